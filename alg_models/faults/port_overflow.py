@@ -1,0 +1,83 @@
+"""A port number that is not a port number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from alg_models.controls import CORRECT_STEPS
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Source
+from lab.wire.headers import uris
+from lab.wire.ip import UDP, Endpoint
+from lab.wire.sdp import Sdp
+from lab.wire.sip import SipMessage
+
+
+@dataclass(frozen=True)
+class OverflowPort:
+    """Write a wrong port into Contact and into m= of messages going out.
+
+    ``mode``: ``sentinel`` writes the literal 65536; ``sum`` the inside port plus ``offset``, which
+    runs past 65535 for high ports; ``wrap`` that sum modulo 65536. ``offset`` is in ports.
+    """
+
+    mode: Literal["sentinel", "sum", "wrap"] = "sentinel"
+    offset: int = 20832
+
+    def _port(self, inside: int) -> int:
+        if self.mode == "sentinel":
+            return 65536
+        port = inside + self.offset
+        return port % 65536 if self.mode == "wrap" else port
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        if not context.outbound:
+            return
+        for field in message.all(b"contact"):
+            for place in reversed(uris(field.value)):
+                inside = context.private(Endpoint(place.host.decode("latin-1"), place.port or 5060))
+                if inside is not None:
+                    field.replace(place.start, place.end, place.host + b":%d" % self._port(inside.port))
+        if message.body:
+            self._media(message, context)
+
+    def _media(self, message: SipMessage, context: Context) -> None:
+        sdp = Sdp.parse(message.body)
+        for section in sdp.media:
+            binding = context.nat.at_port(UDP, section.port or 0, context.now)
+            if binding is not None:
+                section.port = self._port(binding.inside.port)
+        message.body = bytes(sdp)
+        message.fit_content_length()
+
+
+_FAULT = OverflowPort()
+
+MODEL = Model(
+    id="port-overflow",
+    card=Card(
+        summary="Translates addresses correctly, but writes ports above 65535 into Contact and m=.",
+        examples=(
+            Example(
+                "register",
+                b"Contact: <sip:alice@192.168.1.20:5060>",
+                b"Contact: <sip:alice@203.0.113.7:65536>",
+            ),
+            Example("invite", b"m=audio 49170 RTP/AVP 0", b"m=audio 65536 RTP/AVP 0"),
+        ),
+        rules=("RFC 3261 25.1", "RFC 8866 5.14"),
+        symptom="A strict server refuses the message; a lenient one calls a port that does not exist: no calls, no audio.",
+        sources=(
+            Source("Founding article 1: 'incorrect port values greater than 65536'", Evidence.SEED),
+            Source(
+                "The same observation, earlier",
+                Evidence.USER_REPORT,
+                "http://www.voip-info.org/wiki/view/Routers+SIP+ALG",
+            ),
+        ),
+        breaks=("register", "outgoing-call", "incoming-call"),
+    ),
+    steps=(*CORRECT_STEPS, _FAULT),
+    fault=_FAULT,
+    variants=({"mode": "sum"}, {"mode": "wrap"}),
+)

@@ -1,0 +1,55 @@
+"""The separator behind the rewritten address is eaten."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alg_models.controls import CORRECT_STEPS
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Source
+from lab.wire.headers import vias
+from lab.wire.sip import SipMessage
+
+
+@dataclass(frozen=True)
+class LoseSemicolon:
+    """Drop the ';' that follows the sent-by of a Via which the ALG has rewritten."""
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        if not context.outbound:
+            return
+        public = context.outside.ip.encode()
+        for field in message.all(b"via"):
+            for via in reversed(vias(field.value)):
+                at = via.sent_by.end
+                if via.sent_by.host == public and field.value[at : at + 1] == b";":
+                    field.replace(at, at + 1, b"")
+
+
+_FAULT = LoseSemicolon()
+
+MODEL = Model(
+    id="semicolon-loss",
+    card=Card(
+        summary="Translates correctly, but loses the ';' between the rewritten Via address and its parameters.",
+        examples=(
+            Example(
+                "register",
+                b"Via: SIP/2.0/UDP 192.168.1.20:5060;rport;branch=z9hG4bK74",
+                b"Via: SIP/2.0/UDP 203.0.113.7:61002rport;branch=z9hG4bK74",
+            ),
+        ),
+        rules=("RFC 3261 25.1",),
+        symptom="The server answers 400 Bad Request or nothing at all: registration and outgoing calls fail.",
+        sources=(
+            Source("Founding article 1: 'missed semi-colon \";\" in header parameters'", Evidence.SEED),
+            Source(
+                "The same observation, earlier",
+                Evidence.USER_REPORT,
+                "http://www.voip-info.org/wiki/view/Routers+SIP+ALG",
+            ),
+        ),
+        breaks=("register", "outgoing-call", "incoming-call"),
+    ),
+    steps=(*CORRECT_STEPS, _FAULT),
+    fault=_FAULT,
+)

@@ -1,0 +1,1 @@
+"""The building blocks of ALGs: each step does one thing to one message."""

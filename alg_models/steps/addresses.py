@@ -1,0 +1,64 @@
+"""Exchanging one written address for another, and back, so that each side sees its own form.
+
+A translation must be undone to the letter: a phone that wrote ``sip:alice@192.168.1.20``
+without a port must not read ``192.168.1.20:5060`` in the answer (RFC 3261 section 19.1.4
+says that the two URIs differ). So it is remembered who left the port out.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from lab.gateway.alg import Context
+from lab.wire.headers import HostPort
+from lab.wire.ip import Endpoint
+
+DEFAULT_PORT: Final = 5060
+_LIMIT: Final = 4096  # what is remembered comes from messages: bound it
+
+
+class PortHabits:
+    """Who writes an address without its port, per kind of place (Via, URI) and per side."""
+
+    def __init__(self) -> None:
+        self._portless: dict[tuple[str, Endpoint], None] = {}
+
+    def saw(self, kind: str, endpoint: Endpoint, with_port: bool) -> None:
+        if with_port:
+            if self._portless:
+                self._portless.pop((kind, endpoint), None)
+            return
+        if len(self._portless) >= _LIMIT:
+            del self._portless[next(iter(self._portless))]
+        self._portless[kind, endpoint] = None
+
+    def leaves_out(self, kind: str, endpoint: Endpoint) -> bool:
+        return endpoint.port == DEFAULT_PORT and (kind, endpoint) in self._portless
+
+
+class _Shared:
+    """The memory key that all translating steps of a gateway share."""
+
+
+_HABITS: Final = _Shared()
+
+
+def translate(place: HostPort, context: Context, kind: str) -> bytes | None:
+    """The text that stands for ``place`` on the other side; ``None`` to leave it alone."""
+    host = place.bare_host
+    if not context.outbound and host != context.nat.public_ip.encode():
+        return None
+    here = Endpoint(host.decode("latin-1"), DEFAULT_PORT if place.port is None else place.port)
+    there = context.public(here) if context.outbound else context.private(here)
+    if there is None or there == here:
+        return None
+    habits = context.remember(_HABITS, PortHabits)
+    habits.saw(kind, here, place.port is not None)
+    return written(there, with_port=not habits.leaves_out(kind, there))
+
+
+@lru_cache(maxsize=4096)
+def written(endpoint: Endpoint, *, with_port: bool = True) -> bytes:
+    """An endpoint as SIP writes it; IPv6 in brackets."""
+    return (str(endpoint) if with_port else str(endpoint).rpartition(":")[0]).encode()

@@ -1,0 +1,133 @@
+"""Steps that translate session descriptions and open the way for media."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from lab.gateway.alg import Context
+from lab.wire.ip import UDP, Endpoint
+from lab.wire.sdp import Sdp, SdpLine, Section, address_of, set_address
+from lab.wire.sip import SipMessage
+
+DAY: Final = 86400.0
+_DIALOGS: Final = 4096
+_ADDRESSED: Final = (b"c", b"o")
+
+
+def dialog_owner(message: SipMessage) -> tuple[str, bytes]:
+    """Whose the media pinholes of a message are: its Call-ID's."""
+    return ("dialog", message.value(b"call-id"))
+
+
+@dataclass(frozen=True)
+class TranslateSdp:
+    """Translate o=, c=, m=, a=rtcp and a=candidate, and open RTP and RTCP pinholes for the dialog.
+
+    References: RFC 3264 section 5.1, RFC 8866 sections 5.2, 5.7 and 5.14, RFC 3605,
+    RFC 8839. A port of 0 (a refused stream) and the address 0.0.0.0 (old-style hold) stay.
+    ``lifetime`` bounds pinholes of dialogs whose end is never seen, in seconds.
+    """
+
+    lifetime: float = DAY
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        body = message.body
+        if not body or b"m=" not in body or b"v=0" not in body:
+            return
+        sdp = Sdp.parse(body)
+        if context.outbound:
+            self._outbound(sdp, message, context)
+        elif context.nat.public_ip.encode() in body:
+            self._inbound(sdp, context)
+        else:
+            return
+        message.body = bytes(sdp)
+
+    def _outbound(self, sdp: Sdp, message: SipMessage, context: Context) -> None:
+        owner = dialog_owner(message)
+        public = context.nat.public_ip.encode()
+        has_rtcp, has_candidates = b"a=rtcp:" in message.body, b"a=candidate:" in message.body
+        for section in sdp.media:
+            port = section.port
+            address = address_of(sdp.connection(section)).decode("latin-1")
+            if port and context.is_inside(address):
+                opened = context.open_media(Endpoint(address, port), owner, self.lifetime)
+                if opened is None:
+                    continue
+                section.port = opened.port
+                if has_rtcp:
+                    for line in section.attributes(b"rtcp"):
+                        self._rtcp(line, Endpoint(address, port), opened, context)
+            if has_candidates:
+                for line in section.attributes(b"candidate"):
+                    self._candidate(line, owner, context)
+        for section in sdp.sections:
+            for line in section.lines:
+                if line.type in _ADDRESSED and context.is_inside(address_of(line).decode("latin-1")):
+                    set_address(line, public)
+
+    def _rtcp(self, line: SdpLine, rtp: Endpoint, opened: Endpoint, context: Context) -> None:
+        words = line.value[len(b"rtcp:") :].split(b" ")
+        if not words[0].isdigit():
+            return
+        port = int(words[0][:6])
+        binding = context.nat.find(UDP, Endpoint(rtp.ip, port), None, context.now)
+        words[0] = b"%d" % (binding.outside.port if binding else opened.port + 1)
+        if len(words) == 4 and context.is_inside(words[3].decode("latin-1")):
+            words[3] = opened.ip.encode()
+        line.value = b"rtcp:" + b" ".join(words)
+
+    def _candidate(self, line: SdpLine, owner: object, context: Context) -> None:
+        words = line.value.split(b" ")
+        if len(words) < 8 or words[2].upper() != b"UDP" or not words[5].isdigit():
+            return
+        inside = Endpoint(words[4].decode("latin-1"), int(words[5][:6]))
+        opened = context.open_media(inside, owner, self.lifetime)
+        if opened is not None:
+            words[4], words[5] = opened.ip.encode(), b"%d" % opened.port
+            line.value = b" ".join(words)
+
+    def _inbound(self, sdp: Sdp, context: Context) -> None:
+        """A session description that names this router's own public address (a call that turned around)."""
+        public = context.nat.public_ip.encode()
+        for section in sdp.media:
+            if section.port and address_of(sdp.connection(section)) == public:
+                binding = context.nat.at_port(UDP, section.port, context.now)
+                if binding is not None:
+                    section.port = binding.inside.port
+                    for each in (section, sdp.session):
+                        _restore(each, public, binding.inside.ip.encode())
+
+
+def _restore(section: Section, public: bytes, private: bytes) -> None:
+    for line in section.lines:
+        if line.type in (b"c", b"o") and address_of(line) == public:
+            set_address(line, private)
+
+
+@dataclass(frozen=True)
+class CloseDialog:
+    """End a dialog's pinholes: a final answer to BYE, or a refused first INVITE (RFC 3261 15, 13.2.2.3)."""
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        status = message.status
+        if status is None or status < 200:
+            return
+        method = message.method
+        if method not in (b"BYE", b"INVITE"):
+            return
+        owner = dialog_owner(message)
+        established: dict[bytes, None] = context.remember(self, dict)
+        call_id = owner[1]
+        if method == b"INVITE" and status < 300:
+            if len(established) >= _DIALOGS:
+                del established[next(iter(established))]
+            established[call_id] = None
+            return
+        # A challenged BYE is sent again; a refused re-INVITE leaves the session as it was.
+        if (method == b"BYE" and status not in (401, 407)) or (
+            method == b"INVITE" and call_id not in established
+        ):
+            established.pop(call_id, None)
+            context.close_pinholes(owner)

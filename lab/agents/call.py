@@ -1,0 +1,197 @@
+"""A call: what both sides of it have in common (RFC 3261 sections 12, 13 and 15).
+
+The rules of this file:
+
+- ``Call`` is what scenarios look at: its public attributes tell how the call went.
+- A call that has ended or failed stays so, with the first reason.
+- Media flow from establishment on; what arrives counts during the whole call.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Final, Literal
+
+from lab.agents.dialog import Dialog
+from lab.agents.digest import Credentials
+from lab.agents.machines import ClientTransaction, ServerTransaction
+from lab.agents.media import PACKET_TIME, RtpStream
+from lab.agents.messages import Incoming, Request
+from lab.agents.timers import Timer
+from lab.wire.ip import Endpoint
+
+if TYPE_CHECKING:
+    from lab.agents.phone import Phone
+
+
+class Direction(Enum):
+    INCOMING = "incoming"
+    OUTGOING = "outgoing"
+
+
+class CallState(Enum):
+    CALLING = "calling"  # outgoing: no response but 100 yet
+    RINGING = "ringing"
+    ESTABLISHED = "established"  # a 2xx was sent or received; ``confirmed`` tells of the ACK
+    ENDED = "ended"
+    FAILED = "failed"
+
+
+_OVER: Final = frozenset({CallState.ENDED, CallState.FAILED})
+
+
+class Call:
+    """One call of a phone. Times are in seconds of the trial, ``None`` for what has not happened.
+
+    ``status`` is the final status of the INVITE (0 before; 408 and 503 also stand for a timeout
+    and a transport error). ``confirmed``: the ACK of the 2xx was sent (outgoing) or seen (incoming).
+    ``remote_rtp`` is where media go. ``reason`` is a sentence for people.
+    """
+
+    def __init__(
+        self, phone: Phone, direction: Direction, state: CallState, call_id: bytes, now: float
+    ) -> None:
+        self.phone = phone
+        self.direction = direction
+        self.state = state
+        self.call_id = call_id
+        self.status = 0
+        self.confirmed = False
+        self.ended_by: Literal["local", "remote"] | None = None
+        self.reason = ""
+        self.started = now
+        self.ringing_at: float | None = None
+        self.established_at: float | None = None
+        self.ended_at: float | None = None
+        self.rtp_sent = 0
+        self.rtp_received = 0
+        self.remote_rtp: Endpoint | None = None
+        self.dialog: Dialog | None = None
+        self.session = phone.rng.getrandbits(31)  # o= number
+        self.credentials = Credentials(phone.config.user, phone.config.password, phone.rng)
+        self._stream = RtpStream(phone.rng)
+        self._media_timer: Timer | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.state in _OVER
+
+    # -- what differs between caller and callee ----------------------------------------------
+
+    def hang_up(self, now: float) -> None:
+        """End the call from this side, in whatever state it is."""
+        raise NotImplementedError
+
+    def on_ack(self, ack: Incoming, now: float) -> None:
+        """An ACK within the dialog."""
+
+    # -- dialog ------------------------------------------------------------------------------
+
+    def establish(self, dialog: Dialog, now: float) -> None:
+        """A 2xx was sent or received: there is a dialog, and media may flow."""
+        self.dialog = dialog
+        self.state = CallState.ESTABLISHED
+        self.status = 200
+        self.established_at = now
+        self.phone.dialogs[dialog.identity] = self
+        self.phone.note(now, "established", _caller(dialog))
+
+    def on_bye(self, transaction: ServerTransaction, now: float) -> None:
+        """The other side hangs up (section 15.1.2)."""
+        transaction.reply(200, now, headers=self.phone.agent_line)
+        self.finish(CallState.ENDED, now, by="remote", reason="BYE received")
+
+    def bye(self, now: float, *, reason: str, state: CallState = CallState.ENDED) -> None:
+        """Hang up an established call (section 15.1.1). It is over at once, whatever the answer."""
+        if self.dialog is not None:
+            self.request(self.dialog, b"BYE", now)
+        self.finish(state, now, by="local", reason=reason)
+
+    def request(self, dialog: Dialog, method: bytes, now: float) -> None:
+        """Send a request without a body within a dialog (section 12.2.1); challenges are answered."""
+        dialog.local_cseq += 1
+        request, remote = self.build(dialog, method, dialog.local_cseq)
+        if remote is None:
+            self.phone.note(now, "unroutable", f"{method.decode()} to {_shown(request.uri)}")
+            return
+
+        def answered(_: ClientTransaction, status: int, response: Incoming | None, later: float) -> None:
+            if response is not None and status in (401, 407) and self.credentials.accept(response):
+                self.request(dialog, method, later)
+
+        self.phone.layer.request(request, self.phone.local, remote, now, answered)
+
+    def build(self, dialog: Dialog, method: bytes, cseq: int) -> tuple[Request, Endpoint | None]:
+        """A request within a dialog and its next hop (section 12.2.1.1)."""
+        phone = self.phone
+        uri, routes, hop = dialog.target()
+        request = phone.compose(
+            method,
+            uri,
+            from_=dialog.local,
+            from_tag=dialog.local_tag,
+            to=dialog.remote,
+            call_id=dialog.call_id,
+            cseq=cseq,
+            routes=b"".join([b"Route: " + route + b"\r\n" for route in routes]),
+            headers=self.credentials.lines(method, uri) + phone.agent_line,
+        )
+        return request, phone.resolve(hop)
+
+    def finish(
+        self,
+        state: CallState,
+        now: float,
+        *,
+        by: Literal["local", "remote"] | None = None,
+        status: int = 0,
+        reason: str = "",
+    ) -> None:
+        """The call is over; only the first reason counts."""
+        if self.over:
+            return
+        self.state = state
+        self.ended_by = by
+        self.ended_at = now
+        self.reason = reason
+        if status:
+            self.status = status
+        if self._media_timer is not None:
+            self._media_timer.cancel()
+        if self.dialog is not None:
+            self.phone.dialogs.pop(self.dialog.identity, None)
+        self.phone.note(now, state.value, f"{status} {reason}" if status else reason)
+
+    # -- media -------------------------------------------------------------------------------
+
+    def start_media(self, now: float) -> None:
+        """Begin to send RTP, one packet at once and the others 20 ms apart."""
+        if self._media_timer is None and self.remote_rtp is not None:
+            self._send_media(None, now)
+
+    def _send_media(self, argument: object, now: float) -> None:
+        phone = self.phone
+        if self.remote_rtp is None or self.rtp_sent >= phone.config.media_packets:
+            return
+        phone.layer.send(phone.rtp_local, self.remote_rtp, self._stream.packet())
+        self.rtp_sent += 1
+        if self.rtp_sent < phone.config.media_packets:
+            self._media_timer = phone.layer.timers.start(now + PACKET_TIME, self._send_media)
+
+    def on_rtp(self, source: Endpoint, now: float) -> None:
+        """An RTP packet arrived. A latching phone answers to where it came from (RFC 4961, RFC 7362)."""
+        self.rtp_received += 1
+        if self.phone.config.latching and source != self.remote_rtp:
+            self.phone.note(now, "latched", f"{self.remote_rtp} -> {source}")
+            self.remote_rtp = source
+
+    def __repr__(self) -> str:
+        return f"<{self.direction.value} call, {self.state.value}, status {self.status}>"
+
+
+def _caller(dialog: Dialog) -> str:
+    return f"with {_shown(dialog.remote)}"
+
+
+def _shown(value: bytes) -> str:
+    return value.decode("utf-8", "backslashreplace")

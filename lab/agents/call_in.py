@@ -1,0 +1,129 @@
+"""The called side of a call: RFC 3261 section 13.3.
+
+The rules of this file:
+
+- The phone rings (180), then answers by itself (200).
+- The 200 is repeated until its ACK arrives, at T1, doubling up to T2. When none came in 64*T1 the
+  session is over (section 13.3.1.4): that is the call that drops after 32 seconds.
+- No BYE from this side before the ACK (section 15).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.agents.call import Call, CallState, Direction
+from lab.agents.dialog import Dialog
+from lab.agents.machines import T1, T2, TIMEOUT, ServerTransaction
+from lab.agents.media import Media, MediaError, describe, read
+from lab.agents.messages import Incoming, line_of
+from lab.agents.timers import Timer
+
+if TYPE_CHECKING:
+    from lab.agents.phone import Phone
+
+
+class IncomingCall(Call):
+    """A call to this phone. ``offer`` is ``None`` for an INVITE without one (the answer then is in the ACK)."""
+
+    def __init__(self, phone: Phone, transaction: ServerTransaction, offer: Media | None, now: float) -> None:
+        request = transaction.request
+        super().__init__(phone, Direction.INCOMING, CallState.RINGING, request.call_id, now)
+        self.transaction = transaction
+        self._offer = offer
+        self._wire = b""
+        self._interval = T1
+        self._hang_up_on_ack = False
+        self._resend: Timer | None = None
+        self._deadline: Timer | None = None
+        self._ring: Timer | None = None
+        # The route set of the dialog is copied into all responses that create it (section 12.1.1).
+        self._routes = b"".join([line_of(field) for field in request.message.all(b"record-route")])
+
+    def ring(self, now: float) -> None:
+        """180, and an answer ``ring_time`` later."""
+        phone = self.phone
+        self.transaction.user_data = self
+        self.ringing_at = now
+        self.transaction.reply(180, now, headers=self._routes + phone.contact_line + phone.agent_line)
+        self._ring = phone.layer.timers.start(now + phone.config.ring_time, self._answer)
+        caller = self.transaction.request.value(b"from").decode("utf-8", "backslashreplace")
+        phone.note(now, "ringing", f"called by {caller}")
+
+    def _answer(self, argument: object, now: float) -> None:
+        phone = self.phone
+        body = describe(phone.config.user, phone.rtp_local, self.session, self._offer)
+        self._wire = self.transaction.reply(
+            200, now, headers=self._routes + phone.contact_line + phone.invite_lines, body=body
+        )
+        request = self.transaction.request
+        self.establish(Dialog.of_callee(request, self.transaction.to_tag, 0), now)
+        timers = phone.layer.timers
+        self._resend = timers.start(now + T1, self._send_again)
+        self._deadline = timers.start(now + TIMEOUT, self._give_up)
+        if self._offer is not None:
+            self.remote_rtp = self._offer.remote
+            self.start_media(now)
+
+    def _send_again(self, argument: object, now: float) -> None:
+        self.transaction.send(200, self._wire, now)
+        self._interval = min(2 * self._interval, T2)
+        self._resend = self.phone.layer.timers.start(now + self._interval, self._send_again)
+
+    def _give_up(self, argument: object, now: float) -> None:
+        self._stop()
+        self.phone.note(now, "no-ack", "the 200 was never acknowledged (RFC 3261 13.3.1.4)")
+        self.bye(now, reason="no ACK")
+
+    def on_ack(self, ack: Incoming, now: float) -> None:
+        if ack.cseq != self.transaction.request.cseq or self.confirmed:
+            return
+        self._stop()
+        self.confirmed = True
+        self.phone.note(now, "confirmed", "ACK received")
+        if self._hang_up_on_ack:
+            self.bye(now, reason="hung up")
+        elif self._offer is None:
+            self._late_answer(ack, now)
+
+    def _late_answer(self, ack: Incoming, now: float) -> None:
+        """The answer to the offer that we made in the 200 (section 13.3.1, RFC 3264)."""
+        try:
+            media = read(ack.body)
+        except MediaError as error:
+            self.phone.note(now, "media-error", str(error))
+            self.bye(now, reason=f"media: {error}", state=CallState.FAILED)
+            return
+        self.remote_rtp = media.remote
+        self.start_media(now)
+
+    def on_bye(self, transaction: ServerTransaction, now: float) -> None:
+        self._stop()
+        super().on_bye(transaction, now)
+
+    def on_cancel(self, now: float) -> None:
+        """The caller gives up (section 9.2); without effect once answered."""
+        if not self.transaction.answered:
+            self._refuse(487, now)
+            self.finish(CallState.ENDED, now, by="remote", status=487, reason="cancelled by the caller")
+
+    def hang_up(self, now: float) -> None:
+        if self.state is CallState.RINGING:
+            self._refuse(603, now)
+            self.finish(CallState.ENDED, now, by="local", status=603, reason="declined")
+        elif self.state is CallState.ESTABLISHED:
+            if self.confirmed:
+                self.bye(now, reason="hung up")
+            else:
+                self._hang_up_on_ack = True
+
+    def _refuse(self, status: int, now: float) -> None:
+        if self._ring is not None:
+            self._ring.cancel()
+        self.transaction.reply(status, now, headers=self.phone.agent_line)
+
+    def _stop(self) -> None:
+        """Repeat the 200 no more."""
+        for timer in (self._resend, self._deadline):
+            if timer is not None:
+                timer.cancel()

@@ -1,0 +1,129 @@
+"""The caller's side of a call: RFC 3261 section 13.2, CANCEL of section 9.1.
+
+The rules of this file:
+
+- Each INVITE (the first, and the one that answers a challenge) is a transaction of its own;
+  responses to an earlier one no longer matter.
+- Every 2xx is acknowledged, again when it comes again, end to end along the route set. A 2xx of
+  another branch of a fork is acknowledged and its call hung up (section 13.2.2.4).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.agents.call import Call, CallState, Direction
+from lab.agents.dialog import Dialog
+from lab.agents.machines import ClientTransaction
+from lab.agents.media import MediaError, describe, read
+from lab.agents.messages import REASONS, SDP_TYPE, Incoming, token
+from lab.wire.ip import Endpoint
+
+if TYPE_CHECKING:
+    from lab.agents.phone import Phone
+
+
+class OutgoingCall(Call):
+    """A call that this phone places. ``target`` is the URI that is called."""
+
+    def __init__(self, phone: Phone, target: bytes, now: float) -> None:
+        super().__init__(phone, Direction.OUTGOING, CallState.CALLING, phone.new_call_id(), now)
+        self.target = target
+        self._from_tag = token(phone.rng)
+        self._cseq = 0
+        self._offer = describe(phone.config.user, phone.rtp_local, self.session)
+        self._invite: ClientTransaction | None = None
+        self._cancelled = False
+        self._acks: dict[bytes, tuple[bytes, Endpoint]] = {}  # To tag -> ACK and where it goes
+
+    def invite(self, now: float) -> None:
+        """Send the INVITE, with credentials once there was a challenge."""
+        phone = self.phone
+        self._cseq += 1
+        request = phone.compose(
+            b"INVITE",
+            self.target,
+            from_=b"<" + phone.aor + b">;tag=" + self._from_tag,
+            from_tag=self._from_tag,
+            to=b"<" + self.target + b">",
+            call_id=self.call_id,
+            cseq=self._cseq,
+            headers=phone.contact_line + self.credentials.lines(b"INVITE", self.target) + phone.invite_lines,
+            body=self._offer,
+        )
+        remote = phone.config.server
+        self._invite = phone.layer.request(request, phone.local, remote, now, self._answered)
+
+    def hang_up(self, now: float) -> None:
+        if self.state is CallState.ESTABLISHED:
+            self.bye(now, reason="hung up")
+        elif not self.over and self._invite is not None:
+            self._cancelled = True
+            self._invite.cancel(now)
+
+    def _answered(
+        self, transaction: ClientTransaction, status: int, response: Incoming | None, now: float
+    ) -> None:
+        if transaction is not self._invite:
+            return
+        if status < 200:
+            if status > 100 and self.state is CallState.CALLING:
+                self.state = CallState.RINGING
+                self.ringing_at = now
+                self.phone.note(now, "ringing", str(status))
+        elif status < 300 and response is not None:
+            self._succeeded(response, now)
+        elif self._cancelled:
+            self.finish(CallState.ENDED, now, by="local", status=status, reason="cancelled")
+        elif response is not None and status in (401, 407) and self.credentials.accept(response):
+            self.invite(now)
+        else:
+            by = "no final response" if response is None else _phrase(response)
+            self.finish(CallState.FAILED, now, status=status, reason=by)
+
+    def _succeeded(self, response: Incoming, now: float) -> None:
+        known = self._acks.get(response.to_tag)
+        if known is not None:
+            ack, remote = known
+            self.phone.layer.send(self.phone.local, remote, ack)
+            return
+        dialog = Dialog.of_caller(response)
+        acknowledged = self._acknowledge(dialog, now)
+        if self.dialog is not None or self.over:
+            self.request(dialog, b"BYE", now)
+            return
+        self.establish(dialog, now)
+        self.status = response.status
+        self.confirmed = acknowledged
+        if self._cancelled:
+            self.bye(now, reason="cancelled, but answered already")
+            return
+        try:
+            media = read(response.body)
+        except MediaError as error:
+            self.phone.note(now, "media-error", str(error))
+            self.bye(now, reason=f"media: {error}", state=CallState.FAILED)
+            return
+        self.remote_rtp = media.remote
+        self.start_media(now)
+
+    def _acknowledge(self, dialog: Dialog, now: float) -> bool:
+        """ACK a 2xx: its CSeq number is the INVITE's, its branch its own (section 13.2.2.4)."""
+        ack, remote = self.build(dialog, b"ACK", dialog.local_cseq)
+        if remote is None:
+            uri = ack.uri.decode("utf-8", "backslashreplace")
+            self.phone.note(now, "unroutable", f"ACK to {uri}")
+            return False
+        self._acks[dialog.remote_tag] = (ack.wire, remote)
+        self.phone.layer.send(self.phone.local, remote, ack.wire)
+        return True
+
+
+def _phrase(response: Incoming) -> str:
+    """The reason phrase as received, for people."""
+    words = response.message.start_line.split(b" ", 2)
+    phrase = words[2].strip() if len(words) > 2 else REASONS.get(response.status, b"")
+    return phrase.decode("utf-8", "backslashreplace")
+
+
+__all__ = ["SDP_TYPE", "OutgoingCall"]

@@ -1,0 +1,316 @@
+"""A phone: a user agent that registers, calls and is called (RFC 3261), with media and digest.
+
+The rules of this file:
+
+- It is strict: what breaks SIP's grammar, a transaction or a dialog has no effect but an event.
+- Requests are dispatched by a method table; a later feature is a new entry there.
+- It knows nothing of NAT: Contact, Via and SDP carry the address that it was configured with.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from lab.agents.base import Action, Agent, Listen
+from lab.agents.call import Call
+from lab.agents.call_in import IncomingCall
+from lab.agents.call_out import OutgoingCall
+from lab.agents.dialog import DialogId, next_hop
+from lab.agents.media import MediaError, read, unpack_rtp
+from lab.agents.messages import (
+    COMPACT_NAMES,
+    KNOWN_METHODS,
+    LONG_NAMES,
+    SDP_TYPE,
+    Incoming,
+    Request,
+    hostport,
+    token,
+    uri_of,
+)
+from lab.agents.registration import Registration, RegistrationState
+from lab.agents.transactions import ServerTransaction, TransactionLayer
+from lab.wire.ip import Endpoint
+from lab.wire.sip import SipMessage
+
+__all__ = ["Phone", "PhoneConfig", "RegistrationState"]
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneConfig:
+    """Settings of a phone; times in seconds.
+
+    ``server`` is registrar and outbound proxy. ``ring_time`` lies between 180 and 200 when called.
+    ``media_packets`` RTP packets are sent per call. ``latching``: send media to where they come from
+    (symmetric RTP). ``strict_request_uri``: a request must name our host and port too, not only our
+    user. ``compact``: use compact header names (RFC 3261 section 7.3.3).
+    """
+
+    user: str
+    domain: str
+    password: str
+    ip: str
+    server: Endpoint
+    sip_port: int = 5060
+    expires: int = 3600
+    retry_after: float = 60.0
+    rport: bool = True
+    rtp_port: int = 40000
+    ring_time: float = 1.0
+    media_packets: int = 5
+    latching: bool = False
+    strict_request_uri: bool = False
+    user_agent: str = "alglab-phone"
+    compact: bool = False
+
+
+class Phone(Agent):
+    """A phone on one host: ``config.sip_port`` for SIP, ``config.rtp_port`` for media.
+
+    ``calls`` has every call, in the order of their beginning; ``registration`` the state of that.
+    """
+
+    def __init__(self, config: PhoneConfig, rng: random.Random) -> None:
+        super().__init__()
+        self.config = config
+        self.rng = rng
+        self.local = Endpoint(config.ip, config.sip_port)
+        self.rtp_local = Endpoint(config.ip, config.rtp_port)
+        self.names = COMPACT_NAMES if config.compact else LONG_NAMES
+        self.layer = TransactionLayer(self, rng, names=self.names)
+        self.calls: list[Call] = []
+        self.dialogs: dict[DialogId, Call] = {}
+        here = hostport(self.local)
+        user = config.user.encode()
+        self.aor = b"sip:" + user + b"@" + config.domain.encode()
+        self.contact = b"sip:" + user + b"@" + here
+        self.contact_line = self.names.contact + b"<" + self.contact + b">\r\n"
+        self.agent_line = b"User-Agent: " + config.user_agent.encode() + b"\r\n"
+        self.allow_line = b"Allow: " + b", ".join(self._methods) + b"\r\n"
+        self.invite_lines = self.allow_line + self.agent_line + self.names.content_type + SDP_TYPE + b"\r\n"
+        self._user = user
+        self._via = b"SIP/2.0/UDP " + here + (b";rport;branch=" if config.rport else b";branch=")
+        self._host = config.ip.encode()
+        self.registration = Registration(self)
+
+    # -- commands ----------------------------------------------------------------------------
+
+    def start(self, now: float) -> list[Action]:
+        return [Listen(self.local), Listen(self.rtp_local)]
+
+    def register(self, now: float) -> list[Action]:
+        """Register now, and keep registered."""
+        self.registration.register(now)
+        return self.layer.flush()
+
+    def unregister(self, now: float) -> list[Action]:
+        """Remove the registration."""
+        self.registration.unregister(now)
+        return self.layer.flush()
+
+    def call(self, target: str, now: float) -> list[Action]:
+        """Call ``bob@lab.test`` or ``sip:bob@lab.test``; the call is ``calls[-1]``."""
+        uri = target if target.lower().startswith(("sip:", "sips:")) else f"sip:{target}"
+        call = OutgoingCall(self, uri.encode(), now)
+        self.calls.append(call)
+        call.invite(now)
+        return self.layer.flush()
+
+    def hang_up(self, now: float) -> list[Action]:
+        """End the latest call that is not over: CANCEL, 603 or BYE."""
+        call = self._current()
+        if call is not None:
+            call.hang_up(now)
+        return self.layer.flush()
+
+    # -- the world ---------------------------------------------------------------------------
+
+    def receive(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
+        if local == self.rtp_local:
+            call = self._current()
+            if call is not None and unpack_rtp(payload) is not None:
+                call.on_rtp(source, now)
+        else:
+            self.layer.receive(SipMessage.parse(payload), source, local, now)
+        return self.layer.flush()
+
+    def next_timer(self) -> float | None:
+        return self.layer.next_timer()
+
+    def on_timer(self, now: float) -> list[Action]:
+        self.layer.on_timer(now)
+        return self.layer.flush()
+
+    def on_unreachable(self, remote: Endpoint, local: Endpoint, now: float) -> list[Action]:
+        self.layer.unreachable(remote, local, now)
+        return self.layer.flush()
+
+    # -- for calls and registration ----------------------------------------------------------
+
+    def new_call_id(self) -> bytes:
+        """``<random>@<own address>``, as many phones make them."""
+        return token(self.rng) + b"@" + self._host
+
+    def resolve(self, uri: bytes) -> Endpoint | None:
+        """Where to send for a URI: its address, the server for a name, ``None`` if impossible."""
+        found = uri_of(uri)
+        if found is None:
+            return None
+        endpoint = next_hop(uri)
+        if endpoint is None and found.host.lower() == self.config.domain.lower().encode():
+            return self.config.server
+        return endpoint
+
+    def compose(
+        self,
+        method: bytes,
+        uri: bytes,
+        *,
+        from_: bytes,
+        from_tag: bytes,
+        to: bytes,
+        call_id: bytes,
+        cseq: int,
+        routes: bytes = b"",
+        headers: bytes = b"",
+        body: bytes = b"",
+    ) -> Request:
+        """A request with our Via and a new branch."""
+        branch = self.layer.branch()
+        return Request(
+            method,
+            uri,
+            sent_by=self.local,
+            branch=branch,
+            via=self._via + branch,
+            from_=from_,
+            from_tag=from_tag,
+            to=to,
+            call_id=call_id,
+            cseq=cseq,
+            routes=routes,
+            names=self.names,
+        ).compose(headers, body)
+
+    def _current(self) -> Call | None:
+        for call in reversed(self.calls):
+            if not call.over:
+                return call
+        return None
+
+    # -- requests ----------------------------------------------------------------------------
+
+    def on_request(self, transaction: ServerTransaction, now: float) -> None:
+        request = transaction.request
+        handler = self._methods.get(request.method)
+        if handler is None:
+            known = request.method in KNOWN_METHODS
+            self._reject(transaction, 405 if known else 501, now, self.allow_line)
+        elif not self._is_for_us(request.uri):
+            self._reject(transaction, 404, now)
+        elif b"require" in request.heads and request.method not in (b"ACK", b"CANCEL"):
+            # Section 8.2.2.3: no extension is offered, so none can be required.
+            unsupported = b"Unsupported: " + b", ".join(request.values(b"require")) + b"\r\n"
+            self._reject(transaction, 420, now, unsupported)
+        else:
+            handler(self, transaction, now)
+
+    def _is_for_us(self, uri: bytes) -> bool:
+        found = uri_of(uri)
+        if found is None or found.user not in (b"", self._user):
+            return False
+        return not self.config.strict_request_uri or next_hop(uri) == self.local
+
+    def _reject(self, transaction: ServerTransaction, status: int, now: float, headers: bytes = b"") -> None:
+        transaction.reply(status, now, headers=headers + self.agent_line)
+        request = transaction.request
+        uri = request.uri.decode("utf-8", "backslashreplace")
+        self.note(now, "rejected", f"{status} to {request.method.decode('ascii', 'replace')} {uri}")
+
+    def _dialog_of(self, request: Incoming) -> Call | None:
+        return self.dialogs.get(DialogId(request.call_id, request.to_tag, request.from_tag))
+
+    def _on_invite(self, transaction: ServerTransaction, now: float) -> None:
+        request = transaction.request
+        if request.to_tag:
+            # Section 14.2: a session change that is not offered is refused, the session stays.
+            self._reject(transaction, 481 if self._dialog_of(request) is None else 488, now)
+            return
+        if self._is_merged(request):
+            self._reject(transaction, 482, now)
+            return
+        if self._current() is not None:
+            self._reject(transaction, 486, now)
+            return
+        body = request.body
+        if body and request.value(b"content-type").partition(b";")[0].strip().lower() != SDP_TYPE:
+            self._reject(transaction, 415, now, b"Accept: " + SDP_TYPE + b"\r\n")
+            return
+        try:
+            offer = read(body) if body else None
+        except MediaError as error:
+            self.note(now, "media-error", str(error))
+            self._reject(transaction, 488, now)
+            return
+        call = IncomingCall(self, transaction, offer, now)
+        self.calls.append(call)
+        call.ring(now)
+
+    def _is_merged(self, request: Incoming) -> bool:
+        """Whether this INVITE is one that is being answered, come another way (section 8.2.2.2)."""
+        for call in self.calls:
+            if isinstance(call, IncomingCall) and not call.over:
+                known = call.transaction.request
+                if (known.call_id, known.from_tag, known.cseq) == (
+                    request.call_id,
+                    request.from_tag,
+                    request.cseq,
+                ):
+                    return True
+        return False
+
+    def _on_bye(self, transaction: ServerTransaction, now: float) -> None:
+        request = transaction.request
+        call = self._dialog_of(request)
+        if call is None or call.dialog is None:
+            self._reject(transaction, 481, now)
+        elif request.cseq < call.dialog.remote_cseq:
+            self._reject(transaction, 500, now)  # section 12.2.2: out of order
+        else:
+            call.dialog.remote_cseq = request.cseq
+            call.on_bye(transaction, now)
+
+    def _on_cancel(self, transaction: ServerTransaction, now: float) -> None:
+        invite = self.layer.invite_of(transaction.request)
+        if invite is None:
+            self._reject(transaction, 481, now)
+            return
+        transaction.to_tag = invite.to_tag  # section 9.2: the same tag as in the INVITE's responses
+        transaction.reply(200, now, headers=self.agent_line)
+        if isinstance(invite.user_data, IncomingCall):
+            invite.user_data.on_cancel(now)
+
+    def _on_options(self, transaction: ServerTransaction, now: float) -> None:
+        accept = b"Accept: " + SDP_TYPE + b"\r\n"
+        transaction.reply(200, now, headers=self.allow_line + accept + self.agent_line)
+
+    def on_ack(self, ack: Incoming, transaction: ServerTransaction | None, now: float) -> None:
+        call = self._dialog_of(ack)
+        if call is not None:
+            call.on_ack(ack, now)
+        else:
+            self.note(now, "discarded", "ACK: no dialog has its Call-ID and tags (RFC 3261 12.2.2)")
+
+    def on_unacknowledged(self, transaction: ServerTransaction, now: float) -> None:
+        self.note(now, "no-ack", f"{transaction.status} to INVITE was never acknowledged (timer H)")
+
+    _methods: ClassVar[dict[bytes, Callable[[Phone, ServerTransaction, float], None]]] = {
+        b"INVITE": _on_invite,
+        b"ACK": _on_options,  # never dispatched: ACK opens no transaction; here for Allow
+        b"BYE": _on_bye,
+        b"CANCEL": _on_cancel,
+        b"OPTIONS": _on_options,
+    }

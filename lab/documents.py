@@ -1,0 +1,74 @@
+"""Reading a YAML file into a validated object, with errors that name file, line, field and mend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from lab.errors import UsageError
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def read(path: Path, kind: type[M]) -> M:
+    """The document in ``path`` as a ``kind``. Raises ``UsageError``: one line per first fault."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: can't be read: {error}") from None
+    return parse(text, kind, str(path))
+
+
+def parse(text: str, kind: type[M], name: str) -> M:
+    """The same from text; ``name`` stands for the file in errors."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise UsageError(f"{name}:{line}: not YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise UsageError(f"{name}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(data, dict):
+        raise UsageError(f"{name}:1: the file must hold 'key: value' lines, not {type(data).__name__}")
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = [part for part in first["loc"] if isinstance(part, str | int)]
+        field = ".".join(str(part) for part in place) or "(whole file)"
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            message = f"unknown field{_known_fields(kind, place)}"
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise UsageError(f"{name}:{_line_of(node, place)}: field '{field}': {message}{more}") from None
+
+
+def _line_of(node: yaml.Node | None, place: list[str | int]) -> int:
+    """The line on which the field at ``place`` stands, or the nearest one around it."""
+    line = node.start_mark.line + 1 if node is not None else 1
+    for part in place:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.value == str(part):
+                    line, node = key.start_mark.line + 1, value
+                    break
+            else:
+                return line
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            return line
+    return line
+
+
+def _known_fields(kind: type[BaseModel], place: list[str | int]) -> str:
+    if len(place) != 1:
+        return ""
+    return f"; known fields are {', '.join(kind.model_fields)}"

@@ -1,0 +1,79 @@
+"""Putting IPv4 fragments together again (RFC 791, RFC 4787 REQ-14).
+
+Bounded in memory and in time: at most ``LIMIT`` datagrams wait, each for at most
+``TIMEOUT`` seconds. Overlapping fragments end the datagram, as RFC 5722 asks for IPv6 and
+Linux does for both.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lab.wire.ip import MAX_PACKET, Packet, checksum
+
+TIMEOUT: Final = 30.0
+LIMIT: Final = 64
+
+
+class _Datagram:
+    __slots__ = ("deadline", "first_header", "pieces", "total")
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.pieces: dict[int, bytes] = {}
+        self.first_header = b""
+        self.total = -1
+
+
+class Reassembler:
+    """Collects fragments; gives the whole packet when the last missing one arrives."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[tuple[str, str, int, int], _Datagram] = {}
+
+    def add(self, fragment: Packet, data: bytes, now: float) -> bytes | None:
+        """Take one fragment in; returns the whole packet's bytes, or ``None`` while parts are missing."""
+        for key in [key for key, each in self._waiting.items() if each.deadline <= now]:
+            del self._waiting[key]
+        key = (fragment.src, fragment.dst, fragment.protocol, fragment.identification)
+        waiting = self._waiting.get(key)
+        if waiting is None:
+            if len(self._waiting) >= LIMIT:
+                del self._waiting[next(iter(self._waiting))]
+            waiting = self._waiting[key] = _Datagram(now + TIMEOUT)
+        offset = fragment.fragment_offset
+        body = data[len(fragment.header) : int.from_bytes(data[2:4], "big")]
+        if not self._insert(waiting, offset, body, fragment):
+            del self._waiting[key]
+            return None
+        if waiting.total < 0 or not waiting.first_header or sum(map(len, waiting.pieces.values())) < waiting.total:
+            return None
+        del self._waiting[key]
+        payload = b"".join(piece for _, piece in sorted(waiting.pieces.items()))
+        header = waiting.first_header
+        size = len(header) + len(payload)
+        if size > MAX_PACKET:
+            return None
+        header = header[:2] + size.to_bytes(2, "big") + header[4:6] + b"\0\0" + header[8:10] + b"\0\0" + header[12:]
+        return header[:10] + checksum(header).to_bytes(2, "big") + header[12:] + payload
+
+    @staticmethod
+    def _insert(waiting: _Datagram, offset: int, body: bytes, fragment: Packet) -> bool:
+        """Store a piece; ``False`` when it contradicts what is there."""
+        if waiting.pieces.get(offset) == body:
+            return True  # a duplicate
+        end = offset + len(body)
+        for at, piece in waiting.pieces.items():
+            if offset < at + len(piece) and at < end:
+                return False
+        if fragment.more_fragments:
+            if len(body) % 8 or (0 <= waiting.total < end):
+                return False
+        elif waiting.total not in (-1, end):
+            return False
+        else:
+            waiting.total = end
+        if offset == 0:
+            waiting.first_header = fragment.header
+        waiting.pieces[offset] = body
+        return True

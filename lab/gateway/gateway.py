@@ -1,0 +1,520 @@
+"""The emulated router: NAT, pinholes and an ALG model, as one pure state machine.
+
+    handle(packet: bytes, side: Side, now: float) -> list[Emission]
+
+The rules of this file:
+
+- Every packet handed in gets an answer, whatever its bytes are. An empty world is never
+  the answer to a surprise: a packet that goes nowhere has an ``Emission`` without a side,
+  which says why.
+- No sockets, no clock, no global randomness. The same calls give the same bytes.
+- The gateway does not decrement TTL on packets that it forwards; whoever carries them does
+  (the kernel, or the simulated network). It does answer packets whose TTL ends here.
+- Packets of known flows that no ALG looks at take a short way: patched headers and an
+  updated checksum, no parsing.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import random
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from lab.gateway import icmp
+from lab.gateway.alg import Context, Dropped, Model
+from lab.gateway.fragments import Reassembler
+from lab.gateway.nat import Binding, Dependence, Nat, NatConfig, PortsExhaustedError, filter_key
+from lab.gateway.tcp import TcpEditor
+from lab.wire import ip
+from lab.wire.ip import ICMP, ICMPV6, TCP, UDP, Endpoint, MalformedPacketError, Packet
+from lab.wire.sip import SipMessage
+
+
+class Side(IntEnum):
+    """The two realms that a gateway joins."""
+
+    INSIDE = 0
+    OUTSIDE = 1
+
+    @property
+    def other(self) -> Side:
+        return _OTHER[self]
+
+
+_OTHER: Final = {Side.INSIDE: Side.OUTSIDE, Side.OUTSIDE: Side.INSIDE}
+
+
+class Emission(NamedTuple):
+    """One thing that the gateway does about a packet.
+
+    ``side`` is where ``packet`` leaves, ``None`` when it goes no further (``note`` says why).
+    ``originated``: the router made it (an ICMP error, say), so it leaves with the TTL it has.
+    ``changed``: the ALG changed the payload. ``error``: the model raised; what it said.
+    """
+
+    side: Side | None
+    packet: bytes
+    note: str = ""
+    originated: bool = False
+    changed: bool = False
+    error: str = ""
+
+
+class _Flow:
+    """What is known about a UDP flow's packets of one direction, so that they need no parsing.
+
+    ``until`` bounds a permission that comes from a pinhole; ``generation`` is the NAT's when this
+    was noted: a later one means that permissions ended since.
+    """
+
+    __slots__ = (
+        "addresses", "binding", "generation", "inspected", "ip_delta", "refreshes", "remote", "side", "timeout",
+        "udp_delta", "until",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        key: bytes,
+        addresses: bytes,
+        binding: Binding,
+        remote: Endpoint,
+        side: Side,
+        *,
+        generation: int,
+        refreshes: bool,
+        timeout: float,
+        until: float,
+        inspected: bool,
+    ) -> None:
+        self.addresses = addresses
+        self.binding = binding
+        self.remote = remote
+        self.side = side
+        self.generation = generation
+        self.refreshes = refreshes
+        self.timeout = timeout
+        self.until = until
+        self.inspected = inspected
+        self.ip_delta = ip.checksum_delta(key[:8], addresses[:8])
+        self.udp_delta = ip.checksum_delta(key, addresses)
+
+
+_MAX_FLOWS: Final = 65536
+_MAX_CONNECTIONS: Final = 1024
+
+
+class Gateway:
+    """One router.
+
+    ``inside_networks``: the prefixes behind it. ``inside_addresses`` are the router's own
+    addresses there and ``public_ip`` its one on the outside. Randomness comes from ``rng``.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        public_ip: str,
+        inside_networks: Sequence[str],
+        inside_addresses: Sequence[str] = (),
+        nat: NatConfig | None = None,
+        rng: random.Random,
+        mtu: int = ip.DEFAULT_MTU,
+    ) -> None:
+        self.model = model
+        self.policy = model.policy
+        self.nat = Nat(nat or NatConfig(), public_ip, rng)
+        self.memory: dict[object, object] = {}
+        self._rng = rng
+        self._mtu = mtu
+        self._own = frozenset(inside_addresses)
+        self._inside_address = next((each for each in inside_addresses if ":" not in each), public_ip)
+        self._inside_address6 = next((each for each in inside_addresses if ":" in each), "::")
+        self._networks = [ipaddress.ip_network(each) for each in inside_networks]
+        self._inside_cache: dict[str, bool] = {}
+        self._flows: tuple[dict[bytes, _Flow], dict[bytes, _Flow]] = ({}, {})
+        self._fragments = Reassembler()
+        self._connections: dict[tuple[Endpoint, Endpoint], TcpEditor] = {}
+        self._ipv6_remotes: dict[tuple[int, Endpoint, Endpoint], float] = {}
+
+    # -- the one entry -------------------------------------------------------------------------
+
+    def handle(self, packet: bytes, side: Side, now: float) -> list[Emission]:
+        """What becomes of ``packet``, which arrived on ``side`` at ``now`` (seconds). Never raises."""
+        # Known UDP flow, no options, no fragment, TTL to spare: patch and go.
+        flow = self._flows[side].get(packet[12:24])
+        if flow is not None:
+            binding = flow.binding
+            if (
+                now < binding.expires
+                and now < flow.until
+                and flow.generation == self.nat.generation
+                and packet[0] == 0x45
+                and packet[9] == UDP
+                and packet[8] > 1
+                and not packet[6] & 0x3F
+                and not packet[7]
+                and len(packet) > 27
+                and (packet[2] << 8 | packet[3]) == len(packet)
+                and (packet[24] << 8 | packet[25]) == len(packet) - 20
+            ):
+                if flow.refreshes:
+                    binding.expires = now + flow.timeout
+                if not flow.inspected:
+                    return [Emission(flow.side, _patch(packet, flow))]
+                return self._inspect_datagram(packet, flow, now)
+        try:
+            return self._handle(packet, side, now)
+        except MalformedPacketError as error:
+            return [Emission(None, packet, f"malformed packet: {error}")]
+        except PortsExhaustedError as error:
+            return [Emission(None, packet, str(error))]
+
+    def _handle(self, data: bytes, side: Side, now: float) -> list[Emission]:
+        packet = ip.parse(data)
+        if packet.is_fragment:
+            whole = self._fragments.add(packet, data, now)
+            if whole is None:
+                return [Emission(None, data, "fragment kept until the datagram is whole")]
+            data, packet = whole, ip.parse(whole)
+        if packet.protocol == UDP and packet.version == 4:
+            data = data[: int.from_bytes(data[2:4], "big")]
+            if packet.transport and int.from_bytes(packet.transport[4:6], "big") != 8 + len(packet.payload):
+                raise MalformedPacketError("UDP length does not match the packet")
+        if packet.ttl <= 1:
+            return self._answer(packet, side, ip.TIME_EXCEEDED, data, "TTL ends here")
+        if packet.version == 6:
+            return self._ipv6(packet, data, side, now)
+        if side is Side.INSIDE:
+            return self._from_inside(packet, data, now)
+        return self._from_outside(packet, data, now)
+
+    # -- outbound ------------------------------------------------------------------------------
+
+    def _from_inside(self, packet: Packet, data: bytes, now: float) -> list[Emission]:
+        if packet.dst in self._own:
+            return self._to_router(packet, data)
+        if not self.is_inside(packet.src):
+            return [Emission(None, data, f"source {packet.src} is not an inside address")]
+        if self.is_inside(packet.dst):
+            return [Emission(None, data, f"{packet.dst} is on the inside itself")]
+        if packet.dst == self.nat.public_ip:
+            return self._hairpin(packet, data, now)
+        if ip.is_icmp_error(packet):
+            return self._icmp_error(packet, data, Side.INSIDE, now)
+        if not packet.transport:
+            return [Emission(None, data, f"protocol {packet.protocol} is not translated")]
+        remote = packet.destination
+        if packet.protocol == ICMP:
+            remote = Endpoint(packet.dst, 0)
+        binding = self.nat.outbound(packet.protocol, packet.source, remote, now)
+        if packet.protocol == TCP:
+            self._note_tcp_flags(packet, binding)
+        return self._forward(packet, data, Side.INSIDE, binding, remote, math.inf, now)
+
+    def _hairpin(self, packet: Packet, data: bytes, now: float) -> list[Emission]:
+        """An inside host sends to the public address (RFC 4787 section 6)."""
+        if not self.nat.config.hairpinning:
+            return [Emission(None, data, "no hairpinning")]
+        if packet.protocol not in (UDP, TCP) or not packet.transport:
+            return [Emission(None, data, "no binding at the public address")]
+        source = self.nat.outbound(packet.protocol, packet.source, packet.destination, now)
+        target = self.nat.inbound(packet.protocol, packet.dport, source.outside, now)
+        if target is None:
+            return [Emission(None, data, f"no binding lets {source.outside} in at port {packet.dport}")]
+        turned = packet.with_(
+            src=source.outside.ip, sport=source.outside.port, dst=target.inside.ip, dport=target.inside.port
+        )
+        return [Emission(Side.INSIDE, bytes(turned), "hairpin")]
+
+    # -- inbound -------------------------------------------------------------------------------
+
+    def _from_outside(self, packet: Packet, data: bytes, now: float) -> list[Emission]:
+        if packet.dst != self.nat.public_ip:
+            return [Emission(None, data, f"{packet.dst} is not this router's public address")]
+        if ip.is_icmp_error(packet):
+            return self._icmp_error(packet, data, Side.OUTSIDE, now)
+        if not packet.transport:
+            return [Emission(None, data, f"protocol {packet.protocol} is not translated")]
+        remote = Endpoint(packet.src, 0) if packet.protocol == ICMP else packet.source
+        binding = self.nat.inbound(packet.protocol, packet.dport, remote, now)
+        if binding is None:
+            known = self.nat.at_port(packet.protocol, packet.dport, now)
+            reason = "filtered" if known else "no binding"
+            return [Emission(None, data, f"{reason}: {packet.source} to public port {packet.dport}")]
+        if packet.protocol == TCP:
+            self._note_tcp_flags(packet, binding)
+        until = self.nat.admitted_until(binding, remote, now)
+        return self._forward(packet, data, Side.OUTSIDE, binding, remote, until, now)
+
+    # -- the way through -----------------------------------------------------------------------
+
+    def _forward(
+        self,
+        packet: Packet,
+        data: bytes,
+        side: Side,
+        binding: Binding,
+        remote: Endpoint,
+        until: float,
+        now: float,
+    ) -> list[Emission]:
+        """A packet with its binding: to the ALG if it looks at such packets, else translated and on."""
+        outbound = side is Side.INSIDE
+        inspected = self.policy.inspects(packet.protocol, remote.port)
+        if inspected and self.policy.signalling_timeout is not None and not binding.timeout:
+            binding.timeout = self.policy.signalling_timeout
+            self.nat.touch(binding, now, outbound=outbound)
+        if packet.protocol == UDP and data[0] == 0x45:
+            flow = self._learn(data, side, binding, remote, until, inspected=inspected)
+            return self._inspect_datagram(data, flow, now) if inspected else [Emission(flow.side, _patch(data, flow))]
+        if inspected and packet.protocol == TCP:
+            return self._inspect_tcp(packet, binding, remote, now, outbound=outbound)
+        return [Emission(side.other, self._translate(packet, binding, outbound=outbound))]
+
+    def _inspect_datagram(self, data: bytes, flow: _Flow, now: float) -> list[Emission]:
+        binding = flow.binding
+        work = _Work(self, binding.inside, binding.outside, flow.remote, UDP, binding, now)
+        payload = data[28:]
+        rewritten = work.rewrite(payload, flow.side is Side.OUTSIDE)
+        if rewritten is None:
+            return [Emission(None, data, work.note, error=work.error)]
+        if rewritten == payload:
+            return [Emission(flow.side, _patch(data, flow), work.note, error=work.error)]
+        size = 28 + len(rewritten)
+        if size > ip.MAX_PACKET:
+            return [Emission(None, data, f"the ALG made a packet of {size} bytes, larger than IP allows")]
+        out = _rebuild(data, flow, rewritten, self._mtu)
+        return [Emission(flow.side, out, work.note, changed=True, error=work.error)]
+
+    def _inspect_tcp(
+        self, packet: Packet, binding: Binding, remote: Endpoint, now: float, *, outbound: bool
+    ) -> list[Emission]:
+        key = (binding.inside, remote)
+        work = _Work(self, binding.inside, binding.outside, remote, TCP, binding, now)
+        editor = self._connections.get(key)
+        if editor is None:
+            if len(self._connections) >= _MAX_CONNECTIONS:
+                del self._connections[next(iter(self._connections))]
+            editor = self._connections[key] = TcpEditor(work.rewrite)
+        else:
+            editor.rewrite = work.rewrite
+        onward, back = (Side.OUTSIDE, Side.INSIDE) if outbound else (Side.INSIDE, Side.OUTSIDE)
+        emissions: list[Emission] = []
+        for forwarded, each in editor.handle(packet, outbound):
+            if forwarded:
+                translated = self._translate(each, binding, outbound=outbound)
+                changed = work.changed and bool(each.payload)
+                emissions.append(Emission(onward, translated, work.note, changed=changed, error=work.error))
+            else:
+                emissions.append(Emission(back, bytes(each), "held bytes acknowledged", originated=True))
+        if editor.closed:
+            del self._connections[key]
+        if not emissions:
+            emissions.append(Emission(None, bytes(packet), work.note or "held by the ALG", error=work.error))
+        return emissions
+
+    # -- everything else -------------------------------------------------------------------------
+
+    def _ipv6(self, packet: Packet, data: bytes, side: Side, now: float) -> list[Emission]:
+        """IPv6 passes without translation, behind a stateful filter (RFC 6092) if configured."""
+        if packet.dst in self._own or packet.dst.startswith(("fe80:", "ff")):
+            return [Emission(None, data, "for the router itself")]
+        outbound = side is Side.INSIDE
+        near, far = (packet.source, packet.destination) if outbound else (packet.destination, packet.source)
+        filtering = self.nat.config.ipv6_filtering
+        if filtering is not None and not (packet.protocol == ICMPV6 and ip.is_icmp_error(packet)):
+            key = (packet.protocol, near, filter_key(filtering, far))
+            timeout = self.nat.config.tcp_timeout if packet.protocol == TCP else self.nat.config.udp_timeout
+            if outbound:
+                if len(self._ipv6_remotes) > _MAX_FLOWS:
+                    self._ipv6_remotes.clear()
+                self._ipv6_remotes[key] = now + timeout
+            elif self._ipv6_remotes.get(key, 0.0) <= now:
+                return [Emission(None, data, f"filtered: {far} to {near}")]
+        if packet.protocol == UDP and self.policy.inspects(UDP, far.port):
+            work = _Work(self, near, near, far, UDP, None, now)
+            payload = work.rewrite(packet.payload, outbound)
+            if payload is None:
+                return [Emission(None, data, work.note, error=work.error)]
+            changed = payload != packet.payload
+            out = bytes(packet.with_(payload=payload)) if changed else data
+            return [Emission(side.other, out, work.note, changed=changed, error=work.error)]
+        return [Emission(side.other, data)]
+
+    def _icmp_error(self, packet: Packet, data: bytes, side: Side, now: float) -> list[Emission]:
+        translated = icmp.translate_error(packet, self.nat, now, outbound=side is Side.INSIDE)
+        if translated is None:
+            return [Emission(None, data, "ICMP error about no known flow")]
+        return [Emission(side.other, translated)]
+
+    def _to_router(self, packet: Packet, data: bytes) -> list[Emission]:
+        if packet.protocol == ICMP and packet.icmp_type == 8:
+            sequence = int.from_bytes(packet.transport[6:8], "big")
+            reply = ip.icmp_echo(packet.dst, packet.src, packet.sport, sequence, packet.payload, reply=True)
+            return [Emission(Side.INSIDE, reply, "the router answers", originated=True)]
+        if packet.protocol == UDP:
+            return [
+                Emission(
+                    Side.INSIDE,
+                    ip.icmp_error(packet.dst, ip.PORT_UNREACHABLE, data),
+                    "the router has no such port",
+                    originated=True,
+                )
+            ]
+        return [Emission(None, data, "for the router itself")]
+
+    def _answer(
+        self, packet: Packet, side: Side, kind: ip.Unreachable, data: bytes, note: str
+    ) -> list[Emission]:
+        """Drop a packet and tell its sender by an ICMP error (never about an ICMP error)."""
+        if ip.is_icmp_error(packet):
+            return [Emission(None, data, note)]
+        if packet.version == 6:
+            own = self._inside_address6
+        else:
+            own = self._inside_address if side is Side.INSIDE else self.nat.public_ip
+        return [Emission(side, ip.icmp_error(own, kind, data), note, originated=True)]
+
+    # -- helpers ---------------------------------------------------------------------------------
+
+    def is_inside(self, address: str) -> bool:
+        """Whether an address belongs to the networks behind this router."""
+        known = self._inside_cache.get(address)
+        if known is None:
+            try:
+                parsed = ipaddress.ip_address(address)
+            except ValueError:
+                known = False  # a host name
+            else:
+                known = any(parsed in network for network in self._networks)
+            if len(self._inside_cache) < 4096:  # addresses come from messages: bound what is kept
+                self._inside_cache[address] = known
+        return known
+
+    def _translate(self, packet: Packet, binding: Binding, *, outbound: bool) -> bytes:
+        if outbound:
+            return bytes(packet.with_(src=binding.outside.ip, sport=binding.outside.port))
+        return bytes(packet.with_(dst=binding.inside.ip, dport=binding.inside.port))
+
+    def _learn(
+        self, data: bytes, side: Side, binding: Binding, remote: Endpoint, until: float, *, inspected: bool
+    ) -> _Flow:
+        """Note how packets of this UDP flow are patched."""
+        if side is Side.INSIDE:
+            addresses = ip.pack_ip(binding.outside.ip) + data[16:20] + binding.outside.port.to_bytes(2, "big") + data[22:24]
+        else:
+            addresses = data[12:16] + ip.pack_ip(binding.inside.ip) + data[20:22] + binding.inside.port.to_bytes(2, "big")
+        flows = self._flows[side]
+        if len(flows) >= _MAX_FLOWS:
+            flows.clear()
+        refresh = self.nat.config.refresh.value
+        flow = flows[data[12:24]] = _Flow(
+            data[12:24],
+            addresses,
+            binding,
+            remote,
+            side.other,
+            generation=self.nat.generation,
+            refreshes=refresh == "both" or refresh == ("outbound" if side is Side.INSIDE else "inbound"),
+            timeout=binding.timeout or self.nat.timeout_of(binding),
+            until=until,
+            inspected=inspected,
+        )
+        return flow
+
+    def _note_tcp_flags(self, packet: Packet, binding: Binding) -> None:
+        if packet.flags & (ip.FIN | ip.RST):
+            binding.closing = True
+        elif packet.flags & ip.SYN:
+            binding.closing = False
+
+
+class _Work:
+    """The ALG at work on one packet: what it noted, whether it changed anything, its error."""
+
+    __slots__ = ("_args", "_gateway", "changed", "error", "note")
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        inside: Endpoint,
+        outside: Endpoint,
+        remote: Endpoint,
+        protocol: int,
+        binding: Binding | None,
+        now: float,
+    ) -> None:
+        self._gateway = gateway
+        self._args = (protocol, inside, outside, remote, binding, now)
+        self.note = ""
+        self.error = ""
+        self.changed = False
+
+    def rewrite(self, payload: bytes, outbound: bool) -> bytes | None:
+        """One SIP message through the model's steps; ``None`` when it must go no further."""
+        gateway = self._gateway
+        message = SipMessage.parse(payload)
+        if not message.is_sip:
+            return payload
+        protocol, inside, outside, remote, binding, now = self._args
+        context = Context(
+            now, outbound, protocol, inside, outside, remote, binding, gateway.nat, gateway._rng,
+            gateway.is_inside, gateway.memory,
+        )  # fmt: skip
+        try:
+            for step in gateway.model.steps:
+                step.apply(message, context)
+            result = bytes(message)
+        except Dropped as reason:
+            self.note = f"dropped by the ALG: {reason}"
+            return None
+        except Exception as error:  # noqa: BLE001 - a model is a plug-in; its failure must not stop traffic
+            self.error = f"{type(error).__name__}: {error}"
+            self.note = f"the model raised {self.error}; passed with addresses translated only"
+            return payload
+        if result != payload:
+            self.changed = True
+        return result
+
+
+def _patch(packet: bytes, flow: _Flow) -> bytes:
+    """A known flow's packet with its addresses and ports exchanged and both checksums updated."""
+    ip_sum = ((packet[10] << 8 | packet[11]) + flow.ip_delta) % 0xFFFF
+    udp_sum = packet[26] << 8 | packet[27]
+    if udp_sum:  # 0 means that the sender computed none (RFC 768), and 0xFFFF stands for 0
+        udp_sum = (udp_sum + flow.udp_delta) % 0xFFFF or 0xFFFF
+    return b"".join(
+        (
+            packet[:10],
+            ip_sum.to_bytes(2, "big"),
+            flow.addresses,
+            packet[24:26],
+            udp_sum.to_bytes(2, "big"),
+            packet[28:],
+        )
+    )
+
+
+def _rebuild(packet: bytes, flow: _Flow, payload: bytes, mtu: int) -> bytes:
+    """A known flow's packet with another payload: new lengths, both checksums from scratch."""
+    length = len(payload) + 8
+    fragment_flags = packet[6:8]
+    if length + 20 > mtu and length > len(packet) - 20:
+        # The sender asked for no fragments, but it is the router that made the packet too large.
+        fragment_flags = b"\0\0"
+    addresses = flow.addresses
+    udp_length = length.to_bytes(2, "big")
+    udp_sum = b"\0\0"
+    if packet[26] or packet[27]:
+        pseudo = b"".join((addresses[:8], b"\0\x11", udp_length, addresses[8:], udp_length, payload))
+        udp_sum = (ip.checksum(pseudo) or 0xFFFF).to_bytes(2, "big")
+    head = b"".join((packet[:2], (length + 20).to_bytes(2, "big"), packet[4:6], fragment_flags, packet[8:10]))
+    ip_sum = ip.checksum(head + addresses[:8]).to_bytes(2, "big")
+    return b"".join((head, ip_sum, addresses, udp_length, udp_sum, payload))
+
+
+__all__ = ["Dependence", "Emission", "Gateway", "Side"]

@@ -1,0 +1,359 @@
+"""Address and port translation with RFC 4787's independent choices.
+
+The rules of this file:
+
+- ``NatConfig`` is what a user chooses and never changes; ``Nat`` is what runs.
+- Time is the ``now`` that callers pass, in seconds; randomness is the generator given.
+- A *binding* ties an inside endpoint to a public one. Which packets share a binding is
+  *mapping* behaviour, who may send back through it is *filtering* behaviour: the two are
+  chosen apart (RFC 4787 sections 4 and 5).
+- A *reservation* is a binding that an ALG asked for: it serves its inside endpoint
+  whatever the mapping behaviour is, so that an address written into a message stays true.
+- A *pinhole* is a permission on a binding, with an owner and an end. A binding lives as
+  long as its own timer or any of its pinholes does.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from lab.wire.ip import ICMP, TCP, UDP, Endpoint
+
+
+class Dependence(StrEnum):
+    """RFC 4787's three behaviours, for mapping (section 4.1) and for filtering (section 5)."""
+
+    ENDPOINT_INDEPENDENT = "endpoint-independent"
+    ADDRESS_DEPENDENT = "address-dependent"
+    ADDRESS_AND_PORT_DEPENDENT = "address-and-port-dependent"
+
+
+class PortAllocation(StrEnum):
+    """How a public port is chosen (RFC 4787 section 4.2.1)."""
+
+    PRESERVE = "preserve"  # the inside port where it is free, else the next free one
+    SEQUENTIAL = "sequential"
+    RANDOM = "random"  # from the trial's seeded generator
+
+
+class Refresh(StrEnum):
+    """Which direction of traffic keeps a binding alive (RFC 4787 REQ-6)."""
+
+    OUTBOUND = "outbound"
+    INBOUND = "inbound"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True)
+class NatConfig:
+    """The choices of one NAT. Times are in seconds."""
+
+    mapping: Dependence = Dependence.ENDPOINT_INDEPENDENT
+    filtering: Dependence = Dependence.ADDRESS_AND_PORT_DEPENDENT
+    port_allocation: PortAllocation = PortAllocation.PRESERVE
+    port_parity: bool = True  # an even port stays even, an odd one odd (RFC 4787 REQ-3's parity)
+    first_port: int = 1024
+    last_port: int = 65535
+    hairpinning: bool = True
+    refresh: Refresh = Refresh.OUTBOUND
+    udp_timeout: float = 300.0  # RFC 4787 REQ-5: at least 120, 300 recommended
+    tcp_timeout: float = 7440.0  # RFC 5382 REQ-5: established, 2 h 4 min
+    tcp_transitory_timeout: float = 240.0  # RFC 5382 REQ-5: opening or closing
+    icmp_timeout: float = 60.0  # RFC 5508 REQ-2
+    # IPv6 is not translated; a firewall of this kind stands in its place (RFC 6092), or none.
+    ipv6_filtering: Dependence | None = Dependence.ADDRESS_AND_PORT_DEPENDENT
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.first_port <= self.last_port <= 65535:
+            raise ValueError(f"port range {self.first_port}-{self.last_port} is not within 1-65535")
+        for name in ("udp_timeout", "tcp_timeout", "tcp_transitory_timeout", "icmp_timeout"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0 seconds")
+
+
+class PortsExhaustedError(Exception):
+    """No public port is left for a new binding."""
+
+
+class Pinhole:
+    """A permission for outside endpoints to send inwards.
+
+    ``remote``: an ``Endpoint`` admits that one, port 0 any port of that address; ``None``
+    admits everybody. ``expires`` is in seconds of the trial's clock.
+    """
+
+    __slots__ = ("binding", "expires", "owner", "remote")
+
+    def __init__(self, binding: Binding, remote: Endpoint | None, expires: float, owner: object) -> None:
+        self.binding = binding
+        self.remote = remote
+        self.expires = expires
+        self.owner = owner
+
+    def admits(self, remote: Endpoint, now: float) -> bool:
+        if now >= self.expires:
+            return False
+        allowed = self.remote
+        return allowed is None or (allowed.ip == remote.ip and allowed.port in (0, remote.port))
+
+
+class Binding:
+    """An inside endpoint and the public endpoint that stands for it."""
+
+    __slots__ = (
+        "closing",
+        "expires",
+        "inside",
+        "key",
+        "outside",
+        "pair",
+        "pinholes",
+        "protocol",
+        "remotes",
+        "reserved",
+        "timeout",
+    )
+
+    def __init__(
+        self, key: tuple[object, ...], protocol: int, inside: Endpoint, outside: Endpoint, reserved: bool
+    ) -> None:
+        self.key = key
+        self.protocol = protocol
+        self.inside = inside
+        self.outside = outside
+        self.reserved = reserved
+        self.expires = 0.0
+        self.timeout = 0.0
+        self.pinholes: list[Pinhole] = []
+        self.remotes: dict[Endpoint, None] = {}  # whom the inside has sent to, in order
+        self.pair: Binding | None = None  # the RTCP port beside a reserved RTP port
+        self.closing = False  # TCP: FIN or RST was seen
+
+    def alive(self, now: float) -> bool:
+        if now < self.expires:
+            return True
+        for pinhole in self.pinholes:  # noqa: SIM110 - on the hot path, and any() costs thrice
+            if now < pinhole.expires:
+                return True
+        return False
+
+
+_ANY: Final = Endpoint("", 0)
+
+
+def filter_key(dependence: Dependence, remote: Endpoint) -> Endpoint:
+    """The part of a remote endpoint that a behaviour looks at."""
+    if dependence is Dependence.ENDPOINT_INDEPENDENT:
+        return _ANY
+    if dependence is Dependence.ADDRESS_DEPENDENT:
+        return Endpoint(remote.ip, 0)
+    return remote
+
+
+class Nat:
+    """The binding table of one NAT with one public IPv4 address."""
+
+    def __init__(self, config: NatConfig, public_ip: str, rng: random.Random) -> None:
+        self.config = config
+        self.public_ip = public_ip
+        self._rng = rng
+        self._by_key: dict[tuple[object, ...], Binding] = {}
+        self._by_port: dict[tuple[int, int], Binding] = {}
+        self._next_port = config.first_port
+        # Raised whenever a permission or binding ends, so that flow caches know.
+        self.generation = 0
+
+    # -- lookups ---------------------------------------------------------------------------
+
+    def outbound(self, protocol: int, inside: Endpoint, remote: Endpoint, now: float) -> Binding:
+        """The binding for a packet going out, made if there is none; refreshes its timer.
+
+        Raises ``PortsExhaustedError``.
+        """
+        binding = self._find((protocol, inside, None), now) or self._find(
+            (protocol, inside, filter_key(self.config.mapping, remote)), now
+        )
+        if binding is None:
+            key = (protocol, inside, filter_key(self.config.mapping, remote))
+            binding = self._create(key, protocol, inside, now, reserved=False)
+        binding.remotes[remote] = None
+        self.touch(binding, now, outbound=True)
+        return binding
+
+    def inbound(self, protocol: int, port: int, remote: Endpoint, now: float) -> Binding | None:
+        """The binding that lets ``remote`` in at public ``port``, or ``None``: filtered or unknown."""
+        binding = self.at_port(protocol, port, now)
+        if binding is None or not self.admitted_until(binding, remote, now):
+            return None
+        self.touch(binding, now, outbound=False)
+        return binding
+
+    def at_port(self, protocol: int, port: int, now: float) -> Binding | None:
+        """The live binding of a public port, whoever may use it."""
+        binding = self._by_port.get((protocol, port))
+        if binding is not None and not binding.alive(now):
+            self._remove(binding)
+            return None
+        return binding
+
+    def find(self, protocol: int, inside: Endpoint, remote: Endpoint | None, now: float) -> Binding | None:
+        """The live binding that serves ``inside`` (towards ``remote``), if there is one."""
+        found = self._find((protocol, inside, None), now)
+        if found is None and remote is not None:
+            found = self._find((protocol, inside, filter_key(self.config.mapping, remote)), now)
+        return found
+
+    def admitted_until(self, binding: Binding, remote: Endpoint, now: float) -> float:
+        """Until when ``remote`` may send through ``binding``: 0 for not at all.
+
+        Filtering admits as long as the binding's own timer runs (infinity here, since traffic
+        restarts that timer); a pinhole admits until its end.
+        """
+        if now < binding.expires and binding.remotes:
+            wanted = filter_key(self.config.filtering, remote)
+            if wanted is _ANY or wanted in binding.remotes:
+                return math.inf
+            if wanted.port == 0 and any(each.ip == wanted.ip for each in binding.remotes):
+                return math.inf
+        return max((hole.expires for hole in binding.pinholes if hole.admits(remote, now)), default=0.0)
+
+    @property
+    def bindings(self) -> list[Binding]:
+        """All bindings in the table, ended ones that nobody has looked up since included."""
+        return list(self._by_port.values())
+
+    # -- what keeps a binding alive ----------------------------------------------------------
+
+    def touch(self, binding: Binding, now: float, *, outbound: bool) -> None:
+        """A packet passed: restart the timer if this direction does so (RFC 4787 REQ-6)."""
+        refresh = self.config.refresh
+        fresh = binding.expires == 0.0
+        if fresh or refresh is Refresh.BOTH or (refresh is Refresh.OUTBOUND) == outbound:
+            binding.expires = now + (binding.timeout or self.timeout_of(binding))
+
+    def timeout_of(self, binding: Binding) -> float:
+        """The idle time in seconds that this NAT's configuration grants a binding."""
+        if binding.protocol == UDP:
+            return self.config.udp_timeout
+        if binding.protocol == TCP:
+            return self.config.tcp_transitory_timeout if binding.closing else self.config.tcp_timeout
+        return self.config.icmp_timeout
+
+    # -- what an ALG asks for ----------------------------------------------------------------
+
+    def reserve(self, protocol: int, inside: Endpoint, now: float, *, pair: bool = False) -> Binding:
+        """A binding for ``inside`` that holds towards every remote.
+
+        ``pair``: choose an even port whose odd neighbour is free, for RTP and RTCP (RFC 3550
+        section 11), and reserve the neighbour for ``inside`` port + 1 as well. The reservation
+        lives by its pinholes and its traffic. Raises ``PortsExhaustedError``.
+        """
+        existing = self._find((protocol, inside, None), now)
+        if existing is not None:
+            return existing
+        mapped = self._find((protocol, inside, _ANY), now)
+        if mapped is not None and not pair:
+            return mapped  # an endpoint-independent mapping already holds towards everybody
+        key = (protocol, inside, None)
+        if not pair:
+            return self._create(key, protocol, inside, now, reserved=True)
+        neighbour = Endpoint(inside.ip, inside.port + 1)
+        port = self._choose_port(protocol, inside.port, now, pair=True)
+        binding = self._insert(key, protocol, inside, port, reserved=True)
+        binding.pair = self._find((protocol, neighbour, None), now) or self._insert(
+            (protocol, neighbour, None), protocol, neighbour, port + 1, reserved=True
+        )
+        return binding
+
+    def open_pinhole(
+        self, binding: Binding, remote: Endpoint | None, expires: float, owner: object
+    ) -> Pinhole:
+        """Permit ``remote`` through ``binding``; a pinhole of the same owner and remote is prolonged."""
+        for pinhole in binding.pinholes:
+            if pinhole.owner == owner and pinhole.remote == remote:
+                pinhole.expires = expires
+                return pinhole
+        pinhole = Pinhole(binding, remote, expires, owner)
+        binding.pinholes.append(pinhole)
+        return pinhole
+
+    def close_pinholes(self, owner: object) -> int:
+        """End every pinhole of ``owner``; returns how many there were."""
+        closed = 0
+        for binding in self._by_port.values():
+            kept = [pinhole for pinhole in binding.pinholes if pinhole.owner != owner]
+            closed += len(binding.pinholes) - len(kept)
+            binding.pinholes = kept
+        if closed:
+            self.generation += 1
+        return closed
+
+    def clear(self) -> None:
+        """Forget everything, as a router does that restarts."""
+        self._by_key.clear()
+        self._by_port.clear()
+        self.generation += 1
+
+    # -- the table ---------------------------------------------------------------------------
+
+    def _find(self, key: tuple[object, ...], now: float) -> Binding | None:
+        binding = self._by_key.get(key)
+        if binding is not None and not binding.alive(now):
+            self._remove(binding)
+            return None
+        return binding
+
+    def _create(
+        self, key: tuple[object, ...], protocol: int, inside: Endpoint, now: float, *, reserved: bool
+    ) -> Binding:
+        port = self._choose_port(protocol, inside.port, now, pair=False)
+        return self._insert(key, protocol, inside, port, reserved=reserved)
+
+    def _insert(
+        self, key: tuple[object, ...], protocol: int, inside: Endpoint, port: int, *, reserved: bool
+    ) -> Binding:
+        binding = Binding(key, protocol, inside, Endpoint(self.public_ip, port), reserved)
+        self._by_key[key] = binding
+        self._by_port[protocol, port] = binding
+        return binding
+
+    def _remove(self, binding: Binding) -> None:
+        if self._by_key.get(binding.key) is binding:
+            del self._by_key[binding.key]
+        place = (binding.protocol, binding.outside.port)
+        if self._by_port.get(place) is binding:
+            del self._by_port[place]
+        self.generation += 1
+
+    def _choose_port(self, protocol: int, wanted: int, now: float, *, pair: bool) -> int:
+        config = self.config
+        step = 2 if pair or (config.port_parity and protocol != ICMP) else 1
+        parity = 0 if pair else wanted & 1
+
+        def free(port: int) -> bool:
+            if self.at_port(protocol, port, now) is not None:
+                return False
+            return not pair or (port + 1 <= 65535 and self.at_port(protocol, port + 1, now) is None)
+
+        if config.port_allocation is PortAllocation.PRESERVE and wanted & 1 == parity and wanted and free(wanted):
+            return wanted
+        first, last = config.first_port, config.last_port
+        if step == 2 and first & 1 != parity:
+            first += 1
+        count = (last - first) // step + 1
+        if count < 1:
+            raise PortsExhaustedError(f"no public port of the right parity in {config.first_port}-{last}")
+        if config.port_allocation is PortAllocation.RANDOM:
+            start = self._rng.randrange(count)
+        else:
+            start = max(0, -(-(self._next_port - first) // step)) % count
+        for index in range(count):
+            port = first + (start + index) % count * step
+            if free(port):
+                self._next_port = port + (2 if pair else 1)
+                return port
+        raise PortsExhaustedError(f"all public ports {config.first_port}-{last} are in use")

@@ -1,0 +1,87 @@
+"""``ID`` or ``ID(parameter=value,...)``: how users name a thing and set its parameters.
+
+Parameters are the fields of a frozen dataclass; values are read as YAML scalars and validated
+by pydantic, so that a wrong one is refused with its name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, Final, TypeVar
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from lab.errors import UsageError
+
+T = TypeVar("T")
+
+_SPEC: Final = re.compile(r"(?P<id>[^()\s]+)(?:\((?P<parameters>.*)\))?\Z", re.DOTALL)
+
+
+def parse(spec: str, kind: str) -> tuple[str, dict[str, Any]]:
+    """Id and parameters of a spec; ``kind`` names the thing in errors. Raises ``UsageError``."""
+    found = _SPEC.match(spec.strip())
+    if found is None:
+        raise UsageError(f"{kind} '{spec}' is not written ID or ID(parameter=value)")
+    values: dict[str, Any] = {}
+    for part in (found["parameters"] or "").split(","):
+        if not part.strip():
+            continue
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise UsageError(f"{kind} '{spec}': '{part.strip()}' is not written parameter=value")
+        try:
+            values[name.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UsageError(f"{kind} '{spec}': '{value.strip()}' can't be read as a value") from None
+    return found["id"], values
+
+
+def written(identifier: str, values: Mapping[str, Any]) -> str:
+    """The spec of an id with parameters."""
+    if not values:
+        return identifier
+    text = ",".join(f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in values.items())
+    return f"{identifier}({text})"
+
+
+def parameters(thing: Any) -> dict[str, Any]:
+    """Name and value of each parameter of a dataclass instance (``None`` has none)."""
+    return {} if thing is None else {each.name: getattr(thing, each.name) for each in fields(thing)}
+
+
+def configured(thing: T, values: Mapping[str, Any], name: str) -> T:
+    """A copy of a dataclass instance with parameters set. Raises ``UsageError`` naming a wrong one."""
+    if not values:
+        return thing
+    known = parameters(thing)
+    for each in values:
+        if each not in known:
+            raise UsageError(f"{name} has no parameter '{each}' (parameters: {', '.join(known) or 'none'})")
+    try:
+        return _adapter(type(thing)).validate_python({**known, **values})  # type: ignore[no-any-return]
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{name}, parameter '{where}': {first['msg']}") from None
+
+
+@cache
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def unknown(kind: str, wanted: str, known: Iterable[str]) -> UsageError:
+    """The error for an id that nobody knows, with near names or the whole list when it is short."""
+    names = list(known)
+    near = get_close_matches(wanted, names, n=3)
+    if near:
+        mend = f"; did you mean {' or '.join(near)}?"
+    else:
+        mend = f"; known are {', '.join(names)}" if len(names) <= 12 else f"; see 'alglab {kind}s'"
+    return UsageError(f"unknown {kind} '{wanted}'{mend}")

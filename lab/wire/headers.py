@@ -1,0 +1,211 @@
+"""Readers of structured header values: Via, name-addr, URI, CSeq, parameter lists.
+
+All are lenient: what can't be read is ``None`` or is skipped, never an exception. What a
+rewriter needs are *spans*, so each reader gives offsets into the value that it was given.
+Strictness lives in ``lab.wire.syntax``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+_HOST: Final = rb"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
+_VIA: Final = re.compile(
+    rb"\s*SIP\s*/\s*2\.0\s*/\s*(?P<transport>[A-Za-z0-9-]+)\s+"
+    rb"(?P<host>" + _HOST + rb")\s*(?::\s*(?P<port>\d+))?",
+    re.IGNORECASE,
+)
+_URI: Final = re.compile(
+    rb"(?P<scheme>sips?):(?:(?P<user>[^\s@<>\",]*)@)?(?P<host>" + _HOST + rb")(?::(?P<port>\d+))?",
+    re.IGNORECASE,
+)
+_PARAMETER: Final = re.compile(
+    rb";\s*(?P<name>[^\s;=,<>\"]+)\s*(?:=\s*(?P<value>\"(?:[^\"\\]|\\.)*\"|[^\s;,<>\"?]*))?"
+)
+_LITERAL: Final = re.compile(rb"\d\.\d{1,3}\.|\[")
+_QUOTED: Final = re.compile(rb"\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
+
+DEFAULT_PORTS: Final = {b"udp": 5060, b"tcp": 5060, b"sctp": 5060, b"tls": 5061}
+
+
+def mask_quoted(value: bytes) -> bytes:
+    """The value with every quoted string overwritten by ``x``: the same offsets, no surprises."""
+    if b'"' not in value:
+        return value
+    return _QUOTED.sub(lambda found: b"x" * len(found[0]), value)
+
+
+def split_list(value: bytes) -> list[tuple[int, int]]:
+    """Spans of the comma-separated values, commas in quotes and ``<>`` not counted."""
+    if b"," not in value:
+        return [(0, len(value))]
+    masked = mask_quoted(value)
+    spans: list[tuple[int, int]] = []
+    start = depth = 0
+    for at, byte in enumerate(masked):
+        if byte == 0x3C:
+            depth += 1
+        elif byte == 0x3E:
+            depth = max(0, depth - 1)
+        elif byte == 0x2C and not depth:
+            spans.append((start, at))
+            start = at + 1
+    spans.append((start, len(value)))
+    return spans
+
+
+class HostPort(NamedTuple):
+    """Where a host and its optional port stand in a value (``sent-by`` or hostport, RFC 3261 25.1)."""
+
+    host: bytes
+    port: int | None
+    start: int
+    end: int
+
+    @property
+    def bare_host(self) -> bytes:
+        """Host without the brackets of an IPv6 reference."""
+        return self.host[1:-1] if self.host[:1] == b"[" else self.host
+
+
+class Via(NamedTuple):
+    """One Via value. ``start`` and ``end`` bound it in the field's value."""
+
+    transport: bytes
+    sent_by: HostPort
+    parameters: dict[bytes, bytes]
+    start: int
+    end: int
+
+    @property
+    def branch(self) -> bytes:
+        return self.parameters.get(b"branch", b"")
+
+
+def hostport_of(found: re.Match[bytes]) -> HostPort:
+    """Host and port groups of a match of this module."""
+    port = found["port"]
+    # A port of more digits than the wire can mean is still a number: models write such.
+    end = found.end("host") if port is None else found.end("port")
+    return HostPort(found["host"], int(port[:9]) if port else None, found.start("host"), end)
+
+
+def parameters(value: bytes, start: int = 0, end: int | None = None) -> dict[bytes, bytes]:
+    """The ``;name=value`` parameters in a span: names in lower case, first of a name wins."""
+    found: dict[bytes, bytes] = {}
+    for each in _PARAMETER.finditer(value, start, len(value) if end is None else end):
+        found.setdefault(each["name"].lower(), each["value"] or b"")
+    return found
+
+
+def parameter_spans(value: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
+    """``(lower-case name, start, end)`` of each parameter's value; an absent value is empty there."""
+    for each in _PARAMETER.finditer(value, start, len(value) if end is None else end):
+        if each["value"] is None:
+            yield each["name"].lower(), each.end(), each.end()
+        else:
+            yield each["name"].lower(), each.start("value"), each.end("value")
+
+
+def vias(value: bytes) -> list[Via]:
+    """The Via values in one field, unreadable ones left out."""
+    result: list[Via] = []
+    for start, end in split_list(value):
+        found = _VIA.match(value, start, end)
+        if found:
+            result.append(
+                Via(
+                    found["transport"],
+                    hostport_of(found),
+                    parameters(value, found.end(), end),
+                    start,
+                    end,
+                )
+            )
+    return result
+
+
+def sent_bys(value: bytes) -> list[tuple[HostPort, int]]:
+    """The sent-by of each readable Via value in a field, with the end of that value."""
+    if b"," not in value:  # one value is the rule
+        found = _VIA.match(value)
+        return [(hostport_of(found), len(value))] if found else []
+    return [(via.sent_by, via.end) for via in vias(value)]
+
+
+def has_address(value: bytes) -> bool:
+    """Whether anything in the value can be an IP address literal: a cheap first look."""
+    return _LITERAL.search(value) is not None
+
+
+def uris(value: bytes) -> list[HostPort]:
+    """Host and port of each sip: and sips: URI in a value, those in quoted strings left out."""
+    return [hostport_of(found) for found in _URI.finditer(mask_quoted(value))]
+
+
+class Uri(NamedTuple):
+    """A sip: or sips: URI (RFC 3261 section 19.1)."""
+
+    scheme: bytes
+    user: bytes
+    host: bytes
+    port: int | None
+    parameters: dict[bytes, bytes]
+
+    @property
+    def bare_host(self) -> bytes:
+        return self.host[1:-1] if self.host[:1] == b"[" else self.host
+
+
+def parse_uri(text: bytes) -> Uri | None:
+    """Read one URI, without the angle brackets; ``None`` when it is not a SIP URI."""
+    found = _URI.match(text)
+    if found is None:
+        return None
+    place = hostport_of(found)
+    rest = text[found.end() :]
+    if rest[:1] not in (b"", b";", b"?"):
+        return None
+    return Uri(
+        found["scheme"].lower(),
+        found["user"] or b"",
+        place.host,
+        place.port,
+        parameters(rest.partition(b"?")[0]) if rest else {},
+    )
+
+
+class NameAddr(NamedTuple):
+    """``"Display" <uri>;params`` or ``uri;params`` (RFC 3261 20.10): URI text and header parameters."""
+
+    uri: bytes
+    parameters: dict[bytes, bytes]
+
+
+def name_addr(value: bytes) -> NameAddr:
+    """Read one From, To, Contact, Route... value. Without ``<>`` parameters belong to the header."""
+    masked = mask_quoted(value)
+    opening = masked.find(b"<")
+    if opening >= 0:
+        closing = masked.find(b">", opening)
+        if closing < 0:
+            closing = len(value)
+        rest = value[closing + 1 :]
+        return NameAddr(value[opening + 1 : closing].strip(), parameters(rest) if rest else {})
+    uri, semicolon, rest = value.partition(b";")
+    return NameAddr(uri.strip(), parameters(semicolon + rest) if semicolon else {})
+
+
+def tag_of(value: bytes) -> bytes:
+    """The ``tag`` parameter of a From or To value; ``b""`` without one."""
+    return name_addr(value).parameters.get(b"tag", b"")
+
+
+def cseq(value: bytes) -> tuple[int, bytes] | None:
+    """Number and method of a CSeq value; ``None`` when malformed."""
+    words = value.split()
+    if len(words) != 2 or not words[0].isdigit() or len(words[0]) > 10:
+        return None
+    return int(words[0]), words[1]

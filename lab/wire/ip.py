@@ -1,0 +1,533 @@
+"""IPv4, IPv6, UDP, TCP and ICMP packets as bytes: build, take apart, check.
+
+Everything here is a function from bytes to bytes. ``parse`` reads a packet into a
+``Packet``; ``bytes(packet)`` writes it with right lengths and checksums. Options and
+extension headers travel untouched. Hot paths (the NAT) patch bytes instead and keep the
+checksum by RFC 1624's update, see ``checksum_delta``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from typing import Final, NamedTuple
+
+ICMP: Final = 1
+TCP: Final = 6
+UDP: Final = 17
+ICMPV6: Final = 58
+PROTOCOL_NAMES: Final = {ICMP: "icmp", TCP: "tcp", UDP: "udp", ICMPV6: "icmpv6"}
+
+FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
+
+MAX_PACKET: Final = 65535
+DEFAULT_TTL: Final = 64
+DEFAULT_MTU: Final = 1500
+MIN_IPV6_MTU: Final = 1280
+# RFC 1812 4.3.2.3: an ICMP error quotes as much as fits in 576 bytes; Linux does so too.
+_ICMP_ERROR_SIZE: Final = 576
+
+_IPV6_EXTENSIONS: Final = frozenset({0, 43, 60})  # hop-by-hop, routing, destination options
+
+
+class Endpoint(NamedTuple):
+    """A transport address: IP address as text, port as a number (0 where there is none)."""
+
+    ip: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
+
+
+class MalformedPacketError(ValueError):
+    """The bytes are not an IP packet that can be taken apart."""
+
+
+@lru_cache(maxsize=4096)
+def pack_ip(text: str) -> bytes:
+    """Address text to 4 or 16 bytes. Raises ``OSError`` when it is no address."""
+    return inet_pton(AF_INET6 if ":" in text else AF_INET, text)
+
+
+@lru_cache(maxsize=4096)
+def unpack_ip(packed: bytes) -> str:
+    """4 or 16 bytes to address text."""
+    return inet_ntop(AF_INET if len(packed) == 4 else AF_INET6, packed)
+
+
+def is_address(text: str) -> bool:
+    """Whether ``text`` is an IPv4 or IPv6 address, without brackets or zone."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def checksum(data: bytes) -> int:
+    """Internet checksum (RFC 1071) as the number that goes into the header.
+
+    A big integer modulo 2**16-1 is the one's complement sum, and by far the fastest way
+    in Python.
+    """
+    if len(data) & 1:
+        data += b"\0"
+    total = int.from_bytes(data, "big")
+    if not total:
+        return 0xFFFF
+    return 0xFFFF - (total % 0xFFFF or 0xFFFF)
+
+
+def transport_checksum(protocol: int, src: bytes, dst: bytes, segment: bytes) -> int:
+    """Checksum of a UDP, TCP or ICMPv6 segment under its pseudo-header (RFC 768, 9293, 8200 8.1).
+
+    ``segment`` has its checksum field zeroed. UDP never gives 0, which means "none" there.
+    """
+    if len(src) == 4:
+        pseudo = src + dst + struct.pack("!BBH", 0, protocol, len(segment))
+    else:
+        pseudo = src + dst + struct.pack("!IHBB", len(segment), 0, 0, protocol)
+    value = checksum(pseudo + segment)
+    return 0xFFFF if protocol == UDP and value == 0 else value
+
+
+def checksum_delta(old: bytes, new: bytes) -> int:
+    """What ``update_checksum`` adds when ``old`` bytes become ``new`` (even lengths; RFC 1624)."""
+    return (int.from_bytes(old, "big") - int.from_bytes(new, "big")) % 0xFFFF
+
+
+def update_checksum(value: int, delta: int) -> int:
+    """A header checksum after a change: RFC 1624's HC' = ~(~HC + ~m + m')."""
+    return (value + delta) % 0xFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One IP packet, taken apart.
+
+    ``payload`` is what follows the transport header. For a fragment with a non-zero
+    offset, or an unknown protocol, ``transport`` is empty and ``payload`` is all that follows
+    the IP header. ``header`` keeps the IP header bytes (options and extension headers
+    included) and ``transport`` those of the transport header (TCP options included).
+    """
+
+    version: int
+    protocol: int
+    src: str
+    dst: str
+    sport: int  # for ICMP echo: the identifier, in both ports
+    dport: int
+    header: bytes
+    transport: bytes
+    payload: bytes
+
+    @property
+    def source(self) -> Endpoint:
+        return Endpoint(self.src, self.sport)
+
+    @property
+    def destination(self) -> Endpoint:
+        return Endpoint(self.dst, self.dport)
+
+    @property
+    def ttl(self) -> int:
+        return self.header[8] if self.version == 4 else self.header[7]
+
+    @property
+    def identification(self) -> int:
+        """IPv4 Identification (of an IPv6 packet: 0)."""
+        return int.from_bytes(self.header[4:6], "big") if self.version == 4 else 0
+
+    @property
+    def dont_fragment(self) -> bool:
+        return self.version == 6 or bool(self.header[6] & 0x40)
+
+    @property
+    def more_fragments(self) -> bool:
+        return self.version == 4 and bool(self.header[6] & 0x20)
+
+    @property
+    def fragment_offset(self) -> int:
+        """Offset of an IPv4 fragment in bytes; 0 for a whole packet."""
+        if self.version == 6:
+            return 0
+        return (int.from_bytes(self.header[6:8], "big") & 0x1FFF) * 8
+
+    @property
+    def is_fragment(self) -> bool:
+        return self.more_fragments or self.fragment_offset > 0
+
+    @property
+    def flags(self) -> int:
+        """TCP flags; 0 for other protocols."""
+        return self.transport[13] if self.protocol == TCP and self.transport else 0
+
+    @property
+    def seq(self) -> int:
+        return int.from_bytes(self.transport[4:8], "big")
+
+    @property
+    def ack(self) -> int:
+        return int.from_bytes(self.transport[8:12], "big")
+
+    @property
+    def icmp_type(self) -> int:
+        return self.transport[0] if self.transport else -1
+
+    @property
+    def icmp_code(self) -> int:
+        return self.transport[1] if self.transport else -1
+
+    def with_(
+        self,
+        *,
+        src: str | None = None,
+        dst: str | None = None,
+        sport: int | None = None,
+        dport: int | None = None,
+        payload: bytes | None = None,
+        ttl: int | None = None,
+        dont_fragment: bool | None = None,
+        seq: int | None = None,
+        ack: int | None = None,
+        flags: int | None = None,
+    ) -> Packet:
+        """A copy with some of it changed; ``bytes`` of it puts lengths and checksums right."""
+        header, transport = self.header, self.transport
+        if ttl is not None:
+            at = 8 if self.version == 4 else 7
+            header = header[:at] + bytes((ttl,)) + header[at + 1 :]
+        if dont_fragment is not None and self.version == 4:
+            bit = 0x40 if dont_fragment else 0
+            header = header[:6] + bytes((header[6] & ~0x40 | bit,)) + header[7:]
+        if self.protocol == TCP and transport:
+            if seq is not None:
+                transport = transport[:4] + (seq & 0xFFFFFFFF).to_bytes(4, "big") + transport[8:]
+            if ack is not None:
+                transport = transport[:8] + (ack & 0xFFFFFFFF).to_bytes(4, "big") + transport[12:]
+            if flags is not None:
+                transport = transport[:13] + bytes((flags,)) + transport[14:]
+        return replace(
+            self,
+            src=self.src if src is None else src,
+            dst=self.dst if dst is None else dst,
+            sport=self.sport if sport is None else sport,
+            dport=self.dport if dport is None else dport,
+            payload=self.payload if payload is None else payload,
+            header=header,
+            transport=transport,
+        )
+
+    def __bytes__(self) -> bytes:
+        """Wire form. Raises ``MalformedPacketError`` when it would not fit in a packet."""
+        size = len(self.header) + len(self.transport) + len(self.payload)
+        if size - (0 if self.version == 4 else 40) > MAX_PACKET:
+            raise MalformedPacketError(f"a packet of {size} bytes is larger than IP allows")
+        src, dst = pack_ip(self.src), pack_ip(self.dst)
+        segment = self._segment(src, dst)
+        if self.version == 4:
+            header = self.header[:2] + size.to_bytes(2, "big") + self.header[4:10] + b"\0\0" + src + dst
+            header += self.header[20:]
+            return header[:10] + checksum(header).to_bytes(2, "big") + header[12:] + segment
+        payload_length = size - 40
+        return (
+            self.header[:4]
+            + payload_length.to_bytes(2, "big")
+            + self.header[6:8]
+            + src
+            + dst
+            + self.header[40:]
+            + segment
+        )
+
+    def _segment(self, src: bytes, dst: bytes) -> bytes:
+        head = self.transport
+        if not head:
+            return self.payload
+        if self.is_fragment:  # length and checksum are of the whole datagram: leave the sender's
+            if self.protocol in (UDP, TCP):
+                head = struct.pack("!HH", self.sport, self.dport) + head[4:]
+            elif _is_echo(self.protocol, head[0]):
+                head = head[:4] + self.sport.to_bytes(2, "big") + head[6:]
+            return head + self.payload
+        if self.protocol == UDP:
+            ports = struct.pack("!HHH", self.sport, self.dport, 8 + len(self.payload))
+            if head[6:8] == b"\0\0" and self.version == 4:  # the sender asked for no checksum
+                return ports + b"\0\0" + self.payload
+            value = transport_checksum(UDP, src, dst, ports + b"\0\0" + self.payload)
+            return ports + value.to_bytes(2, "big") + self.payload
+        if self.protocol == TCP:
+            head = struct.pack("!HH", self.sport, self.dport) + head[4:16] + b"\0\0" + head[18:]
+            value = transport_checksum(TCP, src, dst, head + self.payload)
+            return head[:16] + value.to_bytes(2, "big") + head[18:] + self.payload
+        if self.sport or _is_echo(self.protocol, head[0]):
+            head = head[:4] + self.sport.to_bytes(2, "big") + head[6:]
+        head = head[:2] + b"\0\0" + head[4:]
+        if self.protocol == ICMPV6:
+            value = transport_checksum(ICMPV6, src, dst, head + self.payload)
+        else:
+            value = checksum(head + self.payload)
+        return head[:2] + value.to_bytes(2, "big") + head[4:] + self.payload
+
+
+def _is_echo(protocol: int, icmp_type: int) -> bool:
+    return icmp_type in ((8, 0) if protocol == ICMP else (128, 129))
+
+
+def parse(data: bytes, *, quoted: bool = False) -> Packet:
+    """Take one IP packet apart. Trailing bytes beyond its length are dropped.
+
+    ``quoted`` reads the truncated packet inside an ICMP error: lengths may then say more
+    than there is. Raises ``MalformedPacketError`` for bytes that are no sound packet.
+    """
+    version = data[0] >> 4 if data else 0
+    if version == 4 and len(data) >= 20:
+        header_length = (data[0] & 0x0F) * 4
+        total = int.from_bytes(data[2:4], "big")
+        if header_length < 20 or total < header_length or len(data) < header_length:
+            raise MalformedPacketError("IPv4 header or total length out of range")
+        if total > len(data) and not quoted:
+            raise MalformedPacketError(f"IPv4 packet of {total} bytes cut to {len(data)}")
+        protocol = data[9]
+        src, dst = unpack_ip(data[12:16]), unpack_ip(data[16:20])
+        offset = int.from_bytes(data[6:8], "big") & 0x1FFF
+        rest = data[header_length:total]
+    elif version == 6 and len(data) >= 40:
+        total = 40 + int.from_bytes(data[4:6], "big")
+        if total > len(data) and not quoted:
+            raise MalformedPacketError(f"IPv6 packet of {total} bytes cut to {len(data)}")
+        protocol, header_length = data[6], 40
+        while protocol in _IPV6_EXTENSIONS and len(data) >= header_length + 8:
+            protocol, header_length = data[header_length], header_length + (data[header_length + 1] + 1) * 8
+        src, dst = unpack_ip(data[8:24]), unpack_ip(data[24:40])
+        offset = 0
+        rest = data[header_length:total]
+    else:
+        raise MalformedPacketError("not an IPv4 or IPv6 packet")
+    head_length, sport, dport = 0, 0, 0
+    if not offset:
+        head_length, sport, dport = _transport(protocol, rest, quoted)
+    return Packet(
+        version,
+        protocol,
+        src,
+        dst,
+        sport,
+        dport,
+        data[:header_length],
+        rest[:head_length],
+        rest[head_length:],
+    )
+
+
+def _transport(protocol: int, rest: bytes, quoted: bool) -> tuple[int, int, int]:
+    """Length of the transport header and the two ports."""
+    if protocol == UDP and len(rest) >= 8:
+        sport, dport, length = struct.unpack_from("!HHH", rest)
+        if not quoted and length < 8:
+            raise MalformedPacketError("UDP length below 8")
+        return 8, sport, dport
+    if protocol == TCP and len(rest) >= (8 if quoted else 20):
+        sport, dport = struct.unpack_from("!HH", rest)
+        length = (rest[12] >> 4) * 4 if len(rest) > 12 else 8
+        if length < 20 or length > len(rest):
+            if not quoted:
+                raise MalformedPacketError("TCP data offset out of range")
+            length = min(len(rest), 20)
+        return length, sport, dport
+    if protocol in (ICMP, ICMPV6) and len(rest) >= 8:
+        identifier = int.from_bytes(rest[4:6], "big") if _is_echo(protocol, rest[0]) else 0
+        return 8, identifier, identifier
+    if protocol in (UDP, TCP, ICMP, ICMPV6) and not quoted:
+        raise MalformedPacketError(f"truncated {PROTOCOL_NAMES[protocol]} header")
+    return 0, 0, 0
+
+
+# -- building ------------------------------------------------------------------------------
+
+
+def _ip_header(src: str, protocol: int, ttl: int, dont_fragment: bool) -> tuple[int, bytes]:
+    if ":" in src:
+        return 6, bytes((0x60, 0, 0, 0, 0, 0, protocol, ttl)) + bytes(32)
+    flags = 0x40 if dont_fragment else 0
+    return 4, bytes((0x45, 0, 0, 0, 0, 0, flags, 0, ttl, protocol)) + bytes(10)
+
+
+def udp(
+    source: Endpoint,
+    destination: Endpoint,
+    payload: bytes,
+    *,
+    ttl: int = DEFAULT_TTL,
+    dont_fragment: bool = True,
+) -> bytes:
+    """A UDP datagram in one IP packet, as an unconnected Linux socket sends it (DF set, id 0)."""
+    version, header = _ip_header(source.ip, UDP, ttl, dont_fragment)
+    # A non-zero checksum field asks ``Packet`` to compute one.
+    return bytes(
+        Packet(
+            version,
+            UDP,
+            source.ip,
+            destination.ip,
+            source.port,
+            destination.port,
+            header,
+            b"\xff" * 8,
+            payload,
+        )
+    )
+
+
+def tcp(
+    source: Endpoint,
+    destination: Endpoint,
+    payload: bytes = b"",
+    *,
+    seq: int = 0,
+    ack: int = 0,
+    flags: int = ACK,
+    window: int = 65535,
+    options: bytes = b"",
+    ttl: int = DEFAULT_TTL,
+) -> bytes:
+    """A TCP segment; ``options`` must be a multiple of four bytes."""
+    version, header = _ip_header(source.ip, TCP, ttl, True)
+    offset = (20 + len(options)) // 4 << 4
+    head = struct.pack("!HHIIBBHHH", 0, 0, seq & 0xFFFFFFFF, ack & 0xFFFFFFFF, offset, flags, window, 0, 0)
+    return bytes(
+        Packet(
+            version,
+            TCP,
+            source.ip,
+            destination.ip,
+            source.port,
+            destination.port,
+            header,
+            head + options,
+            payload,
+        )
+    )
+
+
+def icmp_echo(
+    src: str, dst: str, identifier: int, sequence: int, payload: bytes = b"", *, reply: bool = False
+) -> bytes:
+    """An ICMP or ICMPv6 echo request or reply."""
+    six = ":" in src
+    protocol = ICMPV6 if six else ICMP
+    kind = (129 if reply else 128) if six else (0 if reply else 8)
+    version, header = _ip_header(src, protocol, DEFAULT_TTL, True)
+    head = struct.pack("!BBHHH", kind, 0, 0, identifier, sequence)
+    return bytes(Packet(version, protocol, src, dst, identifier, identifier, header, head, payload))
+
+
+class Unreachable(NamedTuple):
+    """Type and code of an ICMP error (RFC 792, RFC 4443), IPv4 pair and IPv6 pair."""
+
+    v4: tuple[int, int]
+    v6: tuple[int, int]
+
+
+PORT_UNREACHABLE: Final = Unreachable((3, 3), (1, 4))
+HOST_UNREACHABLE: Final = Unreachable((3, 1), (1, 3))
+NET_UNREACHABLE: Final = Unreachable((3, 0), (1, 0))
+TIME_EXCEEDED: Final = Unreachable((11, 0), (3, 0))
+PACKET_TOO_BIG: Final = Unreachable((3, 4), (2, 0))
+
+
+def icmp_error(src: str, kind: Unreachable, offending: bytes, *, mtu: int = 0) -> bytes:
+    """The ICMP error that ``src`` sends about ``offending``, quoting it as Linux does."""
+    packet = parse(offending, quoted=True)
+    if packet.version == 4:
+        protocol, (icmp_type, code), rest = ICMP, kind.v4, struct.pack("!HH", 0, mtu)
+        quote = offending[: _ICMP_ERROR_SIZE - 28]
+    else:
+        protocol, (icmp_type, code), rest = ICMPV6, kind.v6, struct.pack("!I", mtu)
+        quote = offending[: MIN_IPV6_MTU - 48]
+    version, header = _ip_header(src, protocol, DEFAULT_TTL, False)
+    if version == 4:  # Linux marks ICMP errors "internetwork control"
+        header = header[:1] + b"\xc0" + header[2:]
+    head = struct.pack("!BBH", icmp_type, code, 0) + rest
+    return bytes(Packet(version, protocol, src, packet.src, 0, 0, header, head, quote))
+
+
+def is_icmp_error(packet: Packet) -> bool:
+    if packet.protocol == ICMP:
+        return packet.icmp_type in (3, 4, 5, 11, 12)
+    return packet.protocol == ICMPV6 and 0 < packet.icmp_type < 128
+
+
+# -- fragments and hops ---------------------------------------------------------------------
+
+
+def fragment(data: bytes, mtu: int = DEFAULT_MTU, *, identification: int | None = None) -> list[bytes]:
+    """Cut an IPv4 packet for ``mtu`` (RFC 791); a packet that fits comes back alone and unchanged.
+
+    Raises ``MalformedPacketError`` for an IPv6 packet, which only its sender may cut.
+    """
+    if len(data) <= mtu:
+        return [data]
+    if data[0] >> 4 != 4:
+        raise MalformedPacketError("only IPv4 packets are fragmented on the way")
+    header_length = (data[0] & 0x0F) * 4
+    header, body = data[:header_length], data[header_length:]
+    number = header[4:6] if identification is None else identification.to_bytes(2, "big")
+    base = int.from_bytes(header[6:8], "big") & 0x1FFF
+    last_flag = 0x2000 if header[6] & 0x20 else 0
+    step = (mtu - header_length) // 8 * 8
+    pieces: list[bytes] = []
+    for at in range(0, len(body), step):
+        piece = body[at : at + step]
+        more = 0x2000 if at + step < len(body) else last_flag
+        offset = (base + at // 8) | more
+        new = (
+            header[:2]
+            + (header_length + len(piece)).to_bytes(2, "big")
+            + number
+            + offset.to_bytes(2, "big")
+            + header[8:10]
+            + b"\0\0"
+            + header[12:]
+        )
+        pieces.append(new[:10] + checksum(new).to_bytes(2, "big") + new[12:] + piece)
+    return pieces
+
+
+def decrement_ttl(data: bytes) -> bytes:
+    """The packet one hop on. The caller has seen to it that TTL or hop limit is above 1."""
+    if data[0] >> 4 == 6:
+        return data[:7] + bytes((data[7] - 1,)) + data[8:]
+    value = update_checksum(int.from_bytes(data[10:12], "big"), 0x0100)
+    return data[:8] + bytes((data[8] - 1, data[9])) + value.to_bytes(2, "big") + data[12:]
+
+
+def verify(data: bytes) -> list[str]:
+    """What is wrong with lengths and checksums of a whole packet; empty when all is right."""
+    try:
+        packet = parse(data)
+    except MalformedPacketError as error:
+        return [str(error)]
+    wrong: list[str] = []
+    if packet.version == 4 and checksum(packet.header) not in (0, 0xFFFF):
+        wrong.append("IPv4 header checksum")
+    if packet.is_fragment or not packet.transport:
+        return wrong
+    src, dst = pack_ip(packet.src), pack_ip(packet.dst)
+    segment = packet.transport + packet.payload
+    if packet.protocol == UDP:
+        if int.from_bytes(packet.transport[4:6], "big") != len(segment):
+            wrong.append("UDP length")
+        if packet.transport[6:8] == b"\0\0" and packet.version == 4:
+            return wrong
+    if packet.protocol == ICMP:
+        sound = checksum(segment) in (0, 0xFFFF)
+    else:
+        sound = transport_checksum(packet.protocol, src, dst, segment) in (0, 0xFFFF)
+    if not sound:
+        wrong.append(f"{PROTOCOL_NAMES[packet.protocol]} checksum")
+    return wrong

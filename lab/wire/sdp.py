@@ -1,0 +1,133 @@
+"""Lossless SDP (RFC 8866): read, edit by line, write back.
+
+``bytes(Sdp.parse(x)) == x`` for every ``x``. A line keeps its type letter, its value and
+its ending apart; editing a value leaves everything else as it was. Line endings may be
+CRLF or LF (RFC 8866 section 5 asks parsers to accept both).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+\Z")
+
+
+class SdpLine:
+    """One ``<type>=<value>`` line; ``type`` is ``b""`` for a line of another shape."""
+
+    __slots__ = ("_end", "raw", "type")
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self.type = raw[:1] if raw[1:2] == b"=" else b""
+        self._end = len(raw) - (2 if raw[-2:] == b"\r\n" else 1 if raw[-1:] == b"\n" else 0)
+
+    @property
+    def value(self) -> bytes:
+        return self.raw[2 : self._end] if self.type else self.raw[: self._end]
+
+    @value.setter
+    def value(self, new: bytes) -> None:
+        begin = 2 if self.type else 0
+        self.raw = self.raw[:begin] + new + self.raw[self._end :]
+        self._end = begin + len(new)
+
+    def __repr__(self) -> str:
+        return f"SdpLine({self.raw!r})"
+
+
+class Section:
+    """The session part (``media`` is ``None``) or one media description."""
+
+    __slots__ = ("lines", "media")
+
+    def __init__(self, media: SdpLine | None, lines: list[SdpLine]) -> None:
+        self.media = media
+        self.lines = lines
+
+    def first(self, kind: bytes) -> SdpLine | None:
+        """The first line of that type letter, the ``m=`` line not counted."""
+        for line in self.lines:
+            if line.type == kind:
+                return line
+        return None
+
+    def attributes(self, name: bytes) -> list[SdpLine]:
+        """The ``a=name`` and ``a=name:...`` lines."""
+        return [
+            line
+            for line in self.lines
+            if line.type == b"a" and (line.value == name or line.value.startswith(name + b":"))
+        ]
+
+    @property
+    def port(self) -> int | None:
+        """Port of the ``m=`` line (``m=<media> <port>[/<n>] ...``), ``None`` when unreadable."""
+        words = self.media.value.split(b" ") if self.media else []
+        number = words[1].split(b"/")[0] if len(words) > 1 else b""
+        return int(number) if number.isdigit() and len(number) < 10 else None
+
+    @port.setter
+    def port(self, new: int) -> None:
+        if self.media is None or self.port is None:
+            return
+        words = self.media.value.split(b" ")
+        _, slash, count = words[1].partition(b"/")
+        words[1] = b"%d" % new + slash + count
+        self.media.value = b" ".join(words)
+
+
+class Sdp:
+    """A session description: ``session`` part first, then one ``Section`` per ``m=`` line."""
+
+    __slots__ = ("media", "session")
+
+    def __init__(self, session: Section, media: list[Section]) -> None:
+        self.session = session
+        self.media = media
+
+    @classmethod
+    def parse(cls, data: bytes) -> Sdp:
+        """Read any bytes; never raises."""
+        sections = [Section(None, [])]
+        for raw in _LINE.findall(data):
+            line = SdpLine(raw)
+            if line.type == b"m":
+                sections.append(Section(line, []))
+            else:
+                sections[-1].lines.append(line)
+        return cls(sections[0], sections[1:])
+
+    @property
+    def sections(self) -> list[Section]:
+        return [self.session, *self.media]
+
+    def connection(self, section: Section) -> SdpLine | None:
+        """The ``c=`` line in force for a media section: its own, else the session's (5.7)."""
+        return section.first(b"c") or self.session.first(b"c")
+
+    def __bytes__(self) -> bytes:
+        parts: list[bytes] = []
+        for section in self.sections:
+            if section.media is not None:
+                parts.append(section.media.raw)
+            parts.extend([line.raw for line in section.lines])
+        return b"".join(parts)
+
+
+def address_of(line: SdpLine | None) -> bytes:
+    """The address at the end of a ``c=`` or ``o=`` line, without a multicast suffix; else ``b""``."""
+    if line is None:
+        return b""
+    words = line.value.split()
+    needed = {b"c": 3, b"o": 6}.get(line.type, 0)
+    return words[-1].split(b"/")[0] if needed and len(words) >= needed else b""
+
+
+def set_address(line: SdpLine, new: bytes) -> None:
+    """Replace the address at the end of a ``c=`` or ``o=`` line; white space stays."""
+    old = address_of(line)
+    if old:
+        at = line.value.rindex(line.value.split()[-1])  # "4/4": not the suffix
+        line.value = line.value[:at] + new + line.value[at + len(old) :]

@@ -1,0 +1,324 @@
+"""Lossless SIP messages: read, edit by span, write back.
+
+The rules of this file:
+
+- ``SipMessage.parse`` accepts *any* bytes and never raises;
+  ``bytes(SipMessage.parse(x)) == x`` for every ``x``, malformed ones included.
+- A message is a row of pieces (start line, header fields, blank line, body). An
+  edit replaces bytes inside one piece; every other byte stays as it was.
+- Header names compare without case, and a compact form is the same header
+  (RFC 3261 section 7.3.3). A folded header is one field (section 7.3.1).
+- Nothing here judges a message; ``lab.wire.syntax`` does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+COMPACT_FORMS: Final[dict[bytes, bytes]] = {
+    # RFC 3261 section 20 and the IANA registry of SIP header fields.
+    b"a": b"accept-contact",
+    b"b": b"referred-by",
+    b"c": b"content-type",
+    b"d": b"request-disposition",
+    b"e": b"content-encoding",
+    b"f": b"from",
+    b"i": b"call-id",
+    b"j": b"reject-contact",
+    b"k": b"supported",
+    b"l": b"content-length",
+    b"m": b"contact",
+    b"o": b"event",
+    b"r": b"refer-to",
+    b"s": b"subject",
+    b"t": b"to",
+    b"u": b"allow-events",
+    b"v": b"via",
+    b"x": b"session-expires",
+}
+
+_BLANK_LINE: Final = re.compile(rb"(\r?\n)\r?\n")
+_LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+\Z")
+_LEADING: Final = re.compile(rb"[\r\n]*")
+_STATUS: Final = re.compile(rb"SIP/2\.0[ \t]+(\d{3})(?!\d)", re.IGNORECASE)
+# Possessive runs and the look-behind keep it linear: a line of blanks must not cost seconds.
+_REQUEST: Final = re.compile(
+    rb"([^\s:]+)[ \t]++([^\r\n]*?)(?<![ \t])[ \t]++SIP/\d++\.\d++[ \t]*+\r?\n?\Z", re.IGNORECASE
+)
+
+_canonical_names: dict[bytes, bytes] = {}
+
+
+def canonical_name(name: bytes) -> bytes:
+    """Lower-case full name of a header, e.g. ``b"v"`` and ``b"VIA"`` give ``b"via"``."""
+    try:
+        return _canonical_names[name]
+    except KeyError:
+        lowered = name.strip(b" \t").lower()
+        full = COMPACT_FORMS.get(lowered, lowered)
+        if len(_canonical_names) < 1024:  # names come from the wire: bound what is remembered
+            _canonical_names[name] = full
+        return full
+
+
+class Field:
+    """One header field with its folded continuation lines and its line ending.
+
+    ``raw`` is the field as it stands on the wire; ``name`` its canonical name, or
+    ``b""`` for a line without a colon. Offsets in ``replace`` count from the start
+    of ``value``.
+    """
+
+    __slots__ = ("_begin", "_end", "name", "raw")
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        # The value's place is worked out when somebody asks: most fields are only carried.
+        self._begin = -1
+        self._end = -1
+        colon = raw.find(b":")
+        if colon < 0:
+            self.name = b""
+        else:
+            written = raw[:colon]
+            self.name = _canonical_names.get(written) or canonical_name(written)
+
+    def _locate(self) -> int:
+        raw = self.raw
+        begin = raw.find(b":") + 1
+        if raw[begin : begin + 1] in _WHITESPACE:
+            rest = raw[begin:].lstrip(b" \t\r\n")
+            # An empty value stands before the line ending, not behind it.
+            begin = len(raw) - len(rest) if rest else max(begin, len(raw.rstrip(b"\r\n")))
+        self._begin = begin
+        self._end = max(len(raw.rstrip(b" \t\r\n")), begin)
+        return begin
+
+    @classmethod
+    def make(cls, name: bytes, value: bytes) -> Field:
+        """A new field, spelled ``Name: value`` and ended by CRLF."""
+        return cls(name + b": " + value + b"\r\n")
+
+    @property
+    def value(self) -> bytes:
+        """The value as written, without the white space around it; folds are kept."""
+        begin = self._begin if self._begin >= 0 else self._locate()
+        return self.raw[begin : self._end]
+
+    @value.setter
+    def value(self, new: bytes) -> None:
+        begin = self.value_offset
+        self.replace(0, self._end - begin, new)
+
+    @property
+    def value_offset(self) -> int:
+        """Offset of ``value`` inside ``raw``."""
+        return self._begin if self._begin >= 0 else self._locate()
+
+    def replace(self, start: int, end: int, new: bytes) -> None:
+        """Put ``new`` in the place of ``value[start:end]``."""
+        at = self.value_offset
+        self.raw = self.raw[: at + start] + new + self.raw[at + end :]
+        self._end += len(new) - (end - start)
+
+    def __bytes__(self) -> bytes:
+        return self.raw
+
+    def __repr__(self) -> str:
+        return f"Field({self.raw!r})"
+
+
+_WHITESPACE: Final = frozenset({b" ", b"\t", b"\r", b"\n"})
+
+
+class SipMessage:
+    """A SIP request or response that remembers its exact bytes.
+
+    Attributes: ``prefix`` (empty lines before the start line, RFC 3261 section 7.5),
+    ``start_line`` (with its line ending), ``fields``, ``separator`` (the empty line) and
+    ``body`` (everything behind it, whatever Content-Length says).
+    """
+
+    __slots__ = ("body", "fields", "prefix", "separator", "start_line")
+
+    def __init__(
+        self,
+        start_line: bytes,
+        fields: list[Field],
+        body: bytes = b"",
+        *,
+        separator: bytes = b"\r\n",
+        prefix: bytes = b"",
+    ) -> None:
+        self.prefix = prefix
+        self.start_line = start_line
+        self.fields = fields
+        self.separator = separator
+        self.body = body
+
+    @classmethod
+    def parse(cls, data: bytes) -> SipMessage:
+        """Read a message from any bytes; never raises."""
+        prefix = b""
+        if data[:1] in _WHITESPACE:
+            begin = _LEADING.match(data).end()  # type: ignore[union-attr]  # matches empty too
+            prefix, data = data[:begin], data[begin:]
+        blank = _BLANK_LINE.search(data)
+        if blank is None:
+            head, separator, body = data, b"", b""
+        else:
+            head_end = blank.end(1)
+            head, separator, body = data[:head_end], data[head_end : blank.end()], data[blank.end() :]
+        lines = _LINE.findall(head)
+        if not lines:
+            return cls(b"", [], body, separator=separator, prefix=prefix)
+        if b"\n " in head or b"\n\t" in head:
+            lines = _unfold(lines)
+        start_line = lines[0]
+        del lines[0]
+        return cls(start_line, [Field(line) for line in lines], body, separator=separator, prefix=prefix)
+
+    def __bytes__(self) -> bytes:
+        head = b"".join([field.raw for field in self.fields])
+        return self.prefix + self.start_line + head + self.separator + self.body
+
+    # -- start line -------------------------------------------------------------------
+
+    @property
+    def status(self) -> int | None:
+        """Status code of a response, else ``None``."""
+        if self.start_line[:4].upper() != b"SIP/":
+            return None
+        found = _STATUS.match(self.start_line)
+        return int(found[1]) if found else None
+
+    @property
+    def is_response(self) -> bool:
+        return self.start_line[:4].upper() == b"SIP/"
+
+    @property
+    def is_request(self) -> bool:
+        return _REQUEST.match(self.start_line) is not None
+
+    @property
+    def is_sip(self) -> bool:
+        """Whether the start line is one of SIP's (CRLF keep-alives, STUN, junk are not)."""
+        return self.is_response or self.is_request
+
+    @property
+    def method(self) -> bytes:
+        """Method of a request; for a response the method in its CSeq; ``b""`` if neither."""
+        if not self.is_response:
+            found = _REQUEST.match(self.start_line)
+            return found[1] if found else b""
+        cseq = self.get(b"cseq")
+        words = cseq.value.split() if cseq else []
+        return words[1] if len(words) > 1 else b""
+
+    @property
+    def request_uri(self) -> bytes:
+        """Request-URI as written; ``b""`` for a response or junk."""
+        if self.is_response:
+            return b""
+        found = _REQUEST.match(self.start_line)
+        return found[2] if found else b""
+
+    @request_uri.setter
+    def request_uri(self, new: bytes) -> None:
+        found = _REQUEST.match(self.start_line)
+        if found:
+            start, end = found.span(2)
+            self.start_line = self.start_line[:start] + new + self.start_line[end:]
+
+    # -- header fields ----------------------------------------------------------------
+
+    def all(self, name: bytes) -> list[Field]:
+        """Every field of that canonical name, in order of appearance."""
+        return [field for field in self.fields if field.name == name]
+
+    def get(self, name: bytes) -> Field | None:
+        """The first field of that canonical name."""
+        for field in self.fields:
+            if field.name == name:
+                return field
+        return None
+
+    def value(self, name: bytes, default: bytes = b"") -> bytes:
+        """Value of the first field of that canonical name."""
+        for field in self.fields:
+            if field.name == name:
+                return field.value
+        return default
+
+    def offset_of(self, field: Field) -> int:
+        """Offset of ``field`` in ``bytes(self)``. Raises ``ValueError`` for a foreign field."""
+        at = len(self.prefix) + len(self.start_line)
+        for each in self.fields:
+            if each is field:
+                return at
+            at += len(each.raw)
+        raise ValueError("that field is not part of this message")
+
+    @property
+    def body_offset(self) -> int:
+        """Offset of ``body`` in ``bytes(self)``."""
+        return (
+            len(self.prefix)
+            + len(self.start_line)
+            + sum(len(field.raw) for field in self.fields)
+            + len(self.separator)
+        )
+
+    @property
+    def content_length(self) -> int | None:
+        """The number in Content-Length, or ``None`` when absent or not a number."""
+        value = self.value(b"content-length")
+        return int(value) if value.isdigit() and len(value) < 10 else None
+
+    def fit_content_length(self) -> None:
+        """Make an existing Content-Length say the body's size; adds none (RFC 3261 20.14)."""
+        field = self.get(b"content-length")
+        if field is not None:
+            length = b"%d" % len(self.body)
+            if field.value != length:
+                field.value = length
+
+    def __repr__(self) -> str:
+        return f"<SipMessage {self.start_line.rstrip()!r}>"
+
+
+def _unfold(lines: list[bytes]) -> list[bytes]:
+    """Join continuation lines with the line that they continue."""
+    joined: list[bytes] = []
+    for line in lines:
+        if joined and line[:1] in (b" ", b"\t"):
+            joined[-1] += line
+        else:
+            joined.append(line)
+    return joined
+
+
+def split_stream(buffer: bytes) -> Iterator[tuple[bytes, bool]]:
+    """Cut a TCP byte stream into SIP messages (RFC 3261 section 18.3).
+
+    Yields ``(piece, complete)``; the pieces joined are ``buffer``. Only the last can be
+    incomplete. White space between messages (keep-alives, RFC 5626) is a piece of its own,
+    as are bytes that can't be framed (no Content-Length counts as zero).
+    """
+    at = 0
+    while at < len(buffer):
+        blank = _LEADING.match(buffer, at).end()  # type: ignore[union-attr]
+        if blank > at:
+            yield buffer[at:blank], True
+            at = blank
+            continue
+        end_of_head = _BLANK_LINE.search(buffer, at)
+        if end_of_head is None:
+            yield buffer[at:], False
+            return
+        head = SipMessage.parse(buffer[at : end_of_head.end()])
+        end = end_of_head.end() + (head.content_length or 0)
+        yield buffer[at:end], end <= len(buffer)
+        at = end

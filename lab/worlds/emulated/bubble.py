@@ -1,0 +1,176 @@
+"""The bubble: a process in namespaces of its own, in which everything emulated lives.
+
+It has its own network, mount and process namespaces, and its own user namespace unless root
+started it. Its first process is process 1 in there: when that one dies, of SIGKILL too, the
+kernel ends every process in the bubble and takes down every interface and rule with it. Both
+it and its waiter die with the process that opened the bubble. So there is nothing to clean up.
+
+    parent ── waiter (unshares, forks) ── process 1 (mounts, runs the task)
+
+A task is a function ``task(connection)``, named as ``module:function``. It talks to the parent
+over a ``multiprocessing.connection.Connection``, which carries pickled objects between two
+processes of one program.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from multiprocessing.connection import Connection, Pipe
+from types import TracebackType
+from typing import Any, Final
+
+from lab.errors import CapabilityError
+from lab.worlds.emulated import namespaces as ns
+
+_READY: Final = "bubble ready"
+NOT_PERMITTED: Final = (
+    "this user may not make namespaces here; run as root, or allow unprivileged user namespaces "
+    "(sysctl kernel.unprivileged_userns_clone=1; on Ubuntu 24.04 and later also "
+    "sysctl kernel.apparmor_restrict_unprivileged_userns=0), or use --world simulated"
+)
+
+
+class Bubble:
+    """A running bubble. ``connection`` talks to the task in it.
+
+    ``attached``: the task shares this process's standard streams and terminal (for ``exec`` and
+    ``shell``); otherwise it has none but standard error.
+    Raises ``CapabilityError`` when namespaces are not permitted.
+    """
+
+    def __init__(self, task: str, *, attached: bool = False) -> None:
+        self.connection, theirs = Pipe()
+        descriptor = theirs.fileno()
+        environment = dict(os.environ)
+        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "lab.worlds.emulated.bubble", task, str(descriptor), str(os.getpid())],
+            pass_fds=[descriptor],
+            stdin=None if attached else subprocess.DEVNULL,
+            stdout=None if attached else sys.stderr.fileno() if _has_descriptor(sys.stderr) else None,
+            env=environment,
+        )
+        theirs.close()
+        try:
+            greeting = self.connection.recv()
+        except EOFError:
+            greeting = "the bubble died while it was being made"
+        if greeting != _READY:
+            self.close()
+            raise CapabilityError(str(greeting))
+
+    @property
+    def pid(self) -> int:
+        """Process id of the waiter, seen from outside."""
+        return self._process.pid
+
+    def call(self, *arguments: Any) -> Any:
+        """Send one request and wait for its answer. Raises what the task raised, or ``EOFError``."""
+        self.connection.send(arguments)
+        return self.result()
+
+    def result(self) -> Any:
+        """The answer to a request sent before."""
+        answer = self.connection.recv()
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def wait(self) -> int:
+        """Wait for the task to end; returns its exit status."""
+        return self._process.wait()
+
+    def close(self) -> None:
+        """End the bubble and everything in it, now."""
+        self.connection.close()
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+
+    def __enter__(self) -> Bubble:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def serve(connection: Connection, handle: Any) -> None:
+    """The usual task loop: answer each request with ``handle(*request)`` until the parent hangs up."""
+    while True:
+        try:
+            request = connection.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            answer = handle(*request)
+        except Exception as error:  # noqa: BLE001 - it is raised again, in the parent
+            error.add_note("".join(traceback.format_exception(error)))
+            answer = error
+        connection.send(answer)
+
+
+def _has_descriptor(stream: Any) -> bool:
+    try:
+        return stream.fileno() >= 0
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _enter(connection: Connection, parent: int) -> None:
+    """Become process 1 of new namespaces; the original process stays behind as the waiter."""
+    flags = ns.NEWNS | ns.NEWPID | ns.NEWNET
+    uid, gid = os.getuid(), os.getgid()
+    try:
+        ns.unshare(flags | (0 if uid == 0 else ns.NEWUSER))
+        if uid != 0:
+            ns.become_root_inside(uid, gid)
+    except OSError as error:
+        connection.send(f"{NOT_PERMITTED} ({error})")
+        sys.exit(2)
+    ns.die_with_parent(parent)
+    child = os.fork()
+    if child:
+        connection.close()
+        # A terminal's Ctrl-C reaches the whole group; the task decides what it means.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _, status = os.waitpid(child, 0)
+        os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+    # In the new process namespace the parent's number is 0: the waiter's death shows as EOF
+    # on no pipe of ours, so the request to the kernel is all there is; it was armed before fork
+    # in the waiter, and is armed here again because fork clears it.
+    ns.die_with_parent(0)
+    try:
+        ns.mount("none", "/", "none", ns.MS_REC | ns.MS_PRIVATE)
+        ns.mount("proc", "/proc", "proc", ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC)
+        ns.mount("tmpfs", "/run", "tmpfs", ns.MS_NOSUID | ns.MS_NODEV)
+        ns.mount("sysfs", "/sys", "sysfs", ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC)
+    except OSError as error:
+        connection.send(f"this machine does not let a user namespace mount file systems: {error}")
+        sys.exit(2)
+
+
+def main() -> None:
+    """Entry of the new process: ``python -m lab.worlds.emulated.bubble TASK DESCRIPTOR PARENT``."""
+    name, descriptor, parent = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    connection: Connection = Connection(descriptor)
+    os.set_inheritable(descriptor, False)
+    module, _, function = name.partition(":")
+    task = getattr(importlib.import_module(module), function)
+    _enter(connection, parent)
+    connection.send(_READY)
+    status = task(connection)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Process 1 ends without waiting for anything else in the bubble: the kernel ends it all.
+    os._exit(status if isinstance(status, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""The emulated network: a topology built of Mininet nodes, veth pairs and bridges.
+
+Every node is a Mininet host in a network namespace of its own. A segment with two members is a
+veth pair; one with more is a bridge in the namespace of its router, as in a real home router.
+Router namespaces forward, with every arriving packet of a gateway queued to this process:
+queue 0 for packets from the inside, 1 for those from the outside.
+
+Nothing is left to chance that traces would show: addresses of interfaces follow from those of
+IP, neighbours are fixed entries (no ARP), IPv6 is off where a topology has none, and ICMP
+errors are not rate limited.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+
+from lab.errors import CapabilityError
+from lab.worlds.emulated import namespaces as ns
+from lab.worlds.network import Network
+
+INSIDE_QUEUE: Final = 0
+OUTSIDE_QUEUE: Final = 1
+
+TOOLS: Final = {
+    "mnexec": "mininet",
+    "ifconfig": "net-tools",
+    "ip": "iproute2",
+    "iptables-nft-restore": "iptables",
+}
+
+
+def missing_tools() -> list[tuple[str, str]]:
+    """``(program, Debian package)`` of what the fabric needs and this machine lacks."""
+    return [(tool, package) for tool, package in TOOLS.items() if shutil.which(tool) is None]
+
+
+def require_tools() -> None:
+    """Raises ``CapabilityError`` naming the packages to install."""
+    missing = missing_tools()
+    if missing:
+        names = ", ".join(tool for tool, _ in missing)
+        packages = " ".join(dict.fromkeys(package for _, package in missing))
+        raise CapabilityError(f"missing {names}: apt-get install {packages}")
+    try:
+        import mininet.node  # noqa: F401
+        import netfilterqueue  # noqa: F401
+    except ImportError as error:
+        raise CapabilityError(
+            f"the Python package '{error.name}' is missing: pip install 'alglab[emulated]'"
+        ) from None
+
+
+class Fabric:
+    """A running network. Must be built inside a bubble."""
+
+    def __init__(self, network: Network) -> None:
+        require_tools()
+        # Mininet's own initialisation raises limits of the whole host; nothing here needs that.
+        from mininet.link import Link
+        from mininet.net import Mininet
+        from mininet.node import Node
+
+        Mininet.inited = True
+        self.network = network
+        self.nodes: dict[str, Any] = {name: Node(name, inNamespace=True) for name in network.node_addresses}
+        self.namespaces = {
+            name: os.open(f"/proc/{node.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            for name, node in self.nodes.items()
+        }
+        self._has_ipv6 = any(":" in address for address in network.addresses)
+        for name in self.nodes:
+            self._sysctls(name, self._before_links(name))
+        self._batches: dict[str, list[str]] = {name: ["link set lo up"] for name in self.nodes}
+        self.interfaces: dict[tuple[str, str], str] = {}  # (node, network) -> interface
+        for segment in network.members:
+            self._join(segment, Link)
+        self._addresses_and_routes()
+        self._configure()
+
+    def pid(self, node: str) -> int:
+        """Process id, inside the bubble, of a node's shell."""
+        return int(self.nodes[node].pid)
+
+    def close(self) -> None:
+        """Take the network down (the end of the bubble would do as much)."""
+        for node in self.nodes.values():
+            node.terminate()
+        for descriptor in self.namespaces.values():
+            os.close(descriptor)
+
+    # -- building ------------------------------------------------------------------------------
+
+    def _join(self, segment: str, link: Any) -> None:
+        members = [node for node, _ in self.network.members[segment]]
+        routers = [node for node in members if node in self.network.topology.routers]
+        for node in members:
+            self.interfaces[node, segment] = segment if node in routers else "eth0"
+        if len(members) == 2:
+            one, other = members
+            link(
+                self.nodes[one],
+                self.nodes[other],
+                intfName1=self.interfaces[one, segment],
+                intfName2=self.interfaces[other, segment],
+            )
+            return
+        hub = (routers or members)[0]
+        bridge = self.interfaces[hub, segment]
+        batch = self._batches[hub]
+        batch.append(f"link add {bridge} type bridge mcast_snooping 0")
+        for index, node in enumerate(each for each in members if each != hub):
+            port = f"{segment[:11]}.{index}"
+            link(self.nodes[node], self.nodes[hub], intfName1=self.interfaces[node, segment], intfName2=port)
+            batch += [f"link set {port} master {bridge}", f"link set {port} up"]
+
+    def _addresses_and_routes(self) -> None:
+        network = self.network
+        for segment, members in network.members.items():
+            length = ipaddress.ip_network(network.topology.networks[segment].subnet).prefixlen
+            for node, address in members:
+                device = self.interfaces[node, segment]
+                extra = " nodad" if ":" in address else ""
+                batch = self._batches[node]
+                batch += [
+                    f"link set {device} address {_hardware_address(address)}",
+                    f"link set {device} mtu {network.mtu[segment]}",
+                    f"addr add {address}/{length} dev {device}{extra}",
+                    f"link set {device} up",
+                ]
+                batch += [
+                    f"neigh replace {other} lladdr {_hardware_address(other)} dev {device} nud permanent"
+                    for name, other in members
+                    if name != node
+                ]
+        for node, routes in network.routes.items():
+            self._batches[node] += [
+                f"route add {prefix or ('default' if ':' not in via else '::/0')} via {via}"
+                for prefix, via in routes
+            ]
+
+    def _configure(self) -> None:
+        """Run every node's ``ip`` commands, all nodes side by side."""
+        running = []
+        for name, lines in self._batches.items():
+            with ns.inside(self.namespaces[name]):
+                process = subprocess.Popen(
+                    ["ip", "-batch", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+                )
+            assert process.stdin is not None
+            process.stdin.write("\n".join(lines) + "\n")
+            process.stdin.close()
+            running.append((name, process))
+        for name, process in running:
+            assert process.stderr is not None
+            complaint = process.stderr.read().strip()
+            process.stderr.close()
+            if process.wait() != 0:
+                raise CapabilityError(f"the network of '{name}' could not be set up: {complaint}")
+        for name, router in self.network.topology.routers.items():
+            self._sysctls(name, self._after_links(name))
+            if router.is_gateway:
+                self._rules(name)
+
+    def _rules(self, gateway: str) -> None:
+        router = self.network.topology.gateways[gateway]
+        rows = [
+            f"-A PREROUTING -i {self.interfaces[gateway, segment]} -j NFQUEUE --queue-num {number}"
+            for number, side in ((INSIDE_QUEUE, router.inside), (OUTSIDE_QUEUE, router.outside))
+            for segment in side
+        ]
+        text = "\n".join(["*mangle", *rows, "COMMIT", ""])
+        commands = ["iptables-nft-restore"] + (["ip6tables-nft-restore"] if self._has_ipv6 else [])
+        for command in commands:
+            with ns.inside(self.namespaces[gateway]):
+                done = subprocess.run([command], input=text, text=True, capture_output=True, check=False)
+            if done.returncode:
+                raise CapabilityError(f"{command} failed in '{gateway}': {done.stderr.strip()}")
+
+    # -- kernel settings -------------------------------------------------------------------------
+
+    def _before_links(self, node: str) -> dict[str, str]:
+        values = {
+            "net/ipv4/icmp_ratemask": "0",
+            "net/ipv4/icmp_ratelimit": "0",
+            "net/ipv6/conf/all/disable_ipv6": "0" if self._has_ipv6 else "1",
+            "net/ipv6/conf/default/disable_ipv6": "0" if self._has_ipv6 else "1",
+            "net/ipv6/conf/default/accept_dad": "0",
+            "net/ipv6/conf/default/router_solicitations": "0",
+            # Bridged packets stay out of the router's rules (where the kernel has that feature).
+            "net/bridge/bridge-nf-call-iptables": "0",
+            "net/bridge/bridge-nf-call-ip6tables": "0",
+        }
+        if node in self.network.topology.routers:
+            values |= {
+                "net/ipv4/ip_forward": "1",
+                "net/ipv6/conf/all/forwarding": "1",
+                "net/ipv4/conf/all/rp_filter": "0",
+                "net/ipv4/conf/default/rp_filter": "0",
+                "net/ipv4/conf/all/send_redirects": "0",
+                "net/ipv4/conf/default/send_redirects": "0",
+            }
+        return values
+
+    def _after_links(self, router: str) -> dict[str, str]:
+        """A gateway rewrites sources before routing: its own address then arrives from the inside."""
+        return {
+            f"net/ipv4/conf/{self.interfaces[router, segment]}/accept_local": "1"
+            for segment in self.network.topology.routers[router].all_interfaces
+        }
+
+    def _sysctls(self, node: str, values: dict[str, str]) -> None:
+        with ns.inside(self.namespaces[node]):
+            for name, value in values.items():
+                path = Path("/proc/sys") / name
+                if path.exists():
+                    path.write_text(value)
+
+
+def _hardware_address(address: str) -> str:
+    """A locally administered MAC address that follows from an IP address."""
+    tail = ipaddress.ip_address(address).packed[-4:]
+    return ":".join(f"{byte:02x}" for byte in b"\x02\x00" + tail)

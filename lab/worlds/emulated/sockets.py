@@ -1,0 +1,75 @@
+"""UDP sockets of the lab's agents, each opened inside its host's network namespace."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from contextlib import suppress
+from typing import Final
+
+from lab.wire.ip import Endpoint
+from lab.worlds.base import WorldError
+from lab.worlds.emulated import namespaces as ns
+
+# linux/in.h, linux/in6.h; Python's socket module does not name them.
+IP_RECVERR: Final = 11
+IPV6_RECVERR: Final = 25
+IPV6_HDRINCL: Final = 36
+_BUFFER: Final = 4 * 1024 * 1024
+
+
+def open_udp(namespace: int, local: Endpoint) -> socket.socket:
+    """A non-blocking UDP socket at ``local`` that reports ICMP errors. Raises ``WorldError``."""
+    six = ":" in local.ip
+    with ns.inside(namespace):
+        created = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        created.setblocking(False)
+        created.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        if six:
+            created.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
+        else:
+            created.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+        created.bind((local.ip, local.port))
+    except OSError as error:
+        created.close()
+        raise WorldError(f"{local} can't be opened: {error.strerror}") from None
+    return created
+
+
+def read_error(sock: socket.socket) -> Endpoint | None:
+    """The destination that the oldest queued ICMP error is about; ``None`` when there is none."""
+    try:
+        _, _, _, address = sock.recvmsg(0, 512, socket.MSG_ERRQUEUE)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return None
+    sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # else the next send fails for it
+    return Endpoint(address[0], address[1]) if address else None
+
+
+class RawSender:
+    """Puts whole IP packets on the wire from inside a namespace, past the queue."""
+
+    def __init__(self, namespace: int) -> None:
+        with ns.inside(namespace):
+            self._v4 = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+            self._v6: socket.socket | None = None
+            with suppress(OSError):  # IPv6 may be compiled out
+                self._v6 = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        self._v4.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+        if self._v6 is not None:
+            self._v6.setsockopt(socket.IPPROTO_IPV6, IPV6_HDRINCL, struct.pack("i", 1))
+
+    def send(self, packet: bytes) -> None:
+        """Send one packet to the destination that it names. Raises ``OSError``."""
+        if packet[0] >> 4 == 4:
+            self._v4.sendto(packet, (socket.inet_ntoa(packet[16:20]), 0))
+        elif self._v6 is not None:
+            self._v6.sendto(packet, (socket.inet_ntop(socket.AF_INET6, packet[24:40]), 0))
+
+    def close(self) -> None:
+        self._v4.close()
+        if self._v6 is not None:
+            self._v6.close()

@@ -1,0 +1,258 @@
+"""The emulated world: real hosts, the real kernel, the netfilter queue, and a virtual clock.
+
+A lab's network stays up while trials come and go. Within a trial one packet at a time is put on
+the wire and followed: the walk (``lab.worlds.network``) predicts the next station, and this
+world waits until the kernel has taken the packet there. Bytes are compared at every station.
+So every packet is accounted for before the clock jumps, and a kernel that does anything else
+than the simulated network is found out at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from lab.agents.base import Send
+from lab.gateway.alg import Model
+from lab.gateway.gateway import Emission, Gateway, Side
+from lab.wire import ip
+from lab.wire.ip import Endpoint
+from lab.worlds.base import World, WorldError, make_gateways
+from lab.worlds.emulated import sockets
+from lab.worlds.emulated.fabric import INSIDE_QUEUE, OUTSIDE_QUEUE, Fabric
+from lab.worlds.emulated.queue import Drops, PacketQueue
+from lab.worlds.network import Arrival, Delivery, Network, Unreachable, Walk
+from lab.worlds.trace import Passage
+
+# Real seconds to wait for the kernel to carry a packet one station on. It takes microseconds;
+# this long only when something is broken.
+PATIENCE: Final = 5.0
+
+_UNREACHABLE_ERRORS: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ECONNREFUSED})
+
+
+class EmulatedLab:
+    """A running network with its queues, for any number of trials. Must be made in a bubble."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.fabric = Fabric(network)
+        self.world: QueueOwner | None = None
+        self.senders = {
+            name: sockets.RawSender(self.fabric.namespaces[name]) for name in network.topology.gateways
+        }
+        self.queues: dict[tuple[str, Side], PacketQueue] = {}
+        for name in network.topology.gateways:
+            for number, side in ((INSIDE_QUEUE, Side.INSIDE), (OUTSIDE_QUEUE, Side.OUTSIDE)):
+                self.queues[name, side] = PacketQueue(
+                    self.fabric.namespaces[name], number, self._callback(name, side)
+                )
+
+    def _callback(self, gateway: str, side: Side) -> Any:
+        def callback(packet: Any) -> None:
+            if self.world is None:
+                packet.drop()  # nobody is using the network: nothing may be under way
+            else:
+                self.world.queued(gateway, side, packet)
+
+        return callback
+
+    def trial(self, models: Mapping[str, Model], seed: object) -> EmulatedWorld:
+        """A world for one trial."""
+        return EmulatedWorld(self, models, seed)
+
+    def close(self) -> None:
+        for queue in self.queues.values():
+            queue.close()
+        for sender in self.senders.values():
+            sender.close()
+        self.fabric.close()
+
+
+class QueueOwner(World):
+    """What the two kinds of emulated world share: the lab's queues and sockets."""
+
+    kind = "emulated"
+
+    def __init__(self, lab: EmulatedLab, models: Mapping[str, Model], seed: object) -> None:
+        super().__init__(lab.network)
+        self._lab = lab
+        self.gateways: dict[str, Gateway] = make_gateways(lab.network, models, seed)
+        self._open: dict[Endpoint, socket.socket] = {}
+        self._before = {key: queue.drops() for key, queue in lab.queues.items()}
+        lab.world = self
+
+    def queued(self, gateway: str, side: Side, packet: Any) -> None:
+        """NetfilterQueue hands over a packet, which needs one verdict."""
+        raise NotImplementedError
+
+    def open_socket(self, host: str, local: Endpoint) -> None:
+        self._open[local] = sockets.open_udp(self._lab.fabric.namespaces[host], local)
+
+    def close_socket(self, local: Endpoint) -> None:
+        self._open.pop(local).close()
+
+    def inject(self, gateway: str, pieces: list[bytes]) -> None:
+        """Put packets on the wire at a gateway, past its queue."""
+        for piece in pieces:
+            try:
+                self._lab.senders[gateway].send(piece)
+            except OSError as error:
+                self.remark(gateway, "not-sent", f"the kernel refused a packet: {error.strerror}")
+
+    def close(self) -> list[str]:
+        problems = super().close()
+        for key, queue in self._lab.queues.items():
+            before, after = self._before[key], queue.drops()
+            lost = Drops(after.queue_full - before.queue_full, after.socket_full - before.socket_full)
+            if any(lost):
+                problems.append(
+                    f"the kernel dropped packets at {key[0]}/{key[1].name.lower()}: "
+                    f"{lost.queue_full} for a full queue, {lost.socket_full} for a full socket"
+                )
+        self._lab.world = None
+        return problems
+
+
+class EmulatedWorld(QueueOwner):
+    """One trial over the kernel, with the lab's agents only, under the virtual clock."""
+
+    def __init__(self, lab: EmulatedLab, models: Mapping[str, Model], seed: object) -> None:
+        super().__init__(lab, models, seed)
+        self._walk = Walk(lab.network, self)
+        self._waiting: dict[tuple[str, Side], deque[Any]] = {key: deque() for key in lab.queues}
+        self._accepted: Emission | None = None
+        self._drain()  # what a former trial left under way is none of this one's
+
+    def transmit(self, host: str, send: Send) -> list[Arrival]:
+        target = (send.remote.ip, send.remote.port)
+        try:
+            self._open[send.local].sendto(send.payload, target)
+        except OSError as error:
+            if error.errno not in _UNREACHABLE_ERRORS:
+                raise WorldError(f"{host} can't send to {send.remote}: {error.strerror}") from None
+            if error.errno == errno.ECONNREFUSED:  # an earlier error, reported late: this one was not sent
+                self._open[send.local].sendto(send.payload, target)
+        return self._walk.send(host, ip.udp(send.local, send.remote, send.payload))
+
+    # -- the carrier's part ------------------------------------------------------------------------
+
+    def queued(self, gateway: str, side: Side, packet: Any) -> None:
+        packet.retain()
+        self._waiting[gateway, side].append(packet)
+
+    def cross(self, gateway: str, side: Side, packet: bytes) -> list[Emission]:
+        held = self._take(gateway, side)
+        try:
+            seen: bytes = held.get_payload()
+            if not _same(seen, packet):
+                self._disagree(f"{gateway}/{side.name.lower()}", packet, seen)
+            # IP identification is the kernel's own affair; the packet as predicted has none.
+            emissions = self.gateways[gateway].handle(packet, side, self.now)
+        except BaseException:
+            held.drop()
+            raise
+        self.trace.add(Passage(self.now, gateway, side, packet, emissions))
+        self._accepted = _direct(emissions, self._mtu(gateway))
+        if self._accepted is None:
+            held.drop()
+        else:
+            held.set_payload(self._accepted.packet)
+            held.accept()
+        return emissions
+
+    def leave(self, gateway: str, emission: Emission, pieces: list[bytes]) -> None:
+        if emission is not self._accepted:
+            self.inject(gateway, pieces)
+
+    def arrive(self, local: Endpoint, source: Endpoint, packet: bytes) -> Delivery:
+        sock = self._open[local]
+        self._await(sock, select.POLLIN, f"a datagram from {source} at {local}")
+        payload, address = sock.recvfrom(ip.MAX_PACKET)
+        expected = packet[28:] if packet[0] == 0x45 else ip.parse(packet).payload
+        seen = Endpoint(address[0], address[1])
+        if payload != expected or seen != source:
+            self._disagree(str(local), expected, payload)
+        return Delivery(local, seen, payload)
+
+    def bounce(self, local: Endpoint, remote: Endpoint) -> Unreachable | None:
+        sock = self._open[local]
+        self._await(sock, select.POLLERR, f"an ICMP error about {remote} at {local}")
+        target = sockets.read_error(sock)
+        return Unreachable(local, target or remote)
+
+    def close(self) -> list[str]:
+        stray = self._drain()
+        problems = super().close()
+        if stray:
+            problems.append(f"{stray} packet(s) that nobody had sent were in a queue")
+        return problems
+
+    # -- waiting for the kernel ------------------------------------------------------------------------
+
+    def _take(self, gateway: str, side: Side) -> Any:
+        """The next packet in a queue, as soon as the kernel has put it there."""
+        waiting = self._waiting[gateway, side]
+        if not waiting:
+            queue = self._lab.queues[gateway, side]
+            queue.run()
+            if not waiting:
+                self._await(queue, select.POLLIN, f"a packet in the queue of {gateway}/{side.name.lower()}")
+                queue.run()
+        if not waiting:
+            raise WorldError(f"the queue of {gateway}/{side.name.lower()} woke up without a packet")
+        return waiting.popleft()
+
+    def _await(self, source: Any, events: int, what: str) -> None:
+        poll = select.poll()
+        poll.register(source, events)
+        if not poll.poll(0) and not poll.poll(PATIENCE * 1000):
+            raise WorldError(f"the kernel did not deliver {what} within {PATIENCE:.0f} s")
+
+    def _drain(self) -> int:
+        """Drop what waits in the queues unasked; returns how many packets that were."""
+        for queue in self._lab.queues.values():
+            queue.run()
+        count = 0
+        for waiting in self._waiting.values():
+            while waiting:
+                with suppress(RuntimeError):
+                    waiting.popleft().drop()
+                count += 1
+        return count
+
+    def _disagree(self, where: str, predicted: bytes, seen: bytes) -> None:
+        raise WorldError(
+            f"at {where} the kernel has other bytes than the model of it: "
+            f"{seen[:96].hex()} ({len(seen)}) instead of {predicted[:96].hex()} ({len(predicted)})"
+        )
+
+    def _mtu(self, gateway: str) -> int:
+        return min(self.network.mtu[segment] for segment in self.network.node_addresses[gateway])
+
+
+def _direct(emissions: list[Emission], mtu: int) -> Emission | None:
+    """The emission that can leave as the verdict on the queued packet; the kernel routes it on."""
+    for emission in emissions:
+        if emission.side is not None and not emission.originated and len(emission.packet) <= mtu:
+            return emission
+    return None
+
+
+def _same(seen: bytes, predicted: bytes) -> bool:
+    """Equal but for IPv4 identification and the header checksum over it."""
+    if seen == predicted:
+        return True
+    if seen[:1] != b"\x45" or len(seen) != len(predicted):
+        return False
+    return seen[:4] == predicted[:4] and seen[6:10] == predicted[6:10] and seen[12:] == predicted[12:]
+
+
+def build(network: Network) -> EmulatedLab:
+    """A lab for ``network``."""
+    return EmulatedLab(network)

@@ -1,0 +1,326 @@
+"""Where packets go: routes, hops and the path of one packet, the same in both worlds.
+
+A ``Network`` is worked out once from a topology. ``Walk`` follows packets through it. What a
+gateway answers and what a host receives comes from a ``Carrier``: the simulated world
+computes it, the emulated world waits for the kernel to do it and compares. Because both walk
+alike, one packet at a time, both see the same things in the same order.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import deque
+from typing import NamedTuple, Protocol
+
+from lab.gateway.fragments import Reassembler
+from lab.gateway.gateway import Emission, Side
+from lab.wire import ip
+from lab.wire.ip import Endpoint, MalformedPacketError
+from lab.worlds.topology import Topology
+
+MAX_HOPS = 64
+_SMALLEST_MTU = 576
+
+
+class Hop(NamedTuple):
+    """The next station of a packet: a node, and the network over which it gets there."""
+
+    node: str
+    network: str
+
+
+class Network:
+    """A topology with its routes."""
+
+    def __init__(self, topology: Topology) -> None:
+        self.topology = topology
+        self.addresses: dict[str, str] = {}  # address -> node
+        self.node_addresses: dict[str, dict[str, str]] = {}  # node -> network -> address
+        members: dict[str, list[tuple[str, str]]] = {name: [] for name in topology.networks}
+        for node, network, address in topology.attachments():
+            self.addresses[address] = node
+            self.node_addresses.setdefault(node, {})[network] = address
+            members[network].append((node, address))
+        self.members = members
+        self.mtu = {name: spec.mtu for name, spec in topology.networks.items()}
+        self._subnets = {name: ipaddress.ip_network(spec.subnet) for name, spec in topology.networks.items()}
+        self.sides = {
+            (name, network): Side.INSIDE if network in router.inside else Side.OUTSIDE
+            for name, router in topology.gateways.items()
+            for network in router.all_interfaces
+        }
+        self.routes = {node: self._routes_of(node) for node in self.node_addresses}
+        self._hops: dict[tuple[str, str], Hop | None] = {}
+
+    def hop(self, node: str, destination: str) -> Hop | None:
+        """Where ``node`` sends a packet for ``destination``; ``None`` when it knows no way."""
+        key = (node, destination)
+        try:
+            return self._hops[key]
+        except KeyError:
+            pass
+        found = self._look_up(node, destination)
+        if len(self._hops) < 65536:
+            self._hops[key] = found
+        return found
+
+    def side(self, gateway: str, network: str) -> Side:
+        """On which side of a gateway a network lies."""
+        return self.sides[gateway, network]
+
+    def networks_of(self, gateway: str, side: Side) -> list[str]:
+        """The networks on one side of a gateway."""
+        return [network for (name, network), each in self.sides.items() if name == gateway and each is side]
+
+    def _look_up(self, node: str, destination: str) -> Hop | None:
+        address = ipaddress.ip_address(destination)
+        for network in self.node_addresses[node]:
+            if address in self._subnets[network]:
+                owner = self.addresses.get(destination)
+                return Hop(owner, network) if owner else None
+        for prefix, via in self.routes[node]:
+            if prefix is None or address in ipaddress.ip_network(prefix):
+                for network in self.node_addresses[node]:
+                    if ipaddress.ip_address(via) in self._subnets[network]:
+                        return Hop(self.addresses[via], network)
+        return None
+
+    def _routes_of(self, node: str) -> list[tuple[str | None, str]]:
+        """``(prefix, via)`` rows; prefix ``None`` is the default route, which comes last."""
+        topology = self.topology
+        own = self.node_addresses[node]
+        if node in topology.hosts:
+            network = topology.hosts[node].network
+            return [(None, address) for name, address in self._routers_on(network) if name != node][:1]
+        rows: list[tuple[str | None, str]] = []
+        reached = set(own)
+        queue: deque[tuple[str, str]] = deque(
+            (name, address)
+            for network in own
+            for name, address in self._routers_on(network)
+            if name != node and not self._hidden(name, network)
+        )
+        seen = {node}
+        while queue:
+            name, first = queue.popleft()
+            if name in seen:
+                continue
+            seen.add(name)
+            for network in self.node_addresses[name]:
+                if network not in reached:
+                    reached.add(network)
+                    rows.append((topology.networks[network].subnet, first))
+                queue.extend(
+                    (other, first)
+                    for other, _ in self._routers_on(network)
+                    if other not in seen and not self._hidden(other, network)
+                )
+        if node in topology.gateways:
+            outside = next(iter(topology.gateways[node].outside))
+            rows.extend(
+                (None, address) for name, address in self._routers_on(outside)[:2] if name != node
+            )
+        return rows
+
+    def _routers_on(self, network: str) -> list[tuple[str, str]]:
+        """Routers of a segment, those that have it inside first: they are the way out."""
+        routers = [
+            (name, address) for name, address in self.members[network] if name in self.topology.routers
+        ]
+        return sorted(routers, key=lambda row: self.sides.get((row[0], network), Side.INSIDE))
+
+    def _hidden(self, router: str, network: str) -> bool:
+        """Whether the router is a gateway met from its outside: what is behind has no route."""
+        return self.sides.get((router, network)) is Side.OUTSIDE
+
+
+class Delivery(NamedTuple):
+    """A datagram that reached a host's socket."""
+
+    local: Endpoint
+    source: Endpoint
+    payload: bytes
+
+
+class Unreachable(NamedTuple):
+    """An ICMP error that reached a host, about a datagram from ``local`` to ``remote``."""
+
+    local: Endpoint
+    remote: Endpoint
+
+
+Arrival = Delivery | Unreachable
+
+
+class Carrier(Protocol):
+    """The part of a world that a walk asks."""
+
+    def cross(self, gateway: str, side: Side, packet: bytes) -> list[Emission]:
+        """``packet`` enters a gateway: what comes of it."""
+
+    def leave(self, gateway: str, emission: Emission, pieces: list[bytes]) -> None:
+        """A gateway's emission leaves, as the packets ``pieces`` that the next network can carry."""
+
+    def listening(self, endpoint: Endpoint) -> bool:
+        """Whether a socket of the lab is open there."""
+
+    def arrive(self, local: Endpoint, source: Endpoint, packet: bytes) -> Delivery | None:
+        """A datagram reaches a listening socket."""
+
+    def bounce(self, local: Endpoint, remote: Endpoint) -> Unreachable | None:
+        """An ICMP error reaches the socket that caused it."""
+
+    def lost(self, node: str, packet: bytes, reason: str) -> None:
+        """A packet ends at a node without reaching anybody."""
+
+
+class Walk:
+    """Carries packets, one after the other, until each is delivered, dropped or answered."""
+
+    def __init__(self, network: Network, carrier: Carrier) -> None:
+        self.network = network
+        self._carrier = carrier
+        self._fragments = Reassembler()
+        self._identification = 0
+
+    def fit(self, node: str, packet: bytes) -> list[bytes]:
+        """A packet as ``node`` puts it on the wire: in fragments if it is larger than the link's MTU."""
+        if len(packet) <= _SMALLEST_MTU or packet[0] >> 4 != 4:
+            return [packet]
+        hop = self.network.hop(node, _destination(packet))
+        mtu = self.network.mtu[hop.network] if hop else ip.DEFAULT_MTU
+        if len(packet) <= mtu:
+            return [packet]
+        self._identification = self._identification % 0xFFFF + 1
+        # A sender that lets its datagrams be cut does not set DF on them.
+        loose = packet[:6] + bytes((packet[6] & ~0x40, packet[7])) + packet[8:]
+        return ip.fragment(loose, mtu, identification=self._identification)
+
+    def send(self, node: str, packet: bytes) -> list[Arrival]:
+        """``packet`` leaves ``node``. Returns what reached hosts, in order."""
+        arrivals: list[Arrival] = []
+        queue: deque[tuple[str, bytes]] = deque((node, piece) for piece in self.fit(node, packet))
+        steps = 0
+        while queue:
+            here, packet = queue.popleft()
+            steps += 1
+            if steps > MAX_HOPS * 64:
+                self._carrier.lost(here, packet, "too many hops: the packet goes round in circles")
+                break
+            self._step(here, packet, queue, arrivals)
+        return arrivals
+
+    def _step(self, here: str, packet: bytes, queue: deque[tuple[str, bytes]], arrivals: list[Arrival]) -> None:
+        destination = _destination(packet)
+        hop = self.network.hop(here, destination)
+        if hop is None:
+            self._no_route(here, packet, queue)
+            return
+        next_node, network = hop
+        topology = self.network.topology
+        if next_node in topology.gateways:
+            side = self.network.side(next_node, network)
+            for emission in self._carrier.cross(next_node, side, packet):
+                if emission.side is None:
+                    continue
+                out = emission.packet if emission.originated else ip.decrement_ttl(emission.packet)
+                pieces = self.fit(next_node, out)
+                self._carrier.leave(next_node, emission, pieces)
+                queue.extend((next_node, piece) for piece in pieces)
+        elif next_node in topology.routers and destination not in self.network.node_addresses[next_node].values():
+            if _ttl(packet) <= 1:
+                self._error(next_node, network, ip.TIME_EXCEEDED, packet, queue)
+            else:
+                queue.append((next_node, ip.decrement_ttl(packet)))
+        elif self.network.addresses.get(destination) == next_node:
+            self._arrive(next_node, network, packet, queue, arrivals)
+        else:
+            self._carrier.lost(next_node, packet, "not for this host")
+
+    def _no_route(self, here: str, packet: bytes, queue: deque[tuple[str, bytes]]) -> None:
+        network = self._network_towards(here, _source(packet))
+        if here in self.network.topology.hosts or network is None:
+            self._carrier.lost(here, packet, "no route")
+        else:
+            on_link = any(
+                ipaddress.ip_address(_destination(packet)) in ipaddress.ip_network(self.network.topology.networks[each].subnet)
+                for each in self.network.node_addresses[here]
+            )
+            if on_link:
+                # Nobody answers ARP there; the kernel says so after seconds, which nobody waits for.
+                self._carrier.lost(here, packet, "nobody has that address")
+            else:
+                self._error(here, network, ip.NET_UNREACHABLE, packet, queue)
+
+    def _network_towards(self, node: str, address: str) -> str | None:
+        hop = self.network.hop(node, address)
+        return hop.network if hop else None
+
+    def _error(
+        self, node: str, network: str, kind: ip.Unreachable, packet: bytes, queue: deque[tuple[str, bytes]]
+    ) -> None:
+        """``node`` answers with an ICMP error, unless the packet is one or a later fragment (RFC 1122 3.2.2)."""
+        try:
+            parsed = ip.parse(packet)
+        except MalformedPacketError:
+            return
+        if ip.is_icmp_error(parsed) or parsed.fragment_offset:
+            self._carrier.lost(node, packet, "no ICMP error is sent about it")
+            return
+        own = self.network.node_addresses[node][network]
+        queue.append((node, ip.icmp_error(own, kind, packet)))
+
+    def _arrive(
+        self, node: str, network: str, packet: bytes, queue: deque[tuple[str, bytes]], arrivals: list[Arrival]
+    ) -> None:
+        if packet[0] == 0x45 and packet[9] == ip.UDP and not packet[6] & 0x3F and not packet[7] and len(packet) >= 28:
+            local = Endpoint(ip.unpack_ip(packet[16:20]), packet[22] << 8 | packet[23])
+            source = Endpoint(ip.unpack_ip(packet[12:16]), packet[20] << 8 | packet[21])
+        else:
+            whole = self._whole(packet)
+            if whole is None:
+                return
+            packet, parsed = whole
+            if ip.is_icmp_error(parsed):
+                self._icmp(parsed, arrivals)
+                return
+            if parsed.protocol != ip.UDP:
+                self._carrier.lost(node, packet, "no agent handles this protocol")
+                return
+            local, source = parsed.destination, parsed.source
+        if not self._carrier.listening(local):
+            self._error(node, network, ip.PORT_UNREACHABLE, packet, queue)
+            return
+        delivery = self._carrier.arrive(local, source, packet)
+        if delivery is not None:
+            arrivals.append(delivery)
+
+    def _whole(self, packet: bytes) -> tuple[bytes, ip.Packet] | None:
+        """A packet taken apart, or ``None`` while fragments of it are missing."""
+        parsed = ip.parse(packet)
+        if not parsed.is_fragment:
+            return packet, parsed
+        whole = self._fragments.add(parsed, packet, 0.0)
+        return None if whole is None else (whole, ip.parse(whole))
+
+    def _icmp(self, error: ip.Packet, arrivals: list[Arrival]) -> None:
+        try:
+            quoted = ip.parse(error.payload, quoted=True)
+        except MalformedPacketError:
+            return
+        if quoted.protocol == ip.UDP and self._carrier.listening(quoted.source):
+            bounced = self._carrier.bounce(quoted.source, quoted.destination)
+            if bounced is not None:
+                arrivals.append(bounced)
+
+
+def _destination(packet: bytes) -> str:
+    return ip.unpack_ip(packet[16:20] if packet[0] >> 4 == 4 else packet[24:40])
+
+
+def _source(packet: bytes) -> str:
+    return ip.unpack_ip(packet[12:16] if packet[0] >> 4 == 4 else packet[8:24])
+
+
+def _ttl(packet: bytes) -> int:
+    return packet[8] if packet[0] >> 4 == 4 else packet[7]

@@ -1,0 +1,50 @@
+"""The simulated world: the network computed in this process. Any OS, no privilege, virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lab.agents.base import Send
+from lab.gateway.alg import Model
+from lab.gateway.gateway import Emission, Side
+from lab.wire import ip
+from lab.wire.ip import Endpoint
+from lab.worlds.base import World, make_gateways
+from lab.worlds.network import Arrival, Delivery, Network, Unreachable, Walk
+from lab.worlds.trace import Passage
+
+
+class SimulatedWorld(World):
+    """One trial's world: a topology, a model per gateway, and a seed."""
+
+    kind = "simulated"
+
+    def __init__(self, network: Network, models: Mapping[str, Model], seed: object) -> None:
+        super().__init__(network)
+        self.gateways = make_gateways(network, models, seed)
+        self._walk = Walk(network, self)
+
+    def transmit(self, host: str, send: Send) -> list[Arrival]:
+        return self._walk.send(host, ip.udp(send.local, send.remote, send.payload))
+
+    def open_socket(self, host: str, local: Endpoint) -> None:
+        pass
+
+    def close_socket(self, local: Endpoint) -> None:
+        pass
+
+    # -- the carrier's part ------------------------------------------------------------------------
+
+    def cross(self, gateway: str, side: Side, packet: bytes) -> list[Emission]:
+        emissions = self.gateways[gateway].handle(packet, side, self.now)
+        self.trace.add(Passage(self.now, gateway, side, packet, emissions))
+        return emissions
+
+    def leave(self, gateway: str, emission: Emission, pieces: list[bytes]) -> None:
+        pass
+
+    def arrive(self, local: Endpoint, source: Endpoint, packet: bytes) -> Delivery:
+        return Delivery(local, source, packet[28:] if packet[0] == 0x45 else ip.parse(packet).payload)
+
+    def bounce(self, local: Endpoint, remote: Endpoint) -> Unreachable:
+        return Unreachable(local, remote)

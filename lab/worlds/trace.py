@@ -1,0 +1,171 @@
+"""Everything seen at the taps of one trial, in order.
+
+Taps are the two sides of every gateway and the sockets of every agent. Times are in seconds of
+the trial's clock. Records are plain tuples: writing them must cost next to nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from lab.gateway.gateway import Emission, Side
+from lab.wire import ip
+from lab.wire.ip import Endpoint, MalformedPacketError
+
+
+class Sent(NamedTuple):
+    """An agent sent a datagram."""
+
+    now: float
+    host: str
+    local: Endpoint
+    remote: Endpoint
+    payload: bytes
+
+
+class Received(NamedTuple):
+    """An agent's socket received a datagram."""
+
+    now: float
+    host: str
+    local: Endpoint
+    remote: Endpoint
+    payload: bytes
+
+
+class Passage(NamedTuple):
+    """A packet entered a gateway on ``side``, and what the gateway did about it."""
+
+    now: float
+    gateway: str
+    side: Side
+    packet: bytes
+    emissions: list[Emission]
+
+
+class Lost(NamedTuple):
+    """A packet ended at a node without reaching anybody."""
+
+    now: float
+    node: str
+    packet: bytes
+    reason: str
+
+
+class Remark(NamedTuple):
+    """Something that an agent or the lab noticed."""
+
+    now: float
+    who: str
+    kind: str
+    detail: str
+
+
+Record = Sent | Received | Passage | Lost | Remark
+
+
+class Sighting(NamedTuple):
+    """A SIP message at one tap."""
+
+    now: float
+    tap: str  # "router/inside", "phone"
+    leaving: bool  # seen going out of the gateway or the agent, else coming in
+    source: Endpoint
+    destination: Endpoint
+    payload: bytes
+
+
+class Trace:
+    """The records of a trial."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.add = self.records.append
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @property
+    def passages(self) -> list[Passage]:
+        return [each for each in self.records if isinstance(each, Passage)]
+
+    @property
+    def model_errors(self) -> list[str]:
+        """What models raised, in order."""
+        return [emission.error for each in self.passages for emission in each.emissions if emission.error]
+
+    def datagrams(self) -> Iterator[Sighting]:
+        """Every whole UDP datagram at every tap, in order."""
+        for record in self.records:
+            if isinstance(record, Sent):
+                yield Sighting(record.now, record.host, True, record.local, record.remote, record.payload)
+            elif isinstance(record, Received):
+                yield Sighting(record.now, record.host, False, record.remote, record.local, record.payload)
+            elif isinstance(record, Passage):
+                yield from _passing(record)
+
+    def sip(self) -> list[Sighting]:
+        """The datagrams that carry SIP."""
+        return [each for each in self.datagrams() if looks_like_sip(each.payload)]
+
+    def to_json_lines(self) -> str:
+        """One JSON object per record; the same trace always gives the same text."""
+        return "".join(json.dumps(as_json(each), separators=(",", ":")) + "\n" for each in self.records)
+
+
+def _passing(record: Passage) -> Iterator[Sighting]:
+    entries = [(record.side, False, record.packet)]
+    entries += [(each.side, True, each.packet) for each in record.emissions if each.side is not None]
+    for side, leaving, data in entries:
+        try:
+            packet = ip.parse(data)
+        except MalformedPacketError:
+            continue
+        if packet.protocol == ip.UDP and not packet.is_fragment:
+            tap = f"{record.gateway}/{side.name.lower()}"
+            yield Sighting(record.now, tap, leaving, packet.source, packet.destination, packet.payload)
+
+
+def looks_like_sip(payload: bytes) -> bool:
+    """Whether a datagram is meant to be SIP, damaged or not."""
+    first_line = payload[:2048].lstrip(b"\r\n").partition(b"\n")[0]
+    return b"SIP/2.0" in first_line
+
+
+def as_json(record: Record) -> dict[str, Any]:
+    """A record as plain data; bytes as Base64, with SIP readable beside it."""
+    row: dict[str, Any] = {"kind": type(record).__name__.lower()}
+    for name, value in zip(record._fields, record, strict=True):
+        if isinstance(value, bytes):
+            row[name] = base64.b64encode(value).decode()
+            if name == "payload" and looks_like_sip(value):
+                row["text"] = value.decode("utf-8", "backslashreplace")
+        elif isinstance(value, Endpoint):
+            row[name] = str(value)
+        elif isinstance(value, Side):
+            row[name] = value.name.lower()
+        elif isinstance(value, list):
+            row[name] = [_emission_json(each) for each in value]
+        else:
+            row[name] = value
+    return row
+
+
+def _emission_json(emission: Emission) -> dict[str, Any]:
+    row: dict[str, Any] = {"side": None if emission.side is None else emission.side.name.lower()}
+    if emission.side is not None:  # what is dropped is the packet that came in
+        row["packet"] = base64.b64encode(emission.packet).decode()
+    if emission.note:
+        row["note"] = emission.note
+    for flag in ("originated", "changed"):
+        if getattr(emission, flag):
+            row[flag] = True
+    if emission.error:
+        row["error"] = emission.error
+    return row
