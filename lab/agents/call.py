@@ -94,7 +94,7 @@ class Call:
         self.status = 200
         self.established_at = now
         self.phone.dialogs[dialog.identity] = self
-        self.phone.note(now, "established", _caller(dialog))
+        self.phone.note(now, "established", f"with {_shown(dialog.remote)}")
 
     def on_bye(self, transaction: ServerTransaction, now: float) -> None:
         """The other side hangs up (section 15.1.2)."""
@@ -121,10 +121,17 @@ class Call:
 
         self.phone.layer.request(request, self.phone.local, remote, now, answered)
 
-    def build(self, dialog: Dialog, method: bytes, cseq: int) -> tuple[Request, Endpoint | None]:
-        """A request within a dialog and its next hop (section 12.2.1.1)."""
+    def build(
+        self, dialog: Dialog, method: bytes, cseq: int, authorization: bytes | None = None
+    ) -> tuple[Request, Endpoint | None]:
+        """A request within a dialog and its next hop (section 12.2.1.1).
+
+        ``authorization`` are lines to use in the place of new credentials.
+        """
         phone = self.phone
         uri, routes, hop = dialog.target()
+        if authorization is None:
+            authorization = self.credentials.lines(method, uri)
         request = phone.compose(
             method,
             uri,
@@ -134,7 +141,7 @@ class Call:
             call_id=dialog.call_id,
             cseq=cseq,
             routes=b"".join([b"Route: " + route + b"\r\n" for route in routes]),
-            headers=self.credentials.lines(method, uri) + phone.agent_line,
+            headers=authorization + phone.agent_line,
         )
         return request, phone.resolve(hop)
 
@@ -187,10 +194,6 @@ class Call:
 
     def __repr__(self) -> str:
         return f"<{self.direction.value} call, {self.state.value}, status {self.status}>"
-
-
-def _caller(dialog: Dialog) -> str:
-    return f"with {_shown(dialog.remote)}"
 
 
 def _shown(value: bytes) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class IncomingCall(Call):
-    """A call to this phone. ``offer`` is ``None`` for an INVITE without one (the answer then is in the ACK)."""
+    """A call to this phone. ``offer`` is ``None`` for an INVITE without one: the ACK then has the answer."""
 
     def __init__(self, phone: Phone, transaction: ServerTransaction, offer: Media | None, now: float) -> None:
         request = transaction.request

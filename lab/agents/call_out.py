@@ -16,7 +16,7 @@ from lab.agents.call import Call, CallState, Direction
 from lab.agents.dialog import Dialog
 from lab.agents.machines import ClientTransaction
 from lab.agents.media import MediaError, describe, read
-from lab.agents.messages import REASONS, SDP_TYPE, Incoming, token
+from lab.agents.messages import REASONS, Incoming, token
 from lab.wire.ip import Endpoint
 
 if TYPE_CHECKING:
@@ -34,12 +34,14 @@ class OutgoingCall(Call):
         self._offer = describe(phone.config.user, phone.rtp_local, self.session)
         self._invite: ClientTransaction | None = None
         self._cancelled = False
+        self._authorization = b""
         self._acks: dict[bytes, tuple[bytes, Endpoint]] = {}  # To tag -> ACK and where it goes
 
     def invite(self, now: float) -> None:
         """Send the INVITE, with credentials once there was a challenge."""
         phone = self.phone
         self._cseq += 1
+        self._authorization = self.credentials.lines(b"INVITE", self.target)
         request = phone.compose(
             b"INVITE",
             self.target,
@@ -48,7 +50,7 @@ class OutgoingCall(Call):
             to=b"<" + self.target + b">",
             call_id=self.call_id,
             cseq=self._cseq,
-            headers=phone.contact_line + self.credentials.lines(b"INVITE", self.target) + phone.invite_lines,
+            headers=phone.contact_line + self._authorization + phone.invite_lines,
             body=self._offer,
         )
         remote = phone.config.server
@@ -78,8 +80,8 @@ class OutgoingCall(Call):
         elif response is not None and status in (401, 407) and self.credentials.accept(response):
             self.invite(now)
         else:
-            by = "no final response" if response is None else _phrase(response)
-            self.finish(CallState.FAILED, now, status=status, reason=by)
+            reason = "no final response" if response is None else _phrase(response)
+            self.finish(CallState.FAILED, now, status=status, reason=reason)
 
     def _succeeded(self, response: Incoming, now: float) -> None:
         known = self._acks.get(response.to_tag)
@@ -108,8 +110,8 @@ class OutgoingCall(Call):
         self.start_media(now)
 
     def _acknowledge(self, dialog: Dialog, now: float) -> bool:
-        """ACK a 2xx: its CSeq number is the INVITE's, its branch its own (section 13.2.2.4)."""
-        ack, remote = self.build(dialog, b"ACK", dialog.local_cseq)
+        """ACK a 2xx: CSeq number and credentials are the INVITE's, the branch its own (13.2.2.4)."""
+        ack, remote = self.build(dialog, b"ACK", dialog.local_cseq, self._authorization)
         if remote is None:
             uri = ack.uri.decode("utf-8", "backslashreplace")
             self.phone.note(now, "unroutable", f"ACK to {uri}")
@@ -124,6 +126,3 @@ def _phrase(response: Incoming) -> str:
     words = response.message.start_line.split(b" ", 2)
     phrase = words[2].strip() if len(words) > 2 else REASONS.get(response.status, b"")
     return phrase.decode("utf-8", "backslashreplace")
-
-
-__all__ = ["SDP_TYPE", "OutgoingCall"]

@@ -35,6 +35,7 @@ REASONS: Final[dict[int, bytes]] = {
     407: b"Proxy Authentication Required",
     408: b"Request Timeout",
     415: b"Unsupported Media Type",
+    416: b"Unsupported URI Scheme",
     420: b"Bad Extension",
     423: b"Interval Too Brief",
     480: b"Temporarily Unavailable",
@@ -73,6 +74,7 @@ LONG_NAMES: Final = Names(
     b"Via: ", b"From: ", b"To: ", b"Call-ID: ", b"Contact: ", b"Content-Type: ", b"Content-Length: "
 )
 COMPACT_NAMES: Final = Names(b"v: ", b"f: ", b"t: ", b"i: ", b"m: ", b"c: ", b"l: ")
+_AS_THEY_STAND: Final = Names(b"", b"", b"", b"", b"", b"", b"")
 
 
 vias_in = lru_cache(maxsize=2048)(headers.vias)
@@ -117,8 +119,10 @@ def token(rng: random.Random) -> bytes:
     return b"%016x" % rng.getrandbits(64)
 
 
-def line_of(field: Field) -> bytes:
-    """The field as a header line that ends in CRLF."""
+def line_of(field: Field, name: bytes = b"") -> bytes:
+    """The field as a header line that ends in CRLF, spelled ``name`` (with ``": "``) if given."""
+    if name:
+        return name + field.value + b"\r\n"
     raw = field.raw
     return raw if raw[-2:] == b"\r\n" else raw.rstrip(b"\r\n") + b"\r\n"
 
@@ -258,25 +262,26 @@ def response(
 ) -> bytes:
     """A response to ``request`` (RFC 3261 section 8.2.6), as bytes.
 
-    Via, From, To, Call-ID and CSeq are the request's lines, in that order; ``to_tag`` is
-    added to a To without one. ``headers`` are whole lines; Content-Length is added.
+    Via, From, To, Call-ID and CSeq are the request's lines, in that order, spelled anew only for
+    compact ``names``; ``to_tag`` is added to a To without one. ``headers`` are whole lines; Content-Length is added.
     What the request lacks, the response lacks.
     """
+    spelling = _AS_THEY_STAND if names is LONG_NAMES else names
     parts = [b"SIP/2.0 %d " % status, reason or REASONS.get(status, b"Unknown"), b"\r\n"]
     for field in request.message.fields:
         if field.name == b"via":
-            parts.append(line_of(field))
+            parts.append(line_of(field, spelling.via))
     heads = request.heads
     if b"from" in heads:
-        parts.append(line_of(heads[b"from"]))
+        parts.append(line_of(heads[b"from"], spelling.from_))
     if b"to" in heads:
         to = heads[b"to"]
         if to_tag and not request.to_tag:
-            parts += (to.raw[: to.value_offset], to.value, b";tag=", to_tag, b"\r\n")
+            parts += (spelling.to or to.raw[: to.value_offset], to.value, b";tag=", to_tag, b"\r\n")
         else:
-            parts.append(line_of(to))
+            parts.append(line_of(to, spelling.to))
     if b"call-id" in heads:
-        parts.append(line_of(heads[b"call-id"]))
+        parts.append(line_of(heads[b"call-id"], spelling.call_id))
     if b"cseq" in heads:
         parts.append(line_of(heads[b"cseq"]))
     parts += (headers, names.content_length, b"%d\r\n\r\n" % len(body), body)

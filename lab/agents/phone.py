@@ -89,7 +89,7 @@ class Phone(Agent):
         self.contact = b"sip:" + user + b"@" + here
         self.contact_line = self.names.contact + b"<" + self.contact + b">\r\n"
         self.agent_line = b"User-Agent: " + config.user_agent.encode() + b"\r\n"
-        self.allow_line = b"Allow: " + b", ".join(self._methods) + b"\r\n"
+        self.allow_line = b"Allow: " + b", ".join((*self._methods, b"ACK")) + b"\r\n"
         self.invite_lines = self.allow_line + self.agent_line + self.names.content_type + SDP_TYPE + b"\r\n"
         self._user = user
         self._via = b"SIP/2.0/UDP " + here + (b";rport;branch=" if config.rport else b";branch=")
@@ -211,7 +211,7 @@ class Phone(Agent):
             self._reject(transaction, 405 if known else 501, now, self.allow_line)
         elif not self._is_for_us(request.uri):
             self._reject(transaction, 404, now)
-        elif b"require" in request.heads and request.method not in (b"ACK", b"CANCEL"):
+        elif b"require" in request.heads and request.method != b"CANCEL":
             # Section 8.2.2.3: no extension is offered, so none can be required.
             unsupported = b"Unsupported: " + b", ".join(request.values(b"require")) + b"\r\n"
             self._reject(transaction, 420, now, unsupported)
@@ -309,7 +309,6 @@ class Phone(Agent):
 
     _methods: ClassVar[dict[bytes, Callable[[Phone, ServerTransaction, float], None]]] = {
         b"INVITE": _on_invite,
-        b"ACK": _on_options,  # never dispatched: ACK opens no transaction; here for Allow
         b"BYE": _on_bye,
         b"CANCEL": _on_cancel,
         b"OPTIONS": _on_options,

@@ -298,7 +298,9 @@ class Gateway:
         editor = self._connections.get(key)
         if editor is None:
             if len(self._connections) >= _MAX_CONNECTIONS:
-                del self._connections[next(iter(self._connections))]
+                # An ended connection stays until then: its last packets may be sent again.
+                ended = (each for each, editor in self._connections.items() if editor.closed)
+                del self._connections[next(ended, next(iter(self._connections)))]
             editor = self._connections[key] = TcpEditor(work.rewrite)
         else:
             editor.rewrite = work.rewrite
@@ -311,8 +313,6 @@ class Gateway:
                 emissions.append(Emission(onward, translated, work.note, changed=changed, error=work.error))
             else:
                 emissions.append(Emission(back, bytes(each), "held bytes acknowledged", originated=True))
-        if editor.closed:
-            del self._connections[key]
         if not emissions:
             emissions.append(Emission(None, bytes(packet), work.note or "held by the ALG", error=work.error))
         return emissions

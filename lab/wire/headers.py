@@ -30,11 +30,11 @@ _QUOTED: Final = re.compile(rb"\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 DEFAULT_PORTS: Final = {b"udp": 5060, b"tcp": 5060, b"sctp": 5060, b"tls": 5061}
 
 
-def mask_quoted(value: bytes) -> bytes:
-    """The value with every quoted string overwritten by ``x``: the same offsets, no surprises."""
+def mask_quoted(value: bytes, mask: bytes = b"x") -> bytes:
+    """The value with every quoted string overwritten by ``mask``: the same offsets, no surprises."""
     if b'"' not in value:
         return value
-    return _QUOTED.sub(lambda found: b"x" * len(found[0]), value)
+    return _QUOTED.sub(lambda found: mask * len(found[0]), value)
 
 
 def split_list(value: bytes) -> list[tuple[int, int]]:
@@ -142,7 +142,8 @@ def has_address(value: bytes) -> bool:
 
 def uris(value: bytes) -> list[HostPort]:
     """Host and port of each sip: and sips: URI in a value, those in quoted strings left out."""
-    return [hostport_of(found) for found in _URI.finditer(mask_quoted(value))]
+    # A mask of letters would read as the host of `sip:"..."`.
+    return [hostport_of(found) for found in _URI.finditer(mask_quoted(value, b" "))]
 
 
 class Uri(NamedTuple):

@@ -23,10 +23,16 @@ _SMALLEST_MTU = 576
 
 
 class Hop(NamedTuple):
-    """The next station of a packet: a node, and the network over which it gets there."""
+    """The next station of a packet: a node, and the network over which it gets there.
+
+    ``side``: of the gateway that the node is, ``None`` for other nodes. ``final``: the packet's
+    destination is one of the node's own addresses.
+    """
 
     node: str
     network: str
+    side: Side | None
+    final: bool
 
 
 class Network:
@@ -50,6 +56,7 @@ class Network:
             for network in router.all_interfaces
         }
         self.routes = {node: self._routes_of(node) for node in self.node_addresses}
+        self.gateways = frozenset(topology.gateways)
         self._hops: dict[tuple[str, str], Hop | None] = {}
 
     def hop(self, node: str, destination: str) -> Hop | None:
@@ -77,13 +84,16 @@ class Network:
         for network in self.node_addresses[node]:
             if address in self._subnets[network]:
                 owner = self.addresses.get(destination)
-                return Hop(owner, network) if owner else None
+                return self._station(owner, network, destination) if owner else None
         for prefix, via in self.routes[node]:
             if prefix is None or address in ipaddress.ip_network(prefix):
                 for network in self.node_addresses[node]:
                     if ipaddress.ip_address(via) in self._subnets[network]:
-                        return Hop(self.addresses[via], network)
+                        return self._station(self.addresses[via], network, destination)
         return None
+
+    def _station(self, node: str, network: str, destination: str) -> Hop:
+        return Hop(node, network, self.sides.get((node, network)), self.addresses.get(destination) == node)
 
     def _routes_of(self, node: str) -> list[tuple[str | None, str]]:
         """``(prefix, via)`` rows; prefix ``None`` is the default route, which comes last."""
@@ -214,47 +224,27 @@ class Walk:
         destination = _destination(packet)
         hop = self.network.hop(here, destination)
         if hop is None:
-            self._no_route(here, packet, queue)
+            # Internet routers drop what nobody has a route for (private addresses above all), and
+            # hosts find out before they send. Where nobody answers ARP, nobody waits for an error.
+            self._carrier.lost(here, packet, "no route, or nobody has that address")
             return
-        next_node, network = hop
-        topology = self.network.topology
-        if next_node in topology.gateways:
-            side = self.network.side(next_node, network)
-            for emission in self._carrier.cross(next_node, side, packet):
+        node = hop.node
+        if hop.side is not None:
+            for emission in self._carrier.cross(node, hop.side, packet):
                 if emission.side is None:
                     continue
                 out = emission.packet if emission.originated else ip.decrement_ttl(emission.packet)
-                pieces = self.fit(next_node, out)
-                self._carrier.leave(next_node, emission, pieces)
-                queue.extend((next_node, piece) for piece in pieces)
-        elif next_node in topology.routers and destination not in self.network.node_addresses[next_node].values():
-            if _ttl(packet) <= 1:
-                self._error(next_node, network, ip.TIME_EXCEEDED, packet, queue)
-            else:
-                queue.append((next_node, ip.decrement_ttl(packet)))
-        elif self.network.addresses.get(destination) == next_node:
-            self._arrive(next_node, network, packet, queue, arrivals)
+                pieces = self.fit(node, out)
+                self._carrier.leave(node, emission, pieces)
+                queue.extend([(node, piece) for piece in pieces])
+        elif hop.final:
+            self._arrive(node, hop.network, packet, queue, arrivals)
+        elif node not in self.network.topology.routers:
+            self._carrier.lost(node, packet, "not for this host")
+        elif _ttl(packet) <= 1:
+            self._error(node, hop.network, ip.TIME_EXCEEDED, packet, queue)
         else:
-            self._carrier.lost(next_node, packet, "not for this host")
-
-    def _no_route(self, here: str, packet: bytes, queue: deque[tuple[str, bytes]]) -> None:
-        network = self._network_towards(here, _source(packet))
-        if here in self.network.topology.hosts or network is None:
-            self._carrier.lost(here, packet, "no route")
-        else:
-            on_link = any(
-                ipaddress.ip_address(_destination(packet)) in ipaddress.ip_network(self.network.topology.networks[each].subnet)
-                for each in self.network.node_addresses[here]
-            )
-            if on_link:
-                # Nobody answers ARP there; the kernel says so after seconds, which nobody waits for.
-                self._carrier.lost(here, packet, "nobody has that address")
-            else:
-                self._error(here, network, ip.NET_UNREACHABLE, packet, queue)
-
-    def _network_towards(self, node: str, address: str) -> str | None:
-        hop = self.network.hop(node, address)
-        return hop.network if hop else None
+            queue.append((node, ip.decrement_ttl(packet)))
 
     def _error(
         self, node: str, network: str, kind: ip.Unreachable, packet: bytes, queue: deque[tuple[str, bytes]]

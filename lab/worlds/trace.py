@@ -83,7 +83,9 @@ class Trace:
 
     def __init__(self) -> None:
         self.records: list[Record] = []
-        self.add = self.records.append
+
+    def add(self, record: Record) -> None:
+        self.records.append(record)
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self.records)

@@ -11,8 +11,9 @@ from lab.wire.headers import HostPort
 
 FRAGMENTS = st.lists(
     st.sampled_from(
-        [b"SIP/2.0/UDP ", b"192.168.1.20", b":5060", b";", b"branch=", b"z9hG4bK", b",", b'"', b"\\", b"<", b">", b"sip:",
-         b"a@", b"[2001:db8::1]", b"[", b"]", b"=", b" ", b"\r\n ", b"\xff", b"\0", b"tag", b"lr", b"?", b"99999999999"]
+        [b"SIP/2.0/UDP ", b"192.168.1.20", b":5060", b";", b"branch=", b"z9hG4bK", b",", b'"', b"\\",
+         b"<", b">", b"sip:", b"a@", b"[2001:db8::1]", b"[", b"]", b"=", b" ", b"\r\n ", b"\xff", b"\0",
+         b"tag", b"lr", b"?", b"99999999999"]
     ),
     max_size=20,
 ).map(b"".join)  # fmt: skip
@@ -98,12 +99,15 @@ def test_unreadable_vias_are_left_out(value: bytes) -> None:
     ("value", "found"),
     [
         (b"<sip:alice@192.168.1.20:5060;lr>", [(b"192.168.1.20", 5060)]),
-        (b'"sip:no@1.1.1.1" <sips:a@[2001:db8::1]:5061>, sip:b.example', [(b"[2001:db8::1]", 5061), (b"b.example", None)]),
+        (
+            b'"sip:no@1.1.1.1" <sips:a@[2001:db8::1]:5061>, sip:b.example',
+            [(b"[2001:db8::1]", 5061), (b"b.example", None)],
+        ),
         (b"<tel:+123>", []),
         (b"<sip:1.2.3.4:70002>", [(b"1.2.3.4", 70002)]),
         (b"sip:user;par=1:pw@host", [(b"host", None)]),
     ],
-)  # fmt: skip
+)
 def test_uris(value: bytes, found: list[tuple[bytes, int | None]]) -> None:
     places = headers.uris(value)
     assert [(place.host, place.port) for place in places] == found

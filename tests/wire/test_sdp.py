@@ -24,8 +24,9 @@ BODY = (
 )
 
 LINES = st.sampled_from(
-    [b"v=0", b"o=- 1 1 IN IP4 10.0.0.5", b"c=IN IP4 10.0.0.5/127", b"m=audio 49170 RTP/AVP 0", b"m=audio x/2", b"m=",
-     b"a=rtcp:1", b"", b"=", b"junk", b"c=IN IP4", b"c= / / /", b"o=4 4 4 IN IP4 4/4", b"m=a 0/3 b  c", b"\0", b"\xff=\xff"]
+    [b"v=0", b"o=- 1 1 IN IP4 10.0.0.5", b"c=IN IP4 10.0.0.5/127", b"m=audio 49170 RTP/AVP 0",
+     b"m=audio x/2", b"m=", b"a=rtcp:1", b"", b"=", b"junk", b"c=IN IP4", b"c= / / /",
+     b"o=4 4 4 IN IP4 4/4", b"m=a 0/3 b  c", b"\0", b"\xff=\xff"]
 )  # fmt: skip
 BODIES = st.one_of(
     st.lists(st.tuples(LINES, st.sampled_from([b"\r\n", b"\n", b"\r", b""])).map(b"".join), max_size=10).map(

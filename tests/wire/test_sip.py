@@ -24,8 +24,8 @@ INVITE = (
 )
 
 NAMES = st.sampled_from(
-    [b"Via", b"v", b"VIA", b"Contact", b"m", b"From", b"Call-ID", b"i", b"Content-Length", b"l", b"X-Unknown",
-     b"Content-Length ", b"", b"\xffname", b"CSeq"]
+    [b"Via", b"v", b"VIA", b"Contact", b"m", b"From", b"Call-ID", b"i", b"Content-Length", b"l",
+     b"X-Unknown", b"Content-Length ", b"", b"\xffname", b"CSeq"]
 )  # fmt: skip
 ENDINGS = st.sampled_from([b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r", b"\r\r\n"])
 VALUES = st.one_of(

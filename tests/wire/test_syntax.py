@@ -99,14 +99,21 @@ CASES = [
     # start line and framing
     Case("start-line-malformed", swap(b" SIP/2.0\r\nVia", b"\r\nVia"), "start line", b"REGISTER sip:"),
     Case("start-line-malformed", swap(b"REGISTER sip:", b"REGISTER  sip:"), "start line", b" sip:"),
-    Case("start-line-malformed", swap(b".com SIP/2.0\r\n", b".com  SIP/2.0\r\n"), "start line", b"sip:registrar"),
+    Case(
+        "start-line-malformed",
+        swap(b".com SIP/2.0\r\n", b".com  SIP/2.0\r\n"),
+        "start line",
+        b"sip:registrar",
+    ),
     Case("start-line-malformed", swap(b".com SIP/2.0\r\n", b".com SIP/2.0 \r\n"), "start line", b"REGISTER"),
     Case("start-line-malformed", swap(b"200 OK", b"OK", ok()), "start line", b"SIP/2.0 OK"),
     Case("start-line-malformed", swap(b"200 OK", b"200", ok()), "start line", b"SIP/2.0 200\r"),
     Case("start-line-malformed", b"\x00\x01junk", "start line", b"\x00\x01junk"),
     Case("start-line-malformed", b"", "start line", b""),
     Case("method-malformed", swap(b"REGISTER sip:", b"REGI(STER sip:"), "start line", b"(STER"),
-    Case("request-uri-malformed", swap(b"sip:registrar.example.com", b"sip:a b.com"), "start line", b" b.com"),
+    Case(
+        "request-uri-malformed", swap(b"sip:registrar.example.com", b"sip:a b.com"), "start line", b" b.com"
+    ),
     Case("request-uri-malformed", swap(b"sip:registrar.example.com", b"<sip:b.com>"), "start line", b"<sip:"),
     Case("sip-version-unsupported", swap(b"com SIP/2.0", b"com SIP/3.0"), "start line", b"SIP/3.0"),
     Case("sip-version-unsupported", swap(b"SIP/2.0 200", b"SIP/7.0 200", ok()), "start line", b"SIP/7.0"),
@@ -123,7 +130,12 @@ CASES = [
     Case("header-control-character", swap(b"hello", b"he\x00llo"), "Subject", b"\x00llo"),
     Case("header-control-character", swap(b"hello", b"hello\r"), "Subject", b"\r\r\n"),
     Case("header-not-utf8", swap(b"hello", b"caf\xe9"), "Subject", b"\xe9"),
-    Case("header-repeated", swap(b"Content-Length: 0\r\n", b"Content-Length: 0\r\nl: 0\r\n"), "Content-Length", b"l: 0"),
+    Case(
+        "header-repeated",
+        swap(b"Content-Length: 0\r\n", b"Content-Length: 0\r\nl: 0\r\n"),
+        "Content-Length",
+        b"l: 0",
+    ),
     Case("header-repeated", swap(FROM, FROM * 2), "From", FROM + b"To"),
     Case("via-missing", swap(b"Via: " + VIA + b"\r\n", b""), "Via", START),
     Case("from-missing", swap(FROM, b""), "From", START),
@@ -172,7 +184,12 @@ CASES = [
     Case("address-parameter-malformed", swap(FROM, FROM.replace(b"tag=", b"tag=;x=")), "From", b"tag=;"),
     Case("from-tag-missing", swap(b";tag=9fxced76sl", b""), "From", b"<sip:alice"),
     Case("to-tag-missing", swap(b";tag=314159", b"", ok()), "To", b"Bob <"),
-    Case("contact-missing", swap(b"Contact: <sip:bob@198.51.100.20:5060>\r\n", b"", ok()), "Contact", b"SIP/2.0 200"),
+    Case(
+        "contact-missing",
+        swap(b"Contact: <sip:bob@198.51.100.20:5060>\r\n", b"", ok()),
+        "Contact",
+        b"SIP/2.0 200",
+    ),
     Case(
         "contact-missing",
         swap(b"Contact: <sip:alice@192.168.1.20:5060;transport=udp>\r\n", b"", invite()),
@@ -196,7 +213,12 @@ CASES = [
     Case("uri-malformed", swap(CONTACT, b"<sip:a@b@example.com>"), "Contact", b"@example.com>\r"),
     Case("uri-malformed", swap(CONTACT, b"<sip:@example.com>"), "Contact", b"@example.com>\r"),
     Case("uri-malformed", swap(CONTACT, b"<sip:a@example.com;;lr>"), "Contact", b";;lr"),
-    Case("uri-missing-semicolon", swap(b":5060;transport", b":5060transport", invite()), "Contact", b"transport="),
+    Case(
+        "uri-missing-semicolon",
+        swap(b":5060;transport", b":5060transport", invite()),
+        "Contact",
+        b"transport=",
+    ),
     Case("uri-port-out-of-range", swap(b":5060>", b":65536>"), "Contact", b"65536"),
     Case("uri-port-out-of-range", swap(b":5060>", b":0>"), "Contact", b"0>"),
     Case("uri-port-out-of-range", swap(b":5060>", b":>"), "Contact", b">;expires"),
@@ -207,7 +229,9 @@ CASES = [
     Case("host-underscore", swap(CONTACT, b"<sip:alice@my_pbx.lan>"), "Contact", b"_pbx"),
     Case("ipv4-octet-out-of-range", swap(CONTACT, b"<sip:alice@203.0.113.700>"), "Contact", b"203.0.113.700"),
     Case("ipv6-brackets-missing", swap(CONTACT, b"<sip:a@2001:db8::20:5060>"), "Contact", b"2001:db8"),
-    Case("ipv6-brackets-missing", swap(b"192.168.1.20:5060;rport", b"2001:db8::20;rport"), "Via", b"2001:db8"),
+    Case(
+        "ipv6-brackets-missing", swap(b"192.168.1.20:5060;rport", b"2001:db8::20;rport"), "Via", b"2001:db8"
+    ),
     Case("ipv6-reference-unclosed", swap(CONTACT, b"<sip:a@[2001:db8::20>"), "Contact", b"[2001"),
     Case("ipv6-address-invalid", swap(CONTACT, b"<sip:a@[2001:db8::20::1]>"), "Contact", b"2001:db8"),
     # body
@@ -216,8 +240,18 @@ CASES = [
     Case("content-length-missing", swap(b"Content-Length: 0\r\n", b""), "Content-Length", START, "tcp"),
     Case("content-length-too-large", swap(b"Length: 0", b"Length: 2"), "Content-Length", b"2\r\n"),
     Case("content-length-too-small", REGISTER + b"xx", "Content-Length", b"0\r\n"),
-    Case("content-type-missing", swap(b"Content-Type: application/sdp\r\n", b"", invite()), "Content-Type", b"v=0"),
-    Case("content-type-malformed", swap(b"application/sdp", b"application", invite()), "Content-Type", b"application"),
+    Case(
+        "content-type-missing",
+        swap(b"Content-Type: application/sdp\r\n", b"", invite()),
+        "Content-Type",
+        b"v=0",
+    ),
+    Case(
+        "content-type-malformed",
+        swap(b"application/sdp", b"application", invite()),
+        "Content-Type",
+        b"application",
+    ),
     # SDP
     Case("sdp-line-malformed", swap_sdp(b"a=sendrecv", b"sendrecv"), "SDP", b"sendrecv"),
     Case("sdp-line-malformed", swap_sdp(b"a=sendrecv", b"1=sendrecv"), "SDP", b"1="),
@@ -231,28 +265,67 @@ CASES = [
     Case("sdp-line-missing", swap_sdp(b"v=0\r\n", b""), "SDP v=", b"o="),
     Case("sdp-line-repeated", swap_sdp(b"s=-\r\n", b"s=-\r\ns=x\r\n"), "SDP s=", b"s=x"),
     Case("sdp-line-repeated", swap_sdp(b"v=0\r\n", b"v=0\r\nv=0\r\n"), "SDP v=", b"v=0\r\no="),
-    Case("sdp-line-repeated", swap_sdp(b"t=0 0\r\n", b"c=IN IP4 203.0.113.7\r\nt=0 0\r\n"), "SDP c=", b"c=IN IP4 203"),
-    Case("sdp-head-order", invite(SDP.removeprefix(b"v=0\r\n").replace(b"s=-", b"v=0\r\ns=-")), "SDP o=", b"o="),
+    Case(
+        "sdp-line-repeated",
+        swap_sdp(b"t=0 0\r\n", b"c=IN IP4 203.0.113.7\r\nt=0 0\r\n"),
+        "SDP c=",
+        b"c=IN IP4 203",
+    ),
+    Case(
+        "sdp-head-order", invite(SDP.removeprefix(b"v=0\r\n").replace(b"s=-", b"v=0\r\ns=-")), "SDP o=", b"o="
+    ),
     Case("sdp-line-order", swap_sdp(b"t=0 0\r\n", b"t=0 0\r\nb=AS:64\r\n"), "SDP b=", b"b=AS"),
     Case("sdp-version", swap_sdp(b"v=0", b"v=1234"), "SDP v=", b"1234"),
-    Case("sdp-origin-malformed", swap_sdp(b"o=alice 2890844526 ", b"o=alice "), "SDP o=", b"alice 2890844527"),
+    Case(
+        "sdp-origin-malformed", swap_sdp(b"o=alice 2890844526 ", b"o=alice "), "SDP o=", b"alice 2890844527"
+    ),
     Case("sdp-origin-malformed", swap_sdp(b"2890844526", b"x"), "SDP o=", b"alice x"),
-    Case("sdp-origin-out-of-range", swap_sdp(b"2890844526", b"9223372036854775808"), "SDP o=", b"9223372036854775808"),
+    Case(
+        "sdp-origin-out-of-range",
+        swap_sdp(b"2890844526", b"9223372036854775808"),
+        "SDP o=",
+        b"9223372036854775808",
+    ),
     Case("sdp-session-name-empty", swap_sdp(b"s=-", b"s="), "SDP s=", b"\r\nc="),
     Case("sdp-time-missing", swap_sdp(b"t=0 0\r\n", b""), "SDP t=", b"v=0"),
-    Case("sdp-connection-malformed", swap_sdp(b"c=IN IP4 192.168.1.20", b"c=IN 192.168.1.20"), "SDP c=", b"IN 192"),
+    Case(
+        "sdp-connection-malformed",
+        swap_sdp(b"c=IN IP4 192.168.1.20", b"c=IN 192.168.1.20"),
+        "SDP c=",
+        b"IN 192",
+    ),
     Case("sdp-connection-missing", swap_sdp(b"c=IN IP4 192.168.1.20\r\n", b""), "SDP c=", b"m=audio"),
     Case("sdp-address-type-mismatch", swap_sdp(b"c=IN IP4 ", b"c=IN IP6 "), "SDP c=", b"192.168.1.20"),
-    Case("sdp-address-type-mismatch", swap_sdp(b"7 IN IP4 192.168.1.20", b"7 IN IP4 2001:db8::1"), "SDP o=", b"2001:db8"),
-    Case("sdp-address-malformed", swap_sdp(b"c=IN IP4 192.168.1.20", b"c=IN IP4 192.168.1.300"), "SDP c=", b"192.168.1.300"),
-    Case("sdp-address-malformed", swap_sdp(b"49171 IN IP4 192.168.1.20", b"49171 IN IP4 a..b"), "SDP a=", b"a..b"),
-    Case("sdp-media-malformed", swap_sdp(b"audio 49170 RTP/AVP 0 8 101", b"audio 49170 RTP/AVP"), "SDP m=", b"audio"),
+    Case(
+        "sdp-address-type-mismatch",
+        swap_sdp(b"7 IN IP4 192.168.1.20", b"7 IN IP4 2001:db8::1"),
+        "SDP o=",
+        b"2001:db8",
+    ),
+    Case(
+        "sdp-address-malformed",
+        swap_sdp(b"c=IN IP4 192.168.1.20", b"c=IN IP4 192.168.1.300"),
+        "SDP c=",
+        b"192.168.1.300",
+    ),
+    Case(
+        "sdp-address-malformed",
+        swap_sdp(b"49171 IN IP4 192.168.1.20", b"49171 IN IP4 a..b"),
+        "SDP a=",
+        b"a..b",
+    ),
+    Case(
+        "sdp-media-malformed",
+        swap_sdp(b"audio 49170 RTP/AVP 0 8 101", b"audio 49170 RTP/AVP"),
+        "SDP m=",
+        b"audio",
+    ),
     Case("sdp-media-malformed", swap_sdp(b"audio 49170", b"audio port"), "SDP m=", b"port"),
     Case("sdp-media-port-out-of-range", swap_sdp(b"audio 49170", b"audio 70002"), "SDP m=", b"70002"),
     Case("sdp-rtcp-malformed", swap_sdp(b"rtcp:49171", b"rtcp:70003"), "SDP a=", b"70003"),
     Case("sdp-rtcp-malformed", swap_sdp(b"rtcp:49171 IN IP4", b"rtcp:49171 IN"), "SDP a=", b"49171 IN"),
     Case("sdp-candidate-malformed", swap_sdp(b"20 49170 typ", b"20 70000 typ"), "SDP a=", b"1 1 UDP"),
-]  # fmt: skip
+]
 
 
 def assert_agree(message: SipMessage, transport: str) -> list[Violation]:
@@ -333,7 +406,8 @@ WELL_FORMED = {
         b"From: <sip:alice@atlanta.com>;tag=1928301774\r\n"
         b"Call-ID: a84b4c76e66710\r\n"
         b"CSeq: 314159 INVITE\r\n"
-        b'Contact: "Mr. Watson" <sip:watson@example.com>;q=0.7;expires=3600, "x" <mailto:w@example.com>;q=0.1\r\n'
+        b'Contact: "Mr. Watson" <sip:watson@example.com>;q=0.7;expires=3600,'
+        b' "x" <mailto:w@example.com>;q=0.1\r\n'
         b"Content-Length: 0\r\n\r\n"
     ),
     "ipv6": invite(SDP.replace(b"IP4 192.168.1.20", b"IP6 2001:db8::20").replace(b" 192.168", b" 10.168"))
@@ -346,7 +420,8 @@ WELL_FORMED = {
     "compact forms": b"".join(
         [
             b"INVITE sip:bob@example.com SIP/2.0\r\n",
-            b"v: " + VIA + b"\r\nMax-Forwards: 0\r\nf: <sip:a@example.com>;tag=1\r\nt: <sip:b@example.com>\r\n",
+            b"v: " + VIA + b"\r\nMax-Forwards: 0\r\n",
+            b"f: <sip:a@example.com>;tag=1\r\nt: <sip:b@example.com>\r\n",
             b"i: 1\r\nCSeq: 0 INVITE\r\nm: <sip:a@192.168.1.20>\r\nc: application/sdp\r\n",
             b"l: %d\r\n\r\n" % len(SDP),
             SDP,
@@ -356,7 +431,9 @@ WELL_FORMED = {
     "tel": swap(b"To: <sip:alice@example.com>", b"To: tel:+1-201-555-0123;phone-context=example.com"),
     "tel in brackets": swap(b"To: <sip:alice@example.com>", b"To: <tel:7042;phone-context=example.com>"),
     "no brackets": swap(FROM, b"From: sip:+12125551212@server.phone2net.com;tag=887s\r\n"),
-    "sent-by with spaces": swap(b"SIP/2.0/UDP 192.168.1.20:5060;", b"SIP / 2.0 / UDP  192.168.1.20 : 5060 ; "),
+    "sent-by with spaces": swap(
+        b"SIP/2.0/UDP 192.168.1.20:5060;", b"SIP / 2.0 / UDP  192.168.1.20 : 5060 ; "
+    ),
     "multipart": (
         invite(b"--x\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--x--\r\n").replace(
             b"application/sdp\r\nContent-L", b"multipart/mixed;boundary=x\r\nContent-L"
@@ -371,8 +448,12 @@ WELL_FORMED = {
     "long call-id": swap(b"a84b4c76e66710", b"a" * 5000),
     "instance": swap(CONTACT, CONTACT + b';+sip.instance="<urn:uuid:00000000-0000-1000-8000-AABBCCDDEEFF>"'),
     "deregister": swap(CONTACT, b"*").replace(b"Expires: 3600", b"Expires: 0"),
-    "replaces": swap(b"Subject: hello", b"Refer-To: <sip:b@h.example?Replaces=1%40192.168.1.20%3Bto-tag%3D7>"),
-    "user with parameters": swap(CONTACT, b"<sip:a;day=tuesday:pw@atlanta.com;lr;maddr=[::1]?priority=urgent>"),
+    "replaces": swap(
+        b"Subject: hello", b"Refer-To: <sip:b@h.example?Replaces=1%40192.168.1.20%3Bto-tag%3D7>"
+    ),
+    "user with parameters": swap(
+        CONTACT, b"<sip:a;day=tuesday:pw@atlanta.com;lr;maddr=[::1]?priority=urgent>"
+    ),
     "loose route": swap(b"Subject: hello", b"Route: <sip:p1.example.com;lr>,<sip:p2.example.com;lr>;x=y"),
     "port with leading zero": swap(b":5060;rport", b":05060;rport"),
     "leading crlf": b"\r\n\r\n" + REGISTER,
@@ -381,12 +462,14 @@ WELL_FORMED = {
     "sdp rejected": swap_sdp(b"audio 49170", b"audio 0"),
     "sdp multicast": swap_sdp(b"c=IN IP4 192.168.1.20", b"c=IN IP4 224.2.36.42/127"),
     "sdp media-level connection": invite(
-        swap(b"c=IN IP4 192.168.1.20\r\n", b"", SDP).replace(b"a=rtpmap", b"c=IN IP4 192.168.1.20\r\na=rtpmap")
+        swap(b"c=IN IP4 192.168.1.20\r\n", b"", SDP).replace(
+            b"a=rtpmap", b"c=IN IP4 192.168.1.20\r\na=rtpmap"
+        )
     ),
     "sdp plain rtcp": swap_sdp(b"rtcp:49171 IN IP4 192.168.1.20", b"rtcp:49171"),
     "sdp port count": swap_sdp(b"audio 49170", b"audio 49170/2"),
     "sdp text": swap_sdp(b"t=0 0", "b=AS:64\r\nt=2873397496 0\r\nr=7d 1h 0 25h\r\na=note:ü".encode()),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("data", WELL_FORMED.values(), ids=WELL_FORMED.keys())
@@ -404,6 +487,13 @@ def test_sdp_is_judged_within_content_length_only() -> None:
     assert [each.rule for each in read(invite() + b"\0junk")] == ["content-length-too-small"]
     cut = swap(b"Content-Length: %d" % len(SDP), b"Content-Length: %d" % (len(SDP) - 6), invite())
     assert [each.rule for each in read(cut)] == ["content-length-too-small", "sdp-line-unterminated"]
+
+
+@pytest.mark.parametrize("length", range(1, len(SDP)))
+def test_a_body_cut_anywhere_is_judged_as_cut(length: int) -> None:
+    shortened = invite().replace(b"Length: %d" % len(SDP), b"Length: %d" % length)
+    rules = {each.rule for each in assert_agree(SipMessage.parse(shortened), "udp")}
+    assert rules - {"content-length-too-small"} == {each.rule for each in read(invite(SDP[:length]))}
 
 
 def test_all_violations_come_in_message_order() -> None:
@@ -461,8 +551,9 @@ def test_a_long_line_of_blanks_or_commas_is_read_in_linear_time() -> None:
 
 
 PIECES = st.sampled_from(
-    [b";", b",", b"<", b">", b'"', b":", b"@", b" ", b"\r\n", b"\n", b"\0", b"0", b"65536", b"[", b"]", b"=", b"*",
-     b"::1", b"rport", b"\xff", b"%", b"\\", b"Via: ", b"Contact: ", b"SIP/2.0", b"tag", b"_", b"\r\n\r\n", b"m=", b"."]
+    [b";", b",", b"<", b">", b'"', b":", b"@", b" ", b"\r\n", b"\n", b"\0", b"0", b"65536", b"[", b"]",
+     b"=", b"*", b"::1", b"rport", b"\xff", b"%", b"\\", b"Via: ", b"Contact: ", b"SIP/2.0", b"tag",
+     b"_", b"\r\n\r\n", b"m=", b"."]
 )  # fmt: skip
 
 

@@ -138,6 +138,9 @@ class Fabric:
                     if name != node
                 ]
         for node, routes in network.routes.items():
+            if node in network.topology.routers and all(prefix for prefix, _ in routes):
+                # Without it the kernel answers with ICMP errors at a rate that nobody can set here.
+                self._batches[node].append("route add blackhole default")
             self._batches[node] += [
                 f"route add {prefix or ('default' if ':' not in via else '::/0')} via {via}"
                 for prefix, via in routes

@@ -1,0 +1,155 @@
+"""What ``alglab models``, ``topologies``, ``scenarios``... show: as data, and printed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+import topologies as topology_files
+from experiments import experiment as experiments_module
+from experiments import trial
+from experiments.registry import Registry
+
+Row = dict[str, Any]
+
+
+def models(paths: tuple[str, ...] = ()) -> list[Row]:
+    """One row per model of the catalogue."""
+    return [
+        {
+            "id": each.id,
+            "kind": each.card.kind,
+            "summary": each.card.summary,
+            "parameters": _plain(each.parameters),
+            "evidence": sorted({source.evidence.value for source in each.card.sources}),
+        }
+        for each in trial.models(paths)
+    ]
+
+
+def model(spec: str, paths: tuple[str, ...] = ()) -> Row:
+    """Everything about one model. Raises ``UsageError`` for an unknown one."""
+    each = trial.models(paths).get(spec)
+    card = each.card
+    return {
+        "id": each.id,
+        "kind": card.kind,
+        "summary": card.summary,
+        "examples": [
+            {"message": e.sample, "before": e.before.decode(), "after": e.after.decode()} for e in card.examples
+        ],
+        "breaks rules": list(card.rules),
+        "symptom": card.symptom,
+        "breaks scenarios": list(card.breaks),
+        "sources": [
+            {"claim": source.text, "evidence": source.evidence.value, **({"url": source.url} if source.url else {})}
+            for source in card.sources
+        ],
+        "parameters": _plain(each.parameters),
+        "variants": [_plain(values) for values in each.variants],
+        "steps": [repr(step) for step in each.steps],
+        "inspects": f"{', '.join(sorted(each.policy.transports))} to port {', '.join(map(str, sorted(each.policy.ports)))}",
+    }
+
+
+def topologies() -> list[Row]:
+    """One row per topology."""
+    return [{"id": name, "summary": topology_files.load(name).summary} for name in topology_files.available()]
+
+
+def topology(name: str) -> Row:
+    """Everything about one topology. Raises ``UsageError`` for an unknown one."""
+    return topology_files.load(name).model_dump(mode="json")
+
+
+def items(registry: Registry[Any]) -> list[Row]:
+    """One row per scenario, detector or mitigation."""
+    return [{"id": each.id, "summary": each.summary, "parameters": _plain(each.parameters)} for each in registry]
+
+
+def item(registry: Registry[Any], spec: str) -> Row:
+    """Everything about one of them. Raises ``UsageError`` for an unknown one."""
+    each = registry.get(spec)
+    return {"id": each.id, "summary": each.summary, "about": each.about, "parameters": _plain(each.parameters)}
+
+
+def experiments() -> list[Row]:
+    """One row per experiment that comes along."""
+    return [
+        {"id": name, "summary": experiments_module.load(name).summary, "trials": len(experiments_module.load(name).trials())}
+        for name in experiments_module.available()
+    ]
+
+
+def experiment(name: str) -> Row:
+    """Everything about one experiment. Raises ``UsageError`` for an unknown one."""
+    return experiments_module.load(name).model_dump(mode="json")
+
+
+def _plain(values: Any) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in dict(values).items()}
+
+
+# -- printing --------------------------------------------------------------------------------------
+
+
+def print_rows(rows: list[Row], console: Console) -> None:
+    """A list as a table, the columns being the keys."""
+    if not rows:
+        console.print("none")
+        return
+    table = Table(header_style="bold", box=None, padding=(0, 2, 0, 0))
+    for name in rows[0]:
+        table.add_column(name, no_wrap=name == "id")
+    for row in rows:
+        table.add_row(*(Text(_short(value)) for value in row.values()))
+    console.print(table)
+
+
+def print_card(card: Row, console: Console) -> None:
+    """One thing in full."""
+    console.print(Text(str(card["id"]), style="bold"))
+    for name, value in card.items():
+        if name == "id" or value in ("", [], {}):
+            continue
+        console.print()
+        console.print(Text(name, style="bold cyan"))
+        _print_value(value, console, "  ")
+
+
+def _print_value(value: Any, console: Console, indent: str) -> None:
+    if isinstance(value, dict):
+        if {"before", "after"} <= value.keys():
+            console.print(Text(f"{indent}in {value['message']}:"))
+            console.print(Text(f"{indent}  - {value['before']}", style="red"))
+            console.print(Text(f"{indent}  + {value['after']}", style="green"))
+        elif "claim" in value:
+            url = f"\n{indent}  {value['url']}" if "url" in value else ""
+            console.print(Text(f"{indent}[{value['evidence']}] {value['claim']}{url}"))
+        else:
+            for name, each in value.items():
+                if isinstance(each, dict | list) and each:
+                    console.print(Text(f"{indent}{name}:"))
+                    _print_value(each, console, indent + "  ")
+                else:
+                    console.print(Text(f"{indent}{name}: {_short(each)}"))
+    elif isinstance(value, list):
+        for each in value:
+            if isinstance(each, dict):
+                _print_value(each, console, indent)
+            else:
+                console.print(Text(f"{indent}{each}"))
+    else:
+        for line in str(value).splitlines():
+            console.print(Text(indent + line))
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={each}" for name, each in value.items())
+    if isinstance(value, list):
+        return ", ".join(str(each) for each in value)
+    return "" if value is None else str(value)

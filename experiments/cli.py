@@ -1,0 +1,324 @@
+"""The command ``alglab``.
+
+Exit status: 0 done, 1 something in a run went wrong (a void trial), 2 bad input or a machine that
+can't; ``exec`` and ``shell`` give the program's own.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from experiments import cards, experiment, registry, runner, trial
+from experiments.output import files, table
+from experiments.trial import TrialSpec
+from lab.errors import UsageError
+
+app = typer.Typer(
+    name="alglab",
+    help="A laboratory for SIP ALGs: emulated buggy routers between phones and servers.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+console = Console()
+errors = Console(stderr=True)
+
+World = Annotated[
+    Literal["auto", "simulated", "emulated"],
+    typer.Option(help="Where trials run: the real kernel (emulated), in memory, or what this machine can."),
+]
+ModelPath = Annotated[
+    list[Path], typer.Option("--model-path", help="A .py file or folder with models of your own; repeatable.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed of all randomness in the trials.")]
+
+
+# -- running -------------------------------------------------------------------------------------
+
+
+@app.command()
+def run(
+    name: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="An experiment's id, or a YAML file.")],
+    world: Annotated[
+        Literal["auto", "simulated", "emulated"] | None,
+        typer.Option(help="Where trials run; default: what the experiment says, else what this machine can."),
+    ] = None,
+    seed: Seed = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Trials side by side.")] = 1,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the results to this file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write results.json, traces and captures here.")] = None,
+    model_path: ModelPath = [],  # noqa: B006 - typer's way
+) -> None:
+    """Run an experiment and print its table."""
+    chosen = experiment.load(name)
+    specs = chosen.trials(_paths(model_path), seed)
+    kind, why = runner.choose_world(world or chosen.world)
+    if out is not None:
+        files.prepare(out)
+    errors.print(f"[bold]{chosen.id}[/]: {len(specs)} trials in the {kind} world ({why})", highlight=False)
+    with _progress(len(specs)) as advance:
+        results = runner.run_all(specs, world=kind, jobs=jobs, folder=out, progress=advance)
+    if chosen.summary:
+        console.print(chosen.summary, style="italic")
+    table.print_table(results, console)
+    console.print(f"{len(results)} trials: {table.summary(results)}", highlight=False)
+    data = files.as_json(chosen.id, kind, results)
+    for path in (json_file, out / "results.json" if out else None):
+        if path is not None:
+            files.write_json(path, data)
+    if any(result.errors for result in results):
+        raise typer.Exit(1)
+
+
+@app.command()
+def call(
+    model: Annotated[str, typer.Option(help="The router's ALG: ID or ID(parameter=value).")],
+    scenario: Annotated[str, typer.Option(help="What happens: ID or ID(parameter=value).")] = "",
+    detector: Annotated[str, typer.Option(help="A detector in the place of a scenario.")] = "",
+    mitigation: Annotated[list[str], typer.Option(help="A remedy; repeatable.")] = [],  # noqa: B006
+    topology: Annotated[str, typer.Option(help="The network.")] = "home",
+    world: World = "auto",
+    seed: Seed = None,
+    out: Annotated[Path | None, typer.Option(help="Write trace and capture here.")] = None,
+    model_path: ModelPath = [],  # noqa: B006
+) -> None:
+    """Run one trial and show it as a ladder, with every message that the router changed."""
+    if bool(scenario) == bool(detector):
+        raise UsageError("name one of --scenario and --detector")
+    spec = TrialSpec(
+        topology, model, scenario, detector, tuple(mitigation), 1 if seed is None else seed, _paths(model_path)
+    )
+    trial.check_spec(spec)
+    kind, why = runner.choose_world(world)
+    if out is not None:
+        files.prepare(out)
+    result, trace = runner.run_traced(spec, kind, out)
+    from experiments.output import ladder
+
+    console.print(f"{spec.name.replace('__', ', ')} in the {kind} world ({why})", highlight=False, style="dim")
+    ladder.render(result, trace, trial.network(topology), console)
+    if result.errors:
+        raise typer.Exit(1)
+
+
+# -- other people's programs ---------------------------------------------------------------------
+
+HostArgument = Annotated[str, typer.Argument(help="A host or router of the topology.")]
+ModelOption = Annotated[str, typer.Option(help="The router's ALG.")]
+TopologyOption = Annotated[str, typer.Option(help="The network.")]
+Also = Annotated[
+    list[str], typer.Option("--also", metavar="HOST=COMMAND", help="Another program beside it; repeatable.")
+]
+With = Annotated[
+    list[str], typer.Option("--with", metavar="AGENT", help="The lab's server, far-phone or mirror; repeatable.")
+]
+Pcap = Annotated[Path | None, typer.Option(help="Write what the router's taps saw to this pcapng file.")]
+TraceFile = Annotated[Path | None, typer.Option("--trace", help="Write the trace to this file.")]
+
+
+@app.command(name="exec", context_settings={"ignore_unknown_options": True})
+def execute(
+    host: HostArgument,
+    command: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="The program and its arguments.")],
+    topology: TopologyOption = "home",
+    model: ModelOption = "none",
+    also: Also = [],  # noqa: B006
+    with_: With = [],  # noqa: B006
+    pcap: Pcap = None,
+    trace: TraceFile = None,
+    model_path: ModelPath = [],  # noqa: B006
+) -> None:
+    """Run any program on a host of a running lab; its exit status is alglab's."""
+    _foreground(host, tuple(command), topology, model, also, with_, pcap, trace, model_path)
+
+
+@app.command()
+def shell(
+    host: HostArgument = "phone",
+    topology: TopologyOption = "home",
+    model: ModelOption = "none",
+    also: Also = [],  # noqa: B006
+    with_: With = [],  # noqa: B006
+    pcap: Pcap = None,
+    trace: TraceFile = None,
+    model_path: ModelPath = [],  # noqa: B006
+) -> None:
+    """Open a shell on a host of a running lab."""
+    command = ("bash", "--norc", "--noprofile")
+    _foreground(host, command, topology, model, also, with_, pcap, trace, model_path)
+
+
+def _foreground(
+    host: str,
+    command: tuple[str, ...],
+    topology: str,
+    model: str,
+    also: list[str],
+    agents: list[str],
+    pcap: Path | None,
+    trace: Path | None,
+    model_path: list[Path],
+) -> None:
+    from experiments.inside import Program
+    from lab.worlds.emulated.bubble import Bubble
+
+    beside = []
+    for each in also:
+        where, equals, line = each.partition("=")
+        if not equals or not line.strip():
+            raise UsageError(f"--also '{each}' is not written HOST=COMMAND")
+        beside.append((where.strip(), line))
+    net = trial.network(topology)
+    trial.models(_paths(model_path)).get(model)
+    for each in (host, *(where for where, _ in beside)):
+        if each not in net.node_addresses:
+            raise UsageError(f"no host '{each}' in topology '{topology}'; there are {', '.join(net.node_addresses)}")
+    runner.choose_world("emulated")
+    program = Program(
+        topology, model, host, command, _paths(model_path), tuple(beside), tuple(agents), pcap, trace
+    )
+    # Ctrl-C belongs to the program. A handler, not SIG_IGN: that would be inherited.
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+    with Bubble("experiments.inside:execute", attached=True) as bubble:
+        bubble.connection.send(program)
+        status = bubble.wait()
+    raise typer.Exit(status)
+
+
+# -- what there is ---------------------------------------------------------------------------------
+
+
+def _listing(
+    name: str, help_text: str, rows: Any, show: Any, *, takes_paths: bool = False
+) -> None:
+    """A command ``name`` that lists, with a sub-command ``show ID``."""
+    group = typer.Typer(help=help_text, invoke_without_command=True, no_args_is_help=False)
+
+    def listing(context: typer.Context, as_json: AsJson = False, model_path: ModelPath = []) -> None:  # noqa: B006
+        if context.invoked_subcommand is not None:
+            return
+        data = rows(_paths(model_path)) if takes_paths else rows()
+        if as_json:
+            print(json.dumps(data, indent=2, ensure_ascii=False))
+        else:
+            cards.print_rows(data, console)
+
+    def shown(
+        identifier: Annotated[str, typer.Argument(metavar="ID")],
+        as_json: AsJson = False,
+        model_path: ModelPath = [],  # noqa: B006
+    ) -> None:
+        card = show(identifier, _paths(model_path)) if takes_paths else show(identifier)
+        if as_json:
+            print(json.dumps(card, indent=2, ensure_ascii=False))
+        else:
+            cards.print_card(card, console)
+
+    group.callback()(listing)
+    group.command("show", help="Everything about one of them.")(shown)
+    app.add_typer(group, name=name)
+
+
+_listing("models", "The ALGs: list them, or show ID.", cards.models, cards.model, takes_paths=True)
+_listing("topologies", "The networks: list them, or show ID.", cards.topologies, cards.topology)
+_listing(
+    "scenarios",
+    "What can happen: list, or show ID.",
+    lambda: cards.items(registry.scenarios()),
+    lambda name: cards.item(registry.scenarios(), name),
+)
+_listing(
+    "detectors",
+    "What looks for ALGs: list, or show ID.",
+    lambda: cards.items(registry.detectors()),
+    lambda name: cards.item(registry.detectors(), name),
+)
+_listing(
+    "mitigations",
+    "The remedies: list, or show ID.",
+    lambda: cards.items(registry.mitigations()),
+    lambda name: cards.item(registry.mitigations(), name),
+)
+_listing("experiments", "The experiments that come along: list, or show ID.", cards.experiments, cards.experiment)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """What this machine can do, and how to mend what it can't."""
+    from lab.worlds.emulated import capability
+
+    abilities = capability.abilities()
+    if as_json:
+        print(json.dumps([each._asdict() for each in abilities], indent=2))
+        return
+    rows = Table(show_header=False, box=None, padding=(0, 1))
+    for each in abilities:
+        mark = Text("yes", "green") if each.present else Text("NO" if each.needed else "no", "red" if each.needed else "yellow")
+        rows.add_row(mark, each.name, each.detail, "" if each.present else f"-> {each.mend}")
+    console.print(rows)
+    obstacle = capability.obstacle()
+    if obstacle is None:
+        console.print("The emulated world runs here: real kernel, netfilter queue, real programs.")
+    else:
+        console.print("The simulated world runs here; the emulated one does not.")
+
+
+# -- helpers -----------------------------------------------------------------------------------------
+
+
+def _paths(paths: list[Path]) -> tuple[str, ...]:
+    return tuple(str(path) for path in paths)
+
+
+class _progress:  # noqa: N801 - reads as a function where it is used
+    """A progress bar on standard error, with rate and time left; nothing when that is no terminal."""
+
+    def __init__(self, total: int) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+        self._bar = Progress(
+            "[progress.description]{task.description}",
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=errors,
+            transient=True,
+            disable=not errors.is_terminal,
+        )
+        self._task = self._bar.add_task("trials", total=total)
+
+    def __enter__(self) -> Any:
+        self._bar.start()
+        return lambda result: self._bar.advance(self._task)
+
+    def __exit__(self, *args: object) -> None:
+        self._bar.stop()
+
+
+def main() -> None:
+    """Entry point of the command."""
+    try:
+        app()
+    except UsageError as error:
+        print(f"alglab: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output went away (a pager that was closed): not an error of ours.
+        sys.stderr.close()
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,19 @@
+"""Switch the ALG off in the router: what providers ask for first, where the router allows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from experiments.registry import Item
+from experiments.stage import Setup
+
+
+@dataclass(frozen=True)
+class AlgOff:
+    """Every gateway runs the model ``none``."""
+
+    def apply(self, setup: Setup) -> Setup:
+        return setup.with_model("none")
+
+
+ITEM = Item("alg-off", "The router's ALG is switched off.", AlgOff())

@@ -1,0 +1,48 @@
+"""What ``--out`` writes: ``results.json``, and per trial a trace as JSON lines and a capture."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.trial import TrialResult
+from lab.errors import UsageError
+from lab.worlds.trace import Trace
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder. Raises ``UsageError`` when that can't be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {folder}: {error.strerror}") from None
+
+
+def file_name(result: TrialResult) -> str:
+    """The stem of a trial's files: its name, with nothing in it that a file system minds."""
+    return re.sub(r"[^A-Za-z0-9_.=,+-]", "_", result.spec.name)
+
+
+def write_trial(folder: Path, result: TrialResult, trace: Trace) -> None:
+    """Write a trial's trace and capture."""
+    from experiments.output import pcapng  # brings scapy, which takes long to import
+
+    stem = folder / file_name(result)
+    stem.with_name(stem.name + ".trace.jsonl").write_text(trace.to_json_lines(), encoding="utf-8")
+    pcapng.write(trace, stem.with_name(stem.name + ".pcapng"))
+
+
+def as_json(name: str, world: str, results: Sequence[TrialResult]) -> dict[str, Any]:
+    """An experiment's results as plain data, the same for the same experiment."""
+    return {"version": 1, "experiment": name, "world": world, "trials": [each.as_json() for each in results]}
+
+
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """Write JSON to a file. Raises ``UsageError`` when that can't be done."""
+    try:
+        path.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None

@@ -1,0 +1,84 @@
+"""An experiment's results as a table: a row per router, a column per situation, a block per remedy."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from experiments.trial import TrialResult, TrialSpec
+
+_STYLES = {"pass": "green", "fail": "bold red", "alg": "bold yellow", "clean": "green", "undecided": "magenta", "error": "bold white on red"}
+_WORDS = {"pass": "works", "alg": "ALG!", "error": "ERROR"}
+
+
+def print_table(results: Sequence[TrialResult], console: Console) -> None:
+    """Print one table per set of mitigations."""
+    columns = _unique((each.spec.scenario or each.spec.detector) for each in results)
+    detectors = {each.spec.detector for each in results if each.spec.detector}
+    for mitigations in _unique(each.spec.mitigations for each in results):
+        block = [each for each in results if each.spec.mitigations == mitigations]
+        title = f"with {' and '.join(mitigations)}" if mitigations else "with nothing done about it"
+        table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+        table.add_column("router's ALG", no_wrap=True)
+        for column in columns:
+            table.add_column(f"{column} says" if column in detectors else column)
+        for model in _unique(each.spec.model for each in block):
+            cells = [
+                _cell([r for r in block if r.spec.model == model and column in (r.spec.scenario, r.spec.detector)])
+                for column in columns
+            ]
+            table.add_row(Text(model), *cells)
+        console.print(table)
+    errors = [each for each in results if each.errors]
+    for each in errors[:10]:
+        console.print(Text(f"error in {each.spec.name}: {each.errors[0]}", style="red"))
+    if len(errors) > 10:
+        console.print(f"... and {len(errors) - 10} more trials with errors")
+
+
+def _cell(results: Sequence[TrialResult]) -> Text:
+    """One outcome, or how often each came where trials were repeated."""
+    if len(results) == 1:
+        return _outcome(results[0])
+    counts = Counter(each.outcome for each in results)
+    parts = [Text(f"{_WORDS.get(word, word)} {count}/{len(results)}", style=_STYLES[word]) for word, count in counts.items()]
+    return Text(", ").join(parts)
+
+
+def _outcome(result: TrialResult) -> Text:
+    outcome = result.outcome
+    failure = result.first_failure
+    if outcome == "fail" and failure is not None:
+        return Text(_FAILURES.get(failure.name, f"fails: {failure.name}"), style=_STYLES["fail"])
+    return Text(_WORDS.get(outcome, outcome), style=_STYLES.get(outcome, ""))
+
+
+# Failed checks in words that fit a cell.
+_FAILURES = {
+    "registered": "not registered",
+    "known to the server": "not known",
+    "rings": "does not ring",
+    "answered": "no answer",
+    "stays up": "drops",
+    "caller hears": "one-way audio",
+    "callee hears": "one-way audio",
+    "hangs up": "stays open",
+}
+
+
+def _unique(values: Iterable[object]) -> list[object]:
+    return list(dict.fromkeys(values))
+
+
+def summary(results: Sequence[TrialResult]) -> str:
+    """One line of counts."""
+    counts = Counter(each.outcome for each in results)
+    order = ("pass", "fail", "alg", "clean", "undecided", "error")
+    return ", ".join(f"{counts[word]} {_WORDS.get(word, word)}" for word in order if counts[word])
+
+
+__all__ = ["TrialSpec", "print_table", "summary"]

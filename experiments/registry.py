@@ -1,0 +1,86 @@
+"""Finding scenarios, detectors and mitigations: one per file in a folder, named by its id.
+
+A module offers ``ITEM``: an object with ``id``, ``summary`` and ``settings``, a frozen dataclass
+whose fields are its parameters and whose methods do the work.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from types import ModuleType
+from typing import Any, Generic, TypeVar
+
+from lab import specs
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class Item(Generic[S]):
+    """A named thing that does ``settings``' work. ``about`` is its documentation."""
+
+    id: str
+    summary: str
+    settings: S
+    about: str = ""
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return specs.parameters(self.settings)
+
+
+class Registry(Generic[S]):
+    """The items of one kind, by id."""
+
+    def __init__(self, kind: str, package: ModuleType) -> None:
+        self.kind = kind
+        self._items: dict[str, Item[S]] = {}
+        for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda each: each.name):
+            module = importlib.import_module(f"{package.__name__}.{info.name}")
+            item = getattr(module, "ITEM", None)
+            if item is not None:
+                if item.id in self._items:
+                    raise ValueError(f"two {kind}s are called '{item.id}'")
+                self._items[item.id] = replace(item, about=item.about or (module.__doc__ or "").strip())
+
+    def __iter__(self) -> Iterator[Item[S]]:
+        return iter(self._items.values())
+
+    def get(self, spec: str) -> Item[S]:
+        """The item of ``ID`` or ``ID(parameter=value)``. Raises ``UsageError`` with the mend."""
+        name, values = specs.parse(spec, self.kind)
+        item = self._items.get(name)
+        if item is None:
+            raise specs.unknown(self.kind, name, self._items)
+        if not values:
+            return item
+        settings = specs.configured(item.settings, values, f"{self.kind} '{name}'")
+        return replace(item, id=specs.written(name, values), settings=settings)
+
+
+@cache
+def scenarios() -> Registry[Any]:
+    """The scenarios: ``settings.run(stage)``."""
+    from experiments import scenarios as package
+
+    return Registry("scenario", package)
+
+
+@cache
+def detectors() -> Registry[Any]:
+    """The detectors: ``settings.run(stage)`` gives a ``Finding``."""
+    from experiments import detectors as package
+
+    return Registry("detector", package)
+
+
+@cache
+def mitigations() -> Registry[Any]:
+    """The mitigations: ``settings.apply(setup)`` gives another ``Setup``."""
+    from experiments import mitigations as package
+
+    return Registry("mitigation", package)

@@ -1,0 +1,99 @@
+"""Running many trials: which world, how many at a time, and what to do when a worker dies."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, closing
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Literal
+
+from experiments import worker
+from experiments.trial import TrialResult, TrialSpec
+from lab.errors import CapabilityError
+from lab.worlds.emulated import capability
+from lab.worlds.emulated.bubble import Bubble
+from lab.worlds.trace import Trace
+
+WorldChoice = Literal["auto", "simulated", "emulated"]
+Progress = Callable[[TrialResult], None]
+
+
+def choose_world(choice: WorldChoice) -> tuple[str, str]:
+    """The world to use, and why. Raises ``CapabilityError`` when ``emulated`` is asked for in vain."""
+    if choice == "simulated":
+        return "simulated", "asked for"
+    obstacle = capability.obstacle()
+    if obstacle is None:
+        return "emulated", "asked for" if choice == "emulated" else "this machine can"
+    if choice == "emulated":
+        raise CapabilityError(f"no emulated world here: {obstacle}")
+    return "simulated", f"no emulated world here: {obstacle}"
+
+
+def run_all(
+    specs: Sequence[TrialSpec],
+    *,
+    world: str,
+    jobs: int = 1,
+    folder: Path | None = None,
+    progress: Progress = lambda result: None,
+) -> list[TrialResult]:
+    """Run every trial; results come back in the order of ``specs``, ``progress`` as they finish."""
+    results: dict[int, TrialResult] = {}
+    runner = _emulated if world == "emulated" else _simulated
+    # Closing the generator on Ctrl-C ends its workers.
+    with closing(runner(specs, jobs, folder)) as finished:
+        for index, result in finished:
+            results[index] = result
+            progress(result)
+    return [results[index] for index in range(len(specs))]
+
+
+def run_traced(spec: TrialSpec, world: str, folder: Path | None = None) -> tuple[TrialResult, Trace]:
+    """Run one trial and give its trace too."""
+    if world == "simulated":
+        return worker.run_traced(spec, folder)
+    with Bubble("experiments.worker:emulated_traced") as bubble:
+        try:
+            answer: tuple[TrialResult, Trace] = bubble.call(spec, folder)
+        except EOFError:
+            return TrialResult(spec, "emulated", errors=["the trial's process died"]), Trace()
+        return answer
+
+
+def _simulated(specs: Sequence[TrialSpec], jobs: int, folder: Path | None) -> Iterator[tuple[int, TrialResult]]:
+    if jobs == 1:
+        for index, spec in enumerate(specs):
+            yield index, worker.run_one(spec, folder)
+        return
+    # Spawned, not forked: a fork of a process with threads (a progress bar) may deadlock.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        folders = [folder] * len(specs)
+        chunk = max(1, len(specs) // (jobs * 8))
+        yield from enumerate(pool.map(worker.run_one, specs, folders, chunksize=chunk))
+
+
+def _emulated(specs: Sequence[TrialSpec], jobs: int, folder: Path | None) -> Iterator[tuple[int, TrialResult]]:
+    with ExitStack() as stack:
+        idle = [stack.enter_context(Bubble("experiments.worker:emulated")) for _ in range(min(jobs, len(specs)))]
+        busy: dict[object, tuple[Bubble, int]] = {}
+        waiting = list(enumerate(specs))[::-1]
+        while waiting or busy:
+            while idle and waiting:
+                bubble, (index, spec) = idle.pop(), waiting.pop()
+                bubble.connection.send((spec, folder))
+                busy[bubble.connection] = (bubble, index)
+            for connection in wait(list(busy)):  # type: ignore[arg-type]
+                bubble, index = busy.pop(connection)
+                try:
+                    yield index, bubble.result()
+                except EOFError:
+                    # The worker died: its trial is void, the others go on in a new bubble.
+                    yield index, TrialResult(specs[index], "emulated", errors=["the trial's process died"])
+                    bubble.close()
+                    bubble = stack.enter_context(Bubble("experiments.worker:emulated"))
+                idle.append(bubble)

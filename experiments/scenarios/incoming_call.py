@@ -1,0 +1,36 @@
+"""A phone on the internet calls the phone behind the router, some time after that registered.
+
+With ``idle`` longer than the router keeps a UDP binding, and nobody sending keep-alives, the
+call can't get in: the caller lands in voicemail.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge, Gt
+
+from experiments.registry import Item
+from experiments.scenarios.call_checks import check_call
+from experiments.scenarios.register import register
+from experiments.stage import Stage
+
+
+@dataclass(frozen=True)
+class IncomingCall:
+    """``idle``: seconds between registration and call; ``duration``: of the call, in seconds."""
+
+    idle: Annotated[float, Ge(0)] = 1.0
+    duration: Annotated[float, Gt(0)] = 40.0
+
+    def run(self, stage: Stage) -> None:
+        phone, far = stage.phone, stage.far_phone
+        stage.do(far, far.register)
+        stage.idle(1.0)
+        register(stage)
+        stage.idle(self.idle)
+        check_call(stage, caller=far, callee=phone, target="alice@lab.test", duration=self.duration)
+
+
+ITEM = Item("incoming-call", "Somebody on the internet calls the phone and hangs up after 40 s.", IncomingCall())

@@ -1,0 +1,34 @@
+"""The phone behind the router registers and calls a phone on the internet.
+
+The call lasts 40 s, past the 32 s after which a callee that never got its ACK hangs up
+(RFC 3261 section 13.3.1.4). Then the caller hangs up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Gt
+
+from experiments.registry import Item
+from experiments.scenarios.call_checks import check_call
+from experiments.scenarios.register import register
+from experiments.stage import Stage
+
+
+@dataclass(frozen=True)
+class OutgoingCall:
+    """``duration``: how long the call lasts before the caller hangs up, in seconds."""
+
+    duration: Annotated[float, Gt(0)] = 40.0
+
+    def run(self, stage: Stage) -> None:
+        phone, far = stage.phone, stage.far_phone
+        stage.do(far, far.register)
+        stage.idle(1.0)
+        register(stage)
+        check_call(stage, caller=phone, callee=far, target="bob@lab.test", duration=self.duration)
+
+
+ITEM = Item("outgoing-call", "The phone calls somebody on the internet and hangs up after 40 s.", OutgoingCall())

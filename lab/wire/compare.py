@@ -1,0 +1,62 @@
+"""What two versions of one SIP message differ in, by the names of their parts.
+
+Names are for readers, and for baselines: header fields as people write them (``Via``), ``start line``,
+``SDP c=``, ``body``. Any bytes may be compared; nothing here judges which version is right.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from lab.wire.sdp import Sdp
+from lab.wire.sip import SipMessage
+from lab.wire.syntax import spelled
+
+
+def differences(sent: bytes, seen: bytes) -> list[str]:
+    """Names of the parts that differ, in the order of the message; empty for equal bytes only."""
+    if sent == seen:
+        return []
+    before, after = SipMessage.parse(sent), SipMessage.parse(seen)
+    found: list[str] = []
+    if before.start_line != after.start_line:
+        found.append("start line")
+    for name in dict.fromkeys(field.name for message in (before, after) for field in message.fields):
+        if [field.raw for field in before.all(name)] != [field.raw for field in after.all(name)]:
+            found.append(spelled(name) or "line without a name")
+    if _order(before, after) != _order(after, before):
+        found.append("order of headers")
+    if before.body != after.body:
+        found += _body_differences(before.body, after.body)
+    if (before.prefix, before.separator) != (after.prefix, after.separator):
+        found.append("empty lines")
+    # The same pieces may be cut in other places: a message without its empty line, say.
+    return found or ["spacing"]
+
+
+def _order(message: SipMessage, other: SipMessage) -> list[bytes]:
+    """The message's header names in order, without those that the other has more or fewer of."""
+    counts = Counter(field.name for field in other.fields)
+    counts.subtract(field.name for field in message.fields)
+    return [field.name for field in message.fields if not counts[field.name]]
+
+
+def _body_differences(sent: bytes, seen: bytes) -> list[str]:
+    before, after = _lines(sent), _lines(seen)
+    if len(before) != len(after):
+        return ["body"]
+    changed = [(kind, other) for (kind, raw), (other, new) in zip(before, after, strict=True) if raw != new]
+    return list(
+        dict.fromkeys(
+            f"SDP {kind.decode('latin-1')}=" if kind and kind == other else "body" for kind, other in changed
+        )
+    )
+
+
+def _lines(body: bytes) -> list[tuple[bytes, bytes]]:
+    """``(type letter, bytes)`` of each line of a session description."""
+    lines = []
+    for section in Sdp.parse(body).sections:
+        lines += [section.media] if section.media is not None else []
+        lines += section.lines
+    return [(line.type, line.raw) for line in lines]

@@ -1,0 +1,98 @@
+"""What this machine can do: each thing that the emulated world needs, tried for real.
+
+A look at version numbers would not do: distributions switch namespaces off in different ways, and
+some let a process make them but do nothing in them.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from functools import cache
+from importlib.util import find_spec
+from multiprocessing.connection import Connection
+from typing import NamedTuple
+
+from lab.errors import CapabilityError
+from lab.worlds.emulated import fabric
+
+
+class Ability(NamedTuple):
+    """One thing that the machine can or can't do. ``needed`` for the emulated world; ``mend``: how to get it."""
+
+    name: str
+    present: bool
+    needed: bool
+    detail: str = ""
+    mend: str = ""
+
+
+# Programs that some experiments and tests use, and the Debian packages that have them.
+OPTIONAL_TOOLS = {"sipp": "sip-tester", "tshark": "tshark"}
+
+
+@cache
+def obstacle() -> str | None:
+    """Why there is no emulated world here, in one line with the mend; ``None`` when there is one."""
+    for ability in abilities():
+        if ability.needed and not ability.present:
+            return f"{ability.name}: {ability.mend}"
+    return None
+
+
+@cache
+def abilities() -> tuple[Ability, ...]:
+    """Everything, tried once per process."""
+    rows = [
+        Ability(
+            "Python 3.11 or later",
+            sys.version_info >= (3, 11),
+            True,
+            platform.python_version(),
+            "install Python 3.11 or later",
+        ),
+        Ability("Linux", sys.platform == "linux", True, platform.release(), "use Linux, or --world simulated"),
+    ]
+    if sys.platform != "linux":
+        return tuple(rows)
+    for module, mend in (("mininet", "pip install 'alglab[emulated]'"), ("netfilterqueue", "pip install 'alglab[emulated]'")):
+        rows.append(Ability(f"Python package {module}", find_spec(module) is not None, True, "", mend))
+    for tool, package in fabric.TOOLS.items():
+        path = shutil.which(tool)
+        rows.append(Ability(tool, path is not None, True, path or "", f"apt-get install {package}"))
+    rows.append(_try_bubble(all(row.present for row in rows)))
+    for tool, package in OPTIONAL_TOOLS.items():
+        path = shutil.which(tool)
+        rows.append(Ability(tool, path is not None, False, path or "", f"apt-get install {package}"))
+    return tuple(rows)
+
+
+def _try_bubble(worth_trying: bool) -> Ability:
+    who = "root" if os.getuid() == 0 else "an ordinary user"
+    name = "a network with a netfilter queue in namespaces"
+    if not worth_trying:
+        return Ability(name, False, True, "not tried", "first mend what is missing above")
+    from lab.worlds.emulated.bubble import Bubble
+
+    try:
+        with Bubble("lab.worlds.emulated.capability:probe") as bubble:
+            complaint = bubble.result()
+    except CapabilityError as error:
+        return Ability(name, False, True, f"tried as {who}", str(error))
+    except EOFError:
+        complaint = "the test network's process died"
+    return Ability(name, complaint is None, True, f"tried as {who}", complaint or "")
+
+
+def probe(connection: Connection) -> None:
+    """Task of a bubble: build a router between two hosts, send a datagram through its queue."""
+    from lab.worlds.emulated import trialrun
+
+    try:
+        trialrun.run()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+        connection.send(f"{type(error).__name__}: {error}")
+    else:
+        connection.send(None)

@@ -1,0 +1,83 @@
+"""SDP offers and answers, and RTP packets."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from lab.agents.media import MediaError, RtpHeader, RtpStream, describe, pack_rtp, read, unpack_rtp
+from lab.wire.ip import Endpoint
+
+LOCAL = Endpoint("192.168.1.20", 40000)
+OFFER = describe("alice", LOCAL, 7)
+
+
+def test_an_offer_reads_back() -> None:
+    media = read(OFFER)
+    assert media.remote == LOCAL
+    assert media.telephone_event == 101
+
+
+def test_an_answer_keeps_the_order_and_refuses_what_is_not_audio() -> None:
+    offer = OFFER.replace(b"101", b"96").replace(
+        b"m=audio", b"m=video 5000 RTP/AVP 34\r\nm=audio 0 RTP/AVP 0\r\nm=audio"
+    )
+    answer = describe("bob", Endpoint("192.0.2.66", 40010), 8, read(offer))
+    lines = [line for line in answer.split(b"\r\n") if line.startswith(b"m=")]
+    assert lines == [b"m=video 0 RTP/AVP 34", b"m=audio 0 RTP/AVP 0", b"m=audio 40010 RTP/AVP 0 96"]
+    assert read(answer).remote == ("192.0.2.66", 40010)
+
+
+def test_an_answer_offers_no_telephone_event_of_its_own() -> None:
+    offer = OFFER.replace(b"a=rtpmap:101 telephone-event/8000\r\n", b"").replace(b" 0 101", b" 0")
+    assert b"telephone-event" not in describe("bob", LOCAL, 8, read(offer))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        (b"c=IN IP4 192.168.1.20", b"c=IN IP4 192.168.1.20.5", "192.168.1.20.5"),
+        (b"c=IN IP4 192.168.1.20", b"c=IN IP4 phone.lan", "phone.lan"),
+        (b"c=IN IP4 192.168.1.20", b"c=IN", "address"),
+        (b"c=IN IP4 192.168.1.20\r\n", b"", "address"),
+        (b"m=audio 40000", b"m=audio 70002", "70002"),
+        (b"m=audio 40000", b"m=audio x", "port"),
+        (b"m=audio 40000", b"m=audio 0", "port other than 0"),
+        (b"m=audio 40000 RTP/AVP 0", b"m=audio 40000 RTP/AVP 8", "PCMU"),
+        (b"m=audio", b"m=image", "no RTP audio"),
+    ],
+)
+def test_what_can_not_be_sent_to_is_an_error(old: bytes, new: bytes, why: str) -> None:
+    assert old in OFFER
+    with pytest.raises(MediaError, match=why):
+        read(OFFER.replace(old, new))
+
+
+def test_media_level_connection_wins_and_hold_sends_nowhere() -> None:
+    own = OFFER.replace(b"a=ptime", b"c=IN IP4 203.0.113.9\r\na=ptime")
+    assert read(own).remote == ("203.0.113.9", 40000)
+    assert read(OFFER.replace(b"c=IN IP4 192.168.1.20", b"c=IN IP4 0.0.0.0")).remote is None
+
+
+def test_rtp_packs_as_in_rfc_3550() -> None:
+    wire = pack_rtp(RtpHeader(0, True, 0x1234, 0xA0, 0xDEADBEEF), b"\xff")
+    assert wire == bytes.fromhex("80801234000000a0deadbeefff")
+    assert unpack_rtp(wire) == RtpHeader(0, True, 0x1234, 0xA0, 0xDEADBEEF)
+
+
+@pytest.mark.parametrize("junk", [b"", b"\x80" * 11, b"\x40" + bytes(20), bytes([0x80, 200]) + bytes(20)])
+def test_what_is_no_rtp(junk: bytes) -> None:
+    assert unpack_rtp(junk) is None
+
+
+def test_a_stream_counts_on_and_wraps() -> None:
+    class Full(random.Random):
+        def getrandbits(self, k: int, /) -> int:
+            return (1 << k) - 1
+
+    stream = RtpStream(Full())
+    first, second = (unpack_rtp(stream.packet()) for _ in range(2))
+    assert first == RtpHeader(0, True, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
+    assert second == RtpHeader(0, False, 0, 159, 0xFFFFFFFF)
+    assert len(stream.packet()) == 12 + 160
