@@ -12,6 +12,7 @@ import importlib
 import importlib.util
 import pkgutil
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -41,7 +42,9 @@ class Catalogue:
         if not isinstance(model, Model):
             raise UsageError(f"{origin}: MODEL must be a lab.gateway.alg.Model, not {type(model).__name__}")
         if not _ID.match(model.id):
-            raise UsageError(f"{origin}: model id '{model.id}' must be lower-case letters, digits, '-' and '.'")
+            raise UsageError(
+                f"{origin}: model id '{model.id}' must be lower-case letters, digits, '-' and '.'"
+            )
         if model.id in self._models:
             raise UsageError(
                 f"{origin}: model id '{model.id}' is taken by {self._origins[model.id]}; give it another id"
@@ -51,7 +54,9 @@ class Catalogue:
 
     def add_module(self, module: ModuleType, origin: str) -> None:
         """Register what a module offers. Raises ``UsageError`` when it offers nothing."""
-        found: list[Any] = [*getattr(module, "MODELS", ()), *([module.MODEL] if hasattr(module, "MODEL") else [])]
+        found: list[Any] = [*getattr(module, "MODELS", ())]
+        if hasattr(module, "MODEL"):
+            found.append(module.MODEL)
         if not found:
             raise UsageError(f"{origin}: no MODEL or MODELS in it")
         for model in found:
@@ -69,9 +74,12 @@ class Catalogue:
             if spec is None or spec.loader is None:
                 raise UsageError(f"model path {file}: not a Python file")
             module = importlib.util.module_from_spec(spec)
+            # Dataclasses and pydantic look the names in annotations up there.
+            sys.modules[spec.name] = module
             try:
                 spec.loader.exec_module(module)
             except Exception as error:
+                del sys.modules[spec.name]
                 raise UsageError(f"model path {file}: {type(error).__name__}: {error}") from error
             self.add_module(module, str(file))
 

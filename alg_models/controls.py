@@ -65,7 +65,10 @@ CORRECT = Model(
         ),
         symptom="None. A detector may still notice it: the message changes on the way.",
         sources=(
-            Source("Catalogue of faults, 'When an ALG helps', item 4: the symmetric, stateful map", Evidence.INFERENCE),
+            Source(
+                "Catalogue of faults, 'When an ALG helps', item 4: the symmetric, stateful map",
+                Evidence.INFERENCE,
+            ),
             Source("RFC 2663 section 2.9: what an ALG is for", Evidence.VENDOR_DOCUMENTATION),
         ),
     ),

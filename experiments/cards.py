@@ -39,19 +39,24 @@ def model(spec: str, paths: tuple[str, ...] = ()) -> Row:
         "kind": card.kind,
         "summary": card.summary,
         "examples": [
-            {"message": e.sample, "before": e.before.decode(), "after": e.after.decode()} for e in card.examples
+            {"message": e.sample, "before": e.before.decode(), "after": e.after.decode()}
+            for e in card.examples
         ],
         "breaks rules": list(card.rules),
         "symptom": card.symptom,
         "breaks scenarios": list(card.breaks),
         "sources": [
-            {"claim": source.text, "evidence": source.evidence.value, **({"url": source.url} if source.url else {})}
+            {
+                "claim": source.text,
+                "evidence": source.evidence.value,
+                **({"url": source.url} if source.url else {}),
+            }
             for source in card.sources
         ],
         "parameters": _plain(each.parameters),
         "variants": [_plain(values) for values in each.variants],
         "steps": [repr(step) for step in each.steps],
-        "inspects": f"{', '.join(sorted(each.policy.transports))} to port {', '.join(map(str, sorted(each.policy.ports)))}",
+        "inspects": _short(sorted(each.policy.transports)) + " to port " + _short(sorted(each.policy.ports)),
     }
 
 
@@ -67,19 +72,30 @@ def topology(name: str) -> Row:
 
 def items(registry: Registry[Any]) -> list[Row]:
     """One row per scenario, detector or mitigation."""
-    return [{"id": each.id, "summary": each.summary, "parameters": _plain(each.parameters)} for each in registry]
+    return [
+        {"id": each.id, "summary": each.summary, "parameters": _plain(each.parameters)} for each in registry
+    ]
 
 
 def item(registry: Registry[Any], spec: str) -> Row:
     """Everything about one of them. Raises ``UsageError`` for an unknown one."""
     each = registry.get(spec)
-    return {"id": each.id, "summary": each.summary, "about": each.about, "parameters": _plain(each.parameters)}
+    return {
+        "id": each.id,
+        "summary": each.summary,
+        "about": each.about,
+        "parameters": _plain(each.parameters),
+    }
 
 
 def experiments() -> list[Row]:
     """One row per experiment that comes along."""
     return [
-        {"id": name, "summary": experiments_module.load(name).summary, "trials": len(experiments_module.load(name).trials())}
+        {
+            "id": name,
+            "summary": experiments_module.load(name).summary,
+            "trials": len(experiments_module.load(name).trials()),
+        }
         for name in experiments_module.available()
     ]
 

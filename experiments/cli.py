@@ -65,6 +65,9 @@ def run(
     kind, why = runner.choose_world(world or chosen.world)
     if out is not None:
         files.prepare(out)
+    reports = [path for path in (json_file, out / "results.json" if out else None) if path is not None]
+    for path in reports:
+        files.check_writable(path)
     errors.print(f"[bold]{chosen.id}[/]: {len(specs)} trials in the {kind} world ({why})", highlight=False)
     with _progress(len(specs)) as advance:
         results = runner.run_all(specs, world=kind, jobs=jobs, folder=out, progress=advance)
@@ -73,9 +76,8 @@ def run(
     table.print_table(results, console)
     console.print(f"{len(results)} trials: {table.summary(results)}", highlight=False)
     data = files.as_json(chosen.id, kind, results)
-    for path in (json_file, out / "results.json" if out else None):
-        if path is not None:
-            files.write_json(path, data)
+    for path in reports:
+        files.write_json(path, data)
     if any(result.errors for result in results):
         raise typer.Exit(1)
 
@@ -96,7 +98,13 @@ def call(
     if bool(scenario) == bool(detector):
         raise UsageError("name one of --scenario and --detector")
     spec = TrialSpec(
-        topology, model, scenario, detector, tuple(mitigation), 1 if seed is None else seed, _paths(model_path)
+        topology,
+        model,
+        scenario,
+        detector,
+        tuple(mitigation),
+        1 if seed is None else seed,
+        _paths(model_path),
     )
     trial.check_spec(spec)
     kind, why = runner.choose_world(world)
@@ -105,7 +113,9 @@ def call(
     result, trace = runner.run_traced(spec, kind, out)
     from experiments.output import ladder
 
-    console.print(f"{spec.name.replace('__', ', ')} in the {kind} world ({why})", highlight=False, style="dim")
+    console.print(
+        f"{spec.name.replace('__', ', ')} in the {kind} world ({why})", highlight=False, style="dim"
+    )
     ladder.render(result, trace, trial.network(topology), console)
     if result.errors:
         raise typer.Exit(1)
@@ -120,7 +130,8 @@ Also = Annotated[
     list[str], typer.Option("--also", metavar="HOST=COMMAND", help="Another program beside it; repeatable.")
 ]
 With = Annotated[
-    list[str], typer.Option("--with", metavar="AGENT", help="The lab's server, far-phone or mirror; repeatable.")
+    list[str],
+    typer.Option("--with", metavar="AGENT", help="The lab's server, far-phone or mirror; repeatable."),
 ]
 Pcap = Annotated[Path | None, typer.Option(help="Write what the router's taps saw to this pcapng file.")]
 TraceFile = Annotated[Path | None, typer.Option("--trace", help="Write the trace to this file.")]
@@ -182,7 +193,9 @@ def _foreground(
     trial.models(_paths(model_path)).get(model)
     for each in (host, *(where for where, _ in beside)):
         if each not in net.node_addresses:
-            raise UsageError(f"no host '{each}' in topology '{topology}'; there are {', '.join(net.node_addresses)}")
+            raise UsageError(
+                f"no host '{each}' in topology '{topology}'; there are {', '.join(net.node_addresses)}"
+            )
     runner.choose_world("emulated")
     program = Program(
         topology, model, host, command, _paths(model_path), tuple(beside), tuple(agents), pcap, trace
@@ -198,9 +211,7 @@ def _foreground(
 # -- what there is ---------------------------------------------------------------------------------
 
 
-def _listing(
-    name: str, help_text: str, rows: Any, show: Any, *, takes_paths: bool = False
-) -> None:
+def _listing(name: str, help_text: str, rows: Any, show: Any, *, takes_paths: bool = False) -> None:
     """A command ``name`` that lists, with a sub-command ``show ID``."""
     group = typer.Typer(help=help_text, invoke_without_command=True, no_args_is_help=False)
 
@@ -249,7 +260,9 @@ _listing(
     lambda: cards.items(registry.mitigations()),
     lambda name: cards.item(registry.mitigations(), name),
 )
-_listing("experiments", "The experiments that come along: list, or show ID.", cards.experiments, cards.experiment)
+_listing(
+    "experiments", "The experiments that come along: list, or show ID.", cards.experiments, cards.experiment
+)
 
 
 @app.command()
@@ -263,7 +276,11 @@ def doctor(as_json: AsJson = False) -> None:
         return
     rows = Table(show_header=False, box=None, padding=(0, 1))
     for each in abilities:
-        mark = Text("yes", "green") if each.present else Text("NO" if each.needed else "no", "red" if each.needed else "yellow")
+        mark = (
+            Text("yes", "green")
+            if each.present
+            else Text("NO" if each.needed else "no", "red" if each.needed else "yellow")
+        )
         rows.add_row(mark, each.name, each.detail, "" if each.present else f"-> {each.mend}")
     console.print(rows)
     obstacle = capability.obstacle()

@@ -79,4 +79,6 @@ def load(name: str) -> Experiment:
         return documents.read(_FOLDER / f"{name}.yaml", Experiment)
     if name.endswith((".yaml", ".yml")) or Path(name).exists():
         return documents.read(Path(name), Experiment)
-    raise UsageError(f"unknown experiment '{name}'; known are {', '.join(available())}, or the path of a YAML file")
+    raise UsageError(
+        f"unknown experiment '{name}'; known are {', '.join(available())}, or the path of a YAML file"
+    )

@@ -19,7 +19,10 @@ from lab.worlds.emulated.world import EmulatedLab
 
 @dataclass(frozen=True)
 class Program:
-    """What to run where. ``also``: ``(host, command line)`` of programs beside it; ``agents``: the lab's own."""
+    """What to run where.
+
+    ``also``: ``(host, command line)`` of programs beside it; ``agents``: the lab's own.
+    """
 
     topology: str
     model: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, closing
 from multiprocessing.connection import wait
@@ -64,22 +64,29 @@ def run_traced(spec: TrialSpec, world: str, folder: Path | None = None) -> tuple
         return answer
 
 
-def _simulated(specs: Sequence[TrialSpec], jobs: int, folder: Path | None) -> Iterator[tuple[int, TrialResult]]:
+def _simulated(
+    specs: Sequence[TrialSpec], jobs: int, folder: Path | None
+) -> Generator[tuple[int, TrialResult], None, None]:
     if jobs == 1:
+        worker.prepare()
         for index, spec in enumerate(specs):
             yield index, worker.run_one(spec, folder)
         return
     # Spawned, not forked: a fork of a process with threads (a progress bar) may deadlock.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=worker.prepare) as pool:
         folders = [folder] * len(specs)
         chunk = max(1, len(specs) // (jobs * 8))
         yield from enumerate(pool.map(worker.run_one, specs, folders, chunksize=chunk))
 
 
-def _emulated(specs: Sequence[TrialSpec], jobs: int, folder: Path | None) -> Iterator[tuple[int, TrialResult]]:
+def _emulated(
+    specs: Sequence[TrialSpec], jobs: int, folder: Path | None
+) -> Generator[tuple[int, TrialResult], None, None]:
     with ExitStack() as stack:
-        idle = [stack.enter_context(Bubble("experiments.worker:emulated")) for _ in range(min(jobs, len(specs)))]
+        idle = [
+            stack.enter_context(Bubble("experiments.worker:emulated")) for _ in range(min(jobs, len(specs)))
+        ]
         busy: dict[object, tuple[Bubble, int]] = {}
         waiting = list(enumerate(specs))[::-1]
         while waiting or busy:

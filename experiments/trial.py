@@ -42,7 +42,10 @@ class TrialSpec:
 
 @dataclass
 class TrialResult:
-    """What came of it. ``errors``: why the trial is void (a model that raised, packets lost by the kernel)."""
+    """What came of it.
+
+    ``errors``: why the trial is void (a model that raised, packets that the kernel lost).
+    """
 
     spec: TrialSpec
     world: str
@@ -141,7 +144,9 @@ def run(spec: TrialSpec, make_world: WorldMaker = simulated) -> tuple[TrialResul
     result.checks = stage.checks
     if kind == "detector":
         result.finding = outcome or Finding("error")
-    result.errors += problems + [f"the model raised {each}" for each in dict.fromkeys(world.trace.model_errors)]
+    result.errors += problems + [
+        f"the model raised {each}" for each in dict.fromkeys(world.trace.model_errors)
+    ]
     result.duration = world.now
     result.packets_changed = sum(
         emission.changed for passage in world.trace.passages for emission in passage.emissions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -15,6 +16,17 @@ from lab.worlds.emulated import bubble
 from lab.worlds.emulated.world import EmulatedLab
 from lab.worlds.network import Network
 from lab.worlds.trace import Trace
+
+
+def prepare() -> None:
+    """Settle a process that runs trials and little else.
+
+    Trials leave cyclic garbage of a few hundred objects each: looking for it after every 700
+    allocations, Python's default, costs a tenth of the time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 class EmulatedLabs:
@@ -39,6 +51,7 @@ class EmulatedLabs:
 
 def emulated(connection: Connection) -> None:
     """Task of a bubble: answers ``(spec, folder or None)`` with a ``TrialResult``."""
+    prepare()
     labs = EmulatedLabs()
 
     def handle(spec: TrialSpec, folder: Path | None) -> TrialResult:

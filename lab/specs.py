@@ -46,7 +46,9 @@ def written(identifier: str, values: Mapping[str, Any]) -> str:
     """The spec of an id with parameters."""
     if not values:
         return identifier
-    text = ",".join(f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in values.items())
+    text = ",".join(
+        f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in values.items()
+    )
     return f"{identifier}({text})"
 
 
@@ -64,7 +66,8 @@ def configured(thing: T, values: Mapping[str, Any], name: str) -> T:
         if each not in known:
             raise UsageError(f"{name} has no parameter '{each}' (parameters: {', '.join(known) or 'none'})")
     try:
-        return _adapter(type(thing)).validate_python({**known, **values})  # type: ignore[no-any-return]
+        adapter: TypeAdapter[T] = _adapter(type(thing))  # type: ignore[arg-type]  # classes hash
+        return adapter.validate_python({**known, **values})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

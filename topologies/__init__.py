@@ -23,5 +23,7 @@ def load(name: str) -> Topology:
     if name.endswith((".yaml", ".yml")) or "/" in name:
         return documents.read(Path(name), Topology)
     if name not in available():
-        raise UsageError(f"unknown topology '{name}'; known are {', '.join(available())}, or the path of a file")
+        raise UsageError(
+            f"unknown topology '{name}'; known are {', '.join(available())}, or the path of a file"
+        )
     return documents.read(_FOLDER / f"{name}.yaml", Topology)

@@ -37,7 +37,7 @@ _FAULT = ReplaceAddressText()
 MODEL = Model(
     id="blind-ip-replace",
     card=Card(
-        summary="Replaces the phone's address text everywhere, Call-ID included, and nothing on the way back.",
+        summary="Replaces the phone's address text everywhere, Call-ID too, and nothing on the way back.",
         examples=(
             Example("register", b"Call-ID: a84b4c76@192.168.1.20", b"Call-ID: a84b4c76@203.0.113.7"),
             Example(

@@ -28,18 +28,19 @@ MODEL = Model(
     id="call-id-rewrite",
     card=Card(
         summary="Translates correctly, but also rewrites the address inside Call-ID, and does not undo it.",
-        examples=(
-            Example("register", b"Call-ID: a84b4c76@192.168.1.20", b"Call-ID: a84b4c76@203.0.113.7"),
-        ),
+        examples=(Example("register", b"Call-ID: a84b4c76@192.168.1.20", b"Call-ID: a84b4c76@203.0.113.7"),),
         rules=("RFC 3261 8.2.6.2", "RFC 3261 12.2.2"),
         symptom=(
             "Answers carry a Call-ID that the phone never sent; it ignores them. "
             "Registration fails, or calls end after 32 s."
         ),
         sources=(
-            Source("Founding article 1: 'replacing the private address if it appears in Call-ID'", Evidence.SEED),
             Source(
-                "Junos command reference, disable-call-id-hiding: Call-ID is translated by default, both ways",
+                "Founding article 1: 'replacing the private address if it appears in Call-ID'", Evidence.SEED
+            ),
+            Source(
+                "Junos command reference, disable-call-id-hiding: "
+                "Call-ID is translated by default, both ways",
                 Evidence.VENDOR_DOCUMENTATION,
             ),
             Source("That the way back is forgotten", Evidence.INFERENCE),

@@ -30,7 +30,7 @@ _FAULT = LoseSemicolon()
 MODEL = Model(
     id="semicolon-loss",
     card=Card(
-        summary="Translates correctly, but loses the ';' between the rewritten Via address and its parameters.",
+        summary="Translates correctly, but loses the ';' between a rewritten Via address and its parameters.",
         examples=(
             Example(
                 "register",

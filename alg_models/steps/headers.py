@@ -7,7 +7,15 @@ from typing import Final
 
 from alg_models.steps.addresses import DEFAULT_PORT, translate
 from lab.gateway.alg import Context
-from lab.wire.headers import has_address, parameter_spans, sent_bys, uris
+from lab.wire.headers import (
+    HostPort,
+    has_address,
+    name_addr,
+    parameter_spans,
+    sent_bys,
+    split_list,
+    uris,
+)
 from lab.wire.ip import Endpoint
 from lab.wire.sip import Field, SipMessage
 
@@ -22,6 +30,8 @@ LOCATION_HEADERS: Final = (
     "referred-by",
 )
 _IDENTITY: Final = frozenset({b"from", b"to"})
+_DEFAULT_EXPIRES: Final = 3600.0  # seconds, when the registrar names none
+_LIMIT: Final = 4096  # what is remembered comes from messages: bound it
 
 
 @dataclass(frozen=True)
@@ -37,30 +47,40 @@ class TranslateVia:
         value = field.value
         if not context.outbound and context.nat.public_ip.encode() not in value:
             return
+        parameters = b"received" in value or b"rport=" in value or b"maddr" in value
         for place, end in reversed(sent_bys(value)):  # from the back, so that offsets stay true
             text = translate(place, context, "via")
-            if text is None:
-                continue
-            if b"received" in value or b"rport=" in value or b"maddr" in value:
-                self._parameters(field, place.end, end, context)
-            field.replace(place.start, place.end, text)
+            if parameters:
+                self._parameters(field, place, end, context)
+            if text is not None:
+                field.replace(place.start, place.end, text)
 
-    def _parameters(self, field: Field, start: int, end: int, context: Context) -> None:
+    def _parameters(self, field: Field, place: HostPort, end: int, context: Context) -> None:
+        """``received`` and ``rport`` are one endpoint: the source that the next hop saw (RFC 3581 4)."""
+        spans = list(parameter_spans(field.value, place.end, end))
+        found = {name: field.value[at:stop] for name, at, stop in spans}
+        host = found.get(b"received") or place.host
+        port = found.get(b"rport", b"")
+        seen = Endpoint(
+            host.decode("latin-1"), int(port[:6]) if port.isdigit() else place.port or DEFAULT_PORT
+        )
+        there = context.public(seen) if context.outbound else context.private(seen)
         if context.outbound:
-            own, other = context.inside, context.outside
+            own, other = context.inside.ip, context.outside.ip
         else:
-            own, other = context.outside, context.inside
-        for name, at, stop in reversed(list(parameter_spans(field.value, start, end))):
-            value = field.value[at:stop]
-            if name in (b"received", b"maddr") and value == own.ip.encode():
-                field.replace(at, stop, other.ip.encode())
-            elif name == b"rport" and value == b"%d" % own.port:
-                field.replace(at, stop, b"%d" % other.port)
+            own, other = context.outside.ip, context.inside.ip
+        for name, at, stop in reversed(spans):
+            if name == b"maddr" and found[name] == own.encode():
+                field.replace(at, stop, other.encode())
+            elif there is not None and name == b"received" and stop > at:
+                field.replace(at, stop, there.ip.encode())
+            elif there is not None and name == b"rport" and stop > at:
+                field.replace(at, stop, b"%d" % there.port)
 
 
 @dataclass(frozen=True)
 class TranslateRequestUri:
-    """Translate the Request-URI: what an outside server calls is the phone's public address (RFC 3261 8.2.2.1)."""
+    """Translate the Request-URI: an outside server calls the phone's public address (RFC 3261 8.2.2.1)."""
 
     def apply(self, message: SipMessage, context: Context) -> None:
         if not has_address(message.start_line):
@@ -97,7 +117,7 @@ class TranslateIdentity:
     """Translate addresses in From and To, and undo it within the dialog (RFC 3261 12.1).
 
     A URI with a port is a place and is translated as one. One without is a name, whose
-    address is exchanged alone and remembered by Call-ID.
+    address is exchanged alone and remembered by Call-ID and user.
     """
 
     def apply(self, message: SipMessage, context: Context) -> None:
@@ -107,24 +127,29 @@ class TranslateIdentity:
                 continue
             for place in reversed(uris(field.value)):
                 host = place.host.decode("latin-1")
+                name = (message.value(b"call-id"), _user_before(field.value, place.start))
                 if place.port is not None:
                     text = translate(place, context, "identity")
                 elif context.outbound:
                     if not context.is_inside(host):
                         continue
                     text = public.encode()
-                    self._names(context)[message.value(b"call-id")] = place.host
+                    self._names(context)[name] = place.host
                 else:
-                    known = self._names(context).get(message.value(b"call-id"))
-                    text = known if host == public else None
+                    text = self._names(context).get(name) if host == public else None
                 if text is not None:
                     field.replace(place.start, place.end, text)
 
-    def _names(self, context: Context) -> dict[bytes, bytes]:
-        names: dict[bytes, bytes] = context.remember(self, dict)
-        if len(names) > 4096:
+    def _names(self, context: Context) -> dict[tuple[bytes, bytes], bytes]:
+        names: dict[tuple[bytes, bytes], bytes] = context.remember(self, dict)
+        if len(names) > _LIMIT:
             del names[next(iter(names))]
         return names
+
+
+def _user_before(value: bytes, host: int) -> bytes:
+    """Scheme and user of the URI whose host begins there."""
+    return value[max(value.rfind(b"sip", 0, host), 0) : host]
 
 
 @dataclass(frozen=True)
@@ -140,26 +165,32 @@ class HoldRegistration:
             return
         if message.method != b"REGISTER":
             return
-        default = message.value(b"expires")
-        granted = int(default) if default.isdigit() else 0
+        granted = _seconds(message.value(b"expires"), _DEFAULT_EXPIRES)
+        aor = name_addr(message.value(b"to")).uri
         held: dict[Endpoint, float] = {}
         for field in message.all(b"contact"):
-            for place in uris(field.value):
-                contact = Endpoint(place.bare_host.decode("latin-1"), place.port or DEFAULT_PORT)
-                if context.is_inside(contact.ip):
-                    held[contact] = _expires_after(field.value, place.end, granted)
+            for start, end in split_list(field.value):
+                value = field.value[start:end]
+                for place in uris(value)[:1]:
+                    contact = Endpoint(place.bare_host.decode("latin-1"), place.port or DEFAULT_PORT)
+                    if context.is_inside(contact.ip):
+                        lifetime = _seconds(name_addr(value).parameters.get(b"expires", b""), granted)
+                        held[contact] = max(lifetime, held.get(contact, 0.0))
+        known: dict[tuple[Endpoint, bytes], tuple[Endpoint, ...]] = context.remember(self, dict)
+        before = known.pop((context.inside, aor), ())
+        for contact in before:
+            if contact not in held:  # de-registered: the answer lists it no more
+                context.hold_registration(contact, 0, aor)
         for contact, lifetime in held.items():
-            context.hold_registration(contact, lifetime)
-        if context.inside not in held:  # de-registered: the answer lists it no more
-            context.hold_registration(context.inside, 0)
+            context.hold_registration(contact, lifetime, aor)
+        if held:
+            if len(known) >= _LIMIT:
+                del known[next(iter(known))]
+            known[context.inside, aor] = tuple(held)
 
 
-def _expires_after(value: bytes, start: int, default: int) -> float:
-    end = value.find(b",", start)
-    for name, at, stop in parameter_spans(value, start, len(value) if end < 0 else end):
-        if name == b"expires" and value[at:stop].isdigit():
-            return float(value[at:stop][:9])
-    return float(default)
+def _seconds(value: bytes, default: float) -> float:
+    return float(value[:9]) if value.isdigit() else default
 
 
 @dataclass(frozen=True)

@@ -58,31 +58,30 @@ class TranslateSdp:
                 section.port = opened.port
                 if has_rtcp:
                     for line in section.attributes(b"rtcp"):
-                        self._rtcp(line, Endpoint(address, port), opened, context)
+                        self._rtcp(line, address, owner, context)
             if has_candidates:
                 for line in section.attributes(b"candidate"):
                     self._candidate(line, owner, context)
         for section in sdp.sections:
             for line in section.lines:
-                if line.type in _ADDRESSED and context.is_inside(address_of(line).decode("latin-1")):
-                    set_address(line, public)
+                if line.type in _ADDRESSED:
+                    address = address_of(line).decode("latin-1")
+                    if ":" not in address and context.is_inside(address):
+                        set_address(line, public)
 
-    def _rtcp(self, line: SdpLine, rtp: Endpoint, opened: Endpoint, context: Context) -> None:
-        words = line.value[len(b"rtcp:") :].split(b" ")
-        if not words[0].isdigit():
-            return
-        port = int(words[0][:6])
-        binding = context.nat.find(UDP, Endpoint(rtp.ip, port), None, context.now)
-        words[0] = b"%d" % (binding.outside.port if binding else opened.port + 1)
-        if len(words) == 4 and context.is_inside(words[3].decode("latin-1")):
-            words[3] = opened.ip.encode()
-        line.value = b"rtcp:" + b" ".join(words)
+    def _rtcp(self, line: SdpLine, address: str, owner: object, context: Context) -> None:
+        words = _rtcp_words(line)
+        if len(words) == 4:
+            address = words[3].decode("latin-1")
+        opened = context.open_media(Endpoint(address, _port(words[0])), owner, self.lifetime)
+        if opened is not None:
+            _write_rtcp(line, words, opened)
 
     def _candidate(self, line: SdpLine, owner: object, context: Context) -> None:
         words = line.value.split(b" ")
-        if len(words) < 8 or words[2].upper() != b"UDP" or not words[5].isdigit():
+        if len(words) < 8 or words[2].upper() != b"UDP":
             return
-        inside = Endpoint(words[4].decode("latin-1"), int(words[5][:6]))
+        inside = Endpoint(words[4].decode("latin-1"), _port(words[5]))
         opened = context.open_media(inside, owner, self.lifetime)
         if opened is not None:
             words[4], words[5] = opened.ip.encode(), b"%d" % opened.port
@@ -91,18 +90,63 @@ class TranslateSdp:
     def _inbound(self, sdp: Sdp, context: Context) -> None:
         """A session description that names this router's own public address (a call that turned around)."""
         public = context.nat.public_ip.encode()
-        for section in sdp.media:
-            if section.port and address_of(sdp.connection(section)) == public:
-                binding = context.nat.at_port(UDP, section.port, context.now)
-                if binding is not None:
-                    section.port = binding.inside.port
-                    for each in (section, sdp.session):
-                        _restore(each, public, binding.inside.ip.encode())
+        # Looked up before anything is exchanged: media sections may share the session's c= line.
+        ours = [section for section in sdp.media if address_of(sdp.connection(section)) == public]
+        homes: dict[int, bytes] = {}
+        for at, section in enumerate(sdp.media):
+            if section not in ours:
+                continue
+            rtp = _behind(section.port or 0, context)
+            if rtp is not None:
+                section.port = rtp.port
+                homes[at] = rtp.ip.encode()
+                for line in section.attributes(b"rtcp"):
+                    words = _rtcp_words(line)
+                    rtcp = _behind(_port(words[0]), context)
+                    if rtcp is not None:
+                        _write_rtcp(line, words, rtcp)
+            for line in section.attributes(b"candidate"):
+                words = line.value.split(b" ")
+                found = (
+                    _behind(_port(words[5]), context) if words[4:5] == [public] and len(words) > 7 else None
+                )
+                if found is not None and words[7] == b"host":
+                    words[4], words[5] = found.ip.encode(), b"%d" % found.port
+                    line.value = b" ".join(words)
+        if any(section.port for section in ours) and not homes:
+            return  # ports that nobody here holds: it is not known whose they are
+        session = next(iter(homes.values()), context.inside.ip.encode())
+        _restore(sdp.session, public, session)
+        for at, section in enumerate(sdp.media):
+            _restore(section, public, homes.get(at, session))
+
+
+def _port(text: bytes) -> int:
+    """A port as written; 0 for what is none."""
+    return int(text[:6]) if text.isdigit() else 0
+
+
+def _behind(port: int, context: Context) -> Endpoint | None:
+    """The inside media endpoint behind a public port."""
+    binding = context.nat.at_port(UDP, port, context.now) if port else None
+    return binding.inside if binding else None
+
+
+def _rtcp_words(line: SdpLine) -> list[bytes]:
+    """``a=rtcp:<port> [<nettype> <addrtype> <address>]`` (RFC 3605 2.1) as words."""
+    return line.value[len(b"rtcp:") :].split(b" ")
+
+
+def _write_rtcp(line: SdpLine, words: list[bytes], endpoint: Endpoint) -> None:
+    words[0] = b"%d" % endpoint.port
+    if len(words) == 4:
+        words[3] = endpoint.ip.encode()
+    line.value = b"rtcp:" + b" ".join(words)
 
 
 def _restore(section: Section, public: bytes, private: bytes) -> None:
     for line in section.lines:
-        if line.type in (b"c", b"o") and address_of(line) == public:
+        if line.type in _ADDRESSED and address_of(line) == public:
             set_address(line, private)
 
 

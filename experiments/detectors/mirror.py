@@ -32,7 +32,7 @@ class MirrorClient(Agent):
         super().__init__()
         self.local = local
         self._server = server
-        self.probes = {method: _probe(method, local, server, rng) for method in (b"REGISTER", b"INVITE")}
+        self.probes = {method: _probe(method, local, rng) for method in (b"REGISTER", b"INVITE")}
         self.images: dict[bytes, bytes] = {}
         self._next: float | None = None
         self._try = 0
@@ -77,13 +77,15 @@ class MirrorClient(Agent):
         return []
 
 
-def _probe(method: bytes, local: Endpoint, server: Endpoint, rng: random.Random) -> bytes:
+def _probe(method: bytes, local: Endpoint, rng: random.Random) -> bytes:
     address, domain = str(local).encode(), DOMAIN.encode()
     body = b""
     if method == b"INVITE":
-        body = (
-            b"v=0\r\no=probe %d 1 IN IP4 %s\r\ns=-\r\nc=IN IP4 %s\r\nt=0 0\r\nm=audio %d RTP/AVP 0\r\n"
-            % (rng.getrandbits(31), local.ip.encode(), local.ip.encode(), PHONE_RTP_PORT)
+        body = b"v=0\r\no=probe %d 1 IN IP4 %s\r\ns=-\r\nc=IN IP4 %s\r\nt=0 0\r\nm=audio %d RTP/AVP 0\r\n" % (
+            rng.getrandbits(31),
+            local.ip.encode(),
+            local.ip.encode(),
+            PHONE_RTP_PORT,
         )
     lines = [
         b"%s sip:probe@%s SIP/2.0" % (method, domain),

@@ -21,9 +21,8 @@ from lab.gateway.fragments import Reassembler
 from lab.gateway.gateway import Emission, Side
 from lab.wire import ip
 from lab.wire.compare import differences
-from lab.wire.headers import canonical_name
 from lab.wire.ip import MalformedPacketError
-from lab.wire.sip import SipMessage, split_stream
+from lab.wire.sip import SipMessage, canonical_name, split_stream
 from lab.wire.syntax import Violation, check
 from lab.worlds.trace import Passage
 
@@ -201,8 +200,9 @@ def _by_chance(tokens: list[bytes], start: int, end: int) -> bool:
     between = b"".join(tokens[start:end])
     return (
         _CHANCE.fullmatch(between) is not None
-        and _ALPHANUMERIC.match(tokens[start - 1][-1:]) is not None
+        and start > 0
         and end < len(tokens)
+        and _ALPHANUMERIC.match(tokens[start - 1][-1:]) is not None
         and _ALPHANUMERIC.match(tokens[end]) is not None
     )
 
@@ -280,10 +280,16 @@ def _one_message(data: bytes) -> bool:
     return SipMessage.parse(data).is_sip and [done for _, done in split_stream(data)] == [True]
 
 
+def is_kept(note: str) -> bool:
+    """Whether a gateway that let a packet go no further still has it: nothing is lost yet."""
+    return note.startswith(("fragment kept", "held by the ALG"))
+
+
 def fate(gateway: str, note: str) -> str:
     """In words, what became of a packet that a gateway let go no further."""
-    if note.startswith(("fragment kept", "held by the ALG")):
+    by_alg = "dropped by the ALG: "
+    if note.startswith(by_alg):
+        return f"dropped by {gateway}'s ALG: {note.removeprefix(by_alg)}"
+    if is_kept(note):
         return f"{gateway}: {note}"
-    return f"dropped by {gateway}: {note.removeprefix('dropped by the ALG: ')}" + (
-        " (the ALG's doing)" if note.startswith("dropped by the ALG: ") else ""
-    )
+    return f"dropped by {gateway}: {note}"

@@ -21,6 +21,15 @@ def prepare(folder: Path) -> None:
         raise UsageError(f"--out {folder}: {error.strerror}") from None
 
 
+def check_writable(path: Path) -> None:
+    """Find out before hours of trials, not after. Raises ``UsageError``."""
+    try:
+        with path.open("a"):
+            pass
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+
+
 def file_name(result: TrialResult) -> str:
     """The stem of a trial's files: its name, with nothing in it that a file system minds."""
     return re.sub(r"[^A-Za-z0-9_.=,+-]", "_", result.spec.name)
@@ -41,8 +50,5 @@ def as_json(name: str, world: str, results: Sequence[TrialResult]) -> dict[str, 
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
-    """Write JSON to a file. Raises ``UsageError`` when that can't be done."""
-    try:
-        path.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
+    """Write JSON to a file."""
+    path.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from experiments.trial import TrialResult, TrialSpec
+from experiments.trial import TrialResult
 
-_STYLES = {"pass": "green", "fail": "bold red", "alg": "bold yellow", "clean": "green", "undecided": "magenta", "error": "bold white on red"}
+T = TypeVar("T")
+
+_STYLES = {
+    "pass": "green",
+    "fail": "bold red",
+    "alg": "bold yellow",
+    "clean": "green",
+    "undecided": "magenta",
+    "error": "bold white on red",
+}
 _WORDS = {"pass": "works", "alg": "ALG!", "error": "ERROR"}
 
 
@@ -28,7 +38,13 @@ def print_table(results: Sequence[TrialResult], console: Console) -> None:
             table.add_column(f"{column} says" if column in detectors else column)
         for model in _unique(each.spec.model for each in block):
             cells = [
-                _cell([r for r in block if r.spec.model == model and column in (r.spec.scenario, r.spec.detector)])
+                _cell(
+                    [
+                        r
+                        for r in block
+                        if r.spec.model == model and column in (r.spec.scenario, r.spec.detector)
+                    ]
+                )
                 for column in columns
             ]
             table.add_row(Text(model), *cells)
@@ -45,7 +61,10 @@ def _cell(results: Sequence[TrialResult]) -> Text:
     if len(results) == 1:
         return _outcome(results[0])
     counts = Counter(each.outcome for each in results)
-    parts = [Text(f"{_WORDS.get(word, word)} {count}/{len(results)}", style=_STYLES[word]) for word, count in counts.items()]
+    parts = [
+        Text(f"{_WORDS.get(word, word)} {count}/{len(results)}", style=_STYLES[word])
+        for word, count in counts.items()
+    ]
     return Text(", ").join(parts)
 
 
@@ -70,7 +89,7 @@ _FAILURES = {
 }
 
 
-def _unique(values: Iterable[object]) -> list[object]:
+def _unique(values: Iterable[T]) -> list[T]:
     return list(dict.fromkeys(values))
 
 
@@ -79,6 +98,3 @@ def summary(results: Sequence[TrialResult]) -> str:
     counts = Counter(each.outcome for each in results)
     order = ("pass", "fail", "alg", "clean", "undecided", "error")
     return ", ".join(f"{counts[word]} {_WORDS.get(word, word)}" for word in order if counts[word])
-
-
-__all__ = ["TrialSpec", "print_table", "summary"]

@@ -33,4 +33,6 @@ class IncomingCall:
         check_call(stage, caller=far, callee=phone, target="alice@lab.test", duration=self.duration)
 
 
-ITEM = Item("incoming-call", "Somebody on the internet calls the phone and hangs up after 40 s.", IncomingCall())
+ITEM = Item(
+    "incoming-call", "Somebody on the internet calls the phone and hangs up after 40 s.", IncomingCall()
+)

@@ -31,4 +31,6 @@ class OutgoingCall:
         check_call(stage, caller=phone, callee=far, target="bob@lab.test", duration=self.duration)
 
 
-ITEM = Item("outgoing-call", "The phone calls somebody on the internet and hangs up after 40 s.", OutgoingCall())
+ITEM = Item(
+    "outgoing-call", "The phone calls somebody on the internet and hangs up after 40 s.", OutgoingCall()
+)

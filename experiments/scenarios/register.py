@@ -1,9 +1,9 @@
 """A phone registers, with digest authentication.
 
-    phone -> server   REGISTER
-    phone <- server   401 Unauthorized
-    phone -> server   REGISTER with credentials
-    phone <- server   200 OK
+phone -> server   REGISTER
+phone <- server   401 Unauthorized
+phone -> server   REGISTER with credentials
+phone <- server   200 OK
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 The rules of this file:
 
-- Each INVITE (the first, and the one that answers a challenge) is a transaction of its own;
-  responses to an earlier one no longer matter.
+- Each INVITE (the first, and the one that answers a challenge) is a transaction of its own. The
+  earlier has had its final response, and has nothing more to say.
 - Every 2xx is acknowledged, again when it comes again, end to end along the route set. A 2xx of
   another branch of a fork is acknowledged and its call hung up (section 13.2.2.4).
 """
@@ -66,8 +66,6 @@ class OutgoingCall(Call):
     def _answered(
         self, transaction: ClientTransaction, status: int, response: Incoming | None, now: float
     ) -> None:
-        if transaction is not self._invite:
-            return
         if status < 200:
             if status > 100 and self.state is CallState.CALLING:
                 self.state = CallState.RINGING

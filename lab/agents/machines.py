@@ -169,7 +169,7 @@ class ClientTransaction(Transaction):
 
     def cancel(self, now: float) -> None:
         """CANCEL an INVITE, as soon as a provisional response allows it (RFC 3261 section 9.1)."""
-        if not self.cancelled and self.state in (State.CALLING, State.PROCEEDING):
+        if self.state in (State.CALLING, State.PROCEEDING):
             self.cancelled = True
             if self.state is State.PROCEEDING:
                 self._send_cancel(now)
@@ -304,6 +304,11 @@ def kind_of(status: int) -> On:
 _END: Final = Row({}, {})
 
 _C = ClientTransaction
+_INVITE_ANSWERED: Final[dict[On, tuple[State, Step | None]]] = {
+    On.PROVISIONAL: (State.PROCEEDING, _C.tell_provisional),
+    On.SUCCESS: (State.ACCEPTED, _C.tell),
+    On.FAILURE: (State.COMPLETED, _C.acknowledge_and_tell),
+}
 CLIENT_INVITE: Final[Table] = {
     State.CALLING: Row(
         {On.A: T1, On.B: TIMEOUT},
@@ -311,59 +316,32 @@ CLIENT_INVITE: Final[Table] = {
             On.A: (State.CALLING, _C.resend_a),
             On.B: (State.TERMINATED, _C.timed_out),
             On.TRANSPORT_ERROR: (State.TERMINATED, _C.failed),
-            On.PROVISIONAL: (State.PROCEEDING, _C.tell_provisional),
-            On.SUCCESS: (State.ACCEPTED, _C.tell),
-            On.FAILURE: (State.COMPLETED, _C.acknowledge_and_tell),
+            **_INVITE_ANSWERED,
         },
     ),
-    State.PROCEEDING: Row(
-        {},
-        {
-            On.CANCELLED: (State.TERMINATED, _C.timed_out),
-            On.PROVISIONAL: (State.PROCEEDING, _C.tell_provisional),
-            On.SUCCESS: (State.ACCEPTED, _C.tell),
-            On.FAILURE: (State.COMPLETED, _C.acknowledge_and_tell),
-        },
-    ),
+    State.PROCEEDING: Row({}, {On.CANCELLED: (State.TERMINATED, _C.timed_out), **_INVITE_ANSWERED}),
     State.COMPLETED: Row(
         {On.D: TIMER_D},
-        {
-            On.D: (State.TERMINATED, None),
-            On.FAILURE: (State.COMPLETED, _C.acknowledge),
-        },
+        {On.D: (State.TERMINATED, None), On.FAILURE: (State.COMPLETED, _C.acknowledge)},
     ),
     State.ACCEPTED: Row(
         {On.M: TIMEOUT},
-        {
-            On.M: (State.TERMINATED, None),
-            On.SUCCESS: (State.ACCEPTED, _C.tell),
-        },
+        {On.M: (State.TERMINATED, None), On.SUCCESS: (State.ACCEPTED, _C.tell)},
     ),
     State.TERMINATED: _END,
 }
 
+_NON_INVITE_ENDED: Final[dict[On, tuple[State, Step | None]]] = {
+    On.F: (State.TERMINATED, _C.timed_out),
+    On.TRANSPORT_ERROR: (State.TERMINATED, _C.failed),
+    On.PROVISIONAL: (State.PROCEEDING, _C.tell_slower),
+    On.SUCCESS: (State.COMPLETED, _C.tell),
+    On.FAILURE: (State.COMPLETED, _C.tell),
+}
 CLIENT_NON_INVITE: Final[Table] = {
-    State.TRYING: Row(
-        {On.E: T1, On.F: TIMEOUT},
-        {
-            On.E: (State.TRYING, _C.resend_e),
-            On.F: (State.TERMINATED, _C.timed_out),
-            On.TRANSPORT_ERROR: (State.TERMINATED, _C.failed),
-            On.PROVISIONAL: (State.PROCEEDING, _C.tell_slower),
-            On.SUCCESS: (State.COMPLETED, _C.tell),
-            On.FAILURE: (State.COMPLETED, _C.tell),
-        },
-    ),
+    State.TRYING: Row({On.E: T1, On.F: TIMEOUT}, {On.E: (State.TRYING, _C.resend_e), **_NON_INVITE_ENDED}),
     State.PROCEEDING: Row(
-        {On.E: T2, On.F: TIMEOUT},
-        {
-            On.E: (State.PROCEEDING, _C.resend_e),
-            On.F: (State.TERMINATED, _C.timed_out),
-            On.TRANSPORT_ERROR: (State.TERMINATED, _C.failed),
-            On.PROVISIONAL: (State.PROCEEDING, _C.tell_slower),
-            On.SUCCESS: (State.COMPLETED, _C.tell),
-            On.FAILURE: (State.COMPLETED, _C.tell),
-        },
+        {On.E: T2, On.F: TIMEOUT}, {On.E: (State.PROCEEDING, _C.resend_e), **_NON_INVITE_ENDED}
     ),
     State.COMPLETED: Row({On.K: T4}, {On.K: (State.TERMINATED, None)}),
     State.TERMINATED: _END,
@@ -402,24 +380,14 @@ SERVER_INVITE: Final[Table] = {
     State.TERMINATED: _END,
 }
 
+_ANSWER: Final[dict[On, tuple[State, Step | None]]] = {
+    On.PROVISIONAL: (State.PROCEEDING, _S.resend),
+    On.SUCCESS: (State.COMPLETED, _S.resend),
+    On.FAILURE: (State.COMPLETED, _S.resend),
+}
 SERVER_NON_INVITE: Final[Table] = {
-    State.TRYING: Row(
-        {},
-        {
-            On.PROVISIONAL: (State.PROCEEDING, _S.resend),
-            On.SUCCESS: (State.COMPLETED, _S.resend),
-            On.FAILURE: (State.COMPLETED, _S.resend),
-        },
-    ),
-    State.PROCEEDING: Row(
-        {},
-        {
-            On.REQUEST: (State.PROCEEDING, _S.resend),
-            On.PROVISIONAL: (State.PROCEEDING, _S.resend),
-            On.SUCCESS: (State.COMPLETED, _S.resend),
-            On.FAILURE: (State.COMPLETED, _S.resend),
-        },
-    ),
+    State.TRYING: Row({}, _ANSWER),
+    State.PROCEEDING: Row({}, {On.REQUEST: (State.PROCEEDING, _S.resend), **_ANSWER}),
     State.COMPLETED: Row(
         {On.J: TIMEOUT},
         {On.REQUEST: (State.COMPLETED, _S.resend), On.J: (State.TERMINATED, None)},

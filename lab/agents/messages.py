@@ -263,8 +263,8 @@ def response(
     """A response to ``request`` (RFC 3261 section 8.2.6), as bytes.
 
     Via, From, To, Call-ID and CSeq are the request's lines, in that order, spelled anew only for
-    compact ``names``; ``to_tag`` is added to a To without one. ``headers`` are whole lines; Content-Length is added.
-    What the request lacks, the response lacks.
+    compact ``names``; ``to_tag`` is added to a To without one. ``headers`` are whole lines;
+    Content-Length is added. What the request lacks, the response lacks.
     """
     spelling = _AS_THEY_STAND if names is LONG_NAMES else names
     parts = [b"SIP/2.0 %d " % status, reason or REASONS.get(status, b"Unknown"), b"\r\n"]

@@ -246,7 +246,7 @@ class Proxy:
                 if len(spans) > 1:
                     rest = field.value[spans[1][0] :].lstrip()
                     parts += (field.raw[: field.value_offset], rest, b"\r\n")
-            elif field.name == b"contact":
+            elif field.name == b"contact" and response.status < 300:  # of a 3xx it is another's
                 parts.append(self._with_alias(field, response.source))
             else:
                 parts.append(field.raw)
@@ -345,10 +345,7 @@ class Forwarding:
             self._pass_on(status, response, now)
 
     def _pass_on(self, status: int, response: Incoming, now: float) -> None:
-        if (
-            response.message.all(b"via")
-            and len(vias_in(response.value(b"via"))) + len(response.message.all(b"via")) < 3
-        ):
+        if len(response.values(b"via")) < 2:
             self._proxy.server.note(now, "discarded", f"{status}: no Via is left to send it on by")
             return
         self.transaction.send(status, self._proxy.strip(response), now)

@@ -180,7 +180,7 @@ class Context:
         """
         if endpoint == self.inside:
             return self.outside
-        if not self.is_inside(endpoint.ip):
+        if not self._translatable(endpoint):
             return None
         try:
             binding = self.nat.reserve(self.protocol, endpoint, self.now)
@@ -198,6 +198,10 @@ class Context:
         binding = self.nat.at_port(self.protocol, endpoint.port, self.now)
         return binding.inside if binding else None
 
+    def _translatable(self, endpoint: Endpoint) -> bool:
+        """Whether a public endpoint can stand for it: not for IPv6, nor for a port beyond 65535."""
+        return 0 < endpoint.port < 65536 and ":" not in endpoint.ip and self.is_inside(endpoint.ip)
+
     # -- pinholes --------------------------------------------------------------------------
 
     def open_media(self, endpoint: Endpoint, owner: object, lifetime: float) -> Endpoint | None:
@@ -207,7 +211,7 @@ class Context:
         The remote media address is not known when an offer goes out, so the pinhole admits any
         source. Returns the public RTP endpoint, ``None`` for a foreign address or no free port.
         """
-        if not self.is_inside(endpoint.ip):
+        if not self._translatable(endpoint):
             return None
         try:
             binding = self.nat.reserve(UDP, endpoint, self.now, pair=endpoint.port % 2 == 0)
@@ -219,12 +223,13 @@ class Context:
             self.nat.open_pinhole(binding.pair, None, expires, owner)
         return binding.outside
 
-    def hold_registration(self, contact: Endpoint, lifetime: float) -> None:
+    def hold_registration(self, contact: Endpoint, lifetime: float, aor: bytes = b"") -> None:
         """Keep the way in to a registered contact open for the registrar, ``lifetime`` seconds.
 
-        A lifetime of 0 ends it.
+        A lifetime of 0 ends it. Registrations of several addresses-of-record (``aor``) at one
+        contact are held apart.
         """
-        owner = ("registration", contact)
+        owner = ("registration", contact, aor)
         if lifetime <= 0:
             self.nat.close_pinholes(owner)
             return

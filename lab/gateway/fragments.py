@@ -16,11 +16,12 @@ LIMIT: Final = 64
 
 
 class _Datagram:
-    __slots__ = ("deadline", "first_header", "pieces", "total")
+    __slots__ = ("deadline", "first_header", "pieces", "size", "total")
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
         self.pieces: dict[int, bytes] = {}
+        self.size = 0  # of all pieces
         self.first_header = b""
         self.total = -1
 
@@ -46,7 +47,7 @@ class Reassembler:
         if not self._insert(waiting, offset, body, fragment):
             del self._waiting[key]
             return None
-        if waiting.total < 0 or not waiting.first_header or sum(map(len, waiting.pieces.values())) < waiting.total:
+        if waiting.size != waiting.total:
             return None
         del self._waiting[key]
         payload = b"".join(piece for _, piece in sorted(waiting.pieces.items()))
@@ -54,8 +55,9 @@ class Reassembler:
         size = len(header) + len(payload)
         if size > MAX_PACKET:
             return None
-        header = header[:2] + size.to_bytes(2, "big") + header[4:6] + b"\0\0" + header[8:10] + b"\0\0" + header[12:]
-        return header[:10] + checksum(header).to_bytes(2, "big") + header[12:] + payload
+        head = b"".join((header[:2], size.to_bytes(2, "big"), header[4:6], b"\0\0", header[8:10]))
+        addresses = header[12:]
+        return b"".join((head, checksum(head + addresses).to_bytes(2, "big"), addresses, payload))
 
     @staticmethod
     def _insert(waiting: _Datagram, offset: int, body: bytes, fragment: Packet) -> bool:
@@ -63,17 +65,20 @@ class Reassembler:
         if waiting.pieces.get(offset) == body:
             return True  # a duplicate
         end = offset + len(body)
+        if not body:
+            return False
         for at, piece in waiting.pieces.items():
             if offset < at + len(piece) and at < end:
                 return False
         if fragment.more_fragments:
             if len(body) % 8 or (0 <= waiting.total < end):
                 return False
-        elif waiting.total not in (-1, end):
+        elif waiting.total not in (-1, end) or any(at > offset for at in waiting.pieces):
             return False
         else:
             waiting.total = end
         if offset == 0:
             waiting.first_header = fragment.header
         waiting.pieces[offset] = body
+        waiting.size += len(body)
         return True

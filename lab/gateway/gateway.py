@@ -71,8 +71,8 @@ class _Flow:
     """
 
     __slots__ = (
-        "addresses", "binding", "generation", "inspected", "ip_delta", "refreshes", "remote", "side", "timeout",
-        "udp_delta", "until",
+        "addresses", "binding", "generation", "inspected", "ip_delta", "refreshes", "remote", "side",
+        "timeout", "udp_delta", "until",
     )  # fmt: skip
 
     def __init__(
@@ -180,11 +180,12 @@ class Gateway:
             if whole is None:
                 return [Emission(None, data, "fragment kept until the datagram is whole")]
             data, packet = whole, ip.parse(whole)
+        data = data[: len(packet.header) + len(packet.transport) + len(packet.payload)]
         if packet.protocol == UDP and packet.version == 4:
-            data = data[: int.from_bytes(data[2:4], "big")]
-            if packet.transport and int.from_bytes(packet.transport[4:6], "big") != 8 + len(packet.payload):
+            length = int.from_bytes(packet.transport[4:6], "big")
+            if length != 8 + len(packet.payload):
                 raise MalformedPacketError("UDP length does not match the packet")
-        if packet.ttl <= 1:
+        if packet.ttl <= 1 and packet.dst not in self._own:
             return self._answer(packet, side, ip.TIME_EXCEEDED, data, "TTL ends here")
         if packet.version == 6:
             return self._ipv6(packet, data, side, now)
@@ -212,23 +213,36 @@ class Gateway:
             remote = Endpoint(packet.dst, 0)
         binding = self.nat.outbound(packet.protocol, packet.source, remote, now)
         if packet.protocol == TCP:
-            self._note_tcp_flags(packet, binding)
+            self.nat.note_tcp(binding, remote, packet.flags, now)
         return self._forward(packet, data, Side.INSIDE, binding, remote, math.inf, now)
 
     def _hairpin(self, packet: Packet, data: bytes, now: float) -> list[Emission]:
         """An inside host sends to the public address (RFC 4787 section 6)."""
         if not self.nat.config.hairpinning:
             return [Emission(None, data, "no hairpinning")]
+        if ip.is_icmp_error(packet):
+            return self._hairpin_error(packet, data, now)
         if packet.protocol not in (UDP, TCP) or not packet.transport:
             return [Emission(None, data, "no binding at the public address")]
         source = self.nat.outbound(packet.protocol, packet.source, packet.destination, now)
         target = self.nat.inbound(packet.protocol, packet.dport, source.outside, now)
         if target is None:
             return [Emission(None, data, f"no binding lets {source.outside} in at port {packet.dport}")]
+        if packet.protocol == TCP:
+            self.nat.note_tcp(source, packet.destination, packet.flags, now)
+            self.nat.note_tcp(target, source.outside, packet.flags, now)
         turned = packet.with_(
             src=source.outside.ip, sport=source.outside.port, dst=target.inside.ip, dport=target.inside.port
         )
         return [Emission(Side.INSIDE, bytes(turned), "hairpin")]
+
+    def _hairpin_error(self, packet: Packet, data: bytes, now: float) -> list[Emission]:
+        """An error about a packet that turned round here turns round too (RFC 5508 section 4.3)."""
+        out = icmp.translate_error(packet, self.nat, now, outbound=True)
+        turned = icmp.translate_error(ip.parse(out), self.nat, now, outbound=False) if out else None
+        if turned is None:
+            return [Emission(None, data, "ICMP error about no known flow")]
+        return [Emission(Side.INSIDE, turned, "hairpin")]
 
     # -- inbound -------------------------------------------------------------------------------
 
@@ -246,7 +260,7 @@ class Gateway:
             reason = "filtered" if known else "no binding"
             return [Emission(None, data, f"{reason}: {packet.source} to public port {packet.dport}")]
         if packet.protocol == TCP:
-            self._note_tcp_flags(packet, binding)
+            self.nat.note_tcp(binding, remote, packet.flags, now)
         until = self.nat.admitted_until(binding, remote, now)
         return self._forward(packet, data, Side.OUTSIDE, binding, remote, until, now)
 
@@ -265,14 +279,19 @@ class Gateway:
         """A packet with its binding: to the ALG if it looks at such packets, else translated and on."""
         outbound = side is Side.INSIDE
         inspected = self.policy.inspects(packet.protocol, remote.port)
-        if inspected and self.policy.signalling_timeout is not None and not binding.timeout:
-            binding.timeout = self.policy.signalling_timeout
-            self.nat.touch(binding, now, outbound=outbound)
+        if inspected and self.policy.signalling_timeout is not None:
+            self.nat.impose_timeout(binding, self.policy.signalling_timeout, now, outbound=outbound)
+        inspected = inspected and bool(self.model.steps)
         if packet.protocol == UDP and data[0] == 0x45:
             flow = self._learn(data, side, binding, remote, until, inspected=inspected)
-            return self._inspect_datagram(data, flow, now) if inspected else [Emission(flow.side, _patch(data, flow))]
+            if inspected:
+                return self._inspect_datagram(data, flow, now)
+            return [Emission(flow.side, _patch(data, flow))]
         if inspected and packet.protocol == TCP:
             return self._inspect_tcp(packet, binding, remote, now, outbound=outbound)
+        if inspected:  # UDP with IP options
+            work = _Work(self, binding.inside, binding.outside, remote, UDP, binding, now)
+            return self._inspect_packet(packet, data, work, side, binding)
         return [Emission(side.other, self._translate(packet, binding, outbound=outbound))]
 
     def _inspect_datagram(self, data: bytes, flow: _Flow, now: float) -> list[Emission]:
@@ -286,9 +305,28 @@ class Gateway:
             return [Emission(flow.side, _patch(data, flow), work.note, error=work.error)]
         size = 28 + len(rewritten)
         if size > ip.MAX_PACKET:
-            return [Emission(None, data, f"the ALG made a packet of {size} bytes, larger than IP allows")]
+            return [Emission(None, data, _too_large(size))]
         out = _rebuild(data, flow, rewritten, self._mtu)
         return [Emission(flow.side, out, work.note, changed=True, error=work.error)]
+
+    def _inspect_packet(
+        self, packet: Packet, data: bytes, work: _Work, side: Side, binding: Binding | None
+    ) -> list[Emission]:
+        """The rare UDP packets that no flow is learnt from: those with IP options, and IPv6."""
+        payload = work.rewrite(packet.payload, side is Side.INSIDE)
+        if payload is None:
+            return [Emission(None, data, work.note, error=work.error)]
+        size = len(packet.header) + 8 + len(payload)
+        if size > ip.MAX_PACKET:
+            return [Emission(None, data, _too_large(size))]
+        if work.changed:
+            packet = packet.with_(payload=payload)
+            if size > self._mtu and size > len(data):
+                packet = packet.with_(dont_fragment=False)
+            data = bytes(packet)
+        if binding is not None:
+            data = self._translate(packet, binding, outbound=side is Side.INSIDE)
+        return [Emission(side.other, data, work.note, changed=work.changed, error=work.error)]
 
     def _inspect_tcp(
         self, packet: Packet, binding: Binding, remote: Endpoint, now: float, *, outbound: bool
@@ -337,12 +375,7 @@ class Gateway:
                 return [Emission(None, data, f"filtered: {far} to {near}")]
         if packet.protocol == UDP and self.policy.inspects(UDP, far.port):
             work = _Work(self, near, near, far, UDP, None, now)
-            payload = work.rewrite(packet.payload, outbound)
-            if payload is None:
-                return [Emission(None, data, work.note, error=work.error)]
-            changed = payload != packet.payload
-            out = bytes(packet.with_(payload=payload)) if changed else data
-            return [Emission(side.other, out, work.note, changed=changed, error=work.error)]
+            return self._inspect_packet(packet, data, work, side, None)
         return [Emission(side.other, data)]
 
     def _icmp_error(self, packet: Packet, data: bytes, side: Side, now: float) -> list[Emission]:
@@ -398,16 +431,21 @@ class Gateway:
     def _translate(self, packet: Packet, binding: Binding, *, outbound: bool) -> bytes:
         if outbound:
             return bytes(packet.with_(src=binding.outside.ip, sport=binding.outside.port))
-        return bytes(packet.with_(dst=binding.inside.ip, dport=binding.inside.port))
+        port = binding.inside.port
+        if packet.protocol == ICMP:  # the identifier stands for both ports
+            return bytes(packet.with_(dst=binding.inside.ip, sport=port, dport=port))
+        return bytes(packet.with_(dst=binding.inside.ip, dport=port))
 
     def _learn(
         self, data: bytes, side: Side, binding: Binding, remote: Endpoint, until: float, *, inspected: bool
     ) -> _Flow:
         """Note how packets of this UDP flow are patched."""
+        to = binding.outside if side is Side.INSIDE else binding.inside
+        address, port = ip.pack_ip(to.ip), to.port.to_bytes(2, "big")
         if side is Side.INSIDE:
-            addresses = ip.pack_ip(binding.outside.ip) + data[16:20] + binding.outside.port.to_bytes(2, "big") + data[22:24]
+            addresses = address + data[16:20] + port + data[22:24]
         else:
-            addresses = data[12:16] + ip.pack_ip(binding.inside.ip) + data[20:22] + binding.inside.port.to_bytes(2, "big")
+            addresses = data[12:16] + address + data[20:22] + port
         flows = self._flows[side]
         if len(flows) >= _MAX_FLOWS:
             flows.clear()
@@ -420,17 +458,11 @@ class Gateway:
             side.other,
             generation=self.nat.generation,
             refreshes=refresh == "both" or refresh == ("outbound" if side is Side.INSIDE else "inbound"),
-            timeout=binding.timeout or self.nat.timeout_of(binding),
+            timeout=self.nat.timeout_of(binding),
             until=until,
             inspected=inspected,
         )
         return flow
-
-    def _note_tcp_flags(self, packet: Packet, binding: Binding) -> None:
-        if packet.flags & (ip.FIN | ip.RST):
-            binding.closing = True
-        elif packet.flags & ip.SYN:
-            binding.closing = False
 
 
 class _Work:
@@ -472,13 +504,17 @@ class _Work:
         except Dropped as reason:
             self.note = f"dropped by the ALG: {reason}"
             return None
-        except Exception as error:  # noqa: BLE001 - a model is a plug-in; its failure must not stop traffic
+        except Exception as error:  # a model is a plug-in; its failure must not stop traffic
             self.error = f"{type(error).__name__}: {error}"
             self.note = f"the model raised {self.error}; passed with addresses translated only"
             return payload
         if result != payload:
             self.changed = True
         return result
+
+
+def _too_large(size: int) -> str:
+    return f"the ALG made a packet of {size} bytes, larger than IP allows"
 
 
 def _patch(packet: bytes, flow: _Flow) -> bytes:

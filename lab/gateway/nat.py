@@ -18,10 +18,10 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Final
 
-from lab.wire.ip import ICMP, TCP, UDP, Endpoint
+from lab.wire.ip import FIN, ICMP, RST, SYN, TCP, UDP, Endpoint
 
 
 class Dependence(StrEnum):
@@ -56,7 +56,7 @@ class NatConfig:
     filtering: Dependence = Dependence.ADDRESS_AND_PORT_DEPENDENT
     port_allocation: PortAllocation = PortAllocation.PRESERVE
     port_parity: bool = True  # an even port stays even, an odd one odd (RFC 4787 REQ-3's parity)
-    first_port: int = 1024
+    first_port: int = 1024  # a port that is not preserved comes from this range
     last_port: int = 65535
     hairpinning: bool = True
     refresh: Refresh = Refresh.OUTBOUND
@@ -73,6 +73,14 @@ class NatConfig:
         for name in ("udp_timeout", "tcp_timeout", "tcp_transitory_timeout", "icmp_timeout"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0 seconds")
+
+
+class Session(IntEnum):
+    """How far a TCP connection through a binding is (RFC 5382 section 5)."""
+
+    OPENING = 0
+    ESTABLISHED = 1
+    CLOSING = 2
 
 
 class PortsExhaustedError(Exception):
@@ -105,7 +113,6 @@ class Binding:
     """An inside endpoint and the public endpoint that stands for it."""
 
     __slots__ = (
-        "closing",
         "expires",
         "inside",
         "key",
@@ -129,11 +136,14 @@ class Binding:
         self.expires = 0.0
         self.timeout = 0.0
         self.pinholes: list[Pinhole] = []
-        self.remotes: dict[Endpoint, None] = {}  # whom the inside has sent to, in order
-        self.pair: Binding | None = None  # the RTCP port beside a reserved RTP port
-        self.closing = False  # TCP: FIN or RST was seen
+        self.remotes: dict[Endpoint, Session] = {}  # whom the inside has sent to since the timer started
+        self.pair: Binding | None = None  # the RTCP port beside a reserved RTP port, and the reverse
 
     def alive(self, now: float) -> bool:
+        """A pair lives and ends as one, so that its ports stay neighbours."""
+        return self._held(now) or (self.pair is not None and self.pair._held(now))
+
+    def _held(self, now: float) -> bool:
         if now < self.expires:
             return True
         for pinhole in self.pinholes:  # noqa: SIM110 - on the hot path, and any() costs thrice
@@ -164,7 +174,8 @@ class Nat:
         self._by_key: dict[tuple[object, ...], Binding] = {}
         self._by_port: dict[tuple[int, int], Binding] = {}
         self._next_port = config.first_port
-        # Raised whenever a permission or binding ends, so that flow caches know.
+        # Raised whenever a permission, a binding or a timer's length ends or another binding takes
+        # over, so that flow caches know.
         self.generation = 0
 
     # -- lookups ---------------------------------------------------------------------------
@@ -174,14 +185,12 @@ class Nat:
 
         Raises ``PortsExhaustedError``.
         """
-        binding = self._find((protocol, inside, None), now) or self._find(
-            (protocol, inside, filter_key(self.config.mapping, remote)), now
-        )
+        binding = self.find(protocol, inside, remote, now)
         if binding is None:
             key = (protocol, inside, filter_key(self.config.mapping, remote))
             binding = self._create(key, protocol, inside, now, reserved=False)
-        binding.remotes[remote] = None
         self.touch(binding, now, outbound=True)
+        binding.remotes.setdefault(remote, Session.OPENING)
         return binding
 
     def inbound(self, protocol: int, port: int, remote: Endpoint, now: float) -> Binding | None:
@@ -229,19 +238,53 @@ class Nat:
     # -- what keeps a binding alive ----------------------------------------------------------
 
     def touch(self, binding: Binding, now: float, *, outbound: bool) -> None:
-        """A packet passed: restart the timer if this direction does so (RFC 4787 REQ-6)."""
+        """A packet passed: restart the timer if this direction does so (RFC 4787 REQ-6).
+
+        A packet going out starts a timer that has ended or never ran, whatever the direction.
+        """
         refresh = self.config.refresh
-        fresh = binding.expires == 0.0
-        if fresh or refresh is Refresh.BOTH or (refresh is Refresh.OUTBOUND) == outbound:
-            binding.expires = now + (binding.timeout or self.timeout_of(binding))
+        ended = now >= binding.expires
+        if ended and binding.remotes:  # only a pinhole kept it: its old sessions are over
+            binding.remotes.clear()
+            self.generation += 1
+        if (ended and outbound) or refresh is Refresh.BOTH or (refresh is Refresh.OUTBOUND) == outbound:
+            binding.expires = now + self.timeout_of(binding)
 
     def timeout_of(self, binding: Binding) -> float:
-        """The idle time in seconds that this NAT's configuration grants a binding."""
+        """The idle time of a binding in seconds: an ALG's policy says it, or the configuration."""
+        if binding.timeout:
+            return binding.timeout
         if binding.protocol == UDP:
             return self.config.udp_timeout
         if binding.protocol == TCP:
-            return self.config.tcp_transitory_timeout if binding.closing else self.config.tcp_timeout
+            established = Session.ESTABLISHED in binding.remotes.values()
+            return self.config.tcp_timeout if established else self.config.tcp_transitory_timeout
         return self.config.icmp_timeout
+
+    def impose_timeout(self, binding: Binding, timeout: float, now: float, *, outbound: bool) -> None:
+        """Give a binding an idle time of its own, in seconds, from this packet on."""
+        if binding.timeout != timeout:
+            binding.timeout = timeout
+            self.generation += 1
+            self.touch(binding, now, outbound=outbound)
+
+    def note_tcp(self, binding: Binding, remote: Endpoint, flags: int, now: float) -> None:
+        """Follow a connection by the flags of a segment that passed (RFC 5382 REQ-5).
+
+        The timer of the established state starts with its first segment; FIN and RST leave at most
+        the transitory time, unless another connection uses the binding.
+        """
+        state = binding.remotes.get(remote)
+        if state is None:
+            return  # let in by a pinhole: a connection once the inside answers
+        if flags & (FIN | RST):
+            binding.remotes[remote] = Session.CLOSING
+            binding.expires = min(binding.expires, now + self.timeout_of(binding))
+        elif flags & SYN:
+            binding.remotes[remote] = Session.OPENING
+        elif state is Session.OPENING:
+            binding.remotes[remote] = Session.ESTABLISHED
+            binding.expires = max(binding.expires, now + self.timeout_of(binding))
 
     # -- what an ALG asks for ----------------------------------------------------------------
 
@@ -252,29 +295,31 @@ class Nat:
         section 11), and reserve the neighbour for ``inside`` port + 1 as well. The reservation
         lives by its pinholes and its traffic. Raises ``PortsExhaustedError``.
         """
-        existing = self._find((protocol, inside, None), now)
+        key = (protocol, inside, None)
+        existing = self._find(key, now)
         if existing is not None:
             return existing
         mapped = self._find((protocol, inside, _ANY), now)
         if mapped is not None and not pair:
             return mapped  # an endpoint-independent mapping already holds towards everybody
-        key = (protocol, inside, None)
+        self.generation += 1  # from here on the reservation serves flows that had a mapping
         if not pair:
             return self._create(key, protocol, inside, now, reserved=True)
         neighbour = Endpoint(inside.ip, inside.port + 1)
         port = self._choose_port(protocol, inside.port, now, pair=True)
         binding = self._insert(key, protocol, inside, port, reserved=True)
-        binding.pair = self._find((protocol, neighbour, None), now) or self._insert(
-            (protocol, neighbour, None), protocol, neighbour, port + 1, reserved=True
-        )
+        beside = self._insert((protocol, neighbour, None), protocol, neighbour, port + 1, reserved=True)
+        binding.pair, beside.pair = beside, binding
         return binding
 
     def open_pinhole(
         self, binding: Binding, remote: Endpoint | None, expires: float, owner: object
     ) -> Pinhole:
-        """Permit ``remote`` through ``binding``; a pinhole of the same owner and remote is prolonged."""
+        """Permit ``remote`` through ``binding``; a pinhole of the same owner and remote gets the new end."""
         for pinhole in binding.pinholes:
             if pinhole.owner == owner and pinhole.remote == remote:
+                if expires < pinhole.expires:
+                    self.generation += 1
                 pinhole.expires = expires
                 return pinhole
         pinhole = Pinhole(binding, remote, expires, owner)
@@ -337,17 +382,18 @@ class Nat:
         def free(port: int) -> bool:
             if self.at_port(protocol, port, now) is not None:
                 return False
-            return not pair or (port + 1 <= 65535 and self.at_port(protocol, port + 1, now) is None)
+            return not pair or self.at_port(protocol, port + 1, now) is None
 
-        if config.port_allocation is PortAllocation.PRESERVE and wanted & 1 == parity and wanted and free(wanted):
+        preserve = config.port_allocation is PortAllocation.PRESERVE
+        if preserve and wanted and wanted & 1 == parity and free(wanted):
             return wanted
-        first, last = config.first_port, config.last_port
+        first, last = config.first_port, config.last_port - pair
         if step == 2 and first & 1 != parity:
             first += 1
         count = (last - first) // step + 1
         if count < 1:
-            raise PortsExhaustedError(f"no public port of the right parity in {config.first_port}-{last}")
-        if config.port_allocation is PortAllocation.RANDOM:
+            start = 0
+        elif config.port_allocation is PortAllocation.RANDOM:
             start = self._rng.randrange(count)
         else:
             start = max(0, -(-(self._next_port - first) // step)) % count
@@ -356,4 +402,5 @@ class Nat:
             if free(port):
                 self._next_port = port + (2 if pair else 1)
                 return port
-        raise PortsExhaustedError(f"all public ports {config.first_port}-{last} are in use")
+        kind = ("even " if parity == 0 else "odd ") if step == 2 else ""
+        raise PortsExhaustedError(f"no {kind}public port of {config.first_port}-{config.last_port} is free")

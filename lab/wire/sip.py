@@ -41,6 +41,7 @@ COMPACT_FORMS: Final[dict[bytes, bytes]] = {
 
 _BLANK_LINE: Final = re.compile(rb"(\r?\n)\r?\n")
 _LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+\Z")
+_PLAIN_FIELD: Final = re.compile(rb" [!-~](?:[ -~]*[!-~])?\r\n\Z")
 _LEADING: Final = re.compile(rb"[\r\n]*")
 _STATUS: Final = re.compile(rb"SIP/2\.0[ \t]+(\d{3})(?!\d)", re.IGNORECASE)
 # Possessive runs and the look-behind keep it linear: a line of blanks must not cost seconds.
@@ -88,6 +89,10 @@ class Field:
     def _locate(self) -> int:
         raw = self.raw
         begin = raw.find(b":") + 1
+        if _PLAIN_FIELD.match(raw, begin):  # "Name: value" and CRLF, as nearly all are written
+            self._begin = begin + 1
+            self._end = len(raw) - 2
+            return begin + 1
         if raw[begin : begin + 1] in _WHITESPACE:
             rest = raw[begin:].lstrip(b" \t\r\n")
             # An empty value stands before the line ending, not behind it.
@@ -165,13 +170,11 @@ class SipMessage:
         if data[:1] in _WHITESPACE:
             begin = _LEADING.match(data).end()  # type: ignore[union-attr]  # matches empty too
             prefix, data = data[:begin], data[begin:]
-        blank = _BLANK_LINE.search(data)
-        if blank is None:
-            head, separator, body = data, b"", b""
-        else:
-            head_end = blank.end(1)
-            head, separator, body = data[:head_end], data[head_end : blank.end()], data[blank.end() :]
-        lines = _LINE.findall(head)
+        head_end, body_start = _end_of_head(data)
+        head, separator, body = data[:head_end], data[head_end:body_start], data[body_start:]
+        # splitlines also ends lines at a lone CR, which SIP does not: only without those is it right.
+        sound = head.count(b"\r") == head.count(b"\r\n")
+        lines = head.splitlines(keepends=True) if sound else _LINE.findall(head)
         if not lines:
             return cls(b"", [], body, separator=separator, prefix=prefix)
         if b"\n " in head or b"\n\t" in head:
@@ -287,6 +290,15 @@ class SipMessage:
 
     def __repr__(self) -> str:
         return f"<SipMessage {self.start_line.rstrip()!r}>"
+
+
+def _end_of_head(data: bytes) -> tuple[int, int]:
+    """Where the last header line ends and where the body begins; twice the end without an empty line."""
+    at = data.find(b"\n\r\n")
+    bare = data.find(b"\n\n", 0, at if at >= 0 else len(data))
+    if bare >= 0:
+        return bare + 1, bare + 2
+    return (at + 1, at + 3) if at >= 0 else (len(data), len(data))
 
 
 def _unfold(lines: list[bytes]) -> list[bytes]:

@@ -180,6 +180,8 @@ class _Report:
         """Rules that need more than one field: method, status and what goes with them."""
         message = self.message
         words = message.value(b"cseq").split() if b"cseq" in sound else []
+        if len(words) < 2:  # the sound CSeq is not the first one
+            words = []
         if self.method:
             if b"max-forwards" not in seen:
                 self._add_in("Max-Forwards", "max-forwards-missing", 0, "There is no Max-Forwards.")

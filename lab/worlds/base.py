@@ -142,6 +142,10 @@ class World(abc.ABC):
         if place is None:
             raise WorldError(f"{type(agent).__name__} sends from {action.local}, where it does not listen")
         host = place[0]
+        refusal = self.network.refusal(action.local, action.remote, len(action.payload))
+        if refusal:
+            self.remark(host, "not-sent", f"from {action.local} to {action.remote}: {refusal}")
+            return
         self.trace.add(Sent(self.now, host, action.local, action.remote, action.payload))
         self._arrivals.extend(self.transmit(host, action))
 
@@ -150,7 +154,7 @@ class World(abc.ABC):
         if place is None:
             return  # closed while the datagram was under way
         host, agent = place
-        if type(arrival) is Delivery:
+        if isinstance(arrival, Delivery):
             self.trace.add(Received(self.now, host, arrival.local, arrival.source, arrival.payload))
             self.perform(agent, agent.receive(arrival.payload, arrival.source, arrival.local, self.now))
         else:

@@ -20,6 +20,9 @@ from lab.worlds.topology import Topology
 
 MAX_HOPS = 64
 _SMALLEST_MTU = 576
+_MAX_PAYLOAD = ip.MAX_PACKET - 28
+_MAX_PAYLOAD6 = ip.MAX_PACKET - 8
+_BROADCAST = "255.255.255.255"
 
 
 class Hop(NamedTuple):
@@ -49,6 +52,7 @@ class Network:
             members[network].append((node, address))
         self.members = members
         self.mtu = {name: spec.mtu for name, spec in topology.networks.items()}
+        self._smallest_mtu = min(self.mtu.values(), default=ip.DEFAULT_MTU)
         self._subnets = {name: ipaddress.ip_network(spec.subnet) for name, spec in topology.networks.items()}
         self.sides = {
             (name, network): Side.INSIDE if network in router.inside else Side.OUTSIDE
@@ -58,6 +62,7 @@ class Network:
         self.routes = {node: self._routes_of(node) for node in self.node_addresses}
         self.gateways = frozenset(topology.gateways)
         self._hops: dict[tuple[str, str], Hop | None] = {}
+        self._refusals: dict[tuple[str, Endpoint], str] = {}
 
     def hop(self, node: str, destination: str) -> Hop | None:
         """Where ``node`` sends a packet for ``destination``; ``None`` when it knows no way."""
@@ -70,6 +75,44 @@ class Network:
         if len(self._hops) < 65536:
             self._hops[key] = found
         return found
+
+    def refusal(self, local: Endpoint, remote: Endpoint, size: int) -> str:
+        """Why a host does not even send a datagram of ``size`` bytes; empty when it does.
+
+        Agents send where messages tell them to, and an ALG may have written anything there.
+        """
+        six = ":" in local.ip
+        if size > (_MAX_PAYLOAD6 if six else _MAX_PAYLOAD):
+            return f"{size} bytes are more than a datagram can hold"
+        if six and size + 48 > self._smallest_mtu:
+            return f"{size} bytes do not fit a packet, and the lab has no fragments in IPv6"
+        key = (local.ip, remote)
+        try:
+            return self._refusals[key]
+        except KeyError:
+            pass
+        found = self._refusal(local, remote)
+        if len(self._refusals) < 65536:
+            self._refusals[key] = found
+        return found
+
+    def _refusal(self, local: Endpoint, remote: Endpoint) -> str:
+        try:
+            address = ipaddress.ip_address(remote.ip)
+        except ValueError:
+            return f"'{remote.ip}' is not an IP address"
+        if not 1 <= remote.port <= 65535:
+            return f"{remote.port} is not a port"
+        if address.version != ipaddress.ip_address(local.ip).version:
+            return f"{remote.ip} is of another IP version than {local.ip}"
+        if address.is_unspecified or address.is_loopback or address.is_multicast or remote.ip == _BROADCAST:
+            return f"{remote.ip} is no address of another host"
+        if address.version == 6 and (address.is_link_local or address.ipv4_mapped is not None):
+            return f"{remote.ip} is no address of another host"
+        own = [self._subnets[network] for network in self.node_addresses[self.addresses[local.ip]]]
+        if any(each.version == 4 and each.prefixlen < 31 and address == each[-1] for each in own):
+            return f"{remote.ip} is a broadcast address"
+        return ""
 
     def side(self, gateway: str, network: str) -> Side:
         """On which side of a gateway a network lies."""
@@ -86,6 +129,8 @@ class Network:
                 owner = self.addresses.get(destination)
                 return self._station(owner, network, destination) if owner else None
         for prefix, via in self.routes[node]:
+            if (":" in via) != (address.version == 6):
+                continue
             if prefix is None or address in ipaddress.ip_network(prefix):
                 for network in self.node_addresses[node]:
                     if ipaddress.ip_address(via) in self._subnets[network]:
@@ -101,7 +146,7 @@ class Network:
         own = self.node_addresses[node]
         if node in topology.hosts:
             network = topology.hosts[node].network
-            return [(None, address) for name, address in self._routers_on(network) if name != node][:1]
+            return [(None, address) for _, address in self._routers_on(network)[:1]]
         rows: list[tuple[str | None, str]] = []
         reached = set(own)
         queue: deque[tuple[str, str]] = deque(
@@ -117,7 +162,7 @@ class Network:
                 continue
             seen.add(name)
             for network in self.node_addresses[name]:
-                if network not in reached:
+                if network not in reached and self._subnets[network].version == _version(first):
                     reached.add(network)
                     rows.append((topology.networks[network].subnet, first))
                 queue.extend(
@@ -127,9 +172,12 @@ class Network:
                 )
         if node in topology.gateways:
             outside = next(iter(topology.gateways[node].outside))
-            rows.extend(
-                (None, address) for name, address in self._routers_on(outside)[:2] if name != node
-            )
+            ways = [
+                (None, address)
+                for name, address in self._routers_on(outside)
+                if name != node and not self._hidden(name, outside)
+            ]
+            rows += ways[:1]
         return rows
 
     def _routers_on(self, network: str) -> list[tuple[str, str]]:
@@ -201,6 +249,8 @@ class Walk:
         mtu = self.network.mtu[hop.network] if hop else ip.DEFAULT_MTU
         if len(packet) <= mtu:
             return [packet]
+        if packet[6] & 0x3F or packet[7]:  # a fragment itself: its pieces belong to the same datagram
+            return ip.fragment(packet, mtu)
         self._identification = self._identification % 0xFFFF + 1
         # A sender that lets its datagrams be cut does not set DF on them.
         loose = packet[:6] + bytes((packet[6] & ~0x40, packet[7])) + packet[8:]
@@ -220,7 +270,9 @@ class Walk:
             self._step(here, packet, queue, arrivals)
         return arrivals
 
-    def _step(self, here: str, packet: bytes, queue: deque[tuple[str, bytes]], arrivals: list[Arrival]) -> None:
+    def _step(
+        self, here: str, packet: bytes, queue: deque[tuple[str, bytes]], arrivals: list[Arrival]
+    ) -> None:
         destination = _destination(packet)
         hop = self.network.hop(here, destination)
         if hop is None:
@@ -244,12 +296,12 @@ class Walk:
         elif _ttl(packet) <= 1:
             self._error(node, hop.network, ip.TIME_EXCEEDED, packet, queue)
         else:
-            queue.append((node, ip.decrement_ttl(packet)))
+            queue.extend([(node, piece) for piece in self.fit(node, ip.decrement_ttl(packet))])
 
     def _error(
         self, node: str, network: str, kind: ip.Unreachable, packet: bytes, queue: deque[tuple[str, bytes]]
     ) -> None:
-        """``node`` answers with an ICMP error, unless the packet is one or a later fragment (RFC 1122 3.2.2)."""
+        """``node`` answers with an ICMP error: not about another, nor a later fragment (RFC 1122 3.2.2)."""
         try:
             parsed = ip.parse(packet)
         except MalformedPacketError:
@@ -257,13 +309,20 @@ class Walk:
         if ip.is_icmp_error(parsed) or parsed.fragment_offset:
             self._carrier.lost(node, packet, "no ICMP error is sent about it")
             return
-        own = self.network.node_addresses[node][network]
+        # A station answers from the address that was asked, a router under way from the nearest one.
+        own = self.network.node_addresses[node][network] if kind is ip.TIME_EXCEEDED else parsed.dst
         queue.append((node, ip.icmp_error(own, kind, packet)))
 
     def _arrive(
         self, node: str, network: str, packet: bytes, queue: deque[tuple[str, bytes]], arrivals: list[Arrival]
     ) -> None:
-        if packet[0] == 0x45 and packet[9] == ip.UDP and not packet[6] & 0x3F and not packet[7] and len(packet) >= 28:
+        if (
+            packet[0] == 0x45
+            and packet[9] == ip.UDP
+            and not packet[6] & 0x3F
+            and not packet[7]
+            and len(packet) >= 28
+        ):
             local = Endpoint(ip.unpack_ip(packet[16:20]), packet[22] << 8 | packet[23])
             source = Endpoint(ip.unpack_ip(packet[12:16]), packet[20] << 8 | packet[21])
         else:
@@ -310,6 +369,10 @@ def _destination(packet: bytes) -> str:
 
 def _source(packet: bytes) -> str:
     return ip.unpack_ip(packet[12:16] if packet[0] >> 4 == 4 else packet[8:24])
+
+
+def _version(address: str) -> int:
+    return 6 if ":" in address else 4
 
 
 def _ttl(packet: bytes) -> int:

@@ -25,7 +25,7 @@ class SimulatedWorld(World):
         self._walk = Walk(network, self)
 
     def transmit(self, host: str, send: Send) -> list[Arrival]:
-        return self._walk.send(host, ip.udp(send.local, send.remote, send.payload))
+        return self._walk.send(host, ip.udp(send.local, send.remote, send.payload, dont_fragment=False))
 
     def open_socket(self, host: str, local: Endpoint) -> None:
         pass

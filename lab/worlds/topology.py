@@ -133,7 +133,9 @@ class Topology(_Strict):
     def with_nat(self, **changes: Any) -> Topology:
         """A copy in which every gateway's NAT has other choices."""
         routers = {
-            name: router.model_copy(update={"nat": router.nat.__class__(**{**_as_dict(router.nat), **changes})})
+            name: router.model_copy(
+                update={"nat": router.nat.__class__(**{**_as_dict(router.nat), **changes})}
+            )
             if router.is_gateway
             else router
             for name, router in self.routers.items()

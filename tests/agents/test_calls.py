@@ -9,6 +9,7 @@ import pytest
 
 from lab.agents.call import CallState, Direction
 from lab.agents.media import unpack_rtp
+from lab.agents.messages import Incoming, response
 from lab.wire.ip import Endpoint
 
 if TYPE_CHECKING:
@@ -36,6 +37,63 @@ def test_a_call_as_in_the_book(lab: Lab) -> None:
         assert (call.rtp_sent, call.rtp_received) == (5, 5)
     assert out.remote_rtp == Endpoint("192.0.2.66", 40000)
     assert back.remote_rtp == Endpoint("203.0.113.7", 40000)
+
+
+def test_credentials_go_no_further_than_the_server_and_the_ack_repeats_them(lab: Lab) -> None:
+    lab.call()
+    lab.net.run(2.0)
+    credentials = [
+        [field.value for field in each.message.all(b"proxy-authorization")]
+        for each in (*lab.net.sent("INVITE"), *lab.net.sent("ACK"))
+        if each.source == lab.alice.local
+    ]
+    first, signed, ack_of_407, ack = credentials
+    assert first == ack_of_407 == []
+    assert len(signed) == 1
+    assert ack == signed  # section 22.1
+    assert not any(
+        b"Proxy-Authorization" in each.payload for each in lab.net.log if each.destination == lab.bob.local
+    )
+
+
+def test_media_stop_with_the_call(lab: Lab) -> None:
+    lab.call()
+    lab.net.run(1.03)
+    lab.hang_up(lab.alice)
+    lab.net.run(5.0)
+    assert (lab.alice.calls[0].rtp_sent, lab.bob.calls[0].rtp_sent) == (2, 2)
+
+
+def test_both_hang_up_at_once(lab: Lab) -> None:
+    lab.call()
+    lab.net.run(5.0)
+    both = [(phone, phone.hang_up(5.0)) for phone in (lab.alice, lab.bob)]
+    for phone, actions in both:
+        lab.net.do(phone, actions)
+    assert lab.net.labels().count("481 BYE") == 4
+    assert [phone.calls[0].ended_by for phone in (lab.alice, lab.bob)] == ["local", "local"]
+
+
+def test_the_first_end_of_a_call_counts(lab: Lab) -> None:
+    lab.call()
+    lab.hang_up(lab.bob)
+    call = lab.alice.calls[0]
+    call.finish(CallState.ENDED, 9.0, by="remote", status=200, reason="again")
+    assert (call.state, call.status, call.ended_at, call.reason) == (CallState.FAILED, 603, 0.0, "Decline")
+
+
+def test_a_challenged_bye_is_signed_and_sent_again(lab: Lab) -> None:
+    lab.call()
+    lab.net.run(5.0)
+    lab.net.filters.append(lambda each: None if each.label == "BYE" else each)
+    lab.hang_up(lab.alice)
+    bye = lab.net.sent("BYE")[0]
+    challenge = b'WWW-Authenticate: Digest realm="far", nonce="1", qop="auth"\r\n'
+    incoming = Incoming(bye.message, bye.source, bye.destination)
+    lab.net.inject(response(incoming, 401, headers=challenge), bye.destination, bye.source)
+    first, second = (each.message for each in lab.net.sent("BYE"))
+    assert b'realm="far"' in second.value(b"authorization")
+    assert int(second.value(b"cseq").split()[0]) == int(first.value(b"cseq").split()[0]) + 1
 
 
 def test_media_are_rtp_20_ms_apart(lab: Lab) -> None:
@@ -100,6 +158,11 @@ def test_cancel_while_ringing(lab: Lab) -> None:
     assert (out.state, out.status, out.ended_by) == (CallState.ENDED, 487, "local")
     assert (back.state, back.status, back.ended_by) == (CallState.ENDED, 487, "remote")
     assert lab.net.sent("200 INVITE") == []
+    cancelled, terminated = (
+        next(each.message for each in lab.net.sent(label) if each.source == lab.bob.local)
+        for label in ("200 CANCEL", "487 INVITE")
+    )
+    assert cancelled.value(b"to") == terminated.value(b"to")  # section 9.2
 
 
 def test_a_cancel_that_crosses_the_answer_becomes_a_bye(lab: Lab) -> None:
@@ -112,6 +175,20 @@ def test_a_cancel_that_crosses_the_answer_becomes_a_bye(lab: Lab) -> None:
     assert (out.state, out.status, out.ended_by) == (CallState.ENDED, 200, "local")
     assert (back.state, back.ended_by) == (CallState.ENDED, "remote")
     assert out.rtp_sent == 0
+
+
+def test_a_cancel_that_comes_after_the_answer_changes_nothing(lab: Lab) -> None:
+    """The first 200 gets lost between bob and the server, so that the server still forwards the CANCEL."""
+    lab.net.filters.append(lambda each: None if each.label == "200 INVITE" and each.at < 1.2 else each)
+    lab.call()
+    lab.net.run(1.1)
+    lab.hang_up(lab.alice)
+    lab.hang_up(lab.alice)  # asking twice cancels once
+    lab.net.run(40.0)
+    assert lab.net.labels().count("CANCEL") == 2  # one from alice, one from the server
+    back = lab.bob.calls[0]
+    assert (back.status, back.ended_by, back.reason) == (200, "remote", "BYE received")
+    assert lab.net.sent("487 INVITE") == []
 
 
 def test_the_called_side_declines(lab: Lab) -> None:
@@ -220,6 +297,17 @@ def test_an_ack_that_comes_late_stops_the_repetition(lab: Lab) -> None:
     assert lab.bob.calls[0].confirmed
 
 
+def test_a_bye_without_an_ack_before_it_stops_the_repetition_too(lab: Lab) -> None:
+    lose_acks_of_2xx(lab)
+    lab.call()
+    lab.net.run(2.0)
+    lab.hang_up(lab.alice)
+    lab.net.run(60.0)
+    assert lab.net.times("200 INVITE", lab.bob.local) == RESENT_200[:2]
+    assert lab.net.times("BYE", lab.bob.local) == []
+    assert "no-ack" not in lab.kinds(lab.bob)
+
+
 def test_no_bye_before_the_ack(lab: Lab) -> None:
     lab.net.filters.append(
         lambda each: (
@@ -316,6 +404,20 @@ def test_an_unusable_offer_is_refused_with_488(lab: Lab, old: bytes, new: bytes)
     assert (lab.alice.calls[0].state, lab.alice.calls[0].status) == (CallState.FAILED, 488)
     assert "media-error" in lab.kinds(lab.bob)
     assert lab.bob.calls == []
+
+
+def test_a_body_ends_where_content_length_says(lab: Lab) -> None:
+    """F37: what lies behind is no part of the message (RFC 3261 section 18.3), here the whole m=."""
+    lab.net.filters.append(
+        lambda each: (
+            each.with_(b"Content-Length: 216", b"Content-Length: 86")
+            if each.label == "INVITE" and each.destination == lab.bob.local
+            else each
+        )
+    )
+    lab.call()
+    assert lab.alice.calls[0].status == 488
+    assert "media-error" in lab.kinds(lab.bob)
 
 
 @pytest.mark.parametrize(

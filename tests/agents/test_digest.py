@@ -167,6 +167,13 @@ def test_a_challenge_without_qop_is_answered_as_in_rfc_2069() -> None:
     assert found[b"response"] == digest_response(b"MD5", b"alice", b"r", b"secret", b"REGISTER", URI, b"n")
 
 
+def test_nonces_that_are_no_longer_good_are_not_kept() -> None:
+    server = authority(nonce_lifetime=10.0)
+    for second in range(100):
+        server.challenge(float(second))
+    assert len(server._nonces) == 10
+
+
 def test_an_algorithm_that_is_not_spoken_is_an_error() -> None:
     with pytest.raises(ValueError, match="SHA-512"):
         authority(algorithm="SHA-512")

@@ -138,6 +138,7 @@ def test_a_call_across_two_ports(new_lab: LabMaker) -> None:
         assert phone.calls[0].state is CallState.ENDED
         ends = {each.source.port for each in lab.net.log if each.destination == phone.local}
         assert ends == {port}
+    assert not [each for each in lab.net.log if each.source.ip == each.destination.ip]
 
 
 # -- forks and limits ------------------------------------------------------------------------------------
@@ -175,6 +176,61 @@ def test_the_best_failure_is_given_when_all_are_in(open_lab: Lab) -> None:
     assert [each.label for each in open_lab.net.log if each.destination == CALLER][2] == "603 INVITE"
 
 
+def test_a_6xx_ends_the_other_branches_and_outranks_what_came_before(open_lab: Lab) -> None:
+    second, third = Endpoint("192.0.2.67", 5060), Endpoint("192.0.2.68", 5060)
+    for end in (second, third):
+        add_binding(open_lab, b"sip:bob@" + str(end).encode())
+    invite(open_lab)
+    for end, line in ((second, b"SIP/2.0 486 Busy Here"), (third, b"SIP/2.0 180 Ringing")):
+        fork = next(each for each in open_lab.net.log if each.destination == end)
+        answer = line + fork.payload[fork.payload.index(b"\r\n") :]
+        open_lab.net.inject(
+            answer.replace(b"To: <sip:bob@lab.test>", b"To: <sip:bob@lab.test>;tag=2"), end, SERVER
+        )
+    open_lab.hang_up(open_lab.bob)
+    assert [each.label for each in open_lab.net.log if each.destination == third] == ["INVITE", "CANCEL"]
+    open_lab.net.run(40.0)  # the third says nothing more: 408
+    assert [each.label for each in open_lab.net.log if each.destination == CALLER][3] == "603 INVITE"
+
+
+def answered_by_bob(lab: Lab, instead: bytes) -> SipMessage:
+    """What the caller gets when bob, who is busy, says something else instead."""
+    lab.net.do(lab.bob, lab.bob.call("alice@lab.test", 0.0))
+    lab.net.filters.append(
+        lambda each: (
+            each.with_(b"SIP/2.0 486 Busy Here\r\n", instead)
+            if each.label == "486 INVITE" and each.source == lab.bob.local
+            else each
+        )
+    )
+    invite(lab)
+    return next(
+        each.message for each in reversed(lab.net.log) if each.destination == CALLER and each.label != "ACK"
+    )
+
+
+def test_a_503_is_passed_on_as_500(open_lab: Lab) -> None:
+    assert answered_by_bob(open_lab, b"SIP/2.0 503 Service Unavailable\r\n").status == 500
+
+
+def test_the_contact_of_a_redirection_is_another_s(open_lab: Lab) -> None:
+    moved = answered_by_bob(open_lab, b"SIP/2.0 302 Moved\r\nContact: <sip:bob@10.0.0.9>\r\n")
+    assert moved.status == 302
+    assert moved.value(b"contact") == b"<sip:bob@10.0.0.9>"
+
+
+def test_a_response_without_a_via_behind_ours_goes_nowhere(open_lab: Lab) -> None:
+    open_lab.net.filters.append(
+        lambda each: (
+            each.with_(b"Via: SIP/2.0/UDP 192.0.2.5:5060;branch=z9hG4bKcaller\r\n", b"")
+            if each.destination == SERVER and b"z9hG4bKcaller" in each.payload
+            else each
+        )
+    )
+    assert statuses(invite(open_lab)) == [100]
+    assert open_lab.kinds(open_lab.server)[-1] == "discarded"
+
+
 def test_an_unreachable_phone_is_a_500_not_a_503(open_lab: Lab) -> None:
     open_lab.net.filters.append(lambda each: None if each.destination == open_lab.bob.local else each)
     invite(open_lab)
@@ -191,6 +247,15 @@ def test_timer_c_ends_a_call_that_rings_for_ever(new_lab: LabMaker) -> None:
     assert lab.net.times("CANCEL") == [181.0]
     assert (lab.alice.calls[0].status, lab.alice.calls[0].ended_at) == (487, 181.0)
     assert lab.bob.calls[0].ended_by == "remote"
+
+
+def test_timer_c_stops_with_the_answer(new_lab: LabMaker) -> None:
+    lab = new_lab()
+    lab.register()
+    lab.call()
+    lab.net.run(300.0)
+    assert lab.alice.calls[0].state is CallState.ESTABLISHED
+    assert "timer-c" not in lab.kinds(lab.server)
 
 
 def test_an_ack_to_nothing_goes_nowhere(open_lab: Lab) -> None:
@@ -324,6 +389,7 @@ def test_an_alias_is_followed_and_taken_out(
         (b"sip:c@10.0.0.1", b"<sip:c@10.0.0.1;alias=192.0.2.5~5060~1>"),
         (b"sip:c@10.0.0.1;q=1", b"<sip:c@10.0.0.1;alias=192.0.2.5~5060~1>;q=1"),
         (b"<sip:c@192.0.2.5>", b"<sip:c@192.0.2.5>"),
+        (b"<sip:c@10.0.0.1;alias=1.2.3.4~5~1>", b"<sip:c@10.0.0.1;alias=1.2.3.4~5~1>"),
     ],
 )
 def test_how_an_alias_is_noted(open_lab: Lab, contact: bytes, becomes: bytes) -> None:

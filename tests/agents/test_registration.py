@@ -78,6 +78,8 @@ def test_refresh_before_expiry_with_the_cached_challenge(new_lab: LabMaker) -> N
     assert lab.server.bindings[ALICE][0].expires_at == 340.0
     assert lab.net.labels()[4:] == ["REGISTER", "200 REGISTER"]
     assert b"nc=00000002" in lab.net.sent("REGISTER")[2].payload
+    lab.net.run(250.0)  # past the end of the first lifetime
+    assert "expired" not in lab.kinds(lab.server)
 
 
 def test_short_registrations_are_refreshed_halfway(new_lab: LabMaker) -> None:
@@ -95,6 +97,24 @@ def test_a_stale_nonce_is_replaced(new_lab: LabMaker) -> None:
     challenge = lab.net.sent("401 REGISTER")[1].message.value(b"www-authenticate")
     assert challenge.endswith(b"stale=true")
     assert lab.alice.registration.state is RegistrationState.REGISTERED
+
+
+def test_a_server_that_is_never_content_is_given_up(new_lab: LabMaker) -> None:
+    lab = new_lab(server={"nonce_lifetime": 0.0})
+    register(lab)
+    assert len(lab.net.sent("401 REGISTER")) == 5
+    assert lab.alice.registration.state is RegistrationState.FAILED
+
+
+def test_the_timeout_of_an_earlier_register_does_not_matter(new_lab: LabMaker) -> None:
+    lab = new_lab()
+    lab.net.filters.append(lambda each: None if each.message.value(b"cseq") == b"1 REGISTER" else each)
+    register(lab)
+    lab.net.run(10.0)
+    register(lab)
+    lab.net.run(40.0)
+    assert lab.alice.registration.state is RegistrationState.REGISTERED
+    assert lab.alice.registration.changed_at == 10.0
 
 
 def test_a_binding_expires_on_time(new_lab: LabMaker) -> None:

@@ -168,11 +168,11 @@ def test_a_provisional_response_slows_timer_e_to_t2_and_leaves_timer_f(bench: Be
 def test_timer_d_acknowledges_repeated_failures_and_tells_once(bench: Bench) -> None:
     transaction = bench.send(b"INVITE")
     bench.run(1)
-    for at in (1, 2, 33):
+    for at in (1, 2, 32.75, 33):
         bench.run(at)
         bench.answer(transaction, 486)
     bench.run(40)
-    assert bench.times("ACK") == [1, 2]  # timer D ended the transaction at 33
+    assert bench.times("ACK") == [1, 2, 32.75]  # timer D ended the transaction at 33
     assert bench.user.answers == [(1, 486)]
     assert [kind for kind, _ in bench.user.events] == ["discarded"]
 
@@ -321,7 +321,21 @@ def test_only_the_first_final_response_counts(bench: Bench) -> None:
     bench.user.requests[0].reply(200, 0.0)
     bench.user.requests[0].reply(500, 0.0)
     bench._collect()
-    assert [line for _, line, _ in bench.sent] == ["SIP/2.0 200 OK"]
+    bench.request_from_peer(b"OPTIONS")
+    assert [line for _, line, _ in bench.sent] == ["SIP/2.0 200 OK"] * 2
+
+
+def test_only_100_goes_without_a_to_tag_and_a_given_one_stays(bench: Bench) -> None:
+    bench.request_from_peer()
+    for status in (100, 180, 486):
+        bench.user.requests[0].reply(status, 0.0)
+    bench.request_from_peer(b"BYE", branch=b"z9hG4bK2", to=b";tag=given")
+    bench.user.requests[1].reply(200, 0.0)
+    bench._collect()
+    tags = [Incoming(SipMessage.parse(wire), PEER, HERE).to_tag for _, _, wire in bench.sent]
+    assert tags[0] == b""
+    assert tags[1] == tags[2] != b""
+    assert SipMessage.parse(bench.sent[3][2]).value(b"to") == b"<sip:alice@lab.test>;tag=given"
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def serve(connection: Connection, handle: Any) -> None:
             return
         try:
             answer = handle(*request)
-        except Exception as error:  # noqa: BLE001 - it is raised again, in the parent
+        except Exception as error:
             error.add_note("".join(traceback.format_exception(error)))
             answer = error
         connection.send(answer)
@@ -118,7 +118,7 @@ def serve(connection: Connection, handle: Any) -> None:
 
 def _has_descriptor(stream: Any) -> bool:
     try:
-        return stream.fileno() >= 0
+        return bool(stream.fileno() >= 0)
     except (OSError, ValueError, AttributeError):
         return False
 

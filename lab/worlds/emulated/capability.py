@@ -20,7 +20,10 @@ from lab.worlds.emulated import fabric
 
 
 class Ability(NamedTuple):
-    """One thing that the machine can or can't do. ``needed`` for the emulated world; ``mend``: how to get it."""
+    """One thing that the machine can or can't do.
+
+    ``needed``: by the emulated world. ``mend``: how to get it.
+    """
 
     name: str
     present: bool
@@ -53,11 +56,16 @@ def abilities() -> tuple[Ability, ...]:
             platform.python_version(),
             "install Python 3.11 or later",
         ),
-        Ability("Linux", sys.platform == "linux", True, platform.release(), "use Linux, or --world simulated"),
+        Ability(
+            "Linux", sys.platform == "linux", True, platform.release(), "use Linux, or --world simulated"
+        ),
     ]
     if sys.platform != "linux":
         return tuple(rows)
-    for module, mend in (("mininet", "pip install 'alglab[emulated]'"), ("netfilterqueue", "pip install 'alglab[emulated]'")):
+    for module, mend in (
+        ("mininet", "pip install 'alglab[emulated]'"),
+        ("netfilterqueue", "pip install 'alglab[emulated]'"),
+    ):
         rows.append(Ability(f"Python package {module}", find_spec(module) is not None, True, "", mend))
     for tool, package in fabric.TOOLS.items():
         path = shutil.which(tool)
@@ -92,7 +100,7 @@ def probe(connection: Connection) -> None:
 
     try:
         trialrun.run()
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+    except Exception as error:
         connection.send(f"{type(error).__name__}: {error}")
     else:
         connection.send(None)

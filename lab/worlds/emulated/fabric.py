@@ -128,6 +128,8 @@ class Fabric:
                 batch = self._batches[node]
                 batch += [
                     f"link set {device} address {_hardware_address(address)}",
+                    # Who asks for an address that nobody has would get an error seconds later.
+                    f"link set {device} arp off",
                     f"link set {device} mtu {network.mtu[segment]}",
                     f"addr add {address}/{length} dev {device}{extra}",
                     f"link set {device} up",
@@ -141,6 +143,8 @@ class Fabric:
             if node in network.topology.routers and all(prefix for prefix, _ in routes):
                 # Without it the kernel answers with ICMP errors at a rate that nobody can set here.
                 self._batches[node].append("route add blackhole default")
+                if self._has_ipv6:
+                    self._batches[node].append("route add blackhole ::/0")
             self._batches[node] += [
                 f"route add {prefix or ('default' if ':' not in via else '::/0')} via {via}"
                 for prefix, via in routes
@@ -176,9 +180,13 @@ class Fabric:
             for number, side in ((INSIDE_QUEUE, router.inside), (OUTSIDE_QUEUE, router.outside))
             for segment in side
         ]
-        text = "\n".join(["*mangle", *rows, "COMMIT", ""])
-        commands = ["iptables-nft-restore"] + (["ip6tables-nft-restore"] if self._has_ipv6 else [])
-        for command in commands:
+        tables = {"iptables-nft-restore": rows}
+        if self._has_ipv6:
+            # What IPv6 hosts tell their neighbours, unasked and at random times, is the kernel's affair.
+            neighbourly = [f"-A PREROUTING -d {prefix} -j ACCEPT" for prefix in ("fe80::/10", "ff00::/8")]
+            tables["ip6tables-nft-restore"] = neighbourly + rows
+        for command, lines in tables.items():
+            text = "\n".join(["*mangle", *lines, "COMMIT", ""])
             with ns.inside(self.namespaces[gateway]):
                 done = subprocess.run([command], input=text, text=True, capture_output=True, check=False)
             if done.returncode:
@@ -194,6 +202,9 @@ class Fabric:
             "net/ipv6/conf/default/disable_ipv6": "0" if self._has_ipv6 else "1",
             "net/ipv6/conf/default/accept_dad": "0",
             "net/ipv6/conf/default/router_solicitations": "0",
+            "net/ipv6/auto_flowlabels": "0",
+            "net/ipv6/icmp/ratelimit": "0",
+            "net/ipv6/icmp/ratemask": "2",  # of the one kind that is never limited
             # Bridged packets stay out of the router's rules (where the kernel has that feature).
             "net/bridge/bridge-nf-call-iptables": "0",
             "net/bridge/bridge-nf-call-ip6tables": "0",

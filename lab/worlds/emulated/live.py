@@ -24,12 +24,17 @@ from lab.wire import ip
 from lab.wire.ip import Endpoint
 from lab.worlds.base import WorldError
 from lab.worlds.emulated import sockets
-from lab.worlds.emulated.world import EmulatedLab, QueueOwner
+from lab.worlds.emulated.world import UNREACHABLE_ERRORS, EmulatedLab, QueueOwner
 from lab.worlds.network import Arrival, Delivery, Unreachable
 from lab.worlds.trace import Passage
 
 # Debian packages of programs that people run in the lab, for the error when one is missing.
-_PACKAGES: Final = {"sipp": "sip-tester", "sipsak": "sipsak", "kamailio": "kamailio", "baresip": "baresip-core"}
+_PACKAGES: Final = {
+    "sipp": "sip-tester",
+    "sipsak": "sipsak",
+    "kamailio": "kamailio",
+    "baresip": "baresip-core",
+}
 
 
 class LiveWorld(QueueOwner):
@@ -64,11 +69,15 @@ class LiveWorld(QueueOwner):
         """Start a program on a host. Raises ``UsageError`` for an unknown host or a missing program."""
         nodes = self._lab.fabric.nodes
         if host not in nodes:
-            raise UsageError(f"no host '{host}' in topology '{self.network.topology.id}'; there are {', '.join(nodes)}")
+            raise UsageError(
+                f"no host '{host}' in topology '{self.network.topology.id}'; there are {', '.join(nodes)}"
+            )
         program = command[0]
         if shutil.which(program) is None:
             package = _PACKAGES.get(os.path.basename(program))  # noqa: PTH119 - a command, not a path
-            raise UsageError(f"no program '{program}' here" + (f": apt-get install {package}" if package else ""))
+            raise UsageError(
+                f"no program '{program}' here" + (f": apt-get install {package}" if package else "")
+            )
         # mnexec joins the network namespace of the host and becomes the program.
         process = subprocess.Popen(
             ["mnexec", "-a", str(self._lab.fabric.pid(host)), *command],
@@ -82,7 +91,10 @@ class LiveWorld(QueueOwner):
         return process
 
     def wait(self, process: subprocess.Popen[bytes], timeout: float | None = None) -> int | None:
-        """Serve the lab until a program ends; its exit status, ``None`` when ``timeout`` seconds passed first."""
+        """Serve the lab until a program ends.
+
+        Returns its exit status, ``None`` when ``timeout`` seconds passed first.
+        """
         descriptor = os.pidfd_open(process.pid)
         try:
             self._selector.register(descriptor, selectors.EVENT_READ, lambda: None)
@@ -186,8 +198,14 @@ class LiveWorld(QueueOwner):
         super().close_socket(local)
 
     def transmit(self, host: str, send: Send) -> list[Arrival]:
+        sock, target = self._open[send.local], (send.remote.ip, send.remote.port)
         try:
-            self._open[send.local].sendto(send.payload, (send.remote.ip, send.remote.port))
+            try:
+                sock.sendto(send.payload, target)
+            except OSError as error:
+                if error.errno not in UNREACHABLE_ERRORS:
+                    raise
+                sock.sendto(send.payload, target)  # that was an earlier error, reported late
         except OSError as error:
             self.remark(host, "not-sent", f"to {send.remote}: {error.strerror}")
         return []

@@ -12,6 +12,8 @@ from lab.worlds.base import WorldError
 from lab.worlds.emulated import namespaces as ns
 
 # linux/in.h, linux/in6.h; Python's socket module does not name them.
+IP_MTU_DISCOVER: Final = 10
+IP_PMTUDISC_DONT: Final = 0
 IP_RECVERR: Final = 11
 IPV6_RECVERR: Final = 25
 IPV6_HDRINCL: Final = 36
@@ -30,6 +32,8 @@ def open_udp(namespace: int, local: Endpoint) -> socket.socket:
             created.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
         else:
             created.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+            # What the kernel learns of a path's MTU outlives a trial, and would change the next one.
+            created.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT)
         created.bind((local.ip, local.port))
     except OSError as error:
         created.close()

@@ -33,7 +33,7 @@ from lab.worlds.trace import Passage
 # this long only when something is broken.
 PATIENCE: Final = 5.0
 
-_UNREACHABLE_ERRORS: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ECONNREFUSED})
+UNREACHABLE_ERRORS: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ECONNREFUSED})
 
 
 class EmulatedLab:
@@ -134,11 +134,11 @@ class EmulatedWorld(QueueOwner):
         try:
             self._open[send.local].sendto(send.payload, target)
         except OSError as error:
-            if error.errno not in _UNREACHABLE_ERRORS:
+            if error.errno not in UNREACHABLE_ERRORS:
                 raise WorldError(f"{host} can't send to {send.remote}: {error.strerror}") from None
             if error.errno == errno.ECONNREFUSED:  # an earlier error, reported late: this one was not sent
                 self._open[send.local].sendto(send.payload, target)
-        return self._walk.send(host, ip.udp(send.local, send.remote, send.payload))
+        return self._walk.send(host, ip.udp(send.local, send.remote, send.payload, dont_fragment=False))
 
     # -- the carrier's part ------------------------------------------------------------------------
 
@@ -212,7 +212,7 @@ class EmulatedWorld(QueueOwner):
         poll = select.poll()
         poll.register(source, events)
         if not poll.poll(0) and not poll.poll(PATIENCE * 1000):
-            raise WorldError(f"the kernel did not deliver {what} within {PATIENCE:.0f} s")
+            raise WorldError(f"the kernel did not deliver {what} within {PATIENCE:g} s")
 
     def _drain(self) -> int:
         """Drop what waits in the queues unasked; returns how many packets that were."""

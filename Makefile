@@ -1,0 +1,36 @@
+# alglab: a laboratory for SIP ALGs. "make help" lists the targets.
+# Each target does the set-up that it needs; a second run skips it.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench doctor clean
+
+BIN := .venv/bin
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 16
+
+.venv/ready: pyproject.toml tools/setup.sh
+	@tools/setup.sh
+
+demo: .venv/ready  ## six routers, three situations, two remedies: what an ALG does to a phone
+	@$(BIN)/alglab run quickstart
+	@echo
+	@$(BIN)/alglab call --model semicolon-loss --scenario register
+
+test: .venv/ready  ## all tests
+	@$(BIN)/python -m pytest -n auto --dist worksteal -q $(PYTEST_FLAGS)
+
+lint: .venv/ready  ## style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: .venv/ready  ## speed: queue, simulation, lab start, trials (JSON in out/bench.json)
+	@$(BIN)/python -m tools.bench
+
+doctor: .venv/ready  ## what this machine can do, and how to mend what it can't
+	@$(BIN)/alglab doctor
+
+clean:  ## remove everything that make made
+	rm -rf .venv out dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

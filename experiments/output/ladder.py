@@ -1,0 +1,653 @@
+"""One trial as a ladder: who sent what to whom, what the router did to it, and what came of it.
+
+The rules of this file:
+
+- One row per message, from who sent it to who got it. On the way a router has a ``+`` where it passed
+  the message on as it was (the packet's addresses aside), ``*`` and a number where its ALG changed the
+  message, ``X`` where it dropped it. The words stand beside the arrows, so that none is cut.
+- The numbers lead to the changes below the ladder: the lines that differ, before and after, and the
+  rule that this breaks. The same change has the same number each time it happens.
+- What is no signalling is counted (``RTP x5``) between one message and the next.
+- Colour adds nothing: where there is none, ``[-...-]`` and ``{+...+}`` mark what differs.
+"""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final
+
+from rich.console import Console
+from rich.text import Text
+
+from experiments.output.changes import Change, Entries, Line, aligned, change_of, fate, is_kept
+from experiments.trial import TrialResult
+from lab.gateway.gateway import Emission
+from lab.wire import ip
+from lab.wire.ip import Endpoint, MalformedPacketError
+from lab.wire.sip import SipMessage
+from lab.wire.syntax import RULES, check
+from lab.worlds.network import MAX_HOPS, Network
+from lab.worlds.trace import Lost, Passage, Received, Remark, Sent, Trace
+
+_TIME_WIDTH: Final = 10
+_WORDS_WIDTH: Final = 38  # at least, for the words beside the arrows
+_LEAST_GAP, _MOST_GAP = 8, 14  # between two columns
+_INDENT: Final = 4
+_LONG: Final = 400  # bytes of a run that are shown in full
+
+
+def render(result: TrialResult, trace: Trace, network: Network, console: Console) -> None:
+    """Print the ladder, the changes and the outcome of one trial."""
+    journeys = _journeys(trace, network)
+    changes = _numbered(journeys)
+    width = console.width
+    plain = console.color_system is None or console.no_color
+    lines = [
+        *_Ladder(network, journeys, width).lines(),
+        Text(),
+        *_changes(changes, width, plain=plain),
+        *_outcome(result, width),
+    ]
+    for line in lines:
+        # They are folded already; what is longer all the same must not be lost.
+        console.print(line, soft_wrap=True, highlight=False)
+
+
+def as_text(result: TrialResult, trace: Trace, network: Network, width: int = 100) -> str:
+    """The same as plain text."""
+    file = io.StringIO()
+    console = Console(file=file, width=width, color_system=None, force_terminal=False)
+    render(result, trace, network, console)
+    return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
+
+
+# -- journeys: what became of each packet ------------------------------------------------------------
+
+
+@dataclass
+class _Journey:
+    """One packet from its sender to where it ended."""
+
+    now: float
+    path: list[str]  # the nodes that had it, in order
+    label: str
+    is_signalling: bool
+    bound_for: str = ""  # the address, as it was last translated
+    aim: str = ""  # the node that the sender means
+    again: bool = False
+    ended: bool = False
+    failed: bool = False  # ended where it should not have
+    fell_short: bool = False  # ended behind the last node of the path, before any other
+    notes: list[str] = field(default_factory=list)
+    changes: dict[str, Change | None] = field(default_factory=dict)  # by gateway; None: can't be told
+    numbers: dict[str, int] = field(default_factory=dict)  # of these changes
+
+    def pass_by(self, node: str) -> None:
+        if self.path[-1] != node:
+            self.path.append(node)
+
+    def fail(self, why: str, node: str | None) -> None:
+        """It ended at ``node``, or somewhere behind the last one that had it."""
+        self.ended = self.failed = True
+        self.notes.append(f"X {why}")
+        if node is None:
+            self.fell_short = True
+        else:
+            self.pass_by(node)
+
+
+_Key = tuple[int, Endpoint, Endpoint, bytes]
+
+
+class _Tracker:
+    """Follows packets through the records of a trace, by their addresses and contents."""
+
+    def __init__(self, network: Network) -> None:
+        self.journeys: list[_Journey] = []
+        self._network = network
+        self._shown = frozenset(network.topology.hosts) | network.gateways
+        self._under_way: dict[_Key, deque[_Journey]] = {}
+        self._last: dict[str, _Journey] = {}  # of each flow, named as its sender names it
+        self._entries = Entries()
+        self._sent: set[tuple[str, Endpoint, bytes]] = set()
+
+    def _start(self, now: float, node: str, packet: ip.Packet) -> _Journey:
+        label, is_signalling = _label(packet)
+        journey = _Journey(now, [node], label, is_signalling, packet.dst, self._owner(packet.dst, node))
+        if is_signalling:
+            fingerprint = (node, packet.destination, packet.payload)
+            journey.again = fingerprint in self._sent
+            self._sent.add(fingerprint)
+        self._last[f"{packet.destination} from {packet.source}"] = journey
+        self.journeys.append(journey)
+        return journey
+
+    def _expect(self, journey: _Journey, packet: ip.Packet) -> None:
+        """The journey's packet looks like this from now on."""
+        journey.bound_for = packet.dst
+        self._under_way.setdefault(_key(packet), deque()).append(journey)
+
+    def _find(self, packet: ip.Packet) -> _Journey | None:
+        waiting = self._under_way.get(_key(packet), deque())
+        while waiting:
+            journey = waiting.popleft()
+            if not journey.ended:
+                return journey
+        return None
+
+    def _owner(self, address: str, otherwise: str) -> str:
+        node = self._network.addresses.get(address, otherwise)
+        return node if node in self._shown else otherwise
+
+    def _end_of_way(self, journey: _Journey) -> str | None:
+        """Where the packet gets to from the last node that had it, unless a gateway is in between."""
+        node = journey.path[-1]
+        if node not in self._network.node_addresses:
+            return None
+        for _ in range(MAX_HOPS):
+            hop = self._network.hop(node, journey.bound_for)
+            if hop is None or (hop.side is not None and not hop.final):
+                return None
+            if hop.final:
+                return hop.node if hop.node in self._shown else None
+            node = hop.node
+        return None
+
+    # -- records -----------------------------------------------------------------------------------
+
+    def sent(self, record: Sent) -> None:
+        packet = _datagram(record.local, record.remote, record.payload)
+        self._expect(self._start(record.now, record.host, packet), packet)
+
+    def received(self, record: Received) -> None:
+        packet = _datagram(record.remote, record.local, record.payload)
+        journey = self._find(packet)
+        if journey is None:  # from a program that is none of the lab's agents
+            journey = self._start(record.now, self._owner(packet.src, record.host), packet)
+        journey.pass_by(record.host)
+        journey.ended = True
+
+    def passage(self, record: Passage) -> None:
+        gateway = record.gateway
+        packet = self._entries.whole(record)
+        if packet is None:
+            if not any(is_kept(each.note) for each in record.emissions):
+                self._unreadable(record.now, gateway, [each.note for each in record.emissions])
+            return
+        journey = self._find(packet) or self._start(record.now, self._owner(packet.src, gateway), packet)
+        journey.pass_by(gateway)
+        onward: Emission | None = None
+        for each in record.emissions:
+            if each.error and f"the model raised {each.error}" not in each.note:
+                journey.notes.append(f"the model raised {each.error}")
+            if each.side is None and is_kept(each.note):
+                journey.notes.append(fate(gateway, each.note))
+                journey.ended = True
+            elif each.side is None:
+                journey.fail(fate(gateway, each.note), gateway)
+            elif each.originated or onward is not None:
+                self._emit(record.now, gateway, each)
+            else:
+                onward = each
+                self._forward(journey, gateway, packet, each)
+        if onward is None and not journey.ended:
+            notes = [each.note for each in record.emissions if each.note]
+            journey.fail(f"answered by {gateway}: {'; '.join(notes)}", gateway)
+
+    def _forward(self, journey: _Journey, gateway: str, packet: ip.Packet, emission: Emission) -> None:
+        if emission.note:
+            journey.notes.append(emission.note)
+        if emission.changed:
+            journey.changes[gateway] = change_of(packet, emission)
+        left = _parsed(emission.packet)
+        if left is not None:
+            self._expect(journey, left)
+
+    def _emit(self, now: float, gateway: str, emission: Emission) -> None:
+        packet = _parsed(emission.packet)
+        if packet is not None:
+            self._expect(self._start(now, gateway, packet), packet)
+
+    def _unreadable(self, now: float, node: str, notes: list[str]) -> None:
+        journey = _Journey(now, [node], "bytes that are no packet", False)
+        for note in notes:
+            journey.fail(note, node)
+        self.journeys.append(journey)
+
+    def lost(self, record: Lost) -> None:
+        packet = _parsed(record.packet)
+        if packet is None:
+            self._unreadable(record.now, record.node, [f"lost at {record.node}: {record.reason}"])
+            return
+        why = f"lost at {record.node}, bound for {packet.destination}: {record.reason}"
+        journey = self._find(packet) or self._start(record.now, self._owner(packet.src, record.node), packet)
+        here = record.node in self._shown and record.node not in journey.path
+        journey.fail(why, record.node if here else None)
+
+    def remark(self, record: Remark) -> None:
+        if record.kind == "unreachable":
+            journey = self._last.get(record.detail)
+            if journey is not None and (journey.failed or not journey.ended):
+                if not journey.failed:  # else the reason is known already
+                    node = self._end_of_way(journey)
+                    journey.fail(f"{record.detail.partition(' ')[0]} is unreachable (ICMP)", node)
+                return
+        text = f"{record.who}: {record.kind}: {record.detail}"
+        self.journeys.append(_Journey(record.now, [], text, True, ended=True))
+
+    def finish(self) -> None:
+        """What no agent of the lab received went to whoever has the address."""
+        for journey in self.journeys:
+            if not journey.ended:
+                node = self._end_of_way(journey)
+                journey.fell_short = node is None
+                if node is not None:
+                    journey.pass_by(node)
+
+
+def _journeys(trace: Trace, network: Network) -> list[_Journey]:
+    tracker = _Tracker(network)
+    for record in trace:
+        if isinstance(record, Sent):
+            tracker.sent(record)
+        elif isinstance(record, Received):
+            tracker.received(record)
+        elif isinstance(record, Passage):
+            tracker.passage(record)
+        elif isinstance(record, Lost):
+            tracker.lost(record)
+        else:
+            tracker.remark(record)
+    tracker.finish()
+    return tracker.journeys
+
+
+def _datagram(source: Endpoint, destination: Endpoint, payload: bytes) -> ip.Packet:
+    return ip.Packet(4, ip.UDP, source.ip, destination.ip, source.port, destination.port, b"", b"", payload)
+
+
+def _parsed(data: bytes) -> ip.Packet | None:
+    try:
+        return ip.parse(data)
+    except MalformedPacketError:
+        return None
+
+
+def _key(packet: ip.Packet) -> _Key:
+    # UDP headers say nothing that the rest does not; of the others, what tells packets apart.
+    head = {ip.UDP: b"", ip.TCP: packet.transport[4:14]}.get(packet.protocol, packet.transport[:2])
+    return packet.protocol, packet.source, packet.destination, head + packet.payload
+
+
+_ICMP_NAMES: Final = {
+    (ip.ICMP, 0): "ICMP echo reply",
+    (ip.ICMP, 3): "ICMP unreachable",
+    (ip.ICMP, 8): "ICMP echo",
+    (ip.ICMP, 11): "ICMP time exceeded",
+    (ip.ICMPV6, 1): "ICMP unreachable",
+    (ip.ICMPV6, 2): "ICMP packet too big",
+    (ip.ICMPV6, 3): "ICMP time exceeded",
+    (ip.ICMPV6, 128): "ICMP echo",
+    (ip.ICMPV6, 129): "ICMP echo reply",
+}
+
+
+def _label(packet: ip.Packet) -> tuple[str, bool]:
+    """What a packet is, in words, and whether it is signalling."""
+    if packet.protocol in (ip.ICMP, ip.ICMPV6):
+        return _ICMP_NAMES.get((packet.protocol, packet.icmp_type), f"ICMP type {packet.icmp_type}"), False
+    payload = packet.payload
+    message = SipMessage.parse(payload)
+    if message.is_response:
+        status = b" ".join(message.start_line.split()[1:])
+        return f"{_show(status)} ({_show(message.method) or 'CSeq unreadable'})", True
+    if message.is_request:
+        return _show(message.method) + (" with SDP" if message.body.startswith(b"v=") else ""), True
+    if packet.protocol == ip.TCP:
+        return "TCP", False
+    if packet.protocol != ip.UDP:
+        return f"IP protocol {packet.protocol}", False
+    if payload[4:8] == b"\x21\x12\xa4\x42":  # the magic cookie of RFC 8489
+        return "STUN", False
+    if len(payload) >= 8 and payload[0] >> 6 == 2:  # version 2; RFC 5761 section 4 tells them apart
+        return ("RTCP" if 192 <= payload[1] <= 223 else "RTP"), False
+    return ("datagram" if payload.strip(b"\r\n \0") else "keep-alive"), False
+
+
+def _show(data: bytes) -> str:
+    """Bytes of the wire as text on one line; what can't be printed is escaped."""
+    text = data.decode("utf-8", "backslashreplace")
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+# -- the ladder --------------------------------------------------------------------------------------
+
+
+def _in_path_order(network: Network) -> list[str]:
+    """Hosts and gateways from the inside outwards.
+
+    The networks that the first host is in come first, the innermost leftmost; what is behind other
+    gateways of the outside comes last, the innermost rightmost.
+    """
+    topology = network.topology
+    area = {name: name for name in topology.networks}  # network -> the name of its area
+    for router in topology.routers.values():
+        for group in (router.inside, router.outside) if router.is_gateway else (router.all_interfaces,):
+            joined = {area[name] for name in group}
+            area = {name: min(joined) if old in joined else old for name, old in area.items()}
+    beyond = {
+        area[inside]: (name, area[next(iter(router.outside))])
+        for name, router in reversed(topology.gateways.items())
+        for inside in router.inside
+    }
+
+    def way_out(place: str) -> list[str]:
+        gateways: list[str] = []
+        while place in beyond and beyond[place][0] not in gateways:
+            gateway, place = beyond[place]
+            gateways.append(gateway)
+        return gateways
+
+    ways = {name: way_out(area[host.network]) for name, host in topology.hosts.items()}
+    homes = list(dict.fromkeys(way[-1] for way in ways.values() if way))
+    for name, router in topology.gateways.items():
+        ways[name] = way_out(area[next(iter(router.inside))])
+
+    def place(name: str) -> tuple[float, ...]:
+        way = ways[name]
+        if not way:
+            return (1,)
+        home = homes.index(way[-1]) if way[-1] in homes else len(homes)
+        depth = len(way) - (0.5 if name in topology.gateways else 0.0)
+        return (2, home, depth) if home else (0, -depth)
+
+    return sorted(ways, key=place)
+
+
+class _Ladder:
+    """Draws journeys between columns."""
+
+    def __init__(self, network: Network, journeys: list[_Journey], width: int) -> None:
+        self._journeys = journeys
+        taking_part = {node for each in journeys for node in (*each.path, each.aim)} | network.gateways
+        columns = [node for node in _in_path_order(network) if node in taking_part]
+        count = max(len(columns), 1)
+        self._gap = min(_MOST_GAP, max(_LEAST_GAP, (width - _TIME_WIDTH - _WORDS_WIDTH) // count))
+        self._at = {node: self._gap // 2 + self._gap * number for number, node in enumerate(columns)}
+        self._width = self._gap * count
+        self._words_width = max(width - _TIME_WIDTH - self._width - 1, 20)
+        self._told: list[str] = []  # the notes of the last row that had any
+
+    def lines(self) -> Iterator[Text]:
+        yield from self._head()
+        counted: dict[tuple[object, ...], list[_Journey]] = {}
+        for journey in self._journeys:
+            if journey.is_signalling:
+                yield from self._counted(counted)
+                counted.clear()
+                yield from self._row(journey, " (sent again)" if journey.again else "")
+            else:
+                key = (
+                    journey.label, tuple(journey.path), tuple(journey.notes), journey.fell_short,
+                    tuple(journey.numbers.values()),
+                )  # fmt: skip
+                counted.setdefault(key, []).append(journey)
+        yield from self._counted(counted)
+
+    def _counted(self, groups: dict[tuple[object, ...], list[_Journey]]) -> Iterator[Text]:
+        for group in groups.values():
+            until = f" until {group[-1].now:.3f}" if group[-1].now > group[0].now else ""
+            yield from self._row(group[0], f" x{len(group)}{until}")
+
+    def _head(self) -> Iterator[Text]:
+        """What the marks mean, and the names of the columns."""
+        words = ["o sent", "> received"]
+        if any(set(each.path[1:-1]) - set(each.changes) for each in self._journeys):
+            words.append("+ passed on unchanged")
+        if any(each.changes for each in self._journeys):
+            words.append("* changed on the way, see below")
+        if any(each.failed for each in self._journeys):
+            words.append("X ended there")
+        yield Text("   ".join(words), style="dim")
+        yield Text()
+        # Names that are wider than their columns stand on two lines, by turns.
+        rows = 2 if any(len(node) >= self._gap for node in self._at) else 1
+        for number in range(rows):
+            cells = [" "] * self._width
+            for node in list(self._at)[number::rows]:
+                start = max(self._at[node] - len(node) // 2, 0)
+                cells[start : start + len(node)] = node
+            label = "seconds " if number == rows - 1 else ""
+            yield Text(f"{label:>{_TIME_WIDTH}}{''.join(cells)}".rstrip(), style="bold")
+
+    # -- one row -------------------------------------------------------------------------------------
+
+    def _row(self, journey: _Journey, more: str) -> Iterator[Text]:
+        """The arrows of one journey, with its words beside them."""
+        words = [(journey.label + more, "bold" if journey.is_signalling else "")]
+        if journey.notes:
+            notes = ["X as above"] if journey.failed and journey.notes == self._told else journey.notes
+            words += [(note, "red") for note in notes]
+            self._told = journey.notes
+        texts = [
+            (line, style)
+            for text, style in words
+            for line in textwrap.wrap(text, self._words_width, subsequent_indent="  ")
+        ]
+        drawings = self._drawings(journey)
+        for number in range(max(len(texts), len(drawings))):
+            time = f"{journey.now:.3f} " if number == 0 else ""
+            line = Text(f"{time:>{_TIME_WIDTH}}", style="dim")
+            cells = drawings[number] if number < len(drawings) else self._lifelines()
+            line.append_text(_coloured("".join(cells)))
+            text, style = texts[number] if number < len(texts) else ("", "")
+            line.append(f" {text}", style=f"not dim {style}")
+            yield line
+
+    def _lifelines(self) -> list[str]:
+        cells = [" "] * self._width
+        for at in self._at.values():
+            cells[at] = "|"
+        return cells
+
+    def _drawings(self, journey: _Journey) -> list[list[str]]:
+        """One row of cells for each stretch of the path in one direction."""
+        nodes = [node for node in journey.path if node in self._at]
+        if not nodes:
+            return [self._lifelines()]
+        stretches: list[list[str]] = [nodes[:1]]
+        for one, other in pairwise(nodes):
+            last = stretches[-1]
+            if len(last) > 1 and (self._at[last[0]] < self._at[one]) != (self._at[one] < self._at[other]):
+                stretches.append([one])
+            stretches[-1].append(other)
+        return [
+            self._stretch(journey, stretch, number == 0, number == len(stretches) - 1)
+            for number, stretch in enumerate(stretches)
+        ]
+
+    def _stretch(self, journey: _Journey, nodes: list[str], is_first: bool, is_last: bool) -> list[str]:
+        cells = self._lifelines()
+        begin, end = self._at[nodes[0]], self._at[nodes[-1]]
+        rightwards = begin < end or (begin == end and not begin > self._gap)
+        step = 1 if rightwards else -1
+        falls_short = is_last and journey.fell_short
+        stub = end + step * (self._gap // 2 - 1) if falls_short else end
+        if stub != begin:
+            for at in range(begin, stub, step):
+                cells[at] = "-"
+            tip = stub if falls_short else stub - step
+            cells[tip] = ">" if rightwards else "<"
+        passed = nodes[1:] if falls_short else nodes[1:-1]
+        for node in [] if is_first else nodes[:1]:
+            cells[self._at[node]] = "-"
+        for node in passed:
+            cells[self._at[node]] = "+"
+        if is_first:
+            cells[begin] = "o"
+        for node, number in journey.numbers.items():
+            if node in passed:
+                mark = f"*{number}"
+                cells[self._at[node] : self._at[node] + len(mark)] = mark
+        if is_last and journey.failed:
+            if stub != begin:
+                cells[tip] = "-"
+            cells[stub] = "X"
+        return cells
+
+
+def _coloured(cells: str) -> Text:
+    text = Text(cells, style="not dim")
+    text.highlight_regex(r"\|", "dim")
+    text.highlight_regex(r"\*\d+", "bold yellow")
+    text.highlight_regex("X", "bold red")
+    return text
+
+
+# -- the changes ---------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Numbered:
+    """One change, and the messages to which it happened."""
+
+    number: int
+    gateway: str
+    change: Change | None
+    journeys: list[_Journey]
+
+
+def _numbered(journeys: list[_Journey]) -> list[_Numbered]:
+    """The different changes in order; each journey gets the numbers of its own."""
+    known: dict[object, _Numbered] = {}
+    for journey in journeys:
+        for gateway, change in journey.changes.items():
+            key = (gateway, _essence(change))
+            entry = known.setdefault(key, _Numbered(len(known) + 1, gateway, change, []))
+            entry.journeys.append(journey)
+            journey.numbers[gateway] = entry.number
+    return list(known.values())
+
+
+def _essence(change: Change | None) -> object:
+    """What two changes have in common that a reader takes for the same: parts, marked bytes, rules."""
+    if change is None:
+        return None
+    marks = tuple(
+        tuple(line.text[start:end] for start, end in line.marks) if line else None
+        for pair in aligned(change.before, change.after)
+        for line in pair
+    )
+    return tuple(change.parts), marks, tuple((each.rule, each.header) for each in change.broken)
+
+
+def _changes(changes: list[_Numbered], width: int, *, plain: bool) -> Iterator[Text]:
+    if not changes:
+        yield Text("No message was changed on the way.")
+        yield Text()
+        return
+    yield Text("What was changed on the way", style="bold")
+    for each in changes:
+        yield Text()
+        yield from _one_change(each, width, plain=plain)
+    yield Text()
+
+
+def _one_change(entry: _Numbered, width: int, *, plain: bool) -> Iterator[Text]:
+    first = entry.journeys[0]
+    head = (
+        f"{first.label}, {first.path[0]} to {first.path[-1]}, changed by {entry.gateway} at {first.now:.3f}"
+    )
+    if len(entry.journeys) > 1:
+        head += f"; likewise in {len(entry.journeys) - 1} more"
+    lead = f"{f'*{entry.number}':<{_INDENT}}"
+    for line in textwrap.wrap(head, max(width, 40), initial_indent=lead, subsequent_indent=" " * _INDENT):
+        yield Text(line, style="bold")
+    change = entry.change
+    if change is None:
+        yield Text(" " * _INDENT + "It was one of several pieces of a message: no comparison.")
+        return
+    yield from _folded(f"parts: {', '.join(change.parts)}", width, _INDENT)
+    for pair in aligned(change.before, change.after):
+        before = "before" if pair.after else "removed"
+        after = "after" if pair.before else "added"
+        for what, shown, style, marks in (
+            (before, pair.before, "black on red", ("[-", "-]")),
+            (after, pair.after, "black on green", ("{+", "+}")),
+        ):
+            if shown is not None:
+                yield from _shown_line(what, _marked_text(shown, style, marks if plain else ("", "")), width)
+    for each in change.broken:
+        yield from _folded(f"breaks {each.reference}: {each.sentence}", width, _INDENT, "red")
+        rule = RULES[each.rule]
+        tolerated = "" if rule.severity == "fatal" else " Receivers should put up with it."
+        yield from _folded(f"({each.rule}: {rule.description}{tolerated})", width, _INDENT + 2, "dim")
+    if not change.broken:
+        further = " further" if check(SipMessage.parse(change.before)) else ""
+        yield from _folded(f"breaks no{further} rule of syntax", width, _INDENT, "dim")
+
+
+def _marked_text(line: Line, style: str, markers: tuple[str, str]) -> Text:
+    """A line with its marks; its line ending only where that differs."""
+    end = len(line.text.rstrip(b"\r\n"))
+    text, at = Text(), 0
+    for start, stop in [*line.marks, (len(line.text), len(line.text))]:
+        text.append(_shortened(line.text[at : min(start, max(end, at))]))
+        marked = line.text[start:stop]
+        if len(line.marks) == 1 and stop - start == len(line.text) and end:
+            marked = marked[:end]  # the whole line is new or gone: its ending goes without saying
+        if marked:
+            text.append(markers[0]).append(_shortened(marked), style=style).append(markers[1])
+        at = stop
+    return text
+
+
+def _shortened(data: bytes) -> str:
+    if len(data) <= _LONG:
+        return _show(data)
+    half = _LONG // 2
+    return f"{_show(data[:half])} ...({len(data) - 2 * half} bytes more)... {_show(data[-half:])}"
+
+
+def _shown_line(what: str, text: Text, width: int) -> Iterator[Text]:
+    indent = _INDENT + 8
+    room = max(width - indent - 2, 20)
+    for number, piece in enumerate(text.divide(range(room, len(text), room))):
+        lead = f"{what:<8}" if number == 0 else " " * 10
+        yield Text(" " * _INDENT + lead).append_text(piece)
+
+
+def _folded(text: str, width: int, indent: int, style: str = "") -> Iterator[Text]:
+    lead = " " * indent
+    room = max(width, indent + 20)
+    for line in textwrap.wrap(text, room, initial_indent=lead, subsequent_indent=lead + "  "):
+        yield Text(line, style=style)
+
+
+# -- the outcome -----------------------------------------------------------------------------------------
+
+
+def _outcome(result: TrialResult, width: int) -> Iterator[Text]:
+    if result.checks:
+        yield Text("Checks", style="bold")
+    for each in result.checks:
+        detail = f" ({each.detail})" if each.detail else ""
+        if each.passed:
+            yield from _folded(f"pass  {each.name}{detail}", width, _INDENT, "green")
+        else:
+            yield from _folded(f"FAIL  {each.name}: {each.symptom}{detail}", width, _INDENT, "red")
+    finding = result.finding
+    if finding is not None:
+        yield Text(f"What the detector {result.spec.detector} found", style="bold")
+        saw = f": {', '.join(finding.changed)} changed" if finding.changed else ""
+        detail = f" ({finding.detail})" if finding.detail else ""
+        yield from _folded(f"{finding.verdict}{saw}{detail}", width, _INDENT)
+    if result.errors:
+        yield Text("The trial is void", style="bold red")
+        for error in result.errors:
+            yield from _folded(error, width, _INDENT, "red")

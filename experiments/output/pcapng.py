@@ -1,0 +1,167 @@
+"""A trace as one pcapng file, for Wireshark and its relatives.
+
+The rules of this file:
+
+- One interface per tap, named as in the trace: ``phone``, ``router/inside``, ``router/outside``...
+  A datagram is there once per tap that it passed, so filter by ``frame.interface_name``. What
+  reached nobody is on an interface called ``lost``.
+- A packet carries in a comment what was done to it: what the ALG changed and which rule that breaks, why it
+  was dropped, what the model raised.
+- Times are the trial's seconds, from 1970 on. The same trace always gives the same bytes.
+- A gateway's tap has the packets themselves, as they leave (one hop more behind them). An agent's tap has the
+  agent's datagrams, each in one packet whatever its size; one that no packet can hold is left out.
+
+The blocks are written here: scapy's writer adds a nameless interface, and rounds times down.
+The format is draft-ietf-opsawg-pcapng.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from experiments.output.changes import Change, Entries, change_of, fate
+from lab.gateway.gateway import Emission
+from lab.wire import ip
+from lab.wire.ip import Endpoint, MalformedPacketError
+from lab.worlds.trace import Lost, Passage, Received, Sent, Trace
+
+LOST: Final = "lost"
+
+_RAW_IP: Final = 101  # LINKTYPE_RAW: the packet begins with an IPv4 or IPv6 header
+_SECTION, _INTERFACE, _PACKET = 0x0A0D0D0A, 1, 6
+_END, _COMMENT, _IF_NAME, _FLAGS, _PROGRAM = 0, 1, 2, 2, 4
+_INBOUND, _OUTBOUND = 1, 2
+_MAX_OPTION: Final = 65535
+
+
+class _Row(NamedTuple):
+    tap: str
+    now: float
+    packet: bytes
+    direction: int
+    comment: str = ""
+
+
+def write(trace: Trace, path: Path) -> None:
+    """Write the file, in the place of an older one."""
+    rows = list(_rows(trace))
+    numbers = {tap: number for number, tap in enumerate(dict.fromkeys(row.tap for row in rows))}
+    with path.open("wb") as file:
+        file.write(_section())
+        for tap in numbers:
+            file.write(_interface(tap))
+        for row in rows:
+            file.write(_packet(row, numbers[row.tap]))
+
+
+# -- what to write -------------------------------------------------------------------------------
+
+
+def _rows(trace: Trace) -> Iterator[_Row]:
+    entries = Entries()
+    for record in trace:
+        if isinstance(record, Sent):
+            yield from _datagram(record, record.local, record.remote, _OUTBOUND)
+        elif isinstance(record, Received):
+            yield from _datagram(record, record.remote, record.local, _INBOUND)
+        elif isinstance(record, Passage):
+            yield from _passage(record, entries)
+        elif isinstance(record, Lost):
+            yield _Row(LOST, record.now, record.packet, _INBOUND, f"lost at {record.node}: {record.reason}")
+
+
+def _datagram(
+    record: Sent | Received, source: Endpoint, destination: Endpoint, direction: int
+) -> Iterator[_Row]:
+    try:
+        packet = ip.udp(source, destination, record.payload)
+    except MalformedPacketError:
+        return
+    yield _Row(record.host, record.now, packet, direction)
+
+
+def _passage(record: Passage, entries: Entries) -> Iterator[_Row]:
+    entered = entries.whole(record)
+    tap = f"{record.gateway}/{record.side.name.lower()}"
+    yield _Row(tap, record.now, record.packet, _INBOUND, _on_entry(record))
+    for each in record.emissions:
+        if each.side is not None:
+            tap = f"{record.gateway}/{each.side.name.lower()}"
+            comment = _on_leaving(each, change_of(entered, each))
+            yield _Row(tap, record.now, _leaving(each), _OUTBOUND, comment)
+
+
+def _leaving(emission: Emission) -> bytes:
+    packet = emission.packet
+    ttl = packet[8 if packet[0] >> 4 == 4 else 7]
+    return packet if emission.originated or ttl <= 1 else ip.decrement_ttl(packet)
+
+
+def _on_entry(record: Passage) -> str:
+    """What the packet that came in has to say: only when it went no further."""
+    words = [
+        _words(fate(record.gateway, each.note), each.error) for each in record.emissions if each.side is None
+    ]
+    if not words and all(each.originated for each in record.emissions):
+        words = [f"answered by {record.gateway}: {each.note}" for each in record.emissions]
+    return "; ".join(words)
+
+
+def _on_leaving(emission: Emission, change: Change | None) -> str:
+    words: list[str] = []
+    if emission.originated:
+        words.append(f"made by the router: {emission.note}")
+    elif emission.note:
+        words.append(emission.note)
+    if change is not None:
+        words.append(f"changed by the ALG: {', '.join(change.parts)}")
+        words += [f"breaks {each.reference} ({each.rule}): {each.sentence}" for each in change.broken]
+    elif emission.changed:
+        words.append("changed by the ALG")
+    return _words("; ".join(words), emission.error)
+
+
+def _words(note: str, error: str) -> str:
+    """A note with the model's error, which many notes tell already."""
+    if not error or error in note:
+        return note
+    return "; ".join(part for part in (note, f"the model raised {error}") if part)
+
+
+# -- how it is written ---------------------------------------------------------------------------
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 4)
+
+
+def _block(kind: int, body: bytes, options: list[tuple[int, bytes]]) -> bytes:
+    body = _padded(body)
+    for code, value in [*options, (_END, b"")] if options else []:
+        body += struct.pack("<HH", code, len(value)) + _padded(value)
+    size = struct.pack("<I", len(body) + 12)
+    return struct.pack("<I", kind) + size + body + size
+
+
+def _section() -> bytes:
+    # Byte order, version 1.0, a length that need not be known.
+    return _block(_SECTION, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1), [(_PROGRAM, b"alglab")])
+
+
+def _interface(name: str) -> bytes:
+    # 262144 bytes are kept of each packet: more than IP allows. Times are in microseconds by default.
+    return _block(_INTERFACE, struct.pack("<HHI", _RAW_IP, 0, 262144), [(_IF_NAME, name.encode())])
+
+
+def _packet(row: _Row, interface: int) -> bytes:
+    microseconds = round(row.now * 1_000_000)
+    size = len(row.packet)
+    head = struct.pack("<IIIII", interface, microseconds >> 32, microseconds & 0xFFFFFFFF, size, size)
+    options = [(_FLAGS, struct.pack("<I", row.direction))]
+    if row.comment:
+        comment = row.comment.encode("utf-8", "backslashreplace")[:_MAX_OPTION].decode("utf-8", "ignore")
+        options.insert(0, (_COMMENT, comment.encode()))
+    return _block(_PACKET, head + row.packet, options)

@@ -1,0 +1,130 @@
+"""A router for tests: every packet that it emits is checked, and what becomes of one is told in a word."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from alg_models.controls import CORRECT, NONE
+from lab.gateway.alg import Card, Context, Model, Policy, Step
+from lab.gateway.gateway import Emission, Gateway, Side
+from lab.gateway.nat import NatConfig
+from lab.wire import ip
+from lab.wire.ip import Endpoint, Packet
+from lab.wire.sip import SipMessage
+
+PUBLIC_IP = "203.0.113.7"
+ROUTER_IP = "192.168.1.1"
+
+
+class Router:
+    """A gateway between 192.168.1.0/24 (and 2001:db8:1::/64) and the world."""
+
+    def __init__(self, model: Model, *, seed: int = 0, mtu: int = 1500, **nat: Any) -> None:
+        self.gateway = Gateway(
+            model,
+            public_ip=PUBLIC_IP,
+            inside_networks=["192.168.1.0/24", "2001:db8:1::/64"],
+            inside_addresses=[ROUTER_IP, "2001:db8:1::1"],
+            nat=NatConfig(**nat),
+            rng=random.Random(seed),
+            mtu=mtu,
+        )
+        self.now = 0.0
+
+    def handle(self, packet: bytes, side: Side) -> list[Emission]:
+        """What comes of a packet; whatever leaves must have right lengths and checksums."""
+        emissions = self.gateway.handle(packet, side, self.now)
+        assert emissions, "an answer is due for every packet"
+        for each in emissions:
+            if each.side is None:
+                assert each.note, "a packet that ends here needs a reason"
+            else:
+                assert ip.verify(each.packet) == []
+        return emissions
+
+    def one(self, packet: bytes, side: Side) -> Emission:
+        """What comes of a packet that has one answer."""
+        (emission,) = self.handle(packet, side)
+        return emission
+
+    def crossed(self, packet: bytes, side: Side) -> Packet:
+        """A packet that leaves on the other side, as it leaves."""
+        emission = self.one(packet, side)
+        assert emission.side is side.other, emission.note
+        assert not emission.originated
+        assert emission.packet[8] == packet[8], "the gateway does not touch the TTL"
+        return ip.parse(emission.packet)
+
+    def reason(self, packet: bytes, side: Side) -> str:
+        """Why a packet goes no further."""
+        emission = self.one(packet, side)
+        assert emission.side is None
+        return emission.note
+
+    def send(self, source: Endpoint, destination: Endpoint, payload: bytes = b"out") -> Packet:
+        """A datagram of an inside host, as it leaves."""
+        return self.crossed(ip.udp(source, destination, payload), Side.INSIDE)
+
+    def receive(self, source: Endpoint, port: int, payload: bytes = b"in") -> Packet | None:
+        """A datagram to a public port, as it reaches the inside; ``None`` when it does not."""
+        packet = ip.udp(source, Endpoint(PUBLIC_IP, port), payload)
+        emission = self.one(packet, Side.OUTSIDE)
+        if emission.side is None:
+            return None
+        assert emission.side is Side.INSIDE
+        return ip.parse(emission.packet)
+
+
+RouterMaker = Callable[..., Router]
+
+
+def model_of(*steps: Step, policy: Policy | None = None) -> Model:
+    """An ALG of these steps."""
+    return Model("test", Card("for this test"), steps, policy or Policy())
+
+
+ModelMaker = Callable[..., Model]
+
+
+class Do:
+    """A step that is a function."""
+
+    def __init__(self, action: Callable[[SipMessage, Context], object]) -> None:
+        self.action = action
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        self.action(message, context)
+
+
+@pytest.fixture(scope="session")
+def new_router() -> RouterMaker:
+    """Make a router without an ALG, or with ``model``; the rest are NAT settings."""
+
+    def make(model: Model = NONE, **settings: Any) -> Router:
+        return Router(model, **settings)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def correct_router(new_router: RouterMaker) -> Callable[..., Router]:
+    """Make a router with the correct ALG."""
+
+    def make(**settings: Any) -> Router:
+        return new_router(CORRECT, **settings)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def acting_model() -> Callable[..., Model]:
+    """Make an ALG that does what a function does."""
+
+    def make(action: Callable[[SipMessage, Context], object], policy: Policy | None = None) -> Model:
+        return model_of(Do(action), policy=policy)
+
+    return make

@@ -1,0 +1,1 @@
+"""Set-up and measurement for developers; not part of the installed package."""

@@ -1,0 +1,354 @@
+"""``make bench``: what the lab costs, measured, with the spread and as JSON.
+
+(a) CPU time per packet through the netfilter queue, beside a bare accept() and a scapy
+    parse-and-rebuild of the same packets, in alternating rounds of the same run;
+(b) simulated trials per second: register and call, both with digest;
+(c) an emulated lab up and down, against the same namespaces and links made by plain ``ip``;
+(d) one trial on a running emulated lab.
+
+Packets per second would say how busy the machine is; CPU time per packet is what stays the same.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import resource
+import select
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from alg_models import catalogue, samples
+from experiments import trial, worker
+from experiments.trial import TrialSpec
+from experiments.worker import EmulatedLabs
+from lab.wire.ip import Endpoint
+from lab.worlds.emulated import capability
+from lab.worlds.emulated import namespaces as ns
+from lab.worlds.emulated.bubble import Bubble, serve
+from lab.worlds.emulated.live import LiveWorld
+from lab.worlds.emulated.world import EmulatedLab
+
+ROUNDS = 7
+PACKETS = 6000
+SCAPY_PACKETS = 600
+WINDOW = 32
+PHONE, SERVER = Endpoint("192.168.1.102", 5060), Endpoint("198.51.100.10", 5060)
+RTP_PHONE, RTP_FAR = Endpoint("192.168.1.102", 49170), Endpoint("198.51.100.20", 40000)
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Median, least and greatest."""
+    return {
+        "median": round(statistics.median(values), 3),
+        "min": round(min(values), 3),
+        "max": round(max(values), 3),
+        "rounds": len(values),
+    }
+
+
+# -- (a) the queue ---------------------------------------------------------------------------
+
+
+def _payloads() -> dict[str, tuple[Endpoint, Endpoint, bytes]]:
+    own = samples.PHONE.ip.encode(), PHONE.ip.encode()
+    invite = samples.SAMPLES["invite"][1].replace(*own)
+    body = invite.partition(b"\r\n\r\n")[2]
+    invite = invite.replace(b"Content-Length: 110", b"Content-Length: %d" % len(body))
+    return {
+        "RTP, 172 bytes": (RTP_PHONE, RTP_FAR, b"\x80\x00" + bytes(170)),
+        "REGISTER": (PHONE, SERVER, samples.SAMPLES["register"][1].replace(*own)),
+        "INVITE with SDP": (PHONE, SERVER, invite),
+    }
+
+
+def _bare(packet: Any) -> None:
+    packet.accept()
+
+
+def _scapy(packet: Any) -> None:
+    from scapy.layers.inet import IP, UDP
+
+    parsed = IP(packet.get_payload())
+    parsed.src = "203.0.113.7"
+    del parsed.chksum, parsed.len
+    del parsed[UDP].chksum, parsed[UDP].len
+    packet.set_payload(bytes(parsed))
+    packet.accept()
+
+
+class _Generator:
+    """A process of its own that keeps ``WINDOW`` datagrams under way from one host to another."""
+
+    def __init__(self, lab: EmulatedLab, source: Endpoint, target: Endpoint, payload: bytes) -> None:
+        nodes = lab.network.addresses
+        with ns.inside(lab.fabric.namespaces[nodes[source.ip]]):
+            self._out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with ns.inside(lab.fabric.namespaces[nodes[target.ip]]):
+            self._in = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._out.bind(tuple(source))
+        self._in.bind(tuple(target))
+        self._target, self._payload = tuple(target), payload
+
+    def start(self, count: int) -> int:
+        """Fork; returns the child's process id."""
+        child = os.fork()
+        if child:
+            return child
+        if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
+            os.sched_setaffinity(0, {1})
+        self._in.settimeout(2.0)
+        sent = received = 0
+        try:
+            while received < count:
+                while sent < count and sent - received < WINDOW:
+                    self._out.sendto(self._payload, self._target)
+                    sent += 1
+                self._in.recv(65535)
+                received += 1
+        except TimeoutError:
+            os._exit(1)
+        os._exit(0)
+
+    def close(self) -> None:
+        self._out.close()
+        self._in.close()
+
+
+def _cpu_per_packet(lab: EmulatedLab, make: Callable[[], Any], load: _Generator, count: int) -> float:
+    """Microseconds of this process's CPU time per packet."""
+    owner = make()
+    gc.collect()
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    child = load.start(count)
+    ended = os.pidfd_open(child)
+    poll = select.poll()
+    for source in (*lab.queues.values(), ended):
+        poll.register(source, select.POLLIN)
+    queues = {queue.fileno(): queue for queue in lab.queues.values()}
+    while True:
+        ready = {descriptor for descriptor, _ in poll.poll()}
+        for descriptor in ready - {ended}:
+            queues[descriptor].run()
+        if ready == {ended}:
+            break
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    os.close(ended)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if isinstance(owner, LiveWorld):
+        problems = owner.close()
+    else:
+        problems, lab.world = [], None
+    if status or problems:
+        raise RuntimeError(f"packets were lost: {problems or 'the generator waited in vain'}")
+    used = (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
+    return used / count * 1e6
+
+
+class _Callback:
+    """Stands in a world's place and hands packets to a plain function."""
+
+    def __init__(self, lab: EmulatedLab, function: Callable[[Any], None]) -> None:
+        self._function = function
+        lab.world = self  # type: ignore[assignment]
+
+    def queued(self, gateway: str, side: object, packet: Any) -> None:
+        self._function(packet)
+
+
+def queue_bench() -> dict[str, Any]:
+    """Runs inside a bubble."""
+    if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
+        os.sched_setaffinity(0, {0})
+    lab = EmulatedLab(trial.network("home"))
+    correct = catalogue.load().get("correct")
+    rows: dict[str, Any] = {}
+    for name, (source, target, payload) in _payloads().items():
+        load = _Generator(lab, source, target, payload)
+        modes: dict[str, tuple[Callable[[], Any], int]] = {
+            "bare accept()": (lambda: _Callback(lab, _bare), PACKETS),
+            "alglab, correct": (lambda: LiveWorld(lab, {"router": correct}, 0), PACKETS),
+            "scapy rebuild": (lambda: _Callback(lab, _scapy), SCAPY_PACKETS),
+        }
+        times: dict[str, list[float]] = {mode: [] for mode in modes}
+        for _ in range(ROUNDS):  # alternating, so that a busy moment hits all alike
+            for mode, (make, count) in modes.items():
+                times[mode].append(_cpu_per_packet(lab, make, load, count))
+        load.close()
+        row = {mode: spread(values) for mode, values in times.items()}
+        ours = statistics.median(times["alglab, correct"])
+        rows[name] = {
+            "cpu_us_per_packet": row,
+            "times_bare": round(ours / statistics.median(times["bare accept()"]), 2),
+            "cheaper_than_scapy": round(statistics.median(times["scapy rebuild"]) / ours, 1),
+        }
+    lab.close()
+    return rows
+
+
+# -- (b) the simulated world ------------------------------------------------------------------------
+
+
+def simulated_bench() -> dict[str, Any]:
+    """Trials per second of CPU time: every trial has another seed, so nothing can be remembered."""
+    worker.prepare()
+    rates: list[float] = []
+    seed = 0
+    for _ in range(ROUNDS):
+        began = time.process_time()
+        for _ in range(200):
+            seed += 1
+            result, _ = trial.run(TrialSpec("home", "none", "outgoing-call(duration=1)", seed=seed))
+            assert result.outcome == "pass", result
+        rates.append(200 / (time.process_time() - began))
+    return {"trials_per_cpu_second": spread(rates)}
+
+
+# -- (c) up and down -----------------------------------------------------------------------------------
+
+
+def lab_bench() -> dict[str, Any]:
+    """Runs inside a bubble."""
+    net = trial.network("home")
+    EmulatedLab(net).close()  # imports and caches
+    ours: list[float] = []
+    plain: list[float] = []
+    for index in range(ROUNDS):
+        began = time.perf_counter()
+        EmulatedLab(net).close()
+        ours.append((time.perf_counter() - began) * 1e3)
+        began = time.perf_counter()
+        _plain_ip(net, f"b{index}")
+        plain.append((time.perf_counter() - began) * 1e3)
+    return {
+        "alglab_ms": spread(ours),
+        "plain_ip_ms": spread(plain),
+        "times_plain": round(statistics.median(ours) / statistics.median(plain), 2),
+    }
+
+
+def _plain_ip(net: Any, prefix: str) -> None:
+    """The same namespaces, links and addresses with one ``ip`` command each, as a script has them."""
+
+    def command(*words: str) -> None:
+        subprocess.run(["ip", *words], check=True)
+
+    names = {node: f"{prefix}-{node}" for node in net.node_addresses}
+    for name in names.values():
+        command("netns", "add", name)
+    for segment, members in net.members.items():
+        routers = [row for row in members if row[0] in net.topology.routers]
+        hub = routers[0][0]
+        if len(members) > 2:
+            command("-n", names[hub], "link", "add", segment, "type", "bridge")
+            command("-n", names[hub], "link", "set", segment, "up")
+        for index, (node, address) in enumerate(row for row in members if row[0] != hub):
+            port = f"{segment}.{index}" if len(members) > 2 else segment
+            device = segment if node in net.topology.routers else "eth0"
+            command(
+                "link", "add", device, "netns", names[node], "type", "veth", "peer", port, "netns", names[hub]
+            )
+            if len(members) > 2:
+                command("-n", names[hub], "link", "set", port, "master", segment, "up")
+            command("-n", names[node], "addr", "add", f"{address}/24", "dev", device)
+            command("-n", names[node], "link", "set", device, "up")
+        command("-n", names[hub], "addr", "add", f"{dict(members)[hub]}/24", "dev", segment)
+        command("-n", names[hub], "link", "set", segment, "up")
+    for node, routes in net.routes.items():
+        for target, via in routes:
+            command("-n", names[node], "route", "add", target or "default", "via", via)
+    for name in names.values():
+        command("netns", "del", name)
+
+
+# -- (d) trials on a running lab -----------------------------------------------------------------------
+
+
+def trial_bench() -> dict[str, Any]:
+    """Runs inside a bubble."""
+    labs = EmulatedLabs()
+    times: dict[str, list[float]] = {}
+    for name in ("register", "outgoing-call", "incoming-call(idle=70)"):
+        rows = times.setdefault(name, [])
+        for index in range(41):
+            spec = TrialSpec("home", "correct", name, seed=index)
+            began = time.perf_counter()
+            result, _ = trial.run(spec, labs.world)
+            rows.append((time.perf_counter() - began) * 1e3)
+            assert result.outcome == "pass", result
+    return {name: spread(rows[1:]) for name, rows in times.items()}
+
+
+# -- all of it ---------------------------------------------------------------------------------------------
+
+_INSIDE = {"queue": queue_bench, "lab": lab_bench, "trial": trial_bench}
+
+
+def inside(connection: Connection) -> None:
+    """Task of the bubble."""
+    serve(connection, lambda name: _INSIDE[name]())
+
+
+def main() -> int:
+    """Measure, print, write ``out/bench.json``."""
+    console = Console()
+    results: dict[str, Any] = {"python": sys.version.split()[0], "kernel": os.uname().release}
+    with console.status("simulated trials"):
+        results["simulated"] = simulated_bench()
+    obstacle = capability.obstacle()
+    if obstacle is None:
+        with Bubble("tools.bench:inside") as bubble:
+            for name in _INSIDE:
+                with console.status(name):
+                    results[name] = bubble.call(name)
+    _print(results, console, obstacle)
+    path = Path("out/bench.json")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(results, indent=2) + "\n")
+    console.print(f"written to {path}")
+    return 0
+
+
+def _print(results: dict[str, Any], console: Console, obstacle: str | None) -> None:
+    def show(values: dict[str, float], unit: str) -> str:
+        return f"{values['median']:.1f} {unit} ({values['min']:.1f} to {values['max']:.1f})"
+
+    table = Table("what", "measured: median (spread)", "against")
+    table.add_row(
+        "simulated trials, register + call with digest",
+        show(results["simulated"]["trials_per_cpu_second"], "per CPU second"),
+        "",
+    )
+    if obstacle is not None:
+        console.print(table)
+        console.print(f"no emulated world here: {obstacle}")
+        return
+    for name, row in results["queue"].items():
+        for mode, values in row["cpu_us_per_packet"].items():
+            note = ""
+            if mode.startswith("alglab"):
+                note = (
+                    f"{row['times_bare']} x bare accept(), {row['cheaper_than_scapy']} x cheaper than scapy"
+                )
+            table.add_row(f"queue, {name}: {mode}", show(values, "us CPU"), note)
+    up = results["lab"]
+    table.add_row("lab up and down", show(up["alglab_ms"], "ms"), f"{up['times_plain']} x plain ip")
+    table.add_row("the same by plain ip", show(up["plain_ip_ms"], "ms"), "")
+    for name, values in results["trial"].items():
+        table.add_row(f"trial on a running lab: {name}", show(values, "ms"), "")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

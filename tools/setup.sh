@@ -1,0 +1,67 @@
+#!/bin/sh
+# Everything that the project needs, on a fresh Debian or Ubuntu: system packages (when this is
+# root, or sudo is there), a virtual environment in .venv, the project in it.
+# Says what it does; does nothing twice.
+set -eu
+cd "$(dirname "$0")/.."
+
+PACKAGES="python3-venv python3-dev gcc libc6-dev libnetfilter-queue-dev mininet net-tools iproute2 iptables sip-tester tshark util-linux"
+
+say() { printf 'setup: %s\n' "$*"; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+may_install() {
+    command -v apt-get >/dev/null 2>&1 || return 1
+    [ "$(id -u)" = 0 ] && return 0
+    command -v sudo >/dev/null 2>&1 || return 1
+    # Ask for a password only where somebody can type one.
+    sudo -n true 2>/dev/null || { [ -t 0 ] && sudo true; }
+}
+
+recent_python() {
+    # A Python that every user can run comes first: the tests also run as an ordinary user.
+    for candidate in /usr/bin/python3 python3.14 python3.13 python3.12 python3.11 python3; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            command -v "$candidate"
+            return 0
+        fi
+    done
+    return 1
+}
+
+installed() {
+    [ "$(dpkg-query -W -f='${Status}' "$1" 2>/dev/null)" = "install ok installed" ]
+}
+
+missing=""
+if command -v dpkg-query >/dev/null 2>&1; then
+    for package in $PACKAGES; do
+        installed "$package" || missing="$missing $package"
+    done
+    recent_python >/dev/null || missing="$missing python3.11 python3.11-venv python3.11-dev"
+fi
+if [ -n "$missing" ]; then
+    if may_install; then
+        say "installing Debian packages:$missing"
+        as_root apt-get update -qq
+        # shellcheck disable=SC2086  # a list of words
+        as_root env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    else
+        say "not installed, for want of root or sudo:$missing"
+        say "without them the simulated world works, the emulated one may not (see 'alglab doctor')"
+    fi
+fi
+
+python=$(recent_python) || { say "Python 3.11 or later is needed, and apt-get did not bring it"; exit 2; }
+[ -x .venv/bin/python ] || { say "making .venv with $python"; "$python" -m venv .venv; }
+say "installing the project into .venv"
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+if ! .venv/bin/pip install --quiet -e '.[emulated,dev]'; then
+    say "the packages for the emulated world could not be installed; going on without them"
+    .venv/bin/pip install --quiet -e '.[dev]'
+fi
+touch .venv/ready
