@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from experiments import trial
+from experiments.output import pcapng
 from experiments.stage import Setup, Stage
 from lab.errors import UsageError
 from lab.worlds.emulated.live import LiveWorld, interruptible
@@ -71,8 +72,6 @@ def _run(request: Program) -> int:
     finally:
         problems = world.close()
     if request.pcap is not None:
-        from experiments.output import pcapng
-
         pcapng.write(world.trace, request.pcap)
     if request.trace is not None:
         request.trace.write_text(world.trace.to_json_lines(), encoding="utf-8")

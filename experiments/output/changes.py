@@ -282,7 +282,7 @@ def _one_message(data: bytes) -> bool:
 
 def is_kept(note: str) -> bool:
     """Whether a gateway that let a packet go no further still has it: nothing is lost yet."""
-    return note.startswith(("fragment kept", "held by the ALG"))
+    return note.startswith(("fragment kept", "held by the ALG", "held bytes acknowledged"))
 
 
 def fate(gateway: str, note: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from experiments.output import pcapng
 from experiments.trial import TrialResult
 from lab.errors import UsageError
 from lab.worlds.trace import Trace
@@ -37,8 +38,6 @@ def file_name(result: TrialResult) -> str:
 
 def write_trial(folder: Path, result: TrialResult, trace: Trace) -> None:
     """Write a trial's trace and capture."""
-    from experiments.output import pcapng  # brings scapy, which takes long to import
-
     stem = folder / file_name(result)
     stem.with_name(stem.name + ".trace.jsonl").write_text(trace.to_json_lines(), encoding="utf-8")
     pcapng.write(trace, stem.with_name(stem.name + ".pcapng"))

@@ -181,23 +181,22 @@ class _Tracker:
             return
         journey = self._find(packet) or self._start(record.now, self._owner(packet.src, gateway), packet)
         journey.pass_by(gateway)
-        onward: Emission | None = None
+        onward = [each for each in record.emissions if each.side is not None and not each.originated]
+        notes = [each.note for each in record.emissions if each.note]
+        if not onward and any(is_kept(note) for note in notes):
+            journey.notes += [fate(gateway, note) for note in notes]
+            journey.ended = True
+        elif not onward:
+            for each in record.emissions:
+                answered = f"answered by {gateway}: {each.note}"
+                journey.fail(fate(gateway, each.note) if each.side is None else answered, gateway)
         for each in record.emissions:
             if each.error and f"the model raised {each.error}" not in each.note:
                 journey.notes.append(f"the model raised {each.error}")
-            if each.side is None and is_kept(each.note):
-                journey.notes.append(fate(gateway, each.note))
-                journey.ended = True
-            elif each.side is None:
-                journey.fail(fate(gateway, each.note), gateway)
-            elif each.originated or onward is not None:
-                self._emit(record.now, gateway, each)
-            else:
-                onward = each
+            if onward and each is onward[0]:
                 self._forward(journey, gateway, packet, each)
-        if onward is None and not journey.ended:
-            notes = [each.note for each in record.emissions if each.note]
-            journey.fail(f"answered by {gateway}: {'; '.join(notes)}", gateway)
+            elif each.side is not None:
+                self._emit(record.now, gateway, each)
 
     def _forward(self, journey: _Journey, gateway: str, packet: ip.Packet, emission: Emission) -> None:
         if emission.note:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -32,7 +33,14 @@ def print_table(results: Sequence[TrialResult], console: Console) -> None:
     for mitigations in _unique(each.spec.mitigations for each in results):
         block = [each for each in results if each.spec.mitigations == mitigations]
         title = f"with {' and '.join(mitigations)}" if mitigations else "with nothing done about it"
-        table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+        table = Table(
+            title=title,
+            title_justify="left",
+            title_style="bold",
+            header_style="bold",
+            box=box.SIMPLE_HEAD,
+            pad_edge=False,
+        )
         table.add_column("router's ALG", no_wrap=True)
         for column in columns:
             table.add_column(f"{column} says" if column in detectors else column)
@@ -70,15 +78,18 @@ def _cell(results: Sequence[TrialResult]) -> Text:
 
 def _outcome(result: TrialResult) -> Text:
     outcome = result.outcome
-    failure = result.first_failure
-    if outcome == "fail" and failure is not None:
-        return Text(_FAILURES.get(failure.name, f"fails: {failure.name}"), style=_STYLES["fail"])
-    return Text(_WORDS.get(outcome, outcome), style=_STYLES.get(outcome, ""))
+    if outcome != "fail":
+        return Text(_WORDS.get(outcome, outcome), style=_STYLES.get(outcome, ""))
+    failed = [check.name for check in result.checks if not check.passed]
+    # That a phone which is not registered can't be called is said by the call, in its own column.
+    name = next((each for each in failed if each not in _PRELIMINARY), failed[0])
+    return Text(_FAILURES.get(name, f"fails: {name}"), style=_STYLES["fail"])
 
 
+_PRELIMINARY = frozenset({"registered", "known to the server"})
 # Failed checks in words that fit a cell.
 _FAILURES = {
-    "registered": "not registered",
+    "registered": "unregistered",
     "known to the server": "not known",
     "rings": "does not ring",
     "answered": "no answer",

@@ -39,7 +39,7 @@ def test_quickstart_table_tells_what_breaks_and_what_helps(tmp_path: Path) -> No
     done = alglab("run", "quickstart", "--world", "simulated", "--json", str(tmp_path / "r.json"))
     assert done.returncode == 0, done.stderr
     assert "with nothing done about it" in done.stdout
-    assert "not registered" in done.stdout
+    assert "unregistered" in done.stdout
     assert "with another-port" in done.stdout
     trials = json.loads((tmp_path / "r.json").read_text())["trials"]
     assert len(trials) == 72

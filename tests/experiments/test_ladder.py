@@ -22,7 +22,7 @@ from lab.wire.sip import SipMessage
 from lab.worlds.network import Network
 from lab.worlds.simulated import SimulatedWorld
 from lab.worlds.topology import Topology
-from lab.worlds.trace import Passage, Remark, Trace
+from lab.worlds.trace import Passage, Remark, Sent, Trace
 
 
 def shown(model: str, width: int = 100, **what: str) -> str:
@@ -425,10 +425,18 @@ def test_what_the_router_holds_back_is_not_lost() -> None:
     )
     lines = rows(text)
     assert re.search(r" o-+>\|  +\| +OPTIONS$", lines[2])
-    assert lines[3].endswith("router: held by the ALG")
-    assert re.search(r" o-+\*1-+>\| +TCP x1$", lines[4])
+    assert lines[3].endswith("router: held bytes acknowledged")
+    assert re.search(r" \|<-+o  +\| +TCP x1$", lines[4])
+    assert re.search(r" o-+\*1-+>\| +TCP x1$", lines[5])
     assert "no comparison" in text
     assert "X" not in text
+
+
+def test_a_packet_that_no_router_has_seen_is_not_drawn_behind_it() -> None:
+    trace = Trace()
+    trace.add(Sent(0.0, "phone", PHONE, SERVER, REQUEST))
+    text = as_text(TrialResult(TrialSpec("test", "test"), "simulated"), trace, network("home"))
+    assert re.search(r" o-+>  +\|  +\| +OPTIONS$", rows(text)[0])
 
 
 def test_bytes_that_are_no_packet_end_at_the_router() -> None:

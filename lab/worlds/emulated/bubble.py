@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import importlib
 import os
+import pickle
+import select
 import signal
 import subprocess
 import sys
@@ -112,8 +114,17 @@ def serve(connection: Connection, handle: Any) -> None:
             answer = handle(*request)
         except Exception as error:
             error.add_note("".join(traceback.format_exception(error)))
-            answer = error
+            answer = _portable(error)
         connection.send(answer)
+
+
+def _portable(error: Exception) -> Exception:
+    """The error itself if it survives the way to the parent, else its text."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - what is loaded was made right here
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def _has_descriptor(stream: Any) -> bool:
@@ -135,6 +146,7 @@ def _enter(connection: Connection, parent: int) -> None:
         connection.send(f"{NOT_PERMITTED} ({error})")
         sys.exit(2)
     ns.die_with_parent(parent)
+    waiter = os.pidfd_open(os.getpid())
     child = os.fork()
     if child:
         connection.close()
@@ -142,10 +154,12 @@ def _enter(connection: Connection, parent: int) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _, status = os.waitpid(child, 0)
         os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
-    # In the new process namespace the parent's number is 0: the waiter's death shows as EOF
-    # on no pipe of ours, so the request to the kernel is all there is; it was armed before fork
-    # in the waiter, and is armed here again because fork clears it.
+    # Fork forgets the request, so here it is again. In the new process namespace the parent's
+    # number is 0, hence the other way to see whether it died in between.
     ns.die_with_parent(0)
+    if select.select([waiter], [], [], 0)[0]:
+        os._exit(1)
+    os.close(waiter)
     try:
         ns.mount("none", "/", "none", ns.MS_REC | ns.MS_PRIVATE)
         ns.mount("proc", "/proc", "proc", ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC)

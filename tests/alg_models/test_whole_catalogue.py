@@ -1,0 +1,205 @@
+"""What holds for every model and every variant, those to come included."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from alg_models.catalogue import load
+from alg_models.samples import SAMPLES
+from lab.gateway.alg import Evidence, Model
+from lab.gateway.gateway import Emission, Gateway, Side
+from lab.gateway.nat import NatConfig
+from lab.wire import ip
+from lab.wire.ip import Endpoint
+
+CATALOGUE = load(plugins=False)
+MODELS = CATALOGUE.runnable()
+IDS = [model.id for model in MODELS]
+PACKETS = 10_000
+INSIDE, OUTSIDE = Endpoint("192.168.1.20", 5060), Endpoint("198.51.100.10", 5060)
+PUBLIC = Endpoint("203.0.113.7", 5060)
+ROOT = Path(__file__).parents[2]
+
+
+def gateway(model: Model, seed: int = 0) -> Gateway:
+    return Gateway(
+        model,
+        public_ip=PUBLIC.ip,
+        inside_networks=["192.168.1.0/24", "2001:db8:1::/64"],
+        inside_addresses=["192.168.1.1"],
+        nat=NatConfig(),
+        rng=random.Random(seed),
+    )
+
+
+def sound(side: Side) -> list[bytes]:
+    """Packets that make sense on that side."""
+    ends = (INSIDE, OUTSIDE) if side is Side.INSIDE else (OUTSIDE, PUBLIC)
+    six = (Endpoint("2001:db8:1::20", 5060), Endpoint("2001:db8:9::10", 5060))
+    found = [
+        ip.udp(*ends, b"\x80" + b"x" * 60),
+        ip.tcp(*ends, seq=0, flags=ip.SYN if side is Side.INSIDE else ip.SYN | ip.ACK, ack=1),
+        ip.icmp_echo(ends[0].ip, ends[1].ip, 5060, 1, b"ping", reply=side is Side.OUTSIDE),
+        ip.icmp_error(ends[0].ip, ip.PORT_UNREACHABLE, ip.udp(ends[1], ends[0], b"quoted")),
+        *ip.fragment(ip.udp(*ends, b"f" * 2000, dont_fragment=False), identification=3),
+    ]
+    for _, message in SAMPLES.values():
+        found.append(ip.udp(*ends, message))
+        found.append(ip.tcp(*ends, message, seq=1, ack=1))
+        found.append(ip.udp(*(six if side is Side.INSIDE else six[::-1]), message))
+    return found
+
+
+def damaged(rng: random.Random, packet: bytes) -> bytes:
+    """A packet with bytes flipped, cut out or put in; its checksums may or may not be put right."""
+    data = bytearray(packet)
+    for _ in range(rng.choice((1, 1, 2, 8))):
+        at = rng.randrange(len(data))
+        kind = rng.randrange(5)
+        if kind < 3:
+            data[at] = data[at] ^ 1 << rng.randrange(8) if kind else rng.choice(b"\0\r\n :;,<>=@\"09\xff")
+        elif kind == 3:
+            del data[at : at + rng.choice((1, 4, 40))]
+        else:
+            data[at:at] = data[at : at + rng.choice((1, 4, 400))]
+        if not data:
+            return b""
+    if len(data) >= 20 and data[0] >> 4 == 4 and rng.random() < 0.7:
+        data[2:4] = len(data).to_bytes(2, "big")
+        if data[9] == ip.UDP and len(data) >= 28:
+            data[24:26] = (len(data) - 20).to_bytes(2, "big")
+    return bytes(data)
+
+
+def traffic(seed: int, count: int) -> list[tuple[bytes, Side, float]]:
+    """Random, damaged and sound packets on both sides, with their times in seconds."""
+    rng = random.Random(seed)
+    pool = {side: sound(side) for side in Side}
+    found: list[tuple[bytes, Side, float]] = []
+    now = 0.0
+    for _ in range(count):
+        side = rng.choice((Side.INSIDE, Side.OUTSIDE))
+        now += rng.choice((0.0, 0.001, 1.0, 40.0))
+        kind = rng.random()
+        packet = rng.choice(pool[side])
+        if kind < 0.15:
+            packet = rng.randbytes(rng.randrange(120))
+        elif kind < 0.85:
+            packet = damaged(rng, packet)
+        found.append((packet, side, now))
+    return found
+
+
+TRAFFIC = traffic(1, PACKETS)
+
+
+def run(model: Model, packets: list[tuple[bytes, Side, float]]) -> list[list[Emission]]:
+    router = gateway(model)
+    return [router.handle(*each) for each in packets]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=IDS)
+def test_any_packet_gets_an_answer(model: Model) -> None:
+    router = gateway(model)
+    changed = 0
+    for packet, side, now in TRAFFIC:
+        emissions = router.handle(packet, side, now)
+        assert emissions
+        for each in emissions:
+            assert each.side is not None or each.note
+            assert each.error == ""
+            changed += each.changed
+    if model.steps:
+        assert changed, "no message reached the model"
+
+
+@pytest.mark.parametrize("model", MODELS, ids=IDS)
+def test_same_seed_same_bytes(model: Model) -> None:
+    packets = TRAFFIC[:1000]
+    assert run(model, packets) == run(model, packets)
+
+
+def digest() -> str:
+    """What all models make of some traffic."""
+    total = hashlib.sha256()
+    for model in MODELS:
+        total.update(repr(run(model, TRAFFIC[:300])).encode())
+    return total.hexdigest()
+
+
+def test_hash_seeds_change_nothing() -> None:
+    """Nothing depends on the order of a set."""
+    code = (
+        "import importlib.util as u, sys\n"
+        f"spec = u.spec_from_file_location('whole_catalogue', {str(Path(__file__))!r})\n"
+        "module = sys.modules[spec.name] = u.module_from_spec(spec)\n"
+        "spec.loader.exec_module(module)\n"
+        "print(module.digest())"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert digests == {digest() + "\n"}
+
+
+@pytest.mark.parametrize("model", [model for model in MODELS if not model.steps], ids=lambda each: each.id)
+def test_without_steps_no_payload_changes(model: Model) -> None:
+    for (packet, side, _), emissions in zip(TRAFFIC, run(model, TRAFFIC), strict=True):
+        for each in emissions:
+            assert not each.changed
+            if each.side is not side.other:
+                continue
+            if ip.parse(packet).is_fragment:
+                continue
+            assert ip.parse(each.packet).payload == ip.parse(packet).payload or ip.is_icmp_error(
+                ip.parse(packet)
+            )
+
+
+@pytest.mark.parametrize("model", list(CATALOGUE), ids=lambda each: each.id)
+def test_every_card_is_complete(model: Model) -> None:
+    card = model.card
+    assert card.summary.strip() == card.summary != ""
+    assert card.summary.endswith(".")
+    assert card.kind in ("control", "fault", "exact", "profile")
+    assert card.examples
+    assert all(example.sample in SAMPLES for example in card.examples)
+    assert card.sources
+    for source in card.sources:
+        assert source.text.strip()
+        assert isinstance(source.evidence, Evidence)
+        assert not source.url or source.url.startswith(("http://", "https://"))
+    if card.kind == "fault":
+        assert card.rules
+        assert card.symptom
+        assert card.breaks
+        assert any(example.before != example.after for example in card.examples)
+
+
+@pytest.mark.parametrize("model", list(CATALOGUE), ids=lambda each: each.id)
+def test_every_variant_is_a_model_of_its_own(model: Model) -> None:
+    variants = [model.with_parameters(values) for values in model.variants]
+    assert len({each.id for each in (model, *variants)}) == 1 + len(variants)
+    for each in variants:
+        assert each.steps != model.steps
+        assert each == CATALOGUE.get(each.id)
+    assert model.fault is None or model.fault in model.steps
+
+
+def test_the_controls_are_there() -> None:
+    assert {"none", "correct"} <= {model.id for model in CATALOGUE if model.card.kind == "control"}
+    assert len(IDS) == len(set(IDS))

@@ -1,0 +1,157 @@
+"""What the machine must be able to do for a test, said in one place.
+
+``@pytest.mark.needs("emulated", "sipp")``: without namespaces or without SIPp the test is skipped, and the
+reason says what is missing. With ``CI=true`` in the environment it fails instead: there, a skipped test would
+pass for a tested feature.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Final, NamedTuple, NoReturn
+
+import pytest
+
+from lab.worlds.emulated import capability
+from lab.worlds.emulated.bubble import Bubble
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+# A bubble imports its task by name, which a test module's own import does not ask for.
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+NOBODY: Final = 65534
+_SETPRIV: Final = ("setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups")
+_PROBE: Final = (
+    "from lab.worlds.emulated.capability import obstacle; import experiments.cli, tests.worlds.inside; "
+    "print('reached', obstacle() or '')"
+)
+
+
+# -- capabilities ----------------------------------------------------------------------------------
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(*names): what the machine must have: emulated, sipp, tshark")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("needs"):
+        for name in mark.args:
+            reason = _lacking(name)
+            if reason is not None:
+                missing(reason)
+
+
+def missing(reason: str) -> NoReturn:
+    """End the test: skipped for ``reason``, failed for it where everything has to be there."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@cache
+def _lacking(name: str) -> str | None:
+    if name == "emulated":
+        return capability.obstacle()
+    if shutil.which(name) is None:
+        return f"no {name} here: apt-get install {capability.OPTIONAL_TOOLS.get(name, name)}"
+    return None
+
+
+# -- the emulated world ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bubble() -> Iterator[Bubble]:
+    """A bubble in which ``bubble.call(function, *arguments)`` runs functions; for tests that need 'emulated'."""
+    with Bubble("tests.worlds.inside:task") as made:
+        yield made
+
+
+# -- another user ------------------------------------------------------------------------------------
+
+
+class OrdinaryUser(NamedTuple):
+    """A user without privileges: how to run this project's Python as that one."""
+
+    prefix: tuple[str, ...]
+    python: str
+    path: str  # of the Python modules
+
+    def command(self, arguments: Sequence[str]) -> list[str]:
+        """The whole command line for Python's ``arguments``."""
+        return [*self.prefix, self.python, *arguments]
+
+    def environment(self, **extra: str) -> dict[str, str]:
+        return {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "LANG": "C.UTF-8",
+            "HOME": "/",
+            "PYTHONPATH": self.path,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            **extra,
+        }
+
+    def run(self, arguments: Sequence[str], **extra: str) -> subprocess.CompletedProcess[str]:
+        """Run Python with ``arguments`` and what ``extra`` adds to the environment."""
+        return subprocess.run(
+            self.command(arguments),
+            env=self.environment(**extra),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="session")
+def ordinary_user() -> OrdinaryUser:
+    """One who can reach the project and its Python, wherever these are, and may make a bubble."""
+    found, reason = _ordinary_user()
+    if found is None:
+        missing(reason)
+    return found
+
+
+@cache
+def _ordinary_user() -> tuple[OrdinaryUser | None, str]:
+    reason = "no way to run this project as an ordinary user"
+    for candidate in _candidates():
+        try:
+            done = candidate.run(["-c", _PROBE])
+        except (OSError, subprocess.TimeoutExpired) as error:
+            reason = f"as an ordinary user: {error}"
+            continue
+        if done.returncode == 0 and done.stdout.startswith("reached"):
+            obstacle = done.stdout.removeprefix("reached").strip()
+            return (None, f"as an ordinary user: {obstacle}") if obstacle else (candidate, "")
+        reason = "as an ordinary user: " + (done.stderr.strip().splitlines() or ["no answer"])[-1]
+    return None, reason
+
+
+def _candidates() -> Iterator[OrdinaryUser]:
+    packages = sysconfig.get_path("purelib")
+    if os.getuid() != 0:
+        yield OrdinaryUser((), sys.executable, os.pathsep.join((str(ROOT), packages)))
+        return
+    yield OrdinaryUser(_SETPRIV, sys.executable, os.pathsep.join((str(ROOT), packages)))
+    # The checkout or the interpreter lies where only root may look: show both in another place,
+    # in a mount namespace that ends with the program.
+    places = {"/mnt/project": str(ROOT), "/mnt/python": sys.prefix, "/mnt/packages": packages}
+    script = ["mount -t tmpfs -o mode=755 tmpfs /mnt"]
+    script += [f"mkdir {place} && mount --bind '{source}' {place}" for place, source in places.items()]
+    prefix = ("unshare", "--mount", "sh", "-c", " && ".join([*script, 'exec "$@"']), "sh", *_SETPRIV)
+    path = "/mnt/project:/mnt/packages"
+    yield OrdinaryUser(prefix, f"/mnt/python/bin/python{sys.version_info.major}", path)
+    yield OrdinaryUser(prefix, f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}", path)
