@@ -39,6 +39,7 @@ class Registry(Generic[S]):
     def __init__(self, kind: str, package: ModuleType) -> None:
         self.kind = kind
         self._items: dict[str, Item[S]] = {}
+        self._asked_for: dict[str, Item[S]] = {}  # reading a spec costs more than many a trial's part
         for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda each: each.name):
             module = importlib.import_module(f"{package.__name__}.{info.name}")
             item = getattr(module, "ITEM", None)
@@ -52,6 +53,12 @@ class Registry(Generic[S]):
 
     def get(self, spec: str) -> Item[S]:
         """The item of ``ID`` or ``ID(parameter=value)``. Raises ``UsageError`` with the mend."""
+        found = self._asked_for.get(spec)
+        if found is None:
+            found = self._asked_for[spec] = self._configure(spec)
+        return found
+
+    def _configure(self, spec: str) -> Item[S]:
         name, values = specs.parse(spec, self.kind)
         item = self._items.get(name)
         if item is None:

@@ -72,7 +72,7 @@ def _lacking(name: str) -> str | None:
 
 @pytest.fixture(scope="module")
 def bubble() -> Iterator[Bubble]:
-    """A bubble in which ``bubble.call(function, *arguments)`` runs functions; for tests that need 'emulated'."""
+    """For tests that need 'emulated': ``bubble.call(function, *arguments)`` runs a function in there."""
     with Bubble("tests.worlds.inside:task") as made:
         yield made
 

@@ -48,12 +48,15 @@ class TranslateSdp:
         owner = dialog_owner(message)
         public = context.nat.public_ip.encode()
         has_rtcp, has_candidates = b"a=rtcp:" in message.body, b"a=candidate:" in message.body
+        stay: list[SdpLine | None] = []
         for section in sdp.media:
             port = section.port
-            address = address_of(sdp.connection(section)).decode("latin-1")
+            connection = sdp.connection(section)
+            address = address_of(connection).decode("latin-1")
             if port and context.is_inside(address):
                 opened = context.open_media(Endpoint(address, port), owner, self.lifetime)
                 if opened is None:
+                    stay.append(connection)  # or media would go to whoever has that public port
                     continue
                 section.port = opened.port
                 if has_rtcp:
@@ -64,7 +67,7 @@ class TranslateSdp:
                     self._candidate(line, owner, context)
         for section in sdp.sections:
             for line in section.lines:
-                if line.type in _ADDRESSED:
+                if line.type in _ADDRESSED and line not in stay:
                     address = address_of(line).decode("latin-1")
                     if ":" not in address and context.is_inside(address):
                         set_address(line, public)

@@ -18,6 +18,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Final
 
 from lab.agents.messages import Incoming, token
@@ -35,6 +36,12 @@ def parameters(value: bytes) -> dict[bytes, bytes] | None:
     for name, quoted, plain in _PARAMETER.findall(rest):
         found.setdefault(name.lower(), quoted or plain)
     return found
+
+
+@lru_cache(maxsize=1024)
+def _ha1(algorithm: bytes, user: bytes, realm: bytes, password: bytes) -> bytes:
+    """What servers store in a password's place: it is the same for every request."""
+    return _hash(algorithm, b":".join((user, realm, password)))
 
 
 def _hash(algorithm: bytes, text: bytes) -> bytes:
@@ -59,7 +66,7 @@ def digest_response(
 
     ``algorithm`` is ``b"MD5"`` or ``b"SHA-256"``; raises ``KeyError`` for another.
     """
-    a1 = _hash(algorithm, b":".join((user, realm, password)))
+    a1 = _ha1(algorithm, user, realm, password)
     a2 = _hash(algorithm, method + b":" + uri)
     middle = (nonce, nc, cnonce, qop) if qop else (nonce,)
     return _hash(algorithm, b":".join((a1, *middle, a2)))

@@ -10,7 +10,7 @@ The rules of this file:
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from lab.agents.base import Send
@@ -28,7 +28,7 @@ TIMEOUT: Final = 64 * T1
 TIMER_D: Final = 32.0
 
 
-class State(Enum):
+class State(StrEnum):
     """States of RFC 3261 figures 5 to 8, and RFC 6026's Accepted."""
 
     CALLING = "calling"
@@ -40,7 +40,7 @@ class State(Enum):
     TERMINATED = "terminated"
 
 
-class On(Enum):
+class On(StrEnum):
     """What moves a transaction: a timer by its letter, a message by its kind, the transport."""
 
     A = "timer A"

@@ -21,6 +21,7 @@ import math
 import random
 from collections.abc import Sequence
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from lab.gateway import icmp
@@ -102,6 +103,7 @@ class _Flow:
         self.udp_delta = ip.checksum_delta(key, addresses)
 
 
+_network = lru_cache(maxsize=256)(ipaddress.ip_network)
 _MAX_FLOWS: Final = 65536
 _MAX_CONNECTIONS: Final = 1024
 
@@ -133,7 +135,7 @@ class Gateway:
         self._own = frozenset(inside_addresses)
         self._inside_address = next((each for each in inside_addresses if ":" not in each), public_ip)
         self._inside_address6 = next((each for each in inside_addresses if ":" in each), "::")
-        self._networks = [ipaddress.ip_network(each) for each in inside_networks]
+        self._networks = [_network(each) for each in inside_networks]
         self._inside_cache: dict[str, bool] = {}
         self._flows: tuple[dict[bytes, _Flow], dict[bytes, _Flow]] = ({}, {})
         self._fragments = Reassembler()

@@ -95,8 +95,8 @@ def hostport_of(found: re.Match[bytes]) -> HostPort:
 def parameters(value: bytes, start: int = 0, end: int | None = None) -> dict[bytes, bytes]:
     """The ``;name=value`` parameters in a span: names in lower case, first of a name wins."""
     found: dict[bytes, bytes] = {}
-    for each in _PARAMETER.finditer(value, start, len(value) if end is None else end):
-        found.setdefault(each["name"].lower(), each["value"] or b"")
+    for name, content in _PARAMETER.findall(value, start, len(value) if end is None else end):
+        found.setdefault(name.lower(), content)
     return found
 
 
@@ -115,15 +115,8 @@ def vias(value: bytes) -> list[Via]:
     for start, end in split_list(value):
         found = _VIA.match(value, start, end)
         if found:
-            result.append(
-                Via(
-                    found["transport"],
-                    hostport_of(found),
-                    parameters(value, found.end(), end),
-                    start,
-                    end,
-                )
-            )
+            after = parameters(value, found.end(), end)
+            result.append(Via(found["transport"], hostport_of(found), after, start, end))
     return result
 
 

@@ -515,12 +515,13 @@ def fragment(data: bytes, mtu: int = DEFAULT_MTU, *, identification: int | None 
     return pieces
 
 
-def decrement_ttl(data: bytes) -> bytes:
-    """The packet one hop on. The caller has seen to it that TTL or hop limit is above 1."""
+def decrement_ttl(data: bytes, hops: int = 1) -> bytes:
+    """The packet some hops on. The caller has seen to it that TTL or hop limit is above ``hops``."""
     if data[0] >> 4 == 6:
-        return data[:7] + bytes((data[7] - 1,)) + data[8:]
-    value = update_checksum(int.from_bytes(data[10:12], "big"), 0x0100)
-    return data[:8] + bytes((data[8] - 1, data[9])) + value.to_bytes(2, "big") + data[12:]
+        return data[:7] + bytes((data[7] - hops,)) + data[8:]
+    value = ((data[10] << 8 | data[11]) + (hops << 8)) % 0xFFFF  # RFC 1624
+    patch = bytes((data[8] - hops, data[9], value >> 8, value & 0xFF))
+    return b"".join((data[:8], patch, data[12:]))
 
 
 def verify(data: bytes) -> list[str]:

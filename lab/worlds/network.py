@@ -62,6 +62,7 @@ class Network:
         self.routes = {node: self._routes_of(node) for node in self.node_addresses}
         self.gateways = frozenset(topology.gateways)
         self._hops: dict[tuple[str, str], Hop | None] = {}
+        self._roads: dict[tuple[str, str], tuple[Hop | None, int, int]] = {}
         self._refusals: dict[tuple[str, Endpoint], str] = {}
 
     def hop(self, node: str, destination: str) -> Hop | None:
@@ -114,6 +115,28 @@ class Network:
             return f"{remote.ip} is a broadcast address"
         return ""
 
+    def road(self, node: str, destination: str) -> tuple[Hop | None, int, int]:
+        """The next station that does more than forward, how many plain routers come before it, and
+        the smallest MTU up to there.
+        """
+        key = (node, destination)
+        try:
+            return self._roads[key]
+        except KeyError:
+            pass
+        hop, passed, mtu = self.hop(node, destination), 0, ip.MAX_PACKET
+        while hop is not None and hop.side is None and not hop.final and passed < MAX_HOPS:
+            if hop.node not in self.topology.routers:
+                break
+            onward = self.hop(hop.node, destination)
+            if onward is None:
+                break
+            mtu = min(mtu, self.mtu[onward.network])
+            hop, passed = onward, passed + 1
+        if len(self._roads) < 65536:
+            self._roads[key] = (hop, passed, mtu)
+        return hop, passed, mtu
+
     def side(self, gateway: str, network: str) -> Side:
         """On which side of a gateway a network lies."""
         return self.sides[gateway, network]
@@ -148,34 +171,33 @@ class Network:
             network = topology.hosts[node].network
             return [(None, address) for _, address in self._routers_on(network)[:1]]
         rows: list[tuple[str | None, str]] = []
-        reached = set(own)
-        queue: deque[tuple[str, str]] = deque(
-            (name, address)
-            for network in own
-            for name, address in self._routers_on(network)
-            if name != node and not self._hidden(name, network)
-        )
-        seen = {node}
-        while queue:
-            name, first = queue.popleft()
-            if name in seen:
-                continue
-            seen.add(name)
-            for network in self.node_addresses[name]:
-                if network not in reached and self._subnets[network].version == _version(first):
-                    reached.add(network)
-                    rows.append((topology.networks[network].subnet, first))
-                queue.extend(
-                    (other, first)
-                    for other, _ in self._routers_on(network)
-                    if other not in seen and not self._hidden(other, network)
-                )
+        for version in (4, 6):
+            reached = {network for network in own if self._subnets[network].version == version}
+            queue = deque(
+                (name, network, address)
+                for network in own
+                if network in reached
+                for name, address in self._routers_on(network)
+            )
+            seen = {node}
+            while queue:
+                name, entered, first = queue.popleft()
+                if name in seen or self._hidden(name, entered):
+                    continue
+                seen.add(name)
+                for network in self.node_addresses[name]:
+                    if self._subnets[network].version != version:
+                        continue
+                    if network not in reached:
+                        reached.add(network)
+                        rows.append((topology.networks[network].subnet, first))
+                    queue.extend((other, network, first) for other, _ in self._routers_on(network))
         if node in topology.gateways:
             outside = next(iter(topology.gateways[node].outside))
             ways = [
                 (None, address)
                 for name, address in self._routers_on(outside)
-                if name != node and not self._hidden(name, outside)
+                if name != node and self.sides.get((name, outside)) is not Side.OUTSIDE
             ]
             rows += ways[:1]
         return rows
@@ -188,8 +210,8 @@ class Network:
         return sorted(routers, key=lambda row: self.sides.get((row[0], network), Side.INSIDE))
 
     def _hidden(self, router: str, network: str) -> bool:
-        """Whether the router is a gateway met from its outside: what is behind has no route."""
-        return self.sides.get((router, network)) is Side.OUTSIDE
+        """Whether the router is a gateway met from its outside: what it translates has no route."""
+        return self.sides.get((router, network)) is Side.OUTSIDE and self._subnets[network].version == 4
 
 
 class Delivery(NamedTuple):
@@ -274,7 +296,12 @@ class Walk:
         self, here: str, packet: bytes, queue: deque[tuple[str, bytes]], arrivals: list[Arrival]
     ) -> None:
         destination = _destination(packet)
-        hop = self.network.hop(here, destination)
+        hop, passed, mtu = self.network.road(here, destination)
+        if passed:
+            if _ttl(packet) > passed and len(packet) <= mtu:
+                packet = ip.decrement_ttl(packet, passed)
+            else:  # something happens at one of the routers under way: go step by step
+                hop = self.network.hop(here, destination)
         if hop is None:
             # Internet routers drop what nobody has a route for (private addresses above all), and
             # hosts find out before they send. Where nobody answers ARP, nobody waits for an error.
@@ -369,10 +396,6 @@ def _destination(packet: bytes) -> str:
 
 def _source(packet: bytes) -> str:
     return ip.unpack_ip(packet[12:16] if packet[0] >> 4 == 4 else packet[8:24])
-
-
-def _version(address: str) -> int:
-    return 6 if ":" in address else 4
 
 
 def _ttl(packet: bytes) -> int:

@@ -64,7 +64,7 @@ def damaged(rng: random.Random, packet: bytes) -> bytes:
         at = rng.randrange(len(data))
         kind = rng.randrange(5)
         if kind < 3:
-            data[at] = data[at] ^ 1 << rng.randrange(8) if kind else rng.choice(b"\0\r\n :;,<>=@\"09\xff")
+            data[at] = data[at] ^ 1 << rng.randrange(8) if kind else rng.choice(b'\0\r\n :;,<>=@"09\xff')
         elif kind == 3:
             del data[at : at + rng.choice((1, 4, 40))]
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -46,7 +47,12 @@ def with_options(packet: bytes) -> bytes:
 )
 @settings(max_examples=300, deadline=None)
 def test_the_patched_checksum_is_the_computed_one(
-    new_router: RouterMaker, payload: bytes, source: tuple[int, int], remote: tuple[object, int], ttl: int, summed: bool
+    new_router: RouterMaker,
+    payload: bytes,
+    source: tuple[int, int],
+    remote: tuple[object, int],
+    ttl: int,
+    summed: bool,
 ) -> None:
     router = new_router(port_parity=False)
     inside, outside = Endpoint(f"192.168.1.{source[0]}", source[1]), Endpoint(str(remote[0]), remote[1])
@@ -302,7 +308,7 @@ def test_a_model_that_drops_says_why(new_router: RouterMaker, acting_model: Mode
     assert router.one(ip.udp(PHONE, SERVER, b"\r\n\r\n"), Side.INSIDE).side is Side.OUTSIDE
 
 
-def grown_to(size: int) -> object:
+def grown_to(size: int) -> Callable[[SipMessage, Context], None]:
     def grow(message: SipMessage, context: Context) -> None:
         message.body = b"x" * (size - len(bytes(message)))
 
@@ -314,7 +320,7 @@ def grown_to(size: int) -> object:
 def test_df_is_cleared_when_the_alg_outgrows_the_mtu(
     new_router: RouterMaker, acting_model: ModelMaker, size: int, cleared: bool, options: bool
 ) -> None:
-    router = new_router(acting_model(grown_to(size - 4 * options)))  # type: ignore[arg-type]
+    router = new_router(acting_model(grown_to(size - 4 * options)))
     packet = ip.udp(PHONE, SERVER, OPTIONS)
     emission = router.one(with_options(packet) if options else packet, Side.INSIDE)
     assert len(emission.packet) == size + 28
@@ -332,11 +338,11 @@ def test_df_stays_on_a_packet_that_the_alg_made_no_larger(
 
 @pytest.mark.parametrize("six", [False, True])
 def test_larger_than_ip_allows(new_router: RouterMaker, acting_model: ModelMaker, six: bool) -> None:
-    router = new_router(acting_model(grown_to(65536)))  # type: ignore[arg-type]
+    router = new_router(acting_model(grown_to(65536)))
     packet = ip.udp(PHONE6, SERVER6, OPTIONS) if six else ip.udp(PHONE, SERVER, OPTIONS)
     for each in (packet,) if six else (packet, with_options(packet)):
         assert "larger than IP allows" in router.reason(each, Side.INSIDE)
-    at_most = new_router(acting_model(grown_to(65507)))  # type: ignore[arg-type]
+    at_most = new_router(acting_model(grown_to(65507)))
     assert len(at_most.one(ip.udp(PHONE, SERVER, OPTIONS), Side.INSIDE).packet) == 65535
 
 
@@ -480,7 +486,13 @@ def act(gateway: Gateway, step: tuple[object, ...], now: float) -> object:
 
 def table(gateway: Gateway, now: float) -> list[tuple[object, ...]]:
     return [
-        (each.inside, each.outside, each.expires, list(each.remotes), [hole.expires for hole in each.pinholes])
+        (
+            each.inside,
+            each.outside,
+            each.expires,
+            list(each.remotes),
+            [hole.expires for hole in each.pinholes],
+        )
         for each in gateway.nat.bindings
         if each.alive(now)
     ]

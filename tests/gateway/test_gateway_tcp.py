@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -99,10 +100,7 @@ def test_register_and_its_answer(router: Router) -> None:
 def test_a_message_in_several_segments_leaves_whole(router: Router, cuts: tuple[int, ...]) -> None:
     line = Connection(router)
     bounds = [0, *cuts, len(REGISTER)]
-    *first, last = [
-        line.raw(Side.INSIDE, REGISTER[start:end], start, 0)
-        for start, end in zip(bounds, bounds[1:], strict=False)
-    ]
+    *first, last = [line.raw(Side.INSIDE, REGISTER[start:end], start, 0) for start, end in pairwise(bounds)]
     for end, emissions in zip(cuts, first, strict=True):
         # The phone may be waiting for the ACK of what is held here.
         (answer,) = emissions
@@ -166,9 +164,7 @@ def boom(message: SipMessage, context: Context) -> None:
 
 
 def test_a_model_that_raises(new_router: RouterMaker, acting_model: ModelMaker) -> None:
-    router = new_router(
-        acting_model(boom), port_allocation=PortAllocation.SEQUENTIAL, first_port=PUBLIC.port
-    )
+    router = new_router(acting_model(boom), port_allocation=PortAllocation.SEQUENTIAL, first_port=PUBLIC.port)
     (emission,) = Connection(router).raw(Side.INSIDE, REGISTER, 0, 0)
     assert parse(emission.packet).payload == REGISTER
     assert (emission.error, emission.changed) == ("ZeroDivisionError: boom", False)
@@ -181,9 +177,7 @@ def test_a_model_that_drops(new_router: RouterMaker, acting_model: ModelMaker) -
         if message.method == b"REGISTER":
             context.drop("no registrations")
 
-    router = new_router(
-        acting_model(drop), port_allocation=PortAllocation.SEQUENTIAL, first_port=PUBLIC.port
-    )
+    router = new_router(acting_model(drop), port_allocation=PortAllocation.SEQUENTIAL, first_port=PUBLIC.port)
     line = Connection(router)
     emissions = line.raw(Side.INSIDE, REGISTER, 0, 0)
     assert [each.side for each in emissions if parse(each.packet).payload and each.side is not None] == []

@@ -153,9 +153,7 @@ def test_an_error_after_the_binding_has_ended(router: Router) -> None:
 def test_an_error_with_hardly_a_quote(router: Router, size: int) -> None:
     left = router.send(PHONE, SERVER)
     error = parse(error_about(bytes(left)))
-    cut = ip.Packet(
-        4, ICMP, error.src, error.dst, 0, 0, error.header, error.transport, error.payload[:size]
-    )
+    cut = ip.Packet(4, ICMP, error.src, error.dst, 0, 0, error.header, error.transport, error.payload[:size])
     assert router.reason(bytes(cut), Side.OUTSIDE) == "ICMP error about no known flow"
 
 

@@ -33,7 +33,12 @@ def register(router: Router, phone: Endpoint = PHONE) -> None:
 
 
 def answered(
-    router: Router, status: int, headers: bytes = b"", *, to: bytes = b"<sip:alice@lab.test>", port: int = 5060
+    router: Router,
+    status: int,
+    headers: bytes = b"",
+    *,
+    to: bytes = b"<sip:alice@lab.test>",
+    port: int = 5060,
 ) -> None:
     text = b"SIP/2.0 %d X\r\nTo: %s;tag=1\r\nCall-ID: 1\r\nCSeq: 1 REGISTER\r\n%s\r\n" % (status, to, headers)
     assert router.receive(REGISTRAR, port, text) is not None
@@ -351,8 +356,9 @@ def test_nothing_is_opened_for(correct_router: CorrectRouter, sdp: bytes) -> Non
     assert [each.inside for each in router.gateway.nat.bindings] == [PHONE]
 
 
-def test_no_port_left_for_media_is_no_error(correct_router: CorrectRouter) -> None:
+def test_without_a_port_for_media_no_other_phones_is_named(correct_router: CorrectRouter) -> None:
     router = correct_router(first_port=5060, last_port=5060)
-    assert b"m=audio 49170 " in offer(router)  # preserved: it is free
-    assert b"m=audio 49170 " in offer(router, sdp=SDP.replace(b".20", b".21"), call=b"d")
+    assert b"c=IN IP4 203.0.113.7\r\nt=0 0\r\nm=audio 49170 " in offer(router)  # preserved: it is free
+    other = offer(router, sdp=SDP.replace(b".20", b".21"), call=b"d")
+    assert b"c=IN IP4 192.168.1.21\r\nt=0 0\r\nm=audio 49170 " in other
     assert hears(router) == RTP

@@ -385,6 +385,7 @@ EXCHANGES: Final[dict[str, Exchange]] = {
             (ON_WAN, at("203.0.113.7", 1024), b"between"),
         ),
         unreachable=((PHONE, at(ON_WAN.ip, 9)), (PHONE, at("10.0.0.1", 9))),
+        lost=("outer",),
     ),
     "two routers in a row": Exchange(
         "chain",

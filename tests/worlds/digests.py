@@ -1,0 +1,46 @@
+"""Digests of trials, one line of JSON: ``python -m tests.worlds.digests WORLD MODEL...``.
+
+To be run by other interpreters and other users; the digest of a trial is the same for all of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+
+from alg_models import catalogue
+from experiments import registry
+from experiments.trial import TrialSpec
+from lab.worlds.emulated.bubble import Bubble
+from tests.worlds import inside
+
+
+def models() -> list[str]:
+    """Every model and every variant that can be run, as specs."""
+    return [model.id for model in catalogue.load().runnable()]
+
+
+def trials(model: str, topology: str = "home", mitigations: tuple[str, ...] = ()) -> list[TrialSpec]:
+    """A model with every scenario and every detector."""
+    played = [TrialSpec(topology, model, scenario=item.id) for item in registry.scenarios()]
+    played += [TrialSpec(topology, model, detector=item.id) for item in registry.detectors()]
+    return [TrialSpec(topology, model, each.scenario, each.detector, mitigations) for each in played]
+
+
+def digest(run: inside.Run) -> str:
+    text = json.dumps(run.result, sort_keys=True) + run.trace
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def digests(world: str, names: Sequence[str]) -> dict[str, str]:
+    specs = [spec for name in names for spec in trials(name)]
+    if world == "simulated":
+        return {spec.name: digest(inside.run(spec, emulated=False)) for spec in specs}
+    with Bubble("tests.worlds.inside:task") as bubble:
+        return {spec.name: digest(bubble.call(inside.run, spec)) for spec in specs}
+
+
+if __name__ == "__main__":
+    print(json.dumps(digests(sys.argv[1], sys.argv[2:] or models())))

@@ -1,0 +1,111 @@
+"""Looking at processes and namespaces through /proc, by number and start time, never by name."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+# Bounds what would otherwise hang.
+PATIENCE: Final = 30.0
+
+
+class Process(NamedTuple):
+    """One process of this machine; its start time tells it from a later one of the same number."""
+
+    pid: int
+    started: int
+
+
+def _stat(pid: int) -> list[str]:
+    """The columns of /proc/PID/stat from the state on (proc_pid_stat(5), column 3)."""
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+
+
+def find(pid: int) -> Process:
+    """Raises ``OSError`` when there is none."""
+    return Process(pid, int(_stat(pid)[19]))
+
+
+def alive(process: Process) -> bool:
+    """Whether it is there and no zombie."""
+    try:
+        columns = _stat(process.pid)
+    except OSError:
+        return False
+    return int(columns[19]) == process.started and columns[0] not in "ZX"
+
+
+def everybody() -> list[int]:
+    return [int(each) for each in os.listdir("/proc") if each.isdigit()]
+
+
+def children(pid: int) -> list[Process]:
+    found: list[Process] = []
+    for each in everybody():
+        try:
+            if int(_stat(each)[1]) == pid:
+                found.append(find(each))
+        except OSError:
+            pass  # it ended meanwhile
+    return found
+
+
+def descendants(pid: int) -> list[Process]:
+    """All processes below one, nearest first."""
+    found: list[Process] = []
+    todo = [pid]
+    while todo:
+        below = children(todo.pop(0))
+        found += below
+        todo += [each.pid for each in below]
+    return found
+
+
+def marked(marker: str) -> list[Process]:
+    """Processes that have ``marker`` in their command line or environment."""
+    found: list[Process] = []
+    for pid in everybody():
+        for part in ("environ", "cmdline"):
+            try:
+                if marker.encode() in Path(f"/proc/{pid}/{part}").read_bytes():
+                    process = find(pid)
+                    if alive(process):
+                        found.append(process)
+                    break
+            except OSError:
+                pass  # ended, or another user's
+    return found
+
+
+def namespaces(processes: list[Process]) -> set[str]:
+    """The network namespaces of processes, as ``net:[4026531840]``."""
+    found: set[str] = set()
+    for each in processes:
+        try:
+            found.add(os.readlink(f"/proc/{each.pid}/ns/net"))
+        except OSError:
+            pass
+    return found
+
+
+def all_namespaces() -> set[str]:
+    """The network namespaces that any process of this machine is in or holds open."""
+    found: set[str] = set()
+    for pid in everybody():
+        try:
+            found.add(os.readlink(f"/proc/{pid}/ns/net"))
+            found |= {os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir()}
+        except OSError:
+            pass
+    return {each for each in found if each.startswith("net:")}
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for a condition. Raises ``AssertionError`` when it does not come true in a long time."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {PATIENCE:g} s: {what}"
+        time.sleep(0.005)
