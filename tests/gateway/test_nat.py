@@ -188,6 +188,10 @@ def test_a_reserved_pair_is_even_and_adjacent_within_the_range(allocation: PortA
         table.reserve(UDP, Endpoint("192.168.1.22", 50000), 0.0, pair=True)
 
 
+def test_a_pair_for_an_odd_port_is_even_all_the_same() -> None:
+    assert nat().reserve(UDP, Endpoint("192.168.1.20", 49171), 0.0, pair=True).outside.port % 2 == 0
+
+
 def test_a_pair_lives_and_ends_as_one() -> None:
     """RTP keeps the RTCP port reserved: the next call of the same phone finds both where they were."""
     table = nat(udp_timeout=100)

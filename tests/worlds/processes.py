@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -39,7 +39,7 @@ def alive(process: Process) -> bool:
 
 
 def everybody() -> list[int]:
-    return [int(each) for each in os.listdir("/proc") if each.isdigit()]
+    return [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
 
 
 def children(pid: int) -> list[Process]:
@@ -84,10 +84,8 @@ def namespaces(processes: list[Process]) -> set[str]:
     """The network namespaces of processes, as ``net:[4026531840]``."""
     found: set[str] = set()
     for each in processes:
-        try:
-            found.add(os.readlink(f"/proc/{each.pid}/ns/net"))
-        except OSError:
-            pass
+        with suppress(OSError):  # it ended, or is another user's
+            found.add(str(Path(f"/proc/{each.pid}/ns/net").readlink()))
     return found
 
 
@@ -95,11 +93,11 @@ def all_namespaces() -> set[str]:
     """The network namespaces that any process of this machine is in or holds open."""
     found: set[str] = set()
     for pid in everybody():
-        try:
-            found.add(os.readlink(f"/proc/{pid}/ns/net"))
-            found |= {os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir()}
-        except OSError:
-            pass
+        with suppress(OSError):
+            found.add(str(Path(f"/proc/{pid}/ns/net").readlink()))
+            for each in Path(f"/proc/{pid}/fd").iterdir():
+                with suppress(OSError):  # closed meanwhile
+                    found.add(str(each.readlink()))
     return {each for each in found if each.startswith("net:")}
 
 

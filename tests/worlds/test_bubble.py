@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -31,31 +32,27 @@ pytestmark = pytest.mark.needs("emulated")
 # -- the machine's own network -----------------------------------------------------------------------
 
 
+# Dates, counters of rules, lifetimes of addresses and routes.
+_MOVES_BY_ITSELF = re.compile(
+    r"^#.*$|\[\d+:\d+\]|packets \d+ bytes \d+|(valid_lft|preferred_lft|expires) \S+", re.M
+)
+
+
 def _host_network() -> dict[str, str]:
     """Settings, interfaces, addresses, routes and rules of the network that this test runs in."""
     names = ("ipv4/ip_forward", "ipv4/conf/all/rp_filter", "ipv4/icmp_ratemask", "ipv6/conf/all/forwarding")
     paths = [Path("/proc/sys/net") / name for name in (*names, "core/rmem_max", "core/wmem_max")]
     paths += [Path("/proc/sys/net/core/netdev_max_backlog"), Path("/proc/sys/fs/file-max")]
     found = {str(path): path.read_text() for path in paths if path.exists()}
-    found["interfaces"] = "\n".join(sorted(os.listdir("/sys/class/net")))
-    commands = [
-        "ip -oneline address",
-        "ip route show table all",
-        "ip neigh show nud permanent",
-        "ip netns list",
-    ]
+    found["interfaces"] = "\n".join(sorted(each.name for each in Path("/sys/class/net").iterdir()))
+    commands = ["ip -oneline address", "ip route show table all", "ip neigh show nud permanent", "ip netns"]
     commands += ["iptables-save", "ip6tables-save", "iptables-nft-save", "nft list ruleset"]
     for command in commands:
         program, *arguments = command.split()
         path = shutil.which(program)
         if path is not None:
             done = subprocess.run([path, *arguments], capture_output=True, text=True, check=False)
-            lines = [line for line in done.stdout.splitlines() if not line.startswith("#")]  # dates
-            found[command] = "\n".join(lines)
-    # Counters of rules and lifetimes of addresses move by themselves.
-    found["ip -oneline address"] = "\n".join(
-        line.partition("valid_lft")[0] for line in found.get("ip -oneline address", "").splitlines()
-    )
+            found[command] = _MOVES_BY_ITSELF.sub("", done.stdout)
     return found
 
 
