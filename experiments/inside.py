@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from experiments import trial
+from experiments import trial, worker
 from experiments.output import pcapng
 from experiments.stage import Setup, Stage
 from lab.errors import UsageError
@@ -43,6 +43,7 @@ AGENTS = ("server", "far-phone", "mirror")
 def execute(connection: Connection) -> int:
     """Run one ``Program`` in the foreground; its exit status is this process's."""
     request: Program = connection.recv()
+    worker.prepare()
     try:
         status = _run(request)
     except UsageError as error:

@@ -297,6 +297,7 @@ _INSIDE = {"queue": queue_bench, "lab": lab_bench, "trial": trial_bench}
 
 def inside(connection: Connection) -> None:
     """Task of the bubble."""
+    worker.prepare()
     serve(connection, lambda name: _INSIDE[name]())
 
 

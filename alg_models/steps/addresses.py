@@ -47,12 +47,20 @@ _HABITS: Final = _Shared()
 def translate(place: HostPort, context: Context, kind: str) -> bytes | None:
     """The text that stands for ``place`` on the other side; ``None`` to leave it alone."""
     host = place.bare_host
-    if not context.outbound and host != context.nat.public_ip.encode():
-        return None
+    if context.outbound:
+        own, other = context.inside, context.outside
+    else:
+        own, other = context.outside, context.inside
+        if host != context.nat.public_ip.encode():
+            return None
+    if place.port == own.port and host == own.ip.encode() and _HABITS not in context.memory:
+        return written(other)  # by far the commonest case: the flow's own address, its port beside it
     here = Endpoint(host.decode("latin-1"), DEFAULT_PORT if place.port is None else place.port)
     there = context.public(here) if context.outbound else context.private(here)
     if there is None or there == here:
         return None
+    if place.port is not None and _HABITS not in context.memory:
+        return written(there)
     habits = context.remember(_HABITS, PortHabits)
     habits.saw(kind, here, place.port is not None)
     return written(there, with_port=not habits.leaves_out(kind, there))

@@ -48,15 +48,24 @@ class TranslateSdp:
         owner = dialog_owner(message)
         public = context.nat.public_ip.encode()
         has_rtcp, has_candidates = b"a=rtcp:" in message.body, b"a=candidate:" in message.body
-        stay: list[SdpLine | None] = []
+        inside = {
+            line: address
+            for section in sdp.sections
+            for line in section.lines
+            if line.type in _ADDRESSED
+            and context.is_inside(address := address_of(line).decode("latin-1"))
+            and ":" not in address
+        }
+        refused: set[SdpLine] = set()
         for section in sdp.media:
             port = section.port
             connection = sdp.connection(section)
-            address = address_of(connection).decode("latin-1")
-            if port and context.is_inside(address):
+            if port and connection in inside:
+                address = inside[connection]
                 opened = context.open_media(Endpoint(address, port), owner, self.lifetime)
                 if opened is None:
-                    stay.append(connection)  # or media would go to whoever has that public port
+                    # The line stays, or media would go to whoever has that public port.
+                    refused.add(connection)
                     continue
                 section.port = opened.port
                 if has_rtcp:
@@ -65,12 +74,9 @@ class TranslateSdp:
             if has_candidates:
                 for line in section.attributes(b"candidate"):
                     self._candidate(line, owner, context)
-        for section in sdp.sections:
-            for line in section.lines:
-                if line.type in _ADDRESSED and line not in stay:
-                    address = address_of(line).decode("latin-1")
-                    if ":" not in address and context.is_inside(address):
-                        set_address(line, public)
+        for line in inside:
+            if line not in refused:
+                set_address(line, public)
 
     def _rtcp(self, line: SdpLine, address: str, owner: object, context: Context) -> None:
         words = _rtcp_words(line)

@@ -86,10 +86,12 @@ class Via(NamedTuple):
 
 def hostport_of(found: re.Match[bytes]) -> HostPort:
     """Host and port groups of a match of this module."""
-    port = found["port"]
+    host, port = found.group("host", "port")
+    start, end = found.span("host")
+    if port is None:
+        return HostPort(host, None, start, end)
     # A port of more digits than the wire can mean is still a number: models write such.
-    end = found.end("host") if port is None else found.end("port")
-    return HostPort(found["host"], int(port[:9]) if port else None, found.start("host"), end)
+    return HostPort(host, int(port[:9]), start, found.end("port"))
 
 
 def parameters(value: bytes, start: int = 0, end: int | None = None) -> dict[bytes, bytes]:
@@ -103,10 +105,10 @@ def parameters(value: bytes, start: int = 0, end: int | None = None) -> dict[byt
 def parameter_spans(value: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
     """``(lower-case name, start, end)`` of each parameter's value; an absent value is empty there."""
     for each in _PARAMETER.finditer(value, start, len(value) if end is None else end):
-        if each["value"] is None:
-            yield each["name"].lower(), each.end(), each.end()
-        else:
-            yield each["name"].lower(), each.start("value"), each.end("value")
+        begin, stop = each.span(2)
+        if begin < 0:  # no "=": an empty value behind the name
+            begin = stop = each.end()
+        yield each[1].lower(), begin, stop
 
 
 def vias(value: bytes) -> list[Via]:

@@ -395,9 +395,7 @@ def _udp4(source: Endpoint, destination: Endpoint, payload: bytes, ttl: int, fla
     udp_sum = checksum(pseudo) or 0xFFFF
     head = struct.pack("!BBHHHBB", 0x45, 0, 20 + length, 0, flags, ttl, UDP)
     ip_sum = checksum(head + addresses)
-    return b"".join(
-        (head, ip_sum.to_bytes(2, "big"), addresses, ports, udp_sum.to_bytes(2, "big"), payload)
-    )
+    return b"".join((head, ip_sum.to_bytes(2, "big"), addresses, ports, udp_sum.to_bytes(2, "big"), payload))
 
 
 def tcp(

@@ -8,9 +8,12 @@ CRLF or LF (RFC 8866 section 5 asks parsers to accept both).
 from __future__ import annotations
 
 import re
+import sys
 from typing import Final
 
 _LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+\Z")
+# m=<media> <port>[/<count>] ...: the port
+_MEDIA: Final = re.compile(rb"m=[^ \r\n]* (\d{1,9})(?![^ /\r\n])")
 
 
 class SdpLine:
@@ -64,18 +67,15 @@ class Section:
     @property
     def port(self) -> int | None:
         """Port of the ``m=`` line (``m=<media> <port>[/<n>] ...``), ``None`` when unreadable."""
-        words = self.media.value.split(b" ") if self.media else []
-        number = words[1].split(b"/")[0] if len(words) > 1 else b""
-        return int(number) if number.isdigit() and len(number) < 10 else None
+        found = _MEDIA.match(self.media.raw) if self.media else None
+        return int(found[1]) if found else None
 
     @port.setter
     def port(self, new: int) -> None:
-        if self.media is None or self.port is None:
-            return
-        words = self.media.value.split(b" ")
-        _, slash, count = words[1].partition(b"/")
-        words[1] = b"%d" % new + slash + count
-        self.media.value = b" ".join(words)
+        found = _MEDIA.match(self.media.raw) if self.media else None
+        if self.media is not None and found is not None:
+            value, (start, end) = self.media.value, found.span(1)
+            self.media.value = value[: start - 2] + b"%d" % new + value[end - 2 :]
 
 
 class Sdp:
@@ -116,18 +116,27 @@ class Sdp:
         return b"".join(parts)
 
 
+_WORDS: Final = {b"c": 3, b"o": 6}  # how many there are with an address
+
+
 def address_of(line: SdpLine | None) -> bytes:
     """The address at the end of a ``c=`` or ``o=`` line, without a multicast suffix; else ``b""``."""
     if line is None:
         return b""
     words = line.value.split()
-    needed = {b"c": 3, b"o": 6}.get(line.type, 0)
-    return words[-1].split(b"/")[0] if needed and len(words) >= needed else b""
+    needed = _WORDS.get(line.type)
+    if needed is None or len(words) < needed:
+        return b""
+    last = words[-1]
+    return last.partition(b"/")[0] if b"/" in last else last
 
 
 def set_address(line: SdpLine, new: bytes) -> None:
     """Replace the address at the end of a ``c=`` or ``o=`` line; white space stays."""
-    old = address_of(line)
-    if old:
-        at = line.value.rindex(line.value.split()[-1])  # "4/4": not the suffix
-        line.value = line.value[:at] + new + line.value[at + len(old) :]
+    value = line.value
+    words = value.split()
+    if len(words) >= _WORDS.get(line.type, sys.maxsize):
+        last = words[-1]
+        at = value.rindex(last)
+        slash = last.find(b"/")
+        line.value = value[:at] + new + value[at + (len(last) if slash < 0 else slash) :]

@@ -323,7 +323,9 @@ class Walk:
         elif _ttl(packet) <= 1:
             self._error(node, hop.network, ip.TIME_EXCEEDED, packet, queue)
         else:
-            queue.extend([(node, piece) for piece in self.fit(node, ip.decrement_ttl(packet))])
+            # To the front: what follows on the same road must not overtake it.
+            pieces = self.fit(node, ip.decrement_ttl(packet))
+            queue.extendleft([(node, piece) for piece in reversed(pieces)])
 
     def _error(
         self, node: str, network: str, kind: ip.Unreachable, packet: bytes, queue: deque[tuple[str, bytes]]

@@ -9,7 +9,8 @@ import os
 import random
 import socket
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import Any, Final, NamedTuple
 
@@ -164,15 +165,22 @@ def _counters(queue: Any) -> list[int]:
     raise LookupError("the queue is not bound")
 
 
-def _until(done: Any) -> None:
+def _until(done: Callable[[], bool]) -> None:
     """Wait for the kernel; raises ``TimeoutError`` when it takes too long."""
-    import time
-
     deadline = time.monotonic() + PATIENCE
     while not done():
         if time.monotonic() > deadline:
             raise TimeoutError("the kernel did not come to an end")
         time.sleep(0.001)
+
+
+def serve(world: LiveWorld, condition: Callable[[], bool]) -> None:
+    """Serve a live world until something outside of it is so; the world itself wakes up for packets only."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError("what was waited for did not happen")
+        world.run_until(condition, 0.01)
 
 
 class Flooded(NamedTuple):
@@ -258,9 +266,6 @@ def noise(spec: str, count: int, seed: int) -> Noise:
     world.add("registrar", registrar)
     raw = {host: sockets.RawSender(running.fabric.namespaces[host]) for host in ("phone", "registrar")}
 
-    def settled() -> bool:
-        return waiting(running) == 0
-
     sent = 0
     for number in range(count):
         outbound = number % 2 == 0
@@ -275,20 +280,19 @@ def noise(spec: str, count: int, seed: int) -> Noise:
             except OSError:
                 pass  # the kernel would not even send it
         if number % 50 == 49:
-            world.run_until(settled, PATIENCE)
+            serve(world, lambda: waiting(running) == 0)
     phone.heard.clear()
     registrar.heard.clear()
     world.perform(phone, [Send(PHONE, REGISTRAR, b"are you there?")])
     there = world.run_until(lambda: any(each == b"are you there?" for _, each in registrar.heard), PATIENCE)
     world.perform(registrar, [Send(REGISTRAR, registrar.heard[-1][0] if registrar.heard else PUBLIC, b"yes")])
     back = world.run_until(lambda: any(each == b"yes" for _, each in phone.heard), PATIENCE)
-    judged = len(world.trace.passages)
 
     def all_judged() -> bool:
         queued = sum(_counters(queue)[7] for queue in running.queues.values()) - sum(before)
         return waiting(running) == 0 and queued == len(world.trace.passages)
 
-    world.run_until(all_judged, PATIENCE)
+    serve(world, all_judged)
     judged = len(world.trace.passages)
     queued = sum(_counters(queue)[7] for queue in running.queues.values()) - sum(before)
     left = waiting(running)

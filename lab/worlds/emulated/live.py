@@ -95,6 +95,8 @@ class LiveWorld(QueueOwner):
 
         Returns its exit status, ``None`` when ``timeout`` seconds passed first.
         """
+        if process.poll() is not None:
+            return process.returncode
         descriptor = os.pidfd_open(process.pid)
         try:
             self._selector.register(descriptor, selectors.EVENT_READ, lambda: None)
