@@ -14,6 +14,7 @@ import pkgutil
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -90,7 +91,14 @@ class Catalogue:
         return len(self._models)
 
     def get(self, spec: str) -> Model:
-        """The model of ``ID`` or ``ID(parameter=value,...)``. Raises ``UsageError`` with the mend."""
+        """The model of ``ID``, ``ID(parameter=value,...)`` or several of them joined by ``+``.
+
+        Raises ``UsageError`` with the mend.
+        """
+        first, *others = (self._one(part) for part in specs.split(spec, "model"))
+        return reduce(Model.plus, others, first)
+
+    def _one(self, spec: str) -> Model:
         name, values = specs.parse(spec, "model")
         model = self._models.get(name)
         if model is None:

@@ -11,7 +11,7 @@ from alg_models.steps.headers import (
     TranslateVia,
 )
 from alg_models.steps.media import CloseDialog, TranslateSdp
-from lab.gateway.alg import Card, Evidence, Example, Model, Source, Step
+from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source, Step
 
 CORRECT_STEPS: tuple[Step, ...] = (
     TranslateRequestUri(),
@@ -72,7 +72,7 @@ CORRECT = Model(
             Source("RFC 2663 section 2.9: what an ALG is for", Evidence.VENDOR_DOCUMENTATION),
         ),
     ),
-    steps=CORRECT_STEPS,
+    recipe=Recipe(base=CORRECT_STEPS),
 )
 
 MODELS = (NONE, CORRECT)

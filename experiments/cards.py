@@ -39,7 +39,12 @@ def model(spec: str, paths: tuple[str, ...] = ()) -> Row:
         "kind": card.kind,
         "summary": card.summary,
         "examples": [
-            {"message": e.sample, "before": e.before.decode(), "after": e.after.decode()}
+            {
+                "message": e.sample,
+                "before": _text(e.before),
+                "after": "(goes no further)" if e.after is None else _text(e.after),
+                **({"answer": _text(e.answer)} if e.answer else {}),
+            }
             for e in card.examples
         ],
         "breaks rules": list(card.rules),
@@ -105,6 +110,10 @@ def experiment(name: str) -> Row:
     return experiments_module.load(name).model_dump(mode="json")
 
 
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "backslashreplace").replace("\r\n", "\n").rstrip("\n")
+
+
 def _plain(values: Any) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in dict(values).items()}
 
@@ -140,8 +149,13 @@ def _print_value(value: Any, console: Console, indent: str) -> None:
     if isinstance(value, dict):
         if {"before", "after"} <= value.keys():
             console.print(Text(f"{indent}in {value['message']}:"))
-            console.print(Text(f"{indent}  - {value['before']}", style="red"))
-            console.print(Text(f"{indent}  + {value['after']}", style="green"))
+            for mark, name, style in (
+                ("-", "before", "red"),
+                ("+", "after", "green"),
+                ("<", "answer", "yellow"),
+            ):
+                for line in str(value.get(name, "")).splitlines():
+                    console.print(Text(f"{indent}  {mark} {line}", style=style))
         elif "claim" in value:
             url = f"\n{indent}  {value['url']}" if "url" in value else ""
             console.print(Text(f"{indent}[{value['evidence']}] {value['claim']}{url}"))

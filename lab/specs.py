@@ -42,6 +42,20 @@ def parse(spec: str, kind: str) -> tuple[str, dict[str, Any]]:
     return found["id"], values
 
 
+def split(spec: str, kind: str) -> list[str]:
+    """The parts of ``A+B(x=1)+C``; a ``+`` inside parentheses joins nothing. Raises ``UsageError``."""
+    parts, depth = [""], 0
+    for letter in spec:
+        depth += (letter == "(") - (letter == ")")
+        if letter == "+" and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    if len(parts) > 1 and not all(part.strip() for part in parts):
+        raise UsageError(f"{kind} '{spec}': there must be something on both sides of '+'")
+    return parts
+
+
 def written(identifier: str, values: Mapping[str, Any]) -> str:
     """The spec of an id with parameters."""
     if not values:

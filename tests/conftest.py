@@ -8,6 +8,7 @@ pass for a tested feature.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -29,10 +30,13 @@ if str(ROOT) not in sys.path:
 
 NOBODY: Final = 65534
 _SETPRIV: Final = ("setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups")
-_PROBE: Final = (
-    "from lab.worlds.emulated.capability import obstacle; import experiments.cli, tests.worlds.inside; "
-    "print('reached', obstacle() or '')"
-)
+_PROBE: Final = """
+import experiments.cli, lab, os, sys, tests.worlds.inside
+from lab.worlds.emulated.capability import obstacle
+# Another installation that this user can reach is not the one under test.
+assert lab.__file__ == os.path.join(sys.argv[1], "lab", "__init__.py"), lab.__file__
+print("reached", obstacle() or "")
+"""
 
 
 # -- capabilities ----------------------------------------------------------------------------------
@@ -46,7 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("needs"):
         for name in mark.args:
-            reason = _lacking(name)
+            reason = lacking(name)
             if reason is not None:
                 missing(reason)
 
@@ -59,7 +63,7 @@ def missing(reason: str) -> NoReturn:
 
 
 @cache
-def _lacking(name: str) -> str | None:
+def lacking(name: str) -> str | None:
     if name == "emulated":
         return capability.obstacle()
     if shutil.which(name) is None:
@@ -85,7 +89,8 @@ class OrdinaryUser(NamedTuple):
 
     prefix: tuple[str, ...]
     python: str
-    path: str  # of the Python modules
+    project: str  # where that user finds this project
+    packages: str  # and what it depends on
 
     def command(self, arguments: Sequence[str]) -> list[str]:
         """The whole command line for Python's ``arguments``."""
@@ -96,7 +101,7 @@ class OrdinaryUser(NamedTuple):
             "PATH": os.environ.get("PATH", os.defpath),
             "LANG": "C.UTF-8",
             "HOME": "/",
-            "PYTHONPATH": self.path,
+            "PYTHONPATH": os.pathsep.join((self.project, self.packages)),
             "PYTHONDONTWRITEBYTECODE": "1",
             **extra,
         }
@@ -127,9 +132,9 @@ def ordinary_user() -> OrdinaryUser:
 @cache
 def _ordinary_user() -> tuple[OrdinaryUser | None, str]:
     reason = "no way to run this project as an ordinary user"
-    for candidate in _candidates():
+    for candidate in ways_to_be_ordinary():
         try:
-            done = candidate.run(["-c", _PROBE])
+            done = candidate.run(["-c", _PROBE, candidate.project])
         except (OSError, subprocess.TimeoutExpired) as error:
             reason = f"as an ordinary user: {error}"
             continue
@@ -140,18 +145,22 @@ def _ordinary_user() -> tuple[OrdinaryUser | None, str]:
     return None, reason
 
 
-def _candidates() -> Iterator[OrdinaryUser]:
+def ways_to_be_ordinary() -> Iterator[OrdinaryUser]:
     packages = sysconfig.get_path("purelib")
     if os.getuid() != 0:
-        yield OrdinaryUser((), sys.executable, os.pathsep.join((str(ROOT), packages)))
+        yield OrdinaryUser((), sys.executable, str(ROOT), packages)
         return
-    yield OrdinaryUser(_SETPRIV, sys.executable, os.pathsep.join((str(ROOT), packages)))
+    yield OrdinaryUser(_SETPRIV, sys.executable, str(ROOT), packages)
     # The checkout or the interpreter lies where only root may look: show both in another place,
     # in a mount namespace that ends with the program.
     places = {"/mnt/project": str(ROOT), "/mnt/python": sys.prefix, "/mnt/packages": packages}
     script = ["mount -t tmpfs -o mode=755 tmpfs /mnt"]
-    script += [f"mkdir {place} && mount --bind '{source}' {place}" for place, source in places.items()]
+    script += [
+        f"mkdir {place} && mount --bind {shlex.quote(source)} {place}" for place, source in places.items()
+    ]
     prefix = ("unshare", "--mount", "sh", "-c", " && ".join([*script, 'exec "$@"']), "sh", *_SETPRIV)
-    path = "/mnt/project:/mnt/packages"
-    yield OrdinaryUser(prefix, f"/mnt/python/bin/python{sys.version_info.major}", path)
-    yield OrdinaryUser(prefix, f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}", path)
+    for python in (
+        f"/mnt/python/bin/python{sys.version_info.major}",
+        f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}",
+    ):
+        yield OrdinaryUser(prefix, python, "/mnt/project", "/mnt/packages")

@@ -63,12 +63,12 @@ def spread(values: list[float]) -> dict[str, float]:
 
 def _payloads() -> dict[str, tuple[Endpoint, Endpoint, bytes]]:
     own = samples.PHONE.ip.encode(), PHONE.ip.encode()
-    invite = samples.SAMPLES["invite"][1].replace(*own)
+    invite = samples.all_samples()["invite"].payload.replace(*own)
     body = invite.partition(b"\r\n\r\n")[2]
     invite = invite.replace(b"Content-Length: 110", b"Content-Length: %d" % len(body))
     return {
         "RTP, 172 bytes": (RTP_PHONE, RTP_FAR, b"\x80\x00" + bytes(170)),
-        "REGISTER": (PHONE, SERVER, samples.SAMPLES["register"][1].replace(*own)),
+        "REGISTER": (PHONE, SERVER, samples.all_samples()["register"].payload.replace(*own)),
         "INVITE with SDP": (PHONE, SERVER, invite),
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from alg_models.steps.headers import FitContentLength
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
 from lab.wire.sip import SipMessage
 
 
@@ -17,6 +17,9 @@ class ReplaceAddressText:
     """
 
     reverse: bool = False
+
+    def recipe(self) -> Recipe:
+        return Recipe(last=(self, FitContentLength()))
 
     def apply(self, message: SipMessage, context: Context) -> None:
         if context.outbound:
@@ -31,8 +34,6 @@ class ReplaceAddressText:
                 field.value = field.value.replace(old, new)
         message.body = message.body.replace(old, new)
 
-
-_FAULT = ReplaceAddressText()
 
 MODEL = Model(
     id="blind-ip-replace",
@@ -67,7 +68,6 @@ MODEL = Model(
         ),
         breaks=("register", "outgoing-call", "incoming-call"),
     ),
-    steps=(_FAULT, FitContentLength()),
-    fault=_FAULT,
+    fault=ReplaceAddressText(),
     variants=({"reverse": True},),
 )

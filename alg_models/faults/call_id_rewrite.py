@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from alg_models.controls import CORRECT_STEPS
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
 from lab.wire.sip import SipMessage
 
 
 @dataclass(frozen=True)
 class RewriteCallId:
     """Exchange the inside address in Call-ID for the public one, going out only."""
+
+    def recipe(self) -> Recipe:
+        return Recipe(base=CORRECT_STEPS, last=(self,))
 
     def apply(self, message: SipMessage, context: Context) -> None:
         if not context.outbound:
@@ -21,8 +24,6 @@ class RewriteCallId:
             if old in field.value:
                 field.value = field.value.replace(old, new)
 
-
-_FAULT = RewriteCallId()
 
 MODEL = Model(
     id="call-id-rewrite",
@@ -47,6 +48,5 @@ MODEL = Model(
         ),
         breaks=("register", "outgoing-call", "incoming-call"),
     ),
-    steps=(*CORRECT_STEPS, _FAULT),
-    fault=_FAULT,
+    fault=RewriteCallId(),
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from alg_models.controls import CORRECT_STEPS
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
 from lab.wire.headers import uris
 from lab.wire.ip import UDP, Endpoint
 from lab.wire.sdp import Sdp
@@ -30,6 +30,9 @@ class OverflowPort:
         port = inside + self.offset
         return port % 65536 if self.mode == "wrap" else port
 
+    def recipe(self) -> Recipe:
+        return Recipe(base=CORRECT_STEPS, last=(self,))
+
     def apply(self, message: SipMessage, context: Context) -> None:
         if not context.outbound:
             return
@@ -50,8 +53,6 @@ class OverflowPort:
         message.body = bytes(sdp)
         message.fit_content_length()
 
-
-_FAULT = OverflowPort()
 
 MODEL = Model(
     id="port-overflow",
@@ -80,7 +81,6 @@ MODEL = Model(
         ),
         breaks=("register", "outgoing-call", "incoming-call"),
     ),
-    steps=(*CORRECT_STEPS, _FAULT),
-    fault=_FAULT,
+    fault=OverflowPort(),
     variants=({"mode": "sum"}, {"mode": "wrap"}),
 )

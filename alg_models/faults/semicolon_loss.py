@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from alg_models.controls import CORRECT_STEPS
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
 from lab.wire.headers import vias
 from lab.wire.sip import SipMessage
 
@@ -13,6 +13,9 @@ from lab.wire.sip import SipMessage
 @dataclass(frozen=True)
 class LoseSemicolon:
     """Drop the ';' that follows the sent-by of a Via which the ALG has rewritten."""
+
+    def recipe(self) -> Recipe:
+        return Recipe(base=CORRECT_STEPS, last=(self,))
 
     def apply(self, message: SipMessage, context: Context) -> None:
         if not context.outbound:
@@ -24,8 +27,6 @@ class LoseSemicolon:
                 if via.sent_by.host == public and field.value[at : at + 1] == b";":
                     field.replace(at, at + 1, b"")
 
-
-_FAULT = LoseSemicolon()
 
 MODEL = Model(
     id="semicolon-loss",
@@ -50,6 +51,5 @@ MODEL = Model(
         ),
         breaks=("register", "outgoing-call", "incoming-call"),
     ),
-    steps=(*CORRECT_STEPS, _FAULT),
-    fault=_FAULT,
+    fault=LoseSemicolon(),
 )

@@ -15,18 +15,16 @@ The rules of this file:
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from lab import specs
-from lab.gateway.nat import Binding, Nat, PortsExhaustedError
-from lab.wire.ip import TCP, UDP, Endpoint
+from lab.errors import UsageError
+from lab.gateway.context import Context, Dropped
+from lab.wire.ip import TCP, UDP
 from lab.wire.sip import SipMessage
-
-T = TypeVar("T")
 
 
 class Evidence(StrEnum):
@@ -53,13 +51,15 @@ class Source:
 class Example:
     """Documented bytes, which a test executes.
 
-    ``before`` is part of the sample message ``sample`` (see ``alg_models.samples``) as it
-    enters the router, ``after`` what stands in its place when it leaves.
+    ``before`` is part of the last packet of ``sample`` (see ``alg_models.samples``) as it enters the
+    router, ``after`` what stands in its place when it leaves; ``None`` when it does not.
+    ``answer`` is part of what the router itself sends back to the sender.
     """
 
     sample: str
     before: bytes
-    after: bytes
+    after: bytes | None
+    answer: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +78,27 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What of the traffic an ALG looks at, and the timers that it imposes (seconds)."""
+    """What of the traffic an ALG looks at, what becomes of the rest, and the timers that it imposes.
 
-    ports: frozenset[int] = frozenset({5060})  # compared with the outside peer's port
+    - ``ports``: compared with the outside peer's port. ``transports``: of ``udp`` and ``tcp``.
+    - ``signalling_timeout``: idle time in seconds of inspected bindings; ``None``: the NAT's.
+    - ``non_sip``: what becomes of datagrams on these ports that are not SIP (CRLF keep-alives).
+    - ``fragments``: datagrams that came in fragments are put together and inspected, or
+      ``drop``ped, or pass ``unprocessed``.
+    - ``growth``: a packet that the ALG made larger than the MTU is cut (``fragment``) or lost (``drop``).
+    - ``tcp``: ``stream`` reassembles messages and adjusts sequence numbers; ``segment`` rewrites
+      only messages that are whole in one segment; ``unadjusted`` does that and forgets the numbers.
+    - ``checksum``: ``stale`` leaves the UDP checksum as the sender computed it.
+    """
+
+    ports: frozenset[int] = frozenset({5060})
     transports: frozenset[str] = frozenset({"udp", "tcp"})
-    signalling_timeout: float | None = None  # idle time of inspected bindings; None: the NAT's
+    signalling_timeout: float | None = None
+    non_sip: Literal["pass", "drop"] = "pass"
+    fragments: Literal["reassemble", "drop", "unprocessed"] = "reassemble"
+    growth: Literal["fragment", "drop"] = "fragment"
+    tcp: Literal["stream", "segment", "unadjusted"] = "stream"
+    checksum: Literal["right", "stale"] = "right"
 
     def inspects(self, protocol: int, remote_port: int) -> bool:
         if remote_port not in self.ports:
@@ -101,19 +117,86 @@ class Step(Protocol):
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """How an ALG is made: the steps it starts from, and what is different.
+
+    ``base``: the steps of the correct ALG, or none. ``replace``: what stands in the place of a base
+    step, by its class; ``None`` leaves it out. ``first`` and ``last``: steps added around the base.
+    ``policy``: fields of ``Policy`` that differ; ``nat``: fields of the router's ``NatConfig``.
+    """
+
+    base: tuple[Step, ...] = ()
+    replace: Mapping[type, Step | None] = field(default_factory=dict)
+    first: tuple[Step, ...] = ()
+    last: tuple[Step, ...] = ()
+    policy: Mapping[str, Any] = field(default_factory=dict)
+    nat: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The row of steps that comes of it."""
+        chosen = [self.replace.get(type(step), step) for step in self.base]
+        return (*self.first, *(step for step in chosen if step is not None), *self.last)
+
+    def plus(self, other: Recipe) -> Recipe:
+        """Both differences at once. Raises ``ValueError`` with the reason when they exclude each other."""
+        if self.base and other.base and self.base != other.base:
+            raise ValueError("they start from different ALGs")
+        pairs: tuple[tuple[Mapping[Any, Any], Mapping[Any, Any], str], ...] = (
+            (self.replace, other.replace, "step"),
+            (self.policy, other.policy, "policy"),
+            (self.nat, other.nat, "NAT setting"),
+        )
+        for mine, theirs, what in pairs:
+            for key in mine:
+                if key in theirs and mine[key] != theirs[key]:
+                    name = key.__name__ if isinstance(key, type) else key
+                    raise ValueError(f"both change the {what} {name}")
+        return Recipe(
+            self.base or other.base,
+            {**self.replace, **other.replace},
+            self.first + other.first,
+            self.last + other.last,
+            {**self.policy, **other.policy},
+            {**self.nat, **other.nat},
+        )
+
+
+@runtime_checkable
+class Fault(Protocol):
+    """What is wrong with an ALG: a frozen dataclass whose fields are the model's parameters."""
+
+    def recipe(self) -> Recipe:
+        """The ALG with this fault."""
+
+
+@dataclass(frozen=True)
 class Model:
     """An ALG: an ordered row of steps, a policy, and what is known about it.
 
-    ``fault`` is the step whose fields are the model's parameters (``None``: no parameters).
-    ``variants`` are parameter sets worth running as models of their own.
+    ``fault`` has the model's parameters as fields (``None``: no parameters) and gives the recipe;
+    without it ``recipe`` does. ``variants`` are parameter sets worth running as models of
+    their own.
     """
 
     id: str
     card: Card
-    steps: tuple[Step, ...] = ()
-    policy: Policy = Policy()
-    fault: Step | None = None
+    recipe: Recipe = Recipe()
+    fault: Fault | None = None
     variants: tuple[Mapping[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.fault is not None:
+            if not isinstance(self.fault, Fault):
+                kind = type(self.fault).__name__
+                raise UsageError(f"model '{self.id}': {kind} needs a method recipe() that returns a Recipe")
+            object.__setattr__(self, "recipe", self.fault.recipe())
+        # Worked out once: both are asked for with every packet.
+        object.__setattr__(self, "steps", self.recipe.steps)
+        object.__setattr__(self, "policy", Policy(**self.recipe.policy))
+
+    steps: tuple[Step, ...] = field(init=False, compare=False, default=())
+    policy: Policy = field(init=False, compare=False, default=Policy())
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -125,120 +208,41 @@ class Model:
         if not values:
             return self
         changed = specs.configured(self.fault, values, f"model '{self.id}'")
-        return replace(
-            self,
-            id=specs.written(self.id, values),
-            steps=tuple(changed if step is self.fault else step for step in self.steps),  # type: ignore[misc]
-            fault=changed,
-            variants=(),
+        return replace(self, id=specs.written(self.id, values), fault=changed, variants=())
+
+    def plus(self, other: Model) -> Model:
+        """Both faults in one router. Raises ``UsageError`` with the reason when that makes no sense."""
+        for each in (self, other):
+            if each.card.kind == "control":
+                raise UsageError(f"'{each.id}' can't be combined: it stands for a router without a fault")
+        if self.id == other.id:
+            raise UsageError(f"'{self.id}' twice is no other router than once")
+        try:
+            recipe = self.recipe.plus(other.recipe)
+        except ValueError as reason:
+            raise UsageError(f"'{self.id}' and '{other.id}' can't be combined: {reason}") from None
+        mine, theirs = self.card, other.card
+        card = Card(
+            summary=f"{mine.summary} Besides: {theirs.summary}",
+            kind="combination",
+            rules=tuple(dict.fromkeys(mine.rules + theirs.rules)),
+            symptom=f"{mine.symptom} {theirs.symptom}",
+            sources=mine.sources + theirs.sources,
+            breaks=tuple(dict.fromkeys(mine.breaks + theirs.breaks)),
         )
+        return Model(f"{self.id}+{other.id}", card, recipe)
 
 
-class Dropped(Exception):  # noqa: N818 - an outcome, not an error
-    """Raised by ``Context.drop``: the packet goes no further."""
-
-
-@dataclass(slots=True)
-class Context:
-    """What a step may know of the packet that carries the message, and the router's services.
-
-    ``inside`` is the LAN endpoint of the flow, ``outside`` the public endpoint that stands
-    for it, ``remote`` the peer on the public side. ``outbound`` tells the direction.
-    """
-
-    now: float
-    outbound: bool
-    protocol: int
-    inside: Endpoint
-    outside: Endpoint
-    remote: Endpoint
-    binding: Binding | None
-    nat: Nat
-    rng: random.Random
-    is_inside: Callable[[str], bool]
-    memory: dict[Any, Any] = field(default_factory=dict)
-
-    def remember(self, step: object, factory: Callable[[], T]) -> T:
-        """This gateway's memory for ``step``; ``factory`` makes it on the first use."""
-        try:
-            return self.memory[step]  # type: ignore[no-any-return]
-        except KeyError:
-            made = self.memory[step] = factory()
-            return made
-
-    def drop(self, reason: str) -> None:
-        """Let the packet go no further."""
-        raise Dropped(reason)
-
-    # -- addresses -------------------------------------------------------------------------
-
-    def public(self, endpoint: Endpoint) -> Endpoint | None:
-        """The public endpoint that stands for an inside one in signalling, reserved if need be.
-
-        ``None`` when the address is not an inside one, or no port is left. A reservation lives
-        for one signalling idle time unless traffic or a pinhole prolongs it.
-        """
-        if endpoint == self.inside:
-            return self.outside
-        if not self._translatable(endpoint):
-            return None
-        try:
-            binding = self.nat.reserve(self.protocol, endpoint, self.now)
-        except PortsExhaustedError:
-            return None
-        self.nat.touch(binding, self.now, outbound=True)
-        return binding.outside
-
-    def private(self, endpoint: Endpoint) -> Endpoint | None:
-        """The inside endpoint behind a public one; ``None`` when it is not one of this router's."""
-        if endpoint == self.outside:
-            return self.inside
-        if endpoint.ip != self.nat.public_ip:
-            return None
-        binding = self.nat.at_port(self.protocol, endpoint.port, self.now)
-        return binding.inside if binding else None
-
-    def _translatable(self, endpoint: Endpoint) -> bool:
-        """Whether a public endpoint can stand for it: not for IPv6, nor for a port beyond 65535."""
-        return 0 < endpoint.port < 65536 and ":" not in endpoint.ip and self.is_inside(endpoint.ip)
-
-    # -- pinholes --------------------------------------------------------------------------
-
-    def open_media(self, endpoint: Endpoint, owner: object, lifetime: float) -> Endpoint | None:
-        """Reserve a public port for an inside media endpoint and let everybody in.
-
-        An even port gets its odd neighbour beside it, for RTCP (RFC 3550 section 11).
-        The remote media address is not known when an offer goes out, so the pinhole admits any
-        source. Returns the public RTP endpoint, ``None`` for a foreign address or no free port.
-        """
-        if not self._translatable(endpoint):
-            return None
-        try:
-            binding = self.nat.reserve(UDP, endpoint, self.now, pair=endpoint.port % 2 == 0)
-        except PortsExhaustedError:
-            return None
-        expires = self.now + lifetime
-        self.nat.open_pinhole(binding, None, expires, owner)
-        if binding.pair is not None:
-            self.nat.open_pinhole(binding.pair, None, expires, owner)
-        return binding.outside
-
-    def hold_registration(self, contact: Endpoint, lifetime: float, aor: bytes = b"") -> None:
-        """Keep the way in to a registered contact open for the registrar, ``lifetime`` seconds.
-
-        A lifetime of 0 ends it. Registrations of several addresses-of-record (``aor``) at one
-        contact are held apart.
-        """
-        owner = ("registration", contact, aor)
-        if lifetime <= 0:
-            self.nat.close_pinholes(owner)
-            return
-        binding = self.binding if contact == self.inside else None
-        if binding is None:
-            binding = self.nat.find(self.protocol, contact, self.remote, self.now)
-        if binding is not None:
-            self.nat.open_pinhole(binding, Endpoint(self.remote.ip, 0), self.now + lifetime, owner)
-
-    def close_pinholes(self, owner: object) -> None:
-        """End the pinholes of an owner."""
-        self.nat.close_pinholes(owner)
+__all__ = [
+    "Card",
+    "Context",
+    "Dropped",
+    "Evidence",
+    "Example",
+    "Fault",
+    "Model",
+    "Policy",
+    "Recipe",
+    "Source",
+    "Step",
+]

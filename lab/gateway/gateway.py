@@ -20,90 +20,28 @@ import ipaddress
 import math
 import random
 from collections.abc import Sequence
-from enum import IntEnum
+from dataclasses import replace
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final
 
 from lab.gateway import icmp
-from lab.gateway.alg import Context, Dropped, Model
+from lab.gateway.alg import Model
+from lab.gateway.flow import Flow, patch, rebuild
 from lab.gateway.fragments import Reassembler
+from lab.gateway.inspection import Alg, Inspection
 from lab.gateway.nat import Binding, Dependence, Nat, NatConfig, PortsExhaustedError, filter_key
+from lab.gateway.sides import Emission, Side
 from lab.gateway.tcp import TcpEditor
 from lab.wire import ip
 from lab.wire.ip import ICMP, ICMPV6, TCP, UDP, Endpoint, MalformedPacketError, Packet
-from lab.wire.sip import SipMessage
-
-
-class Side(IntEnum):
-    """The two realms that a gateway joins."""
-
-    INSIDE = 0
-    OUTSIDE = 1
-
-    @property
-    def other(self) -> Side:
-        return _OTHER[self]
-
-
-_OTHER: Final = {Side.INSIDE: Side.OUTSIDE, Side.OUTSIDE: Side.INSIDE}
-
-
-class Emission(NamedTuple):
-    """One thing that the gateway does about a packet.
-
-    ``side`` is where ``packet`` leaves, ``None`` when it goes no further (``note`` says why).
-    ``originated``: the router made it (an ICMP error, say), so it leaves with the TTL it has.
-    ``changed``: the ALG changed the payload. ``error``: the model raised; what it said.
-    """
-
-    side: Side | None
-    packet: bytes
-    note: str = ""
-    originated: bool = False
-    changed: bool = False
-    error: str = ""
-
-
-class _Flow:
-    """What is known about a UDP flow's packets of one direction, so that they need no parsing.
-
-    ``until`` bounds a permission that comes from a pinhole; ``generation`` is the NAT's when this
-    was noted: a later one means that permissions ended since.
-    """
-
-    __slots__ = (
-        "addresses", "binding", "generation", "inspected", "ip_delta", "refreshes", "remote", "side",
-        "timeout", "udp_delta", "until",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        key: bytes,
-        addresses: bytes,
-        binding: Binding,
-        remote: Endpoint,
-        side: Side,
-        *,
-        generation: int,
-        refreshes: bool,
-        timeout: float,
-        until: float,
-        inspected: bool,
-    ) -> None:
-        self.addresses = addresses
-        self.binding = binding
-        self.remote = remote
-        self.side = side
-        self.generation = generation
-        self.refreshes = refreshes
-        self.timeout = timeout
-        self.until = until
-        self.inspected = inspected
-        self.ip_delta = ip.checksum_delta(key[:8], addresses[:8])
-        self.udp_delta = ip.checksum_delta(key, addresses)
-
+from lab.wire.sip import split_stream
 
 _network = lru_cache(maxsize=256)(ipaddress.ip_network)
+# Notes that readers of traces look for.
+FRAGMENT_KEPT: Final = "fragment kept until the datagram is whole"
+HELD: Final = "held by the ALG"
+HELD_ACKNOWLEDGED: Final = "held bytes acknowledged"
+
 _MAX_FLOWS: Final = 65536
 _MAX_CONNECTIONS: Final = 1024
 
@@ -128,16 +66,16 @@ class Gateway:
     ) -> None:
         self.model = model
         self.policy = model.policy
-        self.nat = Nat(nat or NatConfig(), public_ip, rng)
-        self.memory: dict[object, object] = {}
-        self._rng = rng
+        config: Any = replace(nat or NatConfig(), **model.recipe.nat)  # a faulty router's own choices
+        self.nat = Nat(config, public_ip, rng)
+        self._alg = Alg(model, self.nat, rng, self.is_inside)
         self._mtu = mtu
         self._own = frozenset(inside_addresses)
         self._inside_address = next((each for each in inside_addresses if ":" not in each), public_ip)
         self._inside_address6 = next((each for each in inside_addresses if ":" in each), "::")
         self._networks = [_network(each) for each in inside_networks]
         self._inside_cache: dict[str, bool] = {}
-        self._flows: tuple[dict[bytes, _Flow], dict[bytes, _Flow]] = ({}, {})
+        self._flows: tuple[dict[bytes, Flow], dict[bytes, Flow]] = ({}, {})
         self._fragments = Reassembler()
         self._connections: dict[tuple[Endpoint, Endpoint], TcpEditor] = {}
         self._ipv6_remotes: dict[tuple[int, Endpoint, Endpoint], float] = {}
@@ -166,7 +104,7 @@ class Gateway:
                 if flow.refreshes:
                     binding.expires = now + flow.timeout
                 if not flow.inspected:
-                    return [Emission(flow.side, _patch(packet, flow))]
+                    return [Emission(flow.side, patch(packet, flow))]
                 return self._inspect_datagram(packet, flow, now)
         try:
             return self._handle(packet, side, now)
@@ -178,10 +116,14 @@ class Gateway:
     def _handle(self, data: bytes, side: Side, now: float) -> list[Emission]:
         packet = ip.parse(data)
         if packet.is_fragment:
+            if self.policy.fragments == "drop":
+                return [Emission(None, data, "dropped by the router: a fragment")]
             whole = self._fragments.add(packet, data, now)
             if whole is None:
-                return [Emission(None, data, "fragment kept until the datagram is whole")]
+                return [Emission(None, data, FRAGMENT_KEPT)]
             data, packet = whole, ip.parse(whole)
+            if self.policy.fragments == "unprocessed":
+                return self._pass_unprocessed(packet, data, side, now)
         data = data[: len(packet.header) + len(packet.transport) + len(packet.payload)]
         if packet.protocol == UDP and packet.version == 4:
             length = int.from_bytes(packet.transport[4:6], "big")
@@ -288,31 +230,69 @@ class Gateway:
             flow = self._learn(data, side, binding, remote, until, inspected=inspected)
             if inspected:
                 return self._inspect_datagram(data, flow, now)
-            return [Emission(flow.side, _patch(data, flow))]
+            return [Emission(flow.side, patch(data, flow))]
         if inspected and packet.protocol == TCP:
             return self._inspect_tcp(packet, binding, remote, now, outbound=outbound)
         if inspected:  # UDP with IP options
-            work = _Work(self, binding.inside, binding.outside, remote, UDP, binding, now)
+            work = self._alg.inspect(UDP, binding.inside, binding.outside, remote, binding, now)
             return self._inspect_packet(packet, data, work, side, binding)
         return [Emission(side.other, self._translate(packet, binding, outbound=outbound))]
 
-    def _inspect_datagram(self, data: bytes, flow: _Flow, now: float) -> list[Emission]:
+    def _pass_unprocessed(self, packet: Packet, data: bytes, side: Side, now: float) -> list[Emission]:
+        """Address translation without a look at the message, whatever port it is for."""
+        ports, self.policy = self.policy, replace(self.policy, ports=frozenset())
+        try:
+            forward = self._from_inside if side is Side.INSIDE else self._from_outside
+            emissions = forward(packet, data, now)
+        finally:
+            self.policy = ports
+        self._flows[side].pop(data[12:24], None)  # what was learnt holds for fragmented datagrams only
+        return emissions
+
+    def _inspect_datagram(self, data: bytes, flow: Flow, now: float) -> list[Emission]:
         binding = flow.binding
-        work = _Work(self, binding.inside, binding.outside, flow.remote, UDP, binding, now)
+        work = self._alg.inspect(UDP, binding.inside, binding.outside, flow.remote, binding, now)
         payload = data[28:]
         rewritten = work.rewrite(payload, flow.side is Side.OUTSIDE)
+        answers = self._answers(data, flow, work) if work.answers else []
         if rewritten is None:
-            return [Emission(None, data, work.note, error=work.error)]
+            return [*answers, Emission(None, data, work.note, error=work.error)]
+        if work.deliver_to is not None:
+            flow = self._diverted(data, flow, work.deliver_to)
         if rewritten == payload:
-            return [Emission(flow.side, _patch(data, flow), work.note, error=work.error)]
+            return [Emission(flow.side, patch(data, flow), work.note, error=work.error), *answers]
         size = 28 + len(rewritten)
         if size > ip.MAX_PACKET:
-            return [Emission(None, data, _too_large(size))]
-        out = _rebuild(data, flow, rewritten, self._mtu)
-        return [Emission(flow.side, out, work.note, changed=True, error=work.error)]
+            return [*answers, Emission(None, data, _too_large(size))]
+        if size > self._mtu and size > len(data) and self.policy.growth == "drop":
+            return [*answers, Emission(None, data, "lost: the ALG made it larger than the MTU")]
+        out = rebuild(data, flow, rewritten, self._mtu)
+        if self.policy.checksum == "stale":
+            out = out[:26] + data[26:28] + out[28:]
+        return [Emission(flow.side, out, work.note, changed=True, error=work.error), *answers]
+
+    def _answers(self, data: bytes, flow: Flow, work: Inspection) -> list[Emission]:
+        """Messages that the router sends in the name of the peer that the sender wrote to."""
+        packet = ip.parse(data)
+        return [
+            Emission(
+                flow.side.other,
+                ip.udp(packet.destination, packet.source, answer),
+                "answered by the router itself",
+                originated=True,
+            )
+            for answer in work.answers
+        ]
+
+    def _diverted(self, data: bytes, flow: Flow, inside: Endpoint) -> Flow:
+        """The same flow with another inside endpoint: good for one packet, and not kept."""
+        addresses = (
+            flow.addresses[:4] + ip.pack_ip(inside.ip) + flow.addresses[8:10] + inside.port.to_bytes(2, "big")
+        )
+        return flow.towards(data[12:24], addresses)
 
     def _inspect_packet(
-        self, packet: Packet, data: bytes, work: _Work, side: Side, binding: Binding | None
+        self, packet: Packet, data: bytes, work: Inspection, side: Side, binding: Binding | None
     ) -> list[Emission]:
         """The rare UDP packets that no flow is learnt from: those with IP options, and IPv6."""
         payload = work.rewrite(packet.payload, side is Side.INSIDE)
@@ -333,15 +313,18 @@ class Gateway:
     def _inspect_tcp(
         self, packet: Packet, binding: Binding, remote: Endpoint, now: float, *, outbound: bool
     ) -> list[Emission]:
+        work = self._alg.inspect(TCP, binding.inside, binding.outside, remote, binding, now)
+        if self.policy.tcp == "unadjusted":
+            return self._inspect_segment(packet, binding, work, outbound=outbound)
         key = (binding.inside, remote)
-        work = _Work(self, binding.inside, binding.outside, remote, TCP, binding, now)
         editor = self._connections.get(key)
         if editor is None:
             if len(self._connections) >= _MAX_CONNECTIONS:
                 # An ended connection stays until then: its last packets may be sent again.
                 ended = (each for each, editor in self._connections.items() if editor.closed)
                 del self._connections[next(ended, next(iter(self._connections)))]
-            editor = self._connections[key] = TcpEditor(work.rewrite)
+            hold = self.policy.tcp == "stream"
+            editor = self._connections[key] = TcpEditor(work.rewrite, hold=hold)
         else:
             editor.rewrite = work.rewrite
         onward, back = (Side.OUTSIDE, Side.INSIDE) if outbound else (Side.INSIDE, Side.OUTSIDE)
@@ -352,10 +335,23 @@ class Gateway:
                 changed = work.changed and bool(each.payload)
                 emissions.append(Emission(onward, translated, work.note, changed=changed, error=work.error))
             else:
-                emissions.append(Emission(back, bytes(each), "held bytes acknowledged", originated=True))
+                emissions.append(Emission(back, bytes(each), HELD_ACKNOWLEDGED, originated=True))
         if not emissions:
-            emissions.append(Emission(None, bytes(packet), work.note or "held by the ALG", error=work.error))
+            emissions.append(Emission(None, bytes(packet), work.note or HELD, error=work.error))
         return emissions
+
+    def _inspect_segment(
+        self, packet: Packet, binding: Binding, work: Inspection, *, outbound: bool
+    ) -> list[Emission]:
+        """Rewrite whole messages inside one segment, and leave sequence numbers as they are."""
+        pieces = [
+            work.rewrite(piece, outbound) if complete else piece
+            for piece, complete in split_stream(packet.payload)
+        ]
+        payload = b"".join(piece for piece in pieces if piece is not None)
+        out = self._translate(packet.with_(payload=payload), binding, outbound=outbound)
+        onward = Side.OUTSIDE if outbound else Side.INSIDE
+        return [Emission(onward, out, work.note, changed=work.changed, error=work.error)]
 
     # -- everything else -------------------------------------------------------------------------
 
@@ -376,7 +372,7 @@ class Gateway:
             elif self._ipv6_remotes.get(key, 0.0) <= now:
                 return [Emission(None, data, f"filtered: {far} to {near}")]
         if packet.protocol == UDP and self.policy.inspects(UDP, far.port):
-            work = _Work(self, near, near, far, UDP, None, now)
+            work = self._alg.inspect(UDP, near, near, far, None, now)
             return self._inspect_packet(packet, data, work, side, None)
         return [Emission(side.other, data)]
 
@@ -440,7 +436,7 @@ class Gateway:
 
     def _learn(
         self, data: bytes, side: Side, binding: Binding, remote: Endpoint, until: float, *, inspected: bool
-    ) -> _Flow:
+    ) -> Flow:
         """Note how packets of this UDP flow are patched."""
         to = binding.outside if side is Side.INSIDE else binding.inside
         address, port = ip.pack_ip(to.ip), to.port.to_bytes(2, "big")
@@ -452,7 +448,7 @@ class Gateway:
         if len(flows) >= _MAX_FLOWS:
             flows.clear()
         refresh = self.nat.config.refresh.value
-        flow = flows[data[12:24]] = _Flow(
+        flow = flows[data[12:24]] = Flow(
             data[12:24],
             addresses,
             binding,
@@ -467,92 +463,8 @@ class Gateway:
         return flow
 
 
-class _Work:
-    """The ALG at work on one packet: what it noted, whether it changed anything, its error."""
-
-    __slots__ = ("_args", "_gateway", "changed", "error", "note")
-
-    def __init__(
-        self,
-        gateway: Gateway,
-        inside: Endpoint,
-        outside: Endpoint,
-        remote: Endpoint,
-        protocol: int,
-        binding: Binding | None,
-        now: float,
-    ) -> None:
-        self._gateway = gateway
-        self._args = (protocol, inside, outside, remote, binding, now)
-        self.note = ""
-        self.error = ""
-        self.changed = False
-
-    def rewrite(self, payload: bytes, outbound: bool) -> bytes | None:
-        """One SIP message through the model's steps; ``None`` when it must go no further."""
-        gateway = self._gateway
-        message = SipMessage.parse(payload)
-        if not message.is_sip:
-            return payload
-        protocol, inside, outside, remote, binding, now = self._args
-        context = Context(
-            now, outbound, protocol, inside, outside, remote, binding, gateway.nat, gateway._rng,
-            gateway.is_inside, gateway.memory,
-        )  # fmt: skip
-        try:
-            for step in gateway.model.steps:
-                step.apply(message, context)
-            result = bytes(message)
-        except Dropped as reason:
-            self.note = f"dropped by the ALG: {reason}"
-            return None
-        except Exception as error:  # a model is a plug-in; its failure must not stop traffic
-            self.error = f"{type(error).__name__}: {error}"
-            self.note = f"the model raised {self.error}; passed with addresses translated only"
-            return payload
-        if result != payload:
-            self.changed = True
-        return result
-
-
 def _too_large(size: int) -> str:
     return f"the ALG made a packet of {size} bytes, larger than IP allows"
 
 
-def _patch(packet: bytes, flow: _Flow) -> bytes:
-    """A known flow's packet with its addresses and ports exchanged and both checksums updated."""
-    ip_sum = ((packet[10] << 8 | packet[11]) + flow.ip_delta) % 0xFFFF
-    udp_sum = packet[26] << 8 | packet[27]
-    if udp_sum:  # 0 means that the sender computed none (RFC 768), and 0xFFFF stands for 0
-        udp_sum = (udp_sum + flow.udp_delta) % 0xFFFF or 0xFFFF
-    return b"".join(
-        (
-            packet[:10],
-            ip_sum.to_bytes(2, "big"),
-            flow.addresses,
-            packet[24:26],
-            udp_sum.to_bytes(2, "big"),
-            packet[28:],
-        )
-    )
-
-
-def _rebuild(packet: bytes, flow: _Flow, payload: bytes, mtu: int) -> bytes:
-    """A known flow's packet with another payload: new lengths, both checksums from scratch."""
-    length = len(payload) + 8
-    fragment_flags = packet[6:8]
-    if length + 20 > mtu and length > len(packet) - 20:
-        # The sender asked for no fragments, but it is the router that made the packet too large.
-        fragment_flags = b"\0\0"
-    addresses = flow.addresses
-    udp_length = length.to_bytes(2, "big")
-    udp_sum = b"\0\0"
-    if packet[26] or packet[27]:
-        pseudo = b"".join((addresses[:8], b"\0\x11", udp_length, addresses[8:], udp_length, payload))
-        udp_sum = (ip.checksum(pseudo) or 0xFFFF).to_bytes(2, "big")
-    head = b"".join((packet[:2], (length + 20).to_bytes(2, "big"), packet[4:6], fragment_flags, packet[8:10]))
-    ip_sum = ip.checksum(head + addresses[:8]).to_bytes(2, "big")
-    return b"".join((head, ip_sum, addresses, udp_length, udp_sum, payload))
-
-
-__all__ = ["Dependence", "Emission", "Gateway", "Side"]
+__all__ = ["FRAGMENT_KEPT", "HELD", "HELD_ACKNOWLEDGED", "Dependence", "Emission", "Gateway", "Side"]

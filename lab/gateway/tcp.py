@@ -167,7 +167,13 @@ class _Stream:
         return self.told
 
     def take(
-        self, begin: int, payload: bytes, fin: bool, rewrite: Callable[[bytes], bytes | None], most: int
+        self,
+        begin: int,
+        payload: bytes,
+        fin: bool,
+        rewrite: Callable[[bytes], bytes | None],
+        most: int,
+        hold: bool,
     ) -> bool:
         """Take a segment's new bytes in; returns whether there were any."""
         end = begin + len(payload) + fin
@@ -175,6 +181,11 @@ class _Stream:
             return False
         self.held += payload[self.taken - begin :]
         for piece, complete in list(split_stream(self.held)):
+            if not hold and not (complete and _begins_sip(piece)):
+                # An ALG without reassembly: what is no whole message in this segment passes.
+                self._add(piece, piece)
+                self.held = self.held[len(piece) :]
+                continue
             if len(piece) > most or not _begins_sip(piece):
                 self.passing = True
                 break
@@ -239,7 +250,8 @@ class TcpEditor:
     does): bytes that follow it and are no start line end the editing of that direction.
     """
 
-    def __init__(self, rewrite: Rewrite, *, max_message: int = 65535) -> None:
+    def __init__(self, rewrite: Rewrite, *, max_message: int = 65535, hold: bool = True) -> None:
+        self._hold = hold
         self.rewrite = rewrite  # may be exchanged between packets
         self._max_message = max_message
         self._openings: dict[bool, Opening] = {}
@@ -315,7 +327,9 @@ class TcpEditor:
 
         fresh = False
         if not this.passing:
-            fresh = this.take(begin, payload, fin, lambda old: self.rewrite(old, outbound), self._max_message)
+            fresh = this.take(
+                begin, payload, fin, lambda old: self.rewrite(old, outbound), self._max_message, self._hold
+            )
         start, data, last = this.output(begin, payload, fin)
         if data or last:
             this.put_out(start + len(data) + last, last, end if this.passing else this.taken)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from alg_models.catalogue import Catalogue, load
 from alg_models.controls import CORRECT, NONE
+from alg_models.samples import cross
 from lab.errors import UsageError
-from lab.gateway.alg import Card, Model
+from lab.gateway.alg import Card, Model, Recipe, Step
 
 # As a user writes one: annotations as text, and a dataclass for the parameters.
 PLUGIN = """
@@ -20,7 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from lab.gateway.alg import Card, Context, Model
+from lab.gateway.alg import Card, Context, Model, Recipe
 from lab.wire.sip import SipMessage
 
 
@@ -29,12 +31,14 @@ class Shout:
     volume: int = 3
     mode: Literal["high", "low"] = "high"
 
+    def recipe(self) -> Recipe:
+        return Recipe(last=(self,))
+
     def apply(self, message: SipMessage, context: Context) -> None:
         message.start_line = message.start_line.upper()
 
 
-_STEP = Shout()
-MODEL = Model("{id}", Card("Shouts."), (_STEP,), fault=_STEP)
+MODEL = Model("{id}", Card("Shouts."), fault=Shout())
 """
 
 
@@ -88,6 +92,7 @@ def test_an_unknown_id(catalogue: Catalogue, wanted: str, mend: str) -> None:
 def test_parameters(catalogue: Catalogue, spec: str, identifier: str, parameters: dict[str, object]) -> None:
     model = catalogue.get(spec)
     assert (model.id, model.parameters) == (identifier, parameters)
+    assert isinstance(model.fault, Step)
     assert model.fault in model.steps
     assert catalogue.get(model.id) == model
     assert catalogue.get("port-overflow").parameters["mode"] == "sentinel", "the catalogue's own stays"
@@ -253,3 +258,53 @@ def test_a_broken_entry_point_is_named(
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(UsageError, match=rf"entry point 'bad' \({value}\): .*{says}"):
         load()
+
+
+# -- combinations ----------------------------------------------------------------------------------
+
+
+def test_two_faults_in_one_router(catalogue: Catalogue) -> None:
+    both = catalogue.get("semicolon-loss+port-overflow(mode=sum)")
+    assert both.id == "semicolon-loss+port-overflow(mode=sum)"
+    assert both.card.kind == "combination"
+    before, after = cross(both, "register")
+    assert b"192.168.1.20:5060;rport" in before
+    assert b"Via: SIP/2.0/UDP 203.0.113.7:61002rport" in after
+    assert b"Contact: <sip:alice@203.0.113.7:25892>" in after
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ("none+semicolon-loss", "'none' can't be combined"),
+        ("semicolon-loss+correct", "'correct' can't be combined"),
+        ("semicolon-loss+semicolon-loss", "twice is no other router than once"),
+        ("semicolon-loss+", "both sides of '+'"),
+        ("semicolon-loss+nonesuch", "unknown model 'nonesuch'"),
+    ],
+)
+def test_combinations_that_make_no_sense(catalogue: Catalogue, spec: str, reason: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(reason)):
+        catalogue.get(spec)
+
+
+def test_faults_that_change_the_same_thing_exclude_each_other() -> None:
+    @dataclass(frozen=True)
+    class Ports:
+        port: int
+
+        def recipe(self) -> Recipe:
+            return Recipe(policy={"ports": frozenset({self.port})})
+
+    one, other = (Model(f"port-{port}", Card("For a test."), fault=Ports(port)) for port in (5060, 5080))
+    with pytest.raises(UsageError, match="both change the policy ports"):
+        one.plus(other)
+
+
+def test_a_fault_without_a_recipe_is_refused() -> None:
+    @dataclass(frozen=True)
+    class Bare:
+        pass
+
+    with pytest.raises(UsageError, match="Bare needs a method recipe"):
+        Model("bare", Card("For a test."), fault=Bare())  # type: ignore[arg-type]

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from alg_models.catalogue import load
-from alg_models.samples import SAMPLES
+from alg_models.samples import all_samples
+from experiments.trial import TrialSpec, run
 from lab.gateway.alg import Evidence, Model
 from lab.gateway.gateway import Emission, Gateway, Side
 from lab.gateway.nat import NatConfig
@@ -50,7 +51,7 @@ def sound(side: Side) -> list[bytes]:
         ip.icmp_error(ends[0].ip, ip.PORT_UNREACHABLE, ip.udp(ends[1], ends[0], b"quoted")),
         *ip.fragment(ip.udp(*ends, b"f" * 2000, dont_fragment=False), identification=3),
     ]
-    for _, message in SAMPLES.values():
+    for message in (each.payload for each in all_samples().values()):
         found.append(ip.udp(*ends, message))
         found.append(ip.tcp(*ends, message, seq=1, ack=1))
         found.append(ip.udp(*(six if side is Side.INSIDE else six[::-1]), message))
@@ -177,7 +178,7 @@ def test_every_card_is_complete(model: Model) -> None:
     assert card.summary.endswith(".")
     assert card.kind in ("control", "fault", "exact", "profile")
     assert card.examples
-    assert all(example.sample in SAMPLES for example in card.examples)
+    assert all(example.sample in all_samples() for example in card.examples)
     assert card.sources
     for source in card.sources:
         assert source.text.strip()
@@ -186,8 +187,18 @@ def test_every_card_is_complete(model: Model) -> None:
     if card.kind == "fault":
         assert card.rules
         assert card.symptom
-        assert card.breaks
-        assert any(example.before != example.after for example in card.examples)
+        assert any(example.before != example.after or example.answer for example in card.examples)
+
+
+SCENARIOS = ("register", "outgoing-call", "incoming-call")
+
+
+@pytest.mark.parametrize("model", list(CATALOGUE), ids=lambda each: each.id)
+def test_a_model_breaks_the_scenarios_that_its_card_names(model: Model) -> None:
+    outcomes = {name: run(TrialSpec("home", model.id, name))[0] for name in SCENARIOS}
+    assert not any(result.errors for result in outcomes.values())
+    broken = {name for name, result in outcomes.items() if result.outcome == "fail"}
+    assert broken == {name for name in model.card.breaks if name in SCENARIOS}
 
 
 @pytest.mark.parametrize("model", list(CATALOGUE), ids=lambda each: each.id)
@@ -195,9 +206,8 @@ def test_every_variant_is_a_model_of_its_own(model: Model) -> None:
     variants = [model.with_parameters(values) for values in model.variants]
     assert len({each.id for each in (model, *variants)}) == 1 + len(variants)
     for each in variants:
-        assert each.steps != model.steps
+        assert each.recipe != model.recipe
         assert each == CATALOGUE.get(each.id)
-    assert model.fault is None or model.fault in model.steps
 
 
 def test_the_controls_are_there() -> None:

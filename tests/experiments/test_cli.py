@@ -237,12 +237,12 @@ def test_a_model_that_raises_voids_the_trial_and_stops_nothing(tmp_path: Path) -
     file = tmp_path / "bad.py"
     file.write_text(
         "from dataclasses import dataclass\n"
-        "from lab.gateway.alg import Card, Model\n"
+        "from lab.gateway.alg import Card, Model, Recipe\n"
         "@dataclass(frozen=True)\n"
         "class Bad:\n"
         "    def apply(self, message, context):\n"
         "        raise KeyError('oops')\n"
-        "MODEL = Model(id='bad', card=Card('Raises.'), steps=(Bad(),))\n"
+        "MODEL = Model(id='bad', card=Card('Raises.'), recipe=Recipe(last=(Bad(),)))\n"
     )
     done = alglab(
         *(

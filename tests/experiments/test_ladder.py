@@ -14,7 +14,7 @@ from experiments.output.ladder import as_text, render
 from experiments.stage import Check, Finding
 from experiments.trial import TrialResult, TrialSpec, network, run
 from lab.agents.base import Action, Agent, Listen, Send
-from lab.gateway.alg import Card, Context, Dropped, Model
+from lab.gateway.alg import Card, Context, Dropped, Model, Recipe
 from lab.gateway.gateway import Side
 from lab.wire import ip
 from lab.wire.ip import Endpoint
@@ -269,7 +269,7 @@ def played(
 ) -> str:
     """The ladder of ``(from, to, payload)`` datagrams; every host listens at port 5060."""
     net = network("home") if topology is None else Network(Topology.model_validate(topology))
-    model = Model(id="test", card=Card(summary="For tests."), steps=steps)
+    model = Model(id="test", card=Card(summary="For tests."), recipe=Recipe(last=steps))
     world = SimulatedWorld(net, dict.fromkeys(net.gateways, model), 1)
     agents = {}
     for name, host in net.topology.hosts.items():
@@ -399,7 +399,7 @@ def test_the_words_for_a_packet(payload: bytes, words: str) -> None:
 def entering(*packets: tuple[bytes, Side]) -> str:
     """The ladder of packets that programs unknown to the lab send through the home's router."""
     net = network("home")
-    model = Model(id="test", card=Card(summary="For tests."), steps=(Shout(),))
+    model = Model(id="test", card=Card(summary="For tests."), recipe=Recipe(last=(Shout(),)))
     router = SimulatedWorld(net, {"router": model}, 1).gateways["router"]
     trace = Trace()
     for packet, side in packets:

@@ -14,7 +14,7 @@ import pytest
 
 from experiments.output import pcapng
 from experiments.trial import TrialSpec, run
-from lab.gateway.alg import Card, Context, Model
+from lab.gateway.alg import Card, Context, Model, Recipe
 from lab.gateway.gateway import Gateway, Side
 from lab.wire import ip
 from lab.wire.ip import Endpoint
@@ -174,7 +174,7 @@ class Break:
 
 
 def gateway(*steps: Any) -> Gateway:
-    model = Model(id="test", card=Card(summary="For tests.", kind="fault"), steps=steps)
+    model = Model(id="test", card=Card(summary="For tests.", kind="fault"), recipe=Recipe(last=steps))
     return Gateway(
         model,
         public_ip="203.0.113.7",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
 from alg_models.controls import CORRECT, NONE
-from lab.gateway.alg import Card, Context, Model, Policy, Step
+from lab.gateway.alg import Card, Context, Model, Policy, Recipe, Step
 from lab.gateway.gateway import Emission, Gateway, Side
 from lab.gateway.nat import NatConfig
 from lab.wire import ip
@@ -84,7 +85,8 @@ RouterMaker = Callable[..., Router]
 
 def model_of(*steps: Step, policy: Policy | None = None) -> Model:
     """An ALG of these steps."""
-    return Model("test", Card("for this test"), steps, policy or Policy())
+    changes = {} if policy is None else {each.name: getattr(policy, each.name) for each in fields(policy)}
+    return Model("test", Card("for this test"), Recipe(last=steps, policy=changes))
 
 
 ModelMaker = Callable[..., Model]

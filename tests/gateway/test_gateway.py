@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alg_models.controls import CORRECT, NONE
-from lab.gateway.alg import Card, Context, Model, Policy
+from lab.gateway.alg import Card, Context, Model, Policy, Recipe
 from lab.gateway.gateway import Emission, Gateway, Side
 from lab.gateway.nat import Dependence, NatConfig, Refresh
 from lab.wire import ip
@@ -514,7 +514,11 @@ def table(gateway: Gateway, now: float) -> list[tuple[object, ...]]:
 def test_known_flows_are_treated_as_if_they_were_unknown(
     steps: list[tuple[object, ...]], config: NatConfig, correct: bool, signalling: float | None
 ) -> None:
-    model = Model("test", Card(""), CORRECT.steps if correct else (), Policy(signalling_timeout=signalling))
+    model = Model(
+        "test",
+        Card(""),
+        Recipe(last=CORRECT.steps if correct else (), policy={"signalling_timeout": signalling}),
+    )
 
     def gateway() -> Gateway:
         return Gateway(

@@ -18,6 +18,7 @@ from alg_models import catalogue, samples
 from experiments import trial, worker
 from experiments.trial import TrialSpec
 from lab.agents.base import Send
+from lab.errors import UsageError
 from lab.gateway.alg import Model
 from lab.gateway.gateway import Side
 from lab.wire import ip
@@ -30,7 +31,18 @@ from lab.worlds.emulated.live import LiveWorld
 from lab.worlds.emulated.world import EmulatedLab
 from lab.worlds.network import Network, Walk
 from lab.worlds.trace import Lost
-from tests.worlds.players import EXCHANGES, NETWORKS, NONE, PHONE, PUBLIC, REGISTRAR, Outcome, Talker, play
+from tests.worlds.players import (
+    EXCHANGES,
+    LAPTOP,
+    NETWORKS,
+    NONE,
+    PHONE,
+    PUBLIC,
+    REGISTRAR,
+    Outcome,
+    Talker,
+    play,
+)
 
 # Bounds what would otherwise hang; nothing takes anywhere near as long.
 PATIENCE: Final = 30.0
@@ -307,7 +319,7 @@ def _payload(rng: random.Random) -> bytes:
     if rng.random() < 0.3:
         return rng.randbytes(rng.choice((0, 1, 4, 100, 1400, 3000)))
     data = bytearray(
-        rng.choice(list(samples.SAMPLES.values()))[1].replace(b"192.168.1.20", PHONE.ip.encode())
+        rng.choice(list(samples.all_samples().values())).payload.replace(b"192.168.1.20", PHONE.ip.encode())
     )
     for _ in range(rng.randrange(1, 6)):
         at = rng.randrange(len(data))
@@ -413,3 +425,57 @@ class Stubborn(Exception):  # noqa: N818 - a name for a test
 
 def raise_stubbornly() -> None:
     raise Stubborn("can't be", "pickled")
+
+
+# -- programs in real time -------------------------------------------------------------------------------
+
+
+def refused_then_heard() -> tuple[list[tuple[Endpoint, bytes]], list[Endpoint], list[str]]:
+    """An agent sends to a closed port and, while the error about that is pending, to an open one."""
+    running = lab()
+    world = LiveWorld(running, plain(running.network), 0)
+    phone, laptop = Talker(PHONE), Talker(LAPTOP)
+    world.add("phone", phone)
+    world.add("laptop", laptop)
+    for number in range(5):
+        world.perform(phone, [Send(PHONE, Endpoint(LAPTOP.ip, 9), b"x"), Send(PHONE, LAPTOP, b"%d" % number)])
+    serve(world, lambda: len(laptop.heard) == 5 and bool(phone.unreachable))
+    return laptop.heard, phone.unreachable, world.close()
+
+
+def statuses() -> list[int | None]:
+    """Exit statuses of programs, waited for in all the ways there are."""
+    running = lab()
+    world = LiveWorld(running, plain(running.network), 0)
+    quick = world.start("phone", ["sh", "-c", "exit 3"])
+    found = [world.wait(quick), world.wait(quick)]
+    slow = world.start("phone", ["sleep", "600"])
+    found.append(world.wait(slow, 0.01))
+    world.stop(slow)
+    world.stop(slow)
+    found.append(world.wait(slow))
+    stubborn = world.start("phone", ["sleep", "600"])
+    left = world.start("registrar", ["sleep", "600"])
+    stubborn.kill()
+    found.append(world.wait(stubborn))
+    world.close()
+    found.append(left.returncode)
+    return found
+
+
+def refusals() -> list[str]:
+    """What is said about programs that can't be started."""
+    running = lab()
+    world = LiveWorld(running, plain(running.network), 0)
+    found = []
+    for host, program in (
+        ("nowhere", "true"),
+        ("phone", "no-such-program"),
+        ("phone", "/usr/lib/no/kamailio"),
+    ):
+        try:
+            world.start(host, [program])
+        except UsageError as error:
+            found.append(str(error))
+    world.close()
+    return found

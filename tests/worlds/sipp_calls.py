@@ -19,9 +19,7 @@ from tests.worlds.players import PHONE, REGISTRAR
 SCENARIOS: Final = Path(__file__).with_name("sipp")
 MEDIA_PORT: Final = 49170
 # Bounds a call that would otherwise hang, in seconds.
-LIMIT: Final = 20
-# Milliseconds that a SIPp waits for the next message before it gives its call up. SIPp sends again after 200.
-TIMEOUT: Final = 1500
+LIMIT: Final = 30
 
 
 class SippCall(NamedTuple):
@@ -41,11 +39,24 @@ class SippCall(NamedTuple):
     problems: list[str]
 
 
-def call(model: str, callee: str, transport: str, folder: Path) -> SippCall:
-    """The phone calls the registrar once. ``callee``: name of its scenario; ``transport``: SIPp's -t."""
+def call(model: str, callee: str, transport: str, patience: float, folder: Path) -> SippCall:
+    """The phone calls the registrar once. ``callee``: name of its scenario; ``transport``: SIPp's -t.
+
+    ``patience``: seconds for which a SIPp waits for the next message before it gives its call up.
+    """
     running = inside.lab()
     world = LiveWorld(running, {"router": catalogue.load().get(model)}, 1)
-    common = ["-m", "1", "-t", transport, "-nostdin", "-timeout", str(LIMIT), "-recv_timeout", str(TIMEOUT)]
+    common = [
+        "-m",
+        "1",
+        "-t",
+        transport,
+        "-nostdin",
+        "-timeout",
+        str(LIMIT),
+        "-recv_timeout",
+        str(int(patience * 1000)),
+    ]
     common += ["-mp", str(MEDIA_PORT), "-trace_err"]
     uas = _start(world, "registrar", folder, callee, [*common, "-i", REGISTRAR.ip, "-p", "5060"])
     namespace = running.fabric.namespaces["registrar"]

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -79,9 +80,7 @@ Keep = Callable[..., Iterator[Kept]]
 def user(request: pytest.FixtureRequest) -> OrdinaryUser:
     """Who runs the lab: the one who runs the tests (root, often), or an ordinary user."""
     if request.param == "as it is":
-        return OrdinaryUser(
-            (), sys.executable, os.pathsep.join(path for path in (str(ROOT), *sys.path) if path)
-        )
+        return OrdinaryUser((), sys.executable, str(ROOT), sysconfig.get_path("purelib"))
     chosen: OrdinaryUser = request.getfixturevalue("ordinary_user")
     if not chosen.prefix:
         pytest.skip("the tests run as an ordinary user anyway")
@@ -232,12 +231,12 @@ def test_a_trial_whose_process_dies_is_void_and_the_others_go_on(tmp_path: Path)
     path.write_text(
         "import os\n"
         "from dataclasses import dataclass\n"
-        "from lab.gateway.alg import Card, Model\n"
+        "from lab.gateway.alg import Card, Model, Recipe\n"
         "@dataclass(frozen=True)\n"
         "class Die:\n"
         "    def apply(self, message, context):\n"
         "        os._exit(9)\n"
-        "MODEL = Model('deadly', Card('Kills its process.'), (Die(),))\n"
+        "MODEL = Model('deadly', Card('Kills its process.'), Recipe(last=(Die(),)))\n"
     )
     paths = (str(path),)
     specs = [

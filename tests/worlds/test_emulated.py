@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from experiments.trial import TrialSpec
 from lab.worlds.emulated.bubble import Bubble
 from lab.worlds.simulated import SimulatedWorld
 from tests.worlds import inside
-from tests.worlds.players import EXCHANGES, NETWORKS, PUBLIC, REGISTRAR, play
+from tests.worlds.players import EXCHANGES, LAPTOP, NETWORKS, PUBLIC, REGISTRAR, at, play
 
 pytestmark = pytest.mark.needs("emulated")
 
@@ -59,14 +60,14 @@ def test_every_exchange_again_on_the_networks_that_are_up(bubble: Bubble) -> Non
 
 _MODEL = """
 from dataclasses import dataclass
-from lab.gateway.alg import Card, Model
+from lab.gateway.alg import Card, Model, Recipe
 
 @dataclass(frozen=True)
 class Misbehave:
     def apply(self, message, context):
         {body}
 
-MODEL = Model("misbehaves", Card("{body}"), (Misbehave(),))
+MODEL = Model("misbehaves", Card("{body}"), Recipe(last=(Misbehave(),)))
 """
 
 
@@ -167,3 +168,26 @@ def test_noise_gets_a_verdict_for_every_packet(model: str, bubble: Bubble) -> No
     assert heard.errors == []
     assert heard.problems == []
     assert heard.alive
+
+
+# -- programs in real time -------------------------------------------------------------------------------
+
+
+def test_an_error_about_one_datagram_does_not_cost_the_next_one(bubble: Bubble) -> None:
+    heard, unreachable, problems = bubble.call(inside.refused_then_heard)
+    assert [payload for _, payload in heard] == [b"0", b"1", b"2", b"3", b"4"]
+    assert set(unreachable) == {at(LAPTOP.ip, 9)}
+    assert problems == []
+
+
+def test_programs_end_with_their_status(bubble: Bubble) -> None:
+    running = None
+    assert bubble.call(inside.statuses) == [3, 3, running, -signal.SIGTERM, -signal.SIGKILL, -signal.SIGTERM]
+
+
+def test_programs_that_cannot_be_started(bubble: Bubble) -> None:
+    assert bubble.call(inside.refusals) == [
+        f"no host 'nowhere' in topology 'home'; there are {', '.join(HOME.node_addresses)}",
+        "no program 'no-such-program' here",
+        "no program '/usr/lib/no/kamailio' here: apt-get install kamailio",
+    ]

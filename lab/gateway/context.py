@@ -1,0 +1,146 @@
+"""What a step may know of the packet that carries a message, and the router's services to it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from lab.gateway.nat import Binding, Nat, PortsExhaustedError
+from lab.wire.ip import UDP, Endpoint
+
+T = TypeVar("T")
+
+
+class Dropped(Exception):  # noqa: N818 - an outcome, not an error
+    """Raised by ``Context.drop``: the packet goes no further."""
+
+
+@dataclass(slots=True)
+class Context:
+    """What a step may know of the packet that carries the message, and the router's services.
+
+    ``inside`` is the LAN endpoint of the flow, ``outside`` the public endpoint that stands
+    for it, ``remote`` the peer on the public side. ``outbound`` tells the direction.
+    """
+
+    now: float
+    outbound: bool
+    protocol: int
+    inside: Endpoint
+    outside: Endpoint
+    remote: Endpoint
+    binding: Binding | None
+    nat: Nat
+    rng: random.Random
+    is_inside: Callable[[str], bool]
+    memory: dict[Any, Any] = field(default_factory=dict)
+    answers: list[bytes] = field(default_factory=list)
+    deliver_to: Endpoint | None = None
+
+    def remember(self, step: object, factory: Callable[[], T]) -> T:
+        """This gateway's memory for ``step``; ``factory`` makes it on the first use."""
+        try:
+            return self.memory[step]  # type: ignore[no-any-return]
+        except KeyError:
+            made = self.memory[step] = factory()
+            return made
+
+    def drop(self, reason: str) -> None:
+        """Let the packet go no further."""
+        raise Dropped(reason)
+
+    def answer(self, message: bytes) -> None:
+        """Have the router itself send ``message`` back to the sender, as if its peer had.
+
+        Only over UDP: on a TCP connection the router has no stream of its own.
+        """
+        if self.protocol == UDP:
+            self.answers.append(message)
+
+    def deliver_elsewhere(self, inside: Endpoint) -> None:
+        """Deliver this inbound packet to another inside endpoint than the bound one."""
+        if not self.outbound and self._translatable(inside):
+            self.deliver_to = inside
+
+    # -- addresses -------------------------------------------------------------------------
+
+    def public(self, endpoint: Endpoint) -> Endpoint | None:
+        """The public endpoint that stands for an inside one in signalling, reserved if need be.
+
+        ``None`` when the address is not an inside one, or no port is left. A reservation lives
+        for one signalling idle time unless traffic or a pinhole prolongs it.
+        """
+        if endpoint == self.inside:
+            return self.outside
+        if not self._translatable(endpoint):
+            return None
+        try:
+            binding = self.nat.reserve(self.protocol, endpoint, self.now)
+        except PortsExhaustedError:
+            return None
+        self.nat.touch(binding, self.now, outbound=True)
+        return binding.outside
+
+    def private(self, endpoint: Endpoint) -> Endpoint | None:
+        """The inside endpoint behind a public one; ``None`` when it is not one of this router's."""
+        if endpoint == self.outside:
+            return self.inside
+        if endpoint.ip != self.nat.public_ip:
+            return None
+        binding = self.nat.at_port(self.protocol, endpoint.port, self.now)
+        return binding.inside if binding else None
+
+    def _translatable(self, endpoint: Endpoint) -> bool:
+        """Whether a public endpoint can stand for it: not for IPv6, nor for a port beyond 65535."""
+        return 0 < endpoint.port < 65536 and ":" not in endpoint.ip and self.is_inside(endpoint.ip)
+
+    # -- pinholes --------------------------------------------------------------------------
+
+    def open_media(
+        self,
+        endpoint: Endpoint,
+        owner: object,
+        lifetime: float,
+        *,
+        admit: Endpoint | None = None,
+    ) -> Endpoint | None:
+        """Reserve a public port for an inside media endpoint and let everybody in.
+
+        An even port gets its odd neighbour beside it, for RTCP (RFC 3550 section 11).
+        The remote media address is not known when an offer goes out, so the pinhole admits any
+        source, unless ``admit`` names one (port 0: any port of that address). Returns the public RTP
+        endpoint, ``None`` for a foreign address or no free port.
+        """
+        if not self._translatable(endpoint):
+            return None
+        try:
+            binding = self.nat.reserve(UDP, endpoint, self.now, pair=endpoint.port % 2 == 0)
+        except PortsExhaustedError:
+            return None
+        expires = self.now + lifetime
+        self.nat.open_pinhole(binding, admit, expires, owner)
+        if binding.pair is not None:
+            self.nat.open_pinhole(binding.pair, admit, expires, owner)
+        return binding.outside
+
+    def hold_registration(self, contact: Endpoint, lifetime: float, aor: bytes = b"") -> None:
+        """Keep the way in to a registered contact open for the registrar, ``lifetime`` seconds.
+
+        A lifetime of 0 ends it. Registrations of several addresses-of-record (``aor``) at one
+        contact are held apart.
+        """
+        owner = ("registration", contact, aor)
+        if lifetime <= 0:
+            self.nat.close_pinholes(owner)
+            return
+        binding = self.binding if contact == self.inside else None
+        if binding is None:
+            binding = self.nat.find(self.protocol, contact, self.remote, self.now)
+        if binding is not None:
+            self.nat.open_pinhole(binding, Endpoint(self.remote.ip, 0), self.now + lifetime, owner)
+
+    def close_pinholes(self, owner: object) -> None:
+        """End the pinholes of an owner."""
+        self.nat.close_pinholes(owner)

@@ -1,0 +1,108 @@
+"""The ALG at work on one packet: its message through the model's steps.
+
+What the model does besides (drops, answers by itself, delivers elsewhere, raises) is left in the
+``Inspection`` for the gateway to act upon.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from lab.gateway.alg import Model
+from lab.gateway.context import Context, Dropped
+from lab.gateway.nat import Binding, Nat
+from lab.wire.ip import Endpoint
+from lab.wire.sip import SipMessage
+
+
+class Alg:
+    """A model in one gateway: what all of its inspections share."""
+
+    __slots__ = ("is_inside", "memory", "model", "nat", "rng")
+
+    def __init__(self, model: Model, nat: Nat, rng: random.Random, is_inside: Callable[[str], bool]) -> None:
+        self.model = model
+        self.nat = nat
+        self.rng = rng
+        self.is_inside = is_inside
+        self.memory: dict[Any, Any] = {}
+
+    def inspect(
+        self,
+        protocol: int,
+        inside: Endpoint,
+        outside: Endpoint,
+        remote: Endpoint,
+        binding: Binding | None,
+        now: float,
+    ) -> Inspection:
+        """Begin to look at a packet of a flow."""
+        return Inspection(self, protocol, inside, outside, remote, binding, now)
+
+
+class Inspection:
+    """One packet under the model's eyes.
+
+    ``note`` and ``error`` are for the trace, ``changed`` tells whether the payload did. ``answers``
+    are messages that the router itself sends back to the sender, ``deliver_to`` the inside
+    endpoint that gets an inbound packet in the place of the bound one.
+    """
+
+    __slots__ = ("_alg", "_flow", "answers", "changed", "deliver_to", "error", "note")
+
+    def __init__(
+        self,
+        alg: Alg,
+        protocol: int,
+        inside: Endpoint,
+        outside: Endpoint,
+        remote: Endpoint,
+        binding: Binding | None,
+        now: float,
+    ) -> None:
+        self._alg = alg
+        self._flow = (protocol, inside, outside, remote, binding, now)
+        self.note = ""
+        self.error = ""
+        self.changed = False
+        self.answers: list[bytes] = []
+        self.deliver_to: Endpoint | None = None
+
+    def rewrite(self, payload: bytes, outbound: bool) -> bytes | None:
+        """One datagram's or one TCP message's bytes through the model; ``None``: it goes no further.
+
+        Bytes that are not SIP (keep-alives, STUN) pass, unless the policy says otherwise.
+        """
+        alg = self._alg
+        message = SipMessage.parse(payload)
+        if not message.is_sip:
+            if alg.model.policy.non_sip == "drop":
+                self.note = "dropped by the ALG: not SIP"
+                return None
+            return payload
+        protocol, inside, outside, remote, binding, now = self._flow
+        context = Context(
+            now, outbound, protocol, inside, outside, remote, binding, alg.nat, alg.rng, alg.is_inside,
+            alg.memory,
+        )  # fmt: skip
+        result: bytes | None
+        try:
+            for step in alg.model.steps:
+                step.apply(message, context)
+            result = bytes(message)
+        except Dropped as reason:
+            self.note = f"dropped by the ALG: {reason}"
+            result = None
+        except Exception as error:  # a model is a plug-in; its failure must not stop traffic
+            self.error = f"{type(error).__name__}: {error}"
+            self.note = f"the model raised {self.error}; passed with addresses translated only"
+            return payload
+        if context.answers:
+            self.answers += context.answers
+        if context.deliver_to is not None:
+            self.deliver_to = context.deliver_to
+        if result is not None and result != payload:
+            self.changed = True
+        return result
