@@ -145,6 +145,9 @@ def print_card(card: Row, console: Console) -> None:
         _print_value(value, console, "  ")
 
 
+_EXAMPLE_MARKS = (("-", "before", "red"), ("+", "after", "green"), ("<", "answer", "yellow"))
+
+
 def _print_value(value: Any, console: Console, indent: str) -> None:
     if isinstance(value, dict):
         if {"before", "after"} <= value.keys():

@@ -13,7 +13,8 @@ import pytest
 
 from alg_models.catalogue import load
 from alg_models.samples import all_samples
-from experiments.trial import TrialSpec, run
+from experiments import trial
+from experiments.trial import TrialSpec
 from lab.gateway.alg import Evidence, Model
 from lab.gateway.gateway import Emission, Gateway, Side
 from lab.gateway.nat import NatConfig
@@ -195,7 +196,7 @@ SCENARIOS = ("register", "outgoing-call", "incoming-call")
 
 @pytest.mark.parametrize("model", list(CATALOGUE), ids=lambda each: each.id)
 def test_a_model_breaks_the_scenarios_that_its_card_names(model: Model) -> None:
-    outcomes = {name: run(TrialSpec("home", model.id, name))[0] for name in SCENARIOS}
+    outcomes = {name: trial.run(TrialSpec("home", model.id, name))[0] for name in SCENARIOS}
     assert not any(result.errors for result in outcomes.values())
     broken = {name for name, result in outcomes.items() if result.outcome == "fail"}
     assert broken == {name for name in model.card.breaks if name in SCENARIOS}
