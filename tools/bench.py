@@ -3,6 +3,7 @@
 (a) CPU time per packet through the netfilter queue, beside a bare accept() and a scapy
     parse-and-rebuild of the same packets, in alternating rounds of the same run;
 (b) simulated trials per second: register and call, both with digest;
+    and what a SIP message costs in every model of the catalogue;
 (c) an emulated lab up and down, against the same namespaces and links made by plain ``ip``;
 (d) one trial on a running emulated lab.
 
@@ -215,6 +216,41 @@ def simulated_bench() -> dict[str, Any]:
     return {"trials_per_cpu_second": spread(rates)}
 
 
+def models_bench() -> dict[str, Any]:
+    """Microseconds of CPU per SIP message through each model's gateway, beside ``correct``."""
+    chosen = {
+        name: samples.all_samples()[name] for name in ("register", "register-ok", "invite", "invite-ok")
+    }
+    known = catalogue.load()
+
+    def cost(spec: str) -> float:
+        rounds = []
+        for _ in range(ROUNDS):
+            spent = 0.0
+            for sample in chosen.values():
+                gateway = samples.gateway_for(known.get(spec))
+                for packet in sample.packets:
+                    gateway.handle(packet.data, packet.side, packet.at)
+                last = sample.packets[-1]
+                began = time.process_time()
+                for _ in range(200):
+                    gateway.handle(last.data, last.side, last.at)
+                spent += time.process_time() - began
+            rounds.append(spent / (200 * len(chosen)) * 1e6)
+        return statistics.median(rounds)
+
+    base = cost("correct")
+    costs = {model.id: cost(model.id) for model in known}
+    dearest = max(costs, key=lambda name: costs[name])
+    return {
+        "correct_us": round(base, 2),
+        "dearest": dearest,
+        "dearest_us": round(costs[dearest], 2),
+        "times_correct": round(costs[dearest] / base, 2),
+        "us_per_message": {name: round(value, 2) for name, value in costs.items()},
+    }
+
+
 # -- (c) up and down -----------------------------------------------------------------------------------
 
 
@@ -307,6 +343,8 @@ def main() -> int:
     results: dict[str, Any] = {"python": sys.version.split()[0], "kernel": os.uname().release}
     with console.status("simulated trials"):
         results["simulated"] = simulated_bench()
+    with console.status("models"):
+        results["models"] = models_bench()
     obstacle = capability.obstacle()
     if obstacle is None:
         with Bubble("tools.bench:inside") as bubble:
@@ -330,6 +368,12 @@ def _print(results: dict[str, Any], console: Console, obstacle: str | None) -> N
         "simulated trials, register + call with digest",
         show(results["simulated"]["trials_per_cpu_second"], "per CPU second"),
         "",
+    )
+    models = results["models"]
+    table.add_row(
+        f"a message through the dearest model, {models['dearest']}",
+        f"{models['dearest_us']} us CPU",
+        f"{models['times_correct']} x correct ({models['correct_us']} us)",
     )
     if obstacle is not None:
         console.print(table)
