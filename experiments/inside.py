@@ -14,6 +14,7 @@ from experiments import trial, worker
 from experiments.output import pcapng
 from experiments.stage import Setup, Stage
 from lab.errors import UsageError
+from lab.worlds.base import WorldError
 from lab.worlds.emulated.live import LiveWorld, interruptible
 from lab.worlds.emulated.world import EmulatedLab
 
@@ -49,6 +50,9 @@ def execute(connection: Connection) -> int:
     except UsageError as error:
         print(f"alglab: {error}", file=sys.stderr)
         return 2
+    except WorldError as error:
+        print(f"alglab: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     with suppress(OSError):

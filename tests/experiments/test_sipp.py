@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from lab.worlds.emulated.bubble import Bubble
-from tests.conftest import ROOT
 from tests.worlds import sipp_calls
+from tests.worlds.command import alglab, path_without
 from tests.worlds.sipp_calls import SippCall
 
 PRIVATE, PUBLIC, REGISTRAR = b"192.168.1.102", b"203.0.113.7", b"198.51.100.10"
@@ -207,18 +204,6 @@ def test_call_id_rewrite_fails_the_call(call: Caller) -> None:
 # -- the command -----------------------------------------------------------------------------------
 
 
-def _alglab(*arguments: str, path: str = os.environ.get("PATH", "")) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.cli", *arguments],
-        env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
 def test_sipp_by_the_command(tmp_path: Path) -> None:
     """As users run it: the callee beside, the caller in front, its status is the command's."""
     trace = tmp_path / "trace.jsonl"
@@ -244,7 +229,7 @@ def test_sipp_by_the_command(tmp_path: Path) -> None:
     # The callee may start later than the caller, who then sends its INVITE again.
     also = "registrar=" + shlex.join(sipp("uas", "198.51.100.10"))
     options = ["--model", "correct", "--trace", str(trace), "--also", also]
-    done = _alglab("exec", "phone", *options, "--", *sipp("uac", "192.168.1.102", "198.51.100.10:5060"))
+    done = alglab("exec", "phone", *options, "--", *sipp("uac", "192.168.1.102", "198.51.100.10:5060"))
     assert done.returncode == 0, done.stderr[-2000:]
     rows = [json.loads(row) for row in trace.read_text(encoding="utf-8").splitlines()]
     changed = [each for row in rows for each in row.get("emissions", []) if each.get("changed")]
@@ -254,11 +239,6 @@ def test_sipp_by_the_command(tmp_path: Path) -> None:
 
 def test_a_machine_without_sipp(tmp_path: Path) -> None:
     """All other programs are there, SIPp is not."""
-    for folder in os.environ.get("PATH", "").split(os.pathsep):
-        for program in Path(folder).glob("*"):
-            link = tmp_path / program.name
-            if program.name != "sipp" and not link.exists():
-                link.symlink_to(program)
-    done = _alglab("exec", "phone", "--", "sipp", "-v", path=str(tmp_path))
+    done = alglab("exec", "phone", "--", "sipp", "-v", path=path_without("sipp", tmp_path))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "alglab: no program 'sipp' here: apt-get install sip-tester\n"

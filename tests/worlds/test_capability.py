@@ -3,52 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from lab.worlds.emulated import capability, fabric
 from tests import conftest
-from tests.conftest import ROOT
-
-
-def _without(program: str, folder: Path) -> str:
-    """A PATH with every program but one."""
-    for place in os.environ.get("PATH", "").split(os.pathsep):
-        for each in Path(place).glob("*"):
-            link = folder / each.name
-            if each.name != program and not link.exists():
-                link.symlink_to(each)
-    return str(folder)
-
-
-def _alglab(path: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.cli", *arguments],
-        env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+from tests.worlds.command import alglab, path_without
 
 
 @pytest.mark.needs("emulated")
 @pytest.mark.parametrize(("tool", "package"), fabric.TOOLS.items())
 def test_a_machine_without_a_tool(tool: str, package: str, tmp_path: Path) -> None:
-    path = _without(tool, tmp_path)
-    done = _alglab(path, "call", "--model", "none", "--scenario", "register", "--world", "emulated")
+    path = path_without(tool, tmp_path)
+    done = alglab("call", "--model", "none", "--scenario", "register", "--world", "emulated", path=path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"alglab: no emulated world here: {tool}: apt-get install {package}\n"
 
 
 @pytest.mark.needs("emulated")
 def test_doctor_names_what_is_missing(tmp_path: Path) -> None:
-    done = _alglab(_without("mnexec", tmp_path), "doctor", "--json")
+    done = alglab("doctor", "--json", path=path_without("mnexec", tmp_path))
     assert done.returncode == 0, done.stderr
     rows = {row["name"]: row for row in json.loads(done.stdout)}
     assert rows["mnexec"]["present"] is False
