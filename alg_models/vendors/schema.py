@@ -15,12 +15,26 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from lab import specs
 from lab.gateway.alg import Evidence
 
 UNKNOWN: Final = "unknown"
+
+def _word(yes: str, no: str) -> BeforeValidator:
+    # YAML 1.1 reads the bare words on, off, yes and no as booleans; who writes them means the words.
+    return BeforeValidator(lambda value: (yes if value else no) if isinstance(value, bool) else value)
+
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -59,7 +73,7 @@ class Lineage(Sourced):
 class Default(_Strict):
     """Whether the ALG is on in a device as it comes."""
 
-    state: Literal["on", "off", "varies", "absent", "unknown"]
+    state: Annotated[Literal["on", "off", "varies", "absent", "unknown"], _word("on", "off")]
     """``absent``: as shipped there is none, though one may be installable."""
     text: Text | None = None
     """What the state is true of, where it is not true of everything on this card."""
@@ -87,7 +101,7 @@ class Procedure(Sourced):
 class SwitchOff(_Strict):
     """Whether and how the ALG can be switched off."""
 
-    possible: Literal["yes", "no", "varies", "not-applicable", "unknown"]
+    possible: Annotated[Literal["yes", "no", "varies", "not-applicable", "unknown"], _word("yes", "no")]
     text: Text | None = None
     """What a ``varies`` depends on, or another word on it."""
     source: Text | None = None
@@ -160,18 +174,30 @@ class VendorProfile(_Strict):
     def _spec(cls, value: str) -> str:
         return _model_spec(value)
 
+    @field_validator("aliases")
+    @classmethod
+    def _distinct(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        seen = {search_key(str(info.data.get("id")))}
+        for alias in value:
+            key = search_key(alias)
+            if not key or key in seen:
+                raise ValueError(f"'{alias}' finds nothing that id and other aliases don't")
+            seen.add(key)
+        return value
+
+    @field_validator("variants")
+    @classmethod
+    def _named_once(cls, value: tuple[Variant, ...]) -> tuple[Variant, ...]:
+        names = [variant.id for variant in value]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two variants are called '{name}'")
+        return value
+
     @model_validator(mode="after")
     def _fits(self) -> VendorProfile:
         if self.model != UNKNOWN and not self.claims:
             raise ValueError(f"model '{self.model}' needs a claim that supports it, or to be 'unknown'")
-        names = [variant.id for variant in self.variants]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"two variants are called '{name}'")
-        words = self.search_keys
-        for word in words:
-            if not word or words.count(word) > 1:
-                raise ValueError("id and aliases must differ in letters or digits")
         return self
 
     @property
