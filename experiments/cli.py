@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from experiments import cards, experiment, registry, runner, trial
+from experiments import cards, experiment, registry, runner, schemas, trial, vendor_cards
 from experiments.output import files, table
 from experiments.trial import TrialSpec
 from lab.errors import UsageError
@@ -211,7 +211,15 @@ def _foreground(
 # -- what there is ---------------------------------------------------------------------------------
 
 
-def _listing(name: str, help_text: str, rows: Any, show: Any, *, takes_paths: bool = False) -> None:
+def _listing(
+    name: str,
+    help_text: str,
+    rows: Any,
+    show: Any,
+    *,
+    takes_paths: bool = False,
+    print_card: Any = cards.print_card,
+) -> None:
     """A command ``name`` that lists, with a sub-command ``show ID``."""
     group = typer.Typer(help=help_text, invoke_without_command=True, no_args_is_help=False)
 
@@ -233,7 +241,7 @@ def _listing(name: str, help_text: str, rows: Any, show: Any, *, takes_paths: bo
         if as_json:
             print(json.dumps(card, indent=2, ensure_ascii=False))
         else:
-            cards.print_card(card, console)
+            print_card(card, console)
 
     group.callback()(listing)
     group.command("show", help="Everything about one of them.")(shown)
@@ -241,6 +249,13 @@ def _listing(name: str, help_text: str, rows: Any, show: Any, *, takes_paths: bo
 
 
 _listing("models", "The ALGs: list them, or show ID.", cards.models, cards.model, takes_paths=True)
+_listing(
+    "vendors",
+    "What is known of vendors' ALGs: list them, or show ID (or another name of it).",
+    vendor_cards.vendors,
+    vendor_cards.vendor,
+    print_card=vendor_cards.print_card,
+)
 _listing("topologies", "The networks: list them, or show ID.", cards.topologies, cards.topology)
 _listing(
     "scenarios",
@@ -263,6 +278,14 @@ _listing(
 _listing(
     "experiments", "The experiments that come along: list, or show ID.", cards.experiments, cards.experiment
 )
+
+
+@app.command()
+def schema(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help=" | ".join(schemas.KINDS))],
+) -> None:
+    """Print the JSON Schema of a kind of YAML file: vendor, topology or experiment."""
+    print(json.dumps(schemas.schema(kind), indent=2, ensure_ascii=False))
 
 
 @app.command()

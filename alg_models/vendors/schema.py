@@ -31,6 +31,7 @@ from lab.gateway.alg import Evidence
 
 UNKNOWN: Final = "unknown"
 
+
 def _word(yes: str, no: str) -> BeforeValidator:
     # YAML 1.1 reads the bare words on, off, yes and no as booleans; who writes them means the words.
     return BeforeValidator(lambda value: (yes if value else no) if isinstance(value, bool) else value)
@@ -220,8 +221,8 @@ class VendorProfile(_Strict):
     @property
     def models(self) -> tuple[str, ...]:
         """The models that card and variants name, ``unknown`` left out."""
-        named = (self.model, *(variant.model for variant in self.variants))
-        return tuple(dict.fromkeys(model for model in named if model not in (None, UNKNOWN)))  # type: ignore[arg-type]
+        named = [self.model, *(variant.model for variant in self.variants if variant.model is not None)]
+        return tuple(dict.fromkeys(model for model in named if model != UNKNOWN))
 
 
 def search_key(word: str) -> str:

@@ -1,0 +1,27 @@
+"""JSON Schemas of the YAML files that users write, for editors and for other programs."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from alg_models.vendors.schema import VendorProfile
+from experiments.experiment import Experiment
+from lab import specs
+from lab.worlds.topology import Topology
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+KINDS: Final[dict[str, type[BaseModel]]] = {
+    "vendor": VendorProfile,
+    "topology": Topology,
+    "experiment": Experiment,
+}
+
+
+def schema(kind: str) -> dict[str, Any]:
+    """The schema of one kind of file. Raises ``UsageError`` for an unknown kind."""
+    model = KINDS.get(kind)
+    if model is None:
+        raise specs.unknown("schema", kind, KINDS)
+    return {"$schema": DIALECT, **model.model_json_schema(by_alias=True), "title": f"alglab {kind}"}

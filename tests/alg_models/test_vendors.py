@@ -1,0 +1,344 @@
+"""The vendors' cards: complete, sourced, and refused with line and field when they are not."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from alg_models import catalogue, vendors
+from alg_models.vendors.schema import UNKNOWN, VendorProfile, search_key
+from experiments import schemas
+from lab import specs
+from lab.errors import UsageError
+from lab.gateway.alg import Evidence
+from tools import vendor_table
+
+FOLDER = Path(vendors.__file__).parent
+# fmt: off
+NAMED_BY_SOURCES = [
+    "asus", "avm-fritzbox", "barracuda", "billion", "broadcom-bcm963xx", "bt-home-hub", "check-point",
+    "cisco-asa", "cisco-ios", "cisco-rv", "d-link", "dd-wrt", "draytek", "ee-huawei-e5330",
+    "fortinet-fortigate", "h3c", "huawei-ar", "huawei-hg633-talktalk", "huawei-hhg2500-vodafone",
+    "juniper", "juniper-ssr", "keenetic", "linksys", "linux-netfilter", "microsoft-tmg", "mikrotik",
+    "netgear", "nethserver", "openwrt", "opnsense", "palo-alto", "pfsense", "siproxd", "sonicwall",
+    "speedtouch", "talktalk", "technicolor-thomson", "tomato", "tozed", "tp-link", "ubee", "ubiquiti",
+    "verizon-lte", "virgin-superhub", "vodafone", "vyatta-vyos", "watchguard", "zyxel",
+    "zyxel-zywall-usg",
+]
+WORDS = [
+    "fritzbox", "FRITZ!Box", "superhub", "homehub", "dlink", "ddwrt", "e5330", "hg633", "hhg2500",
+    "vigor", "srx", "screenos", "routeros", "edgerouter", "unifi", "openmptcprouter", "nethsecurity",
+    "vyos", "vyatta", "brocade", "zywall", "usg", "128t", "tmg", "technicolor", "thomson", "tg582",
+    "rv042", "fortigate", "linux", "nf_nat_sip", "merlin", "bipac", "firebox",
+]
+# fmt: on
+
+
+def cards() -> list[VendorProfile]:
+    return [vendors.load(identifier) for identifier in vendors.available()]
+
+
+def raw(identifier: str) -> dict[str, Any]:
+    data = yaml.safe_load((FOLDER / f"{identifier}.yaml").read_text(encoding="utf-8"))
+    assert isinstance(data, dict)
+    return data
+
+
+def dicts(value: Any) -> Iterator[dict[str, Any]]:
+    """Every mapping in a card, at any depth."""
+    if isinstance(value, dict):
+        yield value
+        for each in value.values():
+            yield from dicts(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from dicts(each)
+
+
+@pytest.fixture(scope="module")
+def known() -> catalogue.Catalogue:
+    return catalogue.load(plugins=False)
+
+
+EACH = pytest.mark.parametrize("identifier", vendors.available())
+
+
+# -- what the cards say ----------------------------------------------------------------------------
+
+
+def test_every_vendor_of_the_sources_has_a_card() -> None:
+    assert set(NAMED_BY_SOURCES) <= set(vendors.available())
+
+
+@EACH
+def test_every_entry_has_a_source_and_a_level(identifier: str) -> None:
+    data = raw(identifier)
+    entries = [*data.get("claims", []), *data.get("timers", []), *data.get("nat", [])]
+    entries += [*data["switch_off"].get("procedures", []), *data["switch_off"].get("workarounds", [])]
+    entries += [claim for variant in data.get("variants", []) for claim in variant.get("claims", [])]
+    entries += [data["lineage"]] if "lineage" in data else []
+    entries += [data["default"]] if data["default"]["state"] != UNKNOWN else []
+    for entry in entries:
+        assert len(entry["source"]) > 5, entry
+        assert entry["evidence"] in {level.value for level in Evidence}, entry
+    switch = data["switch_off"]
+    if switch["possible"] != UNKNOWN and not switch.get("procedures"):
+        assert switch["source"]
+        assert switch["evidence"]
+
+
+@EACH
+def test_steps_are_whole(identifier: str) -> None:
+    """A comma in an unquoted list of YAML would cut a step in two."""
+    profile = vendors.load(identifier)
+    switch = profile.switch_off
+    steps = [step for row in (*switch.procedures, *switch.workarounds) for step in (*row.steps, *row.check)]
+    for text in (*steps, *profile.devices, *profile.aliases):
+        assert text.count("(") == text.count(")"), text
+        assert not re.match(r"(or|and|where|not|which|but)\b", text), text
+
+
+@EACH
+def test_founding_articles_are_cited_by_title_and_level(identifier: str) -> None:
+    titles = {
+        "0": "SIP ALG - Why Does It Need to be Disabled?",
+        "1": "What is SIP ALG?",
+        "2": "Why SIP ALG is the Hidden VoIP Killer",
+    }
+    for entry in dicts(raw(identifier)):
+        source = entry.get("source", "")
+        for number in re.findall(r"\AFounding article (\d)", source):
+            assert source.startswith(f"Founding article {number} ({titles[number]})"), source
+        if entry.get("evidence") == "seed":
+            assert "founding article" in source.lower(), entry
+
+
+@EACH
+def test_memory_is_no_level(identifier: str) -> None:
+    """What is only remembered stands in the notes, and says so."""
+    text = (FOLDER / f"{identifier}.yaml").read_text(encoding="utf-8")
+    assert not re.search(r"\b(MEM|INF|REP|SEED\d?|TODO)\b", text)
+    assert not re.search(r"\d{3}_[0-9a-f]{16}|/work\b", text)
+    for entry in dicts(raw(identifier)):
+        for name, value in entry.items():
+            if name != "notes" and isinstance(value, str):
+                assert "unverified" not in value
+    for note in raw(identifier).get("notes", []):
+        assert "unverified" not in note or note.startswith("unverified: ")
+
+
+@EACH
+def test_models_resolve(identifier: str, known: catalogue.Catalogue) -> None:
+    for spec in vendors.load(identifier).models:
+        assert known.get(spec).id
+
+
+def test_a_card_names_a_model_only_for_routers_without_an_alg_so_far() -> None:
+    """A model for a vendor's ALG needs documentation; this list grows with the catalogue."""
+    named = {card.id: card.model for card in cards() if card.model != UNKNOWN}
+    assert named == {"dd-wrt": "none", "openwrt": "none", "opnsense": "none", "pfsense": "none"}
+    assert all(vendors.load(each).default.state == "absent" for each in named)
+
+
+def test_words_on_cards_are_told_apart() -> None:
+    found = vendors.index(cards())
+    assert len(found) == sum(len(card.search_keys) for card in cards())
+
+
+@pytest.mark.parametrize(
+    ("identifier", "commands"),
+    [
+        ("asus", ["nvram set nf_sip=0", "nvram commit"]),
+        ("draytek", ["sys sip_alg 0", "sys commit"]),
+        ("draytek", ["kmodule_ctl nf_nat_sip disable", "kmodule_ctl nf_conntrack_sip disable"]),
+        ("fortinet-fortigate", ["config voip profile", "config sip", "set status disable", "end"]),
+        ("juniper", ["configure", "set security alg sip disable", "commit"]),
+        ("speedtouch", ["connection unbind application=SIP port=5060", "saveall"]),
+        ("technicolor-thomson", ["connection unbind application=SIP port=5060", "saveall", "exit"]),
+        ("ubiquiti", ["set system conntrack modules sip disable", "commit", "save"]),
+        ("vyatta-vyos", ["set system conntrack modules sip disable", "commit", "save"]),
+        ("zyxel", ["ip nat service sip active 0"]),
+        ("cisco-ios", ["no ip nat service sip udp port 5060"]),
+        ("mikrotik", ["/ip firewall service-port set sip disabled=yes"]),
+    ],
+)
+def test_commands_letter_by_letter(identifier: str, commands: list[str]) -> None:
+    procedures = vendors.load(identifier).switch_off.procedures
+    assert any(set(commands) <= set(row.steps) for row in procedures)
+
+
+# -- finding them ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_found_by_what_people_call_it(word: str) -> None:
+    assert search_key(word) in vendors.load(word).search_keys
+
+
+def test_loaded_once() -> None:
+    assert vendors.load("draytek") is vendors.load("draytek")
+    assert vendors.load("vigor") is vendors.load("draytek")
+    listed = vendors.available()
+    listed.clear()
+    assert vendors.available()
+
+
+@pytest.mark.parametrize(
+    ("word", "mend"),
+    [("draytec", "draytek"), ("fritzbux", "fritzbox"), ("huawei", "huawei-ar"), ("qqqq", "alglab vendors")],
+)
+def test_unknown_names(word: str, mend: str) -> None:
+    with pytest.raises(UsageError, match=f"unknown vendor '{word}'.*{mend}") as caught:
+        vendors.load(word)
+    assert "\n" not in str(caught.value)
+
+
+def test_two_cards_of_one_word_are_refused() -> None:
+    twin = vendors.load("draytek").model_copy(update={"id": "drayton"})
+    with pytest.raises(UsageError, match="vendors 'draytek' and 'drayton' are both found as 'vigor'"):
+        vendors.index([vendors.load("draytek"), twin])
+
+
+def test_cards_travel_with_the_package() -> None:
+    files = {each.name for each in resources.files("alg_models.vendors").iterdir()}
+    assert {f"{identifier}.yaml" for identifier in vendors.available()} <= files
+    assert len(vendors.available()) >= 50
+
+
+# -- broken cards ----------------------------------------------------------------------------------
+
+CARD = """\
+id: acme
+name: Acme
+aliases: [roadrunner]
+model: none
+claims:
+  - text: It has no ALG.
+    source: Acme 3000 manual
+    evidence: vendor-documentation
+default:
+  state: absent
+  source: Acme 3000 manual
+  evidence: vendor-documentation
+switch_off:
+  possible: "yes"
+  procedures:
+    - for: Acme 3000
+      kind: cli
+      steps: [no sip alg]
+      source: Acme 3000 manual
+      evidence: seed
+timers:
+  - {name: udp, seconds: 60, source: Acme 3000 manual, evidence: capture}
+"""
+
+
+def card(path: Path, text: str = CARD, name: str = "acme") -> str:
+    file = path / f"{name}.yaml"
+    file.write_text(text)
+    return str(file)
+
+
+def test_a_card_of_ones_own(tmp_path: Path) -> None:
+    profile = vendors.load(card(tmp_path))
+    assert (profile.id, profile.models) == ("acme", ("none",))
+    assert profile.evidence == (Evidence.VENDOR_DOCUMENTATION, Evidence.CAPTURE, Evidence.SEED)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("id: acme", "id: acne", 1, ["'id'", "'acne'", "'acme'"]),
+        ("id: acme", "id: Acme Inc", 1, ["'id'"]),
+        ("name: Acme\n", "name: ''\n", 2, ["'name'"]),
+        ("name: Acme\n", "names: Acme\n", 1, ["'name'", "required"]),
+        ("[roadrunner]", "[roadrunner, Road-Runner]", 3, ["'aliases'", "Road-Runner"]),
+        ("[roadrunner]", "[A.C.M.E.]", 3, ["'aliases'", "A.C.M.E."]),
+        ("model: none", "model: none(", 4, ["'model'", "ID(parameter=value)"]),
+        ("    source: Acme 3000 manual\n    evidence: v", "    evidence: v", 6, ["'claims.0.source'"]),
+        ("    evidence: vendor-documentation", "    evidence: MEM", 8, ["'claims.0.evidence'", "seed"]),
+        ("state: absent", "state: perhaps", 10, ["'default.state'", "varies"]),
+        ("state: absent\n  source: Acme 3000 manual\n", "state: absent\n", 9, ["'default'", "source"]),
+        ("state: absent", "state: unknown", 9, ["'default'", "neither"]),
+        ('possible: "yes"', 'possible: "no"', 13, ["'switch_off'", "procedures"]),
+        ("kind: cli", "kind: rumour", 17, ["'switch_off.procedures.0.kind'", "telnet"]),
+        ("steps: [no sip alg]", "steps: []", 18, ["'switch_off.procedures.0.steps'"]),
+        ("seconds: 60", "seconds: 0", 22, ["'timers.0.seconds'"]),
+        ("seconds: 60", "seconds: soon", 22, ["'timers.0.seconds'"]),
+        ("timers:", "timer:", 21, ["'timer'", "unknown field", "timers"]),
+        ("    - for: Acme 3000", "    - fur: Acme 3000", 16, ["'switch_off.procedures.0.for'", "required"]),
+    ],
+)  # fmt: skip
+def test_mistakes_are_told_by_file_line_and_field(
+    tmp_path: Path, old: str, new: str, line: int, words: list[str]
+) -> None:
+    assert old in CARD
+    file = card(tmp_path, CARD.replace(old, new, 1))
+    with pytest.raises(UsageError) as caught:
+        vendors.load(file)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert text.startswith(f"{file}:{line}: field "), text
+    for word in words:
+        assert word in text, (word, text)
+
+
+def test_a_model_needs_a_claim(tmp_path: Path) -> None:
+    text = re.sub(r"claims:\n(  .*\n)+", "", CARD)
+    with pytest.raises(UsageError, match="model 'none' needs a claim that supports it"):
+        vendors.load(card(tmp_path, text))
+    assert vendors.load(card(tmp_path, text.replace("model: none", "model: unknown"), "acme")).claims == ()
+
+
+@pytest.mark.parametrize(("bare", "meant"), [("on", "on"), ("off", "off"), ("yes", "on")])
+def test_bare_words_of_yaml_are_understood(tmp_path: Path, bare: str, meant: str) -> None:
+    assert (
+        vendors.load(card(tmp_path, CARD.replace("state: absent", f"state: {bare}"))).default.state == meant
+    )
+
+
+# -- the schema and the page -----------------------------------------------------------------------
+
+
+@EACH
+def test_cards_survive_a_round_trip(identifier: str) -> None:
+    profile = vendors.load(identifier)
+    dumped = profile.model_dump(mode="json", by_alias=True, exclude_none=True)
+    assert VendorProfile.model_validate(dumped) == profile
+
+
+@EACH
+def test_cards_fit_the_json_schema(identifier: str) -> None:
+    try:
+        jsonschema = importlib.import_module("jsonschema")
+    except ImportError:
+        # Without a validator: at least no card has a field that the schema lacks, or lacks one it needs.
+        schema = schemas.schema("vendor")
+        data = raw(identifier)
+        assert set(schema["required"]) <= set(data) <= set(schema["properties"])
+        for claim in data.get("claims", []):
+            fields = schema["$defs"]["Claim"]
+            assert set(fields["required"]) <= set(claim) <= set(fields["properties"])
+        return
+    jsonschema.validate(raw(identifier), schemas.schema("vendor"))
+
+
+def test_the_page_is_up_to_date() -> None:
+    page = vendor_table.PAGE.read_text(encoding="utf-8")
+    assert vendor_table.updated(page) == page, "run: python -m tools.vendor_table"
+    with pytest.raises(SystemExit, match="marks"):
+        vendor_table.updated("a page without them")
+
+
+def test_the_card_of_the_page_is_valid(tmp_path: Path) -> None:
+    (text,) = re.findall(r"^```yaml\n(.*?)^```", vendor_table.PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    profile = vendors.load(card(tmp_path, text))
+    assert profile.lineage is not None
+    assert specs.parse(profile.model, "model") == (UNKNOWN, {})
