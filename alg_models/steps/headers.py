@@ -195,10 +195,14 @@ def _seconds(value: bytes, default: float) -> float:
 
 @dataclass(frozen=True)
 class FitContentLength:
-    """Make Content-Length say the size of the body as it now is (RFC 3261 20.14)."""
+    """Make Content-Length say the size of a body that the ALG has changed (RFC 3261 20.14).
+
+    A length that was wrong before stays so: what the sender got wrong is not the ALG's to repair.
+    """
 
     def apply(self, message: SipMessage, context: Context) -> None:
-        message.fit_content_length()
+        if message.body != message.original_body:
+            message.fit_content_length()
 
 
 _encodings: dict[tuple[str, ...], frozenset[bytes]] = {}

@@ -143,10 +143,11 @@ class SipMessage:
 
     Attributes: ``prefix`` (empty lines before the start line, RFC 3261 section 7.5),
     ``start_line`` (with its line ending), ``fields``, ``separator`` (the empty line) and
-    ``body`` (everything behind it, whatever Content-Length says).
+    ``body`` (everything behind it, whatever Content-Length says). ``original_body`` stays
+    what the body was at first.
     """
 
-    __slots__ = ("body", "fields", "prefix", "separator", "start_line")
+    __slots__ = ("body", "fields", "original_body", "prefix", "separator", "start_line")
 
     def __init__(
         self,
@@ -162,6 +163,7 @@ class SipMessage:
         self.fields = fields
         self.separator = separator
         self.body = body
+        self.original_body = body
 
     @classmethod
     def parse(cls, data: bytes) -> SipMessage:
