@@ -62,7 +62,7 @@ class TranslateSdp:
             connection = sdp.connection(section)
             if port and connection in inside:
                 address = inside[connection]
-                opened = context.open_media(Endpoint(address, port), owner, self.lifetime)
+                opened = self.open_media(Endpoint(address, port), owner, context)
                 if opened is None:
                     # The line stays, or media would go to whoever has that public port.
                     refused.add(connection)
@@ -78,11 +78,15 @@ class TranslateSdp:
             if line not in refused:
                 set_address(line, public)
 
+    def open_media(self, endpoint: Endpoint, owner: object, context: Context) -> Endpoint | None:
+        """The public endpoint for an inside media endpoint, with its way in; faults do it otherwise."""
+        return context.open_media(endpoint, owner, self.lifetime)
+
     def _rtcp(self, line: SdpLine, address: str, owner: object, context: Context) -> None:
         words = _rtcp_words(line)
         if len(words) == 4:
             address = words[3].decode("latin-1")
-        opened = context.open_media(Endpoint(address, _port(words[0])), owner, self.lifetime)
+        opened = self.open_media(Endpoint(address, _port(words[0])), owner, context)
         if opened is not None:
             _write_rtcp(line, words, opened)
 
@@ -91,7 +95,7 @@ class TranslateSdp:
         if len(words) < 8 or words[2].upper() != b"UDP":
             return
         inside = Endpoint(words[4].decode("latin-1"), _port(words[5]))
-        opened = context.open_media(inside, owner, self.lifetime)
+        opened = self.open_media(inside, owner, context)
         if opened is not None:
             words[4], words[5] = opened.ip.encode(), b"%d" % opened.port
             line.value = b" ".join(words)

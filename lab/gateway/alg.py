@@ -81,6 +81,8 @@ class Policy:
     """What of the traffic an ALG looks at, what becomes of the rest, and the timers that it imposes.
 
     - ``ports``: compared with the outside peer's port. ``transports``: of ``udp`` and ``tcp``.
+    - ``match``: ``destination`` compares ``ports`` with the port that a datagram is addressed to, so
+      that going in it is the binding's public port (a TCP connection has its peer's port).
     - ``signalling_timeout``: idle time in seconds of inspected bindings; ``None``: the NAT's.
     - ``non_sip``: what becomes of datagrams on these ports that are not SIP (CRLF keep-alives).
     - ``fragments``: datagrams that came in fragments are put together and inspected, or
@@ -99,6 +101,7 @@ class Policy:
     growth: Literal["fragment", "drop"] = "fragment"
     tcp: Literal["stream", "segment", "unadjusted"] = "stream"
     checksum: Literal["right", "stale"] = "right"
+    match: Literal["peer", "destination"] = "peer"
 
     def inspects(self, protocol: int, remote_port: int) -> bool:
         if remote_port not in self.ports:

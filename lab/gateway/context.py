@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from lab.gateway.nat import Binding, Nat, PortsExhaustedError
+from lab.gateway.nat import Binding, Nat, PortsExhaustedError, Session
 from lab.wire.ip import UDP, Endpoint
 
 T = TypeVar("T")
@@ -23,6 +23,7 @@ class Context:
 
     ``inside`` is the LAN endpoint of the flow, ``outside`` the public endpoint that stands
     for it, ``remote`` the peer on the public side. ``outbound`` tells the direction.
+    ``router`` is the router's own IPv4 address on the inside.
     """
 
     now: float
@@ -38,6 +39,7 @@ class Context:
     memory: dict[Any, Any] = field(default_factory=dict)
     answers: list[bytes] = field(default_factory=list)
     deliver_to: Endpoint | None = None
+    router: str = ""
 
     def remember(self, step: object, factory: Callable[[], T]) -> T:
         """This gateway's memory for ``step``; ``factory`` makes it on the first use."""
@@ -63,6 +65,22 @@ class Context:
         """Deliver this inbound packet to another inside endpoint than the bound one."""
         if not self.outbound and self._translatable(inside):
             self.deliver_to = inside
+
+    def renew_mapping(self) -> None:
+        """Give the sender of this datagram another public endpoint, from this datagram on.
+
+        The endpoint before it stays open as long as its timer or its pinholes say. Nothing happens
+        going in, on TCP (a connection keeps its ports), and when no port is left.
+        """
+        if not self.outbound or self.protocol != UDP or self.binding is None:
+            return
+        try:
+            fresh = self.nat.renew(self.binding, self.now)
+        except PortsExhaustedError:
+            return
+        self.nat.touch(fresh, self.now, outbound=True)
+        fresh.remotes.update(dict.fromkeys([self.remote], Session.OPENING))
+        self.binding, self.outside = fresh, fresh.outside
 
     # -- addresses -------------------------------------------------------------------------
 
@@ -140,6 +158,13 @@ class Context:
             binding = self.nat.find(self.protocol, contact, self.remote, self.now)
         if binding is not None:
             self.nat.open_pinhole(binding, Endpoint(self.remote.ip, 0), self.now + lifetime, owner)
+
+    def limit_media(self, public_port: int, idle: float) -> None:
+        """Let a media pinhole and its RTCP neighbour end after ``idle`` seconds without a packet."""
+        binding = self.nat.at_port(UDP, public_port, self.now)
+        for each in (binding, binding.pair if binding else None):
+            if each is not None and each.reserved:
+                self.nat.limit_idle(each, idle, self.now)
 
     def close_pinholes(self, owner: object) -> None:
         """End the pinholes of an owner."""

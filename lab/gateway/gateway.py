@@ -41,6 +41,7 @@ _network = lru_cache(maxsize=256)(ipaddress.ip_network)
 FRAGMENT_KEPT: Final = "fragment kept until the datagram is whole"
 HELD: Final = "held by the ALG"
 HELD_ACKNOWLEDGED: Final = "held bytes acknowledged"
+_OUTGREW: Final = "lost: the ALG made it larger than the MTU"
 
 _MAX_FLOWS: Final = 65536
 _MAX_CONNECTIONS: Final = 1024
@@ -66,12 +67,13 @@ class Gateway:
     ) -> None:
         self.model = model
         self.policy = model.policy
+        self._looks = bool(model.steps) or self.policy.non_sip == "drop"
         config: Any = replace(nat or NatConfig(), **model.recipe.nat)  # a faulty router's own choices
         self.nat = Nat(config, public_ip, rng)
-        self._alg = Alg(model, self.nat, rng, self.is_inside)
         self._mtu = mtu
         self._own = frozenset(inside_addresses)
         self._inside_address = next((each for each in inside_addresses if ":" not in each), public_ip)
+        self._alg = Alg(model, self.nat, rng, self.is_inside, self._inside_address)
         self._inside_address6 = next((each for each in inside_addresses if ":" in each), "::")
         self._networks = [_network(each) for each in inside_networks]
         self._inside_cache: dict[str, bool] = {}
@@ -101,10 +103,13 @@ class Gateway:
                 and (packet[2] << 8 | packet[3]) == len(packet)
                 and (packet[24] << 8 | packet[25]) == len(packet) - 20
             ):
+                if not flow.inspected:
+                    if flow.refreshes:
+                        binding.expires = now + flow.timeout
+                    return [Emission(flow.side, patch(packet, flow))]
+                binding.before = binding.expires
                 if flow.refreshes:
                     binding.expires = now + flow.timeout
-                if not flow.inspected:
-                    return [Emission(flow.side, patch(packet, flow))]
                 return self._inspect_datagram(packet, flow, now)
         try:
             return self._handle(packet, side, now)
@@ -115,6 +120,7 @@ class Gateway:
 
     def _handle(self, data: bytes, side: Side, now: float) -> list[Emission]:
         packet = ip.parse(data)
+        unseen = False  # by the ALG, whatever port it is for
         if packet.is_fragment:
             if self.policy.fragments == "drop":
                 return [Emission(None, data, "dropped by the router: a fragment")]
@@ -122,8 +128,7 @@ class Gateway:
             if whole is None:
                 return [Emission(None, data, FRAGMENT_KEPT)]
             data, packet = whole, ip.parse(whole)
-            if self.policy.fragments == "unprocessed":
-                return self._pass_unprocessed(packet, data, side, now)
+            unseen = self.policy.fragments == "unprocessed"
         data = data[: len(packet.header) + len(packet.transport) + len(packet.payload)]
         if packet.protocol == UDP and packet.version == 4:
             length = int.from_bytes(packet.transport[4:6], "big")
@@ -134,12 +139,12 @@ class Gateway:
         if packet.version == 6:
             return self._ipv6(packet, data, side, now)
         if side is Side.INSIDE:
-            return self._from_inside(packet, data, now)
-        return self._from_outside(packet, data, now)
+            return self._from_inside(packet, data, now, unseen=unseen)
+        return self._from_outside(packet, data, now, unseen=unseen)
 
     # -- outbound ------------------------------------------------------------------------------
 
-    def _from_inside(self, packet: Packet, data: bytes, now: float) -> list[Emission]:
+    def _from_inside(self, packet: Packet, data: bytes, now: float, *, unseen: bool) -> list[Emission]:
         if packet.dst in self._own:
             return self._to_router(packet, data)
         if not self.is_inside(packet.src):
@@ -158,7 +163,7 @@ class Gateway:
         binding = self.nat.outbound(packet.protocol, packet.source, remote, now)
         if packet.protocol == TCP:
             self.nat.note_tcp(binding, remote, packet.flags, now)
-        return self._forward(packet, data, Side.INSIDE, binding, remote, math.inf, now)
+        return self._forward(packet, data, Side.INSIDE, binding, remote, math.inf, now, unseen=unseen)
 
     def _hairpin(self, packet: Packet, data: bytes, now: float) -> list[Emission]:
         """An inside host sends to the public address (RFC 4787 section 6)."""
@@ -190,7 +195,7 @@ class Gateway:
 
     # -- inbound -------------------------------------------------------------------------------
 
-    def _from_outside(self, packet: Packet, data: bytes, now: float) -> list[Emission]:
+    def _from_outside(self, packet: Packet, data: bytes, now: float, *, unseen: bool) -> list[Emission]:
         if packet.dst != self.nat.public_ip:
             return [Emission(None, data, f"{packet.dst} is not this router's public address")]
         if ip.is_icmp_error(packet):
@@ -206,7 +211,7 @@ class Gateway:
         if packet.protocol == TCP:
             self.nat.note_tcp(binding, remote, packet.flags, now)
         until = self.nat.admitted_until(binding, remote, now)
-        return self._forward(packet, data, Side.OUTSIDE, binding, remote, until, now)
+        return self._forward(packet, data, Side.OUTSIDE, binding, remote, until, now, unseen=unseen)
 
     # -- the way through -----------------------------------------------------------------------
 
@@ -219,15 +224,20 @@ class Gateway:
         remote: Endpoint,
         until: float,
         now: float,
+        *,
+        unseen: bool,
     ) -> list[Emission]:
         """A packet with its binding: to the ALG if it looks at such packets, else translated and on."""
         outbound = side is Side.INSIDE
-        inspected = self.policy.inspects(packet.protocol, remote.port)
+        port = remote.port
+        if self.policy.match == "destination" and packet.protocol == UDP:
+            port = packet.dport
+        inspected = not unseen and self.policy.inspects(packet.protocol, port)
         if inspected and self.policy.signalling_timeout is not None:
             self.nat.impose_timeout(binding, self.policy.signalling_timeout, now, outbound=outbound)
-        inspected = inspected and bool(self.model.steps)
+        inspected = inspected and self._looks
         if packet.protocol == UDP and data[0] == 0x45:
-            flow = self._learn(data, side, binding, remote, until, inspected=inspected)
+            flow = self._learn(data, side, binding, remote, until, inspected=inspected, keep=not unseen)
             if inspected:
                 return self._inspect_datagram(data, flow, now)
             return [Emission(flow.side, patch(data, flow))]
@@ -238,25 +248,19 @@ class Gateway:
             return self._inspect_packet(packet, data, work, side, binding)
         return [Emission(side.other, self._translate(packet, binding, outbound=outbound))]
 
-    def _pass_unprocessed(self, packet: Packet, data: bytes, side: Side, now: float) -> list[Emission]:
-        """Address translation without a look at the message, whatever port it is for."""
-        ports, self.policy = self.policy, replace(self.policy, ports=frozenset())
-        try:
-            forward = self._from_inside if side is Side.INSIDE else self._from_outside
-            emissions = forward(packet, data, now)
-        finally:
-            self.policy = ports
-        self._flows[side].pop(data[12:24], None)  # what was learnt holds for fragmented datagrams only
-        return emissions
-
     def _inspect_datagram(self, data: bytes, flow: Flow, now: float) -> list[Emission]:
         binding = flow.binding
         work = self._alg.inspect(UDP, binding.inside, binding.outside, flow.remote, binding, now)
         payload = data[28:]
         rewritten = work.rewrite(payload, flow.side is Side.OUTSIDE)
-        answers = self._answers(data, flow, work) if work.answers else []
+        answers = self._answers(data, flow.side.other, work) if work.answers else []
         if rewritten is None:
+            self.nat.untouch(binding, now)  # what goes no further keeps nothing alive
             return [*answers, Emission(None, data, work.note, error=work.error)]
+        if work.binding is not None and work.binding is not binding:
+            flow = self._learn(
+                data, flow.side.other, work.binding, flow.remote, math.inf, inspected=True, keep=False
+            )
         if work.deliver_to is not None:
             flow = self._diverted(data, flow, work.deliver_to)
         if rewritten == payload:
@@ -264,19 +268,19 @@ class Gateway:
         size = 28 + len(rewritten)
         if size > ip.MAX_PACKET:
             return [*answers, Emission(None, data, _too_large(size))]
-        if size > self._mtu and size > len(data) and self.policy.growth == "drop":
-            return [*answers, Emission(None, data, "lost: the ALG made it larger than the MTU")]
+        if self.policy.growth == "drop" and len(data) <= self._mtu < size:
+            return [*answers, Emission(None, data, _OUTGREW)]
         out = rebuild(data, flow, rewritten, self._mtu)
         if self.policy.checksum == "stale":
-            out = out[:26] + data[26:28] + out[28:]
+            out = b"".join((out[:26], data[26:28], out[28:]))
         return [Emission(flow.side, out, work.note, changed=True, error=work.error), *answers]
 
-    def _answers(self, data: bytes, flow: Flow, work: Inspection) -> list[Emission]:
+    def _answers(self, data: bytes, side: Side, work: Inspection) -> list[Emission]:
         """Messages that the router sends in the name of the peer that the sender wrote to."""
         packet = ip.parse(data)
         return [
             Emission(
-                flow.side.other,
+                side,
                 ip.udp(packet.destination, packet.source, answer),
                 "answered by the router itself",
                 originated=True,
@@ -296,19 +300,26 @@ class Gateway:
     ) -> list[Emission]:
         """The rare UDP packets that no flow is learnt from: those with IP options, and IPv6."""
         payload = work.rewrite(packet.payload, side is Side.INSIDE)
+        answers = self._answers(data, side, work)
         if payload is None:
-            return [Emission(None, data, work.note, error=work.error)]
+            return [*answers, Emission(None, data, work.note, error=work.error)]
         size = len(packet.header) + 8 + len(payload)
         if size > ip.MAX_PACKET:
-            return [Emission(None, data, _too_large(size))]
+            return [*answers, Emission(None, data, _too_large(size))]
+        binding = work.binding
         if work.changed:
+            if self.policy.growth == "drop" and len(data) <= self._mtu < size:
+                return [*answers, Emission(None, data, _OUTGREW)]
             packet = packet.with_(payload=payload)
             if size > self._mtu and size > len(data):
                 packet = packet.with_(dont_fragment=False)
             data = bytes(packet)
         if binding is not None:
             data = self._translate(packet, binding, outbound=side is Side.INSIDE)
-        return [Emission(side.other, data, work.note, changed=work.changed, error=work.error)]
+        if work.changed and self.policy.checksum == "stale":
+            at = len(packet.header) + 6
+            data = b"".join((data[:at], packet.transport[6:8], data[at + 2 :]))
+        return [Emission(side.other, data, work.note, changed=work.changed, error=work.error), *answers]
 
     def _inspect_tcp(
         self, packet: Packet, binding: Binding, remote: Endpoint, now: float, *, outbound: bool
@@ -349,7 +360,13 @@ class Gateway:
             for piece, complete in split_stream(packet.payload)
         ]
         payload = b"".join(piece for piece in pieces if piece is not None)
-        out = self._translate(packet.with_(payload=payload), binding, outbound=outbound)
+        edited = packet.with_(payload=payload)
+        size = len(packet.header) + len(packet.transport) + len(payload)
+        if size - len(payload) + len(packet.payload) <= self._mtu < size:
+            if self.policy.growth == "drop":
+                return [Emission(None, bytes(packet), _OUTGREW, error=work.error)]
+            edited = edited.with_(dont_fragment=False)  # as in ``rebuild``
+        out = self._translate(edited, binding, outbound=outbound)
         onward = Side.OUTSIDE if outbound else Side.INSIDE
         return [Emission(onward, out, work.note, changed=work.changed, error=work.error)]
 
@@ -435,31 +452,43 @@ class Gateway:
         return bytes(packet.with_(dst=binding.inside.ip, dport=port))
 
     def _learn(
-        self, data: bytes, side: Side, binding: Binding, remote: Endpoint, until: float, *, inspected: bool
+        self,
+        data: bytes,
+        side: Side,
+        binding: Binding,
+        remote: Endpoint,
+        until: float,
+        *,
+        inspected: bool,
+        keep: bool,
     ) -> Flow:
-        """Note how packets of this UDP flow are patched."""
+        """How packets of this UDP flow are patched; noted for those that follow if ``keep``."""
         to = binding.outside if side is Side.INSIDE else binding.inside
         address, port = ip.pack_ip(to.ip), to.port.to_bytes(2, "big")
         if side is Side.INSIDE:
             addresses = address + data[16:20] + port + data[22:24]
         else:
             addresses = data[12:16] + address + data[20:22] + port
-        flows = self._flows[side]
-        if len(flows) >= _MAX_FLOWS:
-            flows.clear()
         refresh = self.nat.config.refresh.value
-        flow = flows[data[12:24]] = Flow(
+        flow = Flow(
             data[12:24],
             addresses,
             binding,
             remote,
             side.other,
             generation=self.nat.generation,
-            refreshes=refresh == "both" or refresh == ("outbound" if side is Side.INSIDE else "inbound"),
+            refreshes=binding.idle
+            or refresh == "both"
+            or refresh == ("outbound" if side is Side.INSIDE else "inbound"),
             timeout=self.nat.timeout_of(binding),
             until=until,
             inspected=inspected,
         )
+        if keep:
+            flows = self._flows[side]
+            if len(flows) >= _MAX_FLOWS:
+                flows.clear()
+            flows[data[12:24]] = flow
         return flow
 
 

@@ -13,17 +13,25 @@ from typing import Any
 from lab.gateway.alg import Model
 from lab.gateway.context import Context, Dropped
 from lab.gateway.nat import Binding, Nat
-from lab.wire.ip import Endpoint
+from lab.wire.ip import UDP, Endpoint
 from lab.wire.sip import SipMessage
 
 
 class Alg:
     """A model in one gateway: what all of its inspections share."""
 
-    __slots__ = ("is_inside", "memory", "model", "nat", "rng")
+    __slots__ = ("is_inside", "memory", "model", "nat", "rng", "router")
 
-    def __init__(self, model: Model, nat: Nat, rng: random.Random, is_inside: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        model: Model,
+        nat: Nat,
+        rng: random.Random,
+        is_inside: Callable[[str], bool],
+        router: str = "",
+    ) -> None:
         self.model = model
+        self.router = router
         self.nat = nat
         self.rng = rng
         self.is_inside = is_inside
@@ -47,10 +55,11 @@ class Inspection:
 
     ``note`` and ``error`` are for the trace, ``changed`` tells whether the payload did. ``answers``
     are messages that the router itself sends back to the sender, ``deliver_to`` the inside
-    endpoint that gets an inbound packet in the place of the bound one.
+    endpoint that gets an inbound packet in the place of the bound one, ``binding`` the one that
+    the packet passes by: another than the flow's when the model renewed the mapping.
     """
 
-    __slots__ = ("_alg", "_flow", "answers", "changed", "deliver_to", "error", "note")
+    __slots__ = ("_alg", "_flow", "answers", "binding", "changed", "deliver_to", "error", "note")
 
     def __init__(
         self,
@@ -69,23 +78,24 @@ class Inspection:
         self.changed = False
         self.answers: list[bytes] = []
         self.deliver_to: Endpoint | None = None
+        self.binding = binding
 
     def rewrite(self, payload: bytes, outbound: bool) -> bytes | None:
         """One datagram's or one TCP message's bytes through the model; ``None``: it goes no further.
 
-        Bytes that are not SIP (keep-alives, STUN) pass, unless the policy says otherwise.
+        Bytes that are not SIP (keep-alives, STUN) pass, unless the policy says otherwise of datagrams.
         """
         alg = self._alg
         message = SipMessage.parse(payload)
         if not message.is_sip:
-            if alg.model.policy.non_sip == "drop":
+            if alg.model.policy.non_sip == "drop" and self._flow[0] == UDP:
                 self.note = "dropped by the ALG: not SIP"
                 return None
             return payload
         protocol, inside, outside, remote, binding, now = self._flow
         context = Context(
             now, outbound, protocol, inside, outside, remote, binding, alg.nat, alg.rng, alg.is_inside,
-            alg.memory,
+            alg.memory, router=alg.router,
         )  # fmt: skip
         result: bytes | None
         try:
@@ -101,6 +111,7 @@ class Inspection:
             return payload
         if context.answers:
             self.answers += context.answers
+        self.binding = context.binding
         if context.deliver_to is not None:
             self.deliver_to = context.deliver_to
         if result is not None and result != payload:

@@ -64,6 +64,8 @@ class NatConfig:
     tcp_timeout: float = 7440.0  # RFC 5382 REQ-5: established, 2 h 4 min
     tcp_transitory_timeout: float = 240.0  # RFC 5382 REQ-5: opening or closing
     icmp_timeout: float = 60.0  # RFC 5508 REQ-2
+    # Whether what is sent from an inside media endpoint leaves by the public port that an ALG announced.
+    media_symmetry: bool = True
     # IPv6 is not translated; a firewall of this kind stands in its place (RFC 6092), or none.
     ipv6_filtering: Dependence | None = Dependence.ADDRESS_AND_PORT_DEPENDENT
 
@@ -113,7 +115,9 @@ class Binding:
     """An inside endpoint and the public endpoint that stands for it."""
 
     __slots__ = (
+        "before",
         "expires",
+        "idle",
         "inside",
         "key",
         "outside",
@@ -134,6 +138,8 @@ class Binding:
         self.outside = outside
         self.reserved = reserved
         self.expires = 0.0
+        self.before = 0.0  # ``expires`` as it was before the latest packet
+        self.idle = False  # pinholes hold only while the binding's own timer runs
         self.timeout = 0.0
         self.pinholes: list[Pinhole] = []
         self.remotes: dict[Endpoint, Session] = {}  # whom the inside has sent to since the timer started
@@ -146,6 +152,8 @@ class Binding:
     def _held(self, now: float) -> bool:
         if now < self.expires:
             return True
+        if self.idle:
+            return False
         for pinhole in self.pinholes:  # noqa: SIM110 - on the hot path, and any() costs thrice
             if now < pinhole.expires:
                 return True
@@ -153,6 +161,11 @@ class Binding:
 
 
 _ANY: Final = Endpoint("", 0)
+
+
+def _is_media(binding: Binding) -> bool:
+    """Whether an ALG reserved it for media: it lets anybody in, as only media pinholes do."""
+    return binding.reserved and any(pinhole.remote is None for pinhole in binding.pinholes)
 
 
 def filter_key(dependence: Dependence, remote: Endpoint) -> Endpoint:
@@ -186,8 +199,10 @@ class Nat:
         Raises ``PortsExhaustedError``.
         """
         binding = self.find(protocol, inside, remote, now)
+        key = (protocol, inside, filter_key(self.config.mapping, remote))
+        if binding is not None and not self.config.media_symmetry and _is_media(binding):
+            binding = self._find(key, now)
         if binding is None:
-            key = (protocol, inside, filter_key(self.config.mapping, remote))
             binding = self._create(key, protocol, inside, now, reserved=False)
         self.touch(binding, now, outbound=True)
         binding.remotes.setdefault(remote, Session.OPENING)
@@ -228,6 +243,8 @@ class Nat:
                 return math.inf
             if wanted.port == 0 and any(each.ip == wanted.ip for each in binding.remotes):
                 return math.inf
+        if binding.idle and now >= binding.expires:
+            return 0.0
         return max((hole.expires for hole in binding.pinholes if hole.admits(remote, now)), default=0.0)
 
     @property
@@ -242,7 +259,8 @@ class Nat:
 
         A packet going out starts a timer that has ended or never ran, whatever the direction.
         """
-        refresh = self.config.refresh
+        refresh = Refresh.BOTH if binding.idle else self.config.refresh
+        binding.before = binding.expires
         ended = now >= binding.expires
         if ended and binding.remotes:  # only a pinhole kept it: its old sessions are over
             binding.remotes.clear()
@@ -267,6 +285,18 @@ class Nat:
             binding.timeout = timeout
             self.generation += 1
             self.touch(binding, now, outbound=outbound)
+
+    def untouch(self, binding: Binding, now: float) -> None:
+        """The latest packet went no further after all: its binding's timer runs on as before it."""
+        if now < binding.before < binding.expires:
+            binding.expires = binding.before
+
+    def limit_idle(self, binding: Binding, timeout: float, now: float) -> None:
+        """Let a binding, with its pinholes, end after ``timeout`` seconds without traffic either way."""
+        binding.idle = True
+        binding.timeout = timeout
+        binding.expires = now + timeout
+        self.generation += 1
 
     def note_tcp(self, binding: Binding, remote: Endpoint, flags: int, now: float) -> None:
         """Follow a connection by the flags of a segment that passed (RFC 5382 REQ-5).
@@ -311,6 +341,17 @@ class Nat:
         beside = self._insert((protocol, neighbour, None), protocol, neighbour, port + 1, reserved=True)
         binding.pair, beside.pair = beside, binding
         return binding
+
+    def renew(self, binding: Binding, now: float) -> Binding:
+        """Another public port for a binding's inside endpoint from now on; the old one lives its time.
+
+        Raises ``PortsExhaustedError``.
+        """
+        port = self._choose_port(binding.protocol, 0, now, pair=False)
+        fresh = self._insert(binding.key, binding.protocol, binding.inside, port, reserved=binding.reserved)
+        fresh.timeout = binding.timeout
+        self.generation += 1  # flows that had the old port
+        return fresh
 
     def open_pinhole(
         self, binding: Binding, remote: Endpoint | None, expires: float, owner: object

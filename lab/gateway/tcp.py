@@ -100,6 +100,7 @@ class _Stream:
         self.pieces: deque[_Piece] = deque()
         self.done, self.out = start, start  # where the pieces end
         self.held = b""  # begins at ``done``
+        self.begun = b""  # the begin of a message that went on in parts (nothing is held then)
         self.taken = start  # next original byte
         self.acked = start  # by the receiver
         self.sent = start  # highest output ever put out
@@ -179,13 +180,11 @@ class _Stream:
         end = begin + len(payload) + fin
         if begin > self.taken or end <= self.taken or self.out - self.acked > _MAX_UNACKED:
             return False
+        if not hold:
+            self._take_whole_only(payload[self.taken - begin :], rewrite, most)
+            payload = b""
         self.held += payload[self.taken - begin :]
         for piece, complete in list(split_stream(self.held)):
-            if not hold and not (complete and _begins_sip(piece)):
-                # An ALG without reassembly: what is no whole message in this segment passes.
-                self._add(piece, piece)
-                self.held = self.held[len(piece) :]
-                continue
             if len(piece) > most or not _begins_sip(piece):
                 self.passing = True
                 break
@@ -202,6 +201,16 @@ class _Stream:
         self.taken = end
         self._forget()
         return True
+
+    def _take_whole_only(self, text: bytes, rewrite: Callable[[bytes], bytes | None], most: int) -> None:
+        """As an ALG without reassembly: what is no whole message in this segment passes."""
+        begun = self.begun
+        for piece, complete in split_stream(begun + text):
+            fresh = piece[len(begun) :]
+            sip = _begins_sip(piece)
+            self._add(fresh, rewrite(fresh) if complete and sip and not begun else fresh)
+            # Where the message ends must be known, or its rest could be taken for another one.
+            begun = self.begun = b"" if complete or not sip or len(piece) > most else piece
 
     def _add(self, old: bytes, new: bytes | None, fin: bool = False) -> None:
         self.pristine &= new == old

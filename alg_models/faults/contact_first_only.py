@@ -1,0 +1,67 @@
+"""Only the first Contact of a message is translated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from alg_models.controls import CORRECT_STEPS
+from alg_models.steps.addresses import translate
+from alg_models.steps.headers import LOCATION_HEADERS, TranslateUris
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.wire.headers import uris
+from lab.wire.sip import SipMessage
+
+_ALL: Final = TranslateUris()
+_OTHERS: Final = TranslateUris(tuple(name for name in LOCATION_HEADERS if name != "contact"))
+
+
+@dataclass(frozen=True)
+class TranslateFirstContact:
+    """Translate the first value of the first Contact line going out, and no other."""
+
+    def recipe(self) -> Recipe:
+        return Recipe(base=CORRECT_STEPS, replace={TranslateUris: self})
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        if not context.outbound:
+            _ALL.apply(message, context)
+            return
+        _OTHERS.apply(message, context)
+        field = message.get(b"contact")
+        if field is None:
+            return
+        for place in uris(field.value)[:1]:
+            text = translate(place, context, "uri")
+            if text is not None:
+                field.replace(place.start, place.end, text)
+
+
+MODEL = Model(
+    id="contact-first-only",
+    card=Card(
+        summary="Translates correctly, but of several Contacts only the first; the others stay private.",
+        examples=(
+            Example(
+                "headers-contact-several",
+                b"Contact: <sip:alice@192.168.1.20:5060>;q=1, <sip:alice@192.168.1.21:5060>;q=0.5",
+                b"Contact: <sip:alice@203.0.113.7:61002>;q=1, <sip:alice@192.168.1.21:5060>;q=0.5",
+            ),
+            Example(
+                "headers-contact-several",
+                b"Contact: <sip:alice@192.168.1.20:5062>;q=0.1",
+                b"Contact: <sip:alice@192.168.1.20:5062>;q=0.1",
+            ),
+        ),
+        rules=("RFC 3261 7.3.1", "RFC 3261 10.2.1"),
+        symptom="Of several phones or lines that are registered together only the first can be called.",
+        sources=(
+            Source(
+                "Broadcom BCM963xx kernel, net/netfilter/nf_conntrack_sip.c: "
+                "only the first Contact is handled",
+                Evidence.SOURCE_CODE,
+            ),
+        ),
+    ),
+    fault=TranslateFirstContact(),
+)

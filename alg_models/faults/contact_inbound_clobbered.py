@@ -1,0 +1,67 @@
+"""The other side's Contact is replaced by the router's own address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from alg_models.controls import CORRECT_STEPS
+from alg_models.steps.addresses import DEFAULT_PORT, written
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.wire.headers import uris
+from lab.wire.ip import Endpoint
+from lab.wire.sip import SipMessage
+
+# Where a Contact says who else is registered, or whom to try instead: no remote target.
+_REDIRECTION: Final = range(300, 400)
+
+
+@dataclass(frozen=True)
+class ClobberRemoteContact:
+    """Write the router's inside address and port 5060 into Contacts coming in, REGISTER and 3xx excepted.
+
+    A router that really is in the path as a proxy would take the requests that come of it; this
+    one does not.
+    """
+
+    def recipe(self) -> Recipe:
+        return Recipe(base=CORRECT_STEPS, last=(self,))
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        if context.outbound or not context.router:
+            return
+        if message.method == b"REGISTER" or message.status in _REDIRECTION:
+            return
+        own = written(Endpoint(context.router, DEFAULT_PORT))
+        for field in message.all(b"contact"):
+            for place in reversed(uris(field.value)):
+                if not context.is_inside(place.bare_host.decode("latin-1")):
+                    field.replace(place.start, place.end, own)
+
+
+MODEL = Model(
+    id="contact-inbound-clobbered",
+    card=Card(
+        summary="Translates correctly, but puts its own inside address in the place of the peer's Contact.",
+        examples=(
+            Example(
+                "invite-ok",
+                b"Contact: <sip:bob@198.51.100.20:5060>",
+                b"Contact: <sip:bob@192.168.1.1:5060>",
+            ),
+            Example(
+                "incoming-invite",
+                b"Contact: <sip:bob@198.51.100.20:5060>",
+                b"Contact: <sip:bob@192.168.1.1:5060>",
+            ),
+        ),
+        rules=("RFC 3261 12.1.2", "RFC 3261 16.6"),
+        symptom=(
+            "ACK, BYE and transfers go to the router, which has no use for them: answered calls drop after "
+            "32 s, and hanging up is not noticed."
+        ),
+        sources=(Source("An ALG of the proxy type that keeps no state of calls", Evidence.INFERENCE),),
+        breaks=("outgoing-call",),
+    ),
+    fault=ClobberRemoteContact(),
+)

@@ -1,0 +1,74 @@
+"""What stands behind the address in Contact is lost when the address is rewritten."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from alg_models.controls import CORRECT_STEPS
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.wire.headers import mask_quoted, split_list, uris
+from lab.wire.sip import Field, SipMessage
+
+
+@dataclass(frozen=True)
+class LoseContactParameters:
+    """Drop parameters of Contacts whose address the ALG has rewritten, going out.
+
+    ``lost``: ``all`` of them, only those of the ``uri`` (inside the angle brackets), or only those of
+    the ``header`` (behind them; without brackets all are the header's).
+    """
+
+    lost: Literal["all", "uri", "header"] = "all"
+
+    def recipe(self) -> Recipe:
+        return Recipe(base=CORRECT_STEPS, last=(self,))
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        if context.outbound:
+            for field in message.all(b"contact"):
+                for start, end in reversed(split_list(field.value)):
+                    self._value(field, start, end, context.outside.ip.encode())
+
+    def _value(self, field: Field, start: int, end: int, public: bytes) -> None:
+        value = field.value[start:end]
+        places = uris(value)[:1]
+        if not places or places[0].host != public:
+            return
+        after = start + places[0].end
+        masked = mask_quoted(value)
+        closing = -1
+        if 0 <= masked.find(b"<") < places[0].start:
+            closing = masked.find(b">", places[0].end)
+        if closing < 0:
+            if self.lost != "uri":
+                field.replace(after, end, b"")
+            return
+        if self.lost != "uri":
+            field.replace(start + closing + 1, end, b"")
+        if self.lost != "header":
+            field.replace(after, start + closing, b"")
+
+
+MODEL = Model(
+    id="contact-params-lost",
+    card=Card(
+        summary="Translates correctly, but loses the parameters behind a rewritten Contact address.",
+        examples=(
+            Example(
+                "headers-contact-parameters",
+                b"Contact: <sip:alice@192.168.1.20:5060;line=x1;ob>"
+                b';reg-id=1;+sip.instance="<urn:uuid:00000000-0000-1000-8000-000a95a0e128>";expires=600\r\n',
+                b"Contact: <sip:alice@203.0.113.7:61002>\r\n",
+            ),
+        ),
+        rules=("RFC 3261 16.6", "RFC 3261 20.10", "RFC 5626 4.2", "RFC 5627 4.1"),
+        symptom=(
+            "Phones with several lines ring on the wrong one or refuse calls; a phone that signs off with "
+            "expires=0 stays registered; restarts leave stale registrations behind."
+        ),
+        sources=(Source("Follows from rewriting a Contact as a whole", Evidence.INFERENCE),),
+    ),
+    fault=LoseContactParameters(),
+    variants=({"lost": "uri"}, {"lost": "header"}),
+)

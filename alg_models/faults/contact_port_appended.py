@@ -1,0 +1,72 @@
+"""A Contact that went out without a port comes back with one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from alg_models.controls import CORRECT_STEPS
+from alg_models.steps.addresses import DEFAULT_PORT, written
+from alg_models.steps.headers import LOCATION_HEADERS, TranslateUris
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.wire.headers import uris
+from lab.wire.ip import Endpoint
+from lab.wire.sip import SipMessage
+
+_ALL: Final = TranslateUris()
+_OTHERS: Final = TranslateUris(tuple(name for name in LOCATION_HEADERS if name != "contact"))
+
+
+@dataclass(frozen=True)
+class AppendContactPort:
+    """Restore Contacts coming in as address and port, whether or not the phone had written a port."""
+
+    def recipe(self) -> Recipe:
+        return Recipe(base=CORRECT_STEPS, replace={TranslateUris: self})
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        if context.outbound:
+            _ALL.apply(message, context)
+            return
+        _OTHERS.apply(message, context)
+        public = context.nat.public_ip
+        for field in message.all(b"contact"):
+            for place in reversed(uris(field.value)):
+                if place.host != public.encode():
+                    continue
+                port = DEFAULT_PORT if place.port is None else place.port
+                inside = context.private(Endpoint(public, port))
+                if inside is not None:
+                    field.replace(place.start, place.end, written(inside))
+
+
+MODEL = Model(
+    id="contact-port-appended",
+    card=Card(
+        summary="Translates correctly, but restores a Contact with a port that the phone never wrote.",
+        examples=(
+            Example(
+                "headers-contact-portless",
+                b"Contact: <sip:alice@192.168.1.20>",
+                b"Contact: <sip:alice@203.0.113.7:61002>",
+            ),
+            Example(
+                "headers-contact-portless-ok",
+                b"Contact: <sip:alice@203.0.113.7:61002>",
+                b"Contact: <sip:alice@192.168.1.20:5060>",
+            ),
+        ),
+        rules=("RFC 3261 10.2.4", "RFC 3261 19.1.4"),
+        symptom=(
+            "A phone that leaves the port out and compares strictly does not find its own registration in "
+            "the answer: it registers over and over, or says that it is not registered."
+        ),
+        sources=(
+            Source(
+                "Linux 4.18 net/netfilter/nf_nat_sip.c: what is written is always address and port",
+                Evidence.SOURCE_CODE,
+            ),
+        ),
+    ),
+    fault=AppendContactPort(),
+)

@@ -1,0 +1,72 @@
+"""A Contact without a port is not recognised as the phone's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from alg_models.controls import CORRECT_STEPS
+from alg_models.steps.addresses import translate
+from alg_models.steps.headers import LOCATION_HEADERS, TranslateUris
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.wire.headers import uris
+from lab.wire.sip import SipMessage
+
+_ALL: Final = TranslateUris()
+_OTHERS: Final = TranslateUris(tuple(name for name in LOCATION_HEADERS if name != "contact"))
+
+
+@dataclass(frozen=True)
+class IgnorePortlessContact:
+    """Translate Contacts going out only where a port is written."""
+
+    def recipe(self) -> Recipe:
+        return Recipe(base=CORRECT_STEPS, replace={TranslateUris: self})
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        if not context.outbound:
+            _ALL.apply(message, context)
+            return
+        _OTHERS.apply(message, context)
+        for field in message.all(b"contact"):
+            for place in reversed(uris(field.value)):
+                text = translate(place, context, "uri") if place.port is not None else None
+                if text is not None:
+                    field.replace(place.start, place.end, text)
+
+
+MODEL = Model(
+    id="contact-portless-ignored",
+    card=Card(
+        summary="Translates correctly, but leaves a Contact that names no port private.",
+        examples=(
+            Example(
+                "headers-contact-portless",
+                b"Contact: <sip:alice@192.168.1.20>",
+                b"Contact: <sip:alice@192.168.1.20>",
+            ),
+            Example(
+                "register",
+                b"Contact: <sip:alice@192.168.1.20:5060>",
+                b"Contact: <sip:alice@203.0.113.7:61002>",
+            ),
+        ),
+        rules=("RFC 3261 19.1.2", "RFC 3261 8.1.1.8"),
+        symptom=(
+            "Phones that leave the port out of Contact can't be called, or the provider refuses to register "
+            "them; phones that write it work, and providers that go by the source address make up for it."
+        ),
+        sources=(
+            Source(
+                "Broadcom BCM963xx kernel, net/netfilter/nf_conntrack_sip.c: "
+                "a Contact without explicit port is not rewritten",
+                Evidence.SOURCE_CODE,
+            ),
+            Source(
+                "Cisco ASA manual: registration fails with PAT when Contact has no port",
+                Evidence.VENDOR_DOCUMENTATION,
+            ),
+        ),
+    ),
+    fault=IgnorePortlessContact(),
+)

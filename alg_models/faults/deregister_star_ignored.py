@@ -1,0 +1,63 @@
+"""``Contact: *`` ends the registrations at the server, but not the way in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from alg_models.controls import CORRECT_STEPS
+from alg_models.steps.headers import HoldRegistration
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.wire.sip import SipMessage
+
+_HOLD: Final = HoldRegistration()
+_LIMIT: Final = 1024  # what is remembered comes from messages: bound it
+
+
+@dataclass(frozen=True)
+class OverlookStar:
+    """Hold registrations as the correct ALG does, but take no notice of one that removes all at once."""
+
+    def recipe(self) -> Recipe:
+        return Recipe(base=CORRECT_STEPS, replace={HoldRegistration: self})
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        if message.method == b"REGISTER":
+            key = (context.inside, message.value(b"call-id"), message.value(b"cseq"))
+            overlooked: dict[object, None] = context.remember(self, dict)
+            if message.is_response:
+                if not context.outbound and key in overlooked:
+                    return
+            elif context.outbound and any(field.value == b"*" for field in message.all(b"contact")):
+                if len(overlooked) >= _LIMIT:
+                    del overlooked[next(iter(overlooked))]
+                overlooked[key] = None
+        _HOLD.apply(message, context)
+
+
+MODEL = Model(
+    id="deregister-star-ignored",
+    card=Card(
+        summary="Leaves the way in open when a phone removes all of its registrations with 'Contact: *'.",
+        examples=(
+            Example(
+                "state-invite-after-star",
+                b"INVITE sip:alice@203.0.113.7:61002",
+                b"INVITE sip:alice@192.168.1.20:5060",
+            ),
+        ),
+        rules=("RFC 3261 10.2.2",),
+        symptom=(
+            "Nobody notices: up to an hour after a phone has signed off its port can still be reached from "
+            "the server's address."
+        ),
+        sources=(
+            Source(
+                "ZyXEL variant of nf_conntrack_sip.c in the Broadcom BCM963xx kernel: a comment says that "
+                "the pinhole stayed open without special handling of 'Contact: *'",
+                Evidence.SOURCE_CODE,
+            ),
+        ),
+    ),
+    fault=OverlookStar(),
+)

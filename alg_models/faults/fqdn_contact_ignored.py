@@ -1,0 +1,54 @@
+"""An ALG that reads addresses only: host names in Contact stay, and are refused when they come back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alg_models.controls import CORRECT_STEPS
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.wire.headers import parse_uri
+from lab.wire.ip import is_address
+from lab.wire.sip import SipMessage
+
+
+@dataclass(frozen=True)
+class WantAddresses:
+    """Drop a request from outside whose Request-URI has a host name in the place of an address.
+
+    No ALG can translate a name that only the home network knows, so a Contact with one leaves as it
+    is; a registrar that finds the phone all the same calls it by that name.
+    """
+
+    def recipe(self) -> Recipe:
+        return Recipe(base=CORRECT_STEPS, first=(self,))
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        uri = parse_uri(message.request_uri) if not context.outbound and message.is_request else None
+        if uri is not None and not is_address(uri.bare_host.decode("latin-1")):
+            context.drop(f"the Request-URI names {uri.host.decode('latin-1')}, which is no address")
+
+
+MODEL = Model(
+    id="fqdn-contact-ignored",
+    card=Card(
+        summary="Leaves a Contact with a host name as it is, and refuses calls that come back for that name.",
+        examples=(
+            Example("names-register", b"Contact: <sip:alice@pbx.lan>", b"Contact: <sip:alice@pbx.lan>"),
+            Example("names-invite", b"INVITE sip:alice@pbx.lan SIP/2.0", None),
+        ),
+        rules=("RFC 3261 8.1.1.8", "RFC 3261 19.1.1"),
+        symptom="A PBX that registers by its name can call, but nobody can call it.",
+        sources=(
+            Source(
+                "Linux net/netfilter/nf_conntrack_sip.c: a host name never matches, the header stays untouched",
+                Evidence.SOURCE_CODE,
+            ),
+            Source(
+                "Junos SIP ALG: URIs of requests from outside must hold addresses",
+                Evidence.VENDOR_DOCUMENTATION,
+            ),
+            Source("That a request with a name is dropped rather than passed", Evidence.INFERENCE),
+        ),
+    ),
+    fault=WantAddresses(),
+)

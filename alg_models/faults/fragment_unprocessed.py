@@ -1,0 +1,46 @@
+"""A datagram that came in fragments passes as it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alg_models.controls import CORRECT_STEPS
+from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source
+
+
+@dataclass(frozen=True)
+class PassFragments:
+    """Translate the addresses of packets, but not the message, when a datagram comes in fragments."""
+
+    def recipe(self) -> Recipe:
+        return Recipe(base=CORRECT_STEPS, policy={"fragments": "unprocessed"})
+
+
+MODEL = Model(
+    id="fragment-unprocessed",
+    card=Card(
+        summary="Translates correctly, but lets messages that come in fragments pass with private addresses.",
+        examples=(
+            Example(
+                "transport-fragments",
+                b"Contact: <sip:alice@192.168.1.20:5060>",
+                b"Contact: <sip:alice@192.168.1.20:5060>",
+            ),
+            Example("transport-fragments", b"m=audio 49170 RTP/AVP 0", b"m=audio 49170 RTP/AVP 0"),
+            Example("invite", b"m=audio 49170 RTP/AVP 0", b"m=audio 61004 RTP/AVP 0"),
+        ),
+        rules=("RFC 4787 11", "RFC 3261 18.1.1"),
+        symptom=(
+            "Short messages are translated, long ones are not: an INVITE with many codecs leads to a call "
+            "without audio from the far side, or one that ends after 32 s, while a short one works."
+        ),
+        sources=(
+            Source(
+                "Broadcom BCM963xx kernel, net/netfilter/nf_conntrack_sip.c: "
+                "packets in several buffers pass unmodified",
+                Evidence.SOURCE_CODE,
+            ),
+        ),
+    ),
+    fault=PassFragments(),
+)

@@ -1,0 +1,72 @@
+"""A call on hold loses its media ports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alg_models.controls import CORRECT_STEPS
+from alg_models.steps.descriptions import described, is_held
+from alg_models.steps.media import dialog_owner
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.wire.sdp import address_of
+from lab.wire.sip import SipMessage
+
+
+@dataclass(frozen=True)
+class ReleaseOnHold:
+    """Close a dialog's pinholes and free its public ports when a description of it, either way, is held.
+
+    Held is one whose every stream in use is sendonly, recvonly or inactive, or at 0.0.0.0. The
+    description that takes the call off hold gets ports again, other ones unless the same are still free.
+    """
+
+    def recipe(self) -> Recipe:
+        return Recipe(base=CORRECT_STEPS, last=(self,))
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        sdp = described(message)
+        if sdp is None:
+            return
+        used = [section for section in sdp.media if section.port]
+        if not used or not all(is_held(sdp, each, address_of(sdp.connection(each))) for each in used):
+            return
+        owner = dialog_owner(message)
+        freed = [
+            binding
+            for binding in context.nat.bindings
+            if any(pinhole.owner == owner for pinhole in binding.pinholes)
+        ]
+        context.close_pinholes(owner)
+        for binding in freed:
+            binding.expires = context.now  # what another dialog's pinhole holds lives on
+
+
+MODEL = Model(
+    id="hold-releases-media",
+    card=Card(
+        summary="Translates correctly, but frees a call's media ports and closes their pinholes on hold.",
+        examples=(
+            Example("media-hold", b"m=audio 49170 RTP/AVP 0", b"m=audio 61004 RTP/AVP 0"),
+            Example("media-resume", b"m=audio 49170 RTP/AVP 0", b"m=audio 61006 RTP/AVP 0"),
+        ),
+        rules=("RFC 3264 8.4", "RFC 3264 8.3.1"),
+        symptom=(
+            "Music on hold is not heard, and after a call is taken back from hold it is one-way with far "
+            "ends that go on sending to the port which the call began with."
+        ),
+        sources=(
+            Source(
+                "Junos command reference, retain-hold-resource: media resources are freed on hold by default",
+                Evidence.VENDOR_DOCUMENTATION,
+            ),
+            Source(
+                "Junos 10.2 security guide: hold and resume re-allocate the media address and port, which "
+                "some clients ignore",
+                Evidence.VENDOR_DOCUMENTATION,
+                "https://juniper.net/documentation/software/junos-security/junos-security10.2/"
+                "junos-security-swconfig-security/topic-42171.html",
+            ),
+        ),
+    ),
+    fault=ReleaseOnHold(),
+)

@@ -1,0 +1,45 @@
+"""A session description without Content-Length is thrown away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alg_models.controls import CORRECT_STEPS
+from alg_models.steps.descriptions import described
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.wire.sip import SipMessage
+
+
+@dataclass(frozen=True)
+class DropWithoutLength:
+    """Drop messages that carry a session description and no Content-Length, in both directions."""
+
+    def recipe(self) -> Recipe:
+        return Recipe(base=CORRECT_STEPS, last=(self,))
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        if message.get(b"content-length") is None and described(message) is not None:
+            context.drop("a session description without Content-Length")
+
+
+MODEL = Model(
+    id="missing-content-length-drop",
+    card=Card(
+        summary="Silently drops a message with a session description that has no Content-Length.",
+        examples=(Example("media-no-length", b"INVITE sip:bob@lab.test SIP/2.0", None),),
+        rules=("RFC 3261 18.3", "RFC 3261 20.14"),
+        symptom=(
+            "A phone that leaves Content-Length out, as it may over UDP, registers but can't call: nothing "
+            "answers its INVITE."
+        ),
+        sources=(
+            Source(
+                "Linux 4.18 net/netfilter/nf_nat_sip.c: without the header the packet can't be mangled and "
+                "is dropped",
+                Evidence.SOURCE_CODE,
+            ),
+            Source("That a phone may leave it out", Evidence.INFERENCE),
+        ),
+    ),
+    fault=DropWithoutLength(),
+)

@@ -1,0 +1,75 @@
+"""The provider's Record-Route is damaged on its way to the phone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from alg_models.controls import CORRECT_STEPS
+from alg_models.steps.parameters import whole_parameters
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.wire.headers import split_list, uris
+from lab.wire.sip import Field, SipMessage
+
+
+@dataclass(frozen=True)
+class MangleRecordRoute:
+    """Damage Record-Route coming in.
+
+    ``mode``: ``address`` writes the router's public address in the place of the proxy's; ``lr`` loses
+    the parameter that makes a proxy a loose router. What is the LAN's own stays.
+    """
+
+    mode: Literal["address", "lr"] = "address"
+
+    def recipe(self) -> Recipe:
+        return Recipe(base=CORRECT_STEPS, last=(self,))
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        if context.outbound:
+            return
+        for field in message.all(b"record-route"):
+            for start, end in reversed(split_list(field.value)):
+                self._value(field, start, end, context)
+
+    def _value(self, field: Field, start: int, end: int, context: Context) -> None:
+        value = field.value[start:end]
+        for place in uris(value)[:1]:
+            if context.is_inside(place.bare_host.decode("latin-1")):
+                return
+            if self.mode == "address":
+                at = start + place.start
+                field.replace(at, at + len(place.host), context.nat.public_ip.encode())
+                return
+            for begin, stop in reversed(whole_parameters(value, b"lr", place.end)):
+                field.replace(start + begin, start + stop, b"")
+
+
+MODEL = Model(
+    id="record-route-mangled",
+    card=Card(
+        summary="Translates correctly, but writes its own address over the provider's in Record-Route.",
+        examples=(
+            Example(
+                "headers-routed-ok",
+                b"Record-Route: <sip:198.51.100.10;lr>",
+                b"Record-Route: <sip:203.0.113.7;lr>",
+            ),
+        ),
+        rules=("RFC 3261 12.1.2", "RFC 3261 16.6", "RFC 3261 16.12"),
+        symptom=(
+            "The phone sends ACK and BYE to the router instead of the provider: answered calls drop after "
+            "32 s, and hanging up is not noticed."
+        ),
+        sources=(
+            Source(
+                "Junos and FortiGate documentation: Record-Route is among the headers that are rewritten",
+                Evidence.VENDOR_DOCUMENTATION,
+            ),
+            Source("That it is the provider's and is not restored", Evidence.INFERENCE),
+        ),
+        breaks=("outgoing-call", "incoming-call"),
+    ),
+    fault=MangleRecordRoute(),
+    variants=({"mode": "lr"},),
+)

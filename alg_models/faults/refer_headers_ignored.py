@@ -1,0 +1,73 @@
+"""A transfer names places or calls that the far side can't know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from alg_models.controls import CORRECT_STEPS
+from alg_models.steps.headers import LOCATION_HEADERS, TranslateUris
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.wire.sip import SipMessage
+
+_LIMIT: Final = 4096  # what is remembered comes from messages: bound it
+_OTHERS: Final = tuple(name for name in LOCATION_HEADERS if name not in ("refer-to", "referred-by"))
+
+
+@dataclass(frozen=True)
+class IgnoreReferral:
+    """Forget the headers of a transfer.
+
+    ``mode``: ``address`` leaves the addresses in Refer-To and Referred-By as they are; ``replaces``
+    exchanges the address inside Call-ID, both ways, but not where Replaces repeats a Call-ID.
+    """
+
+    mode: Literal["address", "replaces"] = "address"
+
+    def recipe(self) -> Recipe:
+        if self.mode == "address":
+            return Recipe(base=CORRECT_STEPS, replace={TranslateUris: TranslateUris(_OTHERS)})
+        return Recipe(base=CORRECT_STEPS, last=(self,))
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        """The symmetric rewriting of Call-ID, for ``replaces``."""
+        known: dict[bytes, bytes] = context.remember(self, dict)
+        old, new = context.inside.ip.encode(), context.outside.ip.encode()
+        for field in message.all(b"call-id"):
+            if not context.outbound:
+                field.value = known.get(field.value, field.value)
+            elif old != new and old in field.value:
+                written = field.value
+                field.value = written.replace(old, new)
+                known.pop(field.value, None)
+                if len(known) >= _LIMIT:
+                    del known[next(iter(known))]
+                known[field.value] = written
+
+
+MODEL = Model(
+    id="refer-headers-ignored",
+    card=Card(
+        summary="Translates correctly, but leaves the private address in Refer-To and Referred-By.",
+        examples=(
+            Example(
+                "headers-refer",
+                b"Refer-To: <sip:carol@192.168.1.21:5060?Replaces=",
+                b"Refer-To: <sip:carol@192.168.1.21:5060?Replaces=",
+            ),
+            Example(
+                "headers-refer",
+                b"Contact: <sip:alice@192.168.1.20:5060>",
+                b"Contact: <sip:alice@203.0.113.7:61002>",
+            ),
+        ),
+        rules=("RFC 3515 2.1", "RFC 3892 3", "RFC 3891 3"),
+        symptom="Transfers to another phone of the home fail: the far side calls a private address.",
+        sources=(
+            Source("Founding articles 0 and 2: call transfer fails", Evidence.SEED),
+            Source("Which header fields that is about", Evidence.INFERENCE),
+        ),
+    ),
+    fault=IgnoreReferral(),
+    variants=({"mode": "replaces"},),
+)

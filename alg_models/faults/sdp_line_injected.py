@@ -1,0 +1,63 @@
+"""A line about the translation is added to session descriptions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alg_models.controls import CORRECT_STEPS
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.wire.sdp import Sdp, SdpLine, address_of
+from lab.wire.sip import SipMessage
+
+
+@dataclass(frozen=True)
+class InjectTrace:
+    """Add ``i=(o=...)`` with the private origin below ``s=`` of session descriptions going out.
+
+    Where an ``i=`` of the session stands already none is added: there may be only one.
+    """
+
+    def recipe(self) -> Recipe:
+        # First: the address is still the private one; the steps behind fit Content-Length.
+        return Recipe(base=CORRECT_STEPS, first=(self,))
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        if not context.outbound or b"v=0" not in message.body:
+            return
+        sdp = Sdp.parse(message.body)
+        lines = sdp.session.lines
+        name, origin = sdp.session.first(b"s"), sdp.session.first(b"o")
+        if name is None or origin is None or sdp.session.first(b"i") is not None:
+            return
+        if not context.is_inside(address_of(origin).decode("latin-1")):
+            return
+        ending = name.raw[2 + len(name.value) :]
+        words = origin.value.split()
+        trace = b"i=(o=" + b" ".join(words[-3:]) + b")" + ending
+        lines.insert(lines.index(name) + 1, SdpLine(trace))
+        message.body = bytes(sdp)
+
+
+MODEL = Model(
+    id="sdp-line-injected",
+    card=Card(
+        summary="Translates correctly, but adds a line with the private address to session descriptions.",
+        examples=(
+            Example("invite", b"s=-\r\n", b"s=-\r\ni=(o=IN IP4 192.168.1.20)\r\n"),
+            Example("incoming-ok", b"s=-\r\n", b"s=-\r\ni=(o=IN IP4 192.168.1.20)\r\n"),
+        ),
+        rules=("RFC 8866 5.4", "RFC 3261 16.6"),
+        symptom=(
+            "Usually none that a user notices: the line is legal. It tells everybody the private address, "
+            "and breaks signatures over the body (RFC 3261 23, RFC 8224) and parsers that know no i=."
+        ),
+        sources=(
+            Source(
+                "FortiOS CLI reference, voip-profile: nat-trace, on by default",
+                Evidence.VENDOR_DOCUMENTATION,
+                "https://docs.fortinet.com/document/fortigate/6.0.0/cli-reference/236303/voip-profile",
+            ),
+        ),
+    ),
+    fault=InjectTrace(),
+)

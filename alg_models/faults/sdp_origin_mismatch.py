@@ -1,0 +1,65 @@
+"""The origin line of a session description does not follow its connection line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from alg_models.controls import CORRECT_STEPS
+from alg_models.steps.descriptions import keep_lines, translated
+from alg_models.steps.media import TranslateSdp
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.wire.headers import tag_of
+from lab.wire.sip import SipMessage
+
+
+@dataclass(frozen=True)
+class LeaveOrigin:
+    """Leave the address of o= going out as the phone wrote it.
+
+    ``when``: ``always``, or only in a ``re-offer``, a request inside a dialog, whose o= then differs from
+    the one that the dialog began with.
+    """
+
+    when: Literal["always", "re-offer"] = "always"
+
+    def recipe(self) -> Recipe:
+        return Recipe(base=CORRECT_STEPS, replace={TranslateSdp: self})
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        found = translated(message, context)
+        if found is None or not context.outbound:
+            return
+        if self.when == "re-offer" and (message.is_response or not tag_of(message.value(b"to"))):
+            return
+        before, after = found
+        for old, new in zip(before.sections, after.sections, strict=True):
+            keep_lines(old, new, b"o")
+        message.body = bytes(after)
+
+
+MODEL = Model(
+    id="sdp-origin-mismatch",
+    card=Card(
+        summary="Translates c= and m=, but leaves the private address in o=.",
+        examples=(
+            Example("invite", b"c=IN IP4 192.168.1.20", b"c=IN IP4 203.0.113.7"),
+            Example("invite", b"o=alice 1 1 IN IP4 192.168.1.20", b"o=alice 1 1 IN IP4 192.168.1.20"),
+            Example("media-reinvite", b"o=alice 1 1 IN IP4 192.168.1.20", b"o=alice 1 1 IN IP4 192.168.1.20"),
+        ),
+        rules=("RFC 8866 5.2", "RFC 3264 8"),
+        symptom=(
+            "Calls work until a strict server compares o= with what it knows: hold, transfer and session "
+            "refresh are refused, most surely when only later offers keep the private address."
+        ),
+        sources=(
+            Source(
+                "Cisco ASA manual: o= may stay wrong when its address is not that of c=",
+                Evidence.VENDOR_DOCUMENTATION,
+            ),
+            Source("That o= of later offers differs from that of the first", Evidence.INFERENCE),
+        ),
+    ),
+    fault=LeaveOrigin(),
+    variants=({"when": "re-offer"},),
+)

@@ -1,0 +1,62 @@
+"""Over TCP the end of the header is expected behind Content-Length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alg_models.controls import CORRECT_STEPS
+from alg_models.steps.blindness import shut
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.wire.ip import TCP
+from lab.wire.sip import SipMessage
+
+
+@dataclass(frozen=True)
+class WantContentLengthLast:
+    """Over TCP, let a message pass as it is unless Content-Length is the last of its header fields."""
+
+    def recipe(self) -> Recipe:
+        return Recipe(base=CORRECT_STEPS, first=(self,))
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        if context.protocol != TCP:
+            return
+        if not message.fields or message.fields[-1].name != b"content-length":
+            shut(message)
+
+
+MODEL = Model(
+    id="tcp-content-length-must-be-last",
+    card=Card(
+        summary="Translates correctly, but over TCP only messages whose last header field is Content-Length.",
+        examples=(
+            Example(
+                "transport-tcp-agent-last",
+                b"Contact: <sip:alice@192.168.1.20;transport=tcp>",
+                b"Contact: <sip:alice@192.168.1.20;transport=tcp>",
+            ),
+            Example(
+                "transport-tcp",
+                b"Contact: <sip:alice@192.168.1.20;transport=tcp>",
+                b"Contact: <sip:alice@203.0.113.7:61002;transport=tcp>",
+            ),
+        ),
+        rules=("RFC 3261 7.3.1", "RFC 3261 18.3"),
+        symptom=(
+            "Over TCP one make of phone is translated and another is not, though both send the same headers: "
+            "the other has User-Agent behind Content-Length. Calls to it don't arrive."
+        ),
+        sources=(
+            Source(
+                "Linux 2.6.38 to 3.x net/netfilter/nf_conntrack_sip.c: the blank line must follow "
+                "Content-Length at once",
+                Evidence.SOURCE_CODE,
+            ),
+            Source(
+                "TP-Link MT7628 kernel 2.6.36, net/netfilter/nf_conntrack_sip.c: the same",
+                Evidence.SOURCE_CODE,
+            ),
+        ),
+    ),
+    fault=WantContentLengthLast(),
+)

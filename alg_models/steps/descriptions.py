@@ -1,0 +1,58 @@
+"""A session description as it was and as ``TranslateSdp`` left it, for faults that go wrong there."""
+
+from __future__ import annotations
+
+from alg_models.steps.media import TranslateSdp
+from lab.gateway.alg import Context
+from lab.wire.sdp import Sdp, SdpLine, Section
+from lab.wire.sip import SipMessage
+
+_HELD = (b"sendonly", b"inactive", b"recvonly")
+NOWHERE = b"0.0.0.0"  # the old way to ask for hold, RFC 3264 section 8.4
+
+
+def described(message: SipMessage) -> Sdp | None:
+    """The session description of a message, by the test that ``TranslateSdp`` makes."""
+    body = message.body
+    return Sdp.parse(body) if b"m=" in body and b"v=0" in body else None
+
+
+def translated(
+    message: SipMessage, context: Context, step: TranslateSdp | None = None
+) -> tuple[Sdp, Sdp] | None:
+    """The description before and after translation; the caller writes what it makes of it.
+
+    Both have the same sections and the same lines, only values differ.
+    """
+    before = described(message)
+    if before is None:
+        return None
+    (step or TranslateSdp()).apply(message, context)
+    return before, Sdp.parse(message.body)
+
+
+def keep_lines(before: Section, after: Section, kinds: bytes) -> None:
+    """Put the lines of these type letters back as they were."""
+    after.lines = [
+        old if old.type and old.type in kinds else new
+        for old, new in zip(before.lines, after.lines, strict=True)
+    ]
+
+
+def connections(sdp: Sdp) -> list[SdpLine]:
+    """Every ``c=`` line, the session's first."""
+    return [line for section in sdp.sections for line in section.lines if line.type == b"c"]
+
+
+def direction(sdp: Sdp, section: Section) -> bytes:
+    """The direction attribute in force for a media section (RFC 8866 section 6.7)."""
+    for part in (section, sdp.session):
+        for line in part.lines:
+            if line.type == b"a" and line.value in (*_HELD, b"sendrecv"):
+                return line.value
+    return b"sendrecv"
+
+
+def is_held(sdp: Sdp, section: Section, address: bytes) -> bool:
+    """Whether one side of a stream is on hold: a direction other than both, or the address 0.0.0.0."""
+    return address == NOWHERE or direction(sdp, section) in _HELD
