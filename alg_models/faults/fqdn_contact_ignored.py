@@ -40,7 +40,7 @@ MODEL = Model(
         symptom="A PBX that registers by its name can call, but nobody can call it.",
         sources=(
             Source(
-                "Linux net/netfilter/nf_conntrack_sip.c: a host name never matches, the header stays untouched",
+                "Linux net/netfilter/nf_conntrack_sip.c: a host name never matches and stays untouched",
                 Evidence.SOURCE_CODE,
             ),
             Source(

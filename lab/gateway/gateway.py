@@ -244,13 +244,13 @@ class Gateway:
         if inspected and packet.protocol == TCP:
             return self._inspect_tcp(packet, binding, remote, now, outbound=outbound)
         if inspected:  # UDP with IP options
-            work = self._alg.inspect(UDP, binding.inside, binding.outside, remote, binding, now)
+            work = Inspection(self._alg, UDP, binding.inside, binding.outside, remote, binding, now)
             return self._inspect_packet(packet, data, work, side, binding)
         return [Emission(side.other, self._translate(packet, binding, outbound=outbound))]
 
     def _inspect_datagram(self, data: bytes, flow: Flow, now: float) -> list[Emission]:
         binding = flow.binding
-        work = self._alg.inspect(UDP, binding.inside, binding.outside, flow.remote, binding, now)
+        work = Inspection(self._alg, UDP, binding.inside, binding.outside, flow.remote, binding, now)
         payload = data[28:]
         rewritten = work.rewrite(payload, flow.side is Side.OUTSIDE)
         answers = self._answers(data, flow.side.other, work) if work.answers else []
@@ -324,7 +324,7 @@ class Gateway:
     def _inspect_tcp(
         self, packet: Packet, binding: Binding, remote: Endpoint, now: float, *, outbound: bool
     ) -> list[Emission]:
-        work = self._alg.inspect(TCP, binding.inside, binding.outside, remote, binding, now)
+        work = Inspection(self._alg, TCP, binding.inside, binding.outside, remote, binding, now)
         if self.policy.tcp == "unadjusted":
             return self._inspect_segment(packet, binding, work, outbound=outbound)
         key = (binding.inside, remote)
@@ -389,7 +389,7 @@ class Gateway:
             elif self._ipv6_remotes.get(key, 0.0) <= now:
                 return [Emission(None, data, f"filtered: {far} to {near}")]
         if packet.protocol == UDP and self.policy.inspects(UDP, far.port):
-            work = self._alg.inspect(UDP, near, near, far, None, now)
+            work = Inspection(self._alg, UDP, near, near, far, None, now)
             return self._inspect_packet(packet, data, work, side, None)
         return [Emission(side.other, data)]
 

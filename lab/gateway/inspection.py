@@ -37,18 +37,6 @@ class Alg:
         self.is_inside = is_inside
         self.memory: dict[Any, Any] = {}
 
-    def inspect(
-        self,
-        protocol: int,
-        inside: Endpoint,
-        outside: Endpoint,
-        remote: Endpoint,
-        binding: Binding | None,
-        now: float,
-    ) -> Inspection:
-        """Begin to look at a packet of a flow."""
-        return Inspection(self, protocol, inside, outside, remote, binding, now)
-
 
 class Inspection:
     """One packet under the model's eyes.

@@ -24,16 +24,23 @@ class SdpLine:
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
         self.type = raw[:1] if raw[1:2] == b"=" else b""
+        self._end = -1  # worked out when somebody asks: most lines are only carried
+
+    def _locate(self) -> int:
+        raw = self.raw
         self._end = len(raw) - (2 if raw[-2:] == b"\r\n" else 1 if raw[-1:] == b"\n" else 0)
+        return self._end
 
     @property
     def value(self) -> bytes:
-        return self.raw[2 : self._end] if self.type else self.raw[: self._end]
+        end = self._end if self._end >= 0 else self._locate()
+        return self.raw[2:end] if self.type else self.raw[:end]
 
     @value.setter
     def value(self, new: bytes) -> None:
         begin = 2 if self.type else 0
-        self.raw = self.raw[:begin] + new + self.raw[self._end :]
+        end = self._end if self._end >= 0 else self._locate()
+        self.raw = self.raw[:begin] + new + self.raw[end:]
         self._end = begin + len(new)
 
     def __repr__(self) -> str:
@@ -91,7 +98,9 @@ class Sdp:
     def parse(cls, data: bytes) -> Sdp:
         """Read any bytes; never raises."""
         sections = [Section(None, [])]
-        for raw in _LINE.findall(data):
+        # A lone CR ends no line here, but splitlines would end one at it.
+        sound = data.count(b"\r") == data.count(b"\r\n")
+        for raw in data.splitlines(keepends=True) if sound else _LINE.findall(data):
             line = SdpLine(raw)
             if line.type == b"m":
                 sections.append(Section(line, []))

@@ -328,6 +328,10 @@ _TYPE: Final = _PLAIN[b"content-type"][1]
 _CAPTURED: Final = _CSEQ | _LENGTH | _TYPE
 
 
+_REMEMBERED: Final = 4096
+_ACCEPTED: set[bytes] = set()  # lines in their usual spelling, whose content no other rule needs
+
+
 def _is_plain(message: SipMessage, transport: str) -> bool:
     """Whether the message is in the usual spelling, in which nothing fatal can hide."""
     start_line = message.start_line
@@ -350,7 +354,10 @@ def _is_plain(message: SipMessage, transport: str) -> bool:
         if seen & once:
             return False
         seen |= bit
-        found = accept(field.raw)
+        raw = field.raw
+        if raw in _ACCEPTED:  # most lines of a message were in the one before it, too
+            continue
+        found = accept(raw)
         if found is None:
             # What the rules between fields need to know must have been read.
             if bit & _CAPTURED or _is_broken(field) or (bit == _CONTACT and field.value == b"*"):
@@ -362,6 +369,10 @@ def _is_plain(message: SipMessage, transport: str) -> bool:
                 length = int(found[1])
             else:
                 media_type = found[1]
+        else:
+            if len(_ACCEPTED) >= _REMEMBERED:
+                _ACCEPTED.clear()
+            _ACCEPTED.add(raw)
     if seen & _ALL_MANDATORY != _ALL_MANDATORY or not message.separator:
         return False
     if request is not None and request[1] != method:

@@ -94,7 +94,7 @@ class Bench:
     ) -> bytes | None:
         near = inside or self.inside
         binding = self.alg.nat.outbound(self.protocol, near, remote, 0.0)
-        self.work = self.alg.inspect(self.protocol, near, binding.outside, remote, binding, 0.0)
+        self.work = Inspection(self.alg, self.protocol, near, binding.outside, remote, binding, 0.0)
         result = self.work.rewrite(payload, outbound)
         assert self.work.error == ""
         return result
