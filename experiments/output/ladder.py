@@ -15,24 +15,21 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
 from rich.console import Console
 from rich.text import Text
 
-from experiments.output.changes import Change, Entries, Line, aligned, change_of, fate, is_kept
+from experiments.output.changes import Change, Line, aligned
+from experiments.output.journeys import Journey, journeys_of, show
 from experiments.trial import TrialResult
-from lab.gateway.gateway import Emission
-from lab.wire import ip
-from lab.wire.ip import Endpoint, MalformedPacketError
 from lab.wire.sip import SipMessage
 from lab.wire.syntax import RULES, check
-from lab.worlds.network import MAX_HOPS, Network
-from lab.worlds.trace import Lost, Passage, Received, Remark, Sent, Trace
+from lab.worlds.network import Network
+from lab.worlds.trace import Trace
 
 _TIME_WIDTH: Final = 10
 _WORDS_WIDTH: Final = 38  # at least, for the words beside the arrows
@@ -43,7 +40,7 @@ _LONG: Final = 400  # bytes of a run that are shown in full
 
 def render(result: TrialResult, trace: Trace, network: Network, console: Console) -> None:
     """Print the ladder, the changes and the outcome of one trial."""
-    journeys = _journeys(trace, network)
+    journeys = journeys_of(trace, network)
     changes = _numbered(journeys)
     width = console.width
     plain = console.color_system is None or console.no_color
@@ -64,264 +61,6 @@ def as_text(result: TrialResult, trace: Trace, network: Network, width: int = 10
     console = Console(file=file, width=width, color_system=None, force_terminal=False)
     render(result, trace, network, console)
     return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
-
-
-# -- journeys: what became of each packet ------------------------------------------------------------
-
-
-@dataclass
-class _Journey:
-    """One packet from its sender to where it ended."""
-
-    now: float
-    path: list[str]  # the nodes that had it, in order
-    label: str
-    is_signalling: bool
-    bound_for: str = ""  # the address, as it was last translated
-    aim: str = ""  # the node that the sender means
-    again: bool = False
-    ended: bool = False
-    failed: bool = False  # ended where it should not have
-    fell_short: bool = False  # ended behind the last node of the path, before any other
-    notes: list[str] = field(default_factory=list)
-    changes: dict[str, Change | None] = field(default_factory=dict)  # by gateway; None: can't be told
-    numbers: dict[str, int] = field(default_factory=dict)  # of these changes
-
-    def pass_by(self, node: str) -> None:
-        if self.path[-1] != node:
-            self.path.append(node)
-
-    def fail(self, why: str, node: str | None) -> None:
-        """It ended at ``node``, or somewhere behind the last one that had it."""
-        self.ended = self.failed = True
-        self.notes.append(f"X {why}")
-        if node is None:
-            self.fell_short = True
-        else:
-            self.pass_by(node)
-
-
-_Key = tuple[int, Endpoint, Endpoint, bytes]
-
-
-class _Tracker:
-    """Follows packets through the records of a trace, by their addresses and contents."""
-
-    def __init__(self, network: Network) -> None:
-        self.journeys: list[_Journey] = []
-        self._network = network
-        self._shown = frozenset(network.topology.hosts) | network.gateways
-        self._under_way: dict[_Key, deque[_Journey]] = {}
-        self._last: dict[str, _Journey] = {}  # of each flow, named as its sender names it
-        self._entries = Entries()
-        self._sent: set[tuple[str, Endpoint, bytes]] = set()
-
-    def _start(self, now: float, node: str, packet: ip.Packet) -> _Journey:
-        label, is_signalling = _label(packet)
-        journey = _Journey(now, [node], label, is_signalling, packet.dst, self._owner(packet.dst, node))
-        if is_signalling:
-            fingerprint = (node, packet.destination, packet.payload)
-            journey.again = fingerprint in self._sent
-            self._sent.add(fingerprint)
-        self._last[f"{packet.destination} from {packet.source}"] = journey
-        self.journeys.append(journey)
-        return journey
-
-    def _expect(self, journey: _Journey, packet: ip.Packet) -> None:
-        """The journey's packet looks like this from now on."""
-        journey.bound_for = packet.dst
-        self._under_way.setdefault(_key(packet), deque()).append(journey)
-
-    def _find(self, packet: ip.Packet) -> _Journey | None:
-        waiting = self._under_way.get(_key(packet), deque())
-        while waiting:
-            journey = waiting.popleft()
-            if not journey.ended:
-                return journey
-        return None
-
-    def _owner(self, address: str, otherwise: str) -> str:
-        node = self._network.addresses.get(address, otherwise)
-        return node if node in self._shown else otherwise
-
-    def _end_of_way(self, journey: _Journey) -> str | None:
-        """Where the packet gets to from the last node that had it, unless a gateway is in between."""
-        node = journey.path[-1]
-        if node not in self._network.node_addresses:
-            return None
-        for _ in range(MAX_HOPS):
-            hop = self._network.hop(node, journey.bound_for)
-            if hop is None or (hop.side is not None and not hop.final):
-                return None
-            if hop.final:
-                return hop.node if hop.node in self._shown else None
-            node = hop.node
-        return None
-
-    # -- records -----------------------------------------------------------------------------------
-
-    def sent(self, record: Sent) -> None:
-        packet = _datagram(record.local, record.remote, record.payload)
-        self._expect(self._start(record.now, record.host, packet), packet)
-
-    def received(self, record: Received) -> None:
-        packet = _datagram(record.remote, record.local, record.payload)
-        journey = self._find(packet)
-        if journey is None:  # from a program that is none of the lab's agents
-            journey = self._start(record.now, self._owner(packet.src, record.host), packet)
-        journey.pass_by(record.host)
-        journey.ended = True
-
-    def passage(self, record: Passage) -> None:
-        gateway = record.gateway
-        packet = self._entries.whole(record)
-        if packet is None:
-            if not any(is_kept(each.note) for each in record.emissions):
-                self._unreadable(record.now, gateway, [each.note for each in record.emissions])
-            return
-        journey = self._find(packet) or self._start(record.now, self._owner(packet.src, gateway), packet)
-        journey.pass_by(gateway)
-        onward = [each for each in record.emissions if each.side is not None and not each.originated]
-        notes = [each.note for each in record.emissions if each.note]
-        if not onward and any(is_kept(note) for note in notes):
-            journey.notes += [fate(gateway, note) for note in notes]
-            journey.ended = True
-        elif not onward:
-            for each in record.emissions:
-                answered = f"answered by {gateway}: {each.note}"
-                journey.fail(fate(gateway, each.note) if each.side is None else answered, gateway)
-        for each in record.emissions:
-            if each.error and f"the model raised {each.error}" not in each.note:
-                journey.notes.append(f"the model raised {each.error}")
-            if onward and each is onward[0]:
-                self._forward(journey, gateway, packet, each)
-            elif each.side is not None:
-                self._emit(record.now, gateway, each)
-
-    def _forward(self, journey: _Journey, gateway: str, packet: ip.Packet, emission: Emission) -> None:
-        if emission.note:
-            journey.notes.append(emission.note)
-        if emission.changed:
-            journey.changes[gateway] = change_of(packet, emission)
-        left = _parsed(emission.packet)
-        if left is not None:
-            self._expect(journey, left)
-
-    def _emit(self, now: float, gateway: str, emission: Emission) -> None:
-        packet = _parsed(emission.packet)
-        if packet is not None:
-            self._expect(self._start(now, gateway, packet), packet)
-
-    def _unreadable(self, now: float, node: str, notes: list[str]) -> None:
-        journey = _Journey(now, [node], "bytes that are no packet", False)
-        for note in notes:
-            journey.fail(note, node)
-        self.journeys.append(journey)
-
-    def lost(self, record: Lost) -> None:
-        packet = _parsed(record.packet)
-        if packet is None:
-            self._unreadable(record.now, record.node, [f"lost at {record.node}: {record.reason}"])
-            return
-        why = f"lost at {record.node}, bound for {packet.destination}: {record.reason}"
-        journey = self._find(packet) or self._start(record.now, self._owner(packet.src, record.node), packet)
-        here = record.node in self._shown and record.node not in journey.path
-        journey.fail(why, record.node if here else None)
-
-    def remark(self, record: Remark) -> None:
-        if record.kind == "unreachable":
-            journey = self._last.get(record.detail)
-            if journey is not None and (journey.failed or not journey.ended):
-                if not journey.failed:  # else the reason is known already
-                    node = self._end_of_way(journey)
-                    journey.fail(f"{record.detail.partition(' ')[0]} is unreachable (ICMP)", node)
-                return
-        text = f"{record.who}: {record.kind}: {record.detail}"
-        self.journeys.append(_Journey(record.now, [], text, True, ended=True))
-
-    def finish(self) -> None:
-        """What no agent of the lab received went to whoever has the address."""
-        for journey in self.journeys:
-            if not journey.ended:
-                node = self._end_of_way(journey)
-                journey.fell_short = node is None
-                if node is not None:
-                    journey.pass_by(node)
-
-
-def _journeys(trace: Trace, network: Network) -> list[_Journey]:
-    tracker = _Tracker(network)
-    for record in trace:
-        if isinstance(record, Sent):
-            tracker.sent(record)
-        elif isinstance(record, Received):
-            tracker.received(record)
-        elif isinstance(record, Passage):
-            tracker.passage(record)
-        elif isinstance(record, Lost):
-            tracker.lost(record)
-        else:
-            tracker.remark(record)
-    tracker.finish()
-    return tracker.journeys
-
-
-def _datagram(source: Endpoint, destination: Endpoint, payload: bytes) -> ip.Packet:
-    return ip.Packet(4, ip.UDP, source.ip, destination.ip, source.port, destination.port, b"", b"", payload)
-
-
-def _parsed(data: bytes) -> ip.Packet | None:
-    try:
-        return ip.parse(data)
-    except MalformedPacketError:
-        return None
-
-
-def _key(packet: ip.Packet) -> _Key:
-    # UDP headers say nothing that the rest does not; of the others, what tells packets apart.
-    head = {ip.UDP: b"", ip.TCP: packet.transport[4:14]}.get(packet.protocol, packet.transport[:2])
-    return packet.protocol, packet.source, packet.destination, head + packet.payload
-
-
-_ICMP_NAMES: Final = {
-    (ip.ICMP, 0): "ICMP echo reply",
-    (ip.ICMP, 3): "ICMP unreachable",
-    (ip.ICMP, 8): "ICMP echo",
-    (ip.ICMP, 11): "ICMP time exceeded",
-    (ip.ICMPV6, 1): "ICMP unreachable",
-    (ip.ICMPV6, 2): "ICMP packet too big",
-    (ip.ICMPV6, 3): "ICMP time exceeded",
-    (ip.ICMPV6, 128): "ICMP echo",
-    (ip.ICMPV6, 129): "ICMP echo reply",
-}
-
-
-def _label(packet: ip.Packet) -> tuple[str, bool]:
-    """What a packet is, in words, and whether it is signalling."""
-    if packet.protocol in (ip.ICMP, ip.ICMPV6):
-        return _ICMP_NAMES.get((packet.protocol, packet.icmp_type), f"ICMP type {packet.icmp_type}"), False
-    payload = packet.payload
-    message = SipMessage.parse(payload)
-    if message.is_response:
-        status = b" ".join(message.start_line.split()[1:])
-        return f"{_show(status)} ({_show(message.method) or 'CSeq unreadable'})", True
-    if message.is_request:
-        return _show(message.method) + (" with SDP" if message.body.startswith(b"v=") else ""), True
-    if packet.protocol == ip.TCP:
-        return "TCP", False
-    if packet.protocol != ip.UDP:
-        return f"IP protocol {packet.protocol}", False
-    if payload[4:8] == b"\x21\x12\xa4\x42":  # the magic cookie of RFC 8489
-        return "STUN", False
-    if len(payload) >= 8 and payload[0] >> 6 == 2:  # version 2; RFC 5761 section 4 tells them apart
-        return ("RTCP" if 192 <= payload[1] <= 223 else "RTP"), False
-    return ("datagram" if payload.strip(b"\r\n \0") else "keep-alive"), False
-
-
-def _show(data: bytes) -> str:
-    """Bytes of the wire as text on one line; what can't be printed is escaped."""
-    text = data.decode("utf-8", "backslashreplace")
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 # -- the ladder --------------------------------------------------------------------------------------
@@ -371,7 +110,7 @@ def _in_path_order(network: Network) -> list[str]:
 class _Ladder:
     """Draws journeys between columns."""
 
-    def __init__(self, network: Network, journeys: list[_Journey], width: int) -> None:
+    def __init__(self, network: Network, journeys: list[Journey], width: int) -> None:
         self._journeys = journeys
         taking_part = {node for each in journeys for node in (*each.path, each.aim)} | network.gateways
         columns = [node for node in _in_path_order(network) if node in taking_part]
@@ -384,7 +123,7 @@ class _Ladder:
 
     def lines(self) -> Iterator[Text]:
         yield from self._head()
-        counted: dict[tuple[object, ...], list[_Journey]] = {}
+        counted: dict[tuple[object, ...], list[Journey]] = {}
         for journey in self._journeys:
             if journey.is_signalling:
                 yield from self._counted(counted)
@@ -398,7 +137,7 @@ class _Ladder:
                 counted.setdefault(key, []).append(journey)
         yield from self._counted(counted)
 
-    def _counted(self, groups: dict[tuple[object, ...], list[_Journey]]) -> Iterator[Text]:
+    def _counted(self, groups: dict[tuple[object, ...], list[Journey]]) -> Iterator[Text]:
         for group in groups.values():
             until = f" until {group[-1].now:.3f}" if group[-1].now > group[0].now else ""
             yield from self._row(group[0], f" x{len(group)}{until}")
@@ -426,7 +165,7 @@ class _Ladder:
 
     # -- one row -------------------------------------------------------------------------------------
 
-    def _row(self, journey: _Journey, more: str) -> Iterator[Text]:
+    def _row(self, journey: Journey, more: str) -> Iterator[Text]:
         """The arrows of one journey, with its words beside them."""
         words = [(journey.label + more, "bold" if journey.is_signalling else "")]
         if journey.notes:
@@ -454,7 +193,7 @@ class _Ladder:
             cells[at] = "|"
         return cells
 
-    def _drawings(self, journey: _Journey) -> list[list[str]]:
+    def _drawings(self, journey: Journey) -> list[list[str]]:
         """One row of cells for each stretch of the path in one direction."""
         nodes = [node for node in journey.path if node in self._at]
         if not nodes:
@@ -470,7 +209,7 @@ class _Ladder:
             for number, stretch in enumerate(stretches)
         ]
 
-    def _stretch(self, journey: _Journey, nodes: list[str], is_first: bool, is_last: bool) -> list[str]:
+    def _stretch(self, journey: Journey, nodes: list[str], is_first: bool, is_last: bool) -> list[str]:
         cells = self._lifelines()
         begin, end = self._at[nodes[0]], self._at[nodes[-1]]
         rightwards = begin < end or (begin == end and not begin > self._gap)
@@ -518,10 +257,10 @@ class _Numbered:
     number: int
     gateway: str
     change: Change | None
-    journeys: list[_Journey]
+    journeys: list[Journey]
 
 
-def _numbered(journeys: list[_Journey]) -> list[_Numbered]:
+def _numbered(journeys: list[Journey]) -> list[_Numbered]:
     """The different changes in order; each journey gets the numbers of its own."""
     known: dict[object, _Numbered] = {}
     for journey in journeys:
@@ -608,9 +347,9 @@ def _marked_text(line: Line, style: str, markers: tuple[str, str]) -> Text:
 
 def _shortened(data: bytes) -> str:
     if len(data) <= _LONG:
-        return _show(data)
+        return show(data)
     half = _LONG // 2
-    return f"{_show(data[:half])} ...({len(data) - 2 * half} bytes more)... {_show(data[-half:])}"
+    return f"{show(data[:half])} ...({len(data) - 2 * half} bytes more)... {show(data[-half:])}"
 
 
 def _shown_line(what: str, text: Text, width: int) -> Iterator[Text]:

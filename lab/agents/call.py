@@ -9,6 +9,7 @@ The rules of this file:
 
 from __future__ import annotations
 
+import abc
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -40,7 +41,7 @@ class CallState(Enum):
 _OVER: Final = frozenset({CallState.ENDED, CallState.FAILED})
 
 
-class Call:
+class Call(abc.ABC):
     """One call of a phone. Times are in seconds of the trial, ``None`` for what has not happened.
 
     ``status`` is the final status of the INVITE (0 before; 408 and 503 also stand for a timeout
@@ -78,11 +79,11 @@ class Call:
 
     # -- what differs between caller and callee ----------------------------------------------
 
+    @abc.abstractmethod
     def hang_up(self, now: float) -> None:
         """End the call from this side, in whatever state it is."""
-        raise NotImplementedError
 
-    def on_ack(self, ack: Incoming, now: float) -> None:
+    def on_ack(self, ack: Incoming, now: float) -> None:  # noqa: B027 - only a callee waits for one
         """An ACK within the dialog."""
 
     # -- dialog ------------------------------------------------------------------------------

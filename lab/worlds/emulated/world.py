@@ -9,6 +9,7 @@ than the simulated network is found out at once.
 
 from __future__ import annotations
 
+import abc
 import errno
 import select
 import socket
@@ -87,9 +88,9 @@ class QueueOwner(World):
         self._before = {key: queue.drops() for key, queue in lab.queues.items()}
         lab.world = self
 
+    @abc.abstractmethod
     def queued(self, gateway: str, side: Side, packet: Any) -> None:
         """NetfilterQueue hands over a packet, which needs one verdict."""
-        raise NotImplementedError
 
     def open_socket(self, host: str, local: Endpoint) -> None:
         self._open[local] = sockets.open_udp(self._lab.fabric.namespaces[host], local)
