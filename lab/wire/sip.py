@@ -39,7 +39,6 @@ COMPACT_FORMS: Final[dict[bytes, bytes]] = {
     b"x": b"session-expires",
 }
 
-_BLANK_LINE: Final = re.compile(rb"(\r?\n)\r?\n")
 _LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+\Z")
 _PLAIN_FIELD: Final = re.compile(rb" [!-~](?:[ -~]*[!-~])?\r\n\Z")
 _LEADING: Final = re.compile(rb"[\r\n]*")
@@ -294,10 +293,10 @@ class SipMessage:
         return f"<SipMessage {self.start_line.rstrip()!r}>"
 
 
-def _end_of_head(data: bytes) -> tuple[int, int]:
+def _end_of_head(data: bytes, start: int = 0) -> tuple[int, int]:
     """Where the last header line ends and where the body begins; twice the end without an empty line."""
-    at = data.find(b"\n\r\n")
-    bare = data.find(b"\n\n", 0, at if at >= 0 else len(data))
+    at = data.find(b"\n\r\n", start)
+    bare = data.find(b"\n\n", start, at + 1 if at >= 0 else len(data))
     if bare >= 0:
         return bare + 1, bare + 2
     return (at + 1, at + 3) if at >= 0 else (len(data), len(data))
@@ -328,11 +327,11 @@ def split_stream(buffer: bytes) -> Iterator[tuple[bytes, bool]]:
             yield buffer[at:blank], True
             at = blank
             continue
-        end_of_head = _BLANK_LINE.search(buffer, at)
-        if end_of_head is None:
+        head_end, body_start = _end_of_head(buffer, at)
+        if head_end == body_start:
             yield buffer[at:], False
             return
-        head = SipMessage.parse(buffer[at : end_of_head.end()])
-        end = end_of_head.end() + (head.content_length or 0)
+        head = SipMessage.parse(buffer[at:body_start])
+        end = body_start + (head.content_length or 0)
         yield buffer[at:end], end <= len(buffer)
         at = end

@@ -302,3 +302,18 @@ def test_any_segmentation_gives_the_same_messages(cuts: list[int]) -> None:
 def test_a_message_without_its_body_is_incomplete() -> None:
     assert list(split_stream(INVITE[:-1])) == [(INVITE[:-1], False)]
     assert list(split_stream(INVITE[:40])) == [(INVITE[:40], False)]
+
+
+@pytest.mark.parametrize(
+    ("data", "separator", "body"),
+    [
+        (b"OPTIONS sip:a SIP/2.0\r\nTo: b\n\n\r\nrest", b"\n", b"\r\nrest"),
+        (b"OPTIONS sip:a SIP/2.0\r\nTo: b\r\n\n\r\n", b"\n", b"\r\n"),
+        (b"OPTIONS sip:a SIP/2.0\nTo: b\n\r\n\n", b"\r\n", b"\n"),
+        (b"OPTIONS sip:a SIP/2.0\r\nTo: b\r\n\r\n\n\n", b"\r\n", b"\n\n"),
+    ],
+)
+def test_the_first_empty_line_ends_the_head(data: bytes, separator: bytes, body: bytes) -> None:
+    message = SipMessage.parse(data)
+    assert (message.separator, message.body) == (separator, body)
+    assert next(split_stream(data))[0] == data[: len(data) - len(body)]
