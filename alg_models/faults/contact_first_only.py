@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.addresses import translate
-from alg_models.steps.headers import LOCATION_HEADERS, TranslateUris
+from alg_models.steps.headers import ALL_URIS, URIS_BUT_CONTACT, TranslateUris
 from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
 from lab.wire.headers import uris
 from lab.wire.sip import SipMessage
-
-_ALL: Final = TranslateUris()
-_OTHERS: Final = TranslateUris(tuple(name for name in LOCATION_HEADERS if name != "contact"))
 
 
 @dataclass(frozen=True)
@@ -25,9 +21,9 @@ class TranslateFirstContact:
 
     def apply(self, message: SipMessage, context: Context) -> None:
         if not context.outbound:
-            _ALL.apply(message, context)
+            ALL_URIS.apply(message, context)
             return
-        _OTHERS.apply(message, context)
+        URIS_BUT_CONTACT.apply(message, context)
         field = message.get(b"contact")
         if field is None:
             return

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.addresses import DEFAULT_PORT, written
-from alg_models.steps.headers import LOCATION_HEADERS, TranslateUris
+from alg_models.steps.headers import ALL_URIS, URIS_BUT_CONTACT, TranslateUris
 from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
 from lab.wire.headers import uris
 from lab.wire.ip import Endpoint
 from lab.wire.sip import SipMessage
-
-_ALL: Final = TranslateUris()
-_OTHERS: Final = TranslateUris(tuple(name for name in LOCATION_HEADERS if name != "contact"))
 
 
 @dataclass(frozen=True)
@@ -26,9 +22,9 @@ class AppendContactPort:
 
     def apply(self, message: SipMessage, context: Context) -> None:
         if context.outbound:
-            _ALL.apply(message, context)
+            ALL_URIS.apply(message, context)
             return
-        _OTHERS.apply(message, context)
+        URIS_BUT_CONTACT.apply(message, context)
         public = context.nat.public_ip
         for field in message.all(b"contact"):
             for place in reversed(uris(field.value)):

@@ -112,6 +112,10 @@ class TranslateUris:
                     field.replace(place.start, place.end, text)
 
 
+ALL_URIS: Final = TranslateUris()
+URIS_BUT_CONTACT: Final = TranslateUris(tuple(name for name in LOCATION_HEADERS if name != "contact"))
+
+
 @dataclass(frozen=True)
 class TranslateIdentity:
     """Translate addresses in From and To, and undo it within the dialog (RFC 3261 12.1).

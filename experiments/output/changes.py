@@ -18,7 +18,7 @@ from difflib import SequenceMatcher
 from typing import Final, NamedTuple
 
 from lab.gateway.fragments import Reassembler
-from lab.gateway.gateway import Emission, Side
+from lab.gateway.sides import DROPPED_BY_ALG, FRAGMENT_KEPT, HELD, HELD_ACKNOWLEDGED, Emission, Side
 from lab.wire import ip
 from lab.wire.compare import differences
 from lab.wire.ip import MalformedPacketError
@@ -282,14 +282,13 @@ def _one_message(data: bytes) -> bool:
 
 def is_kept(note: str) -> bool:
     """Whether a gateway that let a packet go no further still has it: nothing is lost yet."""
-    return note.startswith(("fragment kept", "held by the ALG", "held bytes acknowledged"))
+    return note.startswith((FRAGMENT_KEPT, HELD, HELD_ACKNOWLEDGED))
 
 
 def fate(gateway: str, note: str) -> str:
     """In words, what became of a packet that a gateway let go no further."""
-    by_alg = "dropped by the ALG: "
-    if note.startswith(by_alg):
-        return f"dropped by {gateway}'s ALG: {note.removeprefix(by_alg)}"
+    if note.startswith(DROPPED_BY_ALG):
+        return f"dropped by {gateway}'s ALG: {note.removeprefix(DROPPED_BY_ALG)}"
     if is_kept(note):
         return f"{gateway}: {note}"
     return f"dropped by {gateway}: {note}"

@@ -30,17 +30,13 @@ from lab.gateway.flow import Flow, patch, rebuild
 from lab.gateway.fragments import Reassembler
 from lab.gateway.inspection import Alg, Inspection
 from lab.gateway.nat import Binding, Dependence, Nat, NatConfig, PortsExhaustedError, filter_key
-from lab.gateway.sides import Emission, Side
+from lab.gateway.sides import FRAGMENT_KEPT, HELD, HELD_ACKNOWLEDGED, Emission, Side
 from lab.gateway.tcp import TcpEditor
 from lab.wire import ip
 from lab.wire.ip import ICMP, ICMPV6, TCP, UDP, Endpoint, MalformedPacketError, Packet
 from lab.wire.sip import split_stream
 
 _network = lru_cache(maxsize=256)(ipaddress.ip_network)
-# Notes that readers of traces look for.
-FRAGMENT_KEPT: Final = "fragment kept until the datagram is whole"
-HELD: Final = "held by the ALG"
-HELD_ACKNOWLEDGED: Final = "held bytes acknowledged"
 _OUTGREW: Final = "lost: the ALG made it larger than the MTU"
 
 _MAX_FLOWS: Final = 65536
@@ -496,4 +492,4 @@ def _too_large(size: int) -> str:
     return f"the ALG made a packet of {size} bytes, larger than IP allows"
 
 
-__all__ = ["FRAGMENT_KEPT", "HELD", "HELD_ACKNOWLEDGED", "Dependence", "Emission", "Gateway", "Side"]
+__all__ = ["Dependence", "Emission", "Gateway", "Side"]

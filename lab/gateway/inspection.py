@@ -13,6 +13,7 @@ from typing import Any
 from lab.gateway.alg import Model
 from lab.gateway.context import Context, Dropped
 from lab.gateway.nat import Binding, Nat
+from lab.gateway.sides import DROPPED_BY_ALG
 from lab.wire.ip import UDP, Endpoint
 from lab.wire.sip import SipMessage
 
@@ -77,7 +78,7 @@ class Inspection:
         message = SipMessage.parse(payload)
         if not message.is_sip:
             if alg.model.policy.non_sip == "drop" and self._flow[0] == UDP:
-                self.note = "dropped by the ALG: not SIP"
+                self.note = f"{DROPPED_BY_ALG}not SIP"
                 return None
             return payload
         protocol, inside, outside, remote, binding, now = self._flow
@@ -91,7 +92,7 @@ class Inspection:
                 step.apply(message, context)
             result = bytes(message)
         except Dropped as reason:
-            self.note = f"dropped by the ALG: {reason}"
+            self.note = f"{DROPPED_BY_ALG}{reason}"
             result = None
         except Exception as error:  # a model is a plug-in; its failure must not stop traffic
             self.error = f"{type(error).__name__}: {error}"

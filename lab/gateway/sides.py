@@ -5,6 +5,12 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+# Notes of emissions that readers of traces look for.
+FRAGMENT_KEPT: Final = "fragment kept until the datagram is whole"
+HELD: Final = "held by the ALG"
+HELD_ACKNOWLEDGED: Final = "held bytes acknowledged"
+DROPPED_BY_ALG: Final = "dropped by the ALG: "  # and the model's reason
+
 
 class Side(IntEnum):
     """The two realms that a gateway joins."""

@@ -27,8 +27,6 @@ _PARAMETER: Final = re.compile(
 _LITERAL: Final = re.compile(rb"\d\.\d{1,3}\.|\[")
 _QUOTED: Final = re.compile(rb"\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 
-DEFAULT_PORTS: Final = {b"udp": 5060, b"tcp": 5060, b"sctp": 5060, b"tls": 5061}
-
 
 def mask_quoted(value: bytes, mask: bytes = b"x") -> bytes:
     """The value with every quoted string overwritten by ``mask``: the same offsets, no surprises."""

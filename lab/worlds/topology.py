@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -129,19 +129,3 @@ class Topology(_Strict):
     def gateways(self) -> dict[str, RouterSpec]:
         """The routers that translate addresses."""
         return {name: router for name, router in self.routers.items() if router.is_gateway}
-
-    def with_nat(self, **changes: Any) -> Topology:
-        """A copy in which every gateway's NAT has other choices."""
-        routers = {
-            name: router.model_copy(
-                update={"nat": router.nat.__class__(**{**_as_dict(router.nat), **changes})}
-            )
-            if router.is_gateway
-            else router
-            for name, router in self.routers.items()
-        }
-        return self.model_copy(update={"routers": routers})
-
-
-def _as_dict(config: NatConfig) -> dict[str, Any]:
-    return {name: getattr(config, name) for name in NatConfig.__dataclass_fields__}

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from alg_models.controls import CORRECT_STEPS
 from lab.gateway.alg import Card, Context, Model, Recipe
-from lab.gateway.gateway import FRAGMENT_KEPT, Emission, Side
+from lab.gateway.gateway import Emission, Side
 from lab.gateway.nat import PortAllocation
+from lab.gateway.sides import FRAGMENT_KEPT
 from lab.gateway.tcp import TcpEditor
 from lab.gateway.tcp_segments import near
 from lab.wire import ip

@@ -44,10 +44,6 @@ class LiveWorld(QueueOwner):
         super().__init__(lab, models, seed)
         self._began = time.monotonic()
         self._selector = selectors.DefaultSelector()
-        self._mtu = {
-            name: min(self.network.mtu[segment] for segment in self.network.node_addresses[name])
-            for name in self.gateways
-        }
         self._identification = 0
         for queue in lab.queues.values():
             self._selector.register(queue, selectors.EVENT_READ, queue.run)
@@ -158,15 +154,10 @@ class LiveWorld(QueueOwner):
             packet.drop()
             raise
         self.trace.add(Passage(self.now, gateway, side, data, emissions))
-        mtu = self._mtu[gateway]
-        verdict = False
+        accepted = self.give_verdict(packet, gateway, emissions)
+        mtu = self.mtu[gateway]
         for emission in emissions:
-            if emission.side is None:
-                continue
-            if not verdict and not emission.originated and len(emission.packet) <= mtu:
-                verdict = True
-                packet.set_payload(emission.packet)
-                packet.accept()
+            if emission.side is None or emission is accepted:
                 continue
             out = emission.packet if emission.originated else ip.decrement_ttl(emission.packet)
             if len(out) > mtu and out[0] >> 4 == 4:
@@ -174,8 +165,6 @@ class LiveWorld(QueueOwner):
                 self.inject(gateway, ip.fragment(out, mtu, identification=self._identification))
             else:
                 self.inject(gateway, [out])
-        if not verdict:
-            packet.drop()
 
     def open_socket(self, host: str, local: Endpoint) -> None:
         super().open_socket(host, local)

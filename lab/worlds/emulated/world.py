@@ -84,6 +84,10 @@ class QueueOwner(World):
         super().__init__(lab.network)
         self._lab = lab
         self.gateways: dict[str, Gateway] = make_gateways(lab.network, models, seed)
+        self.mtu = {
+            name: min(lab.network.mtu[segment] for segment in lab.network.node_addresses[name])
+            for name in self.gateways
+        }
         self._open: dict[Endpoint, socket.socket] = {}
         self._before = {key: queue.drops() for key, queue in lab.queues.items()}
         lab.world = self
@@ -97,6 +101,21 @@ class QueueOwner(World):
 
     def close_socket(self, local: Endpoint) -> None:
         self._open.pop(local).close()
+
+    def give_verdict(self, packet: Any, gateway: str, emissions: list[Emission]) -> Emission | None:
+        """The one verdict that a queued packet gets.
+
+        Returns the emission that leaves as the queued packet itself, which the kernel routes on;
+        ``None`` when that packet is dropped. The other emissions are for ``inject``.
+        """
+        mtu = self.mtu[gateway]
+        for emission in emissions:
+            if emission.side is not None and not emission.originated and len(emission.packet) <= mtu:
+                packet.set_payload(emission.packet)
+                packet.accept()
+                return emission
+        packet.drop()
+        return None
 
     def inject(self, gateway: str, pieces: list[bytes]) -> None:
         """Put packets on the wire at a gateway, past its queue."""
@@ -159,12 +178,7 @@ class EmulatedWorld(QueueOwner):
             held.drop()
             raise
         self.trace.add(Passage(self.now, gateway, side, packet, emissions))
-        self._accepted = _direct(emissions, self._mtu(gateway))
-        if self._accepted is None:
-            held.drop()
-        else:
-            held.set_payload(self._accepted.packet)
-            held.accept()
+        self._accepted = self.give_verdict(held, gateway, emissions)
         return emissions
 
     def leave(self, gateway: str, emission: Emission, pieces: list[bytes]) -> None:
@@ -232,17 +246,6 @@ class EmulatedWorld(QueueOwner):
             f"at {where} the kernel has other bytes than the model of it: "
             f"{seen[:96].hex()} ({len(seen)}) instead of {predicted[:96].hex()} ({len(predicted)})"
         )
-
-    def _mtu(self, gateway: str) -> int:
-        return min(self.network.mtu[segment] for segment in self.network.node_addresses[gateway])
-
-
-def _direct(emissions: list[Emission], mtu: int) -> Emission | None:
-    """The emission that can leave as the verdict on the queued packet; the kernel routes it on."""
-    for emission in emissions:
-        if emission.side is not None and not emission.originated and len(emission.packet) <= mtu:
-            return emission
-    return None
 
 
 def _same(seen: bytes, predicted: bytes) -> bool:
