@@ -20,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+import alg_models.exact
 import alg_models.faults
 from lab import specs
 from lab.errors import UsageError
@@ -121,9 +122,11 @@ def load(paths: Sequence[Path] = (), *, plugins: bool = True) -> Catalogue:
     """
     catalogue = Catalogue()
     catalogue.add_module(importlib.import_module("alg_models.controls"), "alg_models.controls")
-    for info in pkgutil.iter_modules(alg_models.faults.__path__):
-        name = f"alg_models.faults.{info.name}"
-        catalogue.add_module(importlib.import_module(name), name)
+    for package in (alg_models.faults, alg_models.exact):
+        for info in pkgutil.iter_modules(package.__path__):
+            if not info.name.startswith("_") and not info.ispkg:
+                name = f"{package.__name__}.{info.name}"
+                catalogue.add_module(importlib.import_module(name), name)
     if plugins:
         for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda each: each.name):
             origin = f"entry point '{point.name}' ({point.value})"

@@ -1,0 +1,1 @@
+"""Commands of `alglab`, one per file, registered in `experiments.cli`."""
