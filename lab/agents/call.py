@@ -10,6 +10,7 @@ The rules of this file:
 from __future__ import annotations
 
 import abc
+from collections.abc import Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -17,7 +18,9 @@ from lab.agents.dialog import Dialog
 from lab.agents.digest import Credentials
 from lab.agents.machines import ClientTransaction, ServerTransaction
 from lab.agents.media import PACKET_TIME, RtpStream
-from lab.agents.messages import Incoming, Request
+from lab.agents.messages import SDP_TYPE, Incoming, Request
+from lab.agents.renegotiation import Method, Outcome, Renegotiation
+from lab.agents.session import Hold, Kind, Session
 from lab.agents.timers import Timer
 from lab.wire.ip import Endpoint
 
@@ -68,10 +71,20 @@ class Call(abc.ABC):
         self.rtp_received = 0
         self.remote_rtp: Endpoint | None = None
         self.dialog: Dialog | None = None
-        self.session = phone.rng.getrandbits(31)  # o= number
-        self.credentials = Credentials(phone.config.user, phone.config.password, phone.rng)
+        config = phone.config
+        # The generator's value is the number in o=.
+        self.session = Session(config.user, config.ip, phone.media_ports, phone.rng.getrandbits(31))
+        self.renegotiation = Renegotiation(self)
+        self.credentials = Credentials(config.user, config.password, phone.rng)
+        self.authorization: bytes | None = None  # of the latest INVITE, which its ACK repeats
         self._stream = RtpStream(phone.rng)
         self._media_timer: Timer | None = None
+        self._acks: dict[tuple[bytes, int], tuple[bytes, Endpoint]] = {}  # To tag, CSeq -> ACK and where to
+
+    @property
+    def owns_call_id(self) -> bool:
+        """Whether this side chose the Call-ID."""
+        return self.direction is Direction.OUTGOING
 
     @property
     def over(self) -> bool:
@@ -123,16 +136,24 @@ class Call(abc.ABC):
         self.phone.layer.request(request, self.phone.local, remote, now, answered)
 
     def build(
-        self, dialog: Dialog, method: bytes, cseq: int, authorization: bytes | None = None
+        self,
+        dialog: Dialog,
+        method: bytes,
+        cseq: int,
+        authorization: bytes | None = None,
+        headers: bytes = b"",
+        body: bytes = b"",
     ) -> tuple[Request, Endpoint | None]:
         """A request within a dialog and its next hop (section 12.2.1.1).
 
-        ``authorization`` are lines to use in the place of new credentials.
+        ``authorization`` are lines to use in the place of new credentials; ``headers`` are whole lines.
         """
         phone = self.phone
         uri, routes, hop = dialog.target()
         if authorization is None:
             authorization = self.credentials.lines(method, uri)
+            if method == b"INVITE":
+                self.authorization = authorization
         request = phone.compose(
             method,
             uri,
@@ -142,7 +163,8 @@ class Call(abc.ABC):
             call_id=dialog.call_id,
             cseq=cseq,
             routes=b"".join([b"Route: " + route + b"\r\n" for route in routes]),
-            headers=authorization + phone.agent_line,
+            headers=headers + authorization + phone.agent_line,
+            body=body,
         )
         return request, phone.resolve(hop)
 
@@ -164,11 +186,61 @@ class Call(abc.ABC):
         self.reason = reason
         if status:
             self.status = status
+        self.renegotiation.stop()
         if self._media_timer is not None:
             self._media_timer.cancel()
         if self.dialog is not None:
             self.phone.dialogs.pop(self.dialog.identity, None)
         self.phone.note(now, state.value, f"{status} {reason}" if status else reason)
+
+    def acknowledge(self, dialog: Dialog, response: Incoming, now: float, body: bytes = b"") -> bool:
+        """ACK a 2xx to an INVITE; says whether that was a repetition, acknowledged once more.
+
+        CSeq number and credentials are the INVITE's, the branch its own (section 13.2.2.4).
+        """
+        phone, key = self.phone, (response.to_tag, response.cseq)
+        known = self._acks.get(key)
+        if known is None:
+            lines = phone.names.content_type + SDP_TYPE + b"\r\n" if body else b""
+            ack, remote = self.build(dialog, b"ACK", response.cseq, self.authorization, lines, body)
+            if remote is None:
+                phone.note(now, "unroutable", f"ACK to {_shown(ack.uri)}")
+                return False
+            self._acks[key] = (ack.wire, remote)
+        wire, remote = self._acks[key]
+        phone.layer.send(phone.local, remote, wire)
+        return known is not None
+
+    # -- changes while it is up --------------------------------------------------------------
+
+    def hold(self, now: float, how: Hold = "sendonly", outcome: Outcome | None = None) -> None:
+        """Hold the call, or resume it with ``""``."""
+        self.modify(now, hold=how, outcome=outcome)
+
+    def modify(
+        self,
+        now: float,
+        *,
+        hold: Hold | None = None,
+        kinds: Sequence[Kind] | None = None,
+        method: Method = "INVITE",
+        outcome: Outcome | None = None,
+    ) -> None:
+        """Offer another session within the call: ``None`` leaves that part as it is."""
+
+        def change() -> None:
+            if hold is not None:
+                self.session.hold = hold
+            if kinds is not None:
+                self.session.offered = list(kinds)
+
+        self.renegotiation.start(now, method, change, outcome)
+
+    def media_changed(self, now: float) -> None:
+        """An offer and an answer have settled the session anew."""
+        audio = self.session.stream("audio")
+        self.remote_rtp = audio.remote if audio is not None and audio.sends else None
+        self.start_media(now)
 
     # -- media -------------------------------------------------------------------------------
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from lab.agents.call import Call, CallState, Direction
 from lab.agents.dialog import Dialog
-from lab.agents.machines import T1, T2, TIMEOUT, ServerTransaction
-from lab.agents.media import Media, MediaError, describe, read
+from lab.agents.machines import ServerTransaction
 from lab.agents.messages import Incoming, line_of
+from lab.agents.repeater import Repeater
+from lab.agents.session import MediaError
 from lab.agents.timers import Timer
 
 if TYPE_CHECKING:
@@ -24,18 +25,15 @@ if TYPE_CHECKING:
 
 
 class IncomingCall(Call):
-    """A call to this phone. ``offer`` is ``None`` for an INVITE without one: the ACK then has the answer."""
+    """A call to this phone. An INVITE without an offer gets ours in the 200, the ACK has the answer."""
 
-    def __init__(self, phone: Phone, transaction: ServerTransaction, offer: Media | None, now: float) -> None:
+    def __init__(self, phone: Phone, transaction: ServerTransaction, now: float) -> None:
         request = transaction.request
         super().__init__(phone, Direction.INCOMING, CallState.RINGING, request.call_id, now)
         self.transaction = transaction
-        self._offer = offer
-        self._wire = b""
-        self._interval = T1
+        self._offer = request.body
         self._hang_up_on_ack = False
-        self._resend: Timer | None = None
-        self._deadline: Timer | None = None
+        self._repeater: Repeater | None = None
         self._ring: Timer | None = None
         # The route set of the dialog is copied into all responses that create it (section 12.1.1).
         self._routes = b"".join([line_of(field) for field in request.message.all(b"record-route")])
@@ -52,30 +50,23 @@ class IncomingCall(Call):
 
     def _answer(self, argument: object, now: float) -> None:
         phone = self.phone
-        body = describe(phone.config.user, phone.rtp_local, self.session, self._offer)
-        self._wire = self.transaction.reply(
+        body = self.session.answer(self._offer) if self._offer else self.session.offer()
+        wire = self.transaction.reply(
             200, now, headers=self._routes + phone.contact_line + phone.invite_lines, body=body
         )
         request = self.transaction.request
         self.establish(Dialog.of_callee(request, self.transaction.to_tag, 0), now)
-        timers = phone.layer.timers
-        self._resend = timers.start(now + T1, self._send_again)
-        self._deadline = timers.start(now + TIMEOUT, self._give_up)
-        if self._offer is not None:
-            self.remote_rtp = self._offer.remote
-            self.start_media(now)
+        self._repeater = Repeater(phone.layer.timers, self.transaction, wire, now, self._give_up)
+        if self._offer:
+            self.media_changed(now)
 
-    def _send_again(self, argument: object, now: float) -> None:
-        self.transaction.send(200, self._wire, now)
-        self._interval = min(2 * self._interval, T2)
-        self._resend = self.phone.layer.timers.start(now + self._interval, self._send_again)
-
-    def _give_up(self, argument: object, now: float) -> None:
-        self._stop()
+    def _give_up(self, now: float) -> None:
         self.phone.note(now, "no-ack", "the 200 was never acknowledged (RFC 3261 13.3.1.4)")
         self.bye(now, reason="no ACK")
 
     def on_ack(self, ack: Incoming, now: float) -> None:
+        if self.renegotiation.on_ack(ack, now):
+            return
         if ack.cseq != self.transaction.request.cseq or self.confirmed:
             return
         self._stop()
@@ -83,19 +74,18 @@ class IncomingCall(Call):
         self.phone.note(now, "confirmed", "ACK received")
         if self._hang_up_on_ack:
             self.bye(now, reason="hung up")
-        elif self._offer is None:
+        elif not self._offer:
             self._late_answer(ack, now)
 
     def _late_answer(self, ack: Incoming, now: float) -> None:
         """The answer to the offer that we made in the 200 (section 13.3.1, RFC 3264)."""
         try:
-            media = read(ack.body)
+            self.session.conclude(ack.body)
         except MediaError as error:
             self.phone.note(now, "media-error", str(error))
             self.bye(now, reason=f"media: {error}", state=CallState.FAILED)
             return
-        self.remote_rtp = media.remote
-        self.start_media(now)
+        self.media_changed(now)
 
     def on_bye(self, transaction: ServerTransaction, now: float) -> None:
         self._stop()
@@ -124,6 +114,5 @@ class IncomingCall(Call):
 
     def _stop(self) -> None:
         """Repeat the 200 no more."""
-        for timer in (self._resend, self._deadline):
-            if timer is not None:
-                timer.cancel()
+        if self._repeater is not None:
+            self._repeater.stop()

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 from lab.agents.call import Call, CallState, Direction
 from lab.agents.dialog import Dialog
 from lab.agents.machines import ClientTransaction
-from lab.agents.media import MediaError, describe, read
 from lab.agents.messages import REASONS, Incoming, token
-from lab.wire.ip import Endpoint
+from lab.agents.session import MediaError
 
 if TYPE_CHECKING:
     from lab.agents.phone import Phone
@@ -31,17 +30,15 @@ class OutgoingCall(Call):
         self.target = target
         self._from_tag = token(phone.rng)
         self._cseq = 0
-        self._offer = describe(phone.config.user, phone.rtp_local, self.session)
+        self._offer = self.session.offer()
         self._invite: ClientTransaction | None = None
         self._cancelled = False
-        self._authorization = b""
-        self._acks: dict[bytes, tuple[bytes, Endpoint]] = {}  # To tag -> ACK and where it goes
 
     def invite(self, now: float) -> None:
         """Send the INVITE, with credentials once there was a challenge."""
         phone = self.phone
         self._cseq += 1
-        self._authorization = self.credentials.lines(b"INVITE", self.target)
+        self.authorization = self.credentials.lines(b"INVITE", self.target)
         request = phone.compose(
             b"INVITE",
             self.target,
@@ -50,7 +47,7 @@ class OutgoingCall(Call):
             to=b"<" + self.target + b">",
             call_id=self.call_id,
             cseq=self._cseq,
-            headers=phone.contact_line + self._authorization + phone.invite_lines,
+            headers=phone.contact_line + self.authorization + phone.invite_lines,
             body=self._offer,
         )
         remote = phone.config.server
@@ -82,41 +79,28 @@ class OutgoingCall(Call):
             self.finish(CallState.FAILED, now, status=status, reason=reason)
 
     def _succeeded(self, response: Incoming, now: float) -> None:
-        known = self._acks.get(response.to_tag)
-        if known is not None:
-            ack, remote = known
-            self.phone.layer.send(self.phone.local, remote, ack)
-            return
         dialog = Dialog.of_caller(response)
-        acknowledged = self._acknowledge(dialog, now)
+        if self.acknowledge(dialog, response, now):
+            return
         if self.dialog is not None or self.over:
             self.request(dialog, b"BYE", now)
             return
         self.establish(dialog, now)
         self.status = response.status
-        self.confirmed = acknowledged
+        self.confirmed = bool(self._acks)
         if self._cancelled:
             self.bye(now, reason="cancelled, but answered already")
             return
         try:
-            media = read(response.body)
+            self.session.conclude(response.body)
         except MediaError as error:
             self.phone.note(now, "media-error", str(error))
             self.bye(now, reason=f"media: {error}", state=CallState.FAILED)
             return
-        self.remote_rtp = media.remote
-        self.start_media(now)
+        self.media_changed(now)
 
-    def _acknowledge(self, dialog: Dialog, now: float) -> bool:
-        """ACK a 2xx: CSeq number and credentials are the INVITE's, the branch its own (13.2.2.4)."""
-        ack, remote = self.build(dialog, b"ACK", dialog.local_cseq, self._authorization)
-        if remote is None:
-            uri = ack.uri.decode("utf-8", "backslashreplace")
-            self.phone.note(now, "unroutable", f"ACK to {uri}")
-            return False
-        self._acks[dialog.remote_tag] = (ack.wire, remote)
-        self.phone.layer.send(self.phone.local, remote, ack.wire)
-        return True
+    def on_ack(self, ack: Incoming, now: float) -> None:
+        self.renegotiation.on_ack(ack, now)
 
 
 def _phrase(response: Incoming) -> str:

@@ -19,7 +19,6 @@ from lab.agents.call import Call
 from lab.agents.call_in import IncomingCall
 from lab.agents.call_out import OutgoingCall
 from lab.agents.dialog import DialogId, next_hop
-from lab.agents.media import MediaError, read, unpack_rtp
 from lab.agents.messages import (
     COMPACT_NAMES,
     KNOWN_METHODS,
@@ -32,8 +31,10 @@ from lab.agents.messages import (
     uri_of,
 )
 from lab.agents.registration import Registration, RegistrationState
+from lab.agents.session import Kind, MediaError, read
 from lab.agents.transactions import ServerTransaction, TransactionLayer
 from lab.wire.ip import Endpoint
+from lab.wire.rtp import unpack_rtp
 from lab.wire.sip import SipMessage
 
 __all__ = ["Phone", "PhoneConfig", "RegistrationState"]
@@ -79,6 +80,7 @@ class Phone(Agent):
         self.rng = rng
         self.local = Endpoint(config.ip, config.sip_port)
         self.rtp_local = Endpoint(config.ip, config.rtp_port)
+        self.media_ports: dict[Kind, int] = {"audio": config.rtp_port}
         self.names = COMPACT_NAMES if config.compact else LONG_NAMES
         self.layer = TransactionLayer(self, rng, names=self.names)
         self.calls: list[Call] = []
@@ -208,13 +210,13 @@ class Phone(Agent):
         handler = self._methods.get(request.method)
         if handler is None:
             known = request.method in KNOWN_METHODS
-            self._reject(transaction, 405 if known else 501, now, self.allow_line)
+            self.reject(transaction, 405 if known else 501, now, self.allow_line)
         elif not self._is_for_us(request.uri):
-            self._reject(transaction, 404, now)
+            self.reject(transaction, 404, now)
         elif b"require" in request.heads and request.method != b"CANCEL":
             # Section 8.2.2.3: no extension is offered, so none can be required.
             unsupported = b"Unsupported: " + b", ".join(request.values(b"require")) + b"\r\n"
-            self._reject(transaction, 420, now, unsupported)
+            self.reject(transaction, 420, now, unsupported)
         else:
             handler(self, transaction, now)
 
@@ -224,7 +226,7 @@ class Phone(Agent):
             return False
         return not self.config.strict_request_uri or next_hop(uri) == self.local
 
-    def _reject(self, transaction: ServerTransaction, status: int, now: float, headers: bytes = b"") -> None:
+    def reject(self, transaction: ServerTransaction, status: int, now: float, headers: bytes = b"") -> None:
         transaction.reply(status, now, headers=headers + self.agent_line)
         request = transaction.request
         uri = request.uri.decode("utf-8", "backslashreplace")
@@ -236,26 +238,26 @@ class Phone(Agent):
     def _on_invite(self, transaction: ServerTransaction, now: float) -> None:
         request = transaction.request
         if request.to_tag:
-            # Section 14.2: a session change that is not offered is refused, the session stays.
-            self._reject(transaction, 481 if self._dialog_of(request) is None else 488, now)
+            self._within(transaction, now)
             return
         if self._is_merged(request):
-            self._reject(transaction, 482, now)
+            self.reject(transaction, 482, now)
             return
         if self._current() is not None:
-            self._reject(transaction, 486, now)
+            self.reject(transaction, 486, now)
             return
         body = request.body
         if body and request.value(b"content-type").partition(b";")[0].strip().lower() != SDP_TYPE:
-            self._reject(transaction, 415, now, b"Accept: " + SDP_TYPE + b"\r\n")
+            self.reject(transaction, 415, now, b"Accept: " + SDP_TYPE + b"\r\n")
             return
         try:
-            offer = read(body) if body else None
+            if body:
+                read(body, tuple(self.media_ports))
         except MediaError as error:
             self.note(now, "media-error", str(error))
-            self._reject(transaction, 488, now)
+            self.reject(transaction, 488, now)
             return
-        call = IncomingCall(self, transaction, offer, now)
+        call = IncomingCall(self, transaction, now)
         self.calls.append(call)
         call.ring(now)
 
@@ -272,21 +274,33 @@ class Phone(Agent):
                     return True
         return False
 
-    def _on_bye(self, transaction: ServerTransaction, now: float) -> None:
+    def _call_of(self, transaction: ServerTransaction, now: float) -> Call | None:
+        """The call that a request within a dialog belongs to; without one it is answered, and ``None``."""
         request = transaction.request
         call = self._dialog_of(request)
         if call is None or call.dialog is None:
-            self._reject(transaction, 481, now)
-        elif request.cseq < call.dialog.remote_cseq:
-            self._reject(transaction, 500, now)  # section 12.2.2: out of order
-        else:
-            call.dialog.remote_cseq = request.cseq
+            self.reject(transaction, 481, now)
+            return None
+        if request.cseq < call.dialog.remote_cseq:
+            self.reject(transaction, 500, now)  # section 12.2.2: out of order
+            return None
+        call.dialog.remote_cseq = request.cseq
+        return call
+
+    def _within(self, transaction: ServerTransaction, now: float) -> None:
+        call = self._call_of(transaction, now)
+        if call is not None:
+            call.renegotiation.on_request(transaction, now)
+
+    def _on_bye(self, transaction: ServerTransaction, now: float) -> None:
+        call = self._call_of(transaction, now)
+        if call is not None:
             call.on_bye(transaction, now)
 
     def _on_cancel(self, transaction: ServerTransaction, now: float) -> None:
         invite = self.layer.invite_of(transaction.request)
         if invite is None:
-            self._reject(transaction, 481, now)
+            self.reject(transaction, 481, now)
             return
         transaction.to_tag = invite.to_tag  # section 9.2: the same tag as in the INVITE's responses
         transaction.reply(200, now, headers=self.agent_line)
@@ -312,4 +326,5 @@ class Phone(Agent):
         b"BYE": _on_bye,
         b"CANCEL": _on_cancel,
         b"OPTIONS": _on_options,
+        b"UPDATE": _within,
     }

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.agents.call import CallState, Direction
-from lab.agents.media import unpack_rtp
 from lab.agents.messages import Incoming, response
 from lab.wire.ip import Endpoint
+from lab.wire.rtp import unpack_rtp
 
 if TYPE_CHECKING:
     from tests.agents.conftest import Datagram, Lab, LabMaker

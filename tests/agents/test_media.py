@@ -6,32 +6,40 @@ import random
 
 import pytest
 
-from lab.agents.media import MediaError, RtpHeader, RtpStream, describe, pack_rtp, read, unpack_rtp
+from lab.agents.media import RtpStream
+from lab.agents.session import MediaError, Session, read
 from lab.wire.ip import Endpoint
+from lab.wire.rtp import RtpHeader, pack_rtp, unpack_rtp
 
 LOCAL = Endpoint("192.168.1.20", 40000)
-OFFER = describe("alice", LOCAL, 7)
+
+
+def session(user: str = "alice", local: Endpoint = LOCAL) -> Session:
+    return Session(user, local.ip, {"audio": local.port}, 7)
+
+
+OFFER = session().offer()
 
 
 def test_an_offer_reads_back() -> None:
-    media = read(OFFER)
-    assert media.remote == LOCAL
-    assert media.telephone_event == 101
+    (audio,) = read(OFFER).streams
+    assert audio.remote == LOCAL
+    assert audio.telephone_event == 101
 
 
 def test_an_answer_keeps_the_order_and_refuses_what_is_not_audio() -> None:
     offer = OFFER.replace(b"101", b"96").replace(
         b"m=audio", b"m=video 5000 RTP/AVP 34\r\nm=audio 0 RTP/AVP 0\r\nm=audio"
     )
-    answer = describe("bob", Endpoint("192.0.2.66", 40010), 8, read(offer))
+    answer = session("bob", Endpoint("192.0.2.66", 40010)).answer(offer)
     lines = [line for line in answer.split(b"\r\n") if line.startswith(b"m=")]
     assert lines == [b"m=video 0 RTP/AVP 34", b"m=audio 0 RTP/AVP 0", b"m=audio 40010 RTP/AVP 0 96"]
-    assert read(answer).remote == ("192.0.2.66", 40010)
+    assert read(answer).streams[0].remote == ("192.0.2.66", 40010)
 
 
 def test_an_answer_offers_no_telephone_event_of_its_own() -> None:
     offer = OFFER.replace(b"a=rtpmap:101 telephone-event/8000\r\n", b"").replace(b" 0 101", b" 0")
-    assert b"telephone-event" not in describe("bob", LOCAL, 8, read(offer))
+    assert b"telephone-event" not in session("bob").answer(offer)
 
 
 @pytest.mark.parametrize(
@@ -56,8 +64,8 @@ def test_what_can_not_be_sent_to_is_an_error(old: bytes, new: bytes, why: str) -
 
 def test_media_level_connection_wins_and_hold_sends_nowhere() -> None:
     own = OFFER.replace(b"a=ptime", b"c=IN IP4 203.0.113.9\r\na=ptime")
-    assert read(own).remote == ("203.0.113.9", 40000)
-    assert read(OFFER.replace(b"c=IN IP4 192.168.1.20", b"c=IN IP4 0.0.0.0")).remote is None
+    assert read(own).streams[0].remote == ("203.0.113.9", 40000)
+    assert read(OFFER.replace(b"c=IN IP4 192.168.1.20", b"c=IN IP4 0.0.0.0")).streams[0].remote is None
 
 
 def test_rtp_packs_as_in_rfc_3550() -> None:

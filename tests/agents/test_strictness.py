@@ -233,7 +233,10 @@ def test_requests_within_a_dialog(lab: Lab) -> None:
     assert not call.confirmed
     ask(lab, b"ACK", tag=tag, branch=b"z9hG4bKack7", cseq=7)
     assert call.confirmed
-    refused = ask(lab, tag=tag, branch=b"z9hG4bKre", cseq=8)  # a re-INVITE
+    useless = NO_AUDIO + b"m=audio 4000 RTP/AVP 8\r\n"  # a re-INVITE for a codec that it lacks
+    refused = ask(
+        lab, tag=tag, branch=b"z9hG4bKre", cseq=8, headers=b"Content-Type: application/sdp\r\n", body=useless
+    )
     assert refused is not None
     assert refused.status == 488
     assert call.state is CallState.ESTABLISHED

@@ -1,0 +1,229 @@
+"""Changing the session of a call that is up: re-INVITE (RFC 3261 section 14) and UPDATE (RFC 3311).
+
+The rules of this file:
+
+- One change at a time: what crosses ours is answered 491, and a 491 to ours is tried again after a
+  pause whose length depends on who owns the Call-ID (section 14.1).
+- A change that is refused leaves the session as it was. 408 and 481 end the call (section 12.2.1.2).
+- Every change refreshes the remote target from the other side's Contact (section 12.2.2).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from lab.agents.dialog import contact_uri
+from lab.agents.machines import ClientTransaction, ServerTransaction
+from lab.agents.messages import SDP_TYPE, Incoming
+from lab.agents.repeater import Repeater
+from lab.agents.session import MediaError
+
+if TYPE_CHECKING:
+    from lab.agents.call import Call
+
+Method = Literal["INVITE", "UPDATE"]
+Outcome = Callable[[int, float], None]
+"""``outcome(status, now)``: how a change that this side asked for ended; 0 for "not sent"."""
+
+
+class Renegotiation:
+    """The changes of one call. ``status`` is the final status of our latest one, 0 while it is open;
+    ``done`` counts the changes that came into force, whoever asked for them.
+    """
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self.status = 0
+        self.done = 0
+        self._ours: bool = False
+        self._theirs: ServerTransaction | None = None
+        self._repeater: Repeater | None = None
+        self._owes_answer = False  # our 200 had an offer: the ACK has the answer
+
+    # -- our changes ---------------------------------------------------------------------------
+
+    def start(
+        self,
+        now: float,
+        method: Method = "INVITE",
+        change: Callable[[], None] = lambda: None,
+        outcome: Outcome | None = None,
+        headers: bytes = b"",
+        body: bytes | None = None,
+    ) -> None:
+        """Ask for a change: ``change`` edits the session, whose offer is then sent.
+
+        ``headers`` are added lines. ``body``: what to send in the place of an offer (``b""``: nothing).
+        """
+        call = self._call
+        if call.dialog is None or call.over or self._ours or self._theirs is not None:
+            call.phone.note(now, "not-sent", f"{method}: another change is under way, or there is no call")
+            if outcome is not None:
+                outcome(0, now)
+            return
+        before = copy.copy(call.session)
+        change()
+        offer = call.session.offer() if body is None else body
+        self.status = 0
+        self._send(method.encode(), offer, headers, before, outcome, now)
+
+    def _send(
+        self,
+        method: bytes,
+        offer: bytes,
+        headers: bytes,
+        before: object,
+        outcome: Outcome | None,
+        now: float,
+    ) -> None:
+        call = self._call
+        dialog, phone = call.dialog, call.phone
+        if dialog is None or call.over:
+            self._ours = False
+            return
+        self._ours = True
+        dialog.local_cseq += 1
+        lines = phone.contact_line + headers
+        if offer:
+            lines += phone.names.content_type + SDP_TYPE + b"\r\n"
+        request, remote = call.build(dialog, method, dialog.local_cseq, headers=lines, body=offer)
+        if remote is None:
+            self._ours = False
+            phone.note(now, "unroutable", method.decode())
+            return
+
+        def answered(
+            transaction: ClientTransaction, status: int, response: Incoming | None, later: float
+        ) -> None:
+            if status < 200:
+                return
+            if response is not None and 200 <= status < 300 and method == b"INVITE":
+                again = call.acknowledge(dialog, response, later)
+                if again:
+                    return
+            if not self._ours:
+                return
+            if response is not None and status in (401, 407) and call.credentials.accept(response):
+                self._send(method, offer, headers, before, outcome, later)
+                return
+            if status == 491 and not call.over:
+                self._ours = False  # during the pause the other side may make its change
+                self._after_pause(
+                    lambda then: self._send(method, offer, headers, before, outcome, then), later
+                )
+                return
+            self._finish(status, response, offer, before, outcome, later)
+
+        phone.layer.request(request, phone.local, remote, now, answered)
+
+    def _after_pause(self, again: Callable[[float], None], now: float) -> None:
+        call = self._call
+
+        def due(argument: object, then: float) -> None:
+            if self._ours or self._theirs is not None:
+                self._after_pause(again, then)
+            else:
+                again(then)
+
+        low, high = (2.1, 4.0) if call.owns_call_id else (0.0, 2.0)
+        call.phone.layer.timers.start(now + round(call.phone.rng.uniform(low, high), 2), due)
+
+    def _finish(
+        self,
+        status: int,
+        response: Incoming | None,
+        offer: bytes,
+        before: object,
+        outcome: Outcome | None,
+        now: float,
+    ) -> None:
+        call = self._call
+        self._ours = False
+        self.status = status
+        if response is not None and 200 <= status < 300:
+            if call.dialog is not None:
+                call.dialog.remote_target = contact_uri(response) or call.dialog.remote_target
+            if offer:
+                try:
+                    call.session.conclude(response.body)
+                except MediaError as error:
+                    call.phone.note(now, "media-error", str(error))
+                    call.bye(now, reason=f"media: {error}")
+            self.done += 1
+            call.media_changed(now)
+        else:
+            self._restore(before)
+            call.phone.note(now, "not-changed", f"{status}")
+            if status in (408, 481) and not call.over:
+                call.bye(now, reason=f"{status} to a request within the call")
+        if outcome is not None:
+            outcome(status, now)
+
+    def _restore(self, before: object) -> None:
+        self._call.session.__dict__.update(before.__dict__)
+
+    # -- their changes -------------------------------------------------------------------------
+
+    def on_request(self, transaction: ServerTransaction, now: float, headers: bytes = b"") -> None:
+        """A re-INVITE or UPDATE arrived. ``headers`` are lines for the 200."""
+        call, request = self._call, transaction.request
+        phone = call.phone
+        if self._ours or self._theirs is not None:
+            if self._theirs is not None:
+                headers = b"Retry-After: 3\r\n"
+            phone.reject(transaction, 491 if self._ours else 500, now, headers if not self._ours else b"")
+            return
+        body = request.body
+        try:
+            if body:
+                answer = call.session.answer(body)
+            elif request.method == b"INVITE":
+                answer = call.session.offer()
+            else:
+                answer = b""
+        except MediaError as error:
+            phone.note(now, "media-error", str(error))
+            phone.reject(transaction, 488, now)
+            return
+        dialog = call.dialog
+        assert dialog is not None
+        dialog.remote_target = contact_uri(request) or dialog.remote_target
+        lines = phone.contact_line + headers
+        lines += phone.invite_lines if answer else phone.allow_line + phone.agent_line
+        wire = transaction.reply(200, now, headers=lines, body=answer)
+        self.done += 1
+        if request.method == b"INVITE":
+            self._theirs = transaction
+            self._owes_answer = not body
+            self._repeater = Repeater(phone.layer.timers, transaction, wire, now, self._never_acknowledged)
+        if body:
+            call.media_changed(now)
+
+    def on_ack(self, ack: Incoming, now: float) -> bool:
+        """An ACK within the dialog; says whether it belongs to a re-INVITE."""
+        call = self._call
+        if self._theirs is None or ack.cseq != self._theirs.request.cseq:
+            return False
+        self.stop()
+        if self._owes_answer:
+            try:
+                call.session.conclude(ack.body)
+            except MediaError as error:
+                call.phone.note(now, "media-error", str(error))
+                call.bye(now, reason=f"media: {error}")
+                return True
+            call.media_changed(now)
+        return True
+
+    def stop(self) -> None:
+        """Repeat no answer any more."""
+        if self._repeater is not None:
+            self._repeater.stop()
+        self._theirs = None
+
+    def _never_acknowledged(self, now: float) -> None:
+        self._theirs = None
+        self._call.phone.note(now, "no-ack", "the 200 to a re-INVITE was never acknowledged (RFC 3261 14.2)")
+        self._call.bye(now, reason="no ACK")
