@@ -21,6 +21,7 @@ from lab.agents.media import PACKET_TIME, RtpStream
 from lab.agents.messages import SDP_TYPE, Incoming, Request
 from lab.agents.renegotiation import Method, Outcome, Renegotiation
 from lab.agents.session import Hold, Kind, Session
+from lab.agents.session_timer import SessionTimer
 from lab.agents.timers import Timer
 from lab.wire.ip import Endpoint
 
@@ -69,12 +70,14 @@ class Call(abc.ABC):
         self.ended_at: float | None = None
         self.rtp_sent = 0
         self.rtp_received = 0
+        self.early_rtp_received = 0  # of these, before the call was answered
         self.remote_rtp: Endpoint | None = None
         self.dialog: Dialog | None = None
         config = phone.config
         # The generator's value is the number in o=.
         self.session = Session(config.user, config.ip, phone.media_ports, phone.rng.getrandbits(31))
         self.renegotiation = Renegotiation(self)
+        self.timer = SessionTimer(self)
         self.credentials = Credentials(config.user, config.password, phone.rng)
         self.authorization: bytes | None = None  # of the latest INVITE, which its ACK repeats
         self._stream = RtpStream(phone.rng)
@@ -108,7 +111,12 @@ class Call(abc.ABC):
         self.status = 200
         self.established_at = now
         self.phone.dialogs[dialog.identity] = self
+        self.timer.start(now)
         self.phone.note(now, "established", f"with {_shown(dialog.remote)}")
+
+    def on_prack(self, transaction: ServerTransaction, now: float) -> None:
+        """A PRACK within the dialog; only a callee has something to acknowledge."""
+        self.phone.reject(transaction, 481, now)
 
     def on_bye(self, transaction: ServerTransaction, now: float) -> None:
         """The other side hangs up (section 15.1.2)."""
@@ -121,17 +129,30 @@ class Call(abc.ABC):
             self.request(self.dialog, b"BYE", now)
         self.finish(state, now, by="local", reason=reason)
 
-    def request(self, dialog: Dialog, method: bytes, now: float) -> None:
-        """Send a request without a body within a dialog (section 12.2.1); challenges are answered."""
+    def request(
+        self,
+        dialog: Dialog,
+        method: bytes,
+        now: float,
+        headers: bytes = b"",
+        body: bytes = b"",
+        outcome: Outcome | None = None,
+    ) -> None:
+        """Send a request within a dialog (section 12.2.1); challenges are answered.
+
+        ``headers`` are whole lines, Content-Type among them if there is a ``body``.
+        """
         dialog.local_cseq += 1
-        request, remote = self.build(dialog, method, dialog.local_cseq)
+        request, remote = self.build(dialog, method, dialog.local_cseq, None, headers, body)
         if remote is None:
             self.phone.note(now, "unroutable", f"{method.decode()} to {_shown(request.uri)}")
             return
 
         def answered(_: ClientTransaction, status: int, response: Incoming | None, later: float) -> None:
             if response is not None and status in (401, 407) and self.credentials.accept(response):
-                self.request(dialog, method, later)
+                self.request(dialog, method, later, headers, body, outcome)
+            elif status >= 200 and outcome is not None:
+                outcome(status, later)
 
         self.phone.layer.request(request, self.phone.local, remote, now, answered)
 
@@ -187,6 +208,7 @@ class Call(abc.ABC):
         if status:
             self.status = status
         self.renegotiation.stop()
+        self.timer.stop()
         if self._media_timer is not None:
             self._media_timer.cancel()
         if self.dialog is not None:
@@ -261,6 +283,8 @@ class Call(abc.ABC):
     def on_rtp(self, source: Endpoint, now: float) -> None:
         """An RTP packet arrived. A latching phone answers to where it came from (RFC 4961, RFC 7362)."""
         self.rtp_received += 1
+        if self.established_at is None:
+            self.early_rtp_received += 1
         if self.phone.config.latching and source != self.remote_rtp:
             self.phone.note(now, "latched", f"{self.remote_rtp} -> {source}")
             self.remote_rtp = source

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lab.agents import provisional
 from lab.agents.call import Call, CallState, Direction
 from lab.agents.dialog import Dialog
 from lab.agents.machines import ServerTransaction
-from lab.agents.messages import Incoming, line_of
+from lab.agents.messages import SDP_TYPE, Incoming, line_of
+from lab.agents.provisional import Reliable
 from lab.agents.repeater import Repeater
 from lab.agents.session import MediaError
 from lab.agents.timers import Timer
@@ -35,29 +37,70 @@ class IncomingCall(Call):
         self._hang_up_on_ack = False
         self._repeater: Repeater | None = None
         self._ring: Timer | None = None
+        self._reliable: Reliable | None = None
+        self._body = b""  # our description, once there is one
         # The route set of the dialog is copied into all responses that create it (section 12.1.1).
         self._routes = b"".join([line_of(field) for field in request.message.all(b"record-route")])
 
     def ring(self, now: float) -> None:
-        """180, and an answer ``ring_time`` later."""
+        """180, or 183 with early media, and an answer ``ring_time`` later, if the phone is to answer."""
         phone = self.phone
         self.transaction.user_data = self
         self.ringing_at = now
-        self.transaction.reply(180, now, headers=self._routes + phone.contact_line + phone.agent_line)
-        self._ring = phone.layer.timers.start(now + phone.config.ring_time, self._answer)
+        headers = self._routes + phone.contact_line
+        if phone.config.early_media and self._offer:
+            self._begin_early_media(headers, now)
+        else:
+            self.transaction.reply(180, now, headers=headers + phone.agent_line)
+        if phone.config.ring_time is not None:
+            self._ring = phone.layer.timers.start(now + phone.config.ring_time, self._answer)
         caller = self.transaction.request.value(b"from").decode("utf-8", "backslashreplace")
         phone.note(now, "ringing", f"called by {caller}")
 
+    def _begin_early_media(self, headers: bytes, now: float) -> None:
+        """183 with our answer (RFC 3960), acknowledged by PRACK where both sides can (RFC 3262)."""
+        phone, transaction = self.phone, self.transaction
+        self._body = self.session.answer(self._offer)
+        headers += phone.names.content_type + SDP_TYPE + b"\r\n"
+        if "100rel" in phone.config.extensions and provisional.is_offered(transaction.request):
+            timers = phone.layer.timers
+            self._reliable = Reliable(timers, transaction, phone.rng.randint(1, 2**31 - 1), self._no_prack)
+            headers += self._reliable.lines
+        wire = transaction.reply(183, now, headers=headers + phone.agent_line, body=self._body)
+        if self._reliable is not None:
+            self._reliable.sent(183, wire, now)
+            self.dialog = Dialog.of_callee(transaction.request, transaction.to_tag, 0)
+            phone.dialogs[self.dialog.identity] = self
+        self.media_changed(now)
+
+    def on_prack(self, transaction: ServerTransaction, now: float) -> None:
+        if self._reliable is None or not self._reliable.on_prack(transaction.request):
+            self.phone.reject(transaction, 481, now)
+            return
+        transaction.reply(200, now, headers=self.phone.agent_line)
+        self.phone.note(now, "prack", f"RSeq {self._reliable.number} acknowledged")
+        if self._ring is not None and not self._ring.running:
+            self._answer(None, now)  # it was time to answer, which had to wait for this
+
+    def _no_prack(self, now: float) -> None:
+        self._refuse(500, now)
+        reason = "the 183 was never acknowledged (RFC 3262 3)"
+        self.finish(CallState.FAILED, now, by="local", status=500, reason=reason)
+
     def _answer(self, argument: object, now: float) -> None:
-        phone = self.phone
-        body = self.session.answer(self._offer) if self._offer else self.session.offer()
-        wire = self.transaction.reply(
-            200, now, headers=self._routes + phone.contact_line + phone.invite_lines, body=body
-        )
-        request = self.transaction.request
-        self.establish(Dialog.of_callee(request, self.transaction.to_tag, 0), now)
+        if self._reliable is not None and not self._reliable.acknowledged:
+            return  # RFC 3262 section 3: no 2xx before the PRACK of an answer
+        phone, request = self.phone, self.transaction.request
+        if not self._body:
+            self._body = self.session.answer(self._offer) if self._offer else self.session.offer()
+            settled = bool(self._offer)
+        else:
+            settled = False  # by the 183 already
+        lines = self._routes + phone.contact_line + self.timer.answer_lines(request)
+        wire = self.transaction.reply(200, now, headers=lines + phone.invite_lines, body=self._body)
+        self.establish(self.dialog or Dialog.of_callee(request, self.transaction.to_tag, 0), now)
         self._repeater = Repeater(phone.layer.timers, self.transaction, wire, now, self._give_up)
-        if self._offer:
+        if settled:
             self.media_changed(now)
 
     def _give_up(self, now: float) -> None:
@@ -89,6 +132,8 @@ class IncomingCall(Call):
 
     def on_bye(self, transaction: ServerTransaction, now: float) -> None:
         self._stop()
+        if self.state is CallState.RINGING:
+            self._refuse(487, now)
         super().on_bye(transaction, now)
 
     def on_cancel(self, now: float) -> None:
@@ -110,6 +155,8 @@ class IncomingCall(Call):
     def _refuse(self, status: int, now: float) -> None:
         if self._ring is not None:
             self._ring.cancel()
+        if self._reliable is not None:
+            self._reliable.stop()
         self.transaction.reply(status, now, headers=self.phone.agent_line)
 
     def _stop(self) -> None:

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lab.agents import provisional
 from lab.agents.call import Call, CallState, Direction
 from lab.agents.dialog import Dialog
 from lab.agents.machines import ClientTransaction
-from lab.agents.messages import REASONS, Incoming, token
+from lab.agents.messages import REASONS, SDP_TYPE, Incoming, token
 from lab.agents.session import MediaError
 
 if TYPE_CHECKING:
@@ -30,9 +31,11 @@ class OutgoingCall(Call):
         self.target = target
         self._from_tag = token(phone.rng)
         self._cseq = 0
-        self._offer = self.session.offer()
+        self._offer = b"" if phone.config.late_offer else self.session.offer()
         self._invite: ClientTransaction | None = None
         self._cancelled = False
+        self._early: dict[bytes, Dialog] = {}  # by To tag
+        self._rseq: dict[bytes, int] = {}
 
     def invite(self, now: float) -> None:
         """Send the INVITE, with credentials once there was a challenge."""
@@ -47,7 +50,11 @@ class OutgoingCall(Call):
             to=b"<" + self.target + b">",
             call_id=self.call_id,
             cseq=self._cseq,
-            headers=phone.contact_line + self.authorization + phone.invite_lines,
+            headers=phone.contact_line
+            + self.authorization
+            + self.timer.request_lines()
+            + (phone.invite_lines if self._offer else phone.allow_line + phone.agent_line)
+            + phone.padding,
             body=self._offer,
         )
         remote = phone.config.server
@@ -68,6 +75,8 @@ class OutgoingCall(Call):
                 self.state = CallState.RINGING
                 self.ringing_at = now
                 self.phone.note(now, "ringing", str(status))
+            if response is not None and status > 100:
+                self._provisional(response, now)
         elif status < 300 and response is not None:
             self._succeeded(response, now)
         elif self._cancelled:
@@ -78,26 +87,65 @@ class OutgoingCall(Call):
             reason = "no final response" if response is None else _phrase(response)
             self.finish(CallState.FAILED, now, status=status, reason=reason)
 
+    def _provisional(self, response: Incoming, now: float) -> None:
+        """A 1xx: acknowledge it if it is reliable (RFC 3262 section 4), take its answer for early media."""
+        number, tag = provisional.sequence(response), response.to_tag
+        if number is not None:
+            last = self._rseq.get(tag)
+            if last is not None and number != last + 1:
+                return  # a repetition, or one out of order
+            self._rseq[tag] = number
+            dialog = self._early.setdefault(tag, Dialog.of_caller(response))
+            self.request(dialog, b"PRACK", now, b"RAck: %d %d INVITE\r\n" % (number, response.cseq))
+        is_sdp = response.value(b"content-type").partition(b";")[0].strip().lower() == SDP_TYPE
+        if self._offer and response.body and is_sdp and not self._cancelled:
+            try:
+                self.session.conclude(response.body)
+            except MediaError as error:
+                self.phone.note(now, "media-error", str(error))
+                return
+            self.media_changed(now)
+
     def _succeeded(self, response: Incoming, now: float) -> None:
-        dialog = Dialog.of_caller(response)
-        if self.acknowledge(dialog, response, now):
+        dialog = self._dialog(response)
+        answer = b""
+        if not self._offer and self.dialog is None and not self.over:
+            # A late offer: theirs is in the 200, our answer in the ACK (section 13.2.1).
+            try:
+                answer = self.session.answer(response.body)
+            except MediaError as error:
+                self.phone.note(now, "media-error", str(error))
+        if self.acknowledge(dialog, response, now, answer):
             return
         if self.dialog is not None or self.over:
             self.request(dialog, b"BYE", now)
             return
+        self.timer.answered(response)
         self.establish(dialog, now)
         self.status = response.status
         self.confirmed = bool(self._acks)
         if self._cancelled:
             self.bye(now, reason="cancelled, but answered already")
             return
-        try:
-            self.session.conclude(response.body)
-        except MediaError as error:
-            self.phone.note(now, "media-error", str(error))
-            self.bye(now, reason=f"media: {error}", state=CallState.FAILED)
+        if self._offer:
+            try:
+                self.session.conclude(response.body)
+            except MediaError as error:
+                self.phone.note(now, "media-error", str(error))
+                self.bye(now, reason=f"media: {error}", state=CallState.FAILED)
+                return
+        elif not answer:
+            self.bye(now, reason="no usable offer in the 200", state=CallState.FAILED)
             return
         self.media_changed(now)
+
+    def _dialog(self, response: Incoming) -> Dialog:
+        """The dialog of a 2xx, with the CSeq number that its early dialog has come to."""
+        dialog = Dialog.of_caller(response)
+        early = self._early.get(response.to_tag)
+        if early is not None:
+            dialog.local_cseq = max(dialog.local_cseq, early.local_cseq)
+        return dialog
 
     def on_ack(self, ack: Incoming, now: float) -> None:
         self.renegotiation.on_ack(ack, now)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from lab.agents.base import Action, Agent, Listen
 from lab.agents.call import Call
@@ -31,6 +31,7 @@ from lab.agents.messages import (
     uri_of,
 )
 from lab.agents.registration import Registration, RegistrationState
+from lab.agents.renegotiation import Method
 from lab.agents.session import Kind, MediaError, read
 from lab.agents.transactions import ServerTransaction, TransactionLayer
 from lab.wire.ip import Endpoint
@@ -48,6 +49,12 @@ class PhoneConfig:
     ``media_packets`` RTP packets are sent per call. ``latching``: send media to where they come from
     (symmetric RTP). ``strict_request_uri``: a request must name our host and port too, not only our
     user. ``compact``: use compact header names (RFC 3261 section 7.3.3).
+
+    ``extensions``: option tags that are offered, of ``100rel`` (RFC 3262), ``timer`` (RFC 4028) and
+    ``replaces`` (RFC 3891). ``session_expires`` seconds are asked for with ``timer``; ``refresher`` is whom a
+    callee lets refresh, ``refresh_method`` how we do it. ``early_media``: answer in a 183 while it rings.
+    ``late_offer``: call without an offer. ``padding`` bytes of a header are added to each INVITE.
+    ``ring_time`` ``None``: never answer.
     """
 
     user: str
@@ -60,12 +67,19 @@ class PhoneConfig:
     retry_after: float = 60.0
     rport: bool = True
     rtp_port: int = 40000
-    ring_time: float = 1.0
+    ring_time: float | None = 1.0
     media_packets: int = 5
     latching: bool = False
     strict_request_uri: bool = False
     user_agent: str = "alglab-phone"
     compact: bool = False
+    extensions: tuple[str, ...] = ()
+    session_expires: int = 0
+    refresher: Literal["uac", "uas"] = "uac"
+    refresh_method: Method = "INVITE"
+    early_media: bool = False
+    late_offer: bool = False
+    padding: int = 0
 
 
 class Phone(Agent):
@@ -92,6 +106,10 @@ class Phone(Agent):
         self.contact_line = self.names.contact + b"<" + self.contact + b">\r\n"
         self.agent_line = b"User-Agent: " + config.user_agent.encode() + b"\r\n"
         self.allow_line = b"Allow: " + b", ".join((*self._methods, b"ACK")) + b"\r\n"
+        options = ", ".join(config.extensions).encode()
+        self.supported_line = b"Supported: " + options + b"\r\n" if options else b""
+        self.allow_line += self.supported_line
+        self.padding = b"Subject: " + b"x" * config.padding + b"\r\n" if config.padding else b""
         self.invite_lines = self.allow_line + self.agent_line + self.names.content_type + SDP_TYPE + b"\r\n"
         self._user = user
         self._via = b"SIP/2.0/UDP " + here + (b";rport;branch=" if config.rport else b";branch=")
@@ -213,12 +231,20 @@ class Phone(Agent):
             self.reject(transaction, 405 if known else 501, now, self.allow_line)
         elif not self._is_for_us(request.uri):
             self.reject(transaction, 404, now)
-        elif b"require" in request.heads and request.method != b"CANCEL":
-            # Section 8.2.2.3: no extension is offered, so none can be required.
-            unsupported = b"Unsupported: " + b", ".join(request.values(b"require")) + b"\r\n"
-            self.reject(transaction, 420, now, unsupported)
+        elif (
+            b"require" in request.heads and request.method != b"CANCEL" and (missing := self._lacks(request))
+        ):
+            # Section 8.2.2.3: only what we offer can be required.
+            self.reject(transaction, 420, now, b"Unsupported: " + b", ".join(missing) + b"\r\n")
         else:
             handler(self, transaction, now)
+
+    def _lacks(self, request: Incoming) -> list[bytes]:
+        """What the request requires and we can't do; a CANCEL has nothing to require (section 8.2.2.3)."""
+        if b"require" not in request.heads or request.method == b"CANCEL":
+            return []
+        offered = {each.encode() for each in self.config.extensions}
+        return [each for each in request.values(b"require") if each.lower() not in offered]
 
     def _is_for_us(self, uri: bytes) -> bool:
         found = uri_of(uri)
@@ -292,6 +318,11 @@ class Phone(Agent):
         if call is not None:
             call.renegotiation.on_request(transaction, now)
 
+    def _on_prack(self, transaction: ServerTransaction, now: float) -> None:
+        call = self._call_of(transaction, now)
+        if call is not None:
+            call.on_prack(transaction, now)
+
     def _on_bye(self, transaction: ServerTransaction, now: float) -> None:
         call = self._call_of(transaction, now)
         if call is not None:
@@ -327,4 +358,5 @@ class Phone(Agent):
         b"CANCEL": _on_cancel,
         b"OPTIONS": _on_options,
         b"UPDATE": _within,
+        b"PRACK": _on_prack,
     }

@@ -85,7 +85,7 @@ class Renegotiation:
             return
         self._ours = True
         dialog.local_cseq += 1
-        lines = phone.contact_line + headers
+        lines = phone.contact_line + phone.supported_line + call.timer.request_lines() + headers
         if offer:
             lines += phone.names.content_type + SDP_TYPE + b"\r\n"
         request, remote = call.build(dialog, method, dialog.local_cseq, headers=lines, body=offer)
@@ -152,6 +152,8 @@ class Renegotiation:
                     call.phone.note(now, "media-error", str(error))
                     call.bye(now, reason=f"media: {error}")
             self.done += 1
+            call.timer.answered(response)
+            call.timer.start(now)
             call.media_changed(now)
         else:
             self._restore(before)
@@ -190,10 +192,11 @@ class Renegotiation:
         dialog = call.dialog
         assert dialog is not None
         dialog.remote_target = contact_uri(request) or dialog.remote_target
-        lines = phone.contact_line + headers
+        lines = phone.contact_line + call.timer.answer_lines(request) + headers
         lines += phone.invite_lines if answer else phone.allow_line + phone.agent_line
         wire = transaction.reply(200, now, headers=lines, body=answer)
         self.done += 1
+        call.timer.start(now)
         if request.method == b"INVITE":
             self._theirs = transaction
             self._owes_answer = not body
