@@ -10,7 +10,7 @@ The rules of this file:
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -50,13 +50,21 @@ class Call(abc.ABC):
 
     ``status`` is the final status of the INVITE (0 before; 408 and 503 also stand for a timeout
     and a transport error). ``confirmed``: the ACK of the 2xx was sent (outgoing) or seen (incoming).
-    ``remote_rtp`` is where media go. ``reason`` is a sentence for people.
+    ``remote_rtp`` is where media go. ``reason`` is a sentence for people. ``line`` is the phone's line
+    that it occupies, with its own media ``ports``. ``watchers`` are called when it is answered and
+    when it is over. ``transfer_status``: what the other side reported last of the call that we asked it to
+    place (RFC 3515). ``digits`` are those that came in INFO.
     """
 
     def __init__(
         self, phone: Phone, direction: Direction, state: CallState, call_id: bytes, now: float
     ) -> None:
         self.phone = phone
+        self.line = phone.free_line() or 0
+        self.ports = phone.ports_of(self.line)
+        self.watchers: list[Callable[[Call, float], None]] = []
+        self.transfer_status = 0
+        self.digits: list[str] = []
         self.direction = direction
         self.state = state
         self.call_id = call_id
@@ -75,7 +83,7 @@ class Call(abc.ABC):
         self.dialog: Dialog | None = None
         config = phone.config
         # The generator's value is the number in o=.
-        self.session = Session(config.user, config.ip, phone.media_ports, phone.rng.getrandbits(31))
+        self.session = Session(config.user, config.ip, self.ports, phone.rng.getrandbits(31))
         self.renegotiation = Renegotiation(self)
         self.timer = SessionTimer(self)
         self.credentials = Credentials(config.user, config.password, phone.rng)
@@ -88,6 +96,11 @@ class Call(abc.ABC):
     def owns_call_id(self) -> bool:
         """Whether this side chose the Call-ID."""
         return self.direction is Direction.OUTGOING
+
+    @property
+    def rtp_local(self) -> Endpoint:
+        """Where this call's audio is sent from, and wanted."""
+        return Endpoint(self.phone.config.ip, self.ports["audio"])
 
     @property
     def over(self) -> bool:
@@ -112,6 +125,7 @@ class Call(abc.ABC):
         self.established_at = now
         self.phone.dialogs[dialog.identity] = self
         self.timer.start(now)
+        self._tell_watchers(now)
         self.phone.note(now, "established", f"with {_shown(dialog.remote)}")
 
     def on_prack(self, transaction: ServerTransaction, now: float) -> None:
@@ -213,7 +227,12 @@ class Call(abc.ABC):
             self._media_timer.cancel()
         if self.dialog is not None:
             self.phone.dialogs.pop(self.dialog.identity, None)
+        self._tell_watchers(now)
         self.phone.note(now, state.value, f"{status} {reason}" if status else reason)
+
+    def _tell_watchers(self, now: float) -> None:
+        for each in list(self.watchers):
+            each(self, now)
 
     def acknowledge(self, dialog: Dialog, response: Incoming, now: float, body: bytes = b"") -> bool:
         """ACK a 2xx to an INVITE; says whether that was a repetition, acknowledged once more.
@@ -258,6 +277,23 @@ class Call(abc.ABC):
 
         self.renegotiation.start(now, method, change, outcome)
 
+    def info(self, digit: str, now: float, outcome: Outcome | None = None) -> None:
+        """Send a digit in an INFO, as ``application/dtmf-relay`` has it (RFC 6086 calls it legacy)."""
+        if self.dialog is None or self.over:
+            self.phone.note(now, "not-sent", "INFO: there is no call")
+            return
+        lines = self.phone.names.content_type + b"application/dtmf-relay\r\n"
+        body = b"Signal=%b\r\nDuration=160\r\n" % digit.encode()
+        self.request(self.dialog, b"INFO", now, lines, body, outcome)
+
+    def on_info(self, transaction: ServerTransaction, now: float) -> None:
+        """An INFO within the dialog: note its digit."""
+        for line in transaction.request.body.split(b"\r\n"):
+            name, _, value = line.partition(b"=")
+            if name.strip().lower() == b"signal" and value.strip():
+                self.digits.append(value.strip().decode("ascii", "replace"))
+        transaction.reply(200, now, headers=self.phone.agent_line)
+
     def media_changed(self, now: float) -> None:
         """An offer and an answer have settled the session anew."""
         audio = self.session.stream("audio")
@@ -275,7 +311,7 @@ class Call(abc.ABC):
         phone = self.phone
         if self.remote_rtp is None or self.rtp_sent >= phone.config.media_packets:
             return
-        phone.layer.send(phone.rtp_local, self.remote_rtp, self._stream.packet())
+        phone.layer.send(self.rtp_local, self.remote_rtp, self._stream.packet())
         self.rtp_sent += 1
         if self.rtp_sent < phone.config.media_packets:
             self._media_timer = phone.layer.timers.start(now + PACKET_TIME, self._send_media)

@@ -38,6 +38,7 @@ class IncomingCall(Call):
         self._repeater: Repeater | None = None
         self._ring: Timer | None = None
         self._reliable: Reliable | None = None
+        self.replaces: Call | None = None  # the call in whose place this one is answered
         self._body = b""  # our description, once there is one
         # The route set of the dialog is copied into all responses that create it (section 12.1.1).
         self._routes = b"".join([line_of(field) for field in request.message.all(b"record-route")])
@@ -56,6 +57,12 @@ class IncomingCall(Call):
             self._ring = phone.layer.timers.start(now + phone.config.ring_time, self._answer)
         caller = self.transaction.request.value(b"from").decode("utf-8", "backslashreplace")
         phone.note(now, "ringing", f"called by {caller}")
+
+    def answer(self, now: float) -> None:
+        """Answer now."""
+        if self._ring is not None:
+            self._ring.cancel()
+        self._answer(None, now)
 
     def _begin_early_media(self, headers: bytes, now: float) -> None:
         """183 with our answer (RFC 3960), acknowledged by PRACK where both sides can (RFC 3262)."""
@@ -102,6 +109,8 @@ class IncomingCall(Call):
         self._repeater = Repeater(phone.layer.timers, self.transaction, wire, now, self._give_up)
         if settled:
             self.media_changed(now)
+        if self.replaces is not None and not self.replaces.over:
+            self.replaces.bye(now, reason="replaced by another call")
 
     def _give_up(self, now: float) -> None:
         self.phone.note(now, "no-ack", "the 200 was never acknowledged (RFC 3261 13.3.1.4)")

@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
 
 class OutgoingCall(Call):
-    """A call that this phone places. ``target`` is the URI that is called."""
+    """A call that this phone places. ``target`` is the URI that is called, ``headers`` are added lines."""
 
-    def __init__(self, phone: Phone, target: bytes, now: float) -> None:
+    def __init__(self, phone: Phone, target: bytes, now: float, headers: bytes = b"") -> None:
         super().__init__(phone, Direction.OUTGOING, CallState.CALLING, phone.new_call_id(), now)
         self.target = target
+        self._headers = headers
         self._from_tag = token(phone.rng)
         self._cseq = 0
         self._offer = b"" if phone.config.late_offer else self.session.offer()
@@ -54,6 +55,7 @@ class OutgoingCall(Call):
             + self.authorization
             + self.timer.request_lines()
             + (phone.invite_lines if self._offer else phone.allow_line + phone.agent_line)
+            + self._headers
             + phone.padding,
             body=self._offer,
         )

@@ -26,7 +26,9 @@ SDP_TYPE: Final = b"application/sdp"
 REASONS: Final[dict[int, bytes]] = {
     100: b"Trying",
     180: b"Ringing",
+    183: b"Session Progress",
     200: b"OK",
+    202: b"Accepted",
     400: b"Bad Request",
     401: b"Unauthorized",
     403: b"Forbidden",
@@ -45,6 +47,8 @@ REASONS: Final[dict[int, bytes]] = {
     486: b"Busy Here",
     487: b"Request Terminated",
     488: b"Not Acceptable Here",
+    489: b"Bad Event",
+    491: b"Request Pending",
     500: b"Server Internal Error",
     501: b"Not Implemented",
     503: b"Service Unavailable",

@@ -14,11 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from lab.agents import transfer
 from lab.agents.base import Action, Agent, Listen
-from lab.agents.call import Call
+from lab.agents.call import Call, CallState
 from lab.agents.call_in import IncomingCall
 from lab.agents.call_out import OutgoingCall
 from lab.agents.dialog import DialogId, next_hop
+from lab.agents.digest import Credentials
 from lab.agents.messages import (
     COMPACT_NAMES,
     KNOWN_METHODS,
@@ -27,13 +29,15 @@ from lab.agents.messages import (
     Incoming,
     Request,
     hostport,
+    name_addr_of,
     token,
     uri_of,
 )
 from lab.agents.registration import Registration, RegistrationState
 from lab.agents.renegotiation import Method
 from lab.agents.session import Kind, MediaError, read
-from lab.agents.transactions import ServerTransaction, TransactionLayer
+from lab.agents.subscription import Subscription
+from lab.agents.transactions import ClientTransaction, ServerTransaction, TransactionLayer
 from lab.wire.ip import Endpoint
 from lab.wire.rtp import unpack_rtp
 from lab.wire.sip import SipMessage
@@ -54,7 +58,7 @@ class PhoneConfig:
     ``replaces`` (RFC 3891). ``session_expires`` seconds are asked for with ``timer``; ``refresher`` is whom a
     callee lets refresh, ``refresh_method`` how we do it. ``early_media``: answer in a 183 while it rings.
     ``late_offer``: call without an offer. ``padding`` bytes of a header are added to each INVITE.
-    ``ring_time`` ``None``: never answer.
+    ``ring_time`` ``None``: only ``answer`` answers. ``lines``: calls at a time; another one is busy (486).
     """
 
     user: str
@@ -80,12 +84,15 @@ class PhoneConfig:
     early_media: bool = False
     late_offer: bool = False
     padding: int = 0
+    lines: int = 1
 
 
 class Phone(Agent):
     """A phone on one host: ``config.sip_port`` for SIP, ``config.rtp_port`` for media.
 
     ``calls`` has every call, in the order of their beginning; ``registration`` the state of that.
+    ``inbox`` has sender and text of each MESSAGE that came, ``outbox`` target and final status of
+    each that was sent.
     """
 
     def __init__(self, config: PhoneConfig, rng: random.Random) -> None:
@@ -94,7 +101,9 @@ class Phone(Agent):
         self.rng = rng
         self.local = Endpoint(config.ip, config.sip_port)
         self.rtp_local = Endpoint(config.ip, config.rtp_port)
-        self.media_ports: dict[Kind, int] = {"audio": config.rtp_port}
+        self.subscriptions: list[Subscription] = []
+        self.inbox: list[tuple[str, str]] = []
+        self.outbox: list[tuple[str, int]] = []
         self.names = COMPACT_NAMES if config.compact else LONG_NAMES
         self.layer = TransactionLayer(self, rng, names=self.names)
         self.calls: list[Call] = []
@@ -119,38 +128,96 @@ class Phone(Agent):
     # -- commands ----------------------------------------------------------------------------
 
     def start(self, now: float) -> list[Action]:
-        return [Listen(self.local), Listen(self.rtp_local)]
+        ports = [port for line in range(self.config.lines) for port in self.ports_of(line).values()]
+        return [Listen(self.local), *(Listen(Endpoint(self.config.ip, port)) for port in ports)]
 
     def register(self, now: float) -> list[Action]:
         """Register now, and keep registered."""
         self.registration.register(now)
         return self.layer.flush()
 
-    def unregister(self, now: float) -> list[Action]:
-        """Remove the registration."""
-        self.registration.unregister(now)
+    def unregister(self, now: float, *, everything: bool = False) -> list[Action]:
+        """Remove the registration, with ``everything`` all of the user's (``Contact: *``)."""
+        self.registration.unregister(now, everything=everything)
         return self.layer.flush()
 
     def call(self, target: str, now: float) -> list[Action]:
         """Call ``bob@lab.test`` or ``sip:bob@lab.test``; the call is ``calls[-1]``."""
-        uri = target if target.lower().startswith(("sip:", "sips:")) else f"sip:{target}"
-        call = OutgoingCall(self, uri.encode(), now)
-        self.calls.append(call)
-        call.invite(now)
+        self.place(_uri(target), now)
         return self.layer.flush()
 
-    def hang_up(self, now: float) -> list[Action]:
-        """End the latest call that is not over: CANCEL, 603 or BYE."""
-        call = self._current()
+    def place(self, uri: bytes, now: float, headers: bytes = b"") -> OutgoingCall | None:
+        """Begin a call with added header lines; ``None`` when no line is free."""
+        if self.free_line() is None:
+            self.note(now, "not-sent", "INVITE: no line is free")
+            return None
+        call = OutgoingCall(self, uri, now, headers)
+        self.calls.append(call)
+        call.invite(now)
+        return call
+
+    def answer(self, now: float) -> list[Action]:
+        """Answer the call that rings."""
+        for call in self.calls:
+            if isinstance(call, IncomingCall) and call.state is CallState.RINGING:
+                call.answer(now)
+                break
+        return self.layer.flush()
+
+    def hang_up(self, now: float, call: Call | None = None) -> list[Action]:
+        """End a call (the latest that is not over): CANCEL, 603 or BYE."""
+        call = call or self._current()
         if call is not None:
             call.hang_up(now)
+        return self.layer.flush()
+
+    def transfer(self, call: Call, target: str, now: float, *, replaced: Call | None = None) -> list[Action]:
+        """Transfer ``call`` to somebody: blind, or attended in the place of our call ``replaced``."""
+        transfer.refer(call, _uri(target), now, replaced)
+        return self.layer.flush()
+
+    def message(self, target: str, text: str, now: float) -> list[Action]:
+        """Send a text (RFC 3428); ``outbox`` gets the target and the final status."""
+        credentials = Credentials(self.config.user, self.config.password, self.rng)
+        uri, tag, call_id = _uri(target), token(self.rng), self.new_call_id()
+        type_line = self.names.content_type + b"text/plain\r\n"
+
+        def send(cseq: int, when: float) -> None:
+            request = self.compose(
+                b"MESSAGE",
+                uri,
+                from_=b"<" + self.aor + b">;tag=" + tag,
+                from_tag=tag,
+                to=b"<" + uri + b">",
+                call_id=call_id,
+                cseq=cseq,
+                headers=credentials.lines(b"MESSAGE", uri) + self.agent_line + type_line,
+                body=text.encode(),
+            )
+
+            def answered(_: ClientTransaction, status: int, response: Incoming | None, then: float) -> None:
+                if response is not None and status in (401, 407) and credentials.accept(response):
+                    send(cseq + 1, then)
+                elif status >= 200:
+                    self.outbox.append((target, status))
+
+            self.layer.request(request, self.local, self.config.server, when, answered)
+
+        send(1, now)
+        return self.layer.flush()
+
+    def subscribe(self, package: str, target: str, now: float, expires: int = 3600) -> list[Action]:
+        """Subscribe to an event package (RFC 6665); the subscription is ``subscriptions[-1]``."""
+        subscription = Subscription(self, package, _uri(target), expires)
+        self.subscriptions.append(subscription)
+        subscription.send(now)
         return self.layer.flush()
 
     # -- the world ---------------------------------------------------------------------------
 
     def receive(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
-        if local == self.rtp_local:
-            call = self._current()
+        if local != self.local:
+            call = self._current(local.port)
             if call is not None and unpack_rtp(payload) is not None:
                 call.on_rtp(source, now)
         else:
@@ -215,11 +282,21 @@ class Phone(Agent):
             names=self.names,
         ).compose(headers, body)
 
-    def _current(self) -> Call | None:
+    def _current(self, port: int | None = None) -> Call | None:
+        """The latest call that is not over, with that media port if given."""
         for call in reversed(self.calls):
-            if not call.over:
+            if not call.over and (port is None or port in call.ports.values()):
                 return call
         return None
+
+    def ports_of(self, line: int) -> dict[Kind, int]:
+        """The media ports of a line: each has ten of its own."""
+        return {"audio": self.config.rtp_port + 10 * line}
+
+    def free_line(self) -> int | None:
+        """The first line without a call; ``None`` when all are taken."""
+        taken = {call.line for call in self.calls if not call.over}
+        return next((line for line in range(self.config.lines) if line not in taken), None)
 
     # -- requests ----------------------------------------------------------------------------
 
@@ -269,7 +346,11 @@ class Phone(Agent):
         if self._is_merged(request):
             self.reject(transaction, 482, now)
             return
-        if self._current() is not None:
+        replacing, replaced = transfer.replaced_by(self, transaction)
+        if replacing and replaced is None:
+            self.reject(transaction, 481, now)
+            return
+        if self.free_line() is None:
             self.reject(transaction, 486, now)
             return
         body = request.body
@@ -278,14 +359,17 @@ class Phone(Agent):
             return
         try:
             if body:
-                read(body, tuple(self.media_ports))
+                read(body, tuple(self.ports_of(0)))
         except MediaError as error:
             self.note(now, "media-error", str(error))
             self.reject(transaction, 488, now)
             return
         call = IncomingCall(self, transaction, now)
         self.calls.append(call)
+        call.replaces = replaced
         call.ring(now)
+        if replaced is not None:
+            call.answer(now)
 
     def _is_merged(self, request: Incoming) -> bool:
         """Whether this INVITE is one that is being answered, come another way (section 8.2.2.2)."""
@@ -328,6 +412,32 @@ class Phone(Agent):
         if call is not None:
             call.on_bye(transaction, now)
 
+    def _on_refer(self, transaction: ServerTransaction, now: float) -> None:
+        call = self._call_of(transaction, now)
+        if call is not None:
+            transfer.on_refer(self, call, transaction, now)
+
+    def _on_notify(self, transaction: ServerTransaction, now: float) -> None:
+        request = transaction.request
+        for each in self.subscriptions:
+            if (each.call_id, each.tag) == (request.call_id, request.to_tag):
+                each.on_notify(transaction, now)
+                return
+        call = self._call_of(transaction, now)
+        if call is not None:
+            transfer.on_notify(call, transaction, now)
+
+    def _on_info(self, transaction: ServerTransaction, now: float) -> None:
+        call = self._call_of(transaction, now)
+        if call is not None:
+            call.on_info(transaction, now)
+
+    def _on_message(self, transaction: ServerTransaction, now: float) -> None:
+        request = transaction.request
+        sender = name_addr_of(request.value(b"from")).uri.decode("utf-8", "backslashreplace")
+        self.inbox.append((sender, request.body.decode("utf-8", "replace")))
+        transaction.reply(200, now, headers=self.agent_line)
+
     def _on_cancel(self, transaction: ServerTransaction, now: float) -> None:
         invite = self.layer.invite_of(transaction.request)
         if invite is None:
@@ -359,4 +469,12 @@ class Phone(Agent):
         b"OPTIONS": _on_options,
         b"UPDATE": _within,
         b"PRACK": _on_prack,
+        b"INFO": _on_info,
+        b"REFER": _on_refer,
+        b"NOTIFY": _on_notify,
+        b"MESSAGE": _on_message,
     }
+
+
+def _uri(target: str) -> bytes:
+    return (target if target.lower().startswith(("sip:", "sips:")) else f"sip:{target}").encode()

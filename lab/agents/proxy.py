@@ -152,20 +152,20 @@ class Proxy:
             return Refusal(416, f"{_shown(text)} is no SIP URI")
         received = self.server.config.location == "received"
         alias = _endpoint_of_alias(uri.parameters.get(b"alias", b"")) if received else None
-        if alias is not None:
-            text = _without_alias(text)
         if routes:
             hop = next_hop(name_addr_of(routes[0]).uri)
             if hop is None:
                 return Refusal(404, f"Route {_shown(routes[0])} can't be resolved")
             return [Target(text, hop, local)]
         if alias is not None:
-            return [Target(text, alias, local)]
+            return [Target(_without_alias(text), alias, local)]
         if not self.server.is_own_host(uri.host):
             hop = next_hop(text)
             if hop is None:
                 return Refusal(404, f"{_shown(text)} can't be resolved")
             return [Target(text, hop, local)]
+        if self.server.config.upstream is not None:
+            return [Target(text, self.server.config.upstream, local)]
         return self._located(uri.user.decode("utf-8", "backslashreplace"), local)
 
     def _located(self, user: str, local: Endpoint) -> list[Target] | Refusal:
@@ -247,7 +247,10 @@ class Proxy:
                     rest = field.value[spans[1][0] :].lstrip()
                     parts += (field.raw[: field.value_offset], rest, b"\r\n")
             elif field.name == b"contact" and response.status < 300:  # of a 3xx it is another's
-                parts.append(self._with_alias(field, response.source))
+                if self.server.config.upstream is not None and response.method == b"REGISTER":
+                    parts.append(_bare_contact(field))  # it was for the registrar
+                else:
+                    parts.append(self._with_alias(field, response.source))
             else:
                 parts.append(field.raw)
         parts += (message.separator, message.body)
@@ -292,6 +295,12 @@ class Forwarding:
         """Send one copy to each target, all at once (a parallel fork)."""
         transaction, proxy = self.transaction, self._proxy
         request = transaction.request
+        if request.method == b"INVITE" and not request.to_tag:
+            user = uri_of(request.uri)
+            called = user.user.decode("utf-8", "replace") if user is not None else ""
+            proxy.server.notifier.set_call(request.call_id, called, "trying", now)
+        elif request.method == b"BYE":
+            proxy.server.notifier.end_call(request.call_id, now)
         if request.method == b"INVITE":
             transaction.reply(100, now)
             self._start_timer_c(now)
@@ -349,6 +358,11 @@ class Forwarding:
             self._proxy.server.note(now, "discarded", f"{status}: no Via is left to send it on by")
             return
         self.transaction.send(status, self._proxy.strip(response), now)
+        request, notifier = self.transaction.request, self._proxy.server.notifier
+        known = notifier.calls.get(request.call_id)
+        if request.method == b"INVITE" and not request.to_tag and known is not None:
+            state = "early" if status < 200 else "confirmed" if status < 300 else "terminated"
+            notifier.set_call(request.call_id, known[0], state, now)
 
     def _start_timer_c(self, now: float) -> None:
         if self.transaction.request.method == b"INVITE":
@@ -391,6 +405,12 @@ def _without_alias(uri: bytes) -> bytes:
     head, _, rest = uri.partition(_ALIAS)
     end = min((at for at in (rest.find(b";"), rest.find(b"?")) if at >= 0), default=len(rest))
     return head + rest[end:]
+
+
+def _bare_contact(field: Field) -> bytes:
+    """A Contact line of one value without the note of where it came from."""
+    text = name_addr_of(field.value).uri
+    return field.raw.replace(text, _without_alias(text), 1)
 
 
 def _shown(value: bytes) -> str:

@@ -55,13 +55,16 @@ class Registration:
         self._asked = config.expires
         self._tries = 0
         self._timer: Timer | None = None
+        self._star = False
 
     def register(self, now: float) -> None:
         """Register, or refresh."""
+        self._star = False
         self._begin(self._phone.config.expires, now)
 
-    def unregister(self, now: float) -> None:
-        """Remove the binding (section 10.2.2)."""
+    def unregister(self, now: float, *, everything: bool = False) -> None:
+        """Remove the binding, or with ``everything`` all of the user's by ``Contact: *`` (section 10.2.2)."""
+        self._star = everything
         self._begin(0, now)
 
     def _begin(self, expires: int, now: float) -> None:
@@ -87,7 +90,7 @@ class Registration:
             to=self._address,
             call_id=self._call_id,
             cseq=self._cseq,
-            headers=phone.contact_line
+            headers=(phone.names.contact + b"*\r\n" if self._star else phone.contact_line)
             + b"Expires: %d\r\n" % self._asked
             + self._credentials.lines(b"REGISTER", self._uri)
             + phone.agent_line,

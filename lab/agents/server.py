@@ -17,6 +17,7 @@ from typing import Literal
 from lab.agents.base import Action, Agent, Listen
 from lab.agents.digest import Authority, Outcome
 from lab.agents.messages import Incoming, address_text, uri_of
+from lab.agents.notifier import Notifier
 from lab.agents.proxy import Forwarding, Proxy
 from lab.agents.registrar import Binding, Registrar
 from lab.agents.transactions import ServerTransaction, TransactionLayer
@@ -33,7 +34,8 @@ class ServerConfig:
     ``users`` maps user names to passwords. ``location`` says where requests to a registered phone go:
     ``"contact"`` to its Contact URI, ``"received"`` to where its REGISTER came from, from the port that
     it went to. ``strict_digest_uri``: the signed uri must equal the Request-URI.
-    ``timer_c`` bounds the time that a forwarded INVITE may ring (RFC 3261 section 16.8).
+    ``upstream``: another server, to which this one sends whatever is for its domain, as an outbound
+    proxy does: it then registers nobody. ``timer_c`` bounds the time that a forwarded INVITE may ring (RFC 3261 section 16.8).
     """
 
     domain: str
@@ -49,6 +51,7 @@ class ServerConfig:
     strict_digest_uri: bool = False
     nonce_lifetime: float = 300.0
     timer_c: float = 181.0
+    upstream: Endpoint | None = None
     server_name: str = "alglab-server"
 
 
@@ -72,6 +75,7 @@ class SipServer(Agent):
         self._endpoints = frozenset(Endpoint(config.ip, port) for port in config.ports)
         self.registrar = Registrar(self)
         self.proxy = Proxy(self)
+        self.notifier = Notifier(self)
 
     @property
     def bindings(self) -> dict[str, list[Binding]]:
@@ -120,10 +124,12 @@ class SipServer(Agent):
 
     def on_request(self, transaction: ServerTransaction, now: float) -> None:
         request = transaction.request
-        if request.method == b"REGISTER":
+        if request.method == b"REGISTER" and self.config.upstream is None:
             self.registrar.on_register(transaction, now)
         elif request.method == b"CANCEL":
             self._on_cancel(transaction, now)
+        elif request.method == b"SUBSCRIBE" and self._is_to_us(request):
+            self.notifier.on_subscribe(transaction, now)
         elif request.method == b"OPTIONS" and self._is_to_server(request):
             transaction.reply(200, now, headers=self.server_line)
         else:
@@ -132,6 +138,10 @@ class SipServer(Agent):
     def _is_to_server(self, request: Incoming) -> bool:
         found = uri_of(request.uri)
         return found is not None and not found.user and self.is_own_host(found.host)
+
+    def _is_to_us(self, request: Incoming) -> bool:
+        found = uri_of(request.uri)
+        return found is not None and self.is_own_host(found.host) and b"alias" not in found.parameters
 
     def _on_cancel(self, transaction: ServerTransaction, now: float) -> None:
         invite = self.layer.invite_of(transaction.request)

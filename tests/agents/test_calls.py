@@ -199,7 +199,9 @@ def test_the_called_side_declines(lab: Lab) -> None:
     assert (back.state, back.status, back.ended_by) == (CallState.ENDED, 603, "local")
 
 
-def test_busy(lab: Lab) -> None:
+def test_busy(new_lab: LabMaker) -> None:
+    lab = new_lab(alice={"lines": 2})
+    lab.register()
     lab.net.do(lab.bob, lab.bob.call("alice@lab.test", 0.0))
     lab.net.run(2.0)
     lab.call()
