@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from lab.agents import transfer
+from lab.agents import pager, transfer
 from lab.agents.base import Action, Agent, Listen
 from lab.agents.call import Call, CallState
 from lab.agents.call_in import IncomingCall
 from lab.agents.call_out import OutgoingCall
 from lab.agents.dialog import DialogId, next_hop
-from lab.agents.digest import Credentials
 from lab.agents.messages import (
     COMPACT_NAMES,
     KNOWN_METHODS,
@@ -29,62 +27,19 @@ from lab.agents.messages import (
     Incoming,
     Request,
     hostport,
-    name_addr_of,
     token,
     uri_of,
 )
+from lab.agents.phone_config import PhoneConfig
 from lab.agents.registration import Registration, RegistrationState
-from lab.agents.renegotiation import Method
 from lab.agents.session import Kind, MediaError, read
 from lab.agents.subscription import Subscription
-from lab.agents.transactions import ClientTransaction, ServerTransaction, TransactionLayer
+from lab.agents.transactions import ServerTransaction, TransactionLayer
 from lab.wire.ip import Endpoint
 from lab.wire.rtp import unpack_rtp
 from lab.wire.sip import SipMessage
 
 __all__ = ["Phone", "PhoneConfig", "RegistrationState"]
-
-
-@dataclass(frozen=True, slots=True)
-class PhoneConfig:
-    """Settings of a phone; times in seconds.
-
-    ``server`` is registrar and outbound proxy. ``ring_time`` lies between 180 and 200 when called.
-    ``media_packets`` RTP packets are sent per call. ``latching``: send media to where they come from
-    (symmetric RTP). ``strict_request_uri``: a request must name our host and port too, not only our
-    user. ``compact``: use compact header names (RFC 3261 section 7.3.3).
-
-    ``extensions``: option tags that are offered, of ``100rel`` (RFC 3262), ``timer`` (RFC 4028) and
-    ``replaces`` (RFC 3891). ``session_expires`` seconds are asked for with ``timer``; ``refresher`` is whom a
-    callee lets refresh, ``refresh_method`` how we do it. ``early_media``: answer in a 183 while it rings.
-    ``late_offer``: call without an offer. ``padding`` bytes of a header are added to each INVITE.
-    ``ring_time`` ``None``: only ``answer`` answers. ``lines``: calls at a time; another one is busy (486).
-    """
-
-    user: str
-    domain: str
-    password: str
-    ip: str
-    server: Endpoint
-    sip_port: int = 5060
-    expires: int = 3600
-    retry_after: float = 60.0
-    rport: bool = True
-    rtp_port: int = 40000
-    ring_time: float | None = 1.0
-    media_packets: int = 5
-    latching: bool = False
-    strict_request_uri: bool = False
-    user_agent: str = "alglab-phone"
-    compact: bool = False
-    extensions: tuple[str, ...] = ()
-    session_expires: int = 0
-    refresher: Literal["uac", "uas"] = "uac"
-    refresh_method: Method = "INVITE"
-    early_media: bool = False
-    late_offer: bool = False
-    padding: int = 0
-    lines: int = 1
 
 
 class Phone(Agent):
@@ -178,32 +133,7 @@ class Phone(Agent):
 
     def message(self, target: str, text: str, now: float) -> list[Action]:
         """Send a text (RFC 3428); ``outbox`` gets the target and the final status."""
-        credentials = Credentials(self.config.user, self.config.password, self.rng)
-        uri, tag, call_id = _uri(target), token(self.rng), self.new_call_id()
-        type_line = self.names.content_type + b"text/plain\r\n"
-
-        def send(cseq: int, when: float) -> None:
-            request = self.compose(
-                b"MESSAGE",
-                uri,
-                from_=b"<" + self.aor + b">;tag=" + tag,
-                from_tag=tag,
-                to=b"<" + uri + b">",
-                call_id=call_id,
-                cseq=cseq,
-                headers=credentials.lines(b"MESSAGE", uri) + self.agent_line + type_line,
-                body=text.encode(),
-            )
-
-            def answered(_: ClientTransaction, status: int, response: Incoming | None, then: float) -> None:
-                if response is not None and status in (401, 407) and credentials.accept(response):
-                    send(cseq + 1, then)
-                elif status >= 200:
-                    self.outbox.append((target, status))
-
-            self.layer.request(request, self.local, self.config.server, when, answered)
-
-        send(1, now)
+        pager.send(self, target, _uri(target), text, now)
         return self.layer.flush()
 
     def subscribe(self, package: str, target: str, now: float, expires: int = 3600) -> list[Action]:
@@ -433,10 +363,7 @@ class Phone(Agent):
             call.on_info(transaction, now)
 
     def _on_message(self, transaction: ServerTransaction, now: float) -> None:
-        request = transaction.request
-        sender = name_addr_of(request.value(b"from")).uri.decode("utf-8", "backslashreplace")
-        self.inbox.append((sender, request.body.decode("utf-8", "replace")))
-        transaction.reply(200, now, headers=self.agent_line)
+        pager.on_message(self, transaction, now)
 
     def _on_cancel(self, transaction: ServerTransaction, now: float) -> None:
         invite = self.layer.invite_of(transaction.request)
