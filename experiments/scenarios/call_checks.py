@@ -1,66 +1,159 @@
-"""The checks of a plain call, the same whoever calls whom."""
+"""The steps and checks of calls, the same whoever calls whom.
+
+Each step plays a part of a call flow and records its checks; it gives ``None`` or ``False`` when the
+scenario can't go on from there.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from experiments.stage import Stage
 from lab.agents.call import Call, CallState, Direction
 from lab.agents.phone import Phone
+from lab.agents.session import Kind
 
 # A caller waits this long for an answer before it gives up, in seconds.
 PATIENCE = 35.0
 
 
-def check_call(stage: Stage, *, caller: Phone, callee: Phone, target: str, duration: float) -> None:
-    """Call, talk for ``duration`` seconds, hang up; seven checks, each with its symptom."""
+@dataclass(frozen=True)
+class Talk:
+    """A call that is up, with both of its ends."""
+
+    caller: Phone
+    callee: Phone
+    outgoing: Call
+    incoming: Call
+
+    @property
+    def ends(self) -> tuple[tuple[str, Call, Call], tuple[str, Call, Call]]:
+        """Who listens, its end, and the end that speaks: the callee first."""
+        return ("callee", self.incoming, self.outgoing), ("caller", self.outgoing, self.incoming)
+
+
+def connect(stage: Stage, *, caller: Phone, callee: Phone, target: str, name: str = "") -> Talk | None:
+    """Call and wait for the answer: ``rings`` and ``answered``."""
+    before = len(callee.calls)
     stage.do(caller, lambda now: caller.call(target, now))
     outgoing = caller.calls[-1]
     stage.until(lambda: outgoing.over or outgoing.state is CallState.ESTABLISHED, PATIENCE)
-    incoming = _incoming(callee)
+    return answered(stage, caller, outgoing, callee, before, name)
+
+
+def answered(
+    stage: Stage, caller: Phone, outgoing: Call, callee: Phone, before: int, name: str = ""
+) -> Talk | None:
+    """Whether the callee's phone rang, and whether the call is up."""
+    incoming = next((each for each in callee.calls[before:] if each.direction is Direction.INCOMING), None)
     stage.check(
-        "rings",
+        f"{name}rings",
         incoming is not None and incoming.ringing_at is not None,
         "The called phone does not ring; the caller reaches voicemail.",
         outgoing.reason,
     )
-    answered = stage.check(
-        "answered",
+    up = stage.check(
+        f"{name}answered",
         outgoing.established_at is not None,
         "The call is never set up: the caller hears nothing, or an error tone.",
         outgoing.reason or f"status {outgoing.status}",
     )
-    if not answered or incoming is None:
+    if not up or incoming is None:
+        return None
+    return Talk(caller, callee, outgoing, incoming)
+
+
+def check_call(stage: Stage, *, caller: Phone, callee: Phone, target: str, duration: float) -> None:
+    """Call, talk for ``duration`` seconds, hang up; seven checks, each with its symptom."""
+    talk = connect(stage, caller=caller, callee=callee, target=target)
+    if talk is None:
         return
-    stage.idle(duration)
-    ended_early = _first_end(outgoing, incoming)
-    stage.check(
-        "stays up",
-        ended_early == "",
-        "The call drops by itself, typically after 32 seconds.",
-        ended_early,
-    )
-    for speaker, listener in ((outgoing, incoming), (incoming, outgoing)):
-        who = "caller" if listener is outgoing else "callee"
+    stays_up(stage, talk, duration)
+    for who, listener, speaker in talk.ends:
         stage.check(
             f"{who} hears",
             listener.rtp_received > 0,
             f"One-way audio: the {who} hears nothing.",
             f"{listener.rtp_received} of {speaker.rtp_sent} RTP packets",
         )
-    stage.do(caller, caller.hang_up)
-    stage.until(lambda: incoming.over, PATIENCE)
-    stage.check(
-        "hangs up",
-        incoming.over,
-        "The other side does not notice the end of the call: a dead line stays open.",
-        incoming.reason,
+    hang_up(stage, talk)
+
+
+def stays_up(stage: Stage, talk: Talk, seconds: float, name: str = "stays up") -> bool:
+    """Talk for so long."""
+    stage.idle(seconds)
+    ended_early = _first_end(talk.outgoing, talk.incoming)
+    return stage.check(
+        name,
+        ended_early == "",
+        "The call drops by itself, typically after 32 seconds.",
+        ended_early,
     )
 
 
-def _incoming(callee: Phone) -> Call | None:
-    for call in callee.calls:
-        if call.direction is Direction.INCOMING:
-            return call
-    return None
+def both_hear(
+    stage: Stage, talk: Talk, seconds: float = 4.0, name: str = "", *, kind: Kind = "audio"
+) -> None:
+    """Talk for so long, the first second of which may be lost; both sides hear all the rest."""
+    stage.idle(1.0)
+    begin = stage.now
+    stage.idle(seconds)
+    for who, listener, _ in talk.ends:
+        hears(stage, listener, begin, stage.now, who, name, kind=kind)
+
+
+def hears(
+    stage: Stage,
+    listener: Call,
+    begin: float,
+    end: float,
+    who: str,
+    name: str = "",
+    *,
+    kind: Kind = "audio",
+) -> bool:
+    """Whether one end has heard the other all the time."""
+    heard = listener.heard[kind]
+    silences = heard.silences(begin, end)
+    nothing = not heard.between(begin, end)
+    what = {"audio": "audio", "video": "video", "image": "fax"}[kind]
+    if kind == "audio":
+        symptom = f"One-way audio: the {who} hears nothing{f' {name}' if name else ''}."
+        if silences and not nothing:
+            symptom = f"The sound breaks off: the {who} hears gaps{f' {name}' if name else ''}."
+    elif kind == "video":
+        symptom = f"The {who} sees a frozen picture or none."
+    else:
+        symptom = "The fax does not get through."
+    seconds = sum(last - first for first, last in silences)
+    return stage.check(
+        f"{who} {'hears' if kind == 'audio' else 'gets ' + what}{f' {name}' if name else ''}",
+        not silences,
+        symptom,
+        f"{heard.between(begin, end)} packets in {end - begin:g} s, {seconds:.1f} s of silence",
+    )
+
+
+def is_silent(stage: Stage, listener: Call, begin: float, end: float, name: str, symptom: str) -> bool:
+    """Whether one end heard nothing, as it should be."""
+    count = listener.heard["audio"].between(begin, end)
+    return stage.check(name, count == 0, symptom, f"{count} packets in {end - begin:g} s")
+
+
+def hang_up(stage: Stage, talk: Talk, *, by: str = "caller", name: str = "hangs up") -> bool:
+    """One side hangs up, and the other notices."""
+    if by == "caller":
+        phone, own, other = talk.caller, talk.outgoing, talk.incoming
+    else:
+        phone, own, other = talk.callee, talk.incoming, talk.outgoing
+    stage.do(phone, lambda now: phone.hang_up(now, own))
+    stage.until(lambda: other.over, PATIENCE)
+    return stage.check(
+        name,
+        other.over,
+        "The other side does not notice the end of the call: a dead line stays open.",
+        other.reason,
+    )
 
 
 def _first_end(*calls: Call) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from experiments.registry import Item
 from experiments.stage import Stage
+from lab.agents.phone import Phone
 from lab.agents.registration import RegistrationState
 
 # Timer F: a phone gives up on a REGISTER after 64 * T1 (RFC 3261 section 17.1.2.2).
@@ -27,21 +28,24 @@ class Register:
         register(stage)
 
 
-def register(stage: Stage) -> bool:
-    """Register the phone behind the router, with its two checks; says whether the phone succeeded."""
-    phone, server = stage.phone, stage.server
+def register(stage: Stage, phone: Phone | None = None, name: str = "") -> bool:
+    """Register a phone, by default the one behind the router, with its two checks; says whether it succeeded.
+
+    ``name`` goes before the checks' names.
+    """
+    phone, server = phone or stage.phone, stage.server
     registration = phone.registration
     stage.do(phone, phone.register)
     stage.until(lambda: registration.state in (REGISTERED, FAILED), PATIENCE)
     registered = stage.check(
-        "registered",
+        f"{name}registered",
         registration.state is REGISTERED,
         "The phone shows that it is not registered; it can neither call nor be called.",
         f"{registration.state.value}, last answer {registration.status or 'none'}",
     )
     known = server.bindings.get(server.aor(phone.config.user), [])
     stage.check(
-        "known to the server",
+        f"{name}known to the server",
         bool(known),
         "The provider does not know where the phone is: callers reach voicemail.",
         ", ".join(binding.contact.decode("latin-1") for binding in known),

@@ -8,9 +8,12 @@ the generator that it was given. The same object runs in either world.
 from __future__ import annotations
 
 import abc
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
-from lab.wire.ip import Endpoint
+from lab.wire.ip import DEFAULT_TTL, Endpoint
+from lab.wire.rtp import RtpHeader
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +32,15 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send ``payload`` as one UDP datagram from ``local``, which is listening."""
+    """Send ``payload`` as one UDP datagram from ``local``, which is listening.
+
+    ``ttl``: how many hops it may go (IPv6: its hop limit).
+    """
 
     local: Endpoint
     remote: Endpoint
     payload: bytes
+    ttl: int = DEFAULT_TTL
 
 
 Action = Listen | Close | Send
@@ -46,6 +53,51 @@ class Event:
     now: float
     kind: str
     detail: str = ""
+
+
+class Flow(Protocol):
+    """Packets at a steady pace, from one endpoint to another: media.
+
+    The world takes each packet when it is due. While nothing happens that could change its
+    way, the world may let most packets of a stretch share the fate of those that it carries.
+    ``next_due`` is in seconds of the trial, ``None`` while nothing is to be sent; ``interval`` in seconds.
+    """
+
+    local: Endpoint
+    remote: Endpoint | None
+    next_due: float | None
+    interval: float
+
+    @property
+    def steady(self) -> bool:
+        """Whether packets may be skipped: what they say follows from their number."""
+
+    @property
+    def left(self) -> int | None:
+        """How many packets there will be, ``None`` for no end."""
+
+    def take(self) -> bytes:
+        """The packet that is due; ``next_due`` becomes that of the next one."""
+
+    def skip(self, count: int) -> Train:
+        """Go on by ``count`` packets that need not be carried."""
+
+    def frame(self, number: int) -> bytes:
+        """What the packet of that number says."""
+
+
+class Train(NamedTuple):
+    """``packets`` of a flow from number ``first`` on, due at ``begin`` and each ``interval`` later.
+
+    ``header`` is that of the first.
+    """
+
+    flow: Flow
+    first: int
+    packets: int
+    begin: float
+    interval: float
+    header: RtpHeader
 
 
 class Agent(abc.ABC):
@@ -73,6 +125,18 @@ class Agent(abc.ABC):
     def on_unreachable(self, remote: Endpoint, local: Endpoint, now: float) -> list[Action]:
         """An ICMP error came back about a datagram sent from ``local`` to ``remote``."""
         return []
+
+    @property
+    def flows(self) -> Sequence[Flow]:
+        """What this agent sends at a steady pace."""
+        return ()
+
+    def receive_train(self, train: Train, source: Endpoint, local: Endpoint) -> None:  # noqa: B027
+        """A stretch of a flow arrived at ``local`` like the packet before it."""
+
+    def on_quote(self, remote: Endpoint, local: Endpoint, quote: bytes, now: float) -> list[Action]:
+        """The same with what the error quotes of the datagram's payload, which may be cut short or empty."""
+        return self.on_unreachable(remote, local, now)
 
     def note(self, now: float, kind: str, detail: str = "") -> None:
         """Record an event."""

@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from lab.agents.dialog import Dialog
 from lab.agents.digest import Credentials
+from lab.agents.dtmf import Digits
+from lab.agents.listener import Listener
 from lab.agents.machines import ClientTransaction, ServerTransaction
-from lab.agents.media import PACKET_TIME, RtpStream
 from lab.agents.messages import SDP_TYPE, Incoming, Request
 from lab.agents.renegotiation import Method, Outcome, Renegotiation
 from lab.agents.session import Hold, Kind, Session
 from lab.agents.session_timer import SessionTimer
-from lab.agents.timers import Timer
+from lab.agents.talker import Talker
 from lab.wire.ip import Endpoint
+from lab.wire.rtp import unpack_rtp
 
 if TYPE_CHECKING:
     from lab.agents.phone import Phone
@@ -50,10 +52,12 @@ class Call(abc.ABC):
 
     ``status`` is the final status of the INVITE (0 before; 408 and 503 also stand for a timeout
     and a transport error). ``confirmed``: the ACK of the 2xx was sent (outgoing) or seen (incoming).
-    ``remote_rtp`` is where media go. ``reason`` is a sentence for people. ``line`` is the phone's line
+    ``remote_rtp`` is where media go. ``reason`` is a sentence for people. ``talkers`` are what
+    this side sends and ``heard`` what came, for each kind of stream. ``line`` is the phone's line
     that it occupies, with its own media ``ports``. ``watchers`` are called when it is answered and
     when it is over. ``transfer_status``: what the other side reported last of the call that we asked it to
-    place (RFC 3515). ``digits`` are those that came in INFO.
+    place (RFC 3515). ``digits`` are those that came, in INFO or as
+    telephone events.
     """
 
     def __init__(
@@ -76,9 +80,10 @@ class Call(abc.ABC):
         self.ringing_at: float | None = None
         self.established_at: float | None = None
         self.ended_at: float | None = None
-        self.rtp_sent = 0
-        self.rtp_received = 0
-        self.early_rtp_received = 0  # of these, before the call was answered
+        self.talkers: dict[Kind, Talker] = {}
+        self.heard: dict[Kind, Listener] = {kind: Listener() for kind in self.ports}
+        self._early_rtp: int | None = None
+        self._dialled = Digits()
         self.remote_rtp: Endpoint | None = None
         self.dialog: Dialog | None = None
         config = phone.config
@@ -88,8 +93,6 @@ class Call(abc.ABC):
         self.timer = SessionTimer(self)
         self.credentials = Credentials(config.user, config.password, phone.rng)
         self.authorization: bytes | None = None  # of the latest INVITE, which its ACK repeats
-        self._stream = RtpStream(phone.rng)
-        self._media_timer: Timer | None = None
         self._acks: dict[tuple[bytes, int], tuple[bytes, Endpoint]] = {}  # To tag, CSeq -> ACK and where to
 
     @property
@@ -122,6 +125,7 @@ class Call(abc.ABC):
         self.dialog = dialog
         self.state = CallState.ESTABLISHED
         self.status = 200
+        self._early_rtp = self.rtp_received
         self.established_at = now
         self.phone.dialogs[dialog.identity] = self
         self.timer.start(now)
@@ -223,8 +227,8 @@ class Call(abc.ABC):
             self.status = status
         self.renegotiation.stop()
         self.timer.stop()
-        if self._media_timer is not None:
-            self._media_timer.cancel()
+        for talker in self.talkers.values():
+            talker.stop()
         if self.dialog is not None:
             self.phone.dialogs.pop(self.dialog.identity, None)
         self._tell_watchers(now)
@@ -294,36 +298,65 @@ class Call(abc.ABC):
                 self.digits.append(value.strip().decode("ascii", "replace"))
         transaction.reply(200, now, headers=self.phone.agent_line)
 
-    def media_changed(self, now: float) -> None:
-        """An offer and an answer have settled the session anew."""
-        audio = self.session.stream("audio")
-        self.remote_rtp = audio.remote if audio is not None and audio.sends else None
-        self.start_media(now)
-
     # -- media -------------------------------------------------------------------------------
 
-    def start_media(self, now: float) -> None:
-        """Begin to send RTP, one packet at once and the others 20 ms apart."""
-        if self._media_timer is None and self.remote_rtp is not None:
-            self._send_media(None, now)
+    @property
+    def rtp_sent(self) -> int:
+        """Audio packets sent."""
+        talker = self.talkers.get("audio")
+        return talker.sent if talker is not None else 0
 
-    def _send_media(self, argument: object, now: float) -> None:
-        phone = self.phone
-        if self.remote_rtp is None or self.rtp_sent >= phone.config.media_packets:
+    @property
+    def rtp_received(self) -> int:
+        """Audio packets received."""
+        return self.heard["audio"].received
+
+    @property
+    def early_rtp_received(self) -> int:
+        """Of these, how many before the call was answered."""
+        return self.rtp_received if self._early_rtp is None else self._early_rtp
+
+    def media_changed(self, now: float) -> None:
+        """An offer and an answer have settled the session anew: talk where it says, or stop."""
+        audio = self.session.stream("audio")
+        self.remote_rtp = audio.remote if audio is not None and audio.sends else None
+        for kind in self.ports:
+            stream = self.session.stream(kind)
+            talker = self.talkers.get(kind)
+            if talker is None:
+                if stream is None:
+                    continue
+                talker = self.talkers[kind] = self.phone.talker(self, kind)
+            talker.payload_type = stream.payload_type if stream is not None else 0
+            talker.direct(stream.remote if stream is not None and stream.sends else None, now)
+
+    def mute(self, now: float) -> None:
+        """Send nothing for a while, as silence suppression does."""
+        for talker in self.talkers.values():
+            talker.mute(True, now)
+
+    def unmute(self, now: float) -> None:
+        """Speak again."""
+        for talker in self.talkers.values():
+            talker.mute(False, now)
+
+    def on_media(self, kind: Kind, payload: bytes, source: Endpoint, now: float) -> None:
+        """A media packet arrived. A latching phone answers to where it came from (RFC 4961, RFC 7362)."""
+        header = unpack_rtp(payload)
+        if header is None and kind != "image":
             return
-        phone.layer.send(self.rtp_local, self.remote_rtp, self._stream.packet())
-        self.rtp_sent += 1
-        if self.rtp_sent < phone.config.media_packets:
-            self._media_timer = phone.layer.timers.start(now + PACKET_TIME, self._send_media)
-
-    def on_rtp(self, source: Endpoint, now: float) -> None:
-        """An RTP packet arrived. A latching phone answers to where it came from (RFC 4961, RFC 7362)."""
-        self.rtp_received += 1
-        if self.established_at is None:
-            self.early_rtp_received += 1
-        if self.phone.config.latching and source != self.remote_rtp:
-            self.phone.note(now, "latched", f"{self.remote_rtp} -> {source}")
-            self.remote_rtp = source
+        self.heard[kind].packet(header, payload[12:], source, now)
+        stream = self.session.stream(kind)
+        if header is not None and stream is not None and header.payload_type == stream.telephone_event:
+            digit = self._dialled.read(header.timestamp, payload[12:])
+            if digit is not None:
+                self.digits.append(digit)
+        talker = self.talkers.get(kind)
+        if self.phone.config.latching and talker is not None and talker.remote not in (None, source):
+            self.phone.note(now, "latched", f"{talker.remote} -> {source}")
+            talker.direct(source, now)
+            if kind == "audio":
+                self.remote_rtp = source
 
     def __repr__(self) -> str:
         return f"<{self.direction.value} call, {self.state.value}, status {self.status}>"

@@ -10,11 +10,11 @@ The rules of this file:
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Final
 
-from lab.agents import pager, transfer
-from lab.agents.base import Action, Agent, Listen
+from lab.agents import dtmf, pager, transfer
+from lab.agents.base import Action, Agent, Flow, Listen, Train
 from lab.agents.call import Call, CallState
 from lab.agents.call_in import IncomingCall
 from lab.agents.call_out import OutgoingCall
@@ -34,9 +34,9 @@ from lab.agents.phone_config import PhoneConfig
 from lab.agents.registration import Registration, RegistrationState
 from lab.agents.session import Kind, MediaError, read
 from lab.agents.subscription import Subscription
+from lab.agents.talker import Talker
 from lab.agents.transactions import ServerTransaction, TransactionLayer
 from lab.wire.ip import Endpoint
-from lab.wire.rtp import unpack_rtp
 from lab.wire.sip import SipMessage
 
 __all__ = ["Phone", "PhoneConfig", "RegistrationState"]
@@ -126,6 +126,11 @@ class Phone(Agent):
             call.hang_up(now)
         return self.layer.flush()
 
+    def dial(self, call: Call, digits: str, now: float) -> list[Action]:
+        """Send digits within a call, as telephone events (RFC 4733)."""
+        dtmf.dial(call, digits, now)
+        return self.layer.flush()
+
     def transfer(self, call: Call, target: str, now: float, *, replaced: Call | None = None) -> list[Action]:
         """Transfer ``call`` to somebody: blind, or attended in the place of our call ``replaced``."""
         transfer.refer(call, _uri(target), now, replaced)
@@ -147,9 +152,10 @@ class Phone(Agent):
 
     def receive(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
         if local != self.local:
-            call = self._current(local.port)
-            if call is not None and unpack_rtp(payload) is not None:
-                call.on_rtp(source, now)
+            found = self._stream_at(local.port)
+            if found is not None:
+                call, kind = found
+                call.on_media(kind, payload, source, now)
         else:
             self.layer.receive(SipMessage.parse(payload), source, local, now)
         return self.layer.flush()
@@ -212,16 +218,41 @@ class Phone(Agent):
             names=self.names,
         ).compose(headers, body)
 
-    def _current(self, port: int | None = None) -> Call | None:
-        """The latest call that is not over, with that media port if given."""
+    @property
+    def flows(self) -> Sequence[Flow]:
+        return [talker for call in self.calls if not call.over for talker in call.talkers.values()]
+
+    def receive_train(self, train: Train, source: Endpoint, local: Endpoint) -> None:
+        found = self._stream_at(local.port)
+        if found is not None:
+            call, kind = found
+            call.heard[kind].train(train, source)
+
+    def talker(self, call: Call, kind: Kind) -> Talker:
+        """What a call says on one stream."""
+        local = Endpoint(self.config.ip, call.ports[kind])
+        return Talker(kind, local, self.rng, signal=self.config.signal, limit=self.config.media_packets)
+
+    def _current(self) -> Call | None:
+        """The latest call that is not over."""
         for call in reversed(self.calls):
-            if not call.over and (port is None or port in call.ports.values()):
+            if not call.over:
                 return call
+        return None
+
+    def _stream_at(self, port: int) -> tuple[Call, Kind] | None:
+        """The call that has a media port, and what that port is for."""
+        for call in reversed(self.calls):
+            if not call.over:
+                for kind, each in call.ports.items():
+                    if each == port:
+                        return call, kind
         return None
 
     def ports_of(self, line: int) -> dict[Kind, int]:
         """The media ports of a line: each has ten of its own."""
-        return {"audio": self.config.rtp_port + 10 * line}
+        base = self.config.rtp_port + 10 * line
+        return {kind: base + _OFFSETS[kind] for kind in self.config.streams}
 
     def free_line(self) -> int | None:
         """The first line without a call; ``None`` when all are taken."""
@@ -401,6 +432,10 @@ class Phone(Agent):
         b"NOTIFY": _on_notify,
         b"MESSAGE": _on_message,
     }
+
+
+# From the first port of a line. RTCP has the odd ones.
+_OFFSETS: Final[dict[Kind, int]] = {"audio": 0, "video": 2, "image": 4}
 
 
 def _uri(target: str) -> bytes:

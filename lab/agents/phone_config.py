@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from lab.agents.audio import SILENCE, Signal
 from lab.agents.renegotiation import Method
+from lab.agents.session import Kind
 from lab.wire.ip import Endpoint
 
 
@@ -14,7 +16,8 @@ class PhoneConfig:
     """Settings of a phone; times in seconds.
 
     ``server`` is registrar and outbound proxy. ``ring_time`` lies between 180 and 200 when called.
-    ``media_packets`` RTP packets are sent per call. ``latching``: send media to where they come from
+    ``signal`` is what it says; ``media_packets`` bounds the packets of
+    each stream, ``None``: as long as the call is up. ``latching``: send media to where they come from
     (symmetric RTP). ``strict_request_uri``: a request must name our host and port too, not only our
     user. ``compact``: use compact header names (RFC 3261 section 7.3.3).
 
@@ -23,6 +26,7 @@ class PhoneConfig:
     callee lets refresh, ``refresh_method`` how we do it. ``early_media``: answer in a 183 while it rings.
     ``late_offer``: call without an offer. ``padding`` bytes of a header are added to each INVITE.
     ``ring_time`` ``None``: only ``answer`` answers. ``lines``: calls at a time; another one is busy (486).
+    ``streams``: the kinds of media that it can do; a call begins with audio, and with video where it can.
     """
 
     user: str
@@ -36,7 +40,8 @@ class PhoneConfig:
     rport: bool = True
     rtp_port: int = 40000
     ring_time: float | None = 1.0
-    media_packets: int = 5
+    media_packets: int | None = None
+    signal: Signal = SILENCE
     latching: bool = False
     strict_request_uri: bool = False
     user_agent: str = "alglab-phone"
@@ -49,3 +54,4 @@ class PhoneConfig:
     late_offer: bool = False
     padding: int = 0
     lines: int = 1
+    streams: tuple[Kind, ...] = ("audio",)

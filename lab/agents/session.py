@@ -162,7 +162,7 @@ class Session:
 
     def __init__(self, user: str, ip: str, ports: Mapping[Kind, int], number: int) -> None:
         self.ports = dict(ports)
-        self.offered: list[Kind] = ["audio"]
+        self.offered: list[Kind] = [kind for kind in ports if kind != "image"]
         self.hold: Hold = ""
         self.streams: list[Stream] = []
         self._user = user.encode()

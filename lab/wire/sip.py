@@ -188,6 +188,12 @@ class SipMessage:
         head = b"".join([field.raw for field in self.fields])
         return self.prefix + self.start_line + head + self.separator + self.body
 
+    def become(self, data: bytes) -> None:
+        """Replace the whole message by other bytes; ``original_body`` stays."""
+        other = SipMessage.parse(data)
+        self.prefix, self.start_line, self.fields = other.prefix, other.start_line, other.fields
+        self.separator, self.body = other.separator, other.body
+
     # -- start line -------------------------------------------------------------------
 
     @property

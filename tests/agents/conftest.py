@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from lab.agents.base import Action, Agent, Close, Listen, Send
+from lab.agents.base import Action, Agent, Close, Flow, Listen, Send
 from lab.agents.phone import Phone, PhoneConfig
 from lab.agents.server import ServerConfig, SipServer
 from lab.wire.ip import Endpoint
@@ -108,14 +108,21 @@ class Net:
     def run(self, until: float) -> None:
         """Let time pass up to and including ``until``."""
         for _ in range(20_000):
-            due = [(agent.next_timer(), at) for at, agent in enumerate(self.agents)]
-            when, at = min(((t, at) for t, at in due if t is not None), default=(None, 0))
-            if when is None or when > until:
+            flows = [(each.next_due, agent, each) for agent in self.agents for each in agent.flows]
+            due: list[tuple[float, Agent, Flow | None]] = [
+                (when, agent, None) for agent in self.agents if (when := agent.next_timer()) is not None
+            ]
+            due += [(when, agent, flow) for when, agent, flow in flows if when is not None]
+            when, agent, flow = min(due, key=lambda row: row[0], default=(None, None, None))
+            if agent is None or when is None or when > until:
                 self.now = until
                 return
             self.now = max(self.now, when)
-            agent = self.agents[at]
-            self.do(agent, agent.on_timer(self.now))
+            if flow is None:
+                self.do(agent, agent.on_timer(self.now))
+            else:
+                assert flow.remote is not None
+                self.do(agent, [Send(flow.local, flow.remote, flow.take())])
         raise AssertionError("timers without end")
 
     def labels(self) -> list[str]:
@@ -156,7 +163,9 @@ class Lab:
 
 
 def phone_config(user: str, ip: str, changes: dict[str, object]) -> PhoneConfig:
-    config = PhoneConfig(user=user, domain="lab.test", password=f"{user}-secret", ip=ip, server=SERVER)
+    config = PhoneConfig(
+        user=user, domain="lab.test", password=f"{user}-secret", ip=ip, server=SERVER, media_packets=5
+    )
     return replace(config, **changes)  # type: ignore[arg-type]
 
 

@@ -365,7 +365,7 @@ def test_any_one_message_may_be_lost(new_lab: LabMaker, index: int) -> None:
 # -- media -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("latching", "received"), [(False, 0), (True, 4)])
+@pytest.mark.parametrize(("latching", "received"), [(False, 0), (True, 5)])
 def test_only_a_latching_phone_finds_a_peer_with_a_private_address(
     new_lab: LabMaker, latching: bool, received: int
 ) -> None:

@@ -1,0 +1,56 @@
+"""A second call comes in during the first: it rings, the first is held, the second answered, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from experiments.registry import Item
+from experiments.scenarios.call_checks import Talk, both_hear, connect, hang_up, hears
+from experiments.scenarios.register import register
+from experiments.stage import Stage
+from lab.agents.call import CallState
+
+
+@dataclass(frozen=True)
+class CallWaiting:
+    """The phone behind the router has two lines."""
+
+    def run(self, stage: Stage) -> None:
+        stage.with_phone(lines=2)
+        phone, far, third = stage.phone, stage.far_phone, stage.third_phone
+        for each in (far, third):
+            stage.do(each, each.register)
+        stage.idle(1.0)
+        register(stage)
+        first = connect(stage, caller=phone, callee=far, target="bob@lab.test")
+        if first is None:
+            return
+        both_hear(stage, first, 2.0)
+        stage.do(phone, lambda now: _hold(first, "sendonly", now))
+        stage.idle(1.0)
+        second = connect(stage, caller=third, callee=phone, target="alice@lab.test", name="second call ")
+        if second is None:
+            return
+        both_hear(stage, second, name="in the second call")
+        hang_up(stage, second, name="second call hangs up")
+        stage.do(phone, lambda now: _hold(first, "", now))
+        stage.idle(2.0)
+        begin = stage.now
+        stage.idle(4.0)
+        stage.check(
+            "first call is still there",
+            first.outgoing.state is CallState.ESTABLISHED,
+            "The held call is lost when the second one ends.",
+            first.outgoing.reason,
+        )
+        for who, listener, _ in first.ends:
+            hears(stage, listener, begin, stage.now, who, "again")
+        hang_up(stage, first)
+
+
+def _hold(talk: Talk, how: str, now: float) -> list:  # type: ignore[type-arg]
+    talk.outgoing.hold(now, "sendonly" if how else "")
+    return talk.caller.layer.flush()
+
+
+ITEM = Item("call-waiting", "A second call comes in during the first.", CallWaiting())

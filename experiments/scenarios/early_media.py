@@ -1,0 +1,44 @@
+"""Sound before the answer: an announcement or a ring-back tone in a 183, acknowledged by PRACK (RFC 3262)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from experiments.registry import Item
+from experiments.scenarios.call_checks import Talk, answered, both_hear, hang_up
+from experiments.scenarios.register import register
+from experiments.stage import Stage
+from lab.agents.call import CallState
+
+
+@dataclass(frozen=True)
+class EarlyMedia:
+    """``reliable``: with 100rel and PRACK, or without."""
+
+    reliable: bool = True
+
+    def run(self, stage: Stage) -> None:
+        extensions = ("100rel",) if self.reliable else ()
+        stage.with_phone(extensions=extensions)
+        stage.with_far_phone(extensions=extensions, early_media=True, ring_time=4.0)
+        phone, far = stage.phone, stage.far_phone
+        stage.do(far, far.register)
+        stage.idle(1.0)
+        register(stage)
+        stage.do(phone, lambda now: phone.call("bob@lab.test", now))
+        outgoing = phone.calls[-1]
+        stage.until(lambda: outgoing.over or outgoing.state is CallState.ESTABLISHED, 40.0)
+        talk: Talk | None = answered(stage, phone, outgoing, far, 0)
+        stage.check(
+            "hears the announcement",
+            outgoing.early_rtp_received > 100,
+            "The caller hears nothing until the call is answered: announcements get lost.",
+            f"{outgoing.early_rtp_received} packets before the answer",
+        )
+        if talk is None:
+            return
+        both_hear(stage, talk)
+        hang_up(stage, talk)
+
+
+ITEM = Item("early-media", "An announcement before the call is answered.", EarlyMedia())

@@ -1,0 +1,59 @@
+"""A call that lasts longer than every timer that could end it: 32 s, the session timer, an hour.
+
+The phones refresh the session (RFC 4028), by re-INVITE or by UPDATE, and talk all the time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt
+
+from experiments.registry import Item
+from experiments.scenarios.call_checks import connect, hang_up, hears, stays_up
+from experiments.scenarios.register import register
+from experiments.stage import Stage
+
+
+@dataclass(frozen=True)
+class LongCall:
+    """``duration`` and ``session_expires`` in seconds; ``refresh``: the method."""
+
+    duration: Annotated[float, Gt(0)] = 3700.0
+    session_expires: Annotated[int, Ge(90)] = 600
+    refresh: Literal["INVITE", "UPDATE"] = "UPDATE"
+
+    def run(self, stage: Stage) -> None:
+        settings = {
+            "extensions": ("timer",),
+            "session_expires": self.session_expires,
+            "refresh_method": self.refresh,
+        }
+        stage.with_phone(**settings)
+        stage.with_far_phone(**settings)
+        phone, far = stage.phone, stage.far_phone
+        stage.do(far, far.register)
+        stage.idle(1.0)
+        register(stage)
+        talk = connect(stage, caller=phone, callee=far, target="bob@lab.test")
+        if talk is None:
+            return
+        begin = stage.now + 1.0
+        stays_up(stage, talk, min(40.0, self.duration), "survives 32 s")
+        if self.duration > 40.0 and not talk.outgoing.over:
+            stays_up(stage, talk, self.duration - 40.0)
+        expected = int(self.duration // (self.session_expires / 2))
+        refreshes = talk.outgoing.renegotiation.done
+        stage.check(
+            "is refreshed",
+            refreshes >= expected,
+            "The session timer runs out: the call drops after a fixed time.",
+            f"{refreshes} of {expected} refreshes",
+        )
+        for who, listener, _ in talk.ends:
+            hears(stage, listener, begin, stage.now, who)
+        hang_up(stage, talk)
+
+
+ITEM = Item("long-call", "A call of an hour, kept alive by session timers.", LongCall())

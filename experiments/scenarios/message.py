@@ -1,0 +1,44 @@
+"""Text messages without a session, in both directions (RFC 3428)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from experiments.registry import Item
+from experiments.scenarios.register import register
+from experiments.stage import Stage
+from lab.agents.phone import Phone
+
+_TEXT = "Call me at 192.168.1.102:5060 - the c=IN IP4 line is fine"
+
+
+@dataclass(frozen=True)
+class Message:
+    """Each side sends the other a text, in which an address stands as a trap."""
+
+    def run(self, stage: Stage) -> None:
+        phone, far = stage.phone, stage.far_phone
+        stage.do(far, far.register)
+        stage.idle(1.0)
+        register(stage)
+        self._send(stage, phone, far, "bob@lab.test", "far phone")
+        self._send(stage, far, phone, "alice@lab.test", "phone")
+
+    def _send(self, stage: Stage, sender: Phone, receiver: Phone, target: str, who: str) -> None:
+        stage.do(sender, lambda now: sender.message(target, _TEXT, now))
+        stage.until(lambda: bool(sender.outbox), 35.0)
+        stage.check(
+            f"{who} gets the message",
+            [text for _, text in receiver.inbox] == [_TEXT],
+            "Text messages do not arrive, or arrive changed.",
+            repr(receiver.inbox[0][1]) if receiver.inbox else "nothing arrived",
+        )
+        stage.check(
+            f"{who} confirms",
+            [status for _, status in sender.outbox] == [200],
+            "The sender's phone says that the message could not be delivered.",
+            f"status {sender.outbox[0][1] if sender.outbox else 'none'}",
+        )
+
+
+ITEM = Item("message", "Text messages in both directions.", Message())

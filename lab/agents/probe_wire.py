@@ -1,0 +1,80 @@
+"""What a probe client and its witness say to each other, and how a message is told from another.
+
+The rules of this file:
+
+- The control channel is compressed JSON on a port of its own: no router on the way
+  recognises an address or a message in it, so what it says is what was said.
+- Every probe carries a *mark*, in several places: one that is lost leaves others. Whatever belongs to
+  a probe (its answers, the requests that it provokes) carries its mark too.
+- ``kind_of`` and ``marks_of`` read any bytes and never raise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import re
+import zlib
+from functools import lru_cache
+from typing import Any, Final
+
+MAGIC: Final = b"\x00alp1"
+_LARGEST: Final = 1_000_000  # bytes of JSON: a datagram must not unfold into a flood
+_MARK: Final = re.compile(rb"q[0-9a-f]{11}")
+_CSEQ: Final = re.compile(rb"\ncseq\s*:\s*\d+\s+([A-Za-z0-9.!%*_+`'~-]+)", re.IGNORECASE)
+_STUN_COOKIE: Final = b"\x21\x12\xa4\x42"
+
+
+def new_mark(rng: random.Random) -> bytes:
+    """A mark: 12 bytes of text, which also fit a STUN transaction id."""
+    return b"q%011x" % rng.getrandbits(44)
+
+
+@lru_cache(maxsize=1024)
+def marks_of(payload: bytes) -> tuple[bytes, ...]:
+    """All marks in a datagram, in order, each once."""
+    return tuple(dict.fromkeys(_MARK.findall(payload)))
+
+
+@lru_cache(maxsize=1024)
+def kind_of(payload: bytes) -> str:
+    """What a datagram is: ``INVITE``, ``200 INVITE``, ``empty lines``, ``STUN request``, ``other``."""
+    if not payload.strip(b"\r\n"):
+        return f"empty lines ({len(payload)} bytes)"
+    if payload[4:8] == _STUN_COOKIE:
+        return "STUN response" if payload[0] & 1 else "STUN request"
+    line = payload.lstrip(b"\r\n").partition(b"\n")[0].split()
+    if len(line) >= 2 and line[0].upper().startswith(b"SIP/") and line[1].isdigit():
+        found = _CSEQ.search(payload)
+        return f"{_text(line[1])} {_text(found[1]) if found else '?'}"
+    if len(line) >= 3 and line[-1].upper().startswith(b"SIP/"):
+        return _text(line[0])
+    return "other"
+
+
+def _text(word: bytes) -> str:
+    return word[:32].decode("ascii", "backslashreplace")
+
+
+def digest(payload: bytes) -> str:
+    """A short fingerprint by which both sides name a datagram."""
+    return hashlib.blake2b(payload, digest_size=6).hexdigest()
+
+
+def pack(content: dict[str, Any]) -> bytes:
+    """One datagram of the control channel."""
+    return MAGIC + zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 1)
+
+
+def unpack(payload: bytes) -> dict[str, Any] | None:
+    """The content of such a datagram; ``None`` for anything else."""
+    if payload[: len(MAGIC)] != MAGIC:
+        return None
+    try:
+        reader = zlib.decompressobj()
+        text = reader.decompress(payload[len(MAGIC) :], _LARGEST)
+        content = json.loads(text)
+    except (zlib.error, ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None

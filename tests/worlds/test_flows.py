@@ -1,0 +1,55 @@
+"""Media that need not be carried packet by packet: what comes of a trial is the same as if they were."""
+
+from __future__ import annotations
+
+import pytest
+
+from experiments import trial
+from experiments.trial import TrialSpec
+from lab.worlds.flows import FlowKeeper
+from lab.worlds.trace import Sent, Trace
+
+MODELS = (
+    "none",
+    "correct",
+    "sdp-c-only",
+    "media-idle-blocked",
+    "call-duration-cap",
+    "ack-2xx-lost",
+    "hold-releases-media",
+    "media-pinhole-source-restricted",
+)
+SCENARIOS = ("outgoing-call", "incoming-call(idle=70)", "outgoing-call(duration=90)")
+
+
+def outcome(spec: TrialSpec) -> tuple[list[tuple[str, bool, str]], float]:
+    result, _ = trial.run(spec)
+    assert not result.errors
+    return [(check.name, check.passed, check.detail) for check in result.checks], result.duration
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("model", MODELS)
+def test_stretches_change_nothing(model: str, scenario: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = TrialSpec("home", model, scenario)
+    passed_over = outcome(spec)
+    monkeypatch.setattr(FlowKeeper, "skip", lambda self, flow, horizon: None)
+    assert outcome(spec) == passed_over
+
+
+def test_an_hour_is_heard_though_few_packets_are_carried() -> None:
+    result, trace = trial.run(TrialSpec("home", "none", "outgoing-call(duration=3600)"))
+    details = {check.name: check.detail for check in result.checks}
+    assert details["caller hears"] == details["callee hears"] == "180001 of 180001 RTP packets"
+    # A binding of 60 s wants refreshing: some 60 stretches, with a packet or two each way.
+    assert 100 < rtp(trace) < 1000
+
+
+def test_each_packet_is_carried_where_each_has_a_fate_of_its_own() -> None:
+    result, trace = trial.run(TrialSpec("lossy", "none", "outgoing-call(duration=4)"))
+    assert not result.errors
+    assert rtp(trace) >= 400
+
+
+def rtp(trace: Trace) -> int:
+    return sum(isinstance(each, Sent) and each.payload[:1] == b"\x80" for each in trace.records)
