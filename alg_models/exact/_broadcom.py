@@ -1,0 +1,318 @@
+"""The ALG of Broadcom's BCM963xx software, as its source has it.
+
+It reads a datagram as text: a field is where its name and colon stand, be that in another header's
+name, in a quoted string or in the body. It goes by the addresses of the packet's own flow, never by
+what else is on the inside, and keeps no memory of calls: pinholes belong to the signalling flow.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Annotated, Final
+
+from annotated_types import Ge, Gt, Le
+
+from alg_models.exact._text import Place, find, host_and_port, literal, mark, number
+from lab.gateway.alg import Context, Recipe
+from lab.wire.ip import UDP, Endpoint
+from lab.wire.sip import SipMessage
+
+_VIA: Final = mark(rb"Via:|\r\nv:", rb"(?i:udp )")
+_CONTACT: Final = mark(rb"Contact:|\r\nm:", rb"(?i:sip:)")
+_LENGTH: Final = mark(rb"Content-Length:|\r\nl:")
+_ORIGIN: Final = mark(rb"[\r\n]o=", rb"IN IP4 ")
+_CONNECTION: Final = mark(rb"[\r\n]c=", rb"IN IP4 ")
+_AUDIO: Final = mark(rb"[\r\n]m=audio ")
+_VIDEO: Final = mark(rb"[\r\n]m=video ")
+_ALTERNATIVE: Final = mark(rb"[\r\n]a=", rb"alt:")
+_RTCP: Final = mark(rb"[\r\n]a=rtcp:", rb" IN IP4 ")
+_FIVE_WORDS: Final = re.compile(rb"(?:[^ \r\n]* ){5}")
+_BLANK: Final = mark(rb"\r\n\r\n|\r\r|\n\n")
+
+_SPARED: Final = (b"SIP/2.0 200", b"SIP/2.0 100", b"SIP/2.0 180", b"SIP/2.0 183")
+_DESCRIBING: Final = (b"INVITE", b"UPDATE", b"SIP/2.0 180", b"SIP/2.0 183", b"SIP/2.0 200")
+_ENDING: Final = (b"BYE", b"SIP/2.0 400")
+_SHORTEST: Final = 11  # bytes; what is shorter is not looked at
+_FIRST_PORT: Final = 1024
+_EXPECTED: Final = 180.0  # seconds that a signalling pinhole waits for its first packet
+_ENDED: Final = 5.0  # seconds
+_FLOWS: Final = 4096  # what is remembered comes from messages: bound it
+
+Flow = tuple[Endpoint, Endpoint]
+
+
+@dataclass
+class _Memory:
+    """The inside media endpoints that each signalling flow has opened the way to."""
+
+    media: dict[Flow, dict[Endpoint, None]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Broadcom:
+    """The whole ALG.
+
+    ``server_port``: the port list of the module, of one port here. ``sip_timeout``: idle time in seconds
+    of signalling flows. ``spare_via``: leave Via of responses 100, 180, 183 and 200 alone, as a later
+    change to the source does.
+
+    In the kernel the first packet that comes through a pinhole makes it a connection of that sender alone;
+    here it admits everybody as long as it lives. A media pinhole that nobody uses ends there after 180 s.
+    """
+
+    server_port: Annotated[int, Ge(1), Le(65535)] = 5060
+    sip_timeout: Annotated[float, Gt(0)] = 3600.0
+    spare_via: bool = True
+
+    def recipe(self) -> Recipe:
+        return Recipe(
+            base=(self,),
+            policy={
+                "ports": frozenset({self.server_port}),
+                "transports": frozenset({"udp"}),
+                "signalling_timeout": self.sip_timeout,
+                "fragments": "unprocessed",
+            },
+        )
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        before = text = bytes(message)
+        if len(text) < _SHORTEST or context.binding is None:  # IPv6 is not translated
+            return
+        media = self._media(context)
+        self._prolong(media, context)
+        self._divert(context)
+        text = self._via(text, context)
+        text = self._contact(text, context)
+        if text.startswith(_ENDING):
+            self._shorten(media, context)
+        elif text.startswith(_DESCRIBING):
+            text = self._description(text, media, context)
+            text = _fit_length(text, context)
+        if text != before:
+            _rewrite(message, text)
+
+    # -- header fields ----------------------------------------------------------------------------------
+
+    def _via(self, text: bytes, context: Context) -> bytes:
+        """The first Via that names the sender going out, or the flow's public endpoint coming in."""
+        inside, outside = context.inside, context.outside
+        spared = self.spare_via and text.startswith(_SPARED)
+        at = 0
+        while (at := find(_VIA, text, at)) >= 0:
+            place = host_and_port(text, at)
+            if place is None:
+                continue
+            if context.outbound and place.ip == inside.ip and place.port not in (0, inside.port):
+                self._expect_at_own_port(context)
+                return _put(text, place, outside)
+            if context.outbound and place.ip in (inside.ip, outside.ip):
+                return text if spared else _put(text, place, outside)
+            if not context.outbound and (place.ip, place.port) == outside:
+                return text if spared else _put(text, place, inside)
+            other_port = place.port not in (0, context.remote.port)
+            if not context.outbound and place.ip == context.remote.ip and other_port:
+                return text  # a pinhole to the sender itself, which changes nothing
+            at = place.end
+        return text
+
+    def _contact(self, text: bytes, context: Context) -> bytes:
+        """The first Contact, going out: the sender's with its port written, or one that is public already."""
+        at = find(_CONTACT, text)
+        place = host_and_port(text, at) if at >= 0 and context.outbound else None
+        if place is None:
+            return text
+        inside, outside = context.inside, context.outside
+        if place.ip == outside.ip or (place.ip, place.port) == inside:
+            return _put(text, place, outside)
+        if place.ip == inside.ip and place.port:
+            return _put(text, place, self._expect(Endpoint(place.ip, place.port), context))
+        return text
+
+    # -- the session description ------------------------------------------------------------------------
+
+    def _description(self, text: bytes, media: dict[Endpoint, None], context: Context) -> bytes:
+        """o=, c=, the first m=audio and m=video, a=alt and a=rtcp; m= goes with the last address."""
+        address = ""
+        if context.outbound:
+            at = find(_ORIGIN, text)
+            place = literal(text, at) if at >= 0 else None
+            if place is not None:
+                address = _inner(place, context)
+                text, _ = _exchange(text, place, context)
+            at = 0
+            while (at := find(_CONNECTION, text, at)) >= 0:
+                place = literal(text, at)
+                if place is None:
+                    context.drop("a c= line without an address literal")
+                    return text
+                address = _inner(place, context)
+                text, at = _exchange(text, place, context)
+        for sign in (_AUDIO, _VIDEO):
+            at = find(sign, text)
+            if at >= 0:
+                text, _ = self._port(text, at, address, media, context)
+        text = self._alternatives(text, media, context)
+        at = 0 if context.outbound else len(text)
+        while (at := find(_RTCP, text, at)) >= 0:
+            place = literal(text, at)
+            if place is not None:
+                text, at = _exchange(text, place, context)
+        return text
+
+    def _alternatives(self, text: bytes, media: dict[Endpoint, None], context: Context) -> bytes:
+        """Addresses and ports of a=alt lines, up to the first attribute that is another."""
+        sender = context.inside.ip if context.outbound else context.remote.ip
+        at = 0
+        while (at := find(_ALTERNATIVE, text, at)) >= 0:
+            words = _FIVE_WORDS.match(text, at)  # the address is the sixth
+            place = literal(text, words.end()) if words else None
+            if place is not None and place.ip == sender:
+                at = place.end
+                if context.outbound:
+                    text, at = _exchange(text, place, context)
+                text, at = self._port(text, at + 1, place.ip, media, context)
+        return text
+
+    def _port(
+        self, text: bytes, at: int, address: str, media: dict[Endpoint, None], context: Context
+    ) -> tuple[bytes, int]:
+        """A media port exchanged for a public one, and where the text goes on behind it."""
+        port = number(text, at)
+        if port is None:
+            context.drop("a media line without a port")
+            return text, at
+        if not context.outbound:
+            return text, port.end
+        inside = Endpoint(address, port.value & 0xFFFF)
+        first = max(inside.port & ~1, _FIRST_PORT)
+        outside = context.open_port(inside, _media_owner(context), self.sip_timeout, first=first, step=2)
+        if outside is not None:
+            media[inside] = None
+            public = outside.port
+        else:
+            if inside.port and context.is_inside(address):
+                context.drop("out of RTP ports")
+            # The kernel would send what comes to this port to port 0, or to a foreign address.
+            public = first
+        made = b"%d" % public
+        return text[: port.start] + made + text[port.end :], port.start + len(made)
+
+    # -- pinholes ---------------------------------------------------------------------------------------
+
+    def _media(self, context: Context) -> dict[Endpoint, None]:
+        """The media endpoints of this signalling flow."""
+        flows = context.remember(self, _Memory).media
+        flow = (context.inside, context.remote)
+        found = flows.get(flow)
+        if found is None:
+            if len(flows) >= _FLOWS:
+                del flows[next(iter(flows))]
+            found = flows[flow] = {}
+        return found
+
+    def _prolong(self, media: dict[Endpoint, None], context: Context) -> None:
+        """Media pinholes live as long as the signalling flow."""
+        owner = _media_owner(context)
+        for endpoint in list(media):
+            binding = context.nat.find(UDP, endpoint, context.remote, context.now)
+            if binding is None:
+                del media[endpoint]
+            else:
+                context.nat.open_pinhole(binding, None, context.now + self.sip_timeout, owner)
+
+    def _shorten(self, media: dict[Endpoint, None], context: Context) -> None:
+        """All media of the flow, whichever call it is of, end 5 s after their last packet."""
+        for endpoint in media:
+            binding = context.nat.find(UDP, endpoint, context.remote, context.now)
+            if binding is not None:
+                context.nat.limit_idle(binding, _ENDED, context.now)
+
+    def _expect(self, inside: Endpoint, context: Context) -> Endpoint:
+        """The public endpoint for another signalling port of the sender; a flow has one such pinhole."""
+        owner = _signalling_owner(context)
+        binding = context.nat.find(UDP, inside, None, context.now)
+        if binding is not None and any(
+            hole.owner == owner and context.now < hole.expires for hole in binding.pinholes
+        ):
+            return binding.outside
+        context.close_pinholes(owner)
+        found = context.open_port(inside, owner, _EXPECTED, first=max(inside.port, _FIRST_PORT))
+        if found is None:
+            context.drop("out of UDP ports")
+        return found or context.outside
+
+    def _expect_at_own_port(self, context: Context) -> None:
+        """Let everybody in at the flow's own public port, after a Via that names another port."""
+        binding, owner = context.binding, _signalling_owner(context)
+        if binding is None or any(
+            hole.owner == owner and context.now < hole.expires for hole in binding.pinholes
+        ):
+            return
+        context.close_pinholes(owner)
+        context.nat.open_pinhole(binding, None, context.now + _EXPECTED, owner)
+
+    def _divert(self, context: Context) -> None:
+        """Who comes in by such a pinhole gets to the inside port of the same number as the public one.
+
+        Only SIP from the server port, for other packets are not looked at here.
+        """
+        binding = context.binding
+        if context.outbound or binding is None or binding.reserved or context.remote in binding.remotes:
+            return
+        if any(hole.owner[:2] == _SIGNALLING for hole in binding.pinholes if isinstance(hole.owner, tuple)):
+            context.deliver_elsewhere(Endpoint(context.inside.ip, context.outside.port))
+
+
+_SIGNALLING: Final = ("broadcom", "signalling")
+
+
+def _signalling_owner(context: Context) -> object:
+    return (*_SIGNALLING, context.inside, context.remote)
+
+
+def _media_owner(context: Context) -> object:
+    return ("broadcom", "media", context.inside, context.remote)
+
+
+def _put(text: bytes, place: Place, endpoint: Endpoint) -> bytes:
+    return text[: place.start] + str(endpoint).encode() + text[place.end :]
+
+
+def _inner(place: Place, context: Context) -> str:
+    """The address that media go to: a phone that wrote the public one means its own."""
+    return context.inside.ip if place.ip == context.outside.ip else place.ip
+
+
+def _exchange(text: bytes, place: Place, context: Context) -> tuple[bytes, int]:
+    """The sender's address exchanged for the public one, and where the text goes on behind it."""
+    if place.ip != context.inside.ip:
+        return text, place.end
+    public = context.outside.ip.encode()
+    return text[: place.start] + public + text[place.end :], place.start + len(public)
+
+
+def _fit_length(text: bytes, context: Context) -> bytes:
+    """Make the first Content-Length say what stands behind the blank line, wrong before or not."""
+    at = find(_LENGTH, text)
+    if at < 0:
+        return text
+    length = number(text, at)
+    if length is None:
+        context.drop("a Content-Length without a number")
+        return text
+    body = find(_BLANK, text, length.start)
+    size = len(text) - body if body >= 0 else 0
+    if size == length.value:
+        return text
+    if size == 0:
+        context.drop("a Content-Length, but no body")  # it can't write a 0
+    return text[: length.start] + b"%d" % size + text[length.end :]
+
+
+def _rewrite(message: SipMessage, text: bytes) -> None:
+    """Let ``message`` be ``text``."""
+    fresh = SipMessage.parse(text)
+    message.prefix, message.start_line, message.fields = fresh.prefix, fresh.start_line, fresh.fields
+    message.separator, message.body = fresh.separator, fresh.body

@@ -1,0 +1,183 @@
+"""Expectations: flows that the ALG foresees, and lets in when they come (spec 1.9).
+
+Connection tracking compares an expected flow's source address, if one is given, and its destination. The
+ways in through the router are pinholes of its NAT; expectations of flows that go out are kept here
+only, to be counted and compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from lab.gateway.context import Context
+from lab.gateway.nat import Pinhole
+from lab.wire.ip import Endpoint
+
+if TYPE_CHECKING:
+    from alg_models.exact._linux.flow import Flow
+
+_Key = TypeVar("_Key")
+
+TIMEOUT: Final = 180.0  # seconds, of every class, from the moment an expectation is made
+
+
+class Kind(StrEnum):
+    """The classes of expectations."""
+
+    SIGNALLING = "signalling"
+    AUDIO = "audio"
+    VIDEO = "video"
+    IMAGE = "image"
+
+
+# How many of a class one flow may have; one more pushes the oldest out.
+MOST: Final = {Kind.SIGNALLING: 1, Kind.AUDIO: 4, Kind.VIDEO: 4, Kind.IMAGE: 2}
+
+
+class Verdict(StrEnum):
+    """What became of a wish to expect something."""
+
+    DONE = "done"
+    BUSY = "busy"  # another expectation stands in the way: try another port
+    ALREADY = "already"  # another flow or class expects exactly this
+
+
+@dataclass(eq=False)
+class Expectation:
+    """A foreseen flow: from ``source`` (an address; empty: anybody's) to ``destination``.
+
+    ``saved``: the destination as it was written in the message, to which the flow is brought.
+    ``permanent``: stays when its flow comes. An expectation that is not ``active`` lets nobody in.
+    """
+
+    master: Flow
+    kind: Kind
+    protocol: int
+    source: str
+    destination: Endpoint
+    saved: Endpoint
+    permanent: bool = False
+    active: bool = True
+    expires: float = 0.0
+    pinhole: Pinhole | None = None
+
+    def alive(self, now: float) -> bool:
+        """Whether it waits still: its flow may have come."""
+        return now < min(self.expires, self.master.expires) and (
+            self.pinhole is None or not self.pinhole.used
+        )
+
+
+@dataclass
+class Expectations:
+    """All expectations of a router, the oldest first."""
+
+    _all: dict[tuple[int, Endpoint], list[Expectation]] = field(default_factory=dict)
+    _of: dict[Flow, list[Expectation]] = field(default_factory=dict)
+
+    def at(self, protocol: int, destination: Endpoint, now: float) -> list[Expectation]:
+        """Those for one destination."""
+        found = self._all.get((protocol, destination), [])
+        return [each for each in found if each.alive(now)]
+
+    def find(self, protocol: int, source: str, destination: Endpoint, now: float) -> Expectation | None:
+        """The one that a flow would meet, the latest first; also one that is not active."""
+        for each in reversed(self.at(protocol, destination, now)):
+            if not each.source or each.source == source:
+                return each
+        return None
+
+    def of(self, master: Flow, now: float) -> list[Expectation]:
+        """Those of one flow."""
+        return [each for each in self._of.get(master, ()) if each.alive(now)]
+
+    def relate(
+        self,
+        new: Expectation,
+        context: Context,
+        *,
+        skip_master: bool,
+        symmetric: bool,
+        seconds: float = TIMEOUT,
+    ) -> Verdict:
+        """Take an expectation in for ``seconds``.
+
+        ``skip_master``: an equal one of another flow is found to be equal, not a mere clash.
+        ``symmetric``: what is sent from the inside endpoint leaves by the expected port.
+        """
+        now = context.now
+        for each in self.at(new.protocol, new.destination, now):
+            same_flow = each.master is new.master
+            if each.source == new.source and (same_flow or skip_master):
+                if each.kind is not new.kind or not same_flow:
+                    return Verdict.ALREADY
+                self.remove(each, context)
+                break
+            if not (each.source and new.source and each.source != new.source):
+                return Verdict.BUSY
+        if new.destination.ip == context.nat.public_ip and context.is_inside(new.saved.ip):
+            new.pinhole = context.expect(
+                new.saved,
+                new.destination.port,
+                new.source,
+                seconds,
+                protocol=new.protocol,
+                once=not new.permanent,
+                inspected=new.kind is Kind.SIGNALLING,
+                active=new.active,
+                symmetric=symmetric,
+            )
+            if new.pinhole is None and new.kind is not Kind.SIGNALLING:
+                return Verdict.BUSY  # another flow has that port: two can't share one here
+            # A phone that listens elsewhere than it sends from shares one port with its calls. The
+            # registrar's come by the phone's own flow; those from another port find no way in here.
+        held = [each for each in self.of(new.master, now) if each.kind is new.kind]
+        if len(held) >= MOST[new.kind]:
+            self.remove(held[0], context)
+        new.expires = now + seconds
+        self._all.setdefault((new.protocol, new.destination), []).append(new)
+        self._of.setdefault(new.master, []).append(new)
+        return Verdict.DONE
+
+    def activate(self, expectation: Expectation, seconds: float, context: Context) -> None:
+        """Open it for ``seconds`` from now."""
+        expectation.active = True
+        expectation.expires = context.now + seconds
+        if expectation.pinhole is not None:
+            admitted = Endpoint(expectation.source, 0) if expectation.source else None
+            expectation.pinhole.remote = admitted
+            expectation.pinhole.expires = min(expectation.expires, expectation.master.expires)
+
+    def remove(self, expectation: Expectation, context: Context) -> None:
+        """End one."""
+        _take_out(self._all, (expectation.protocol, expectation.destination), expectation)
+        _take_out(self._of, expectation.master, expectation)
+        if expectation.pinhole is not None:
+            context.nat.close(expectation.pinhole)
+
+    def follow(self, master: Flow) -> None:
+        """No way in outlasts the flow that made it."""
+        for each in self._of.get(master, ()):
+            if each.pinhole is not None:
+                each.pinhole.expires = min(each.expires, master.expires)
+
+    def flush(self, master: Flow, context: Context, *, media: bool) -> None:
+        """End a flow's expectations: all of its media, or the one of its signalling."""
+        for each in list(self._of.get(master, ())):
+            if (each.kind is not Kind.SIGNALLING) is media:
+                self.remove(each, context)
+
+    def forget(self, master: Flow, context: Context) -> None:
+        """A flow has ended, and all that it expected with it."""
+        for each in list(self._of.get(master, ())):
+            self.remove(each, context)
+
+
+def _take_out(table: dict[_Key, list[Expectation]], key: _Key, expectation: Expectation) -> None:
+    kept = [each for each in table.get(key, ()) if each is not expectation]
+    if kept:
+        table[key] = kept
+    else:
+        table.pop(key, None)

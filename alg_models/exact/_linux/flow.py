@@ -1,0 +1,141 @@
+"""What connection tracking knows of one flow, and the mapping of addresses that follows from it.
+
+MAP (spec 1.0): an address and port that are the packet's own source, or its own destination, as they
+were before translation, become what they are after it. The same rule serves both directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from alg_models.exact._linux.expectations import Expectations
+from alg_models.exact._linux.kernel import Kernel
+from alg_models.exact._linux.scan import Payload
+from lab.gateway.context import Context, Dropped
+from lab.wire.ip import TCP, Endpoint
+
+_LIMIT: Final = 4096  # flows are made by packets: bound what is remembered
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The module's parameters, and the kernel that it is loaded in."""
+
+    kernel: Kernel
+    timeout: float = 3600.0
+    direct_signalling: bool = True
+    direct_media: bool = True
+    external_media: bool = False
+
+
+class Flow:
+    """One connection: its first direction, and what the ALG remembers of it."""
+
+    __slots__ = (
+        "expected",
+        "expires",
+        "first_outbound",
+        "forced_dport",
+        "invite_cseq",
+        "register_cseq",
+        "saved",
+    )
+
+    def __init__(self, first_outbound: bool) -> None:
+        self.first_outbound = first_outbound
+        # Nobody can come in but through an expectation.
+        self.expected = not first_outbound
+        self.saved: Endpoint | None = None  # where its expectation leads, if not where the NAT does
+        self.forced_dport = 0
+        self.invite_cseq = 0
+        self.register_cseq = 0
+        self.expires = 0.0
+
+
+@dataclass
+class Memory:
+    """What one router's ALG remembers."""
+
+    flows: dict[tuple[int, Endpoint, Endpoint], Flow] = field(default_factory=dict)
+    expectations: Expectations = field(default_factory=Expectations)
+
+    @contextmanager
+    def flow(self, context: Context, timeout: float) -> Iterator[Flow]:
+        """The packet's flow, its timer started anew: every payload holds it for ``timeout`` seconds.
+
+        A flow whose first packet is dropped has never been.
+        """
+        key = (context.protocol, context.inside, context.remote)
+        flow = self.flows.get(key)
+        if flow is not None and context.now >= flow.expires:
+            self.expectations.forget(flow, context)
+            flow = None
+        new = flow is None
+        if flow is None:
+            if len(self.flows) >= _LIMIT:
+                oldest = next(iter(self.flows))
+                self.expectations.forget(self.flows.pop(oldest), context)
+            flow = self.flows[key] = Flow(context.outbound)
+            if flow.expected:
+                met = self.expectations.find(
+                    context.protocol, context.remote.ip, context.outside, context.now
+                )
+                flow.saved = met.saved if met is not None and met.saved != context.inside else None
+        flow.expires = context.now + timeout
+        self.expectations.follow(flow)
+        try:
+            yield flow
+        except Dropped:
+            if new:
+                self.expectations.forget(self.flows.pop(key), context)
+            raise
+
+
+class View:
+    """One packet of a flow: its payload, and its ends before and after translation."""
+
+    __slots__ = (
+        "context", "destination", "flow", "memory", "nat", "new_destination", "new_source", "payload",
+        "settings", "source",
+    )  # fmt: skip
+
+    def __init__(
+        self, payload: Payload, context: Context, flow: Flow, memory: Memory, settings: Settings
+    ) -> None:
+        self.payload = payload
+        self.context = context
+        self.flow = flow
+        self.memory = memory
+        self.settings = settings
+        self.nat = context.binding is not None  # IPv6 passes untranslated
+        if context.outbound:
+            self.source, self.new_source = context.inside, context.outside
+            self.destination = self.new_destination = context.remote
+        else:
+            self.source = self.new_source = context.remote
+            self.destination, self.new_destination = context.outside, flow.saved or context.inside
+
+    @property
+    def tcp(self) -> bool:
+        return self.context.protocol == TCP
+
+    def mapped(self, endpoint: Endpoint) -> Endpoint | None:
+        """MAP: what stands for an address in this packet after translation; ``None``: it stays."""
+        if endpoint == self.source:
+            new = self.new_source
+        elif endpoint == self.destination:
+            new = self.new_destination
+            if self.flow.forced_dport:
+                new = Endpoint(new.ip, self.flow.forced_dport)
+        else:
+            return None
+        return None if new == endpoint else new
+
+    def map(self, offset: int, end: int, endpoint: Endpoint) -> None:
+        """Write what MAP makes of an address, always with its port, whether one stood there or not."""
+        new = self.mapped(endpoint)
+        if new is not None:
+            self.payload.replace(offset, end, str(new).encode())

@@ -1,0 +1,186 @@
+"""The ALG's way with one payload: which message it is, and what is done to it in what order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from alg_models.exact._linux.flow import Flow, Memory, Settings, View
+from alg_models.exact._linux.headers import translate_headers
+from alg_models.exact._linux.register import register_request, register_response
+from alg_models.exact._linux.scan import CONTENT_LENGTH, CSEQ, VIA_UDP, Payload
+from alg_models.exact._linux.sdp import process_sdp
+from lab.gateway.context import Context
+from lab.wire.ip import TCP
+from lab.wire.sip import SipMessage
+
+_SHORTEST: Final = len(b"SIP/2.0 200")
+_BLANK: Final = b"\r\n\r\n"
+_LETTER: Final = re.compile(rb"[A-Za-z\xc0-\xd6\xd8-\xf6\xf8-\xff]")
+
+
+Request = Callable[[View, int], None]
+Response = Callable[[View, int, int], None]
+
+
+@dataclass(frozen=True)
+class Methods:
+    """What is done to requests, given CSeq, and to responses, given CSeq and status, by method."""
+
+    requests: Mapping[bytes, Request]
+    responses: Mapping[bytes, Response]
+
+
+@dataclass(frozen=True)
+class SipHelper:
+    """The helper "sip" with its NAT part, as a step; ``settings`` are the module's parameters.
+
+    ``methods``: what it does by method; ``LINUX``, or a vendor's.
+    """
+
+    settings: Settings
+    methods: Methods
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        memory = context.remember("linux-sip", Memory)
+        data = bytes(message)
+        with memory.flow(context, self.settings.timeout) as flow:
+            if flow.saved is not None:
+                context.deliver_elsewhere(flow.saved)
+            new = self._inspected(data, context, flow, memory)
+        if new != data:
+            message.become(new)
+
+    def _inspected(self, data: bytes, context: Context, flow: Flow, memory: Memory) -> bytes:
+        """The payload as it leaves."""
+        if len(data) < _SHORTEST:
+            return data
+        if context.protocol == TCP:
+            return self._segment(data, context, flow, memory)
+        return self._message(View(self._payload(data, context), context, flow, memory, self.settings))
+
+    def _payload(self, data: bytes, context: Context) -> Payload:
+        return Payload(data, self.settings.kernel, ipv6=context.binding is None)
+
+    def _segment(self, data: bytes, context: Context, flow: Flow, memory: Memory) -> bytes:
+        """Spec 1.10: the messages that are whole in this segment, up to the first that is not."""
+        done = b""
+        while data:
+            payload = self._payload(data, context)
+            length = payload.header(CONTENT_LENGTH)
+            if isinstance(length, int):
+                break
+            body = payload.number(length.offset)
+            if body.end == length.offset:
+                break
+            end = data.find(_BLANK, body.end)
+            if end < 0 or (end != body.end and not self.settings.kernel.length_anywhere):
+                break
+            end += len(_BLANK) + body.value
+            if end > len(data):
+                break
+            whole = self._payload(data[:end], context)
+            done += self._message(View(whole, context, flow, memory, self.settings))
+            data = data[end:]
+        return done + data
+
+    def _message(self, view: View) -> bytes:
+        """Spec 1.3: first what its method asks for, then the header pass."""
+        if view.payload.starts(b"SIP/2.0 "):
+            _response(view, self.methods.responses)
+        else:
+            _request(view, self.methods.requests)
+        if view.nat:
+            translate_headers(view)
+        return view.payload.data
+
+
+def _cseq(view: View) -> tuple[int, int]:
+    """The number in CSeq, and where it ends; without one the packet is dropped."""
+    found = view.payload.header(CSEQ)
+    if isinstance(found, int):
+        view.context.drop("CSeq can't be read")
+        return 0, 0
+    number = view.payload.number(found.offset)
+    if number.end == found.offset or (number.value == 0 and not view.settings.kernel.zero_cseq):
+        view.context.drop("CSeq is no number")
+    return number.value, found.end
+
+
+def _request(view: View, handlers: Mapping[bytes, Request]) -> None:
+    """Spec 1.5 and 1.6: note a phone that listens elsewhere; then what the method asks for."""
+    payload, kernel = view.payload, view.settings.kernel
+    if kernel.forced_dport:
+        via = payload.uri(VIA_UDP)
+        if (
+            via
+            and via.endpoint
+            and via.endpoint.ip == view.source.ip
+            and via.endpoint.port != view.source.port
+        ):
+            view.flow.forced_dport = via.endpoint.port
+    head = payload.data[:10].upper()
+    for method, handler in handlers.items():
+        if not head.startswith(method):
+            continue
+        if kernel.hardened:
+            end = len(method)
+            if head[end : end + 1] != b" " or not _LETTER.match(payload.data, end + 1):
+                continue
+        handler(view, _cseq(view)[0])
+        return
+
+
+def _response(view: View, handlers: Mapping[bytes, Response]) -> None:
+    """Spec 1.6 and 1.8: by the method behind the number of CSeq."""
+    payload = view.payload
+    code = payload.number(len(b"SIP/2.0 ")).value
+    if not code:
+        view.context.drop("a response without a status code")
+    cseq, end = _cseq(view)
+    named = payload.data[end + 1 : end + 9].upper()
+    for method, handler in handlers.items():
+        if named.startswith(method):
+            handler(view, cseq, code)
+            return
+
+
+def _invite(view: View, cseq: int) -> None:
+    view.memory.expectations.flush(view.flow, view.context, media=True)
+    process_sdp(view)
+    view.flow.invite_cseq = cseq
+
+
+def _offer_or_answer(view: View, _: int) -> None:
+    process_sdp(view)
+
+
+def _bye(view: View, _: int) -> None:
+    view.memory.expectations.flush(view.flow, view.context, media=True)
+
+
+def _answered(view: View, cseq: int, code: int) -> None:
+    if 100 <= code <= 299:
+        process_sdp(view)
+    elif view.flow.invite_cseq == cseq:
+        view.memory.expectations.flush(view.flow, view.context, media=True)
+
+
+LINUX: Final = Methods(
+    requests={
+        b"INVITE": _invite,
+        b"UPDATE": _offer_or_answer,
+        b"ACK": _offer_or_answer,
+        b"PRACK": _offer_or_answer,
+        b"BYE": _bye,
+        b"REGISTER": register_request,
+    },
+    responses={
+        b"INVITE": _answered,
+        b"UPDATE": _answered,
+        b"PRACK": _answered,
+        b"REGISTER": register_response,
+    },
+)

@@ -1,0 +1,228 @@
+"""What TP-Link's kernel of 2.6.36 does instead: its own bookkeeping of registrations and media.
+
+A table of the home's phones, by registration and media port, lets calls from one to another be
+turned round. Everybody may use a pinhole, and nothing but time and the registrar ends one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from alg_models.exact._linux.expectations import Expectation, Kind
+from alg_models.exact._linux.flow import View
+from alg_models.exact._linux.helper import Methods
+from alg_models.exact._linux.register import (
+    expect_calls,
+    expires_header,
+    same_transport,
+    write_contact,
+)
+from alg_models.exact._linux.scan import CONTACT, Found, Marker
+from alg_models.exact._linux.sdp import process_sdp, reserve, write_port
+from lab.wire.ip import UDP, Endpoint
+
+SIGNALLING_TIMEOUT: Final = 10.0  # seconds, to which the registrar's are added
+_DEFAULT_EXPIRES: Final = 5  # not 0, that is all: a REGISTER without Expires is none that ends
+_MOST_PHONES: Final = 100
+_MOST_MEDIA: Final = 15
+_EXPIRES: Final = Marker.of(b"expires=")
+
+
+@dataclass(eq=False)
+class Phone:
+    """A phone of the home: as the registrar knows it, where it is, and its media ports by public port."""
+
+    public: Endpoint
+    local: Endpoint
+    expires: float
+    media: dict[int, int] = field(default_factory=dict)
+
+
+class Phones:
+    """The table of phones."""
+
+    def __init__(self) -> None:
+        self._all: list[Phone] = []
+
+    def alive(self, now: float) -> list[Phone]:
+        """Those whose time is not over, the latest first."""
+        self._all = [each for each in self._all if now < each.expires]
+        return self._all[::-1]
+
+    def add(self, phone: Phone) -> None:
+        """Note one; a table that is full takes no more."""
+        if len(self._all) < _MOST_PHONES:
+            self._all.append(phone)
+
+    def remove(self, public: Endpoint) -> None:
+        self._all = [each for each in self._all if each.public != public]
+
+
+def _phones(view: View) -> list[Phone]:
+    return view.context.remember("tplink-phones", Phones).alive(view.context.now)
+
+
+def _add(view: View, public: Endpoint, local: Endpoint) -> Phone:
+    phone = Phone(public, local, view.context.now + SIGNALLING_TIMEOUT)
+    view.context.remember("tplink-phones", Phones).add(phone)
+    return phone
+
+
+def _seconds(view: View, contact: Found, default: int) -> tuple[int, bool]:
+    """expires= anywhere in the rest of the line, whatever Contact it belongs to; whether it is there."""
+    end = view.payload.data.find(b"\r\n", contact.end)
+    if end < 0:
+        view.context.drop("Contact does not end")
+    found = view.payload.number_parameter(contact.end, _EXPIRES, end)
+    if found is None:
+        return default, False
+    return found[1].value, found[1].end > found[0]
+
+
+def _register_request(view: View, _: int) -> None:
+    """Let calls in at once, for a short time; the phone's next REGISTER finds what it asked for before."""
+    if view.flow.expected:
+        return
+    seconds = expires_header(view, _DEFAULT_EXPIRES)
+    contact = view.payload.uri(CONTACT)
+    if contact is None:
+        return
+    if contact.endpoint is None:
+        view.context.drop("Contact can't be read")
+        return
+    if contact.endpoint.ip != view.source.ip or not same_transport(view, contact.end):
+        return
+    seconds, _found = _seconds(view, contact, seconds)
+    if not seconds or (
+        view.source.ip == view.new_source.ip and view.destination.ip == view.new_destination.ip
+    ):
+        return
+    now, expectations = view.context.now, view.memory.expectations
+    for each in expectations.of(view.flow, now):
+        if each.kind is Kind.SIGNALLING and each.saved == contact.endpoint:
+            expectations.activate(each, max(each.expires - now, SIGNALLING_TIMEOUT), view.context)
+            for phone in _phones(view):
+                if phone.local == contact.endpoint:
+                    phone.expires = each.expires
+                    break
+            return  # Contact stays as it is, unless the header pass translates it
+    port = expect_calls(view, contact.endpoint, "", SIGNALLING_TIMEOUT, active=True)
+    write_contact(view, contact, port)
+    _add(view, Endpoint(view.new_source.ip, port), contact.endpoint)
+
+
+def _register_response(view: View, _: int, code: int) -> None:
+    """A 2xx prolongs what stands in its Contacts; any other answer changes nothing."""
+    if not 200 <= code <= 299:
+        return
+    expectations, now = view.memory.expectations, view.context.now
+    header = expires_header(view, -1)
+    known = header >= 0
+    last: Endpoint | None = None
+    contact = view.payload.uri(CONTACT)
+    while contact is not None:
+        if contact.endpoint is None:
+            view.context.drop("Contact can't be read")
+            return
+        last = contact.endpoint
+        if last.ip == view.destination.ip and same_transport(view, contact.end):
+            seconds, named = _seconds(view, contact, max(header, 0))
+            known = known or named
+            if known:
+                expectation = expectations.find(UDP, "", last, now)
+                if not seconds:
+                    break
+                if expectation is not None:
+                    expectations.activate(expectation, seconds + SIGNALLING_TIMEOUT, view.context)
+                    for phone in _phones(view):
+                        if phone.public == last:
+                            phone.expires = now + seconds
+                            break
+                    return
+        contact = view.payload.uri(CONTACT, contact.end, in_header=True)
+    if last is not None:
+        expectation = expectations.find(UDP, "", last, now)
+        if expectation is not None:
+            expectations.remove(expectation, view.context)
+        view.context.remember("tplink-phones", Phones).remove(last)
+
+
+def _expect_media(view: View, kind: Kind, media: Endpoint, begin: int, end: int) -> str:
+    """Expect a stream from anybody; one of another phone in the home is led there."""
+    context = view.context
+    target, direct = media, False
+    inbound = view.source.ip == view.new_source.ip
+    if inbound:
+        for phone in _phones(view):
+            if phone.public.ip == view.destination.ip and media.port in phone.media:
+                ours = view.new_destination
+                if phone.local.ip != ours.ip and phone.local.port != ours.port:
+                    target, direct = Endpoint(phone.local.ip, phone.media[media.port]), True
+                break
+    elif media.ip != view.source.ip and not context.is_inside(media.ip):
+        return media.ip
+    base = target.port & ~1
+    if direct:
+        write_port(view, begin, end, base)
+    ip = target.ip if direct or inbound else view.new_source.ip
+    search = view.nat and not direct
+    port = reserve(view, kind, "", Endpoint(ip, base), Endpoint(target.ip, base), search=search)
+    if not port:
+        context.drop("all ports in use for media")
+    if not direct and port != base:
+        write_port(view, begin, end, port)
+    if not inbound and media.ip == view.source.ip:
+        own = next((each for each in _phones(view) if each.local == view.source), None)
+        own = own or _add(view, view.new_source, view.source)
+        if port in own.media or len(own.media) < _MOST_MEDIA:
+            own.media[port] = base
+    return ip
+
+
+def _offer_or_answer(view: View, _: int) -> None:
+    process_sdp(view, _expect_media)
+
+
+def _nothing(view: View, _: int) -> None:
+    """BYE ends no pinhole."""
+
+
+def _answered(view: View, _: int, code: int) -> None:
+    if not 100 <= code <= 299:
+        return
+    _expect_answer(view)
+    process_sdp(view, _expect_media)
+
+
+def _expect_answer(view: View) -> None:
+    """Expect that a phone in the home writes to the Contact of an answer from outside.
+
+    Of signalling a flow may expect one thing only: this takes the registration's place.
+    """
+    contact = view.payload.uri(CONTACT)
+    if view.source.ip != view.new_source.ip or contact is None or contact.endpoint is None:
+        return
+    if contact.endpoint.ip != view.destination.ip:
+        new = Expectation(view.flow, Kind.SIGNALLING, UDP, "", contact.endpoint, view.destination)
+        view.memory.expectations.relate(
+            new, view.context, skip_master=False, symmetric=True, seconds=SIGNALLING_TIMEOUT
+        )
+
+
+TPLINK: Final = Methods(
+    requests={
+        b"INVITE": _offer_or_answer,
+        b"UPDATE": _offer_or_answer,
+        b"ACK": _offer_or_answer,
+        b"PRACK": _offer_or_answer,
+        b"BYE": _nothing,
+        b"REGISTER": _register_request,
+    },
+    responses={
+        b"INVITE": _answered,
+        b"UPDATE": _answered,
+        b"PRACK": _answered,
+        b"REGISTER": _register_response,
+    },
+)

@@ -1,0 +1,90 @@
+"""Broadcom's ALG for DSL routers: ``_broadcom`` is what it does, this is what is known of it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from alg_models.exact._broadcom import Broadcom
+from lab.gateway.alg import Card, Evidence, Example, Model, Source
+
+_URL: Final = "https://github.com/M0Rf30/linux-brcm963xx"
+_FILES: Final = "net/netfilter/nf_conntrack_sip.c and net/ipv4/netfilter/nf_nat_sip.c at c21707ced167"
+
+MODEL = Model(
+    id="broadcom",
+    card=Card(
+        summary=(
+            "The ALG of Broadcom's BCM963xx software for DSL routers: UDP only, a plain search in the text, "
+            "Via of 100, 180, 183 and 200 left alone, nothing restored coming in but the Via of others."
+        ),
+        kind="exact",
+        examples=(
+            Example(
+                "register",
+                b"Contact: <sip:alice@192.168.1.20:5060>",
+                b"Contact: <sip:alice@203.0.113.7:61002>",
+            ),
+            Example(
+                "headers-contact-portless",
+                b"Contact: <sip:alice@192.168.1.20>",
+                b"Contact: <sip:alice@192.168.1.20>",
+            ),
+            Example(
+                "register-ok",
+                b"Via: SIP/2.0/UDP 203.0.113.7:61002;rport=61002;",
+                b"Via: SIP/2.0/UDP 203.0.113.7:61002;rport=61002;",
+            ),
+            Example(
+                "headers-challenge",
+                b"Via: SIP/2.0/UDP 203.0.113.7:61002;rport=61002;",
+                b"Via: SIP/2.0/UDP 192.168.1.20:5060;rport=61002;",
+            ),
+            Example(
+                "incoming-invite",
+                b"INVITE sip:alice@203.0.113.7:61002",
+                b"INVITE sip:alice@203.0.113.7:61002",
+            ),
+            # The search for Contact ends in the caller's name.
+            Example(
+                "transport-quoted",
+                b'From: "Contact: <sip:a@192.168.1.20:5060>"',
+                b'From: "Contact: <sip:a@203.0.113.7:61002>"',
+            ),
+            Example("media-odd", b"m=audio 49171 RTP/AVP 0", b"m=audio 49170 RTP/AVP 0"),
+            Example("media-refused", b"m=audio 0 RTP/AVP 0", b"m=audio 1024 RTP/AVP 0"),
+            Example("media-streams", b"m=audio 49172 RTP/AVP 8", b"m=audio 49172 RTP/AVP 8"),
+            Example("media-rtcp", b"a=rtcp:49171 IN IP4 192.168.1.20", b"a=rtcp:49171 IN IP4 203.0.113.7"),
+            Example("media-ack", b"c=IN IP4 192.168.1.20", b"c=IN IP4 192.168.1.20"),
+            Example("media-named-connection", b"c=IN IP4 pc.example.org", None),
+        ),
+        rules=(
+            "RFC 3261 18.1.2",
+            "RFC 3261 7.3.1",
+            "RFC 3261 8.1.1.8",
+            "RFC 3261 8.2.2.1",
+            "RFC 3264 5.1",
+            "RFC 3264 6",
+            "RFC 3605 2.1",
+        ),
+        symptom=(
+            "Phones that check Via take challenges and ignore successes: they register over and over. Calls "
+            "come in for the public address, which strict phones answer with 404. Fax, a second stream and "
+            "late offers are one-way; hanging up one call cuts the pinholes of the others short."
+        ),
+        sources=(
+            Source(f"Broadcom BCM963xx kernel, {_FILES}", Evidence.SOURCE_CODE, _URL),
+            Source(
+                "That a media pinhole which a BYE shortened is kept by traffic: 5 s are an idle time",
+                Evidence.INFERENCE,
+            ),
+            Source(
+                "That m=audio 0 becomes 1024: follows from the clamp of the port in the source",
+                Evidence.INFERENCE,
+                _URL,
+            ),
+        ),
+        breaks=("register", "outgoing-call", "incoming-call"),
+    ),
+    fault=Broadcom(),
+    variants=({"spare_via": False},),
+)
