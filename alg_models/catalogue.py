@@ -7,26 +7,26 @@ come from.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
 import pkgutil
 import re
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
 import alg_models.exact
 import alg_models.faults
+from alg_models import profiles, vendors
 from lab import specs
 from lab.errors import UsageError
 from lab.gateway.alg import Model
+from lab.plugins import from_entry_points, from_path
 
 ENTRY_POINT_GROUP: Final = "alglab.models"
+# What ``select`` takes for a kind of model.
+_KINDS: Final = {"faults": "fault", "controls": "control", "exact": "exact"}
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9.-]*\Z")
 
 
@@ -66,24 +66,8 @@ class Catalogue:
 
     def add_path(self, path: Path) -> None:
         """Register the models in a Python file, or in every ``*.py`` of a folder. Raises ``UsageError``."""
-        files = sorted(path.glob("*.py")) if path.is_dir() else [path]
-        if not path.exists() or not files:
-            raise UsageError(f"model path {path}: no such file, or a folder without .py files")
-        for file in files:
-            # Unique per path, so that two files of one name don't share a module.
-            digest = hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]
-            spec = importlib.util.spec_from_file_location(f"alglab_models_{digest}", file)
-            if spec is None or spec.loader is None:
-                raise UsageError(f"model path {file}: not a Python file")
-            module = importlib.util.module_from_spec(spec)
-            # Dataclasses and pydantic look the names in annotations up there.
-            sys.modules[spec.name] = module
-            try:
-                spec.loader.exec_module(module)
-            except Exception as error:
-                del sys.modules[spec.name]
-                raise UsageError(f"model path {file}: {type(error).__name__}: {error}") from error
-            self.add_module(module, str(file))
+        for module, origin in from_path(path, "model"):
+            self.add_module(module, origin)
 
     def __iter__(self) -> Iterator[Model]:
         return iter(self._models.values())
@@ -94,6 +78,7 @@ class Catalogue:
     def get(self, spec: str) -> Model:
         """The model of ``ID``, ``ID(parameter=value,...)`` or several of them joined by ``+``.
 
+        An id that no model has may be that of a vendor's card: its profile.
         Raises ``UsageError`` with the mend.
         """
         first, *others = (self._one(part) for part in specs.split(spec, "model"))
@@ -101,10 +86,27 @@ class Catalogue:
 
     def _one(self, spec: str) -> Model:
         name, values = specs.parse(spec, "model")
-        model = self._models.get(name)
+        model = self._models.get(name) or profiles.find(name, self.get)
         if model is None:
-            raise specs.unknown("model", name, self._models)
+            raise specs.unknown("model", name, [*self._models, *vendors.available()])
         return model.with_parameters(values)
+
+    def select(self, names: Iterable[str]) -> list[Model]:
+        """The models of ids and specs, each once, in order.
+
+        ``all``, ``faults``, ``controls`` and ``exact`` stand for those of the catalogue, ``variants`` for all
+        with the variants that they name. Raises ``UsageError`` for an unknown one.
+        """
+        chosen: dict[str, Model] = {}
+        for name in names:
+            if name in _KINDS:
+                found = [each for each in self if each.card.kind == _KINDS[name]]
+            elif name in ("all", "variants"):
+                found = list(self) if name == "all" else self.runnable()
+            else:
+                found = [self.get(name)]
+            chosen |= {each.id: each for each in found}
+        return list(chosen.values())
 
     def runnable(self) -> list[Model]:
         """Every model and every variant that a model names."""
@@ -128,12 +130,7 @@ def load(paths: Sequence[Path] = (), *, plugins: bool = True) -> Catalogue:
                 name = f"{package.__name__}.{info.name}"
                 catalogue.add_module(importlib.import_module(name), name)
     if plugins:
-        for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda each: each.name):
-            origin = f"entry point '{point.name}' ({point.value})"
-            try:
-                module = point.load()
-            except Exception as error:
-                raise UsageError(f"{origin}: {type(error).__name__}: {error}") from error
+        for module, origin in from_entry_points(ENTRY_POINT_GROUP):
             catalogue.add_module(module, origin)
     for path in paths:
         catalogue.add_path(path)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import Any, Final
+from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from alg_models import profiles
 from alg_models import vendors as vendor_files
 from alg_models.vendors.schema import UNKNOWN, VendorProfile
 
 Row = dict[str, Any]
-
-_UNDOCUMENTED: Final = "nobody has documented what it does to messages, so there is nothing to run"
-_AWAITED: Final = "no model does yet what is known of it, so there is nothing to run"
 
 
 def vendors() -> list[Row]:
@@ -60,9 +58,12 @@ def print_card(card: Row, console: Console) -> None:
     for name, words in (("devices", card["devices"]), ("found as", card["aliases"])):
         if words:
             _say(f"{name}: {', '.join(words)}", console, 2)
-    reason = _AWAITED if card["claims"] or "lineage" in card else _UNDOCUMENTED
-    why = f" ({reason})" if card["model"] == UNKNOWN else ""
+    why = ""
+    if card["model"] == UNKNOWN:
+        why = f" ({profiles.why_unknown(documented=bool(card['claims'] or 'lineage' in card))})"
     _say(f"model: {card['model']}{why}", console, 2)
+    if "covers" in card:
+        _say(card["covers"], console, 4)
     if "lineage" in card:
         _section(f"lineage: {card['lineage']['of']}", console)
         _statement(card["lineage"], card["lineage"]["claim"], console)

@@ -50,6 +50,7 @@ class LoseAck:
 MODEL = Model(
     id="ack-2xx-lost",
     card=Card(
+        fault_class="state",
         summary="Translates correctly, but loses the ACK of an answered call.",
         examples=(Example("state-ack", b"ACK sip:bob@198.51.100.20:5060 SIP/2.0", None),),
         rules=("RFC 3261 13.2.2.4", "RFC 3261 13.3.1.4"),

@@ -38,6 +38,7 @@ class ReplaceAddressText:
 MODEL = Model(
     id="blind-ip-replace",
     card=Card(
+        fault_class="rewriting",
         summary="Replaces the phone's address text everywhere, Call-ID too, and nothing on the way back.",
         examples=(
             Example("register", b"Call-ID: a84b4c76@192.168.1.20", b"Call-ID: a84b4c76@203.0.113.7"),

@@ -45,6 +45,7 @@ class CapDuration:
 MODEL = Model(
     id="call-duration-cap",
     card=Card(
+        fault_class="state",
         summary="Forgets a call 12 h after it was answered, and drops all messages of it from then on.",
         examples=(
             # The binding of the call has ended meanwhile; a new one takes its place.

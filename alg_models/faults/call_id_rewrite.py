@@ -28,6 +28,7 @@ class RewriteCallId:
 MODEL = Model(
     id="call-id-rewrite",
     card=Card(
+        fault_class="rewriting",
         summary="Translates correctly, but also rewrites the address inside Call-ID, and does not undo it.",
         examples=(Example("register", b"Call-ID: a84b4c76@192.168.1.20", b"Call-ID: a84b4c76@203.0.113.7"),),
         rules=("RFC 3261 8.2.6.2", "RFC 3261 12.2.2"),

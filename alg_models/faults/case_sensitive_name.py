@@ -39,6 +39,7 @@ class CompareNamesByCase:
 MODEL = Model(
     id="case-sensitive-name",
     card=Card(
+        fault_class="parsing",
         summary="Translates correctly, but knows header names only in the RFC's own upper and lower case.",
         examples=(
             Example(

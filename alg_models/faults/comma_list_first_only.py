@@ -35,6 +35,7 @@ class FirstOfList:
 MODEL = Model(
     id="comma-list-first-only",
     card=Card(
+        fault_class="parsing",
         summary="Translates correctly, but only the first value of a header field that lists several.",
         examples=(
             Example(

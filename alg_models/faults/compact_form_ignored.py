@@ -36,6 +36,7 @@ class IgnoreCompactForms:
 MODEL = Model(
     id="compact-form-ignored",
     card=Card(
+        fault_class="parsing",
         summary="Translates correctly, but does not know header fields by their one-letter names.",
         examples=(
             Example(

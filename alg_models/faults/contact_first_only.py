@@ -36,6 +36,7 @@ class TranslateFirstContact:
 MODEL = Model(
     id="contact-first-only",
     card=Card(
+        fault_class="rewriting",
         summary="Translates correctly, but of several Contacts only the first; the others stay private.",
         examples=(
             Example(

@@ -42,6 +42,7 @@ class ClobberRemoteContact:
 MODEL = Model(
     id="contact-inbound-clobbered",
     card=Card(
+        fault_class="rewriting",
         summary="Translates correctly, but puts its own inside address in the place of the peer's Contact.",
         examples=(
             Example(

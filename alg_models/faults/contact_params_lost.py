@@ -53,6 +53,7 @@ class LoseContactParameters:
 MODEL = Model(
     id="contact-params-lost",
     card=Card(
+        fault_class="rewriting",
         summary="Translates correctly, but loses the parameters behind a rewritten Contact address.",
         examples=(
             Example(

@@ -39,6 +39,7 @@ class AppendContactPort:
 MODEL = Model(
     id="contact-port-appended",
     card=Card(
+        fault_class="rewriting",
         summary="Translates correctly, but restores a Contact with a port that the phone never wrote.",
         examples=(
             Example(

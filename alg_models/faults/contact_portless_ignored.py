@@ -34,6 +34,7 @@ class IgnorePortlessContact:
 MODEL = Model(
     id="contact-portless-ignored",
     card=Card(
+        fault_class="parsing",
         summary="Translates correctly, but leaves a Contact that names no port private.",
         examples=(
             Example(

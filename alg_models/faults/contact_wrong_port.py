@@ -36,6 +36,7 @@ class KeepContactPort:
 MODEL = Model(
     id="contact-wrong-port",
     card=Card(
+        fault_class="rewriting",
         summary="Translates correctly, but leaves the phone's own port beside the public address in Contact.",
         examples=(
             Example(

@@ -38,6 +38,7 @@ class CountFromVersion:
 MODEL = Model(
     id="content-length-multipart-short",
     card=Card(
+        fault_class="rewriting",
         summary="Counts Content-Length from the v= line, which is too little for a multipart body.",
         examples=(
             Example(

@@ -21,6 +21,7 @@ class ForgetContentLength:
 MODEL = Model(
     id="content-length-stale",
     card=Card(
+        fault_class="rewriting",
         summary="Translates the body correctly, but leaves Content-Length at the size that the body had.",
         examples=(
             Example("invite", b"c=IN IP4 192.168.1.20", b"c=IN IP4 203.0.113.7"),

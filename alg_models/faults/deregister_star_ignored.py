@@ -38,6 +38,7 @@ class OverlookStar:
 MODEL = Model(
     id="deregister-star-ignored",
     card=Card(
+        fault_class="state",
         summary="Leaves the way in open when a phone removes all of its registrations with 'Contact: *'.",
         examples=(
             Example(

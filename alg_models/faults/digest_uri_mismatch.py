@@ -35,6 +35,7 @@ class RewriteSignedUri:
 MODEL = Model(
     id="digest-uri-mismatch",
     card=Card(
+        fault_class="rewriting",
         summary=(
             "Translates correctly, but also rewrites the registrar's address in the Request-URI, which the "
             "credentials of the request still name."

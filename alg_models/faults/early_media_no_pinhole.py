@@ -64,6 +64,7 @@ class NoEarlyMedia:
 MODEL = Model(
     id="early-media-no-pinhole",
     card=Card(
+        fault_class="state",
         summary="Translates correctly, but lets no media in before a call is answered.",
         examples=(Example("media-early", b"m=audio 49170 RTP/AVP 0", b"m=audio 61004 RTP/AVP 0"),),
         rules=("RFC 3264 5.1", "RFC 3960 3.2"),

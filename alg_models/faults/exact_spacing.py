@@ -62,6 +62,7 @@ class ExpectExactSpacing:
 MODEL = Model(
     id="exact-spacing",
     card=Card(
+        fault_class="parsing",
         summary="Translates correctly, but misses a Via with other white space than the usual single space.",
         examples=(
             Example(

@@ -57,6 +57,7 @@ class AlterExpires:
 MODEL = Model(
     id="expires-altered",
     card=Card(
+        fault_class="rewriting",
         summary="Translates correctly, but asks for another lifetime of registrations than the phone did.",
         examples=(
             Example("register", b"Expires: 3600", b"Expires: 60"),

@@ -31,6 +31,7 @@ class WantAddresses:
 MODEL = Model(
     id="fqdn-contact-ignored",
     card=Card(
+        fault_class="parsing",
         summary="Leaves a Contact with a host name as it is, and refuses calls that come back for that name.",
         examples=(
             Example("names-register", b"Contact: <sip:alice@pbx.lan>", b"Contact: <sip:alice@pbx.lan>"),

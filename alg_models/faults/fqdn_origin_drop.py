@@ -50,6 +50,7 @@ def _is_literal(address: bytes) -> bool:
 MODEL = Model(
     id="fqdn-origin-drop",
     card=Card(
+        fault_class="parsing",
         summary="Drops a message whose session description has a host name in o=.",
         examples=(
             Example("media-named-origin", b"o=- 1 1 IN IP4 pc.example.org", None),

@@ -19,6 +19,7 @@ class DropFragments:
 MODEL = Model(
     id="fragment-drop",
     card=Card(
+        fault_class="transport",
         summary="Translates correctly, but drops datagrams that come in fragments.",
         examples=(
             Example("transport-fragments", b"INVITE sip:bob@lab.test SIP/2.0", None),

@@ -19,6 +19,7 @@ class PassFragments:
 MODEL = Model(
     id="fragment-unprocessed",
     card=Card(
+        fault_class="transport",
         summary="Translates correctly, but lets messages that come in fragments pass with private addresses.",
         examples=(
             Example(

@@ -39,6 +39,7 @@ class RewriteIdentityOutbound:
 MODEL = Model(
     id="fromto-rewrite-asymmetric",
     card=Card(
+        fault_class="rewriting",
         summary="Translates correctly, but does not restore the addresses that it changed in From and To.",
         examples=(
             Example(

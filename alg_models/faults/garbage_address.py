@@ -44,6 +44,7 @@ class WriteGarbage:
 MODEL = Model(
     id="garbage-address",
     card=Card(
+        fault_class="rewriting",
         summary="Writes a garbage address into o= and c= when no stream of the description is in use.",
         examples=(
             Example("media-refused", b"c=IN IP4 192.168.1.20", b"c=IN IP4 16.72.129.0"),

@@ -19,6 +19,7 @@ class LoseWhatGrew:
 MODEL = Model(
     id="growth-crosses-mtu",
     card=Card(
+        fault_class="transport",
         summary="Translates correctly, but loses the packets that become larger than the MTU by it.",
         examples=(
             Example("transport-nearly-mtu", b"INVITE sip:bob@lab.test SIP/2.0", None),

@@ -18,6 +18,7 @@ class NoHairpin:
 MODEL = Model(
     id="hairpin-broken",
     card=Card(
+        fault_class="state",
         summary="No ALG, and a NAT that drops what inside hosts send to its own public address.",
         examples=(
             Example("invite", b"m=audio 49170 RTP/AVP 0", b"m=audio 49170 RTP/AVP 0"),

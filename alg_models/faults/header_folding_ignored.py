@@ -48,6 +48,7 @@ class IgnoreFolding:
 MODEL = Model(
     id="header-folding-ignored",
     card=Card(
+        fault_class="parsing",
         summary="Translates correctly, but reads no further than the first line of a folded header field.",
         examples=(
             Example(

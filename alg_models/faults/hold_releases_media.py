@@ -44,6 +44,7 @@ class ReleaseOnHold:
 MODEL = Model(
     id="hold-releases-media",
     card=Card(
+        fault_class="state",
         summary="Translates correctly, but frees a call's media ports and closes their pinholes on hold.",
         examples=(
             Example("media-hold", b"m=audio 49170 RTP/AVP 0", b"m=audio 61004 RTP/AVP 0"),

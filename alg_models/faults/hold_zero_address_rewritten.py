@@ -66,6 +66,7 @@ class RewriteHold:
 MODEL = Model(
     id="hold-zero-address-rewritten",
     card=Card(
+        fault_class="rewriting",
         summary="Translates 0.0.0.0, by which older phones ask for hold, as if it were the phone's address.",
         examples=(Example("media-hold-zero", b"c=IN IP4 0.0.0.0", b"c=IN IP4 203.0.113.7"),),
         rules=("RFC 3264 8.4",),

@@ -37,6 +37,7 @@ class StripIdentity:
 MODEL = Model(
     id="identity-header-stripped",
     card=Card(
+        fault_class="policy",
         summary="Translates correctly, but takes out the headers by which providers tell who calls.",
         examples=(
             Example(

@@ -51,6 +51,7 @@ class MangleIpv6References:
 MODEL = Model(
     id="ipv6-literal-mangled",
     card=Card(
+        fault_class="parsing",
         summary="Translates IPv4 correctly, but takes the brackets off IPv6 addresses going out.",
         examples=(
             Example(

@@ -27,6 +27,7 @@ class SwallowKeepalives:
 MODEL = Model(
     id="keepalive-crlf-swallowed",
     card=Card(
+        fault_class="policy",
         summary="Drops every UDP packet on port 5060 that is not SIP, keep-alives (CRLF, STUN) too.",
         examples=(
             Example("state-keepalive", b"\r\n\r\n", None),

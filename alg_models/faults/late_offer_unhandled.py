@@ -38,6 +38,7 @@ class IgnoreLateOffers:
 MODEL = Model(
     id="late-offer-unhandled",
     card=Card(
+        fault_class="rewriting",
         summary="Translates session descriptions in INVITE and its answers, but not in ACK and PRACK.",
         examples=(
             Example("media-ack", b"c=IN IP4 192.168.1.20", b"c=IN IP4 192.168.1.20"),

@@ -45,6 +45,7 @@ class RemapEachRequest:
 MODEL = Model(
     id="mapping-not-stable",
     card=Card(
+        fault_class="state",
         summary="Gives the phone another public port with every request that it sends.",
         examples=(
             Example(

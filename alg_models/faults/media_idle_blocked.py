@@ -36,6 +36,7 @@ class BlockIdleMedia:
 MODEL = Model(
     id="media-idle-blocked",
     card=Card(
+        fault_class="state",
         summary="Closes a call's media pinholes after 120 s of silence, without ending the call.",
         examples=(
             Example("invite", b"m=audio 49170 RTP/AVP 0", b"m=audio 61004 RTP/AVP 0"),

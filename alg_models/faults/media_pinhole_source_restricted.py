@@ -33,6 +33,7 @@ class RestrictMediaSource:
 MODEL = Model(
     id="media-pinhole-source-restricted",
     card=Card(
+        fault_class="state",
         summary="Translates correctly, but lets media in from the SIP server's address only.",
         examples=(
             Example("invite", b"m=audio 49170 RTP/AVP 0", b"m=audio 61004 RTP/AVP 0"),

@@ -19,6 +19,7 @@ class ForgetMediaSource:
 MODEL = Model(
     id="media-sport-not-mapped",
     card=Card(
+        fault_class="state",
         summary="Announces a public media port, but sends the phone's own media from another one.",
         examples=(Example("invite", b"m=audio 49170 RTP/AVP 0", b"m=audio 61004 RTP/AVP 0"),),
         rules=("RFC 4961 4", "RFC 4787 4.1"),

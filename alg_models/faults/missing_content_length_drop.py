@@ -25,6 +25,7 @@ class DropWithoutLength:
 MODEL = Model(
     id="missing-content-length-drop",
     card=Card(
+        fault_class="parsing",
         summary="Silently drops a message with a session description that has no Content-Length.",
         examples=(Example("media-no-length", b"INVITE sip:bob@lab.test SIP/2.0", None),),
         rules=("RFC 3261 18.3", "RFC 3261 20.14"),

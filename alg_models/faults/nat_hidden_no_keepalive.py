@@ -23,6 +23,7 @@ class HideNat:
 MODEL = Model(
     id="nat-hidden-no-keepalive",
     card=Card(
+        fault_class="state",
         summary=(
             "Makes a REGISTER look as if no NAT were there, so that the server sends no keep-alives, "
             "and does not keep the way in open itself."

@@ -29,6 +29,7 @@ class WellKnownPortOnly:
 MODEL = Model(
     id="non5060-ignored",
     card=Card(
+        fault_class="policy",
         summary=(
             "Takes a packet for SIP only when it is addressed to port 5060: other server ports pass as they "
             "are, and so do answers to a public port that is not 5060."

@@ -56,6 +56,7 @@ class RoundRtpPort:
 MODEL = Model(
     id="odd-rtp-port",
     card=Card(
+        fault_class="rewriting",
         summary="Translates an odd RTP port as if it were the even one below it.",
         examples=(
             Example("media-odd", b"m=audio 49171 RTP/AVP 0", b"m=audio 61004 RTP/AVP 0"),

@@ -35,6 +35,7 @@ class TranslateOneWay:
 MODEL = Model(
     id="one-direction-only",
     card=Card(
+        fault_class="rewriting",
         summary="Translates the phone's requests, but not its responses to requests from outside.",
         examples=(
             Example("invite", b"c=IN IP4 192.168.1.20", b"c=IN IP4 203.0.113.7"),

@@ -48,6 +48,7 @@ class AnswerOptions:
 MODEL = Model(
     id="options-answered-locally",
     card=Card(
+        fault_class="policy",
         summary="Answers OPTIONS with 200 itself, from either side, and does not forward them.",
         examples=(
             Example("state-options-in", b"OPTIONS sip:alice@203.0.113.7", None, b"SIP/2.0 200 OK\r\nVia: "),

@@ -26,6 +26,7 @@ class CloseOnChallenge:
 MODEL = Model(
     id="pinhole-closed-by-401",
     card=Card(
+        fault_class="state",
         summary="Closes the way in for calls when a re-registration is challenged, until it has succeeded.",
         examples=(Example("state-invite-during-challenge", b"INVITE sip:alice@203.0.113.7:61002", None),),
         rules=("RFC 3261 10.3", "RFC 3261 22.2"),

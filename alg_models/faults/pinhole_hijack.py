@@ -63,6 +63,7 @@ class TrustAnyRegister:
 MODEL = Model(
     id="pinhole-hijack",
     card=Card(
+        fault_class="state",
         summary=(
             "Opens a port for everybody when any packet begins like a REGISTER, such as a piece of a web "
             "form that a browser posts to port 5060."

@@ -23,6 +23,7 @@ class LeaveOpen:
 MODEL = Model(
     id="pinhole-left-open",
     card=Card(
+        fault_class="state",
         summary="Translates correctly, but neither BYE nor a failed call closes the media pinholes.",
         examples=(
             Example("invite", b"m=audio 49170 RTP/AVP 0", b"m=audio 61004 RTP/AVP 0"),

@@ -67,6 +67,7 @@ def _refuse(message: SipMessage, context: Context) -> None:
 MODEL = Model(
     id="port5060-hijack",
     card=Card(
+        fault_class="policy",
         summary="Redirects what phones send by UDP to port 5060 of any host to a proxy inside the router.",
         examples=(
             Example("register", b"REGISTER sip:lab.test SIP/2.0", None, b"SIP/2.0 403 Forbidden\r\nVia: "),

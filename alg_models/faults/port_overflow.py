@@ -57,6 +57,7 @@ class OverflowPort:
 MODEL = Model(
     id="port-overflow",
     card=Card(
+        fault_class="rewriting",
         summary="Translates addresses correctly, but writes ports above 65535 into Contact and m=.",
         examples=(
             Example(

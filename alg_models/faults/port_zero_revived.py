@@ -37,6 +37,7 @@ class ReviveStream:
 MODEL = Model(
     id="port-zero-revived",
     card=Card(
+        fault_class="rewriting",
         summary="Translates correctly, but gives a stream that the phone refused with port 0 a real port.",
         examples=(
             Example("media-refused-video", b"m=video 0 RTP/AVP 96", b"m=video 1024 RTP/AVP 96"),

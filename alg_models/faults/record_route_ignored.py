@@ -21,6 +21,7 @@ class IgnoreRecordRoute:
 MODEL = Model(
     id="record-route-ignored",
     card=Card(
+        fault_class="rewriting",
         summary="Translates correctly, but leaves the private address of a proxy in Record-Route.",
         examples=(
             Example(

@@ -48,6 +48,7 @@ class MangleRecordRoute:
 MODEL = Model(
     id="record-route-mangled",
     card=Card(
+        fault_class="rewriting",
         summary="Translates correctly, but writes its own address over the provider's in Record-Route.",
         examples=(
             Example(

@@ -48,6 +48,7 @@ class IgnoreReferral:
 MODEL = Model(
     id="refer-headers-ignored",
     card=Card(
+        fault_class="rewriting",
         summary="Translates correctly, but leaves the private address in Refer-To and Referred-By.",
         examples=(
             Example(

@@ -50,6 +50,7 @@ class ForceReplyPort:
 MODEL = Model(
     id="reply-port-forced",
     card=Card(
+        fault_class="state",
         summary=(
             "Translates correctly, but delivers what comes in to the port of the phone's Via, although rport "
             "asks for the port that the phone sent from."

@@ -30,6 +30,7 @@ class ForgetResponses:
 MODEL = Model(
     id="response-not-translated-back",
     card=Card(
+        fault_class="rewriting",
         summary="Translates requests, but not the responses to them: the phone sees its public address.",
         examples=(
             Example(

@@ -28,6 +28,7 @@ class KeepRequestUri:
 MODEL = Model(
     id="ruri-not-restored",
     card=Card(
+        fault_class="rewriting",
         summary="Translates correctly, but calls the phone by its public address when a request comes in.",
         examples=(
             Example(

@@ -31,6 +31,7 @@ class LeaveMediaPorts:
 MODEL = Model(
     id="sdp-c-only",
     card=Card(
+        fault_class="rewriting",
         summary="Translates o= and c= of a session description, but leaves the ports of m= as they are.",
         examples=(
             Example("invite", b"c=IN IP4 192.168.1.20", b"c=IN IP4 203.0.113.7"),

@@ -45,6 +45,7 @@ class MangleIce:
 MODEL = Model(
     id="sdp-ice-mangled",
     card=Card(
+        fault_class="rewriting",
         summary="Translates c= and m=, but not the ICE candidates, so that none is the default any more.",
         examples=(
             Example("media-ice", b"c=IN IP4 192.168.1.20", b"c=IN IP4 203.0.113.7"),

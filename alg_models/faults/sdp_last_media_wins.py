@@ -36,6 +36,7 @@ class LastMediaWins:
 MODEL = Model(
     id="sdp-last-media-wins",
     card=Card(
+        fault_class="rewriting",
         summary="Overwrites the session's c= and o= with the address of the last stream, in both directions.",
         examples=(
             Example(

@@ -41,6 +41,7 @@ class InjectTrace:
 MODEL = Model(
     id="sdp-line-injected",
     card=Card(
+        fault_class="rewriting",
         summary="Translates correctly, but adds a line with the private address to session descriptions.",
         examples=(
             Example("invite", b"s=-\r\n", b"s=-\r\ni=(o=IN IP4 192.168.1.20)\r\n"),

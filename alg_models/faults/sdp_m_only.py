@@ -31,6 +31,7 @@ class LeaveAddresses:
 MODEL = Model(
     id="sdp-m-only",
     card=Card(
+        fault_class="rewriting",
         summary="Translates the ports of m=, but leaves the private address in c= and o=.",
         examples=(
             Example("invite", b"m=audio 49170 RTP/AVP 0", b"m=audio 61004 RTP/AVP 0"),

@@ -41,6 +41,7 @@ class LeaveOrigin:
 MODEL = Model(
     id="sdp-origin-mismatch",
     card=Card(
+        fault_class="rewriting",
         summary="Translates c= and m=, but leaves the private address in o=.",
         examples=(
             Example("invite", b"c=IN IP4 192.168.1.20", b"c=IN IP4 203.0.113.7"),

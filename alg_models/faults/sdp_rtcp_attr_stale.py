@@ -44,6 +44,7 @@ class LeaveRtcp:
 MODEL = Model(
     id="sdp-rtcp-attr-stale",
     card=Card(
+        fault_class="rewriting",
         summary="Translates o=, c= and m=, but leaves the RTCP address in a=rtcp private.",
         examples=(
             Example("media-rtcp", b"m=audio 49170 RTP/AVP 0", b"m=audio 61004 RTP/AVP 0"),

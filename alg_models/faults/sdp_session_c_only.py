@@ -38,6 +38,7 @@ class TranslateOneLevel:
 MODEL = Model(
     id="sdp-session-c-only",
     card=Card(
+        fault_class="rewriting",
         summary="Translates the c= line of the session, but not one that a stream has for itself.",
         examples=(
             Example(

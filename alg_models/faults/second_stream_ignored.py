@@ -55,6 +55,7 @@ class TranslateFirstStreams:
 MODEL = Model(
     id="second-stream-ignored",
     card=Card(
+        fault_class="rewriting",
         summary="Translates the first audio and the first video stream, and leaves the ports of all others.",
         examples=(
             Example("media-streams", b"m=audio 49170 RTP/AVP 0", b"m=audio 61004 RTP/AVP 0"),

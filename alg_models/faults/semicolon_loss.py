@@ -31,6 +31,7 @@ class LoseSemicolon:
 MODEL = Model(
     id="semicolon-loss",
     card=Card(
+        fault_class="rewriting",
         summary="Translates correctly, but loses the ';' between a rewritten Via address and its parameters.",
         examples=(
             Example(

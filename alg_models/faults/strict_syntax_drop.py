@@ -58,6 +58,7 @@ def _too_large(request: SipMessage) -> bytes:
 MODEL = Model(
     id="strict-syntax-drop",
     card=Card(
+        fault_class="policy",
         summary="Translates correctly, but drops messages with a long Request-URI or header line.",
         examples=(
             Example("transport-long-uri", b"INVITE sip:bob@lab.test;session=0123456789abcdef", None),

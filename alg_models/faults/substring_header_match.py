@@ -70,6 +70,7 @@ def _first(name: bytes, rest: bytes) -> HostPort | None:
 MODEL = Model(
     id="substring-header-match",
     card=Card(
+        fault_class="parsing",
         summary="Translates correctly, but takes 'Via:' and 'Contact:' for headers wherever they stand.",
         examples=(
             Example(

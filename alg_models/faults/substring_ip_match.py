@@ -58,6 +58,7 @@ class MatchPrefix:
 MODEL = Model(
     id="substring-ip-match",
     card=Card(
+        fault_class="parsing",
         summary=(
             "Translates correctly, but takes a longer address that begins with the sender's for the "
             "sender's and exchanges its beginning."

@@ -28,6 +28,7 @@ class WantContentLengthLast:
 MODEL = Model(
     id="tcp-content-length-must-be-last",
     card=Card(
+        fault_class="transport",
         summary="Translates correctly, but over TCP only messages whose last header field is Content-Length.",
         examples=(
             Example(

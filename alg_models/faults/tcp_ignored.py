@@ -19,6 +19,7 @@ class IgnoreTcp:
 MODEL = Model(
     id="tcp-ignored",
     card=Card(
+        fault_class="transport",
         summary="Translates correctly over UDP, and leaves SIP over TCP alone.",
         examples=(
             Example(

@@ -19,6 +19,7 @@ class ForgetSequenceNumbers:
 MODEL = Model(
     id="tcp-seq-desync",
     card=Card(
+        fault_class="transport",
         summary="Translates correctly, but over TCP forgets to adjust the sequence numbers.",
         examples=(
             Example(

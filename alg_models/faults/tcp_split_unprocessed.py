@@ -19,6 +19,7 @@ class PassSplitMessages:
 MODEL = Model(
     id="tcp-split-unprocessed",
     card=Card(
+        fault_class="transport",
         summary="Translates correctly, but over TCP lets messages in several segments pass as they are.",
         examples=(
             Example(

@@ -36,6 +36,7 @@ class KeepOnePhone:
 MODEL = Model(
     id="two-phones-collision",
     card=Card(
+        fault_class="state",
         summary=(
             "Has one entry for all phones on one local port: requests for any of them are "
             "delivered to the one that registered last."

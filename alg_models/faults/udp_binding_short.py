@@ -23,6 +23,7 @@ class ForgetSoon:
 MODEL = Model(
     id="udp-binding-short",
     card=Card(
+        fault_class="state",
         summary="No ALG, and a NAT that forgets a UDP binding after 30 s of silence.",
         examples=(
             Example("incoming-invite", b"INVITE sip:alice@203.0.113.7", b"INVITE sip:alice@203.0.113.7"),

@@ -19,6 +19,7 @@ class KeepOldChecksum:
 MODEL = Model(
     id="udp-checksum-bad",
     card=Card(
+        fault_class="transport",
         summary="Translates messages correctly, but sends them with the UDP checksum of the original.",
         examples=(
             Example(

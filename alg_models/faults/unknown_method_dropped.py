@@ -45,6 +45,7 @@ class DropUnknownMethods:
 MODEL = Model(
     id="unknown-method-dropped",
     card=Card(
+        fault_class="policy",
         summary="Translates correctly, but drops every request whose method RFC 3261 itself does not define.",
         examples=(
             Example("transport-subscribe", b"SUBSCRIBE sip:alice@lab.test SIP/2.0", None),

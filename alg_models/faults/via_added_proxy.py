@@ -114,6 +114,7 @@ def _too_many_hops(request: SipMessage) -> bytes:
 MODEL = Model(
     id="via-added-proxy",
     card=Card(
+        fault_class="rewriting",
         summary=(
             "Translates correctly, but as a proxy that nobody asked for: an extra Via, Max-Forwards counted "
             "down, headers reordered and respelled."

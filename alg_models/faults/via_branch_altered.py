@@ -43,6 +43,7 @@ class AlterBranch:
 MODEL = Model(
     id="via-branch-altered",
     card=Card(
+        fault_class="rewriting",
         summary="Translates correctly, but changes the branch of the phone's Via and does not restore it.",
         examples=(
             Example(

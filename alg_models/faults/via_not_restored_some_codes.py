@@ -29,6 +29,7 @@ class SkipViaOfSomeCodes:
 MODEL = Model(
     id="via-not-restored-some-codes",
     card=Card(
+        fault_class="rewriting",
         summary=(
             "Translates correctly, but leaves the public address in the Via of responses 100, 180, 183 and "
             "200; others are restored."

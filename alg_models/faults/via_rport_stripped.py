@@ -32,6 +32,7 @@ class StripRport:
 MODEL = Model(
     id="via-rport-stripped",
     card=Card(
+        fault_class="rewriting",
         summary="Translates nothing in messages, but removes rport from the Via of requests going out.",
         examples=(
             Example(

@@ -36,6 +36,7 @@ class DeliverToWrongPort:
 MODEL = Model(
     id="wrong-inside-port",
     card=Card(
+        fault_class="state",
         summary="Delivers what comes in to the phone's address, but to the public port's number there.",
         examples=(
             # The payload is translated rightly; the packet goes to 192.168.1.20:61002.

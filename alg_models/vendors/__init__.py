@@ -25,12 +25,16 @@ def load(name: str) -> VendorProfile:
         return _read(Path(name))
     if name in _ids():
         return _read(_FOLDER / f"{name}.yaml")
-    words = _words()
-    identifier = words.get(search_key(name))
+    identifier = called(name)
     if identifier is None:
         aliases = [alias for each in _ids() for alias in load(each).aliases]
         raise specs.unknown("vendor", name, [*_ids(), *aliases])
     return load(identifier)
+
+
+def called(name: str) -> str | None:
+    """The id of the card that people find by this word, if there is one."""
+    return _words().get(search_key(name))
 
 
 @cache

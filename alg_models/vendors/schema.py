@@ -7,7 +7,7 @@ The rules of this file:
 - A guess is no entry. What follows from something documented is ``inference``, and its source says
   from what. What somebody remembers goes into ``notes``, marked as unverified.
 - ``model`` names a model of the catalogue only where documentation supports it. Everything else
-  is ``unknown``, which runs as nothing.
+  is ``unknown``, which runs as a router without an ALG.
 - Wording is the project's own; commands and names of menus are the vendor's, letter by letter.
 """
 
@@ -30,6 +30,8 @@ from lab import specs
 from lab.gateway.alg import Evidence
 
 UNKNOWN: Final = "unknown"
+MAIN: Final = "main"
+"""What a card says of itself stands beside its variants under this name."""
 
 
 def _word(yes: str, no: str) -> BeforeValidator:
@@ -158,7 +160,9 @@ class VendorProfile(_Strict):
     aliases: tuple[Text, ...] = ()
     """Other words by which people look for it; letters and digits count, nothing else."""
     model: Text
-    """A model of the catalogue, ``ID`` or ``ID(parameter=value)``, or ``unknown``."""
+    """A model of the catalogue: ``ID``, ``ID(parameter=value)``, several joined by ``+``; or ``unknown``."""
+    covers: Text | None = None
+    """How much of what is known the model does, and what it adds; beside a ``model`` that needs the words."""
     lineage: Lineage | None = None
     claims: tuple[Claim, ...] = ()
     default: Default
@@ -189,16 +193,25 @@ class VendorProfile(_Strict):
     @field_validator("variants")
     @classmethod
     def _named_once(cls, value: tuple[Variant, ...]) -> tuple[Variant, ...]:
-        names = [variant.id for variant in value]
+        names = [MAIN, *(variant.id for variant in value)]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"two variants are called '{name}'")
+                reason = (
+                    f"a variant can't be called '{MAIN}'"
+                    if name == MAIN
+                    else f"two variants are called '{name}'"
+                )
+                raise ValueError(reason)
         return value
 
     @model_validator(mode="after")
     def _fits(self) -> VendorProfile:
-        if self.model != UNKNOWN and not self.claims:
-            raise ValueError(f"model '{self.model}' needs a claim that supports it, or to be 'unknown'")
+        if self.model != UNKNOWN and not self.claims and self.lineage is None:
+            raise ValueError(
+                f"model '{self.model}' needs a claim or a lineage that supports it, or to be 'unknown'"
+            )
+        if self.covers is not None and self.model == UNKNOWN:
+            raise ValueError("'covers' is about the model, and that is unknown")
         return self
 
     @property
@@ -231,8 +244,8 @@ def search_key(word: str) -> str:
 
 
 def _model_spec(value: str) -> str:
-    if value != UNKNOWN:
-        specs.parse(value, "model")
+    for part in specs.split(value, "model") if value != UNKNOWN else ():
+        specs.parse(part, "model")
     return value
 
 

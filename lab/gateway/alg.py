@@ -62,12 +62,20 @@ class Example:
     answer: bytes = b""
 
 
+# What goes wrong in an ALG. ``rewriting``: it writes something wrong into a message, or leaves an address
+# that it should have written; ``parsing``: it misreads what the syntax allows; ``state``: bindings, pinholes,
+# timers and what it remembers of calls; ``transport``: fragments, TCP, checksums; ``policy``: it drops,
+# answers, masks or redirects on purpose.
+FaultClass = Literal["rewriting", "parsing", "state", "transport", "policy", ""]
+
+
 @dataclass(frozen=True, slots=True)
 class Card:
     """The documentation of a model, all of it shown by ``alglab models show``."""
 
     summary: str
     kind: str = "fault"  # control, fault, exact, profile
+    fault_class: FaultClass = ""
     examples: tuple[Example, ...] = ()
     rules: tuple[str, ...] = ()  # "RFC 3261 25.1"
     symptom: str = ""
@@ -84,22 +92,30 @@ class Policy:
     - ``match``: ``destination`` compares ``ports`` with the port that a datagram is addressed to, so
       that going in it is the binding's public port (a TCP connection has its peer's port).
     - ``signalling_timeout``: idle time in seconds of inspected bindings; ``None``: the NAT's.
-    - ``non_sip``: what becomes of datagrams on these ports that are not SIP (CRLF keep-alives).
+    - ``non_sip``: what becomes of datagrams on these ports that are not SIP (CRLF keep-alives);
+      ``inspect``: they go through the steps like others.
     - ``fragments``: datagrams that came in fragments are put together and inspected, or
       ``drop``ped, or pass ``unprocessed``.
     - ``growth``: a packet that the ALG made larger than the MTU is cut (``fragment``) or lost (``drop``).
     - ``tcp``: ``stream`` reassembles messages and adjusts sequence numbers; ``segment`` rewrites
       only messages that are whole in one segment; ``unadjusted`` does that and forgets the numbers.
+      ``payload`` gives every segment's bytes to the steps as they are, and adjusts sequence numbers.
+    - ``refresh``: ``both``: inspected packets of either direction restart the binding's timer,
+      whatever the NAT does, and so do those that the ALG drops; ``nat``: as the NAT does, and what is
+      dropped keeps nothing alive.
+    - ``follow_pinholes``: what comes in through a pinhole for signalling is inspected, whatever its port.
     - ``checksum``: ``stale`` leaves the UDP checksum as the sender computed it.
     """
 
     ports: frozenset[int] = frozenset({5060})
     transports: frozenset[str] = frozenset({"udp", "tcp"})
     signalling_timeout: float | None = None
-    non_sip: Literal["pass", "drop"] = "pass"
+    non_sip: Literal["pass", "drop", "inspect"] = "pass"
     fragments: Literal["reassemble", "drop", "unprocessed"] = "reassemble"
     growth: Literal["fragment", "drop"] = "fragment"
-    tcp: Literal["stream", "segment", "unadjusted"] = "stream"
+    tcp: Literal["stream", "segment", "unadjusted", "payload"] = "stream"
+    refresh: Literal["nat", "both"] = "nat"
+    follow_pinholes: bool = False
     checksum: Literal["right", "stale"] = "right"
     match: Literal["peer", "destination"] = "peer"
 
@@ -228,6 +244,7 @@ class Model:
         card = Card(
             summary=f"{mine.summary} Besides: {theirs.summary}",
             kind="combination",
+            fault_class=mine.fault_class if mine.fault_class == theirs.fault_class else "",
             rules=tuple(dict.fromkeys(mine.rules + theirs.rules)),
             symptom=f"{mine.symptom} {theirs.symptom}",
             sources=mine.sources + theirs.sources,
@@ -243,6 +260,7 @@ __all__ = [
     "Evidence",
     "Example",
     "Fault",
+    "FaultClass",
     "Model",
     "Policy",
     "Recipe",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from lab.gateway.nat import Binding, Nat, PortsExhaustedError, Session
+from lab.gateway.nat import NOBODY, Binding, Nat, Pinhole, PortsExhaustedError, Session
 from lab.wire.ip import UDP, Endpoint
 
 T = TypeVar("T")
@@ -143,6 +143,29 @@ class Context:
             self.nat.open_pinhole(binding.pair, admit, expires, owner)
         return binding.outside
 
+    def open_port(
+        self,
+        endpoint: Endpoint,
+        owner: object,
+        lifetime: float,
+        *,
+        first: int,
+        step: int = 1,
+        admit: Endpoint | None = None,
+    ) -> Endpoint | None:
+        """As ``open_media``, but one port alone, by UDP: the first free one of ``first``, ``first + step``...
+
+        Returns the public endpoint, ``None`` for a foreign address or no free port.
+        """
+        if not self._translatable(endpoint):
+            return None
+        try:
+            binding = self.nat.reserve_from(UDP, endpoint, first, step, self.now)
+        except PortsExhaustedError:
+            return None
+        self.nat.open_pinhole(binding, admit, self.now + lifetime, owner)
+        return binding.outside
+
     def hold_registration(self, contact: Endpoint, lifetime: float, aor: bytes = b"") -> None:
         """Keep the way in to a registered contact open for the registrar, ``lifetime`` seconds.
 
@@ -158,6 +181,42 @@ class Context:
             binding = self.nat.find(self.protocol, contact, self.remote, self.now)
         if binding is not None:
             self.nat.open_pinhole(binding, Endpoint(self.remote.ip, 0), self.now + lifetime, owner)
+
+    def expect(
+        self,
+        inside: Endpoint,
+        port: int,
+        source: str,
+        lifetime: float,
+        *,
+        protocol: int = UDP,
+        once: bool = True,
+        inspected: bool = False,
+        active: bool = True,
+        symmetric: bool = True,
+    ) -> Pinhole | None:
+        """Let a flow from ``source`` (an address; empty: anybody) in at exactly that public port.
+
+        The flow is a session of its own from its first packet on. ``once``: the pinhole ends with that
+        packet. ``active`` False keeps the port, and lets nobody in yet. ``symmetric`` False: what the
+        inside endpoint sends gets a mapping of its own. ``None``: another endpoint has the port, or
+        ``inside`` is not an inside address.
+        """
+        if not self._translatable(inside):
+            return None
+        binding: Binding | None
+        if protocol == self.protocol and port == self.outside.port and inside.ip == self.inside.ip:
+            binding = (
+                self.binding
+            )  # the flow's own: of a phone that sends from one port and listens at another
+        else:
+            binding = self.nat.reserve_at(protocol, inside, port, self.now, symmetric=symmetric)
+        if binding is None:
+            return None
+        remote = Endpoint(source, 0) if source else None
+        return self.nat.expect(
+            binding, remote if active else NOBODY, self.now + lifetime, once=once, inspected=inspected
+        )
 
     def limit_media(self, public_port: int, idle: float) -> None:
         """Let a media pinhole and its RTCP neighbour end after ``idle`` seconds without a packet."""

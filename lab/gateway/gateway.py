@@ -77,6 +77,7 @@ class Gateway:
         self._fragments = Reassembler()
         self._connections: dict[tuple[Endpoint, Endpoint], TcpEditor] = {}
         self._ipv6_remotes: dict[tuple[int, Endpoint, Endpoint], float] = {}
+        self._followed: dict[tuple[int, Endpoint, Endpoint], None] = {}
 
     # -- the one entry -------------------------------------------------------------------------
 
@@ -103,7 +104,7 @@ class Gateway:
                     if flow.refreshes:
                         binding.expires = now + flow.timeout
                     return [Emission(flow.side, patch(packet, flow))]
-                binding.before = binding.expires
+                binding.before, binding.newcomer = binding.expires, None
                 if flow.refreshes:
                     binding.expires = now + flow.timeout
                 return self._inspect_datagram(packet, flow, now)
@@ -113,6 +114,22 @@ class Gateway:
             return [Emission(None, packet, f"malformed packet: {error}")]
         except PortsExhaustedError as error:
             return [Emission(None, packet, str(error))]
+
+    def reboot(self) -> None:
+        """Forget all that was learned from packets, as when the power fails."""
+        self.nat.clear()
+        self._alg.memory.clear()
+        for flows in self._flows:
+            flows.clear()
+        self._fragments = Reassembler()
+        for known in (self._connections, self._ipv6_remotes, self._followed):
+            known.clear()
+
+    def next_end(self, now: float) -> float:
+        """When something of this gateway's state runs out next, if no packet comes; infinity for never."""
+        return min(
+            self.nat.next_end(now), min((e for e in self._ipv6_remotes.values() if e > now), default=math.inf)
+        )
 
     def _handle(self, data: bytes, side: Side, now: float) -> list[Emission]:
         packet = ip.parse(data)
@@ -160,6 +177,22 @@ class Gateway:
         if packet.protocol == TCP:
             self.nat.note_tcp(binding, remote, packet.flags, now)
         return self._forward(packet, data, Side.INSIDE, binding, remote, math.inf, now, unseen=unseen)
+
+    def _follows(
+        self, protocol: int, binding: Binding, remote: Endpoint, now: float, *, outbound: bool
+    ) -> bool:
+        """Whether a flow came in by a pinhole whose flows the ALG looks at."""
+        key = (protocol, binding.inside, remote)
+        if key in self._followed:
+            return True
+        if outbound or binding.newcomer != remote:
+            return False  # a session that began otherwise stays what it is
+        if not any(hole.inspected and hole.admits(remote, now) for hole in binding.pinholes):
+            return False
+        if len(self._followed) >= _MAX_FLOWS:
+            self._followed.clear()
+        self._followed[key] = None
+        return True
 
     def _hairpin(self, packet: Packet, data: bytes, now: float) -> list[Emission]:
         """An inside host sends to the public address (RFC 4787 section 6)."""
@@ -229,8 +262,12 @@ class Gateway:
         if self.policy.match == "destination" and packet.protocol == UDP:
             port = packet.dport
         inspected = not unseen and self.policy.inspects(packet.protocol, port)
+        if self.policy.follow_pinholes and not inspected and not unseen:
+            inspected = self._follows(packet.protocol, binding, remote, now, outbound=outbound)
         if inspected and self.policy.signalling_timeout is not None:
             self.nat.impose_timeout(binding, self.policy.signalling_timeout, now, outbound=outbound)
+        if inspected and self.policy.refresh == "both":
+            binding.expires = now + self.nat.timeout_of(binding)
         inspected = inspected and self._looks
         if packet.protocol == UDP and data[0] == 0x45:
             flow = self._learn(data, side, binding, remote, until, inspected=inspected, keep=not unseen)
@@ -251,7 +288,10 @@ class Gateway:
         rewritten = work.rewrite(payload, flow.side is Side.OUTSIDE)
         answers = self._answers(data, flow.side.other, work) if work.answers else []
         if rewritten is None:
-            self.nat.untouch(binding, now)  # what goes no further keeps nothing alive
+            if self.nat.unmeet(binding):
+                self._followed.pop((UDP, binding.inside, flow.remote), None)
+            if self.policy.refresh == "nat":
+                self.nat.untouch(binding, now)  # what goes no further keeps nothing alive
             return [*answers, Emission(None, data, work.note, error=work.error)]
         if work.binding is not None and work.binding is not binding:
             flow = self._learn(
@@ -331,7 +371,9 @@ class Gateway:
                 ended = (each for each, editor in self._connections.items() if editor.closed)
                 del self._connections[next(ended, next(iter(self._connections)))]
             hold = self.policy.tcp == "stream"
-            editor = self._connections[key] = TcpEditor(work.rewrite, hold=hold)
+            editor = self._connections[key] = TcpEditor(
+                work.rewrite, hold=hold, framed=self.policy.tcp != "payload"
+            )
         else:
             editor.rewrite = work.rewrite
         onward, back = (Side.OUTSIDE, Side.INSIDE) if outbound else (Side.INSIDE, Side.OUTSIDE)
@@ -466,6 +508,8 @@ class Gateway:
         else:
             addresses = data[12:16] + address + data[20:22] + port
         refresh = self.nat.config.refresh.value
+        if inspected and self.policy.refresh == "both":
+            refresh = "both"
         flow = Flow(
             data[12:24],
             addresses,

@@ -76,7 +76,7 @@ class Inspection:
         """
         alg = self._alg
         message = SipMessage.parse(payload)
-        if not message.is_sip:
+        if not message.is_sip and alg.model.policy.non_sip != "inspect":
             if alg.model.policy.non_sip == "drop" and self._flow[0] == UDP:
                 self.note = f"{DROPPED_BY_ALG}not SIP"
                 return None

@@ -9,17 +9,21 @@ The rules of this file:
   chosen apart (RFC 4787 sections 4 and 5).
 - A *reservation* is a binding that an ALG asked for: it serves its inside endpoint
   whatever the mapping behaviour is, so that an address written into a message stays true.
+- A *static mapping* is a binding that an administrator made ("port forwarding"): it never ends and lets
+  everybody in. A *DMZ host* gets what arrives at public ports that no binding has.
 - A *pinhole* is a permission on a binding, with an owner and an end. A binding lives as
   long as its own timer or any of its pinholes does.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import random
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Final
+from itertools import chain
+from typing import Final, Literal
 
 from lab.wire.ip import FIN, ICMP, RST, SYN, TCP, UDP, Endpoint
 
@@ -49,6 +53,21 @@ class Refresh(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class StaticMapping:
+    """A public port that always stands for one inside endpoint (RFC 6887 section 2.2 has the word)."""
+
+    port: int
+    inside: str
+    inside_port: int = 0  # 0: the same as outside
+    protocol: Literal["udp", "tcp"] = "udp"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.port <= 65535 or not 0 <= self.inside_port <= 65535:
+            raise ValueError(f"static mapping of port {self.port}: ports are 1 to 65535")
+        _require_ipv4(self.inside, f"static mapping of port {self.port}")
+
+
+@dataclass(frozen=True, slots=True)
 class NatConfig:
     """The choices of one NAT. Times are in seconds."""
 
@@ -66,6 +85,8 @@ class NatConfig:
     icmp_timeout: float = 60.0  # RFC 5508 REQ-2
     # Whether what is sent from an inside media endpoint leaves by the public port that an ALG announced.
     media_symmetry: bool = True
+    static_mappings: tuple[StaticMapping, ...] = ()
+    dmz_host: str = ""  # the inside address that gets what no binding is for; empty: nobody
     # IPv6 is not translated; a firewall of this kind stands in its place (RFC 6092), or none.
     ipv6_filtering: Dependence | None = Dependence.ADDRESS_AND_PORT_DEPENDENT
 
@@ -75,6 +96,18 @@ class NatConfig:
         for name in ("udp_timeout", "tcp_timeout", "tcp_transitory_timeout", "icmp_timeout"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0 seconds")
+        ports = [(each.protocol, each.port) for each in self.static_mappings]
+        if len(set(ports)) < len(ports):
+            raise ValueError("two static mappings have the same public port")
+        if self.dmz_host:
+            _require_ipv4(self.dmz_host, "dmz_host")
+
+
+def _require_ipv4(address: str, what: str) -> None:
+    try:
+        ipaddress.IPv4Address(address)
+    except ValueError:
+        raise ValueError(f"{what}: '{address}' is not an IPv4 address") from None
 
 
 class Session(IntEnum):
@@ -93,16 +126,21 @@ class Pinhole:
     """A permission for outside endpoints to send inwards.
 
     ``remote``: an ``Endpoint`` admits that one, port 0 any port of that address; ``None``
-    admits everybody. ``expires`` is in seconds of the trial's clock.
+    admits everybody, ``NOBODY`` nobody yet. ``expires`` is in seconds of the trial's clock.
     """
 
-    __slots__ = ("binding", "expires", "owner", "remote")
+    __slots__ = ("binding", "expires", "inspected", "once", "opens", "owner", "remote", "used")
 
     def __init__(self, binding: Binding, remote: Endpoint | None, expires: float, owner: object) -> None:
         self.binding = binding
         self.remote = remote
         self.expires = expires
         self.owner = owner
+        # An expectation, as connection tracking has them: who comes in by it has a session from then on.
+        self.opens = False
+        self.once = False  # it ends with the first packet
+        self.used = False  # and has ended so
+        self.inspected = False  # the ALG looks at what comes in
 
     def admits(self, remote: Endpoint, now: float) -> bool:
         if now >= self.expires:
@@ -120,12 +158,14 @@ class Binding:
         "idle",
         "inside",
         "key",
+        "newcomer",
         "outside",
         "pair",
         "pinholes",
         "protocol",
         "remotes",
         "reserved",
+        "symmetric",
         "timeout",
     )
 
@@ -137,8 +177,10 @@ class Binding:
         self.inside = inside
         self.outside = outside
         self.reserved = reserved
+        self.symmetric = True  # what the inside endpoint sends leaves by this public port
         self.expires = 0.0
         self.before = 0.0  # ``expires`` as it was before the latest packet
+        self.newcomer: Endpoint | None = None  # the peer of a session that began with the latest packet
         self.idle = False  # pinholes hold only while the binding's own timer runs
         self.timeout = 0.0
         self.pinholes: list[Pinhole] = []
@@ -161,11 +203,17 @@ class Binding:
 
 
 _ANY: Final = Endpoint("", 0)
+NOBODY: Final = Endpoint("", 0)  # as the remote of a pinhole: no packet comes from there
+# Owners of the pinholes that settings make, not ALGs.
+_STATIC: Final = "static mapping"
+_DMZ: Final = "DMZ host"
 
 
 def _is_media(binding: Binding) -> bool:
-    """Whether an ALG reserved it for media: it lets anybody in, as only media pinholes do."""
-    return binding.reserved and any(pinhole.remote is None for pinhole in binding.pinholes)
+    """Whether an ALG reserved it for media: it lets anybody in, as only its media pinholes do."""
+    return binding.reserved and any(
+        pinhole.remote is None and pinhole.owner not in (_STATIC, _DMZ) for pinhole in binding.pinholes
+    )
 
 
 def filter_key(dependence: Dependence, remote: Endpoint) -> Endpoint:
@@ -190,6 +238,7 @@ class Nat:
         # Raised whenever a permission, a binding or a timer's length ends or another binding takes
         # over, so that flow caches know.
         self.generation = 0
+        self._map_statically()
 
     # -- lookups ---------------------------------------------------------------------------
 
@@ -200,20 +249,29 @@ class Nat:
         """
         binding = self.find(protocol, inside, remote, now)
         key = (protocol, inside, filter_key(self.config.mapping, remote))
-        if binding is not None and not self.config.media_symmetry and _is_media(binding):
+        if binding is not None and (
+            not binding.symmetric or (not self.config.media_symmetry and _is_media(binding))
+        ):
             binding = self._find(key, now)
         if binding is None:
             binding = self._create(key, protocol, inside, now, reserved=False)
         self.touch(binding, now, outbound=True)
+        binding.newcomer = remote if remote not in binding.remotes else None
         binding.remotes.setdefault(remote, Session.OPENING)
         return binding
 
     def inbound(self, protocol: int, port: int, remote: Endpoint, now: float) -> Binding | None:
         """The binding that lets ``remote`` in at public ``port``, or ``None``: filtered or unknown."""
         binding = self.at_port(protocol, port, now)
+        if binding is None and self.config.dmz_host and protocol != ICMP:
+            binding = self._expose(protocol, port, now)
         if binding is None or not self.admitted_until(binding, remote, now):
             return None
         self.touch(binding, now, outbound=False)
+        binding.newcomer = None
+        if binding.pinholes and remote not in binding.remotes:
+            self._open_session(binding, remote, now)
+            binding.newcomer = remote if remote in binding.remotes else None
         return binding
 
     def at_port(self, protocol: int, port: int, now: float) -> Binding | None:
@@ -229,6 +287,10 @@ class Nat:
         found = self._find((protocol, inside, None), now)
         if found is None and remote is not None:
             found = self._find((protocol, inside, filter_key(self.config.mapping, remote)), now)
+        if found is None and inside.ip == self.config.dmz_host:
+            exposed = self.at_port(protocol, inside.port, now)
+            if exposed is not None and exposed.key == (protocol, inside, _DMZ):
+                found = exposed  # it answers from where it was asked
         return found
 
     def admitted_until(self, binding: Binding, remote: Endpoint, now: float) -> float:
@@ -251,6 +313,18 @@ class Nat:
     def bindings(self) -> list[Binding]:
         """All bindings in the table, ended ones that nobody has looked up since included."""
         return list(self._by_port.values())
+
+    def next_end(self, now: float) -> float:
+        """When the next timer of a binding or a pinhole runs out, if nothing passes; infinity for never."""
+        return min(
+            (
+                end
+                for binding in self._by_port.values()
+                for end in (binding.expires, *(pinhole.expires for pinhole in binding.pinholes))
+                if end > now
+            ),
+            default=math.inf,
+        )
 
     # -- what keeps a binding alive ----------------------------------------------------------
 
@@ -290,6 +364,15 @@ class Nat:
         """The latest packet went no further after all: its binding's timer runs on as before it."""
         if now < binding.before < binding.expires:
             binding.expires = binding.before
+
+    def unmeet(self, binding: Binding) -> bool:
+        """The latest packet went no further after all. Whether a session began with it, which is none now."""
+        if binding.newcomer is None:
+            return False
+        binding.remotes.pop(binding.newcomer, None)
+        binding.newcomer = None
+        self.generation += 1
+        return True
 
     def limit_idle(self, binding: Binding, timeout: float, now: float) -> None:
         """Let a binding, with its pinholes, end after ``timeout`` seconds without traffic either way."""
@@ -342,6 +425,39 @@ class Nat:
         binding.pair, beside.pair = beside, binding
         return binding
 
+    def reserve_from(self, protocol: int, inside: Endpoint, first: int, step: int, now: float) -> Binding:
+        """A binding for ``inside`` at the first free public port of ``first``, ``first + step`` and so on.
+
+        Counting goes on at 1024 behind 65535. For ALGs that choose the port themselves, whatever the
+        configured allocation is. Raises ``PortsExhaustedError``.
+        """
+        key = (protocol, inside, None)
+        existing = self._find(key, now)
+        if existing is not None:
+            return existing
+        for port in chain(range(first, 65536, step), range(1024 + (first - 1024) % step, first, step)):
+            taken = self.at_port(protocol, port, now)
+            if taken is None:
+                self.generation += 1  # as in ``reserve``
+                return self._insert(key, protocol, inside, port, reserved=True)
+            if taken.inside == inside:
+                return taken
+        raise PortsExhaustedError(f"no public port of {first}-65535 in steps of {step} is free")
+
+    def reserve_at(
+        self, protocol: int, inside: Endpoint, port: int, now: float, *, symmetric: bool = True
+    ) -> Binding | None:
+        """The binding of ``inside`` at that very public port, made if need be; ``None``: it is another's.
+
+        ``symmetric`` False: what ``inside`` sends does not leave by it.
+        """
+        binding = self.at_port(protocol, port, now)
+        if binding is None:
+            binding = self._insert((protocol, inside, None), protocol, inside, port, reserved=True)
+            binding.symmetric = symmetric
+            self.generation += 1  # from here on it serves flows that had a mapping
+        return binding if binding.inside == inside else None
+
     def renew(self, binding: Binding, now: float) -> Binding:
         """Another public port for a binding's inside endpoint from now on; the old one lives its time.
 
@@ -367,6 +483,35 @@ class Nat:
         binding.pinholes.append(pinhole)
         return pinhole
 
+    def expect(
+        self, binding: Binding, remote: Endpoint | None, expires: float, *, once: bool, inspected: bool
+    ) -> Pinhole:
+        """A pinhole that makes a session of what comes in; ``once``: and ends with its first packet.
+
+        ``inspected``: the ALG looks at that session if its policy follows pinholes.
+        """
+        pinhole = Pinhole(binding, remote, expires, None)
+        pinhole.opens, pinhole.once, pinhole.inspected = True, once, inspected
+        binding.pinholes.append(pinhole)
+        return pinhole
+
+    def close(self, pinhole: Pinhole) -> None:
+        """End one pinhole."""
+        if pinhole in pinhole.binding.pinholes:
+            pinhole.binding.pinholes.remove(pinhole)
+            self.generation += 1
+
+    def _open_session(self, binding: Binding, remote: Endpoint, now: float) -> None:
+        """What came in by an expectation is a session like those that the inside began."""
+        for pinhole in binding.pinholes:
+            if pinhole.opens and pinhole.admits(remote, now):
+                binding.remotes[remote] = Session.OPENING
+                binding.expires = max(binding.expires, now + self.timeout_of(binding))
+                if pinhole.once:
+                    pinhole.used = True
+                    self.close(pinhole)
+                return
+
     def close_pinholes(self, owner: object) -> int:
         """End every pinhole of ``owner``; returns how many there were."""
         closed = 0
@@ -382,7 +527,25 @@ class Nat:
         """Forget everything, as a router does that restarts."""
         self._by_key.clear()
         self._by_port.clear()
+        self._map_statically()
         self.generation += 1
+
+    # -- what settings ask for -----------------------------------------------------------------
+
+    def _map_statically(self) -> None:
+        for each in self.config.static_mappings:
+            protocol = UDP if each.protocol == "udp" else TCP
+            inside = Endpoint(each.inside, each.inside_port or each.port)
+            binding = self._insert((protocol, inside, None), protocol, inside, each.port, reserved=True)
+            self.open_pinhole(binding, None, math.inf, _STATIC)
+
+    def _expose(self, protocol: int, port: int, now: float) -> Binding:
+        """A binding for a public port that has none, with the DMZ host; it ends as it falls silent."""
+        inside = Endpoint(self.config.dmz_host, port)
+        binding = self._insert((protocol, inside, _DMZ), protocol, inside, port, reserved=True)
+        self.open_pinhole(binding, None, math.inf, _DMZ)
+        self.limit_idle(binding, self.timeout_of(binding), now)
+        return binding
 
     # -- the table ---------------------------------------------------------------------------
 

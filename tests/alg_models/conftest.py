@@ -32,11 +32,12 @@ class Line:
         )
         self.phone = phone
         self.public = Endpoint(PUBLIC_IP, 0)
+        self.now = 0.0
 
     def out(self, message: bytes, phone: Endpoint | None = None) -> bytes:
         """What the server receives of what the phone (or another one) sends."""
         packet = ip.udp(phone or self.phone, SERVER, message)
-        (emission,) = self.gateway.handle(packet, Side.INSIDE, 0.0)
+        (emission,) = self.gateway.handle(packet, Side.INSIDE, self.now)
         assert (emission.side, emission.error) == (Side.OUTSIDE, ""), emission.note
         left = ip.parse(emission.packet)
         if phone is None:
@@ -46,7 +47,7 @@ class Line:
     def back(self, message: bytes, to: Endpoint | None = None) -> bytes:
         """What the phone receives of what the server sends to its public endpoint."""
         packet = ip.udp(SERVER, to or self.public, message)
-        (emission,) = self.gateway.handle(packet, Side.OUTSIDE, 0.0)
+        (emission,) = self.gateway.handle(packet, Side.OUTSIDE, self.now)
         assert (emission.side, emission.error) == (Side.INSIDE, ""), emission.note
         return ip.parse(emission.packet).payload
 

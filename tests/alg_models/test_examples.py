@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from alg_models.catalogue import load
 from alg_models.samples import all_samples, check, cross
+from alg_models.testing import check_example, check_model
 from lab.gateway.alg import Example, Model, Recipe
 
 MODELS = load(plugins=False)
@@ -18,7 +21,7 @@ EXAMPLES = [
 
 @pytest.mark.parametrize(("model", "example"), EXAMPLES)
 def test_it_happens_as_documented(model: Model, example: Example) -> None:
-    assert check(model, example) == ""
+    check_example(model, example)
 
 
 @pytest.mark.parametrize("name", all_samples())
@@ -40,6 +43,25 @@ def test_a_wrong_example_is_found_out() -> None:
     )
     assert "left the router" in check(correct, Example("register", contact, None))
     assert "the router answered" in check(correct, Example("register", contact, b"Contact", b"SIP/2.0 200"))
+
+
+def test_a_model_that_is_not_what_its_card_says_is_found_out() -> None:
+    class Crash:
+        def apply(self, message: object, context: object) -> None:
+            raise ValueError("out of luck")
+
+    card = MODELS.get("none").card
+    check_model(MODELS.get("none"))
+    with pytest.raises(AssertionError, match=r"crash raised at sample '.*': .*out of luck"):
+        check_model(Model("crash", card, Recipe(last=(Crash(),))))
+    with pytest.raises(AssertionError, match="no example"):
+        check_model(Model("bare", replace(card, examples=())))
+    with pytest.raises(AssertionError, match="a sentence"):
+        check_model(Model("mute", replace(card, summary="No ALG")))
+    with pytest.raises(AssertionError, match="no sample is called 'rumour'"):
+        check_example(MODELS.get("none"), Example("rumour", b"x", b"y"))
+    with pytest.raises(AssertionError, match="what left was"):
+        check_example(MODELS.get("none"), Example("register", b"Max-Forwards: 70", b"Max-Forwards: 69"))
 
 
 def test_a_dropped_message_leaves_nothing() -> None:

@@ -12,9 +12,13 @@ from typing import Any
 import pytest
 import yaml
 
-from alg_models import catalogue, vendors
+from alg_models import catalogue, profiles, vendors
+from alg_models.profiles import Profile
+from alg_models.samples import cross
+from alg_models.testing import check_example
 from alg_models.vendors.schema import UNKNOWN, VendorProfile, search_key
 from experiments import schemas
+from experiments.trial import TrialSpec, run
 from lab import specs
 from lab.errors import UsageError
 from lab.gateway.alg import Evidence
@@ -39,6 +43,35 @@ WORDS = [
     "rv042", "fortigate", "linux", "nf_nat_sip", "merlin", "bipac", "firebox",
 ]
 # fmt: on
+_ASA = "contact-portless-ignored+strict-syntax-drop(longest_uri=255,longest_line=65535)"
+NAMED_MODELS: dict[str, tuple[str, ...]] = {
+    "asus": ("linux",),
+    "broadcom-bcm963xx": ("broadcom", "zyxel-linux: linux(kernel=3)"),
+    "cisco-asa": (f"{_ASA}+media-idle-blocked(seconds=120)",),
+    "dd-wrt": ("none",),
+    "draytek": ("unknown", "vigor-2750-2130: linux"),
+    "fortinet-fortigate": ("sbc-like(vendor=fortinet)", "session-helper: unknown"),
+    "juniper": ("sbc-like(vendor=juniper)", "screenos: unknown"),
+    "linux-netfilter": ("linux", "before-4-20: unknown", "linux-2-6-38: linux(kernel=3)"),
+    "mikrotik": ("linux(ports=5060 5061)",),
+    "nethserver": ("linux",),
+    "openwrt": ("none", "with-nathelper-extra: linux", "openmptcprouter: linux", "nethsecurity: none"),
+    "opnsense": ("none",),
+    "pfsense": ("none", "siproxd: unknown"),
+    "sonicwall": ("mapping-not-stable+keepalive-crlf-swallowed(translate=true)",),
+    "tomato": ("linux",),
+    "tp-link": ("tplink-mt7628",),
+    "tozed": (
+        "unknown",
+        "refusing: port5060-hijack(proxy=refuses)",
+        "silent: port5060-hijack(proxy=silent)",
+        "relaying: port5060-hijack(proxy=relays)",
+    ),
+    "ubiquiti": ("linux",),
+    "vyatta-vyos": ("linux",),
+    "zyxel": ("broadcom", "p2812-linux: linux(kernel=3)", "uos: unknown"),
+    "zyxel-zywall-usg": ("media-idle-blocked(seconds=300)",),
+}
 
 
 def cards() -> list[VendorProfile]:
@@ -140,11 +173,119 @@ def test_models_resolve(identifier: str, known: catalogue.Catalogue) -> None:
         assert known.get(spec).id
 
 
-def test_a_card_names_a_model_only_for_routers_without_an_alg_so_far() -> None:
-    """A model for a vendor's ALG needs documentation; this list grows with the catalogue."""
-    named = {card.id: card.model for card in cards() if card.model != UNKNOWN}
-    assert named == {"dd-wrt": "none", "openwrt": "none", "opnsense": "none", "pfsense": "none"}
-    assert all(vendors.load(each).default.state == "absent" for each in named)
+def test_the_models_that_cards_name() -> None:
+    """A model for a vendor's ALG needs documentation, or a lineage: no card changes its model unseen."""
+    named = {
+        card.id: (card.model, *(f"{each.id}: {each.model}" for each in card.variants if each.model))
+        for card in cards()
+    }
+    assert {name: models for name, models in named.items() if models != (UNKNOWN,)} == NAMED_MODELS
+
+
+def test_ids_of_cards_and_models_are_apart(known: catalogue.Catalogue) -> None:
+    """``--model`` takes both."""
+    assert set(vendors.available()).isdisjoint(model.id for model in known)
+
+
+@EACH
+def test_a_model_of_a_family_stands_on_a_lineage_or_a_claim(identifier: str) -> None:
+    """The kernel's ALG is in a router because somebody saw it there, or because it follows from something."""
+    card = vendors.load(identifier)
+    families = {"linux": "linux", "broadcom": "broadcom", "tplink-mt7628": "tplink-mt7628"}
+    family = families.get(specs.parse(specs.split(card.model, "model")[0], "model")[0])
+    if family is not None:
+        assert card.lineage is not None
+        assert card.lineage.of == family
+        assert len(card.lineage.source) > 20
+    for variant in card.variants:
+        if variant.model not in (None, UNKNOWN, "none"):
+            assert variant.claims, f"{identifier}, variant {variant.id}: nothing supports its model"
+
+
+# -- cards as models -------------------------------------------------------------------------------
+
+
+def profile_of(known: catalogue.Catalogue, spec: str) -> Profile:
+    model = known.get(spec)
+    assert isinstance(model, Profile)
+    return model
+
+
+@EACH
+def test_a_profile_does_what_its_model_does(identifier: str, known: catalogue.Catalogue) -> None:
+    card, profile = vendors.load(identifier), profile_of(known, identifier)
+    assert [dict(each) for each in profile.variants] == [{"variant": each.id} for each in card.variants]
+    specs_of_it = [(identifier, card.model)]
+    specs_of_it += [(f"{identifier}(variant={each.id})", each.model or card.model) for each in card.variants]
+    for spec, model in specs_of_it:
+        one, other = profile_of(known, spec), known.get("none" if model == UNKNOWN else model)
+        assert one.id == spec
+        assert one.card.summary.endswith(".")
+        assert bool(profiles.note(one)) == (model == UNKNOWN)
+        assert (one.card.kind == "profile") == (other.card.kind != "control")
+        for name in ("register", "register-ok", "invite", "invite-ok", "incoming-invite", "incoming-ok"):
+            assert cross(one, name) == cross(other, name)
+        for example in one.card.examples:
+            check_example(one, example)
+
+
+def test_profiles_are_in_no_list(known: catalogue.Catalogue) -> None:
+    """What they stand for is in the catalogue already."""
+    known.get("draytek")
+    assert not {model.id for model in known.runnable()} & set(vendors.available())
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("vigor", "as a vendor's profile it is 'draytek'"),
+        ("draytec", "did you mean draytek"),
+        ("openwrt(variant=snapshot)", "no variant 'snapshot' (variants: main, with-nathelper-extra"),
+        ("asus(variant=main)", "model 'asus' has no parameter 'variant' (parameters: kernel, "),
+        ("huawei-ar(seconds=3)", "model 'huawei-ar' has no parameter 'seconds' (parameters: none)"),
+        ("draytek(sum=3)", "model 'draytek' has no parameter 'sum' (parameters: variant)"),
+        ("huawei-ar+port-overflow", "'huawei-ar' can't be combined"),
+        ("port-overflow+huawei-ar", "'huawei-ar' can't be combined"),
+    ],
+)
+def test_profiles_that_make_no_sense(spec: str, words: str, known: catalogue.Catalogue) -> None:
+    with pytest.raises(UsageError, match=re.escape(words)) as caught:
+        known.get(spec)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_profile_takes_the_parameters_of_its_model(known: catalogue.Catalogue) -> None:
+    assert known.get("zyxel-zywall-usg").id == "zyxel-zywall-usg"
+    changed = profile_of(known, "zyxel-zywall-usg(seconds=30)")
+    assert changed.parameters == {"seconds": 30.0}
+    assert changed.steps == known.get("media-idle-blocked(seconds=30)").steps
+    assert changed.id == "zyxel-zywall-usg(seconds=30)"
+    assert changed.behind is not None
+    assert changed.behind.id == "media-idle-blocked(seconds=30)"
+    assert "as the model linux(ports=5060 5061,kernel=3) (" in known.get("mikrotik(kernel=3)").card.summary
+    again = changed.with_parameters({"seconds": 40})
+    assert again.steps == known.get("media-idle-blocked(seconds=40)").steps
+    with pytest.raises(UsageError, match="parameter 'seconds'"):
+        known.get("zyxel-zywall-usg(seconds=-1)")
+    tozed = profile_of(known, "tozed(variant=silent)")
+    assert tozed.parameters == {"variant": "silent", "proxy": "silent"}
+    assert (
+        tozed.with_parameters({"proxy": "relays"}).steps == known.get("port5060-hijack(proxy=relays)").steps
+    )
+    both = known.get("zyxel-zywall-usg+semicolon-loss")
+    assert both.steps == known.get("media-idle-blocked(seconds=300)+semicolon-loss").steps
+
+
+def test_results_say_that_a_router_is_unknown() -> None:
+    unknown = run(TrialSpec("home", "huawei-ar", "register"))[0]
+    assert unknown.outcome == "pass"
+    (note,) = unknown.as_json()["notes"]
+    assert note.startswith("'huawei-ar' is unknown: ")
+    assert "runs as a router without one" in note
+    (note,) = run(TrialSpec("home", "draytek", "register"))[0].notes
+    assert note.endswith("draytek(variant=vigor-2750-2130) can run")
+    for model in ("none", "dd-wrt", "zyxel-zywall-usg", "draytek(variant=vigor-2750-2130)"):
+        assert "notes" not in run(TrialSpec("home", model, "register"))[0].as_json()
 
 
 def test_words_on_cards_are_told_apart() -> None:
@@ -262,6 +403,9 @@ def test_a_card_of_ones_own(tmp_path: Path) -> None:
         ("[roadrunner]", "[roadrunner, Road-Runner]", 3, ["'aliases'", "Road-Runner"]),
         ("[roadrunner]", "[A.C.M.E.]", 3, ["'aliases'", "A.C.M.E."]),
         ("model: none", "model: none(", 4, ["'model'", "ID(parameter=value)"]),
+        ("model: none", "model: none+", 4, ["'model'", "both sides of '+'"]),
+        ("model: none", "model: unknown\ncovers: Much.", 1, ["'covers'", "unknown"]),
+        ("timers:", "variants: [{id: main, summary: All.}]\ntimers:", 21, ["'variants'", "'main'"]),
         ("    source: Acme 3000 manual\n    evidence: v", "    evidence: v", 6, ["'claims.0.source'"]),
         ("    evidence: vendor-documentation", "    evidence: MEM", 8, ["'claims.0.evidence'", "seed"]),
         ("state: absent", "state: perhaps", 10, ["'default.state'", "varies"]),
@@ -292,7 +436,7 @@ def test_mistakes_are_told_by_file_line_and_field(
 
 def test_a_model_needs_a_claim(tmp_path: Path) -> None:
     text = re.sub(r"claims:\n(  .*\n)+", "", CARD)
-    with pytest.raises(UsageError, match="model 'none' needs a claim that supports it"):
+    with pytest.raises(UsageError, match="model 'none' needs a claim or a lineage that supports it"):
         vendors.load(card(tmp_path, text))
     assert vendors.load(card(tmp_path, text.replace("model: none", "model: unknown"), "acme")).claims == ()
 

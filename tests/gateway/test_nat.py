@@ -215,6 +215,29 @@ def test_a_reservation_serves_every_remote_whatever_the_mapping() -> None:
     assert table.reserve(UDP, PHONE, 1.0) is reserved
 
 
+def test_a_reservation_from_a_port_on_takes_the_first_free_one() -> None:
+    table = nat(port_allocation=PortAllocation.SEQUENTIAL, first_port=61002)
+
+    def reserved(port: int, first: int, step: int = 2) -> int:
+        binding = table.reserve_from(UDP, Endpoint("192.168.1.20", port), first, step, 0.0)
+        table.open_pinhole(binding, None, 10.0, "owner")
+        return binding.outside.port
+
+    assert [reserved(port, 49170) for port in (1, 2, 3, 1)] == [49170, 49172, 49174, 49170]
+    assert [reserved(port, 65534) for port in (11, 12, 13)] == [65534, 1024, 1026]
+    assert [reserved(port, 65535, 1) for port in (21, 22, 23)] == [65535, 1025, 1027]
+    with pytest.raises(PortsExhaustedError):
+        table.reserve_from(UDP, Endpoint("192.168.1.20", 99), 1024, 70000, 0.0)
+
+
+def test_a_mapping_at_that_port_is_the_reservation_from_it() -> None:
+    table = nat(port_allocation=PortAllocation.PRESERVE)
+    inside = Endpoint("192.168.1.20", 49170)
+    mapped = table.outbound(UDP, inside, HERE, 0.0)
+    assert table.reserve_from(UDP, inside, 49170, 2, 0.0) is mapped
+    assert table.reserve_from(UDP, Endpoint("192.168.1.21", 49170), 49170, 2, 0.0).outside.port == 49172
+
+
 def test_an_endpoint_independent_mapping_is_the_reservation() -> None:
     table = nat(mapping=EI)
     mapped = table.outbound(UDP, PHONE, HERE, 0.0)

@@ -1,0 +1,42 @@
+"""What the ALG drops goes no further: the peer that it was meant for is none, and may not answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lab.gateway.gateway import Side
+from lab.wire import ip
+from lab.wire.ip import Endpoint
+
+PHONE, SERVER, PUBLIC = (
+    Endpoint(*each) for each in (("192.168.1.20", 5060), ("198.51.100.10", 5060), ("203.0.113.7", 1024))
+)
+GOOD = b"OPTIONS sip:198.51.100.10 SIP/2.0\r\nCSeq: 1 OPTIONS\r\n\r\n"
+BAD = b"BREW sip:198.51.100.10 SIP/2.0\r\nCSeq: 1 BREW\r\n\r\n"
+OUT = ip.udp(PHONE, SERVER, GOOD)
+BAD_OUT = ip.udp(PHONE, SERVER, BAD)
+BACK = ip.udp(SERVER, PUBLIC, GOOD)
+
+
+def choosy(message: Any, context: Any) -> None:
+    if message.method == b"BREW":
+        context.drop("no coffee")
+
+
+def test_nobody_answers_what_never_left(new_router: Callable[..., Any], acting_model: Any) -> None:
+    router = new_router(acting_model(choosy), port_allocation="sequential")
+    assert router.reason(BAD_OUT, Side.INSIDE) == "dropped by the ALG: no coffee"
+    assert "filtered" in router.reason(BACK, Side.OUTSIDE)
+    # What the phone sends next does leave, by the port that it had.
+    assert router.crossed(OUT, Side.INSIDE).source == PUBLIC
+    assert router.crossed(BACK, Side.OUTSIDE).destination == PHONE
+
+
+def test_a_peer_that_was_met_stays_one(new_router: Callable[..., Any], acting_model: Any) -> None:
+    router = new_router(acting_model(choosy), port_allocation="sequential")
+    router.crossed(OUT, Side.INSIDE)
+    for _ in range(2):
+        assert router.reason(BAD_OUT, Side.INSIDE) == "dropped by the ALG: no coffee"
+        assert router.reason(ip.udp(SERVER, PUBLIC, BAD), Side.OUTSIDE) == "dropped by the ALG: no coffee"
+        assert router.crossed(BACK, Side.OUTSIDE).destination == PHONE
