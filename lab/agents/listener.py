@@ -70,6 +70,20 @@ class Listener:
         self._hear(first, first + (train.packets - 1) * train.interval, train.packets, source)
         self._sounds.append(_Sound(first, b"", train))
 
+    def frame_at(self, now: float) -> bytes | None:
+        """The frame to play at a time, of what has arrived; ``None`` while nothing is heard."""
+        for each in reversed(self._sounds):
+            if each.at > now + 1e-6:
+                continue
+            if each.train is None:
+                return each.frame if now - each.at < 0.06 else None
+            number = int((now - each.at) / each.train.interval + 1e-6)
+            if number < each.train.packets:
+                frame = each.train.flow.frame(each.train.first + number)
+                return frame if len(frame) == SAMPLES else None
+            return None
+        return None
+
     # -- what came of it -------------------------------------------------------------------------
 
     @property

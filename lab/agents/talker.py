@@ -60,8 +60,8 @@ class Talker:
         self.sent = 0
         self.next_due: float | None = None
         self.interval = PACES[kind].interval
-        self.live: Callable[[int], bytes] | None = None
-        """Gives the sound of packet n as it is sent, in the place of ``signal``: nothing can be skipped."""
+        self.live: Callable[[int, float], bytes] | None = None
+        """Gives the sound of a packet, by its number and the time, in the place of ``signal``."""
         self.ssrc = rng.getrandbits(32)
         self._sequence = rng.getrandbits(16)
         self._timestamp = rng.getrandbits(32)
@@ -121,7 +121,7 @@ class Talker:
     def frame(self, number: int) -> bytes:
         """What packet number ``number`` of this stream says."""
         if self.kind == "audio":
-            return self.live(number) if self.live is not None else self.signal.frame(number)
+            return self.signal.frame(number)
         return _PICTURE
 
     # -- other packets of the stream -------------------------------------------------------------
@@ -146,6 +146,8 @@ class Talker:
     def _packet(self) -> bytes:
         if self.kind == "image":  # UDPTL: a sequence number, one IFP packet, no redundancy
             return self._sequence.to_bytes(2, "big") + b"\x01\x06\x00\x00"
+        if self.live is not None:
+            return pack_rtp(self._header(), self.live(self.sent, self.next_due or 0.0))
         return pack_rtp(self._header(), self.frame(self.sent))
 
     def _advance(self, count: int) -> None:

@@ -1,0 +1,63 @@
+"""The phone behind the router makes a conference of two calls: each party hears the other two.
+
+Each party says a tone of its own, and what the others hear is looked through for these tones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from experiments.registry import Item
+from experiments.scenarios.call_checks import Talk, connect, hang_up
+from experiments.scenarios.register import register
+from experiments.stage import TONES, Stage
+from lab.agents import conference
+from lab.agents.audio import strength
+from lab.agents.call import Call
+from lab.wire import g711
+
+
+@dataclass(frozen=True)
+class Conference:
+    """Three parties, the phone in the middle."""
+
+    def run(self, stage: Stage) -> None:
+        stage.with_phone(lines=2)
+        phone, far, third = stage.phone, stage.far_phone, stage.third_phone
+        for each in (far, third):
+            stage.do(each, each.register)
+        stage.idle(1.0)
+        register(stage)
+        first = connect(stage, caller=phone, callee=far, target="bob@lab.test", name="first call ")
+        if first is None:
+            return
+        second = connect(stage, caller=phone, callee=third, target="dave@lab.test", name="second call ")
+        if second is None:
+            return
+        stage.idle(1.0)
+        conference.join([first.outgoing, second.outgoing])
+        stage.idle(0.5)
+        begin = stage.now
+        stage.idle(2.0)
+        self._hears(stage, first, "first party", begin, ("alice", "dave"))
+        self._hears(stage, second, "second party", begin, ("alice", "bob"))
+        conference.part([first.outgoing, second.outgoing])
+        for talk, name in ((first, "first call"), (second, "second call")):
+            hang_up(stage, talk, name=f"{name} hangs up")
+
+    def _hears(self, stage: Stage, talk: Talk, who: str, begin: float, whom: tuple[str, ...]) -> None:
+        samples = _samples(talk.incoming, begin, stage.now)
+        found = [user for user, frequency in TONES.items() if strength(samples, frequency) > 0.1]
+        stage.check(
+            f"{who} hears both others",
+            set(whom) <= set(found),
+            "In a conference somebody is not heard by everybody.",
+            f"hears {' and '.join(found) or 'nobody'}",
+        )
+
+
+def _samples(call: Call, begin: float, end: float) -> list[int]:
+    return g711.decode(b"".join(call.heard["audio"].sound(begin, end)))
+
+
+ITEM = Item("conference", "The phone joins two calls; everybody hears everybody.", Conference())
