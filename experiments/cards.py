@@ -22,6 +22,7 @@ def models(paths: tuple[str, ...] = ()) -> list[Row]:
         {
             "id": each.id,
             "kind": each.card.kind,
+            "class": each.card.fault_class,
             "summary": each.card.summary,
             "parameters": _plain(each.parameters),
             "evidence": sorted({source.evidence.value for source in each.card.sources}),
@@ -37,6 +38,7 @@ def model(spec: str, paths: tuple[str, ...] = ()) -> Row:
     return {
         "id": each.id,
         "kind": card.kind,
+        "class": card.fault_class,
         "summary": card.summary,
         "examples": [
             {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,8 +18,23 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from experiments import cards, experiment, registry, runner, schemas, trial, vendor_cards
+from alg_models import profiles
+from experiments import (
+    assignment,
+    cards,
+    experiment,
+    registry,
+    runner,
+    schemas,
+    trial,
+    vendor_cards,
+    vendor_compare,
+)
+from experiments.commands import topologies
+from experiments.commands.calibrate import calibrate
+from experiments.commands.score import score
 from experiments.output import files, table
+from experiments.output.progress import TrialProgress
 from experiments.trial import TrialSpec
 from lab.errors import UsageError
 
@@ -40,6 +56,12 @@ ModelPath = Annotated[
     list[Path], typer.Option("--model-path", help="A .py file or folder with models of your own; repeatable.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Gateway = Annotated[
+    Literal["queue", "kernel"],
+    typer.Option(
+        help="Who does the router's work: the lab's gateway (queue), or its own kernel (linux or none)."
+    ),
+]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed of all randomness in the trials.")]
 
 
@@ -69,12 +91,13 @@ def run(
     for path in reports:
         files.check_writable(path)
     errors.print(f"[bold]{chosen.id}[/]: {len(specs)} trials in the {kind} world ({why})", highlight=False)
-    with _progress(len(specs)) as advance:
+    with TrialProgress(len(specs), errors) as advance:
         results = runner.run_all(specs, world=kind, jobs=jobs, folder=out, progress=advance)
     if chosen.summary:
         console.print(chosen.summary, style="italic")
     table.print_table(results, console)
     console.print(f"{len(results)} trials: {table.summary(results)}", highlight=False)
+    _say_notes(note for result in results for note in result.notes)
     data = files.as_json(chosen.id, kind, results)
     for path in reports:
         files.write_json(path, data)
@@ -84,12 +107,20 @@ def run(
 
 @app.command()
 def call(
-    model: Annotated[str, typer.Option(help="The router's ALG: ID or ID(parameter=value).")],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="The router's ALG: ID or ID(parameter=value). Default with --gateway kernel: linux."
+        ),
+    ] = "",
     scenario: Annotated[str, typer.Option(help="What happens: ID or ID(parameter=value).")] = "",
     detector: Annotated[str, typer.Option(help="A detector in the place of a scenario.")] = "",
     mitigation: Annotated[list[str], typer.Option(help="A remedy; repeatable.")] = [],  # noqa: B006
+    phone: Annotated[str, typer.Option(help="The kind of the phone behind the router.")] = "",
+    server: Annotated[str, typer.Option(help="The kind of the server.")] = "",
     topology: Annotated[str, typer.Option(help="The network.")] = "home",
     world: World = "auto",
+    gateway: Gateway = "queue",
     seed: Seed = None,
     out: Annotated[Path | None, typer.Option(help="Write trace and capture here.")] = None,
     model_path: ModelPath = [],  # noqa: B006
@@ -97,6 +128,9 @@ def call(
     """Run one trial and show it as a ladder, with every message that the router changed."""
     if bool(scenario) == bool(detector):
         raise UsageError("name one of --scenario and --detector")
+    model = model or _default_model(gateway)
+    if not model:
+        raise UsageError("name the router's ALG with --model; `alglab models` lists them")
     spec = TrialSpec(
         topology,
         model,
@@ -105,6 +139,9 @@ def call(
         tuple(mitigation),
         1 if seed is None else seed,
         _paths(model_path),
+        gateway=gateway,
+        phone=phone,
+        server=server,
     )
     trial.check_spec(spec)
     kind, why = runner.choose_world(world)
@@ -116,15 +153,23 @@ def call(
     console.print(
         f"{spec.name.replace('__', ', ')} in the {kind} world ({why})", highlight=False, style="dim"
     )
-    ladder.render(result, trace, trial.network(topology), console)
+    ladder.render(result, trace, trial.network_of(spec), console)
+    _say_notes(result.notes)
     if result.errors:
         raise typer.Exit(1)
+
+
+app.command()(score)
+app.command()(calibrate)
 
 
 # -- other people's programs ---------------------------------------------------------------------
 
 HostArgument = Annotated[str, typer.Argument(help="A host or router of the topology.")]
-ModelOption = Annotated[str, typer.Option(help="The router's ALG.")]
+ModelOption = Annotated[
+    str,
+    typer.Option(help="The router's ALG. Default: none; with --gateway kernel: linux.", show_default=False),
+]
 TopologyOption = Annotated[str, typer.Option(help="The network.")]
 Also = Annotated[
     list[str], typer.Option("--also", metavar="HOST=COMMAND", help="Another program beside it; repeatable.")
@@ -142,7 +187,8 @@ def execute(
     host: HostArgument,
     command: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="The program and its arguments.")],
     topology: TopologyOption = "home",
-    model: ModelOption = "none",
+    model: ModelOption = "",
+    gateway: Gateway = "queue",
     also: Also = [],  # noqa: B006
     with_: With = [],  # noqa: B006
     pcap: Pcap = None,
@@ -150,14 +196,15 @@ def execute(
     model_path: ModelPath = [],  # noqa: B006
 ) -> None:
     """Run any program on a host of a running lab; its exit status is alglab's."""
-    _foreground(host, tuple(command), topology, model, also, with_, pcap, trace, model_path)
+    _foreground(host, tuple(command), topology, model, gateway, also, with_, pcap, trace, model_path)
 
 
 @app.command()
 def shell(
     host: HostArgument = "phone",
     topology: TopologyOption = "home",
-    model: ModelOption = "none",
+    model: ModelOption = "",
+    gateway: Gateway = "queue",
     also: Also = [],  # noqa: B006
     with_: With = [],  # noqa: B006
     pcap: Pcap = None,
@@ -166,7 +213,7 @@ def shell(
 ) -> None:
     """Open a shell on a host of a running lab."""
     command = ("bash", "--norc", "--noprofile")
-    _foreground(host, command, topology, model, also, with_, pcap, trace, model_path)
+    _foreground(host, command, topology, model, gateway, also, with_, pcap, trace, model_path)
 
 
 def _foreground(
@@ -174,6 +221,7 @@ def _foreground(
     command: tuple[str, ...],
     topology: str,
     model: str,
+    gateway: str,
     also: list[str],
     agents: list[str],
     pcap: Path | None,
@@ -181,6 +229,7 @@ def _foreground(
     model_path: list[Path],
 ) -> None:
     from experiments.inside import Program
+    from lab.worlds.emulated import kernel
     from lab.worlds.emulated.bubble import Bubble
 
     beside = []
@@ -190,15 +239,32 @@ def _foreground(
             raise UsageError(f"--also '{each}' is not written HOST=COMMAND")
         beside.append((where.strip(), line))
     net = trial.network(topology)
-    trial.models(_paths(model_path)).get(model)
+    model = model or _default_model(gateway) or "none"
+    if gateway == "kernel":
+        kernel.check_network(net)
+        for each in assignment.models_of(model, net.topology).values():
+            kernel.check_model(each)
+    known = trial.models(_paths(model_path))
+    _say_notes(profiles.note(known.get(each)) for each in assignment.models_of(model, net.topology).values())
     for each in (host, *(where for where, _ in beside)):
         if each not in net.node_addresses:
             raise UsageError(
                 f"no host '{each}' in topology '{topology}'; there are {', '.join(net.node_addresses)}"
             )
     runner.choose_world("emulated")
+    if gateway == "kernel":
+        runner.require_kernel("emulated")
     program = Program(
-        topology, model, host, command, _paths(model_path), tuple(beside), tuple(agents), pcap, trace
+        topology,
+        model,
+        host,
+        command,
+        _paths(model_path),
+        tuple(beside),
+        tuple(agents),
+        pcap,
+        trace,
+        gateway=gateway,
     )
     # Ctrl-C belongs to the program. A handler, not SIG_IGN: that would be inherited.
     signal.signal(signal.SIGINT, lambda number, frame: None)
@@ -219,7 +285,7 @@ def _listing(
     *,
     takes_paths: bool = False,
     print_card: Any = cards.print_card,
-) -> None:
+) -> typer.Typer:
     """A command ``name`` that lists, with a sub-command ``show ID``."""
     group = typer.Typer(help=help_text, invoke_without_command=True, no_args_is_help=False)
 
@@ -246,17 +312,34 @@ def _listing(
     group.callback()(listing)
     group.command("show", help="Everything about one of them.")(shown)
     app.add_typer(group, name=name)
+    return group
 
 
 _listing("models", "The ALGs: list them, or show ID.", cards.models, cards.model, takes_paths=True)
-_listing(
+_vendors = _listing(
     "vendors",
     "What is known of vendors' ALGs: list them, or show ID (or another name of it).",
     vendor_cards.vendors,
     vendor_cards.vendor,
     print_card=vendor_cards.print_card,
 )
-_listing("topologies", "The networks: list them, or show ID.", cards.topologies, cards.topology)
+
+
+@_vendors.command("compare")
+def compare_vendors(
+    names: Annotated[list[str], typer.Argument(metavar="A B ...", help="Vendors, and models' specs.")],
+    as_json: AsJson = False,
+    model_path: ModelPath = [],  # noqa: B006
+) -> None:
+    """What each of them does to the same REGISTER, INVITE and answers, side by side."""
+    data = vendor_compare.compare(names, _paths(model_path))
+    if as_json:
+        print(json.dumps(data, indent=2, ensure_ascii=False))
+    else:
+        vendor_compare.print_comparison(data, console)
+
+
+app.add_typer(topologies.group, name="topologies")
 _listing(
     "scenarios",
     "What can happen: list, or show ID.",
@@ -268,6 +351,18 @@ _listing(
     "What looks for ALGs: list, or show ID.",
     lambda: cards.items(registry.detectors()),
     lambda name: cards.item(registry.detectors(), name),
+)
+_listing(
+    "phones",
+    "The kinds of phones: list, or show ID.",
+    lambda: cards.items(registry.phones()),
+    lambda name: cards.item(registry.phones(), name),
+)
+_listing(
+    "servers",
+    "The kinds of servers: list, or show ID.",
+    lambda: cards.items(registry.servers()),
+    lambda name: cards.item(registry.servers(), name),
 )
 _listing(
     "mitigations",
@@ -293,7 +388,7 @@ def doctor(as_json: AsJson = False) -> None:
     """What this machine can do, and how to mend what it can't."""
     from lab.worlds.emulated import capability
 
-    abilities = capability.abilities()
+    abilities = (*capability.abilities(), capability.kernel_ability())
     if as_json:
         print(json.dumps([each._asdict() for each in abilities], indent=2))
         return
@@ -316,33 +411,20 @@ def doctor(as_json: AsJson = False) -> None:
 # -- helpers -----------------------------------------------------------------------------------------
 
 
+def _say_notes(notes: Iterable[str]) -> None:
+    """Beside the results, not among them."""
+    for note in dict.fromkeys(notes):
+        if note:
+            print(f"alglab: {note}", file=sys.stderr)
+
+
+def _default_model(gateway: str) -> str:
+    """The model where none is named: a kernel has its own."""
+    return "linux" if gateway == "kernel" else ""
+
+
 def _paths(paths: list[Path]) -> tuple[str, ...]:
     return tuple(str(path) for path in paths)
-
-
-class _progress:  # noqa: N801 - reads as a function where it is used
-    """A progress bar on standard error, with rate and time left; nothing when that is no terminal."""
-
-    def __init__(self, total: int) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-        self._bar = Progress(
-            "[progress.description]{task.description}",
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=errors,
-            transient=True,
-            disable=not errors.is_terminal,
-        )
-        self._task = self._bar.add_task("trials", total=total)
-
-    def __enter__(self) -> Any:
-        self._bar.start()
-        return lambda result: self._bar.advance(self._task)
-
-    def __exit__(self, *args: object) -> None:
-        self._bar.stop()
 
 
 def main() -> None:

@@ -8,14 +8,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from experiments import trial
+from experiments.programs import ProgramDetector
 from experiments.trial import TrialSpec
 from lab import documents
 from lab.errors import UsageError
+from lab.worlds.emulated import kernel
 
 _FOLDER = Path(__file__).parent / "library"
+
+
+# Which of the two a detector is meant to be is plain: errors then speak of that one only.
+NamedOrProgram = Annotated[
+    Annotated[str, Tag("id")] | Annotated[ProgramDetector, Tag("program")],
+    Discriminator(lambda value: "id" if isinstance(value, str) else "program"),
+]
 
 
 class Experiment(BaseModel):
@@ -23,7 +32,9 @@ class Experiment(BaseModel):
 
     ``models``, ``scenarios`` and ``detectors`` are specs: ``ID`` or ``ID(parameter=value)``;
     ``models: all`` means the whole catalogue. ``mitigations`` is a list of sets, the empty one
-    being "nothing done". ``repeat`` runs each trial with that many seeds, from ``seed`` on.
+    being "nothing done". With ``gateway: kernel`` the routers' own kernel does the work, which can be
+    the models `linux` and `none` only. ``phones`` and ``servers``: kinds of endpoints, the empty one being
+    the plain one. ``repeat`` runs each trial with that many seeds, from ``seed`` on.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,33 +45,69 @@ class Experiment(BaseModel):
     models: list[str] | Literal["all"] = "all"
     model_paths: list[str] = []
     scenarios: list[str] = []
-    detectors: list[str] = []
+    detectors: list[NamedOrProgram] = []
     mitigations: Annotated[list[list[str]], Field(min_length=1)] = [[]]
+    phones: Annotated[list[str], Field(min_length=1)] = [""]
+    servers: Annotated[list[str], Field(min_length=1)] = [""]
     seed: Annotated[int, Field(ge=0)] = 1
     repeat: Annotated[int, Field(ge=1, le=10000)] = 1
     world: Literal["auto", "simulated", "emulated"] = "auto"
+    gateway: Literal["queue", "kernel"] = "queue"
 
-    @field_validator("models", "scenarios", "detectors", mode="before")
+    @field_validator("models", "scenarios", "detectors", "phones", "servers", mode="before")
     @classmethod
     def _one_or_many(cls, value: object) -> object:
-        return [value] if isinstance(value, str) and value != "all" else value
+        return [value] if isinstance(value, str | dict) and value != "all" else value
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Experiment:
+        # Tables and files know a detector by its name.
+        names = [str(each) for each in self.detectors]
+        for each in self.detectors:
+            if isinstance(each, ProgramDetector) and names.count(each.id) > 1:
+                raise ValueError(f"two detectors are called '{each.id}'")
+        return self
+
+    def beside(self, folder: Path) -> Experiment:
+        """The same, with programs that find ``{here}`` in ``folder``."""
+        found = [
+            each.model_copy(update={"here": str(folder)}) if isinstance(each, ProgramDetector) else each
+            for each in self.detectors
+        ]
+        return self.model_copy(update={"detectors": found})
 
     def trials(self, extra_paths: tuple[str, ...] = (), seed: int | None = None) -> list[TrialSpec]:
         """All trials, in the order of the table. Raises ``UsageError`` for an unknown name."""
         paths = (*self.model_paths, *extra_paths)
-        if self.models == "all":
+        if self.models == "all" and self.gateway == "kernel":
+            models = list(kernel.MODELS)
+        elif self.models == "all":
             models = [model.id for model in trial.models(paths).runnable()]
         else:
             models = list(self.models)
         if not self.scenarios and not self.detectors:
             raise UsageError(f"experiment '{self.id}': name at least one scenario or detector")
         first = self.seed if seed is None else seed
+        played: list[tuple[str, str | ProgramDetector]] = [(each, "") for each in self.scenarios]
+        played += [("", each) for each in self.detectors]
         specs = [
-            TrialSpec(self.topology, model, scenario, detector, tuple(mitigations), first + index, paths)
+            TrialSpec(
+                self.topology,
+                model,
+                scenario,
+                detector,
+                tuple(mitigations),
+                first + index,
+                paths,
+                gateway=self.gateway,
+                phone=phone,
+                server=server,
+            )
+            for phone in self.phones
+            for server in self.servers
             for mitigations in self.mitigations
             for model in models
-            for scenario, detector in [(each, "") for each in self.scenarios]
-            + [("", each) for each in self.detectors]
+            for scenario, detector in played
             for index in range(self.repeat)
         ]
         for spec in dict.fromkeys(specs):
@@ -78,7 +125,7 @@ def load(name: str) -> Experiment:
     if name in available():
         return documents.read(_FOLDER / f"{name}.yaml", Experiment)
     if name.endswith((".yaml", ".yml")) or Path(name).exists():
-        return documents.read(Path(name), Experiment)
+        return documents.read(Path(name), Experiment).beside(Path(name).resolve().parent)
     raise UsageError(
         f"unknown experiment '{name}'; known are {', '.join(available())}, or the path of a YAML file"
     )

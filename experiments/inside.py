@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from experiments import trial, worker
+from experiments import assignment, trial, worker
 from experiments.output import pcapng
+from experiments.programs import agents, placeholders
 from experiments.stage import Setup, Stage
 from lab.errors import UsageError
 from lab.worlds.base import WorldError
+from lab.worlds.emulated.kernel import KernelLab, KernelWorld, with_alg
 from lab.worlds.emulated.live import LiveWorld, interruptible
 from lab.worlds.emulated.world import EmulatedLab
+from lab.worlds.topology import Topology
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,7 @@ class Program:
     pcap: Path | None = None
     trace: Path | None = None
     seed: int = 1
-
-
-AGENTS = ("server", "far-phone", "mirror")
+    gateway: str = "queue"
 
 
 def execute(connection: Connection) -> int:
@@ -62,16 +63,20 @@ def execute(connection: Connection) -> int:
 
 def _run(request: Program) -> int:
     net = trial.network(request.topology)
-    model = trial.models(request.model_paths).get(request.model)
-    lab = EmulatedLab(net)
-    world = LiveWorld(lab, dict.fromkeys(net.topology.gateways, model), request.seed)
+    chosen = assignment.models_of(request.model, net.topology)
+    models = {name: trial.models(request.model_paths).get(spec) for name, spec in chosen.items()}
+    world = (
+        KernelWorld(KernelLab(net, with_alg(models)), request.seed)
+        if request.gateway == "kernel"
+        else LiveWorld(EmulatedLab(net), models, request.seed)
+    )
     try:
-        stage = Stage(world, Setup(models=dict.fromkeys(net.topology.gateways, request.model)), request.seed)
-        _start_agents(stage, request.agents)
+        stage = Stage(world, Setup(models=chosen), request.seed)
+        agents.start(stage, request.agents, "--with")
         for host, line in request.also:
             world.start(host, shlex.split(line), stdout=sys.stderr.fileno())
         process = world.start(
-            request.host, request.command, stdin=None, environment=_environment(request, net.topology.hosts)
+            request.host, request.command, stdin=None, environment=_environment(request, net.topology)
         )
         status = interruptible(world, process)
     finally:
@@ -85,26 +90,9 @@ def _run(request: Program) -> int:
     return status
 
 
-def _start_agents(stage: Stage, agents: tuple[str, ...]) -> None:
-    for name in agents:
-        if name not in AGENTS:
-            raise UsageError(f"--with {name}: the lab has {', '.join(AGENTS)}")
-    if "mirror" in agents and len(agents) > 1:
-        raise UsageError("--with mirror takes the server's place: leave the others out")
-    if "mirror" in agents:
-        stage.mirror()
-    if "server" in agents or "far-phone" in agents:
-        _ = stage.server
-    if "far-phone" in agents:
-        stage.do(stage.far_phone, stage.far_phone.register)
-
-
-def _environment(request: Program, hosts: object) -> dict[str, str]:
+def _environment(request: Program, topology: Topology) -> dict[str, str]:
     """What a program may want to know: where it is, and the addresses of the others."""
-    values = {"ALGLAB_HOST": request.host, "ALGLAB_MODEL": request.model, "ALGLAB_TOPOLOGY": request.topology}
-    assert isinstance(hosts, dict)
-    for name, host in hosts.items():
-        values[f"ALGLAB_{name.upper().replace('-', '_')}_IP"] = host.address
+    values = placeholders.variables(topology, request.host, request.model)
     if Path(request.command[0]).name in ("bash", "sh"):
         values["PS1"] = f"({request.model}) {request.host}:\\w# "
     return {**values, "TERM": os.environ.get("TERM", "dumb")}

@@ -11,12 +11,18 @@ import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from lab import specs
+from lab.errors import UsageError
+from lab.plugins import from_entry_points, from_path
 
 S = TypeVar("S")
+
+# Installed packages announce modules with an ITEM under it.
+DETECTORS_GROUP: Final = "alglab.detectors"
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,22 @@ class Registry(Generic[S]):
             if item is not None:
                 if item.id in self._items:
                     raise ValueError(f"two {kind}s are called '{item.id}'")
-                self._items[item.id] = replace(item, about=item.about or (module.__doc__ or "").strip())
+                self._items[item.id] = _documented(item, module)
+
+    def add_module(self, module: ModuleType, origin: str) -> None:
+        """Register the ``ITEM`` or ``ITEMS`` of somebody's module. Raises ``UsageError``."""
+        found: list[Any] = [*getattr(module, "ITEMS", ())]
+        if hasattr(module, "ITEM"):
+            found.append(module.ITEM)
+        if not found:
+            raise UsageError(f"{origin}: no ITEM or ITEMS in it")
+        for item in found:
+            if not isinstance(item, Item):
+                kind = type(item).__name__
+                raise UsageError(f"{origin}: ITEM must be an experiments.registry.Item, not {kind}")
+            if item.id in self._items:
+                raise UsageError(f"{origin}: {self.kind} id '{item.id}' is taken; give it another id")
+            self._items[item.id] = _documented(item, module)
 
     def __iter__(self) -> Iterator[Item[S]]:
         return iter(self._items.values())
@@ -69,6 +90,10 @@ class Registry(Generic[S]):
         return replace(item, id=specs.written(name, values), settings=settings)
 
 
+def _documented(item: Item[S], module: ModuleType) -> Item[S]:
+    return replace(item, about=item.about or (module.__doc__ or "").strip())
+
+
 @cache
 def scenarios() -> Registry[Any]:
     """The scenarios: ``settings.run(stage)``."""
@@ -78,16 +103,45 @@ def scenarios() -> Registry[Any]:
 
 
 @cache
-def detectors() -> Registry[Any]:
-    """The detectors: ``settings.run(stage)`` gives a ``Finding``."""
+def detectors(paths: tuple[str, ...] = ()) -> Registry[Any]:
+    """The detectors: ``settings.run(stage)`` gives a ``Finding``.
+
+    The lab's own, those of installed packages, and those in ``paths`` (files or folders). Raises
+    ``UsageError`` naming the place at fault.
+    """
     from experiments import detectors as package
 
-    return Registry("detector", package)
+    registry: Registry[Any] = Registry("detector", package)
+    for module, origin in from_entry_points(DETECTORS_GROUP):
+        registry.add_module(module, origin)
+    for path in paths:
+        for module, origin in from_path(Path(path), "detector"):
+            registry.add_module(module, origin)
+    return registry
+
+
+@cache
+def phones() -> Registry[Any]:
+    """The kinds of phones: ``settings.apply(setup)`` gives another ``Setup``."""
+    from experiments import phones as package
+
+    return Registry("phone", package)
+
+
+@cache
+def servers() -> Registry[Any]:
+    """The kinds of servers: ``settings.apply(setup)`` gives another ``Setup``."""
+    from experiments import servers as package
+
+    return Registry("server", package)
 
 
 @cache
 def mitigations() -> Registry[Any]:
-    """The mitigations: ``settings.apply(setup)`` gives another ``Setup``."""
+    """The mitigations: ``settings.apply(setup)`` gives another ``Setup``.
+
+    One that changes the network has ``settings.rewire(topology)`` too, which gives another ``Topology``.
+    """
     from experiments import mitigations as package
 
     return Registry("mitigation", package)

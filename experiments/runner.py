@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Literal
 
 from experiments import worker
+from experiments.programs.running import needs_emulated
 from experiments.trial import TrialResult, TrialSpec
 from lab.errors import CapabilityError
 from lab.worlds.emulated import capability
 from lab.worlds.emulated.bubble import Bubble
+from lab.worlds.emulated.containers import VARIABLE, KeeperProcess
 from lab.worlds.trace import Trace
 
 WorldChoice = Literal["auto", "simulated", "emulated"]
@@ -42,6 +44,10 @@ def run_all(
     progress: Progress = lambda result: None,
 ) -> list[TrialResult]:
     """Run every trial; results come back in the order of ``specs``, ``progress`` as they finish."""
+    if world == "simulated":
+        _refuse_programs(specs)
+    if any(spec.gateway == "kernel" for spec in specs):
+        require_kernel(world)
     results: dict[int, TrialResult] = {}
     runner = _emulated if world == "emulated" else _simulated
     # Closing the generator on Ctrl-C ends its workers.
@@ -54,14 +60,34 @@ def run_all(
 
 def run_traced(spec: TrialSpec, world: str, folder: Path | None = None) -> tuple[TrialResult, Trace]:
     """Run one trial and give its trace too."""
+    if spec.gateway == "kernel":
+        require_kernel(world)
     if world == "simulated":
+        _refuse_programs([spec])
         return worker.run_traced(spec, folder)
-    with Bubble("experiments.worker:emulated_traced") as bubble:
+    with ExitStack() as stack:
+        bubble = _bubble("experiments.worker:emulated_traced", [spec], stack)
         try:
             answer: tuple[TrialResult, Trace] = bubble.call(spec, folder)
         except EOFError:
             return TrialResult(spec, "emulated", errors=["the trial's process died"]), Trace()
         return answer
+
+
+def _refuse_programs(specs: Sequence[TrialSpec]) -> None:
+    """Raises ``UsageError`` when a detector is a program: there is nothing to run it on."""
+    for spec in specs:
+        if spec.program is not None:
+            raise needs_emulated(spec.program)
+
+
+def require_kernel(world: str) -> None:
+    """Raises ``CapabilityError`` when a gateway can't be the kernel's in this world."""
+    obstacle = capability.kernel_obstacle()
+    if obstacle is None and world == "simulated":
+        obstacle = "a kernel is nothing that can be simulated; leave out --world simulated"
+    if obstacle is not None:
+        raise CapabilityError(f"no gateway 'kernel' here: {obstacle}")
 
 
 def _simulated(
@@ -80,13 +106,21 @@ def _simulated(
         yield from enumerate(pool.map(worker.run_one, specs, folders, chunksize=chunk))
 
 
+def _bubble(task: str, specs: Sequence[TrialSpec], stack: ExitStack) -> Bubble:
+    """A bubble that ends with ``stack``, and that may run containers if one of ``specs`` needs them."""
+    if not any(spec.program is not None and spec.program.needs_containers for spec in specs):
+        return stack.enter_context(Bubble(task))
+    keeper = stack.enter_context(closing(KeeperProcess()))
+    bubble = Bubble(task, descriptors={VARIABLE: keeper.channel.fileno()})
+    keeper.channel.close()  # the bubble's from now on: its end is to be the end of the containers
+    return stack.enter_context(bubble)
+
+
 def _emulated(
     specs: Sequence[TrialSpec], jobs: int, folder: Path | None
 ) -> Generator[tuple[int, TrialResult], None, None]:
     with ExitStack() as stack:
-        idle = [
-            stack.enter_context(Bubble("experiments.worker:emulated")) for _ in range(min(jobs, len(specs)))
-        ]
+        idle = [_bubble("experiments.worker:emulated", specs, stack) for _ in range(min(jobs, len(specs)))]
         busy: dict[object, tuple[Bubble, int]] = {}
         waiting = list(enumerate(specs))[::-1]
         while waiting or busy:
@@ -102,5 +136,5 @@ def _emulated(
                     # The worker died: its trial is void, the others go on in a new bubble.
                     yield index, TrialResult(specs[index], "emulated", errors=["the trial's process died"])
                     bubble.close()
-                    bubble = stack.enter_context(Bubble("experiments.worker:emulated"))
+                    bubble = _bubble("experiments.worker:emulated", specs, stack)
                 idle.append(bubble)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pydantic import BaseModel
+from pydantic import TypeAdapter
 
 from alg_models.vendors.schema import VendorProfile
 from experiments.experiment import Experiment
 from lab import specs
-from lab.worlds.topology import Topology
+from lab.worlds.topology import TopologyFile
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-KINDS: Final[dict[str, type[BaseModel]]] = {
+KINDS: Final[dict[str, Any]] = {
     "vendor": VendorProfile,
-    "topology": Topology,
+    "topology": TopologyFile,
     "experiment": Experiment,
 }
 
@@ -24,4 +24,4 @@ def schema(kind: str) -> dict[str, Any]:
     model = KINDS.get(kind)
     if model is None:
         raise specs.unknown("schema", kind, KINDS)
-    return {"$schema": DIALECT, **model.model_json_schema(by_alias=True), "title": f"alglab {kind}"}
+    return {"$schema": DIALECT, **TypeAdapter(model).json_schema(by_alias=True), "title": f"alglab {kind}"}

@@ -12,7 +12,9 @@ from experiments.output import files
 from experiments.trial import TrialResult, TrialSpec
 from lab.gateway.alg import Model
 from lab.worlds.base import World
-from lab.worlds.emulated import bubble
+from lab.worlds.emulated import bubble, ports
+from lab.worlds.emulated.kernel import KernelLab, KernelWorld, with_alg
+from lab.worlds.emulated.live import LiveWorld
 from lab.worlds.emulated.world import EmulatedLab
 from lab.worlds.network import Network
 from lab.worlds.trace import Trace
@@ -34,39 +36,76 @@ class EmulatedLabs:
 
     def __init__(self) -> None:
         self._labs: dict[int, EmulatedLab] = {}
+        self._kernel_labs: dict[tuple[int, tuple[str, ...]], KernelLab] = {}
 
     def world(self, network: Network, models: Mapping[str, Model], seed: object) -> World:
         """A world for one trial, on a network that is up."""
-        lab = self._labs.get(id(network))
+        return self._lab(network).trial(models, seed)
+
+    def live(self, network: Network, models: Mapping[str, Model], seed: object) -> World:
+        """The same by the wall clock, for programs."""
+        return LiveWorld(self._lab(network), models, seed)
+
+    def kernel(self, network: Network, models: Mapping[str, Model], seed: object) -> World:
+        """The same with gateways of the kernel's own, by the wall clock."""
+        key = id(network), tuple(with_alg(models))
+        lab = self._kernel_labs.get(key)
         if lab is None:
-            lab = self._labs[id(network)] = EmulatedLab(network)
-        return lab.trial(models, seed)
+            lab = self._kernel_labs[key] = KernelLab(network, key[1])
+        return KernelWorld(lab, seed)
+
+    def run(self, spec: TrialSpec, folder: Path | None) -> tuple[TrialResult, Trace]:
+        """Run a trial in the kind of world that it needs, on a network that no other trial has spoilt."""
+        by_kernel = spec.gateway == "kernel"
+        make = self.kernel if by_kernel else self.live if spec.program else self.world
+        result, trace = run_traced(spec, folder, make)
+        self.release(trial.network_of(spec), spoilt=bool(result.errors), worn=spec.program is not None)
+        return result, trace
+
+    def release(self, network: Network, *, spoilt: bool, worn: bool) -> None:
+        """A trial is over. ``spoilt``: it is void; ``worn``: programs took part in it."""
+        if spoilt or (worn and self._worn(network)):
+            self.discard(network)
 
     def discard(self, network: Network) -> None:
         """Take a network down: something went wrong on it, and the next trial wants a clean one."""
         lab = self._labs.pop(id(network), None)
         if lab is not None:
             lab.close()
+        for key in [key for key in self._kernel_labs if key[0] == id(network)]:
+            self._kernel_labs.pop(key).close()
+
+    def _lab(self, network: Network) -> EmulatedLab:
+        lab = self._labs.get(id(network))
+        if lab is None:
+            lab = self._labs[id(network)] = EmulatedLab(network)
+        return lab
+
+    def _worn(self, network: Network) -> bool:
+        """Whether programs left TCP something to do: it would show in another trial."""
+        labs = [
+            self._labs.get(id(network)),
+            *(lab for key, lab in self._kernel_labs.items() if key[0] == id(network)),
+        ]
+        return any(
+            ports.has_connections(lab.fabric.namespaces[host])
+            for lab in labs
+            if lab is not None
+            for host in network.topology.hosts
+        )
 
 
 def emulated(connection: Connection) -> None:
     """Task of a bubble: answers ``(spec, folder or None)`` with a ``TrialResult``."""
     prepare()
     labs = EmulatedLabs()
-
-    def handle(spec: TrialSpec, folder: Path | None) -> TrialResult:
-        result = run_one(spec, folder, labs.world)
-        if result.errors:
-            labs.discard(trial.network(spec.topology))
-        return result
-
-    bubble.serve(connection, handle)
+    bubble.serve(connection, lambda spec, folder: labs.run(spec, folder)[0])
 
 
 def emulated_traced(connection: Connection) -> None:
     """The same, answering with the trace beside the result."""
     labs = EmulatedLabs()
-    bubble.serve(connection, lambda spec, folder: run_traced(spec, folder, labs.world))
+    bubble.serve(connection, labs.run)
 
 
 def run_one(
@@ -80,7 +119,9 @@ def run_traced(
     spec: TrialSpec, folder: Path | None, make_world: trial.WorldMaker = trial.simulated
 ) -> tuple[TrialResult, Trace]:
     """The same, giving the trace too."""
-    result, trace = trial.run(spec, make_world)
+    programs = None if folder is None else folder / f"{files.stem(spec)}.programs"
+    sounds = None if folder is None else folder / files.stem(spec)
+    result, trace = trial.run(spec, make_world, programs, sounds)
     if folder is not None:
         files.write_trial(folder, result, trace)
     return result, trace

@@ -13,6 +13,14 @@ from lab.errors import UsageError
 M = TypeVar("M", bound=BaseModel)
 
 
+class MisplacedError(ValueError):
+    """Raised by a validator that looks at several fields: ``place`` is the way to the one to mend."""
+
+    def __init__(self, message: str, *place: str | int) -> None:
+        super().__init__(message)
+        self.place = place
+
+
 def read(path: Path, kind: type[M]) -> M:
     """The document in ``path`` as a ``kind``. Raises ``UsageError``: one line per first fault."""
     try:
@@ -40,13 +48,31 @@ def parse(text: str, kind: type[M], name: str) -> M:
         return kind.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
-        place = [part for part in first["loc"] if isinstance(part, str | int)]
+        place = _place(data, first["loc"])
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, MisplacedError):
+            place += cause.place
         field = ".".join(str(part) for part in place) or "(whole file)"
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
             message = f"unknown field{_known_fields(kind, place)}"
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         raise UsageError(f"{name}:{_line_of(node, place)}: field '{field}': {message}{more}") from None
+
+
+def _place(data: object, location: tuple[str | int, ...]) -> list[str | int]:
+    """The way to a field in the document; pydantic's also names the member of a union."""
+    place: list[str | int] = []
+    for index, part in enumerate(location):
+        found = (
+            part in data if isinstance(data, dict) else isinstance(data, list) and part in range(len(data))
+        )
+        if found:
+            data = data[part]  # type: ignore[index]
+        elif index + 1 < len(location):
+            continue
+        place.append(part)
+    return place
 
 
 def _line_of(node: yaml.Node | None, place: list[str | int]) -> int:

@@ -15,6 +15,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
@@ -27,6 +28,9 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 # A bubble imports its task by name, which a test module's own import does not ask for.
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
+
+# Programs that only tests need, and the Debian packages that have them, where these have other names.
+_PACKAGES: Final = {"node": "nodejs"}
 
 NOBODY: Final = 65534
 _SETPRIV: Final = ("setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups")
@@ -43,7 +47,9 @@ print("reached", obstacle() or "")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "needs(*names): what the machine must have: emulated, sipp, tshark")
+    config.addinivalue_line(
+        "markers", "needs(*names): what the machine must have: emulated, kernel-alg, sipp, tshark"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -66,8 +72,25 @@ def missing(reason: str) -> NoReturn:
 def lacking(name: str) -> str | None:
     if name == "emulated":
         return capability.obstacle()
+    if name == "docker":
+        return _lacking_for_docker()
+    if name == "kernel-alg":
+        return capability.kernel_obstacle()
     if shutil.which(name) is None:
-        return f"no {name} here: apt-get install {capability.OPTIONAL_TOOLS.get(name, name)}"
+        package = {**capability.OPTIONAL_TOOLS, **_PACKAGES}.get(name, name)
+        return f"no {name} here: apt-get install {package}"
+    return None
+
+
+def _lacking_for_docker() -> str | None:
+    """The tests start an engine of their own, and make an image of busybox."""
+    if os.getuid() != 0:
+        return "a container engine needs root"
+    if find_spec("docker") is None:
+        return "no Python package docker here: pip install 'alglab[docker]'"
+    for program, package in (("dockerd", "docker.io"), ("busybox", "busybox-static")):
+        if shutil.which(program) is None:
+            return f"no {program} here: apt-get install {package}"
     return None
 
 

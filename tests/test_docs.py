@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -37,6 +40,53 @@ def test_the_model_of_the_page_works(tmp_path: Path) -> None:
     assert all(b"User-Agent" in each.payload for each in inside)
     assert outside
     assert not any(b"User-Agent" in each.payload for each in outside)
+
+
+def test_a_model_from_nothing(tmp_path: Path) -> None:
+    """docs/write-a-model.md, followed to the letter; pip alone is left out, it may need a network."""
+    page = (ROOT / "docs" / "write-a-model.md").read_text()
+    files = dict(
+        re.findall(r"^## \d[^\n]*: `([\w.]+)`\n.*?^```\w+\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    )
+    assert set(files) == {"hops_lost.py", "pyproject.toml", "test_hops_lost.py"}
+    assert len([line for line in files["hops_lost.py"].splitlines() if line]) <= 15
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    project = tomllib.loads(files["pyproject.toml"])["project"]
+    info = tmp_path / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    )
+    points = project["entry-points"]["alglab.models"]
+    (info / "entry_points.txt").write_text(
+        "[alglab.models]\n" + "".join(f"{name} = {value}\n" for name, value in points.items())
+    )
+
+    def run_there(*arguments: str) -> str:
+        path = os.pathsep.join([str(tmp_path), str(ROOT)])
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": path, "COLUMNS": "120"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    (tested,) = re.findall(r"^    \.venv/bin/python (-m pytest .*)", page, re.MULTILINE)
+    assert re.search(
+        r"^3 passed", run_there(*shlex.split(tested), "-q", "-p", "no:cacheprovider"), re.MULTILINE
+    )
+    commands = re.findall(r"^    alglab (.*)", page, re.MULTILINE)
+    shown = [run_there("-m", "experiments.cli", *shlex.split(command)) for command in commands]
+    assert [command.split()[0] for command in commands] == ["models", "call", "vendors"]
+    assert "Sets Max-Forwards to 0." in shown[0]
+    assert "483 Too Many Hops" in shown[1]
+    assert "Max-Forwards" in shown[2]
 
 
 def test_the_experiment_of_the_page_is_valid(tmp_path: Path) -> None:

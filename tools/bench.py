@@ -3,7 +3,8 @@
 (a) CPU time per packet through the netfilter queue, beside a bare accept() and a scapy
     parse-and-rebuild of the same packets, in alternating rounds of the same run;
 (b) simulated trials per second: register and call, both with digest;
-    and what a SIP message costs in every model of the catalogue;
+    what a SIP message costs in every model of the catalogue;
+    and the whole scoreboard of a detector;
 (c) an emulated lab up and down, against the same namespaces and links made by plain ``ip``;
 (d) one trial on a running emulated lab.
 
@@ -32,6 +33,8 @@ from rich.table import Table
 
 from alg_models import catalogue, samples
 from experiments import trial, worker
+from experiments.score import plan as planning
+from experiments.score import tally
 from experiments.stage import Setup, Stage
 from experiments.trial import TrialSpec
 from experiments.worker import EmulatedLabs
@@ -282,6 +285,23 @@ def models_bench() -> dict[str, Any]:
     }
 
 
+def score_bench() -> dict[str, Any]:
+    """Seconds of CPU for a detector's whole scoreboard: every model and clean control, reach measured."""
+    worker.prepare()
+    rows = planning.subjects()
+    costs: dict[str, Any] = {"routers": len(rows)}
+    for detector in ("mirror", "combined"):
+        plan = planning.plan([detector], rows)
+        rounds = []
+        for _ in range(3):
+            began = time.process_time()
+            results = [trial.run(spec)[0] for spec in plan.trials]
+            tally.scores(plan, results)
+            rounds.append(time.process_time() - began)
+        costs[detector] = spread(rounds)
+    return costs
+
+
 # -- (c) up and down -----------------------------------------------------------------------------------
 
 
@@ -376,6 +396,8 @@ def main() -> int:
         results["simulated"] = simulated_bench()
     with console.status("models"):
         results["models"] = models_bench()
+    with console.status("scoreboards"):
+        results["score"] = score_bench()
     obstacle = capability.obstacle()
     if obstacle is None:
         with Bubble("tools.bench:inside") as bubble:
@@ -407,6 +429,9 @@ def _print(results: dict[str, Any], console: Console, obstacle: str | None) -> N
         f"{models['dearest_us']} us CPU",
         f"{models['times_correct']} x correct ({models['correct_us']} us)",
     )
+    for detector in ("mirror", "combined"):
+        cost = show(results["score"][detector], "s CPU")
+        table.add_row(f"scoreboard of {detector}", cost, f"{results['score']['routers']} routers")
     if obstacle is not None:
         console.print(table)
         console.print(f"no emulated world here: {obstacle}")

@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-PACKAGES="python3-venv python3-dev gcc libc6-dev libnetfilter-queue-dev mininet net-tools iproute2 iptables sip-tester tshark util-linux"
+PACKAGES="python3-venv python3-dev gcc libc6-dev libnetfilter-queue-dev mininet net-tools iproute2 iptables sip-tester sipsak busybox-static tshark util-linux"
 
 say() { printf 'setup: %s\n' "$*"; }
 
@@ -41,6 +41,9 @@ if command -v dpkg-query >/dev/null 2>&1; then
     for package in $PACKAGES; do
         installed "$package" || missing="$missing $package"
     done
+    # Only where there is none: those of other origin don't get on with Debian's.
+    command -v dockerd >/dev/null 2>&1 || missing="$missing docker.io"
+    command -v node >/dev/null 2>&1 || missing="$missing nodejs"
     recent_python >/dev/null || missing="$missing python3.11 python3.11-venv python3.11-dev"
 fi
 if [ -n "$missing" ]; then

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
 
-from lab import documents
+from pydantic import ValidationError
+
+from lab import documents, specs
 from lab.errors import UsageError
-from lab.worlds.topology import Topology
+from lab.worlds.topology import LINK_PARAMETERS, NAT_PARAMETERS, Topology, Variant, varied
 
 _FOLDER = Path(__file__).parent
 
@@ -17,13 +20,59 @@ def available() -> list[str]:
     return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
 
 
-@lru_cache(maxsize=64)
-def load(name: str) -> Topology:
-    """A topology by id, or from the path of a YAML file. Raises ``UsageError``."""
+def short_name(spec: str) -> str:
+    """A topology's spec without folders, for the names of trials: the same wherever the file lies."""
+    return re.sub(r"^[^()]*/|\.ya?ml(?=\(|$)", "", spec)
+
+
+@lru_cache(maxsize=256)
+def load(spec: str) -> Topology:
+    """A topology: ``ID``, the path of a YAML file, or either with ``(parameter=value)``.
+
+    Parameters are the fields of ``nat`` and of ``networks``, see ``varied``. Raises ``UsageError``.
+    """
+    return _load(spec, ())
+
+
+def _load(spec: str, before: tuple[str, ...]) -> Topology:
+    name, values = specs.parse(spec, "topology") if spec.endswith(")") else (spec, {})
+    if name in before:
+        raise UsageError(f"topology '{name}' is 'like' itself: {' -> '.join((*before, name))}")
+    topology = _read(name, before)
+    if not values:
+        return topology
+    try:
+        return varied(topology, values)
+    except KeyError as error:
+        known = ", ".join((*LINK_PARAMETERS, *NAT_PARAMETERS))
+        raise UsageError(f"topology '{name}' has no parameter {error} (parameters: {known})") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = next((str(part) for part in reversed(first["loc"]) if part in values), "")
+        message = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"topology '{spec}'{where and f', parameter {where!r}'}: {message}") from None
+
+
+def _read(name: str, before: tuple[str, ...]) -> Topology:
     if name.endswith((".yaml", ".yml")) or "/" in name:
-        return documents.read(Path(name), Topology)
-    if name not in available():
-        raise UsageError(
-            f"unknown topology '{name}'; known are {', '.join(available())}, or the path of a file"
-        )
-    return documents.read(_FOLDER / f"{name}.yaml", Topology)
+        path = Path(name)
+    elif name in available():
+        path = _FOLDER / f"{name}.yaml"
+    else:
+        near = str(specs.unknown("topology", name, available())).replace("topologys", "topologies")
+        raise UsageError(f"{near}; or the path of a file")
+    if not _is_variant(path):
+        return documents.read(path, Topology)
+    variant = documents.read(path, Variant)
+    try:
+        origin = _load(variant.like, (*before, name))
+    except UsageError as error:
+        raise UsageError(f"{path}: field 'like': {error}") from None
+    return origin.model_copy(update={"id": variant.id, "summary": variant.summary})
+
+
+def _is_variant(path: Path) -> bool:
+    try:
+        return re.search(r"^like\s*:", path.read_text(encoding="utf-8"), re.MULTILINE) is not None
+    except (OSError, UnicodeDecodeError):
+        return False  # ``documents.read`` says what is the matter

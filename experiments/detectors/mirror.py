@@ -115,10 +115,14 @@ class Mirror:
         stage.world.add(host, client)
         stage.until(lambda: client.done, 10.0)
         changed: dict[str, None] = {}
+        evidence: list[str] = []
         for method, image in client.images.items():
-            changed |= dict.fromkeys(differences(client.probes[method], image))
+            names = differences(client.probes[method], image)
+            changed |= dict.fromkeys(names)
+            if names:
+                evidence.append(f"{method.decode()} arrived with other bytes: {', '.join(names)}")
         if changed:
-            return Finding("alg", tuple(changed))
+            return Finding("alg", tuple(changed), evidence[0], evidence=tuple(evidence))
         missing = [method.decode() for method in client.probes if method not in client.images]
         if missing:
             return Finding("undecided", detail=f"no mirror image of {' and '.join(missing)}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.output import pcapng
-from experiments.trial import TrialResult
+from experiments.trial import TrialResult, TrialSpec
 from lab.errors import UsageError
 from lab.worlds.trace import Trace
 
@@ -31,16 +31,16 @@ def check_writable(path: Path) -> None:
         raise UsageError(f"{path}: {error.strerror}") from None
 
 
-def file_name(result: TrialResult) -> str:
-    """The stem of a trial's files: its name, with nothing in it that a file system minds."""
-    return re.sub(r"[^A-Za-z0-9_.=,+-]", "_", result.spec.name)
+def stem(spec: TrialSpec) -> str:
+    """How the names of a trial's files begin: its name, with nothing in it that a file system minds."""
+    return re.sub(r"[^A-Za-z0-9_.=,+-]", "_", spec.name)
 
 
 def write_trial(folder: Path, result: TrialResult, trace: Trace) -> None:
     """Write a trial's trace and capture."""
-    stem = folder / file_name(result)
-    stem.with_name(stem.name + ".trace.jsonl").write_text(trace.to_json_lines(), encoding="utf-8")
-    pcapng.write(trace, stem.with_name(stem.name + ".pcapng"))
+    name = stem(result.spec)
+    (folder / f"{name}.trace.jsonl").write_text(trace.to_json_lines(), encoding="utf-8")
+    pcapng.write(trace, folder / f"{name}.pcapng")
 
 
 def as_json(name: str, world: str, results: Sequence[TrialResult]) -> dict[str, Any]:

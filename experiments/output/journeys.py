@@ -16,7 +16,7 @@ from lab.wire import ip
 from lab.wire.ip import Endpoint, MalformedPacketError
 from lab.wire.sip import SipMessage
 from lab.worlds.network import MAX_HOPS, Network
-from lab.worlds.trace import Lost, Passage, Received, Remark, Sent, Trace
+from lab.worlds.trace import Lost, Noted, Passage, Received, Remark, Sent, Trace
 
 
 @dataclass
@@ -36,6 +36,11 @@ class Journey:
     notes: list[str] = field(default_factory=list)
     changes: dict[str, Change | None] = field(default_factory=dict)  # by gateway; None: can't be told
     numbers: dict[str, int] = field(default_factory=dict)  # of these changes
+    order: int = 0  # of the record that it began with, in the trace
+    sent: ip.Packet | None = None  # as its sender made it
+    left: ip.Packet | None = None  # as the last gateway let it go
+    received: bool = False  # by an agent of the lab
+    heard: list[Noted] = field(default_factory=list)  # what the receiver noted about it
 
     def pass_by(self, node: str) -> None:
         if self.path[-1] != node:
@@ -65,10 +70,13 @@ class _Tracker:
         self._last: dict[str, Journey] = {}  # of each flow, named as its sender names it
         self._entries = Entries()
         self._sent: set[tuple[str, Endpoint, bytes]] = set()
+        self._just_received: tuple[Received, Journey] | None = None
+        self.order = 0  # of the record at hand
 
     def _start(self, now: float, node: str, packet: ip.Packet) -> Journey:
         label, is_signalling = _label(packet)
         journey = Journey(now, [node], label, is_signalling, packet.dst, self._owner(packet.dst, node))
+        journey.order, journey.sent, journey.left = self.order, packet, packet
         if is_signalling:
             fingerprint = (node, packet.destination, packet.payload)
             journey.again = fingerprint in self._sent
@@ -120,7 +128,19 @@ class _Tracker:
         if journey is None:  # from a program that is none of the lab's agents
             journey = self._start(record.now, self._owner(packet.src, record.host), packet)
         journey.pass_by(record.host)
-        journey.ended = True
+        journey.ended = journey.received = True
+        self._just_received = record, journey
+
+    def noted(self, record: Noted) -> None:
+        """The receiver says something about the packet that it just got."""
+        if self._just_received is None:
+            return
+        received, journey = self._just_received
+        if (received.host, received.now) == (record.host, record.now):
+            journey.heard.append(record)
+
+    def expect_no_more_notes(self) -> None:
+        self._just_received = None
 
     def passage(self, record: Passage) -> None:
         gateway = record.gateway
@@ -155,6 +175,7 @@ class _Tracker:
             journey.changes[gateway] = change_of(packet, emission)
         left = _parsed(emission.packet)
         if left is not None:
+            journey.left = left
             self._expect(journey, left)
 
     def _emit(self, now: float, gateway: str, emission: Emission) -> None:
@@ -202,7 +223,11 @@ class _Tracker:
 def journeys_of(trace: Trace, network: Network) -> list[Journey]:
     """The journeys of a trace, in the order in which they began."""
     tracker = _Tracker(network)
-    for record in trace:
+    for tracker.order, record in enumerate(trace):
+        if isinstance(record, Noted):
+            tracker.noted(record)
+            continue
+        tracker.expect_no_more_notes()
         if isinstance(record, Sent):
             tracker.sent(record)
         elif isinstance(record, Received):
@@ -211,7 +236,7 @@ def journeys_of(trace: Trace, network: Network) -> list[Journey]:
             tracker.passage(record)
         elif isinstance(record, Lost):
             tracker.lost(record)
-        else:
+        elif isinstance(record, Remark):
             tracker.remark(record)
     tracker.finish()
     return tracker.journeys

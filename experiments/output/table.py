@@ -27,12 +27,14 @@ _WORDS = {"pass": "works", "alg": "ALG!", "error": "ERROR"}
 
 
 def print_table(results: Sequence[TrialResult], console: Console) -> None:
-    """Print one table per set of mitigations."""
-    columns = _unique((each.spec.scenario or each.spec.detector) for each in results)
-    detectors = {each.spec.detector for each in results if each.spec.detector}
-    for mitigations in _unique(each.spec.mitigations for each in results):
-        block = [each for each in results if each.spec.mitigations == mitigations]
-        title = f"with {' and '.join(mitigations)}" if mitigations else "with nothing done about it"
+    """Print one table per set of mitigations, and per kinds of endpoints."""
+    columns = _unique(each.spec.played for each in results)
+    detectors = {each.spec.played for each in results if each.spec.detector}
+    for spec in _unique((each.spec.phone, each.spec.server, each.spec.mitigations) for each in results):
+        block = [
+            each for each in results if (each.spec.phone, each.spec.server, each.spec.mitigations) == spec
+        ]
+        title = _title(*spec)
         table = Table(
             title=title,
             title_justify="left",
@@ -46,13 +48,7 @@ def print_table(results: Sequence[TrialResult], console: Console) -> None:
             table.add_column(f"{column} says" if column in detectors else column)
         for model in _unique(each.spec.model for each in block):
             cells = [
-                _cell(
-                    [
-                        r
-                        for r in block
-                        if r.spec.model == model and column in (r.spec.scenario, r.spec.detector)
-                    ]
-                )
+                _cell([r for r in block if r.spec.model == model and column == r.spec.played])
                 for column in columns
             ]
             table.add_row(Text(model), *cells)
@@ -62,6 +58,12 @@ def print_table(results: Sequence[TrialResult], console: Console) -> None:
         console.print(Text(f"error in {each.spec.name}: {each.errors[0]}", style="red"))
     if len(errors) > 10:
         console.print(f"... and {len(errors) - 10} more trials with errors")
+
+
+def _title(phone: str, server: str, mitigations: tuple[str, ...]) -> str:
+    remedy = f"with {' and '.join(mitigations)}" if mitigations else "with nothing done about it"
+    kinds = [f"{kind} {name}" for kind, name in (("phone", phone), ("server", server)) if name]
+    return ", ".join([*kinds, remedy])
 
 
 def _cell(results: Sequence[TrialResult]) -> Text:

@@ -26,7 +26,7 @@ Asking = tuple[Endpoint, Callable[[bytes, int, Credentials], bytes]]
 
 
 class Asker(Agent):
-    """Sends ``askings`` from ``local``. ``answers`` has the final answer to each, ``None`` where none came."""
+    """Sends ``askings`` from ``local``. ``answers`` has the final answer to each, or ``None``."""
 
     def __init__(
         self, local: Endpoint, askings: Sequence[Asking], credentials: Credentials, rng: random.Random

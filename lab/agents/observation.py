@@ -23,14 +23,14 @@ from lab.wire.ip import Endpoint
 class Letter(NamedTuple):
     """One datagram at one end, all equal copies of it together.
 
-    ``near`` is the client's endpoint (of what the witness heard or sent: as the witness knows it), ``port`` the
-    witness' port. ``first`` and ``last`` are in seconds of the clock of that end.
+    ``near`` is the client's endpoint (of what the witness heard or sent: as the witness knows it), ``port``
+    the witness' port. ``first`` and ``last`` are in seconds of the clock of that end.
     """
 
     near: Endpoint
     port: int
     payload: bytes
-    count: int = 1
+    copies: int = 1
     first: float = 0.0
     last: float = 0.0
     far: Endpoint | None = None  # of what the client heard: whom it came from

@@ -57,6 +57,7 @@ def _text(word: bytes) -> str:
     return word[:32].decode("ascii", "backslashreplace")
 
 
+@lru_cache(maxsize=4096)
 def digest(payload: bytes) -> str:
     """A short fingerprint by which both sides name a datagram."""
     return hashlib.blake2b(payload, digest_size=6).hexdigest()

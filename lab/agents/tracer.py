@@ -1,7 +1,7 @@
 """Sends one datagram over and over, with more hops each time, and keeps what ICMP errors quote of it.
 
-A router at which the hops end quotes the datagram as it got it (RFC 792, RFC 1812 section 4.3.2.3). The NAT on the
-way back restores the quoted addresses and ports, but not what an ALG wrote into the payload.
+A router at which the hops end quotes the datagram as it got it (RFC 792, RFC 1812 section 4.3.2.3). The NAT
+on the way back restores the quoted addresses and ports, but not what an ALG wrote into the payload.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _WAIT: Final = 1.0  # seconds
 
 
 class Tracer(Agent):
-    """Sends ``payload`` from ``local`` to each of ``remotes``; ``quotes`` has what came back, by remote and TTL."""
+    """Sends ``payload`` from ``local`` to each of ``remotes``; ``quotes`` has what came back."""
 
     def __init__(self, local: Endpoint, remotes: Sequence[Endpoint], payload: bytes) -> None:
         super().__init__()

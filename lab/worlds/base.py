@@ -12,12 +12,15 @@ import random
 from collections import deque
 from collections.abc import Callable, Mapping
 
-from lab.agents.base import Action, Agent, Close, Listen, Send
+from lab.agents.base import Action, Agent, Close, Flow, Listen, Send
 from lab.gateway.alg import Model
 from lab.gateway.gateway import Gateway
+from lab.wire import ip
 from lab.wire.ip import Endpoint
-from lab.worlds.network import Arrival, Delivery, Network
-from lab.worlds.trace import Lost, Received, Remark, Sent, Trace
+from lab.worlds.flows import FlowKeeper
+from lab.worlds.impairments import Departure, impairments_of
+from lab.worlds.network import Arrival, Delivery, Network, destination_of
+from lab.worlds.trace import Lost, Noted, Received, Remark, Sent, Trace
 
 # An agent that sends to itself in circles must not hang a trial.
 MAX_STEPS = 2_000_000
@@ -35,7 +38,8 @@ def make_gateways(network: Network, models: Mapping[str, Model], seed: object) -
     topology = network.topology
     gateways: dict[str, Gateway] = {}
     for name, router in topology.gateways.items():
-        outside, public_ip = next(iter(router.outside.items()))
+        # Translation is IPv4's affair; a gateway with IPv6 alone is a firewall.
+        outside, public_ip = min(router.outside.items(), key=lambda row: ":" in row[1])
         gateways[name] = Gateway(
             models[name],
             public_ip=public_ip,
@@ -53,24 +57,51 @@ class World(abc.ABC):
 
     kind: str
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, seed: object = None) -> None:
         self.network = network
+        self.impairments = impairments_of(network, seed)
         self.trace = Trace()
         self.now = 0.0
         self.gateways: dict[str, Gateway] = {}
         self._agents: list[tuple[str, Agent]] = []
         self._sockets: dict[Endpoint, tuple[str, Agent]] = {}
         self._arrivals: deque[Arrival] = deque()
+        self._flows = FlowKeeper()
+        self._told: dict[Agent, int] = {}  # how many of its events the trace has
 
     # -- what a trial uses ---------------------------------------------------------------------
+
+    @property
+    def agents(self) -> list[Agent]:
+        """The agents, in the order in which they were added."""
+        return [agent for _, agent in self._agents]
 
     def add(self, host: str, agent: Agent) -> None:
         """Put an agent on a host and start it."""
         self._agents.append((host, agent))
         self.perform(agent, agent.start(self.now))
 
+    def remove(self, agent: Agent) -> None:
+        """Take an agent away at once, as when somebody pulls the plug: nothing is sent any more."""
+        self._agents = [(host, each) for host, each in self._agents if each is not agent]
+        for local in [local for local, (_, each) in self._sockets.items() if each is agent]:
+            del self._sockets[local]
+            self.close_socket(local)
+        self._flows.event += 1
+
+    def reboot(self, gateway: str) -> None:
+        """A router loses everything that it knows: bindings, pinholes, what its ALG remembers."""
+        self.remark(gateway, "rebooted", "all bindings are lost")
+        self.gateways[gateway].reboot()
+        self._flows.event += 1
+
     def perform(self, agent: Agent, actions: list[Action]) -> None:
-        """Carry out what an agent asked for."""
+        """Carry out what an agent asked for, once the trace has what it noticed."""
+        told = self._told.get(agent, 0)
+        if len(agent.events) > told:
+            self._tell(agent, told)
+        if actions:
+            self._flows.event += 1
         for action in actions:
             if type(action) is Send:
                 self._send(agent, action)
@@ -80,6 +111,12 @@ class World(abc.ABC):
                 del self._sockets[action.local]
                 self.close_socket(action.local)
 
+    def _tell(self, agent: Agent, told: int) -> None:
+        host = next((host for host, each in self._agents if each is agent), "")
+        for event in agent.events[told:]:
+            self.trace.add(Noted(event.now, host, event.kind, event.detail))
+        self._told[agent] = len(agent.events)
+
     def run_until(self, done: Callable[[], bool], timeout: float) -> bool:
         """Let things happen until ``done`` or for ``timeout`` seconds; says whether it was done."""
         deadline = self.now + timeout
@@ -87,13 +124,21 @@ class World(abc.ABC):
             if self._arrivals:
                 self._dispatch(self._arrivals.popleft())
                 continue
+            if self.impairments is not None and (departure := self.impairments.pop(self.now)) is not None:
+                self._arrivals.extend(departure())
+                continue
             if done():
                 return True
             when = self._next_timer()
+            flow = self._flows.next(self._agents)
+            if flow is not None and (when is None or flow[3] < when) and flow[3] <= deadline:
+                self._play(*flow, deadline if when is None else min(when, deadline))
+                continue
             if when is None or when > deadline:
                 self.now = deadline
                 return done()
             self.now = max(self.now, when)
+            self._flows.event += 1
             self._fire()
         raise WorldError(f"nothing settled within {MAX_STEPS} steps")
 
@@ -117,6 +162,10 @@ class World(abc.ABC):
     @abc.abstractmethod
     def transmit(self, host: str, send: Send) -> list[Arrival]:
         """Carry one datagram, and all that it causes in the network, to its end."""
+
+    @abc.abstractmethod
+    def depart(self, gateway: str, pieces: list[bytes]) -> list[Arrival]:
+        """Put on the wire what was held at a gateway, and carry it to its end."""
 
     @abc.abstractmethod
     def open_socket(self, host: str, local: Endpoint) -> None:
@@ -147,7 +196,57 @@ class World(abc.ABC):
             self.remark(host, "not-sent", f"from {action.local} to {action.remote}: {refusal}")
             return
         self.trace.add(Sent(self.now, host, action.local, action.remote, action.payload))
+        if self.impairments is not None:
+            packet = ip.udp(action.local, action.remote, action.payload, ttl=action.ttl, dont_fragment=False)
+            if self._launch(host, action.remote.ip, packet, lambda: self._send_late(host, action)):
+                return
         self._arrivals.extend(self.transmit(host, action))
+
+    def _play(self, host: str, agent: Agent, flow: Flow, due: float, until: float) -> None:
+        """Carry a flow's next packet, or pass over a stretch that shares the fate of the latest."""
+        self.now = max(self.now, due)
+        if self.impairments is None and until > self.now:
+            skipped = self._flows.skip(flow, lambda: self._horizon(until))
+            if skipped is not None:
+                train, delivery = skipped
+                self.remark(
+                    host, "media", f"{train.packets} more from {flow.local} to {flow.remote} fare likewise"
+                )
+                place = self._sockets.get(delivery.local) if delivery is not None else None
+                if delivery is not None and place is not None:
+                    place[1].receive_train(train, delivery.source, delivery.local)
+                return
+        remote = flow.remote
+        assert remote is not None
+        before = len(self._arrivals)
+        self._send(agent, Send(flow.local, remote, flow.take()))
+        self._flows.carried(flow, remote, list(self._arrivals)[before:])
+
+    def _horizon(self, until: float) -> float:
+        """Until when nothing happens by itself: ``until``, or when a gateway forgets something."""
+        return min([until, *(gateway.next_end(self.now) for gateway in self.gateways.values())])
+
+    def _send_late(self, host: str, action: Send) -> list[Arrival]:
+        # A port that was closed meanwhile takes what it held along.
+        return self.transmit(host, action) if action.local in self._sockets else []
+
+    def held(self, gateway: str, pieces: list[bytes]) -> bool:
+        """Whether what leaves a gateway as ``pieces`` waits, or gets lost."""
+        return self.impairments is not None and self._launch(
+            gateway, destination_of(pieces[0]), pieces[0], lambda: self.depart(gateway, pieces)
+        )
+
+    def _launch(self, node: str, destination: str, packet: bytes, departure: Departure) -> bool:
+        """Hold what leaves a node as impaired networks have it; False when there is none on its way."""
+        assert self.impairments is not None
+        fate = self.impairments.fate(node, destination)
+        if fate is None:
+            return False
+        for name in fate.lost_on:
+            self.lost(node, packet, f"lost on the network '{name}'")
+        for delay in fate.delays:
+            self.impairments.hold(self.now + delay, departure)
+        return True
 
     def _dispatch(self, arrival: Arrival) -> None:
         place = self._sockets.get(arrival.local)
@@ -159,7 +258,7 @@ class World(abc.ABC):
             self.perform(agent, agent.receive(arrival.payload, arrival.source, arrival.local, self.now))
         else:
             self.trace.add(Remark(self.now, host, "unreachable", f"{arrival.remote} from {arrival.local}"))
-            self.perform(agent, agent.on_unreachable(arrival.remote, arrival.local, self.now))
+            self.perform(agent, agent.on_quote(arrival.remote, arrival.local, arrival.quote, self.now))
 
     def _next_timer(self) -> float | None:
         nearest: float | None = None
@@ -167,6 +266,10 @@ class World(abc.ABC):
             when = agent.next_timer()
             if when is not None and (nearest is None or when < nearest):
                 nearest = when
+        if self.impairments is not None:
+            due = self.impairments.next_due
+            if due is not None and (nearest is None or due < nearest):
+                nearest = due
         return nearest
 
     def _fire(self) -> None:

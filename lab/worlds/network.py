@@ -64,6 +64,7 @@ class Network:
         self._hops: dict[tuple[str, str], Hop | None] = {}
         self._roads: dict[tuple[str, str], tuple[Hop | None, int, int]] = {}
         self._refusals: dict[tuple[str, Endpoint], str] = {}
+        self._crossed: dict[tuple[str, str], tuple[str, ...]] = {}
 
     def hop(self, node: str, destination: str) -> Hop | None:
         """Where ``node`` sends a packet for ``destination``; ``None`` when it knows no way."""
@@ -137,6 +138,24 @@ class Network:
             self._roads[key] = (hop, passed, mtu)
         return hop, passed, mtu
 
+    def crossed(self, node: str, destination: str) -> tuple[str, ...]:
+        """The networks between ``node`` and the next station that does more than forward, in order."""
+        key = (node, destination)
+        try:
+            return self._crossed[key]
+        except KeyError:
+            pass
+        networks: list[str] = []
+        hop = self.hop(node, destination)
+        while hop is not None and len(networks) < MAX_HOPS:
+            networks.append(hop.network)
+            if hop.side is not None or hop.final or hop.node not in self.topology.routers:
+                break
+            hop = self.hop(hop.node, destination)
+        if len(self._crossed) < 65536:
+            self._crossed[key] = tuple(networks)
+        return tuple(networks)
+
     def side(self, gateway: str, network: str) -> Side:
         """On which side of a gateway a network lies."""
         return self.sides[gateway, network]
@@ -150,7 +169,9 @@ class Network:
         for network in self.node_addresses[node]:
             if address in self._subnets[network]:
                 owner = self.addresses.get(destination)
-                return self._station(owner, network, destination) if owner else None
+                # Two homes may have the same subnet, and then each knows its own hosts only.
+                here = owner is not None and network in self.node_addresses[owner]
+                return self._station(owner, network, destination) if owner and here else None
         for prefix, via in self.routes[node]:
             if (":" in via) != (address.version == 6):
                 continue
@@ -168,8 +189,11 @@ class Network:
         topology = self.topology
         own = self.node_addresses[node]
         if node in topology.hosts:
-            network = topology.hosts[node].network
-            return [(None, address) for _, address in self._routers_on(network)[:1]]
+            ways: dict[int, str] = {}  # IP version -> the nearest router
+            for network in own:
+                for _, address in self._routers_on(network)[:1]:
+                    ways.setdefault(self._subnets[network].version, address)
+            return [(None, address) for address in ways.values()]
         rows: list[tuple[str | None, str]] = []
         for version in (4, 6):
             reached = {network for network in own if self._subnets[network].version == version}
@@ -193,13 +217,13 @@ class Network:
                         rows.append((topology.networks[network].subnet, first))
                     queue.extend((other, network, first) for other, _ in self._routers_on(network))
         if node in topology.gateways:
-            outside = next(iter(topology.gateways[node].outside))
-            ways = [
-                (None, address)
-                for name, address in self._routers_on(outside)
-                if name != node and self.sides.get((name, outside)) is not Side.OUTSIDE
-            ]
-            rows += ways[:1]
+            for outside in topology.gateways[node].outside:
+                upstream = [
+                    (None, address)
+                    for name, address in self._routers_on(outside)
+                    if name != node and self.sides.get((name, outside)) is not Side.OUTSIDE
+                ]
+                rows += upstream[:1]
         return rows
 
     def _routers_on(self, network: str) -> list[tuple[str, str]]:
@@ -223,10 +247,14 @@ class Delivery(NamedTuple):
 
 
 class Unreachable(NamedTuple):
-    """An ICMP error that reached a host, about a datagram from ``local`` to ``remote``."""
+    """An ICMP error that reached a host, about a datagram from ``local`` to ``remote``.
+
+    ``quote`` is what it quotes of the datagram's payload.
+    """
 
     local: Endpoint
     remote: Endpoint
+    quote: bytes = b""
 
 
 Arrival = Delivery | Unreachable
@@ -237,6 +265,9 @@ class Carrier(Protocol):
 
     def cross(self, gateway: str, side: Side, packet: bytes) -> list[Emission]:
         """``packet`` enters a gateway: what comes of it."""
+
+    def held(self, gateway: str, pieces: list[bytes]) -> bool:
+        """Whether what leaves a gateway waits, or gets lost; ``Walk.resume`` takes it on when it is due."""
 
     def leave(self, gateway: str, emission: Emission, pieces: list[bytes]) -> None:
         """A gateway's emission leaves, as the packets ``pieces`` that the next network can carry."""
@@ -262,13 +293,14 @@ class Walk:
         self._carrier = carrier
         self._fragments = Reassembler()
         self._identification = 0
+        self.quote = b""  # of the latest ICMP error that reached a host
         self._doubtful = False
 
     def fit(self, node: str, packet: bytes) -> list[bytes]:
         """A packet as ``node`` puts it on the wire: in fragments if it is larger than the link's MTU."""
         if len(packet) <= _SMALLEST_MTU or packet[0] >> 4 != 4:
             return [packet]
-        hop = self.network.hop(node, _destination(packet))
+        hop = self.network.hop(node, destination_of(packet))
         mtu = self.network.mtu[hop.network] if hop else ip.DEFAULT_MTU
         if len(packet) <= mtu:
             return [packet]
@@ -281,9 +313,17 @@ class Walk:
 
     def send(self, node: str, packet: bytes) -> list[Arrival]:
         """``packet`` leaves ``node``. Returns what reached hosts, in order."""
-        arrivals: list[Arrival] = []
         self._doubtful = False
-        queue: deque[tuple[str, bytes]] = deque((node, piece) for piece in self.fit(node, packet))
+        return self._follow(node, self.fit(node, packet))
+
+    def resume(self, node: str, pieces: list[bytes]) -> list[Arrival]:
+        """The same for what a gateway emitted before, already in pieces."""
+        self._doubtful = True
+        return self._follow(node, pieces)
+
+    def _follow(self, node: str, pieces: list[bytes]) -> list[Arrival]:
+        arrivals: list[Arrival] = []
+        queue: deque[tuple[str, bytes]] = deque((node, piece) for piece in pieces)
         steps = 0
         while queue:
             here, packet = queue.popleft()
@@ -297,7 +337,7 @@ class Walk:
     def _step(
         self, here: str, packet: bytes, queue: deque[tuple[str, bytes]], arrivals: list[Arrival]
     ) -> None:
-        destination = _destination(packet)
+        destination = destination_of(packet)
         hop, passed, mtu = self.network.road(here, destination)
         if passed:
             if _ttl(packet) > passed and len(packet) <= mtu:
@@ -318,6 +358,8 @@ class Walk:
                 self._doubtful |= emission.changed
                 out = emission.packet if emission.originated else ip.decrement_ttl(emission.packet)
                 pieces = self.fit(node, out)
+                if self._carrier.held(node, pieces):
+                    continue
                 self._carrier.leave(node, emission, pieces)
                 queue.extend([(node, piece) for piece in pieces])
         elif hop.final:
@@ -395,16 +437,19 @@ class Walk:
         except MalformedPacketError:
             return
         if quoted.protocol == ip.UDP and self._carrier.listening(quoted.source):
+            self.quote = quoted.payload
             bounced = self._carrier.bounce(quoted.source, quoted.destination)
             if bounced is not None:
                 arrivals.append(bounced)
 
 
-def _destination(packet: bytes) -> str:
+def destination_of(packet: bytes) -> str:
+    """Where an IP packet goes."""
     return ip.unpack_ip(packet[16:20] if packet[0] >> 4 == 4 else packet[24:40])
 
 
-def _source(packet: bytes) -> str:
+def source_of(packet: bytes) -> str:
+    """Where an IP packet says it comes from."""
     return ip.unpack_ip(packet[12:16] if packet[0] >> 4 == 4 else packet[8:24])
 
 

@@ -20,12 +20,16 @@ class SimulatedWorld(World):
     kind = "simulated"
 
     def __init__(self, network: Network, models: Mapping[str, Model], seed: object) -> None:
-        super().__init__(network)
+        super().__init__(network, seed)
         self.gateways = make_gateways(network, models, seed)
         self._walk = Walk(network, self)
 
     def transmit(self, host: str, send: Send) -> list[Arrival]:
-        return self._walk.send(host, ip.udp(send.local, send.remote, send.payload, dont_fragment=False))
+        packet = ip.udp(send.local, send.remote, send.payload, ttl=send.ttl, dont_fragment=False)
+        return self._walk.send(host, packet)
+
+    def depart(self, gateway: str, pieces: list[bytes]) -> list[Arrival]:
+        return self._walk.resume(gateway, pieces)
 
     def open_socket(self, host: str, local: Endpoint) -> None:
         pass
@@ -47,4 +51,4 @@ class SimulatedWorld(World):
         return Delivery(local, source, packet[28:] if packet[0] == 0x45 else ip.parse(packet).payload)
 
     def bounce(self, local: Endpoint, remote: Endpoint) -> Unreachable:
-        return Unreachable(local, remote)
+        return Unreachable(local, remote, self._walk.quote)

@@ -1,7 +1,7 @@
 """A network on paper: hosts, networks and routers, as a topology file describes them.
 
-A *network* is one broadcast segment. A *host* has one address on one network. A *router*
-joins networks: a plain one forwards; one with ``inside`` and ``outside`` is a NAT gateway
+A *network* is one broadcast segment. A *host* has an address on one network, or on several. A
+*router* joins networks: a plain one forwards; one with ``inside`` and ``outside`` is a NAT gateway
 that can hold an ALG. Routes follow from that, see ``lab.worlds.network``.
 """
 
@@ -9,17 +9,25 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from lab.documents import MisplacedError
 from lab.gateway.nat import NatConfig
+
+# A router's ``alg`` that stands for the model that a trial names.
+TRIAL: Final = "trial"
 
 
 def _name(value: str) -> str:
     # Names become interface and host names in the kernel, whose limit is 15 characters.
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,14}", value):
         raise ValueError("names are up to 15 lower-case letters, digits and '-', beginning with a letter")
+    if value in ("lo", "all", "default"):
+        raise ValueError(f"'{value}' is a name that the kernel needs for itself")
     return value
 
 
@@ -37,7 +45,15 @@ def _subnet(value: str) -> str:
         raise ValueError(f"'{value}' is not a network such as 192.168.1.0/24: {error}") from None
 
 
+def _identifier(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", value):
+        raise ValueError("ids are lower-case letters, digits and '-', beginning with a letter")
+    return value
+
+
+Identifier = Annotated[str, AfterValidator(_identifier)]
 Name = Annotated[str, AfterValidator(_name)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Address = Annotated[str, AfterValidator(_address)]
 
 
@@ -46,30 +62,68 @@ class _Strict(BaseModel):
 
 
 class NetworkSpec(_Strict):
-    """One segment. ``mtu`` is in bytes."""
+    """One segment, and what it does to each packet that crosses it.
+
+    ``mtu`` is in bytes, ``delay`` and ``jitter`` in seconds: a packet takes ``delay``, up to ``jitter``
+    more or less. ``loss``, ``reorder`` and ``duplicate`` are the shares of packets that get lost, that
+    overtake others by crossing without delay, and that arrive twice.
+    """
 
     subnet: Annotated[str, AfterValidator(_subnet)]
     mtu: Annotated[int, Field(ge=576, le=1500)] = 1500
+    loss: Share = 0.0
+    delay: Annotated[float, Field(ge=0, le=60)] = 0.0
+    jitter: Annotated[float, Field(ge=0, le=60)] = 0.0
+    reorder: Share = 0.0
+    duplicate: Share = 0.0
+
+    @property
+    def is_impaired(self) -> bool:
+        return bool(self.loss or self.delay or self.jitter or self.reorder or self.duplicate)
+
+    @model_validator(mode="after")
+    def _possible(self) -> NetworkSpec:
+        if self.jitter > self.delay:
+            raise MisplacedError(f"'jitter' {self.jitter:g} is more than 'delay' {self.delay:g}", "jitter")
+        if self.reorder and not self.delay:
+            raise MisplacedError("'reorder' needs a 'delay': else nothing waits to be overtaken", "reorder")
+        return self
 
 
 class HostSpec(_Strict):
-    """One computer or phone. ``role`` says what the lab's scenarios use it as."""
+    """One computer or phone. ``role`` says what the lab's scenarios use it as.
+
+    ``addresses`` maps further networks to the host's address there; the lab's agents use ``address``.
+    """
 
     network: Name
     address: Address
+    addresses: dict[Name, Address] = {}
     role: str = ""
+
+    @property
+    def all_interfaces(self) -> dict[str, str]:
+        return {self.network: self.address, **self.addresses}
+
+    @model_validator(mode="after")
+    def _once(self) -> HostSpec:
+        if self.network in self.addresses:
+            raise MisplacedError(f"network '{self.network}' is named twice", "addresses", self.network)
+        return self
 
 
 class RouterSpec(_Strict):
     """A plain router has ``interfaces``; a NAT gateway has ``inside`` and ``outside`` instead.
 
-    Each maps a network's name to the router's address there.
+    Each maps a network's name to the router's address there. ``alg`` is the spec of the model in a
+    gateway that has one of its own (``none`` for a carrier's); ``trial``: the one that the trial names.
     """
 
     interfaces: dict[Name, Address] = {}
     inside: dict[Name, Address] = {}
     outside: dict[Name, Address] = {}
     nat: NatConfig = NatConfig()
+    alg: str = TRIAL
 
     @property
     def is_gateway(self) -> bool:
@@ -85,17 +139,24 @@ class RouterSpec(_Strict):
             raise ValueError("a router has either 'interfaces' or 'inside' and 'outside', not both")
         if bool(self.inside) != bool(self.outside):
             raise ValueError("a NAT gateway needs both 'inside' and 'outside'")
-        if len(self.outside) > 1:
-            raise ValueError("a NAT gateway has one network on its outside")
+        versions = [ipaddress.ip_address(address).version for address in self.outside.values()]
+        if len(versions) > len(set(versions)):
+            raise MisplacedError(
+                "a NAT gateway has one network on its outside, or one of each IP version", "outside"
+            )
         if not self.all_interfaces:
             raise ValueError("a router needs at least one network")
+        own = {"alg": self.alg != TRIAL, "nat": self.nat != NatConfig()}
+        for name, is_set in own.items():
+            if is_set and not self.outside:
+                raise MisplacedError(f"a router with 'interfaces' does not translate: no '{name}' here", name)
         return self
 
 
 class Topology(_Strict):
     """A whole network. Raises pydantic's ``ValidationError`` when the parts don't fit."""
 
-    id: Name
+    id: Identifier
     summary: str
     networks: dict[Name, NetworkSpec]
     hosts: dict[Name, HostSpec]
@@ -105,27 +166,83 @@ class Topology(_Strict):
     def _fits(self) -> Topology:
         seen: dict[str, str] = {}
         for node, network, address in self.attachments():
+            place = self._place(node, network)
             spec = self.networks.get(network)
             if spec is None:
-                raise ValueError(f"'{node}' is on network '{network}', which is not among 'networks'")
+                raise MisplacedError(
+                    f"'{node}' is on network '{network}', which is not among 'networks' "
+                    f"({', '.join(self.networks)})",
+                    *place,
+                )
             if ipaddress.ip_address(address) not in ipaddress.ip_network(spec.subnet):
-                raise ValueError(f"address {address} of '{node}' is outside {network}'s subnet {spec.subnet}")
+                raise MisplacedError(
+                    f"address {address} of '{node}' is outside {network}'s subnet {spec.subnet}", *place
+                )
             if address in seen and seen[address] != node:
-                raise ValueError(f"address {address} is given to both '{seen[address]}' and '{node}'")
+                raise MisplacedError(
+                    f"address {address} is given to both '{seen[address]}' and '{node}'", *place
+                )
             seen[address] = node
         clash = set(self.hosts) & set(self.routers)
         if clash:
-            raise ValueError(f"'{min(clash)}' is both a host and a router")
+            raise MisplacedError(f"'{min(clash)}' is both a host and a router", "routers", min(clash))
         return self
+
+    def _place(self, node: str, network: str) -> tuple[str, ...]:
+        """Where in the file it says that a node is on a network."""
+        host = self.hosts.get(node)
+        if host is not None:
+            return ("hosts", node) if network == host.network else ("hosts", node, "addresses", network)
+        router = self.routers[node]
+        kinds = {"interfaces": router.interfaces, "inside": router.inside, "outside": router.outside}
+        return ("routers", node, next(kind for kind, names in kinds.items() if network in names), network)
 
     def attachments(self) -> list[tuple[str, str, str]]:
         """``(node, network, address)`` of every interface, hosts first, in file order."""
-        rows = [(name, host.network, host.address) for name, host in self.hosts.items()]
-        for name, router in self.routers.items():
-            rows.extend((name, network, address) for network, address in router.all_interfaces.items())
-        return rows
+        nodes: list[tuple[str, HostSpec | RouterSpec]] = [*self.hosts.items(), *self.routers.items()]
+        return [
+            (name, network, address)
+            for name, node in nodes
+            for network, address in node.all_interfaces.items()
+        ]
 
     @property
     def gateways(self) -> dict[str, RouterSpec]:
         """The routers that translate addresses."""
         return {name: router for name, router in self.routers.items() if router.is_gateway}
+
+
+class Variant(_Strict):
+    """A topology that is ``like`` another, ``ID(parameter=value)``, under a name of its own."""
+
+    id: Identifier
+    summary: str
+    like: str
+
+
+# What a topology file holds.
+TopologyFile = Topology | Variant
+
+NAT_PARAMETERS: Final = tuple(each.name for each in fields(NatConfig))
+LINK_PARAMETERS: Final = tuple(name for name in NetworkSpec.model_fields if name != "subnet")
+
+
+def varied(topology: Topology, values: Mapping[str, Any]) -> Topology:
+    """The topology with parameters changed on the routers that take the trial's model.
+
+    A field of ``NatConfig`` is changed on the routers themselves, one of ``NetworkSpec`` on the networks on
+    their outside. Raises ``KeyError`` for any other name, pydantic's ``ValidationError`` for a wrong value.
+    """
+    data = topology.model_dump()
+    routers = [name for name, router in topology.gateways.items() if router.alg == TRIAL]
+    for name, value in values.items():
+        if name in NAT_PARAMETERS:
+            for router in routers:
+                data["routers"][router]["nat"][name] = value
+        elif name in LINK_PARAMETERS:
+            for router in routers:
+                for network in topology.routers[router].outside:
+                    data["networks"][network][name] = value
+        else:
+            raise KeyError(name)
+    return Topology.model_validate(data)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from lab.gateway.gateway import Emission, Side
 from lab.wire import ip
@@ -64,7 +64,24 @@ class Remark(NamedTuple):
     detail: str
 
 
-Record = Sent | Received | Passage | Lost | Remark
+class Noted(NamedTuple):
+    """What an agent noticed (``lab.agents.base.Event``): if about a datagram, right behind its record."""
+
+    now: float
+    host: str
+    kind: str
+    detail: str
+
+
+class Checked(NamedTuple):
+    """A scenario looked at something; ``passed`` says how it found it."""
+
+    now: float
+    name: str
+    passed: bool
+
+
+Record = Sent | Received | Passage | Lost | Remark | Noted | Checked
 
 
 class Sighting(NamedTuple):
@@ -119,6 +136,57 @@ class Trace:
     def to_json_lines(self) -> str:
         """One JSON object per record; the same trace always gives the same text."""
         return "".join(json.dumps(as_json(each), separators=(",", ":")) + "\n" for each in self.records)
+
+
+def from_json_lines(text: str) -> Trace:
+    """The trace that ``to_json_lines`` wrote. Raises ``ValueError`` naming the line that is none of it."""
+    trace = Trace()
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            trace.add(_from_json(json.loads(line)))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"line {number} is no record of a trace: {error}") from None
+    return trace
+
+
+def _from_json(row: dict[str, Any]) -> Record:
+    kind = _KINDS[row["kind"]]
+    values = []
+    for name in kind._fields:
+        value = row[name]
+        if name in ("packet", "payload"):
+            value = base64.b64decode(value, validate=True)
+        elif name in ("local", "remote"):
+            value = _endpoint(value)
+        elif name == "side":
+            value = Side[value.upper()]
+        elif name == "emissions":
+            entered = base64.b64decode(row["packet"], validate=True)
+            value = [_emission_from_json(each, entered) for each in value]
+        values.append(value)
+    return kind(*values)
+
+
+def _endpoint(text: str) -> Endpoint:
+    address, _, port = text.rpartition(":")
+    return Endpoint(address.removeprefix("[").removesuffix("]"), int(port))
+
+
+def _emission_from_json(row: dict[str, Any], entered: bytes) -> Emission:
+    side = row["side"]
+    return Emission(
+        None if side is None else Side[side.upper()],
+        entered if side is None else base64.b64decode(row["packet"], validate=True),
+        row.get("note", ""),
+        row.get("originated", False),
+        row.get("changed", False),
+        row.get("error", ""),
+    )
+
+
+_KINDS: Final[dict[str, Any]] = {
+    kind.__name__.lower(): kind for kind in (Sent, Received, Passage, Lost, Remark, Noted, Checked)
+}
 
 
 def _passing(record: Passage) -> Iterator[Sighting]:

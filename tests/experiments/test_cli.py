@@ -159,7 +159,7 @@ CALL = ["call", "--model", "none", "--scenario", "register"]
         ),
         (["call", "--model", "port-overflow(mode)", "--scenario", "register"], ["parameter=value"]),
         ([*CALL, "--mitigation", "pray"], ["mitigation 'pray'"]),
-        ([*CALL, "--topology", "moon"], ["topology 'moon'", "home"]),
+        ([*CALL, "--topology", "moon"], ["topology 'moon'", "alglab topologies"]),
         ([*CALL, "--model-path", "/nonexistent.py"], ["/nonexistent.py"]),
         (["call", "--model", "none"], ["--scenario", "--detector"]),
         (["run", "nonesuch"], ["unknown experiment 'nonesuch'", "quickstart"]),

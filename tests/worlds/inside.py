@@ -29,7 +29,7 @@ from lab.worlds.emulated import namespaces as ns
 from lab.worlds.emulated import world as world_module
 from lab.worlds.emulated.live import LiveWorld
 from lab.worlds.emulated.world import EmulatedLab
-from lab.worlds.network import Network, Walk
+from lab.worlds.network import Network
 from lab.worlds.trace import Lost
 from tests.worlds.players import (
     EXCHANGES,
@@ -96,7 +96,7 @@ def with_ttl(ttl: int, payload: bytes, world: World | None = None) -> Answered:
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
         sock.sendto(payload, REGISTRAR)
     packet = ip.udp(PHONE, REGISTRAR, payload, ttl=ttl, dont_fragment=False)
-    world._arrivals.extend(Walk(world.network, world).send("phone", packet))  # type: ignore[arg-type]
+    world._arrivals.extend(world._walk.send("phone", packet))  # type: ignore[attr-defined]
     world.idle(0.01)
     problems = world.close()
     lost = [each.node for each in world.trace if isinstance(each, Lost)]

@@ -224,6 +224,9 @@ class _Mirror:
         self.crossings += 1
         return [Emission(side.other, packet, originated=True)]
 
+    def held(self, gateway: str, pieces: list[bytes]) -> bool:
+        return False
+
     def leave(self, gateway: str, emission: Emission, pieces: list[bytes]) -> None:
         pass
 

@@ -22,6 +22,7 @@ import signal
 import subprocess
 import sys
 import traceback
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection, Pipe
 from types import TracebackType
 from typing import Any, Final
@@ -46,17 +47,25 @@ class Bubble:
 
     ``attached``: the task shares this process's standard streams and terminal (for ``exec`` and
     ``shell``); otherwise it has none but standard error.
+    ``descriptors``: open ones that the task gets, by the environment variable that tells it the number.
     Raises ``CapabilityError`` when namespaces are not permitted.
     """
 
-    def __init__(self, task: str, *, attached: bool = False) -> None:
+    def __init__(
+        self, task: str, *, attached: bool = False, descriptors: Mapping[str, int] | None = None
+    ) -> None:
         self.connection, theirs = Pipe()
         descriptor = theirs.fileno()
-        environment = dict(os.environ)
+        passed = [str(each) for each in (descriptors or {}).values()]
+        environment = {**os.environ, **dict(zip(descriptors or (), passed, strict=True))}
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "lab.worlds.emulated.bubble", task, str(descriptor), str(os.getpid())],
-            pass_fds=[descriptor],
+            [
+                sys.executable,
+                *("-m", "lab.worlds.emulated.bubble", task),
+                *(str(descriptor), str(os.getpid()), *passed),
+            ],
+            pass_fds=[descriptor, *map(int, passed)],
             stdin=None if attached else subprocess.DEVNULL,
             stdout=None if attached else sys.stderr.fileno() if _has_descriptor(sys.stderr) else None,
             env=environment,
@@ -107,9 +116,13 @@ class Bubble:
         self.close()
 
 
-def serve(connection: Connection, handle: Any) -> None:
-    """The usual task loop: answer each request with ``handle(*request)`` until the parent hangs up."""
+def serve(connection: Connection, handle: Any, wait: Callable[[], object] = lambda: None) -> None:
+    """The usual task loop: answer each request with ``handle(*request)`` until the parent hangs up.
+
+    ``wait`` is called before each request; it has something else to do until the connection is readable.
+    """
     while True:
+        wait()
         try:
             request = connection.recv()
         except (EOFError, OSError):
@@ -175,10 +188,11 @@ def _enter(connection: Connection, parent: int) -> None:
 
 
 def main() -> None:
-    """Entry of the new process: ``python -m lab.worlds.emulated.bubble TASK DESCRIPTOR PARENT``."""
+    """Entry of the new process: ``python -m lab.worlds.emulated.bubble TASK DESCRIPTOR PARENT [MORE...]``."""
     name, descriptor, parent = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     connection: Connection = Connection(descriptor)
-    os.set_inheritable(descriptor, False)
+    for each in (descriptor, *map(int, sys.argv[4:])):
+        os.set_inheritable(each, False)
     module, _, function = name.partition(":")
     task = getattr(importlib.import_module(module), function)
     _enter(connection, parent)

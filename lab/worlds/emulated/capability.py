@@ -77,6 +77,44 @@ def abilities() -> tuple[Ability, ...]:
     return tuple(rows)
 
 
+@cache
+def kernel_obstacle() -> str | None:
+    """Why no router here can have the kernel's own SIP ALG, with the mend; ``None`` when one can."""
+    ability = kernel_ability()
+    return None if ability.present else f"{ability.name}: {ability.mend}"
+
+
+@cache
+def kernel_ability() -> Ability:
+    """Whether the kernel's own SIP ALG can be a router's, tried once per process."""
+    name = "a router with the kernel's own SIP ALG"
+    obstructed = obstacle()
+    if obstructed is not None:
+        return Ability(name, False, False, "not tried", obstructed)
+    from lab.worlds.emulated.bubble import Bubble
+
+    try:
+        with Bubble("lab.worlds.emulated.capability:probe_kernel") as bubble:
+            complaint = bubble.result()
+    except (CapabilityError, EOFError) as error:
+        complaint = str(error) or "the test network's process died"
+    return Ability(name, complaint is None, False, platform.release(), complaint or "")
+
+
+def probe_kernel(connection: Connection) -> None:
+    """Task of a bubble: build a router whose kernel translates, and clear its connection table."""
+    from lab.worlds.emulated import trialrun
+
+    try:
+        trialrun.build_kernel()
+    except Exception as error:
+        connection.send(
+            str(error) if isinstance(error, CapabilityError) else f"{type(error).__name__}: {error}"
+        )
+    else:
+        connection.send(None)
+
+
 def _try_bubble(worth_trying: bool) -> Ability:
     who = "root" if os.getuid() == 0 else "an ordinary user"
     name = "a network with a netfilter queue in namespaces"

@@ -16,6 +16,7 @@ import ipaddress
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,10 +57,14 @@ def require_tools() -> None:
 
 
 class Fabric:
-    """A running network. Must be built inside a bubble."""
+    """A running network. Must be built inside a bubble.
 
-    def __init__(self, network: Network) -> None:
+    ``tables`` gives the packet filter of a gateway: for each ``iptables-restore`` command its input.
+    """
+
+    def __init__(self, network: Network, tables: Tables | None = None) -> None:
         require_tools()
+        self._tables = tables or queue_tables
         # Mininet's own initialisation raises limits of the whole host; nothing here needs that.
         from mininet.link import Link
         from mininet.net import Mininet
@@ -99,7 +104,8 @@ class Fabric:
         members = [node for node, _ in self.network.members[segment]]
         routers = [node for node in members if node in self.network.topology.routers]
         for node in members:
-            self.interfaces[node, segment] = segment if node in routers else "eth0"
+            number = list(self.network.node_addresses[node]).index(segment)
+            self.interfaces[node, segment] = segment if node in routers else f"eth{number}"
         if len(members) == 2:
             one, other = members
             link(
@@ -112,11 +118,11 @@ class Fabric:
         hub = (routers or members)[0]
         bridge = self.interfaces[hub, segment]
         batch = self._batches[hub]
-        batch.append(f"link add {bridge} type bridge mcast_snooping 0")
+        batch.append(f"link add name {bridge} type bridge mcast_snooping 0")
         for index, node in enumerate(each for each in members if each != hub):
             port = f"{segment[:11]}.{index}"
             link(self.nodes[node], self.nodes[hub], intfName1=self.interfaces[node, segment], intfName2=port)
-            batch += [f"link set {port} master {bridge}", f"link set {port} up"]
+            batch += [f"link set dev {port} master {bridge}", f"link set dev {port} up"]
 
     def _addresses_and_routes(self) -> None:
         network = self.network
@@ -127,12 +133,12 @@ class Fabric:
                 extra = " nodad" if ":" in address else ""
                 batch = self._batches[node]
                 batch += [
-                    f"link set {device} address {_hardware_address(address)}",
+                    f"link set dev {device} address {_hardware_address(address)}",
                     # Who asks for an address that nobody has would get an error seconds later.
-                    f"link set {device} arp off",
-                    f"link set {device} mtu {network.mtu[segment]}",
+                    f"link set dev {device} arp off",
+                    f"link set dev {device} mtu {network.mtu[segment]}",
                     f"addr add {address}/{length} dev {device}{extra}",
-                    f"link set {device} up",
+                    f"link set dev {device} up",
                 ]
                 batch += [
                     f"neigh replace {other} lladdr {_hardware_address(other)} dev {device} nud permanent"
@@ -150,10 +156,42 @@ class Fabric:
                 for prefix, via in routes
             ]
 
+    def adopt(self, host: str, namespace: int) -> None:
+        """Give a host another network namespace, that of the descriptor, which is the fabric's from now on.
+
+        Its interfaces move there with all that was set up for them. Raises ``CapabilityError``.
+        """
+        for (node, segment), device in self.interfaces.items():
+            if node != host:
+                continue
+            # A network of two hosts and no router is a bridge in one of them: that can't move.
+            with ns.inside(self.namespaces[host]):
+                done = subprocess.run(
+                    ["ip", "link", "set", device, "netns", f"/proc/self/fd/{namespace}"],
+                    pass_fds=[namespace],
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+            if done.returncode:
+                raise CapabilityError(f"{segment} of '{host}' can't be moved: {done.stderr.strip()}")
+        os.close(self.namespaces[host])
+        self.namespaces[host] = namespace
+        self._sysctls(host, self._before_links(host))
+        self._run_batches([host])
+
     def _configure(self) -> None:
-        """Run every node's ``ip`` commands, all nodes side by side."""
+        """Set up every node, all nodes side by side."""
+        self._run_batches(list(self._batches))
+        for name, router in self.network.topology.routers.items():
+            self._sysctls(name, self._after_links(name))
+            if router.is_gateway:
+                self._rules(name)
+
+    def _run_batches(self, nodes: list[str]) -> None:
         running = []
-        for name, lines in self._batches.items():
+        for name in nodes:
+            lines = self._batches[name]
             with ns.inside(self.namespaces[name]):
                 process = subprocess.Popen(
                     ["ip", "-batch", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -168,25 +206,14 @@ class Fabric:
             process.stderr.close()
             if process.wait() != 0:
                 raise CapabilityError(f"the network of '{name}' could not be set up: {complaint}")
-        for name, router in self.network.topology.routers.items():
-            self._sysctls(name, self._after_links(name))
-            if router.is_gateway:
-                self._rules(name)
+
+    @property
+    def has_ipv6(self) -> bool:
+        """Whether anybody in the network has an IPv6 address."""
+        return self._has_ipv6
 
     def _rules(self, gateway: str) -> None:
-        router = self.network.topology.gateways[gateway]
-        rows = [
-            f"-A PREROUTING -i {self.interfaces[gateway, segment]} -j NFQUEUE --queue-num {number}"
-            for number, side in ((INSIDE_QUEUE, router.inside), (OUTSIDE_QUEUE, router.outside))
-            for segment in side
-        ]
-        tables = {"iptables-nft-restore": rows}
-        if self._has_ipv6:
-            # What IPv6 hosts tell their neighbours, unasked and at random times, is the kernel's affair.
-            neighbourly = [f"-A PREROUTING -d {prefix} -j ACCEPT" for prefix in ("fe80::/10", "ff00::/8")]
-            tables["ip6tables-nft-restore"] = neighbourly + rows
-        for command, lines in tables.items():
-            text = "\n".join(["*mangle", *lines, "COMMIT", ""])
+        for command, text in self._tables(self, gateway).items():
             with ns.inside(self.namespaces[gateway]):
                 done = subprocess.run([command], input=text, text=True, capture_output=True, check=False)
             if done.returncode:
@@ -233,6 +260,25 @@ class Fabric:
                 path = Path("/proc/sys") / name
                 if path.exists():
                     path.write_text(value)
+
+
+def queue_tables(fabric: Fabric, gateway: str) -> dict[str, str]:
+    """The packet filter that hands every arriving packet of a gateway to this process."""
+    router = fabric.network.topology.gateways[gateway]
+    rows = [
+        f"-A PREROUTING -i {fabric.interfaces[gateway, segment]} -j NFQUEUE --queue-num {number}"
+        for number, side in ((INSIDE_QUEUE, router.inside), (OUTSIDE_QUEUE, router.outside))
+        for segment in side
+    ]
+    tables = {"iptables-nft-restore": rows}
+    if fabric.has_ipv6:
+        # What IPv6 hosts tell their neighbours, unasked and at random times, is the kernel's affair.
+        neighbourly = [f"-A PREROUTING -d {prefix} -j ACCEPT" for prefix in ("fe80::/10", "ff00::/8")]
+        tables["ip6tables-nft-restore"] = neighbourly + rows
+    return {command: "\n".join(["*mangle", *lines, "COMMIT", ""]) for command, lines in tables.items()}
+
+
+Tables = Callable[[Fabric, str], dict[str, str]]
 
 
 def _hardware_address(address: str) -> str:

@@ -13,19 +13,22 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import IO, Any, Final
 
 from lab.agents.base import Send
 from lab.errors import UsageError
 from lab.gateway.alg import Model
-from lab.gateway.gateway import Side
+from lab.gateway.gateway import Emission, Side
 from lab.wire import ip
 from lab.wire.ip import Endpoint
 from lab.worlds.base import WorldError
+from lab.worlds.emulated import namespaces as ns
 from lab.worlds.emulated import sockets
+from lab.worlds.emulated.containers import ContainerProcess
 from lab.worlds.emulated.world import UNREACHABLE_ERRORS, EmulatedLab, QueueOwner
-from lab.worlds.network import Arrival, Delivery, Unreachable
+from lab.worlds.network import Arrival, Delivery, Unreachable, source_of
 from lab.worlds.trace import Passage
 
 # Debian packages of programs that people run in the lab, for the error when one is missing.
@@ -41,6 +44,8 @@ class LiveWorld(QueueOwner):
     """A running lab in real time. ``now`` is in seconds since it began."""
 
     def __init__(self, lab: EmulatedLab, models: Mapping[str, Model], seed: object) -> None:
+        for queue in lab.queues.values():
+            queue.run()  # what a former trial left under way is none of this one's
         super().__init__(lab, models, seed)
         self._began = time.monotonic()
         self._selector = selectors.DefaultSelector()
@@ -61,8 +66,12 @@ class LiveWorld(QueueOwner):
         stderr: int | IO[bytes] | None = None,
         environment: Mapping[str, str] | None = None,
         directory: str | None = None,
+        session: bool = False,
     ) -> subprocess.Popen[bytes]:
-        """Start a program on a host. Raises ``UsageError`` for an unknown host or a missing program."""
+        """Start a program on a host; with ``session`` it leads a session, and a process group, of its own.
+
+        Raises ``UsageError`` for an unknown host, or a program that is missing or can't be run.
+        """
         nodes = self._lab.fabric.nodes
         if host not in nodes:
             raise UsageError(
@@ -74,17 +83,65 @@ class LiveWorld(QueueOwner):
             raise UsageError(
                 f"no program '{program}' here" + (f": apt-get install {package}" if package else "")
             )
-        # mnexec joins the network namespace of the host and becomes the program.
-        process = subprocess.Popen(
-            ["mnexec", "-a", str(self._lab.fabric.pid(host)), *command],
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            env={**os.environ, **(environment or {})},
-            cwd=directory,
-        )
+        try:
+            with self._entrance(host, directory) as enter:
+                process = subprocess.Popen(
+                    command,
+                    stdin=stdin,
+                    stdout=stdout,
+                    stderr=stderr,
+                    env={**os.environ, **(environment or {})},
+                    start_new_session=session,
+                    # One thread in this process: nothing can be locked in the fork.
+                    preexec_fn=enter,
+                )
+        except OSError as error:
+            raise UsageError(f"'{program}' can't be run: {error.strerror}") from None
         self._programs.append(process)
         return process
+
+    def start_container(
+        self,
+        host: str,
+        image: str,
+        command: Sequence[str],
+        *,
+        stdout: int,
+        stderr: int,
+        environment: Mapping[str, str],
+    ) -> ContainerProcess:
+        """Start a program in a container on a host. Raises ``UsageError`` when that can't be done."""
+        return self._lab.containers.start(host, image, command, environment, stdout, stderr)
+
+    @contextmanager
+    def _entrance(self, host: str, directory: str | None) -> Iterator[Callable[[], None]]:
+        """What a new process does to get onto a host: it joins its namespaces."""
+        fabric = self._lab.fabric
+        network, place = fabric.namespaces[host], directory or os.getcwd()  # noqa: PTH109
+        mounts = os.open(f"/proc/{fabric.pid(host)}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+
+        def enter() -> None:
+            ns.enter(network, ns.NEWNET)
+            ns.enter(mounts, ns.NEWNS)
+            with suppress(OSError):
+                os.chdir(place)
+
+        try:
+            yield enter
+        finally:
+            os.close(mounts)
+
+    def namespace(self, host: str) -> int:
+        """A descriptor of a host's network namespace."""
+        return int(self._lab.fabric.namespaces[host])
+
+    def watch(self, descriptor: int, readable: Callable[[], object]) -> None:
+        """Call ``readable`` whenever there is something to read from a descriptor."""
+        self._selector.register(descriptor, selectors.EVENT_READ, readable)
+
+    def unwatch(self, descriptor: int) -> None:
+        """No longer call anything for a descriptor, which must still be open."""
+        self._selector.unregister(descriptor)
 
     def wait(self, process: subprocess.Popen[bytes], timeout: float | None = None) -> int | None:
         """Serve the lab until a program ends.
@@ -117,20 +174,25 @@ class LiveWorld(QueueOwner):
 
     # -- the loop ----------------------------------------------------------------------------------
 
-    def run_until(self, done: Callable[[], bool], timeout: float) -> bool:
+    def run_until(self, done: Callable[[], bool], timeout: float, every: float | None = None) -> bool:
+        """The same by the wall clock.
+
+        ``every``: seconds after which to look again, for what no packet, timer or descriptor announces.
+        """
         deadline = time.monotonic() + timeout
         while not done():
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
-            self._turn(left)
+            self._turn(left if every is None else min(left, every))
         return True
 
     def _turn(self, longest: float | None) -> None:
         """Wait for whatever comes first, ``longest`` seconds at most, and deal with it."""
         self._tick()
-        when = self._next_timer()
-        until_timer = None if when is None else max(0.0, when - self.now)
+        flow = self._flows.next(self._agents)
+        dues = [each for each in (self._next_timer(), flow[3] if flow else None) if each is not None]
+        until_timer = max(0.0, min(dues) - self.now) if dues else None
         waits = [each for each in (longest, until_timer) if each is not None]
         for key, _ in self._selector.select(min(waits) if waits else None):
             self._tick()
@@ -139,6 +201,10 @@ class LiveWorld(QueueOwner):
                 self._dispatch(self._arrivals.popleft())
         self._tick()
         self._fire()
+        while (flow := self._flows.next(self._agents)) is not None and flow[3] <= self.now:
+            self._play(*flow, self.now)
+        while self.impairments is not None and (departure := self.impairments.pop(self.now)) is not None:
+            departure()
 
     def _tick(self) -> None:
         self.now = time.monotonic() - self._began
@@ -148,6 +214,10 @@ class LiveWorld(QueueOwner):
     def queued(self, gateway: str, side: Side, packet: Any) -> None:
         self.now = time.monotonic() - self._began
         data: bytes = packet.get_payload()
+        if self.impairments is not None:
+            packet.drop()  # it goes on when it is due, past the queue
+            self._admit(gateway, side, data)
+            return
         try:
             emissions = self.gateways[gateway].handle(data, side, self.now)
         except BaseException:
@@ -157,23 +227,58 @@ class LiveWorld(QueueOwner):
         accepted = self.give_verdict(packet, gateway, emissions)
         mtu = self.mtu[gateway]
         for emission in emissions:
-            if emission.side is None or emission is accepted:
-                continue
-            out = emission.packet if emission.originated else ip.decrement_ttl(emission.packet)
-            if len(out) > mtu and out[0] >> 4 == 4:
-                self._identification = self._identification % 0xFFFF + 1
-                self.inject(gateway, ip.fragment(out, mtu, identification=self._identification))
-            else:
-                self.inject(gateway, [out])
+            if emission.side is not None and emission is not accepted:
+                self.inject(gateway, self._pieces(emission, mtu))
+
+    def _pieces(self, emission: Emission, mtu: int) -> list[bytes]:
+        """An emission as the packets that go on the wire."""
+        out = emission.packet if emission.originated else ip.decrement_ttl(emission.packet)
+        if len(out) <= mtu or out[0] >> 4 != 4:
+            return [out]
+        self._identification = self._identification % 0xFFFF + 1
+        return ip.fragment(out, mtu, identification=self._identification)
+
+    # -- impaired networks -------------------------------------------------------------------------
+
+    def _admit(self, gateway: str, side: Side, data: bytes) -> None:
+        """A packet from outside programs is held here for the networks that it came over.
+
+        What the lab's own agents sent was held where they sent it. The way is taken to be the same in
+        both directions.
+        """
+        source = source_of(data)
+
+        def enter() -> list[Arrival]:
+            self._cross(gateway, side, data)
+            return []
+
+        if self._is_from_agent(source, data) or not self._launch(gateway, source, data, enter):
+            enter()
+
+    def _is_from_agent(self, source: str, data: bytes) -> bool:
+        try:
+            packet = ip.parse(data)
+        except ip.MalformedPacketError:
+            return False
+        return packet.protocol == ip.UDP and Endpoint(source, packet.sport) in self._open
+
+    def _cross(self, gateway: str, side: Side, data: bytes) -> None:
+        emissions = self.gateways[gateway].handle(data, side, self.now)
+        self.trace.add(Passage(self.now, gateway, side, data, emissions))
+        for emission in emissions:
+            if emission.side is not None:
+                pieces = self._pieces(emission, self.mtu[gateway])
+                if not self.held(gateway, pieces):
+                    self.inject(gateway, pieces)
 
     def open_socket(self, host: str, local: Endpoint) -> None:
         super().open_socket(host, local)
         sock = self._open[local]
 
         def readable() -> None:
-            target = sockets.read_error(sock)
-            if target is not None:
-                self._arrivals.append(Unreachable(local, target))
+            error = sockets.read_error(sock)
+            if error is not None:
+                self._arrivals.append(Unreachable(local, *error))
             try:
                 payload, address = sock.recvfrom(ip.MAX_PACKET)
             except BlockingIOError:
@@ -189,14 +294,14 @@ class LiveWorld(QueueOwner):
         super().close_socket(local)
 
     def transmit(self, host: str, send: Send) -> list[Arrival]:
-        sock, target = self._open[send.local], (send.remote.ip, send.remote.port)
+        sock = self._open[send.local]
         try:
             try:
-                sock.sendto(send.payload, target)
+                sockets.send(sock, send)
             except OSError as error:
                 if error.errno not in UNREACHABLE_ERRORS:
                     raise
-                sock.sendto(send.payload, target)  # that was an earlier error, reported late
+                sockets.send(sock, send)  # that was an earlier error, reported late
         except OSError as error:
             self.remark(host, "not-sent", f"to {send.remote}: {error.strerror}")
         return []

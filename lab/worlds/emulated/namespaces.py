@@ -64,6 +64,11 @@ def become_root_inside(uid: int, gid: int) -> None:
     Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
 
 
+def enter(namespace: int, kind: int) -> None:
+    """Move this process for good into the namespace of an open descriptor (setns(2))."""
+    _check(_libc.setns(namespace, kind), "setns")
+
+
 @contextmanager
 def inside(namespace: int) -> Iterator[None]:
     """Run the block in the network namespace of an open descriptor, then come back.

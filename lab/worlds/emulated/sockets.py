@@ -7,7 +7,8 @@ import struct
 from contextlib import suppress
 from typing import Final
 
-from lab.wire.ip import Endpoint
+from lab.agents.base import Send
+from lab.wire.ip import DEFAULT_TTL, Endpoint
 from lab.worlds.base import WorldError
 from lab.worlds.emulated import namespaces as ns
 
@@ -41,16 +42,32 @@ def open_udp(namespace: int, local: Endpoint) -> socket.socket:
     return created
 
 
-def read_error(sock: socket.socket) -> Endpoint | None:
-    """The destination that the oldest queued ICMP error is about; ``None`` when there is none."""
+def send(sock: socket.socket, order: Send) -> None:
+    """Send one datagram. Raises ``OSError``."""
+    target = (order.remote.ip, order.remote.port)
+    if order.ttl == DEFAULT_TTL:
+        sock.sendto(order.payload, target)
+        return
+    six = ":" in order.remote.ip
+    kind = (
+        (socket.IPPROTO_IPV6, socket.IPV6_HOPLIMIT) if six else (socket.IPPROTO_IP, socket.IP_TTL)
+    )  # of this datagram alone
+    sock.sendmsg([order.payload], [(*kind, struct.pack("i", order.ttl))], 0, target)
+
+
+def read_error(sock: socket.socket) -> tuple[Endpoint, bytes] | None:
+    """The destination that the oldest queued ICMP error is about, and what it quotes of the payload.
+
+    ``None`` when there is no error.
+    """
     try:
-        _, _, _, address = sock.recvmsg(0, 512, socket.MSG_ERRQUEUE)
+        quote, _, _, address = sock.recvmsg(65535, 512, socket.MSG_ERRQUEUE)
     except BlockingIOError:
         return None
     except OSError:
         return None
     sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # else the next send fails for it
-    return Endpoint(address[0], address[1]) if address else None
+    return (Endpoint(address[0], address[1]), quote) if address else None
 
 
 class RawSender:

@@ -6,6 +6,7 @@ from lab.agents.base import Action, Agent, Listen, Send
 from lab.errors import CapabilityError
 from lab.gateway.alg import Card, Model
 from lab.wire.ip import Endpoint
+from lab.worlds.emulated.kernel import KernelLab
 from lab.worlds.emulated.world import EmulatedLab
 from lab.worlds.network import Network
 from lab.worlds.topology import Topology
@@ -49,4 +50,11 @@ def run() -> None:
     problems = world.close()
     if [source.ip for source in listener.heard] != ["203.0.113.7"] or problems:
         raise CapabilityError(f"a datagram did not pass the netfilter queue as it should {problems or ''}")
+    lab.close()
+
+
+def build_kernel() -> None:
+    """Build it with the kernel's own SIP ALG in the router. Raises ``CapabilityError``."""
+    lab = KernelLab(Network(Topology.model_validate(_TOPOLOGY)), ["router"])
+    lab.forget()
     lab.close()

@@ -16,6 +16,7 @@ import socket
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cached_property
 from typing import Any, Final
 
 from lab.agents.base import Send
@@ -25,7 +26,8 @@ from lab.wire import ip
 from lab.wire.ip import Endpoint
 from lab.worlds.base import World, WorldError, make_gateways
 from lab.worlds.emulated import sockets
-from lab.worlds.emulated.fabric import INSIDE_QUEUE, OUTSIDE_QUEUE, Fabric
+from lab.worlds.emulated.containers import Containers
+from lab.worlds.emulated.fabric import INSIDE_QUEUE, OUTSIDE_QUEUE, Fabric, Tables
 from lab.worlds.emulated.queue import Drops, PacketQueue
 from lab.worlds.network import Arrival, Delivery, Network, Unreachable, Walk
 from lab.worlds.trace import Passage
@@ -34,21 +36,26 @@ from lab.worlds.trace import Passage
 # this long only when something is broken.
 PATIENCE: Final = 5.0
 
+# Types of ICMP errors (RFC 792): unreachable, time exceeded, parameter problem.
+_QUOTING: Final = frozenset({3, 11, 12})
 UNREACHABLE_ERRORS: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ECONNREFUSED})
 
 
 class EmulatedLab:
-    """A running network with its queues, for any number of trials. Must be made in a bubble."""
+    """A running network with its queues, for any number of trials. Must be made in a bubble.
 
-    def __init__(self, network: Network) -> None:
+    ``tables``: what the gateways do with packets, in the place of queueing them to this process.
+    """
+
+    def __init__(self, network: Network, tables: Tables | None = None) -> None:
         self.network = network
-        self.fabric = Fabric(network)
+        self.fabric = Fabric(network, tables)
         self.world: QueueOwner | None = None
         self.senders = {
             name: sockets.RawSender(self.fabric.namespaces[name]) for name in network.topology.gateways
         }
         self.queues: dict[tuple[str, Side], PacketQueue] = {}
-        for name in network.topology.gateways:
+        for name in network.topology.gateways if tables is None else ():
             for number, side in ((INSIDE_QUEUE, Side.INSIDE), (OUTSIDE_QUEUE, Side.OUTSIDE)):
                 self.queues[name, side] = PacketQueue(
                     self.fabric.namespaces[name], number, self._callback(name, side)
@@ -63,6 +70,11 @@ class EmulatedLab:
 
         return callback
 
+    @cached_property
+    def containers(self) -> Containers:
+        """The containers on its hosts. Raises ``UsageError`` when the bubble was made without."""
+        return Containers(self.fabric)
+
     def trial(self, models: Mapping[str, Model], seed: object) -> EmulatedWorld:
         """A world for one trial."""
         return EmulatedWorld(self, models, seed)
@@ -72,6 +84,8 @@ class EmulatedLab:
             queue.close()
         for sender in self.senders.values():
             sender.close()
+        if "containers" in self.__dict__:
+            self.containers.close()
         self.fabric.close()
 
 
@@ -81,9 +95,9 @@ class QueueOwner(World):
     kind = "emulated"
 
     def __init__(self, lab: EmulatedLab, models: Mapping[str, Model], seed: object) -> None:
-        super().__init__(lab.network)
+        super().__init__(lab.network, seed)
         self._lab = lab
-        self.gateways: dict[str, Gateway] = make_gateways(lab.network, models, seed)
+        self.gateways: dict[str, Gateway] = make_gateways(lab.network, models, seed) if lab.queues else {}
         self.mtu = {
             name: min(lab.network.mtu[segment] for segment in lab.network.node_addresses[name])
             for name in self.gateways
@@ -101,6 +115,10 @@ class QueueOwner(World):
 
     def close_socket(self, local: Endpoint) -> None:
         self._open.pop(local).close()
+
+    def depart(self, gateway: str, pieces: list[bytes]) -> list[Arrival]:
+        self.inject(gateway, pieces)
+        return []
 
     def give_verdict(self, packet: Any, gateway: str, emissions: list[Emission]) -> Emission | None:
         """The one verdict that a queued packet gets.
@@ -150,15 +168,19 @@ class EmulatedWorld(QueueOwner):
         self._drain()  # what a former trial left under way is none of this one's
 
     def transmit(self, host: str, send: Send) -> list[Arrival]:
-        target = (send.remote.ip, send.remote.port)
         try:
-            self._open[send.local].sendto(send.payload, target)
+            sockets.send(self._open[send.local], send)
         except OSError as error:
             if error.errno not in UNREACHABLE_ERRORS:
                 raise WorldError(f"{host} can't send to {send.remote}: {error.strerror}") from None
             if error.errno == errno.ECONNREFUSED:  # an earlier error, reported late: this one was not sent
-                self._open[send.local].sendto(send.payload, target)
-        return self._walk.send(host, ip.udp(send.local, send.remote, send.payload, dont_fragment=False))
+                sockets.send(self._open[send.local], send)
+        packet = ip.udp(send.local, send.remote, send.payload, ttl=send.ttl, dont_fragment=False)
+        return self._walk.send(host, packet)
+
+    def depart(self, gateway: str, pieces: list[bytes]) -> list[Arrival]:
+        self.inject(gateway, pieces)
+        return self._walk.resume(gateway, pieces)
 
     # -- the carrier's part ------------------------------------------------------------------------
 
@@ -178,7 +200,11 @@ class EmulatedWorld(QueueOwner):
             held.drop()
             raise
         self.trace.add(Passage(self.now, gateway, side, packet, emissions))
-        self._accepted = self.give_verdict(held, gateway, emissions)
+        if self.impairments is None:
+            self._accepted = self.give_verdict(held, gateway, emissions)
+        else:
+            held.drop()  # what leaves may leave later: the kernel keeps nothing for so long
+            self._accepted = None
         return emissions
 
     def leave(self, gateway: str, emission: Emission, pieces: list[bytes]) -> None:
@@ -198,8 +224,10 @@ class EmulatedWorld(QueueOwner):
     def bounce(self, local: Endpoint, remote: Endpoint) -> Unreachable | None:
         sock = self._open[local]
         self._await(sock, select.POLLERR, f"an ICMP error about {remote} at {local}")
-        target = sockets.read_error(sock)
-        return Unreachable(local, target or remote)
+        target, quote = sockets.read_error(sock) or (remote, b"")
+        if quote != self._walk.quote:
+            self._disagree(f"the error queue of {local}", self._walk.quote, quote)
+        return Unreachable(local, target, quote)
 
     def close(self) -> list[str]:
         stray = self._drain()
@@ -249,12 +277,18 @@ class EmulatedWorld(QueueOwner):
 
 
 def _same(seen: bytes, predicted: bytes) -> bool:
-    """Equal but for IPv4 identification and the header checksum over it."""
+    """Equal but for IPv4 identification and the header checksum over it, in a quoted packet too."""
     if seen == predicted:
         return True
     if seen[:1] != b"\x45" or len(seen) != len(predicted):
         return False
-    return seen[:4] == predicted[:4] and seen[6:10] == predicted[6:10] and seen[12:] == predicted[12:]
+    if seen[:4] != predicted[:4] or seen[6:10] != predicted[6:10]:
+        return False
+    if seen[12:] == predicted[12:]:
+        return True
+    if len(seen) < 48 or seen[9] != ip.ICMP or seen[20] not in _QUOTING or seen[12:28] != predicted[12:28]:
+        return False
+    return _same(seen[28:], predicted[28:])
 
 
 def build(network: Network) -> EmulatedLab:

@@ -1,0 +1,1 @@
+"""Calibration: the model `linux` beside the running kernel, message by message."""

@@ -1,0 +1,189 @@
+"""Kernel and model side by side: how many datagrams they agree on, and what the differences are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from experiments.calibration import corpus, kernel_side, model_side
+from experiments.calibration.corpus import Case, Datagram
+from experiments.calibration.kernel_side import Outcome
+from experiments.calibration.known import known
+from experiments.calibration.outcome import Left
+from lab.gateway.alg import Model
+from lab.wire.compare import differences
+from lab.worlds.emulated.bubble import Bubble
+from lab.worlds.network import Network
+
+# The share of datagrams that have to be equal.
+TARGET: Final = 0.99
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One datagram that the two sides treat differently. ``kernel`` and ``model``: what left there.
+
+    ``known``: the id of the documented kind, if it is of one; what follows a difference is of its kind.
+    """
+
+    kind: str
+    known: str
+    case: int
+    case_kind: str
+    index: int
+    sent: Datagram
+    kernel: list[Left]
+    model: list[Left]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data; bytes as text in which nothing is lost."""
+        return {
+            "kind": self.kind,
+            "known": self.known,
+            "case": self.case,
+            "case_kind": self.case_kind,
+            "index": self.index,
+            "outbound": self.sent.outbound,
+            "source": str(self.sent.source),
+            "destination": str(self.sent.destination),
+            "sent": text(self.sent.payload),
+            "kernel": [_plain(each) for each in self.kernel],
+            "model": [_plain(each) for each in self.model],
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole run."""
+
+    kernel: str
+    parameters: dict[str, str]
+    model: str
+    seed: int
+    cases: int
+    datagrams: int
+    dropped: int  # by the kernel
+    changed: int  # by the kernel
+    differences: tuple[Difference, ...]
+
+    @property
+    def agreement(self) -> float:
+        """The share of datagrams that both treat equally, 0 to 1."""
+        return 1 - len(self.differences) / self.datagrams if self.datagrams else 1.0
+
+    @property
+    def enough(self) -> bool:
+        return self.agreement >= TARGET
+
+    @property
+    def unexplained(self) -> list[Difference]:
+        """The differences of no documented kind."""
+        return [each for each in self.differences if not each.known]
+
+    def kinds(self) -> dict[str, list[Difference]]:
+        """The differences by kind, the most frequent first."""
+        found: dict[str, list[Difference]] = {}
+        for each in self.differences:
+            kind = f"{each.kind} ({each.known}, see docs/calibration.md)" if each.known else each.kind
+            found.setdefault(kind, []).append(each)
+        return dict(sorted(found.items(), key=lambda row: -len(row[1])))
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data, the same for the same run."""
+        row = asdict(self)
+        row["agreement"] = round(self.agreement, 6)
+        row["differences"] = [each.as_json() for each in self.differences]
+        return row
+
+
+def run(
+    model: Model,
+    network: Network,
+    *,
+    seed: int,
+    datagrams: int,
+    played: Callable[[int], None] = lambda count: None,
+) -> Report:
+    """Send the corpus through both; ``played`` hears how many cases the kernel has done.
+
+    Raises ``CapabilityError`` where the kernel can't, ``WorldError`` when a run is void.
+    """
+    cases = corpus.cases(seed, datagrams)
+    outcomes: list[Outcome] = []
+    with Bubble("experiments.calibration.kernel_side:task") as bubble:
+        bubble.call(network, [])
+        for begin in range(0, len(cases), _BATCH):
+            outcomes += bubble.call(None, cases[begin : begin + _BATCH])
+            played(len(outcomes))
+    return compare(cases, outcomes, [model_side.play(model, network, case) for case in cases], model.id, seed)
+
+
+_BATCH: Final = 100  # cases between two reports of progress
+
+
+def compare(
+    cases: Sequence[Case], kernel: Sequence[Outcome], model: Sequence[Outcome], name: str, seed: int
+) -> Report:
+    """Judge the outcomes of the same cases on both sides."""
+    found: list[Difference] = []
+    count = dropped = changed = 0
+    for number, (case, theirs, ours) in enumerate(zip(cases, kernel, model, strict=True)):
+        before: Difference | None = None
+        for index, (sent, real, modelled) in enumerate(zip(case.datagrams, theirs, ours, strict=True)):
+            count += 1
+            dropped += not real
+            changed += any(each.payload != sent.payload for each in real)
+            if real == modelled:
+                continue
+            if before is not None:
+                kind, explained = AFTERMATH, before.known
+            else:
+                match = known(sent, real, modelled)
+                kind, explained = _kind(sent, real, modelled), match.id if match else ""
+            before = Difference(kind, explained, number, case.kind, index, sent, real, modelled)
+            found.append(before)
+    return Report(
+        kernel_side.version(),
+        kernel_side.parameters(),
+        name,
+        seed,
+        len(cases),
+        count,
+        dropped,
+        changed,
+        tuple(found),
+    )
+
+
+# After a difference the two routers are in different states.
+AFTERMATH: Final = "follows an earlier difference in its case"
+LET_THROUGH: Final = "the kernel drops it, the model does not"
+DROPPED: Final = "the model drops it, the kernel does not"
+ENDPOINTS: Final = "another source or destination"
+
+
+def _kind(sent: Datagram, kernel: Sequence[Left], model: Sequence[Left]) -> str:
+    if not kernel:
+        return LET_THROUGH
+    if not model:
+        return DROPPED
+    real, modelled = kernel[0], model[0]
+    if len(kernel) != len(model) or real[:3] != modelled[:3]:
+        return ENDPOINTS
+    parts = differences(modelled.payload, real.payload)
+    return f"other bytes in {', '.join(parts)}"
+
+
+def text(payload: bytes) -> str:
+    """Bytes as text: what is no printable ASCII is escaped."""
+    return payload.decode("ascii", "backslashreplace")
+
+
+def _plain(each: Left) -> dict[str, Any]:
+    return {
+        "outbound": each.outbound,
+        "source": str(each.source),
+        "destination": str(each.destination),
+        "payload": text(each.payload),
+    }

@@ -1,0 +1,132 @@
+"""The corpus through the running kernel: its NAT and its SIP ALG, between namespaces.
+
+Nothing is timed. After each datagram goes a *marker*, a datagram of another flow that no ALG looks at and
+nothing drops, on the same path. One processor does all the work, and it takes packets in order: once the
+marker has left the router, what has not left before it never will.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import select
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Final
+
+from experiments.calibration.corpus import Case
+from experiments.calibration.outcome import Left, left
+from experiments.calibration.places import INSIDE_IP, PUBLIC_IP, SERVER_IP
+from lab.gateway.sides import Side
+from lab.wire import ip
+from lab.wire.ip import Endpoint
+from lab.worlds.base import WorldError
+from lab.worlds.emulated import bubble, sockets
+from lab.worlds.emulated import namespaces as ns
+from lab.worlds.emulated.kernel import KernelLab
+from lab.worlds.network import Network
+
+# Real seconds until something must be broken; the kernel takes microseconds.
+PATIENCE: Final = 5.0
+_MARKER_PORT: Final = 39999
+_MARKER: Final = b"marker "
+# Hosts keep quiet whatever arrives: the tap has seen it already, and an ICMP error would be one more packet.
+_DEAF: Final = "*raw\n-A PREROUTING -j DROP\nCOMMIT\n"
+PARAMETERS: Final = Path("/sys/module/nf_conntrack_sip/parameters")
+
+Outcome = list[list[Left]]  # of a case: what left, for each of its datagrams
+
+
+class KernelSide:
+    """The network `home` with the kernel's router in it. Must be made in a bubble."""
+
+    def __init__(self, network: Network) -> None:
+        with suppress(OSError):
+            os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        gateway = next(iter(network.topology.gateways))
+        self._lab = KernelLab(network, [gateway])
+        self._tap = self._lab.taps[gateway]
+        fabric = self._lab.fabric
+        self._senders = {}
+        for outbound, address in ((True, INSIDE_IP), (False, SERVER_IP)):
+            namespace = fabric.namespaces[network.addresses[address]]
+            with ns.inside(namespace):
+                subprocess.run(
+                    ["iptables-nft-restore"], input=_DEAF, text=True, check=True, capture_output=True
+                )
+            self._senders[outbound] = sockets.RawSender(namespace)
+        self._markers = 0
+
+    def play(self, case: Case) -> Outcome:
+        """Send a case's datagrams from a clean state. Raises ``WorldError`` when a marker gets lost."""
+        self._lab.forget()
+        self._mark(True)  # so that markers have a way in
+        outcome = []
+        for each in case.datagrams:
+            self._senders[each.outbound].send(ip.udp(each.source, each.destination, each.payload))
+            outcome.append(self._mark(each.outbound))
+        return outcome
+
+    def _mark(self, outbound: bool) -> list[Left]:
+        """Send a marker; what left the router before it did."""
+        self._markers += 1
+        payload = _MARKER + str(self._markers).encode()
+        outside = Endpoint(SERVER_IP, _MARKER_PORT)
+        source, destination = (
+            (Endpoint(INSIDE_IP, _MARKER_PORT), outside)
+            if outbound
+            else (outside, Endpoint(PUBLIC_IP, _MARKER_PORT))
+        )
+        self._senders[outbound].send(ip.udp(source, destination, payload))
+        before: list[Left] = []
+        poll = select.poll()
+        poll.register(self._tap, select.POLLIN)
+        while True:
+            for seen in self._tap.read():
+                datagram = left(seen.side is Side.OUTSIDE, seen.packet) if seen.leaving else None
+                if datagram is None:
+                    continue
+                if datagram.payload == payload:
+                    return before
+                before.append(datagram)
+            if not poll.poll(PATIENCE * 1000):
+                raise WorldError(f"a marker did not get through the router within {PATIENCE:g} s")
+
+    def missed(self) -> int:
+        return self._tap.missed()
+
+
+def task(connection: Connection) -> None:
+    """Task of a bubble: answers ``(network or None, cases)`` with the cases' outcomes.
+
+    The network comes with the first request.
+    """
+    made: list[KernelSide] = []
+
+    def handle(network: Network | None, cases: Sequence[Case]) -> list[Outcome]:
+        if network is not None:
+            made.append(KernelSide(network))
+        outcomes = [made[-1].play(case) for case in cases]
+        if made[-1].missed():
+            raise WorldError("the tap missed packets: the run is void")
+        return outcomes
+
+    bubble.serve(connection, handle)
+
+
+def version() -> str:
+    """The running kernel's version."""
+    return platform.release()
+
+
+def parameters() -> dict[str, str]:
+    """The parameters of the kernel's ALG, as far as it shows them."""
+    found = {}
+    if PARAMETERS.is_dir():
+        for file in sorted(PARAMETERS.iterdir()):
+            with suppress(OSError):
+                found[file.name] = file.read_text().strip()
+    return found

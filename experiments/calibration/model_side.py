@@ -1,0 +1,65 @@
+"""The corpus through the lab's gateway with the model, behind a NAT that chooses as the kernel's does."""
+
+from __future__ import annotations
+
+import random
+from typing import Final
+
+from experiments.calibration.corpus import Case
+from experiments.calibration.kernel_side import Outcome
+from experiments.calibration.outcome import Left, left
+from experiments.calibration.places import PUBLIC_IP
+from lab.gateway.alg import Model
+from lab.gateway.gateway import Gateway
+from lab.gateway.nat import Dependence, NatConfig, Refresh
+from lab.gateway.sides import Side
+from lab.wire import ip
+from lab.worlds.network import Network
+
+# Netfilter keeps a table of connections, not of mappings: a port serves any number of peers as long as their
+# addresses tell the connections apart. With inside ports kept, that is an endpoint-independent mapping until
+# two inside hosts want the same port for the same peer; who may send back is told by the connection alone.
+# Timers are those of nf_conntrack_udp_timeout_stream and its fellows.
+KERNEL_NAT: Final = NatConfig(
+    mapping=Dependence.ENDPOINT_INDEPENDENT,
+    filtering=Dependence.ADDRESS_AND_PORT_DEPENDENT,
+    port_parity=False,
+    refresh=Refresh.BOTH,
+    udp_timeout=120.0,
+    tcp_timeout=432000.0,
+    tcp_transitory_timeout=120.0,
+    icmp_timeout=30.0,
+)
+# Of a case's clock, between two datagrams: no timer ends within a case, on either side.
+STEP: Final = 0.001
+
+
+def play(model: Model, network: Network, case: Case) -> Outcome:
+    """Hand a case's datagrams to a new gateway."""
+    topology = network.topology
+    router = next(iter(topology.gateways.values()))
+    gateway = Gateway(
+        model,
+        public_ip=PUBLIC_IP,
+        inside_networks=[topology.networks[each].subnet for each in router.inside],
+        inside_addresses=list(router.inside.values()),
+        nat=KERNEL_NAT,
+        rng=random.Random("calibration"),
+    )
+    outcome = []
+    for index, each in enumerate(case.datagrams):
+        packet = ip.udp(each.source, each.destination, each.payload)
+        side = Side.INSIDE if each.outbound else Side.OUTSIDE
+        emissions = gateway.handle(packet, side, index * STEP)
+        outcome.append(
+            [
+                found
+                for emission in emissions
+                if emission.side is not None and (found := _left(emission.side, emission.packet))
+            ]
+        )
+    return outcome
+
+
+def _left(side: Side, packet: bytes) -> Left | None:
+    return left(side is Side.OUTSIDE, packet)

@@ -1,0 +1,46 @@
+"""Compare answers, and requests towards the phone, with the copies that the server hands over.
+
+A witness in the registrar's place answers a registration and a call, calls back, and sends requests of other
+methods; on another port it hands over, compressed, what it sent. Any difference to what arrived
+means that something on the way back rewrote it, and so does a message that it never sent. It sees what a
+mirror of requests is blind to. What it can't see: what becomes of the client's own requests, and answers that
+only some other request would bring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from experiments.detectors import judges
+from experiments.detectors.examination import examine, finding_of, in_dialog, invite, plain, register
+from experiments.registry import Item
+from experiments.stage import Finding, Stage
+from lab.agents.probe_plan import Probe
+from lab.wire.ip import Endpoint
+
+
+def _probes(local: Endpoint) -> Sequence[Probe]:
+    return [
+        register(local, "401"),
+        register(local, "200"),
+        invite(local, "100", "180", "183+sdp", "200+sdp"),
+        in_dialog(local, b"ACK", 1),
+        in_dialog(local, b"INFO", 2, "200", "in:UPDATE+sdp"),
+        in_dialog(local, b"BYE", 3, "200"),
+        plain(local, b"MESSAGE", "200", "INVITE+sdp", expects=4),
+        plain(local, b"OPTIONS", "200", "OPTIONS", "NOTIFY"),
+    ]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Look at what comes back, and at nothing else."""
+
+    def run(self, stage: Stage) -> Finding:
+        seen = examine(stage, _probes)
+        wanted = (judges.answers_changed, judges.forged, judges.misdelivered)
+        return finding_of(seen, *judges.ask(seen, *wanted))
+
+
+ITEM = Item("answers", "Compares answers and incoming requests with copies of what was sent.", Answers())

@@ -1,0 +1,51 @@
+"""Compare the Content-Length of what arrives with its body, and with what was sent.
+
+Whoever rewrites an address in a session description changes its size, and then either corrects
+Content-Length or forgets to. The receiver alone notices the second; the first needs the sender's number
+beside it. What it can't see: an ALG whose addresses happen to be equally long, and any that leaves bodies
+alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from experiments.detectors.examination import examine, finding_of, in_dialog, invite, name_of
+from experiments.registry import Item
+from experiments.stage import Finding, Stage
+from lab.agents.probe_plan import Probe
+from lab.wire.ip import Endpoint
+from lab.wire.sip import SipMessage
+
+
+def _probes(local: Endpoint) -> Sequence[Probe]:
+    return [
+        invite(local, "183+sdp", "200+sdp"),
+        in_dialog(local, b"ACK", 1),
+        in_dialog(local, b"BYE", 2, "200"),
+    ]
+
+
+@dataclass(frozen=True)
+class ContentLength:
+    """Look at both ends of a call's messages with a body."""
+
+    def run(self, stage: Stage) -> Finding:
+        seen = examine(stage, _probes)
+        evidence: list[str] = []
+        for each in seen.crossings:
+            if each.arrived is None:
+                continue
+            message = SipMessage.parse(each.arrived.payload)
+            length = message.content_length
+            if message.is_sip and length != len(message.body):
+                evidence.append(f"{name_of(each)} says {length} bytes and brings {len(message.body)}")
+            elif each.sent and SipMessage.parse(each.sent.payload).content_length != length:
+                evidence.append(f"{name_of(each)} says {length} bytes, and was sent with another number")
+        return finding_of(seen, ["Content-Length"] * bool(evidence), evidence)
+
+
+ITEM = Item(
+    "content-length", "Compares Content-Length with the body and with what was sent.", ContentLength()
+)

@@ -1,0 +1,45 @@
+"""Send what is hardly SIP, or none at all, to the port of SIP: a private method, keep-alives, STUN.
+
+A router that only translates packets lets all of it pass. One that parses SIP may drop methods that it does
+not know and packets that are no messages (RFC 5626's CRLF keep-alives, STUN). Each is repeated until a twin
+on another port has come through often enough to rule out loss. What it can't see: an ALG that rewrites
+messages and lets everything pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from experiments.detectors import judges
+from experiments.detectors.examination import binding_request, examine, finding_of, keepalive, plain
+from experiments.registry import Item
+from experiments.stage import Finding, Stage
+from lab.agents.probe_plan import Probe
+from lab.wire.ip import Endpoint
+
+
+def _probes(local: Endpoint) -> Sequence[Probe]:
+    return [
+        plain(local, b"OPTIONS", "200"),
+        plain(local, b"PROBE", "200", "PROBE"),
+        plain(local, b"NOTIFY", "200"),
+        keepalive(),
+        binding_request(),
+    ]
+
+
+@dataclass(frozen=True)
+class ControlProbes:
+    """Count what does not get through, and what is answered by somebody else."""
+
+    def run(self, stage: Stage) -> Finding:
+        seen = examine(stage, _probes)
+        return finding_of(seen, *judges.ask(seen, judges.kept_back, judges.forged, judges.misdelivered))
+
+
+ITEM = Item(
+    "control-probes",
+    "Unknown methods, keep-alives and STUN on the port of SIP: looks whether they pass.",
+    ControlProbes(),
+)

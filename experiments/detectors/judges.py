@@ -1,0 +1,101 @@
+"""What observations say: each judge looks at one thing, and gives the names of what changed and its evidence.
+
+No detector by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Final
+
+from experiments.detectors.examination import name_of
+from lab.agents.observation import Crossing
+from lab.agents.probe_plan import Observations
+
+Clue = tuple[list[str], str]
+"""Names of what changed, and one sentence."""
+
+Judge = Callable[[Observations], list[Clue]]
+
+# A NAT may give a flow another port when its binding has ended, but no binding ends this soon.
+_SAME_FLOW: Final = 2.0  # seconds
+
+
+def changed(seen: Observations) -> list[Clue]:
+    """Messages that did not arrive as they were sent."""
+    return [
+        (names, f"{name_of(crossing)} arrived with other bytes: {', '.join(names)}")
+        for crossing, names in seen.changed
+    ]
+
+
+def requests_changed(seen: Observations) -> list[Clue]:
+    """The same, of what the client sent."""
+    return changed_if(seen, lambda crossing: crossing.outbound)
+
+
+def answers_changed(seen: Observations) -> list[Clue]:
+    """The same, of what the client received."""
+    return changed_if(seen, lambda crossing: not crossing.outbound)
+
+
+def changed_if(seen: Observations, wanted: Callable[[Crossing], bool]) -> list[Clue]:
+    return [
+        (names, f"{name_of(crossing)} arrived with other bytes: {', '.join(names)}")
+        for crossing, names in seen.changed
+        if wanted(crossing)
+    ]
+
+
+def kept_back(seen: Observations) -> list[Clue]:
+    """Messages that never arrive on the port of SIP, though their twins do on another."""
+    return [
+        (["dropped"], f"{name_of(each)} never arrives, though it does on port {seen.site.other}")
+        for each in seen.missing
+        if seen.is_gone(each)
+    ]
+
+
+def forged(seen: Observations) -> list[Clue]:
+    """Answers and requests that nobody sent."""
+    return [
+        (["forged"], f"{name_of(each)} came that the other side never sent")
+        for each in seen.strange
+        if seen.owner(each) and each.marks
+    ]
+
+
+def mapping_unstable(seen: Observations) -> list[Clue]:
+    """One flow that comes from several public endpoints within a moment."""
+    clues: list[Clue] = []
+    for (port, _), letters in seen.mappings.items():
+        rows = sorted(letters, key=lambda each: each.first)
+        for earlier, later in pairwise(rows):
+            if earlier.near != later.near and later.first - earlier.last < _SAME_FLOW:
+                text = f"port {port} of the phone is {earlier.near} and a moment later {later.near}"
+                clues.append((["source port"], text))
+                break
+    return clues
+
+
+def misdelivered(seen: Observations) -> list[Clue]:
+    """What arrives at another port of the phone than the one that it answers."""
+    clues: list[Clue] = []
+    for each in seen.crossings:
+        if each.outbound or each.sent is None or each.arrived is None:
+            continue
+        owner = seen.owner(each)
+        wanted = (seen.probes[owner].source or seen.local.port) if owner else seen.local.port
+        if each.arrived.near.port != wanted:
+            clues.append((["destination port"], f"{name_of(each)} came to port {each.arrived.near.port}"))
+    return clues
+
+
+EVERY: Final[tuple[Judge, ...]] = (changed, forged, misdelivered, mapping_unstable, kept_back)
+
+
+def ask(seen: Observations, *judges: Judge) -> tuple[list[str], list[str]]:
+    """All that these judges say: what changed, and the evidence."""
+    clues = [clue for judge in judges for clue in judge(seen)] if seen.complete else []
+    return [name for names, _ in clues for name in names], [text for _, text in clues]

@@ -1,0 +1,70 @@
+"""Send the same to the port of SIP and to another port, and see whether both fare alike.
+
+Most ALGs look at port 5060 only. A registration, a call and a private method go to both ports of a witness;
+whatever changes, vanishes or is forged on the one port and not on the other is the ALG's doing, since a NAT
+does not ask what is inside. It also tells loss from filtering. What it can't see: an ALG that looks at both
+ports alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from experiments.detectors import judges
+from experiments.detectors.examination import examine, finding_of, invite, name_of, plain, register
+from experiments.registry import Item
+from experiments.stage import Finding, Stage
+from lab.agents.observation import Crossing
+from lab.agents.probe_plan import OTHER, Observations, Probe
+from lab.wire.ip import Endpoint
+
+
+def _probes(local: Endpoint) -> Sequence[Probe]:
+    # A port that carries probes of its own is not the one that twins go to: those are told by the judge.
+    rows = [register(local, "200"), invite(local, "100", "486"), plain(local, b"PROBE", "200")]
+    other = [
+        register(local, "200", port=OTHER),
+        invite(local, "100", "486", port=OTHER),
+        plain(local, b"PROBE", "200", port=OTHER),
+    ]
+    return [*rows, *other]
+
+
+def _fate(seen: Observations, crossing: Crossing) -> tuple[str, ...]:
+    if crossing.arrived is None:
+        return ("dropped",)
+    if crossing.sent is None:
+        return ("forged",) if seen.owner(crossing) else ()
+    return tuple(crossing.changed)
+
+
+@dataclass(frozen=True)
+class PortCompare:
+    """Compare fates by kind of message, with as many copies of what is missing as a lossy line needs."""
+
+    def run(self, stage: Stage) -> Finding:
+        seen = examine(stage, _probes)
+        fates: dict[tuple[bool, str], dict[int, tuple[str, ...]]] = {}
+        for each in seen.crossings:
+            letter = each.sent or each.arrived
+            if letter is not None and seen.owner(each):
+                fates.setdefault((each.outbound, name_of(each)), {})[letter.port] = _fate(seen, each)
+        changed: list[str] = []
+        evidence: list[str] = []
+        gone = {name_of(each) for each in seen.missing if seen.is_gone(each)}
+        for (_, name), by_port in fates.items():
+            here, there = by_port.get(seen.site.port, ()), by_port.get(seen.site.other, ())
+            differ = [each for each in here if each not in there]
+            if "dropped" in differ and name not in gone:
+                differ.remove("dropped")
+            if differ:
+                changed += differ
+                evidence.append(
+                    f"{name}: {', '.join(differ)} on port {seen.site.port}, and not on {seen.site.other}"
+                )
+        extra, more = judges.ask(seen, judges.misdelivered)
+        return finding_of(seen, changed + extra, evidence + more)
+
+
+ITEM = Item("port-compare", "Sends the same to port 5060 and to another port, and compares.", PortCompare())

@@ -1,0 +1,60 @@
+"""Ask by STUN for the phone's public endpoint on the very flow that SIP uses, and compare the two.
+
+A binding request to the port of SIP and SIP messages to the same port are one flow: a NAT of any kind gives
+both one public endpoint. The witness says where SIP came from, the answer to STUN says where that came from.
+If the two differ, or SIP changes its endpoint between messages, or messages name that public endpoint though
+the phone never wrote it, something treats SIP specially. Requests to a second port, which a symmetric NAT
+may map otherwise, are not compared. What it can't see: an ALG that leaves ports and addresses alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from experiments.detectors import judges
+from experiments.detectors.examination import binding_request, examine, finding_of, invite, name_of, register
+from experiments.registry import Item
+from experiments.stage import Finding, Stage
+from lab.agents import stun
+from lab.agents.probe_plan import Observations, Probe
+from lab.wire.ip import Endpoint
+
+
+def _probes(local: Endpoint) -> Sequence[Probe]:
+    return [binding_request(), register(local, "200"), invite(local, "486"), binding_request()]
+
+
+def _disagreement(seen: Observations) -> list[judges.Clue]:
+    clues: list[judges.Clue] = []
+    public: set[Endpoint] = set()
+    for each in seen.crossings:
+        if not each.outbound and each.kind == "STUN response" and each.arrived:
+            found = next((stun.mapped(each.arrived.payload, mark) for mark in each.marks), None)
+            if found is not None:
+                public.add(found)
+    for each in seen.crossings:
+        if not (each.outbound and each.arrived and each.kind in ("REGISTER", "INVITE")):
+            continue
+        seen_from = each.arrived.near
+        if public and seen_from not in public:
+            names = ", ".join(str(one) for one in sorted(public))
+            clues.append((["source port"], f"STUN says {names}, and {name_of(each)} came from {seen_from}"))
+        for place in {seen_from, *public} - {seen.local}:
+            text = str(place).encode()
+            if each.sent and text in each.arrived.payload and text not in each.sent.payload:
+                names_ = [name for name in each.changed if name != "Content-Length"]
+                clues.append((names_, f"{name_of(each)} names {place}, which the phone did not write"))
+    return clues
+
+
+@dataclass(frozen=True)
+class StunMapping:
+    """Compare what STUN and SIP say of one flow."""
+
+    def run(self, stage: Stage) -> Finding:
+        seen = examine(stage, _probes)
+        return finding_of(seen, *judges.ask(seen, _disagreement, judges.mapping_unstable))
+
+
+ITEM = Item("stun-mapping", "Compares the mapping that STUN sees with the one that SIP shows.", StunMapping())

@@ -1,0 +1,31 @@
+"""A progress bar on standard error, with rate and time left; nothing where that is no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+
+class TrialProgress:
+    """``with TrialProgress(total, errors) as advance``: ``advance(result)`` after each trial."""
+
+    def __init__(self, total: int, errors: Console) -> None:
+        self._bar = Progress(
+            "[progress.description]{task.description}",
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=errors,
+            transient=True,
+            disable=not errors.is_terminal,
+        )
+        self._task = self._bar.add_task("trials", total=total)
+
+    def __enter__(self) -> Callable[[object], None]:
+        self._bar.start()
+        return lambda result: self._bar.advance(self._task)
+
+    def __exit__(self, *args: object) -> None:
+        self._bar.stop()

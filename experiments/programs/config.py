@@ -1,0 +1,293 @@
+"""What an experiment says about an outside detector: its programs, and how to read their verdict."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from experiments.programs import placeholders
+from lab.errors import UsageError
+
+if TYPE_CHECKING:
+    from experiments.stage import Finding, Stage
+    from lab.worlds.topology import Topology
+
+
+def _words(value: object) -> object:
+    """A command line as a list of words; no shell is asked."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return shlex.split(value)
+    except ValueError as error:
+        raise ValueError(f"not a command line: {str(error).lower()}") from None
+
+
+def _texts(value: object) -> object:
+    """Numbers and truth values of YAML as the text that a program gets."""
+    if isinstance(value, list | tuple):
+        return [str(each) if isinstance(each, int | float) else each for each in value]
+    return value
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    return value
+
+
+def _port(value: object) -> object:
+    match = re.fullmatch(r"(udp|tcp)/([0-9]{1,5})", str(value))
+    if match is None or not 0 < int(match[2]) < 65536:
+        raise ValueError(f"'{value}' is no port: write udp/5060 or tcp/5060")
+    return value
+
+
+def _identifier(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", value):
+        raise ValueError(
+            f"'{value}' is no id: letters, digits, '_', '.' and '-', beginning with a letter or digit"
+        )
+    return value
+
+
+def _one_or_many(value: object) -> object:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+Command = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_texts),
+    BeforeValidator(_words),
+    Field(min_length=1),
+]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+Port = Annotated[str, BeforeValidator(_port)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+Status = Annotated[int, Field(ge=0, le=255)]
+Statuses = Annotated[tuple[Status, ...], BeforeValidator(_one_or_many)]
+Scalar = bool | int | float | str | None
+Scalars = Annotated[tuple[Scalar, ...], BeforeValidator(_one_or_many)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Ready(_Part):
+    """When a program is ready: ``port`` is bound on its host, or it printed ``log``.
+
+    ``timeout``: seconds that it may take.
+    """
+
+    port: Port | None = None
+    log: Pattern | None = None
+    timeout: Seconds = 10.0
+
+    @model_validator(mode="after")
+    def _one(self) -> Ready:
+        if (self.port is None) == (self.log is None):
+            raise ValueError("name one of 'port' (udp/5060) and 'log' (a regular expression)")
+        return self
+
+
+class ProgramConfig(_Part):
+    """A program: what runs where.
+
+    ``host``: a host of the topology, by name. ``image``: a container image in which to run it;
+    ``command`` may then be left out. ``environment``: variables beside those that the lab sets.
+    """
+
+    command: Command | None = None
+    image: str | None = None
+    host: str | None = None
+    environment: dict[str, str] = {}
+    ready: Ready | None = None
+
+    @field_validator("environment", mode="before")
+    @classmethod
+    def _plain(cls, value: object) -> object:
+        if isinstance(value, Mapping):
+            return {
+                str(key): str(each) if isinstance(each, int | float) else each for key, each in value.items()
+            }
+        return value
+
+    @model_validator(mode="after")
+    def _something_to_run(self) -> ProgramConfig:
+        if self.command is None and self.image is None:
+            raise ValueError("name a 'command' to run, or a container 'image'")
+        return self
+
+
+class ClientConfig(ProgramConfig):
+    """The program whose verdict counts. ``timeout``: seconds after which it is ended."""
+
+    timeout: Seconds = 30.0
+
+
+class ExitReading(_Part):
+    """Exit statuses that mean a verdict."""
+
+    alg: Statuses = ()
+    clean: Statuses = ()
+    undecided: Statuses = ()
+
+    @model_validator(mode="after")
+    def _unambiguous(self) -> ExitReading:
+        every = [*self.alg, *self.clean, *self.undecided]
+        twice = next((each for each in every if every.count(each) > 1), None)
+        if twice is not None:
+            raise ValueError(f"exit status {twice} is named twice")
+        if not every:
+            raise ValueError("name the exit statuses that mean 'alg', 'clean' or 'undecided'")
+        return self
+
+
+class OutputReading(_Part):
+    """Regular expressions that are looked for in what the client printed, standard output first.
+
+    ``fields``: what was changed; each match names one part, by its first group that took part.
+    """
+
+    alg: Pattern | None = None
+    clean: Pattern | None = None
+    undecided: Pattern | None = None
+    fields: Pattern | None = None
+
+
+class JsonReading(_Part):
+    """Where a JSON document on standard output has the verdict.
+
+    ``verdict`` and ``fields`` (what was changed) are paths: ``a.b.0``, ``changes.*.field``.
+    ``alg``, ``clean`` and ``undecided`` list the values that mean so.
+    """
+
+    verdict: str
+    alg: Scalars = ("alg",)
+    clean: Scalars = ("clean",)
+    undecided: Scalars = ("undecided",)
+    fields: str | None = None
+
+
+class VerdictReading(_Part):
+    """How to read the client's verdict: by its exit status, its output, or JSON that it prints.
+
+    Beside ``exit`` or ``json``, ``output`` may have ``fields`` alone.
+    """
+
+    exit: ExitReading | None = None
+    output: OutputReading | None = None
+    json_: Annotated[JsonReading | None, Field(alias="json")] = None
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> VerdictReading:
+        by_output = self.output is not None and any(
+            (self.output.alg, self.output.clean, self.output.undecided)
+        )
+        if [self.exit is not None, by_output, self.json_ is not None].count(True) != 1:
+            raise ValueError("name one of 'exit', 'output' and 'json' to read the verdict from")
+        return self
+
+
+class ProgramDetector(_Part):
+    """An outside detector: a client, perhaps a server, perhaps agents of the lab beside them.
+
+    Runs in the emulated world only, by the wall clock. Hashable and picklable: a ``TrialSpec`` may
+    hold it. ``here``: the folder that ``{here}`` stands for, that of the experiment's file.
+    """
+
+    id: Annotated[str, AfterValidator(_identifier)]
+    summary: str = ""
+    client: ClientConfig
+    server: ProgramConfig | None = None
+    agents: tuple[Literal["server", "far-phone", "mirror"], ...] = ()
+    verdict: VerdictReading
+    here: str = ""
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __str__(self) -> str:
+        return self.id
+
+    @classmethod
+    def from_options(
+        cls,
+        *,
+        client: str | Sequence[str],
+        server: str | Sequence[str] | None = None,
+        id: str = "program",
+        alg_exit: int | Sequence[int] = (),
+        clean_exit: int | Sequence[int] = (),
+        undecided_exit: int | Sequence[int] = (),
+        timeout: float = 30.0,
+        ready_port: str | None = None,
+        ready_log: str | None = None,
+        ready_timeout: float = 10.0,
+        client_host: str | None = None,
+        server_host: str | None = None,
+        agents: Sequence[str] = (),
+        here: str = "",
+    ) -> ProgramDetector:
+        """One whose verdict is its exit status, from options of a command. Raises ``UsageError``.
+
+        ``ready_port`` (``udp/5060``) and ``ready_log`` say when the server is ready; hosts are the ones
+        with the roles ``phone`` and ``server`` unless named.
+        """
+        ready = None
+        if ready_port is not None or ready_log is not None:
+            ready = {"port": ready_port, "log": ready_log, "timeout": ready_timeout}
+            if server is None:
+                raise UsageError("a server's readiness was named, but no server")
+        data = {
+            "id": id,
+            "client": {"command": client, "host": client_host, "timeout": timeout},
+            "server": None if server is None else {"command": server, "host": server_host, "ready": ready},
+            "agents": tuple(agents),
+            "verdict": {"exit": {"alg": alg_exit, "clean": clean_exit, "undecided": undecided_exit}},
+            "here": here,
+        }
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"]) or "(whole)"
+            raise UsageError(
+                f"detector '{id}': field '{field}': {first['msg'].removeprefix('Value error, ')}"
+            ) from None
+
+    @property
+    def needs_containers(self) -> bool:
+        """Whether a part of it runs in a container."""
+        return any(each is not None and each.image is not None for each in (self.client, self.server))
+
+    def check(self, topology: Topology) -> None:
+        """Raises ``UsageError`` for a host that the topology lacks, or an unknown placeholder."""
+        placeholders.check(self, topology)
+
+    def run(self, stage: Stage) -> Finding:
+        """Run the programs in the stage's world and read the verdict.
+
+        Raises ``UsageError`` outside the emulated world, ``WorldError`` when the lab itself fails.
+        """
+        from experiments.programs import running
+
+        return running.run(self, stage)

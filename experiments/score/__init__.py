@@ -1,0 +1,1 @@
+"""The scoreboard: every detector against every model and against routers without an ALG."""

@@ -1,0 +1,106 @@
+"""An earlier scoreboard to be no worse than.
+
+A baseline is a small JSON file that belongs under version control: one word per detector and subject. What
+counts is what a detector has lost: something that it caught, or left in peace, and now does not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from experiments.score.tally import Score
+from lab import documents
+from lab.errors import UsageError
+
+VERSION: Final = 1
+Word = Literal[
+    "error", "false-alarm", "missed", "undecided", "caught", "quiet", "out-of-reach", "unscored", "void"
+]
+
+
+class Baseline(BaseModel):
+    """The file's fields. ``detectors``: detector -> subject -> outcome."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal["alglab-score-baseline"]
+    version: Literal[1]
+    detectors: dict[str, dict[str, Word]]
+
+
+class Loss(NamedTuple):
+    """Something that a detector could do, and can't any more."""
+
+    detector: str
+    subject: str
+    before: str
+    now: str
+
+    @property
+    def text(self) -> str:
+        did = {
+            "false-alarm": "newly accuses",
+            "missed": "no longer catches",
+            "out-of-reach": "no longer reaches",
+            "undecided": "no longer decides on",
+        }.get(self.now, "fails at")
+        return f"{self.detector} {did} {self.subject} ({self.before} before, {self.now} now)"
+
+
+def _lost(was: str, now: str) -> bool:
+    """Whether an outcome is a loss beside the earlier one; a void trial says nothing."""
+    if now in (was, "void"):
+        return False
+    if now == "false-alarm":
+        return True
+    if now == "error":
+        return was not in ("void", "false-alarm")
+    if was == "caught":
+        return now in ("missed", "undecided", "out-of-reach")
+    return was == "quiet" and now == "undecided"
+
+
+def load(path: Path) -> Baseline:
+    """Read a baseline. Raises ``UsageError`` naming file, line and field."""
+    if not path.exists():
+        raise UsageError(f"{path}: no such baseline; --update-baseline writes it")
+    return documents.read(path, Baseline)
+
+
+def write(path: Path, scores: Sequence[Score]) -> None:
+    """Write the baseline that these scores are. Raises ``UsageError``."""
+    data = {
+        "format": "alglab-score-baseline",
+        "version": VERSION,
+        "detectors": {each.detector: {row.subject.id: row.outcome for row in each.rows} for each in scores},
+    }
+    try:
+        path.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+
+
+def check(before: Baseline, detectors: Sequence[str], name: str) -> None:
+    """Raises ``UsageError`` when the baseline, whose file is ``name``, knows none of the detectors."""
+    if not set(detectors) & set(before.detectors):
+        names = ", ".join(before.detectors) or "nobody"
+        raise UsageError(
+            f"{name}: a baseline of other detectors ({names}); --update-baseline writes a new one"
+        )
+
+
+def losses(before: Baseline, scores: Sequence[Score]) -> list[Loss]:
+    """What was lost since. Detectors and subjects that the baseline does not know don't count."""
+    found: list[Loss] = []
+    for score in scores:
+        rows = before.detectors.get(score.detector, {})
+        for row in score.rows:
+            was = rows.get(row.subject.id)
+            if was is not None and _lost(was, row.outcome):
+                found.append(Loss(score.detector, row.subject.id, was, row.outcome))
+    return found

@@ -1,0 +1,134 @@
+"""What a scoreboard runs: every detector against every subject.
+
+A *subject* is a router to judge: one with a model, or a clean control. What the right answer is follows
+from the model itself: it is ``alg`` where something looks at SIP messages or treats them specially, ``clean``
+where nothing does. A fault that is the NAT's alone (a binding that ends too soon) is no ALG, and no honest
+router either: ``either`` answer is right, and the row does not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from experiments import trial
+from experiments.programs import ProgramDetector
+from experiments.score import controls
+from experiments.trial import TrialSpec
+from lab.errors import UsageError
+from lab.gateway.alg import Model, Policy
+
+Expected = Literal["alg", "clean", "either"]
+
+# In the order of tables. A fault that says no class of its own is ``other``.
+GROUPS: Final = (
+    "rewriting",
+    "parsing",
+    "state",
+    "transport",
+    "policy",
+    "other",
+    "faultless",
+    "exact",
+    "profile",
+    "combination",
+    "clean",
+)
+_KINDS: Final = {"control": "faultless", "exact": "exact", "profile": "profile", "combination": "combination"}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A router to judge. ``group``: the fault's class, or what kind of subject it is."""
+
+    id: str
+    group: str
+    expected: Expected
+    topology: str
+    model: str
+    control: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``trials`` holds, for each detector and each subject in order, ``repeat`` trials."""
+
+    detectors: tuple[str | ProgramDetector, ...]
+    subjects: tuple[Subject, ...]
+    repeat: int
+    trials: tuple[TrialSpec, ...]
+
+
+def expected_of(model: Model) -> Expected:
+    """The right answer about a router with this model."""
+    if model.steps or model.policy != Policy():
+        return "alg"
+    return "either" if model.recipe.nat or model.card.kind != "control" else "clean"
+
+
+def subjects(
+    models: Sequence[str] = ("all",), *, topology: str = "home", model_paths: tuple[str, ...] = ()
+) -> list[Subject]:
+    """The routers, and all clean controls.
+
+    ``models``: ids, specs and what stands for several, as ``Catalogue.select`` takes them.
+    Raises ``UsageError`` for an unknown one.
+    """
+    known = trial.models(model_paths)
+    chosen = {each.id: each for each in known.select(models)}
+    clash = next((each.name for each in controls.CONTROLS if each.name in chosen), None)
+    if clash is not None:
+        raise UsageError(f"model '{clash}' has the name of a clean control; give it another id")
+    rows = [
+        Subject(each.id, _group(each), expected_of(each), topology, each.id)
+        for each in chosen.values()
+        if each.id != "none" or "none" in models  # the control "plain-nat" is the same
+    ]
+    rows += [
+        Subject(each.name, "clean", "clean", each.topology, "none", each.name)
+        for each in controls.available()
+    ]
+    return sorted(rows, key=lambda row: GROUPS.index(row.group))
+
+
+def _group(model: Model) -> str:
+    if expected_of(model) == "clean":
+        return "clean"
+    if model.card.kind == "fault":
+        return model.card.fault_class or "other"
+    return _KINDS.get(model.card.kind, "other")
+
+
+def plan(
+    detectors: Sequence[str | ProgramDetector],
+    rows: Sequence[Subject],
+    *,
+    repeat: int = 1,
+    seed: int = 1,
+    model_paths: tuple[str, ...] = (),
+    detector_paths: tuple[str, ...] = (),
+) -> Plan:
+    """All trials, seeds from ``seed`` on. Raises ``UsageError`` for something unknown."""
+    names = [str(each) for each in detectors]
+    twice = next((each for each in names if names.count(each) > 1), None)
+    if twice is not None:
+        raise UsageError(f"detector '{twice}' is named twice")
+    trials = tuple(
+        TrialSpec(
+            row.topology,
+            row.model,
+            detector=detector,
+            seed=seed + index,
+            model_paths=model_paths,
+            detector_paths=detector_paths,
+            control=row.control,
+            reach=True,
+        )
+        for detector in detectors
+        for row in rows
+        for index in range(repeat)
+    )
+    for spec in trials[:: max(1, repeat)]:
+        trial.check_spec(spec)
+    return Plan(tuple(detectors), tuple(rows), repeat, trials)

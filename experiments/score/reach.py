@@ -1,0 +1,91 @@
+"""Whether a router's fault was within reach of what a detector did, and what the router changed.
+
+The rule: the packets that entered each gateway of the trial go, at the same times, through a fresh gateway
+without an ALG, of the same NAT settings and with the same seed. Where both emit the same packets on the same
+sides, the exchange was what a clean router would have given, and no detector can know better from it: the
+fault was *out of reach*. Any other byte, a packet more or a packet less puts it within reach.
+
+- The IP identification and the header checksum that goes with it do not count: routers choose them freely.
+- Notes do not count, nor does a packet that both drop for different reasons: nobody sees those.
+- What the router answers itself, and the public port that it chose, do count: both are seen outside.
+- A timer that the model imposes counts when it ran out on a packet of this exchange, and only then.
+- Randomness is drawn from one generator per gateway: where ports are allocated at random, a model that draws
+  from it too gives other ports, and these count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from alg_models.controls import NONE
+from lab.gateway.gateway import Emission, Side
+from lab.wire import ip
+from lab.wire.compare import differences
+from lab.wire.ip import MalformedPacketError, Packet
+from lab.worlds.base import make_gateways
+from lab.worlds.network import Network
+from lab.worlds.trace import Trace, looks_like_sip
+
+
+@dataclass(frozen=True)
+class Reach:
+    """``touched``: a router without an ALG would have emitted something else.
+
+    ``changed``: the parts of SIP messages that the routers rewrote, by the names of ``lab.wire.compare``.
+    """
+
+    touched: bool
+    changed: tuple[str, ...] = ()
+
+
+def measure(trace: Trace, network: Network, seed: object) -> Reach:
+    """Replay a trial's packets. ``seed``: the one that the trial's world was made with."""
+    clean = make_gateways(network, dict.fromkeys(network.topology.gateways, NONE), seed)
+    touched = False
+    changed: dict[str, None] = {}
+    for passage in trace.passages:
+        expected = clean[passage.gateway].handle(passage.packet, passage.side, passage.now)
+        if expected == passage.emissions or _seen(expected) == _seen(passage.emissions):
+            continue
+        touched = True
+        for before, after in _rewritten(passage.packet, expected, passage.emissions):
+            changed |= dict.fromkeys(differences(before, after))
+    return Reach(touched, tuple(changed))
+
+
+def _seen(emissions: list[Emission]) -> list[tuple[Side, bytes]]:
+    """What leaves the router, in order, without what routers choose freely."""
+    return [(each.side, _settled(each.packet)) for each in emissions if each.side is not None]
+
+
+def _settled(packet: bytes) -> bytes:
+    if packet[:1] and packet[0] >> 4 == 4:
+        return packet[:4] + packet[6:10] + packet[12:]
+    return packet
+
+
+def _rewritten(
+    packet: bytes, expected: list[Emission], emissions: list[Emission]
+) -> Iterator[tuple[bytes, bytes]]:
+    """The SIP of each packet that the ALG changed: as it would have left, and as it left."""
+    unchanged = next((each for each in map(_parsed, _packets(expected)) if each is not None), _parsed(packet))
+    if unchanged is None or unchanged.is_fragment:
+        return
+    for emission in emissions:
+        if emission.side is None or emission.originated or not emission.changed:
+            continue
+        after = _parsed(emission.packet)
+        if after is not None and not after.is_fragment and looks_like_sip(unchanged.payload):
+            yield unchanged.payload, after.payload
+
+
+def _packets(emissions: list[Emission]) -> list[bytes]:
+    return [each.packet for each in emissions if each.side is not None and not each.originated]
+
+
+def _parsed(data: bytes) -> Packet | None:
+    try:
+        return ip.parse(data)
+    except MalformedPacketError:
+        return None

@@ -1,0 +1,96 @@
+"""A scoreboard on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from experiments.score.outputs import percent, wrong
+from experiments.score.plan import GROUPS
+from experiments.score.tally import Rate, Score
+
+_NAMED: Final = 10  # of a list of subjects; the files have them all
+_COLUMNS: Final = (
+    "score",
+    "caught\nin reach",
+    "false\nalarms",
+    "un-\ndecided",
+    "errors",
+    "out of\nreach",
+    "right on\nwhat changed",
+)
+
+
+def print_scores(scores: Sequence[Score], console: Console, *, repeated: bool) -> None:
+    """The summary, detection per class, and what each got wrong."""
+    console.print(_summary(scores, repeated))
+    console.print(_classes(scores))
+    for score in scores:
+        for words, names in wrong(score):
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            console.print(Text(f"{score.detector} {words} {', '.join(names[:_NAMED])}{more}"))
+        for row in score.rows:
+            if row.outcome == "void":
+                console.print(
+                    Text(f"void: {score.detector} with {row.subject.id}: {row.detail}", style="red")
+                )
+
+
+def _summary(scores: Sequence[Score], repeated: bool) -> Table:
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("detector", no_wrap=True)
+    for name in _COLUMNS:
+        table.add_column(name, justify="right")
+    for each in sorted(scores, key=lambda score: -score.value):
+        alarms, mistakes = each.false_alarms, each.count("error")
+        table.add_row(
+            Text(each.detector),
+            Text(f"{each.value:.2f}", style="bold"),
+            _short(each.detection, repeated),
+            Text(_short(alarms, repeated), style="red" if alarms.count else ""),
+            str(each.count("undecided")),
+            Text(str(mistakes), style="red" if mistakes else ""),
+            str(each.count("out-of-reach")),
+            "-" if each.localisation is None else _short(each.localisation, repeated),
+        )
+    return table
+
+
+def _short(rate: Rate, repeated: bool) -> str:
+    """``61/70 87%``, and the interval under it where trials repeat."""
+    if rate.value is None or rate.interval is None:
+        return "-"
+    text = f"{rate.count}/{rate.of} {percent(rate.value)}%"
+    if repeated:
+        low, high = rate.interval
+        text += f"\n{percent(low)}..{percent(high)}%"
+    return text
+
+
+def _classes(scores: Sequence[Score]) -> Table:
+    table = Table(
+        title="caught, of those in reach, by class of fault",
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    there = {name for score in scores for name in score.groups if name != "clean"}
+    names = [name for name in GROUPS if name in there]
+    table.add_column("detector", no_wrap=True)
+    for name in names:
+        table.add_column(name, justify="right")
+    for score in scores:
+        groups = score.groups
+        rates = [groups[name].detection for name in names]
+        table.add_row(
+            Text(score.detector), *(f"{rate.count}/{rate.of}" if rate.of else "-" for rate in rates)
+        )
+    return table

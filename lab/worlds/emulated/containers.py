@@ -1,0 +1,167 @@
+"""Programs in containers on a lab's hosts: the network comes from outside, the image needs nothing for it.
+
+The part outside of the bubble is ``lab.worlds.emulated.keeper``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from lab.errors import CapabilityError, UsageError
+from lab.worlds.emulated.fabric import Fabric
+from lab.worlds.emulated.keeper import LARGEST
+
+# How a bubble learns of its end of the socket pair.
+VARIABLE: Final = "ALGLAB_KEEPER"
+# Real seconds that an engine gets for removing the containers of a lab.
+_PATIENCE: Final = 60.0
+
+
+class KeeperProcess:
+    """A running keeper, seen from where bubbles are made. ``channel`` is the bubble's end.
+
+    Raises ``CapabilityError`` when containers can't be run here.
+    """
+
+    def __init__(self) -> None:
+        if os.getuid() != 0:
+            raise CapabilityError(
+                "container images need root: their network is set up from outside; run as root, "
+                "or run the program itself (command) in place of an image"
+            )
+        self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "lab.worlds.emulated.keeper", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            start_new_session=True,  # a Ctrl-C is for the lab; what it leaves is for the keeper
+        )
+        theirs.close()
+        greeting = self.channel.recv(LARGEST).decode() or "the keeper of containers died"
+        if greeting != "ready":
+            self.close()
+            raise CapabilityError(f"no containers here: {greeting}")
+
+    def close(self) -> None:
+        """Let go of the channel, and wait until the containers are gone."""
+        self.channel.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_PATIENCE)
+
+
+class ContainerProcess:
+    """A program in a container, with as much of ``subprocess.Popen`` as is needed."""
+
+    def __init__(self, channel: Channel, container: str, end: int) -> None:
+        self._channel = channel
+        self._container = container
+        self._end: int | None = end
+        self._status: int | None = None
+
+    def fileno(self) -> int:
+        """A descriptor that becomes readable when the program ends."""
+        assert self._end is not None
+        return self._end
+
+    def poll(self) -> int | None:
+        """The exit status, or minus the signal that ended it; ``None`` while it runs.
+
+        An engine reports a signal as 128 and its number, as a shell does.
+        """
+        if self._status is None and self._end is not None and select.select([self._end], [], [], 0)[0]:
+            status = int(os.read(self._end, 16) or b"255")
+            self._status = 128 - status if 128 < status < 128 + signal.NSIG else status
+        return self._status
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send its first process a signal."""
+        if self.poll() is None:
+            with suppress(UsageError):  # it ended meanwhile
+                self._channel.ask({"do": "signal", "container": self._container, "signal": number.name})
+
+    def close(self) -> None:
+        if self._end is not None:
+            os.close(self._end)
+            self._end = None
+
+
+class Channel:
+    """The bubble's end of the way to the keeper. Raises ``UsageError`` when there is none."""
+
+    def __init__(self) -> None:
+        descriptor = os.environ.get(VARIABLE)
+        if descriptor is None:
+            raise UsageError("this lab was started without containers")
+        self._socket = socket.socket(fileno=os.dup(int(descriptor)))
+
+    def ask(
+        self, request: dict[str, Any], descriptors: Sequence[int] = ()
+    ) -> tuple[dict[str, Any], list[int]]:
+        """A request and its answer. Raises ``UsageError`` with what the engine complained of."""
+        try:
+            socket.send_fds(self._socket, [json.dumps(request).encode()], list(descriptors))
+            data, received, _, _ = socket.recv_fds(self._socket, LARGEST, 8)
+        except OSError as error:
+            raise UsageError(f"the keeper of containers can't be reached: {error.strerror}") from None
+        reply: dict[str, Any] = json.loads(data or b'{"error": "the keeper of containers died"}')
+        if "error" in reply:
+            raise UsageError(reply["error"])
+        return reply, list(received)
+
+
+class Containers:
+    """The containers of one running network."""
+
+    def __init__(self, fabric: Fabric) -> None:
+        self._fabric = fabric
+        self._channel = Channel()
+        self._held: dict[str, str] = {}  # host -> the container that holds its network namespace
+
+    def start(
+        self,
+        host: str,
+        image: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        stdout: int,
+        stderr: int,
+    ) -> ContainerProcess:
+        """Start a program. Raises ``UsageError`` when the engine will not."""
+        if host not in self._held:
+            reply, (namespace,) = self._channel.ask({"do": "hold"})
+            self._held[host] = reply["container"]
+            self._fabric.adopt(host, namespace)
+        end_read, end_write = os.pipe2(os.O_CLOEXEC)
+        request = {
+            "do": "run",
+            "host": self._held[host],
+            "image": image,
+            "command": list(command),
+            "environment": dict(environment),
+        }
+        try:
+            reply, _ = self._channel.ask(request, [stdout, stderr, end_write])
+        except BaseException:
+            os.close(end_read)
+            raise
+        finally:
+            os.close(end_write)
+        return ContainerProcess(self._channel, reply["container"], end_read)
+
+    def close(self) -> None:
+        """Give the hosts' network namespaces back."""
+        for container in self._held.values():
+            with suppress(UsageError):
+                self._channel.ask({"do": "release", "container": container})
+        self._held.clear()

@@ -1,0 +1,138 @@
+"""A tap on a router whose kernel does the work: what entered and left, and which belongs to which.
+
+One packet socket sees every interface of the router's namespace, so its order is the kernel's. The
+kernel forwards a packet within one turn of its own, keeps the IPv4 identification and takes
+one from the TTL: a packet that leaves belongs to the latest one that came in with that number
+and that TTL. What leaves and belongs to none was made by the router itself (an ICMP error).
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
+
+from lab.gateway.sides import FRAGMENT_KEPT, Emission, Side
+from lab.wire import ip
+from lab.wire.ip import MalformedPacketError, Packet
+from lab.worlds.emulated import namespaces as ns
+from lab.worlds.trace import Passage
+
+DROPPED_BY_KERNEL: Final = "dropped by the router's kernel"
+
+# linux/if_ether.h, linux/if_packet.h, asm-generic/socket.h, linux/udp.h
+_ETH_P_ALL: Final = 3
+_ETH_P_IP: Final = 0x0800
+_ETH_P_IPV6: Final = 0x86DD
+_SOL_PACKET: Final = 263
+_PACKET_STATISTICS: Final = 6
+_SO_RCVBUFFORCE: Final = 33
+_BUFFER: Final = 16 * 1024 * 1024
+# How many packets back the cause of one that leaves is looked for.
+_MEMORY: Final = 256
+
+
+class Seen(NamedTuple):
+    """A packet at one of the router's interfaces."""
+
+    side: Side
+    leaving: bool
+    packet: bytes
+
+
+class Tap:
+    """Sees all IP packets of a router. ``sides`` says on which side each interface is."""
+
+    def __init__(self, namespace: int, sides: Mapping[str, Side]) -> None:
+        self._sides = sides
+        with ns.inside(namespace):
+            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ETH_P_ALL))
+        self._socket.setblocking(False)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+        except PermissionError:  # in a user namespace the host's limit holds
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def read(self) -> Iterator[Seen]:
+        """What was seen since the last call, in the kernel's order."""
+        while True:
+            try:
+                data, address = self._socket.recvfrom(ip.MAX_PACKET)
+            except BlockingIOError:
+                return
+            interface, protocol, kind = address[:3]
+            side = self._sides.get(interface)
+            if side is None or protocol not in (_ETH_P_IP, _ETH_P_IPV6):
+                continue
+            if kind not in (socket.PACKET_HOST, socket.PACKET_OUTGOING):
+                continue
+            yield Seen(side, kind == socket.PACKET_OUTGOING, data)
+
+    def missed(self) -> int:
+        """How many packets found no room in the socket since the last call."""
+        counters = self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)
+        return int(struct.unpack("II", counters)[1])
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class Pairing:
+    """Makes passages of what a tap saw at one gateway."""
+
+    def __init__(self, gateway: str) -> None:
+        self._gateway = gateway
+        self._recent: list[tuple[Passage, Packet | None]] = []
+
+    def add(self, seen: Seen, now: float) -> Passage | None:
+        """Take one packet in; returns the new passage when it is one that entered."""
+        packet = _parsed(seen.packet)
+        if not seen.leaving:
+            passage = Passage(now, self._gateway, seen.side, seen.packet, [])
+            self._recent.append((passage, packet))
+            del self._recent[:-_MEMORY]
+            return passage
+        for passage, entered in reversed(self._recent):
+            if packet is not None and entered is not None and _same(entered, packet):
+                whole = not (packet.is_fragment or entered.is_fragment)
+                changed = whole and packet.payload != entered.payload
+                passage.emissions.append(Emission(seen.side, seen.packet, changed=changed))
+                return None
+        if self._recent:
+            self._recent[-1][0].emissions.append(Emission(seen.side, seen.packet, originated=True))
+        return None
+
+
+def account(passage: Passage) -> None:
+    """Say of a passage without a way out that there was none."""
+    if not passage.emissions:
+        packet = _parsed(passage.packet)
+        note = FRAGMENT_KEPT if packet is not None and packet.is_fragment else DROPPED_BY_KERNEL
+        passage.emissions.append(Emission(None, passage.packet, note))
+
+
+def _parsed(data: bytes) -> Packet | None:
+    try:
+        return ip.parse(data)
+    except MalformedPacketError:
+        return None
+
+
+def _same(entered: Packet, left: Packet) -> bool:
+    """Whether the one that left is the one that entered, one station on."""
+    return (
+        entered.version == left.version
+        and entered.protocol == left.protocol
+        and entered.ttl == left.ttl + 1
+        and (entered.src == left.src or entered.dst == left.dst or _turned(entered, left))
+        and (entered.version == 6 or entered.identification == left.identification)
+    )
+
+
+def _turned(entered: Packet, left: Packet) -> bool:
+    """Hairpinned: both addresses may have changed, the ports of neither end did both."""
+    return entered.sport == left.sport or entered.dport == left.dport

@@ -1,0 +1,48 @@
+"""The processes of a bubble, and the end of those that a trial left behind.
+
+A bubble has a process namespace of its own: what is not there when a trial begins is the trial's.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from lab.worlds.base import WorldError
+
+# Real seconds that the kernel gets for ending a process; it takes less than a millisecond.
+_PATIENCE: Final = 5.0
+
+
+def present() -> frozenset[int]:
+    """Ids of all processes of this process namespace."""
+    return frozenset(int(each.name) for each in Path("/proc").iterdir() if each.name.isdecimal())
+
+
+def end_all_but(kept: frozenset[int]) -> int:
+    """End every process of this bubble that is not in ``kept``; returns how many there were.
+
+    Only process 1 of a bubble may ask: elsewhere the others are none of the lab's.
+    Raises ``WorldError`` when one of them can't be ended.
+    """
+    if os.getpid() != 1:
+        raise WorldError("programs can be run in a bubble only")
+    ended: set[int] = set()
+    deadline = time.monotonic() + _PATIENCE
+    while left := present() - kept:
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for pid in left:
+            # Children of those that ended are process 1's own by now.
+            with suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+        ended |= left
+        if time.monotonic() > deadline:
+            raise WorldError(f"process {min(left)} can't be ended")
+        time.sleep(0.0005)
+    return len(ended)

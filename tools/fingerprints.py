@@ -1,0 +1,64 @@
+"""Write the fingerprints of all models, by which the detector ``combined`` names likely faults.
+
+python -m tools.fingerprints           write experiments/detectors/fingerprints.json
+python -m tools.fingerprints --check   how often the right model is named, on other networks and seeds
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import topologies
+from experiments import trial
+from experiments.detectors import recognition
+from experiments.detectors.combined import Combined
+from experiments.stage import Setup, Stage
+from lab.agents.probe_plan import Observations
+from lab.worlds.simulated import SimulatedWorld
+
+_NETWORKS = ("home", "nat-symmetric", "double-nat")
+
+
+def observe(topology: str, spec: str, seed: int) -> Observations:
+    """One conversation with a model in every gateway that takes the trial's."""
+    net = trial.network(topology)
+    setup = trial.setup_of(trial.TrialSpec(topology, spec, detector="combined"), net)
+    known = trial.models()
+    world = SimulatedWorld(net, {name: known.get(each) for name, each in setup.models.items()}, seed)
+    seen = Combined().observe(Stage(world, Setup(models=setup.models), seed))
+    world.close()
+    return seen
+
+
+def made() -> dict[str, frozenset[str]]:
+    """The fingerprint of each model that can be run, in the home network."""
+    rows = {
+        model.id: recognition.fingerprint(observe("home", model.id, 1)) for model in trial.models().runnable()
+    }
+    return {spec: row for spec, row in sorted(rows.items()) if row}
+
+
+def check() -> None:
+    for topology in (each for each in _NETWORKS if each in topologies.available()):
+        first = named = count = 0
+        for model in trial.models().runnable():
+            found = recognition.likely(observe(topology, model.id, 7))
+            if found:
+                count += 1
+                first += found[0] == model.id
+                named += model.id in found
+        print(f"{topology}: {count} models noticed, {first} named first, {named} among those named")
+
+
+def main() -> None:
+    if sys.argv[1:] == ["--check"]:
+        check()
+        return
+    rows = made()
+    recognition.FILE.write_text(json.dumps(recognition.folded(rows), indent=0) + "\n")
+    print(f"{recognition.FILE.name}: {len(rows)} models, {recognition.FILE.stat().st_size // 1000} kB")
+
+
+if __name__ == "__main__":
+    main()

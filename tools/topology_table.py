@@ -1,0 +1,136 @@
+"""``python -m tools.topology_table``: write what works on which network into docs/topologies.md.
+
+``--check`` writes nothing and exits with 1 if the page is out of date. A call that fails without a known
+reason ends the command with an error: such a network is wrong, or the lab is.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import topologies
+from experiments import trial
+from experiments.trial import TrialSpec
+from lab.errors import UsageError
+
+PAGE: Final = Path(__file__).parents[1] / "docs" / "topologies.md"
+BEGIN: Final = "<!-- the table is made by: python -m tools.topology_table -->\n"
+END: Final = "<!-- end of the table -->\n"
+MODELS: Final = ("none", "correct")
+LATE: Final = "incoming-call(idle=70)"
+SCENARIOS: Final = ("register", "outgoing-call", "incoming-call", LATE)
+
+
+class Reason(NamedTuple):
+    """Why a scenario fails where the RFCs lead one to expect it: for a model, on networks (none: on all)."""
+
+    model: str
+    scenarios: tuple[str, ...]
+    networks: tuple[str, ...]
+    text: str
+
+
+REASONS: Final = (
+    Reason(
+        "none",
+        ("incoming-call", LATE),
+        ("short-timers",),
+        "The binding of the SIP port ends after 15 s without SIP from the inside, and nobody refreshes it: "
+        "15 s into a call the caller's BYE can't get in, later nothing can.",
+    ),
+    Reason(
+        "none",
+        ("outgoing-call", "incoming-call"),
+        ("two-sites",),
+        "Both phones are behind NAT. Each announces its private address for media, and with no ALG, relay "
+        "or ICE in between neither can send to the other's.",
+    ),
+    Reason(
+        "correct",
+        ("outgoing-call", "incoming-call", LATE),
+        ("two-sites",),
+        "As before for the far site, whose router has no ALG; with `--model correct,far-router=correct` "
+        "these calls work.",
+    ),
+    Reason(
+        "correct",
+        (LATE,),
+        ("double-nat",),
+        "The ALG holds the way in open in the inner router, but the binding in the outer one, which has no "
+        "ALG, ended 60 s after the registration.",
+    ),
+    Reason(
+        "none",
+        (LATE,),
+        (),
+        "The NAT's binding ended 60 s after the registration; the phone sends no keep-alive (RFC 5626), so "
+        "the INVITE can't get in.",
+    ),
+)
+
+
+def table() -> str:
+    """The table in Markdown, its notes below. Raises ``SystemExit`` for a failure without a reason."""
+    used: list[Reason] = []
+    rows = []
+    for name in topologies.available():
+        cells = [_cell(name, model, scenario, used) for model in MODELS for scenario in SCENARIOS]
+        rows.append(f"| `{name}` | {' | '.join(cells)} |")
+    heads = [f"`{scenario}`, {model}" for model in MODELS for scenario in SCENARIOS]
+    notes = [f"{number}. {reason.text}" for number, reason in enumerate(used, 1)]
+    return "\n".join(
+        [f"| topology | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|", *rows, "", *notes, ""]
+    )
+
+
+def _cell(name: str, model: str, scenario: str, used: list[Reason]) -> str:
+    try:
+        result, _ = trial.run(TrialSpec(name, model, scenario))
+    except UsageError:
+        return "–"  # no router that could have the model
+    if result.outcome == "pass":
+        return "yes"
+    found = reason(name, model, scenario)
+    if result.outcome == "error" or found is None:
+        why = result.errors or result.first_failure
+        raise SystemExit(f"{name}, {model}, {scenario}: {result.outcome} without a known reason: {why}")
+    if found not in used:
+        used.append(found)
+    return f"no ({used.index(found) + 1})"
+
+
+def reason(name: str, model: str, scenario: str) -> Reason | None:
+    """Why that is expected to fail."""
+    for each in REASONS:
+        if (
+            each.model == model
+            and scenario in each.scenarios
+            and (not each.networks or name in each.networks)
+        ):
+            return each
+    return None
+
+
+def updated(page: str) -> str:
+    """The page with today's table between its two marks."""
+    before, _, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise SystemExit(f"{PAGE}: the marks around the table are missing")
+    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+
+
+def main() -> int:
+    """Entry point of the command."""
+    old = PAGE.read_text(encoding="utf-8")
+    new = updated(old)
+    if "--check" in sys.argv[1:]:
+        return int(new != old)
+    PAGE.write_text(new, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
