@@ -16,7 +16,7 @@ from lab.wire import ip
 from lab.wire.ip import Endpoint, MalformedPacketError
 from lab.wire.sip import SipMessage
 from lab.worlds.network import MAX_HOPS, Network
-from lab.worlds.trace import Lost, Noted, Passage, Received, Remark, Sent, Trace
+from lab.worlds.trace import Likewise, Lost, Noted, Passage, Received, Remark, Sent, Trace
 
 
 @dataclass
@@ -40,6 +40,8 @@ class Journey:
     sent: ip.Packet | None = None  # as its sender made it
     left: ip.Packet | None = None  # as the last gateway let it go
     received: bool = False  # by an agent of the lab
+    more: int = 0  # packets of the same flow that fared likewise
+    until: float = 0.0  # when the last of these was due
     heard: list[Noted] = field(default_factory=list)  # what the receiver noted about it
 
     def pass_by(self, node: str) -> None:
@@ -199,6 +201,12 @@ class _Tracker:
         here = record.node in self._shown and record.node not in journey.path
         journey.fail(why, record.node if here else None)
 
+    def likewise(self, record: Likewise) -> None:
+        journey = self._last.get(f"{record.remote} from {record.local}")
+        if journey is not None:
+            journey.more += record.packets
+            journey.until = record.until
+
     def remark(self, record: Remark) -> None:
         if record.kind == "unreachable":
             journey = self._last.get(record.detail)
@@ -236,6 +244,8 @@ def journeys_of(trace: Trace, network: Network) -> list[Journey]:
             tracker.passage(record)
         elif isinstance(record, Lost):
             tracker.lost(record)
+        elif isinstance(record, Likewise):
+            tracker.likewise(record)
         elif isinstance(record, Remark):
             tracker.remark(record)
     tracker.finish()

@@ -139,8 +139,9 @@ class _Ladder:
 
     def _counted(self, groups: dict[tuple[object, ...], list[Journey]]) -> Iterator[Text]:
         for group in groups.values():
-            until = f" until {group[-1].now:.3f}" if group[-1].now > group[0].now else ""
-            yield from self._row(group[0], f" x{len(group)}{until}")
+            end = max(max(each.now, each.until) for each in group)
+            until = f" until {end:.3f}" if end > group[0].now else ""
+            yield from self._row(group[0], f" x{sum(1 + each.more for each in group)}{until}")
 
     def _head(self) -> Iterator[Text]:
         """What the marks mean, and the names of the columns."""

@@ -36,9 +36,9 @@ class Conference:
             return
         stage.idle(1.0)
         conference.join([first.outgoing, second.outgoing])
-        stage.idle(0.5)
+        stage.idle(0.2)
         begin = stage.now
-        stage.idle(2.0)
+        stage.idle(0.5)
         self._hears(stage, first, "first party", begin, ("alice", "dave"))
         self._hears(stage, second, "second party", begin, ("alice", "bob"))
         conference.part([first.outgoing, second.outgoing])

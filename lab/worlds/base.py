@@ -20,7 +20,7 @@ from lab.wire.ip import Endpoint
 from lab.worlds.flows import FlowKeeper
 from lab.worlds.impairments import Departure, impairments_of
 from lab.worlds.network import Arrival, Delivery, Network, destination_of
-from lab.worlds.trace import Lost, Noted, Received, Remark, Sent, Trace
+from lab.worlds.trace import Likewise, Lost, Noted, Received, Remark, Sent, Trace
 
 # An agent that sends to itself in circles must not hang a trial.
 MAX_STEPS = 2_000_000
@@ -209,8 +209,10 @@ class World(abc.ABC):
             skipped = self._flows.skip(flow, lambda: self._horizon(until))
             if skipped is not None:
                 train, delivery = skipped
-                self.remark(
-                    host, "media", f"{train.packets} more from {flow.local} to {flow.remote} fare likewise"
+                last = train.begin + (train.packets - 1) * train.interval
+                assert flow.remote is not None
+                self.trace.add(
+                    Likewise(self.now, host, flow.local, flow.remote, train.packets, round(last, 6))
                 )
                 place = self._sockets.get(delivery.local) if delivery is not None else None
                 if delivery is not None and place is not None:

@@ -55,6 +55,17 @@ class Lost(NamedTuple):
     reason: str
 
 
+class Likewise(NamedTuple):
+    """``packets`` more of a flow of media fared like the one before; the last was due at ``until``."""
+
+    now: float
+    host: str
+    local: Endpoint
+    remote: Endpoint
+    packets: int
+    until: float
+
+
 class Remark(NamedTuple):
     """Something that an agent or the lab noticed."""
 
@@ -81,7 +92,7 @@ class Checked(NamedTuple):
     passed: bool
 
 
-Record = Sent | Received | Passage | Lost | Remark | Noted | Checked
+Record = Sent | Received | Passage | Lost | Likewise | Remark | Noted | Checked
 
 
 class Sighting(NamedTuple):
@@ -185,7 +196,7 @@ def _emission_from_json(row: dict[str, Any], entered: bytes) -> Emission:
 
 
 _KINDS: Final[dict[str, Any]] = {
-    kind.__name__.lower(): kind for kind in (Sent, Received, Passage, Lost, Remark, Noted, Checked)
+    kind.__name__.lower(): kind for kind in (Sent, Received, Passage, Lost, Likewise, Remark, Noted, Checked)
 }
 
 

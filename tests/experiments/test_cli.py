@@ -12,6 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
+RECORDS = ("sent", "received", "passage", "lost", "likewise", "remark", "noted", "checked")
+
 
 def alglab(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command; its output is not a terminal's, so it is plain text."""
@@ -86,7 +88,7 @@ def test_out_holds_results_traces_and_captures(tmp_path: Path) -> None:
     assert len([name for name in names if name.endswith(".pcapng")]) == 4
     assert len([name for name in names if name.endswith(".trace.jsonl")]) == 4
     for line in (tmp_path / "out" / "none__register__seed1.trace.jsonl").read_text().splitlines():
-        assert json.loads(line)["kind"] in ("sent", "received", "passage", "lost", "remark")
+        assert json.loads(line)["kind"] in RECORDS
 
 
 def test_call_shows_the_change_and_the_rule() -> None:
