@@ -164,7 +164,7 @@ def _from_json(row: dict[str, Any]) -> Record:
     kind = _KINDS[row["kind"]]
     values = []
     for name in kind._fields:
-        value = row[name]
+        value = row["what" if name == "kind" else name]
         if name in ("packet", "payload"):
             value = base64.b64decode(value, validate=True)
         elif name in ("local", "remote"):
@@ -234,7 +234,7 @@ def as_json(record: Record) -> dict[str, Any]:
         elif isinstance(value, list):
             row[name] = [_emission_json(each) for each in value]
         else:
-            row[name] = value
+            row["what" if name == "kind" else name] = value  # "kind" is the record's
     return row
 
 
