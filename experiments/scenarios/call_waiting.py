@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from experiments.registry import Item
 from experiments.scenarios.call_checks import Talk, both_hear, connect, hang_up, hears
-from experiments.scenarios.register import register
+from experiments.scenarios.register import sign_in
 from experiments.stage import Stage
 from lab.agents.call import CallState
 
@@ -17,11 +17,8 @@ class CallWaiting:
 
     def run(self, stage: Stage) -> None:
         stage.with_phone(lines=2)
-        phone, far, third = stage.phone, stage.far_phone, stage.third_phone
-        for each in (far, third):
-            stage.do(each, each.register)
-        stage.idle(1.0)
-        register(stage)
+        phone, far = sign_in(stage, stage.third_phone)
+        third = stage.third_phone
         first = connect(stage, caller=phone, callee=far, target="bob@lab.test")
         if first is None:
             return

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from experiments.registry import Item
-from experiments.scenarios.register import register
+from experiments.scenarios.register import sign_in
 from experiments.stage import Stage
 from lab.agents.call import CallState
 
@@ -26,10 +26,7 @@ class Cancel:
     def run(self, stage: Stage) -> None:
         stage.with_phone(ring_time=None)
         stage.with_far_phone(ring_time=None)
-        phone, far = stage.phone, stage.far_phone
-        stage.do(far, far.register)
-        stage.idle(1.0)
-        register(stage)
+        phone, far = sign_in(stage)
         caller, callee, target = (phone, far, "bob@lab.test")
         if self.caller == "far-phone":
             caller, callee, target = (far, phone, "alice@lab.test")

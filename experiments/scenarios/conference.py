@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from experiments.registry import Item
 from experiments.scenarios.call_checks import Talk, connect, hang_up
-from experiments.scenarios.register import register
+from experiments.scenarios.register import sign_in
 from experiments.stage import TONES, Stage
 from lab.agents import conference
 from lab.agents.audio import strength
@@ -23,11 +23,8 @@ class Conference:
 
     def run(self, stage: Stage) -> None:
         stage.with_phone(lines=2)
-        phone, far, third = stage.phone, stage.far_phone, stage.third_phone
-        for each in (far, third):
-            stage.do(each, each.register)
-        stage.idle(1.0)
-        register(stage)
+        phone, far = sign_in(stage, stage.third_phone)
+        third = stage.third_phone
         first = connect(stage, caller=phone, callee=far, target="bob@lab.test", name="first call ")
         if first is None:
             return

@@ -7,7 +7,7 @@ from typing import Literal
 
 from experiments.registry import Item
 from experiments.scenarios.call_checks import connect, hang_up
-from experiments.scenarios.register import register
+from experiments.scenarios.register import sign_in
 from experiments.stage import Stage
 from lab.agents.base import Action
 
@@ -21,10 +21,7 @@ class Digits:
     how: Literal["events", "info"] = "events"
 
     def run(self, stage: Stage) -> None:
-        phone, far = stage.phone, stage.far_phone
-        stage.do(far, far.register)
-        stage.idle(1.0)
-        register(stage)
+        phone, far = sign_in(stage)
         talk = connect(stage, caller=phone, callee=far, target="bob@lab.test")
         if talk is None:
             return

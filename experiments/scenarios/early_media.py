@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from experiments.registry import Item
 from experiments.scenarios.call_checks import Talk, answered, both_hear, hang_up
-from experiments.scenarios.register import register
+from experiments.scenarios.register import sign_in
 from experiments.stage import Stage
 from lab.agents.call import CallState
 
@@ -21,10 +21,7 @@ class EarlyMedia:
         extensions = ("100rel",) if self.reliable else ()
         stage.with_phone(extensions=extensions)
         stage.with_far_phone(extensions=extensions, early_media=True, ring_time=4.0)
-        phone, far = stage.phone, stage.far_phone
-        stage.do(far, far.register)
-        stage.idle(1.0)
-        register(stage)
+        phone, far = sign_in(stage)
         stage.do(phone, lambda now: phone.call("bob@lab.test", now))
         outgoing = phone.calls[-1]
         stage.until(lambda: outgoing.over or outgoing.state is CallState.ESTABLISHED, 40.0)

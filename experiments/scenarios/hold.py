@@ -9,7 +9,7 @@ from annotated_types import Ge
 
 from experiments.registry import Item
 from experiments.scenarios.call_checks import both_hear, connect, hang_up, is_silent, stays_up
-from experiments.scenarios.register import register
+from experiments.scenarios.register import sign_in
 from experiments.stage import Stage
 from lab.agents.call import Call
 from lab.agents.session import Hold as Way
@@ -24,10 +24,7 @@ class Hold:
     pause: Annotated[float, Ge(2)] = 20.0
 
     def run(self, stage: Stage) -> None:
-        phone, far = stage.phone, stage.far_phone
-        stage.do(far, far.register)
-        stage.idle(1.0)
-        register(stage)
+        phone, far = sign_in(stage)
         talk = connect(stage, caller=phone, callee=far, target="bob@lab.test")
         if talk is None:
             return

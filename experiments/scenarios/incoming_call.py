@@ -13,7 +13,7 @@ from annotated_types import Ge, Gt
 
 from experiments.registry import Item
 from experiments.scenarios.call_checks import check_call
-from experiments.scenarios.register import register
+from experiments.scenarios.register import sign_in
 from experiments.stage import Stage
 
 
@@ -25,10 +25,7 @@ class IncomingCall:
     duration: Annotated[float, Gt(0)] = 40.0
 
     def run(self, stage: Stage) -> None:
-        phone, far = stage.phone, stage.far_phone
-        stage.do(far, far.register)
-        stage.idle(1.0)
-        register(stage)
+        phone, far = sign_in(stage)
         stage.idle(self.idle)
         check_call(stage, caller=far, callee=phone, target="alice@lab.test", duration=self.duration)
 

@@ -9,7 +9,7 @@ from annotated_types import Ge, Le
 
 from experiments.registry import Item
 from experiments.scenarios.call_checks import both_hear, connect, hang_up
-from experiments.scenarios.register import register
+from experiments.scenarios.register import sign_in
 from experiments.stage import Stage
 
 
@@ -25,10 +25,7 @@ class LargeInvite:
             stage.with_phone(padding=self.padding)
         else:
             stage.with_far_phone(padding=self.padding)
-        phone, far = stage.phone, stage.far_phone
-        stage.do(far, far.register)
-        stage.idle(1.0)
-        register(stage)
+        phone, far = sign_in(stage)
         if self.caller == "phone":
             talk = connect(stage, caller=phone, callee=far, target="bob@lab.test")
         else:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from experiments.registry import Item
 from experiments.scenarios.call_checks import both_hear, connect, hang_up
-from experiments.scenarios.register import register
+from experiments.scenarios.register import sign_in
 from experiments.stage import Stage
 
 
@@ -22,10 +22,7 @@ class LateOffer:
             stage.with_phone(late_offer=True)
         else:
             stage.with_far_phone(late_offer=True)
-        phone, far = stage.phone, stage.far_phone
-        stage.do(far, far.register)
-        stage.idle(1.0)
-        register(stage)
+        phone, far = sign_in(stage)
         if self.caller == "phone":
             talk = connect(stage, caller=phone, callee=far, target="bob@lab.test")
         else:

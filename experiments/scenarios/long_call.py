@@ -12,7 +12,7 @@ from annotated_types import Ge, Gt
 
 from experiments.registry import Item
 from experiments.scenarios.call_checks import connect, hang_up, hears, stays_up
-from experiments.scenarios.register import register
+from experiments.scenarios.register import sign_in
 from experiments.stage import Stage
 
 
@@ -32,10 +32,7 @@ class LongCall:
         }
         stage.with_phone(**settings)
         stage.with_far_phone(**settings)
-        phone, far = stage.phone, stage.far_phone
-        stage.do(far, far.register)
-        stage.idle(1.0)
-        register(stage)
+        phone, far = sign_in(stage)
         talk = connect(stage, caller=phone, callee=far, target="bob@lab.test")
         if talk is None:
             return

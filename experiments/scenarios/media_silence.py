@@ -9,7 +9,7 @@ from annotated_types import Ge
 
 from experiments.registry import Item
 from experiments.scenarios.call_checks import Talk, both_hear, connect, hang_up, stays_up
-from experiments.scenarios.register import register
+from experiments.scenarios.register import sign_in
 from experiments.stage import Stage
 
 
@@ -20,10 +20,7 @@ class MediaSilence:
     pause: Annotated[float, Ge(1)] = 300.0
 
     def run(self, stage: Stage) -> None:
-        phone, far = stage.phone, stage.far_phone
-        stage.do(far, far.register)
-        stage.idle(1.0)
-        register(stage)
+        phone, far = sign_in(stage)
         talk = connect(stage, caller=phone, callee=far, target="bob@lab.test")
         if talk is None:
             return

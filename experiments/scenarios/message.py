@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from experiments.registry import Item
-from experiments.scenarios.register import register
+from experiments.scenarios.register import sign_in
 from experiments.stage import Stage
 from lab.agents.phone import Phone
 
@@ -17,10 +17,7 @@ class Message:
     """Each side sends the other a text, in which an address stands as a trap."""
 
     def run(self, stage: Stage) -> None:
-        phone, far = stage.phone, stage.far_phone
-        stage.do(far, far.register)
-        stage.idle(1.0)
-        register(stage)
+        phone, far = sign_in(stage)
         self._send(stage, phone, far, "bob@lab.test", "far phone")
         self._send(stage, far, phone, "alice@lab.test", "phone")
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from experiments.registry import Item
 from experiments.scenarios.call_checks import connect, hang_up
-from experiments.scenarios.register import register
+from experiments.scenarios.register import sign_in
 from experiments.stage import Stage
 from lab.agents.call import CallState
 from lab.agents.phone import Phone
@@ -27,10 +27,7 @@ class Refused:
         if self.how == "declined":
             stage.with_phone(ring_time=None)
             stage.with_far_phone(ring_time=None)
-        phone, far = stage.phone, stage.far_phone
-        stage.do(far, far.register)
-        stage.idle(1.0)
-        register(stage)
+        phone, far = sign_in(stage)
         caller, callee, target = (phone, far, "bob@lab.test")
         if self.callee == "phone":
             caller, callee, target = (far, phone, "alice@lab.test")

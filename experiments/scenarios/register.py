@@ -53,4 +53,17 @@ def register(stage: Stage, phone: Phone | None = None, name: str = "") -> bool:
     return registered
 
 
+def sign_in(stage: Stage, *others: Phone) -> tuple[Phone, Phone]:
+    """Register the far phone and ``others`` first, then the phone behind the router, with its checks.
+
+    Returns the phone behind the router and the far one.
+    """
+    phone, far = stage.phone, stage.far_phone
+    for each in (far, *others):
+        stage.do(each, each.register)
+    stage.idle(1.0)
+    register(stage)
+    return phone, far
+
+
 ITEM = Item("register", "A phone behind the router registers with digest authentication.", Register())

@@ -9,7 +9,7 @@ from annotated_types import Ge
 
 from experiments.registry import Item
 from experiments.scenarios.call_checks import both_hear, connect, hang_up, stays_up
-from experiments.scenarios.register import register
+from experiments.scenarios.register import sign_in
 from experiments.stage import Stage
 
 
@@ -25,10 +25,7 @@ class RouterReboot:
 
     def run(self, stage: Stage) -> None:
         stage.with_phone(expires=self.expires)
-        phone, far = stage.phone, stage.far_phone
-        stage.do(far, far.register)
-        stage.idle(1.0)
-        register(stage)
+        phone, far = sign_in(stage)
         talk = None
         if self.during == "call":
             talk = connect(stage, caller=phone, callee=far, target="bob@lab.test")

@@ -7,7 +7,7 @@ from typing import Literal
 
 from experiments.registry import Item
 from experiments.scenarios.call_checks import Talk, both_hear, connect, hang_up
-from experiments.scenarios.register import register
+from experiments.scenarios.register import sign_in
 from experiments.stage import Stage
 from lab.agents.call import CallState, Direction
 
@@ -22,11 +22,8 @@ class Transfer:
         settings = {"extensions": ("replaces",), "lines": 2}
         stage.with_phone(**settings)
         stage.with_far_phone(**settings)
-        phone, far, third = stage.phone, stage.far_phone, stage.third_phone
-        for each in (far, third):
-            stage.do(each, each.register)
-        stage.idle(1.0)
-        register(stage)
+        phone, far = sign_in(stage, stage.third_phone)
+        third = stage.third_phone
         talk = connect(stage, caller=far, callee=phone, target="alice@lab.test")
         if talk is None:
             return

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from experiments.registry import Item
 from experiments.scenarios.call_checks import connect, hang_up, hears
-from experiments.scenarios.register import register
+from experiments.scenarios.register import sign_in
 from experiments.stage import Stage
 
 
@@ -17,10 +17,7 @@ class Video:
     def run(self, stage: Stage) -> None:
         for settings in (stage.with_phone, stage.with_far_phone):
             settings(streams=("audio", "video"))
-        phone, far = stage.phone, stage.far_phone
-        stage.do(far, far.register)
-        stage.idle(1.0)
-        register(stage)
+        phone, far = sign_in(stage)
         talk = connect(stage, caller=phone, callee=far, target="bob@lab.test")
         if talk is None:
             return
