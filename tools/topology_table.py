@@ -7,15 +7,15 @@ reason ends the command with an error: such a network is wrong, or the lab is.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import topologies
 from experiments import trial
 from experiments.trial import TrialSpec
 from lab.errors import UsageError
+from tools.pages import DOCS, MadePart
 
-PAGE: Final = Path(__file__).parents[1] / "docs" / "topologies.md"
+PAGE: Final = DOCS / "topologies.md"
 BEGIN: Final = "<!-- the table is made by: python -m tools.topology_table -->\n"
 END: Final = "<!-- end of the table -->\n"
 MODELS: Final = ("none", "correct")
@@ -113,24 +113,9 @@ def reason(name: str, model: str, scenario: str) -> Reason | None:
     return None
 
 
-def updated(page: str) -> str:
-    """The page with today's table between its two marks."""
-    before, _, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not end:
-        raise SystemExit(f"{PAGE}: the marks around the table are missing")
-    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
-
-
-def main() -> int:
-    """Entry point of the command."""
-    old = PAGE.read_text(encoding="utf-8")
-    new = updated(old)
-    if "--check" in sys.argv[1:]:
-        return int(new != old)
-    PAGE.write_text(new, encoding="utf-8")
-    return 0
+PART: Final = MadePart(PAGE, BEGIN, END, lambda: table())
+updated = PART.updated
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(PART.main())
