@@ -1,0 +1,125 @@
+"""The pytest plugin: the fixture ``alg_lab``, the mark ``alg_models``, and what a failed test's report says.
+
+pytest loads this module in every environment in which alglab is installed, for tests that have nothing to do
+with it too. So it imports pytest alone: the lab comes with the first test that asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from experiments.pytest_plugin.labs import AlgLabs
+    from experiments.pytest_plugin.pool import Pool
+
+_MARK: Final = "alg_models"
+_ARGUMENT: Final = "alg_model"
+# How a test that uses the lab adds to the report of its failure.
+_DESCRIBE: Final = pytest.StashKey[Callable[[pytest.TestReport], None]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("alglab", "SIP ALGs (alglab)")
+    group.addoption(
+        "--alglab-world",
+        choices=("auto", "simulated", "emulated"),
+        default="auto",
+        help="Where trials run: the real kernel (emulated), in memory, or what this machine can (auto).",
+    )
+    group.addoption(
+        "--alglab-out",
+        metavar="FOLDER",
+        help="Write captures and traces of failed tests here, in the place of their tmp_path.",
+    )
+    group.addoption(
+        "--alglab-model-path",
+        metavar="PATH",
+        action="append",
+        default=[],
+        help="A .py file or folder with models of your own; repeatable.",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        f"{_MARK}(*names): run the test once per router's ALG, as its argument {_ARGUMENT}: "
+        "ids and specs, or all, faults, controls, exact, variants",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    definition = metafunc.definition
+    marks = list(definition.iter_markers_with_node(_MARK))
+    if not marks:
+        return
+    nearest = marks[0][0]
+    if _ARGUMENT not in metafunc.fixturenames:
+        if nearest is definition:
+            pytest.fail(f"{definition.nodeid} is marked {_MARK}, but takes no {_ARGUMENT}", pytrace=False)
+        return  # the mark of a class or module: for the tests in it that want it
+    names = [name for node, mark in reversed(marks) if node is nearest for name in mark.args]
+
+    from experiments import trial
+    from lab.errors import UsageError
+
+    chosen, complaint = [], "it names no model: 'all', 'faults', ids"
+    try:
+        chosen = trial.models(tuple(metafunc.config.getoption("--alglab-model-path"))).select(names)
+    except UsageError as error:
+        complaint = str(error)
+    if not chosen:
+        pytest.fail(f"{definition.nodeid}: the mark {_MARK}: {complaint}", pytrace=False)
+    metafunc.parametrize(_ARGUMENT, [each.id for each in chosen])
+
+
+@pytest.fixture
+def alg_model() -> str:
+    """The spec of the router's ALG, from the mark ``alg_models``."""
+    pytest.fail(f"{_ARGUMENT} comes from the mark: @pytest.mark.{_MARK}('none', 'faults')", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def _alglab_pool() -> Iterator[Pool]:
+    from experiments.pytest_plugin.pool import Pool
+
+    pool = Pool()
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def alg_lab(request: pytest.FixtureRequest) -> Iterator[AlgLabs]:
+    """Makes labs, ``alg_lab(model="correct")``, and runs trials, ``alg_lab.trial(model=..., scenario=...)``.
+
+    Each lab has a NAT of its own that has seen nothing yet. All end with the test.
+    """
+    from experiments.pytest_plugin import report
+    from experiments.pytest_plugin.labs import AlgLabs
+
+    options = request.config.getoption
+    labs = AlgLabs(
+        lambda: request.getfixturevalue("_alglab_pool"),
+        world=options("--alglab-world"),
+        model_paths=tuple(options("--alglab-model-path")),
+    )
+    folder = report.folder_of(request, options("--alglab-out"))
+    request.node.stash[_DESCRIBE] = lambda failure: report.describe(failure, labs, folder)
+    yield labs
+    problems = labs.close()
+    if problems:
+        pytest.fail(f"alglab: {'; '.join(problems)}", pytrace=False)
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
+    outcome = yield
+    report: pytest.TestReport = outcome.get_result()
+    describe = item.stash.get(_DESCRIBE, None)
+    if describe is not None and report.failed:
+        describe(report)
+    if describe is not None and report.when == "teardown":
+        del item.stash[_DESCRIBE]  # traces are large, and sessions long

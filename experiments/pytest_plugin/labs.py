@@ -1,0 +1,380 @@
+"""What a test gets as ``alg_lab``, and the labs, programs and trials that it makes."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NoReturn
+
+import pytest
+from pydantic import ValidationError
+
+from experiments import assignment, runner, trial
+from experiments.programs import ProgramDetector, placeholders
+from experiments.programs.config import Ready
+from experiments.pytest_plugin.inside import Completed, LabSpec, Order
+from experiments.pytest_plugin.observed import Observed
+from experiments.pytest_plugin.pool import Pool
+from experiments.stage import Check, Finding
+from experiments.trial import TrialResult, TrialSpec
+from lab.errors import CapabilityError, UsageError
+from lab.worlds.base import WorldError
+from lab.worlds.emulated import capability
+from lab.worlds.trace import Trace
+
+Command = str | Sequence[str | os.PathLike[str]]
+
+
+def unavailable(reason: str) -> NoReturn:
+    """End the test: skipped for ``reason``; failed with ``CI=true``, where a skip would pass for a test."""
+    __tracebackhide__ = True
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"alglab: {reason}", pytrace=False)
+    pytest.skip(f"alglab: {reason}")
+
+
+class Program:
+    """A program that was started in a lab and may still run."""
+
+    def __init__(self, lab: Lab, number: int) -> None:
+        self._lab = lab
+        self._number = number
+
+    def _look(self) -> Completed:
+        return self._lab.programs[self._number - 1]
+
+    @property
+    def status(self) -> int | None:
+        """Its exit status, or minus the signal that ended it; ``None`` while it runs."""
+        return self._look().status
+
+    @property
+    def stdout(self) -> str:
+        """What it printed until now."""
+        return self._look().stdout
+
+    @property
+    def stderr(self) -> str:
+        """The same of standard error."""
+        return self._look().stderr
+
+    def wait(self, timeout: float = 30.0) -> Completed:
+        """Wait for it to end, ``timeout`` seconds at most. Raises ``ProgramError`` when it does not."""
+        done: Completed = self._lab.ask("wait_for", self._number, timeout)
+        return done
+
+    def stop(self) -> Completed:
+        """Ask it to end, and insist two seconds later; with its process group."""
+        done: Completed = self._lab.ask("stop", self._number)
+        return done
+
+
+class Lab(Observed):
+    """A running network with a router's ALG in it, for programs from outside. Time is the wall clock's."""
+
+    def __init__(self, pool: Pool, spec: LabSpec) -> None:
+        self.seed = spec.seed
+        self.result = TrialResult(
+            TrialSpec(
+                spec.topology, spec.model, seed=spec.seed, model_paths=spec.model_paths, gateway=spec.gateway
+            ),
+            "emulated",
+        )
+        self._pool = pool
+        self._line = pool.take()
+        self._trace: Trace | None = None  # once it is over
+        self._programs: list[Completed] = []
+        try:
+            self._line.call("open", spec)
+        except BaseException:
+            pool.give_back(self._line)
+            raise
+
+    @property
+    def name(self) -> str:
+        return f"{self.result.spec.topology}, {self.result.spec.model}"
+
+    @property
+    def models(self) -> dict[str, str]:
+        return assignment.models_of(self.result.spec.model, self.network.topology)
+
+    def address(self, host: str) -> str:
+        """The address of a host. Raises ``UsageError`` for an unknown one."""
+        hosts = self.network.topology.hosts
+        if host not in hosts:
+            raise UsageError(
+                f"no host '{host}' in topology '{self.network.topology.id}'; there are {', '.join(hosts)}"
+            )
+        return hosts[host].address
+
+    @property
+    def public_address(self) -> str:
+        """The outside address of the router that the phone is behind."""
+        found = placeholders.addresses(self.network.topology)
+        if "public_ip" not in found:
+            raise UsageError(f"topology '{self.network.topology.id}' has no router with a public address")
+        return found["public_ip"]
+
+    def ask(self, what: str, *arguments: object) -> Any:
+        """Have the bubble's ``inside.Desk`` do something. Raises ``UsageError`` when the lab is closed."""
+        __tracebackhide__ = True
+        if self._trace is not None:
+            raise UsageError(f"the lab '{self.name}' is closed")
+        return self._line.call(what, *arguments)
+
+    # -- programs ----------------------------------------------------------------------------------
+
+    def run(
+        self,
+        host: str,
+        command: Command,
+        *,
+        timeout: float = 30.0,
+        environment: Mapping[str, str] | None = None,
+    ) -> Completed:
+        """Run a program on a host, to its end: ``status``, ``stdout``, ``stderr``, ``seconds``.
+
+        ``command``: a list of words, or one line that is split as a shell would; no shell is asked.
+        Raises ``ProgramError`` when it still runs after ``timeout`` seconds, ``UsageError`` when it can't
+        be started.
+        """
+        __tracebackhide__ = True
+        done: Completed = self.ask("run", self._order(host, command, environment), timeout)
+        return done
+
+    def start(
+        self,
+        host: str,
+        command: Command,
+        *,
+        ready_port: str | None = None,
+        ready_log: str | None = None,
+        ready_timeout: float = 10.0,
+        environment: Mapping[str, str] | None = None,
+    ) -> Program:
+        """Start a program on a host, and wait until it is ready.
+
+        ``ready_port``: when this port is bound there, ``udp/5060``; ``ready_log``: when it printed this
+        regular expression; without either, at once. Raises ``ProgramError`` when it is not ready in time.
+        """
+        __tracebackhide__ = True
+        ready = None
+        if ready_port is not None or ready_log is not None:
+            try:
+                ready = Ready(port=ready_port, log=ready_log, timeout=ready_timeout)
+            except ValidationError as error:
+                message = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+                raise UsageError(f"ready_port, ready_log: {message}") from None
+        number: int = self.ask("start", self._order(host, command, environment, ready))
+        return Program(self, number)
+
+    def stop(self, program: Program) -> Completed:
+        """The same as ``program.stop()``."""
+        return program.stop()
+
+    def start_agents(self, *names: str) -> None:
+        """Start agents of the lab's own: ``server``, ``far-phone``, ``mirror``."""
+        self.ask("start_agents", names)
+
+    @property
+    def programs(self) -> list[Completed]:
+        """What the programs did until now, in the order in which they were started."""
+        if self._trace is None:
+            self._programs = self.ask("programs")
+        return self._programs
+
+    def _order(
+        self, host: str, command: Command, environment: Mapping[str, str] | None, ready: Ready | None = None
+    ) -> Order:
+        words = shlex.split(command) if isinstance(command, str) else [os.fspath(each) for each in command]
+        if not words:
+            raise UsageError("there is no command")
+        # Looked for from where the test is, with the test's PATH: the bubble has its own.
+        found = shutil.which(words[0])
+        if found is not None:
+            words[0] = str(Path(found).absolute())
+        return Order(
+            host,
+            tuple(words),
+            # The bubble's own PYTHONPATH is none of the program's.
+            {"PYTHONPATH": "", **os.environ, **(environment or {})},
+            str(Path.cwd()),
+            ready,
+        )
+
+    # -- what was seen -----------------------------------------------------------------------------
+
+    @property
+    def trace(self) -> Trace:
+        if self._trace is not None:
+            return self._trace
+        seen: Trace = self.ask("trace")
+        return seen
+
+    # -- its end -----------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """End everything in it; what was seen stays. Raises ``WorldError`` when the lab itself failed."""
+        if self._trace is not None:
+            return
+        problems: list[str] = []
+        self._trace = Trace()
+        try:
+            if not self._line.broken:  # else somebody has heard of it already
+                self._trace, self._programs, problems = self._line.call("close")
+        finally:
+            self._pool.give_back(self._line)
+        self.result.errors += problems
+        if problems:
+            raise WorldError(f"the lab '{self.name}' is void: {'; '.join(problems)}")
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Trial(Observed):
+    """A trial of the lab's own that was run."""
+
+    def __init__(self, result: TrialResult, trace: Trace) -> None:
+        self.result = result
+        self.seed = trial.seed_of(result.spec)
+        self._trace = trace
+
+    @property
+    def trace(self) -> Trace:
+        return self._trace
+
+    @property
+    def models(self) -> dict[str, str]:
+        return dict(trial.setup_of(self.result.spec, self.network).models)
+
+    @property
+    def outcome(self) -> str:
+        """``pass`` or ``fail`` of a scenario; a detector's verdict."""
+        return self.result.outcome
+
+    @property
+    def checks(self) -> list[Check]:
+        """What a scenario looked at."""
+        return self.result.checks
+
+    @property
+    def finding(self) -> Finding | None:
+        """What a detector found."""
+        return self.result.finding
+
+
+class AlgLabs:
+    """The fixture ``alg_lab``. ``made`` holds what the test made: labs and trials."""
+
+    def __init__(self, pool: Callable[[], Pool], *, world: str, model_paths: tuple[str, ...] = ()) -> None:
+        self.made: list[Observed] = []
+        self._pool = pool
+        self._world: Any = world
+        self._model_paths = model_paths
+
+    def __call__(
+        self,
+        model: str = "none",
+        topology: str = "home",
+        *,
+        agents: Sequence[str] = (),
+        gateway: str = "queue",
+        seed: int = 1,
+    ) -> Lab:
+        """Build a network with a router's ALG in it.
+
+        ``model``: a spec, or ``GATEWAY=SPEC,...``. ``agents``: the lab's own ``server``, ``far-phone`` or
+        ``mirror`` in it. ``gateway="kernel"``: the router's own kernel does the work (``linux`` or ``none``).
+        Skips the test where there is no emulated world; fails it with ``CI=true``. Raises ``UsageError``.
+        """
+        __tracebackhide__ = True
+        paths = self._model_paths
+        trial.check_spec(TrialSpec(topology, model, model_paths=paths, gateway=gateway))
+        if self._world == "simulated":
+            pytest.skip(
+                "alglab: programs need the emulated world, and --alglab-world simulated was asked for"
+            )
+        reason = capability.kernel_obstacle() if gateway == "kernel" else capability.obstacle()
+        if reason is not None:
+            unavailable(f"no emulated world here: {reason}")
+        lab = Lab(self._pool(), LabSpec(topology, model, tuple(agents), gateway, seed, paths))
+        self.made.append(lab)
+        return lab
+
+    def trial(
+        self,
+        model: str = "none",
+        scenario: str = "",
+        *,
+        detector: str | ProgramDetector = "",
+        mitigations: Sequence[str] = (),
+        topology: str = "home",
+        gateway: str = "queue",
+        seed: int = 1,
+    ) -> Trial:
+        """Run a scenario or a detector of the lab's own, under virtual time where no program takes part.
+
+        Where there is no emulated world the simulated one gives the same bytes, unless
+        ``--alglab-world emulated`` says otherwise. Raises ``WorldError`` when the trial is void (a model that
+        raised, say), ``UsageError`` for a name that does not exist.
+        """
+        __tracebackhide__ = True
+        if bool(scenario) == bool(detector):
+            raise UsageError("name one of scenario and detector")
+        spec = TrialSpec(
+            topology,
+            model,
+            scenario,
+            detector,
+            tuple(mitigations),
+            seed,
+            self._model_paths,
+            gateway=gateway,
+        )
+        trial.check_spec(spec)
+        try:
+            kind, _ = runner.choose_world("emulated" if self._needs_kernel(spec) else self._world)
+        except CapabilityError as error:
+            unavailable(str(error))
+        result, trace = self._in_bubble(spec) if kind == "emulated" else runner.run_traced(spec, kind)
+        made = Trial(result, trace)
+        self.made.append(made)
+        if result.errors:
+            raise WorldError(f"the trial '{made.name}' is void: {'; '.join(result.errors)}")
+        return made
+
+    def _needs_kernel(self, spec: TrialSpec) -> bool:
+        return self._world == "auto" and (spec.program is not None or spec.gateway == "kernel")
+
+    def _in_bubble(self, spec: TrialSpec) -> tuple[TrialResult, Trace]:
+        pool = self._pool()
+        line = pool.take()
+        try:
+            answer: tuple[TrialResult, Trace] = line.call("trial", spec)
+        finally:
+            pool.give_back(line)
+        return answer
+
+    def close(self) -> list[str]:
+        """End all labs; returns what was wrong with them."""
+        problems: list[str] = []
+        for each in reversed(self.made):
+            if isinstance(each, Lab):
+                try:
+                    each.close()
+                except WorldError as error:
+                    problems.append(str(error))
+        return problems
+
+
+__all__ = ["AlgLabs", "Completed", "Lab", "Program", "Trial"]

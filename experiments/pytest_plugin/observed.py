@@ -1,0 +1,110 @@
+"""What can be asked of a lab or a trial: the messages at each tap, what the routers changed, files of it."""
+
+from __future__ import annotations
+
+import abc
+from pathlib import Path
+
+from experiments.output import pcapng
+from experiments.output.changes import Change, Entries, change_of
+from experiments.score import plan, reach
+from experiments.trial import TrialResult
+from experiments.trial import models as known_models
+from experiments.trial import network as network_of
+from lab.errors import UsageError
+from lab.worlds.network import Network
+from lab.worlds.trace import Passage, Sighting, Trace
+
+
+class Observed(abc.ABC):
+    """Something of which there is a trace. ``seed``: the one that its world was made with."""
+
+    result: TrialResult
+    seed: object
+
+    @property
+    @abc.abstractmethod
+    def trace(self) -> Trace:
+        """All that was seen until now."""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return self.result.spec.name.replace("__", ", ")
+
+    @property
+    def network(self) -> Network:
+        return network_of(self.result.spec.topology)
+
+    # -- what was seen -----------------------------------------------------------------------------
+
+    def messages(self, tap: str | None = None, *, leaving: bool | None = None) -> list[Sighting]:
+        """The SIP messages seen at a tap, or at all, in order.
+
+        ``tap``: ``router/inside``, ``router/outside``; ``phone`` for an agent of the lab's own.
+        ``leaving``: those that left the router or agent there, or, with ``False``, those that came in.
+        """
+        return [
+            each for each in self.trace.sip() if tap in (None, each.tap) and leaving in (None, each.leaving)
+        ]
+
+    @property
+    def passages(self) -> list[Passage]:
+        """Every packet that entered a router, and what the router did about it."""
+        return self.trace.passages
+
+    @property
+    def changes(self) -> list[Change]:
+        """The messages that ALGs changed, before and after, with the rules that they broke."""
+        entries = Entries()
+        found: list[Change] = []
+        for passage in self.passages:
+            entered = entries.whole(passage)
+            changed = (change_of(entered, emission) for emission in passage.emissions)
+            found += [each for each in changed if each is not None]
+        return found
+
+    @property
+    def changed_fields(self) -> tuple[str, ...]:
+        """The parts of messages that ALGs changed, each once: ``Via``, ``SDP c=``."""
+        return tuple(dict.fromkeys(part for each in self.changes for part in each.parts))
+
+    @property
+    def expected(self) -> str:
+        """What a detector should say that saw this exchange: ``alg``, ``clean``, or ``either``.
+
+        ``clean`` for a router whose packets were those of a router without an ALG (docs/scoreboard.md).
+        Raises ``UsageError`` for gateways of the kernel's own, which can't be compared with the lab's.
+        """
+        spec = self.result.spec
+        if spec.gateway == "kernel":
+            raise UsageError("nobody knows what is expected of a kernel's gateway: look at what it changed")
+        known = known_models(spec.model_paths)
+        judged = {plan.expected_of(known.get(each)) for each in self.models.values()}
+        if "alg" in judged:
+            touched = reach.measure(self.trace, self.network, self.seed).touched
+            return "alg" if touched else "clean"
+        return "either" if "either" in judged else "clean"
+
+    @property
+    @abc.abstractmethod
+    def models(self) -> dict[str, str]:
+        """The model spec of each gateway."""
+
+    # -- files -------------------------------------------------------------------------------------
+
+    def ladder(self, width: int = 100) -> str:
+        """Who sent what to whom, and what the router changed, as text."""
+        from experiments.output import ladder
+
+        return ladder.as_text(self.result, self.trace, self.network, width)
+
+    def pcap(self, path: Path | str) -> Path:
+        """Write what all taps saw to a pcapng file; returns its path."""
+        pcapng.write(self.trace, Path(path))
+        return Path(path)
+
+    def write_trace(self, path: Path | str) -> Path:
+        """Write the trace, one JSON object per line; returns its path."""
+        Path(path).write_text(self.trace.to_json_lines(), encoding="utf-8")
+        return Path(path)

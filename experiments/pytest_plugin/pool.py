@@ -1,0 +1,68 @@
+"""Bubbles that stay up between tests: a lab in one that is there takes a fraction of the time."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Final
+
+from experiments.programs.running import ProgramError
+from lab.errors import CapabilityError, UsageError
+from lab.worlds.base import WorldError
+from lab.worlds.emulated.bubble import Bubble
+
+_TASK: Final = "experiments.pytest_plugin.inside:task"
+# What is a user's to mend or to judge: shown without what happened inside the bubble.
+_PLAIN: Final = (CapabilityError, UsageError, ProgramError, WorldError)
+
+
+class Line:
+    """The way to a bubble. One request at a time; threads take turns."""
+
+    def __init__(self) -> None:
+        self._bubble = Bubble(_TASK)
+        self._turn = threading.Lock()
+        self.broken = False
+
+    def call(self, what: str, *arguments: Any) -> Any:
+        """Have something done inside. Raises what it raised there, ``WorldError`` when the bubble is gone."""
+        __tracebackhide__ = True
+        with self._turn:
+            if self.broken:
+                raise WorldError("the lab is gone: a request to it was broken off")
+            self.broken = True  # whatever comes between, Ctrl-C too, the next answer would be the wrong one
+            try:
+                self._bubble.connection.send((what, *arguments))
+                answer = self._bubble.connection.recv()
+            except (EOFError, OSError):
+                raise WorldError("the lab's process died") from None
+            self.broken = False
+        if isinstance(answer, _PLAIN):
+            raise type(answer)(str(answer))
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        self._bubble.close()
+
+
+class Pool:
+    """Those that no lab is in at the moment."""
+
+    def __init__(self) -> None:
+        self._idle: list[Line] = []
+
+    def take(self) -> Line:
+        """A bubble of one's own. Raises ``CapabilityError`` where namespaces are not permitted."""
+        return self._idle.pop() if self._idle else Line()
+
+    def give_back(self, line: Line) -> None:
+        """Done with it; nothing of a lab is left in there."""
+        if line.broken:
+            line.close()
+        else:
+            self._idle.append(line)
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()

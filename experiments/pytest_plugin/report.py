@@ -1,0 +1,71 @@
+"""What a failed test's report says of its labs: the ladder with the changed bytes, programs, files."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from experiments.pytest_plugin.labs import AlgLabs, Lab
+from experiments.pytest_plugin.observed import Observed
+
+# Lines of a ladder, and of what a program printed, that a report shows at most. The files have all.
+_LADDER: Final = 300
+_PRINTED: Final = 20
+_COMMAND: Final = 100  # characters of a command line
+
+
+def folder_of(request: pytest.FixtureRequest, out: str | None) -> Path:
+    """Where the files of a test go that fails; ``out``: the folder for those of all tests."""
+    if out is None:
+        tmp_path: Path = request.getfixturevalue("tmp_path")
+        return tmp_path / "alglab"
+    return request.config.invocation_params.dir / out / _file_name(request.node.nodeid)
+
+
+def describe(failure: pytest.TestReport, labs: AlgLabs, folder: Path) -> None:
+    """Add to a failed test's report what happened in its labs and trials, and write the files."""
+    for number, each in enumerate(labs.made, 1):
+        title = f"alglab {number}: {each.name}"
+        try:
+            failure.sections += [(f"{title}: {what}", text) for what, text in _sections(each, number, folder)]
+        except Exception as error:  # the test's own failure must not be lost for it
+            failure.sections.append((title, f"no report: {type(error).__name__}: {error}"))
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.=+-]+", "_", text)[:150]
+
+
+def _sections(made: Observed, number: int, folder: Path) -> Iterator[tuple[str, str]]:
+    folder.mkdir(parents=True, exist_ok=True)
+    yield "ladder and changes", _shortened(made.ladder().splitlines(), _LADDER)
+    if isinstance(made, Lab) and made.programs:
+        yield "programs", "\n".join(_programs(made))
+    stem = f"{number}-{_file_name(made.name)}"
+    files = [made.pcap(folder / f"{stem}.pcapng"), made.write_trace(folder / f"{stem}.trace.jsonl")]
+    yield "files", "\n".join(str(each) for each in files)
+
+
+def _programs(lab: Lab) -> Iterator[str]:
+    for each in lab.programs:
+        status = "still running" if each.status is None else f"exit status {each.status}"
+        line = textwrap.shorten(shlex.join(each.command), _COMMAND, placeholder=" ...")
+        yield f"{each.host}: {line}: {status}, {each.seconds:g} s"
+        for stream, text in (("stdout", each.stdout), ("stderr", each.stderr)):
+            lines = text.splitlines()
+            if len(lines) > _PRINTED:
+                yield f"  {stream}: ... {len(lines) - _PRINTED} lines before"
+            yield from (f"  {stream}: {line}" for line in lines[-_PRINTED:])
+
+
+def _shortened(lines: list[str], most: int) -> str:
+    if len(lines) > most:
+        half = most // 2
+        lines = [*lines[:half], f"... {len(lines) - 2 * half} lines more ...", *lines[-half:]]
+    return "\n".join(lines)
