@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from rich.console import Console
@@ -10,8 +11,10 @@ from rich.text import Text
 
 import topologies as topology_files
 from experiments import experiment as experiments_module
-from experiments import trial
+from experiments import registry, trial
 from experiments.registry import Registry
+from experiments.trial import TrialSpec
+from lab.gateway.alg import Card, Model, Showing
 
 Row = dict[str, Any]
 
@@ -51,7 +54,8 @@ def model(spec: str, paths: tuple[str, ...] = ()) -> Row:
         ],
         "breaks rules": list(card.rules),
         "symptom": card.symptom,
-        "breaks scenarios": list(card.breaks),
+        "breaks scenarios": broken_by(card),
+        "shows": [_command(each, showing) for showing in card.shows],
         "sources": [
             {
                 "claim": source.text,
@@ -65,6 +69,34 @@ def model(spec: str, paths: tuple[str, ...] = ()) -> Row:
         "steps": [repr(step) for step in each.steps],
         "inspects": _short(sorted(each.policy.transports)) + " to port " + _short(sorted(each.policy.ports)),
     }
+
+
+def broken_by(card: Card) -> list[str]:
+    """The scenarios that a card says its model breaks, in the registry's order."""
+    every = "all" in card.breaks
+    return [
+        each.id
+        for each in registry.scenarios()
+        if each.id in card.breaks or (every and f"-{each.id}" not in card.breaks)
+    ]
+
+
+def showing_spec(model: Model, showing: Showing) -> TrialSpec:
+    """The trial in which a model's symptom shows."""
+    varied = model.with_parameters(showing.variant)
+    return TrialSpec(
+        showing.topology, varied.id, showing.scenario, phone=showing.phone, server=showing.server
+    )
+
+
+def _command(model: Model, showing: Showing) -> str:
+    spec = showing_spec(model, showing)
+    words = ["alglab", "call", "--model", spec.model, "--scenario", spec.scenario]
+    if spec.topology != "home":
+        words += ["--topology", spec.topology]
+    for kind, name in spec.kinds.items():
+        words += [f"--{kind}", name]
+    return f"{shlex.join(words)}: '{showing.fails}' fails"
 
 
 def topologies() -> list[Row]:

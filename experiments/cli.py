@@ -30,11 +30,13 @@ from experiments import (
     vendor_cards,
     vendor_compare,
 )
-from experiments.commands import topologies
+from experiments.commands import running, topologies
 from experiments.commands.calibrate import calibrate
+from experiments.commands.case import case
+from experiments.commands.detect import app as detect_app
+from experiments.commands.explain import explain
 from experiments.commands.score import score
 from experiments.output import files, table
-from experiments.output.progress import TrialProgress
 from experiments.trial import TrialSpec
 from lab.errors import UsageError
 
@@ -79,9 +81,11 @@ def run(
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Trials side by side.")] = 1,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the results to this file.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write results.json, traces and captures here.")] = None,
+    resume: running.Resume = False,
     model_path: ModelPath = [],  # noqa: B006 - typer's way
 ) -> None:
     """Run an experiment and print its table."""
+    running.check(resume=resume, out=out)
     chosen = experiment.load(name)
     specs = chosen.trials(_paths(model_path), seed)
     kind, why = runner.choose_world(world or chosen.world)
@@ -91,8 +95,10 @@ def run(
     for path in reports:
         files.check_writable(path)
     errors.print(f"[bold]{chosen.id}[/]: {len(specs)} trials in the {kind} world ({why})", highlight=False)
-    with TrialProgress(len(specs), errors) as advance:
-        results = runner.run_all(specs, world=kind, jobs=jobs, folder=out, progress=advance)
+    keep = running.keep_partly(chosen.id, kind, reports)
+    results = running.run_trials(
+        specs, world=kind, jobs=jobs, out=out, resume=resume, errors=errors, keep=keep
+    )
     if chosen.summary:
         console.print(chosen.summary, style="italic")
     table.print_table(results, console)
@@ -153,7 +159,7 @@ def call(
     console.print(
         f"{spec.name.replace('__', ', ')} in the {kind} world ({why})", highlight=False, style="dim"
     )
-    ladder.render(result, trace, trial.network_of(spec), console)
+    ladder.render(trial.explained(result, trace), trace, trial.network_of(spec), console)
     _say_notes(result.notes)
     if result.errors:
         raise typer.Exit(1)
@@ -161,6 +167,8 @@ def call(
 
 app.command()(score)
 app.command()(calibrate)
+app.command(name="explain")(explain)
+app.command(name="case")(case)
 
 
 # -- other people's programs ---------------------------------------------------------------------
@@ -340,6 +348,7 @@ def compare_vendors(
 
 
 app.add_typer(topologies.group, name="topologies")
+app.add_typer(detect_app, name="detect")
 _listing(
     "scenarios",
     "What can happen: list, or show ID.",

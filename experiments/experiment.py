@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
-from experiments import trial
+from experiments import registry, trial
 from experiments.programs import ProgramDetector
 from experiments.trial import TrialSpec
 from lab import documents
@@ -30,11 +30,11 @@ NamedOrProgram = Annotated[
 class Experiment(BaseModel):
     """The file's fields.
 
-    ``models``, ``scenarios`` and ``detectors`` are specs: ``ID`` or ``ID(parameter=value)``;
-    ``models: all`` means the whole catalogue. ``mitigations`` is a list of sets, the empty one
-    being "nothing done". With ``gateway: kernel`` the routers' own kernel does the work, which can be
-    the models `linux` and `none` only. ``phones`` and ``servers``: kinds of endpoints, the empty one being
-    the plain one. ``repeat`` runs each trial with that many seeds, from ``seed`` on.
+    ``models``, ``scenarios`` and ``detectors`` are specs: ``ID`` or ``ID(parameter=value)``; ``models:
+    all`` means the whole catalogue, ``scenarios: all`` every scenario. ``mitigations`` is a list of sets,
+    the empty one being "nothing done". With ``gateway: kernel`` the routers' own kernel does the work,
+    which can be the models `linux` and `none` only. ``phones`` and ``servers``: kinds of endpoints, the
+    empty one being the plain one. ``repeat`` runs each trial with that many seeds, from ``seed`` on.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,7 +44,7 @@ class Experiment(BaseModel):
     topology: str = "home"
     models: list[str] | Literal["all"] = "all"
     model_paths: list[str] = []
-    scenarios: list[str] = []
+    scenarios: list[str] | Literal["all"] = []
     detectors: list[NamedOrProgram] = []
     mitigations: Annotated[list[list[str]], Field(min_length=1)] = [[]]
     phones: Annotated[list[str], Field(min_length=1)] = [""]
@@ -88,7 +88,8 @@ class Experiment(BaseModel):
         if not self.scenarios and not self.detectors:
             raise UsageError(f"experiment '{self.id}': name at least one scenario or detector")
         first = self.seed if seed is None else seed
-        played: list[tuple[str, str | ProgramDetector]] = [(each, "") for each in self.scenarios]
+        scenarios = [each.id for each in registry.scenarios()] if self.scenarios == "all" else self.scenarios
+        played: list[tuple[str, str | ProgramDetector]] = [(each, "") for each in scenarios]
         played += [("", each) for each in self.detectors]
         specs = [
             TrialSpec(

@@ -22,6 +22,7 @@ class StreamReport:
     ``who``: the phone's user, ``call`` its how-manieth call. ``lost``: sequence numbers that never came,
     between others that did. ``first_after``: from the answer to the first packet (negative: early media),
     ``None`` when none came. ``silences``: begin and end of each, counted from the answer.
+    ``rtcp_sent`` and ``rtcp_received``: reports on the stream, where the phone sends any.
     """
 
     who: str
@@ -34,6 +35,8 @@ class StreamReport:
     reordered: int
     first_after: float | None
     silences: tuple[tuple[float, float], ...]
+    rtcp_sent: int = 0
+    rtcp_received: int = 0
 
 
 def report(phones: Iterable[Phone], now: float) -> list[StreamReport]:
@@ -55,6 +58,7 @@ def _of_call(phone: Phone, number: int, call: Call, now: float) -> Iterable[Stre
         if talker is None and not listener.received:
             continue
         first = listener.first_at
+        reporter = call.extras.reporters.get(kind)
         yield StreamReport(
             phone.config.user,
             number,
@@ -66,6 +70,8 @@ def _of_call(phone: Phone, number: int, call: Call, now: float) -> Iterable[Stre
             listener.reordered,
             None if first is None else round(first - begin, 6),
             tuple((round(a - begin, 3), round(b - begin, 3)) for a, b in listener.silences(begin, end)),
+            reporter.sent if reporter is not None else 0,
+            reporter.received if reporter is not None else 0,
         )
 
 

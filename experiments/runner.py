@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Generator, Sequence
+import signal
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from experiments import worker
+from experiments.output.journal import Journal
 from experiments.programs.running import needs_emulated
 from experiments.trial import TrialResult, TrialSpec
 from lab.errors import CapabilityError
@@ -21,6 +23,16 @@ from lab.worlds.trace import Trace
 
 WorldChoice = Literal["auto", "simulated", "emulated"]
 Progress = Callable[[TrialResult], None]
+_CHUNK: Final = 8  # trials that a worker gets at once
+
+
+class InterruptedRunError(Exception):
+    """Somebody pressed Ctrl-C: ``results`` were there, of ``total`` trials."""
+
+    def __init__(self, results: list[TrialResult], total: int) -> None:
+        super().__init__(f"interrupted after {len(results)} of {total} trials")
+        self.results = results
+        self.total = total
 
 
 def choose_world(choice: WorldChoice) -> tuple[str, str]:
@@ -42,19 +54,34 @@ def run_all(
     jobs: int = 1,
     folder: Path | None = None,
     progress: Progress = lambda result: None,
+    journal: Journal | None = None,
 ) -> list[TrialResult]:
-    """Run every trial; results come back in the order of ``specs``, ``progress`` as they finish."""
+    """Run every trial; results come back in the order of ``specs``, ``progress`` as they finish.
+
+    ``journal``: what it knows is not run again, and it gets each result as soon as that is there.
+    Raises ``InterruptedRunError`` on Ctrl-C, with what was done until then.
+    """
     if world == "simulated":
         _refuse_programs(specs)
     if any(spec.gateway == "kernel" for spec in specs):
         require_kernel(world)
     results: dict[int, TrialResult] = {}
     runner = _emulated if world == "emulated" else _simulated
-    # Closing the generator on Ctrl-C ends its workers.
-    with closing(runner(specs, jobs, folder)) as finished:
-        for index, result in finished:
-            results[index] = result
-            progress(result)
+    try:
+        if journal is not None:
+            results = journal.known(specs)
+            for index in sorted(results):
+                progress(results[index])
+        numbers = [index for index in range(len(specs)) if index not in results]
+        # Closing the generator on Ctrl-C ends its workers.
+        with closing(runner([specs[index] for index in numbers], jobs, folder)) as finished:
+            for number, result in finished:
+                results[numbers[number]] = result
+                if journal is not None:
+                    journal.add(result)
+                progress(result)
+    except KeyboardInterrupt:
+        raise InterruptedRunError([results[index] for index in sorted(results)], len(specs)) from None
     return [results[index] for index in range(len(specs))]
 
 
@@ -100,10 +127,26 @@ def _simulated(
         return
     # Spawned, not forked: a fork of a process with threads (a progress bar) may deadlock.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=worker.prepare) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=worker.simulated_worker) as pool:
         folders = [folder] * len(specs)
-        chunk = max(1, len(specs) // (jobs * 8))
-        yield from enumerate(pool.map(worker.run_one, specs, folders, chunksize=chunk))
+        # Small enough that an interrupted run loses little, and ends soon.
+        chunk = max(1, min(_CHUNK, len(specs) // (jobs * 8)))
+        with _no_interruptions():  # here the workers are started
+            found = pool.map(worker.run_one, specs, folders, chunksize=chunk)
+        yield from enumerate(found)
+
+
+@contextmanager
+def _no_interruptions() -> Iterator[None]:
+    """Ctrl-C waits; processes that are started in here inherit that they never see it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _bubble(task: str, specs: Sequence[TrialSpec], stack: ExitStack) -> Bubble:

@@ -31,6 +31,9 @@ TONES: Final = {"alice": 440, "bob": 620, "carol": 800, "dave": 1000}
 PHONE_RTP_PORT: Final = 49170
 FAR_RTP_PORT: Final = 40000
 
+# What a proxy on the way shares of the server's settings: how SIP travels.
+_SPOKEN: Final = ("transports", "framing")
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -112,7 +115,7 @@ class Stage:
     def server(self) -> SipServer:
         """The registrar and proxy."""
         host, address = self.host("server")
-        config = ServerConfig(domain=DOMAIN, realm=DOMAIN, users=PASSWORDS, ip=address)
+        config = ServerConfig(domain=DOMAIN, realm=DOMAIN, users=PASSWORDS, ip=address, mtu=self._mtu(host))
         server = SipServer(replace(config, **self.setup.server), self.rng("server"))
         self.world.add(host, server)
         return server
@@ -133,6 +136,8 @@ class Stage:
             server_name="alglab-proxy",
             upstream=Endpoint(self.host("server")[1], 5060),
         )
+        spoken = {name: self.setup.server[name] for name in _SPOKEN if name in self.setup.server}
+        config = replace(config, mtu=self._mtu(host), **spoken)
         if edge:
             config = replace(config, ports=(edge,))
         proxy = SipServer(config, self.rng("outbound-proxy"))
@@ -185,9 +190,18 @@ class Stage:
         """Settings of the phone behind the router that a scenario asks for; a mitigation's go before."""
         self.setup = replace(self.setup, phone={**changes, **self.setup.phone})
 
+    def with_server(self, **changes: Any) -> None:
+        """The same for the registrar and proxy, before anybody asks for it."""
+        self.setup = replace(self.setup, server={**changes, **self.setup.server})
+
     def with_far_phone(self, **changes: Any) -> None:
         """The same for the phones on the internet."""
         self.setup = replace(self.setup, far_phone={**changes, **self.setup.far_phone})
+
+    def _mtu(self, host: str) -> int:
+        """The MTU of a host's links."""
+        network = self.world.network
+        return min(network.mtu[each] for each in network.node_addresses[host])
 
     def _phone(self, role: str, user: str, rtp_port: int, changes: Mapping[str, Any]) -> Phone:
         server, port = self.server, self.setup.sip_port  # there before anybody calls it
@@ -205,6 +219,7 @@ class Stage:
             server=Endpoint(server.config.ip, port),
             rtp_port=rtp_port,
             signal=tone(TONES[user]),
+            mtu=self._mtu(host),
         )
         phone = Phone(replace(config, **changes), self.rng(user))
         self.world.add(host, phone)

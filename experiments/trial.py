@@ -11,6 +11,7 @@ from typing import Any
 import topologies
 from alg_models import catalogue, profiles
 from experiments import assignment, endpoints, media, registry
+from experiments.explain import Explanation, explain
 from experiments.media import StreamReport
 from experiments.programs import ProgramDetector
 from experiments.score import controls, reach
@@ -87,6 +88,7 @@ class TrialResult:
 
     ``errors``: why the trial is void (a model that raised, packets that the kernel lost).
     ``notes``: what a reader has to know of its models, that they stand for something unknown.
+    ``explanation``: why checks failed, for each of them, if somebody asked (``explained``).
     """
 
     spec: TrialSpec
@@ -99,6 +101,7 @@ class TrialResult:
     packets_changed: int = 0
     reach: Reach | None = None
     media: list[StreamReport] = field(default_factory=list)
+    explanation: list[Explanation] = field(default_factory=list)
 
     @property
     def outcome(self) -> str:
@@ -127,6 +130,8 @@ class TrialResult:
             row["finding"] = asdict(self.finding)
         if self.checks:
             row["checks"] = [asdict(check) for check in self.checks]
+        if self.explanation:
+            row["explanation"] = [asdict(each) for each in self.explanation]
         if self.media:
             row["media"] = [asdict(stream) for stream in self.media]
         if self.reach is not None:
@@ -138,6 +143,13 @@ class TrialResult:
             "duration": round(self.duration, 6),
             "packets_changed": self.packets_changed,
         }
+
+
+def explained(result: TrialResult, trace: Trace) -> TrialResult:
+    """The result with the reasons of its failed checks in it."""
+    spec = result.spec
+    result.explanation = explain(result.checks, trace, network_of(spec), seed_of(spec))
+    return result
 
 
 @cache

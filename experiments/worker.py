@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from experiments import trial
@@ -95,11 +101,28 @@ class EmulatedLabs:
         )
 
 
+def simulated_worker() -> None:
+    """Settle a worker process: it leaves Ctrl-C to the one that started it, and ends with that one."""
+    prepare()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
+
+
 def emulated(connection: Connection) -> None:
     """Task of a bubble: answers ``(spec, folder or None)`` with a ``TrialResult``."""
     prepare()
+    # A terminal's Ctrl-C reaches this process too, and is not for it. Programs would inherit SIG_IGN.
+    signal.signal(signal.SIGINT, lambda number, frame: None)
     labs = EmulatedLabs()
-    bubble.serve(connection, lambda spec, folder: labs.run(spec, folder)[0])
+    with suppress(ConnectionError):  # an interrupted run does not wait for the answer
+        bubble.serve(connection, lambda spec, folder: labs.run(spec, folder)[0])
 
 
 def emulated_traced(connection: Connection) -> None:
@@ -123,5 +146,5 @@ def run_traced(
     sounds = None if folder is None else folder / files.stem(spec)
     result, trace = trial.run(spec, make_world, programs, sounds)
     if folder is not None:
-        files.write_trial(folder, result, trace)
+        files.write_trial(folder, trial.explained(result, trace), trace)
     return result, trace

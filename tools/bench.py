@@ -6,7 +6,8 @@
     what a SIP message costs in every model of the catalogue;
     and the whole scoreboard of a detector;
 (c) an emulated lab up and down, against the same namespaces and links made by plain ``ip``;
-(d) one trial on a running emulated lab.
+(d) one trial on a running emulated lab;
+(e) the detection server under a flood of noise (``--only detect`` for this alone).
 
 Packets per second would say how busy the machine is; CPU time per packet is what stays the same.
 """
@@ -46,6 +47,7 @@ from lab.worlds.emulated import namespaces as ns
 from lab.worlds.emulated.bubble import Bubble, serve
 from lab.worlds.emulated.live import LiveWorld
 from lab.worlds.emulated.world import EmulatedLab
+from tools.bench_detect import detect_bench
 
 ROUNDS = 7
 PACKETS = 6000
@@ -391,6 +393,13 @@ def inside(connection: Connection) -> None:
 def main() -> int:
     """Measure, print, write ``out/bench.json``."""
     console = Console()
+    if sys.argv[1:] == ["--only", "detect"]:
+        with console.status("detection server"):
+            console.print_json(json.dumps(detect_bench()))
+        return 0
+    if sys.argv[1:]:
+        print("bench: the one option is --only detect", file=sys.stderr)
+        return 2
     results: dict[str, Any] = {"python": sys.version.split()[0], "kernel": os.uname().release}
     with console.status("simulated trials"):
         results["simulated"] = simulated_bench()
@@ -398,6 +407,8 @@ def main() -> int:
         results["models"] = models_bench()
     with console.status("scoreboards"):
         results["score"] = score_bench()
+    with console.status("detection server"):
+        results["detect"] = detect_bench()
     obstacle = capability.obstacle()
     if obstacle is None:
         with Bubble("tools.bench:inside") as bubble:
@@ -432,6 +443,12 @@ def _print(results: dict[str, Any], console: Console, obstacle: str | None) -> N
     for detector in ("mirror", "combined"):
         cost = show(results["score"][detector], "s CPU")
         table.add_row(f"scoreboard of {detector}", cost, f"{results['score']['routers']} routers")
+    flood = results["detect"]
+    table.add_row(
+        "detection server: noise dealt with",
+        f"{flood['dealt_with_per_second']} a second, {flood['cpu_us_per_packet']} us CPU each",
+        f"{flood['sent_per_second']} a second sent, {flood['grown_kib']} KiB grown",
+    )
     if obstacle is not None:
         console.print(table)
         console.print(f"no emulated world here: {obstacle}")

@@ -83,7 +83,7 @@ MODEL = Model(
                 _URL,
             ),
         ),
-        breaks=("register", "outgoing-call", "incoming-call"),
+        breaks=("all", "-tcp-call"),
     ),
     fault=Broadcom(),
     variants=({"spare_via": False},),

@@ -133,6 +133,7 @@ MODEL = Model(
                 "https://github.com/torvalds/linux/commit/001985b2c0cf",
             ),
         ),
+        breaks=("ice-call", "rtcp"),
     ),
     fault=LinuxSip(),
     variants=({"kernel": 3},),

@@ -72,6 +72,7 @@ MODEL = Model(
                 Evidence.INFERENCE,
             ),
         ),
+        breaks=("ice-call", "phone-restart", "rtcp", "stranger", "two-phones"),
     ),
     fault=TplinkSip(),
 )

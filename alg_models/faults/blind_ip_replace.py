@@ -67,7 +67,7 @@ MODEL = Model(
                 "https://trac.pjsip.org/repos/wiki/NAT_Routers_Issues?version=3",
             ),
         ),
-        breaks=("register", "outgoing-call", "incoming-call"),
+        breaks=("all",),
     ),
     fault=ReplaceAddressText(),
     variants=({"reverse": True},),

@@ -9,7 +9,7 @@ from annotated_types import Gt
 
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.media import dialog_owner
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.sip import SipMessage
 
 _DIALOGS: Final = 4096  # what is remembered comes from messages: bound it
@@ -65,6 +65,7 @@ MODEL = Model(
             Source("Juniper: a call is torn down after 720 min", Evidence.VENDOR_DOCUMENTATION),
             Source("Founding article 3: calls that drop after a fixed time", Evidence.SEED),
         ),
+        shows=(Showing("long-call", "stays up", variant={"seconds": 1800.0}),),
     ),
     fault=CapDuration(),
     variants=({"seconds": 1800.0},),

@@ -47,7 +47,7 @@ MODEL = Model(
             ),
             Source("That the way back is forgotten", Evidence.INFERENCE),
         ),
-        breaks=("register", "outgoing-call", "incoming-call"),
+        breaks=("all",),
     ),
     fault=RewriteCallId(),
 )

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.blindness import IDENTIFYING, hide, written_name
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.sip import SipMessage
 
 
@@ -65,6 +65,7 @@ MODEL = Model(
                 Evidence.SOURCE_CODE,
             ),
         ),
+        shows=(Showing("register", "registered", phone="peculiar(habit=capitals)", server="naive"),),
     ),
     fault=CompareNamesByCase(),
 )

@@ -7,7 +7,7 @@ from typing import Final
 
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.blindness import divided
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.headers import split_list
 from lab.wire.sip import Field, SipMessage
 
@@ -55,6 +55,7 @@ MODEL = Model(
             "answers that come through a proxy in the home don't find back."
         ),
         sources=(Source("Follows from parsers that take one value per header line", Evidence.INFERENCE),),
+        shows=(Showing("incoming-call", "rings", phone="peculiar(habit=second-contact)", server="naive"),),
     ),
     fault=FirstOfList(),
 )

@@ -7,7 +7,7 @@ from typing import Literal
 
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.blindness import IDENTIFYING, hide, written_name
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.sip import SipMessage
 
 
@@ -63,6 +63,7 @@ MODEL = Model(
                 Evidence.SOURCE_CODE,
             ),
         ),
+        shows=(Showing("incoming-call", "answered", phone="compact"),),
     ),
     fault=IgnoreCompactForms(),
     variants=({"known": "lower-case"},),

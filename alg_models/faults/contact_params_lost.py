@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from alg_models.controls import CORRECT_STEPS
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.headers import mask_quoted, split_list, uris
 from lab.wire.sip import Field, SipMessage
 
@@ -69,6 +69,13 @@ MODEL = Model(
             "expires=0 stays registered; restarts leave stale registrations behind."
         ),
         sources=(Source("Follows from rewriting a Contact as a whole", Evidence.INFERENCE),),
+        shows=(
+            Showing(
+                "deregister(everything=false)",
+                "forgotten by the server",
+                phone="peculiar(habit=contact-expires)",
+            ),
+        ),
     ),
     fault=LoseContactParameters(),
     variants=({"lost": "uri"}, {"lost": "header"}),

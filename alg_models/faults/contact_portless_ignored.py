@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.addresses import translate
 from alg_models.steps.headers import ALL_URIS, URIS_BUT_CONTACT, TranslateUris
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.headers import uris
 from lab.wire.sip import SipMessage
 
@@ -64,6 +64,7 @@ MODEL = Model(
                 Evidence.VENDOR_DOCUMENTATION,
             ),
         ),
+        shows=(Showing("incoming-call", "rings", phone="peculiar(habit=no-contact-port)", server="naive"),),
     ),
     fault=IgnorePortlessContact(),
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.addresses import DEFAULT_PORT
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.headers import uris
 from lab.wire.ip import Endpoint
 from lab.wire.sip import SipMessage
@@ -55,6 +55,7 @@ MODEL = Model(
             Source("Founding article 2: port mapping confusion", Evidence.SEED),
             Source("That the port kept is the phone's own", Evidence.INFERENCE),
         ),
+        shows=(Showing("incoming-call", "rings", server="naive"),),
     ),
     fault=KeepContactPort(),
 )

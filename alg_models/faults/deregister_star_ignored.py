@@ -7,7 +7,7 @@ from typing import Final
 
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.headers import HoldRegistration
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.sip import SipMessage
 
 _HOLD: Final = HoldRegistration()
@@ -59,6 +59,7 @@ MODEL = Model(
                 Evidence.SOURCE_CODE,
             ),
         ),
+        shows=(Showing("stranger(after=sign-off)", "stays shut"),),
     ),
     fault=OverlookStar(),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from alg_models.controls import CORRECT_STEPS
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.headers import uris
 from lab.wire.sip import SipMessage
 
@@ -63,6 +63,7 @@ MODEL = Model(
             ),
             Source("That it is the Request-URI of REGISTER, and the public address", Evidence.INFERENCE),
         ),
+        shows=(Showing("register", "registered", variant={"names": True}),),
     ),
     fault=RewriteSignedUri(),
     variants=({"names": True},),

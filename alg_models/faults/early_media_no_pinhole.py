@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.media import TranslateSdp, dialog_owner
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.headers import tag_of
 from lab.wire.ip import Endpoint
 from lab.wire.sip import SipMessage
@@ -73,6 +73,7 @@ MODEL = Model(
             "is answered, unless the phone sends media first."
         ),
         sources=(Source("Follows from opening media by the final answer only", Evidence.INFERENCE),),
+        shows=(Showing("early-media", "hears the announcement", phone="legacy", server="naive"),),
     ),
     fault=NoEarlyMedia(),
     variants=({"mode": "not-inspected"},),

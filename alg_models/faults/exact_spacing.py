@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.blindness import IDENTIFYING, divided, hide
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.headers import split_list
 from lab.wire.sip import Field, SipMessage
 
@@ -88,6 +88,7 @@ MODEL = Model(
             ),
             Source("That other spaces are missed as well (where=every)", Evidence.INFERENCE),
         ),
+        shows=(Showing("register", "registered", phone="peculiar(habit=two-spaces)", server="naive"),),
     ),
     fault=ExpectExactSpacing(),
     variants=({"where": "every"},),

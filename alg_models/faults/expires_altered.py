@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le
 
 from alg_models.controls import CORRECT_STEPS
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.headers import parameter_spans, split_list, uris
 from lab.wire.sip import Field, SipMessage
 
@@ -74,6 +74,9 @@ MODEL = Model(
         ),
         sources=(
             Source("Follows from RFC 3261 section 10; nobody has been seen to do it", Evidence.INFERENCE),
+        ),
+        shows=(
+            Showing("re-register", "stays known to the server", variant={"of": "response", "seconds": 3600}),
         ),
     ),
     fault=AlterExpires(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from alg_models.controls import CORRECT_STEPS
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.headers import parse_uri
 from lab.wire.ip import is_address
 from lab.wire.sip import SipMessage
@@ -50,6 +50,7 @@ MODEL = Model(
             ),
             Source("That a request with a name is dropped rather than passed", Evidence.INFERENCE),
         ),
+        shows=(Showing("incoming-call", "rings", phone="peculiar(habit=named-contact)"),),
     ),
     fault=WantAddresses(),
 )

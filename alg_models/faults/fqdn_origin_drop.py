@@ -8,7 +8,7 @@ from typing import Literal
 
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.descriptions import described
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.sdp import address_of
 from lab.wire.sip import SipMessage
 
@@ -72,6 +72,7 @@ MODEL = Model(
             ),
             Source("That legal host names meet it", Evidence.INFERENCE),
         ),
+        shows=(Showing("outgoing-call", "rings", phone="peculiar(habit=named-origin)"),),
     ),
     fault=DropHostName(),
     variants=({"line": "connection"},),

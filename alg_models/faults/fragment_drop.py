@@ -39,6 +39,7 @@ MODEL = Model(
             ),
             Source("That the ALG is what drops them", Evidence.INFERENCE),
         ),
+        breaks=("large-invite",),
     ),
     fault=DropFragments(),
 )

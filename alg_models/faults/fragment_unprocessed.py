@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from alg_models.controls import CORRECT_STEPS
-from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showing, Source
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ MODEL = Model(
                 Evidence.SOURCE_CODE,
             ),
         ),
+        shows=(Showing("large-invite", "caller hears", phone="legacy", server="hosted"),),
     ),
     fault=PassFragments(),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from alg_models.controls import CORRECT_STEPS
-from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showing, Source
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ MODEL = Model(
         sources=(
             Source("Follows from a longer address and the bit that forbids fragments", Evidence.INFERENCE),
         ),
+        shows=(Showing("large-invite(padding=565)", "rings", topology="alg-behind-alg"),),
     ),
     fault=LoseWhatGrew(),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showing, Source
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,11 @@ MODEL = Model(
                 Evidence.SOURCE_CODE,
             ),
             Source("What routers without such code do", Evidence.INFERENCE),
+        ),
+        shows=(
+            Showing(
+                "two-phones", "callee hears in the call between them", topology="two-phones", phone="stun"
+            ),
         ),
     ),
     fault=NoHairpin(),

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.blindness import IDENTIFYING, divided, hide
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.sip import Field, SipMessage
 
 _FOLD: Final = {"every": re.compile(rb"\n[ \t]"), "tab": re.compile(rb"\n *\t")}
@@ -75,6 +75,7 @@ MODEL = Model(
                 Evidence.SOURCE_CODE,
             ),
         ),
+        shows=(Showing("incoming-call", "rings", phone="peculiar(habit=folded)", server="naive"),),
     ),
     fault=IgnoreFolding(),
     variants=({"misses": "tab"},),

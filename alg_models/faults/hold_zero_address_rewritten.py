@@ -8,7 +8,7 @@ from typing import Literal
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.descriptions import NOWHERE, connections, described, translated
 from alg_models.steps.media import TranslateSdp
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.sdp import address_of, set_address
 from lab.wire.sip import SipMessage
 
@@ -79,6 +79,7 @@ MODEL = Model(
             ),
             Source("What that does to 0.0.0.0", Evidence.INFERENCE),
         ),
+        shows=(Showing("hold(how=zero-address)", "is silent on hold"),),
     ),
     fault=RewriteHold(),
     variants=({"line": "origin"},),

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.headers import LOCATION_HEADERS
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.headers import HostPort, sent_bys, uris
 from lab.wire.sip import Field, SipMessage
 
@@ -77,6 +77,7 @@ MODEL = Model(
             ),
             Source("That they are written like that, or cut at a colon", Evidence.INFERENCE),
         ),
+        shows=(Showing("register", "registered", topology="ipv6"),),
     ),
     fault=MangleIpv6References(),
     variants=({"how": "cut"},),

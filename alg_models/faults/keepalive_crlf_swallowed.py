@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from alg_models.controls import CORRECT_STEPS
-from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showing, Source
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ MODEL = Model(
             ),
             Source("That CRLF keep-alives are among these packets", Evidence.INFERENCE),
         ),
+        shows=(Showing("incoming-call(idle=70)", "rings", phone="modern"),),
     ),
     fault=SwallowKeepalives(),
     variants=({"translate": True},),

@@ -7,7 +7,7 @@ from typing import Final
 
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.media import TranslateSdp
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.sip import SipMessage
 
 _ANSWERS: Final = (180, 183, 200)
@@ -59,6 +59,7 @@ MODEL = Model(
             ),
             Source("The same for UPDATE", Evidence.INFERENCE),
         ),
+        shows=(Showing("late-offer(caller=phone)", "caller hears", server="naive"),),
     ),
     fault=IgnoreLateOffers(),
     variants=({"update": False},),

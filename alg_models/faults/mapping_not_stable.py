@@ -77,6 +77,7 @@ MODEL = Model(
                 "https://trac.pjsip.org/repos/wiki/NAT_Routers_Issues?version=3",
             ),
         ),
+        breaks=("re-register",),
     ),
     fault=RemapEachRequest(),
 )

@@ -8,7 +8,7 @@ from typing import Annotated
 from annotated_types import Gt
 
 from alg_models.controls import CORRECT_STEPS
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.sdp import Sdp
 from lab.wire.sip import SipMessage
 
@@ -59,6 +59,7 @@ MODEL = Model(
                 Evidence.VENDOR_DOCUMENTATION,
             ),
         ),
+        shows=(Showing("media-silence", "caller hears after the silence", server="naive"),),
     ),
     fault=BlockIdleMedia(),
     variants=({"seconds": 300.0},),

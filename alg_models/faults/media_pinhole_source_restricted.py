@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.media import TranslateSdp
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.ip import Endpoint
 from lab.wire.sip import SipMessage
 
@@ -54,6 +54,7 @@ MODEL = Model(
                 Evidence.VENDOR_DOCUMENTATION,
             ),
         ),
+        shows=(Showing("outgoing-call", "caller hears", phone="legacy", server="naive"),),
     ),
     fault=RestrictMediaSource(),
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.descriptions import described
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.sip import SipMessage
 
 
@@ -41,6 +41,7 @@ MODEL = Model(
             ),
             Source("That a phone may leave it out", Evidence.INFERENCE),
         ),
+        shows=(Showing("outgoing-call", "rings", phone="peculiar(habit=no-length)"),),
     ),
     fault=DropWithoutLength(),
 )

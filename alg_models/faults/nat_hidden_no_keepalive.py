@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.headers import HoldRegistration
-from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showing, Source
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ MODEL = Model(
                 "http://opensips.org/html/docs/modules/1.5.x/nathelper.html",
             ),
         ),
+        shows=(Showing("incoming-call(idle=70)", "rings", server="hosted"),),
     ),
     fault=HideNat(),
 )

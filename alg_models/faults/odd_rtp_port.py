@@ -8,7 +8,7 @@ from typing import Literal
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.descriptions import described, translated
 from alg_models.steps.media import TranslateSdp
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.sdp import address_of
 from lab.wire.sip import SipMessage
 
@@ -73,6 +73,9 @@ MODEL = Model(
                 Evidence.SOURCE_CODE,
             ),
             Source("Rounding up", Evidence.INFERENCE),
+        ),
+        shows=(
+            Showing("outgoing-call", "caller hears", phone="peculiar(habit=odd-media-port)", server="naive"),
         ),
     ),
     fault=RoundRtpPort(),

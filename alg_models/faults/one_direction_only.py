@@ -9,7 +9,7 @@ from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.direction import Except
 from alg_models.steps.headers import TranslateIdentity, TranslateRequestUri, TranslateUris, TranslateVia
 from alg_models.steps.media import TranslateSdp
-from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source, Step
+from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showing, Source, Step
 
 _TRANSLATING: Final = (TranslateRequestUri, TranslateVia, TranslateUris, TranslateIdentity, TranslateSdp)
 
@@ -62,6 +62,7 @@ MODEL = Model(
                 "https://github.com/ctrliq/kernel-src-tree/commit/1b683b551209ca46ae59b29572018001db5af078",
             ),
         ),
+        shows=(Showing("incoming-call", "stays up", server="naive"),),
     ),
     fault=TranslateOneWay(),
     variants=({"leaves": "outbound"},),

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from annotated_types import Ge, Gt
 
 from alg_models.controls import CORRECT_STEPS
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.gateway.nat import PortsExhaustedError
 from lab.wire.headers import name_addr as read_name_addr
 from lab.wire.headers import parse_uri, split_list, uris, vias
@@ -94,6 +94,7 @@ MODEL = Model(
                 Evidence.SOURCE_CODE,
             ),
         ),
+        shows=(Showing("stranger(after=web-page)", "stays shut"),),
     ),
     fault=TrustAnyRegister(),
     variants=({"lowest_port": 1024},),

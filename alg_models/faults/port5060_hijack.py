@@ -85,7 +85,7 @@ MODEL = Model(
             ),
             Source("What the proxy there does with the messages", Evidence.INFERENCE),
         ),
-        breaks=("register", "outgoing-call", "incoming-call"),
+        breaks=("all", "-tcp-call"),
     ),
     fault=Hijack(),
     variants=({"proxy": "silent"}, {"proxy": "relays"}),

@@ -80,7 +80,7 @@ MODEL = Model(
                 "http://www.voip-info.org/wiki/view/Routers+SIP+ALG",
             ),
         ),
-        breaks=("register", "outgoing-call", "incoming-call"),
+        breaks=("all",),
     ),
     fault=OverflowPort(),
     variants=({"mode": "sum"}, {"mode": "wrap"}),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.headers import LOCATION_HEADERS, TranslateUris
-from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showing, Source
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ MODEL = Model(
                 Evidence.SOURCE_CODE,
             ),
         ),
+        shows=(Showing("incoming-call", "stays up", topology="lan-proxy"),),
     ),
     fault=IgnoreRecordRoute(),
 )

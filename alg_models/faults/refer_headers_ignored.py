@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.headers import LOCATION_HEADERS, TranslateUris
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.sip import SipMessage
 
 _LIMIT: Final = 4096  # what is remembered comes from messages: bound it
@@ -68,6 +68,7 @@ MODEL = Model(
             Source("Founding articles 0 and 2: call transfer fails", Evidence.SEED),
             Source("Which header fields that is about", Evidence.INFERENCE),
         ),
+        shows=(Showing("transfer(to=second-phone)", "is transferred", topology="two-phones"),),
     ),
     fault=IgnoreReferral(),
     variants=({"mode": "replaces"},),

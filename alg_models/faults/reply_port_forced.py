@@ -7,7 +7,7 @@ from typing import Final
 
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.addresses import DEFAULT_PORT
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.headers import vias
 from lab.wire.ip import UDP, Endpoint
 from lab.wire.sip import SipMessage
@@ -81,6 +81,7 @@ MODEL = Model(
             ),
             Source("That it harms phones that rely on rport", Evidence.INFERENCE),
         ),
+        shows=(Showing("register", "registered", phone="peculiar(habit=other-via-port)"),),
     ),
     fault=ForceReplyPort(),
 )

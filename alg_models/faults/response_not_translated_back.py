@@ -57,7 +57,7 @@ MODEL = Model(
         sources=(
             Source("Routers that undo only some of what they did, taken to all of it", Evidence.INFERENCE),
         ),
-        breaks=("register", "outgoing-call", "incoming-call"),
+        breaks=("all",),
     ),
     fault=ForgetResponses(),
 )

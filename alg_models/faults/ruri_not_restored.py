@@ -7,7 +7,7 @@ from typing import Final
 
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.headers import TranslateRequestUri
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.sip import SipMessage
 
 _TRANSLATE: Final = TranslateRequestUri()
@@ -54,6 +54,7 @@ MODEL = Model(
                 Evidence.SOURCE_CODE,
             ),
         ),
+        shows=(Showing("incoming-call", "rings", phone="strict"),),
     ),
     fault=KeepRequestUri(),
 )

@@ -3,29 +3,51 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Final
+
+from annotated_types import Ge, Le
 
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.descriptions import translated
 from alg_models.steps.media import TranslateSdp
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.sip import SipMessage
+
+_LIMIT: Final = 4096  # what is remembered comes from messages: bound it
 
 
 @dataclass(frozen=True)
 class LeaveMediaPorts:
-    """Leave the ports of m= lines going out as the phone wrote them, whatever public ports stand for them."""
+    """Leave the ports of m= lines going out as the phone wrote them, whatever public ports stand for them.
+
+    ``probability``: to which share of calls this happens, from 0 to 1.
+    """
+
+    probability: Annotated[float, Ge(0), Le(1)] = 1.0
 
     def recipe(self) -> Recipe:
         return Recipe(base=CORRECT_STEPS, replace={TranslateSdp: self})
 
     def apply(self, message: SipMessage, context: Context) -> None:
         found = translated(message, context)
-        if found is None or not context.outbound:
+        if found is None or not context.outbound or not self._happens(message, context):
             return
         before, after = found
         for old, new in zip(before.media, after.media, strict=True):
             new.media = old.media
         message.body = bytes(after)
+
+    def _happens(self, message: SipMessage, context: Context) -> bool:
+        """Whether it happens to the call of a message: to all of its messages or to none."""
+        if self.probability >= 1:
+            return True
+        drawn: dict[bytes, bool] = context.remember(self, dict)
+        call = message.value(b"call-id")
+        if call not in drawn:
+            if len(drawn) >= _LIMIT:
+                del drawn[next(iter(drawn))]
+            drawn[call] = context.rng.random() < self.probability
+        return drawn[call]
 
 
 MODEL = Model(
@@ -47,6 +69,8 @@ MODEL = Model(
             Source("Founding article 2: port mapping confusion", Evidence.SEED),
             Source("That it is the media ports which stay", Evidence.INFERENCE),
         ),
+        breaks=("ice-call", "two-phones"),
+        shows=(Showing("outgoing-call", "caller hears", server="naive"),),
     ),
     fault=LeaveMediaPorts(),
 )

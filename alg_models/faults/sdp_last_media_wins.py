@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.descriptions import translated
 from alg_models.steps.media import TranslateSdp
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.sdp import address_of, set_address
 from lab.wire.sip import SipMessage
 
@@ -59,6 +59,7 @@ MODEL = Model(
             ),
             Source("What it does to streams with different addresses", Evidence.INFERENCE),
         ),
+        shows=(Showing("outgoing-call", "caller hears", phone="peculiar(habit=video-on-hold)"),),
     ),
     fault=LastMediaWins(),
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.descriptions import keep_lines, translated
 from alg_models.steps.media import TranslateSdp
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.sip import SipMessage
 
 
@@ -43,6 +43,8 @@ MODEL = Model(
             "far side sends to where the phone's own voice comes from."
         ),
         sources=(Source("Follows from translating one half of an RTP address only", Evidence.INFERENCE),),
+        breaks=("ice-call", "two-phones"),
+        shows=(Showing("outgoing-call", "caller hears", server="naive"),),
     ),
     fault=LeaveAddresses(),
 )

@@ -62,6 +62,7 @@ MODEL = Model(
                 Evidence.SOURCE_CODE,
             ),
         ),
+        breaks=("rtcp",),
     ),
     fault=LeaveRtcp(),
     variants=({"part": "port"},),

@@ -8,7 +8,7 @@ from typing import Literal
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.descriptions import keep_lines, translated
 from alg_models.steps.media import TranslateSdp
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.sip import SipMessage
 
 
@@ -58,6 +58,9 @@ MODEL = Model(
             "while streams without such a line are fine."
         ),
         sources=(Source("Follows from RFC 8866 5.7: c= may stand at either level", Evidence.INFERENCE),),
+        shows=(
+            Showing("outgoing-call", "caller hears", phone="peculiar(habit=stream-address)", server="naive"),
+        ),
     ),
     fault=TranslateOneLevel(),
     variants=({"level": "media"},),

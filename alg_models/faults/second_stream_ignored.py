@@ -8,7 +8,7 @@ from typing import Literal
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.descriptions import described, translated
 from alg_models.steps.media import TranslateSdp
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.sip import SipMessage
 
 
@@ -81,6 +81,7 @@ MODEL = Model(
                 "https://documentation.emetrotel.com/unexpected-call-failures-and-registration-problems/",
             ),
         ),
+        shows=(Showing("fax", "caller gets fax", server="naive"),),
     ),
     fault=TranslateFirstStreams(),
     variants=({"handled": "first"},),

@@ -50,7 +50,7 @@ MODEL = Model(
                 "http://www.voip-info.org/wiki/view/Routers+SIP+ALG",
             ),
         ),
-        breaks=("register", "outgoing-call", "incoming-call"),
+        breaks=("all",),
     ),
     fault=LoseSemicolon(),
 )

@@ -87,6 +87,7 @@ MODEL = Model(
                 "sip_proxy_general_c.html",
             ),
         ),
+        breaks=("large-invite",),
     ),
     fault=DropLongMessages(),
     variants=({"answer": True},),

@@ -9,7 +9,7 @@ from typing import Final
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.addresses import translate
 from alg_models.steps.blindness import hide
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.headers import HostPort, sent_bys, uris
 from lab.wire.sip import Field, SipMessage
 
@@ -94,6 +94,15 @@ MODEL = Model(
                 "Broadcom BCM963xx kernel, net/netfilter/nf_conntrack_sip.c: plain substring search "
                 "for 'Via:' and 'Contact:', the first Contact only",
                 Evidence.SOURCE_CODE,
+            ),
+        ),
+        shows=(
+            Showing(
+                "incoming-call",
+                "rings",
+                phone="peculiar(habit=quoted-contact)",
+                server="naive",
+                variant={"stop": True},
             ),
         ),
     ),

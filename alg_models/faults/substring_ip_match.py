@@ -9,7 +9,7 @@ from typing import Literal
 
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.headers import LOCATION_HEADERS
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.sip import SipMessage
 
 _HEADERS = frozenset({b"via", b"from", b"to", *(name.encode() for name in LOCATION_HEADERS)})
@@ -83,6 +83,7 @@ MODEL = Model(
                 Evidence.INFERENCE,
             ),
         ),
+        shows=(Showing("incoming-call", "rings", topology="lan-proxy", server="naive"),),
     ),
     fault=MatchPrefix(),
     variants=({"ways": "out"},),

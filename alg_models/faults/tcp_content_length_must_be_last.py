@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.blindness import shut
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.ip import TCP
 from lab.wire.sip import SipMessage
 
@@ -56,6 +56,14 @@ MODEL = Model(
             Source(
                 "TP-Link MT7628 kernel 2.6.36, net/netfilter/nf_conntrack_sip.c: the same",
                 Evidence.SOURCE_CODE,
+            ),
+        ),
+        shows=(
+            Showing(
+                "tcp-call",
+                "caller hears in the outgoing call",
+                phone="peculiar(habit=trailing-header)",
+                server="naive",
             ),
         ),
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from alg_models.controls import CORRECT_STEPS
-from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showing, Source
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ MODEL = Model(
                 Evidence.SOURCE_CODE,
             ),
         ),
+        shows=(Showing("tcp-call(framing=split)", "caller hears in the outgoing call", server="naive"),),
     ),
     fault=PassSplitMessages(),
 )

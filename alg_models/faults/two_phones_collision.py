@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from alg_models.controls import CORRECT_STEPS
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.ip import Endpoint
 from lab.wire.sip import SipMessage
 
@@ -67,6 +67,7 @@ MODEL = Model(
             ),
             Source("That two phones collide on their port", Evidence.INFERENCE),
         ),
+        shows=(Showing("fork", "first phone rings", topology="two-phones"),),
     ),
     fault=KeepOnePhone(),
     variants=({"responses": True},),

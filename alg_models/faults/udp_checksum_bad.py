@@ -34,7 +34,7 @@ MODEL = Model(
             "them before the server sees them. Messages that need no translation pass."
         ),
         sources=(Source("Follows from editing a payload without its checksum", Evidence.INFERENCE),),
-        breaks=("register", "outgoing-call", "incoming-call"),
+        breaks=("all", "-tcp-call"),
     ),
     fault=KeepOldChecksum(),
 )

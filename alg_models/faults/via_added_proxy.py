@@ -14,7 +14,6 @@ from lab.wire.headers import tag_of, vias
 from lab.wire.ip import TCP
 from lab.wire.sip import Field, SipMessage
 
-_TRANSLATE: Final = TranslateVia()
 _ECHOED: Final = frozenset({b"via", b"from", b"to", b"call-id", b"cseq"})
 
 
@@ -34,9 +33,8 @@ class InsertProxy:
 
     def apply(self, message: SipMessage, context: Context) -> None:
         if message.is_response is context.outbound:
-            # A request coming in or its answer: no proxy stands in this direction.
-            _TRANSLATE.apply(message, context)
-        elif context.outbound:
+            return  # a request coming in or its answer: no proxy stands in this direction
+        if context.outbound:
             self._forward(message, context)
         else:
             self._take_off(message, context)

@@ -65,7 +65,7 @@ MODEL = Model(
             ),
             Source("That the phone's own branch is changed and the change not undone", Evidence.INFERENCE),
         ),
-        breaks=("register", "outgoing-call", "incoming-call"),
+        breaks=("all",),
     ),
     fault=AlterBranch(),
     variants=({"mode": "removed"},),

@@ -58,7 +58,7 @@ MODEL = Model(
                 Evidence.SOURCE_CODE,
             ),
         ),
-        breaks=("register", "outgoing-call", "incoming-call"),
+        breaks=("all",),
     ),
     fault=SkipViaOfSomeCodes(),
 )

@@ -56,7 +56,7 @@ MODEL = Model(
             ),
             Source("That the wrong port is the public one", Evidence.INFERENCE),
         ),
-        breaks=("register", "outgoing-call", "incoming-call"),
+        breaks=("all", "-tcp-call"),
     ),
     fault=DeliverToWrongPort(),
     variants=({"messages": "requests"}, {"messages": "responses"}),

@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 
 from experiments import experiment, registry, runner
+from experiments.commands import running
 from experiments.output import files
-from experiments.output.progress import TrialProgress
 from experiments.programs import ProgramDetector
 from experiments.programs.running import needs_emulated
 from experiments.score import baseline, junit, outputs, table, tally
@@ -99,6 +99,7 @@ def score(
         Path | None,
         typer.Option(help="Folder for all of these, with traces and captures.", rich_help_panel=_WRITTEN),
     ] = None,
+    resume: running.Resume = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="JSON.", rich_help_panel=_WRITTEN)] = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="CSV.", rich_help_panel=_WRITTEN)] = None,
     junit_file: Annotated[
@@ -126,6 +127,7 @@ def score(
 
     Exit status: 0 done, 1 a void trial or worse than the baseline, 2 bad input.
     """
+    running.check(resume=resume, out=out)
     paths = tuple(str(each) for each in detector_path)
     programs: list[str | ProgramDetector] = []
     if from_experiment is not None:
@@ -171,8 +173,7 @@ def score(
         f"in the {kind} world ({why})",
         highlight=False,
     )
-    with TrialProgress(len(plan.trials), errors) as advance:
-        results = runner.run_all(plan.trials, world=kind, jobs=jobs, folder=out, progress=advance)
+    results = running.run_trials(plan.trials, world=kind, jobs=jobs, out=out, resume=resume, errors=errors)
     scores = tally.scores(plan, results)
     table.print_scores(scores, console, repeated=repeat > 1)
     for form, path in written:

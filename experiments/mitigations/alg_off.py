@@ -1,4 +1,8 @@
-"""Switch the ALG off in the router: what providers ask for first, where the router allows it."""
+"""Switch the ALG off in the router: what providers ask for first, where the router allows it.
+
+It does not help against a NAT whose bindings end early, nor with a server that works with an ALG only.
+Source: the founding articles, and the cards of vendors (``alglab vendors``).
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 Providers offer this where a router's ALG can't be switched off. It does nothing against an ALG
 that looks at other ports too, and what a correct ALG would have done is not done either.
+Source: FusionPBX's documentation on NAT recommends another port.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,9 +25,12 @@ def prepare(folder: Path) -> None:
 
 def check_writable(path: Path) -> None:
     """Find out before hours of trials, not after. Raises ``UsageError``."""
+    existed = path.exists()
     try:
         with path.open("a"):
             pass
+        if not existed:
+            path.unlink()
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
 
@@ -43,11 +47,30 @@ def write_trial(folder: Path, result: TrialResult, trace: Trace) -> None:
     pcapng.write(trace, folder / f"{name}.pcapng")
 
 
-def as_json(name: str, world: str, results: Sequence[TrialResult]) -> dict[str, Any]:
-    """An experiment's results as plain data, the same for the same experiment."""
-    return {"version": 1, "experiment": name, "world": world, "trials": [each.as_json() for each in results]}
+def as_json(name: str, world: str, results: Sequence[TrialResult], of: int | None = None) -> dict[str, Any]:
+    """An experiment's results as plain data, the same for the same experiment.
+
+    ``of``: how many trials there are to be, where not all were run.
+    """
+    data = {"version": 1, "experiment": name, "world": world}
+    if of is not None and of != len(results):
+        data |= {"interrupted": True, "trials_to_run": of}
+    return data | {"trials": [each.as_json() for each in results]}
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
-    """Write JSON to a file."""
-    path.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    """Write JSON to a file, which at any moment is the old one or the new one, never a part."""
+    write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """The same for text."""
+    if not path.is_file() and path.exists():  # a pipe, a terminal
+        path.write_text(text, encoding="utf-8")
+        return
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

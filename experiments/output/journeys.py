@@ -16,7 +16,7 @@ from lab.wire import ip
 from lab.wire.ip import Endpoint, MalformedPacketError
 from lab.wire.sip import SipMessage
 from lab.worlds.network import MAX_HOPS, Network
-from lab.worlds.trace import Likewise, Lost, Noted, Passage, Received, Remark, Sent, Trace
+from lab.worlds.trace import Likewise, Lost, Noted, Passage, Received, Remark, Segment, Sent, Trace
 
 
 @dataclass
@@ -72,7 +72,7 @@ class _Tracker:
         self._last: dict[str, Journey] = {}  # of each flow, named as its sender names it
         self._entries = Entries()
         self._sent: set[tuple[str, Endpoint, bytes]] = set()
-        self._just_received: tuple[Received, Journey] | None = None
+        self._just_received: tuple[Received | Segment, Journey] | None = None
         self.order = 0  # of the record at hand
 
     def _start(self, now: float, node: str, packet: ip.Packet) -> Journey:
@@ -125,7 +125,16 @@ class _Tracker:
         self._expect(self._start(record.now, record.host, packet), packet)
 
     def received(self, record: Received) -> None:
-        packet = _datagram(record.remote, record.local, record.payload)
+        self._arrived(record, _datagram(record.remote, record.local, record.payload))
+
+    def segment(self, record: Segment) -> None:
+        packet = ip.parse(record.packet)
+        if record.leaving:
+            self._expect(self._start(record.now, record.host, packet), packet)
+        else:
+            self._arrived(record, packet)
+
+    def _arrived(self, record: Received | Segment, packet: ip.Packet) -> None:
         journey = self._find(packet)
         if journey is None:  # from a program that is none of the lab's agents
             journey = self._start(record.now, self._owner(packet.src, record.host), packet)
@@ -240,6 +249,8 @@ def journeys_of(trace: Trace, network: Network) -> list[Journey]:
             tracker.sent(record)
         elif isinstance(record, Received):
             tracker.received(record)
+        elif isinstance(record, Segment):
+            tracker.segment(record)
         elif isinstance(record, Passage):
             tracker.passage(record)
         elif isinstance(record, Lost):

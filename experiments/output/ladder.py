@@ -372,6 +372,9 @@ def _folded(text: str, width: int, indent: int, style: str = "") -> Iterator[Tex
 
 
 def _outcome(result: TrialResult, width: int) -> Iterator[Text]:
+    # The symptom stands beside the check already.
+    symptoms = {each.name: each.symptom for each in result.checks}
+    why = {each.check: each.text.removesuffix(symptoms[each.check]).strip() for each in result.explanation}
     if result.checks:
         yield Text("Checks", style="bold")
     for each in result.checks:
@@ -380,6 +383,8 @@ def _outcome(result: TrialResult, width: int) -> Iterator[Text]:
             yield from _folded(f"pass  {each.name}{detail}", width, _INDENT, "green")
         else:
             yield from _folded(f"FAIL  {each.name}: {each.symptom}{detail}", width, _INDENT, "red")
+            if each.name in why:
+                yield from _folded(f"why:  {why[each.name]}", width, _INDENT + 6)
     finding = result.finding
     if finding is not None:
         yield Text(f"What the detector {result.spec.detector} found", style="bold")

@@ -26,7 +26,7 @@ from experiments.output.changes import Change, Entries, change_of, fate
 from lab.gateway.gateway import Emission
 from lab.wire import ip
 from lab.wire.ip import Endpoint, MalformedPacketError
-from lab.worlds.trace import Lost, Passage, Received, Sent, Trace
+from lab.worlds.trace import Lost, Passage, Received, Segment, Sent, Trace
 
 LOST: Final = "lost"
 
@@ -67,6 +67,8 @@ def _rows(trace: Trace) -> Iterator[_Row]:
             yield from _datagram(record, record.local, record.remote, _OUTBOUND)
         elif isinstance(record, Received):
             yield from _datagram(record, record.remote, record.local, _INBOUND)
+        elif isinstance(record, Segment):
+            yield _Row(record.host, record.now, record.packet, _OUTBOUND if record.leaving else _INBOUND)
         elif isinstance(record, Passage):
             yield from _passage(record, entries)
         elif isinstance(record, Lost):

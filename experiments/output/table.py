@@ -23,6 +23,7 @@ _STYLES = {
     "undecided": "magenta",
     "error": "bold white on red",
 }
+_MANY = 10  # columns: more are not laid side by side
 _WORDS = {"pass": "works", "alg": "ALG!", "error": "ERROR"}
 
 
@@ -35,6 +36,9 @@ def print_table(results: Sequence[TrialResult], console: Console) -> None:
             each for each in results if (each.spec.phone, each.spec.server, each.spec.mitigations) == spec
         ]
         title = _title(*spec)
+        if len(columns) > _MANY:
+            _print_failures(block, columns, title, console)
+            continue
         table = Table(
             title=title,
             title_justify="left",
@@ -58,6 +62,23 @@ def print_table(results: Sequence[TrialResult], console: Console) -> None:
         console.print(Text(f"error in {each.spec.name}: {each.errors[0]}", style="red"))
     if len(errors) > 10:
         console.print(f"... and {len(errors) - 10} more trials with errors")
+
+
+def _print_failures(results: Sequence[TrialResult], columns: list[str], title: str, console: Console) -> None:
+    """More columns than fit: what is not as it should be, in words, and a count of the rest."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("router's ALG", "works", "and else"):
+        table.add_column(name, overflow="fold")
+    for model in _unique(each.spec.model for each in results):
+        found = [[r for r in results if (r.spec.model, r.spec.played) == (model, name)] for name in columns]
+        groups: dict[str, list[str]] = {}
+        for name, cell in zip(columns, found, strict=True):
+            if cell and any(each.outcome != "pass" for each in cell):
+                groups.setdefault(_cell(cell).plain, []).append(name)
+        works = sum(all(each.outcome == "pass" for each in cell) for cell in found if cell)
+        words = "; ".join(f"{what}: {', '.join(names)}" for what, names in groups.items())
+        table.add_row(Text(model), f"{works} of {sum(map(bool, found))}", Text(words))
+    console.print(table)
 
 
 def _title(phone: str, server: str, mitigations: tuple[str, ...]) -> str:

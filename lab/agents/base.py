@@ -10,17 +10,20 @@ from __future__ import annotations
 import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from lab.wire.ip import DEFAULT_TTL, Endpoint
 from lab.wire.rtp import RtpHeader
 
+Transport = Literal["udp", "tcp"]
+
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Open the UDP port ``local`` and deliver what arrives there to this agent."""
+    """Open the port ``local`` and deliver what arrives there to this agent: datagrams, or TCP segments."""
 
     local: Endpoint
+    transport: Transport = "udp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,25 @@ class Send:
     ttl: int = DEFAULT_TTL
 
 
-Action = Listen | Close | Send
+@dataclass(frozen=True, slots=True)
+class SendSegment:
+    """Put ``packet``, an IP packet with a TCP segment, on the wire.
+
+    It goes from ``local``, which is listening for TCP, to ``remote``.
+    """
+
+    local: Endpoint
+    remote: Endpoint
+    packet: bytes
+
+
+class PassOn(Send):
+    """The same for what came from somebody else, and goes on as it came: see ``Agent.onward``."""
+
+    __slots__ = ()
+
+
+Action = Listen | Close | Send | SendSegment
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +135,10 @@ class Agent(abc.ABC):
     def receive(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
         """A datagram arrived at ``local``."""
 
+    def receive_segment(self, packet: bytes, now: float) -> list[Action]:
+        """An IP packet with a TCP segment arrived at one of the ports that listen for TCP."""
+        return []
+
     def next_timer(self) -> float | None:
         """When ``on_timer`` wants to be called; ``None`` for never."""
         return None
@@ -133,6 +158,13 @@ class Agent(abc.ABC):
 
     def receive_train(self, train: Train, source: Endpoint, local: Endpoint) -> None:  # noqa: B027
         """A stretch of a flow arrived at ``local`` like the packet before it."""
+
+    def onward(self, source: Endpoint, local: Endpoint) -> tuple[Endpoint, Endpoint] | None:
+        """From where to where a flow's packets go on that arrive at ``local``; ``None``: they end here.
+
+        An agent that says so passes each of them on at once, by one ``PassOn``, and does nothing else.
+        """
+        return None
 
     def on_quote(self, remote: Endpoint, local: Endpoint, quote: bytes, now: float) -> list[Action]:
         """The same with what the error quotes of the datagram's payload, which may be cut short or empty."""

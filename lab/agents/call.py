@@ -14,9 +14,12 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Literal
 
+from lab.agents.base import Train
 from lab.agents.dialog import Dialog
 from lab.agents.digest import Credentials
 from lab.agents.dtmf import Digits
+from lab.agents.extras import Extras
+from lab.agents.keepalive import KEEPALIVE_TYPE, MediaKeepAlive
 from lab.agents.listener import Listener
 from lab.agents.machines import ClientTransaction, ServerTransaction
 from lab.agents.messages import SDP_TYPE, Incoming, Request
@@ -87,10 +90,20 @@ class Call(abc.ABC):
         self.remote_rtp: Endpoint | None = None
         self.dialog: Dialog | None = None
         config = phone.config
+        self.extras = Extras(self)
         # The generator's value is the number in o=.
-        self.session = Session(config.user, config.ip, self.ports, phone.rng.getrandbits(31))
+        self.session = Session(
+            config.user,
+            config.ip,
+            self.ports,
+            phone.rng.getrandbits(31),
+            phone.mapper.announced,
+            self.extras,
+            secure=config.srtp,
+        )
         self.renegotiation = Renegotiation(self)
         self.timer = SessionTimer(self)
+        self.media_keepalive = MediaKeepAlive(self)
         self.credentials = Credentials(config.user, config.password, phone.rng)
         self.authorization: bytes | None = None  # of the latest INVITE, which its ACK repeats
         self._acks: dict[tuple[bytes, int], tuple[bytes, Endpoint]] = {}  # To tag, CSeq -> ACK and where to
@@ -172,7 +185,7 @@ class Call(abc.ABC):
             elif status >= 200 and outcome is not None:
                 outcome(status, later)
 
-        self.phone.layer.request(request, self.phone.local, remote, now, answered)
+        self.phone.layer.request(request, self.phone.origin, remote, now, answered)
 
     def build(
         self,
@@ -227,6 +240,8 @@ class Call(abc.ABC):
             self.status = status
         self.renegotiation.stop()
         self.timer.stop()
+        self.media_keepalive.stop()
+        self.extras.stop(now)
         for talker in self.talkers.values():
             talker.stop()
         if self.dialog is not None:
@@ -253,7 +268,7 @@ class Call(abc.ABC):
                 return False
             self._acks[key] = (ack.wire, remote)
         wire, remote = self._acks[key]
-        phone.layer.send(phone.local, remote, wire)
+        phone.layer.carry(phone.config.transport, phone.origin, remote, wire, now)
         return known is not None
 
     # -- changes while it is up --------------------------------------------------------------
@@ -318,8 +333,9 @@ class Call(abc.ABC):
 
     def media_changed(self, now: float) -> None:
         """An offer and an answer have settled the session anew: talk where it says, or stop."""
-        audio = self.session.stream("audio")
-        self.remote_rtp = audio.remote if audio is not None and audio.sends else None
+        if self.over:
+            return
+        self.remote_rtp = self.extras.target(self.session.stream("audio"), now)
         for kind in self.ports:
             stream = self.session.stream(kind)
             talker = self.talkers.get(kind)
@@ -328,7 +344,9 @@ class Call(abc.ABC):
                     continue
                 talker = self.talkers[kind] = self.phone.talker(self, kind)
             talker.payload_type = stream.payload_type if stream is not None else 0
-            talker.direct(stream.remote if stream is not None and stream.sends else None, now)
+            talker.direct(self.extras.target(stream, now), now)
+        self.extras.settled(now)
+        self.media_keepalive.start(now)
 
     def mute(self, now: float) -> None:
         """Send nothing for a while, as silence suppression does."""
@@ -342,21 +360,35 @@ class Call(abc.ABC):
 
     def on_media(self, kind: Kind, payload: bytes, source: Endpoint, now: float) -> None:
         """A media packet arrived. A latching phone answers to where it came from (RFC 4961, RFC 7362)."""
-        header = unpack_rtp(payload)
+        plain = self.extras.media(kind, payload, source, now)
+        if plain is None:
+            return
+        payload, header = plain, unpack_rtp(plain)
         if header is None and kind != "image":
             return
-        self.heard[kind].packet(header, payload[12:], source, now)
+        if header is None or header.payload_type != KEEPALIVE_TYPE:
+            self.heard[kind].packet(header, payload[12:], source, now)
+            if header is not None and kind in self.extras.reporters:
+                self.extras.reporters[kind].heard(header, now)
         stream = self.session.stream(kind)
         if header is not None and stream is not None and header.payload_type == stream.telephone_event:
             digit = self._dialled.read(header.timestamp, payload[12:])
             if digit is not None:
                 self.digits.append(digit)
         talker = self.talkers.get(kind)
-        if self.phone.config.latching and talker is not None and talker.remote not in (None, source):
+        latching = self.phone.config.latching and not self.extras.uses_ice(kind)
+        if latching and talker is not None and talker.remote not in (None, source):
             self.phone.note(now, "latched", f"{talker.remote} -> {source}")
             talker.direct(source, now)
             if kind == "audio":
                 self.remote_rtp = source
+
+    def on_train(self, kind: Kind, train: Train, source: Endpoint) -> None:
+        """Media packets arrived like the one before them."""
+        if self.extras.train(kind, train):
+            self.heard[kind].train(train, source)
+            if kind in self.extras.reporters:
+                self.extras.reporters[kind].heard(train.header, train.begin, train.packets)
 
     def __repr__(self) -> str:
         return f"<{self.direction.value} call, {self.state.value}, status {self.status}>"

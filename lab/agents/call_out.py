@@ -60,7 +60,7 @@ class OutgoingCall(Call):
             body=self._offer,
         )
         remote = phone.config.server
-        self._invite = phone.layer.request(request, phone.local, remote, now, self._answered)
+        self._invite = phone.layer.request(request, phone.origin, remote, now, self._answered)
 
     def hang_up(self, now: float) -> None:
         if self.state is CallState.ESTABLISHED:

@@ -9,7 +9,7 @@ The rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,7 +48,6 @@ class Listener:
         self.received = 0
         self.duplicates = 0
         self.reordered = 0
-        self.rtcp_received = 0
         self.stretches: list[Stretch] = []
         self.sources: dict[Endpoint, int] = {}
         self.events: list[int] = []
@@ -83,6 +82,11 @@ class Listener:
                 return frame if len(frame) == SAMPLES else None
             return None
         return None
+
+    @property
+    def ranges(self) -> Mapping[int, Sequence[int]]:
+        """By SSRC: first and last extended sequence number, packets received."""
+        return self._ranges
 
     # -- what came of it -------------------------------------------------------------------------
 

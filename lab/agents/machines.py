@@ -1,4 +1,4 @@
-"""The four transaction machines over UDP: RFC 3261 section 17, with RFC 6026's Accepted state.
+"""The four transaction machines: RFC 3261 section 17, with RFC 6026's Accepted state.
 
 The rules of this file:
 
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from lab.agents.base import Send
+from lab.agents.base import Transport
 from lab.agents.messages import Incoming, Request, response, token
 from lab.agents.timers import Timer
 from lab.wire.ip import Endpoint
@@ -78,6 +78,7 @@ class Row(NamedTuple):
 
 
 Table = dict[State, Row]
+Tables = dict[Transport, Table]
 Key = tuple[bytes | int | None, ...]
 
 Answered = Callable[["ClientTransaction", int, "Incoming | None", float], None]
@@ -91,16 +92,34 @@ RFC 3261 section 8.1.3.1 has a user agent treat them.
 class Transaction:
     """What client and server transactions share."""
 
-    __slots__ = ("_interval", "_row", "_table", "_timers", "key", "layer", "local", "remote", "state")
+    __slots__ = (
+        "_interval",
+        "_row",
+        "_table",
+        "_timers",
+        "key",
+        "layer",
+        "local",
+        "remote",
+        "state",
+        "transport",
+    )
 
     def __init__(
-        self, layer: TransactionLayer, key: Key, table: Table, local: Endpoint, remote: Endpoint | None
+        self,
+        layer: TransactionLayer,
+        key: Key,
+        tables: Tables,
+        transport: Transport,
+        local: Endpoint,
+        remote: Endpoint | None,
     ) -> None:
         self.layer = layer
         self.key = key
+        self.transport = transport
         self.local = local
         self.remote = remote
-        self._table = table
+        self._table = tables[transport]
         self._timers: dict[On, Timer] = {}
         self._interval = T1
 
@@ -136,9 +155,9 @@ class Transaction:
         if step is not None:
             step(self, message, now)
 
-    def transmit(self, wire: bytes) -> None:
+    def transmit(self, wire: bytes, now: float) -> None:
         if self.remote is not None:
-            self.layer.outbox.append(Send(self.local, self.remote, wire))
+            self.layer.carry(self.transport, self.local, self.remote, wire, now)
 
     def back_off(self, on: On, limit: float, now: float) -> None:
         """Restart a retransmission timer with twice its interval, at most ``limit``."""
@@ -160,8 +179,8 @@ class ClientTransaction(Transaction):
         remote: Endpoint,
         answered: Answered,
     ) -> None:
-        table = CLIENT_INVITE if request.method == b"INVITE" else CLIENT_NON_INVITE
-        super().__init__(layer, key, table, local, remote)
+        tables = CLIENT_INVITE if request.method == b"INVITE" else CLIENT_NON_INVITE
+        super().__init__(layer, key, tables, request.transport, local, remote)
         self.request = request
         self.cancelled = False
         self._answered = answered
@@ -198,11 +217,11 @@ class ClientTransaction(Transaction):
     def acknowledge_and_tell(self, message: Incoming | None, now: float) -> None:
         assert message is not None
         self._ack = self.request.ack(message.value(b"to"))
-        self.transmit(self._ack)
+        self.transmit(self._ack, now)
         self.tell(message, now)
 
     def acknowledge(self, message: Incoming | None, now: float) -> None:
-        self.transmit(self._ack)
+        self.transmit(self._ack, now)
 
     def timed_out(self, message: Incoming | None, now: float) -> None:
         self._answered(self, 408, None, now)
@@ -211,11 +230,11 @@ class ClientTransaction(Transaction):
         self._answered(self, 503, None, now)
 
     def resend_a(self, message: Incoming | None, now: float) -> None:
-        self.transmit(self.request.wire)
+        self.transmit(self.request.wire, now)
         self.back_off(On.A, TIMEOUT, now)
 
     def resend_e(self, message: Incoming | None, now: float) -> None:
-        self.transmit(self.request.wire)
+        self.transmit(self.request.wire, now)
         self.back_off(On.E, T2, now)
 
 
@@ -229,8 +248,8 @@ class ServerTransaction(Transaction):
     __slots__ = ("_last", "request", "status", "to_tag", "user_data")
 
     def __init__(self, layer: TransactionLayer, key: Key, request: Incoming) -> None:
-        table = SERVER_INVITE if request.method == b"INVITE" else SERVER_NON_INVITE
-        super().__init__(layer, key, table, request.local, request.reply_to)
+        tables = SERVER_INVITE if request.method == b"INVITE" else SERVER_NON_INVITE
+        super().__init__(layer, key, tables, request.transport, request.local, request.reply_to)
         self.request = request
         self.status = 0
         self.to_tag = b""
@@ -283,10 +302,10 @@ class ServerTransaction(Transaction):
 
     def resend(self, message: Incoming | None, now: float) -> None:
         if self._last:
-            self.transmit(self._last)
+            self.transmit(self._last, now)
 
     def resend_g(self, message: Incoming | None, now: float) -> None:
-        self.transmit(self._last)
+        self.transmit(self._last, now)
         self.back_off(On.G, T2, now)
 
     def pass_ack(self, message: Incoming | None, now: float) -> None:
@@ -309,7 +328,7 @@ _INVITE_ANSWERED: Final[dict[On, tuple[State, Step | None]]] = {
     On.SUCCESS: (State.ACCEPTED, _C.tell),
     On.FAILURE: (State.COMPLETED, _C.acknowledge_and_tell),
 }
-CLIENT_INVITE: Final[Table] = {
+_CLIENT_INVITE_UDP: Final[Table] = {
     State.CALLING: Row(
         {On.A: T1, On.B: TIMEOUT},
         {
@@ -338,7 +357,7 @@ _NON_INVITE_ENDED: Final[dict[On, tuple[State, Step | None]]] = {
     On.SUCCESS: (State.COMPLETED, _C.tell),
     On.FAILURE: (State.COMPLETED, _C.tell),
 }
-CLIENT_NON_INVITE: Final[Table] = {
+_CLIENT_NON_INVITE_UDP: Final[Table] = {
     State.TRYING: Row({On.E: T1, On.F: TIMEOUT}, {On.E: (State.TRYING, _C.resend_e), **_NON_INVITE_ENDED}),
     State.PROCEEDING: Row(
         {On.E: T2, On.F: TIMEOUT}, {On.E: (State.PROCEEDING, _C.resend_e), **_NON_INVITE_ENDED}
@@ -348,7 +367,7 @@ CLIENT_NON_INVITE: Final[Table] = {
 }
 
 _S = ServerTransaction
-SERVER_INVITE: Final[Table] = {
+_SERVER_INVITE_UDP: Final[Table] = {
     State.PROCEEDING: Row(
         {},
         {
@@ -385,7 +404,7 @@ _ANSWER: Final[dict[On, tuple[State, Step | None]]] = {
     On.SUCCESS: (State.COMPLETED, _S.resend),
     On.FAILURE: (State.COMPLETED, _S.resend),
 }
-SERVER_NON_INVITE: Final[Table] = {
+_SERVER_NON_INVITE_UDP: Final[Table] = {
     State.TRYING: Row({}, _ANSWER),
     State.PROCEEDING: Row({}, {On.REQUEST: (State.PROCEEDING, _S.resend), **_ANSWER}),
     State.COMPLETED: Row(
@@ -394,3 +413,31 @@ SERVER_NON_INVITE: Final[Table] = {
     ),
     State.TERMINATED: _END,
 }
+
+# RFC 3261 section 17: over a reliable transport nothing is repeated, and no repetition is waited for.
+_UNRELIABLE: Final = frozenset({On.A, On.E, On.G})
+_ABSORBING: Final = frozenset({On.D, On.I, On.J, On.K})
+
+
+def _reliable(table: Table) -> Table:
+    return {
+        state: Row(
+            {
+                on: 0.0 if on in _ABSORBING else delay
+                for on, delay in row.timers.items()
+                if on not in _UNRELIABLE
+            },
+            row.exits,
+        )
+        for state, row in table.items()
+    }
+
+
+def _tables(table: Table) -> Tables:
+    return {"udp": table, "tcp": _reliable(table)}
+
+
+CLIENT_INVITE: Final = _tables(_CLIENT_INVITE_UDP)
+CLIENT_NON_INVITE: Final = _tables(_CLIENT_NON_INVITE_UDP)
+SERVER_INVITE: Final = _tables(_SERVER_INVITE_UDP)
+SERVER_NON_INVITE: Final = _tables(_SERVER_NON_INVITE_UDP)

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import random
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
+from lab.agents.base import Transport
 from lab.wire import headers
 from lab.wire.headers import split_list
 from lab.wire.ip import Endpoint, pack_ip
@@ -60,6 +61,11 @@ REASONS: Final[dict[int, bytes]] = {
 KNOWN_METHODS: Final = frozenset(
     b"ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE".split()
 )
+
+
+ReplyTo = Literal["asked", "never", "always"]
+"""Whether answers go to the source port: when Via has ``rport`` (RFC 3581 section 4), never (RFC 3261 knows
+no such parameter), or always, which puts ``rport`` into every Via."""
 
 
 class Names(NamedTuple):
@@ -112,6 +118,23 @@ def endpoint_at(host: bytes, port: int | None) -> Endpoint | None:
     return Endpoint(ip, number) if ip is not None and 0 < number < 65536 else None
 
 
+def protocol_of(transport: Transport) -> bytes:
+    """How a Via begins: ``SIP/2.0/UDP`` and a space."""
+    return b"SIP/2.0/TCP " if transport == "tcp" else b"SIP/2.0/UDP "
+
+
+def transport_parameter(transport: Transport) -> bytes:
+    """What a URI needs for others to come by that transport: nothing for UDP (RFC 3261 section 19.1.1)."""
+    return b";transport=tcp" if transport == "tcp" else b""
+
+
+def transport_of(uri: bytes) -> Transport:
+    """The transport that a URI asks for."""
+    found = uri_of(uri)
+    asked = found.parameters.get(b"transport", b"") if found is not None else b""
+    return "tcp" if asked.lower() == b"tcp" else "udp"
+
+
 @lru_cache(maxsize=2048)
 def hostport(endpoint: Endpoint) -> bytes:
     """``host:port`` as it stands in a URI or a Via."""
@@ -151,11 +174,15 @@ class Incoming:
         "source",
         "status",
         "to_tag",
+        "transport",
         "uri",
         "via",
     )
 
-    def __init__(self, message: SipMessage, source: Endpoint, local: Endpoint) -> None:
+    def __init__(
+        self, message: SipMessage, source: Endpoint, local: Endpoint, transport: Transport = "udp"
+    ) -> None:
+        self.transport = transport
         self.message = message
         self.source = source
         self.local = local
@@ -217,11 +244,11 @@ class Incoming:
             return body[: int(length.value[:9])]
         return body
 
-    def stamp_via(self) -> None:
+    def stamp_via(self, rport: ReplyTo = "asked") -> None:
         """Note in the topmost Via where a request came from, and set ``reply_to``.
 
         ``received`` (RFC 3261 section 18.2.1) when sent-by is not the source address, and
-        always beside ``rport``, which is filled in when present (RFC 3581 section 4). ``reply_to``
+        always beside ``rport``, which is filled in as ``rport`` has it, see ``ReplyTo``. ``reply_to``
         stays ``None`` when no Via can be read or its port can't be sent to.
         """
         via = self.via
@@ -229,10 +256,12 @@ class Incoming:
             return
         field = self.heads[b"via"]
         source = self.source
-        wants_rport = b"rport" in via.parameters
+        wants_rport = rport == "always" or (rport == "asked" and b"rport" in via.parameters)
         if wants_rport:
             self.reply_to = source
             _set_parameter(field, via, b"rport", b"%d" % source.port)
+        elif self.transport == "tcp":  # section 18.2.2: the connection that it came by
+            self.reply_to = source
         else:
             port = DEFAULT_PORT if via.sent_by.port is None else via.sent_by.port
             self.reply_to = Endpoint(source.ip, port) if 0 < port < 65536 else None
@@ -393,6 +422,11 @@ class Request:
             routes=self.routes,
             names=self.names,
         ).compose()
+
+    @property
+    def transport(self) -> Transport:
+        """What it is sent over: its Via says so (RFC 3261 section 18.1.1)."""
+        return "tcp" if self.via.startswith(b"SIP/2.0/TCP ") else "udp"
 
     def ack(self, to: bytes) -> bytes:
         """The ACK to a non-2xx final response with that To value (RFC 3261 section 17.1.1.3)."""

@@ -13,9 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from lab.agents.base import Transport
 from lab.agents.dialog import Dialog, next_hop
 from lab.agents.machines import ClientTransaction, ServerTransaction
-from lab.agents.messages import Incoming, Request, hostport, uri_of
+from lab.agents.messages import Incoming, Request, hostport, protocol_of, transport_parameter, uri_of
 from lab.wire.ip import Endpoint
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class _Subscriber:
     local: Endpoint
     until: float
     version: int = 0
+    transport: Transport = "udp"
 
 
 @dataclass
@@ -70,6 +72,7 @@ class Notifier:
         if server.config.location == "contact":
             remote = next_hop(dialog.remote_target) or remote
         subscriber = _Subscriber(package, user, dialog, remote, request.local, now + seconds)
+        subscriber.transport = request.transport
         self._subscribers[dialog.call_id, dialog.local_tag] = subscriber
         self._notify(subscriber, now)
 
@@ -82,12 +85,14 @@ class Notifier:
         seconds = _expires(request)
         subscriber.until = now + seconds
         if self.server.config.location == "received":
-            subscriber.remote = request.source
+            subscriber.remote, subscriber.transport = request.source, request.transport
         self._grant(transaction, seconds, now)
         self._notify(subscriber, now)
 
     def _grant(self, transaction: ServerTransaction, seconds: int, now: float) -> None:
-        contact = b"Contact: <sip:%b>\r\n" % hostport(transaction.request.local)
+        request = transaction.request
+        own = hostport(request.local) + transport_parameter(request.transport)
+        contact = b"Contact: <sip:%b>\r\n" % own
         lines = b"Expires: %d\r\n" % seconds + contact + self.server.server_line
         transaction.reply(200, now, headers=lines)
 
@@ -128,7 +133,7 @@ class Notifier:
         lines = b"Event: %b\r\nSubscription-State: %b\r\nContact: <sip:%b>\r\nContent-Type: %b\r\n" % (
             subscriber.package.encode(),
             state,
-            own,
+            own + transport_parameter(subscriber.transport),
             _TYPES[subscriber.package],
         )
         request = Request(
@@ -136,7 +141,7 @@ class Notifier:
             dialog.remote_target,
             sent_by=subscriber.local,
             branch=branch,
-            via=b"SIP/2.0/UDP " + own + b";rport;branch=" + branch,
+            via=protocol_of(subscriber.transport) + own + b";rport;branch=" + branch,
             from_=dialog.local,
             from_tag=dialog.local_tag,
             to=dialog.remote,

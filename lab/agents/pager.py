@@ -37,7 +37,7 @@ def send(phone: Phone, target: str, uri: bytes, text: str, now: float) -> None:
             elif status >= 200:
                 phone.outbox.append((target, status))
 
-        phone.layer.request(request, phone.local, phone.config.server, when, answered)
+        phone.layer.request(request, phone.origin, phone.config.server, when, answered)
 
     transmit(1, now)
 

@@ -4,13 +4,15 @@ The rules of this file:
 
 - It is strict: what breaks SIP's grammar, a transaction or a dialog has no effect but an event.
 - Requests are dispatched by a method table; a later feature is a new entry there.
-- It knows nothing of NAT: Contact, Via and SDP carry the address that it was configured with.
+- It knows nothing of NAT: Contact, Via and SDP carry the address that it was configured with, or with
+  ``stun`` the one that a STUN server saw.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import ClassVar, Final
 
 from lab.agents import dtmf, pager, transfer
@@ -19,25 +21,32 @@ from lab.agents.call import Call, CallState
 from lab.agents.call_in import IncomingCall
 from lab.agents.call_out import OutgoingCall
 from lab.agents.dialog import DialogId, next_hop
+from lab.agents.habits import styled
+from lab.agents.keepalive import KeepAlive
+from lab.agents.mapper import Mapper
 from lab.agents.messages import (
     COMPACT_NAMES,
+    DEFAULT_PORT,
     KNOWN_METHODS,
     LONG_NAMES,
     SDP_TYPE,
     Incoming,
     Request,
     hostport,
+    protocol_of,
     token,
+    transport_parameter,
     uri_of,
 )
 from lab.agents.phone_config import PhoneConfig
 from lab.agents.registration import Registration, RegistrationState
+from lab.agents.rtcp import rtcp_port
 from lab.agents.session import Kind, MediaError, read
+from lab.agents.streams import SipStreams
 from lab.agents.subscription import Subscription
 from lab.agents.talker import Talker
 from lab.agents.transactions import ServerTransaction, TransactionLayer
 from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
 
 __all__ = ["Phone", "PhoneConfig", "RegistrationState"]
 
@@ -55,19 +64,22 @@ class Phone(Agent):
         self.config = config
         self.rng = rng
         self.local = Endpoint(config.ip, config.sip_port)
+        self.origin = Endpoint(config.ip, config.source_port or config.sip_port)  # of what we send
         self.rtp_local = Endpoint(config.ip, config.rtp_port)
         self.subscriptions: list[Subscription] = []
         self.inbox: list[tuple[str, str]] = []
         self.outbox: list[tuple[str, int]] = []
         self.names = COMPACT_NAMES if config.compact else LONG_NAMES
-        self.layer = TransactionLayer(self, rng, names=self.names)
+        self.layer = TransactionLayer(self, rng, names=self.names, secure_port=config.secure_port)
+        if config.habits:
+            self.layer.style = partial(styled, habits=config.habits, ip=config.ip.encode())
+        if config.transport == "tcp":
+            lost = self._on_connection_lost
+            self.layer.streams = SipStreams(self.layer, lost, mtu=config.mtu, framing=config.framing)
         self.calls: list[Call] = []
         self.dialogs: dict[DialogId, Call] = {}
-        here = hostport(self.local)
         user = config.user.encode()
         self.aor = b"sip:" + user + b"@" + config.domain.encode()
-        self.contact = b"sip:" + user + b"@" + here
-        self.contact_line = self.names.contact + b"<" + self.contact + b">\r\n"
         self.agent_line = b"User-Agent: " + config.user_agent.encode() + b"\r\n"
         self.allow_line = b"Allow: " + b", ".join((*self._methods, b"ACK")) + b"\r\n"
         options = ", ".join(config.extensions).encode()
@@ -76,19 +88,37 @@ class Phone(Agent):
         self.padding = b"Subject: " + b"x" * config.padding + b"\r\n" if config.padding else b""
         self.invite_lines = self.allow_line + self.agent_line + self.names.content_type + SDP_TYPE + b"\r\n"
         self._user = user
-        self._via = b"SIP/2.0/UDP " + here + (b";rport;branch=" if config.rport else b";branch=")
         self._host = config.ip.encode()
+        self._announce(Endpoint(config.ip, config.announced_port or config.sip_port))
+        self.mapper = Mapper(self.layer, rng, config.stun, config.keepalive_interval, self._on_mapped)
+        seen = config.keepalive_interval
+        self.gatherer = Mapper(self.layer, rng, config.ice_server, seen, self._on_candidate)
+        self.keepalive = KeepAlive(self)
         self.registration = Registration(self)
 
     # -- commands ----------------------------------------------------------------------------
 
     def start(self, now: float) -> list[Action]:
         ports = [port for line in range(self.config.lines) for port in self.ports_of(line).values()]
-        return [Listen(self.local), *(Listen(Endpoint(self.config.ip, port)) for port in ports)]
+        offset = self.config.rtp_source_offset
+        ports += [port + offset for port in ports if offset]
+        if self.config.rtcp:
+            lines = range(self.config.lines)
+            ports += [rtcp_port(port) for line in lines for port in self.ports_of(line).values()]
+        media = [Endpoint(self.config.ip, port) for port in ports]
+        if self.layer.streams is not None:
+            sip = self.layer.streams.listen(self.local, self.origin)
+            self.mapper.start(media, now)
+            self.gatherer.start(media, now)
+            return [*sip, *(Listen(each) for each in dict.fromkeys(media)), *self.layer.flush()]
+        self.mapper.start([self.local, *media], now)
+        self.gatherer.start(media, now)
+        listened = dict.fromkeys([self.local, self.origin, *media])
+        return [*(Listen(each) for each in listened), *self.layer.flush()]
 
     def register(self, now: float) -> list[Action]:
         """Register now, and keep registered."""
-        self.registration.register(now)
+        self.mapper.when_settled(self.registration.register, now)
         return self.layer.flush()
 
     def unregister(self, now: float, *, everything: bool = False) -> list[Action]:
@@ -108,7 +138,7 @@ class Phone(Agent):
             return None
         call = OutgoingCall(self, uri, now, headers)
         self.calls.append(call)
-        call.invite(now)
+        self.mapper.when_settled(call.invite, now)
         return call
 
     def answer(self, now: float) -> list[Action]:
@@ -151,13 +181,23 @@ class Phone(Agent):
     # -- the world ---------------------------------------------------------------------------
 
     def receive(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
-        if local != self.local:
+        if self.mapper.receive(payload, local, now) or self.gatherer.receive(payload, local, now):
+            pass
+        elif local != self.local:
             found = self._stream_at(local.port)
             if found is not None:
                 call, kind = found
-                call.on_media(kind, payload, source, now)
+                if local.port == rtcp_port(call.ports[kind]):
+                    call.extras.report(kind, payload, source, now)
+                else:
+                    call.on_media(kind, payload, source, now)
         else:
-            self.layer.receive(SipMessage.parse(payload), source, local, now)
+            self.layer.receive_datagram(payload, source, local, now)
+        return self.layer.flush()
+
+    def receive_segment(self, packet: bytes, now: float) -> list[Action]:
+        if self.layer.streams is not None:
+            self.layer.streams.receive(packet, now)
         return self.layer.flush()
 
     def next_timer(self) -> float | None:
@@ -206,7 +246,7 @@ class Phone(Agent):
         return Request(
             method,
             uri,
-            sent_by=self.local,
+            sent_by=self.announced,
             branch=branch,
             via=self._via + branch,
             from_=from_,
@@ -226,12 +266,42 @@ class Phone(Agent):
         found = self._stream_at(local.port)
         if found is not None:
             call, kind = found
-            call.heard[kind].train(train, source)
+            call.on_train(kind, train, source)
 
     def talker(self, call: Call, kind: Kind) -> Talker:
         """What a call says on one stream."""
-        local = Endpoint(self.config.ip, call.ports[kind])
+        local = Endpoint(self.config.ip, call.ports[kind] + self.config.rtp_source_offset)
         return Talker(kind, local, self.rng, signal=self.config.signal, limit=self.config.media_packets)
+
+    def _announce(self, sip: Endpoint) -> None:
+        """Write that endpoint into Contact and Via from now on."""
+        here = hostport(sip)
+        self.announced = sip
+        transport = self.config.transport
+        portless = not self.config.contact_port and sip.port == DEFAULT_PORT
+        place = here.removesuffix(b":%d" % DEFAULT_PORT) if portless else here
+        self.contact = b"sip:" + self._user + b"@" + place + transport_parameter(transport)
+        self.contact_line = self.names.contact + b"<" + self.contact + b">\r\n"
+        self._via = protocol_of(transport) + here + (b";rport;branch=" if self.config.rport else b";branch=")
+
+    def _on_mapped(self, local: Endpoint, public: Endpoint, now: float) -> None:
+        """A socket's public endpoint was found, or has become another one."""
+        self.note(now, "mapped", f"{local} is {public}")
+        if local == self.local:
+            self._announce(public)
+            if self.registration.state is RegistrationState.REGISTERED:
+                self.registration.register(now)
+
+    def _on_candidate(self, local: Endpoint, public: Endpoint, now: float) -> None:
+        """The same of a socket that is a candidate; nobody is told but by ICE."""
+        self.note(now, "candidate", f"{local} is {public}")
+
+    def _on_connection_lost(self, local: Endpoint, remote: Endpoint, reason: str, now: float) -> None:
+        """What waits for an answer on it has failed; the server can no longer reach us."""
+        self.note(now, "connection-lost", f"{local} to {remote}: {reason}")
+        self.layer.unreachable(remote, local, now, "tcp")
+        if remote == self.config.server:
+            self.registration.flow_failed(now)
 
     def _current(self) -> Call | None:
         """The latest call that is not over."""
@@ -245,7 +315,7 @@ class Phone(Agent):
         for call in reversed(self.calls):
             if not call.over:
                 for kind, each in call.ports.items():
-                    if each == port:
+                    if port == each or (port == rtcp_port(each) and kind in call.extras.reporters):
                         return call, kind
         return None
 
@@ -288,7 +358,7 @@ class Phone(Agent):
         found = uri_of(uri)
         if found is None or found.user not in (b"", self._user):
             return False
-        return not self.config.strict_request_uri or next_hop(uri) == self.local
+        return not self.config.strict_request_uri or next_hop(uri) in (self.local, self.announced)
 
     def reject(self, transaction: ServerTransaction, status: int, now: float, headers: bytes = b"") -> None:
         transaction.reply(status, now, headers=headers + self.agent_line)
@@ -320,7 +390,7 @@ class Phone(Agent):
             return
         try:
             if body:
-                read(body, tuple(self.ports_of(0)))
+                read(body, tuple(self.ports_of(0)), secure=self.config.srtp)
         except MediaError as error:
             self.note(now, "media-error", str(error))
             self.reject(transaction, 488, now)

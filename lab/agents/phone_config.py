@@ -6,9 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lab.agents.audio import SILENCE, Signal
+from lab.agents.base import Transport
+from lab.agents.habits import Habit
+from lab.agents.ice import Ice
 from lab.agents.renegotiation import Method
+from lab.agents.rtcp import Rtcp
 from lab.agents.session import Kind
-from lab.wire.ip import Endpoint
+from lab.agents.streams import Framing
+from lab.wire.ip import DEFAULT_MTU, Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,24 @@ class PhoneConfig:
     ``late_offer``: call without an offer. ``padding`` bytes of a header are added to each INVITE.
     ``ring_time`` ``None``: only ``answer`` answers. ``lines``: calls at a time; another one is busy (486).
     ``streams``: the kinds of media that it can do; a call begins with audio, and with video where it can.
+
+    ``source_port``: SIP is sent from it while ``sip_port`` is announced and listened at, 0: one port for
+    both. ``rtp_source_offset``: media are sent from that many ports above where they are received.
+    ``keepalive``: what is sent to the server every ``keepalive_interval`` seconds while registered.
+    ``media_keepalive``: seconds between packets on a stream that says nothing, 0 for none (RFC 6263).
+    ``stun``: a STUN server that is asked for the public endpoint of each socket (RFC 8489), which is then
+    announced, and asked again every ``keepalive_interval``. ``strict_contact``: a 200 to a REGISTER that does
+    not list our Contact counts as a failure (RFC 3261 section 10.2.4).
+    ``transport``: of SIP. Over TCP there is one connection to the server, which is kept; ``framing`` says how
+    messages are cut into segments, whose size follows from the ``mtu`` of the phone's link in bytes.
+    ``rtcp``: whether and where reports on the media are sent (RFC 3550, RFC 3605, RFC 5761). ``ice``: the
+    phone finds the way of media itself (RFC 8445); ``ice_server`` is the STUN server that it asks then.
+    ``srtp``: media are encrypted with keys from the description, and nothing else is taken (RFC 4568).
+    ``secure_port``: SIP to that port of the server is sealed (``lab.agents.sealing``).
+
+    ``habits``: ways of writing that are unusual (``lab.agents.habits``). ``contact_port``: whether Contact names
+    port 5060, which needs no naming. ``announced_port``: what Via and Contact say, though it is not so, 0 for the
+    truth.
     """
 
     user: str
@@ -55,3 +78,21 @@ class PhoneConfig:
     padding: int = 0
     lines: int = 1
     streams: tuple[Kind, ...] = ("audio",)
+    source_port: int = 0
+    rtp_source_offset: int = 0
+    keepalive: Literal["", "crlf", "options"] = ""
+    keepalive_interval: float = 25.0
+    media_keepalive: float = 0.0
+    stun: Endpoint | None = None
+    strict_contact: bool = False
+    transport: Transport = "udp"
+    framing: Framing = "whole"
+    mtu: int = DEFAULT_MTU
+    secure_port: int = 0
+    rtcp: Rtcp = ""
+    ice: Ice = ""
+    ice_server: Endpoint | None = None
+    srtp: bool = False
+    habits: tuple[Habit, ...] = ()
+    contact_port: bool = True
+    announced_port: int = 0

@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 MAGIC: Final = b"\x00alp1"
-_LARGEST: Final = 1_000_000  # bytes of JSON: a datagram must not unfold into a flood
+LARGEST: Final = 1_000_000  # bytes of JSON: a datagram must not unfold into a flood
 _MARK: Final = re.compile(rb"q[0-9a-f]{11}")
 _CSEQ: Final = re.compile(rb"\ncseq\s*:\s*\d+\s+([A-Za-z0-9.!%*_+`'~-]+)", re.IGNORECASE)
 _STUN_COOKIE: Final = b"\x21\x12\xa4\x42"
@@ -35,6 +35,11 @@ def new_mark(rng: random.Random) -> bytes:
 def marks_of(payload: bytes) -> tuple[bytes, ...]:
     """All marks in a datagram, in order, each once."""
     return tuple(dict.fromkeys(_MARK.findall(payload)))
+
+
+def find_marks(payload: bytes) -> list[bytes]:
+    """The same of a stranger's datagram, which is not worth remembering."""
+    return _MARK.findall(payload)
 
 
 @lru_cache(maxsize=1024)
@@ -68,13 +73,13 @@ def pack(content: dict[str, Any]) -> bytes:
     return MAGIC + zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 1)
 
 
-def unpack(payload: bytes) -> dict[str, Any] | None:
-    """The content of such a datagram; ``None`` for anything else."""
+def unpack(payload: bytes, largest: int = LARGEST) -> dict[str, Any] | None:
+    """The content of such a datagram; ``None`` for anything else, or more than ``largest`` bytes unpacked."""
     if payload[: len(MAGIC)] != MAGIC:
         return None
     try:
         reader = zlib.decompressobj()
-        text = reader.decompress(payload[len(MAGIC) :], _LARGEST)
+        text = reader.decompress(payload[len(MAGIC) :], largest)
         content = json.loads(text)
     except (zlib.error, ValueError, RecursionError):
         return None

@@ -7,7 +7,7 @@ The rules of this file:
 - Forwarding edits the received message (top Via, Max-Forwards, Route, our own credentials, Contact
   alias) and keeps every other byte, so that what a router did stays visible to the far end.
 - With ``location="received"`` the server also helps phones behind NAT in their dialogs: it notes the source
-  in the Contact (``;alias=ip~port~1``, as Kamailio does) and follows such a note in a Request-URI.
+  in the Contact (``;alias=ip~port~1``, 2 for TCP, as Kamailio does) and follows such a note in a Request-URI.
 """
 
 from __future__ import annotations
@@ -15,14 +15,19 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from lab.agents.base import Transport
 from lab.agents.dialog import next_hop
 from lab.agents.machines import ClientTransaction, ServerTransaction
 from lab.agents.messages import (
     Incoming,
     Request,
     address_text,
+    endpoint_at,
     hostport,
     name_addr_of,
+    protocol_of,
+    transport_of,
+    transport_parameter,
     uri_of,
     vias_in,
 )
@@ -37,16 +42,18 @@ if TYPE_CHECKING:
 # Methods whose requests may create a dialog, in which the proxy then wants to stay (section 16.6).
 _RECORD_ROUTED: Final = frozenset({b"INVITE", b"SUBSCRIBE", b"REFER"})
 _ALIAS: Final = b";alias="
+_PROTOCOLS: Final[dict[Transport, bytes]] = {"udp": b"1", "tcp": b"2"}  # in an alias
 # Section 16.7, step 6: of the 4xx responses, those that help the caller to try again.
 _PREFERRED: Final = (401, 407, 415, 420, 484)
 
 
 class Target(NamedTuple):
-    """Where one copy of a request goes: its Request-URI, next hop and the endpoint it leaves from."""
+    """Where one copy of a request goes: its Request-URI, next hop, the endpoint it leaves from, and how."""
 
     uri: bytes
     remote: Endpoint
     local: Endpoint
+    transport: Transport
 
 
 class Refusal(NamedTuple):
@@ -115,7 +122,7 @@ class Proxy:
             return
         for target in targets:
             copy = self.copy(ack, target, routes)
-            self.layer.send(target.local, target.remote, copy.wire)
+            self.layer.carry(target.transport, target.local, target.remote, copy.wire, now)
             self.server.note(now, "forwarded", f"ACK to {target.remote}")
 
     def _has_looped(self, request: Incoming) -> bool:
@@ -123,9 +130,10 @@ class Proxy:
         for field in request.message.fields:
             if field.name == b"via":
                 for via in vias_in(field.value):
-                    if address_text(via.sent_by.host) == self.server.config.ip and via.branch.endswith(
-                        _loop_mark(request)
-                    ):
+                    sender = endpoint_at(via.sent_by.host, via.sent_by.port)
+                    if sender is None or not self.server.is_own(sender):
+                        continue
+                    if via.branch.endswith(_loop_mark(request)):
                         return True
         return False
 
@@ -151,21 +159,21 @@ class Proxy:
         if uri is None:
             return Refusal(416, f"{_shown(text)} is no SIP URI")
         received = self.server.config.location == "received"
-        alias = _endpoint_of_alias(uri.parameters.get(b"alias", b"")) if received else None
+        alias = _read_alias(uri.parameters.get(b"alias", b"")) if received else None
         if routes:
             hop = next_hop(name_addr_of(routes[0]).uri)
             if hop is None:
                 return Refusal(404, f"Route {_shown(routes[0])} can't be resolved")
-            return [Target(text, hop, local)]
+            return [Target(text, hop, local, transport_of(name_addr_of(routes[0]).uri))]
         if alias is not None:
-            return [Target(_without_alias(text), alias, local)]
+            return [Target(_without_alias(text), alias.endpoint, local, alias.transport)]
         if not self.server.is_own_host(uri.host):
             hop = next_hop(text)
             if hop is None:
                 return Refusal(404, f"{_shown(text)} can't be resolved")
-            return [Target(text, hop, local)]
+            return [Target(text, hop, local, transport_of(text))]
         if self.server.config.upstream is not None:
-            return [Target(text, self.server.config.upstream, local)]
+            return [Target(text, self.server.config.upstream, local, request.transport)]
         return self._located(uri.user.decode("utf-8", "backslashreplace"), local)
 
     def _located(self, user: str, local: Endpoint) -> list[Target] | Refusal:
@@ -176,10 +184,12 @@ class Proxy:
             if self.server.config.location == "received":
                 remote = binding.received or next_hop(binding.contact)
                 local = binding.local  # the NAT lets in what comes from where the REGISTER went
+                transport = binding.transport
             else:
                 remote = next_hop(binding.contact)
+                transport = transport_of(binding.contact)
             if remote is not None:
-                targets.append(Target(binding.contact, remote, local))
+                targets.append(Target(binding.contact, remote, local, transport))
         return targets or Refusal(480, f"{user} is not registered")
 
     # -- forwarding --------------------------------------------------------------------------
@@ -187,17 +197,19 @@ class Proxy:
     def copy(self, request: Incoming, target: Target, routes: list[bytes]) -> Request:
         """The request as it goes to one target (section 16.6, steps 1 to 8)."""
         branch = self.layer.branch() + _loop_mark(request)
-        via = b"SIP/2.0/UDP " + hostport(target.local) + b";branch=" + branch
+        via = protocol_of(target.transport) + hostport(target.local) + b";branch=" + branch
         route_lines = b"".join([b"Route: " + route + b"\r\n" for route in routes])
         ours = route_lines
         if request.method in _RECORD_ROUTED and not request.to_tag:
-            ours += b"Record-Route: <sip:" + hostport(target.local) + b";lr>\r\n"
-            if target.local != request.local:  # RFC 5658: each side sees the endpoint that it talks to
-                ours += b"Record-Route: <sip:" + hostport(request.local) + b";lr>\r\n"
+            onward, back = (target.local, target.transport), (request.local, request.transport)
+            ours += _record_route(*onward)
+            if onward != back:  # RFC 5658: each side sees the endpoint that it talks to
+                ours += _record_route(*back)
         if b"max-forwards" not in request.heads:
             ours += b"Max-Forwards: 70\r\n"
         parts = [request.method, b" ", target.uri, b" SIP/2.0\r\nVia: ", via, b"\r\n"]
         message = request.message
+        body = self._relayed(request)
         for field in message.fields:
             name = field.name
             if name == b"via":
@@ -211,14 +223,16 @@ class Proxy:
                 count = int(hops[:3]) - 1 if hops.isdigit() else 70
                 parts.append(field.raw[: field.value_offset] + b"%d\r\n" % count)
             elif name == b"contact":
-                parts.append(self._with_alias(field, request.source))
+                parts.append(self._with_alias(field, request))
             elif name == b"route":
                 continue
             elif name == b"proxy-authorization" and self.server.authority.realm_of(field.value):
                 continue  # section 22.3: credentials for our realm have done their work
+            elif body is not None and name == b"content-length":
+                parts.append(field.raw[: field.value_offset] + b"%d\r\n" % len(body))
             else:
                 parts.append(field.raw)
-        parts += (message.separator, message.body)
+        parts += (message.separator, message.body if body is None else body)
         return Request(
             request.method,
             target.uri,
@@ -238,6 +252,7 @@ class Proxy:
         """A response without our Via on top, as it goes on upstream (section 16.7, steps 3 and 8)."""
         message = response.message
         parts = [message.start_line]
+        body = self._relayed(response)
         first = True
         for field in message.fields:
             if field.name == b"via" and first:
@@ -250,23 +265,36 @@ class Proxy:
                 if self.server.config.upstream is not None and response.method == b"REGISTER":
                     parts.append(_bare_contact(field))  # it was for the registrar
                 else:
-                    parts.append(self._with_alias(field, response.source))
+                    parts.append(self._with_alias(field, response))
+            elif body is not None and field.name == b"content-length":
+                parts.append(field.raw[: field.value_offset] + b"%d\r\n" % len(body))
             else:
                 parts.append(field.raw)
-        parts += (message.separator, message.body)
+        parts += (message.separator, message.body if body is None else body)
         return b"".join(parts)
 
-    def _with_alias(self, field: Field, source: Endpoint) -> bytes:
+    def _relayed(self, message: Incoming) -> bytes | None:
+        """The body with the relay's ports in it; ``None`` without a relay, or without a description."""
+        relay = self.server.relay
+        return relay.rewritten(message) if relay is not None else None
+
+    def release(self, call_id: bytes) -> None:
+        """A call has ended, or was never set up: nothing is relayed for it any more."""
+        if self.server.relay is not None:
+            self.server.relay.release(call_id)
+
+    def _with_alias(self, field: Field, incoming: Incoming) -> bytes:
         """A Contact line, with a note of where it really came from when its URI does not say so."""
         value = field.value
         if self.server.config.location != "received" or _ALIAS in value or len(split_list(value)) > 1:
             return field.raw
         text = name_addr_of(value).uri
         uri = uri_of(text)
-        if uri is None or next_hop(text) == source:
+        source, transport = incoming.source, incoming.transport
+        if uri is None or (next_hop(text) == source and transport_of(text) == transport):
             return field.raw
         head, opening, tail = value.partition(b"<" + text + b">")
-        note = b"%b%b~%d~1" % (_ALIAS, source.ip.encode(), source.port)
+        note = b"%b%b~%d~%b" % (_ALIAS, source.ip.encode(), source.port, _PROTOCOLS[transport])
         if opening:
             value = head + b"<" + text + note + b">" + tail
         else:  # an addr-spec: what follows its first ";" belongs to the header
@@ -301,6 +329,7 @@ class Forwarding:
             proxy.server.notifier.set_call(request.call_id, called, "trying", now)
         elif request.method == b"BYE":
             proxy.server.notifier.end_call(request.call_id, now)
+            proxy.release(request.call_id)
         if request.method == b"INVITE":
             transaction.reply(100, now)
             self._start_timer_c(now)
@@ -345,6 +374,9 @@ class Forwarding:
             self._give_best(*self._best, now)
 
     def _give_best(self, status: int, response: Incoming | None, now: float) -> None:
+        request = self.transaction.request
+        if request.method == b"INVITE" and not request.to_tag:
+            self._proxy.release(request.call_id)
         if response is None or status == 503:
             # A 503 of one next hop says nothing of this server (section 16.7, step 6).
             what = "timed out" if status == 408 else "can't be reached"
@@ -391,13 +423,24 @@ def _loop_mark(request: Incoming) -> bytes:
     return b".%08x" % zlib.crc32(b"%b|%d" % (seen + request.value(b"route"), request.cseq))
 
 
-def _endpoint_of_alias(value: bytes) -> Endpoint | None:
-    """``ip~port~transport`` as an endpoint; ``None`` for anything else."""
+class _Alias(NamedTuple):
+    endpoint: Endpoint
+    transport: Transport
+
+
+def _record_route(endpoint: Endpoint, transport: Transport) -> bytes:
+    return b"Record-Route: <sip:" + hostport(endpoint) + transport_parameter(transport) + b";lr>\r\n"
+
+
+def _read_alias(value: bytes) -> _Alias | None:
+    """What ``ip~port~protocol`` says; ``None`` for anything else."""
     words = value.split(b"~")
     if len(words) != 3 or not words[1].isdigit() or not 0 < int(words[1][:6]) < 65536:
         return None
     ip = address_text(words[0])
-    return Endpoint(ip, int(words[1])) if ip is not None else None
+    if ip is None:
+        return None
+    return _Alias(Endpoint(ip, int(words[1])), "tcp" if words[2] == _PROTOCOLS["tcp"] else "udp")
 
 
 def _without_alias(uri: bytes) -> bytes:

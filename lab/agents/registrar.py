@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lab.agents.base import Transport
 from lab.agents.dialog import next_hop
 from lab.agents.machines import ServerTransaction
 from lab.agents.messages import Incoming, name_addr_of, uri_of
@@ -31,7 +32,7 @@ class Binding:
 
     ``contact`` is its URI as registered. ``received`` is where the REGISTER came from if that is not
     the Contact's host and port (else ``None``, as always with ``location="contact"``); ``local`` the
-    server's endpoint that it arrived at. ``expires_at`` is in seconds of the trial.
+    server's endpoint that it arrived at, over ``transport``. ``expires_at`` is in seconds of the trial.
     """
 
     contact: bytes
@@ -41,6 +42,7 @@ class Binding:
     call_id: bytes
     cseq: int
     timer: Timer | None = None
+    transport: Transport = "udp"
 
 
 class Registrar:
@@ -125,6 +127,7 @@ class Registrar:
         if self._server.config.location == "received" and next_hop(uri) != request.source:
             received = request.source
         binding = Binding(uri, received, request.local, now + expires, request.call_id, request.cseq)
+        binding.transport = request.transport
         binding.timer = self._server.layer.timers.start(binding.expires_at, self._expire, (aor, binding))
         bindings = self.bindings.setdefault(aor, [])
         if old is None:
@@ -133,6 +136,7 @@ class Registrar:
             bindings[bindings.index(old)] = binding
             if old.timer is not None:
                 old.timer.cancel()
+        self._server.pinger.watch(aor, binding, request, now)
         where = f" from {received}" if received else ""
         self._server.note(now, "registered", f"{aor} at {_shown(uri)}{where} for {expires} s")
 

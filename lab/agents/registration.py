@@ -67,6 +67,14 @@ class Registration:
         self._star = everything
         self._begin(0, now)
 
+    def flow_failed(self, now: float) -> None:
+        """The connection by which the server reached us is gone: wait, and register again (RFC 5626 4.5)."""
+        if self.state is RegistrationState.REGISTERED:
+            self._stop_timer()
+            self._become(RegistrationState.FAILED, now)
+            due = now + self._phone.config.retry_after
+            self._timer = self._phone.layer.timers.start(due, self._again)
+
     def _begin(self, expires: int, now: float) -> None:
         self._stop_timer()
         self._tries = 0
@@ -95,7 +103,7 @@ class Registration:
             + self._credentials.lines(b"REGISTER", self._uri)
             + phone.agent_line,
         )
-        self._pending = phone.layer.request(request, phone.local, phone.config.server, now, self._answered)
+        self._pending = phone.layer.request(request, phone.origin, phone.config.server, now, self._answered)
 
     def _answered(
         self, transaction: ClientTransaction, status: int, response: Incoming | None, now: float
@@ -124,7 +132,11 @@ class Registration:
             self._become(RegistrationState.UNREGISTERED, now)
             self._phone.note(now, "unregistered")
             return
-        self.expires = self._granted(response, now)
+        granted = self._granted(response, now)
+        if granted is None:
+            self._failed(self.status, response, now)
+            return
+        self.expires = granted
         self.expires_at = now + self.expires
         self._become(RegistrationState.REGISTERED, now)
         self._phone.note(now, "registered", f"for {self.expires} s")
@@ -132,8 +144,8 @@ class Registration:
         delay = max(self.expires - 60, self.expires / 2, 1)
         self._timer = self._phone.layer.timers.start(now + delay, self._again)
 
-    def _granted(self, response: Incoming, now: float) -> int:
-        """Lifetime of our binding (section 10.2.4), as far as the response tells."""
+    def _granted(self, response: Incoming, now: float) -> int | None:
+        """Lifetime of our binding (section 10.2.4), as far as the response tells; ``None``: none."""
         general = _seconds(response.value(b"expires"))
         fallback = self._asked if general is None else general
         contacts = response.values(b"contact")
@@ -144,7 +156,7 @@ class Registration:
         listed = b", ".join(contacts).decode("utf-8", "backslashreplace") or "none"
         own_contact = self._phone.contact.decode()
         self._phone.note(now, "contact-mismatch", f"the 200 lists {listed}, not {own_contact}")
-        return fallback
+        return None if self._phone.config.strict_contact else fallback
 
     def _failed(self, status: int, response: Incoming | None, now: float) -> None:
         self._credentials.forget()
@@ -159,6 +171,7 @@ class Registration:
         if state is not self.state:
             self.state = state
             self.changed_at = now
+            self._phone.keepalive.follow(state is RegistrationState.REGISTERED, now)
         if state is RegistrationState.UNREGISTERED:
             self.expires_at = None
 

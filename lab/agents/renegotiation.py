@@ -116,7 +116,7 @@ class Renegotiation:
                 return
             self._finish(status, response, offer, before, outcome, later)
 
-        phone.layer.request(request, phone.local, remote, now, answered)
+        phone.layer.request(request, phone.origin, remote, now, answered)
 
     def _after_pause(self, again: Callable[[float], None], now: float) -> None:
         call = self._call

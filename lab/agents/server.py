@@ -14,15 +14,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from lab.agents.base import Action, Agent, Listen
+from lab.agents.base import Action, Agent, Listen, Train, Transport
 from lab.agents.digest import Authority, Outcome
-from lab.agents.messages import Incoming, address_text, uri_of
+from lab.agents.messages import Incoming, ReplyTo, address_text, uri_of
 from lab.agents.notifier import Notifier
+from lab.agents.pinger import Pinger
 from lab.agents.proxy import Forwarding, Proxy
 from lab.agents.registrar import Binding, Registrar
+from lab.agents.relay import MediaRelay
+from lab.agents.streams import Framing, SipStreams
 from lab.agents.transactions import ServerTransaction, TransactionLayer
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from lab.wire.ip import DEFAULT_MTU, Endpoint
 
 __all__ = ["Binding", "ServerConfig", "SipServer"]
 
@@ -35,7 +37,14 @@ class ServerConfig:
     ``"contact"`` to its Contact URI, ``"received"`` to where its REGISTER came from, from the port that
     it went to. ``strict_digest_uri``: the signed uri must equal the Request-URI.
     ``upstream``: another server, to which this one sends whatever is for its domain, as an outbound
-    proxy does: it then registers nobody. ``timer_c`` bounds the time that a forwarded INVITE may ring (RFC 3261 section 16.8).
+    proxy does: it then registers nobody. ``timer_c`` bounds the time that a forwarded INVITE may ring
+    (RFC 3261 section 16.8).
+
+    ``rport``: whether answers go to where requests come from. ``ping``: which registered phones are sent
+    OPTIONS every ``ping_interval`` seconds: none, those that show that they are behind NAT, or all.
+    ``relay``: media go by way of this server, from ``relay_port`` on (RFC 7362). ``secure_port``:
+    at that one of the ``ports`` SIP is sealed (``lab.agents.sealing``). ``transports``: by which the server
+    can be reached, at each port; ``framing`` and ``mtu`` are for TCP, as with phones.
     """
 
     domain: str
@@ -53,6 +62,15 @@ class ServerConfig:
     timer_c: float = 181.0
     upstream: Endpoint | None = None
     server_name: str = "alglab-server"
+    rport: ReplyTo = "asked"
+    ping: Literal["", "natted", "all"] = ""
+    ping_interval: float = 25.0
+    relay: bool = False
+    relay_port: int = 20000
+    transports: tuple[Transport, ...] = ("udp",)
+    framing: Framing = "whole"
+    mtu: int = DEFAULT_MTU
+    secure_port: int = 0
 
 
 class SipServer(Agent):
@@ -61,7 +79,10 @@ class SipServer(Agent):
     def __init__(self, config: ServerConfig, rng: random.Random) -> None:
         super().__init__()
         self.config = config
-        self.layer = TransactionLayer(self, rng)
+        self.layer = TransactionLayer(self, rng, rport=config.rport, secure_port=config.secure_port)
+        if "tcp" in config.transports:
+            lost = self._on_connection_lost
+            self.layer.streams = SipStreams(self.layer, lost, mtu=config.mtu, framing=config.framing)
         self.authority = Authority(
             config.realm or config.domain,
             config.users,
@@ -76,6 +97,8 @@ class SipServer(Agent):
         self.registrar = Registrar(self)
         self.proxy = Proxy(self)
         self.notifier = Notifier(self)
+        self.pinger = Pinger(self)
+        self.relay = MediaRelay(config.ip, config.relay_port, self._act) if config.relay else None
 
     @property
     def bindings(self) -> dict[str, list[Binding]]:
@@ -84,11 +107,31 @@ class SipServer(Agent):
     # -- the world ---------------------------------------------------------------------------
 
     def start(self, now: float) -> list[Action]:
-        return [Listen(Endpoint(self.config.ip, port)) for port in self.config.ports]
+        endpoints = [Endpoint(self.config.ip, port) for port in self.config.ports]
+        actions: list[Action] = []
+        if "udp" in self.config.transports:
+            actions += [Listen(each) for each in endpoints]
+        if self.layer.streams is not None:
+            actions += self.layer.streams.listen(*endpoints)
+        return actions
 
     def receive(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
-        self.layer.receive(SipMessage.parse(payload), source, local, now)
+        if self.relay is not None and self.relay.owns(local):
+            return self.relay.receive(payload, source, local)
+        self.layer.receive_datagram(payload, source, local, now)
         return self.layer.flush()
+
+    def receive_segment(self, packet: bytes, now: float) -> list[Action]:
+        if self.layer.streams is not None:
+            self.layer.streams.receive(packet, now)
+        return self.layer.flush()
+
+    def onward(self, source: Endpoint, local: Endpoint) -> tuple[Endpoint, Endpoint] | None:
+        return self.relay.onward(source, local) if self.relay is not None and self.relay.owns(local) else None
+
+    def receive_train(self, train: Train, source: Endpoint, local: Endpoint) -> None:
+        if self.relay is not None and self.relay.owns(local):
+            self.relay.receive_train(train, source, local)
 
     def next_timer(self) -> float | None:
         return self.layer.next_timer()
@@ -100,6 +143,13 @@ class SipServer(Agent):
     def on_unreachable(self, remote: Endpoint, local: Endpoint, now: float) -> list[Action]:
         self.layer.unreachable(remote, local, now)
         return self.layer.flush()
+
+    def _on_connection_lost(self, local: Endpoint, remote: Endpoint, reason: str, now: float) -> None:
+        self.note(now, "connection-lost", f"{local} to {remote}: {reason}")
+        self.layer.unreachable(remote, local, now, "tcp")
+
+    def _act(self, action: Action) -> None:
+        self.layer.outbox.append(action)
 
     # -- what is ours ------------------------------------------------------------------------
 

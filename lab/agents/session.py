@@ -11,14 +11,18 @@ The rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from lab.agents.attributes import NOTHING, Said, read_attributes
 from lab.agents.messages import address_text
 from lab.wire.ip import Endpoint
 from lab.wire.rtp import PCMU, TELEPHONE_EVENT, VIDEO
 from lab.wire.sdp import Sdp, Section, address_of
+
+if TYPE_CHECKING:
+    from lab.agents.extras import Extras
 
 Kind = Literal["audio", "video", "image"]
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
@@ -66,6 +70,7 @@ class Described(NamedTuple):
     telephone_event: int | None
     direction: Direction
     payload_type: int
+    said: Said
 
 
 class Description(NamedTuple):
@@ -78,34 +83,47 @@ class Description(NamedTuple):
         return next((each for each in self.streams if each.kind == kind), None)
 
 
-def read(body: bytes, kinds: Sequence[Kind] = ("audio",)) -> Description:
-    """Read an offer or an answer: the first stream of each kind. Raises ``MediaError`` if there is none."""
+def read(body: bytes, kinds: Sequence[Kind] = ("audio",), *, secure: bool = False) -> Description:
+    """Read an offer or an answer: the first stream of each kind. Raises ``MediaError`` if there is none.
+
+    ``secure``: only SRTP with a key that we can use will do (RFC 4568).
+    """
     sdp = Sdp.parse(body)
     lines = [section.media.value for section in sdp.media if section.media is not None]
     found: list[Described] = []
     for at, section in enumerate(sdp.media):
         words = lines[at].split()
         kind = next((each for each in kinds if words[:1] == [each.encode()]), None)
-        if kind is None or len(words) < 4 or words[2] != _TRANSPORT[kind] or section.port == 0:
+        if kind is None or len(words) < 4 or words[2] != _transport(kind, secure) or section.port == 0:
             continue
         if any(each.kind == kind for each in found):
             continue
         if kind == "audio" and b"0" not in words[3:]:
             raise MediaError("the audio stream has no PCMU (payload type 0)")
+        remote = _remote(sdp, section)
+        said = read_attributes(sdp, section, remote)
+        if secure and kind != "image" and said.crypto is None:
+            raise MediaError("RTP/SAVP without a usable key in a=crypto")
         number = int(words[3][:3]) if kind == "video" and words[3].isdigit() else PCMU
         found.append(
             Described(
                 kind,
                 at,
-                _remote(sdp, section),
+                remote,
                 _telephone_event(section, words[3:]),
                 _direction(sdp, section),
                 number,
+                said,
             )
         )
     if not found:
-        raise MediaError(f"no RTP {' or '.join(kinds)} stream with a port other than 0")
+        profile = "RTP/SAVP" if secure else "RTP"
+        raise MediaError(f"no {profile} {' or '.join(kinds)} stream with a port other than 0")
     return Description(lines, found)
+
+
+def _transport(kind: Kind, secure: bool) -> bytes:
+    return b"RTP/SAVP" if secure and kind != "image" else _TRANSPORT[kind]
 
 
 def _remote(sdp: Sdp, section: Section) -> Endpoint | None:
@@ -140,7 +158,7 @@ class Stream:
     """One stream that both sides agreed on.
 
     ``remote`` is where to send, ``None`` while nothing may be sent to the address that was given.
-    ``sends`` and ``receives`` follow from both sides' directions.
+    ``sends`` and ``receives`` follow from both sides' directions. ``said``: the other side's attributes.
     """
 
     kind: Kind
@@ -150,6 +168,7 @@ class Stream:
     receives: bool
     payload_type: int = PCMU
     telephone_event: int | None = None
+    said: Said = NOTHING
 
 
 class Session:
@@ -157,16 +176,30 @@ class Session:
 
     ``ports`` has the port of each kind of stream that we can do, ``offered`` the kinds that our
     next offer has. ``hold`` changes what the next description says. ``streams`` is what the last
-    offer and answer came to.
+    offer and answer came to. ``announced`` gives what the description says of a local endpoint.
+    ``extras``: what streams have besides media. ``secure``: they are encrypted.
     """
 
-    def __init__(self, user: str, ip: str, ports: Mapping[Kind, int], number: int) -> None:
+    def __init__(
+        self,
+        user: str,
+        ip: str,
+        ports: Mapping[Kind, int],
+        number: int,
+        announced: Callable[[Endpoint], Endpoint] = lambda local: local,
+        extras: Extras | None = None,
+        *,
+        secure: bool = False,
+    ) -> None:
         self.ports = dict(ports)
         self.offered: list[Kind] = [kind for kind in ports if kind != "image"]
         self.hold: Hold = ""
         self.streams: list[Stream] = []
         self._user = user.encode()
         self._ip = ip
+        self._announced = announced
+        self._extras = extras
+        self._secure = secure
         self._number = number
         self._version = number
         self._last = b""
@@ -194,18 +227,18 @@ class Session:
 
     def conclude(self, answer: bytes) -> None:
         """Take the answer to our offer. Raises ``MediaError`` when no stream can come of it."""
-        said = read(answer, self._known())
+        said = read(answer, self._known(), secure=self._secure)
         own = self._own_direction()
         self.streams = [self._agreed(each, own) for each in said.streams]
         self._remember(said)
 
     def check(self, offer: bytes) -> None:
         """Raises ``MediaError`` when ``offer`` can't be answered."""
-        read(offer, self._known())
+        read(offer, self._known(), secure=self._secure)
 
     def answer(self, offer: bytes) -> bytes:
         """Our answer, which settles the session. Raises ``MediaError`` when there can be none."""
-        said = read(offer, self._known())
+        said = read(offer, self._known(), secure=self._secure)
         by_line = {each.at: each for each in said.streams}
         self._remember(said)
         self._lines = [by_line[at].kind if at in by_line else None for at in range(len(said.lines))]
@@ -218,7 +251,7 @@ class Session:
                 parts.append(b"m=" + b" ".join([words[0] if words else b"audio", b"0", *words[2:]]) + b"\r\n")
                 continue
             direction = _common(_MIRRORED[_effective(each)], self._own_direction())
-            parts.append(self._line(each.kind, direction))
+            parts.append(self._line(each.kind, direction, each.said))
             streams.append(self._agreed(each, direction))
         self.streams = streams
         self.offered = [each.kind for each in streams]
@@ -251,29 +284,36 @@ class Session:
             receives=direction in _RECEIVES and not held,
             payload_type=said.payload_type,
             telephone_event=said.telephone_event,
+            said=said.said,
         )
 
     def _written(self, parts: list[bytes]) -> bytes:
-        family = b"IP6" if ":" in self._ip else b"IP4"
-        zero = b"::" if ":" in self._ip else b"0.0.0.0"
-        at = zero if self.hold == "zero-address" else self._ip.encode()
-        rest = b" IN %b %b\r\ns=-\r\nc=IN %b %b\r\nt=0 0\r\n" % (family, self._ip.encode(), family, at)
-        rest += b"".join(parts)
+        ip = next(iter(map(self._wanted_at, self.ports))).ip
+        family = b"IP6" if ":" in ip else b"IP4"
+        zero = b"::" if ":" in ip else b"0.0.0.0"
+        at = zero if self.hold == "zero-address" else ip.encode()
+        rest = b" IN %b %b\r\ns=-\r\nc=IN %b %b\r\nt=0 0\r\n" % (family, ip.encode(), family, at)
+        rest += b"".join(parts if self._extras is None else [self._extras.session_lines, *parts])
         if self._last and rest != self._last:
             self._version += 1
         self._last = rest
         return b"v=0\r\no=%b %d %d" % (self._user, self._number, self._version) + rest
 
+    def _wanted_at(self, kind: Kind) -> Endpoint:
+        return self._announced(Endpoint(self._ip, self.ports[kind]))
+
     def _refused(self, kind: Kind | None) -> bytes:
         name = kind or "audio"
         return b"m=%b 0 %b %b\r\n" % (
             name.encode(),
-            _TRANSPORT[name],
+            _transport(name, self._secure),
             {"audio": b"0", "video": b"%d" % self._payload_types["video"], "image": b"t38"}[name],
         )
 
-    def _line(self, kind: Kind, direction: Direction) -> bytes:
-        port = self.ports[kind]
+    def _line(self, kind: Kind, direction: Direction, said: Said | None = None) -> bytes:
+        """One stream's lines; ``said``: of an answer, what the offer has."""
+        port, profile = self._wanted_at(kind).port, _transport(kind, self._secure)
+        extras = b"" if self._extras is None else self._extras.lines(kind, said)
         if kind == "image":
             return (
                 b"m=image %d udptl t38\r\na=T38FaxVersion:0\r\na=T38MaxBitRate:14400\r\n"
@@ -281,17 +321,18 @@ class Session:
             )
         if kind == "video":
             number = self._payload_types["video"]
-            head = b"m=video %d RTP/AVP %d\r\na=rtpmap:%d H264/90000\r\n" % (port, number, number)
-            return head + b"a=%b\r\n" % direction.encode()
+            head = b"m=video %d %b %d\r\na=rtpmap:%d H264/90000\r\n" % (port, profile, number, number)
+            return head + b"a=%b\r\n" % direction.encode() + extras
         event = self._telephone_event
         if event is None:
-            head = b"m=audio %d RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n" % port
+            head = b"m=audio %d %b 0\r\na=rtpmap:0 PCMU/8000\r\n" % (port, profile)
         else:
             head = (
-                b"m=audio %d RTP/AVP 0 %d\r\na=rtpmap:0 PCMU/8000\r\n"
-                b"a=rtpmap:%d telephone-event/8000\r\na=fmtp:%d 0-16\r\n" % (port, event, event, event)
+                b"m=audio %d %b 0 %d\r\na=rtpmap:0 PCMU/8000\r\n"
+                b"a=rtpmap:%d telephone-event/8000\r\na=fmtp:%d 0-16\r\n"
+                % (port, profile, event, event, event)
             )
-        return head + b"a=ptime:20\r\na=%b\r\n" % direction.encode()
+        return head + b"a=ptime:20\r\na=%b\r\n" % direction.encode() + extras
 
 
 def _effective(said: Described) -> Direction:

@@ -63,7 +63,7 @@ class Subscription:
             routes=routes,
             headers=lines + self._credentials.lines(b"SUBSCRIBE", uri) + phone.agent_line,
         )
-        phone.layer.request(request, phone.local, remote, now, self._answered)
+        phone.layer.request(request, phone.origin, remote, now, self._answered)
 
     def _answered(
         self, transaction: ClientTransaction, status: int, response: Incoming | None, now: float

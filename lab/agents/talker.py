@@ -62,8 +62,11 @@ class Talker:
         self.interval = PACES[kind].interval
         self.live: Callable[[int, float], bytes] | None = None
         """Gives the sound of a packet, by its number and the time, in the place of ``signal``."""
+        self.sealed: Callable[[bytes, int], bytes] | None = None
+        """Encrypts a packet, whose sequence number with all bits is given."""
         self.ssrc = rng.getrandbits(32)
-        self._sequence = rng.getrandbits(16)
+        self._sequence = rng.getrandbits(16)  # counts on beyond 16 bits (RFC 3711 section 3.3.1)
+        self._others = [0, 0]  # packets between those of the flow, and octets in them
         self._timestamp = rng.getrandbits(32)
         self._limit = limit
         self._muted = False
@@ -129,8 +132,11 @@ class Talker:
     def event(self, payload_type: int, payload: bytes, *, marker: bool, timestamp: int | None) -> bytes:
         """A packet of another payload type between the others (RFC 4733 section 2.5.1)."""
         at = self._timestamp if timestamp is None else timestamp
-        packet = pack_rtp(RtpHeader(payload_type, marker, self._sequence, at, self.ssrc), payload)
-        self._sequence = (self._sequence + 1) & 0xFFFF
+        header = RtpHeader(payload_type, marker, self._sequence & 0xFFFF, at, self.ssrc)
+        packet = self._wire(pack_rtp(header, payload))
+        self._sequence += 1
+        self._others[0] += 1
+        self._others[1] += len(payload)
         return packet
 
     @property
@@ -138,20 +144,42 @@ class Talker:
         """The timestamp of the next packet."""
         return self._timestamp
 
+    # -- what reports say (RFC 3550 section 6.4.1) -------------------------------------------------
+
+    @property
+    def packets(self) -> int:
+        """All packets sent."""
+        return self.sent + self._others[0]
+
+    @property
+    def octets(self) -> int:
+        """Bytes of payload in them."""
+        return self.sent * len(self.frame(0)) + self._others[1]
+
+    def timestamp_at(self, now: float) -> int:
+        """The timestamp of a moment, in seconds."""
+        pace, at = PACES[self.kind], self.next_due if self.next_due is not None else self._stopped_at
+        away = 0.0 if at is None else (now - at) / pace.interval
+        return (self._timestamp + round(away * pace.step)) & 0xFFFFFFFF
+
     # -- parts -----------------------------------------------------------------------------------
 
     def _header(self) -> RtpHeader:
-        return RtpHeader(self.payload_type, self._marker, self._sequence, self._timestamp, self.ssrc)
+        sequence = self._sequence & 0xFFFF
+        return RtpHeader(self.payload_type, self._marker, sequence, self._timestamp, self.ssrc)
+
+    def _wire(self, packet: bytes) -> bytes:
+        return packet if self.sealed is None else self.sealed(packet, self._sequence)
 
     def _packet(self) -> bytes:
         if self.kind == "image":  # UDPTL: a sequence number, one IFP packet, no redundancy
-            return self._sequence.to_bytes(2, "big") + b"\x01\x06\x00\x00"
+            return (self._sequence & 0xFFFF).to_bytes(2, "big") + b"\x01\x06\x00\x00"
         if self.live is not None:
-            return pack_rtp(self._header(), self.live(self.sent, self.next_due or 0.0))
-        return pack_rtp(self._header(), self.frame(self.sent))
+            return self._wire(pack_rtp(self._header(), self.live(self.sent, self.next_due or 0.0)))
+        return self._wire(pack_rtp(self._header(), self.frame(self.sent)))
 
     def _advance(self, count: int) -> None:
-        self._sequence = (self._sequence + count) & 0xFFFF
+        self._sequence += count
         self._timestamp = (self._timestamp + count * PACES[self.kind].step) & 0xFFFFFFFF
         self._marker = False
         self.sent += count

@@ -13,9 +13,11 @@ The rules of this file:
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, Protocol
 
-from lab.agents.base import Action, Send
+from lab.agents.base import Action, Send, Transport
 from lab.agents.machines import (
     T1,
     T2,
@@ -36,11 +38,14 @@ from lab.agents.messages import (
     LONG_NAMES,
     Incoming,
     Names,
+    ReplyTo,
     Request,
     address_text,
     response,
     token,
 )
+from lab.agents.sealing import seal, unseal
+from lab.agents.streams import SipStreams
 from lab.agents.timers import Timers
 from lab.wire import syntax
 from lab.wire.headers import Via
@@ -83,14 +88,28 @@ class TransactionLayer:
     """All transactions of one agent.
 
     ``timers`` is the agent's own clockwork, shared so that the agent can start timers there too.
+    ``rport``: whether answers go to where requests come from. ``secure_port``: what goes to or from that port
+    of a server is sealed, 0 for none.
     """
 
-    def __init__(self, user: TransactionUser, rng: random.Random, *, names: Names = LONG_NAMES) -> None:
+    def __init__(
+        self,
+        user: TransactionUser,
+        rng: random.Random,
+        *,
+        names: Names = LONG_NAMES,
+        rport: ReplyTo = "asked",
+        secure_port: int = 0,
+    ) -> None:
         self.user = user
+        self.rport = rport
+        self.secure_port = secure_port
         self.rng = rng
         self.names = names
         self.timers = Timers()
         self.outbox: list[Action] = []
+        self.streams: SipStreams | None = None  # of an agent that speaks TCP
+        self.style: Callable[[bytes], bytes] | None = None  # of an agent with a way of writing of its own
         self.clients: dict[Key, ClientTransaction] = {}
         self.servers: dict[Key, ServerTransaction] = {}
 
@@ -103,13 +122,24 @@ class TransactionLayer:
         key: Key = (request.branch, request.method)
         transaction = ClientTransaction(self, key, request, local, remote, answered)
         self.clients[key] = transaction
-        transaction.transmit(request.wire)
+        transaction.transmit(request.wire, now)
         transaction.enter(State.CALLING if request.method == b"INVITE" else State.TRYING, now)
         return transaction
 
     def send(self, local: Endpoint, remote: Endpoint, wire: bytes) -> None:
-        """Send bytes outside any transaction: an ACK to a 2xx, media."""
+        """Send a datagram outside any transaction, as media are."""
         self.outbox.append(Send(local, remote, wire))
+
+    def carry(self, transport: Transport, local: Endpoint, remote: Endpoint, wire: bytes, now: float) -> None:
+        """Send a message, whatever it is a part of; over TCP by the connection between the two."""
+        if self.style is not None:
+            wire = self.style(wire)
+        if transport == "udp":
+            self.outbox.append(Send(local, remote, wire))
+        elif self.streams is not None:
+            self.streams.send(local, remote, wire, now)
+        else:
+            self.user.note(now, "not-sent", f"to {remote}: there is no TCP here")
 
     def branch(self) -> bytes:
         """A new branch (RFC 3261 section 8.1.1.7)."""
@@ -123,7 +153,14 @@ class TransactionLayer:
     def flush(self) -> list[Action]:
         """The actions since the last call, for the world to carry out."""
         actions, self.outbox = self.outbox, []
+        if self.secure_port:
+            return [self._sealed(action) for action in actions]
         return actions
+
+    def _sealed(self, action: Action) -> Action:
+        if isinstance(action, Send) and self.secure_port in (action.local.port, action.remote.port):
+            return replace(action, payload=seal(action.payload))
+        return action
 
     # -- what the world tells ---------------------------------------------------------------
 
@@ -133,9 +170,26 @@ class TransactionLayer:
     def on_timer(self, now: float) -> None:
         self.timers.run(now)
 
-    def receive(self, message: SipMessage, source: Endpoint, local: Endpoint, now: float) -> None:
-        """Route one datagram's message to its transaction, or to the user as a new request."""
-        incoming = Incoming(message, source, local)
+    def receive_datagram(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> None:
+        """Unseal a datagram where it should be sealed, and receive its message."""
+        if self.secure_port and self.secure_port in (source.port, local.port):
+            opened = unseal(payload)
+            if opened is None:
+                self.user.note(now, _DISCARDED, f"what came from {source} is not sealed, or was altered")
+                return
+            payload = opened
+        self.receive(SipMessage.parse(payload), source, local, now)
+
+    def receive(
+        self,
+        message: SipMessage,
+        source: Endpoint,
+        local: Endpoint,
+        now: float,
+        transport: Transport = "udp",
+    ) -> None:
+        """Route a message to its transaction, or to the user as a new request."""
+        incoming = Incoming(message, source, local, transport)
         if incoming.status:
             self._receive_response(incoming, now)
         elif incoming.method:
@@ -143,11 +197,17 @@ class TransactionLayer:
         else:
             self.user.note(now, "ignored", f"not SIP, from {source}")
 
-    def unreachable(self, remote: Endpoint, local: Endpoint, now: float) -> None:
-        """An ICMP error about ``remote``: a transport error for requests under way (section 18.4)."""
-        self.user.note(now, "unreachable", str(remote))
+    def unreachable(
+        self, remote: Endpoint, local: Endpoint, now: float, transport: Transport = "udp"
+    ) -> None:
+        """An ICMP error about ``remote``: a transport error for requests under way (section 18.4).
+
+        Over TCP it is the end of the connection that is one.
+        """
+        if transport == "udp":
+            self.user.note(now, "unreachable", str(remote))
         for transaction in list(self.clients.values()):
-            if transaction.remote == remote and transaction.local == local:
+            if (transaction.remote, transaction.local, transaction.transport) == (remote, local, transport):
                 transaction.fire(On.TRANSPORT_ERROR, None, now)
 
     def forget(self, transaction: Transaction) -> None:
@@ -200,7 +260,7 @@ class TransactionLayer:
 
     def _receive_request(self, incoming: Incoming, now: float) -> None:
         violation = syntax.first_fatal(incoming.message)
-        incoming.stamp_via()
+        incoming.stamp_via(self.rport)
         if violation is not None:
             self._refuse(incoming, violation.sentence, violation.reference, now)
             return
@@ -234,7 +294,7 @@ class TransactionLayer:
             to_tag=token(self.rng),
             names=self.names,
         )
-        self.send(incoming.local, incoming.reply_to, wire)
+        self.carry(incoming.transport, incoming.local, incoming.reply_to, wire, now)
         self.user.note(now, "rejected", f"400 to {_text(incoming.method)}: {sentence} ({reference})")
 
 

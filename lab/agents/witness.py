@@ -18,6 +18,7 @@ own to the Contact that it heard), ``in:BYE`` (one within the dialog), ``pong`` 
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from typing import Any, Final
 from lab.agents import stun
 from lab.agents.base import Action, Agent, Listen, Send
 from lab.agents.messages import Incoming, hostport, name_addr_of, response
-from lab.agents.probe_wire import digest, kind_of, marks_of, pack, unpack
+from lab.agents.probe_wire import LARGEST, digest, find_marks, kind_of, marks_of, pack, unpack
 from lab.agents.timers import Timers
 from lab.wire.headers import split_list
 from lab.wire.ip import Endpoint
@@ -35,10 +36,30 @@ from lab.wire.sip import SipMessage
 CONTROL_PORT: Final = 7077
 RTP_PORT: Final = 40400
 _PAGE: Final = 40  # rows of a report in one datagram
-_MOST_SESSIONS: Final = 64
-_MOST_RECORDS: Final = 4096
-_LONGEST_ORDER: Final = 64
+_LONGEST_ORDER: Final = 64  # characters
+_SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]*)?")
 NAME: Final = b"Server: alglab-witness\r\n"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a witness keeps at most, and for how long it lets itself be told to wait.
+
+    ``record_bytes`` is per session, ``text`` the bytes of a question unpacked, ``wait`` in seconds,
+    ``waiting`` how many orders may be put off at a time. ``peers`` are addresses from which one session's
+    probes may come.
+    """
+
+    sessions: int = 64
+    per_source: int = 64
+    orders: int = 100_000
+    order_length: int = 64
+    records: int = 4096
+    record_bytes: int = 1 << 40
+    text: int = LARGEST
+    wait: float = 86400.0
+    waiting: int = 100_000
+    peers: int = 100_000
 
 
 @dataclass
@@ -66,16 +87,22 @@ class Record:
 class Session:
     """One client's orders, by mark, and what was noticed of it."""
 
+    client: str = ""
+    limits: Limits = Limits()
     orders: dict[bytes, list[str]] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
     known: dict[tuple[bool, int, Endpoint, bytes], Record] = field(default_factory=dict)
+    peers: set[str] = field(default_factory=set)
+    size: int = 0  # bytes of the records
 
     def write(self, heard: bool, port: int, peer: Endpoint, payload: bytes, now: float) -> None:
         key = (heard, port, peer, payload)
         record = self.known.get(key)
         if record is None:
-            if len(self.records) >= _MOST_RECORDS:
+            size = self.size + len(payload)
+            if len(self.records) >= self.limits.records or size > self.limits.record_bytes:
                 return
+            self.size = size
             record = self.known[key] = Record(heard, port, peer, payload, first=now)
             self.records.append(record)
         record.count += 1
@@ -85,9 +112,12 @@ class Session:
 class Witness(Agent):
     """Listens at ``ports`` for probes and at ``control`` for its clients."""
 
-    def __init__(self, ip: str, ports: Sequence[int], control: int = CONTROL_PORT) -> None:
+    def __init__(
+        self, ip: str, ports: Sequence[int], control: int = CONTROL_PORT, limits: Limits = Limits()
+    ) -> None:
         super().__init__()
-        self.ip = ip
+        self._limits = limits
+        self._waiting = 0
         self._control = Endpoint(ip, control)
         self._locals = [Endpoint(ip, port) for port in (*ports, RTP_PORT)]
         self._sessions: dict[str, Session] = {}
@@ -107,8 +137,8 @@ class Witness(Agent):
         return self._flush()
 
     def receive(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
-        if local == self._control:
-            self._converse(payload, source)
+        if local.port == self._control.port:
+            self._converse(payload, source, local)
         else:
             self._hear(payload, source, local, now)
         return self._flush()
@@ -117,10 +147,23 @@ class Witness(Agent):
         actions, self._outbox = self._outbox, []
         return actions
 
+    def knows_mark(self, payload: bytes) -> bool:
+        """Whether a datagram has the mark of a probe that somebody announced."""
+        return any(mark in self._by_mark for mark in find_marks(payload))
+
+    def knows_source(self, source: Endpoint) -> bool:
+        """Whether a client of a session has that address."""
+        return source.ip in self._by_peer
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions are remembered."""
+        return len(self._sessions)
+
     # -- the control channel ---------------------------------------------------------------------
 
-    def _converse(self, payload: bytes, source: Endpoint) -> None:
-        asked = unpack(payload)
+    def _converse(self, payload: bytes, source: Endpoint, local: Endpoint) -> None:
+        asked = unpack(payload, self._limits.text)
         if asked is None or not isinstance(asked.get("s"), str):
             return
         name, kind = asked["s"], asked.get("t")
@@ -144,19 +187,34 @@ class Witness(Agent):
             answer["s"] = name
             if "n" in asked:
                 answer["n"] = asked["n"]
-            self._outbox.append(Send(self._control, source, pack(answer)))
+            self._outbox.append(Send(local, source, pack(answer)))
 
     def _order(self, name: str, orders: dict[str, Any], source: Endpoint) -> None:
-        while len(self._sessions) >= _MOST_SESSIONS and name not in self._sessions:
-            gone = self._sessions.pop(next(iter(self._sessions)))
-            self._by_mark = {mark: each for mark, each in self._by_mark.items() if each is not gone}
-            self._by_peer = {peer: each for peer, each in self._by_peer.items() if each is not gone}
-        session = self._sessions.setdefault(name, Session())
+        if name not in self._sessions:
+            self._make_room(source.ip)
+        session = self._sessions.setdefault(name, Session(source.ip, self._limits))
+        session.peers.add(source.ip)
         self._by_peer[source.ip] = session
         for mark, rows in orders.items():
-            if isinstance(rows, list) and len(rows) <= _LONGEST_ORDER:
-                session.orders[mark.encode()] = [str(each) for each in rows]
-                self._by_mark[mark.encode()] = session
+            if isinstance(rows, list) and len(rows) <= self._limits.order_length:
+                if len(session.orders) >= self._limits.orders:
+                    break
+                key = mark.encode("ascii", "replace")
+                session.orders[key] = [str(each)[:_LONGEST_ORDER] for each in rows]
+                self._by_mark[key] = session
+
+    def _make_room(self, client: str) -> None:
+        """Forget the oldest session of a client that has many, or of all."""
+        own = [name for name, each in self._sessions.items() if each.client == client]
+        if len(own) >= self._limits.per_source:
+            self._forget(own[0])
+        while len(self._sessions) >= self._limits.sessions:
+            self._forget(next(iter(self._sessions)))
+
+    def _forget(self, name: str) -> None:
+        gone = self._sessions.pop(name)
+        self._by_mark = {mark: each for mark, each in self._by_mark.items() if each is not gone}
+        self._by_peer = {peer: each for peer, each in self._by_peer.items() if each is not gone}
 
     # -- what arrives on the other ports -----------------------------------------------------------
 
@@ -165,6 +223,10 @@ class Witness(Agent):
         session = self._by_mark[marks[0]] if marks else self._by_peer.get(source.ip)
         if session is None:
             return
+        if source.ip not in session.peers:
+            if len(session.peers) >= self._limits.peers:
+                return
+            session.peers.add(source.ip)
         session.write(True, local.port, source, payload, now)
         if not marks:
             if kind_of(payload) == "empty lines (4 bytes)":  # RFC 5626 section 4.4.1
@@ -181,8 +243,10 @@ class Witness(Agent):
             delay, _, what = order.rpartition(" ")
             work = _Work(session, what, incoming, payload, marks[0], number)
             if delay[:1] == "@":
-                seconds = min(float(delay[1:]), 86400.0) if delay[1:].replace(".", "", 1).isdigit() else 0.0
-                self._timers.start(now + seconds, self._carry_out, work)
+                seconds = float(delay[1:]) if _SECONDS.fullmatch(delay[1:]) else 0.0
+                if self._waiting < self._limits.waiting:
+                    self._waiting += 1
+                    self._timers.start(now + min(seconds, self._limits.wait), self._carry_out_late, work)
             else:
                 self._carry_out(work, now)
 
@@ -196,6 +260,10 @@ class Witness(Agent):
 
     def _at(self, incoming: Incoming) -> bytes:
         return hostport(incoming.local)
+
+    def _carry_out_late(self, work: _Work, now: float) -> None:
+        self._waiting -= 1
+        self._carry_out(work, now)
 
     def _carry_out(self, work: _Work, now: float) -> None:
         wire = self._message(work)
@@ -211,9 +279,9 @@ class Witness(Agent):
         if what == "echo":
             return work.payload
         own = self._at(probe)
-        if what.isdigit() and len(what) == 3 and probe.method:
+        if what.isascii() and what.isdigit() and len(what) == 3 and probe.method:
             return self._response(probe, int(what), with_body, own)
-        body = self.session_description() if with_body else b""
+        body = session_description(probe.local.ip) if with_body else b""
         if what.startswith("in:"):
             tagged = probe.value(b"to")
             if not probe.to_tag:
@@ -235,28 +303,29 @@ class Witness(Agent):
             lines += b"".join(field.raw for field in routes if field.raw.endswith(b"\r\n"))
         body = b""
         if with_body:
-            body = self.session_description()
+            body = session_description(probe.local.ip)
             lines += b"Content-Type: application/sdp\r\n"
             if with_body == "big":
                 body += b"".join(b"a=x-filler:%03d %s\r\n" % (number, b"y" * 60) for number in range(16))
         probe.stamp_via()
         return response(probe, status, to_tag=b"" if status == 100 else _tag(probe), headers=lines, body=body)
 
-    def session_description(self) -> bytes:
-        """The witness' own SDP: it names its own address only."""
-        family = b"IP6" if ":" in self.ip else b"IP4"
-        ip = self.ip.encode()
-        return b"v=0\r\no=witness 1 1 IN %b %b\r\ns=-\r\nc=IN %b %b\r\nt=0 0\r\nm=audio %d RTP/AVP 0\r\n" % (
-            family,
-            ip,
-            family,
-            ip,
-            RTP_PORT,
-        )
-
     def _say(self, session: Session, local: Endpoint, peer: Endpoint, wire: bytes, now: float) -> None:
         session.write(False, local.port, peer, wire, now)
         self._outbox.append(Send(local, peer, wire))
+
+
+def session_description(own: str) -> bytes:
+    """The witness' SDP: it names its own address only."""
+    family = b"IP6" if ":" in own else b"IP4"
+    ip = own.encode()
+    return b"v=0\r\no=witness 1 1 IN %b %b\r\ns=-\r\nc=IN %b %b\r\nt=0 0\r\nm=audio %d RTP/AVP 0\r\n" % (
+        family,
+        ip,
+        family,
+        ip,
+        RTP_PORT,
+    )
 
 
 @dataclass

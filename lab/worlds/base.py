@@ -12,15 +12,15 @@ import random
 from collections import deque
 from collections.abc import Callable, Mapping
 
-from lab.agents.base import Action, Agent, Close, Flow, Listen, Send
+from lab.agents.base import Action, Agent, Close, Flow, Listen, PassOn, Send, SendSegment
 from lab.gateway.alg import Model
 from lab.gateway.gateway import Gateway
 from lab.wire import ip
 from lab.wire.ip import Endpoint
 from lab.worlds.flows import FlowKeeper
 from lab.worlds.impairments import Departure, impairments_of
-from lab.worlds.network import Arrival, Delivery, Network, destination_of
-from lab.worlds.trace import Likewise, Lost, Noted, Received, Remark, Sent, Trace
+from lab.worlds.network import Arrival, Delivery, Network, SegmentDelivery, destination_of
+from lab.worlds.trace import Likewise, Lost, Noted, Received, Remark, Segment, Sent, Trace
 
 # An agent that sends to itself in circles must not hang a trial.
 MAX_STEPS = 2_000_000
@@ -65,6 +65,7 @@ class World(abc.ABC):
         self.gateways: dict[str, Gateway] = {}
         self._agents: list[tuple[str, Agent]] = []
         self._sockets: dict[Endpoint, tuple[str, Agent]] = {}
+        self._ports: dict[Endpoint, tuple[str, Agent]] = {}  # for TCP
         self._arrivals: deque[Arrival] = deque()
         self._flows = FlowKeeper()
         self._told: dict[Agent, int] = {}  # how many of its events the trace has
@@ -87,6 +88,9 @@ class World(abc.ABC):
         for local in [local for local, (_, each) in self._sockets.items() if each is agent]:
             del self._sockets[local]
             self.close_socket(local)
+        for local in [local for local, (_, each) in self._ports.items() if each is agent]:
+            del self._ports[local]
+            self.close_port(local)
         self._flows.event += 1
 
     def reboot(self, gateway: str) -> None:
@@ -100,13 +104,19 @@ class World(abc.ABC):
         told = self._told.get(agent, 0)
         if len(agent.events) > told:
             self._tell(agent, told)
-        if actions:
+        if any(type(action) is not PassOn for action in actions):
             self._flows.event += 1
         for action in actions:
             if type(action) is Send:
                 self._send(agent, action)
+            elif type(action) is PassOn:
+                before = len(self._arrivals)
+                self._send(agent, action)
+                self._flows.passed(action.local, action.remote, list(self._arrivals)[before:])
+            elif type(action) is SendSegment:
+                self._send_segment(agent, action)
             elif type(action) is Listen:
-                self._listen(agent, action.local)
+                self._listen(agent, action)
             elif type(action) is Close and action.local in self._sockets:
                 del self._sockets[action.local]
                 self.close_socket(action.local)
@@ -155,6 +165,9 @@ class World(abc.ABC):
         for endpoint in list(self._sockets):
             self.close_socket(endpoint)
         self._sockets.clear()
+        for endpoint in list(self._ports):
+            self.close_port(endpoint)
+        self._ports.clear()
         return []
 
     # -- what a world implements -----------------------------------------------------------------
@@ -175,14 +188,31 @@ class World(abc.ABC):
     def close_socket(self, local: Endpoint) -> None:
         """Close a UDP port."""
 
+    @abc.abstractmethod
+    def transmit_segment(self, host: str, packet: bytes) -> list[Arrival]:
+        """The same for an IP packet with a TCP segment."""
+
+    @abc.abstractmethod
+    def open_port(self, host: str, local: Endpoint) -> None:
+        """Open a port for an agent's TCP. Raises ``WorldError`` when that fails."""
+
+    @abc.abstractmethod
+    def close_port(self, local: Endpoint) -> None:
+        """Close a port of an agent's TCP."""
+
     # -- the loop ----------------------------------------------------------------------------------
 
-    def _listen(self, agent: Agent, local: Endpoint) -> None:
+    def _listen(self, agent: Agent, action: Listen) -> None:
+        local = action.local
         host = self.network.addresses.get(local.ip)
         if host is None:
             raise WorldError(f"no host has the address {local.ip}")
-        if local in self._sockets:
+        if local in (self._ports if action.transport == "tcp" else self._sockets):
             raise WorldError(f"{local} is already in use")
+        if action.transport == "tcp":
+            self.open_port(host, local)
+            self._ports[local] = (host, agent)
+            return
         self.open_socket(host, local)
         self._sockets[local] = (host, agent)
 
@@ -202,27 +232,54 @@ class World(abc.ABC):
                 return
         self._arrivals.extend(self.transmit(host, action))
 
+    def _send_segment(self, agent: Agent, action: SendSegment) -> None:
+        place = self._ports.get(action.local)
+        if place is None:
+            raise WorldError(f"{type(agent).__name__} sends from {action.local}, where it has no TCP")
+        host, packet = place[0], action.packet
+        refusal = self.network.refusal(action.local, action.remote, 0)
+        if refusal:
+            self.remark(host, "not-sent", f"from {action.local} to {action.remote}: {refusal}")
+            return
+        self.trace.add(Segment(self.now, host, True, packet))
+        if self.impairments is not None and self._launch(
+            host,
+            action.remote.ip,
+            packet,
+            # A port that was closed meanwhile takes what it held along.
+            lambda: self.transmit_segment(host, packet) if action.local in self._ports else [],
+        ):
+            return
+        self._arrivals.extend(self.transmit_segment(host, packet))
+
     def _play(self, host: str, agent: Agent, flow: Flow, due: float, until: float) -> None:
         """Carry a flow's next packet, or pass over a stretch that shares the fate of the latest."""
         self.now = max(self.now, due)
         if self.impairments is None and until > self.now:
-            skipped = self._flows.skip(flow, lambda: self._horizon(until))
+            skipped = self._flows.skip(flow, lambda: self._horizon(until), self._onward)
             if skipped is not None:
-                train, delivery = skipped
+                train, deliveries = skipped
                 last = train.begin + (train.packets - 1) * train.interval
                 assert flow.remote is not None
                 self.trace.add(
                     Likewise(self.now, host, flow.local, flow.remote, train.packets, round(last, 6))
                 )
-                place = self._sockets.get(delivery.local) if delivery is not None else None
-                if delivery is not None and place is not None:
-                    place[1].receive_train(train, delivery.source, delivery.local)
+                for delivery in deliveries:
+                    receiver, agent = self._sockets[delivery.local]
+                    link = agent.onward(delivery.source, delivery.local)
+                    if link is not None:
+                        self.trace.add(Likewise(self.now, receiver, *link, train.packets, round(last, 6)))
+                    agent.receive_train(train, delivery.source, delivery.local)
                 return
         remote = flow.remote
         assert remote is not None
         before = len(self._arrivals)
         self._send(agent, Send(flow.local, remote, flow.take()))
         self._flows.carried(flow, remote, list(self._arrivals)[before:])
+
+    def _onward(self, delivery: Delivery) -> tuple[Endpoint, Endpoint] | None:
+        place = self._sockets.get(delivery.local)
+        return place[1].onward(delivery.source, delivery.local) if place is not None else None
 
     def _horizon(self, until: float) -> float:
         """Until when nothing happens by itself: ``until``, or when a gateway forgets something."""
@@ -251,6 +308,12 @@ class World(abc.ABC):
         return True
 
     def _dispatch(self, arrival: Arrival) -> None:
+        if isinstance(arrival, SegmentDelivery):
+            there = self._ports.get(arrival.local)
+            if there is not None:
+                self.trace.add(Segment(self.now, there[0], False, arrival.packet))
+                self.perform(there[1], there[1].receive_segment(arrival.packet, self.now))
+            return
         place = self._sockets.get(arrival.local)
         if place is None:
             return  # closed while the datagram was under way
@@ -284,6 +347,9 @@ class World(abc.ABC):
 
     def listening(self, endpoint: Endpoint) -> bool:
         return endpoint in self._sockets
+
+    def listening_tcp(self, endpoint: Endpoint) -> bool:
+        return endpoint in self._ports
 
     def lost(self, node: str, packet: bytes, reason: str) -> None:
         self.trace.add(Lost(self.now, node, packet, reason))

@@ -42,6 +42,7 @@ class FlowKeeper:
     def __init__(self) -> None:
         self.event = 0
         self._known: dict[int, tuple[Flow, _Known]] = {}
+        self._passed: dict[tuple[Endpoint, Endpoint], _Known] = {}  # by agents that pass flows on
 
     def next(self, agents: Sequence[tuple[str, Agent]]) -> tuple[str, Agent, Flow, float] | None:
         """The flow whose packet is due first."""
@@ -53,16 +54,24 @@ class FlowKeeper:
                     nearest = (host, agent, flow, due)
         return nearest
 
-    def skip(self, flow: Flow, horizon: Callable[[], float]) -> tuple[Train, Delivery | None] | None:
+    def skip(
+        self,
+        flow: Flow,
+        horizon: Callable[[], float],
+        onward: Callable[[Delivery], tuple[Endpoint, Endpoint] | None] = lambda delivery: None,
+    ) -> tuple[Train, list[Delivery]] | None:
         """Pass over what shares the latest packet's fate.
 
-        Returns the train and, where it arrives, the latest packet's delivery; ``None`` when the next
-        packet must be carried.
+        Returns the train and the latest packet's deliveries: where it arrives, and where those bring it who
+        pass it on (``onward`` says so). ``None`` when the next packet must be carried.
         """
         known = self._of(flow)
         if not known.twice or known.event != self.event or not flow.steady or flow.next_due is None:
             return None
         if known.fate is None or known.fate[0] != flow.remote:
+            return None
+        deliveries = self._deliveries(known.fate, onward)
+        if deliveries is None:
             return None
         room = (horizon() - flow.next_due - _SLACK) / flow.interval
         count = math.floor(room) if room < 1e9 else 0
@@ -70,15 +79,36 @@ class FlowKeeper:
             count = min(count, flow.left - 1)
         if count <= 0:
             return None
-        arrived = known.fate[1]
-        delivery = None
-        if len(arrived) == 1 and arrived[0][0] is Delivery:
-            delivery = Delivery(arrived[0][1], arrived[0][2], b"")
-        return flow.skip(count), delivery
+        return flow.skip(count), deliveries
+
+    def _deliveries(
+        self, fate: Fate, onward: Callable[[Delivery], tuple[Endpoint, Endpoint] | None]
+    ) -> list[Delivery] | None:
+        """All deliveries of a packet with that fate; ``None`` while not all of them are known for sure."""
+        found: list[Delivery] = []
+        while len(fate[1]) == 1 and fate[1][0][0] is Delivery:
+            delivery = Delivery(fate[1][0][1], fate[1][0][2], b"")
+            if delivery in found:
+                return None  # relays that send to each other
+            found.append(delivery)
+            link = onward(delivery)
+            if link is None:
+                break
+            known = self._passed.get(link)
+            if known is None or known.fate is None or not known.twice or known.event != self.event:
+                return None
+            fate = known.fate
+        return found
 
     def carried(self, flow: Flow, remote: Endpoint, arrivals: Sequence[Arrival]) -> None:
         """Note what became of a packet."""
-        known = self._of(flow)
+        self._note(self._of(flow), remote, arrivals)
+
+    def passed(self, local: Endpoint, remote: Endpoint, arrivals: Sequence[Arrival]) -> None:
+        """Note what became of a packet that an agent passed on."""
+        self._note(self._passed.setdefault((local, remote), _Known()), remote, arrivals)
+
+    def _note(self, known: _Known, remote: Endpoint, arrivals: Sequence[Arrival]) -> None:
         fate: Fate = (remote, tuple((type(each), each[0], each[1]) for each in arrivals))
         known.twice = known.event == self.event and known.fate == fate
         known.fate, known.event = fate, self.event

@@ -16,6 +16,7 @@ from lab.gateway.fragments import Reassembler
 from lab.gateway.gateway import Emission, Side
 from lab.wire import ip
 from lab.wire.ip import Endpoint, MalformedPacketError
+from lab.wire.tcp_segment import reset
 from lab.worlds.topology import Topology
 
 MAX_HOPS = 64
@@ -257,7 +258,15 @@ class Unreachable(NamedTuple):
     quote: bytes = b""
 
 
-Arrival = Delivery | Unreachable
+class SegmentDelivery(NamedTuple):
+    """A TCP segment that reached a port of a host where an agent listens, as an IP packet."""
+
+    local: Endpoint
+    source: Endpoint
+    packet: bytes
+
+
+Arrival = Delivery | SegmentDelivery | Unreachable
 
 
 class Carrier(Protocol):
@@ -277,6 +286,12 @@ class Carrier(Protocol):
 
     def arrive(self, local: Endpoint, source: Endpoint, packet: bytes) -> Delivery | None:
         """A datagram reaches a listening socket."""
+
+    def listening_tcp(self, endpoint: Endpoint) -> bool:
+        """Whether an agent's TCP is there."""
+
+    def arrive_segment(self, local: Endpoint, source: Endpoint, packet: bytes) -> SegmentDelivery:
+        """A TCP segment reaches an agent's port."""
 
     def bounce(self, local: Endpoint, remote: Endpoint) -> Unreachable | None:
         """An ICMP error reaches the socket that caused it."""
@@ -408,6 +423,9 @@ class Walk:
             if ip.is_icmp_error(parsed):
                 self._icmp(parsed, arrivals)
                 return
+            if parsed.protocol == ip.TCP:
+                self._arrive_tcp(node, packet, parsed, queue, arrivals)
+                return
             if parsed.protocol != ip.UDP:
                 self._carrier.lost(node, packet, "no agent handles this protocol")
                 return
@@ -422,6 +440,25 @@ class Walk:
         delivery = self._carrier.arrive(local, source, packet)
         if delivery is not None:
             arrivals.append(delivery)
+
+    def _arrive_tcp(
+        self,
+        node: str,
+        packet: bytes,
+        parsed: ip.Packet,
+        queue: deque[tuple[str, bytes]],
+        arrivals: list[Arrival],
+    ) -> None:
+        local, source = parsed.destination, parsed.source
+        if self._carrier.listening_tcp(local):
+            # Its checksum is the agent's own affair.
+            arrivals.append(self._carrier.arrive_segment(local, source, packet))
+            return
+        answer = None if self._doubtful and ip.verify(packet) else reset(parsed)
+        if answer is None:
+            self._carrier.lost(node, packet, "no TCP is there, and the kernel says nothing about it")
+        else:
+            queue.append((node, answer))
 
     def _whole(self, packet: bytes) -> tuple[bytes, ip.Packet] | None:
         """A packet taken apart, or ``None`` while fragments of it are missing."""

@@ -10,7 +10,7 @@ from lab.gateway.gateway import Emission, Side
 from lab.wire import ip
 from lab.wire.ip import Endpoint
 from lab.worlds.base import World, make_gateways
-from lab.worlds.network import Arrival, Delivery, Network, Unreachable, Walk
+from lab.worlds.network import Arrival, Delivery, Network, SegmentDelivery, Unreachable, Walk
 from lab.worlds.trace import Passage
 
 
@@ -37,6 +37,15 @@ class SimulatedWorld(World):
     def close_socket(self, local: Endpoint) -> None:
         pass
 
+    def transmit_segment(self, host: str, packet: bytes) -> list[Arrival]:
+        return self._walk.send(host, packet)
+
+    def open_port(self, host: str, local: Endpoint) -> None:
+        pass
+
+    def close_port(self, local: Endpoint) -> None:
+        pass
+
     # -- the carrier's part ------------------------------------------------------------------------
 
     def cross(self, gateway: str, side: Side, packet: bytes) -> list[Emission]:
@@ -49,6 +58,9 @@ class SimulatedWorld(World):
 
     def arrive(self, local: Endpoint, source: Endpoint, packet: bytes) -> Delivery:
         return Delivery(local, source, packet[28:] if packet[0] == 0x45 else ip.parse(packet).payload)
+
+    def arrive_segment(self, local: Endpoint, source: Endpoint, packet: bytes) -> SegmentDelivery:
+        return SegmentDelivery(local, source, packet)
 
     def bounce(self, local: Endpoint, remote: Endpoint) -> Unreachable:
         return Unreachable(local, remote, self._walk.quote)

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from lab.gateway.gateway import Emission, Side
 from lab.wire import ip
 from lab.wire.ip import Endpoint, MalformedPacketError
+from lab.worlds.streams import TapStreams
 
 
 class Sent(NamedTuple):
@@ -34,6 +35,15 @@ class Received(NamedTuple):
     local: Endpoint
     remote: Endpoint
     payload: bytes
+
+
+class Segment(NamedTuple):
+    """A TCP segment left an agent's port, or arrived at it, as an IP packet."""
+
+    now: float
+    host: str
+    leaving: bool
+    packet: bytes
 
 
 class Passage(NamedTuple):
@@ -92,7 +102,7 @@ class Checked(NamedTuple):
     passed: bool
 
 
-Record = Sent | Received | Passage | Lost | Likewise | Remark | Noted | Checked
+Record = Sent | Received | Segment | Passage | Lost | Likewise | Remark | Noted | Checked
 
 
 class Sighting(NamedTuple):
@@ -130,19 +140,25 @@ class Trace:
         """What models raised, in order."""
         return [emission.error for each in self.passages for emission in each.emissions if emission.error]
 
-    def datagrams(self) -> Iterator[Sighting]:
-        """Every whole UDP datagram at every tap, in order."""
+    def datagrams(self, streams: TapStreams | None = None) -> Iterator[Sighting]:
+        """Every whole UDP datagram at every tap, in order.
+
+        With ``streams`` also every message that TCP carries, where its last byte is seen.
+        """
         for record in self.records:
             if isinstance(record, Sent):
                 yield Sighting(record.now, record.host, True, record.local, record.remote, record.payload)
             elif isinstance(record, Received):
                 yield Sighting(record.now, record.host, False, record.remote, record.local, record.payload)
             elif isinstance(record, Passage):
-                yield from _passing(record)
+                yield from _passing(record, streams)
+            elif isinstance(record, Segment) and streams is not None:
+                packet = ip.parse(record.packet)
+                yield from _completed(streams, record.now, record.host, record.leaving, packet)
 
     def sip(self) -> list[Sighting]:
-        """The datagrams that carry SIP."""
-        return [each for each in self.datagrams() if looks_like_sip(each.payload)]
+        """The SIP messages, whatever carries them."""
+        return [each for each in self.datagrams(TapStreams()) if looks_like_sip(each.payload)]
 
     def to_json_lines(self) -> str:
         """One JSON object per record; the same trace always gives the same text."""
@@ -175,7 +191,8 @@ def _from_json(row: dict[str, Any]) -> Record:
             entered = base64.b64decode(row["packet"], validate=True)
             value = [_emission_from_json(each, entered) for each in value]
         values.append(value)
-    return kind(*values)
+    record: Record = kind(*values)
+    return record
 
 
 def _endpoint(text: str) -> Endpoint:
@@ -196,11 +213,19 @@ def _emission_from_json(row: dict[str, Any], entered: bytes) -> Emission:
 
 
 _KINDS: Final[dict[str, Any]] = {
-    kind.__name__.lower(): kind for kind in (Sent, Received, Passage, Lost, Likewise, Remark, Noted, Checked)
+    kind.__name__.lower(): kind
+    for kind in (Sent, Received, Segment, Passage, Lost, Likewise, Remark, Noted, Checked)
 }
 
 
-def _passing(record: Passage) -> Iterator[Sighting]:
+def _completed(
+    streams: TapStreams, now: float, tap: str, leaving: bool, packet: ip.Packet
+) -> Iterator[Sighting]:
+    for message in streams.add(tap, leaving, packet):
+        yield Sighting(now, tap, leaving, packet.source, packet.destination, message)
+
+
+def _passing(record: Passage, streams: TapStreams | None) -> Iterator[Sighting]:
     entries = [(record.side, False, record.packet)]
     entries += [(each.side, True, each.packet) for each in record.emissions if each.side is not None]
     for side, leaving, data in entries:
@@ -208,8 +233,12 @@ def _passing(record: Passage) -> Iterator[Sighting]:
             packet = ip.parse(data)
         except MalformedPacketError:
             continue
-        if packet.protocol == ip.UDP and not packet.is_fragment:
-            tap = f"{record.gateway}/{side.name.lower()}"
+        if packet.is_fragment:
+            continue
+        tap = f"{record.gateway}/{side.name.lower()}"
+        if packet.protocol == ip.TCP and streams is not None:
+            yield from _completed(streams, record.now, tap, leaving, packet)
+        elif packet.protocol == ip.UDP:
             yield Sighting(record.now, tap, leaving, packet.source, packet.destination, packet.payload)
 
 

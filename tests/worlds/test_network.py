@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from lab.gateway.gateway import Emission, Side
 from lab.wire import ip
 from lab.wire.ip import Endpoint
-from lab.worlds.network import Arrival, Delivery, Hop, Network, Unreachable, Walk
+from lab.worlds.network import Arrival, Delivery, Hop, Network, SegmentDelivery, Unreachable, Walk
 from lab.worlds.simulated import SimulatedWorld
 from lab.worlds.topology import Topology
 from tests.worlds import inside
@@ -237,6 +237,12 @@ class _Mirror:
         raise AssertionError("nobody listens")
 
     def bounce(self, local: Endpoint, remote: Endpoint) -> Unreachable | None:
+        raise AssertionError("nobody listens")
+
+    def listening_tcp(self, endpoint: Endpoint) -> bool:
+        return False
+
+    def arrive_segment(self, local: Endpoint, source: Endpoint, packet: bytes) -> SegmentDelivery:
         raise AssertionError("nobody listens")
 
     def lost(self, node: str, packet: bytes, reason: str) -> None:

@@ -28,7 +28,7 @@ from lab.worlds.emulated import namespaces as ns
 from lab.worlds.emulated import sockets
 from lab.worlds.emulated.containers import ContainerProcess
 from lab.worlds.emulated.world import UNREACHABLE_ERRORS, EmulatedLab, QueueOwner
-from lab.worlds.network import Arrival, Delivery, Unreachable, source_of
+from lab.worlds.network import Arrival, Delivery, SegmentDelivery, Unreachable, source_of
 from lab.worlds.trace import Passage
 
 # Debian packages of programs that people run in the lab, for the error when one is missing.
@@ -260,7 +260,8 @@ class LiveWorld(QueueOwner):
             packet = ip.parse(data)
         except ip.MalformedPacketError:
             return False
-        return packet.protocol == ip.UDP and Endpoint(source, packet.sport) in self._open
+        ours = self._tcp if packet.protocol == ip.TCP else self._open
+        return packet.protocol in (ip.TCP, ip.UDP) and Endpoint(source, packet.sport) in ours
 
     def _cross(self, gateway: str, side: Side, data: bytes) -> None:
         emissions = self.gateways[gateway].handle(data, side, self.now)
@@ -292,6 +293,23 @@ class LiveWorld(QueueOwner):
     def close_socket(self, local: Endpoint) -> None:
         self._selector.unregister(self._open[local])
         super().close_socket(local)
+
+    def open_port(self, host: str, local: Endpoint) -> None:
+        super().open_port(host, local)
+        port = self._tcp[local]
+
+        def readable() -> None:
+            try:
+                packet = port.read()
+            except BlockingIOError:
+                return
+            self._arrivals.append(SegmentDelivery(local, ip.parse(packet).source, packet))
+
+        self._selector.register(port, selectors.EVENT_READ, readable)
+
+    def close_port(self, local: Endpoint) -> None:
+        self._selector.unregister(self._tcp[local])
+        super().close_port(local)
 
     def transmit(self, host: str, send: Send) -> list[Arrival]:
         sock = self._open[send.local]

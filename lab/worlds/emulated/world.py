@@ -29,7 +29,8 @@ from lab.worlds.emulated import sockets
 from lab.worlds.emulated.containers import Containers
 from lab.worlds.emulated.fabric import INSIDE_QUEUE, OUTSIDE_QUEUE, Fabric, Tables
 from lab.worlds.emulated.queue import Drops, PacketQueue
-from lab.worlds.network import Arrival, Delivery, Network, Unreachable, Walk
+from lab.worlds.emulated.tcp_ports import TcpPort
+from lab.worlds.network import Arrival, Delivery, Network, SegmentDelivery, Unreachable, Walk
 from lab.worlds.trace import Passage
 
 # Real seconds to wait for the kernel to carry a packet one station on. It takes microseconds;
@@ -70,6 +71,13 @@ class EmulatedLab:
 
         return callback
 
+    def sender(self, node: str) -> sockets.RawSender:
+        """What puts whole packets on the wire at a host."""
+        known = self.senders.get(node)
+        if known is None:
+            known = self.senders[node] = sockets.RawSender(self.fabric.namespaces[node])
+        return known
+
     @cached_property
     def containers(self) -> Containers:
         """The containers on its hosts. Raises ``UsageError`` when the bubble was made without."""
@@ -103,6 +111,7 @@ class QueueOwner(World):
             for name in self.gateways
         }
         self._open: dict[Endpoint, socket.socket] = {}
+        self._tcp: dict[Endpoint, TcpPort] = {}
         self._before = {key: queue.drops() for key, queue in lab.queues.items()}
         lab.world = self
 
@@ -115,6 +124,20 @@ class QueueOwner(World):
 
     def close_socket(self, local: Endpoint) -> None:
         self._open.pop(local).close()
+
+    def open_port(self, host: str, local: Endpoint) -> None:
+        self._tcp[local] = TcpPort(self._lab.fabric.namespaces[host], local)
+
+    def close_port(self, local: Endpoint) -> None:
+        self._tcp.pop(local).close()
+
+    def transmit_segment(self, host: str, packet: bytes) -> list[Arrival]:
+        try:
+            self._lab.sender(host).send(packet)
+        except OSError as error:
+            if error.errno not in UNREACHABLE_ERRORS:
+                raise WorldError(f"{host} can't send a segment: {error.strerror}") from None
+        return []
 
     def depart(self, gateway: str, pieces: list[bytes]) -> list[Arrival]:
         self.inject(gateway, pieces)
@@ -182,6 +205,10 @@ class EmulatedWorld(QueueOwner):
         self.inject(gateway, pieces)
         return self._walk.resume(gateway, pieces)
 
+    def transmit_segment(self, host: str, packet: bytes) -> list[Arrival]:
+        super().transmit_segment(host, packet)
+        return self._walk.send(host, packet)
+
     # -- the carrier's part ------------------------------------------------------------------------
 
     def queued(self, gateway: str, side: Side, packet: Any) -> None:
@@ -220,6 +247,15 @@ class EmulatedWorld(QueueOwner):
         if payload != expected or seen != source:
             self._disagree(str(local), expected, payload)
         return Delivery(local, seen, payload)
+
+    def arrive_segment(self, local: Endpoint, source: Endpoint, packet: bytes) -> SegmentDelivery:
+        port = self._tcp[local]
+        self._await(port, select.POLLIN, f"a segment from {source} at {local}")
+        seen, predicted = ip.parse(port.read()), ip.parse(packet)
+        # What reassembly makes of the IP header is the kernel's own affair.
+        if (seen.source, seen.transport, seen.payload) != (source, predicted.transport, predicted.payload):
+            self._disagree(f"TCP port {local}", packet, bytes(seen))
+        return SegmentDelivery(local, source, packet)
 
     def bounce(self, local: Endpoint, remote: Endpoint) -> Unreachable | None:
         sock = self._open[local]

@@ -1,0 +1,150 @@
+"""``alglab case``: stories from the field, run and checked against what was reported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from experiments import cards, cases, runner
+from experiments.cases import playing
+from experiments.cases.playing import Verdict
+from experiments.cases.schema import Case, Step
+from experiments.output import commands
+from experiments.output.progress import TrialProgress
+
+_STYLES: Final = {"works": "green", "fails": "bold red", "varies": "bold yellow"}
+_HEADS: Final = ("", "what is claimed", "router's ALG, and the rest", "work", "what failed first", "is so")
+_WIDTH: Final = 100  # of the paragraphs, in characters
+
+
+def case(
+    name: Annotated[
+        str, typer.Argument(metavar="[CASE]", help="Its id, or a YAML file. Without one: list them.")
+    ] = "",
+    world: Annotated[
+        Literal["auto", "both", "simulated", "emulated"],
+        typer.Option(help="Where trials run. auto: in both worlds where this machine can."),
+    ] = "auto",
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Trials side by side.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Run a story from the field, and check that what was reported is what comes out."""
+    console = Console(highlight=False)
+    if not name:
+        _list(console, as_json=as_json)
+        return
+    chosen = cases.load(name)
+    worlds, why = _worlds(world)
+    total = len(worlds) * sum(len(step.trials()) for step in chosen.steps)
+    with TrialProgress(total, Console(stderr=True)) as advance:
+        verdicts = playing.play(chosen, worlds, jobs, advance)
+    if as_json:
+        print(json.dumps(_as_data(chosen, verdicts, worlds), indent=2, ensure_ascii=False))
+    else:
+        _tell(chosen, verdicts, console)
+        places = " and the ".join(f"{each} world" for each in worlds)
+        console.print(Text(f"{total} trials in the {places} ({why}).", style="dim"))
+    if not all(each.holds for each in verdicts):
+        raise typer.Exit(1)
+
+
+def _worlds(choice: str) -> tuple[list[str], str]:
+    """The worlds, and why. Raises ``CapabilityError``."""
+    if choice in ("simulated", "emulated"):
+        return [runner.choose_world(choice)[0]], "asked for"  # type: ignore[arg-type]
+    kind, why = runner.choose_world("emulated" if choice == "both" else "auto")
+    if kind == "simulated":
+        return ["simulated"], why
+    return ["simulated", "emulated"], "this machine can both"
+
+
+def _list(console: Console, *, as_json: bool) -> None:
+    known = [cases.load(each) for each in cases.available()]
+    rows = [{"id": each.id, "summary": f"{each.title}. {each.source}."} for each in known]
+    if as_json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+    else:
+        cards.print_rows(rows, console)
+
+
+def _tell(chosen: Case, verdicts: Sequence[Verdict], console: Console) -> None:
+    console.print(Text(chosen.title, style="bold"))
+    console.print(Text(f"After {chosen.source}.", style="italic"))
+    console.print()
+    console.print(Text(chosen.story), width=_WIDTH)
+    console.print()
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for head in _HEADS:
+        grid.add_column(head, overflow="fold")
+    for number, each in enumerate(verdicts, 1):
+        grid.add_row(
+            str(number),
+            _claim(each.step),
+            _setting(each.step),
+            Text(f"{each.working} of {each.trials}", style=_STYLES.get(each.measured or "", "red")),
+            "\n".join(f"{name} ({count})" for name, count in each.noticed.items()) or "–",
+            Text("yes", style="green") if each.holds else Text("NO", style="bold white on red"),
+        )
+    console.print(grid)
+    for number, each in enumerate(verdicts, 1):
+        for doubt in each.doubts:
+            console.print(Text(f"Step {number} is not what is claimed: {doubt}.", style="bold red"))
+    for number, each in enumerate(verdicts, 1):
+        for example in each.examples:
+            console.print(Text(f"Step {number}, why '{example.check}' fails", style="bold"))
+            for text in (example.why, each.step.because):
+                if text:
+                    console.print(Padding(Text(text), (0, 0, 0, 2)), width=_WIDTH)
+            # On one line, however long: it is there to be copied.
+            console.print(Text(f"  {commands.call(example.spec)}", style="dim"), soft_wrap=True)
+            console.print()
+    console.print(Text("What to learn", style="bold"))
+    console.print(Padding(Text(chosen.lesson), (0, 0, 1, 2)), width=_WIDTH)
+    if chosen.assumptions:
+        console.print(Text("What the report does not say, and the lab assumes", style="bold"))
+        for assumption in chosen.assumptions:
+            console.print(Padding(Text(f"- {assumption}"), (0, 0, 0, 2)), width=_WIDTH)
+        console.print()
+
+
+def _claim(step: Step) -> Text:
+    mark = "cured by: " if step.cure else "the lab adds: " if step.by == "lab" else ""
+    return Text.assemble((mark, "italic"), step.claim)
+
+
+def _setting(step: Step) -> str:
+    kinds = [f"{kind} {each}" for kind, each in (("phone", step.phone), ("server", step.server)) if each]
+    return "\n".join([step.model, *kinds, *step.mitigations, step.topology])
+
+
+def _as_data(chosen: Case, verdicts: Sequence[Verdict], worlds: Sequence[str]) -> dict[str, Any]:
+    return {
+        "id": chosen.id,
+        "title": chosen.title,
+        "source": chosen.source,
+        "holds": all(each.holds for each in verdicts),
+        "worlds": list(worlds),
+        "steps": [
+            {
+                **each.step.model_dump(),
+                "measured": each.measured,
+                "working": each.working,
+                "trials": each.trials,
+                "noticed": dict(each.noticed),
+                "doubts": list(each.doubts),
+                "examples": [
+                    {"check": example.check, "why": example.why, "command": commands.call(example.spec)}
+                    for example in each.examples
+                ],
+            }
+            for each in verdicts
+        ],
+    }

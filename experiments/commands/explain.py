@@ -1,0 +1,116 @@
+"""`alglab explain`: why the checks of a stored run failed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from experiments import trial
+from experiments.explain import explain as explain_checks
+from experiments.output import files, journal
+from experiments.stage import Check
+from experiments.trial import TrialSpec
+from lab.errors import UsageError
+from lab.worlds.trace import from_json_lines
+
+_SPEC: Final = ("topology", "model", "scenario", "detector", "mitigations", "seed", "control", "gateway")
+_KINDS: Final = ("phone", "server")
+
+
+def explain(
+    place: Annotated[
+        Path, typer.Argument(metavar="RESULTS", help="The folder of a run with --out, or its results.json.")
+    ],
+    name: Annotated[
+        str, typer.Option("--trial", help="This trial only: its name, or a part of it.", metavar="NAME")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say why checks failed: the message at which things went wrong, and what the router did to it."""
+    folder, rows = _load(place)
+    found = []
+    matching = 0
+    for row in rows:
+        spec = _spec(row, place)
+        if name in (spec.name, ""):
+            exact = True
+        elif name in spec.name:
+            exact = False
+        else:
+            continue
+        matching += 1
+        failed = [each for each in row.get("checks", ()) if not each["passed"]]
+        if failed:
+            found.append((exact, spec, _explained(row, spec, folder), failed))
+    if name and not matching:
+        raise UsageError(f"{place}: no trial is called '{name}'")
+    if any(exact for exact, *_ in found):
+        found = [each for each in found if each[0]]
+    if as_json:
+        data = [{"trial": spec.name, "explanation": reasons} for _, spec, reasons, _ in found]
+        print(json.dumps(data, indent=2, ensure_ascii=False))
+        return
+    _print(found)
+
+
+def _print(found: list[tuple[bool, TrialSpec, list[dict[str, Any]], list[dict[str, Any]]]]) -> None:
+    console = Console(highlight=False)
+    if not found:
+        console.print("No check failed.")
+    for _, spec, reasons, failed in found:
+        console.print(Text(spec.name.replace("__", ", "), style="bold"))
+        if not reasons:
+            names = ", ".join(each["name"] for each in failed)
+            console.print(Text(f"  failed: {names}; there is no trace of it to explain it from"))
+        for each in reasons:
+            console.print(Text(f"  {each['check']}", style="red"))
+            console.print(Text.assemble("    ", each["text"]))
+        console.print()
+
+
+def _load(place: Path) -> tuple[Path, list[dict[str, Any]]]:
+    """The folder and the trials in it. Raises ``UsageError``."""
+    if not place.exists():
+        raise UsageError(f"{place}: no such file or folder; it is what --out of `alglab run` was given")
+    folder, path = (place, place / "results.json") if place.is_dir() else (place.parent, place)
+    if place.is_dir() and not path.exists():
+        path = place / journal.NAME  # the run was killed
+        if not path.exists():
+            raise UsageError(
+                f"{place}: no results.json in it; `alglab run EXPERIMENT --out FOLDER` writes it"
+            )
+    if path.name == journal.NAME:
+        return folder, journal.results_in(path)
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["trials"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path}: no results of `alglab run`: {error}") from None
+    return folder, rows
+
+
+def _spec(row: dict[str, Any], place: Path) -> TrialSpec:
+    try:
+        values = {name: row[name] for name in (*_SPEC, *_KINDS) if name in row}
+        return TrialSpec(**{**values, "mitigations": tuple(values.get("mitigations", ()))})
+    except TypeError:
+        raise UsageError(f"{place}: a trial in it has no topology or no model") from None
+
+
+def _explained(row: dict[str, Any], spec: TrialSpec, folder: Path) -> list[dict[str, Any]]:
+    """The explanation that is stored with a result, else one from the trial's trace."""
+    stored: list[dict[str, Any]] = row.get("explanation", [])
+    path = folder / f"{files.stem(spec)}.trace.jsonl"
+    if stored or not path.exists():
+        return stored
+    try:
+        trace = from_json_lines(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: {error}") from None
+    checks = [Check(**each) for each in row["checks"]]
+    found = explain_checks(checks, trace, trial.network_of(spec), trial.seed_of(spec))
+    return [vars(each) for each in found]

@@ -1,0 +1,75 @@
+"""What `run` and `score` share: trials with a progress bar, which can be interrupted and gone on with."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from experiments import runner
+from experiments.output import files
+from experiments.output.journal import Journal
+from experiments.output.progress import TrialProgress
+from experiments.runner import InterruptedRunError
+from experiments.trial import TrialResult, TrialSpec
+from lab.errors import UsageError
+
+INTERRUPTED: Final = 130  # the exit status of what Ctrl-C ends
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on from what the folder of --out has: run only what is missing.")
+]
+
+
+def check(*, resume: bool, out: Path | None) -> None:
+    """Raises ``UsageError`` when there is nothing to go on from."""
+    if resume and out is None:
+        raise UsageError("--resume needs --out FOLDER: where the results of the interrupted run are")
+
+
+def run_trials(
+    specs: Sequence[TrialSpec],
+    *,
+    world: str,
+    jobs: int,
+    out: Path | None,
+    resume: bool,
+    errors: Console,
+    keep: Callable[[list[TrialResult], int], None] = lambda results, total: None,
+) -> list[TrialResult]:
+    """All results, in order. On Ctrl-C ``keep`` gets those that are there, and the command ends."""
+    try:
+        with Journal(out, world, resume=resume) if out is not None else nullcontext() as journal:
+            if resume and journal is not None:
+                there = len(journal.known(specs))
+                errors.print(f"{there} of {len(specs)} trials are there already", highlight=False)
+            with TrialProgress(len(specs), errors) as advance:
+                return runner.run_all(
+                    specs, world=world, jobs=jobs, folder=out, progress=advance, journal=journal
+                )
+    except InterruptedRunError as interruption:
+        keep(interruption.results, interruption.total)
+        print(f"alglab: {interruption}; {_how_to_go_on(out)}", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def keep_partly(name: str, world: str, reports: Sequence[Path]) -> Callable[[list[TrialResult], int], None]:
+    """Writes what is there into the files that were asked for."""
+
+    def keep(results: list[TrialResult], total: int) -> None:
+        for path in reports:
+            files.write_json(path, files.as_json(name, world, results, total))
+
+    return keep
+
+
+def _how_to_go_on(out: Path | None) -> str:
+    if out is None:
+        return "with --out FOLDER it could be gone on with"
+    arguments = [each for each in sys.argv[1:] if each != "--resume"]
+    return f"go on with: {shlex.join(['alglab', *arguments, '--resume'])}"

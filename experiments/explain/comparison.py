@@ -1,0 +1,58 @@
+"""Where a gateway did other than the controls would have: its packets go through fresh gateways once more.
+
+The packets that entered each gateway go, at the same times, through one without an ALG and one with an ALG
+that makes no mistake. A message that left otherwise than by both is the work of the ALG's own.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+from alg_models.controls import CORRECT, NONE
+from experiments.output.journeys import Journey
+from lab.gateway.gateway import Emission
+from lab.wire import ip
+from lab.wire.ip import MalformedPacketError
+from lab.worlds.base import make_gateways
+from lab.worlds.network import Network
+from lab.worlds.trace import Passage, Remark, Trace, looks_like_sip
+
+
+def deviations(trace: Trace, network: Network, journeys: list[Journey], seed: object = None) -> list[Journey]:
+    """The messages that left a gateway otherwise than by both controls, in order.
+
+    ``seed``: the one of the trial's world; it matters only where ports are allotted at random.
+    """
+    controls = [
+        make_gateways(network, dict.fromkeys(network.topology.gateways, model), seed)
+        for model in (NONE, CORRECT)
+    ]
+    places: list[int] = []
+    for order, record in enumerate(trace):
+        if isinstance(record, Remark) and record.kind == "rebooted":
+            for gateways in controls:
+                gateways[record.who].reboot()
+        if not isinstance(record, Passage):
+            continue
+        own = _payloads(record.emissions)
+        others = [
+            _payloads(gateways[record.gateway].handle(record.packet, record.side, record.now))
+            for gateways in controls
+        ]
+        if own not in others and any(looks_like_sip(each) for each in (*own, *others[0])):
+            places.append(order)
+    starts = [each.order for each in journeys]
+    # A packet is carried to its end before the next one: a passage belongs to the journey that began last.
+    numbers = dict.fromkeys(bisect_right(starts, order) - 1 for order in places)
+    return [journeys[number] for number in numbers if number >= 0]
+
+
+def _payloads(emissions: list[Emission]) -> list[bytes]:
+    found = []
+    for each in emissions:
+        if each.side is not None:
+            try:
+                found.append(ip.parse(each.packet).payload)
+            except MalformedPacketError:
+                continue
+    return found

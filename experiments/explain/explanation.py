@@ -1,0 +1,133 @@
+"""From the failed checks of a trial to one short paragraph each.
+
+The cause of a failed check is the first trouble since the check before it that nothing has mended; where
+there is none, the first one before. Media checks look at media first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from experiments.explain import wording
+from experiments.explain.blame import Cause, cause_of, changed
+from experiments.explain.comparison import deviations
+from experiments.explain.story import Story, Window
+from experiments.explain.troubles import Trouble, troubles
+from experiments.output.journeys import Journey
+from experiments.stage import Check
+from lab.worlds.network import Network
+from lab.worlds.trace import Trace
+
+_ABOUT_MEDIA: Final = re.compile(r"\bhears\b|\bgets (?:audio|video|fax)|\bpicture\b|\bdigits\b")
+_NOT_KNOWN: Final = "is not registered"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why one check failed. ``text`` says it all; the rest is the same for programs.
+
+    ``message``: label of the message that a router touched (``REGISTER``, ``200 OK (INVITE)``), on its way
+    ``sender`` to ``receiver`` at ``now`` (seconds). ``router``: who touched it; empty: nobody did, the
+    network has no ALG to blame. ``kind``: see ``experiments.explain.blame.Cause``. ``parts``: what of it was
+    changed, by the names of ``lab.wire.compare``. ``rule``: what that breaks. ``witness``: who noticed, and
+    in which words.
+    """
+
+    check: str
+    text: str
+    kind: str
+    message: str = ""
+    sender: str = ""
+    receiver: str = ""
+    now: float = 0.0
+    router: str = ""
+    parts: tuple[str, ...] = ()
+    rule: str = ""
+    witness: str = ""
+
+
+def explain(
+    checks: Sequence[Check], trace: Trace, network: Network, seed: object = None
+) -> list[Explanation]:
+    """An explanation for each failed check, in order. Empty when there is no trace, or nothing failed.
+
+    ``seed``: the one that the trial's world was made with, where routers choose ports at random.
+    """
+    if all(each.passed for each in checks) or not len(trace):
+        return []
+    story = Story(trace, network)
+    known = troubles(story)
+    found: list[Explanation] = []
+    causes: list[tuple[Trouble | None, Cause, Explanation]] = []
+    windows = story.windows or [Window(each.name, each.passed, 0, len(trace)) for each in checks]
+    for check, window in zip(checks, windows, strict=False):
+        if check.passed:
+            continue
+        trouble, cause = _choose(known, window, story)
+        if trouble is not None and _NOT_KNOWN in trouble.why and causes:
+            trouble, cause, _ = causes[0]
+        if not cause.gateway and (trouble is None or trouble.kind == "lapsed"):
+            # Nobody says which message it was.
+            other = _deviation(story, window, deviations(trace, network, story.journeys, seed))
+            cause = other if other.gateway or trouble is None else cause
+        same = next((each for _, other, each in causes if other == cause), None)
+        explanation = _made(check, trouble, cause, same)
+        causes.append((trouble, cause, explanation))
+        found.append(explanation)
+    return found
+
+
+def _choose(known: list[Trouble], window: Window, story: Story) -> tuple[Trouble | None, Cause]:
+    """The first trouble that a router has to do with, else the first."""
+    media = _ABOUT_MEDIA.search(window.name) is not None
+    first: tuple[Trouble | None, Cause] = (None, Cause("untouched", None))
+    for start in (window.start, 0):
+        opened = [each for each in known if each.open_at(start, window.end)]
+        for trouble in sorted(opened, key=lambda each: each.media != media):
+            cause = cause_of(trouble, story)
+            if cause.gateway:
+                return trouble, cause
+            if first[0] is None:
+                first = trouble, cause
+    if first[0] is None and media:  # what was lost is missed, though more came afterwards
+        lost = [
+            each for each in known if each.media and window.start <= each.last and each.order < window.end
+        ]
+        first = next(((each, cause_of(each, story)) for each in lost), first)
+    return first
+
+
+def _deviation(story: Story, window: Window, found: Sequence[Journey]) -> Cause:
+    """Nobody complained: the first message since the last check that no router without a fault would send."""
+    inside = [each for each in found if window.start <= each.order < window.end]
+    for each in [*inside, *reversed(found)]:
+        if each.order < window.end:
+            gateway = next((node for node in each.path[1:] if node in story.network.gateways), "")
+            # No rule of SIP lets anybody on the way touch what people say to each other.
+            return changed(each, "body") if each.changes else Cause("treated", each, gateway)
+    return Cause("untouched", None)
+
+
+def _made(check: Check, trouble: Trouble | None, cause: Cause, same: Explanation | None) -> Explanation:
+    journey = cause.journey
+    rule = wording.rule_of(cause, trouble)
+    if same is not None:
+        text = f"For the same reason as '{same.check}'. {check.symptom}"
+    else:
+        text = wording.paragraph(check, trouble, cause, rule)
+    return Explanation(
+        check.name,
+        text,
+        cause.kind,
+        journey.label if journey is not None else "",
+        journey.path[0] if journey is not None else "",
+        journey.path[-1] if journey is not None else "",
+        round(journey.now, 6) if journey is not None else 0.0,
+        cause.gateway,
+        cause.parts,
+        rule,
+        f"{trouble.host}: {trouble.why}" if trouble is not None else "",
+    )

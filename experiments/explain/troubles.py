@@ -1,0 +1,163 @@
+"""What went wrong in a trial, message by message, in the order in which it began.
+
+A *trouble* is a message that did not get where it was meant to, or that its receiver would not have; or a
+time that ran out for want of one. The same trouble of a message sent again is one trouble.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from experiments.explain.story import Story, parsed, sent
+from experiments.output.journeys import Journey
+from lab.worlds.trace import Noted
+
+# What receivers note about a message that they will not have.
+_REFUSALS: Final = frozenset({"discarded", "rejected", "media-error", "ignored"})
+# What they note when they can't go on.
+_DEAD_ENDS: Final = frozenset({"unroutable"})
+# What they note when nothing came in time.
+_LAPSES: Final = frozenset({"no-ack", "expired", "session-expired", "timer-c"})
+# A challenge, and what a client mends by itself: RFC 3261 sections 8.1.3.5 and 22.2.
+_MENDABLE: Final = re.compile(r"(?:401|407|423) to \w+")
+
+
+@dataclass
+class Trouble:
+    """``kind``: ``refused``, ``dropped``, ``answered``, ``stopped``, ``astray``, ``damaged``, ``lost``,
+    ``unsent`` or
+    ``lapsed``.
+
+    ``why``: in the words of who noticed it. ``host``: who that was. ``order`` and ``last``: its first and
+    last record.
+    """
+
+    kind: str
+    order: int
+    now: float
+    why: str
+    host: str
+    journey: Journey | None = None
+    media: bool = False
+    key: object = None
+    last: int = 0
+    times: int = 1
+    mended: list[int] = field(default_factory=list)  # records at which the same got through
+
+    def open_at(self, start: int, end: int) -> bool:
+        """Whether it happened before ``end``, also after ``start``, and nothing mended it until ``end``."""
+        return (
+            self.order < end
+            and self.last >= start
+            and not any(self.order < each < end for each in self.mended)
+        )
+
+
+def troubles(story: Story) -> list[Trouble]:
+    """All of them."""
+    found: dict[object, Trouble] = {}
+    through: dict[object, list[int]] = {}
+    bounced = _bounced(story.journeys)
+    for journey in story.journeys:
+        if not journey.is_signalling and journey.label not in ("RTP", "datagram"):
+            continue
+        trouble = _trouble_of(journey, id(journey) in bounced)
+        if trouble is None:
+            for mendable in (False, True):
+                through.setdefault(_key(journey, mendable=mendable), []).append(journey.order)
+            continue
+        known = found.setdefault((trouble.kind, trouble.key, trouble.why), trouble)
+        if known is not trouble:
+            known.last, known.times = trouble.last, known.times + 1
+    about_messages = {id(note) for journey in story.journeys for note in journey.heard}
+    for order, note in story.notes:
+        if id(note) in about_messages and note.kind not in _DEAD_ENDS:
+            continue
+        if note.kind in _LAPSES or note.kind in _DEAD_ENDS:
+            trouble = Trouble("lapsed", order, note.now, _said(note), note.host, last=order)
+            trouble.key = (note.kind, note.detail)
+            if note.kind == "expired":
+                trouble.mended = [
+                    other
+                    for other, each in story.notes
+                    if each.kind == "registered" and each.detail.split(" ")[:1] == note.detail.split(" ")[:1]
+                ]
+            found.setdefault((order, note.host, note.kind), trouble)
+    for order, remark in story.remarks:
+        if remark.kind == "not-sent":
+            trouble = Trouble("unsent", order, remark.now, remark.detail, remark.who, last=order)
+            known = found.setdefault((remark.who, remark.detail), trouble)
+            known.last = order
+    for trouble in found.values():
+        trouble.mended = trouble.mended or through.get(trouble.key, [])
+    return sorted(found.values(), key=lambda each: each.order)
+
+
+def _bounced(journeys: list[Journey]) -> set[int]:
+    """The journeys that came to a host where nobody listened, which that said by ICMP (RFC 1122 4.1.3.1)."""
+    found: set[int] = set()
+    latest: dict[str, Journey] = {}  # by the address that it came to
+    for journey in journeys:
+        if journey.label == "ICMP unreachable" and journey.sent is not None:
+            about = latest.get(journey.sent.src)
+            if about is not None and not about.received:
+                found.add(id(about))
+        elif journey.left is not None:
+            latest[journey.left.dst] = journey
+    return found
+
+
+def _trouble_of(journey: Journey, bounced: bool) -> Trouble | None:
+    refusal = next((each for each in journey.heard if each.kind in _REFUSALS), None)
+    if refusal is not None and refusal.kind == "rejected" and _MENDABLE.match(refusal.detail):
+        # A client tries again with what the answer asks for: only if that comes to nothing it is a trouble.
+        return _made("refused", journey, refusal.detail, refusal.host, mendable=True)
+    if refusal is not None:
+        return _made("refused", journey, _said(refusal), refusal.host)
+    if journey.received:
+        return None
+    gateway = journey.path[-1]
+    why = next((each.removeprefix("X ") for each in journey.notes if each.startswith("X ")), "")
+    if "answered by" in why:
+        return _made("answered", journey, why, gateway)
+    if why.startswith("dropped by") and _is_nat(why):
+        return _made("stopped", journey, why, gateway)
+    if why.startswith("dropped by"):
+        return _made("dropped", journey, why, gateway)
+    if "wrong checksum" in why:
+        return _made("damaged", journey, why, gateway)
+    if "lost on the network" in why:
+        return _made("lost", journey, why, gateway)
+    if bounced and journey.left is not None:
+        why = f"nobody listens at {journey.left.destination}"
+    # Without a word from anybody, it may have come to a program that is none of the lab's.
+    return _made("astray", journey, why, gateway) if why else None
+
+
+def _is_nat(why: str) -> bool:
+    """Whether it was for want of a binding, or of a permission, that a router let something go no further."""
+    return any(each in why for each in ("no binding", "filtered:", "no hairpinning", "is not this router"))
+
+
+def _made(kind: str, journey: Journey, why: str, host: str, *, mendable: bool = False) -> Trouble:
+    trouble = Trouble(kind, journey.order, journey.now, why, host, journey, not journey.is_signalling)
+    trouble.key = _key(journey, mendable=mendable)
+    trouble.last = journey.order
+    return trouble
+
+
+def _key(journey: Journey, *, mendable: bool = False) -> object:
+    """What a message has in common with those sent in its place."""
+    assert journey.sent is not None
+    if not journey.is_signalling:
+        return journey.path[0], journey.sent.source
+    message = parsed(sent(journey))
+    if mendable:
+        return journey.path[0], message.method, message.value(b"call-id")
+    return journey.path[0], journey.label, message.value(b"call-id"), message.value(b"cseq")
+
+
+def _said(note: Noted) -> str:
+    return f"{note.kind}: {note.detail}" if note.detail else note.kind

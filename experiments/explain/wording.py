@@ -1,0 +1,232 @@
+"""The words of explanations: what the router did, what came of it, the rule, and what a user notices."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from experiments.explain.blame import Cause
+from experiments.explain.troubles import Trouble
+from experiments.output.changes import LinePair
+from experiments.output.journeys import Journey, show
+from experiments.stage import Check
+
+_REFERENCE: Final = re.compile(r"\((RFC [0-9][^()]*)\)")
+_LONG: Final = 120  # characters of a line that are shown
+# What a router may not do to a part of a message, where no rule of syntax says it.
+_RULES: Final = {
+    "Via": "RFC 3261 18.1.2",
+    "Call-ID": "RFC 3261 8.1.1.4",
+    "From": "RFC 3261 8.1.1.3",
+    "To": "RFC 3261 8.1.1.2",
+    "CSeq": "RFC 3261 8.1.1.5",
+    "Contact": "RFC 3261 8.1.1.8",
+    "Record-Route": "RFC 3261 16.6",
+    "Route": "RFC 3261 16.12",
+    "start line": "RFC 3261 16.6",
+    "body": "RFC 3261 16.6",
+    "Expires": "RFC 3261 10.2.4",
+    "Content-Length": "RFC 3261 20.14",
+}
+# The same for what else it does.
+_OF_KIND: Final = {
+    "forgotten": "RFC 4787 4.3",
+    "damaged": "RFC 768",
+    "answered": "RFC 3261 8.1.2",
+    "misled": "RFC 4787 4.1",
+}
+_REQUIRED_IDLE: Final = 120.0  # seconds that a UDP binding must last without a packet (RFC 4787 section 4.3)
+
+
+def rule_of(cause: Cause, trouble: Trouble | None) -> str:
+    """The rule that was broken, as RFC and section; empty when none is known."""
+    if cause.violation is not None:
+        return cause.violation.reference
+    if cause.kind == "forgotten" and cause.idle is not None and cause.idle >= _REQUIRED_IDLE:
+        return ""
+    if cause.kind in _OF_KIND:
+        return _OF_KIND[cause.kind]
+    if cause.kind == "dropped" and trouble is not None:
+        return _dropped(trouble)
+    if trouble is not None and (found := _REFERENCE.search(trouble.why)):
+        return found[1]
+    if trouble is not None and trouble.kind == "lapsed":
+        return "RFC 3261 10.2.4"
+    for part in cause.parts:
+        if part in _RULES:
+            return _RULES[part]
+        if part.startswith("SDP"):
+            return "RFC 4566 5" if cause.violation else "RFC 3264 5.1"
+    return ""
+
+
+def _dropped(trouble: Trouble) -> str:
+    if "fragment" in trouble.why:
+        return "RFC 4787 11"
+    if trouble.journey is not None and trouble.journey.label.startswith("ACK"):
+        return "RFC 3261 13.3.1.4"  # without it the callee must give the call up
+    return "RFC 3261 16.3"
+
+
+def paragraph(check: Check, trouble: Trouble | None, cause: Cause, rule: str) -> str:
+    """Everything in a few sentences."""
+    sentences = [_deed(trouble, cause), _outcome(trouble, cause), _rule(cause, trouble, rule), check.symptom]
+    return " ".join(each for each in sentences if each)
+
+
+# -- what was done ---------------------------------------------------------------------------------------
+
+
+def _deed(trouble: Trouble | None, cause: Cause) -> str:
+    journey = cause.journey
+    if journey is None:
+        return "Every message passed the routers as it would without an ALG." if trouble is None else ""
+    router, message, when = f"the {cause.gateway}", _message(journey), f"At {journey.now:.3f} s"
+    match cause.kind:
+        case "changed":
+            words = f"{when} {router} changed the {_listed(cause.parts)} of the {message}"
+            if trouble is None:
+                words = (
+                    "No endpoint complained of a message. The first that left otherwise than from a router "
+                    f"without a fault was the {message} at {journey.now:.3f} s: {router} changed the "
+                    f"{_listed(cause.parts)}"
+                )
+            return f"{words}{_lines(cause.lines)}."
+        case "unfitted":
+            words = f"{when} {router} changed the body of the {message} ({_listed(cause.parts[1:])})"
+            return f"{words}{_lines(cause.lines)}, and left Content-Length as it was."
+        case "kept":
+            part = _listed(cause.parts)
+            return (
+                f"{when} {router} changed the {part} of the {message}{_lines(cause.lines)}, "
+                "and did not change it back in what came the other way."
+            )
+        case "dropped":
+            why = (trouble.why if trouble else "").partition(": ")[2]
+            return f"{when} {router} dropped the {message}: {why}."
+        case "answered":
+            return f"{when} {router} answered the {message} itself, and the {journey.aim} never saw it."
+        case "forgotten":
+            return (
+                f"{when} the {message} came to {cause.endpoint}, and {router} had no binding for it any "
+                f"more: nothing had left by it for {cause.idle:.0f} s."
+            )
+        case "closed":
+            return (
+                f"{when} the {message} came to {cause.endpoint}, and {router} had closed that binding, "
+                f"used {cause.idle:.0f} s before."
+            )
+        case "misled":
+            return f"{when} {router} delivered the {message} to {cause.endpoint}."
+        case "damaged":
+            return f"{when} {router} passed on the {message} with a wrong checksum."
+        case "filtered":
+            assert journey.sent is not None
+            return (
+                f"{when} {router} did not let the {message} in: nothing had been sent from {cause.endpoint} "
+                f"to {journey.sent.source} before, which its filtering asks for."
+            )
+        case "untranslated":
+            assert cause.endpoint is not None
+            what = "SDP of the" if trouble is not None and trouble.media else "head of the"
+            return (
+                f"The {what} {message} at {journey.now:.3f} s names {cause.endpoint.ip}, an address that "
+                "exists behind a router only, and no router on the way translated it."
+            )
+        case "treated":
+            return (
+                f"No endpoint complained of a message. The first that {router} treated otherwise than one "
+                f"without a fault was the {message} at {journey.now:.3f} s."
+            )
+        case "lost":
+            return f"{when} the {message} was lost on the way."
+    return _untouched(cause, journey)
+
+
+def _untouched(cause: Cause, journey: Journey) -> str:
+    where = f" to {cause.endpoint}" if cause.endpoint is not None else ""
+    return f"At {journey.now:.3f} s the {_message(journey)} was sent{where}; no router had changed it."
+
+
+def _message(journey: Journey) -> str:
+    label = journey.label.replace(" with SDP", "")
+    words = f"{label} from the {journey.path[0]}"
+    target = journey.path[-1] if journey.received else journey.aim
+    if (
+        not target
+        or target == journey.path[0]
+        or target in journey.path[1:-1]
+        or not _is_host(journey, target)
+    ):
+        return words
+    return f"{words} to the {target}"
+
+
+def _is_host(journey: Journey, node: str) -> bool:
+    """Whether a node is where the message was to end: the router that let it go no further is not."""
+    return journey.received or node != journey.path[-1] or not journey.fell_short
+
+
+def _label(journey: Journey) -> str:
+    return journey.label if journey.label == "RTP" else f"a {journey.label.replace(' with SDP', '')}"
+
+
+def _lines(lines: tuple[LinePair, ...]) -> str:
+    """The lines before and after, two of them at most."""
+    shown = []
+    for pair in lines[:2]:
+        before = f"`{_short(pair.before.text)}`" if pair.before is not None else ""
+        after = f"`{_short(pair.after.text)}`" if pair.after is not None else ""
+        if before and after:
+            shown.append(f"{before} became {after}")
+        else:
+            shown.append(f"{before} was removed" if before else f"{after} was added")
+    return f": {', '.join(shown)}" if shown else ""
+
+
+def _short(line: bytes) -> str:
+    text = show(line.rstrip(b"\r\n"))
+    return text if len(text) <= _LONG else f"{text[: _LONG - 3]}..."
+
+
+def _listed(parts: tuple[str, ...]) -> str:
+    if len(parts) < 2:
+        return "".join(parts)
+    if len(parts) > 4:
+        return f"{', '.join(parts[:4])} and {len(parts) - 4} more parts"
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+# -- what came of it -------------------------------------------------------------------------------------
+
+
+def _outcome(trouble: Trouble | None, cause: Cause) -> str:
+    if trouble is None:
+        return ""
+    times = f", {trouble.times} times in all" if trouble.times > 1 else ""
+    journey = trouble.journey
+    match trouble.kind:
+        case "refused":
+            assert journey is not None
+            words = trouble.why.replace("discarded: ", "discarded the ").replace("rejected: ", "answered ")
+            return f"The {trouble.host} {words.rstrip('.')}{times}."
+        case "unsent":
+            return f"At {trouble.now:.3f} s the {trouble.host} could not send: {trouble.why}."
+        case "lapsed":
+            return f"At {trouble.now:.3f} s the {trouble.host} noted: {trouble.why}."
+        case "stopped" | "astray" if journey is not cause.journey and journey is not None:
+            return f"So the {_message(journey)} at {journey.now:.3f} s got nowhere: {trouble.why}{times}."
+        case "stopped":
+            return f"It went no further ({trouble.why}){times}."
+        case "astray" | "damaged":
+            return f"It came to nobody: {trouble.why}{times}."
+        case _:
+            return f"It was sent {trouble.times} times." if trouble.times > 1 else ""
+
+
+def _rule(cause: Cause, trouble: Trouble | None, rule: str) -> str:
+    if cause.violation is not None:
+        return f"That breaks {cause.violation.reference}: {cause.violation.sentence}"
+    if not rule or (trouble is not None and rule in trouble.why):
+        return ""
+    return f"The rule is in {rule}."

@@ -1,0 +1,32 @@
+"""The phone refreshes the NAT's binding of its SIP port: RFC 4787 REQ-6, RFC 5626.
+
+CRLF or OPTIONS to the server every ``interval`` seconds. OPTIONS also shows when nobody answers; the phone
+then registers anew. Helps against short UDP bindings, that is, missed incoming calls. It does not help where
+the router swallows the keep-alive or answers OPTIONS itself, and not against altered messages.
+Source: a founding article names keep-alives among the alternatives; RFC 5626 section 4.4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+from annotated_types import Gt
+
+from experiments.registry import Item
+from experiments.stage import Setup
+
+
+@dataclass(frozen=True)
+class KeepAlive:
+    """``method``: what is sent; ``interval``: seconds between two."""
+
+    method: Literal["crlf", "options"] = "crlf"
+    interval: Annotated[float, Gt(0)] = 25.0
+
+    def apply(self, setup: Setup) -> Setup:
+        beat = {"keepalive": self.method, "keepalive_interval": self.interval}
+        return replace(setup, phone={**setup.phone, **beat})
+
+
+ITEM = Item("keep-alive", "The phone keeps the NAT's binding alive.", KeepAlive())

@@ -1,0 +1,29 @@
+"""The phone sends everything to the provider's outbound proxy, at a port that no ALG looks at.
+
+NAT traversal is then the proxy's affair, and the ALG sees nothing of it unless it looks at that port
+too. Media do not pass the proxy. On a network that has a host for it (``proxied``) the proxy stands there,
+else on the server's host. Source: a founding article names it among the alternatives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from annotated_types import Ge, Le
+
+from experiments.registry import Item
+from experiments.stage import Setup
+
+
+@dataclass(frozen=True)
+class OutboundProxy:
+    """``port``: where the proxy listens."""
+
+    port: Annotated[int, Ge(1), Le(65535)] = 5090
+
+    def apply(self, setup: Setup) -> Setup:
+        return replace(setup, edge_port=self.port)
+
+
+ITEM = Item("outbound-proxy", "The phone uses an outbound proxy on another port.", OutboundProxy())

@@ -1,0 +1,40 @@
+"""SIP over TLS, which no ALG can read: here as a stand-in.
+
+The lab's agents have no TLS. What stands for TLS is SIP in sealed datagrams on port 5061: an ALG sees
+bytes that mean nothing to it, as it would with TLS. What TLS does besides is not played: TCP's longer
+bindings in the NAT, certificates, and what a router that breaks TCP does.
+
+Helps against every ALG that reads. What a correct ALG would have done is not done either: bindings end,
+and a server that believes addresses does not reach the phone. Media are not sealed.
+Source: two founding articles name TLS among the ways round an ALG that can't be switched off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from annotated_types import Ge, Le
+
+from experiments.registry import Item
+from experiments.stage import Setup
+
+
+@dataclass(frozen=True)
+class Tls:
+    """``port`` of the server is used, with sealed SIP."""
+
+    port: Annotated[int, Ge(1), Le(65535)] = 5061
+
+    def apply(self, setup: Setup) -> Setup:
+        ports = tuple(sorted({5060, self.port}))
+        return replace(
+            setup,
+            sip_port=self.port,
+            phone={**setup.phone, "secure_port": self.port},
+            far_phone={**setup.far_phone, "secure_port": self.port},
+            server={**setup.server, "ports": ports, "secure_port": self.port},
+        )
+
+
+ITEM = Item("tls", "SIP is enciphered (a stand-in for TLS): no ALG can read it.", Tls())

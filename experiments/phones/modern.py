@@ -1,0 +1,35 @@
+"""A phone as sold today for hosted services: rport, keep-alive, symmetric RTP.
+
+It keeps its binding alive (CRLF over UDP, as many phones send it; or OPTIONS), and sends media back to
+where they come from (RFC 4961, RFC 7362).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from annotated_types import Gt
+
+from experiments.endpoints import PhoneKind
+from experiments.registry import Item
+
+
+@dataclass(frozen=True)
+class Modern(PhoneKind):
+    """``interval``: seconds between keep-alives."""
+
+    keepalive: Literal["crlf", "options"] = "crlf"
+    interval: Annotated[float, Gt(0)] = 25.0
+
+    def phone(self) -> Mapping[str, Any]:
+        return {
+            "rport": True,
+            "latching": True,
+            "keepalive": self.keepalive,
+            "keepalive_interval": self.interval,
+        }
+
+
+ITEM = Item("modern", "rport, keep-alive and symmetric RTP.", Modern())

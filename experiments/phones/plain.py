@@ -1,0 +1,25 @@
+"""The phone that the lab uses where none is named.
+
+It asks for ``rport`` (RFC 3581), sends SIP and media from the ports that it receives at (RFC 4961), and
+knows nothing else of NAT: no keep-alive, its own address in Via, Contact and SDP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.endpoints import PhoneKind
+from experiments.registry import Item
+
+
+@dataclass(frozen=True)
+class Plain(PhoneKind):
+    """The settings of ``PhoneConfig`` as they are."""
+
+    def phone(self) -> Mapping[str, Any]:
+        return {}
+
+
+ITEM = Item("plain", "rport, one port for both directions, no keep-alive.", Plain())

@@ -1,0 +1,32 @@
+"""A phone that asks a STUN server where it is seen (RFC 8489, RFC 5389).
+
+It asks from each of its sockets, writes the answers into Via, Contact and SDP, and asks again every 25 s.
+What it learns is true for the STUN server: behind a NAT whose mapping depends on the destination it is wrong
+for everybody else. With an ALG it does not go together: what is public already is "translated back" in
+answers, and then is not what the phone wrote. Keenetic's and ZyXEL's documentation says not to combine them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+from annotated_types import Gt
+
+from experiments.endpoints import PhoneKind
+from experiments.registry import Item
+
+
+@dataclass(frozen=True)
+class Stun(PhoneKind):
+    """``interval``: seconds between questions."""
+
+    stun: ClassVar[bool] = True
+    interval: Annotated[float, Gt(0)] = 25.0
+
+    def phone(self) -> Mapping[str, Any]:
+        return {"latching": True, "keepalive_interval": self.interval}
+
+
+ITEM = Item("stun", "Announces the addresses that a STUN server tells it.", Stun())

@@ -1,0 +1,26 @@
+"""The server that the lab uses where none is named.
+
+It answers to where a request came from when its Via has ``rport`` (RFC 3581), remembers where a REGISTER
+came from and sends requests there, and notes the same in Contacts that pass (``;alias=``). Media
+are not its affair; the phones on the internet send theirs back to where the others come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.endpoints import ServerKind
+from experiments.registry import Item
+
+
+@dataclass(frozen=True)
+class RportAware(ServerKind):
+    """The settings of ``ServerConfig`` as they are."""
+
+    def server(self) -> Mapping[str, Any]:
+        return {}
+
+
+ITEM = Item("rport-aware", "Answers to the source, remembers it for registered phones.", RportAware())

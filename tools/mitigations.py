@@ -1,0 +1,131 @@
+"""``python -m tools.mitigations --write``: what each mitigation cures, as the table of docs/mitigations.md.
+
+Without ``--write`` the table is printed. A situation that works with nothing done about it, or a void
+trial, ends the command with an error: the choice of situations is wrong, or the lab is.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Final
+
+from experiments import registry, trial
+from experiments.trial import TrialSpec
+from lab.errors import UsageError
+
+PAGE: Final = Path(__file__).parents[1] / "docs" / "mitigations.md"
+BEGIN: Final = "<!-- the table is made by: python -m tools.mitigations --write -->\n"
+END: Final = "<!-- end of the table -->\n"
+LATE: Final = "incoming-call(idle=70)"
+
+# What is wrong, and a sentence for it.
+SITUATIONS: Final = (
+    (TrialSpec("home", "none", LATE), "No ALG. The NAT's binding has ended before the call comes."),
+    (TrialSpec("home", "semicolon-loss", "register"), "The ALG damages the grammar."),
+    (TrialSpec("home", "via-rport-stripped", "register"), "The ALG takes `rport` out of Via."),
+    (
+        TrialSpec("home", "port5060-hijack", "register"),
+        "The router's own proxy takes what goes to port 5060.",
+    ),
+    (
+        TrialSpec("home", "ack-2xx-lost", "outgoing-call"),
+        "The router loses the ACK; the call drops after 32 s.",
+    ),
+    (
+        TrialSpec("home", "nat-hidden-no-keepalive", LATE, server="hosted"),
+        "The ALG hides the NAT, so the provider sends no keep-alive.",
+    ),
+    (TrialSpec("home", "keepalive-crlf-swallowed", LATE), "The router swallows CRLF keep-alives."),
+    (TrialSpec("home", "none", "register", phone="legacy"), "No ALG; a phone that knows nothing of NAT."),
+    (TrialSpec("home", "none", "outgoing-call", phone="legacy"), "The same phone calls."),
+    (
+        TrialSpec("home", "correct", "outgoing-call", phone="legacy"),
+        "A correct ALG; the phone sends media from another port, and the other side answers to that.",
+    ),
+    (
+        TrialSpec("home", "none", "outgoing-call", server="naive"),
+        "No ALG; a server that knows nothing of NAT.",
+    ),
+    (
+        TrialSpec("nat-symmetric", "none", "outgoing-call", server="naive"),
+        "The same behind a symmetric NAT.",
+    ),
+    (TrialSpec("two-sites", "none", "outgoing-call"), "No ALG; both phones are behind NAT."),
+    (
+        TrialSpec("home", "none", "media-silence", server="hosted"),
+        "No ALG; after five minutes of silence the binding of the media has ended.",
+    ),
+    (
+        TrialSpec("alg-behind-alg", "none,hub=via-branch-altered", "register"),
+        "The provider's hub alters Via; the own router has no ALG.",
+    ),
+    (TrialSpec("dual-stack", "blind-ip-replace", "register"), "The ALG replaces addresses blindly."),
+)
+PAIRS: Final = (
+    ("rport", "symmetric-rtp"),
+    ("tls", "keep-alive"),
+    ("another-port", "keep-alive"),
+    ("far-end-traversal", "keep-alive"),
+)
+
+
+def cell(situation: TrialSpec, mitigations: tuple[str, ...]) -> str:
+    """Whether they cure it; a dash where they can't be had. Raises ``SystemExit`` for a void trial."""
+    spec = TrialSpec(
+        situation.topology,
+        situation.model,
+        situation.scenario,
+        mitigations=mitigations,
+        phone=situation.phone,
+        server=situation.server,
+    )
+    try:
+        result, _ = trial.run(spec)
+    except UsageError:
+        return "–"
+    if result.errors:
+        raise SystemExit(f"{spec.name}: {result.errors[0]}")
+    return "**yes**" if result.outcome == "pass" else "no"
+
+
+def table() -> str:
+    """The table in Markdown, with what its columns are."""
+    for situation, _ in SITUATIONS:
+        if cell(situation, ()) != "no":
+            raise SystemExit(f"{situation.name}: works with nothing done about it")
+    lines = []
+    for number, (situation, text) in enumerate(SITUATIONS, 1):
+        spec = f"`--topology {situation.topology}" if situation.topology != "home" else "`"
+        options = [spec, f"--model {situation.model}", f"--scenario '{situation.scenario}'"]
+        options += [f"--{kind} {name}" for kind, name in situation.kinds.items()]
+        lines.append(f"{number}. {text} {' '.join(options).replace('` ', '`')}`")
+    numbers = range(1, len(SITUATIONS) + 1)
+    lines += ["", f"| mitigation | {' | '.join(map(str, numbers))} |", "|---" * (len(SITUATIONS) + 1) + "|"]
+    rows = [(each.id,) for each in registry.mitigations()]
+    for mitigations in (*rows, *PAIRS):
+        cells = [cell(situation, mitigations) for situation, _ in SITUATIONS]
+        lines.append(f"| {' + '.join(f'`{each}`' for each in mitigations)} | {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def updated(page: str) -> str:
+    """The page with today's table between its two marks."""
+    before, _, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise SystemExit(f"{PAGE}: the marks around the table are missing")
+    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+
+
+def main() -> int:
+    """Entry point of the command."""
+    if "--write" in sys.argv[1:]:
+        PAGE.write_text(updated(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    else:
+        print(table(), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+"""``python -m tools.scenario_table --write``: where each scenario works, as the table of docs/scenarios.md.
+
+Every scenario, with each of its ways, on a public address and behind each kind of NAT, there without an ALG and with
+a correct one. One that fails without a known reason ends the command with an error: the lab is wrong, or the
+table of reasons.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
+
+import topologies
+from experiments import registry, trial
+from experiments.trial import TrialResult, TrialSpec
+from lab import specs
+from tools import pages
+
+PAGE: Final = Path(__file__).parents[1] / "docs" / "scenarios.md"
+SERVERS: Final = ("rport-aware", "naive")
+# More than a NAT's 60 s without a word: no way of a scenario, but what makes the difference for these.
+LATE: Final = ("incoming-call(idle=70)", "subscribe(idle=70)")
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a scenario fails where it does: with this model, and where they are named, with these servers, in
+    these scenarios, on these networks, and first at a check whose name ends like this.
+    """
+
+    text: str
+    model: str
+    servers: tuple[str, ...] = SERVERS
+    scenarios: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    check: str = ""
+
+    def explains(self, result: TrialResult) -> bool:
+        spec, failure = result.spec, result.first_failure
+        return (
+            spec.model == self.model
+            and spec.server in self.servers
+            and spec.scenario in (self.scenarios or (spec.scenario,))
+            and spec.topology in (self.networks or (spec.topology,))
+            and failure is not None
+            and failure.name.endswith(self.check)
+        )
+
+
+_MEDIA_BINDING: Final = (
+    "The phone's own media have made a binding, which lives until it has been idle (RFC 4787 section 4.3). "
+    "This NAT filters by address only, or not at all (section 5), and so lets in whoever knocks at it"
+)
+_OPEN_NATS: Final = (
+    "nat-adm-adf",
+    "nat-adm-eif",
+    "nat-apdm-adf",
+    "nat-apdm-eif",
+    "nat-full-cone",
+    "nat-restricted-cone",
+)
+# The first that fits is the one.
+REASONS: Final = (
+    Reason(
+        "The NAT's binding ended 60 s after the last packet from inside (RFC 4787 section 4.3), and neither side "
+        "sent a keep-alive (RFC 5626 section 3.5).",
+        "none",
+        ("rport-aware",),
+        LATE,
+    ),
+    Reason(
+        "There is no router that could keep anybody out.",
+        "none",
+        scenarios=("stranger", "stranger(after=sign-off)", "stranger(after=web-page)"),
+        networks=("no-nat",),
+    ),
+    Reason(
+        f"{_MEDIA_BINDING}.",
+        "none",
+        ("rport-aware",),
+        ("stranger",),
+        _OPEN_NATS,
+    ),
+    Reason(
+        f"{_MEDIA_BINDING}: the ALG has closed its own ways in, not that of the NAT.",
+        "correct",
+        scenarios=("stranger",),
+        networks=_OPEN_NATS,
+    ),
+    Reason(
+        "The router's owner has that port forwarded for good.",
+        "correct",
+        scenarios=("stranger(after=sign-off)",),
+        networks=("nat-static-port",),
+    ),
+    Reason(
+        "Refer-To (RFC 3515 section 2.1) names the second phone by its private address, which the far phone "
+        "can't call.",
+        "none",
+        ("rport-aware",),
+        ("transfer(to=second-phone)",),
+    ),
+    Reason(
+        "The server answers to the port in Via (RFC 3261 section 18.2.2). The NAT has no binding at that port; "
+        "`rport` (RFC 3581), which would say the right one, this server ignores.",
+        "none",
+        ("naive",),
+        check="registered",
+    ),
+    Reason(
+        "The phone is registered, but its Contact (RFC 3261 section 8.1.1.8) and its SDP (RFC 3264 section 5.1) "
+        "name a private address: requests and media that go there arrive nowhere.",
+        "none",
+        ("naive",),
+    ),
+    Reason(
+        "The router has forgotten the media's bindings. This far side sends to where the SDP says, and only a new "
+        "offer (RFC 3264 section 8) would tell the ALG and it of another place.",
+        "correct",
+        ("naive",),
+        ("router-reboot(during=call)",),
+    ),
+)
+
+
+def nat_kinds() -> list[str]:
+    """The topologies that are the home network behind another kind of NAT."""
+    return [each for each in topologies.available() if each.startswith("nat-")]
+
+
+def played() -> Iterator[str]:
+    """Every scenario, and each with every other value of a setting that has few: its ways."""
+    for item in registry.scenarios():
+        yield item.id
+        hints = get_type_hints(type(item.settings))
+        for each in fields(item.settings):
+            default = getattr(item.settings, each.name)
+            for value in _values(hints[each.name]):
+                if value != default:
+                    yield specs.written(item.id, {each.name: value})
+        yield from (each for each in LATE if each.startswith(f"{item.id}("))
+
+
+def _values(kind: Any) -> tuple[Any, ...]:
+    if kind is bool:
+        return (True, False)
+    return get_args(kind) if get_origin(kind) is Literal else ()
+
+
+def outcome(topology: str, model: str, scenario: str, server: str) -> Reason | None:
+    """``None`` when it works, else why not. Raises ``SystemExit`` when nobody knows."""
+    result, _ = trial.run(TrialSpec(topology, model, scenario, server=server))
+    if result.outcome == "pass":
+        return None
+    found = next((each for each in REASONS if each.explains(result)), None)
+    if result.errors or found is None:
+        why = result.errors or result.first_failure
+        raise SystemExit(f"{topology}, {result.spec.name}: {result.outcome} without a known reason: {why}")
+    return found
+
+
+def cell(places: list[str], model: str, scenario: str, server: str) -> str:
+    """What came out in all these places; those that differ from most are named."""
+    groups: dict[Reason | None, list[str]] = {}
+    for place in places:
+        groups.setdefault(outcome(place, model, scenario, server), []).append(place)
+    rows = sorted(groups.items(), key=lambda row: -len(row[1]))
+    parts = [_word(rows[0][0])]
+    parts += [f"{_word(why)}: {', '.join(f'`{place}`' for place in some)}" for why, some in rows[1:]]
+    return "; ".join(parts)
+
+
+def _word(why: Reason | None) -> str:
+    return "yes" if why is None else f"no ({REASONS.index(why) + 1})"
+
+
+def table() -> str:
+    """The table in Markdown, its notes below."""
+    kinds = nat_kinds()
+    heads = [
+        (places, model, server, f"{where}, {server}")
+        for server in SERVERS
+        for places, model, where in (
+            (["no-nat"], "none", "public address"),
+            (kinds, "none", "NAT, no ALG"),
+            (kinds, "correct", "NAT, correct ALG"),
+        )
+    ]
+    lines = [f"| scenario | {' | '.join(head for *_, head in heads)} |", "|---" * (len(heads) + 1) + "|"]
+    for scenario in played():
+        cells = [cell(places, model, scenario, server) for places, model, server, _ in heads]
+        lines.append(f"| `{scenario}` | {' | '.join(cells)} |")
+    notes = [f"{number}. {reason.text}" for number, reason in enumerate(REASONS, 1)]
+    names = ", ".join(f"`{each}`" for each in kinds)
+    return "\n".join([f"NAT: {names}.", "", *lines, "", *notes, ""])
+
+
+if __name__ == "__main__":
+    sys.exit(pages.main(PAGE, "scenario_table", table))

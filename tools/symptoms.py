@@ -1,0 +1,272 @@
+"""``python -m tools.symptoms --write``: every symptom, the check that computes it, who has it and who has not.
+
+A symptom that does not occur where the table says so, or occurs in its control, ends the command with an error.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from experiments import trial
+from experiments.output import commands
+from experiments.stage import Check
+from experiments.trial import TrialSpec
+from tools import pages
+
+PAGE: Final = Path(__file__).parents[1] / "docs" / "symptoms.md"
+# Who speaks of it: the three articles that the project began with, and what users reported elsewhere.
+A, B, C, REPORTS = "A", "B", "C", "reports"
+
+
+@dataclass(frozen=True)
+class Symptom:
+    """What a user notices, and in which checks of a scenario that shows.
+
+    ``said_by``: see above. ``spec``: the situation. ``models`` bring the symptom about there, each of them, and
+    ``controls`` don't. ``quiet``: the control's situation where it is not the model that differs.
+    """
+
+    text: str
+    said_by: tuple[str, ...]
+    checks: tuple[str, ...]
+    spec: TrialSpec
+    models: tuple[str, ...]
+    controls: tuple[str, ...] = ("none", "correct")
+    quiet: TrialSpec | None = None
+
+    def producers(self) -> list[TrialSpec]:
+        return [replace(self.spec, model=model) for model in self.models]
+
+    def quiet_ones(self) -> list[TrialSpec]:
+        if self.quiet is not None:
+            return [self.quiet]
+        return [replace(self.spec, model=model) for model in self.controls]
+
+
+def _at(scenario: str, *, topology: str = "home", phone: str = "", server: str = "") -> TrialSpec:
+    return TrialSpec(topology, "none", scenario, phone=phone, server=server)
+
+
+# With a server and phones that cope with NAT themselves, only some faults show. `naive` believes what it reads.
+SYMPTOMS: Final = (
+    Symptom(
+        "The phone is not registered",
+        (A, B, C),
+        ("registered",),
+        _at("register"),
+        ("semicolon-loss", "blind-ip-replace", "via-branch-altered"),
+    ),
+    Symptom(
+        "The registration gets lost again and again (lost connection)",
+        (A,),
+        ("stays registered",),
+        _at("re-register"),
+        ("mapping-not-stable",),
+    ),
+    Symptom(
+        "A device fails that solves NAT by itself (incompatibility): here a phone with STUN",
+        (A, B),
+        ("registered",),
+        _at("register", phone="stun"),
+        ("correct",),
+        controls=("none",),
+    ),
+    Symptom(
+        "No calls can be made",
+        (A,),
+        ("rings", "answered"),
+        _at("outgoing-call"),
+        ("content-length-stale", "port-overflow(mode=sum)"),
+    ),
+    Symptom(
+        "It rings, but the call is never set up",
+        (C,),
+        ("answered",),
+        _at("incoming-call"),
+        ("content-length-stale",),
+    ),
+    Symptom(
+        "The phone does not ring when called",
+        (A, B, C),
+        ("rings",),
+        _at("incoming-call", server="naive"),
+        ("contact-wrong-port", "wrong-inside-port(messages=requests)"),
+        controls=("correct",),
+    ),
+    Symptom(
+        "Calls go straight to voicemail, some time after the phone was last used",
+        (A, B, C),
+        ("rings",),
+        _at("incoming-call(idle=70)", server="hosted"),
+        ("nat-hidden-no-keepalive",),
+    ),
+    Symptom(
+        "One-way audio",
+        (A, C),
+        ("caller hears",),
+        _at("outgoing-call", server="naive"),
+        ("sdp-c-only", "sdp-m-only"),
+        controls=("correct",),
+    ),
+    Symptom(
+        "No audio at all: silence when the call is answered",
+        (C,),
+        ("callee hears in the call between them", "caller hears in the call between them"),
+        _at("two-phones"),
+        ("sdp-c-only", "sdp-m-only"),
+    ),
+    Symptom(
+        "Sound stops in the middle of a call and does not come back",
+        (A,),
+        ("caller hears after the silence",),
+        _at("media-silence", server="naive"),
+        ("media-idle-blocked",),
+        controls=("correct",),
+    ),
+    Symptom(
+        "Choppy sound. No ALG is documented to do this; here the line does",
+        (C,),
+        ("callee hears every word", "caller hears every word"),
+        _at("long-call(duration=60)", topology="home(loss=0.15)"),
+        ("none",),
+        quiet=_at("long-call(duration=60)"),
+    ),
+    Symptom(
+        "Calls drop by themselves, after half a minute",
+        (A, C),
+        ("stays up",),
+        _at("outgoing-call"),
+        ("ack-2xx-lost", "record-route-mangled", "contact-inbound-clobbered"),
+    ),
+    Symptom(
+        "Calls drop after a fixed time",
+        (C,),
+        ("stays up",),
+        _at("long-call"),
+        ("call-duration-cap(seconds=1800)", "unknown-method-dropped"),
+    ),
+    Symptom(
+        "Hold fails",
+        (REPORTS,),
+        ("is held",),
+        _at("hold"),
+        ("contact-inbound-clobbered", "record-route-mangled"),
+    ),
+    Symptom(
+        "Who is on hold is still heard",
+        (REPORTS,),
+        ("is silent on hold",),
+        _at("hold(how=zero-address)"),
+        ("hold-zero-address-rewritten",),
+    ),
+    Symptom(
+        "Transfer fails",
+        (A,),
+        ("is transferred", "reaches the third party"),
+        _at("transfer(how=attended)"),
+        ("refer-headers-ignored(mode=replaces)", "unknown-method-dropped"),
+    ),
+    Symptom(
+        "A conference fails: not everybody hears everybody",
+        (A,),
+        ("first party hears both others", "second party hears both others"),
+        _at("conference", server="naive"),
+        ("sdp-c-only",),
+        controls=("correct",),
+    ),
+    Symptom(
+        "Video is frozen, or there is none",
+        (C,),
+        ("caller gets video",),
+        _at("video", server="naive"),
+        ("second-stream-ignored(handled=first)",),
+        controls=("correct",),
+    ),
+    Symptom(
+        "Announcements and ring-back are not heard",
+        (REPORTS,),
+        ("hears the announcement",),
+        _at("early-media", server="naive"),
+        ("sdp-c-only",),
+        controls=("correct",),
+    ),
+    Symptom(
+        "Fax fails",
+        (REPORTS,),
+        ("caller gets fax",),
+        _at("fax", server="naive"),
+        ("second-stream-ignored",),
+        controls=("correct",),
+    ),
+    Symptom(
+        "Lamps stay dark: messages waiting, colleagues busy",
+        (REPORTS,),
+        ("is subscribed",),
+        _at("subscribe"),
+        ("unknown-method-dropped",),
+    ),
+    Symptom(
+        "The other side does not notice that one has hung up",
+        (REPORTS,),
+        ("hangs up",),
+        _at("incoming-call"),
+        ("udp-binding-short",),
+    ),
+)
+
+
+def look(spec: TrialSpec, names: tuple[str, ...]) -> list[Check]:
+    """These checks of a trial. Raises ``SystemExit`` when it is void, or has no such check."""
+    result, _ = trial.run(spec)
+    if result.errors:
+        raise SystemExit(f"{spec.name}: {result.errors[0]}")
+    found = {each.name: each for each in result.checks}
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise SystemExit(f"{spec.name}: no check '{missing[0]}'")
+    return [found[name] for name in names]
+
+
+def table() -> str:
+    """The table in Markdown, with a command for each row. Raises ``SystemExit`` when it would not be true."""
+    lines = [
+        "| | symptom | said by | scenario | fails | produced by | does not occur with |",
+        "|---" * 7 + "|",
+    ]
+    shown = []
+    for number, each in enumerate(SYMPTOMS, 1):
+        for spec in each.producers():
+            for check in look(spec, each.checks):
+                if check.passed:
+                    raise SystemExit(f"{spec.name}: '{check.name}' does not fail")
+        for spec in each.quiet_ones():
+            for check in look(spec, each.checks):
+                if not check.passed:
+                    raise SystemExit(f"{spec.name}: '{check.name}' fails in a control")
+        cells = [
+            str(number),
+            each.text,
+            ", ".join(each.said_by),
+            ", ".join(
+                [f"`{each.spec.scenario}`", *(f"{kind} `{name}`" for kind, name in each.spec.kinds.items())]
+            ),
+            _code(each.checks),
+            _code(each.models) + (f" on `{each.spec.topology}`" if each.spec.topology != "home" else ""),
+            _code(spec.model for spec in each.quiet_ones())
+            + (f" on `{each.quiet.topology}`" if each.quiet is not None else ""),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+        shown.append(f"{number}. `{commands.call(each.producers()[0])}`")
+    return "\n".join([*lines, "", *shown, ""])
+
+
+def _code(words: Iterable[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
+if __name__ == "__main__":
+    sys.exit(pages.main(PAGE, "symptoms", table))
