@@ -100,6 +100,7 @@ class Call(abc.ABC):
             phone.mapper.announced,
             self.extras,
             secure=config.srtp,
+            strict=config.strict_media,
         )
         self.renegotiation = Renegotiation(self)
         self.timer = SessionTimer(self)
@@ -360,6 +361,9 @@ class Call(abc.ABC):
 
     def on_media(self, kind: Kind, payload: bytes, source: Endpoint, now: float) -> None:
         """A media packet arrived. A latching phone answers to where it came from (RFC 4961, RFC 7362)."""
+        if self._is_foreign(kind, source):
+            self.phone.note(now, "refused-media", f"{kind} from {source}, which was not announced")
+            return
         plain = self.extras.media(kind, payload, source, now)
         if plain is None:
             return
@@ -385,10 +389,15 @@ class Call(abc.ABC):
 
     def on_train(self, kind: Kind, train: Train, source: Endpoint) -> None:
         """Media packets arrived like the one before them."""
-        if self.extras.train(kind, train):
+        if not self._is_foreign(kind, source) and self.extras.train(kind, train):
             self.heard[kind].train(train, source)
             if kind in self.extras.reporters:
                 self.extras.reporters[kind].heard(train.header, train.begin, train.packets)
+
+    def _is_foreign(self, kind: Kind, source: Endpoint) -> bool:
+        """Whether a strict phone refuses media from there."""
+        stream = self.session.stream(kind)
+        return self.phone.config.strict_media and stream is not None and source != stream.remote
 
     def __repr__(self) -> str:
         return f"<{self.direction.value} call, {self.state.value}, status {self.status}>"

@@ -142,13 +142,14 @@ class DetectionServer(Agent):
             if public_clients.is_hidden_source_request(payload):
                 return self._hidden_source(payload, source, local, now)
         known = self._accounts.hear(source.ip, len(payload), now)
-        marked = self._witness.knows_mark(payload)
-        if marked or self._witness.knows_source(source):
-            if not (self._known if marked else self._unmarked).take(source.ip, now):
+        client = self._witness.client_of(payload)
+        if client is not None or self._witness.knows_source(source):
+            if not (self._unmarked if client is None else self._known).take(source.ip, now):
                 return self._drop("too often")
             self.counts["probes"] += 1
-            # An address without an account gets its own datagram's worth.
-            worth = None if known else len(payload)
+            # Others than the one that announced the probe, and those without an account, get this datagram's
+            # worth: nobody can have answers sent at a client's expense by writing its address.
+            worth = None if known and client in (None, source.ip) else len(payload)
             return self._settle(self._witness.receive(payload, source, local, now), worth, now)
         if payload == _KEEPALIVE and source.ip in self._seen and self._strangers.take(source.ip, now):
             return self._settle([Send(local, source, b"\r\n")], len(payload), now)

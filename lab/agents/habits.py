@@ -18,6 +18,7 @@ Habit = Literal[
     "trailing-header",
     "quoted-contact",
     "no-length",
+    "few-hops",
     "contact-expires",
     "second-contact",
     "named-contact",
@@ -77,6 +78,12 @@ def _quoted_contact(message: SipMessage, ip: bytes) -> None:
 def _no_length(message: SipMessage, ip: bytes) -> None:
     """RFC 3261 section 20.14: over UDP the datagram's end is the body's, too."""
     message.fields = [field for field in message.fields if field.name != b"content-length"]
+
+
+def _few_hops(message: SipMessage, ip: bytes) -> None:
+    """RFC 3261 section 20.22: Max-Forwards may be anything; it is enough here for one proxy, the provider's."""
+    for field in message.all(b"max-forwards"):
+        field.value = b"1"
 
 
 def _contact_expires(message: SipMessage, ip: bytes) -> None:
@@ -145,6 +152,7 @@ _STYLES: Final[dict[Habit, Callable[[SipMessage, bytes], None]]] = {
     "trailing-header": _trailing_header,
     "quoted-contact": _quoted_contact,
     "no-length": _no_length,
+    "few-hops": _few_hops,
     "contact-expires": _contact_expires,
     "second-contact": _second_contact,
     "named-contact": _named_contact,

@@ -253,6 +253,11 @@ class IceStream:
         if self.selected != remote:
             self.selected = remote
             self._layer.user.note(now, "ice-selected", f"{self.local} with {remote}")
+        for pair in self._pairs.values():  # section 8.1.1: the others need no checks any more
+            if pair.remote != remote and pair.state != "succeeded":
+                pair.state = "failed"
+                if pair.timer is not None:
+                    pair.timer.cancel()
         self._take(remote, now)
 
     def _take(self, remote: Endpoint, now: float) -> None:

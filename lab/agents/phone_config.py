@@ -49,7 +49,8 @@ class PhoneConfig:
 
     ``habits``: ways of writing that are unusual (``lab.agents.habits``). ``contact_port``: whether Contact names
     port 5060, which needs no naming. ``announced_port``: what Via and Contact say, though it is not so, 0 for the
-    truth.
+    truth. ``strict_media``: the other side's descriptions are taken at their word: media from elsewhere than
+    announced, and a later offer with another o= (RFC 3264 section 8), are refused.
     """
 
     user: str
@@ -96,3 +97,4 @@ class PhoneConfig:
     habits: tuple[Habit, ...] = ()
     contact_port: bool = True
     announced_port: int = 0
+    strict_media: bool = False

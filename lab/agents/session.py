@@ -178,6 +178,7 @@ class Session:
     next offer has. ``hold`` changes what the next description says. ``streams`` is what the last
     offer and answer came to. ``announced`` gives what the description says of a local endpoint.
     ``extras``: what streams have besides media. ``secure``: they are encrypted.
+    ``strict``: a later offer must be of the same session, by its o=.
     """
 
     def __init__(
@@ -190,6 +191,7 @@ class Session:
         extras: Extras | None = None,
         *,
         secure: bool = False,
+        strict: bool = False,
     ) -> None:
         self.ports = dict(ports)
         self.offered: list[Kind] = [kind for kind in ports if kind != "image"]
@@ -200,6 +202,8 @@ class Session:
         self._announced = announced
         self._extras = extras
         self._secure = secure
+        self._strict = strict
+        self._origin: list[bytes] = []  # of the other side
         self._number = number
         self._version = number
         self._last = b""
@@ -230,6 +234,7 @@ class Session:
         said = read(answer, self._known(), secure=self._secure)
         own = self._own_direction()
         self.streams = [self._agreed(each, own) for each in said.streams]
+        self._know_origin(answer, changes=True)
         self._remember(said)
 
     def check(self, offer: bytes) -> None:
@@ -239,6 +244,7 @@ class Session:
     def answer(self, offer: bytes) -> bytes:
         """Our answer, which settles the session. Raises ``MediaError`` when there can be none."""
         said = read(offer, self._known(), secure=self._secure)
+        self._know_origin(offer, changes=False)
         by_line = {each.at: each for each in said.streams}
         self._remember(said)
         self._lines = [by_line[at].kind if at in by_line else None for at in range(len(said.lines))]
@@ -264,6 +270,17 @@ class Session:
 
     def _own_direction(self) -> Direction:
         return self.hold if self.hold in ("sendonly", "inactive") else "sendrecv"
+
+    def _know_origin(self, body: bytes, *, changes: bool) -> None:
+        """The other side's o=, which may change its version only (RFC 3264 section 8), unless ``changes``."""
+        if not self._strict:
+            return
+        line = Sdp.parse(body).session.first(b"o")
+        words = line.value.split() if line is not None else []
+        origin = words[:2] + words[3:]
+        if self._origin not in ([], origin) and not changes:
+            raise MediaError(f"o= is of another session: {b' '.join(words).decode('utf-8', 'replace')}")
+        self._origin = origin
 
     def _remember(self, said: Description) -> None:
         audio = said.stream("audio")

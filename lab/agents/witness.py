@@ -147,9 +147,10 @@ class Witness(Agent):
         actions, self._outbox = self._outbox, []
         return actions
 
-    def knows_mark(self, payload: bytes) -> bool:
-        """Whether a datagram has the mark of a probe that somebody announced."""
-        return any(mark in self._by_mark for mark in find_marks(payload))
+    def client_of(self, payload: bytes) -> str | None:
+        """The address of the client that announced a probe, by its mark; ``None`` for an unknown one."""
+        known = (self._by_mark.get(mark) for mark in find_marks(payload))
+        return next((session.client for session in known if session is not None), None)
 
     def knows_source(self, source: Endpoint) -> bool:
         """Whether a client of a session has that address."""
@@ -227,12 +228,13 @@ class Witness(Agent):
             if len(session.peers) >= self._limits.peers:
                 return
             session.peers.add(source.ip)
+        if marks and not self._is_anothers(source.ip, session):
+            self._by_peer[source.ip] = session
         session.write(True, local.port, source, payload, now)
         if not marks:
             if kind_of(payload) == "empty lines (4 bytes)":  # RFC 5626 section 4.4.1
                 self._say(session, local, source, b"\r\n", now)
             return
-        self._by_peer[source.ip] = session
         incoming = Incoming(SipMessage.parse(payload), source, local)
         if incoming.status:
             self._on_response(session, incoming, marks[0], now)
@@ -249,6 +251,11 @@ class Witness(Agent):
                     self._timers.start(now + min(seconds, self._limits.wait), self._carry_out_late, work)
             else:
                 self._carry_out(work, now)
+
+    def _is_anothers(self, ip: str, session: Session) -> bool:
+        """Whether an address is that of another session's client: anybody can write it into a datagram."""
+        known = self._by_peer.get(ip)
+        return known is not None and known.client == ip != session.client
 
     def _on_response(self, session: Session, answer: Incoming, mark: bytes, now: float) -> None:
         """A final answer to an INVITE of ours is acknowledged, and the call ended."""

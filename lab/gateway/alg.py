@@ -70,6 +70,23 @@ FaultClass = Literal["rewriting", "parsing", "state", "transport", "policy", ""]
 
 
 @dataclass(frozen=True, slots=True)
+class Showing:
+    """Where a fault shows that no scenario shows with the lab's ordinary phone and server.
+
+    ``scenario``, ``topology``, ``phone`` and ``server`` are what a trial names (empty: the ordinary ones).
+    ``fails``: the check that fails first, and passes with the fault mended. ``variant``: parameters of the
+    fault that are not its defaults.
+    """
+
+    scenario: str
+    fails: str
+    topology: str = "home"
+    phone: str = ""
+    server: str = ""
+    variant: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """The documentation of a model, all of it shown by ``alglab models show``."""
 
@@ -80,8 +97,10 @@ class Card:
     rules: tuple[str, ...] = ()  # "RFC 3261 25.1"
     symptom: str = ""
     sources: tuple[Source, ...] = ()
-    # Scenarios of the lab that this model must break in the home topology.
+    # Scenarios of the lab that this model must break in the home topology, with the ordinary endpoints;
+    # "all": every one, "-tcp-call": but not that one. Variants of the model are not meant.
     breaks: tuple[str, ...] = ()
+    shows: tuple[Showing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +200,13 @@ class Recipe:
         )
 
 
+def _either(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    """What either of two models breaks."""
+    if ("all",) in (one, other):
+        return ("all",)
+    return tuple(dict.fromkeys(one + other))
+
+
 @runtime_checkable
 class Fault(Protocol):
     """What is wrong with an ALG: a frozen dataclass whose fields are the model's parameters."""
@@ -248,7 +274,7 @@ class Model:
             rules=tuple(dict.fromkeys(mine.rules + theirs.rules)),
             symptom=f"{mine.symptom} {theirs.symptom}",
             sources=mine.sources + theirs.sources,
-            breaks=tuple(dict.fromkeys(mine.breaks + theirs.breaks)),
+            breaks=_either(mine.breaks, theirs.breaks),
         )
         return Model(f"{self.id}+{other.id}", card, recipe)
 
@@ -264,6 +290,7 @@ __all__ = [
     "Model",
     "Policy",
     "Recipe",
+    "Showing",
     "Source",
     "Step",
 ]

@@ -85,7 +85,8 @@ class Context:
     # -- addresses -------------------------------------------------------------------------
 
     def public(self, endpoint: Endpoint) -> Endpoint | None:
-        """The public endpoint that stands for an inside one in signalling, reserved if need be.
+        """The public endpoint that stands for an inside one in signalling: that of the mapping which it has
+        towards whom the message goes or came from, else one that is reserved.
 
         ``None`` when the address is not an inside one, or no port is left. A reservation lives
         for one signalling idle time unless traffic or a pinhole prolongs it.
@@ -95,7 +96,9 @@ class Context:
         if not self._translatable(endpoint):
             return None
         try:
-            binding = self.nat.reserve(self.protocol, endpoint, self.now)
+            # Whoever the message goes to already reaches it by the mapping that it has towards them.
+            binding = self.nat.find(self.protocol, endpoint, self.remote, self.now)
+            binding = binding or self.nat.reserve(self.protocol, endpoint, self.now)
         except PortsExhaustedError:
             return None
         self.nat.touch(binding, self.now, outbound=True)

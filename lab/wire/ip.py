@@ -409,9 +409,10 @@ def tcp(
     window: int = 65535,
     options: bytes = b"",
     ttl: int = DEFAULT_TTL,
+    dont_fragment: bool = True,
 ) -> bytes:
     """A TCP segment; ``options`` must be a multiple of four bytes."""
-    version, header = _ip_header(source.ip, TCP, ttl, True)
+    version, header = _ip_header(source.ip, TCP, ttl, dont_fragment)
     offset = (20 + len(options)) // 4 << 4
     head = struct.pack("!HHIIBBHHH", 0, 0, seq & 0xFFFFFFFF, ack & 0xFFFFFFFF, offset, flags, window, 0, 0)
     return bytes(

@@ -82,6 +82,7 @@ class Net:
             elif isinstance(action, Close):
                 del self.ports[action.local]
             else:
+                assert isinstance(action, Send), "this network has no TCP"
                 queue.extend(self._carry(actor, action))
 
     def _carry(self, actor: Agent, send: Send) -> list[tuple[Agent, Action]]:

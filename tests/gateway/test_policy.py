@@ -14,10 +14,10 @@ from lab.gateway.gateway import Emission, Side
 from lab.gateway.nat import PortAllocation
 from lab.gateway.sides import FRAGMENT_KEPT
 from lab.gateway.tcp import TcpEditor
-from lab.gateway.tcp_segments import near
 from lab.wire import ip
 from lab.wire.ip import ACK, FIN, PSH, SYN, Endpoint, parse
 from lab.wire.sip import SipMessage, split_stream
+from lab.wire.tcp_segment import near
 from tests.gateway import test_tcp as editor_tests
 from tests.gateway.conftest import ModelMaker, Router, RouterMaker
 

@@ -25,7 +25,7 @@ from lab.wire import ip
 from lab.wire.ip import Endpoint
 from lab.worlds.base import WorldError
 from lab.worlds.emulated import namespaces as ns
-from lab.worlds.emulated import sockets
+from lab.worlds.emulated import offload, sockets
 from lab.worlds.emulated.containers import ContainerProcess
 from lab.worlds.emulated.world import UNREACHABLE_ERRORS, EmulatedLab, QueueOwner
 from lab.worlds.network import Arrival, Delivery, SegmentDelivery, Unreachable, source_of
@@ -297,6 +297,9 @@ class LiveWorld(QueueOwner):
     def open_port(self, host: str, local: Endpoint) -> None:
         super().open_port(host, local)
         port = self._tcp[local]
+        # Programs have the kernel's TCP, and between namespaces that leaves out the checksums.
+        for (node, _), device in self._lab.fabric.interfaces.items():
+            offload.turn_off(self._lab.fabric.namespaces[node], device)
 
         def readable() -> None:
             try:

@@ -11,7 +11,7 @@ import sys
 SDP = "v=0\r\no=- 1 1 IN IP4 {own}\r\ns=-\r\nc=IN IP4 {own}\r\nt=0 0\r\nm=audio 49170 RTP/AVP 0\r\n"
 
 
-def request(method, server, own):
+def request(method: str, server: str, own: str) -> bytes:
     body = SDP.format(own=own) if method == "INVITE" else ""
     lines = [
         f"{method} sip:probe@{server} SIP/2.0",
@@ -28,7 +28,7 @@ def request(method, server, own):
     return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
 
 
-def names(sent, seen):
+def names(sent: bytes, seen: bytes) -> list[str]:
     before, after = sent.split(b"\r\n"), seen.split(b"\r\n")
     changed = set(before).symmetric_difference(after)
     ordered = [line for line in before + after if line in changed]
@@ -36,9 +36,10 @@ def names(sent, seen):
     return list(dict.fromkeys(found)) or ["other"]
 
 
-def main():
+def main() -> None:
     server, port, own = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-    changed, unanswered = [], []
+    changed: list[str] = []
+    unanswered: list[str] = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind((own, 5060))
         sock.settimeout(0.5)
