@@ -42,7 +42,7 @@ def examine(
     other = _OTHER_PORT if port != _OTHER_PORT else _OTHER_PORT + 1
     stage.world.add(host, Witness(address, sorted({PHONE_PORT, port, other})))
     host, address = stage.host("phone")
-    local = Endpoint(address, PHONE_PORT)
+    local = Endpoint(address, stage.setup.phone.get("sip_port", PHONE_PORT))
     proxy = stage.outbound_proxy if by_proxy else None
     way = None if proxy is None else Endpoint(proxy.config.ip, port)
     site = Site(stage.host("server")[1], port, other, proxy=way)

@@ -81,7 +81,7 @@ def _no_length(message: SipMessage, ip: bytes) -> None:
 
 
 def _few_hops(message: SipMessage, ip: bytes) -> None:
-    """RFC 3261 section 20.22: Max-Forwards may be anything; it is enough here for one proxy, the provider's."""
+    """RFC 3261 section 20.22: any number up to 255, here enough for one proxy, the provider's."""
     for field in message.all(b"max-forwards"):
         field.value = b"1"
 

@@ -47,10 +47,10 @@ class PhoneConfig:
     ``srtp``: media are encrypted with keys from the description, and nothing else is taken (RFC 4568).
     ``secure_port``: SIP to that port of the server is sealed (``lab.agents.sealing``).
 
-    ``habits``: ways of writing that are unusual (``lab.agents.habits``). ``contact_port``: whether Contact names
-    port 5060, which needs no naming. ``announced_port``: what Via and Contact say, though it is not so, 0 for the
-    truth. ``strict_media``: the other side's descriptions are taken at their word: media from elsewhere than
-    announced, and a later offer with another o= (RFC 3264 section 8), are refused.
+    ``habits``: ways of writing that are unusual (``lab.agents.habits``). ``contact_port``: whether Contact
+    names port 5060, which needs no naming. ``announced_port``: what Via and Contact say, though it is not so,
+    0 for the truth. ``strict_media``: the other side's descriptions are taken at their word: media from
+    elsewhere than announced, and a later offer with another o= (RFC 3264 section 8), are refused.
     """
 
     user: str

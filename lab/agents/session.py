@@ -104,7 +104,9 @@ def read(body: bytes, kinds: Sequence[Kind] = ("audio",), *, secure: bool = Fals
         said = read_attributes(sdp, section, remote)
         if secure and kind != "image" and said.crypto is None:
             raise MediaError("RTP/SAVP without a usable key in a=crypto")
-        number = int(words[3][:3]) if kind == "video" and words[3].isdigit() else PCMU
+        number = _payload_type(words[3]) if kind == "video" else PCMU
+        if number is None:
+            continue
         found.append(
             Described(
                 kind,
@@ -148,9 +150,14 @@ def _direction(sdp: Sdp, section: Section) -> Direction:
 def _telephone_event(section: Section, formats: list[bytes]) -> int | None:
     for line in section.attributes(b"rtpmap"):
         number, _, encoding = line.value[7:].partition(b" ")
-        if encoding.lower().startswith(b"telephone-event/8000") and number in formats and number.isdigit():
-            return int(number[:3])
+        if encoding.lower().startswith(b"telephone-event/8000") and number in formats:
+            return _payload_type(number)
     return None
+
+
+def _payload_type(word: bytes) -> int | None:
+    """An RTP payload type, which has seven bits (RFC 3550 section 5.1); ``None`` for anything else."""
+    return int(word) if word.isdigit() and len(word) <= 3 and int(word) < 128 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +225,7 @@ class Session:
     def offer(self) -> bytes:
         """Our description of the session as we want it."""
         # RFC 3264 section 8: streams keep their places for ever; what we want no more has port 0.
-        for kind in self.offered:
-            if kind not in self._lines:
-                self._lines.append(kind)
+        self._lines = [*self._lines, *(kind for kind in self.offered if kind not in self._lines)]
         parts = [
             self._refused(kind)
             if kind is None or kind not in self.offered
@@ -231,7 +236,8 @@ class Session:
 
     def conclude(self, answer: bytes) -> None:
         """Take the answer to our offer. Raises ``MediaError`` when no stream can come of it."""
-        said = read(answer, self._known(), secure=self._secure)
+        # RFC 3264 section 6: an answer has no stream that was not offered.
+        said = read(answer, self.offered, secure=self._secure)
         own = self._own_direction()
         self.streams = [self._agreed(each, own) for each in said.streams]
         self._know_origin(answer, changes=True)

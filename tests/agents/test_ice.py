@@ -197,6 +197,21 @@ def test_checks_end_where_no_answer_is_ever_genuine() -> None:
     assert max(each.at for each in checks(lab, ALICE)) < 100
 
 
+def test_an_answer_from_elsewhere_proves_no_way() -> None:
+    """RFC 8445 section 7.2.5.2.1."""
+    other = Endpoint("192.0.2.77", 40000)
+
+    def asymmetric(datagram: Datagram) -> Datagram:
+        if ice_messages.is_stun(datagram.payload) and datagram.payload[:2] == b"\1\1":
+            return Datagram(datagram.at, other, datagram.destination, datagram.payload)
+        return datagram
+
+    lab = called("full", "full", asymmetric)
+    assert stream(lab.alice).path is None
+    assert stream(lab.alice).failed
+    assert lab.alice.calls[-1].rtp_sent == 0
+
+
 def test_a_lost_check_is_repeated() -> None:
     lost: list[Datagram] = []
 

@@ -96,6 +96,20 @@ def test_a_sender_says_how_much_it_sent_until_then(new_lab: LabMaker) -> None:
         assert (compound.sender.rtp - first) % 2**32 == pytest.approx(8000 * (each.at - begin), abs=1)
 
 
+def test_digits_count_among_what_was_sent(new_lab: LabMaker) -> None:
+    lab = talking(new_lab, 2.0)
+    lab.net.do(lab.alice, lab.alice.dial(lab.alice.calls[-1], "12", lab.net.now))
+    lab.net.run(30.0)
+    at, compound = _compounds(lab, ALICE)[-1]
+    media = [
+        each.payload for each in lab.net.log if each.source == Endpoint(ALICE.ip, 40000) and each.at <= at
+    ]
+    assert any(payload[1] & 0x7F == 101 for payload in media)
+    assert compound.sender is not None
+    assert compound.sender.packets == len(media)
+    assert compound.sender.octets == sum(len(payload) - 12 for payload in media)
+
+
 def test_reports_come_every_five_seconds_or_so(new_lab: LabMaker) -> None:
     lab = talking(new_lab, 150)
     times = [each.at for each in reports(lab, BOB)]

@@ -1,0 +1,144 @@
+"""The client's part over TCP and TLS: a connection, a few probes, and what the mirror says of them."""
+
+from __future__ import annotations
+
+import random
+import socket
+import ssl
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from experiments.detect.report import Way
+from lab.agents.probe_wire import new_mark
+from lab.agents.stream_mirror import METHODS, Reflection, next_message, probes, reflection
+from lab.wire.ip import Endpoint
+
+_CONNECT: Final = 4.0  # seconds
+_ANSWER: Final = 4.0
+_CHUNK: Final = 65536
+AGAIN: Final = 2  # connections that must fare alike before anybody is accused
+_MOST: Final = 256 * 1024  # bytes of an answer
+
+Kind = Literal["TCP", "TLS"]
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What one connection showed. ``problem``: why nothing more; ``connected``: it got that far."""
+
+    connected: bool
+    reflections: tuple[Reflection, ...] = ()
+    problem: str = ""
+    silent: str = ""  # the method that got no answer over an open connection
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for each in self.reflections for name in each.changed))
+
+    @property
+    def complete(self) -> bool:
+        """Whether every probe was answered."""
+        return len(self.reflections) == len(METHODS)
+
+
+def exchange(server: Endpoint, kind: Kind, rng: random.Random, deadline: float) -> Exchange:
+    """Connect, send each probe and read its answer. ``deadline``: of ``time.monotonic``."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        return Exchange(False, problem="no time was left")
+    try:
+        sock = socket.create_connection((server.ip, server.port), min(_CONNECT, left))
+    except OSError as error:
+        return Exchange(False, problem=_why(error))
+    try:
+        if kind == "TLS":
+            sock = _anybody().wrap_socket(sock)
+        return _talk(sock, kind, rng, deadline)
+    except OSError as error:
+        return Exchange(False, problem=f"no TLS: {_why(error)}")
+    finally:
+        sock.close()
+
+
+def judge(kind: Kind, port: int, seen: Sequence[Exchange], other: Exchange | None) -> Way:
+    """How SIP fares over connections that were made. ``seen``: alike, one after the other.
+
+    ``other`` is the same on the port beside, which tells what is kept back from what is broken.
+    """
+    first = seen[0]
+    evidence = [
+        f"{each.method} over {kind} arrived with other bytes {where}: {', '.join(names)}"
+        for each in first.reflections
+        for where, names in (("at the server", each.there), ("here", each.back))
+        if names
+    ]
+    changed = first.changed
+    open_beside = other is not None and other.complete and not other.changed
+    if open_beside and len(seen) >= AGAIN and all(each.silent for each in seen):
+        evidence.append(
+            f"{first.silent} over {kind} gets no answer on port {port} ({first.problem}), "
+            f"in {len(seen)} connections, and on another port it does"
+        )
+        changed = (*changed, "dropped")
+    if evidence:
+        return Way(kind, port, "alg", changed, evidence[0], tuple(evidence))
+    if first.complete:
+        return Way(kind, port, "clean")
+    return Way(kind, port, "undecided", detail=f"{first.silent}: {first.problem}")
+
+
+def _anybody() -> ssl.SSLContext:
+    """TLS with whoever answers: it is the way that is examined, and nothing is entrusted to it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _talk(sock: socket.socket, kind: Kind, rng: random.Random, deadline: float) -> Exchange:
+    name = sock.getsockname()
+    local = Endpoint(name[0], name[1])
+    marks = tuple(new_mark(rng) for _ in METHODS)
+    seen: list[Reflection] = []
+    buffer = b""
+    for wire in probes(local, kind.encode(), marks):
+        method = wire.partition(b" ")[0].decode()
+        try:
+            sock.settimeout(_ANSWER)
+            sock.sendall(wire)
+            answer, buffer = _answer(sock, buffer, min(deadline, time.monotonic() + _ANSWER))
+        except OSError as error:
+            return Exchange(True, tuple(seen), _why(error), method)
+        if not answer:
+            return Exchange(True, tuple(seen), "no answer came", method)
+        seen.append(reflection(wire, answer))
+    return Exchange(True, tuple(seen))
+
+
+def _answer(sock: socket.socket, buffer: bytes, end: float) -> tuple[bytes, bytes]:
+    """One message of the stream and what came after it. Raises ``OSError`` when the connection ends."""
+    while True:
+        message, buffer = next_message(buffer)
+        if message:
+            return message, buffer
+        left = end - time.monotonic()
+        if left <= 0 or len(buffer) > _MOST:
+            return b"", buffer
+        sock.settimeout(left)
+        try:
+            data = sock.recv(_CHUNK)
+        except TimeoutError:
+            return b"", buffer
+        if not data:
+            raise ConnectionResetError("closed by the other side")
+        buffer += data
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer to the connection's first packet"
+    if isinstance(error, ssl.SSLError):
+        return error.reason or "not understood"
+    return (error.strerror or str(error)).lower()

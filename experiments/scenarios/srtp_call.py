@@ -1,0 +1,28 @@
+"""A call with encrypted media: SRTP, with keys in the description (RFC 4568)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from experiments.registry import Item
+from experiments.scenarios.call_checks import both_hear, connect, hang_up
+from experiments.scenarios.register import sign_in
+from experiments.stage import Stage
+
+
+@dataclass(frozen=True)
+class SrtpCall:
+    """Both phones take encrypted media only."""
+
+    def run(self, stage: Stage) -> None:
+        for settings in (stage.with_phone, stage.with_far_phone):
+            settings(srtp=True)
+        phone, far = sign_in(stage)
+        talk = connect(stage, caller=phone, callee=far, target="bob@lab.test")
+        if talk is None:
+            return
+        both_hear(stage, talk)
+        hang_up(stage, talk)
+
+
+ITEM = Item("srtp-call", "A call whose sound is encrypted.", SrtpCall())
