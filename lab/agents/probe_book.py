@@ -48,6 +48,7 @@ class Book:
         self.came: dict[bytes, set[str]] = {}  # mark -> the kinds of what it brought
         self.twins: dict[bytes, list[bytes]] = {}  # mark -> marks of its twins
         self._by_proxy: set[bytes] = set()
+        self._proxied: set[bytes] = set()  # marks of what these are
         self._unmarked: set[str] = set()
         self._sent: dict[tuple[Endpoint, int, bytes], list[float]] = {}
         self._heard: dict[tuple[Endpoint, Endpoint, bytes], list[float]] = {}
@@ -58,6 +59,7 @@ class Book:
         """The client sends a datagram."""
         if remote == self.site.proxy:
             self._by_proxy.add(wire)
+            self._proxied.update(marks_of(wire))
         self._sent.setdefault((local, remote.port, wire), []).append(now)
 
     def hears(self, local: Endpoint, source: Endpoint, payload: bytes, now: float) -> None:
@@ -122,8 +124,14 @@ class Book:
         for row in self.rows.values():
             if row.heard == heard:
                 text = self.texts.get(row.name, b"")
-                plain = self._plain(text, by_proxy=row.peer == self.site.proxy, arrived=heard)
+                plain = self._plain(text, by_proxy=self._went_by_proxy(text), arrived=heard)
                 yield Letter(row.peer, row.port, text, row.copies, row.first, row.last, plain=plain)
+
+    def _went_by_proxy(self, text: bytes) -> bool:
+        """Whether it belongs to what was sent by way of the proxy, wherever it seems to come from: a proxy
+        inside has a NAT in front of it.
+        """
+        return any(mark in self._proxied for mark in marks_of(text))
 
     def _plain(self, payload: bytes, *, by_proxy: bool, arrived: bool) -> bytes:
         """What is compared of a datagram: all of it (empty), but for what a proxy that it passes may do."""
@@ -164,7 +172,7 @@ class Book:
         ports = {(port, mark): local.port for local, port, wire in self._sent for mark in marks_of(wire)[:1]}
         for letter in letters:
             near = ports.get((letter.port, next(iter(marks_of(letter.payload)), b"")))
-            if near is not None and (self.site.proxy is None or letter.near.ip != self.site.proxy.ip):
+            if near is not None and not self._went_by_proxy(letter.payload):
                 seen.mappings.setdefault((near, letter.port), []).append(letter)
         return seen
 
