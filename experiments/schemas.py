@@ -7,6 +7,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from alg_models.vendors.schema import VendorProfile
+from experiments.cases.schema import Case
 from experiments.experiment import Experiment
 from lab import specs
 from lab.worlds.topology import TopologyFile
@@ -16,6 +17,7 @@ KINDS: Final[dict[str, Any]] = {
     "vendor": VendorProfile,
     "topology": TopologyFile,
     "experiment": Experiment,
+    "case": Case,
 }
 
 

@@ -1,37 +1,41 @@
-"""Pages of the documentation with a part that a tool writes, between two marks."""
+"""Pages of docs/ with a part that a command makes: between two marks, written by ``python -m tools.NAME``.
+
+With ``--check`` the command writes nothing and exits with 1 if the page is out of date.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-END: Final = "<!-- end of the table -->\n"
+DOCS: Final = Path(__file__).parents[1] / "docs"
 
 
-def begin(tool: str) -> str:
-    """The mark above what ``python -m tools.TOOL --write`` writes."""
-    return f"<!-- the table is made by: python -m tools.{tool} --write -->\n"
+@dataclass(frozen=True)
+class MadePart:
+    """The part of ``page`` between the marks ``begin`` and ``end``, which ``make`` makes."""
 
+    page: Path
+    begin: str
+    end: str
+    make: Callable[[], str]
 
-def updated(page: str, tool: str, text: str) -> str:
-    """The page with ``text`` between its two marks. Raises ``SystemExit`` when they are missing."""
-    before, _, rest = page.partition(begin(tool))
-    _, end, after = rest.partition(END)
-    if not end:
-        raise SystemExit(f"tools.{tool}: the marks around the table are missing in its page")
-    return f"{before}{begin(tool)}\n{text}\n{END}{after}"
+    def updated(self, text: str) -> str:
+        """The page's text with today's part. Raises ``SystemExit`` when the marks are missing."""
+        before, _, rest = text.partition(self.begin)
+        _, end, after = rest.partition(self.end)
+        if not end:
+            raise SystemExit(f"{self.page}: the marks around the table are missing")
+        return f"{before}{self.begin}\n{self.make()}\n{self.end}{after}"
 
-
-def main(path: Path, tool: str, text: Callable[[], str]) -> int:
-    """``--write`` writes into the page, ``--check`` exits with 1 if it is out of date, else it is printed."""
-    if not {"--write", "--check"} & set(sys.argv[1:]):
-        print(text(), end="")
+    def main(self) -> int:
+        """Entry point of the command."""
+        old = self.page.read_text(encoding="utf-8")
+        new = self.updated(old)
+        if "--check" in sys.argv[1:]:
+            return int(new != old)
+        self.page.write_text(new, encoding="utf-8")
         return 0
-    old = path.read_text(encoding="utf-8")
-    new = updated(old, tool, text())
-    if "--check" in sys.argv[1:]:
-        return int(new != old)
-    path.write_text(new, encoding="utf-8")
-    return 0

@@ -1,8 +1,8 @@
 """``python -m tools.scenario_table --write``: where each scenario works, as the table of docs/scenarios.md.
 
-Every scenario, with each of its ways, on a public address and behind each kind of NAT, there without an ALG and with
-a correct one. One that fails without a known reason ends the command with an error: the lab is wrong, or the
-table of reasons.
+Every scenario, with each of its ways, on a public address and behind each kind of NAT, there without an ALG
+and with a correct one. One that fails without a known reason ends the command with an error: the lab is
+wrong, or the table of reasons.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
 import topologies
 from experiments import registry, trial
 from experiments.trial import TrialResult, TrialSpec
 from lab import specs
-from tools import pages
+from tools.pages import DOCS, MadePart
 
-PAGE: Final = Path(__file__).parents[1] / "docs" / "scenarios.md"
+PAGE: Final = DOCS / "scenarios.md"
+BEGIN: Final = "<!-- the table is made by: python -m tools.scenario_table --write -->\n"
+END: Final = "<!-- end of the table -->\n"
 SERVERS: Final = ("rport-aware", "naive")
 # More than a NAT's 60 s without a word: no way of a scenario, but what makes the difference for these.
 LATE: Final = ("incoming-call(idle=70)", "subscribe(idle=70)")
@@ -65,8 +66,8 @@ _OPEN_NATS: Final = (
 # The first that fits is the one.
 REASONS: Final = (
     Reason(
-        "The NAT's binding ended 60 s after the last packet from inside (RFC 4787 section 4.3), and neither side "
-        "sent a keep-alive (RFC 5626 section 3.5).",
+        "The NAT's binding ended 60 s after the last packet from inside (RFC 4787 section 4.3), and neither "
+        "side sent a keep-alive (RFC 5626 section 3.5).",
         "none",
         ("rport-aware",),
         LATE,
@@ -104,21 +105,21 @@ REASONS: Final = (
         ("transfer(to=second-phone)",),
     ),
     Reason(
-        "The server answers to the port in Via (RFC 3261 section 18.2.2). The NAT has no binding at that port; "
-        "`rport` (RFC 3581), which would say the right one, this server ignores.",
+        "The server answers to the port in Via (RFC 3261 section 18.2.2). The NAT has no binding at that "
+        "port; `rport` (RFC 3581), which would say the right one, this server ignores.",
         "none",
         ("naive",),
         check="registered",
     ),
     Reason(
-        "The phone is registered, but its Contact (RFC 3261 section 8.1.1.8) and its SDP (RFC 3264 section 5.1) "
-        "name a private address: requests and media that go there arrive nowhere.",
+        "The phone is registered, but its Contact (RFC 3261 section 8.1.1.8) and its SDP (RFC 3264 section "
+        "5.1) name a private address: requests and media that go there arrive nowhere.",
         "none",
         ("naive",),
     ),
     Reason(
-        "The router has forgotten the media's bindings. This far side sends to where the SDP says, and only a new "
-        "offer (RFC 3264 section 8) would tell the ALG and it of another place.",
+        "The router has forgotten the media's bindings. This far side sends to where the SDP says, and only "
+        "a new offer (RFC 3264 section 8) would tell the ALG and it of another place.",
         "correct",
         ("naive",),
         ("router-reboot(during=call)",),
@@ -198,5 +199,7 @@ def table() -> str:
     return "\n".join([f"NAT: {names}.", "", *lines, "", *notes, ""])
 
 
+PART: Final = MadePart(PAGE, BEGIN, END, table)
+
 if __name__ == "__main__":
-    sys.exit(pages.main(PAGE, "scenario_table", table))
+    sys.exit(PART.main())

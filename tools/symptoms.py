@@ -1,6 +1,7 @@
-"""``python -m tools.symptoms --write``: every symptom, the check that computes it, who has it and who has not.
+"""``python -m tools.symptoms --write``: every symptom, and the check that computes it.
 
-A symptom that does not occur where the table says so, or occurs in its control, ends the command with an error.
+A symptom that does not occur where the table says so, or that occurs in its control, ends the command with
+an error.
 """
 
 from __future__ import annotations
@@ -8,16 +9,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 from experiments import trial
 from experiments.output import commands
 from experiments.stage import Check
 from experiments.trial import TrialSpec
-from tools import pages
+from tools.pages import DOCS, MadePart
 
-PAGE: Final = Path(__file__).parents[1] / "docs" / "symptoms.md"
+PAGE: Final = DOCS / "symptoms.md"
+BEGIN: Final = "<!-- the table is made by: python -m tools.symptoms --write -->\n"
+END: Final = "<!-- end of the table -->\n"
 # Who speaks of it: the three articles that the project began with, and what users reported elsewhere.
 A, B, C, REPORTS = "A", "B", "C", "reports"
 
@@ -26,8 +28,8 @@ A, B, C, REPORTS = "A", "B", "C", "reports"
 class Symptom:
     """What a user notices, and in which checks of a scenario that shows.
 
-    ``said_by``: see above. ``spec``: the situation. ``models`` bring the symptom about there, each of them, and
-    ``controls`` don't. ``quiet``: the control's situation where it is not the model that differs.
+    ``said_by``: see above. ``spec``: the situation. ``models`` bring the symptom about there, each of them,
+    and ``controls`` don't. ``quiet``: the control's situation where it is not the model that differs.
     """
 
     text: str
@@ -51,7 +53,7 @@ def _at(scenario: str, *, topology: str = "home", phone: str = "", server: str =
     return TrialSpec(topology, "none", scenario, phone=phone, server=server)
 
 
-# With a server and phones that cope with NAT themselves, only some faults show. `naive` believes what it reads.
+# Where server and phones cope with NAT themselves, only some faults show. `naive` believes what it reads.
 SYMPTOMS: Final = (
     Symptom(
         "The phone is not registered",
@@ -216,6 +218,20 @@ SYMPTOMS: Final = (
         _at("incoming-call"),
         ("udp-binding-short",),
     ),
+    Symptom(
+        "Nobody notices: the router leaves ports open (security gaps, pinholes)",
+        (A, C),
+        ("stays shut",),
+        _at("stranger"),
+        ("pinhole-left-open",),
+    ),
+    Symptom(
+        "Nobody notices: a web page opens a port of the router",
+        (REPORTS,),
+        ("stays shut",),
+        _at("stranger(after=web-page)"),
+        ("pinhole-hijack",),
+    ),
 )
 
 
@@ -268,5 +284,7 @@ def _code(words: Iterable[str]) -> str:
     return ", ".join(f"`{word}`" for word in words)
 
 
+PART: Final = MadePart(PAGE, BEGIN, END, table)
+
 if __name__ == "__main__":
-    sys.exit(pages.main(PAGE, "symptoms", table))
+    sys.exit(PART.main())

@@ -35,6 +35,13 @@ class Reason(NamedTuple):
 REASONS: Final = (
     Reason(
         "none",
+        SCENARIOS,
+        ("lan-proxy",),
+        "The proxy in the home asks for no rport, so answers go to the port in its Via, which is not the one "
+        "that the NAT gave it.",
+    ),
+    Reason(
+        "none",
         ("incoming-call", LATE),
         ("short-timers",),
         "The binding of the SIP port ends after 15 s without SIP from the inside, and nobody refreshes it: "
@@ -60,6 +67,13 @@ REASONS: Final = (
         ("double-nat",),
         "The ALG holds the way in open in the inner router, but the binding in the outer one, which has no "
         "ALG, ended 60 s after the registration.",
+    ),
+    Reason(
+        "correct",
+        (LATE,),
+        ("lan-proxy",),
+        "The ALG holds the way in open that Contact names, which is the phone's. The provider calls where the "
+        "REGISTER came from, and the proxy's binding ended after 60 s.",
     ),
     Reason(
         "none",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.descriptions import described, is_held
 from alg_models.steps.media import dialog_owner
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.sdp import address_of
 from lab.wire.sip import SipMessage
 
@@ -68,6 +68,7 @@ MODEL = Model(
                 "junos-security-swconfig-security/topic-42171.html",
             ),
         ),
+        shows=(Showing("hold(by=far-phone,music=true)", "held side hears on hold", server="naive"),),
     ),
     fault=ReleaseOnHold(),
 )

@@ -8,7 +8,7 @@ from typing import Literal
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.descriptions import keep_lines, translated
 from alg_models.steps.media import TranslateSdp
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.headers import tag_of
 from lab.wire.sip import SipMessage
 
@@ -60,6 +60,7 @@ MODEL = Model(
             ),
             Source("That o= of later offers differs from that of the first", Evidence.INFERENCE),
         ),
+        shows=(Showing("hold", "is held", server="strict-media", variant={"when": "re-offer"}),),
     ),
     fault=LeaveOrigin(),
     variants=({"when": "re-offer"},),

@@ -9,7 +9,7 @@ from typing import Final
 from alg_models.controls import CORRECT_STEPS
 from alg_models.steps.addresses import written
 from alg_models.steps.headers import TranslateVia
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from lab.wire.headers import tag_of, vias
 from lab.wire.ip import TCP
 from lab.wire.sip import Field, SipMessage
@@ -141,6 +141,7 @@ MODEL = Model(
             ),
             Source("The 483: what RFC 3261 section 16.3 has a proxy do", Evidence.INFERENCE),
         ),
+        shows=(Showing("outgoing-call", "rings", phone="peculiar(habit=few-hops)"),),
     ),
     fault=InsertProxy(),
     variants=({"fingerprint": False},),

@@ -15,6 +15,8 @@ from lab.agents.session import Kind
 
 # A caller waits this long for an answer before it gives up, in seconds.
 PATIENCE = 35.0
+# A greater share of lost packets than this is called choppy.
+_HOLES = 0.05
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,18 @@ def hears(
     )
 
 
+def whole(stage: Stage, listener: Call, who: str) -> bool:
+    """Whether what one end heard of the other came without holes: the lab's line is one packet in twenty."""
+    heard = listener.heard["audio"]
+    expected = heard.received + heard.lost
+    return stage.check(
+        f"{who} hears every word",
+        heard.lost <= expected * _HOLES,
+        f"The sound is choppy: the {who} misses syllables.",
+        f"{heard.lost} of {expected} packets lost",
+    )
+
+
 def is_silent(stage: Stage, listener: Call, begin: float, end: float, name: str, symptom: str) -> bool:
     """Whether one end heard nothing, as it should be."""
     count = listener.heard["audio"].between(begin, end)
@@ -146,11 +160,13 @@ def hang_up(stage: Stage, talk: Talk, *, by: str = "caller", name: str = "hangs 
         phone, own, other = talk.caller, talk.outgoing, talk.incoming
     else:
         phone, own, other = talk.callee, talk.incoming, talk.outgoing
+    was_over = other.over
     stage.do(phone, lambda now: phone.hang_up(now, own))
     stage.until(lambda: other.over, PATIENCE)
+    # One that gives up by itself meanwhile, for want of an ACK, has not noticed anything.
     return stage.check(
         name,
-        other.over,
+        was_over or other.ended_by == "remote",
         "The other side does not notice the end of the call: a dead line stays open.",
         other.reason,
     )

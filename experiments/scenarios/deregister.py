@@ -18,7 +18,8 @@ class Deregister:
 
     def run(self, stage: Stage) -> None:
         phone, server = stage.phone, stage.server
-        register(stage)
+        if not register(stage):
+            return
         stage.idle(5.0)
         stage.do(phone, lambda now: phone.unregister(now, everything=self.everything))
         registration = phone.registration

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 
 from experiments.registry import Item
-from experiments.scenarios.call_checks import both_hear, connect, hang_up, is_silent, stays_up
+from experiments.scenarios.call_checks import both_hear, connect, hang_up, hears, is_silent, stays_up
 from experiments.scenarios.register import sign_in
 from experiments.stage import Stage
 from lab.agents.call import Call
@@ -17,11 +17,15 @@ from lab.agents.session import Hold as Way
 
 @dataclass(frozen=True)
 class Hold:
-    """``how`` it is held, ``by`` whom, and for how long (``pause``, in seconds)."""
+    """``how`` it is held, ``by`` whom, and for how long (``pause``, in seconds).
+
+    ``music``: whoever is held must hear the other side meanwhile, so ``how`` has to be ``sendonly``.
+    """
 
     how: Literal["sendonly", "inactive", "zero-address"] = "sendonly"
     by: Literal["phone", "far-phone"] = "phone"
     pause: Annotated[float, Ge(2)] = 20.0
+    music: bool = False
 
     def run(self, stage: Stage) -> None:
         phone, far = sign_in(stage)
@@ -41,6 +45,8 @@ class Hold:
         is_silent(
             stage, holder, begin, stage.now, name, "A held call is not silent: who was put on hold is heard."
         )
+        if self.music:
+            hears(stage, held, begin, stage.now, "held side", "on hold")
         symptom = "A held call does not come back."
         if self._change(stage, holder, "", "is resumed", symptom):
             both_hear(stage, talk, name="after")

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt
 
 from experiments.registry import Item
-from experiments.scenarios.call_checks import connect, hang_up, hears, stays_up
+from experiments.scenarios.call_checks import connect, hang_up, hears, stays_up, whole
 from experiments.scenarios.register import sign_in
 from experiments.stage import Stage
 
@@ -50,6 +50,7 @@ class LongCall:
         )
         for who, listener, _ in talk.ends:
             hears(stage, listener, begin, stage.now, who)
+            whole(stage, listener, who)
         hang_up(stage, talk)
 
 

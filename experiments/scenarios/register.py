@@ -35,6 +35,8 @@ def register(stage: Stage, phone: Phone | None = None, name: str = "") -> bool:
     """
     phone, server = phone or stage.phone, stage.server
     registration = phone.registration
+    # What another phone of the user left there does not make this one known.
+    before = server.registrar.lookup(phone.config.user)
     stage.do(phone, phone.register)
     stage.until(lambda: registration.state in (REGISTERED, FAILED), PATIENCE)
     registered = stage.check(
@@ -43,7 +45,7 @@ def register(stage: Stage, phone: Phone | None = None, name: str = "") -> bool:
         "The phone shows that it is not registered; it can neither call nor be called.",
         f"{registration.state.value}, last answer {registration.status or 'none'}",
     )
-    known = server.bindings.get(server.aor(phone.config.user), [])
+    known = [each for each in server.registrar.lookup(phone.config.user) if each not in before]
     stage.check(
         f"{name}known to the server",
         bool(known),

@@ -14,16 +14,24 @@ from lab.agents.call import CallState, Direction
 
 @dataclass(frozen=True)
 class Transfer:
-    """``how``: blind, or attended after a word with the third party."""
+    """``how``: blind, or attended after a word with the third party.
+
+    ``to``: somebody on the internet, by name, or the second phone behind the router, by its own address, as
+    phones do that know each other's.
+    """
 
     how: Literal["blind", "attended"] = "blind"
+    to: Literal["third-party", "second-phone"] = "third-party"
 
     def run(self, stage: Stage) -> None:
         settings = {"extensions": ("replaces",), "lines": 2}
         stage.with_phone(**settings)
         stage.with_far_phone(**settings)
-        phone, far = sign_in(stage, stage.third_phone)
-        third = stage.third_phone
+        third, target = (stage.third_phone, "dave@lab.test")
+        if self.to == "second-phone":
+            third = stage.second_phone
+            target = f"carol@{third.local}"
+        phone, far = sign_in(stage, third)
         talk = connect(stage, caller=far, callee=phone, target="alice@lab.test")
         if talk is None:
             return
@@ -31,11 +39,11 @@ class Transfer:
         mine, before = talk.incoming, len(third.calls)
         second = None
         if self.how == "attended":
-            asked = connect(stage, caller=phone, callee=third, target="dave@lab.test", name="second call ")
+            asked = connect(stage, caller=phone, callee=third, target=target, name="second call ")
             if asked is None:
                 return
             second, before = asked.outgoing, len(third.calls)
-        stage.do(phone, lambda now: phone.transfer(mine, "dave@lab.test", now, replaced=second))
+        stage.do(phone, lambda now: phone.transfer(mine, target, now, replaced=second))
         stage.until(lambda: mine.over or mine.transfer_status >= 300, 40.0)
         stage.check(
             "is transferred",

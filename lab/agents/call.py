@@ -59,7 +59,7 @@ class Call(abc.ABC):
     this side sends and ``heard`` what came, for each kind of stream. ``line`` is the phone's line
     that it occupies, with its own media ``ports``. ``watchers`` are called when it is answered and
     when it is over. ``transfer_status``: what the other side reported last of the call that we asked it to
-    place (RFC 3515). ``digits`` are those that came, in INFO or as
+    place (RFC 3515), ``refers`` whether we asked. ``digits`` are those that came, in INFO or as
     telephone events.
     """
 
@@ -71,6 +71,7 @@ class Call(abc.ABC):
         self.ports = phone.ports_of(self.line)
         self.watchers: list[Callable[[Call, float], None]] = []
         self.transfer_status = 0
+        self.refers = False
         self.digits: list[str] = []
         self.direction = direction
         self.state = state
@@ -157,6 +158,8 @@ class Call(abc.ABC):
 
     def bye(self, now: float, *, reason: str, state: CallState = CallState.ENDED) -> None:
         """Hang up an established call (section 15.1.1). It is over at once, whatever the answer."""
+        if self.over:
+            return
         if self.dialog is not None:
             self.request(self.dialog, b"BYE", now)
         self.finish(state, now, by="local", reason=reason)
@@ -172,12 +175,15 @@ class Call(abc.ABC):
     ) -> None:
         """Send a request within a dialog (section 12.2.1); challenges are answered.
 
-        ``headers`` are whole lines, Content-Type among them if there is a ``body``.
+        ``headers`` are whole lines, Content-Type among them if there is a ``body``. ``outcome`` gets the final
+        status, 0 when nothing could be sent.
         """
         dialog.local_cseq += 1
         request, remote = self.build(dialog, method, dialog.local_cseq, None, headers, body)
         if remote is None:
             self.phone.note(now, "unroutable", f"{method.decode()} to {_shown(request.uri)}")
+            if outcome is not None:
+                outcome(0, now)
             return
 
         def answered(_: ClientTransaction, status: int, response: Incoming | None, later: float) -> None:
@@ -301,6 +307,8 @@ class Call(abc.ABC):
         """Send a digit in an INFO, as ``application/dtmf-relay`` has it (RFC 6086 calls it legacy)."""
         if self.dialog is None or self.over:
             self.phone.note(now, "not-sent", "INFO: there is no call")
+            if outcome is not None:
+                outcome(0, now)
             return
         lines = self.phone.names.content_type + b"application/dtmf-relay\r\n"
         body = b"Signal=%b\r\nDuration=160\r\n" % digit.encode()

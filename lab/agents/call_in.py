@@ -37,6 +37,7 @@ class IncomingCall(Call):
         self._hang_up_on_ack = False
         self._repeater: Repeater | None = None
         self._ring: Timer | None = None
+        self._answer_due = False  # the answer waits for a PRACK
         self._reliable: Reliable | None = None
         self.replaces: Call | None = None  # the call in whose place this one is answered
         self._body = b""  # our description, once there is one
@@ -86,8 +87,8 @@ class IncomingCall(Call):
             return
         transaction.reply(200, now, headers=self.phone.agent_line)
         self.phone.note(now, "prack", f"RSeq {self._reliable.number} acknowledged")
-        if self._ring is not None and not self._ring.running:
-            self._answer(None, now)  # it was time to answer, which had to wait for this
+        if self._answer_due:
+            self._answer(None, now)
 
     def _no_prack(self, now: float) -> None:
         self._refuse(500, now)
@@ -95,8 +96,10 @@ class IncomingCall(Call):
         self.finish(CallState.FAILED, now, by="local", status=500, reason=reason)
 
     def _answer(self, argument: object, now: float) -> None:
-        if self._reliable is not None and not self._reliable.acknowledged:
-            return  # RFC 3262 section 3: no 2xx before the PRACK of an answer
+        # RFC 3262 section 3: no 2xx before the PRACK of an answer.
+        self._answer_due = self._reliable is not None and not self._reliable.acknowledged
+        if self._answer_due:
+            return
         phone, request = self.phone, self.transaction.request
         if not self._body:
             self._body = self.session.answer(self._offer) if self._offer else self.session.offer()
@@ -113,6 +116,8 @@ class IncomingCall(Call):
             self.replaces.bye(now, reason="replaced by another call")
 
     def _give_up(self, now: float) -> None:
+        if self.over:
+            return
         self.phone.note(now, "no-ack", "the 200 was never acknowledged (RFC 3261 13.3.1.4)")
         self.bye(now, reason="no ACK")
 

@@ -40,6 +40,8 @@ class OutgoingCall(Call):
 
     def invite(self, now: float) -> None:
         """Send the INVITE, with credentials once there was a challenge."""
+        if self.over:
+            return
         phone = self.phone
         self._cseq += 1
         self.authorization = self.credentials.lines(b"INVITE", self.target)
@@ -65,7 +67,9 @@ class OutgoingCall(Call):
     def hang_up(self, now: float) -> None:
         if self.state is CallState.ESTABLISHED:
             self.bye(now, reason="hung up")
-        elif not self.over and self._invite is not None:
+        elif self._invite is None:
+            self.finish(CallState.ENDED, now, by="local", reason="cancelled before it was sent")
+        elif not self.over:
             self._cancelled = True
             self._invite.cancel(now)
 

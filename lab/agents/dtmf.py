@@ -36,10 +36,12 @@ def _begin(call: Call, event: int, now: float) -> None:
     def send(step: int, then: float) -> None:
         if talker.remote is None:
             return
-        last = step == _STEPS
+        last = step == _STEPS - 1
         # The end is said three times (section 2.5.1.4): if it got lost, the digit would never end.
         for _ in range(3 if last else 1):
-            payload = bytes([event, (_END if last else 0) | _VOLUME]) + (step * _UNITS).to_bytes(2, "big")
+            # Never a duration of 0, which says that the event is a state (section 2.3.5).
+            duration = ((step + 1) * _UNITS).to_bytes(2, "big")
+            payload = bytes([event, (_END if last else 0) | _VOLUME]) + duration
             packet = talker.event(payload_type, payload, marker=step == 0, timestamp=timestamp)
             call.phone.layer.send(talker.local, talker.remote, packet)
         if not last:

@@ -5,7 +5,7 @@ The rules of this file:
 - A subscription gets a NOTIFY at once, and one for each change of what it is about.
 - NOTIFYs go where the SUBSCRIBE came from when the server minds NAT (``location="received"``), else to
   its Contact.
-- Dialog state (busy lamp fields) follows the calls that the proxy carries.
+- Dialog state (busy lamp fields) follows the calls that the proxy carries. One that is over is told of once.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ class Notifier:
     waiting: dict[str, int] = field(default_factory=dict)  # user -> messages in the mailbox
     calls: dict[bytes, tuple[str, str]] = field(default_factory=dict)  # Call-ID -> called user, state
     _subscribers: dict[tuple[bytes, bytes], _Subscriber] = field(default_factory=dict)
+    _numbers: dict[bytes, int] = field(default_factory=dict)  # Call-ID -> id of the dialog
+    _begun: int = 0  # calls so far
 
     def on_subscribe(self, transaction: ServerTransaction, now: float) -> None:
         """A SUBSCRIBE for a user of ours, initial or a refresh."""
@@ -79,7 +81,7 @@ class Notifier:
     def _refresh(self, transaction: ServerTransaction, now: float) -> None:
         request = transaction.request
         subscriber = self._subscribers.get((request.call_id, request.to_tag))
-        if subscriber is None:
+        if subscriber is None or subscriber.until <= now:
             self.server.reject(transaction, 481, now, "there is no such subscription")
             return
         seconds = _expires(request)
@@ -107,8 +109,12 @@ class Notifier:
         """A call to ``user`` came to a state: ``trying``, ``early``, ``confirmed`` or ``terminated``."""
         if self.calls.get(call_id, ("", ""))[1] == state:
             return
+        if call_id not in self.calls:
+            self._numbers[call_id], self._begun = self._begun, self._begun + 1
         self.calls[call_id] = (user, state)
         self._tell("dialog", user, now)
+        if state == "terminated":
+            del self.calls[call_id], self._numbers[call_id]
 
     def end_call(self, call_id: bytes, now: float) -> None:
         """A call is over."""
@@ -116,8 +122,10 @@ class Notifier:
             self.set_call(call_id, self.calls[call_id][0], "terminated", now)
 
     def _tell(self, package: str, user: str, now: float) -> None:
-        for each in self._subscribers.values():
-            if (each.package, each.user) == (package, user) and each.until > now:
+        for key, each in list(self._subscribers.items()):
+            if each.until <= now:
+                del self._subscribers[key]
+            elif (each.package, each.user) == (package, user):
                 self._notify(each, now)
 
     # -- NOTIFY --------------------------------------------------------------------------------
@@ -166,8 +174,8 @@ class Notifier:
             yes = "yes" if count else "no"
             return f"Messages-Waiting: {yes}\r\nVoice-Message: {count}/0 (0/0)\r\n".encode()
         dialogs = "".join(
-            f'<dialog id="{number}"><state>{state}</state></dialog>'
-            for number, (called, state) in enumerate(self.calls.values())
+            f'<dialog id="{self._numbers[call_id]}"><state>{state}</state></dialog>'
+            for call_id, (called, state) in self.calls.items()
             if called == user
         )
         return (

@@ -5,6 +5,7 @@ The rules of this file:
 - One change at a time: what crosses ours is answered 491, and a 491 to ours is tried again after a
   pause whose length depends on who owns the Call-ID (section 14.1).
 - A change that is refused leaves the session as it was. 408 and 481 end the call (section 12.2.1.2).
+- What was answered 491 is offered anew after the pause, from the session as it is by then.
 - Every change refreshes the remote target from the other side's Contact (section 12.2.2).
 """
 
@@ -12,13 +13,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from lab.agents.dialog import contact_uri
 from lab.agents.machines import ClientTransaction, ServerTransaction
 from lab.agents.messages import SDP_TYPE, Incoming
 from lab.agents.repeater import Repeater
-from lab.agents.session import MediaError
+from lab.agents.session import MediaError, Session
 
 if TYPE_CHECKING:
     from lab.agents.call import Call
@@ -26,6 +28,17 @@ if TYPE_CHECKING:
 Method = Literal["INVITE", "UPDATE"]
 Outcome = Callable[[int, float], None]
 """``outcome(status, now)``: how a change that this side asked for ended; 0 for "not sent"."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What this side asks for, see ``Renegotiation.start``."""
+
+    method: bytes
+    edit: Callable[[], None]
+    outcome: Outcome | None
+    headers: bytes
+    body: bytes | None
 
 
 class Renegotiation:
@@ -63,35 +76,31 @@ class Renegotiation:
             if outcome is not None:
                 outcome(0, now)
             return
-        before = copy.copy(call.session)
-        change()
-        offer = call.session.offer() if body is None else body
         self.status = 0
-        self._send(method.encode(), offer, headers, before, outcome, now)
+        self._begin(_Change(method.encode(), change, outcome, headers, body), now)
 
-    def _send(
-        self,
-        method: bytes,
-        offer: bytes,
-        headers: bytes,
-        before: object,
-        outcome: Outcome | None,
-        now: float,
-    ) -> None:
-        call = self._call
+    def _begin(self, change: _Change, now: float) -> None:
+        session = self._call.session
+        before = copy.copy(session)
+        change.edit()
+        offer = session.offer() if change.body is None else change.body
+        self._send(change, offer, before, now)
+
+    def _send(self, change: _Change, offer: bytes, before: Session, now: float) -> None:
+        call, method = self._call, change.method
         dialog, phone = call.dialog, call.phone
         if dialog is None or call.over:
-            self._ours = False
+            self._not_sent(change, before, now)
             return
         self._ours = True
         dialog.local_cseq += 1
-        lines = phone.contact_line + phone.supported_line + call.timer.request_lines() + headers
+        lines = phone.contact_line + phone.supported_line + call.timer.request_lines() + change.headers
         if offer:
             lines += phone.names.content_type + SDP_TYPE + b"\r\n"
         request, remote = call.build(dialog, method, dialog.local_cseq, headers=lines, body=offer)
         if remote is None:
-            self._ours = False
             phone.note(now, "unroutable", method.decode())
+            self._not_sent(change, before, now)
             return
 
         def answered(
@@ -106,26 +115,31 @@ class Renegotiation:
             if not self._ours:
                 return
             if response is not None and status in (401, 407) and call.credentials.accept(response):
-                self._send(method, offer, headers, before, outcome, later)
+                self._send(change, offer, before, later)
                 return
             if status == 491 and not call.over:
                 self._ours = False  # during the pause the other side may make its change
-                self._after_pause(
-                    lambda then: self._send(method, offer, headers, before, outcome, then), later
-                )
+                self._restore(before)
+                self._after_pause(change, later)
                 return
-            self._finish(status, response, offer, before, outcome, later)
+            self._finish(status, response, change, offer, before, later)
 
         phone.layer.request(request, phone.origin, remote, now, answered)
 
-    def _after_pause(self, again: Callable[[float], None], now: float) -> None:
+    def _not_sent(self, change: _Change, before: Session, now: float) -> None:
+        self._ours = False
+        self._restore(before)
+        if change.outcome is not None:
+            change.outcome(0, now)
+
+    def _after_pause(self, change: _Change, now: float) -> None:
         call = self._call
 
         def due(argument: object, then: float) -> None:
-            if self._ours or self._theirs is not None:
-                self._after_pause(again, then)
+            if not call.over and (self._ours or self._theirs is not None):
+                self._after_pause(change, then)
             else:
-                again(then)
+                self._begin(change, then)
 
         low, high = (2.1, 4.0) if call.owns_call_id else (0.0, 2.0)
         call.phone.layer.timers.start(now + round(call.phone.rng.uniform(low, high), 2), due)
@@ -134,9 +148,9 @@ class Renegotiation:
         self,
         status: int,
         response: Incoming | None,
+        change: _Change,
         offer: bytes,
-        before: object,
-        outcome: Outcome | None,
+        before: Session,
         now: float,
     ) -> None:
         call = self._call
@@ -151,7 +165,8 @@ class Renegotiation:
                 except MediaError as error:
                     call.phone.note(now, "media-error", str(error))
                     call.bye(now, reason=f"media: {error}")
-            self.done += 1
+            if not call.over:
+                self.done += 1
             call.timer.answered(response)
             call.timer.start(now)
             call.media_changed(now)
@@ -160,22 +175,25 @@ class Renegotiation:
             call.phone.note(now, "not-changed", f"{status}")
             if status in (408, 481) and not call.over:
                 call.bye(now, reason=f"{status} to a request within the call")
-        if outcome is not None:
-            outcome(status, now)
+        if change.outcome is not None:
+            change.outcome(status, now)
 
-    def _restore(self, before: object) -> None:
-        self._call.session.__dict__.update(before.__dict__)
+    def _restore(self, before: Session) -> None:
+        self._call.session.go_back_to(before)
 
     # -- their changes -------------------------------------------------------------------------
 
-    def on_request(self, transaction: ServerTransaction, now: float, headers: bytes = b"") -> None:
-        """A re-INVITE or UPDATE arrived. ``headers`` are lines for the 200."""
+    def on_request(self, transaction: ServerTransaction, now: float) -> None:
+        """A re-INVITE or UPDATE arrived."""
         call, request = self._call, transaction.request
         phone = call.phone
-        if self._ours or self._theirs is not None:
-            if self._theirs is not None:
-                headers = b"Retry-After: 3\r\n"
-            phone.reject(transaction, 491 if self._ours else 500, now, headers if not self._ours else b"")
+        if self._ours:
+            phone.reject(transaction, 491, now)
+            return
+        # Section 14.2: one INVITE after the other, the one that began the call among them.
+        unanswered = call.established_at is None and request.method == b"INVITE"
+        if self._theirs is not None or unanswered:
+            phone.reject(transaction, 500, now, b"Retry-After: 3\r\n")
             return
         body = request.body
         try:
@@ -192,7 +210,7 @@ class Renegotiation:
         dialog = call.dialog
         assert dialog is not None
         dialog.remote_target = contact_uri(request) or dialog.remote_target
-        lines = phone.contact_line + call.timer.answer_lines(request) + headers
+        lines = phone.contact_line + call.timer.answer_lines(request)
         lines += phone.invite_lines if answer else phone.allow_line + phone.agent_line
         wire = transaction.reply(200, now, headers=lines, body=answer)
         self.done += 1

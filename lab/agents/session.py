@@ -234,6 +234,12 @@ class Session:
         ]
         return self._written(parts)
 
+    def go_back_to(self, before: Session) -> None:
+        """Take everything back since the copy ``before``, but the number in ``o=``: what was sent was sent."""
+        version, last = self._version, self._last
+        self.__dict__.update(before.__dict__)
+        self._version, self._last = version, last
+
     def conclude(self, answer: bytes) -> None:
         """Take the answer to our offer. Raises ``MediaError`` when no stream can come of it."""
         # RFC 3264 section 6: an answer has no stream that was not offered.

@@ -39,27 +39,32 @@ class SessionTimer:
     def request_lines(self) -> bytes:
         """Lines for a request of ours that refreshes the session."""
         config = self._call.phone.config
-        if not self._wanted or not config.session_expires:
+        seconds = self.interval or config.session_expires
+        if not self._wanted or not seconds:
             return b""
         who = b"uac" if self._ours or not self.interval else b"uas"
         # In the first request the refresher may be left to the callee (section 7.1).
         role = b";refresher=" + who if self.interval else b""
-        return b"Session-Expires: %d%b\r\nMin-SE: %d\r\n" % (config.session_expires, role, MIN_SE)
+        return b"Session-Expires: %d%b\r\nMin-SE: %d\r\n" % (seconds, role, MIN_SE)
 
     def answer_lines(self, request: Incoming) -> bytes:
         """Lines for our 2xx to such a request, and the settlement."""
         seconds, refresher = _read(request)
         if not self._wanted or not seconds:
+            self._settle(0, False)
             return b""
+        if OPTION.encode() not in request.values(b"supported"):
+            # Somebody on the way asks for it: the caller can't refresh (section 9).
+            self._settle(seconds, True)
+            return b"Session-Expires: %d;refresher=uas\r\n" % seconds
         refresher = refresher or self._call.phone.config.refresher
         self._settle(seconds, refresher == "uas")
         return b"Session-Expires: %d;refresher=%b\r\nRequire: timer\r\n" % (seconds, refresher.encode())
 
     def answered(self, response: Incoming) -> None:
-        """The 2xx to our request settles who refreshes, and when."""
+        """The 2xx to our request settles who refreshes, and when; one without the header: nobody (section 7.2)."""
         seconds, refresher = _read(response)
-        if self._wanted and seconds:
-            self._settle(seconds, refresher != "uas")
+        self._settle(seconds if self._wanted else 0, refresher != "uas")
 
     def _settle(self, seconds: int, ours: bool) -> None:
         self.interval, self._ours = seconds, ours
@@ -67,7 +72,7 @@ class SessionTimer:
     def start(self, now: float) -> None:
         """The session is up, or was refreshed, now."""
         self.stop()
-        if not self.interval:
+        if not self.interval or self._call.over:
             return
         timers = self._call.phone.layer.timers
         if self._ours:
@@ -100,10 +105,10 @@ class SessionTimer:
 
 
 def _read(message: Incoming) -> tuple[int, str]:
-    """Seconds and refresher of Session-Expires; 0 without a usable one."""
+    """Seconds and refresher of Session-Expires; 0 without a usable one, ``""`` where nobody is named."""
     value = message.value(b"session-expires")
     digits = value.partition(b";")[0].strip()
     if not digits.isdigit() or len(digits) > 9:
         return 0, ""
-    refresher = name_addr_of(b"<sip:x>;" + value.partition(b";")[2]).parameters.get(b"refresher", b"")
-    return int(digits), refresher.decode("ascii", "replace").lower()
+    refresher = name_addr_of(b"<sip:x>;" + value.partition(b";")[2]).parameters.get(b"refresher", b"").lower()
+    return int(digits), refresher.decode() if refresher in (b"uac", b"uas") else ""

@@ -90,5 +90,7 @@ class Subscription:
         request = transaction.request
         self.state = request.value(b"subscription-state").partition(b";")[0].decode("ascii", "replace")
         self.notifications.append(request.body)
+        if self.state.strip().lower() == "terminated" and self._timer is not None:
+            self._timer.cancel()  # there is nothing left to refresh
         transaction.reply(200, now, headers=self.phone.agent_line)
         self.phone.note(now, "notified", f"{self.package}: {self.state}, {len(request.body)} bytes")

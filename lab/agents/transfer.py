@@ -10,8 +10,9 @@ The rules of this file:
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote_to_bytes
 
 from lab.agents.call import Call, CallState
 from lab.agents.dialog import DialogId
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 OPTION: Final = "replaces"
 SIPFRAG: Final = b"message/sipfrag"
+_ONE_LINE: Final = re.compile(rb"[^\0\r\n]*(?:\r\n)?")
 
 
 def refer(call: Call, target: bytes, now: float, replaced: Call | None = None) -> None:
@@ -41,7 +43,7 @@ def refer(call: Call, target: bytes, now: float, replaced: Call | None = None) -
         # The tags as the target of the call knows them (RFC 3891 section 3).
         value = b"%b;to-tag=%b;from-tag=%b" % (other.call_id, other.remote_tag, other.local_tag)
         uri += b"?Replaces=" + quote(value, safe="").encode()
-    call.transfer_status = 0
+    call.transfer_status, call.refers = 0, True
     lines = b"Refer-To: <%b>\r\nReferred-By: <%b>\r\n" % (uri, call.phone.aor) + call.phone.contact_line
 
     def outcome(status: int, later: float) -> None:
@@ -57,16 +59,17 @@ def on_refer(phone: Phone, call: Call, transaction: ServerTransaction, now: floa
     value = transaction.request.value(b"refer-to")
     uri = name_addr_of(value).uri if value else b""
     plain, _, rest = uri.partition(b"?")
-    if not uri or headers.parse_uri(plain) is None:
-        phone.reject(transaction, 400, now)
-        return
-    transaction.reply(202, now, headers=phone.contact_line + phone.agent_line)
-    _report(call, 100, now)
     lines = b""
     for each in rest.split(b"&"):
         name, _, text = each.partition(b"=")
         if name.lower() == b"replaces":
-            lines += b"Replaces: " + unquote(text.decode("ascii", "replace")).encode() + b"\r\n"
+            lines += b"Replaces: " + unquote_to_bytes(text) + b"\r\n"
+    # What is escaped may be anything, but must not become more headers (RFC 3261 section 19.1.5).
+    if headers.parse_uri(plain) is None or b" " in plain or not _ONE_LINE.fullmatch(plain + lines):
+        phone.reject(transaction, 400, now)
+        return
+    transaction.reply(202, now, headers=phone.contact_line + phone.agent_line)
+    _report(call, 100, now)
     referred_by = transaction.request.value(b"referred-by")
     if referred_by:
         lines += b"Referred-By: " + referred_by + b"\r\n"
@@ -102,7 +105,13 @@ def on_notify(call: Call, transaction: ServerTransaction, now: float) -> None:
     """The other side reports how its new call goes; once that is up, ours is hung up (RFC 5589 6.1)."""
     phone, request = call.phone, transaction.request
     words = request.body.split()
-    if request.value(b"content-type").partition(b";")[0].strip() != SIPFRAG or len(words) < 2:
+    if not call.refers:
+        phone.reject(transaction, 481, now)  # RFC 6665 section 4.1.3: nobody asked for it
+        return
+    if request.value(b"event").partition(b";")[0].strip().lower() != b"refer":
+        phone.reject(transaction, 489, now)
+        return
+    if request.value(b"content-type").partition(b";")[0].strip().lower() != SIPFRAG or len(words) < 2:
         phone.reject(transaction, 400, now)
         return
     transaction.reply(200, now, headers=phone.agent_line)
@@ -118,6 +127,8 @@ def replaced_by(phone: Phone, transaction: ServerTransaction) -> tuple[bool, Cal
     if not value or OPTION not in phone.config.extensions:
         return False, None
     call_id, _, rest = value.partition(b";")
-    tags = dict(each.strip().partition(b"=")[::2] for each in rest.split(b";"))
+    tags = headers.parameters(b";" + rest)
     identity = DialogId(call_id.strip(), tags.get(b"to-tag", b""), tags.get(b"from-tag", b""))
-    return True, phone.dialogs.get(identity)
+    call = phone.dialogs.get(identity)
+    # Section 3: what rings here can't be replaced.
+    return True, call if call is not None and call.state is CallState.ESTABLISHED else None

@@ -5,21 +5,23 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from alg_models.catalogue import load
 from alg_models.samples import all_samples
-from experiments import trial
-from experiments.trial import TrialSpec
-from lab.gateway.alg import Evidence, Model
+from experiments import cards, registry, trial
+from lab.gateway.alg import Evidence, Model, Showing
 from lab.gateway.gateway import Emission, Gateway, Side
 from lab.gateway.nat import NatConfig
 from lab.wire import ip
 from lab.wire.ip import Endpoint
+from tools import matrix
 
 CATALOGUE = load(plugins=False)
 MODELS = CATALOGUE.runnable()
@@ -191,15 +193,43 @@ def test_every_card_is_complete(model: Model) -> None:
         assert any(example.before != example.after or example.answer for example in card.examples)
 
 
-SCENARIOS = ("register", "outgoing-call", "incoming-call")
-
-
 @pytest.mark.parametrize("model", list(CATALOGUE), ids=lambda each: each.id)
 def test_a_model_breaks_the_scenarios_that_its_card_names(model: Model) -> None:
-    outcomes = {name: trial.run(TrialSpec("home", model.id, name))[0] for name in SCENARIOS}
-    assert not any(result.errors for result in outcomes.values())
-    broken = {name for name, result in outcomes.items() if result.outcome == "fail"}
-    assert broken == {name for name in model.card.breaks if name in SCENARIOS}
+    results = [result for result in matrix.results(model.id) if result.spec.scenario]
+    assert not any(result.errors for result in results)
+    broken = [result.spec.scenario for result in results if result.outcome == "fail"]
+    assert broken == cards.broken_by(model.card)
+
+
+def test_cards_name_scenarios_that_there_are() -> None:
+    known = {item.id for item in registry.scenarios()}
+    for model in CATALOGUE:
+        assert {name.removeprefix("-") for name in model.card.breaks} <= known | {"all"}, model.id
+
+
+SHOWINGS = [(model, showing) for model in CATALOGUE for showing in model.card.shows]
+
+
+@pytest.mark.parametrize(
+    ("model", "showing"), SHOWINGS, ids=[f"{model.id}-{showing.scenario}" for model, showing in SHOWINGS]
+)
+def test_a_fault_shows_where_its_card_says(model: Model, showing: Showing) -> None:
+    spec = cards.showing_spec(model, showing)
+    # A fault of a router without an ALG is compared with such a router.
+    mended = trial.run(replace(spec, model="correct" if model.recipe.base else "none"))[0]
+    assert mended.outcome == "pass", mended.first_failure
+    result = trial.run(spec)[0]
+    assert result.outcome == "fail"
+    assert result.first_failure is not None
+    assert result.first_failure.name == showing.fails
+
+
+def test_the_docs_name_the_faults_without_a_symptom_in_the_lab() -> None:
+    silent = [model.id for model in CATALOGUE if not (model.card.breaks or model.card.shows)]
+    text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    table = text.partition("## Faults without a symptom in the lab")[2].partition("\n## ")[0]
+    named = re.findall(r"^\| `([a-z0-9-]+)` \|", table, re.MULTILINE)
+    assert named == [name for name in silent if CATALOGUE.get(name).card.kind == "fault"]
 
 
 @pytest.mark.parametrize("model", list(CATALOGUE), ids=lambda each: each.id)

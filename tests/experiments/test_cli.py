@@ -98,7 +98,7 @@ def test_call_shows_the_change_and_the_rule() -> None:
         assert part in done.stdout
 
 
-KINDS = ["models", "topologies", "scenarios", "detectors", "mitigations", "experiments"]
+KINDS = ["models", "topologies", "scenarios", "detectors", "mitigations", "phones", "servers", "experiments"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from tools.matrix import GOLDEN, matrix
+import pytest
+
+from tools import matrix
+
+GOLDEN = matrix.golden()
 
 
-def test_the_matrix_is_as_it_was() -> None:
+@pytest.mark.parametrize("model", matrix.models())
+def test_a_row_is_as_it_was(model: str) -> None:
     """A difference is either a mistake or news: if it is news, ``python -m tools.matrix --write``."""
-    assert matrix().splitlines() == GOLDEN.read_text(encoding="utf-8").splitlines()
+    assert matrix.row(matrix.results(model)).splitlines() == GOLDEN.get(model, "").splitlines()
+
+
+def test_there_is_a_row_for_each_model_and_no_other() -> None:
+    assert list(GOLDEN) == matrix.models()

@@ -1,0 +1,107 @@
+"""Running a case: is what was reported what comes out?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from experiments import runner, trial
+from experiments.cases.schema import Case, Outcome, Step
+from experiments.trial import TrialResult, TrialSpec
+
+
+@dataclass(frozen=True)
+class Example:
+    """A trial in which a check failed first, and why it did."""
+
+    check: str
+    spec: TrialSpec
+    why: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a step came to.
+
+    ``measured``: what the trials did, ``None`` when a trial is void. ``working``: how many trials had no
+    failed check. ``noticed``: the checks at which the others failed first, with how often; ``examples``: a
+    trial for each. ``doubts``: why the claim does not hold; empty: it holds.
+    """
+
+    step: Step
+    measured: Outcome | None
+    working: int
+    trials: int
+    noticed: Mapping[str, int]
+    doubts: tuple[str, ...]
+    examples: tuple[Example, ...]
+
+    @property
+    def holds(self) -> bool:
+        return not self.doubts
+
+
+def play(
+    case: Case,
+    worlds: Sequence[str],
+    jobs: int = 1,
+    progress: Callable[[TrialResult], None] = lambda result: None,
+) -> list[Verdict]:
+    """Run all trials of a case in these worlds, and judge each step. Raises ``UsageError``."""
+    rows = [step.trials() for step in case.steps]
+    specs = [spec for row in rows for spec in row]
+    results = [runner.run_all(specs, world=world, jobs=jobs, progress=progress) for world in worlds]
+    verdicts = []
+    start = 0
+    for step, row in zip(case.steps, rows, strict=True):
+        end = start + len(row)
+        verdicts.append(judge(step, [each[start:end] for each in results]))
+        start = end
+    return verdicts
+
+
+def judge(step: Step, results: Sequence[Sequence[TrialResult]]) -> Verdict:
+    """The verdict on one step, from its results in each world."""
+    ours = results[0]
+    failed = [each for each in ours if each.outcome == "fail"]
+    void = [error for world in results for each in world for error in each.errors]
+    working = sum(each.outcome == "pass" for each in ours)
+    noticed = Counter(each.first_failure.name for each in failed if each.first_failure is not None)
+    measured: Outcome | None = "varies"
+    if void:
+        measured = None
+    elif working == len(ours):
+        measured = "works"
+    elif not working:
+        measured = "fails"
+    doubts = []
+    if void:
+        doubts.append(f"a trial is void: {void[0]}")
+    elif measured != step.expect:
+        doubts.append(f"the case says that it {step.expect}; measured, it {measured}")
+    else:
+        doubts += [f"no trial failed at '{name}'" for name in step.notices if name not in noticed]
+        doubts += [f"trials failed at '{name}' too" for name in noticed if name not in step.notices]
+    for other in results[1:]:
+        for one, two in zip(ours, other, strict=True):
+            if _told(one) != _told(two):
+                doubts.append(f"the two worlds differ in {one.spec.name}")
+                break
+    examples = tuple(_example(name, failed) for name in noticed)
+    return Verdict(step, measured, working, len(ours), dict(noticed), tuple(doubts), examples)
+
+
+def _example(name: str, failed: Sequence[TrialResult]) -> Example:
+    spec = next(each.spec for each in failed if each.first_failure and each.first_failure.name == name)
+    result, trace = trial.run(spec)  # in memory: the same bytes as in the other world
+    found = trial.explained(result, trace).explanation
+    return Example(name, spec, found[0].text if found else "")
+
+
+def _told(result: TrialResult) -> dict[str, Any]:
+    """What a result says, whichever world it is from."""
+    row = result.as_json()
+    row.pop("world")
+    return row
