@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any
+import textwrap
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
@@ -160,12 +161,36 @@ def print_rows(rows: list[Row], console: Console) -> None:
     if not rows:
         console.print("none")
         return
+    shown = _columns(rows, console.width)
     table = Table(header_style="bold", box=None, padding=(0, 2, 0, 0))
-    for name in rows[0]:
-        table.add_column(name, no_wrap=name == "id")
+    for name in shown:
+        table.add_column(name, no_wrap=name == "id", overflow="ellipsis" if name == "id" else "fold")
     for row in rows:
-        table.add_row(*(Text(_short(value)) for value in row.values()))
+        table.add_row(*(Text(_short(row[name])) for name in shown))
     console.print(table)
+    left_out = [name for name in rows[0] if name not in shown]
+    if left_out:
+        console.print(Text(f"--json, or a wider terminal, has {', '.join(left_out)} too", style="dim"))
+
+
+_LEAST_SUMMARY: Final = 28  # characters: in a narrower column a sentence can't be read
+_MOST: Final = 24  # characters that another column asks for; the rest of it is folded
+_DISPENSABLE: Final = ("parameters", "evidence", "class", "kind")
+
+
+def _columns(rows: list[Row], width: int) -> list[str]:
+    """The columns that leave room for the summary."""
+    names = list(rows[0])
+    wide = {
+        name: max(len(name), *(len(_short(row[name])) for row in rows)) for name in names if name != "summary"
+    }
+    for name in _DISPENSABLE if "summary" in names else ():
+        asked = sum(min(wide[each], _MOST) if each != "id" else wide[each] for each in names if each in wide)
+        if asked + 2 * len(names) + _LEAST_SUMMARY <= width:
+            break
+        if name in names:
+            names.remove(name)
+    return names
 
 
 def print_card(card: Row, console: Console) -> None:
@@ -194,24 +219,51 @@ def _print_value(value: Any, console: Console, indent: str) -> None:
                 for line in str(value.get(name, "")).splitlines():
                     console.print(Text(f"{indent}  {mark} {line}", style=style))
         elif "claim" in value:
-            url = f"\n{indent}  {value['url']}" if "url" in value else ""
-            console.print(Text(f"{indent}[{value['evidence']}] {value['claim']}{url}"))
+            _say(f"[{value['evidence']}] {value['claim']}", console, indent)
+            if "url" in value:
+                console.print(Text(f"{indent}  {value['url']}"))
         else:
             for name, each in value.items():
                 if isinstance(each, dict | list) and each:
                     console.print(Text(f"{indent}{name}:"))
                     _print_value(each, console, indent + "  ")
                 else:
-                    console.print(Text(f"{indent}{name}: {_short(each)}"))
+                    _say(f"{name}: {_short(each)}", console, indent)
     elif isinstance(value, list):
         for each in value:
             if isinstance(each, dict):
                 _print_value(each, console, indent)
             else:
-                console.print(Text(f"{indent}{each}"))
+                _say(str(each), console, indent)
     else:
-        for line in str(value).splitlines():
-            console.print(Text(indent + line))
+        for line in _paragraphs(str(value)):
+            _say(line, console, indent)
+
+
+def _say(line: str, console: Console, indent: str) -> None:
+    """A line, folded at words, each part as far in as the first."""
+    hanging = indent + ("  " if line.startswith("- ") else "")
+    parts = textwrap.wrap(
+        line,
+        console.width,
+        initial_indent=indent,
+        subsequent_indent=hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    console.print(Text("\n".join(parts)))
+
+
+def _paragraphs(text: str) -> list[str]:
+    """Lines as they belong together; a source file breaks them where its own margin is."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        new = not line.strip() or line.startswith((" ", "- ")) or not lines or not lines[-1].strip()
+        if new:
+            lines.append(line)
+        else:
+            lines[-1] += " " + line
+    return lines
 
 
 def _short(value: Any) -> str:

@@ -7,11 +7,12 @@ can't; ``exec`` and ``shell`` give the program's own.
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import typer
 from rich.console import Console
@@ -49,6 +50,8 @@ app = typer.Typer(
 )
 console = Console()
 errors = Console(stderr=True)
+# What the arguments' parser raises; which package it is in depends on the version of typer.
+_ArgumentsError: Final[Any] = typer.BadParameter.__base__
 
 World = Annotated[
     Literal["auto", "simulated", "emulated"],
@@ -87,7 +90,10 @@ def run(
     """Run an experiment and print its table."""
     running.check(resume=resume, out=out)
     chosen = experiment.load(name)
-    specs = chosen.trials(_paths(model_path), seed)
+    try:
+        specs = chosen.trials(_paths(model_path), seed)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
     kind, why = runner.choose_world(world or chosen.world)
     if out is not None:
         files.prepare(out)
@@ -245,6 +251,10 @@ def _foreground(
         where, equals, line = each.partition("=")
         if not equals or not line.strip():
             raise UsageError(f"--also '{each}' is not written HOST=COMMAND")
+        try:
+            shlex.split(line)
+        except ValueError as error:
+            raise UsageError(f"--also '{each}': {error}") from None
         beside.append((where.strip(), line))
     net = trial.network(topology)
     model = model or _default_model(gateway) or "none"
@@ -259,6 +269,9 @@ def _foreground(
             raise UsageError(
                 f"no host '{each}' in topology '{topology}'; there are {', '.join(net.node_addresses)}"
             )
+    for path in (pcap, trace):
+        if path is not None:
+            files.check_writable(path)
     runner.choose_world("emulated")
     if gateway == "kernel":
         runner.require_kernel("emulated")
@@ -439,7 +452,14 @@ def _paths(paths: list[Path]) -> tuple[str, ...]:
 def main() -> None:
     """Entry point of the command."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except _ArgumentsError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            sys.exit(2)  # the help stands there already
+        place = f"; see '{error.ctx.command_path} --help'" if error.ctx is not None else ""
+        what = error.format_message().replace("Value error, ", "").rstrip(".")
+        print(f"alglab: {what}{place}", file=sys.stderr)
+        sys.exit(2)
     except UsageError as error:
         print(f"alglab: {error}", file=sys.stderr)
         sys.exit(2)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import select
+import signal
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
@@ -104,6 +105,7 @@ def task(connection: Connection) -> None:
 
     The network comes with the first request.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one who asked ends this process
     made: list[KernelSide] = []
 
     def handle(network: Network | None, cases: Sequence[Case]) -> list[Outcome]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -69,8 +70,12 @@ def _print(found: list[tuple[bool, TrialSpec, list[dict[str, Any]], list[dict[st
             console.print(Text(f"  failed: {names}; there is no trace of it to explain it from"))
         for each in reasons:
             console.print(Text(f"  {each['check']}", style="red"))
-            console.print(Text.assemble("    ", each["text"]))
+            console.print(Text(textwrap.indent(_folded(each["text"], console.width - 4), "    ")))
         console.print()
+
+
+def _folded(text: str, width: int) -> str:
+    return "\n".join(textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False))
 
 
 def _load(place: Path) -> tuple[Path, list[dict[str, Any]]]:

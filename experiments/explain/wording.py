@@ -23,6 +23,7 @@ _RULES: Final = {
     "Contact": "RFC 3261 8.1.1.8",
     "Record-Route": "RFC 3261 16.6",
     "Route": "RFC 3261 16.12",
+    "Max-Forwards": "RFC 3261 16.3",
     "start line": "RFC 3261 16.6",
     "body": "RFC 3261 16.6",
     "Expires": "RFC 3261 10.2.4",
@@ -52,7 +53,8 @@ def rule_of(cause: Cause, trouble: Trouble | None) -> str:
         return found[1]
     if trouble is not None and trouble.kind == "lapsed":
         return "RFC 3261 10.2.4"
-    for part in cause.parts:
+    # What the witness complains of goes before what was changed as well.
+    for part in sorted(cause.parts, key=lambda part: trouble is None or part not in trouble.why):
         if part in _RULES:
             return _RULES[part]
         if part.startswith("SDP"):

@@ -39,23 +39,17 @@ def print_table(results: Sequence[TrialResult], console: Console) -> None:
         if len(columns) > _MANY:
             _print_failures(block, columns, title, console)
             continue
-        table = Table(
-            title=title,
-            title_justify="left",
-            title_style="bold",
-            header_style="bold",
-            box=box.SIMPLE_HEAD,
-            pad_edge=False,
-        )
+        table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
         table.add_column("router's ALG", no_wrap=True)
         for column in columns:
-            table.add_column(f"{column} says" if column in detectors else column)
+            table.add_column(f"{column} says" if column in detectors else column, overflow="fold")
         for model in _unique(each.spec.model for each in block):
             cells = [
                 _cell([r for r in block if r.spec.model == model and column == r.spec.played])
                 for column in columns
             ]
             table.add_row(Text(model), *cells)
+        console.print(Text(title, style="bold"))
         console.print(table)
     errors = [each for each in results if each.errors]
     for each in errors[:10]:
@@ -66,7 +60,7 @@ def print_table(results: Sequence[TrialResult], console: Console) -> None:
 
 def _print_failures(results: Sequence[TrialResult], columns: list[str], title: str, console: Console) -> None:
     """More columns than fit: what is not as it should be, in words, and a count of the rest."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("router's ALG", "works", "and else"):
         table.add_column(name, overflow="fold")
     for model in _unique(each.spec.model for each in results):
@@ -78,6 +72,7 @@ def _print_failures(results: Sequence[TrialResult], columns: list[str], title: s
         works = sum(all(each.outcome == "pass" for each in cell) for cell in found if cell)
         words = "; ".join(f"{what}: {', '.join(names)}" for what, names in groups.items())
         table.add_row(Text(model), f"{works} of {sum(map(bool, found))}", Text(words))
+    console.print(Text(title, style="bold"))
     console.print(table)
 
 

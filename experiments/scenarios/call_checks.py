@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from experiments.stage import Stage
+from lab.agents.base import Action
 from lab.agents.call import Call, CallState, Direction
 from lab.agents.phone import Phone
-from lab.agents.session import Kind
+from lab.agents.session import Hold, Kind
 
 # A caller waits this long for an answer before it gives up, in seconds.
 PATIENCE = 35.0
@@ -81,16 +82,33 @@ def check_call(stage: Stage, *, caller: Phone, callee: Phone, target: str, durat
     hang_up(stage, talk)
 
 
-def stays_up(stage: Stage, talk: Talk, seconds: float, name: str = "stays up") -> bool:
+_DROPS = "The call drops by itself, typically after 32 seconds."
+
+
+def stays_up(stage: Stage, talk: Talk, seconds: float, name: str = "stays up", symptom: str = _DROPS) -> bool:
     """Talk for so long."""
     stage.idle(seconds)
     ended_early = _first_end(talk.outgoing, talk.incoming)
     return stage.check(
         name,
         ended_early == "",
-        "The call drops by itself, typically after 32 seconds.",
+        symptom,
         ended_early,
     )
+
+
+def hold(stage: Stage, call: Call, how: Hold, name: str) -> bool:
+    """Hold a call in that way, or resume it with ``""``: whether the other side agreed."""
+    outcome: list[int] = []
+
+    def command(now: float) -> list[Action]:
+        call.hold(now, how, lambda status, later: outcome.append(status))
+        return call.phone.layer.flush()
+
+    stage.do(call.phone, command)
+    stage.until(lambda: bool(outcome) or call.over, PATIENCE)
+    symptom = "The hold key has no effect." if how else "A held call does not come back."
+    return stage.check(name, outcome == [200], symptom, f"status {outcome[0] if outcome else 'none'}")
 
 
 def both_hear(
@@ -130,7 +148,7 @@ def hears(
     seconds = sum(last - first for first, last in silences)
     return stage.check(
         f"{who} {'hears' if kind == 'audio' else 'gets ' + what}{f' {name}' if name else ''}",
-        not silences,
+        not silences and not nothing,
         symptom,
         f"{heard.between(begin, end)} packets in {end - begin:g} s, {seconds:.1f} s of silence",
     )

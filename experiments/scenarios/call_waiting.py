@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from experiments.registry import Item
-from experiments.scenarios.call_checks import Talk, both_hear, connect, hang_up, hears
+from experiments.scenarios.call_checks import both_hear, connect, hang_up, hears, hold
 from experiments.scenarios.register import sign_in
 from experiments.stage import Stage
 from lab.agents.call import CallState
@@ -23,15 +23,16 @@ class CallWaiting:
         if first is None:
             return
         both_hear(stage, first, 2.0)
-        stage.do(phone, lambda now: _hold(first, "sendonly", now))
+        if not hold(stage, first.outgoing, "sendonly", "first call is held"):
+            return
         stage.idle(1.0)
         second = connect(stage, caller=third, callee=phone, target="alice@lab.test", name="second call ")
         if second is None:
             return
         both_hear(stage, second, name="in the second call")
         hang_up(stage, second, name="second call hangs up")
-        stage.do(phone, lambda now: _hold(first, "", now))
-        stage.idle(2.0)
+        hold(stage, first.outgoing, "", "first call is resumed")
+        stage.idle(1.0)
         begin = stage.now
         stage.idle(4.0)
         stage.check(
@@ -43,11 +44,6 @@ class CallWaiting:
         for who, listener, _ in first.ends:
             hears(stage, listener, begin, stage.now, who, "again")
         hang_up(stage, first)
-
-
-def _hold(talk: Talk, how: str, now: float) -> list:  # type: ignore[type-arg]
-    talk.outgoing.hold(now, "sendonly" if how else "")
-    return talk.caller.layer.flush()
 
 
 ITEM = Item("call-waiting", "A second call comes in during the first.", CallWaiting())

@@ -8,11 +8,9 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 
 from experiments.registry import Item
-from experiments.scenarios.call_checks import both_hear, connect, hang_up, hears, is_silent, stays_up
+from experiments.scenarios.call_checks import both_hear, connect, hang_up, hears, hold, is_silent, stays_up
 from experiments.scenarios.register import sign_in
 from experiments.stage import Stage
-from lab.agents.call import Call
-from lab.agents.session import Hold as Way
 
 
 @dataclass(frozen=True)
@@ -36,32 +34,20 @@ class Hold:
         holder, held = talk.outgoing, talk.incoming
         if self.by == "far-phone":
             holder, held = held, holder
-        if not self._change(stage, holder, self.how, "is held", "The hold key has no effect."):
+        if not hold(stage, holder, self.how, "is held"):
             return
         stage.idle(1.0)
         begin = stage.now
-        stays_up(stage, talk, self.pause, "stays up on hold")
+        stays_up(stage, talk, self.pause, "stays up on hold", "The call drops while it is on hold.")
         name = "is silent on hold"
         is_silent(
             stage, holder, begin, stage.now, name, "A held call is not silent: who was put on hold is heard."
         )
         if self.music:
             hears(stage, held, begin, stage.now, "held side", "on hold")
-        symptom = "A held call does not come back."
-        if self._change(stage, holder, "", "is resumed", symptom):
+        if hold(stage, holder, "", "is resumed"):
             both_hear(stage, talk, name="after")
         hang_up(stage, talk)
-
-    def _change(self, stage: Stage, call: Call, how: Way, name: str, symptom: str) -> bool:
-        outcome: list[int] = []
-
-        def command(now: float) -> list[object]:
-            call.hold(now, how, lambda status, later: outcome.append(status))
-            return [*call.phone.layer.flush()]
-
-        stage.do(call.phone, command)  # type: ignore[arg-type]
-        stage.until(lambda: bool(outcome) or call.over, 35.0)
-        return stage.check(name, outcome == [200], symptom, f"status {outcome[0] if outcome else 'none'}")
 
 
 ITEM = Item("hold", "A call is held for 20 s and resumed.", Hold())

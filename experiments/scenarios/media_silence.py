@@ -27,7 +27,7 @@ class MediaSilence:
         both_hear(stage, talk, name="before")
         for call in (talk.outgoing, talk.incoming):
             call.mute(stage.now)
-        stays_up(stage, talk, self.pause, "stays up in silence")
+        stays_up(stage, talk, self.pause, "stays up in silence", "The call drops while nobody speaks.")
         _speak(stage, talk)
         both_hear(stage, talk, name="after the silence")
         hang_up(stage, talk)

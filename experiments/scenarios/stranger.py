@@ -44,8 +44,7 @@ class Stranger:
             stage
         )
         if found is None:
-            if not stage.checks:
-                stage.check("stays shut", True, _SYMPTOM, "nothing from the home arrived, there is no door")
+            stage.check("stays shut", True, _SYMPTOM, "nothing from the home arrived, there is no door")
             return
         role, door = found
         host, address = stage.host(role)

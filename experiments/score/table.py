@@ -29,11 +29,15 @@ _COLUMNS: Final = (
 def print_scores(scores: Sequence[Score], console: Console, *, repeated: bool) -> None:
     """The summary, detection per class, and what each got wrong."""
     console.print(_summary(scores, repeated))
+    console.print(Text("caught, of those in reach, by class of fault", style="bold"))
     console.print(_classes(scores))
     for score in scores:
         for words, names in wrong(score):
             more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
             console.print(Text(f"{score.detector} {words} {', '.join(names[:_NAMED])}{more}"))
+        broken = next((row for row in score.rows if row.outcome == "error"), None)
+        if broken is not None:
+            console.print(Text(f"  with {broken.subject.id}: {broken.detail}", style="red"))
         for row in score.rows:
             if row.outcome == "void":
                 console.print(
@@ -45,7 +49,7 @@ def _summary(scores: Sequence[Score], repeated: bool) -> Table:
     table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("detector", no_wrap=True)
     for name in _COLUMNS:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     for each in sorted(scores, key=lambda score: -score.value):
         alarms, mistakes = each.false_alarms, each.count("error")
         table.add_row(
@@ -73,20 +77,12 @@ def _short(rate: Rate, repeated: bool) -> str:
 
 
 def _classes(scores: Sequence[Score]) -> Table:
-    table = Table(
-        title="caught, of those in reach, by class of fault",
-        title_justify="left",
-        title_style="bold",
-        header_style="bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     there = {name for score in scores for name in score.groups if name != "clean"}
     names = [name for name in GROUPS if name in there]
     table.add_column("detector", no_wrap=True)
     for name in names:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     for score in scores:
         groups = score.groups
         rates = [groups[name].detection for name in names]

@@ -175,8 +175,8 @@ class Call(abc.ABC):
     ) -> None:
         """Send a request within a dialog (section 12.2.1); challenges are answered.
 
-        ``headers`` are whole lines, Content-Type among them if there is a ``body``. ``outcome`` gets the final
-        status, 0 when nothing could be sent.
+        ``headers`` are whole lines, Content-Type among them if there is a ``body``. ``outcome`` gets the
+        final status, 0 when nothing could be sent.
         """
         dialog.local_cseq += 1
         request, remote = self.build(dialog, method, dialog.local_cseq, None, headers, body)

@@ -235,7 +235,7 @@ class Session:
         return self._written(parts)
 
     def go_back_to(self, before: Session) -> None:
-        """Take everything back since the copy ``before``, but the number in ``o=``: what was sent was sent."""
+        """Take back all that changed since the copy ``before``, but not the number in ``o=``: it was sent."""
         version, last = self._version, self._last
         self.__dict__.update(before.__dict__)
         self._version, self._last = version, last

@@ -62,7 +62,7 @@ class SessionTimer:
         return b"Session-Expires: %d;refresher=%b\r\nRequire: timer\r\n" % (seconds, refresher.encode())
 
     def answered(self, response: Incoming) -> None:
-        """The 2xx to our request settles who refreshes, and when; one without the header: nobody (section 7.2)."""
+        """The 2xx to our request settles who refreshes, and when; without the header nobody (section 7.2)."""
         seconds, refresher = _read(response)
         self._settle(seconds if self._wanted else 0, refresher != "uas")
 

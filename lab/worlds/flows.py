@@ -3,10 +3,10 @@
 The rules of this file:
 
 - A packet of a flow is carried when it is due, like any other datagram.
-- When two in a row had the same fate and nothing else has happened since, the packets up to the *horizon*
-  have it too: the next timer of an agent, the end of the waiting, and the next moment at which a
-  gateway forgets something. The last packet before the horizon is carried again, so that bindings are
-  refreshed as they would have been.
+- When two in a row had the same fate and neither a pause nor anything else has come since, the packets
+  up to the *horizon* have it too: the next timer of an agent, the end of the waiting, and the next moment
+  at which a gateway forgets something. The last packet before the horizon is carried again, so that
+  bindings are refreshed as they would have been.
 - On networks with loss or delay each packet has a fate of its own, and is carried.
 """
 
@@ -29,11 +29,14 @@ Fate = tuple[Endpoint | None, tuple[tuple[type, Endpoint, Endpoint], ...]]
 
 @dataclass
 class _Known:
-    """What became of the latest packet of a flow, whether of the one before too, and after which event."""
+    """What became of the latest packet of a flow, whether of the one before too, after which event, and when
+    the next packet is due.
+    """
 
     fate: Fate | None = None
     twice: bool = False
     event: int = -1
+    next_due: float | None = None
 
 
 class FlowKeeper:
@@ -70,6 +73,8 @@ class FlowKeeper:
             return None
         if known.fate is None or known.fate[0] != flow.remote:
             return None
+        if known.next_due != flow.next_due:
+            return None  # a pause, in which a gateway may have forgotten the flow
         deliveries = self._deliveries(known.fate, onward)
         if deliveries is None:
             return None
@@ -79,7 +84,9 @@ class FlowKeeper:
             count = min(count, flow.left - 1)
         if count <= 0:
             return None
-        return flow.skip(count), deliveries
+        train = flow.skip(count)
+        known.next_due = flow.next_due
+        return train, deliveries
 
     def _deliveries(
         self, fate: Fate, onward: Callable[[Delivery], tuple[Endpoint, Endpoint] | None]
@@ -102,7 +109,9 @@ class FlowKeeper:
 
     def carried(self, flow: Flow, remote: Endpoint, arrivals: Sequence[Arrival]) -> None:
         """Note what became of a packet."""
-        self._note(self._of(flow), remote, arrivals)
+        known = self._of(flow)
+        self._note(known, remote, arrivals)
+        known.next_due = flow.next_due
 
     def passed(self, local: Endpoint, remote: Endpoint, arrivals: Sequence[Arrival]) -> None:
         """Note what became of a packet that an agent passed on."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lab.agents.call import CallState
+from lab.wire.ip import Endpoint
 from tests.agents.conftest import Datagram, Lab, LabMaker
 
 EARLY: dict[str, object] = {"early_media": True, "extensions": ("100rel",), "ring_time": 3.0}
@@ -143,3 +144,67 @@ def test_a_phone_that_nobody_answers_rings_until_it_is_cancelled(new_lab: LabMak
     lab.hang_up(lab.alice)
     lab.net.run(61.0)
     assert (lab.alice.calls[0].reason, lab.bob.calls[0].status) == ("cancelled", 487)
+
+
+def test_an_answer_that_had_to_wait_for_the_prack_is_given_then(new_lab: LabMaker) -> None:
+    lab = registered(new_lab(alice={"extensions": ("100rel",)}, bob={**EARLY, "ring_time": None}))
+    lost: list[Datagram] = []
+
+    def lose_one(each: Datagram) -> Datagram | None:
+        if each.label == "PRACK" and not lost:
+            lost.append(each)
+            return None
+        return each
+
+    lab.net.filters.append(lose_one)
+    lab.call()
+    lab.net.do(lab.bob, lab.bob.answer(lab.net.now))
+    assert lost
+    assert lab.bob.calls[0].established_at is None
+    lab.net.run(2.0)
+    assert lab.alice.calls[0].state is lab.bob.calls[0].state is CallState.ESTABLISHED
+
+
+def test_who_has_no_timer_need_not_refresh(new_lab: LabMaker) -> None:
+    """Session-Expires that somebody on the way put in (RFC 4028 section 8): the callee refreshes."""
+    lab = registered(new_lab(bob=TIMER))
+    lab.net.filters.append(
+        lambda each: (
+            each.with_(b"Max-Forwards", b"Session-Expires: 90\r\nMax-Forwards")
+            if each.label == "INVITE" and each.destination == lab.bob.local
+            else each
+        )
+    )
+    lab.call()
+    lab.net.run(400.0)
+    answer = next(each.message for each in lab.net.sent("200 INVITE") if each.source == lab.bob.local)
+    assert answer.value(b"session-expires") == b"90;refresher=uas"
+    assert answer.value(b"require") == b""
+    assert lab.alice.calls[0].state is CallState.ESTABLISHED
+    # The 200 to the refresh names no time: from then on there is none (section 7.2).
+    assert (lab.bob.calls[0].timer.refreshes, lab.bob.calls[0].timer.interval) == (1, 0)
+
+
+@pytest.mark.parametrize("who", [b"", b";refresher=proxy", b";refresher=\xff", b";x"])
+def test_a_refresher_that_is_neither_is_left_to_the_callee(new_lab: LabMaker, who: bytes) -> None:
+    lab = registered(new_lab(alice=TIMER, bob={**TIMER, "refresher": "uas"}))
+    lab.net.filters.append(
+        lambda each: (
+            each.with_(b"Session-Expires: 90", b"Session-Expires: 90" + who)
+            if each.label == "INVITE" and each.destination == lab.bob.local
+            else each
+        )
+    )
+    lab.call()
+    lab.net.run(2.0)
+    (answer,) = (each.message for each in lab.net.sent("200 INVITE") if each.source == lab.bob.local)
+    assert answer.value(b"session-expires") == b"90;refresher=uas"
+
+
+def test_a_call_that_waits_for_its_public_address_can_be_given_up(new_lab: LabMaker) -> None:
+    lab = new_lab(alice={"stun": Endpoint("192.0.2.99", 3478)})
+    lab.call()
+    lab.hang_up(lab.alice)
+    lab.net.run(60.0)
+    assert lab.alice.calls[0].over
+    assert lab.net.sent("INVITE") == []

@@ -8,7 +8,7 @@ from lab.agents.call import Call, CallState
 from lab.agents.renegotiation import Method
 from lab.agents.session import Hold, MediaError, Session
 from lab.wire.ip import Endpoint
-from tests.agents.conftest import Datagram, Lab
+from tests.agents.conftest import Datagram, Lab, LabMaker
 
 
 def talk(lab: Lab) -> tuple[Call, Call]:
@@ -138,6 +138,110 @@ def test_a_stream_that_is_taken_off_keeps_its_place() -> None:
     session.offered = ["image"]
     with pytest.raises(MediaError, match="no RTP"):
         far.answer(session.offer())
+
+
+def test_descriptions_count_up_also_after_a_change_that_crossed_another(lab: Lab) -> None:
+    """RFC 3264 section 8: what is offered after the pause is newer than what was answered meanwhile."""
+    out, back = talk(lab)
+    for call in (out, back):
+        call.modify(lab.net.now, hold="sendonly")
+    for phone in (lab.alice, lab.bob):
+        lab.net.do(phone, phone.layer.flush())
+    lab.net.run(lab.net.now + 20)
+    for phone in (lab.alice, lab.bob):
+        bodies = [each.message.body for each in lab.net.log if each.is_sip and each.source == phone.local]
+        versions: dict[int, set[bytes]] = {}
+        order = [(_version(body), body) for body in bodies if body]
+        for number, body in order:
+            versions.setdefault(number, set()).add(body)
+        assert len(order) >= 3
+        assert [number for number, _ in order] == sorted(number for number, _ in order)
+        assert all(len(bodies) == 1 for bodies in versions.values()), "one number, one description"
+
+
+def test_a_refused_change_takes_back_its_stream(new_lab: LabMaker) -> None:
+    lab = new_lab(alice={"streams": ("audio", "image")}, bob={"media_packets": 1})
+    lab.register()
+    out, _ = talk(lab)
+    out.modify(lab.net.now, kinds=("image",))
+    lab.net.do(lab.alice, lab.alice.layer.flush())
+    lab.net.run(lab.net.now + 1)
+    assert out.renegotiation.status == 488
+    modify(lab, out, hold="sendonly")
+    lab.net.run(lab.net.now + 1)
+    first, second = (each.message.body for each in lab.net.sent("INVITE") if each.source == lab.alice.local)
+    assert (b"m=image" in first, b"m=image" in second) == (True, False)
+    assert _version(second) == _version(first) + 1
+
+
+def test_a_change_that_can_not_be_sent_is_said_to_be_so(lab: Lab) -> None:
+    out, _ = talk(lab)
+    assert out.dialog is not None
+    out.dialog.routes, out.dialog.remote_target = [], b""
+    outcomes: list[int] = []
+    out.hold(lab.net.now, outcome=lambda status, now: outcomes.append(status))
+    out.info("1", lab.net.now, lambda status, now: outcomes.append(status))
+    assert outcomes == [0, 0]
+    assert out.session.hold == ""
+    assert lab.alice.layer.flush() == []
+
+
+def test_an_unusable_answer_ends_a_call_with_a_session_timer_once(new_lab: LabMaker) -> None:
+    timer: dict[str, object] = {"extensions": ("timer",), "session_expires": 90}
+    lab = new_lab(alice=timer, bob=timer)
+    lab.register()
+    out, back = talk(lab)
+
+    def no_pcmu(datagram: Datagram) -> Datagram:
+        if datagram.label == "200 INVITE" and datagram.destination == lab.alice.local:
+            return datagram.with_(b"RTP/AVP 0 101", b"RTP/AVP 8 101")
+        return datagram
+
+    lab.net.filters.append(no_pcmu)
+    modify(lab, out, hold="sendonly")
+    lab.net.run(lab.net.now + 400)
+    assert out.reason.startswith("media:")
+    assert back.ended_by == "remote"
+    assert len([each for each in lab.net.sent("BYE") if each.source == lab.alice.local]) == 1
+    assert out.renegotiation.done == 0
+
+
+def test_an_answer_has_no_stream_that_was_not_offered() -> None:
+    session = Session("alice", "192.168.1.20", {"audio": 40000, "image": 40004}, 1)
+    offer = session.offer()
+    assert b"m=image" not in offer
+    answer = Session("bob", "192.0.2.66", {"audio": 50000}, 2).answer(offer)
+    session.conclude(answer + b"m=image 50004 udptl t38\r\n")
+    assert [each.kind for each in session.streams] == ["audio"]
+
+
+@pytest.mark.parametrize("number", [b"128", b"999", b"-1", b"x"])
+def test_a_payload_type_has_seven_bits(number: bytes) -> None:
+    offer = (
+        b"v=0\r\no=bob 1 1 IN IP4 192.0.2.66\r\ns=-\r\nc=IN IP4 192.0.2.66\r\nt=0 0\r\n"
+        b"m=audio 50000 RTP/AVP 0 %b\r\na=rtpmap:%b telephone-event/8000\r\nm=video 50002 RTP/AVP %b\r\n"
+    ) % (number, number, number)
+    session = Session("alice", "192.168.1.20", {"audio": 40000, "video": 40002}, 1)
+    assert b"m=video 0 " in session.answer(offer)
+    (audio,) = session.streams
+    assert audio.telephone_event is None
+
+
+def test_a_second_invite_before_the_first_is_answered_has_to_wait(new_lab: LabMaker) -> None:
+    """RFC 3261 section 14.2, in the early dialog that a reliable 183 makes."""
+    early: dict[str, object] = {"early_media": True, "extensions": ("100rel",), "ring_time": 3.0}
+    lab = new_lab(alice={"extensions": ("100rel",)}, bob=early)
+    lab.register()
+    lab.call()
+    lab.net.run(1.0)
+    prack = next(each for each in lab.net.sent("PRACK") if each.destination == lab.bob.local)
+    text = prack.payload.replace(b"PRACK", b"INVITE").replace(b"branch=z9hG4bK", b"branch=z9hG4bKx")
+    text = text.replace(b"Content-Length", b"Contact: <sip:alice@203.0.113.7:5060>\r\nContent-Length")
+    lab.net.inject(text, prack.source, prack.destination)
+    (refusal,) = lab.net.sent("500 INVITE")
+    assert refusal.message.value(b"retry-after").isdigit()
+    lab.net.run(5.0)
+    assert lab.bob.calls[0].state is CallState.ESTABLISHED
 
 
 def _version(body: bytes) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -131,6 +132,79 @@ def test_a_damaged_conversation_never_raises(new_lab: LabMaker, data: st.DataObj
     lab.net.run(200.0)
     for call in (*lab.alice.calls, *lab.bob.calls):
         assert call.ended_at is None or call.over
+
+
+HEADERS = (
+    b"Refer-To", b"Replaces", b"RAck", b"RSeq", b"Session-Expires", b"Event", b"Subscription-State",
+    b"Content-Type", b"Contact", b"Require", b"Supported", b"Expires", b"Record-Route", b"CSeq", b"To",
+)  # fmt: skip
+VALUES = (
+    b"", b"0", b"-1", b"99999999999", b"\xb2\xb3", "\u0663".encode(), b"999",
+    b";;to-tag;from-tag==;", b"1;;;=", b"<sip:x", b"<sip:bob@lab.test?Replaces=%0d%0aA:%201>",
+    b"<sip:bob@lab.test?replaces=%ff&=&%>", b"<>", b"*", b"sip:[::1", b"<sip:a@192.0.2.66:70000>",
+    b"100rel", b"1 1 INVITE", b"1;refresher=\xff", b"terminated", b"MESSAGE/SIPFRAG", b"refer;id=",
+    b'"',
+)  # fmt: skip
+LINES = (
+    b"m=audio", b"m=", b"m=video 5 RTP/AVP 999", b"m=audio 4 RTP/AVP 0 999", b"c=IN IP6 ::1",
+    b"c=IN IP4 1.2.3", b"m=image 4 udptl t38", b"a=rtpmap:999 telephone-event/8000",
+    b"SIP/2.0 \xb2\xb3\xb9 x", b"SIP/2.0", b"Signal=",
+)  # fmt: skip
+
+
+def spoil(rng: random.Random, payload: bytes) -> bytes:
+    """One header, or one line of the body, replaced by something odd, or added."""
+    head, end, body = payload.partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    if body and rng.random() < 0.5:
+        rows = body.split(b"\r\n")
+        rows[rng.randrange(len(rows))] = rng.choice(LINES)
+        body = b"\r\n".join(rows).replace(b" 0 101", rng.choice((b" 0 101", b" 0 999")))
+        lines = [line for line in lines if not line.startswith(b"Content-Length")]
+    else:
+        name = rng.choice(HEADERS)
+        at = next((at for at, line in enumerate(lines) if line.startswith(name + b":")), len(lines))
+        lines[at : at + 1] = [name + b": " + rng.choice(VALUES)]
+    return b"\r\n".join(lines) + end + body
+
+
+@MANY
+@given(seed=st.integers(0, 2**32))
+def test_odd_headers_in_calls_with_everything_never_raise(new_lab: LabMaker, seed: int) -> None:
+    """Holding, session timers, transfer, digits, subscriptions, while every fifth message is spoilt."""
+    rng = random.Random(seed)
+    settings: dict[str, object] = {
+        "extensions": ("replaces", "timer", "100rel"), "lines": 3, "session_expires": 90,
+        "streams": ("audio", "video", "image"), "early_media": rng.random() < 0.5,
+        "late_offer": rng.random() < 0.3, "refresh_method": rng.choice(("INVITE", "UPDATE")),
+    }  # fmt: skip
+    lab = new_lab(alice=settings, bob=settings)
+    lab.register()
+
+    def damage(datagram: Datagram) -> Datagram:
+        if not datagram.is_sip or rng.random() < 0.8:
+            return datagram
+        return replace(datagram, payload=spoil(rng, datagram.payload))
+
+    lab.net.filters.append(damage)
+    lab.net.do(lab.alice, lab.alice.subscribe("dialog", "bob@lab.test", 0.0))
+    for _ in range(2):
+        lab.call()
+        lab.net.run(lab.net.now + 4.0)
+    for phone in (lab.alice, lab.bob):
+        for call in phone.calls:
+            if call.over or call.dialog is None:
+                continue
+            call.modify(lab.net.now, hold=rng.choice(("sendonly", "zero-address")), kinds=("image",))
+            call.info("4", lab.net.now)
+            lab.net.do(phone, phone.dial(call, "4", lab.net.now))
+            lab.net.do(phone, phone.transfer(call, "bob@lab.test", lab.net.now, replaced=phone.calls[-1]))
+    lab.net.run(lab.net.now + 200.0)
+    for phone in (lab.alice, lab.bob):
+        for call in phone.calls:
+            lab.net.do(phone, phone.hang_up(lab.net.now, call))
+    lab.net.run(lab.net.now + 400.0)
+    assert [call for phone in (lab.alice, lab.bob) for call in phone.calls if not call.over] == []
 
 
 def test_damaged_text_of_rules_stays_in_one_line(new_lab: LabMaker) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from lab.agents.call import Call, CallState
 from lab.agents.phone import Phone, RegistrationState
+from lab.wire.rtp import unpack_rtp
 from tests.agents.conftest import Lab, LabMaker, phone_config
 
 USERS = {"alice": "alice-secret", "bob": "bob-secret", "carol": "carol-secret"}
@@ -176,3 +177,122 @@ def test_everything_is_deregistered_with_a_star(lab: Lab) -> None:
     assert lab.net.sent("REGISTER")[-1].message.value(b"contact") == b"*"
     assert not lab.server.bindings.get("sip:alice@lab.test")
     assert lab.alice.registration.state is RegistrationState.UNREGISTERED
+
+
+def test_a_lamp_is_told_once_of_a_call_that_is_over(three: tuple[Lab, Phone]) -> None:
+    lab, carol = three
+    lab.net.do(carol, carol.subscribe("dialog", "bob@lab.test", lab.net.now))
+    wait(lab)
+    for _ in range(3):
+        call(lab, lab.alice, "bob@lab.test")
+        lab.hang_up(lab.alice)
+        wait(lab)
+    last = carol.subscriptions[0].notifications[-1]
+    assert last.count(b"<dialog id=") == last.count(b"<state>terminated</state>") == 1
+    assert lab.server.notifier.calls == {}
+
+
+def test_a_subscription_that_has_ended_can_not_be_refreshed(lab: Lab) -> None:
+    lab.net.do(lab.alice, lab.alice.subscribe("message-summary", "alice@lab.test", 0.0, 120))
+    wait(lab)
+    subscription = lab.alice.subscriptions[0]
+    assert subscription._timer is not None
+    subscription._timer.cancel()  # a phone that comes too late
+    wait(lab, 120)
+    subscription.send(lab.net.now)
+    lab.net.do(lab.alice, lab.alice.layer.flush())
+    assert subscription.status == 481
+
+
+def refer_to(lab: Lab, out: Call, uri: bytes) -> int:
+    """The final status of a REFER with that Refer-To."""
+    outcomes: list[int] = []
+    assert out.dialog is not None
+    lines = b"Refer-To: <" + uri + b">\r\n" + lab.alice.contact_line
+    out.request(out.dialog, b"REFER", lab.net.now, lines, outcome=lambda status, now: outcomes.append(status))
+    lab.net.do(lab.alice, lab.alice.layer.flush())
+    wait(lab)
+    (status,) = outcomes
+    return status
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"x%0d%0aEvil:%20yes", b"x%0d%0a%0d%0abody", b"x%0Ay", b"x%00", b"x&Replaces=y"],
+)
+def test_what_is_escaped_in_refer_to_becomes_no_header(three: tuple[Lab, Phone], value: bytes) -> None:
+    lab, carol = three
+    out = call(lab, lab.alice, "bob@lab.test")
+    assert refer_to(lab, out, b"sip:carol@lab.test?Replaces=" + value) == 400
+    assert carol.calls == []
+    assert len(lab.bob.calls) == 1
+
+
+@pytest.mark.parametrize("value", [b"%zz%;%", b"", b"\xff;to-tag", b"%ff%fe;;=;to-tag==1", b"x;from-tag"])
+def test_odd_replaces_ends_in_481_or_is_ignored(three: tuple[Lab, Phone], value: bytes) -> None:
+    lab, carol = three
+    out = call(lab, lab.alice, "bob@lab.test")
+    assert refer_to(lab, out, b"sip:carol@lab.test?Replaces=" + value) in (202, 400)
+    assert [each.state for each in carol.calls] in ([], [CallState.ESTABLISHED])
+    assert out.state is CallState.ESTABLISHED
+
+
+@pytest.mark.parametrize(("asked", "event", "status"), [(False, b"refer", 481), (True, b"dialog", 489)])
+def test_a_report_of_no_transfer_ends_no_call(lab: Lab, asked: bool, event: bytes, status: int) -> None:
+    lab.call()
+    wait(lab)
+    out, back = lab.alice.calls[0], lab.bob.calls[0]
+    out.refers = asked
+    assert back.dialog is not None
+    lines = b"Event: " + event + b"\r\nSubscription-State: terminated\r\nContent-Type: message/sipfrag\r\n"
+    outcomes: list[int] = []
+    back.request(
+        back.dialog,
+        b"NOTIFY",
+        lab.net.now,
+        lines + lab.bob.contact_line,
+        b"SIP/2.0 200 OK\r\n",
+        lambda status, now: outcomes.append(status),
+    )
+    lab.net.do(lab.bob, lab.bob.layer.flush())
+    wait(lab)
+    assert outcomes == [status]
+    assert out.state is CallState.ESTABLISHED
+
+
+def test_what_rings_here_can_not_be_replaced(new_lab: LabMaker) -> None:
+    early: dict[str, object] = {
+        "early_media": True, "extensions": ("100rel", "replaces"), "ring_time": None, "lines": 2,
+    }  # fmt: skip
+    lab = new_lab(alice={"extensions": ("100rel",), "lines": 2}, bob=early)
+    lab.register()
+    lab.call()
+    wait(lab, 1)
+    ringing = lab.bob.calls[0].dialog
+    assert ringing is not None
+    tags = (ringing.call_id, ringing.local_tag, ringing.remote_tag)
+    lab.alice.place(b"sip:bob@lab.test", lab.net.now, b"Replaces: %b;to-tag=%b;from-tag=%b\r\n" % tags)
+    lab.net.do(lab.alice, lab.alice.layer.flush())
+    wait(lab, 1)
+    assert lab.alice.calls[1].status == 481
+    assert lab.bob.calls[0].state is CallState.RINGING
+
+
+def test_digits_as_telephone_events(lab: Lab) -> None:
+    lab.call()
+    wait(lab, 1.0)
+    lab.net.log.clear()
+    lab.net.do(lab.alice, lab.alice.dial(lab.alice.calls[0], "4#", lab.net.now))
+    wait(lab)
+    assert lab.bob.calls[0].digits == ["4", "#"]
+    events: dict[int, list[bytes]] = {}
+    for each in lab.net.log:
+        header = None if each.is_sip else unpack_rtp(each.payload)
+        if header is not None and header.payload_type == 101:
+            events.setdefault(header.timestamp, []).append(each.payload[12:])
+    for event, packets in zip((4, 11), events.values(), strict=True):
+        durations = [int.from_bytes(each[2:4], "big") for each in packets]
+        # RFC 4733: no duration of 0 (section 2.3.5), and the end three times (section 2.5.1.4).
+        assert durations == [160, 320, 480, 640, 800, 800, 800]
+        assert [each[0] for each in packets] == [event] * 7
+        assert [each[1] >> 7 for each in packets] == [0] * 4 + [1] * 3

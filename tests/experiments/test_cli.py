@@ -116,6 +116,23 @@ def test_lists_and_cards(kind: str) -> None:
     assert identifier in shown.stdout
 
 
+def test_a_list_leaves_room_for_the_summary() -> None:
+    """On a narrow terminal columns go, and are named; no word is cut off."""
+    narrow = alglab("models", COLUMNS="80").stdout
+    assert "…" not in narrow
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert "parameters" in narrow.splitlines()[-1]
+    assert "parameters" in alglab("models", COLUMNS="200").stdout.splitlines()[0]
+
+
+def test_a_card_is_folded_at_words() -> None:
+    lines = alglab("detectors", "show", "combined", COLUMNS="60").stdout.splitlines()
+    about = lines[lines.index("about") + 1 : lines.index("", lines.index("about") + 5)]
+    assert all(not line or line.startswith("  ") for line in about)
+    assert max(map(len, about)) <= 60
+    assert sum(len(line) > 45 for line in about) >= len(about) - 3
+
+
 def test_models_show_prints_bytes_rule_symptom_source_and_evidence() -> None:
     text = alglab("models", "show", "semicolon-loss").stdout
     for part in (
@@ -169,6 +186,14 @@ CALL = ["call", "--model", "none", "--scenario", "register"]
         (["models", "show", "nonesuch"], ["unknown model 'nonesuch'"]),
         (["exec", "moon", "--", "true"], ["no host 'moon'", "phone"]),
         (["exec", "--also", "registrar", "phone", "--", "true"], ["--also", "HOST=COMMAND"]),
+        (["exec", "--also", 'registrar=echo "x', "phone", "--", "true"], ["--also", "quotation"]),
+        (["exec", "--pcap", "/nonexistent/x.pcapng", "phone", "--", "true"], ["/nonexistent/x.pcapng"]),
+        (["frob"], ["'frob'", "alglab", "--help"]),
+        (["run"], ["EXPERIMENT", "run --help"]),
+        (["run", "quickstart", "--jobs", "0"], ["--jobs", "1"]),
+        ([*CALL, "--world", "moon"], ["--world", "'moon'", "simulated"]),
+        ([*CALL, "--modle", "none"], ["--modle", "call --help"]),
+        (["models", "shwo", "none"], ["'shwo'", "models --help"]),
     ],
 )
 def test_bad_names_are_refused_in_one_line(arguments: list[str], words: list[str]) -> None:

@@ -214,6 +214,7 @@ def test_a_detector_that_raises_fails_alone(tmp_path: Path) -> None:
     raising, mirror = json.loads(file.read_text())["detectors"]
     assert raising["errors"] == len(raising["rows"])
     assert raising["rows"][0]["detail"] == "it raised KeyError: 'via'"
+    assert "it raised KeyError: 'via'" in done.stdout
     assert mirror["errors"] == 0
     assert mirror["detection"]["rate"] == 1
 

@@ -5,8 +5,13 @@ from __future__ import annotations
 import pytest
 
 from experiments import trial
+from experiments.scenarios.call_checks import connect
+from experiments.scenarios.register import sign_in
+from experiments.stage import Setup, Stage
 from experiments.trial import TrialSpec
+from lab.wire.ip import Endpoint
 from lab.worlds.flows import FlowKeeper
+from lab.worlds.simulated import SimulatedWorld
 from lab.worlds.trace import Sent, Trace
 
 MODELS = (
@@ -39,6 +44,31 @@ def test_stretches_change_nothing(
     passed_over = outcome(spec)
     monkeypatch.setattr(FlowKeeper, "skip", lambda *arguments: None)
     assert outcome(spec) == passed_over
+
+
+def test_a_pause_ends_what_is_known_of_a_flow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After it the NAT gives the phone another port, and only a packet that is carried can tell."""
+
+    def sources() -> dict[Endpoint, int]:
+        net = trial.network("home")
+        world = SimulatedWorld(net, {"router": trial.models().get("none")}, 1)
+        stage = Stage(world, Setup(models={"router": "none"}), 1)
+        phone, far = sign_in(stage)
+        talk = connect(stage, caller=phone, callee=far, target="bob@lab.test")
+        assert talk is not None
+        stage.idle(100.0)  # by then all transactions are over, and no timer of theirs comes in between
+        for call in (talk.outgoing, talk.incoming):
+            call.mute(stage.now)
+        stage.idle(300.0)
+        for call in (talk.outgoing, talk.incoming):
+            call.unmute(stage.now)
+        stage.idle(5.0)
+        return talk.incoming.heard["audio"].sources
+
+    passed_over = sources()
+    assert len(passed_over) == 2
+    monkeypatch.setattr(FlowKeeper, "skip", lambda *arguments: None)
+    assert sources() == passed_over
 
 
 def test_an_hour_is_heard_though_few_packets_are_carried() -> None:
