@@ -76,13 +76,27 @@ def run_all(
         # Closing the generator on Ctrl-C ends its workers.
         with closing(runner([specs[index] for index in numbers], jobs, folder)) as finished:
             for number, result in finished:
-                results[numbers[number]] = result
-                if journal is not None:
-                    journal.add(result)
+                with _undisturbed():
+                    results[numbers[number]] = result
+                    if journal is not None:
+                        journal.add(result)
                 progress(result)
     except KeyboardInterrupt:
         raise InterruptedRunError([results[index] for index in sorted(results)], len(specs)) from None
     return [results[index] for index in range(len(specs))]
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C waits until a result is in both places, or a resumed run would differ from what was kept."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def run_traced(spec: TrialSpec, world: str, folder: Path | None = None) -> tuple[TrialResult, Trace]:

@@ -72,8 +72,8 @@ REASONS: Final = (
         "correct",
         (LATE,),
         ("lan-proxy",),
-        "The ALG holds the way in open that Contact names, which is the phone's. The provider calls where the "
-        "REGISTER came from, and the proxy's binding ended after 60 s.",
+        "The ALG holds the way in open that Contact names, which is the phone's. The provider calls where "
+        "the REGISTER came from, and the proxy's binding ended after 60 s.",
     ),
     Reason(
         "none",

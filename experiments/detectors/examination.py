@@ -35,8 +35,7 @@ def examine(
     """Have the phone's host put ``probes(its endpoint)`` to a witness; returns what it observed.
 
     ``rest`` and ``rounds`` are ``ProbeClient``'s. ``by_proxy``: probes go by way of the outbound proxy, as a
-    phone's messages do, on networks that have one outside. One in the home is behind the NAT itself, and is
-    passed by: what the NAT makes of its packets is not what it makes of the phone's.
+    phone's messages do, on networks that have one.
     """
     host, address = stage.host("server")
     port = stage.setup.sip_port
@@ -44,19 +43,13 @@ def examine(
     stage.world.add(host, Witness(address, sorted({PHONE_PORT, port, other})))
     host, address = stage.host("phone")
     local = Endpoint(address, stage.setup.phone.get("sip_port", PHONE_PORT))
-    proxy = stage.outbound_proxy if by_proxy and not _proxy_at_home(stage) else None
+    proxy = stage.outbound_proxy if by_proxy else None
     way = None if proxy is None else Endpoint(proxy.config.ip, port)
     site = Site(stage.host("server")[1], port, other, proxy=way)
     client = ProbeClient(local, site, probes(local), stage.rng("probe-client"), rest=rest, rounds=rounds)
     stage.world.add(host, client)
     stage.until(lambda: client.done, _PATIENCE + rest)
     return client.observe()
-
-
-def _proxy_at_home(stage: Stage) -> bool:
-    """Whether the outbound proxy is a neighbour of the phone."""
-    networks = {host.role: host.network for host in stage.world.network.topology.hosts.values()}
-    return stage.has("outbound-proxy") and networks["outbound-proxy"] == networks["phone"]
 
 
 def finding_of(

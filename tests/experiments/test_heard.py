@@ -60,6 +60,8 @@ def test_recordings_hold_what_the_other_side_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scenario", [item.id for item in registry.scenarios()])
 @pytest.mark.parametrize(("topology", "model"), [("no-nat", "none"), ("home", "none"), ("home", "correct")])
 def test_every_scenario_passes_where_nothing_is_wrong(scenario: str, topology: str, model: str) -> None:
+    if (topology, scenario) == ("no-nat", "stranger"):
+        pytest.skip("without a router nobody keeps strangers out")
     result, _ = trial.run(TrialSpec(topology, model, scenario))
     assert result.errors == []
     assert [check.name for check in result.checks if not check.passed] == []

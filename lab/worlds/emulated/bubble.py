@@ -69,6 +69,8 @@ class Bubble:
             stdin=None if attached else subprocess.DEVNULL,
             stdout=None if attached else sys.stderr.fileno() if _has_descriptor(sys.stderr) else None,
             env=environment,
+            # Ctrl-C in the terminal is for this process, which ends the bubble in its own way.
+            process_group=None if attached else 0,
         )
         theirs.close()
         try:
