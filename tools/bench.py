@@ -48,6 +48,7 @@ from lab.worlds.emulated.bubble import Bubble, serve
 from lab.worlds.emulated.live import LiveWorld
 from lab.worlds.emulated.world import EmulatedLab
 from tools.bench_detect import detect_bench
+from tools.bench_media import media_bench
 
 ROUNDS = 7
 PACKETS = 6000
@@ -143,8 +144,9 @@ def _cpu_per_packet(lab: EmulatedLab, make: Callable[[], Any], load: _Generator,
     child = load.start(count)
     ended = os.pidfd_open(child)
     poll = select.poll()
-    for source in (*lab.queues.values(), ended):
-        poll.register(source, select.POLLIN)
+    poll.register(ended, select.POLLIN)
+    for queue in lab.queues.values():
+        poll.register(queue, select.POLLIN)
     queues = {queue.fileno(): queue for queue in lab.queues.values()}
     while True:
         ready = {descriptor for descriptor, _ in poll.poll()}
@@ -407,6 +409,8 @@ def main() -> int:
         results["models"] = models_bench()
     with console.status("scoreboards"):
         results["score"] = score_bench()
+    with console.status("an hour of media"):
+        results["hour"] = media_bench(spread, ROUNDS)
     with console.status("detection server"):
         results["detect"] = detect_bench()
     obstacle = capability.obstacle()
@@ -434,6 +438,10 @@ def _print(results: dict[str, Any], console: Console, obstacle: str | None) -> N
     ):
         rate = show(results["simulated"][name], "per CPU second")
         table.add_row(f"simulated trials: {what}", rate, "")
+    for model, costs in results["hour"].items():
+        table.add_row(
+            f"an hour of a call, simulated, model {model}", show(costs, "s CPU"), "360,000 RTP packets"
+        )
     models = results["models"]
     table.add_row(
         f"a message through the dearest model, {models['dearest']}",

@@ -17,8 +17,11 @@ _PAUSE: Final = 0.2  # seconds from one digit to the next
 
 
 def dial(call: Call, digits: str, now: float) -> None:
-    """Send digits one after the other, in the audio stream and with its sequence numbers."""
-    for at, digit in enumerate(digits):
+    """Send digits one after the other, in the audio stream and with its sequence numbers.
+
+    What is on no telephone's keys is left out.
+    """
+    for at, digit in enumerate(each for each in digits if each in DIGITS):
         start = now + at * _PAUSE
         call.phone.layer.timers.start(
             start, lambda event, then: _begin(call, event, then), DIGITS.index(digit)
