@@ -211,17 +211,17 @@ class Stage:
         if inside and self.setup.stun:
             changes = {"stun": self.stun_server.local, **changes}
         host, address = self.host(role)
-        config = PhoneConfig(
-            user=user,
-            domain=DOMAIN,
-            password=PASSWORDS[user],
-            ip=address,
-            server=Endpoint(server.config.ip, port),
-            rtp_port=rtp_port,
-            signal=tone(TONES[user]),
-            mtu=self._mtu(host),
-        )
-        phone = Phone(replace(config, **changes), self.rng(user))
+        settings: dict[str, Any] = {
+            "user": user,
+            "domain": DOMAIN,
+            "password": PASSWORDS[user],
+            "ip": address,
+            "server": Endpoint(server.config.ip, port),
+            "rtp_port": rtp_port,
+            "signal": tone(TONES[user]),
+            "mtu": self._mtu(host),
+        }
+        phone = Phone(PhoneConfig(**{**settings, **changes}), self.rng(user))
         self.world.add(host, phone)
         return phone
 

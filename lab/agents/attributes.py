@@ -46,6 +46,11 @@ def read_attributes(sdp: Sdp, section: Section, remote: Endpoint | None) -> Said
     )
 
 
+def plain_attributes(remote: Endpoint | None) -> Said:
+    """The same of a description that has none of these attributes."""
+    return Said(rtcp=_next_port(remote))
+
+
 def _rtcp(section: Section, remote: Endpoint | None) -> Endpoint | None:
     if remote is None:
         return None
@@ -55,6 +60,12 @@ def _rtcp(section: Section, remote: Endpoint | None) -> Endpoint | None:
         ip = address_text(words[3]) if len(words) == 4 else remote.ip
         if ip is not None and 0 < port < 65536:
             return Endpoint(ip, port)
+    return _next_port(remote)
+
+
+def _next_port(remote: Endpoint | None) -> Endpoint | None:
+    if remote is None:
+        return None
     port = rtcp_port(remote.port)
     return Endpoint(remote.ip, port) if port < 65536 else None
 

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from lab.agents.attributes import NOTHING, Said, read_attributes
+from lab.agents.attributes import NOTHING, Said, plain_attributes, read_attributes
 from lab.agents.messages import address_text
 from lab.wire.ip import Endpoint
 from lab.wire.rtp import PCMU, TELEPHONE_EVENT, VIDEO
@@ -86,9 +87,17 @@ class Description(NamedTuple):
 def read(body: bytes, kinds: Sequence[Kind] = ("audio",), *, secure: bool = False) -> Description:
     """Read an offer or an answer: the first stream of each kind. Raises ``MediaError`` if there is none.
 
-    ``secure``: only SRTP with a key that we can use will do (RFC 4568).
+    ``secure``: only SRTP with a key that we can use will do (RFC 4568). The answer is remembered, so it
+    must not be changed.
     """
+    return _read(body, tuple(kinds), secure)
+
+
+@lru_cache(maxsize=64)
+def _read(body: bytes, kinds: tuple[Kind, ...], secure: bool) -> Description:
     sdp = Sdp.parse(body)
+    # Most descriptions have none of these, and to look for each costs more than all the rest.
+    special = any(name in body for name in (b"a=rtcp", b"a=ice-", b"a=candidate", b"a=crypto"))
     lines = [section.media.value for section in sdp.media if section.media is not None]
     found: list[Described] = []
     for at, section in enumerate(sdp.media):
@@ -101,7 +110,7 @@ def read(body: bytes, kinds: Sequence[Kind] = ("audio",), *, secure: bool = Fals
         if kind == "audio" and b"0" not in words[3:]:
             raise MediaError("the audio stream has no PCMU (payload type 0)")
         remote = _remote(sdp, section)
-        said = read_attributes(sdp, section, remote)
+        said = read_attributes(sdp, section, remote) if special else plain_attributes(remote)
         if secure and kind != "image" and said.crypto is None:
             raise MediaError("RTP/SAVP without a usable key in a=crypto")
         number = _payload_type(words[3]) if kind == "video" else PCMU

@@ -104,15 +104,15 @@ class World(abc.ABC):
         told = self._told.get(agent, 0)
         if len(agent.events) > told:
             self._tell(agent, told)
-        if any(type(action) is not PassOn for action in actions):
-            self._flows.event += 1
         for action in actions:
-            if type(action) is Send:
-                self._send(agent, action)
-            elif type(action) is PassOn:
+            if type(action) is PassOn:
                 before = len(self._arrivals)
                 self._send(agent, action)
                 self._flows.passed(action.local, action.remote, list(self._arrivals)[before:])
+                continue
+            self._flows.event += 1
+            if type(action) is Send:
+                self._send(agent, action)
             elif type(action) is SendSegment:
                 self._send_segment(agent, action)
             elif type(action) is Listen:
