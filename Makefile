@@ -1,4 +1,4 @@
-# alglab: a laboratory for SIP ALGs. "make help" lists the targets.
+# siplab: a laboratory for SIP ALGs. "make help" lists the targets.
 # Each target does the set-up that it needs; a second run skips it.
 
 .DEFAULT_GOAL := help
@@ -13,9 +13,9 @@ help:  ## list the targets
 	@tools/setup.sh
 
 demo: .venv/ready  ## six routers, three situations, two remedies: what an ALG does to a phone
-	@$(BIN)/alglab run quickstart
+	@$(BIN)/siplab run quickstart
 	@echo
-	@$(BIN)/alglab call --model semicolon-loss --scenario register
+	@$(BIN)/siplab call --model semicolon-loss --scenario register
 
 test: .venv/ready  ## all tests
 	@$(BIN)/python -m pytest -n auto --dist worksteal -q $(PYTEST_FLAGS)
@@ -29,7 +29,7 @@ bench: .venv/ready  ## speed: queue, simulation, lab start, trials (JSON in out/
 	@$(BIN)/python -m tools.bench
 
 doctor: .venv/ready  ## what this machine can do, and how to mend what it can't
-	@$(BIN)/alglab doctor
+	@$(BIN)/siplab doctor
 
 clean:  ## remove everything that make made
 	rm -rf .venv out dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* *.egg-info

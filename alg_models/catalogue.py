@@ -1,7 +1,7 @@
 """All models by id: those of this project, of installed packages and of paths that a user names.
 
 A module offers ``MODEL`` (one) or ``MODELS`` (several). Packages announce such a module under
-the entry point group ``alglab.models``. Two models of one id are an error, wherever they
+the entry point group ``siplab.models``. Two models of one id are an error, wherever they
 come from.
 """
 
@@ -16,17 +16,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-import alg_models.exact
-import alg_models.faults
-from alg_models import profiles, vendors
-from lab import specs
-from lab.errors import UsageError
-from lab.gateway.alg import Model
-from lab.plugins import from_entry_points, from_path
+from siplab.alg_models import exact, faults, profiles, vendors
+from siplab.lab import specs
+from siplab.lab.errors import UsageError
+from siplab.lab.gateway.alg import Model
+from siplab.lab.plugins import from_entry_points, from_path
 
-ENTRY_POINT_GROUP: Final = "alglab.models"
+ENTRY_POINT_GROUP: Final = "siplab.models"
 # What ``select`` takes for a kind of model.
-_KINDS: Final = {"faults": "fault", "controls": "control", "exact": "exact"}
+_KINDS: Final = {
+    "faults": "fault",
+    "controls": "control",
+    "reference-implementations": "reference-implementation",
+}
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9.-]*\Z")
 
 
@@ -42,7 +44,9 @@ class Catalogue:
     def add(self, model: Model, origin: str) -> None:
         """Register a model. Raises ``UsageError`` for a clashing or malformed id."""
         if not isinstance(model, Model):
-            raise UsageError(f"{origin}: MODEL must be a lab.gateway.alg.Model, not {type(model).__name__}")
+            raise UsageError(
+                f"{origin}: MODEL must be a siplab.lab.gateway.alg.Model, not {type(model).__name__}"
+            )
         if not _ID.match(model.id):
             raise UsageError(
                 f"{origin}: model id '{model.id}' must be lower-case letters, digits, '-' and '.'"
@@ -94,8 +98,8 @@ class Catalogue:
     def select(self, names: Iterable[str]) -> list[Model]:
         """The models of ids and specs, each once, in order.
 
-        ``all``, ``faults``, ``controls`` and ``exact`` stand for those of the catalogue, ``variants`` for all
-        with the variants that they name. Raises ``UsageError`` for an unknown one.
+        ``all``, ``faults``, ``controls`` and ``reference-implementations`` stand for those of the catalogue,
+        ``variants`` for all with the variants that they name. Raises ``UsageError`` for an unknown one.
         """
         chosen: dict[str, Model] = {}
         for name in names:
@@ -123,8 +127,8 @@ def load(paths: Sequence[Path] = (), *, plugins: bool = True) -> Catalogue:
     Raises ``UsageError`` naming the place at fault.
     """
     catalogue = Catalogue()
-    catalogue.add_module(importlib.import_module("alg_models.controls"), "alg_models.controls")
-    for package in (alg_models.faults, alg_models.exact):
+    catalogue.add_module(importlib.import_module("siplab.alg_models.controls"), "siplab.alg_models.controls")
+    for package in (faults, exact):
         for info in pkgutil.iter_modules(package.__path__):
             if not info.name.startswith("_") and not info.ispkg:
                 name = f"{package.__name__}.{info.name}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alg_models.steps.headers import (
+from siplab.alg_models.steps.headers import (
     FitContentLength,
     HoldRegistration,
     TranslateIdentity,
@@ -10,8 +10,8 @@ from alg_models.steps.headers import (
     TranslateUris,
     TranslateVia,
 )
-from alg_models.steps.media import CloseDialog, TranslateSdp
-from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source, Step
+from siplab.alg_models.steps.media import CloseDialog, TranslateSdp
+from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source, Step
 
 CORRECT_STEPS: tuple[Step, ...] = (
     TranslateRequestUri(),

@@ -14,12 +14,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from alg_models import vendors
-from alg_models.controls import NONE
-from alg_models.vendors.schema import MAIN, UNKNOWN, Sourced, VendorProfile
-from lab import specs
-from lab.errors import UsageError
-from lab.gateway.alg import Card, Model, Source
+from siplab.alg_models import vendors
+from siplab.alg_models.controls import NONE
+from siplab.alg_models.vendors.schema import MAIN, UNKNOWN, Sourced, VendorProfile
+from siplab.lab import specs
+from siplab.lab.errors import UsageError
+from siplab.lab.gateway.alg import Card, Model, Source
 
 _UNDOCUMENTED: Final = "nobody has documented what its ALG does to messages"
 _AWAITED: Final = "no model does yet what is documented of its ALG"

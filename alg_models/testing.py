@@ -5,8 +5,8 @@ Every function raises ``AssertionError`` with the reason; a plain call is a whol
 
 from __future__ import annotations
 
-from alg_models import samples
-from lab.gateway.alg import Example, Model
+from siplab.alg_models import samples
+from siplab.lab.gateway.alg import Example, Model
 
 
 def check_model(model: Model) -> None:

@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from lab.errors import UsageError
-from lab.gateway.fragments import Reassembler
-from lab.wire import ip
-from lab.wire.ip import Endpoint, MalformedPacketError
+from siplab.lab.errors import UsageError
+from siplab.lab.gateway.fragments import Reassembler
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint, MalformedPacketError
 
 _ETHERNET, _RAW, _SLL, _SLL2, _IPV4, _IPV6 = 1, 101, 113, 276, 228, 229
 _SECTION, _INTERFACE, _SIMPLE, _ENHANCED = 0x0A0D0D0A, 1, 3, 6

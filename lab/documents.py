@@ -8,7 +8,7 @@ from typing import TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from lab.errors import UsageError
+from siplab.lab.errors import UsageError
 
 M = TypeVar("M", bound=BaseModel)
 

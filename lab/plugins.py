@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
-from lab.errors import UsageError
+from siplab.lab.errors import UsageError
 
 
 def from_path(path: Path, kind: str) -> Iterator[tuple[ModuleType, str]]:
@@ -25,7 +25,7 @@ def from_path(path: Path, kind: str) -> Iterator[tuple[ModuleType, str]]:
     for file in files:
         # Unique per path, so that two files of one name don't share a module.
         digest = hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]
-        spec = importlib.util.spec_from_file_location(f"alglab_{kind}s_{digest}", file)
+        spec = importlib.util.spec_from_file_location(f"siplab_{kind}s_{digest}", file)
         if spec is None or spec.loader is None:
             raise UsageError(f"{kind} path {file}: not a Python file")
         module = importlib.util.module_from_spec(spec)

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from lab.errors import UsageError
+from siplab.lab.errors import UsageError
 
 T = TypeVar("T")
 
@@ -100,5 +100,5 @@ def unknown(kind: str, wanted: str, known: Iterable[str]) -> UsageError:
     if near:
         mend = f"; did you mean {' or '.join(near)}?"
     else:
-        mend = f"; known are {', '.join(names)}" if len(names) <= 12 else f"; see 'alglab {kind}s'"
+        mend = f"; known are {', '.join(names)}" if len(names) <= 12 else f"; see 'siplab {kind}s'"
     return UsageError(f"unknown {kind} '{wanted}'{mend}")

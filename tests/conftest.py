@@ -21,8 +21,8 @@ from typing import Final, NamedTuple, NoReturn
 
 import pytest
 
-from lab.worlds.emulated import capability
-from lab.worlds.emulated.bubble import Bubble
+from siplab.lab.worlds.emulated import capability
+from siplab.lab.worlds.emulated.bubble import Bubble
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 # A bubble imports its task by name, which a test module's own import does not ask for.
@@ -35,10 +35,10 @@ _PACKAGES: Final = {"node": "nodejs"}
 NOBODY: Final = 65534
 _SETPRIV: Final = ("setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups")
 _PROBE: Final = """
-import experiments.cli, lab, os, sys, tests.worlds.inside
-from lab.worlds.emulated.capability import obstacle
+import os, sys, siplab, tests.worlds.inside, siplab.experiments.commands.cli
+from siplab.lab.worlds.emulated.capability import obstacle
 # Another installation that this user can reach is not the one under test.
-assert lab.__file__ == os.path.join(sys.argv[1], "lab", "__init__.py"), lab.__file__
+assert siplab.__file__ == os.path.join(sys.argv[1], "siplab", "__init__.py"), siplab.__file__
 print("reached", obstacle() or "")
 """
 
@@ -87,7 +87,7 @@ def _lacking_for_docker() -> str | None:
     if os.getuid() != 0:
         return "a container engine needs root"
     if find_spec("docker") is None:
-        return "no Python package docker here: pip install 'alglab[docker]'"
+        return "no Python package docker here: pip install 'siplab[docker]'"
     for program, package in (("dockerd", "docker.io"), ("busybox", "busybox-static")):
         if shutil.which(program) is None:
             return f"no {program} here: apt-get install {package}"

@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from lab.worlds.emulated import fabric
+from siplab.lab.worlds.emulated import fabric
 from tests.conftest import ROOT
 from tests.experiments.test_pytest_plugin import install
 
@@ -47,7 +47,7 @@ def script(name: str) -> list[str]:
 
 
 class Reader:
-    """Somebody with the page's files in a directory of their own, and alglab installed."""
+    """Somebody with the page's files in a directory of their own, and siplab installed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "directory"
@@ -59,7 +59,7 @@ class Reader:
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         program, *arguments = command
-        module = {"pytest": "pytest", "alglab": "experiments.cli"}[program]
+        module = {"pytest": "pytest", "siplab": "siplab.experiments.commands.cli"}[program]
         return subprocess.run(
             [sys.executable, "-m", module, *arguments],
             cwd=self.folder,
@@ -96,7 +96,7 @@ def test_the_tests_of_the_page_pass_and_fail_as_it_says(reader: Reader) -> None:
     done = reader.run(*shlex.split(line), CI="true")
     assert done.returncode == 1, done.stdout + done.stderr
     assert re.search(r"= 5 failed, 5 passed in", done.stdout)
-    shown = re.search(r"^```\n(-+ alglab 1: .*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    shown = re.search(r"^```\n(-+ siplab 1: .*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     assert shown is not None
     for each in shown[1].splitlines():
         # The time is another each time; the width follows the terminal.
@@ -108,7 +108,7 @@ def test_the_tests_of_the_page_pass_and_fail_as_it_says(reader: Reader) -> None:
 
 @pytest.mark.needs("emulated")
 def test_the_scoreboard_of_the_page_holds_a_baseline(reader: Reader) -> None:
-    first, second = commands("alglab score")
+    first, second = commands("siplab score")
     assert reader.run(*first, *FEW).returncode == 0
     assert (reader.folder / "baseline.json").is_file()
     for name in ("github.yml", "gitlab.yml"):
@@ -139,7 +139,7 @@ def test_a_job_installs_what_the_emulated_world_takes(name: str) -> None:
 
 
 def test_the_job_on_ubuntu_allows_namespaces() -> None:
-    from lab.worlds.emulated.bubble import NOT_PERMITTED
+    from siplab.lab.worlds.emulated.bubble import NOT_PERMITTED
 
     (line,) = [each for each in script("github.yml") if "sysctl" in each]
     assert line.removeprefix("sudo sysctl -w ") in NOT_PERMITTED

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from alg_models import catalogue
-from experiments import experiment, registry
-from experiments.trial import TrialSpec, run
+from siplab.alg_models import catalogue
+from siplab.experiments.trial import experiment, registry
+from siplab.experiments.trial.trial import TrialSpec, run
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
@@ -58,9 +58,9 @@ def test_a_model_from_nothing(tmp_path: Path) -> None:
     (info / "METADATA").write_text(
         f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
     )
-    points = project["entry-points"]["alglab.models"]
+    points = project["entry-points"]["siplab.models"]
     (info / "entry_points.txt").write_text(
-        "[alglab.models]\n" + "".join(f"{name} = {value}\n" for name, value in points.items())
+        "[siplab.models]\n" + "".join(f"{name} = {value}\n" for name, value in points.items())
     )
 
     def run_there(*arguments: str) -> str:
@@ -81,8 +81,10 @@ def test_a_model_from_nothing(tmp_path: Path) -> None:
     assert re.search(
         r"^3 passed", run_there(*shlex.split(tested), "-q", "-p", "no:cacheprovider"), re.MULTILINE
     )
-    commands = re.findall(r"^    alglab (.*)", page, re.MULTILINE)
-    shown = [run_there("-m", "experiments.cli", *shlex.split(command)) for command in commands]
+    commands = re.findall(r"^    siplab (.*)", page, re.MULTILINE)
+    shown = [
+        run_there("-m", "siplab.experiments.commands.cli", *shlex.split(command)) for command in commands
+    ]
     assert [command.split()[0] for command in commands] == ["models", "call", "vendors"]
     assert "Sets Max-Forwards to 0." in shown[0]
     assert "483 Too Many Hops" in shown[1]
@@ -104,12 +106,12 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_in_pages_exist(page: Path) -> None:
-    from experiments.cli import app
+    from siplab.experiments.commands.cli import app
 
     groups = {group.name for group in app.registered_groups}
     commands = {each.name or each.callback.__name__ for each in app.registered_commands if each.callback}
-    for word in re.findall(r"^    alglab ([a-z]+)", page.read_text(), re.MULTILINE):
-        assert word in groups | commands, f"{page.name}: alglab {word}"
+    for word in re.findall(r"^    siplab ([a-z]+)", page.read_text(), re.MULTILINE):
+        assert word in groups | commands, f"{page.name}: siplab {word}"
 
 
 def test_every_item_is_documented() -> None:
@@ -121,12 +123,16 @@ def test_every_item_is_documented() -> None:
 
 def test_the_package_imports_downwards_only() -> None:
     """The layers of docs/architecture.md: nothing imports what stands above it."""
-    order = ["lab.wire", "lab.gateway", "lab.agents", "lab.worlds", "topologies", "alg_models", "experiments"]
+    order = [
+        "siplab.lab.wire",
+        "siplab.lab.gateway",
+        "siplab.lab.worlds",
+        "siplab.topologies",
+        "siplab.alg_models",
+        "siplab.experiments",
+    ]
     above = {layer: order[index + 1 :] for index, layer in enumerate(order)}
-    above["lab.gateway"].remove("lab.agents")
-    above["lab.agents"].append("lab.gateway")  # neither knows the other
-    above["lab.gateway"].append("lab.agents")
-    above["alg_models"] = ["experiments", "lab.worlds", "lab.agents", "topologies"]
+    above["siplab.alg_models"] = ["siplab.experiments", "siplab.lab.worlds", "siplab.topologies"]
     for layer, forbidden in above.items():
         for file in (ROOT / layer.replace(".", "/")).rglob("*.py"):
             for module in re.findall(r"^\s*(?:from|import) ([\w.]+)", file.read_text(), re.MULTILINE):
@@ -137,7 +143,7 @@ def test_the_package_imports_downwards_only() -> None:
 def test_heavy_packages_are_imported_only_when_needed() -> None:
     """scapy takes a second to import and mininet is not everywhere: the command must start without both."""
     code = (
-        "import sys, experiments.cli, experiments.worker;"
+        "import sys, siplab.experiments.commands.cli, siplab.experiments.trial.worker;"
         "print([m for m in ('scapy', 'mininet', 'netfilterqueue') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -32,21 +32,21 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from alg_models import catalogue, samples
-from experiments import trial, worker
-from experiments.score import plan as planning
-from experiments.score import tally
-from experiments.stage import Setup, Stage
-from experiments.trial import TrialSpec
-from experiments.worker import EmulatedLabs
-from lab.agents.registrar import Binding
-from lab.agents.registration import RegistrationState
-from lab.wire.ip import Endpoint
-from lab.worlds.emulated import capability
-from lab.worlds.emulated import namespaces as ns
-from lab.worlds.emulated.bubble import Bubble, serve
-from lab.worlds.emulated.live import LiveWorld
-from lab.worlds.emulated.world import EmulatedLab
+from siplab.alg_models import catalogue, samples
+from siplab.experiments.score import plan as planning
+from siplab.experiments.score import tally
+from siplab.experiments.trial import trial, worker
+from siplab.experiments.trial.stage import Setup, Stage
+from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial.worker import EmulatedLabs
+from siplab.lab.phone.registration import RegistrationState
+from siplab.lab.server.registrar import Binding
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.worlds.emulated import capability
+from siplab.lab.worlds.emulated import namespaces as ns
+from siplab.lab.worlds.emulated.bubble import Bubble, serve
+from siplab.lab.worlds.emulated.live import LiveWorld
+from siplab.lab.worlds.emulated.world import EmulatedLab
 from tools.bench_detect import detect_bench
 from tools.bench_media import media_bench
 
@@ -189,7 +189,7 @@ def queue_bench() -> dict[str, Any]:
         load = _Generator(lab, source, target, payload)
         modes: dict[str, tuple[Callable[[], Any], int]] = {
             "bare accept()": (lambda: _Callback(lab, _bare), PACKETS),
-            "alglab, correct": (lambda: LiveWorld(lab, {"router": correct}, 0), PACKETS),
+            "siplab, correct": (lambda: LiveWorld(lab, {"router": correct}, 0), PACKETS),
             "scapy rebuild": (lambda: _Callback(lab, _scapy), SCAPY_PACKETS),
         }
         times: dict[str, list[float]] = {mode: [] for mode in modes}
@@ -198,7 +198,7 @@ def queue_bench() -> dict[str, Any]:
                 times[mode].append(_cpu_per_packet(lab, make, load, count))
         load.close()
         row = {mode: spread(values) for mode, values in times.items()}
-        ours = statistics.median(times["alglab, correct"])
+        ours = statistics.median(times["siplab, correct"])
         rows[name] = {
             "cpu_us_per_packet": row,
             "times_bare": round(ours / statistics.median(times["bare accept()"]), 2),
@@ -323,7 +323,7 @@ def lab_bench() -> dict[str, Any]:
         _plain_ip(net, f"b{index}")
         plain.append((time.perf_counter() - began) * 1e3)
     return {
-        "alglab_ms": spread(ours),
+        "siplab_ms": spread(ours),
         "plain_ip_ms": spread(plain),
         "times_plain": round(statistics.median(ours) / statistics.median(plain), 2),
     }
@@ -464,13 +464,13 @@ def _print(results: dict[str, Any], console: Console, obstacle: str | None) -> N
     for name, row in results["queue"].items():
         for mode, values in row["cpu_us_per_packet"].items():
             note = ""
-            if mode.startswith("alglab"):
+            if mode.startswith("siplab"):
                 note = (
                     f"{row['times_bare']} x bare accept(), {row['cheaper_than_scapy']} x cheaper than scapy"
                 )
             table.add_row(f"queue, {name}: {mode}", show(values, "us CPU"), note)
     up = results["lab"]
-    table.add_row("lab up and down", show(up["alglab_ms"], "ms"), f"{up['times_plain']} x plain ip")
+    table.add_row("lab up and down", show(up["siplab_ms"], "ms"), f"{up['times_plain']} x plain ip")
     table.add_row("the same by plain ip", show(up["plain_ip_ms"], "ms"), "")
     for name, values in results["trial"].items():
         table.add_row(f"trial on a running lab: {name}", show(values, "ms"), "")

@@ -1,6 +1,6 @@
 """What the detection server does under a flood of noise: packets taken, CPU, memory, a good client's verdict.
 
-Malformed and random datagrams at a steady pace from one process to ``alglab detect serve`` in another, over
+Malformed and random datagrams at a steady pace from one process to ``siplab detect serve`` in another, over
 the loopback interface. ``python -m tools.bench --only detect`` runs this alone.
 """
 
@@ -16,12 +16,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from experiments.detect import run as running
-from lab.agents.admission import ADMIT, HELLO
-from lab.agents.probe_messages import request
-from lab.agents.probe_wire import MAGIC
-from lab.agents.witness import CONTROL_PORT
-from lab.wire.ip import Endpoint
+from siplab.experiments.detect import run as running
+from siplab.lab.probing.admission import ADMIT, HELLO
+from siplab.lab.probing.probe_messages import request
+from siplab.lab.probing.probe_wire import MAGIC
+from siplab.lab.probing.witness import CONTROL_PORT
+from siplab.lab.wire.ip import Endpoint
 
 RATE = 20_000  # datagrams per second
 SECONDS = 30.0
@@ -78,7 +78,16 @@ def _verdict() -> tuple[str, float]:
 
 def detect_bench(seconds: float = SECONDS) -> dict[str, Any]:
     """The flood, with a good client before, in the middle and after."""
-    command = [sys.executable, "-m", "experiments.cli", "detect", "serve", "--host", SERVER, "--json-log"]
+    command = [
+        sys.executable,
+        "-m",
+        "siplab.experiments.commands.cli",
+        "detect",
+        "serve",
+        "--host",
+        SERVER,
+        "--json-log",
+    ]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None

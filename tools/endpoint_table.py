@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from experiments import registry, trial
-from experiments.trial import TrialSpec
+from siplab.experiments.trial import registry, trial
+from siplab.experiments.trial.trial import TrialSpec
 from tools.pages import DOCS, MadePart
 
 PAGE: Final = DOCS / "endpoints.md"

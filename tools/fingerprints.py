@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import sys
 
-import topologies
-from experiments import trial
-from experiments.detectors import recognition
-from experiments.detectors.combined import Combined
-from experiments.stage import Setup, Stage
-from lab.agents.probe_plan import Observations
-from lab.worlds.simulated import SimulatedWorld
+from siplab import topologies
+from siplab.experiments.detectors import recognition
+from siplab.experiments.detectors.combined import Combined
+from siplab.experiments.trial import trial
+from siplab.experiments.trial.stage import Setup, Stage
+from siplab.lab.probing.probe_plan import Observations
+from siplab.lab.worlds.simulated import SimulatedWorld
 
 _NETWORKS = ("home", "nat-symmetric", "double-nat")
 

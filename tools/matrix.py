@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from experiments import registry, runner, trial
-from experiments.trial import TrialResult, TrialSpec
+from siplab.experiments.trial import registry, runner, trial
+from siplab.experiments.trial.trial import TrialResult, TrialSpec
 
 GOLDEN: Final = Path(__file__).parents[1] / "tests" / "golden" / "matrix.txt"
 # The one that asks the least and the one that asks everything; the scoreboard has the others.

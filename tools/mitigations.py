@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from experiments import registry, trial
-from experiments.trial import TrialSpec
-from lab.errors import UsageError
+from siplab.experiments.trial import registry, trial
+from siplab.experiments.trial.trial import TrialSpec
+from siplab.lab.errors import UsageError
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "mitigations.md"
 BEGIN: Final = "<!-- the table is made by: python -m tools.mitigations --write -->\n"
@@ -44,11 +44,11 @@ SITUATIONS: Final = (
         "A correct ALG; the phone sends media from another port, and the other side answers to that.",
     ),
     (
-        TrialSpec("home", "none", "outgoing-call", server="naive"),
+        TrialSpec("home", "none", "outgoing-call", server="strict-addresses"),
         "No ALG; a server that knows nothing of NAT.",
     ),
     (
-        TrialSpec("nat-symmetric", "none", "outgoing-call", server="naive"),
+        TrialSpec("nat-symmetric", "none", "outgoing-call", server="strict-addresses"),
         "The same behind a symmetric NAT.",
     ),
     (TrialSpec("two-sites", "none", "outgoing-call"), "No ALG; both phones are behind NAT."),
@@ -65,8 +65,8 @@ SITUATIONS: Final = (
 PAIRS: Final = (
     ("rport", "symmetric-rtp"),
     ("tls", "keep-alive"),
-    ("another-port", "keep-alive"),
-    ("far-end-traversal", "keep-alive"),
+    ("non-standard-port", "keep-alive"),
+    ("hosted-nat-traversal", "keep-alive"),
 )
 
 

@@ -12,16 +12,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
-import topologies
-from experiments import registry, trial
-from experiments.trial import TrialResult, TrialSpec
-from lab import specs
+from siplab import topologies
+from siplab.experiments.trial import registry, trial
+from siplab.experiments.trial.trial import TrialResult, TrialSpec
+from siplab.lab import specs
 from tools.pages import DOCS, MadePart
 
 PAGE: Final = DOCS / "scenarios.md"
 BEGIN: Final = "<!-- the table is made by: python -m tools.scenario_table --write -->\n"
 END: Final = "<!-- end of the table -->\n"
-SERVERS: Final = ("rport-aware", "naive")
+SERVERS: Final = ("rport-aware", "strict-addresses")
 # More than a NAT's 60 s without a word: no way of a scenario, but what makes the difference for these.
 LATE: Final = ("incoming-call(idle=70)", "subscribe(idle=70)")
 
@@ -75,26 +75,26 @@ REASONS: Final = (
     Reason(
         "There is no router that could keep anybody out.",
         "none",
-        scenarios=("stranger", "stranger(after=sign-off)", "stranger(after=web-page)"),
+        scenarios=("stale-pinhole", "stale-pinhole(after=sign-off)", "stale-pinhole(after=web-page)"),
         networks=("no-nat",),
     ),
     Reason(
         f"{_MEDIA_BINDING}.",
         "none",
         ("rport-aware",),
-        ("stranger",),
+        ("stale-pinhole",),
         _OPEN_NATS,
     ),
     Reason(
         f"{_MEDIA_BINDING}: the ALG has closed its own ways in, not that of the NAT.",
         "correct",
-        scenarios=("stranger",),
+        scenarios=("stale-pinhole",),
         networks=_OPEN_NATS,
     ),
     Reason(
         "The router's owner has that port forwarded for good.",
         "correct",
-        scenarios=("stranger(after=sign-off)",),
+        scenarios=("stale-pinhole(after=sign-off)",),
         networks=("nat-static-port",),
     ),
     Reason(
@@ -108,20 +108,20 @@ REASONS: Final = (
         "The server answers to the port in Via (RFC 3261 section 18.2.2). The NAT has no binding at that "
         "port; `rport` (RFC 3581), which would say the right one, this server ignores.",
         "none",
-        ("naive",),
+        ("strict-addresses",),
         check="registered",
     ),
     Reason(
         "The phone is registered, but its Contact (RFC 3261 section 8.1.1.8) and its SDP (RFC 3264 section "
         "5.1) name a private address: requests and media that go there arrive nowhere.",
         "none",
-        ("naive",),
+        ("strict-addresses",),
     ),
     Reason(
         "The router has forgotten the media's bindings. This far side sends to where the SDP says, and only "
         "a new offer (RFC 3264 section 8) would tell the ALG and it of another place.",
         "correct",
-        ("naive",),
+        ("strict-addresses",),
         ("router-reboot(during=call)",),
     ),
 )

@@ -55,7 +55,7 @@ if [ -n "$missing" ]; then
             apt-get install -y -qq --no-install-recommends $missing >/dev/null
     else
         say "not installed, for want of root or sudo:$missing"
-        say "without them the simulated world works, the emulated one may not (see 'alglab doctor')"
+        say "without them the simulated world works, the emulated one may not (see 'siplab doctor')"
     fi
 fi
 

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from experiments import trial
-from experiments.output import commands
-from experiments.stage import Check
-from experiments.trial import TrialSpec
+from siplab.experiments.output import commands
+from siplab.experiments.trial import trial
+from siplab.experiments.trial.stage import Check
+from siplab.experiments.trial.trial import TrialSpec
 from tools.pages import DOCS, MadePart
 
 PAGE: Final = DOCS / "symptoms.md"
@@ -53,7 +53,7 @@ def _at(scenario: str, *, topology: str = "home", phone: str = "", server: str =
     return TrialSpec(topology, "none", scenario, phone=phone, server=server)
 
 
-# Where server and phones cope with NAT themselves, only some faults show. `naive` believes what it reads.
+# Where server and phones cope with NAT themselves, only some faults show; `strict-addresses` does not.
 SYMPTOMS: Final = (
     Symptom(
         "The phone is not registered",
@@ -95,7 +95,7 @@ SYMPTOMS: Final = (
         "The phone does not ring when called",
         (A, B, C),
         ("rings",),
-        _at("incoming-call", server="naive"),
+        _at("incoming-call", server="strict-addresses"),
         ("contact-wrong-port", "wrong-inside-port(messages=requests)"),
         controls=("correct",),
     ),
@@ -110,7 +110,7 @@ SYMPTOMS: Final = (
         "One-way audio",
         (A, C),
         ("caller hears",),
-        _at("outgoing-call", server="naive"),
+        _at("outgoing-call", server="strict-addresses"),
         ("sdp-c-only", "sdp-m-only"),
         controls=("correct",),
     ),
@@ -125,7 +125,7 @@ SYMPTOMS: Final = (
         "Sound stops in the middle of a call and does not come back",
         (A,),
         ("caller hears after the silence",),
-        _at("media-silence", server="naive"),
+        _at("media-silence", server="strict-addresses"),
         ("media-idle-blocked",),
         controls=("correct",),
     ),
@@ -176,7 +176,7 @@ SYMPTOMS: Final = (
         "A conference fails: not everybody hears everybody",
         (A,),
         ("first party hears both others", "second party hears both others"),
-        _at("conference", server="naive"),
+        _at("conference", server="strict-addresses"),
         ("sdp-c-only",),
         controls=("correct",),
     ),
@@ -184,7 +184,7 @@ SYMPTOMS: Final = (
         "Video is frozen, or there is none",
         (C,),
         ("caller gets video",),
-        _at("video", server="naive"),
+        _at("video", server="strict-addresses"),
         ("second-stream-ignored(handled=first)",),
         controls=("correct",),
     ),
@@ -192,7 +192,7 @@ SYMPTOMS: Final = (
         "Announcements and ring-back are not heard",
         (REPORTS,),
         ("hears the announcement",),
-        _at("early-media", server="naive"),
+        _at("early-media", server="strict-addresses"),
         ("sdp-c-only",),
         controls=("correct",),
     ),
@@ -200,7 +200,7 @@ SYMPTOMS: Final = (
         "Fax fails",
         (REPORTS,),
         ("caller gets fax",),
-        _at("fax", server="naive"),
+        _at("fax", server="strict-addresses"),
         ("second-stream-ignored",),
         controls=("correct",),
     ),
@@ -222,14 +222,14 @@ SYMPTOMS: Final = (
         "Nobody notices: the router leaves ports open (security gaps, pinholes)",
         (A, C),
         ("stays shut",),
-        _at("stranger"),
+        _at("stale-pinhole"),
         ("pinhole-left-open",),
     ),
     Symptom(
         "Nobody notices: a web page opens a port of the router",
         (REPORTS,),
         ("stays shut",),
-        _at("stranger(after=web-page)"),
+        _at("stale-pinhole(after=web-page)"),
         ("pinhole-hijack",),
     ),
 )

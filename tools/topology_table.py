@@ -9,10 +9,10 @@ from __future__ import annotations
 import sys
 from typing import Final, NamedTuple
 
-import topologies
-from experiments import trial
-from experiments.trial import TrialSpec
-from lab.errors import UsageError
+from siplab import topologies
+from siplab.experiments.trial import trial
+from siplab.experiments.trial.trial import TrialSpec
+from siplab.lab.errors import UsageError
 from tools.pages import DOCS, MadePart
 
 PAGE: Final = DOCS / "topologies.md"

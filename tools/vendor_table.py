@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from experiments import vendor_cards
+from siplab.experiments.output import vendor_cards
 from tools.pages import DOCS, MadePart
 
 PAGE: Final = DOCS / "vendors.md"

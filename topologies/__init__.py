@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from lab import documents, specs
-from lab.errors import UsageError
-from lab.worlds.topology import LINK_PARAMETERS, NAT_PARAMETERS, Topology, Variant, varied
+from siplab.lab import documents, specs
+from siplab.lab.errors import UsageError
+from siplab.lab.worlds.topology import LINK_PARAMETERS, NAT_PARAMETERS, Topology, Variant, varied
 
 _FOLDER = Path(__file__).parent
 

@@ -13,10 +13,10 @@ from typing import Annotated, Final
 
 from annotated_types import Ge, Gt, Le
 
-from alg_models.exact._text import Place, find, host_and_port, literal, mark, number
-from lab.gateway.alg import Context, Recipe
-from lab.wire.ip import UDP, Endpoint
-from lab.wire.sip import SipMessage
+from siplab.alg_models.exact._text import Place, find, host_and_port, literal, mark, number
+from siplab.lab.gateway.alg import Context, Recipe
+from siplab.lab.wire.ip import UDP, Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 _VIA: Final = mark(rb"Via:|\r\nv:", rb"(?i:udp )")
 _CONTACT: Final = mark(rb"Contact:|\r\nm:", rb"(?i:sip:)")

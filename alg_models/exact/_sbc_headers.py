@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum, auto
 from typing import Final
 
-from alg_models.steps.addresses import translate
-from alg_models.steps.headers import HoldRegistration, TranslateRequestUri, TranslateUris, TranslateVia
-from lab.gateway.alg import Context
-from lab.wire.headers import uris
-from lab.wire.sip import Field, SipMessage
+from siplab.alg_models.steps.addresses import translate
+from siplab.alg_models.steps.headers import HoldRegistration, TranslateRequestUri, TranslateUris, TranslateVia
+from siplab.lab.gateway.alg import Context
+from siplab.lab.wire.headers import uris
+from siplab.lab.wire.sip import Field, SipMessage
 
 _LIMIT: Final = 4096  # what is remembered comes from messages: bound it
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from alg_models.exact._broadcom import Broadcom
-from lab.gateway.alg import Card, Evidence, Example, Model, Source
+from siplab.alg_models.exact._broadcom import Broadcom
+from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Source
 
 _URL: Final = "https://github.com/M0Rf30/linux-brcm963xx"
 _FILES: Final = "net/netfilter/nf_conntrack_sip.c and net/ipv4/netfilter/nf_nat_sip.c at c21707ced167"
@@ -17,7 +17,7 @@ MODEL = Model(
             "The ALG of Broadcom's BCM963xx software for DSL routers: UDP only, a plain search in the text, "
             "Via of 100, 180, 183 and 200 left alone, nothing restored coming in but the Via of others."
         ),
-        kind="exact",
+        kind="reference-implementation",
         examples=(
             Example(
                 "register",

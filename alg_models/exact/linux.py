@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from alg_models.exact._linux.flow import Settings
-from alg_models.exact._linux.helper import LINUX, SipHelper
-from alg_models.exact._linux.kernel import NEWEST, OLD, Kernel
-from lab.errors import UsageError
-from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source
+from siplab.alg_models.exact._linux.flow import Settings
+from siplab.alg_models.exact._linux.helper import LINUX, SipHelper
+from siplab.alg_models.exact._linux.kernel import NEWEST, OLD, Kernel
+from siplab.lab.errors import UsageError
+from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source
 
 _MAX_PORTS: Final = 8
 # What connection tracking lends the ALG, whatever the kernel.
@@ -69,7 +69,7 @@ MODEL = Model(
     id="linux",
     card=Card(
         summary="The Linux kernel's ALG: translates what equals the packet's own addresses, both ways.",
-        kind="exact",
+        kind="reference-implementation",
         examples=(
             Example(
                 "register",

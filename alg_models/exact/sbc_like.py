@@ -7,15 +7,15 @@ from typing import Annotated, Final, Literal
 
 from annotated_types import Ge
 
-from alg_models.exact._sbc_headers import Change, HoldRegistered, TranslateHeaders
-from alg_models.faults.call_duration_cap import CapDuration
-from alg_models.faults.hold_releases_media import ReleaseOnHold
-from alg_models.faults.media_idle_blocked import BlockIdleMedia
-from alg_models.faults.sdp_line_injected import InjectTrace
-from alg_models.faults.unknown_method_dropped import DropUnknownMethods
-from alg_models.steps.headers import FitContentLength
-from alg_models.steps.media import CloseDialog, TranslateSdp
-from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source, Step
+from siplab.alg_models.exact._sbc_headers import Change, HoldRegistered, TranslateHeaders
+from siplab.alg_models.faults.call_duration_cap import CapDuration
+from siplab.alg_models.faults.hold_releases_media import ReleaseOnHold
+from siplab.alg_models.faults.media_idle_blocked import BlockIdleMedia
+from siplab.alg_models.faults.sdp_line_injected import InjectTrace
+from siplab.alg_models.faults.unknown_method_dropped import DropUnknownMethods
+from siplab.alg_models.steps.headers import FitContentLength
+from siplab.alg_models.steps.media import CloseDialog, TranslateSdp
+from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source, Step
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ MODEL = Model(
             "The ALG of Juniper's and Fortinet's firewalls as they document it: From, Call-ID, Via, "
             "Contact and routes hidden going out, To localised coming in, media and calls with limits."
         ),
-        kind="exact",
+        kind="reference-implementation",
         examples=(
             Example("register", b"Call-ID: a84b4c76@192.168.1.20", b"Call-ID: a84b4c76@203.0.113.7"),
             Example(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from alg_models.exact._linux.flow import Settings
-from alg_models.exact._linux.helper import SipHelper
-from alg_models.exact._linux.kernel import OLD
-from alg_models.exact._linux.tplink import TPLINK
-from alg_models.exact.linux import POLICY
-from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source
+from siplab.alg_models.exact._linux.flow import Settings
+from siplab.alg_models.exact._linux.helper import SipHelper
+from siplab.alg_models.exact._linux.kernel import OLD
+from siplab.alg_models.exact._linux.tplink import TPLINK
+from siplab.alg_models.exact.linux import POLICY
+from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source
 
 _SETTINGS: Final = Settings(replace(OLD, via_port=False), direct_signalling=False, direct_media=False)
 
@@ -31,7 +31,7 @@ MODEL = Model(
             "TP-Link's variant of an old Linux ALG: pinholes for everybody, which neither BYE nor a refused "
             "call closes."
         ),
-        kind="exact",
+        kind="reference-implementation",
         examples=(
             Example(
                 "register",
@@ -72,7 +72,7 @@ MODEL = Model(
                 Evidence.INFERENCE,
             ),
         ),
-        breaks=("ice-call", "phone-restart", "rtcp", "stranger", "two-phones"),
+        breaks=("ice-call", "phone-restart", "rtcp", "stale-pinhole", "two-phones"),
     ),
     fault=TplinkSip(),
 )

@@ -7,10 +7,10 @@ from typing import Annotated, Final, Literal
 
 from annotated_types import Ge, Le
 
-from alg_models.controls import CORRECT_STEPS
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
-from lab.wire.headers import cseq
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from siplab.lab.wire.headers import cseq
+from siplab.lab.wire.sip import SipMessage
 
 _LIMIT: Final = 4096  # what is remembered comes from messages: bound it
 

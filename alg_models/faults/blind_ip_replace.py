@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alg_models.steps.headers import FitContentLength
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
-from lab.wire.sip import SipMessage
+from siplab.alg_models.steps.headers import FitContentLength
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from siplab.lab.wire.sip import SipMessage
 
 
 @dataclass(frozen=True)

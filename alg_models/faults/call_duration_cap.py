@@ -7,10 +7,10 @@ from typing import Annotated, Final
 
 from annotated_types import Gt
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.media import dialog_owner
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.media import dialog_owner
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.sip import SipMessage
 
 _DIALOGS: Final = 4096  # what is remembered comes from messages: bound it
 

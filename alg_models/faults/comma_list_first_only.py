@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.blindness import divided
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.headers import split_list
-from lab.wire.sip import Field, SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.blindness import divided
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.headers import split_list
+from siplab.lab.wire.sip import Field, SipMessage
 
 _LISTS: Final = frozenset({b"via", b"contact", b"record-route", b"route", b"path", b"service-route"})
 
@@ -55,7 +55,11 @@ MODEL = Model(
             "answers that come through a proxy in the home don't find back."
         ),
         sources=(Source("Follows from parsers that take one value per header line", Evidence.INFERENCE),),
-        shows=(Showing("incoming-call", "rings", phone="peculiar(habit=second-contact)", server="naive"),),
+        shows=(
+            Showing(
+                "incoming-call", "rings", phone="quirky(quirk=second-contact)", server="strict-addresses"
+            ),
+        ),
     ),
     fault=FirstOfList(),
 )

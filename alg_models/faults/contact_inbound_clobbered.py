@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.addresses import DEFAULT_PORT, written
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
-from lab.wire.headers import uris
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.addresses import DEFAULT_PORT, written
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from siplab.lab.wire.headers import uris
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 # Where a Contact says who else is registered, or whom to try instead: no remote target.
 _REDIRECTION: Final = range(300, 400)
@@ -65,7 +65,7 @@ MODEL = Model(
         breaks=(
             "call-waiting",
             "conference",
-            "digits",
+            "dtmf",
             "early-media",
             "fax",
             "hold",
@@ -76,7 +76,7 @@ MODEL = Model(
             "outgoing-call",
             "rtcp",
             "srtp-call",
-            "stranger",
+            "stale-pinhole",
             "tcp-call",
             "transfer",
             "two-phones",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from alg_models.controls import CORRECT_STEPS
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.headers import mask_quoted, split_list, uris
-from lab.wire.sip import Field, SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.headers import mask_quoted, split_list, uris
+from siplab.lab.wire.sip import Field, SipMessage
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ MODEL = Model(
             Showing(
                 "deregister(everything=false)",
                 "forgotten by the server",
-                phone="peculiar(habit=contact-expires)",
+                phone="quirky(quirk=contact-expires)",
             ),
         ),
     ),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.addresses import DEFAULT_PORT, written
-from alg_models.steps.headers import ALL_URIS, URIS_BUT_CONTACT, TranslateUris
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.headers import uris
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.addresses import DEFAULT_PORT, written
+from siplab.alg_models.steps.headers import ALL_URIS, URIS_BUT_CONTACT, TranslateUris
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.headers import uris
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ MODEL = Model(
                 Evidence.SOURCE_CODE,
             ),
         ),
-        shows=(Showing("register", "registered", phone="peculiar(habit=no-contact-port,strict=true)"),),
+        shows=(Showing("register", "registered", phone="quirky(quirk=no-contact-port,strict=true)"),),
     ),
     fault=AppendContactPort(),
 )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.addresses import translate
-from alg_models.steps.headers import ALL_URIS, URIS_BUT_CONTACT, TranslateUris
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.headers import uris
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.addresses import translate
+from siplab.alg_models.steps.headers import ALL_URIS, URIS_BUT_CONTACT, TranslateUris
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.headers import uris
+from siplab.lab.wire.sip import SipMessage
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,11 @@ MODEL = Model(
                 Evidence.VENDOR_DOCUMENTATION,
             ),
         ),
-        shows=(Showing("incoming-call", "rings", phone="peculiar(habit=no-contact-port)", server="naive"),),
+        shows=(
+            Showing(
+                "incoming-call", "rings", phone="quirky(quirk=no-contact-port)", server="strict-addresses"
+            ),
+        ),
     ),
     fault=IgnorePortlessContact(),
 )

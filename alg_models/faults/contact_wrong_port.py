@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.addresses import DEFAULT_PORT
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.headers import uris
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.addresses import DEFAULT_PORT
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.headers import uris
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ MODEL = Model(
             Source("Founding article 2: port mapping confusion", Evidence.SEED),
             Source("That the port kept is the phone's own", Evidence.INFERENCE),
         ),
-        shows=(Showing("incoming-call", "rings", server="naive"),),
+        shows=(Showing("incoming-call", "rings", server="strict-addresses"),),
     ),
     fault=KeepContactPort(),
 )

@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.samples.basic import SDP
-from alg_models.samples.media import MULTIPART
-from alg_models.steps.descriptions import described
-from alg_models.steps.headers import FitContentLength
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.samples.basic import SDP
+from siplab.alg_models.samples.media import MULTIPART
+from siplab.alg_models.steps.descriptions import described
+from siplab.alg_models.steps.headers import FitContentLength
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from siplab.lab.wire.sip import SipMessage
 
 _VERSION: Final = re.compile(rb"(?:\A|(?<=[\r\n]))v=\d")
 # o= and c= each lose the difference between the two addresses' texts.

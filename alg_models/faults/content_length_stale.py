@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.samples.basic import SDP
-from alg_models.steps.headers import FitContentLength
-from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.samples.basic import SDP
+from siplab.alg_models.steps.headers import FitContentLength
+from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ MODEL = Model(
             "call-waiting",
             "cancel",
             "conference",
-            "digits",
+            "dtmf",
             "early-media",
             "fax",
             "fork",
@@ -51,11 +51,11 @@ MODEL = Model(
             "media-silence",
             "outgoing-call",
             "phone-restart",
-            "refused",
+            "call-rejected",
             "router-reboot",
             "rtcp",
             "srtp-call",
-            "stranger",
+            "stale-pinhole",
             "tcp-call",
             "transfer",
             "two-phones",

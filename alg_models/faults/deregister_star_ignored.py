@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.headers import HoldRegistration
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.headers import HoldRegistration
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.sip import SipMessage
 
 _HOLD: Final = HoldRegistration()
 _LIMIT: Final = 1024  # what is remembered comes from messages: bound it
@@ -59,7 +59,7 @@ MODEL = Model(
                 Evidence.SOURCE_CODE,
             ),
         ),
-        shows=(Showing("stranger(after=sign-off)", "stays shut"),),
+        shows=(Showing("stale-pinhole(after=sign-off)", "stays shut"),),
     ),
     fault=OverlookStar(),
 )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.media import TranslateSdp, dialog_owner
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.headers import tag_of
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.media import TranslateSdp, dialog_owner
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.headers import tag_of
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 _NOBODY: Final = Endpoint("", 0)  # no packet comes from there
 
@@ -73,7 +73,7 @@ MODEL = Model(
             "is answered, unless the phone sends media first."
         ),
         sources=(Source("Follows from opening media by the final answer only", Evidence.INFERENCE),),
-        shows=(Showing("early-media", "hears the announcement", phone="legacy", server="naive"),),
+        shows=(Showing("early-media", "hears the announcement", phone="legacy", server="strict-addresses"),),
     ),
     fault=NoEarlyMedia(),
     variants=({"mode": "not-inspected"},),

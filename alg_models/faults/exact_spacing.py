@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.blindness import IDENTIFYING, divided, hide
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.headers import split_list
-from lab.wire.sip import Field, SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.blindness import IDENTIFYING, divided, hide
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.headers import split_list
+from siplab.lab.wire.sip import Field, SipMessage
 
 _ONE_SPACE: Final = re.compile(rb"\s*SIP\s*/\s*2\.0\s*/\s*[A-Za-z0-9-]+ (?=\S)", re.IGNORECASE)
 _PLAIN_VIA: Final = re.compile(rb"\s*SIP/2\.0/[A-Za-z0-9-]+ (?=\S)", re.IGNORECASE)
@@ -88,7 +88,9 @@ MODEL = Model(
             ),
             Source("That other spaces are missed as well (where=every)", Evidence.INFERENCE),
         ),
-        shows=(Showing("register", "registered", phone="peculiar(habit=two-spaces)", server="naive"),),
+        shows=(
+            Showing("register", "registered", phone="quirky(quirk=two-spaces)", server="strict-addresses"),
+        ),
     ),
     fault=ExpectExactSpacing(),
     variants=({"where": "every"},),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alg_models.controls import CORRECT_STEPS
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.headers import parse_uri
-from lab.wire.ip import is_address
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.headers import parse_uri
+from siplab.lab.wire.ip import is_address
+from siplab.lab.wire.sip import SipMessage
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ MODEL = Model(
             ),
             Source("That a request with a name is dropped rather than passed", Evidence.INFERENCE),
         ),
-        shows=(Showing("incoming-call", "rings", phone="peculiar(habit=named-contact)"),),
+        shows=(Showing("incoming-call", "rings", phone="quirky(quirk=named-contact)"),),
     ),
     fault=WantAddresses(),
 )

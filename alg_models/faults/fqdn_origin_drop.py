@@ -6,11 +6,11 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Literal
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.descriptions import described
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.sdp import address_of
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.descriptions import described
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.sdp import address_of
+from siplab.lab.wire.sip import SipMessage
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ MODEL = Model(
             ),
             Source("That legal host names meet it", Evidence.INFERENCE),
         ),
-        shows=(Showing("outgoing-call", "rings", phone="peculiar(habit=named-origin)"),),
+        shows=(Showing("outgoing-call", "rings", phone="quirky(quirk=named-origin)"),),
     ),
     fault=DropHostName(),
     variants=({"line": "connection"},),

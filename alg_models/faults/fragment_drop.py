@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alg_models.controls import CORRECT_STEPS
-from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source
 
 
 @dataclass(frozen=True)

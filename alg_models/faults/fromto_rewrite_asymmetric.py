@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.addresses import DEFAULT_PORT, written
-from alg_models.steps.headers import TranslateIdentity
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
-from lab.wire.headers import uris
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.addresses import DEFAULT_PORT, written
+from siplab.alg_models.steps.headers import TranslateIdentity
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from siplab.lab.wire.headers import uris
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 _IDENTITY: Final = frozenset({b"from", b"to"})
 

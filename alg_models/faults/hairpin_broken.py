@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showing, Source
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.blindness import IDENTIFYING, divided, hide
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.sip import Field, SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.blindness import IDENTIFYING, divided, hide
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.sip import Field, SipMessage
 
 _FOLD: Final = {"every": re.compile(rb"\n[ \t]"), "tab": re.compile(rb"\n *\t")}
 
@@ -75,7 +75,7 @@ MODEL = Model(
                 Evidence.SOURCE_CODE,
             ),
         ),
-        shows=(Showing("incoming-call", "rings", phone="peculiar(habit=folded)", server="naive"),),
+        shows=(Showing("incoming-call", "rings", phone="quirky(quirk=folded)", server="strict-addresses"),),
     ),
     fault=IgnoreFolding(),
     variants=({"misses": "tab"},),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.descriptions import described, is_held
-from alg_models.steps.media import dialog_owner
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.sdp import address_of
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.descriptions import described, is_held
+from siplab.alg_models.steps.media import dialog_owner
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.sdp import address_of
+from siplab.lab.wire.sip import SipMessage
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,9 @@ MODEL = Model(
                 "junos-security-swconfig-security/topic-42171.html",
             ),
         ),
-        shows=(Showing("hold(by=far-phone,music=true)", "held side hears on hold", server="naive"),),
+        shows=(
+            Showing("hold(by=far-phone,music=true)", "held side hears on hold", server="strict-addresses"),
+        ),
     ),
     fault=ReleaseOnHold(),
 )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.headers import LOCATION_HEADERS
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.headers import HostPort, sent_bys, uris
-from lab.wire.sip import Field, SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.headers import LOCATION_HEADERS
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.headers import HostPort, sent_bys, uris
+from siplab.lab.wire.sip import Field, SipMessage
 
 _URI_HEADERS: Final = frozenset(name.encode() for name in LOCATION_HEADERS)
 

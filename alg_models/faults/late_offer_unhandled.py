@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.media import TranslateSdp
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.media import TranslateSdp
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.sip import SipMessage
 
 _ANSWERS: Final = (180, 183, 200)
 
@@ -59,7 +59,7 @@ MODEL = Model(
             ),
             Source("The same for UPDATE", Evidence.INFERENCE),
         ),
-        shows=(Showing("late-offer(caller=phone)", "caller hears", server="naive"),),
+        shows=(Showing("late-offer(caller=phone)", "caller hears", server="strict-addresses"),),
     ),
     fault=IgnoreLateOffers(),
     variants=({"update": False},),

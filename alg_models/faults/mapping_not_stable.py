@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from alg_models.controls import CORRECT_STEPS
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
-from lab.wire.headers import vias
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from siplab.lab.wire.headers import vias
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 _LIMIT: Final = 4096  # what is remembered comes from messages: bound it
 

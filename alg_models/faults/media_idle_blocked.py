@@ -7,10 +7,10 @@ from typing import Annotated
 
 from annotated_types import Gt
 
-from alg_models.controls import CORRECT_STEPS
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.sdp import Sdp
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.sdp import Sdp
+from siplab.lab.wire.sip import SipMessage
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ MODEL = Model(
                 Evidence.VENDOR_DOCUMENTATION,
             ),
         ),
-        shows=(Showing("media-silence", "caller hears after the silence", server="naive"),),
+        shows=(Showing("media-silence", "caller hears after the silence", server="strict-addresses"),),
     ),
     fault=BlockIdleMedia(),
     variants=({"seconds": 300.0},),

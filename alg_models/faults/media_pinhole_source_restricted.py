@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.media import TranslateSdp
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.media import TranslateSdp
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ MODEL = Model(
                 Evidence.VENDOR_DOCUMENTATION,
             ),
         ),
-        shows=(Showing("outgoing-call", "caller hears", phone="legacy", server="naive"),),
+        shows=(Showing("outgoing-call", "caller hears", phone="legacy", server="strict-addresses"),),
     ),
     fault=RestrictMediaSource(),
 )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.descriptions import described
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.descriptions import described
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.sip import SipMessage
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ MODEL = Model(
             ),
             Source("That a phone may leave it out", Evidence.INFERENCE),
         ),
-        shows=(Showing("outgoing-call", "rings", phone="peculiar(habit=no-length)"),),
+        shows=(Showing("outgoing-call", "rings", phone="quirky(quirk=no-length)"),),
     ),
     fault=DropWithoutLength(),
 )

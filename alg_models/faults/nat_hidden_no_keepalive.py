@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.headers import HoldRegistration
-from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.headers import HoldRegistration
+from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showing, Source
 
 
 @dataclass(frozen=True)

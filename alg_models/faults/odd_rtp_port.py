@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.descriptions import described, translated
-from alg_models.steps.media import TranslateSdp
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.sdp import address_of
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.descriptions import described, translated
+from siplab.alg_models.steps.media import TranslateSdp
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.sdp import address_of
+from siplab.lab.wire.sip import SipMessage
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,12 @@ MODEL = Model(
             Source("Rounding up", Evidence.INFERENCE),
         ),
         shows=(
-            Showing("outgoing-call", "caller hears", phone="peculiar(habit=odd-media-port)", server="naive"),
+            Showing(
+                "outgoing-call",
+                "caller hears",
+                phone="quirky(quirk=odd-media-port)",
+                server="strict-addresses",
+            ),
         ),
     ),
     fault=RoundRtpPort(),

@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.direction import Except
-from alg_models.steps.headers import TranslateIdentity, TranslateRequestUri, TranslateUris, TranslateVia
-from alg_models.steps.media import TranslateSdp
-from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showing, Source, Step
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.direction import Except
+from siplab.alg_models.steps.headers import (
+    TranslateIdentity,
+    TranslateRequestUri,
+    TranslateUris,
+    TranslateVia,
+)
+from siplab.alg_models.steps.media import TranslateSdp
+from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showing, Source, Step
 
 _TRANSLATING: Final = (TranslateRequestUri, TranslateVia, TranslateUris, TranslateIdentity, TranslateSdp)
 
@@ -62,7 +67,7 @@ MODEL = Model(
                 "https://github.com/ctrliq/kernel-src-tree/commit/1b683b551209ca46ae59b29572018001db5af078",
             ),
         ),
-        shows=(Showing("incoming-call", "stays up", server="naive"),),
+        shows=(Showing("incoming-call", "stays up", server="strict-addresses"),),
     ),
     fault=TranslateOneWay(),
     variants=({"leaves": "outbound"},),

@@ -7,13 +7,13 @@ from typing import Annotated, Final
 
 from annotated_types import Ge, Gt
 
-from alg_models.controls import CORRECT_STEPS
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.gateway.nat import PortsExhaustedError
-from lab.wire.headers import name_addr as read_name_addr
-from lab.wire.headers import parse_uri, split_list, uris, vias
-from lab.wire.ip import TCP, UDP, Endpoint
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.gateway.nat import PortsExhaustedError
+from siplab.lab.wire.headers import name_addr as read_name_addr
+from siplab.lab.wire.headers import parse_uri, split_list, uris, vias
+from siplab.lab.wire.ip import TCP, UDP, Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 _PROTOCOLS: Final = {b"udp": UDP, b"tcp": TCP}
 
@@ -94,7 +94,7 @@ MODEL = Model(
                 Evidence.SOURCE_CODE,
             ),
         ),
-        shows=(Showing("stranger(after=web-page)", "stays shut"),),
+        shows=(Showing("stale-pinhole(after=web-page)", "stays shut"),),
     ),
     fault=TrustAnyRegister(),
     variants=({"lowest_port": 1024},),

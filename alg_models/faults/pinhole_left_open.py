@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.media import CloseDialog
-from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.media import CloseDialog
+from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ MODEL = Model(
             Source("Broadcom BCM963xx kernel: the RTP pinhole admits any source", Evidence.SOURCE_CODE),
             Source("Founding articles 1 and 3: ports that stay open", Evidence.SEED),
         ),
-        breaks=("stranger",),
+        breaks=("stale-pinhole",),
     ),
     fault=LeaveOpen(),
 )

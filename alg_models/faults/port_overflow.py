@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from alg_models.controls import CORRECT_STEPS
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
-from lab.wire.headers import uris
-from lab.wire.ip import UDP, Endpoint
-from lab.wire.sdp import Sdp
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from siplab.lab.wire.headers import uris
+from siplab.lab.wire.ip import UDP, Endpoint
+from siplab.lab.wire.sdp import Sdp
+from siplab.lab.wire.sip import SipMessage
 
 
 @dataclass(frozen=True)

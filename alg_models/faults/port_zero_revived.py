@@ -7,11 +7,11 @@ from typing import Annotated
 
 from annotated_types import Ge, Le
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.descriptions import translated
-from alg_models.steps.media import TranslateSdp
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.descriptions import translated
+from siplab.alg_models.steps.media import TranslateSdp
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from siplab.lab.wire.sip import SipMessage
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.parameters import whole_parameters
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
-from lab.wire.headers import split_list, uris
-from lab.wire.sip import Field, SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.parameters import whole_parameters
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from siplab.lab.wire.headers import split_list, uris
+from siplab.lab.wire.sip import Field, SipMessage
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ MODEL = Model(
         breaks=(
             "call-waiting",
             "conference",
-            "digits",
+            "dtmf",
             "early-media",
             "fax",
             "fork",
@@ -88,7 +88,7 @@ MODEL = Model(
             "router-reboot",
             "rtcp",
             "srtp-call",
-            "stranger",
+            "stale-pinhole",
             "tcp-call",
             "transfer",
             "two-phones",

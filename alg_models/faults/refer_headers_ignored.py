@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.headers import LOCATION_HEADERS, TranslateUris
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.headers import LOCATION_HEADERS, TranslateUris
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.sip import SipMessage
 
 _LIMIT: Final = 4096  # what is remembered comes from messages: bound it
 _OTHERS: Final = tuple(name for name in LOCATION_HEADERS if name not in ("refer-to", "referred-by"))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.addresses import DEFAULT_PORT
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.headers import vias
-from lab.wire.ip import UDP, Endpoint
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.addresses import DEFAULT_PORT
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.headers import vias
+from siplab.lab.wire.ip import UDP, Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 _LIMIT: Final = 4096  # what is remembered comes from messages: bound it
 
@@ -81,7 +81,7 @@ MODEL = Model(
             ),
             Source("That it harms phones that rely on rport", Evidence.INFERENCE),
         ),
-        shows=(Showing("register", "registered", phone="peculiar(habit=other-via-port)"),),
+        shows=(Showing("register", "registered", phone="quirky(quirk=other-via-port)"),),
     ),
     fault=ForceReplyPort(),
 )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.direction import Except
-from alg_models.steps.headers import TranslateIdentity, TranslateUris, TranslateVia
-from alg_models.steps.media import TranslateSdp
-from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source, Step
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.direction import Except
+from siplab.alg_models.steps.headers import TranslateIdentity, TranslateUris, TranslateVia
+from siplab.alg_models.steps.media import TranslateSdp
+from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source, Step
 
 _TRANSLATING: Final = (TranslateVia, TranslateUris, TranslateIdentity, TranslateSdp)
 

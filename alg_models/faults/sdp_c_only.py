@@ -7,11 +7,11 @@ from typing import Annotated, Final
 
 from annotated_types import Ge, Le
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.descriptions import translated
-from alg_models.steps.media import TranslateSdp
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.descriptions import translated
+from siplab.alg_models.steps.media import TranslateSdp
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.sip import SipMessage
 
 _LIMIT: Final = 4096  # what is remembered comes from messages: bound it
 
@@ -70,7 +70,7 @@ MODEL = Model(
             Source("That it is the media ports which stay", Evidence.INFERENCE),
         ),
         breaks=("ice-call", "two-phones"),
-        shows=(Showing("outgoing-call", "caller hears", server="naive"),),
+        shows=(Showing("outgoing-call", "caller hears", server="strict-addresses"),),
     ),
     fault=LeaveMediaPorts(),
 )

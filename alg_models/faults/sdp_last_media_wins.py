@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.descriptions import translated
-from alg_models.steps.media import TranslateSdp
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.sdp import address_of, set_address
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.descriptions import translated
+from siplab.alg_models.steps.media import TranslateSdp
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.sdp import address_of, set_address
+from siplab.lab.wire.sip import SipMessage
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ MODEL = Model(
             ),
             Source("What it does to streams with different addresses", Evidence.INFERENCE),
         ),
-        shows=(Showing("outgoing-call", "caller hears", phone="peculiar(habit=video-on-hold)"),),
+        shows=(Showing("outgoing-call", "caller hears", phone="quirky(quirk=video-on-hold)"),),
     ),
     fault=LastMediaWins(),
 )

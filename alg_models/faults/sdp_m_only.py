@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.descriptions import keep_lines, translated
-from alg_models.steps.media import TranslateSdp
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.descriptions import keep_lines, translated
+from siplab.alg_models.steps.media import TranslateSdp
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.sip import SipMessage
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ MODEL = Model(
         ),
         sources=(Source("Follows from translating one half of an RTP address only", Evidence.INFERENCE),),
         breaks=("ice-call", "two-phones"),
-        shows=(Showing("outgoing-call", "caller hears", server="naive"),),
+        shows=(Showing("outgoing-call", "caller hears", server="strict-addresses"),),
     ),
     fault=LeaveAddresses(),
 )

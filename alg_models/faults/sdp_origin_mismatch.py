@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.descriptions import keep_lines, translated
-from alg_models.steps.media import TranslateSdp
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.headers import tag_of
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.descriptions import keep_lines, translated
+from siplab.alg_models.steps.media import TranslateSdp
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.headers import tag_of
+from siplab.lab.wire.sip import SipMessage
 
 
 @dataclass(frozen=True)

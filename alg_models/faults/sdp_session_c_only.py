@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.descriptions import keep_lines, translated
-from alg_models.steps.media import TranslateSdp
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.descriptions import keep_lines, translated
+from siplab.alg_models.steps.media import TranslateSdp
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.sip import SipMessage
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,12 @@ MODEL = Model(
         ),
         sources=(Source("Follows from RFC 8866 5.7: c= may stand at either level", Evidence.INFERENCE),),
         shows=(
-            Showing("outgoing-call", "caller hears", phone="peculiar(habit=stream-address)", server="naive"),
+            Showing(
+                "outgoing-call",
+                "caller hears",
+                phone="quirky(quirk=stream-address)",
+                server="strict-addresses",
+            ),
         ),
     ),
     fault=TranslateOneLevel(),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.descriptions import described, translated
-from alg_models.steps.media import TranslateSdp
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.descriptions import described, translated
+from siplab.alg_models.steps.media import TranslateSdp
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.sip import SipMessage
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ MODEL = Model(
                 "https://documentation.emetrotel.com/unexpected-call-failures-and-registration-problems/",
             ),
         ),
-        shows=(Showing("fax", "caller gets fax", server="naive"),),
+        shows=(Showing("fax", "caller gets fax", server="strict-addresses"),),
     ),
     fault=TranslateFirstStreams(),
     variants=({"handled": "first"},),

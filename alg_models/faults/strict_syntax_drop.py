@@ -7,10 +7,10 @@ from typing import Annotated, Final
 
 from annotated_types import Ge
 
-from alg_models.controls import CORRECT_STEPS
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
-from lab.wire.headers import tag_of
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from siplab.lab.wire.headers import tag_of
+from siplab.lab.wire.sip import SipMessage
 
 _COPIED: Final = frozenset({b"via", b"from", b"to", b"call-id", b"cseq"})  # RFC 3261 section 8.2.6.2
 

@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.addresses import translate
-from alg_models.steps.blindness import hide
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.headers import HostPort, sent_bys, uris
-from lab.wire.sip import Field, SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.addresses import translate
+from siplab.alg_models.steps.blindness import hide
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.headers import HostPort, sent_bys, uris
+from siplab.lab.wire.sip import Field, SipMessage
 
 _NAME: Final = re.compile(rb"(Via|Contact):")
 _MOST: Final = 64  # places in one message: a body full of names must not cost seconds
@@ -100,8 +100,8 @@ MODEL = Model(
             Showing(
                 "incoming-call",
                 "rings",
-                phone="peculiar(habit=quoted-contact)",
-                server="naive",
+                phone="quirky(quirk=quoted-contact)",
+                server="strict-addresses",
                 variant={"stop": True},
             ),
         ),

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.headers import LOCATION_HEADERS
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.headers import LOCATION_HEADERS
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.sip import SipMessage
 
 _HEADERS = frozenset({b"via", b"from", b"to", *(name.encode() for name in LOCATION_HEADERS)})
 
@@ -83,7 +83,7 @@ MODEL = Model(
                 Evidence.INFERENCE,
             ),
         ),
-        shows=(Showing("incoming-call", "rings", topology="lan-proxy", server="naive"),),
+        shows=(Showing("incoming-call", "rings", topology="lan-proxy", server="strict-addresses"),),
     ),
     fault=MatchPrefix(),
     variants=({"ways": "out"},),

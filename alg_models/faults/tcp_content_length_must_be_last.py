@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.blindness import shut
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.ip import TCP
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.blindness import shut
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.ip import TCP
+from siplab.lab.wire.sip import SipMessage
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ MODEL = Model(
             Showing(
                 "tcp-call",
                 "caller hears in the outgoing call",
-                phone="peculiar(habit=trailing-header)",
-                server="naive",
+                phone="quirky(quirk=trailing-header)",
+                server="strict-addresses",
             ),
         ),
     ),

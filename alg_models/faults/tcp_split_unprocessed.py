@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alg_models.controls import CORRECT_STEPS
-from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showing, Source
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,11 @@ MODEL = Model(
                 Evidence.SOURCE_CODE,
             ),
         ),
-        shows=(Showing("tcp-call(framing=split)", "caller hears in the outgoing call", server="naive"),),
+        shows=(
+            Showing(
+                "tcp-call(framing=split)", "caller hears in the outgoing call", server="strict-addresses"
+            ),
+        ),
     ),
     fault=PassSplitMessages(),
 )

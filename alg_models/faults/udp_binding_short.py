@@ -7,7 +7,7 @@ from typing import Annotated
 
 from annotated_types import Gt
 
-from lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source
+from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from alg_models.controls import CORRECT_STEPS
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from siplab.lab.wire.sip import SipMessage
 
 # RFC 3261 section 7.1 and, besides, RFCs 3262, 3311, 3428, 3515, 3903, 6086 and 6665.
 _CORE: Final = frozenset({b"REGISTER", b"INVITE", b"ACK", b"CANCEL", b"BYE", b"OPTIONS"})

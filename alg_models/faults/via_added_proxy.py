@@ -6,13 +6,13 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final
 
-from alg_models.controls import CORRECT_STEPS
-from alg_models.steps.addresses import written
-from alg_models.steps.headers import TranslateVia
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from lab.wire.headers import tag_of, vias
-from lab.wire.ip import TCP
-from lab.wire.sip import Field, SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.addresses import written
+from siplab.alg_models.steps.headers import TranslateVia
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.wire.headers import tag_of, vias
+from siplab.lab.wire.ip import TCP
+from siplab.lab.wire.sip import Field, SipMessage
 
 _ECHOED: Final = frozenset({b"via", b"from", b"to", b"call-id", b"cseq"})
 
@@ -141,7 +141,7 @@ MODEL = Model(
             ),
             Source("The 483: what RFC 3261 section 16.3 has a proxy do", Evidence.INFERENCE),
         ),
-        shows=(Showing("outgoing-call", "rings", phone="peculiar(habit=few-hops)"),),
+        shows=(Showing("outgoing-call", "rings", phone="quirky(quirk=few-hops)"),),
     ),
     fault=InsertProxy(),
     variants=({"fingerprint": False},),

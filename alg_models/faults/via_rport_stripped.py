@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alg_models.steps.parameters import whole_parameters
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
-from lab.wire.headers import sent_bys
-from lab.wire.sip import SipMessage
+from siplab.alg_models.steps.parameters import whole_parameters
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from siplab.lab.wire.headers import sent_bys
+from siplab.lab.wire.sip import SipMessage
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from alg_models.controls import CORRECT_STEPS
-from lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from lab.gateway.alg import Example, Model
-from lab.gateway.gateway import Emission, Gateway, Side
-from lab.gateway.nat import NatConfig, PortAllocation
-from lab.wire import ip
-from lab.wire.ip import Endpoint, MalformedPacketError
+from siplab.lab.gateway.alg import Example, Model
+from siplab.lab.gateway.gateway import Emission, Gateway, Side
+from siplab.lab.gateway.nat import NatConfig, PortAllocation
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint, MalformedPacketError
 
 PHONE: Final = Endpoint("192.168.1.20", 5060)
 SECOND_PHONE: Final = Endpoint("192.168.1.21", 5060)

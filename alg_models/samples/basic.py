@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from alg_models.samples import Sample, inbound, outbound, sample, wire
+from siplab.alg_models.samples import Sample, inbound, outbound, sample, wire
 
 SDP: Final = wire(b"""\
 v=0

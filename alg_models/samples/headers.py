@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from alg_models.samples import PHONE, PUBLIC, REGISTRAR, Sample, inbound, outbound, sample, wire
-from alg_models.samples.basic import INCOMING, INVITE, INVITE_OK, REGISTER, REGISTER_OK, SDP
-from lab.wire.ip import Endpoint
+from siplab.alg_models.samples import PHONE, PUBLIC, REGISTRAR, Sample, inbound, outbound, sample, wire
+from siplab.alg_models.samples.basic import INCOMING, INVITE, INVITE_OK, REGISTER, REGISTER_OK, SDP
+from siplab.lab.wire.ip import Endpoint
 
 # A small PBX whose address is a prefix of the phone's, and a proxy on the LAN.
 PBX: Final = Endpoint("192.168.1.2", 5060)

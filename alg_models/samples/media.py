@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from alg_models.samples import Sample, inbound, outbound, sample, wire
-from alg_models.samples.basic import FAR_SDP, INCOMING, INVITE, INVITE_OK, SDP, registered
-from lab.wire.sip import SipMessage
+from siplab.alg_models.samples import Sample, inbound, outbound, sample, wire
+from siplab.alg_models.samples.basic import FAR_SDP, INCOMING, INVITE, INVITE_OK, SDP, registered
+from siplab.lab.wire.sip import SipMessage
 
 
 def with_body(message: bytes, body: bytes, *, content_type: bytes = b"") -> bytes:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from alg_models.samples import Sample, inbound, outbound, sample
-from alg_models.samples.basic import INCOMING, REGISTER
+from siplab.alg_models.samples import Sample, inbound, outbound, sample
+from siplab.alg_models.samples.basic import INCOMING, REGISTER
 
 _BY_NAME: Final = REGISTER.replace(b"<sip:alice@192.168.1.20:5060>", b"<sip:alice@pbx.lan>")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from alg_models.samples import (
+from siplab.alg_models.samples import (
     PUBLIC,
     REGISTRAR,
     RELAY,
@@ -16,10 +16,10 @@ from alg_models.samples import (
     sample,
     wire,
 )
-from alg_models.samples.basic import INCOMING, INVITE, INVITE_OK, REGISTER, registered
-from lab.gateway.sides import Side
-from lab.wire import ip
-from lab.wire.ip import Endpoint
+from siplab.alg_models.samples.basic import INCOMING, INVITE, INVITE_OK, REGISTER, registered
+from siplab.lab.gateway.sides import Side
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint
 
 STRANGER: Final = Endpoint("198.51.100.66", 4444)
 ATTACKER: Final = Endpoint("198.51.100.66", 5060)  # a web server at the port of SIP

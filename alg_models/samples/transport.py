@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from alg_models.samples import PHONE, PUBLIC, REGISTRAR, Packet, Sample, outbound, sample, wire
-from alg_models.samples.basic import INVITE, REGISTER, SDP
-from lab.gateway.gateway import Side
-from lab.wire import ip
-from lab.wire.ip import ACK, PSH, SYN, Endpoint
+from siplab.alg_models.samples import PHONE, PUBLIC, REGISTRAR, Packet, Sample, outbound, sample, wire
+from siplab.alg_models.samples.basic import INVITE, REGISTER, SDP
+from siplab.lab.gateway.gateway import Side
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import ACK, PSH, SYN, Endpoint
 
 CONTACT: Final = b"Contact: <sip:alice@192.168.1.20:5060>\r\n"
 VIA: Final = b"Via: SIP/2.0/UDP 192.168.1.20:5060;rport;branch=z9hG4bK74\r\n"

@@ -10,9 +10,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from lab.gateway.alg import Context
-from lab.wire.headers import HostPort
-from lab.wire.ip import Endpoint
+from siplab.lab.gateway.alg import Context
+from siplab.lab.wire.headers import HostPort
+from siplab.lab.wire.ip import Endpoint
 
 DEFAULT_PORT: Final = 5060
 _LIMIT: Final = 4096  # what is remembered comes from messages: bound it

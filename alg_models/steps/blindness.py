@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from lab.wire.sip import Field, SipMessage
+from siplab.lab.wire.sip import Field, SipMessage
 
 # What an ALG knows a call by. An ALG that did not find them would mix up calls, which is another fault.
 IDENTIFYING: Final = frozenset({b"call-id", b"cseq"})

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from alg_models.steps.media import TranslateSdp
-from lab.gateway.alg import Context
-from lab.wire.sdp import Sdp, SdpLine, Section
-from lab.wire.sip import SipMessage
+from siplab.alg_models.steps.media import TranslateSdp
+from siplab.lab.gateway.alg import Context
+from siplab.lab.wire.sdp import Sdp, SdpLine, Section
+from siplab.lab.wire.sip import SipMessage
 
 _HELD = (b"sendonly", b"inactive", b"recvonly")
 NOWHERE = b"0.0.0.0"  # the old way to ask for hold, RFC 3264 section 8.4

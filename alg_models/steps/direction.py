@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.gateway.alg import Context, Step
-from lab.wire.sip import SipMessage
+from siplab.lab.gateway.alg import Context, Step
+from siplab.lab.wire.sip import SipMessage
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from alg_models.steps.addresses import DEFAULT_PORT, translate
-from lab.gateway.alg import Context
-from lab.wire.headers import (
+from siplab.alg_models.steps.addresses import DEFAULT_PORT, translate
+from siplab.lab.gateway.alg import Context
+from siplab.lab.wire.headers import (
     HostPort,
     has_address,
     name_addr,
@@ -16,8 +16,8 @@ from lab.wire.headers import (
     split_list,
     uris,
 )
-from lab.wire.ip import Endpoint
-from lab.wire.sip import Field, SipMessage
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import Field, SipMessage
 
 # Every header of RFC 3261 and its extensions whose URI tells somebody where to send a request.
 LOCATION_HEADERS: Final = (

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from lab.gateway.alg import Context
-from lab.wire.ip import UDP, Endpoint
-from lab.wire.sdp import Sdp, SdpLine, Section, address_of, set_address
-from lab.wire.sip import SipMessage
+from siplab.lab.gateway.alg import Context
+from siplab.lab.wire.ip import UDP, Endpoint
+from siplab.lab.wire.sdp import Sdp, SdpLine, Section, address_of, set_address
+from siplab.lab.wire.sip import SipMessage
 
 DAY: Final = 86400.0
 _DIALOGS: Final = 4096

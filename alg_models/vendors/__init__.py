@@ -6,9 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from alg_models.vendors.schema import VendorProfile, search_key
-from lab import documents, specs
-from lab.errors import UsageError
+from siplab.alg_models.vendors.schema import VendorProfile, search_key
+from siplab.lab import documents, specs
+from siplab.lab.errors import UsageError
 
 _FOLDER: Final = Path(__file__).parent
 

@@ -26,8 +26,8 @@ from pydantic import (
     model_validator,
 )
 
-from lab import specs
-from lab.gateway.alg import Evidence
+from siplab.lab import specs
+from siplab.lab.gateway.alg import Evidence
 
 UNKNOWN: Final = "unknown"
 MAIN: Final = "main"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from experiments.calibration.places import FOREIGN_IP, PUBLIC_IP
-from experiments.calibration.weights import Dice
+from siplab.experiments.calibration.places import FOREIGN_IP, PUBLIC_IP
+from siplab.experiments.calibration.weights import Dice
 
 _HOLD: Final = "0.0.0.0"  # noqa: S104 - old-style hold, nothing is bound
 _ADDRESSES: Final = (

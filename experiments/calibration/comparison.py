@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from experiments.calibration import corpus, kernel_side, model_side
-from experiments.calibration.corpus import Case, Datagram
-from experiments.calibration.kernel_side import Outcome
-from experiments.calibration.known import known
-from experiments.calibration.outcome import Left
-from lab.gateway.alg import Model
-from lab.wire.compare import differences
-from lab.worlds.emulated.bubble import Bubble
-from lab.worlds.network import Network
+from siplab.experiments.calibration import corpus, kernel_side, model_side
+from siplab.experiments.calibration.corpus import Case, Datagram
+from siplab.experiments.calibration.kernel_side import Outcome
+from siplab.experiments.calibration.known import known
+from siplab.experiments.calibration.outcome import Left
+from siplab.lab.gateway.alg import Model
+from siplab.lab.wire.compare import differences
+from siplab.lab.worlds.emulated.bubble import Bubble
+from siplab.lab.worlds.network import Network
 
 # The share of datagrams that have to be equal.
 TARGET: Final = 0.99
@@ -111,7 +111,7 @@ def run(
     """
     cases = corpus.cases(seed, datagrams)
     outcomes: list[Outcome] = []
-    with Bubble("experiments.calibration.kernel_side:task") as bubble:
+    with Bubble("siplab.experiments.calibration.kernel_side:task") as bubble:
         bubble.call(network, [])
         for begin in range(0, len(cases), _BATCH):
             outcomes += bubble.call(None, cases[begin : begin + _BATCH])

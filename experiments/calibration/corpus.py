@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from experiments.calibration import messages
-from experiments.calibration.places import FOREIGN_IP, Flow, View, flow
-from experiments.calibration.weights import Dice
-from lab.wire.ip import Endpoint
+from siplab.experiments.calibration import messages
+from siplab.experiments.calibration.places import FOREIGN_IP, Flow, View, flow
+from siplab.experiments.calibration.weights import Dice
+from siplab.lab.wire.ip import Endpoint
 
 
 @dataclass(frozen=True)

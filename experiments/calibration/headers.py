@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from experiments.calibration.places import View, hostport
-from experiments.calibration.weights import Dice
+from siplab.experiments.calibration.places import View, hostport
+from siplab.experiments.calibration.weights import Dice
 
 _COMPACT: Final = {"From": "f", "To": "t", "Via": "v", "Contact": "m", "Call-ID": "i", "Content-Length": "l",
                    "Content-Type": "c", "Subject": "s", "Supported": "k"}  # fmt: skip

@@ -18,17 +18,17 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
-from experiments.calibration.corpus import Case
-from experiments.calibration.outcome import Left, left
-from experiments.calibration.places import INSIDE_IP, PUBLIC_IP, SERVER_IP
-from lab.gateway.sides import Side
-from lab.wire import ip
-from lab.wire.ip import Endpoint
-from lab.worlds.base import WorldError
-from lab.worlds.emulated import bubble, sockets
-from lab.worlds.emulated import namespaces as ns
-from lab.worlds.emulated.kernel import KernelLab
-from lab.worlds.network import Network
+from siplab.experiments.calibration.corpus import Case
+from siplab.experiments.calibration.outcome import Left, left
+from siplab.experiments.calibration.places import INSIDE_IP, PUBLIC_IP, SERVER_IP
+from siplab.lab.gateway.sides import Side
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.worlds.base import WorldError
+from siplab.lab.worlds.emulated import bubble, sockets
+from siplab.lab.worlds.emulated import namespaces as ns
+from siplab.lab.worlds.emulated.kernel import KernelLab
+from siplab.lab.worlds.network import Network
 
 # Real seconds until something must be broken; the kernel takes microseconds.
 PATIENCE: Final = 5.0

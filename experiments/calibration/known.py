@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from experiments.calibration.corpus import Datagram
-from experiments.calibration.outcome import Left
+from siplab.experiments.calibration.corpus import Datagram
+from siplab.experiments.calibration.outcome import Left
 
 
 class Known(NamedTuple):

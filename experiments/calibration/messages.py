@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from experiments.calibration import bodies
-from experiments.calibration.headers import Writer
-from experiments.calibration.places import View, hostport
-from experiments.calibration.weights import Dice
+from siplab.experiments.calibration import bodies
+from siplab.experiments.calibration.headers import Writer
+from siplab.experiments.calibration.places import View, hostport
+from siplab.experiments.calibration.weights import Dice
 
 # Larger ones would be cut into fragments when the ALG makes them grow.
 MAX_SIZE: Final = 1400

@@ -5,16 +5,16 @@ from __future__ import annotations
 import random
 from typing import Final
 
-from experiments.calibration.corpus import Case
-from experiments.calibration.kernel_side import Outcome
-from experiments.calibration.outcome import Left, left
-from experiments.calibration.places import PUBLIC_IP
-from lab.gateway.alg import Model
-from lab.gateway.gateway import Gateway
-from lab.gateway.nat import Dependence, NatConfig, Refresh
-from lab.gateway.sides import Side
-from lab.wire import ip
-from lab.worlds.network import Network
+from siplab.experiments.calibration.corpus import Case
+from siplab.experiments.calibration.kernel_side import Outcome
+from siplab.experiments.calibration.outcome import Left, left
+from siplab.experiments.calibration.places import PUBLIC_IP
+from siplab.lab.gateway.alg import Model
+from siplab.lab.gateway.gateway import Gateway
+from siplab.lab.gateway.nat import Dependence, NatConfig, Refresh
+from siplab.lab.gateway.sides import Side
+from siplab.lab.wire import ip
+from siplab.lab.worlds.network import Network
 
 # Netfilter keeps a table of connections, not of mappings: a port serves any number of peers as long as their
 # addresses tell the connections apart. With inside ports kept, that is an endpoint-independent mapping until

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from lab.wire import ip
-from lab.wire.ip import Endpoint, MalformedPacketError
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint, MalformedPacketError
 
 # What two sides send of their own accord beside a datagram (ICMP) is no part of its outcome.
 

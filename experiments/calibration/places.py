@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from experiments.calibration.weights import Dice
-from lab.wire.ip import Endpoint
+from siplab.experiments.calibration.weights import Dice
+from siplab.lab.wire.ip import Endpoint
 
 # Those of the topology `home`.
 INSIDE_IP: Final = "192.168.1.102"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from experiments.cases.schema import Case
-from lab import documents, specs
+from siplab.experiments.cases.schema import Case
+from siplab.lab import documents, specs
 
 _FOLDER: Final = Path(__file__).parent
 

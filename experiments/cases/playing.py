@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from experiments import runner, trial
-from experiments.cases.schema import Case, Outcome, Step
-from experiments.trial import TrialResult, TrialSpec
+from siplab.experiments.cases.schema import Case, Outcome, Step
+from siplab.experiments.trial import runner, trial
+from siplab.experiments.trial.trial import TrialResult, TrialSpec
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from experiments import trial
-from experiments.trial import TrialSpec
-from lab.documents import MisplacedError
+from siplab.experiments.trial import trial
+from siplab.experiments.trial.trial import TrialSpec
+from siplab.lab.documents import MisplacedError
 
 Outcome = Literal["works", "fails", "varies"]
 

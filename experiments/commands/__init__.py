@@ -1,1 +1,1 @@
-"""Commands of `alglab`, one per file, registered in `experiments.cli`."""
+"""Commands of `siplab`, one per file, registered in `siplab.experiments.commands.cli`."""

@@ -1,4 +1,4 @@
-"""`alglab calibrate`: the model `linux` beside the running kernel."""
+"""`siplab calibrate`: the model `linux` beside the running kernel."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from experiments import trial
-from experiments.calibration import comparison
-from experiments.calibration.comparison import Difference, Report
-from experiments.calibration.outcome import Left
-from experiments.output import files
-from experiments.output.changes import LinePair, aligned
-from lab.errors import CapabilityError
+from siplab.experiments.calibration import comparison
+from siplab.experiments.calibration.comparison import Difference, Report
+from siplab.experiments.calibration.outcome import Left
+from siplab.experiments.output import files
+from siplab.experiments.output.changes import LinePair, aligned
+from siplab.experiments.trial import trial
+from siplab.lab.errors import CapabilityError
 
 _TOPOLOGY: Final = "home"  # whose addresses the corpus has
 
@@ -26,7 +26,7 @@ def calibrate(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write everything to this file.")] = None,
 ) -> None:
     """Send the same messages through this kernel's SIP ALG and through its model, and compare."""
-    from lab.worlds.emulated import capability, kernel
+    from siplab.lab.worlds.emulated import capability, kernel
 
     obstacle = capability.kernel_obstacle()
     if obstacle is not None:

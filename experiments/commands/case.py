@@ -1,4 +1,4 @@
-"""``alglab case``: stories from the field, run and checked against what was reported."""
+"""``siplab case``: stories from the field, run and checked against what was reported."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from experiments import cards, cases, runner
-from experiments.cases import playing
-from experiments.cases.playing import Verdict
-from experiments.cases.schema import Case, Step
-from experiments.output import commands
-from experiments.output.progress import TrialProgress
+from siplab.experiments import cases
+from siplab.experiments.cases import playing
+from siplab.experiments.cases.playing import Verdict
+from siplab.experiments.cases.schema import Case, Step
+from siplab.experiments.output import cards, commands
+from siplab.experiments.output.progress import TrialProgress
+from siplab.experiments.trial import runner
 
 _STYLES: Final = {"works": "green", "fails": "bold red", "varies": "bold yellow"}
 _HEADS: Final = ("", "what is claimed", "router's ALG, and the rest", "work", "what failed first", "is so")

@@ -1,4 +1,4 @@
-"""`alglab detect`: detectors on a real network."""
+"""`siplab detect`: detectors on a real network."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from typing import Annotated, Any, Final
 import typer
 from rich.console import Console
 
-from experiments.detect import run as running
-from experiments.detect import sockets
-from experiments.detect.report import EXITS, print_report
-from experiments.detect.serving import Service
-from lab.agents.detection_server import DetectionServer
-from lab.errors import CapabilityError, UsageError
+from siplab.experiments.detect import run as running
+from siplab.experiments.detect import sockets
+from siplab.experiments.detect.report import EXITS, print_report
+from siplab.experiments.detect.serving import Service
+from siplab.lab.errors import CapabilityError, UsageError
+from siplab.lab.probing.detection_server import DetectionServer
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -75,7 +75,7 @@ def serve(
 
 @app.command()
 def run(
-    server: Annotated[str, typer.Argument(help="Name or address of a machine with `alglab detect serve`.")],
+    server: Annotated[str, typer.Argument(help="Name or address of a machine with `siplab detect serve`.")],
     port: Annotated[int, typer.Option(min=1, max=65535, help="The server's SIP port.")] = 5060,
     tls_port: Annotated[
         int, typer.Option(min=0, max=65535, help="The server's TLS port; 0: leave TLS out.")
@@ -150,7 +150,7 @@ def _self_sign(context: ssl.SSLContext) -> None:
     try:
         import trustme
     except ImportError:
-        raise CapabilityError("--tls-self-signed needs trustme: pip install 'alglab[tls]'") from None
+        raise CapabilityError("--tls-self-signed needs trustme: pip install 'siplab[tls]'") from None
     made = trustme.CA().issue_cert("detect.invalid")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "certificate.pem"
@@ -164,7 +164,7 @@ def _plain_log(event: str, **details: Any) -> None:
     for name, value in details.items():
         text = ", ".join(value) if isinstance(value, list) else str(value)
         parts.append(text if name in ("at", "who", "what") else f"{name} {text}")
-    _print(f"alglab detect: {event}" + (f" {'; '.join(parts)}" if parts else ""))
+    _print(f"siplab detect: {event}" + (f" {'; '.join(parts)}" if parts else ""))
 
 
 def _json_log(event: str, **details: Any) -> None:

@@ -1,4 +1,4 @@
-"""`alglab explain`: why the checks of a stored run failed."""
+"""`siplab explain`: why the checks of a stored run failed."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from experiments import trial
-from experiments.explain import explain as explain_checks
-from experiments.output import files, journal
-from experiments.stage import Check
-from experiments.trial import TrialSpec
-from lab.errors import UsageError
-from lab.worlds.trace import from_json_lines
+from siplab.experiments.explain import explain as explain_checks
+from siplab.experiments.output import files, journal
+from siplab.experiments.trial import trial
+from siplab.experiments.trial.stage import Check
+from siplab.experiments.trial.trial import TrialSpec
+from siplab.lab.errors import UsageError
+from siplab.lab.worlds.trace import from_json_lines
 
 _SPEC: Final = ("topology", "model", "scenario", "detector", "mitigations", "seed", "control", "gateway")
 _KINDS: Final = ("phone", "server")
@@ -81,20 +81,20 @@ def _folded(text: str, width: int) -> str:
 def _load(place: Path) -> tuple[Path, list[dict[str, Any]]]:
     """The folder and the trials in it. Raises ``UsageError``."""
     if not place.exists():
-        raise UsageError(f"{place}: no such file or folder; it is what --out of `alglab run` was given")
+        raise UsageError(f"{place}: no such file or folder; it is what --out of `siplab run` was given")
     folder, path = (place, place / "results.json") if place.is_dir() else (place.parent, place)
     if place.is_dir() and not path.exists():
         path = place / journal.NAME  # the run was killed
         if not path.exists():
             raise UsageError(
-                f"{place}: no results.json in it; `alglab run EXPERIMENT --out FOLDER` writes it"
+                f"{place}: no results.json in it; `siplab run EXPERIMENT --out FOLDER` writes it"
             )
     if path.name == journal.NAME:
         return folder, journal.results_in(path)
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["trials"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path}: no results of `alglab run`: {error}") from None
+        raise UsageError(f"{path}: no results of `siplab run`: {error}") from None
     return folder, rows
 
 

@@ -12,13 +12,13 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from experiments import runner
-from experiments.output import files
-from experiments.output.journal import Journal
-from experiments.output.progress import TrialProgress
-from experiments.runner import InterruptedRunError
-from experiments.trial import TrialResult, TrialSpec
-from lab.errors import UsageError
+from siplab.experiments.output import files
+from siplab.experiments.output.journal import Journal
+from siplab.experiments.output.progress import TrialProgress
+from siplab.experiments.trial import runner
+from siplab.experiments.trial.runner import InterruptedRunError
+from siplab.experiments.trial.trial import TrialResult, TrialSpec
+from siplab.lab.errors import UsageError
 
 INTERRUPTED: Final = 130  # the exit status of what Ctrl-C ends
 Resume = Annotated[
@@ -54,7 +54,7 @@ def run_trials(
                 )
     except InterruptedRunError as interruption:
         keep(interruption.results, interruption.total)
-        print(f"alglab: {interruption}; {_how_to_go_on(out)}", file=sys.stderr)
+        print(f"siplab: {interruption}; {_how_to_go_on(out)}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
 
 
@@ -72,4 +72,4 @@ def _how_to_go_on(out: Path | None) -> str:
     if out is None:
         return "with --out FOLDER it could be gone on with"
     arguments = [each for each in sys.argv[1:] if each != "--resume"]
-    return f"go on with: {shlex.join(['alglab', *arguments, '--resume'])}"
+    return f"go on with: {shlex.join(['siplab', *arguments, '--resume'])}"

@@ -1,4 +1,4 @@
-"""``alglab score``: the scoreboard of detectors."""
+"""``siplab score``: the scoreboard of detectors."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from experiments import experiment, registry, runner
-from experiments.commands import running
-from experiments.output import files
-from experiments.programs import ProgramDetector
-from experiments.programs.running import needs_emulated
-from experiments.score import baseline, junit, outputs, table, tally
-from experiments.score import plan as planning
-from experiments.score.baseline import Baseline
-from experiments.score.tally import Score
-from lab.errors import UsageError
+from siplab.experiments.commands import running
+from siplab.experiments.output import files
+from siplab.experiments.programs import ProgramDetector
+from siplab.experiments.programs.running import needs_emulated
+from siplab.experiments.score import baseline, junit, outputs, table, tally
+from siplab.experiments.score import plan as planning
+from siplab.experiments.score.baseline import Baseline
+from siplab.experiments.score.tally import Score
+from siplab.experiments.trial import experiment, registry, runner
+from siplab.lab.errors import UsageError
 
 _PROGRAM = "A program of yours as the detector"
 _IN_FILE = "Score the detectors that an experiment names, programs too: its id, or a YAML file."

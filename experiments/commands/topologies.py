@@ -1,4 +1,4 @@
-"""``alglab topologies``: the networks, listed, drawn, and as data."""
+"""``siplab topologies``: the networks, listed, drawn, and as data."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-import topologies as topology_files
-from experiments import cards
-from experiments.output import drawing
-from lab.errors import UsageError
+from siplab import topologies as topology_files
+from siplab.experiments.output import cards, drawing
+from siplab.lab.errors import UsageError
 
 group = typer.Typer(
     help="The networks: list them, or show ID.", invoke_without_command=True, no_args_is_help=False

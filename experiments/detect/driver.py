@@ -12,14 +12,14 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-from experiments.detect import sockets
-from experiments.stage import Setup, Stage
-from lab.agents.admission import Visitor
-from lab.agents.base import Action, Agent, Close, Listen, Send
-from lab.agents.probe import ProbeClient
-from lab.agents.witness import CONTROL_PORT
-from lab.wire.ip import MAX_PACKET, Endpoint
-from lab.worlds.base import World
+from siplab.experiments.detect import sockets
+from siplab.experiments.trial.stage import Setup, Stage
+from siplab.lab.probing.admission import Visitor
+from siplab.lab.probing.probe import ProbeClient
+from siplab.lab.probing.witness import CONTROL_PORT
+from siplab.lab.sip.base import Action, Agent, Close, Listen, Send
+from siplab.lab.wire.ip import MAX_PACKET, Endpoint
+from siplab.lab.worlds.base import World
 
 _PHONE: Final = "phone"
 _BATCH: Final = 64

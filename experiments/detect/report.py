@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from rich.console import Console
 
-from alg_models import vendors as vendor_files
+from siplab.alg_models import vendors as vendor_files
 
 Verdict = Literal["alg", "clean", "undecided"]
 EXITS: Final[dict[str, int]] = {"clean": 0, "alg": 1, "undecided": 3}
@@ -66,8 +66,8 @@ class Report:
             return []
         if self.verdict == "undecided":
             return ["run it again, from a wired computer; if it stays undecided, ask for another server"]
-        lines = ["switch the SIP ALG off: `alglab vendors` lists routers, `alglab vendors show ID` says how"]
-        lines += [f"`alglab vendors show {each}`: is known to do this" for each in vendors_with(self.faults)]
+        lines = ["switch the SIP ALG off: `siplab vendors` lists routers, `siplab vendors show ID` says how"]
+        lines += [f"`siplab vendors show {each}`: is known to do this" for each in vendors_with(self.faults)]
         open_ways = [each for each in self.ways if each.verdict == "clean"]
         bad = {each.transport for each in self.ways if each.verdict == "alg"}
         for way in open_ways:
@@ -82,7 +82,7 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """Everything, for programs; the version rises when a field changes its meaning."""
         return {
-            "format": "alglab-detect",
+            "format": "siplab-detect",
             "version": 1,
             "verdict": self.verdict,
             **asdict(self),

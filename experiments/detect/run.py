@@ -8,18 +8,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from experiments import registry
-from experiments.detect import sockets, streams
-from experiments.detect.driver import Driver, RealStage
-from experiments.detect.report import Report, Way
-from experiments.detect.streams import Exchange, Kind
-from experiments.detectors import judges
-from experiments.detectors.examination import examine, finding_of, invite, plain, register
-from experiments.stage import Finding
-from lab.agents.probe_plan import Probe
-from lab.agents.witness import CONTROL_PORT
-from lab.errors import UsageError
-from lab.wire.ip import Endpoint
+from siplab.experiments.detect import sockets, streams
+from siplab.experiments.detect.driver import Driver, RealStage
+from siplab.experiments.detect.report import Report, Way
+from siplab.experiments.detect.streams import Exchange, Kind
+from siplab.experiments.detectors import judges
+from siplab.experiments.detectors.examination import examine, finding_of, invite, plain, register
+from siplab.experiments.trial import registry
+from siplab.experiments.trial.stage import Finding
+from siplab.lab.errors import UsageError
+from siplab.lab.probing.probe_plan import Probe
+from siplab.lab.probing.witness import CONTROL_PORT
+from siplab.lab.wire.ip import Endpoint
 
 OTHER_PORT: Final = 6060
 TLS_PORT: Final = 5061
@@ -29,7 +29,7 @@ DETECTORS: Final = (
     "answers",
     "content-length",
     "control-probes",
-    "dead-sink",
+    "silent-server",
     "obfuscated-source",
     "port-compare",
     "rtp-port",

@@ -1,4 +1,4 @@
-"""The detection server's loop: sockets on one side, ``lab.agents.detection_server`` on the other.
+"""The detection server's loop: sockets on one side, ``siplab.lab.probing.detection_server`` on the other.
 
 The rules of this file:
 
@@ -19,10 +19,10 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
-from experiments.detect import sockets
-from lab.agents.base import Action, Listen, Send
-from lab.agents.detection_server import LARGEST, DetectionServer, StreamSession
-from lab.wire.ip import Endpoint
+from siplab.experiments.detect import sockets
+from siplab.lab.probing.detection_server import LARGEST, DetectionServer, StreamSession
+from siplab.lab.sip.base import Action, Listen, Send
+from siplab.lab.wire.ip import Endpoint
 
 _BATCH: Final = 64
 _MOST_CONNECTIONS: Final = 256

@@ -6,8 +6,8 @@ import socket
 from contextlib import suppress
 from typing import Final
 
-from lab.errors import UsageError
-from lab.wire.ip import Endpoint
+from siplab.lab.errors import UsageError
+from siplab.lab.wire.ip import Endpoint
 
 # linux/in.h, linux/in6.h; Python's socket module does not name them everywhere.
 _IP_PKTINFO: Final = 8

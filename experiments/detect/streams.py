@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from experiments.detect.report import Way
-from lab.agents.probe_wire import new_mark
-from lab.agents.stream_mirror import METHODS, Reflection, next_message, probes, reflection
-from lab.wire.ip import Endpoint
+from siplab.experiments.detect.report import Way
+from siplab.lab.probing.probe_wire import new_mark
+from siplab.lab.probing.stream_mirror import METHODS, Reflection, next_message, probes, reflection
+from siplab.lab.wire.ip import Endpoint
 
 _CONNECT: Final = 4.0  # seconds
 _ANSWER: Final = 4.0

@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.detectors import judges
-from experiments.detectors.examination import examine, finding_of, in_dialog, invite, plain, register
-from experiments.registry import Item
-from experiments.stage import Finding, Stage
-from lab.agents.probe_plan import Probe
-from lab.wire.ip import Endpoint
+from siplab.experiments.detectors import judges
+from siplab.experiments.detectors.examination import examine, finding_of, in_dialog, invite, plain, register
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Finding, Stage
+from siplab.lab.probing.probe_plan import Probe
+from siplab.lab.wire.ip import Endpoint
 
 
 def _probes(local: Endpoint) -> Sequence[Probe]:

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from experiments.detectors.examination import examine, finding_of
-from experiments.registry import Item
-from experiments.stage import Finding, Stage
-from lab.agents.probe_messages import request
-from lab.agents.probe_plan import OTHER, Probe
-from lab.wire.ip import Endpoint
+from siplab.experiments.detectors.examination import examine, finding_of
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Finding, Stage
+from siplab.lab.probing.probe_messages import request
+from siplab.lab.probing.probe_plan import OTHER, Probe
+from siplab.lab.wire.ip import Endpoint
 
 SILENCES: Final = (20, 45, 90, 150, 320)  # seconds
 _COPIES: Final = (0, 1, 2)  # seconds after each

@@ -22,8 +22,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.detectors import judges, recognition
-from experiments.detectors.examination import (
+from siplab.experiments.detectors import judges, recognition
+from siplab.experiments.detectors.examination import (
     binding_request,
     examine,
     finding_of,
@@ -36,12 +36,12 @@ from experiments.detectors.examination import (
     register,
     unregister,
 )
-from experiments.detectors.unusual import unusual
-from experiments.registry import Item
-from experiments.stage import Finding, Stage
-from lab.agents.probe_messages import description
-from lab.agents.probe_plan import Observations, Probe
-from lab.wire.ip import Endpoint
+from siplab.experiments.detectors.unusual import unusual
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Finding, Stage
+from siplab.lab.probing.probe_messages import description
+from siplab.lab.probing.probe_plan import Observations, Probe
+from siplab.lab.wire.ip import Endpoint
 
 _FILLER = 1400  # bytes: more than a packet holds, with the message around it
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.detectors.examination import examine, finding_of, in_dialog, invite, name_of
-from experiments.registry import Item
-from experiments.stage import Finding, Stage
-from lab.agents.probe_plan import Probe
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from siplab.experiments.detectors.examination import examine, finding_of, in_dialog, invite, name_of
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Finding, Stage
+from siplab.lab.probing.probe_plan import Probe
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 
 def _probes(local: Endpoint) -> Sequence[Probe]:

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from experiments.stage import Finding, Stage
-from lab.agents import stun
-from lab.agents.messages import Incoming, hostport
-from lab.agents.observation import Crossing
-from lab.agents.probe import ROUNDS, ProbeClient
-from lab.agents.probe_messages import description, odd_invite, request, within
-from lab.agents.probe_plan import Answers, Observations, Probe, Site
-from lab.agents.witness import RTP_PORT, Witness
-from lab.wire.ip import Endpoint
+from siplab.experiments.trial.stage import Finding, Stage
+from siplab.lab.media import stun
+from siplab.lab.probing.observation import Crossing
+from siplab.lab.probing.probe import ROUNDS, ProbeClient
+from siplab.lab.probing.probe_messages import description, odd_invite, request, within
+from siplab.lab.probing.probe_plan import Answers, Observations, Probe, Site
+from siplab.lab.probing.witness import RTP_PORT, Witness
+from siplab.lab.sip.messages import Incoming, hostport
+from siplab.lab.wire.ip import Endpoint
 
 PHONE_PORT: Final = 5060
 _OTHER_PORT: Final = 6060

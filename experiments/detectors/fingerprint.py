@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.detectors.examination import examine, finding_of, invite, name_of, odd, register
-from experiments.registry import Item
-from experiments.stage import Finding, Stage
-from lab.agents.probe_plan import Probe
-from lab.wire.headers import split_list
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from siplab.experiments.detectors.examination import examine, finding_of, invite, name_of, odd, register
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Finding, Stage
+from siplab.lab.probing.probe_plan import Probe
+from siplab.lab.wire.headers import split_list
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 
 def marks_of_a_proxy(sent: bytes, arrived: bytes) -> list[str]:

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Final
 
-from experiments.detectors.examination import name_of
-from lab.agents.observation import Crossing
-from lab.agents.probe_plan import Observations
+from siplab.experiments.detectors.examination import name_of
+from siplab.lab.probing.observation import Crossing
+from siplab.lab.probing.probe_plan import Observations
 
 Clue = tuple[list[str], str]
 """Names of what changed, and one sentence."""

@@ -13,15 +13,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from experiments.registry import Item
-from experiments.stage import Finding, Stage
-from lab.agents.mirror import MirrorServer
-from lab.agents.probe_messages import request
-from lab.agents.probe_wire import new_mark
-from lab.agents.tracer import Tracer
-from lab.wire.compare import differences
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Finding, Stage
+from siplab.lab.probing.mirror import MirrorServer
+from siplab.lab.probing.probe_messages import request
+from siplab.lab.probing.probe_wire import new_mark
+from siplab.lab.probing.tracer import Tracer
+from siplab.lab.wire.compare import differences
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 _ENOUGH: Final = 64  # bytes of a quote
 _OTHER_PORT: Final = 6060

@@ -14,12 +14,12 @@ import random
 from dataclasses import dataclass
 from typing import Final
 
-from experiments.registry import Item
-from experiments.stage import DOMAIN, PHONE_RTP_PORT, Finding, Stage
-from lab.agents.base import Action, Agent, Listen, Send
-from lab.wire.compare import differences
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import DOMAIN, PHONE_RTP_PORT, Finding, Stage
+from siplab.lab.sip.base import Action, Agent, Listen, Send
+from siplab.lab.wire.compare import differences
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 T1: Final = 0.5
 _TRIES: Final = 4  # at 0, 0.5, 1.5 and 3.5 s
@@ -62,7 +62,7 @@ class MirrorClient(Agent):
 
     def receive(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
         message = SipMessage.parse(payload)
-        if b"alglab-mirror" not in message.value(b"server"):
+        if b"siplab-mirror" not in message.value(b"server"):
             return []
         try:
             image = base64.b64decode(b"".join(message.body.split()), validate=True)
@@ -96,7 +96,7 @@ def _probe(method: bytes, local: Endpoint, rng: random.Random) -> bytes:
         b"Call-ID: %016x@%s" % (rng.getrandbits(64), local.ip.encode()),
         b"CSeq: 1 " + method,
         b"Contact: <sip:probe@%s>" % address,
-        b"User-Agent: alglab-mirror-client",
+        b"User-Agent: siplab-mirror-client",
     ]
     if body:
         lines.append(b"Content-Type: application/sdp")

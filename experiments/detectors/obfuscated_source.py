@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.detectors.examination import examine, finding_of, invite, name_of, register
-from experiments.registry import Item
-from experiments.stage import Finding, Stage
-from lab.agents.probe_messages import clear
-from lab.agents.probe_plan import Probe
-from lab.wire import headers
-from lab.wire.ip import Endpoint
-from lab.wire.sdp import Sdp
-from lab.wire.sip import SipMessage
+from siplab.experiments.detectors.examination import examine, finding_of, invite, name_of, register
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Finding, Stage
+from siplab.lab.probing.probe_messages import clear
+from siplab.lab.probing.probe_plan import Probe
+from siplab.lab.wire import headers
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sdp import Sdp
+from siplab.lab.wire.sip import SipMessage
 
 
 def verdict(payload: bytes) -> list[str]:

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from experiments import captures
-from experiments.captures import Datagram
-from experiments.detectors.examination import name_of
-from experiments.registry import Item
-from experiments.stage import Finding, Stage
-from lab.agents.observation import Crossing, Letter, compare
-from lab.worlds.trace import Received, Sent, looks_like_sip
+from siplab.experiments import captures
+from siplab.experiments.captures import Datagram
+from siplab.experiments.detectors.examination import name_of
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Finding, Stage
+from siplab.lab.probing.observation import Crossing, Letter, compare
+from siplab.lab.worlds.trace import Received, Sent, looks_like_sip
 
 _BRANCH: Final = re.compile(rb"branch\s*=\s*(?:z9hG4bK)?([^;,\s]{6,})", re.IGNORECASE)
 _TAG: Final = re.compile(rb"\n(?:from|f)\s*:[^\r\n]*;\s*tag\s*=\s*([^;,\s]{4,})", re.IGNORECASE)

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.detectors import judges
-from experiments.detectors.examination import examine, finding_of, invite, name_of, plain, register
-from experiments.registry import Item
-from experiments.stage import Finding, Stage
-from lab.agents.observation import Crossing
-from lab.agents.probe_plan import OTHER, Observations, Probe
-from lab.wire.ip import Endpoint
+from siplab.experiments.detectors import judges
+from siplab.experiments.detectors.examination import examine, finding_of, invite, name_of, plain, register
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Finding, Stage
+from siplab.lab.probing.observation import Crossing
+from siplab.lab.probing.probe_plan import OTHER, Observations, Probe
+from siplab.lab.wire.ip import Endpoint
 
 
 def _probes(local: Endpoint) -> Sequence[Probe]:

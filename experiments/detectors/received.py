@@ -14,13 +14,13 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Final
 
-from experiments.registry import Item
-from experiments.stage import DOMAIN, PASSWORDS, Finding, Stage
-from lab.agents.asker import Asker, Asking
-from lab.agents.digest import Credentials
-from lab.agents.messages import Incoming
-from lab.agents.probe_messages import request
-from lab.wire.ip import Endpoint
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import DOMAIN, PASSWORDS, Finding, Stage
+from siplab.lab.probing.asker import Asker, Asking
+from siplab.lab.probing.probe_messages import request
+from siplab.lab.sip.digest import Credentials
+from siplab.lab.sip.messages import Incoming
+from siplab.lab.wire.ip import Endpoint
 
 # RFC 1918, RFC 6598 (carrier-grade NAT), RFC 4193.
 _PRIVATE: Final = [

@@ -21,9 +21,9 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from lab.agents.observation import Crossing
-from lab.agents.probe_plan import Observations
-from lab.wire.sip import SipMessage
+from siplab.lab.probing.observation import Crossing
+from siplab.lab.probing.probe_plan import Observations
+from siplab.lab.wire.sip import SipMessage
 
 FILE: Final = Path(__file__).with_name("fingerprints.json")
 _BASE: Final = "correct"

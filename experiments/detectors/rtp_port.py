@@ -12,15 +12,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.detectors import judges
-from experiments.detectors.examination import examine, finding_of, invite, name_of, rtp
-from experiments.registry import Item
-from experiments.stage import Finding, Stage
-from lab.agents.probe_messages import RTP_PORT
-from lab.agents.probe_plan import Observations, Probe
-from lab.wire.ip import Endpoint
-from lab.wire.sdp import Sdp
-from lab.wire.sip import SipMessage
+from siplab.experiments.detectors import judges
+from siplab.experiments.detectors.examination import examine, finding_of, invite, name_of, rtp
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Finding, Stage
+from siplab.lab.probing.probe_messages import RTP_PORT
+from siplab.lab.probing.probe_plan import Observations, Probe
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sdp import Sdp
+from siplab.lab.wire.sip import SipMessage
 
 
 def _probes(local: Endpoint) -> Sequence[Probe]:

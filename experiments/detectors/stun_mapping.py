@@ -12,13 +12,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.detectors import judges
-from experiments.detectors.examination import binding_request, examine, finding_of, invite, name_of, register
-from experiments.registry import Item
-from experiments.stage import Finding, Stage
-from lab.agents import stun
-from lab.agents.probe_plan import Observations, Probe
-from lab.wire.ip import Endpoint
+from siplab.experiments.detectors import judges
+from siplab.experiments.detectors.examination import (
+    binding_request,
+    examine,
+    finding_of,
+    invite,
+    name_of,
+    register,
+)
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Finding, Stage
+from siplab.lab.media import stun
+from siplab.lab.probing.probe_plan import Observations, Probe
+from siplab.lab.wire.ip import Endpoint
 
 
 def _probes(local: Endpoint) -> Sequence[Probe]:

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from experiments.detectors.examination import examine, finding_of, invite, name_of, odd, register
-from experiments.registry import Item
-from experiments.stage import Finding, Stage
-from lab.agents.probe_plan import Probe
-from lab.wire.ip import Endpoint
+from siplab.experiments.detectors.examination import examine, finding_of, invite, name_of, odd, register
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Finding, Stage
+from siplab.lab.probing.probe_plan import Probe
+from siplab.lab.wire.ip import Endpoint
 
 WIRES: Final = ("Call-ID", "X-Local", "X-Source", "X-Via")
 

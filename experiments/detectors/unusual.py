@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from lab.agents.messages import hostport
-from lab.agents.probe_messages import description, request, within
-from lab.agents.probe_plan import Answers, Probe
-from lab.wire.ip import Endpoint
+from siplab.lab.probing.probe_messages import description, request, within
+from siplab.lab.probing.probe_plan import Answers, Probe
+from siplab.lab.sip.messages import hostport
+from siplab.lab.wire.ip import Endpoint
 
 _NAME: Final = re.compile(rb"(?m)^([A-Za-z-]+):")
 _ONE_PACKET: Final = 1472  # bytes: the payload of a full packet (IPv4, 1500 bytes)

@@ -7,6 +7,6 @@ documentation is never asked, so a model that nobody has documented is explained
 
 from __future__ import annotations
 
-from experiments.explain.explanation import Explanation, explain
+from siplab.experiments.explain.explanation import Explanation, explain
 
 __all__ = ["Explanation", "explain"]

@@ -17,13 +17,13 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
-from experiments.explain.story import Story, changed_parts, parsed, seen, sent
-from experiments.explain.troubles import Trouble
-from experiments.output.changes import LinePair, aligned, broken
-from experiments.output.journeys import Journey
-from lab.wire.headers import tag_of, uris
-from lab.wire.ip import Endpoint
-from lab.wire.syntax import Violation, spelled
+from siplab.experiments.explain.story import Story, changed_parts, parsed, seen, sent
+from siplab.experiments.explain.troubles import Trouble
+from siplab.experiments.output.changes import LinePair, aligned, broken
+from siplab.experiments.output.journeys import Journey
+from siplab.lab.wire.headers import tag_of, uris
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.syntax import Violation, spelled
 
 # Words of what endpoints note, and the part of the message that they are about.
 _ABOUT: Final = (
@@ -84,7 +84,7 @@ def changed(
 
 
 def _part_of(pair: LinePair) -> str:
-    """The name of a line's part, as ``lab.wire.compare`` has it."""
+    """The name of a line's part, as ``siplab.lab.wire.compare`` has it."""
     line = (pair.before or pair.after).text if pair.before or pair.after else b""  # type: ignore[union-attr]
     if line[1:2] == b"=":
         return f"SDP {line[:1].decode('latin-1')}="

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-from alg_models.controls import CORRECT, NONE
-from experiments.output.journeys import Journey
-from lab.gateway.gateway import Emission
-from lab.wire import ip
-from lab.wire.ip import MalformedPacketError
-from lab.worlds.base import make_gateways
-from lab.worlds.network import Network
-from lab.worlds.trace import Passage, Remark, Trace, looks_like_sip
+from siplab.alg_models.controls import CORRECT, NONE
+from siplab.experiments.output.journeys import Journey
+from siplab.lab.gateway.gateway import Emission
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import MalformedPacketError
+from siplab.lab.worlds.base import make_gateways
+from siplab.lab.worlds.network import Network
+from siplab.lab.worlds.trace import Passage, Remark, Trace, looks_like_sip
 
 
 def deviations(trace: Trace, network: Network, journeys: list[Journey], seed: object = None) -> list[Journey]:

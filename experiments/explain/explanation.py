@@ -11,15 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from experiments.explain import wording
-from experiments.explain.blame import Cause, cause_of, changed
-from experiments.explain.comparison import deviations
-from experiments.explain.story import Story, Window
-from experiments.explain.troubles import Trouble, troubles
-from experiments.output.journeys import Journey
-from experiments.stage import Check
-from lab.worlds.network import Network
-from lab.worlds.trace import Trace
+from siplab.experiments.explain import wording
+from siplab.experiments.explain.blame import Cause, cause_of, changed
+from siplab.experiments.explain.comparison import deviations
+from siplab.experiments.explain.story import Story, Window
+from siplab.experiments.explain.troubles import Trouble, troubles
+from siplab.experiments.output.journeys import Journey
+from siplab.experiments.trial.stage import Check
+from siplab.lab.worlds.network import Network
+from siplab.lab.worlds.trace import Trace
 
 _ABOUT_MEDIA: Final = re.compile(r"\bhears\b|\bgets (?:audio|video|fax)|\bpicture\b|\bdigits\b")
 _NOT_KNOWN: Final = "is not registered"

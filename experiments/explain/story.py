@@ -14,14 +14,14 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from experiments.output.journeys import Journey, journeys_of
-from lab.gateway.sides import Side
-from lab.wire import ip
-from lab.wire.compare import differences
-from lab.wire.ip import Endpoint, MalformedPacketError
-from lab.wire.sip import SipMessage
-from lab.worlds.network import Network
-from lab.worlds.trace import Checked, Likewise, Noted, Passage, Remark, Trace
+from siplab.experiments.output.journeys import Journey, journeys_of
+from siplab.lab.gateway.sides import Side
+from siplab.lab.wire import ip
+from siplab.lab.wire.compare import differences
+from siplab.lab.wire.ip import Endpoint, MalformedPacketError
+from siplab.lab.wire.sip import SipMessage
+from siplab.lab.worlds.network import Network
+from siplab.lab.worlds.trace import Checked, Likewise, Noted, Passage, Remark, Trace
 
 _URI_FIELDS: Final = (b"contact", b"record-route", b"route", b"refer-to", b"path", b"service-route")
 

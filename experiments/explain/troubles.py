@@ -10,9 +10,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from experiments.explain.story import Story, parsed, sent
-from experiments.output.journeys import Journey
-from lab.worlds.trace import Noted
+from siplab.experiments.explain.story import Story, parsed, sent
+from siplab.experiments.output.journeys import Journey
+from siplab.lab.worlds.trace import Noted
 
 # What receivers note about a message that they will not have.
 _REFUSALS: Final = frozenset({"discarded", "rejected", "media-error", "ignored"})

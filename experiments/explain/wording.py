@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from experiments.explain.blame import Cause
-from experiments.explain.troubles import Trouble
-from experiments.output.changes import LinePair
-from experiments.output.journeys import Journey, show
-from experiments.stage import Check
+from siplab.experiments.explain.blame import Cause
+from siplab.experiments.explain.troubles import Trouble
+from siplab.experiments.output.changes import LinePair
+from siplab.experiments.output.journeys import Journey, show
+from siplab.experiments.trial.stage import Check
 
 _REFERENCE: Final = re.compile(r"\((RFC [0-9][^()]*)\)")
 _LONG: Final = 120  # characters of a line that are shown

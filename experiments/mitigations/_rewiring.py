@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lab.errors import UsageError
-from lab.worlds.topology import RouterSpec, Topology
+from siplab.lab.errors import UsageError
+from siplab.lab.worlds.topology import RouterSpec, Topology
 
 
 def the_phone(topology: Topology) -> str:

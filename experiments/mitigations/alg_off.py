@@ -1,15 +1,15 @@
 """Switch the ALG off in the router: what providers ask for first, where the router allows it.
 
 It does not help against a NAT whose bindings end early, nor with a server that works with an ALG only.
-Source: the founding articles, and the cards of vendors (``alglab vendors``).
+Source: the founding articles, and the cards of vendors (``siplab vendors``).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments.registry import Item
-from experiments.stage import Setup
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Setup
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments.mitigations._rewiring import gateways_above, with_routers
-from experiments.registry import Item
-from experiments.stage import Setup
-from lab.worlds.topology import Topology
+from siplab.experiments.mitigations._rewiring import gateways_above, with_routers
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Setup
+from siplab.lab.worlds.topology import Topology
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments.registry import Item
-from experiments.stage import Setup
-from lab.errors import UsageError
-from lab.worlds.topology import Topology
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Setup
+from siplab.lab.errors import UsageError
+from siplab.lab.worlds.topology import Topology
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Annotated
 
 from annotated_types import Gt
 
-from experiments.registry import Item
-from experiments.stage import Setup
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Setup
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from typing import Annotated
 
 from annotated_types import Ge, Le
 
-from experiments.mitigations._rewiring import gateways_above, with_routers
-from experiments.registry import Item
-from experiments.stage import PHONE_RTP_PORT, Setup
-from lab.gateway.nat import StaticMapping
-from lab.worlds.topology import Topology
+from siplab.experiments.mitigations._rewiring import gateways_above, with_routers
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import PHONE_RTP_PORT, Setup
+from siplab.lab.gateway.nat import StaticMapping
+from siplab.lab.worlds.topology import Topology
 
 _MEDIA_PORTS = 4  # audio and video with their odd neighbours
 

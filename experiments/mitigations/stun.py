@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments.phones.stun import Stun as StunPhone
-from experiments.registry import Item
-from experiments.stage import Setup
+from siplab.experiments.phones.stun import Stun as StunPhone
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Setup
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from experiments.registry import Item
-from experiments.stage import Setup
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Setup
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,14 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from typing import Final, NamedTuple
 
-from lab.gateway.fragments import Reassembler
-from lab.gateway.sides import DROPPED_BY_ALG, FRAGMENT_KEPT, HELD, HELD_ACKNOWLEDGED, Emission, Side
-from lab.wire import ip
-from lab.wire.compare import differences
-from lab.wire.ip import MalformedPacketError
-from lab.wire.sip import SipMessage, canonical_name, split_stream
-from lab.wire.syntax import Violation, check
-from lab.worlds.trace import Passage
+from siplab.lab.gateway.fragments import Reassembler
+from siplab.lab.gateway.sides import DROPPED_BY_ALG, FRAGMENT_KEPT, HELD, HELD_ACKNOWLEDGED, Emission, Side
+from siplab.lab.wire import ip
+from siplab.lab.wire.compare import differences
+from siplab.lab.wire.ip import MalformedPacketError
+from siplab.lab.wire.sip import SipMessage, canonical_name, split_stream
+from siplab.lab.wire.syntax import Violation, check
+from siplab.lab.worlds.trace import Passage
 
 _LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+\Z")
 # Dotted numbers (addresses), words of letters, blanks, other scripts; everything else byte by byte.

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import shlex
 
-from experiments.trial import TrialSpec
+from siplab.experiments.trial.trial import TrialSpec
 
 
 def call(spec: TrialSpec) -> str:
-    """``alglab call`` with the trial's settings; what is the default is left out."""
+    """``siplab call`` with the trial's settings; what is the default is left out."""
     options = [("--topology", spec.topology if spec.topology != "home" else ""), ("--model", spec.model)]
     options += [("--scenario", spec.scenario), ("--detector", str(spec.detector))]
     options += [("--phone", spec.phone), ("--server", spec.server)]
     options += [("--mitigation", each) for each in spec.mitigations]
     options += [("--seed", str(spec.seed) if spec.seed != 1 else "")]
     words = [word for option, value in options if value for word in (option, value)]
-    return shlex.join(["alglab", "call", *words])
+    return shlex.join(["siplab", "call", *words])

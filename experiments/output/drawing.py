@@ -15,8 +15,8 @@ from dataclasses import fields
 from html import escape
 from typing import Any, Final, NamedTuple
 
-from lab.gateway.nat import Dependence, NatConfig
-from lab.worlds.topology import TRIAL, NetworkSpec, RouterSpec, Topology
+from siplab.lab.gateway.nat import Dependence, NatConfig
+from siplab.lab.worlds.topology import TRIAL, NetworkSpec, RouterSpec, Topology
 
 _MARGIN, _GAP = 2, 3  # characters before the first box, and between two
 _RISER: Final = 3  # where in a box its line begins

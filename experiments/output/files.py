@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.output import pcapng
-from experiments.trial import TrialResult, TrialSpec
-from lab.errors import UsageError
-from lab.worlds.trace import Trace
+from siplab.experiments.output import pcapng
+from siplab.experiments.trial.trial import TrialResult, TrialSpec
+from siplab.lab.errors import UsageError
+from siplab.lab.worlds.trace import Trace
 
 
 def prepare(folder: Path) -> None:

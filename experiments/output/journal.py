@@ -25,10 +25,10 @@ from typing import IO, Any, Final
 
 from pydantic import TypeAdapter
 
-from experiments import registry, trial
-from experiments.programs import ProgramDetector
-from experiments.trial import TrialResult, TrialSpec
-from lab.errors import UsageError
+from siplab.experiments.programs import ProgramDetector
+from siplab.experiments.trial import registry, trial
+from siplab.experiments.trial.trial import TrialResult, TrialSpec
+from siplab.lab.errors import UsageError
 
 NAME: Final = "results.jsonl"
 _PACKAGES: Final = ("lab", "alg_models", "topologies", "experiments")

@@ -10,13 +10,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from experiments.output.changes import Change, Entries, change_of, fate, is_kept
-from lab.gateway.gateway import Emission
-from lab.wire import ip
-from lab.wire.ip import Endpoint, MalformedPacketError
-from lab.wire.sip import SipMessage
-from lab.worlds.network import MAX_HOPS, Network
-from lab.worlds.trace import Likewise, Lost, Noted, Passage, Received, Remark, Segment, Sent, Trace
+from siplab.experiments.output.changes import Change, Entries, change_of, fate, is_kept
+from siplab.lab.gateway.gateway import Emission
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint, MalformedPacketError
+from siplab.lab.wire.sip import SipMessage
+from siplab.lab.worlds.network import MAX_HOPS, Network
+from siplab.lab.worlds.trace import Likewise, Lost, Noted, Passage, Received, Remark, Segment, Sent, Trace
 
 
 @dataclass

@@ -23,13 +23,13 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from experiments.output.changes import Change, Line, aligned
-from experiments.output.journeys import Journey, journeys_of, show
-from experiments.trial import TrialResult
-from lab.wire.sip import SipMessage
-from lab.wire.syntax import RULES, check
-from lab.worlds.network import Network
-from lab.worlds.trace import Trace
+from siplab.experiments.output.changes import Change, Line, aligned
+from siplab.experiments.output.journeys import Journey, journeys_of, show
+from siplab.experiments.trial.trial import TrialResult
+from siplab.lab.wire.sip import SipMessage
+from siplab.lab.wire.syntax import RULES, check
+from siplab.lab.worlds.network import Network
+from siplab.lab.worlds.trace import Trace
 
 _TIME_WIDTH: Final = 10
 _WORDS_WIDTH: Final = 38  # at least, for the words beside the arrows

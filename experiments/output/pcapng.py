@@ -22,11 +22,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from experiments.output.changes import Change, Entries, change_of, fate
-from lab.gateway.gateway import Emission
-from lab.wire import ip
-from lab.wire.ip import Endpoint, MalformedPacketError
-from lab.worlds.trace import Lost, Passage, Received, Segment, Sent, Trace
+from siplab.experiments.output.changes import Change, Entries, change_of, fate
+from siplab.lab.gateway.gateway import Emission
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint, MalformedPacketError
+from siplab.lab.worlds.trace import Lost, Passage, Received, Segment, Sent, Trace
 
 LOST: Final = "lost"
 
@@ -150,7 +150,7 @@ def _block(kind: int, body: bytes, options: list[tuple[int, bytes]]) -> bytes:
 
 def _section() -> bytes:
     # Byte order, version 1.0, a length that need not be known.
-    return _block(_SECTION, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1), [(_PROGRAM, b"alglab")])
+    return _block(_SECTION, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1), [(_PROGRAM, b"siplab")])
 
 
 def _interface(name: str) -> bytes:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from experiments.trial import TrialResult
+from siplab.experiments.trial.trial import TrialResult
 
 T = TypeVar("T")
 

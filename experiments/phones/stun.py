@@ -14,8 +14,8 @@ from typing import Annotated, Any, ClassVar
 
 from annotated_types import Gt
 
-from experiments.endpoints import PhoneKind
-from experiments.registry import Item
+from siplab.experiments.trial.endpoints import PhoneKind
+from siplab.experiments.trial.registry import Item
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from experiments.stage import Stage
-from lab.errors import UsageError
+from siplab.experiments.trial.stage import Stage
+from siplab.lab.errors import UsageError
 
 AGENTS: Final = ("server", "far-phone", "mirror")
 

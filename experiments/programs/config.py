@@ -18,12 +18,12 @@ from pydantic import (
     model_validator,
 )
 
-from experiments.programs import placeholders
-from lab.errors import UsageError
+from siplab.experiments.programs import placeholders
+from siplab.lab.errors import UsageError
 
 if TYPE_CHECKING:
-    from experiments.stage import Finding, Stage
-    from lab.worlds.topology import Topology
+    from siplab.experiments.trial.stage import Finding, Stage
+    from siplab.lab.worlds.topology import Topology
 
 
 def _words(value: object) -> object:
@@ -288,6 +288,6 @@ class ProgramDetector(_Part):
 
         Raises ``UsageError`` outside the emulated world, ``WorldError`` when the lab itself fails.
         """
-        from experiments.programs import running
+        from siplab.experiments.programs import running
 
         return running.run(self, stage)

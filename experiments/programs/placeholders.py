@@ -9,11 +9,11 @@ import string
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from lab.errors import UsageError
-from lab.worlds.topology import HostSpec, Topology
+from siplab.lab.errors import UsageError
+from siplab.lab.worlds.topology import HostSpec, Topology
 
 if TYPE_CHECKING:
-    from experiments.programs.config import ProgramConfig, ProgramDetector
+    from siplab.experiments.programs.config import ProgramConfig, ProgramDetector
 
 # Those that every topology has; the addresses come from the topology.
 PLAIN: Final = ("port", "folder", "here", "model", "topology", "host", "own_ip")
@@ -52,9 +52,9 @@ def without_folders(values: Mapping[str, str]) -> dict[str, str]:
 
 def variables(topology: Topology, host: str, model: str) -> dict[str, str]:
     """The environment variables that tell a program where it is, and the addresses of the others."""
-    values = {"ALGLAB_HOST": host, "ALGLAB_MODEL": model, "ALGLAB_TOPOLOGY": topology.id}
+    values = {"SIPLAB_HOST": host, "SIPLAB_MODEL": model, "SIPLAB_TOPOLOGY": topology.id}
     for name, spec in topology.hosts.items():
-        values[f"ALGLAB_{_identifier(name).upper()}_IP"] = spec.address
+        values[f"SIPLAB_{_identifier(name).upper()}_IP"] = spec.address
     return values
 
 

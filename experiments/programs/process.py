@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
-from experiments.programs import verdicts
-from lab.worlds.emulated.live import LiveWorld
+from siplab.experiments.programs import verdicts
+from siplab.lab.worlds.emulated.live import LiveWorld
 
 _PIECE: Final = 64 * 1024
 # Seconds in which a killed program is gone; a container engine takes its time.

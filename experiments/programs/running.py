@@ -16,13 +16,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from experiments.programs import agents, placeholders, verdicts
-from experiments.programs.config import ProgramConfig, ProgramDetector, Ready
-from experiments.programs.process import Process
-from experiments.stage import Finding, Stage
-from lab.errors import UsageError
-from lab.worlds.emulated import ports, processes
-from lab.worlds.emulated.live import LiveWorld
+from siplab.experiments.programs import agents, placeholders, verdicts
+from siplab.experiments.programs.config import ProgramConfig, ProgramDetector, Ready
+from siplab.experiments.programs.process import Process
+from siplab.experiments.trial.stage import Finding, Stage
+from siplab.lab.errors import UsageError
+from siplab.lab.worlds.emulated import ports, processes
+from siplab.lab.worlds.emulated.live import LiveWorld
 
 # Seconds between two looks at what nothing announces: a port that gets bound.
 _LOOK: Final = 0.005
@@ -38,7 +38,7 @@ def needs_emulated(detector: ProgramDetector) -> UsageError:
     """What is said where there is no kernel to run it on."""
     return UsageError(
         f"detector '{detector.id}' is a program: it needs the emulated world (real sockets, a real kernel), "
-        "the simulated one has neither; run 'alglab doctor' to see what this machine lacks for it"
+        "the simulated one has neither; run 'siplab doctor' to see what this machine lacks for it"
     )
 
 
@@ -69,7 +69,7 @@ def _folder(stage: Stage) -> Iterator[Path]:
         yield stage.folder.resolve()
         return
     # The bubble's own /run: what is in there ends with the bubble, however that ends.
-    with tempfile.TemporaryDirectory(prefix="alglab-", dir="/run", ignore_cleanup_errors=True) as made:
+    with tempfile.TemporaryDirectory(prefix="siplab-", dir="/run", ignore_cleanup_errors=True) as made:
         yield Path(made)
 
 
@@ -158,7 +158,7 @@ class _Trial:
         command, environment = placeholders.filled(program, values, field)
         environment = {
             **placeholders.variables(self._topology, host, self._model),
-            **({} if program.image else {"ALGLAB_FOLDER": str(self._folder)}),
+            **({} if program.image else {"SIPLAB_FOLDER": str(self._folder)}),
             **environment,
         }
         try:

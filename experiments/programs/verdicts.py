@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from experiments.programs.config import JsonReading, OutputReading, VerdictReading
-from experiments.stage import Finding
+from siplab.experiments.programs.config import JsonReading, OutputReading, VerdictReading
+from siplab.experiments.trial.stage import Finding
 
 _VERDICTS: Final = ("alg", "clean", "undecided")
 _LONGEST_LINE: Final = 200

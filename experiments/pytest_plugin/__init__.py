@@ -1,6 +1,6 @@
 """The pytest plugin: the fixture ``alg_lab``, the mark ``alg_models``, and what a failed test's report says.
 
-pytest loads this module in every environment in which alglab is installed, for tests that have nothing to do
+pytest loads this module in every environment in which siplab is installed, for tests that have nothing to do
 with it too. So it imports pytest alone: the lab comes with the first test that asks for it.
 """
 
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
-    from experiments.pytest_plugin.labs import AlgLabs
-    from experiments.pytest_plugin.pool import Pool
+    from siplab.experiments.pytest_plugin.labs import AlgLabs
+    from siplab.experiments.pytest_plugin.pool import Pool
 
 _MARK: Final = "alg_models"
 _ARGUMENT: Final = "alg_model"
@@ -22,20 +22,20 @@ _DESCRIBE: Final = pytest.StashKey[Callable[[pytest.TestReport], None]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("alglab", "SIP ALGs (alglab)")
+    group = parser.getgroup("siplab", "SIP ALGs (siplab)")
     group.addoption(
-        "--alglab-world",
+        "--siplab-world",
         choices=("auto", "simulated", "emulated"),
         default="auto",
         help="Where trials run: the real kernel (emulated), in memory, or what this machine can (auto).",
     )
     group.addoption(
-        "--alglab-out",
+        "--siplab-out",
         metavar="FOLDER",
         help="Write captures and traces of failed tests here, in the place of their tmp_path.",
     )
     group.addoption(
-        "--alglab-model-path",
+        "--siplab-model-path",
         metavar="PATH",
         action="append",
         default=[],
@@ -47,7 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         f"{_MARK}(*names): run the test once per router's ALG, as its argument {_ARGUMENT}: "
-        "ids and specs, or all, faults, controls, exact, variants",
+        "ids and specs, or all, faults, controls, reference-implementations, variants",
     )
 
 
@@ -63,12 +63,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return  # the mark of a class or module: for the tests in it that want it
     names = [name for node, mark in reversed(marks) if node is nearest for name in mark.args]
 
-    from experiments import trial
-    from lab.errors import UsageError
+    from siplab.experiments.trial import trial
+    from siplab.lab.errors import UsageError
 
     chosen, complaint = [], "it names no model: 'all', 'faults', ids"
     try:
-        chosen = trial.models(tuple(metafunc.config.getoption("--alglab-model-path"))).select(names)
+        chosen = trial.models(tuple(metafunc.config.getoption("--siplab-model-path"))).select(names)
     except UsageError as error:
         complaint = str(error)
     if not chosen:
@@ -83,8 +83,8 @@ def alg_model() -> str:
 
 
 @pytest.fixture(scope="session")
-def _alglab_pool() -> Iterator[Pool]:
-    from experiments.pytest_plugin.pool import Pool
+def _siplab_pool() -> Iterator[Pool]:
+    from siplab.experiments.pytest_plugin.pool import Pool
 
     pool = Pool()
     yield pool
@@ -97,21 +97,21 @@ def alg_lab(request: pytest.FixtureRequest) -> Iterator[AlgLabs]:
 
     Each lab has a NAT of its own that has seen nothing yet. All end with the test.
     """
-    from experiments.pytest_plugin import report
-    from experiments.pytest_plugin.labs import AlgLabs
+    from siplab.experiments.pytest_plugin import report
+    from siplab.experiments.pytest_plugin.labs import AlgLabs
 
     options = request.config.getoption
     labs = AlgLabs(
-        lambda: request.getfixturevalue("_alglab_pool"),
-        world=options("--alglab-world"),
-        model_paths=tuple(options("--alglab-model-path")),
+        lambda: request.getfixturevalue("_siplab_pool"),
+        world=options("--siplab-world"),
+        model_paths=tuple(options("--siplab-model-path")),
     )
-    folder = report.folder_of(request, options("--alglab-out"))
+    folder = report.folder_of(request, options("--siplab-out"))
     request.node.stash[_DESCRIBE] = lambda failure: report.describe(failure, labs, folder)
     yield labs
     problems = labs.close()
     if problems:
-        pytest.fail(f"alglab: {'; '.join(problems)}", pytrace=False)
+        pytest.fail(f"siplab: {'; '.join(problems)}", pytrace=False)
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)

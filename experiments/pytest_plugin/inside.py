@@ -9,19 +9,19 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
-from experiments import assignment, trial, worker
-from experiments.programs import agents, placeholders
-from experiments.programs.config import Ready
-from experiments.programs.process import Process
-from experiments.programs.running import ProgramError, await_ready, how_it_went
-from experiments.stage import Setup, Stage
-from experiments.trial import TrialResult, TrialSpec
-from lab.errors import UsageError
-from lab.worlds.base import WorldError
-from lab.worlds.emulated import bubble, processes
-from lab.worlds.emulated.live import LiveWorld
-from lab.worlds.network import Network
-from lab.worlds.trace import Trace
+from siplab.experiments.programs import agents, placeholders
+from siplab.experiments.programs.config import Ready
+from siplab.experiments.programs.process import Process
+from siplab.experiments.programs.running import ProgramError, await_ready, how_it_went
+from siplab.experiments.trial import assignment, trial, worker
+from siplab.experiments.trial.stage import Setup, Stage
+from siplab.experiments.trial.trial import TrialResult, TrialSpec
+from siplab.lab.errors import UsageError
+from siplab.lab.worlds.base import WorldError
+from siplab.lab.worlds.emulated import bubble, processes
+from siplab.lab.worlds.emulated.live import LiveWorld
+from siplab.lab.worlds.network import Network
+from siplab.lab.worlds.trace import Trace
 
 # Seconds that a program gets for tidying up: when it is stopped, and when the lab ends.
 _GRACE: Final = 2.0

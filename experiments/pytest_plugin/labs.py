@@ -13,18 +13,18 @@ from typing import Any, NoReturn
 import pytest
 from pydantic import ValidationError
 
-from experiments import assignment, runner, trial
-from experiments.programs import ProgramDetector, placeholders
-from experiments.programs.config import Ready
-from experiments.pytest_plugin.inside import Completed, LabSpec, Order
-from experiments.pytest_plugin.observed import Observed
-from experiments.pytest_plugin.pool import Pool
-from experiments.stage import Check, Finding
-from experiments.trial import TrialResult, TrialSpec
-from lab.errors import CapabilityError, UsageError
-from lab.worlds.base import WorldError
-from lab.worlds.emulated import capability
-from lab.worlds.trace import Trace
+from siplab.experiments.programs import ProgramDetector, placeholders
+from siplab.experiments.programs.config import Ready
+from siplab.experiments.pytest_plugin.inside import Completed, LabSpec, Order
+from siplab.experiments.pytest_plugin.observed import Observed
+from siplab.experiments.pytest_plugin.pool import Pool
+from siplab.experiments.trial import assignment, runner, trial
+from siplab.experiments.trial.stage import Check, Finding
+from siplab.experiments.trial.trial import TrialResult, TrialSpec
+from siplab.lab.errors import CapabilityError, UsageError
+from siplab.lab.worlds.base import WorldError
+from siplab.lab.worlds.emulated import capability
+from siplab.lab.worlds.trace import Trace
 
 Command = str | Sequence[str | os.PathLike[str]]
 
@@ -33,8 +33,8 @@ def unavailable(reason: str) -> NoReturn:
     """End the test: skipped for ``reason``; failed with ``CI=true``, where a skip would pass for a test."""
     __tracebackhide__ = True
     if os.environ.get("CI") == "true":
-        pytest.fail(f"alglab: {reason}", pytrace=False)
-    pytest.skip(f"alglab: {reason}")
+        pytest.fail(f"siplab: {reason}", pytrace=False)
+    pytest.skip(f"siplab: {reason}")
 
 
 class Program:
@@ -302,7 +302,7 @@ class AlgLabs:
         trial.check_spec(TrialSpec(topology, model, model_paths=paths, gateway=gateway))
         if self._world == "simulated":
             pytest.skip(
-                "alglab: programs need the emulated world, and --alglab-world simulated was asked for"
+                "siplab: programs need the emulated world, and --siplab-world simulated was asked for"
             )
         reason = capability.kernel_obstacle() if gateway == "kernel" else capability.obstacle()
         if reason is not None:
@@ -325,7 +325,7 @@ class AlgLabs:
         """Run a scenario or a detector of the lab's own, under virtual time where no program takes part.
 
         Where there is no emulated world the simulated one gives the same bytes, unless
-        ``--alglab-world emulated`` says otherwise. Raises ``WorldError`` when the trial is void (a model that
+        ``--siplab-world emulated`` says otherwise. Raises ``WorldError`` when the trial is void (a model that
         raised, say), ``UsageError`` for a name that does not exist.
         """
         __tracebackhide__ = True

@@ -5,15 +5,15 @@ from __future__ import annotations
 import abc
 from pathlib import Path
 
-from experiments.output import pcapng
-from experiments.output.changes import Change, Entries, change_of
-from experiments.score import plan, reach
-from experiments.trial import TrialResult
-from experiments.trial import models as known_models
-from experiments.trial import network as network_of
-from lab.errors import UsageError
-from lab.worlds.network import Network
-from lab.worlds.trace import Passage, Sighting, Trace
+from siplab.experiments.output import pcapng
+from siplab.experiments.output.changes import Change, Entries, change_of
+from siplab.experiments.score import plan, reach
+from siplab.experiments.trial.trial import TrialResult
+from siplab.experiments.trial.trial import models as known_models
+from siplab.experiments.trial.trial import network as network_of
+from siplab.lab.errors import UsageError
+from siplab.lab.worlds.network import Network
+from siplab.lab.worlds.trace import Passage, Sighting, Trace
 
 
 class Observed(abc.ABC):
@@ -95,7 +95,7 @@ class Observed(abc.ABC):
 
     def ladder(self, width: int = 100) -> str:
         """Who sent what to whom, and what the router changed, as text."""
-        from experiments.output import ladder
+        from siplab.experiments.output import ladder
 
         return ladder.as_text(self.result, self.trace, self.network, width)
 

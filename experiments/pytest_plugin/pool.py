@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from typing import Any, Final
 
-from experiments.programs.running import ProgramError
-from lab.errors import CapabilityError, UsageError
-from lab.worlds.base import WorldError
-from lab.worlds.emulated.bubble import Bubble
+from siplab.experiments.programs.running import ProgramError
+from siplab.lab.errors import CapabilityError, UsageError
+from siplab.lab.worlds.base import WorldError
+from siplab.lab.worlds.emulated.bubble import Bubble
 
-_TASK: Final = "experiments.pytest_plugin.inside:task"
+_TASK: Final = "siplab.experiments.pytest_plugin.inside:task"
 # What is a user's to mend or to judge: shown without what happened inside the bubble.
 _PLAIN: Final = (CapabilityError, UsageError, ProgramError, WorldError)
 

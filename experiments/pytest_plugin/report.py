@@ -11,8 +11,8 @@ from typing import Final
 
 import pytest
 
-from experiments.pytest_plugin.labs import AlgLabs, Lab
-from experiments.pytest_plugin.observed import Observed
+from siplab.experiments.pytest_plugin.labs import AlgLabs, Lab
+from siplab.experiments.pytest_plugin.observed import Observed
 
 # Lines of a ladder, and of what a program printed, that a report shows at most. The files have all.
 _LADDER: Final = 300
@@ -24,14 +24,14 @@ def folder_of(request: pytest.FixtureRequest, out: str | None) -> Path:
     """Where the files of a test go that fails; ``out``: the folder for those of all tests."""
     if out is None:
         tmp_path: Path = request.getfixturevalue("tmp_path")
-        return tmp_path / "alglab"
+        return tmp_path / "siplab"
     return request.config.invocation_params.dir / out / _file_name(request.node.nodeid)
 
 
 def describe(failure: pytest.TestReport, labs: AlgLabs, folder: Path) -> None:
     """Add to a failed test's report what happened in its labs and trials, and write the files."""
     for number, each in enumerate(labs.made, 1):
-        title = f"alglab {number}: {each.name}"
+        title = f"siplab {number}: {each.name}"
         try:
             failure.sections += [(f"{title}: {what}", text) for what, text in _sections(each, number, folder)]
         except Exception as error:  # the test's own failure must not be lost for it

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments.stage import Stage
-from lab.agents.base import Action
-from lab.agents.call import Call, CallState, Direction
-from lab.agents.phone import Phone
-from lab.agents.session import Hold, Kind
+from siplab.experiments.trial.stage import Stage
+from siplab.lab.media.session import Hold, Kind
+from siplab.lab.phone.call import Call, CallState, Direction
+from siplab.lab.phone.phone import Phone
+from siplab.lab.sip.base import Action
 
 # A caller waits this long for an answer before it gives up, in seconds.
 PATIENCE = 35.0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments.registry import Item
-from experiments.scenarios.call_checks import both_hear, connect, hang_up, hears, hold
-from experiments.scenarios.register import sign_in
-from experiments.stage import Stage
-from lab.agents.call import CallState
+from siplab.experiments.scenarios.call_checks import both_hear, connect, hang_up, hears, hold
+from siplab.experiments.scenarios.register import sign_in
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Stage
+from siplab.lab.phone.call import CallState
 
 
 @dataclass(frozen=True)

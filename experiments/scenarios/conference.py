@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments.registry import Item
-from experiments.scenarios.call_checks import Talk, connect, hang_up
-from experiments.scenarios.register import sign_in
-from experiments.stage import TONES, Stage
-from lab.agents import conference
-from lab.agents.audio import strength
-from lab.agents.call import Call
-from lab.wire import g711
+from siplab.experiments.scenarios.call_checks import Talk, connect, hang_up
+from siplab.experiments.scenarios.register import sign_in
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import TONES, Stage
+from siplab.lab.media.audio import strength
+from siplab.lab.phone import conference
+from siplab.lab.phone.call import Call
+from siplab.lab.wire import g711
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments.registry import Item
-from experiments.scenarios.register import register
-from experiments.stage import Stage
-from lab.agents.registration import RegistrationState
+from siplab.experiments.scenarios.register import register
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Stage
+from siplab.lab.phone.registration import RegistrationState
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments.registry import Item
-from experiments.scenarios.call_checks import connect, hang_up, hears
-from experiments.scenarios.register import sign_in
-from experiments.stage import Stage
-from lab.agents.base import Action
+from siplab.experiments.scenarios.call_checks import connect, hang_up, hears
+from siplab.experiments.scenarios.register import sign_in
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Stage
+from siplab.lab.sip.base import Action
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from experiments.registry import Item
-from experiments.scenarios.call_checks import Talk, both_hear, hang_up
-from experiments.scenarios.register import register
-from experiments.stage import Stage
-from lab.agents.call import CallState
-from lab.agents.phone import Phone
+from siplab.experiments.scenarios.call_checks import Talk, both_hear, hang_up
+from siplab.experiments.scenarios.register import register
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Stage
+from siplab.lab.phone.call import CallState
+from siplab.lab.phone.phone import Phone
 
 
 @dataclass(frozen=True)

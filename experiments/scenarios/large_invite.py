@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from experiments.registry import Item
-from experiments.scenarios.call_checks import both_hear, connect, hang_up
-from experiments.scenarios.register import sign_in
-from experiments.stage import Stage
+from siplab.experiments.scenarios.call_checks import both_hear, connect, hang_up
+from siplab.experiments.scenarios.register import sign_in
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Stage
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments.registry import Item
-from experiments.scenarios.register import sign_in
-from experiments.stage import Stage
-from lab.agents.phone import Phone
+from siplab.experiments.scenarios.register import sign_in
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Stage
+from siplab.lab.phone.phone import Phone
 
 _TEXT = "Call me at 192.168.1.102:5060 - the c=IN IP4 line is fine"
 

@@ -10,11 +10,11 @@ from typing import Annotated
 
 from annotated_types import Ge, Le
 
-from experiments.registry import Item
-from experiments.scenarios.call_checks import both_hear, connect, hang_up
-from experiments.scenarios.register import register
-from experiments.stage import Stage
-from lab.agents.phone import Phone
+from siplab.experiments.scenarios.call_checks import both_hear, connect, hang_up
+from siplab.experiments.scenarios.register import register
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Stage
+from siplab.lab.phone.phone import Phone
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from experiments.registry import Item
-from experiments.scenarios.register import register
-from experiments.stage import Stage
-from lab.agents.registration import RegistrationState
+from siplab.experiments.scenarios.register import register
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Stage
+from siplab.lab.phone.registration import RegistrationState
 
 
 @dataclass(frozen=True)

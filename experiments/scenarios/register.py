@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments.registry import Item
-from experiments.stage import Stage
-from lab.agents.phone import Phone
-from lab.agents.registration import RegistrationState
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Stage
+from siplab.lab.phone.phone import Phone
+from siplab.lab.phone.registration import RegistrationState
 
 # Timer F: a phone gives up on a REGISTER after 64 * T1 (RFC 3261 section 17.1.2.2).
 PATIENCE = 33.0

@@ -12,11 +12,11 @@ from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Le
 
-from experiments.registry import Item
-from experiments.scenarios.call_checks import Talk, both_hear, connect, hang_up
-from experiments.scenarios.register import register
-from experiments.stage import Stage
-from lab.agents.streams import Framing
+from siplab.experiments.scenarios.call_checks import Talk, both_hear, connect, hang_up
+from siplab.experiments.scenarios.register import register
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Stage
+from siplab.lab.sip.streams import Framing
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.registry import Item
-from experiments.scenarios.call_checks import Talk, both_hear, connect, hang_up
-from experiments.scenarios.register import sign_in
-from experiments.stage import Stage
-from lab.agents.call import CallState, Direction
+from siplab.experiments.scenarios.call_checks import Talk, both_hear, connect, hang_up
+from siplab.experiments.scenarios.register import sign_in
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Stage
+from siplab.lab.phone.call import CallState, Direction
 
 
 @dataclass(frozen=True)

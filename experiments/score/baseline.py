@@ -13,9 +13,9 @@ from typing import Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from experiments.score.tally import Score
-from lab import documents
-from lab.errors import UsageError
+from siplab.experiments.score.tally import Score
+from siplab.lab import documents
+from siplab.lab.errors import UsageError
 
 VERSION: Final = 1
 Word = Literal[
@@ -28,7 +28,7 @@ class Baseline(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal["alglab-score-baseline"]
+    format: Literal["siplab-score-baseline"]
     version: Literal[1]
     detectors: dict[str, dict[str, Word]]
 
@@ -75,7 +75,7 @@ def load(path: Path) -> Baseline:
 def write(path: Path, scores: Sequence[Score]) -> None:
     """Write the baseline that these scores are. Raises ``UsageError``."""
     data = {
-        "format": "alglab-score-baseline",
+        "format": "siplab-score-baseline",
         "version": VERSION,
         "detectors": {each.detector: {row.subject.id: row.outcome for row in each.rows} for each in scores},
     }

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-import topologies
-from experiments.stage import Setup
+from siplab import topologies
+from siplab.experiments.trial.stage import Setup
 
 
 @dataclass(frozen=True)

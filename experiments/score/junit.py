@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 from xml.sax.saxutils import quoteattr
 
-from experiments.score.tally import Row, Score
+from siplab.experiments.score.tally import Row, Score
 
 # What XML 1.0 can't hold at all (section 2.2), even escaped: a detector may print anything.
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -41,7 +41,7 @@ def as_xml(scores: Sequence[Score]) -> str:
 
 
 def _case(detector: str, row: Row) -> list[str]:
-    classname = f"alglab.{detector}.{row.subject.group}"
+    classname = f"siplab.{detector}.{row.subject.group}"
     opening = f"    <testcase classname={_quoted(classname)} name={_quoted(row.subject.id)}"
     verdicts = ", ".join(dict.fromkeys(row.verdicts))
     what = f"said {verdicts}, expected {row.subject.expected}"

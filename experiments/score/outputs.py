@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from experiments.score.tally import Rate, Row, Score, counted
+from siplab.experiments.score.tally import Rate, Row, Score, counted
 
 # Of the JSON; goes up when a field changes its meaning or goes away, not when one is added.
 VERSION: Final = 1
@@ -17,7 +17,7 @@ VERSION: Final = 1
 def as_json(scores: Sequence[Score], *, world: str, seed: int, repeat: int) -> dict[str, Any]:
     """Everything, as plain data."""
     return {
-        "format": "alglab-score",
+        "format": "siplab-score",
         "version": VERSION,
         "world": world,
         "seed": seed,

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from experiments import trial
-from experiments.programs import ProgramDetector
-from experiments.score import controls
-from experiments.trial import TrialSpec
-from lab.errors import UsageError
-from lab.gateway.alg import Model, Policy
+from siplab.experiments.programs import ProgramDetector
+from siplab.experiments.score import controls
+from siplab.experiments.trial import trial
+from siplab.experiments.trial.trial import TrialSpec
+from siplab.lab.errors import UsageError
+from siplab.lab.gateway.alg import Model, Policy
 
 Expected = Literal["alg", "clean", "either"]
 
@@ -30,12 +30,17 @@ GROUPS: Final = (
     "policy",
     "other",
     "faultless",
-    "exact",
+    "reference-implementation",
     "profile",
     "combination",
     "clean",
 )
-_KINDS: Final = {"control": "faultless", "exact": "exact", "profile": "profile", "combination": "combination"}
+_KINDS: Final = {
+    "control": "faultless",
+    "reference-implementation": "reference-implementation",
+    "profile": "profile",
+    "combination": "combination",
+}
 
 
 @dataclass(frozen=True)

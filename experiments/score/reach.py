@@ -18,14 +18,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from alg_models.controls import NONE
-from lab.gateway.gateway import Emission, Side
-from lab.wire import ip
-from lab.wire.compare import differences
-from lab.wire.ip import MalformedPacketError, Packet
-from lab.worlds.base import make_gateways
-from lab.worlds.network import Network
-from lab.worlds.trace import Trace, looks_like_sip
+from siplab.alg_models.controls import NONE
+from siplab.lab.gateway.gateway import Emission, Side
+from siplab.lab.wire import ip
+from siplab.lab.wire.compare import differences
+from siplab.lab.wire.ip import MalformedPacketError, Packet
+from siplab.lab.worlds.base import make_gateways
+from siplab.lab.worlds.network import Network
+from siplab.lab.worlds.trace import Trace, looks_like_sip
 
 
 @dataclass(frozen=True)

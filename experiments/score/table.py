@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from experiments.score.outputs import percent, wrong
-from experiments.score.plan import GROUPS
-from experiments.score.tally import Rate, Score
+from siplab.experiments.score.outputs import percent, wrong
+from siplab.experiments.score.plan import GROUPS
+from siplab.experiments.score.tally import Rate, Score
 
 _NAMED: Final = 10  # of a list of subjects; the files have them all
 _COLUMNS: Final = (

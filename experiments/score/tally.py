@@ -18,8 +18,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from experiments.score.plan import GROUPS, Plan, Subject
-from experiments.trial import TrialResult
+from siplab.experiments.score.plan import GROUPS, Plan, Subject
+from siplab.experiments.trial.trial import TrialResult
 
 # Worst first: a row of several trials is what its worst is.
 OUTCOMES: Final = (

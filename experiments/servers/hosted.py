@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Gt
 
-from experiments.endpoints import ServerKind
-from experiments.registry import Item
+from siplab.experiments.trial.endpoints import ServerKind
+from siplab.experiments.trial.registry import Item
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.endpoints import ServerKind
-from experiments.registry import Item
+from siplab.experiments.trial.endpoints import ServerKind
+from siplab.experiments.trial.registry import Item
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,11 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from lab import specs
-from lab.errors import UsageError
-from lab.gateway.context import Context, Dropped
-from lab.wire.ip import TCP, UDP
-from lab.wire.sip import SipMessage
+from siplab.lab import specs
+from siplab.lab.errors import UsageError
+from siplab.lab.gateway.context import Context, Dropped
+from siplab.lab.wire.ip import TCP, UDP
+from siplab.lab.wire.sip import SipMessage
 
 
 class Evidence(StrEnum):
@@ -51,7 +51,7 @@ class Source:
 class Example:
     """Documented bytes, which a test executes.
 
-    ``before`` is part of the last packet of ``sample`` (see ``alg_models.samples``) as it enters the
+    ``before`` is part of the last packet of ``sample`` (see ``siplab.alg_models.samples``) as it enters the
     router, ``after`` what stands in its place when it leaves; ``None`` when it does not.
     ``answer`` is part of what the router itself sends back to the sender.
     """
@@ -88,10 +88,10 @@ class Showing:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """The documentation of a model, all of it shown by ``alglab models show``."""
+    """The documentation of a model, all of it shown by ``siplab models show``."""
 
     summary: str
-    kind: str = "fault"  # control, fault, exact, profile
+    kind: str = "fault"  # control, fault, reference-implementation, profile
     fault_class: FaultClass = ""
     examples: tuple[Example, ...] = ()
     rules: tuple[str, ...] = ()  # "RFC 3261 25.1"

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from lab.gateway.nat import NOBODY, Binding, Nat, Pinhole, PortsExhaustedError, Session
-from lab.wire.ip import UDP, Endpoint
+from siplab.lab.gateway.nat import NOBODY, Binding, Nat, Pinhole, PortsExhaustedError, Session
+from siplab.lab.wire.ip import UDP, Endpoint
 
 T = TypeVar("T")
 

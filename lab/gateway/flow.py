@@ -6,10 +6,10 @@ patched: addresses and ports exchanged, checksums updated.
 
 from __future__ import annotations
 
-from lab.gateway.nat import Binding
-from lab.gateway.sides import Side
-from lab.wire import ip
-from lab.wire.ip import Endpoint
+from siplab.lab.gateway.nat import Binding
+from siplab.lab.gateway.sides import Side
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint
 
 
 class Flow:

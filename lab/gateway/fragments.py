@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from lab.wire.ip import MAX_PACKET, Packet, checksum
+from siplab.lab.wire.ip import MAX_PACKET, Packet, checksum
 
 TIMEOUT: Final = 30.0
 LIMIT: Final = 64

@@ -24,17 +24,17 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
-from lab.gateway import icmp
-from lab.gateway.alg import Model
-from lab.gateway.flow import Flow, patch, rebuild
-from lab.gateway.fragments import Reassembler
-from lab.gateway.inspection import Alg, Inspection
-from lab.gateway.nat import Binding, Dependence, Nat, NatConfig, PortsExhaustedError, filter_key
-from lab.gateway.sides import FRAGMENT_KEPT, HELD, HELD_ACKNOWLEDGED, Emission, Side
-from lab.gateway.tcp import TcpEditor
-from lab.wire import ip
-from lab.wire.ip import ICMP, ICMPV6, TCP, UDP, Endpoint, MalformedPacketError, Packet
-from lab.wire.sip import split_stream
+from siplab.lab.gateway import icmp
+from siplab.lab.gateway.alg import Model
+from siplab.lab.gateway.flow import Flow, patch, rebuild
+from siplab.lab.gateway.fragments import Reassembler
+from siplab.lab.gateway.inspection import Alg, Inspection
+from siplab.lab.gateway.nat import Binding, Dependence, Nat, NatConfig, PortsExhaustedError, filter_key
+from siplab.lab.gateway.sides import FRAGMENT_KEPT, HELD, HELD_ACKNOWLEDGED, Emission, Side
+from siplab.lab.gateway.tcp import TcpEditor
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import ICMP, ICMPV6, TCP, UDP, Endpoint, MalformedPacketError, Packet
+from siplab.lab.wire.sip import split_stream
 
 _network = lru_cache(maxsize=256)(ipaddress.ip_network)
 _OUTGREW: Final = "lost: the ALG made it larger than the MTU"

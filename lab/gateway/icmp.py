@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lab.gateway.nat import Nat
-from lab.wire import ip
-from lab.wire.ip import ICMP, Endpoint, MalformedPacketError, Packet
+from siplab.lab.gateway.nat import Nat
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import ICMP, Endpoint, MalformedPacketError, Packet
 
 
 def translate_error(error: Packet, nat: Nat, now: float, *, outbound: bool) -> bytes | None:

@@ -10,12 +10,12 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from lab.gateway.alg import Model
-from lab.gateway.context import Context, Dropped
-from lab.gateway.nat import Binding, Nat
-from lab.gateway.sides import DROPPED_BY_ALG
-from lab.wire.ip import UDP, Endpoint
-from lab.wire.sip import SipMessage
+from siplab.lab.gateway.alg import Model
+from siplab.lab.gateway.context import Context, Dropped
+from siplab.lab.gateway.nat import Binding, Nat
+from siplab.lab.gateway.sides import DROPPED_BY_ALG
+from siplab.lab.wire.ip import UDP, Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 
 class Alg:

@@ -25,7 +25,7 @@ from enum import IntEnum, StrEnum
 from itertools import chain
 from typing import Final, Literal
 
-from lab.wire.ip import FIN, ICMP, RST, SYN, TCP, UDP, Endpoint
+from siplab.lab.wire.ip import FIN, ICMP, RST, SYN, TCP, UDP, Endpoint
 
 
 class Dependence(StrEnum):

@@ -37,10 +37,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from lab.gateway.tcp_segments import acknowledgement, segments, without_sack
-from lab.wire.ip import ACK, FIN, PSH, RST, SYN, Packet
-from lab.wire.sip import SipMessage, split_stream
-from lab.wire.tcp_segment import DEFAULT_MSS, MIN_MSS, Opening, near, tsval_of, window_of
+from siplab.lab.gateway.tcp_segments import acknowledgement, segments, without_sack
+from siplab.lab.wire.ip import ACK, FIN, PSH, RST, SYN, Packet
+from siplab.lab.wire.sip import SipMessage, split_stream
+from siplab.lab.wire.tcp_segment import DEFAULT_MSS, MIN_MSS, Opening, near, tsval_of, window_of
 
 Rewrite = Callable[[bytes, bool], bytes | None]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 from dataclasses import replace
 
-from lab.wire.ip import FIN, PSH, Packet, parse, tcp
-from lab.wire.tcp_segment import NOP, SACK_PERMITTED, TIMESTAMPS, options_of, tsval_of
+from siplab.lab.wire.ip import FIN, PSH, Packet, parse, tcp
+from siplab.lab.wire.tcp_segment import NOP, SACK_PERMITTED, TIMESTAMPS, options_of, tsval_of
 
 
 def without_sack(packet: Packet) -> Packet:

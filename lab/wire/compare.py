@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from lab.wire.sdp import Sdp
-from lab.wire.sip import SipMessage
-from lab.wire.syntax import spelled
+from siplab.lab.wire.sdp import Sdp
+from siplab.lab.wire.sip import SipMessage
+from siplab.lab.wire.syntax import spelled
 
 
 def differences(sent: bytes, seen: bytes) -> list[str]:

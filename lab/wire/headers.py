@@ -2,7 +2,7 @@
 
 All are lenient: what can't be read is ``None`` or is skipped, never an exception. What a
 rewriter needs are *spans*, so each reader gives offsets into the value that it was given.
-Strictness lives in ``lab.wire.syntax``.
+Strictness lives in ``siplab.lab.wire.syntax``.
 """
 
 from __future__ import annotations

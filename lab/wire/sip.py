@@ -8,7 +8,7 @@ The rules of this file:
   edit replaces bytes inside one piece; every other byte stays as it was.
 - Header names compare without case, and a compact form is the same header
   (RFC 3261 section 7.3.3). A folded header is one field (section 7.3.1).
-- Nothing here judges a message; ``lab.wire.syntax`` does.
+- Nothing here judges a message; ``siplab.lab.wire.syntax`` does.
 """
 
 from __future__ import annotations

@@ -19,11 +19,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from lab.wire.headers import name_addr
-from lab.wire.sip import Field, SipMessage
-from lab.wire.syntax_fields import HOSTNAME, TOKEN, field_findings, show, uri_findings
-from lab.wire.syntax_rules import RULES, Rule, Severity
-from lab.wire.syntax_sdp import PLAIN_SDP, PORT, V4, sdp_findings
+from siplab.lab.wire.headers import name_addr
+from siplab.lab.wire.sip import Field, SipMessage
+from siplab.lab.wire.syntax_fields import HOSTNAME, TOKEN, field_findings, show, uri_findings
+from siplab.lab.wire.syntax_rules import RULES, Rule, Severity
+from siplab.lab.wire.syntax_sdp import PLAIN_SDP, PORT, V4, sdp_findings
 
 __all__ = ["RULES", "Rule", "Severity", "Violation", "check", "first_fatal"]
 

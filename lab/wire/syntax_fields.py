@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from lab.wire.headers import mask_quoted, split_list
-from lab.wire.ip import is_address
-from lab.wire.sip import Field
+from siplab.lab.wire.headers import mask_quoted, split_list
+from siplab.lab.wire.ip import is_address
+from siplab.lab.wire.sip import Field
 
 Finding = tuple[str, int, str]
 Findings = Iterator[Finding]

@@ -1,4 +1,4 @@
-"""The rules that ``lab.wire.syntax`` knows, as one table.
+"""The rules that ``siplab.lab.wire.syntax`` knows, as one table.
 
 The rules of this file:
 

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from lab.wire.syntax_fields import HOSTNAME, MAX_PORT, TOKEN, is_ip, is_ipv4, number_in, show
+from siplab.lab.wire.syntax_fields import HOSTNAME, MAX_PORT, TOKEN, is_ip, is_ipv4, number_in, show
 
 SdpFinding = tuple[str, str, int, str]
 SdpFindings = Iterator[SdpFinding]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from lab.wire.ip import ACK, FIN, RST, SYN, Packet, tcp
+from siplab.lab.wire.ip import ACK, FIN, RST, SYN, Packet, tcp
 
 IP_AND_TCP_HEADERS: Final = {4: 40, 6: 60}  # bytes, without options
 DEFAULT_MSS: Final = {4: 536, 6: 1220}  # RFC 9293 section 3.7.1

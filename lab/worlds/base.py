@@ -12,15 +12,15 @@ import random
 from collections import deque
 from collections.abc import Callable, Mapping
 
-from lab.agents.base import Action, Agent, Close, Flow, Listen, PassOn, Send, SendSegment
-from lab.gateway.alg import Model
-from lab.gateway.gateway import Gateway
-from lab.wire import ip
-from lab.wire.ip import Endpoint
-from lab.worlds.flows import FlowKeeper
-from lab.worlds.impairments import Departure, impairments_of
-from lab.worlds.network import Arrival, Delivery, Network, SegmentDelivery, destination_of
-from lab.worlds.trace import Likewise, Lost, Noted, Received, Remark, Segment, Sent, Trace
+from siplab.lab.gateway.alg import Model
+from siplab.lab.gateway.gateway import Gateway
+from siplab.lab.sip.base import Action, Agent, Close, Flow, Listen, PassOn, Send, SendSegment
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.worlds.flows import FlowKeeper
+from siplab.lab.worlds.impairments import Departure, impairments_of
+from siplab.lab.worlds.network import Arrival, Delivery, Network, SegmentDelivery, destination_of
+from siplab.lab.worlds.trace import Likewise, Lost, Noted, Received, Remark, Segment, Sent, Trace
 
 # An agent that sends to itself in circles must not hang a trial.
 MAX_STEPS = 2_000_000

@@ -17,9 +17,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lab.agents.base import Agent, Flow, Train
-from lab.wire.ip import Endpoint
-from lab.worlds.network import Arrival, Delivery
+from siplab.lab.sip.base import Agent, Flow, Train
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.worlds.network import Arrival, Delivery
 
 # Comparing times that were added up in steps of 20 ms.
 _SLACK: Final = 1e-6

@@ -16,8 +16,8 @@ import random
 from collections.abc import Callable
 from typing import NamedTuple
 
-from lab.worlds.network import Arrival, Network
-from lab.worlds.topology import NetworkSpec
+from siplab.lab.worlds.network import Arrival, Network
+from siplab.lab.worlds.topology import NetworkSpec
 
 Departure = Callable[[], list[Arrival]]
 

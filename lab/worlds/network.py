@@ -12,12 +12,12 @@ import ipaddress
 from collections import deque
 from typing import NamedTuple, Protocol
 
-from lab.gateway.fragments import Reassembler
-from lab.gateway.gateway import Emission, Side
-from lab.wire import ip
-from lab.wire.ip import Endpoint, MalformedPacketError
-from lab.wire.tcp_segment import reset
-from lab.worlds.topology import Topology
+from siplab.lab.gateway.fragments import Reassembler
+from siplab.lab.gateway.gateway import Emission, Side
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint, MalformedPacketError
+from siplab.lab.wire.tcp_segment import reset
+from siplab.lab.worlds.topology import Topology
 
 MAX_HOPS = 64
 _SMALLEST_MTU = 576

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lab.agents.base import Send
-from lab.gateway.alg import Model
-from lab.gateway.gateway import Emission, Side
-from lab.wire import ip
-from lab.wire.ip import Endpoint
-from lab.worlds.base import World, make_gateways
-from lab.worlds.network import Arrival, Delivery, Network, SegmentDelivery, Unreachable, Walk
-from lab.worlds.trace import Passage
+from siplab.lab.gateway.alg import Model
+from siplab.lab.gateway.gateway import Emission, Side
+from siplab.lab.sip.base import Send
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.worlds.base import World, make_gateways
+from siplab.lab.worlds.network import Arrival, Delivery, Network, SegmentDelivery, Unreachable, Walk
+from siplab.lab.worlds.trace import Passage
 
 
 class SimulatedWorld(World):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from lab.wire.ip import SYN, Endpoint, Packet
-from lab.wire.sip import split_stream
-from lab.wire.tcp_segment import near
+from siplab.lab.wire.ip import SYN, Endpoint, Packet
+from siplab.lab.wire.sip import split_stream
+from siplab.lab.wire.tcp_segment import near
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 A *network* is one broadcast segment. A *host* has an address on one network, or on several. A
 *router* joins networks: a plain one forwards; one with ``inside`` and ``outside`` is a NAT gateway
-that can hold an ALG. Routes follow from that, see ``lab.worlds.network``.
+that can hold an ALG. Routes follow from that, see ``siplab.lab.worlds.network``.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from lab.documents import MisplacedError
-from lab.gateway.nat import NatConfig
+from siplab.lab.documents import MisplacedError
+from siplab.lab.gateway.nat import NatConfig
 
 # A router's ``alg`` that stands for the model that a trial names.
 TRIAL: Final = "trial"

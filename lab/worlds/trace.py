@@ -11,10 +11,10 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from lab.gateway.gateway import Emission, Side
-from lab.wire import ip
-from lab.wire.ip import Endpoint, MalformedPacketError
-from lab.worlds.streams import TapStreams
+from siplab.lab.gateway.gateway import Emission, Side
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint, MalformedPacketError
+from siplab.lab.worlds.streams import TapStreams
 
 
 class Sent(NamedTuple):
@@ -86,7 +86,7 @@ class Remark(NamedTuple):
 
 
 class Noted(NamedTuple):
-    """What an agent noticed (``lab.agents.base.Event``): if about a datagram, right behind its record."""
+    """What an agent noticed (``siplab.lab.sip.base.Event``): if about a datagram, right behind its record."""
 
     now: float
     host: str

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from lab.agents.base import Action, Agent, Close, Flow, Listen, Send
-from lab.agents.phone import Phone, PhoneConfig
-from lab.agents.server import ServerConfig, SipServer
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from siplab.lab.phone.phone import Phone, PhoneConfig
+from siplab.lab.server.server import ServerConfig, SipServer
+from siplab.lab.sip.base import Action, Agent, Close, Flow, Listen, Send
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 SERVER = Endpoint("198.51.100.10", 5060)
 

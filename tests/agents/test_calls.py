@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.agents.call import CallState, Direction
-from lab.agents.messages import Incoming, response
-from lab.wire.ip import Endpoint
-from lab.wire.rtp import unpack_rtp
+from siplab.lab.phone.call import CallState, Direction
+from siplab.lab.sip.messages import Incoming, response
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.rtp import unpack_rtp
 
 if TYPE_CHECKING:
     from tests.agents.conftest import Datagram, Lab, LabMaker

@@ -12,19 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.detectors.combined import conversation
-from lab.agents import stream_mirror
-from lab.agents.admission import ADMIT, COOKIE, HELLO, Accounts, Buckets, Visitor
-from lab.agents.base import Action, Send
-from lab.agents.detection_server import LARGEST, DetectionServer
-from lab.agents.probe import ProbeClient
-from lab.agents.probe_messages import description, obfuscated, request
-from lab.agents.probe_plan import Observations, Site
-from lab.agents.probe_wire import MAGIC, digest, new_mark, pack, unpack
-from lab.agents.public_clients import FAILED, PASS
-from lab.agents.witness import CONTROL_PORT
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from siplab.experiments.detectors.combined import conversation
+from siplab.lab.probing import stream_mirror
+from siplab.lab.probing.admission import ADMIT, COOKIE, HELLO, Accounts, Buckets, Visitor
+from siplab.lab.probing.detection_server import LARGEST, DetectionServer
+from siplab.lab.probing.probe import ProbeClient
+from siplab.lab.probing.probe_messages import description, obfuscated, request
+from siplab.lab.probing.probe_plan import Observations, Site
+from siplab.lab.probing.probe_wire import MAGIC, digest, new_mark, pack, unpack
+from siplab.lab.probing.public_clients import FAILED, PASS
+from siplab.lab.probing.witness import CONTROL_PORT
+from siplab.lab.sip.base import Action, Send
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 SERVER = "198.51.100.10"
 SIP = Endpoint(SERVER, 5060)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from lab.agents.dialog import Dialog, DialogId, next_hop
-from lab.agents.messages import Incoming
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from siplab.lab.sip.dialog import Dialog, DialogId, next_hop
+from siplab.lab.sip.messages import Incoming
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 HERE, PEER = Endpoint("192.168.1.20", 5060), Endpoint("198.51.100.10", 5060)
 TARGET = b"sip:bob@192.0.2.66"

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from lab.agents.digest import Answerer, Authority, Outcome, digest_response, parameters
+from siplab.lab.sip.digest import Answerer, Authority, Outcome, digest_response, parameters
 
 URI = b"sip:lab.test"
 

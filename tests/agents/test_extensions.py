@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lab.agents.call import CallState
-from lab.wire.ip import Endpoint
+from siplab.lab.phone.call import CallState
+from siplab.lab.wire.ip import Endpoint
 from tests.agents.conftest import Datagram, Lab, LabMaker
 
 EARLY: dict[str, object] = {"early_media": True, "extensions": ("100rel",), "ring_time": 3.0}

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments import trial
-from experiments.trial import TrialSpec
-from lab.agents import ice_messages, stun
-from lab.agents.ice import IceStream
-from lab.agents.ice_candidates import Candidate, candidate_line, priority, read_candidate
-from lab.agents.ice_messages import Check
-from lab.agents.phone import Phone
-from lab.wire.ip import Endpoint
-from lab.worlds.trace import Sent
+from siplab.experiments.trial import trial
+from siplab.experiments.trial.trial import TrialSpec
+from siplab.lab.media import ice_messages, stun
+from siplab.lab.media.ice import IceStream
+from siplab.lab.media.ice_candidates import Candidate, candidate_line, priority, read_candidate
+from siplab.lab.media.ice_messages import Check
+from siplab.lab.phone.phone import Phone
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.worlds.trace import Sent
 from tests.agents.conftest import Datagram, Lab, make_lab
 
 ALICE, BOB = Endpoint("203.0.113.7", 40000), Endpoint("192.0.2.66", 40000)

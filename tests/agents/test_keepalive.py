@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from lab.agents.keepalive import CRLF, KEEPALIVE_TYPE
-from lab.agents.registration import RegistrationState
-from lab.agents.stun_server import STUN_PORT, StunServer
-from lab.wire.ip import Endpoint
-from lab.wire.rtp import unpack_rtp
+from siplab.lab.phone.keepalive import CRLF, KEEPALIVE_TYPE
+from siplab.lab.phone.registration import RegistrationState
+from siplab.lab.server.stun_server import STUN_PORT, StunServer
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.rtp import unpack_rtp
 from tests.agents.conftest import SERVER, Datagram, Lab, LabMaker
 
 STUN = Endpoint(SERVER.ip, STUN_PORT)
@@ -177,7 +177,7 @@ def test_a_new_mapping_is_registered(new_lab: LabMaker) -> None:
 # -- ports -----------------------------------------------------------------------------------------
 
 
-def test_a_phone_that_sends_from_another_port(new_lab: LabMaker) -> None:
+def test_a_phone_that_sends_from_non_standard_port(new_lab: LabMaker) -> None:
     lab = new_lab(alice={"source_port": 49300, "rport": False})
     lab.register()
     lab.call()

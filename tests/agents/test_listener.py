@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.agents import audio
-from lab.agents.audio import from_wav, mix, strength, tone, write_wav
-from lab.agents.listener import Listener
-from lab.agents.talker import Talker
-from lab.errors import UsageError
-from lab.wire import g711
-from lab.wire.ip import Endpoint
-from lab.wire.rtp import unpack_rtp
+from siplab.lab.errors import UsageError
+from siplab.lab.media import audio
+from siplab.lab.media.audio import from_wav, mix, strength, tone, write_wav
+from siplab.lab.media.listener import Listener
+from siplab.lab.media.talker import Talker
+from siplab.lab.wire import g711
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.rtp import unpack_rtp
 
 LOCAL, REMOTE = Endpoint("192.168.1.20", 40000), Endpoint("192.0.2.66", 40000)
 

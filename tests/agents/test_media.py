@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from lab.agents.session import MediaError, Session, read
-from lab.agents.talker import Talker
-from lab.wire.ip import Endpoint
-from lab.wire.rtp import RtpHeader, pack_rtp, unpack_rtp
+from siplab.lab.media.session import MediaError, Session, read
+from siplab.lab.media.talker import Talker
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.rtp import RtpHeader, pack_rtp, unpack_rtp
 
 LOCAL = Endpoint("192.168.1.20", 40000)
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.agents.mirror import MirrorServer
-from lab.wire.ip import Endpoint
-from lab.wire.syntax import first_fatal
+from siplab.lab.probing.mirror import MirrorServer
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.syntax import first_fatal
 
 if TYPE_CHECKING:
     from tests.agents.conftest import Net
@@ -46,7 +46,7 @@ def test_the_round_trip(mirror: Net) -> None:
     assert message.value(b"to").startswith(b"<sip:mirror@198.51.100.30>;tag=")
     assert message.value(b"call-id") == b"1@192.168.1.20"
     assert message.value(b"cseq") == b"1 OPTIONS"
-    assert message.value(b"server") == b"alglab-mirror"
+    assert message.value(b"server") == b"siplab-mirror"
     assert message.content_length == len(message.body)
     assert first_fatal(message) is None
 

@@ -10,19 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.detectors.combined import conversation
-from experiments.detectors.examination import keepalive, register
-from lab.agents import stun
-from lab.agents.base import Action, Agent, Listen, Send
-from lab.agents.observation import Letter, compare
-from lab.agents.probe import ProbeClient
-from lab.agents.probe_messages import clear, obfuscated, request
-from lab.agents.probe_plan import Observations, Probe, Site
-from lab.agents.probe_wire import MAGIC, digest, kind_of, marks_of, new_mark, pack, unpack
-from lab.agents.proxied import without_proxy
-from lab.agents.tracer import MOST_HOPS, Tracer
-from lab.agents.witness import CONTROL_PORT, Witness
-from lab.wire.ip import Endpoint
+from siplab.experiments.detectors.combined import conversation
+from siplab.experiments.detectors.examination import keepalive, register
+from siplab.lab.media import stun
+from siplab.lab.probing.observation import Letter, compare
+from siplab.lab.probing.probe import ProbeClient
+from siplab.lab.probing.probe_messages import clear, obfuscated, request
+from siplab.lab.probing.probe_plan import Observations, Probe, Site
+from siplab.lab.probing.probe_wire import MAGIC, digest, kind_of, marks_of, new_mark, pack, unpack
+from siplab.lab.probing.proxied import without_proxy
+from siplab.lab.probing.tracer import MOST_HOPS, Tracer
+from siplab.lab.probing.witness import CONTROL_PORT, Witness
+from siplab.lab.sip.base import Action, Agent, Listen, Send
+from siplab.lab.wire.ip import Endpoint
 
 PHONE = Endpoint("192.168.1.102", 5060)
 SERVER = "198.51.100.10"

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.agents.call import CallState
-from lab.agents.server import Binding
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from siplab.lab.phone.call import CallState
+from siplab.lab.server.server import Binding
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 if TYPE_CHECKING:
     from tests.agents.conftest import Datagram, Lab, LabMaker

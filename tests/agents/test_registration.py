@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.agents.registration import RegistrationState
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from siplab.lab.phone.registration import RegistrationState
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 if TYPE_CHECKING:
     from tests.agents.conftest import Datagram, Lab, LabMaker
@@ -202,7 +202,7 @@ class Hand:
         cseq: int | None = None,
         call_id: bytes = b"1@hand",
     ) -> SipMessage:
-        from lab.agents.digest import Answerer
+        from siplab.lab.sip.digest import Answerer
 
         answerer = Answerer("alice", "alice-secret", self.lab.alice.rng)
         authority = self.lab.server.authority

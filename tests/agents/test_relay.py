@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.agents.relay import MediaRelay
-from lab.agents.sealing import seal, unseal
-from lab.wire.ip import Endpoint
-from lab.wire.sdp import Sdp
+from siplab.lab.media.relay import MediaRelay
+from siplab.lab.sip.sealing import seal, unseal
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sdp import Sdp
 from tests.agents.conftest import SERVER, Datagram, Lab, LabMaker
 
 HOSTED = {"rport": "always", "relay": True, "ping": "natted", "ping_interval": 20.0}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from lab.agents.call import Call, CallState
-from lab.agents.renegotiation import Method
-from lab.agents.session import Hold, MediaError, Session
-from lab.wire.ip import Endpoint
+from siplab.lab.media.session import Hold, MediaError, Session
+from siplab.lab.phone.call import Call, CallState
+from siplab.lab.phone.renegotiation import Method
+from siplab.lab.wire.ip import Endpoint
 from tests.agents.conftest import Datagram, Lab, LabMaker
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.agents.base import Close, Listen, Send
-from lab.agents.mirror import MirrorServer
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from siplab.lab.probing.mirror import MirrorServer
+from siplab.lab.sip.base import Close, Listen, Send
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 if TYPE_CHECKING:
     from tests.agents.conftest import Lab, LabMaker

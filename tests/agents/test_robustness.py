@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lab.agents.base import Agent, Send
-from lab.agents.mirror import MirrorServer
-from lab.agents.timers import Timers
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from siplab.lab.probing.mirror import MirrorServer
+from siplab.lab.sip.base import Agent, Send
+from siplab.lab.sip.timers import Timers
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 if TYPE_CHECKING:
     from tests.agents.conftest import Datagram, Lab, LabMaker

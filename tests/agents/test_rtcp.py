@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments import trial
-from experiments.trial import TrialSpec
-from lab.agents.phone import Phone
-from lab.agents.rtcp import Jitter, Reporter
-from lab.wire.ip import Endpoint
-from lab.wire.rtcp import Compound, ReportBlock, SenderInfo, pack_rtcp, unpack_rtcp
+from siplab.experiments.trial import trial
+from siplab.experiments.trial.trial import TrialSpec
+from siplab.lab.media.rtcp import Jitter, Reporter
+from siplab.lab.phone.phone import Phone
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.rtcp import Compound, ReportBlock, SenderInfo, pack_rtcp, unpack_rtcp
 from tests.agents.conftest import Datagram, Lab, LabMaker
 
 ALICE, BOB = Endpoint("203.0.113.7", 40001), Endpoint("192.0.2.66", 40001)

@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from lab.agents.call import Call, CallState
-from lab.agents.phone import Phone, RegistrationState
-from lab.wire.rtp import unpack_rtp
+from siplab.lab.phone.call import Call, CallState
+from siplab.lab.phone.phone import Phone, RegistrationState
+from siplab.lab.wire.rtp import unpack_rtp
 from tests.agents.conftest import Lab, LabMaker, phone_config
 
 USERS = {"alice": "alice-secret", "bob": "bob-secret", "carol": "carol-secret"}

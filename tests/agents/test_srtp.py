@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments import trial
-from experiments.trial import TrialSpec
-from lab.agents.call import CallState
-from lab.agents.srtp import Opener, Sealer, _keystream
-from lab.agents.srtp_keys import crypto_line, read_crypto
-from lab.agents.talker import Talker
-from lab.errors import CapabilityError
-from lab.wire.ip import Endpoint
-from lab.wire.rtcp import unpack_rtcp
-from lab.wire.rtp import unpack_rtp
+from siplab.experiments.trial import trial
+from siplab.experiments.trial.trial import TrialSpec
+from siplab.lab.errors import CapabilityError
+from siplab.lab.media.srtp import Opener, Sealer, _keystream
+from siplab.lab.media.srtp_keys import crypto_line, read_crypto
+from siplab.lab.media.talker import Talker
+from siplab.lab.phone.call import CallState
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.rtcp import unpack_rtcp
+from siplab.lab.wire.rtp import unpack_rtp
 from tests.agents.conftest import Datagram, Lab, LabMaker
 
 KEY = bytes.fromhex("e1f97a0d3e018be0d64fa32c06de41390ec675ad498afeebb6960b3aabe6")
@@ -235,5 +235,5 @@ def test_an_encrypted_call_is_heard_through_the_router(topology: str, model: str
 
 def test_without_the_package_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cryptography", None)
-    with pytest.raises(CapabilityError, match=r"alglab\[srtp\]"):
+    with pytest.raises(CapabilityError, match=r"siplab\[srtp\]"):
         trial.run(TrialSpec("home", "none", "srtp-call"))

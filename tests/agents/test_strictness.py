@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.agents.call import CallState
-from lab.agents.registration import RegistrationState
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from siplab.lab.phone.call import CallState
+from siplab.lab.phone.registration import RegistrationState
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 if TYPE_CHECKING:
     from tests.agents.conftest import Lab, LabMaker

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.agents.streams import cut
-from lab.agents.tcp import Connection, State, TcpConfig, TcpStack
-from lab.agents.tcp_connection import R2, R2_SYN, RTO, TIME_WAIT, WINDOW
-from lab.agents.timers import Timers
-from lab.wire import ip
-from lab.wire.ip import ACK, FIN, PSH, RST, SYN, Endpoint, Packet
-from lab.wire.sip import SipMessage
+from siplab.lab.sip.streams import cut
+from siplab.lab.sip.tcp import Connection, State, TcpConfig, TcpStack
+from siplab.lab.sip.tcp_connection import R2, R2_SYN, RTO, TIME_WAIT, WINDOW
+from siplab.lab.sip.timers import Timers
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import ACK, FIN, PSH, RST, SYN, Endpoint, Packet
+from siplab.lab.wire.sip import SipMessage
 
 CLIENT, SERVER = Endpoint("192.0.2.1", 5060), Endpoint("198.51.100.10", 5060)
 

@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from lab.agents.base import Send
-from lab.agents.messages import Incoming, Request, response
-from lab.agents.transactions import ClientTransaction, ServerTransaction, State, TransactionLayer
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from siplab.lab.sip.base import Send
+from siplab.lab.sip.messages import Incoming, Request, response
+from siplab.lab.sip.transactions import ClientTransaction, ServerTransaction, State, TransactionLayer
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 HERE, PEER = Endpoint("192.168.1.20", 5060), Endpoint("198.51.100.10", 5060)
 

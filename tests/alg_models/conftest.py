@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from alg_models.controls import CORRECT
-from lab.gateway.alg import Model
-from lab.gateway.gateway import Gateway, Side
-from lab.gateway.nat import NatConfig, PortAllocation
-from lab.wire import ip
-from lab.wire.ip import Endpoint
+from siplab.alg_models.controls import CORRECT
+from siplab.lab.gateway.alg import Model
+from siplab.lab.gateway.gateway import Gateway, Side
+from siplab.lab.gateway.nat import NatConfig, PortAllocation
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint
 
 PHONE, SERVER = Endpoint("192.168.1.20", 5060), Endpoint("198.51.100.10", 5060)
 PUBLIC_IP, FIRST_PORT = "203.0.113.7", 61002

@@ -8,14 +8,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alg_models.exact.broadcom import MODEL
-from alg_models.samples import PHONE, PUBLIC, REGISTRAR, RELAY, SECOND_PHONE, media, state, transport
-from alg_models.samples.basic import FAR_SDP, INCOMING, INCOMING_OK, INVITE, INVITE_OK, REGISTER, REGISTER_OK
-from alg_models.samples.headers import CHALLENGE
-from lab.gateway.gateway import Side
-from lab.wire import ip
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from siplab.alg_models.exact.broadcom import MODEL
+from siplab.alg_models.samples import PHONE, PUBLIC, REGISTRAR, RELAY, SECOND_PHONE, media, state, transport
+from siplab.alg_models.samples.basic import (
+    FAR_SDP,
+    INCOMING,
+    INCOMING_OK,
+    INVITE,
+    INVITE_OK,
+    REGISTER,
+    REGISTER_OK,
+)
+from siplab.alg_models.samples.headers import CHALLENGE
+from siplab.lab.gateway.gateway import Side
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 if TYPE_CHECKING:
     from tests.alg_models.conftest import Line, LineMaker

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from alg_models.catalogue import Catalogue, load
-from alg_models.controls import CORRECT, NONE
-from alg_models.samples import cross
-from lab.errors import UsageError
-from lab.gateway.alg import Card, Model, Recipe, Step
+from siplab.alg_models.catalogue import Catalogue, load
+from siplab.alg_models.controls import CORRECT, NONE
+from siplab.alg_models.samples import cross
+from siplab.lab.errors import UsageError
+from siplab.lab.gateway.alg import Card, Model, Recipe, Step
 
 # As a user writes one: annotations as text, and a dataclass for the parameters.
 PLUGIN = """
@@ -22,8 +22,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from lab.gateway.alg import Card, Context, Model, Recipe
-from lab.wire.sip import SipMessage
+from siplab.lab.gateway.alg import Card, Context, Model, Recipe
+from siplab.lab.wire.sip import SipMessage
 
 
 @dataclass(frozen=True)
@@ -227,33 +227,33 @@ def distribution(folder: Path, name: str, points: str) -> None:
     info = folder / f"{name}-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[alglab.models]\n{points}\n")
+    (info / "entry_points.txt").write_text(f"[siplab.models]\n{points}\n")
 
 
 def test_entry_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plugin(tmp_path / "alglab_test_shout.py")
-    plugin(tmp_path / "alglab_test_whisper.py", "whisper")
-    distribution(tmp_path, "shouters", "z = alglab_test_shout\na = alglab_test_whisper")
+    plugin(tmp_path / "siplab_test_shout.py")
+    plugin(tmp_path / "siplab_test_whisper.py", "whisper")
+    distribution(tmp_path, "shouters", "z = siplab_test_shout\na = siplab_test_whisper")
     monkeypatch.syspath_prepend(str(tmp_path))
     assert ids(load())[-2:] == ["whisper", "shout"], "in the order of their names"
     assert not {"whisper", "shout"} & {*ids(load(plugins=False))}
-    with pytest.raises(UsageError, match=r"'shout' is taken by entry point 'z' \(alglab_test_shout\)"):
+    with pytest.raises(UsageError, match=r"'shout' is taken by entry point 'z' \(siplab_test_shout\)"):
         load([plugin(tmp_path / "again.py")])
 
 
 @pytest.mark.parametrize(
     ("value", "says"),
     [
-        ("alglab_test_absent", "ModuleNotFoundError"),
-        ("alglab_test_empty", "no MODEL or MODELS in it"),
-        ("alglab_test_broken", "SyntaxError"),
+        ("siplab_test_absent", "ModuleNotFoundError"),
+        ("siplab_test_empty", "no MODEL or MODELS in it"),
+        ("siplab_test_broken", "SyntaxError"),
     ],
 )
 def test_a_broken_entry_point_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, says: str
 ) -> None:
-    (tmp_path / "alglab_test_empty.py").write_text("")
-    (tmp_path / "alglab_test_broken.py").write_text("MODEL = =\n")
+    (tmp_path / "siplab_test_empty.py").write_text("")
+    (tmp_path / "siplab_test_broken.py").write_text("MODEL = =\n")
     distribution(tmp_path, "broken", f"bad = {value}")
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(UsageError, match=rf"entry point 'bad' \({value}\): .*{says}"):

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alg_models.controls import NONE
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import NONE
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 if TYPE_CHECKING:
     from tests.alg_models.conftest import Line, LineMaker

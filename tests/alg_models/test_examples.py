@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from alg_models.catalogue import load
-from alg_models.samples import all_samples, check, cross
-from alg_models.testing import check_example, check_model
-from lab.gateway.alg import Example, Model, Recipe
+from siplab.alg_models.catalogue import load
+from siplab.alg_models.samples import all_samples, check, cross
+from siplab.alg_models.testing import check_example, check_model
+from siplab.lab.gateway.alg import Example, Model, Recipe
 
 MODELS = load(plugins=False)
 EXAMPLES = [

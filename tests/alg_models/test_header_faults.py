@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alg_models.catalogue import load
-from alg_models.controls import CORRECT, NONE
-from alg_models.faults import (
+from siplab.alg_models.catalogue import load
+from siplab.alg_models.controls import CORRECT, NONE
+from siplab.alg_models.faults import (
     contact_first_only,
     contact_inbound_clobbered,
     contact_params_lost,
@@ -36,16 +36,16 @@ from alg_models.faults import (
     via_not_restored_some_codes,
     via_rport_stripped,
 )
-from alg_models.samples import all_samples, basic, cross, gateway_for, headers
-from lab.gateway.alg import Model
-from lab.gateway.gateway import Side
-from lab.gateway.inspection import Alg, Inspection
-from lab.gateway.nat import Nat, NatConfig, PortAllocation
-from lab.wire import ip
-from lab.wire.headers import vias
-from lab.wire.ip import TCP, UDP, Endpoint
-from lab.wire.sdp import Sdp
-from lab.wire.sip import SipMessage
+from siplab.alg_models.samples import all_samples, basic, cross, gateway_for, headers
+from siplab.lab.gateway.alg import Model
+from siplab.lab.gateway.gateway import Side
+from siplab.lab.gateway.inspection import Alg, Inspection
+from siplab.lab.gateway.nat import Nat, NatConfig, PortAllocation
+from siplab.lab.wire import ip
+from siplab.lab.wire.headers import vias
+from siplab.lab.wire.ip import TCP, UDP, Endpoint
+from siplab.lab.wire.sdp import Sdp
+from siplab.lab.wire.sip import SipMessage
 
 if TYPE_CHECKING:
     from tests.alg_models.conftest import LineMaker

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alg_models.exact.linux import MODEL
-from alg_models.samples import PHONE, PUBLIC, REGISTRAR
-from alg_models.samples.basic import INVITE, REGISTER, REGISTER_OK, SDP
-from alg_models.samples.media import with_body
-from lab.gateway.gateway import Gateway, Side
-from lab.gateway.nat import NatConfig
-from lab.wire import ip
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from siplab.alg_models.exact.linux import MODEL
+from siplab.alg_models.samples import PHONE, PUBLIC, REGISTRAR
+from siplab.alg_models.samples.basic import INVITE, REGISTER, REGISTER_OK, SDP
+from siplab.alg_models.samples.media import with_body
+from siplab.lab.gateway.gateway import Gateway, Side
+from siplab.lab.gateway.nat import NatConfig
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 if TYPE_CHECKING:
     from tests.alg_models.conftest import Line, LineMaker

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alg_models.catalogue import load
-from alg_models.exact.linux import MODEL
-from alg_models.samples import PHONE, PUBLIC, REGISTRAR, RELAY, SECOND_PHONE
-from alg_models.samples.basic import FAR_SDP, INCOMING, INVITE, INVITE_OK, REGISTER, REGISTER_OK, SDP
-from alg_models.samples.headers import CHALLENGE
-from alg_models.samples.media import with_body
-from lab.errors import UsageError
-from lab.gateway.gateway import Side
-from lab.wire import ip
-from lab.wire.ip import ACK, PSH, SYN, Endpoint
-from lab.wire.sip import SipMessage
+from siplab.alg_models.catalogue import load
+from siplab.alg_models.exact.linux import MODEL
+from siplab.alg_models.samples import PHONE, PUBLIC, REGISTRAR, RELAY, SECOND_PHONE
+from siplab.alg_models.samples.basic import FAR_SDP, INCOMING, INVITE, INVITE_OK, REGISTER, REGISTER_OK, SDP
+from siplab.alg_models.samples.headers import CHALLENGE
+from siplab.alg_models.samples.media import with_body
+from siplab.lab.errors import UsageError
+from siplab.lab.gateway.gateway import Side
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import ACK, PSH, SYN, Endpoint
+from siplab.lab.wire.sip import SipMessage
 from tests.alg_models.test_linux import (
     ANOTHER_PORT,
     OLD,

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alg_models.catalogue import load
-from alg_models.samples import PHONE, PUBLIC, REGISTRAR, RELAY, all_samples, cross
-from alg_models.samples.basic import FAR_SDP, INCOMING, INCOMING_OK, INVITE, INVITE_OK, REGISTER, SDP
-from alg_models.samples.media import (
+from siplab.alg_models.catalogue import load
+from siplab.alg_models.samples import PHONE, PUBLIC, REGISTRAR, RELAY, all_samples, cross
+from siplab.alg_models.samples.basic import FAR_SDP, INCOMING, INCOMING_OK, INVITE, INVITE_OK, REGISTER, SDP
+from siplab.alg_models.samples.media import (
     ACK,
     EARLY,
     HELD,
@@ -29,13 +29,13 @@ from alg_models.samples.media import (
     with_body,
     without_content_length,
 )
-from lab.errors import UsageError
-from lab.gateway.gateway import Gateway, Side
-from lab.gateway.nat import NatConfig, PortAllocation
-from lab.wire import ip
-from lab.wire.ip import ACK as ACK_FLAG
-from lab.wire.ip import SYN, Endpoint
-from lab.wire.sip import SipMessage, split_stream
+from siplab.lab.errors import UsageError
+from siplab.lab.gateway.gateway import Gateway, Side
+from siplab.lab.gateway.nat import NatConfig, PortAllocation
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import ACK as ACK_FLAG
+from siplab.lab.wire.ip import SYN, Endpoint
+from siplab.lab.wire.sip import SipMessage, split_stream
 
 MODELS = load(plugins=False)
 OUTSIDE_PORT = PUBLIC.port
@@ -609,7 +609,7 @@ def test_only_the_server_gets_media_in_until_the_phone_sends() -> None:
     assert home.media_in(61004) == RTP
 
 
-def test_the_phones_voice_leaves_from_another_port() -> None:
+def test_the_phones_voice_leaves_from_non_standard_port() -> None:
     correct, faulty = Home("correct"), Home("media-sport-not-mapped")
     for home in (correct, faulty):
         assert value(home.said(INVITE), b"m=") == [b"m=audio 61004 RTP/AVP 0"]

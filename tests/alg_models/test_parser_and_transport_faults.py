@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alg_models import catalogue
-from alg_models.controls import CORRECT
-from alg_models.faults import comma_list_first_only, fragment_unprocessed, growth_crosses_mtu
-from alg_models.samples import PHONE, PUBLIC, REGISTRAR, gateway_for
-from alg_models.samples.basic import INCOMING, INVITE, INVITE_OK, REGISTER, REGISTER_OK
-from alg_models.samples.transport import (
+from siplab.alg_models import catalogue
+from siplab.alg_models.controls import CORRECT
+from siplab.alg_models.faults import comma_list_first_only, fragment_unprocessed, growth_crosses_mtu
+from siplab.alg_models.samples import PHONE, PUBLIC, REGISTRAR, gateway_for
+from siplab.alg_models.samples.basic import INCOMING, INVITE, INVITE_OK, REGISTER, REGISTER_OK
+from siplab.alg_models.samples.transport import (
     ACKED,
     COMPACT,
     CUT,
@@ -26,12 +26,12 @@ from alg_models.samples.transport import (
     padded,
     registering,
 )
-from alg_models.steps.blindness import divided, shut
-from lab.gateway.alg import Model
-from lab.gateway.gateway import Gateway, Side
-from lab.wire import ip
-from lab.wire.ip import ACK, PSH, SYN, Endpoint
-from lab.wire.sip import Field, SipMessage
+from siplab.alg_models.steps.blindness import divided, shut
+from siplab.lab.gateway.alg import Model
+from siplab.lab.gateway.gateway import Gateway, Side
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import ACK, PSH, SYN, Endpoint
+from siplab.lab.wire.sip import Field, SipMessage
 
 if TYPE_CHECKING:
     from tests.alg_models.conftest import LineMaker

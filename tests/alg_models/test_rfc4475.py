@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from alg_models.catalogue import load
-from alg_models.samples import PHONE, PUBLIC, REGISTRAR, gateway_for
-from alg_models.samples.basic import REGISTER
-from lab.gateway.alg import Model
-from lab.gateway.gateway import Emission, Gateway, Side
-from lab.wire import ip
-from lab.wire.ip import ACK, PSH, SYN, Endpoint
+from siplab.alg_models.catalogue import load
+from siplab.alg_models.samples import PHONE, PUBLIC, REGISTRAR, gateway_for
+from siplab.alg_models.samples.basic import REGISTER
+from siplab.lab.gateway.alg import Model
+from siplab.lab.gateway.gateway import Emission, Gateway, Side
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import ACK, PSH, SYN, Endpoint
 
 DATA = Path(__file__).parents[1] / "data" / "rfc4475"
 MESSAGES = {path.stem: path.read_bytes() for path in sorted(DATA.glob("*.dat"))}

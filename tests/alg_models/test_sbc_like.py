@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alg_models.catalogue import load
-from alg_models.exact.sbc_like import MODEL
-from alg_models.samples import PHONE, PUBLIC, REGISTRAR, RELAY, media, state, wire
-from alg_models.samples.basic import INCOMING, INVITE, INVITE_OK, REGISTER, REGISTER_OK
-from lab.gateway.gateway import Side
-from lab.wire import ip
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from siplab.alg_models.catalogue import load
+from siplab.alg_models.exact.sbc_like import MODEL
+from siplab.alg_models.samples import PHONE, PUBLIC, REGISTRAR, RELAY, media, state, wire
+from siplab.alg_models.samples.basic import INCOMING, INVITE, INVITE_OK, REGISTER, REGISTER_OK
+from siplab.lab.gateway.gateway import Side
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 if TYPE_CHECKING:
     from tests.alg_models.conftest import Line, LineMaker

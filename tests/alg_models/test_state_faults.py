@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alg_models import samples
-from alg_models.catalogue import load
-from alg_models.controls import CORRECT, NONE
-from alg_models.samples import PHONE, PUBLIC, REGISTRAR, RELAY, SECOND_PHONE, basic, state
-from lab.gateway.alg import Model
-from lab.gateway.gateway import Emission, Gateway, Side
-from lab.gateway.nat import NatConfig, PortAllocation
-from lab.wire import ip
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from siplab.alg_models import samples
+from siplab.alg_models.catalogue import load
+from siplab.alg_models.controls import CORRECT, NONE
+from siplab.alg_models.samples import PHONE, PUBLIC, REGISTRAR, RELAY, SECOND_PHONE, basic, state
+from siplab.lab.gateway.alg import Model
+from siplab.lab.gateway.gateway import Emission, Gateway, Side
+from siplab.lab.gateway.nat import NatConfig, PortAllocation
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
 
 CATALOGUE = load(plugins=False)
 OTHER_PORT = REGISTRAR._replace(port=5070)
@@ -273,7 +273,7 @@ def test_a_hijacked_request_never_leaves() -> None:
 
 
 @pytest.mark.parametrize("proxy", ["refuses", "silent", "relays"])
-def test_another_port_and_tcp_escape_the_hijack(proxy: str) -> None:
+def test_non_standard_port_and_tcp_escape_the_hijack(proxy: str) -> None:
     router = home(f"port5060-hijack(proxy={proxy})")
     assert payload(router.out(basic.REGISTER, target=REGISTRAR._replace(port=5080))) == basic.REGISTER
     assert tcp_to(router, 5060, basic.REGISTER) == [basic.REGISTER]

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alg_models.exact.tplink_mt7628 import MODEL
-from alg_models.samples import PHONE, PUBLIC, REGISTRAR, RELAY, SECOND_PHONE
-from alg_models.samples.basic import INCOMING, INVITE, INVITE_OK, REGISTER, REGISTER_OK, SDP
-from alg_models.samples.headers import CHALLENGE
-from alg_models.samples.media import with_body
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
+from siplab.alg_models.exact.tplink_mt7628 import MODEL
+from siplab.alg_models.samples import PHONE, PUBLIC, REGISTRAR, RELAY, SECOND_PHONE
+from siplab.alg_models.samples.basic import INCOMING, INVITE, INVITE_OK, REGISTER, REGISTER_OK, SDP
+from siplab.alg_models.samples.headers import CHALLENGE
+from siplab.alg_models.samples.media import with_body
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
 from tests.alg_models.test_linux import (
     ANOTHER_PORT,
     PUBLIC_RTP,
@@ -82,7 +82,7 @@ def test_a_challenge_leaves_it_open_and_expires_0_closes_it(line: Line) -> None:
     assert arrived(line, INCOMING, STRANGER) is None
 
 
-def test_a_repeated_register_keeps_another_port_in_contact_private(line: Line) -> None:
+def test_a_repeated_register_keeps_non_standard_port_in_contact_private(line: Line) -> None:
     """Only the first one is rewritten: the second finds its expectation made."""
     register = changed(REGISTER, (b"20:5060>", b"20:5070>"))
     assert value(line.out(register), b"contact") == b"<sip:alice@203.0.113.7:5070>"

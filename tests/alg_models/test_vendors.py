@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 import yaml
 
-from alg_models import catalogue, profiles, vendors
-from alg_models.profiles import Profile
-from alg_models.samples import cross
-from alg_models.testing import check_example
-from alg_models.vendors.schema import UNKNOWN, VendorProfile, search_key
-from experiments import schemas
-from experiments.trial import TrialSpec, run
-from lab import specs
-from lab.errors import UsageError
-from lab.gateway.alg import Evidence
+from siplab.alg_models import catalogue, profiles, vendors
+from siplab.alg_models.profiles import Profile
+from siplab.alg_models.samples import cross
+from siplab.alg_models.testing import check_example
+from siplab.alg_models.vendors.schema import UNKNOWN, VendorProfile, search_key
+from siplab.experiments.commands import schemas
+from siplab.experiments.trial.trial import TrialSpec, run
+from siplab.lab import specs
+from siplab.lab.errors import UsageError
+from siplab.lab.gateway.alg import Evidence
 from tools import vendor_table
 
 FOLDER = Path(vendors.__file__).parent
@@ -333,7 +333,7 @@ def test_loaded_once() -> None:
 
 @pytest.mark.parametrize(
     ("word", "mend"),
-    [("draytec", "draytek"), ("fritzbux", "fritzbox"), ("huawei", "huawei-ar"), ("qqqq", "alglab vendors")],
+    [("draytec", "draytek"), ("fritzbux", "fritzbox"), ("huawei", "huawei-ar"), ("qqqq", "siplab vendors")],
 )
 def test_unknown_names(word: str, mend: str) -> None:
     with pytest.raises(UsageError, match=f"unknown vendor '{word}'.*{mend}") as caught:
@@ -348,7 +348,7 @@ def test_two_cards_of_one_word_are_refused() -> None:
 
 
 def test_cards_travel_with_the_package() -> None:
-    files = {each.name for each in resources.files("alg_models.vendors").iterdir()}
+    files = {each.name for each in resources.files("siplab.alg_models.vendors").iterdir()}
     assert {f"{identifier}.yaml" for identifier in vendors.available()} <= files
     assert len(vendors.available()) >= 50
 

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from experiments import trial
-from experiments.calibration import comparison, corpus, kernel_side, model_side
-from experiments.calibration.corpus import Case, Datagram
-from experiments.calibration.known import KNOWN
-from experiments.calibration.messages import MAX_SIZE
-from lab.wire.ip import Endpoint
-from lab.worlds.emulated.bubble import Bubble
+from siplab.experiments.calibration import comparison, corpus, kernel_side, model_side
+from siplab.experiments.calibration.corpus import Case, Datagram
+from siplab.experiments.calibration.known import KNOWN
+from siplab.experiments.calibration.messages import MAX_SIZE
+from siplab.experiments.trial import trial
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.worlds.emulated.bubble import Bubble
 from tests.conftest import OrdinaryUser
-from tests.experiments.test_cli import ROOT, alglab, one_line_error
+from tests.experiments.test_cli import ROOT, one_line_error, siplab
 
 PHONE, PUBLIC, SERVER = (Endpoint(each, 5060) for each in ("192.168.1.102", "203.0.113.7", "198.51.100.10"))
 HOME = trial.network("home")
@@ -61,7 +61,7 @@ def test_the_corpus_has_what_it_says() -> None:
 
 
 def play_both(case: Case, model: str = "linux") -> comparison.Report:
-    with Bubble("experiments.calibration.kernel_side:task") as bubble:
+    with Bubble("siplab.experiments.calibration.kernel_side:task") as bubble:
         outcomes = bubble.call(HOME, [case])
     chosen = trial.models().get(model)
     return comparison.compare([case], outcomes, [model_side.play(chosen, HOME, case)], model, 0)
@@ -99,7 +99,7 @@ def test_a_drop_is_seen_and_so_is_what_comes_after_it() -> None:
             Datagram(False, SERVER, PUBLIC, good),
         ),
     )
-    with Bubble("experiments.calibration.kernel_side:task") as bubble:
+    with Bubble("siplab.experiments.calibration.kernel_side:task") as bubble:
         ((first, second, third),) = bubble.call(HOME, [case])
     assert [(each.source, each.destination) for each in first] == [(PUBLIC, SERVER)]
     assert second == []
@@ -157,7 +157,7 @@ def test_every_known_difference_is_documented() -> None:
 @pytest.mark.needs("kernel-alg")
 def test_the_command_prints_and_writes(tmp_path: Path) -> None:
     file = tmp_path / "calibration.json"
-    done = alglab("calibrate", "--messages", "60", "--seed", "2026", "--json", str(file))
+    done = siplab("calibrate", "--messages", "60", "--seed", "2026", "--json", str(file))
     assert done.returncode == 0, (done.stdout, done.stderr)
     data = json.loads(file.read_text())
     assert data["agreement"] >= 0.99
@@ -169,12 +169,14 @@ def test_the_command_prints_and_writes(tmp_path: Path) -> None:
 
 @pytest.mark.needs("kernel-alg")
 def test_an_ordinary_user_can_do_it(ordinary_user: OrdinaryUser) -> None:
-    done = ordinary_user.run(["-m", "experiments.cli", "calibrate", "--messages", "60", "--seed", "2026"])
+    done = ordinary_user.run(
+        ["-m", "siplab.experiments.commands.cli", "calibrate", "--messages", "60", "--seed", "2026"]
+    )
     assert done.returncode == 0, (done.stdout, done.stderr)
     assert "model   linux agrees on" in done.stdout
 
 
 def test_the_command_refuses_bad_input(tmp_path: Path) -> None:
-    done = alglab("calibrate", "--json", str(tmp_path / "missing" / "x.json"))
-    one_line_error(done, "alglab")
-    assert alglab("calibrate", "--messages", "0").returncode == 2
+    done = siplab("calibrate", "--json", str(tmp_path / "missing" / "x.json"))
+    one_line_error(done, "siplab")
+    assert siplab("calibrate", "--messages", "0").returncode == 2

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from experiments import cases, trial
-from experiments.cases import playing
-from experiments.cases.schema import Step
-from experiments.cli import main
-from experiments.trial import TrialResult
-from lab.errors import UsageError
+from siplab.experiments import cases
+from siplab.experiments.cases import playing
+from siplab.experiments.cases.schema import Step
+from siplab.experiments.commands.cli import main
+from siplab.experiments.trial import trial
+from siplab.experiments.trial.trial import TrialResult
+from siplab.lab.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
 MINE = """\
@@ -33,11 +34,11 @@ steps:
 """
 
 
-def alglab(
+def siplab(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
 ) -> tuple[int, str, str]:
     """Exit status, output and errors of a command."""
-    monkeypatch.setattr(sys, "argv", ["alglab", *arguments])
+    monkeypatch.setattr(sys, "argv", ["siplab", *arguments])
     monkeypatch.setenv("COLUMNS", "160")
     status = 0
     try:
@@ -87,7 +88,7 @@ def test_the_trouble_of_the_hosted_service_comes_and_goes() -> None:
 def test_the_same_in_both_worlds(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, out, _ = alglab(monkeypatch, capsys, "case", name, "--world", "both", "--json")
+    status, out, _ = siplab(monkeypatch, capsys, "case", name, "--world", "both", "--json")
     data = json.loads(out)
     assert status == 0
     assert data["holds"] is True
@@ -98,19 +99,19 @@ def test_the_same_in_both_worlds(
 
 
 def test_the_list(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, _ = alglab(monkeypatch, capsys, "case", "--json")
+    status, out, _ = siplab(monkeypatch, capsys, "case", "--json")
     assert status == 0
     assert [each["id"] for each in json.loads(out)] == cases.available()
 
 
 def test_a_story_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, _ = alglab(monkeypatch, capsys, "case", "legacy-pbx", "--world", "simulated")
+    status, out, _ = siplab(monkeypatch, capsys, "case", "legacy-pbx", "--world", "simulated")
     assert status == 0
     assert "'Why SIP ALG is the Hidden VoIP Killer', case 1" in out
     assert "cured by: With the ALG on" in " ".join(out.split())
     assert "registered (3)" in out
     # The commands that it names show trials that fail.
-    commands = re.findall(r"^ *(alglab call .*)$", out, re.MULTILINE)
+    commands = re.findall(r"^ *(siplab call .*)$", out, re.MULTILINE)
     assert commands
     assert all("--phone legacy" in each for each in commands)
 
@@ -125,7 +126,7 @@ def test_a_claim_that_is_not_so(
         ("semicolon-loss", 1, "no trial failed at 'stays up'; trials failed at 'registered' too"),
     ):
         file.write_text(MINE.replace("MODEL", model))
-        got, out, _ = alglab(monkeypatch, capsys, "case", str(file), "--world", "simulated")
+        got, out, _ = siplab(monkeypatch, capsys, "case", str(file), "--world", "simulated")
         assert got == status, model
         told = re.findall(r"Step 1 is not what is claimed: (.*)\.", out)
         assert "; ".join(told) == words
@@ -152,7 +153,7 @@ def test_a_mistake_in_a_case_of_ones_own(
 ) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(MINE.replace(before, after).replace("MODEL", "correct"))
-    status, _, err = alglab(monkeypatch, capsys, "case", str(file), "--world", "simulated")
+    status, _, err = siplab(monkeypatch, capsys, "case", str(file), "--world", "simulated")
     assert status == 2
     assert len(err.strip().splitlines()) == 1
     for word in words:

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.output.changes import Entries, Span, aligned, broken, change_of, fate, marked
-from lab.gateway.gateway import Emission, Side
-from lab.wire import ip
-from lab.wire.compare import differences
-from lab.wire.ip import Endpoint
-from lab.worlds.trace import Passage
+from siplab.experiments.output.changes import Entries, Span, aligned, broken, change_of, fate, marked
+from siplab.lab.gateway.gateway import Emission, Side
+from siplab.lab.wire import ip
+from siplab.lab.wire.compare import differences
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.worlds.trace import Passage
 
 REGISTER = (
     b"REGISTER sip:lab.test SIP/2.0\r\n"

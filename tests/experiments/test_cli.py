@@ -15,10 +15,10 @@ ROOT = Path(__file__).parents[2]
 RECORDS = ("sent", "received", "passage", "lost", "likewise", "remark", "noted", "checked")
 
 
-def alglab(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def siplab(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command; its output is not a terminal's, so it is plain text."""
     return subprocess.run(
-        [sys.executable, "-m", "experiments.cli", *arguments],
+        [sys.executable, "-m", "siplab.experiments.commands.cli", *arguments],
         cwd=ROOT,
         env={**os.environ, "COLUMNS": "120", **environment},
         capture_output=True,
@@ -38,11 +38,11 @@ def one_line_error(done: subprocess.CompletedProcess[str], *words: str) -> None:
 
 
 def test_quickstart_table_tells_what_breaks_and_what_helps(tmp_path: Path) -> None:
-    done = alglab("run", "quickstart", "--world", "simulated", "--json", str(tmp_path / "r.json"))
+    done = siplab("run", "quickstart", "--world", "simulated", "--json", str(tmp_path / "r.json"))
     assert done.returncode == 0, done.stderr
     assert "with nothing done about it" in done.stdout
     assert "unregistered" in done.stdout
-    assert "with another-port" in done.stdout
+    assert "with non-standard-port" in done.stdout
     trials = json.loads((tmp_path / "r.json").read_text())["trials"]
     assert len(trials) == 72
     untouched = [row for row in trials if "mitigations" not in row]
@@ -58,7 +58,7 @@ def test_quickstart_table_tells_what_breaks_and_what_helps(tmp_path: Path) -> No
 def test_results_do_not_depend_on_the_number_of_jobs(tmp_path: Path) -> None:
     for jobs in ("1", "2"):
         file = tmp_path / f"{jobs}.json"
-        done = alglab("run", "quickstart", "--world", "simulated", "-j", jobs, "--json", str(file))
+        done = siplab("run", "quickstart", "--world", "simulated", "-j", jobs, "--json", str(file))
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
 
@@ -67,7 +67,7 @@ def test_seed_decides_the_bytes(tmp_path: Path) -> None:
     traces = []
     for folder, seed in (("a", "7"), ("b", "7"), ("c", "8")):
         out = tmp_path / folder
-        done = alglab(
+        done = siplab(
             *("call", "--model", "none", "--scenario", "register", "--world", "simulated"),
             *("--seed", seed, "--out", str(out)),
         )
@@ -81,7 +81,7 @@ def test_seed_decides_the_bytes(tmp_path: Path) -> None:
 def test_out_holds_results_traces_and_captures(tmp_path: Path) -> None:
     file = tmp_path / "small.yaml"
     file.write_text("id: small\nmodels: [none, semicolon-loss]\nscenarios: [register]\ndetectors: [mirror]\n")
-    done = alglab("run", str(file), "--world", "simulated", "--out", str(tmp_path / "out"))
+    done = siplab("run", str(file), "--world", "simulated", "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert "results.json" in names
@@ -92,7 +92,7 @@ def test_out_holds_results_traces_and_captures(tmp_path: Path) -> None:
 
 
 def test_call_shows_the_change_and_the_rule() -> None:
-    done = alglab("call", "--model", "semicolon-loss", "--scenario", "register", "--world", "simulated")
+    done = siplab("call", "--model", "semicolon-loss", "--scenario", "register", "--world", "simulated")
     assert done.returncode == 0, done.stderr
     for part in ("REGISTER", "RFC 3261 25.1", "400"):
         assert part in done.stdout
@@ -103,30 +103,30 @@ KINDS = ["models", "topologies", "scenarios", "detectors", "mitigations", "phone
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_lists_and_cards(kind: str) -> None:
-    listed = json.loads(alglab(kind, "--json").stdout)
-    plain = alglab(kind)
+    listed = json.loads(siplab(kind, "--json").stdout)
+    plain = siplab(kind)
     assert plain.returncode == 0
     assert listed
     for row in listed:
         assert row["id"] in plain.stdout
     identifier = listed[0]["id"]
-    assert json.loads(alglab(kind, "show", identifier, "--json").stdout)["id"] == identifier
-    shown = alglab(kind, "show", identifier)
+    assert json.loads(siplab(kind, "show", identifier, "--json").stdout)["id"] == identifier
+    shown = siplab(kind, "show", identifier)
     assert shown.returncode == 0
     assert identifier in shown.stdout
 
 
 def test_a_list_leaves_room_for_the_summary() -> None:
     """On a narrow terminal columns go, and are named; no word is cut off."""
-    narrow = alglab("models", COLUMNS="80").stdout
+    narrow = siplab("models", COLUMNS="80").stdout
     assert "…" not in narrow
     assert max(map(len, narrow.splitlines())) <= 80
     assert "parameters" in narrow.splitlines()[-1]
-    assert "parameters" in alglab("models", COLUMNS="200").stdout.splitlines()[0]
+    assert "parameters" in siplab("models", COLUMNS="200").stdout.splitlines()[0]
 
 
 def test_a_card_is_folded_at_words() -> None:
-    lines = alglab("detectors", "show", "combined", COLUMNS="60").stdout.splitlines()
+    lines = siplab("detectors", "show", "combined", COLUMNS="60").stdout.splitlines()
     about = lines[lines.index("about") + 1 : lines.index("", lines.index("about") + 5)]
     assert all(not line or line.startswith("  ") for line in about)
     assert max(map(len, about)) <= 60
@@ -134,7 +134,7 @@ def test_a_card_is_folded_at_words() -> None:
 
 
 def test_models_show_prints_bytes_rule_symptom_source_and_evidence() -> None:
-    text = alglab("models", "show", "semicolon-loss").stdout
+    text = siplab("models", "show", "semicolon-loss").stdout
     for part in (
         "- Via: SIP/2.0/UDP 192.168.1.20:5060;rport;branch=z9hG4bK74",
         "+ Via: SIP/2.0/UDP 203.0.113.7:61002rport;branch=z9hG4bK74",
@@ -147,10 +147,10 @@ def test_models_show_prints_bytes_rule_symptom_source_and_evidence() -> None:
 
 
 def test_doctor_lists_abilities_with_mends() -> None:
-    rows = json.loads(alglab("doctor", "--json").stdout)
+    rows = json.loads(siplab("doctor", "--json").stdout)
     assert {"name", "present", "needed", "detail", "mend"} <= rows[0].keys()
     assert any("queue" in row["name"] for row in rows)
-    without = json.loads(alglab("doctor", "--json", PATH="/nonexistent").stdout)
+    without = json.loads(siplab("doctor", "--json", PATH="/nonexistent").stdout)
     missing = {row["name"]: row["mend"] for row in without if not row["present"]}
     assert "apt-get install mininet" in missing["mnexec"]
     assert "apt-get install sip-tester" in missing["sipp"]
@@ -178,7 +178,7 @@ CALL = ["call", "--model", "none", "--scenario", "register"]
         ),
         (["call", "--model", "port-overflow(mode)", "--scenario", "register"], ["parameter=value"]),
         ([*CALL, "--mitigation", "pray"], ["mitigation 'pray'"]),
-        ([*CALL, "--topology", "moon"], ["topology 'moon'", "alglab topologies"]),
+        ([*CALL, "--topology", "moon"], ["topology 'moon'", "siplab topologies"]),
         ([*CALL, "--model-path", "/nonexistent.py"], ["/nonexistent.py"]),
         (["call", "--model", "none"], ["--scenario", "--detector"]),
         (["run", "nonesuch"], ["unknown experiment 'nonesuch'", "quickstart"]),
@@ -188,7 +188,7 @@ CALL = ["call", "--model", "none", "--scenario", "register"]
         (["exec", "--also", "registrar", "phone", "--", "true"], ["--also", "HOST=COMMAND"]),
         (["exec", "--also", 'registrar=echo "x', "phone", "--", "true"], ["--also", "quotation"]),
         (["exec", "--pcap", "/nonexistent/x.pcapng", "phone", "--", "true"], ["/nonexistent/x.pcapng"]),
-        (["frob"], ["'frob'", "alglab", "--help"]),
+        (["frob"], ["'frob'", "siplab", "--help"]),
         (["run"], ["EXPERIMENT", "run --help"]),
         (["run", "quickstart", "--jobs", "0"], ["--jobs", "1"]),
         ([*CALL, "--world", "moon"], ["--world", "'moon'", "simulated"]),
@@ -197,7 +197,7 @@ CALL = ["call", "--model", "none", "--scenario", "register"]
     ],
 )
 def test_bad_names_are_refused_in_one_line(arguments: list[str], words: list[str]) -> None:
-    one_line_error(alglab(*arguments), *words)
+    one_line_error(siplab(*arguments), *words)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_bad_names_are_refused_in_one_line(arguments: list[str], words: list[str
 def test_broken_experiment_files_name_line_and_field(tmp_path: Path, text: str, words: list[str]) -> None:
     file = tmp_path / "broken.yaml"
     file.write_text(text)
-    one_line_error(alglab("run", str(file)), *words)
+    one_line_error(siplab("run", str(file)), *words)
 
 
 TOPOLOGY = (ROOT / "topologies" / "home.yaml").read_text()
@@ -240,22 +240,22 @@ def test_broken_topologies_name_the_field(tmp_path: Path, old: str, new: str, wo
     assert old in TOPOLOGY
     file = tmp_path / "broken.yaml"
     file.write_text(TOPOLOGY.replace(old, new, 1))
-    one_line_error(alglab(*CALL, "--topology", str(file)), str(file), *words)
+    one_line_error(siplab(*CALL, "--topology", str(file)), str(file), *words)
 
 
 def test_unwritable_output_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    done = alglab("run", "quickstart", "--world", "simulated", "--out", str(tmp_path / "file" / "x"))
+    done = siplab("run", "quickstart", "--world", "simulated", "--out", str(tmp_path / "file" / "x"))
     one_line_error(done, "--out")
-    done = alglab("run", "quickstart", "--world", "simulated", "--json", str(tmp_path / "no" / "x.json"))
+    done = siplab("run", "quickstart", "--world", "simulated", "--json", str(tmp_path / "no" / "x.json"))
     one_line_error(done, "no/x.json", "No such file")
 
 
 def test_emulated_world_asked_for_in_vain() -> None:
     """Without the programs that it needs, the emulated world is refused, and 'auto' goes on without it."""
-    done = alglab(*CALL, "--world", "emulated", PATH="/nonexistent")
+    done = siplab(*CALL, "--world", "emulated", PATH="/nonexistent")
     one_line_error(done, "no emulated world here", "apt-get install")
-    done = alglab(*CALL, PATH="/nonexistent")
+    done = siplab(*CALL, PATH="/nonexistent")
     assert done.returncode == 0
     assert "in the simulated world (no emulated world here" in " ".join(done.stdout.split())
 
@@ -264,14 +264,14 @@ def test_a_model_that_raises_voids_the_trial_and_stops_nothing(tmp_path: Path) -
     file = tmp_path / "bad.py"
     file.write_text(
         "from dataclasses import dataclass\n"
-        "from lab.gateway.alg import Card, Model, Recipe\n"
+        "from siplab.lab.gateway.alg import Card, Model, Recipe\n"
         "@dataclass(frozen=True)\n"
         "class Bad:\n"
         "    def apply(self, message, context):\n"
         "        raise KeyError('oops')\n"
         "MODEL = Model(id='bad', card=Card('Raises.'), recipe=Recipe(last=(Bad(),)))\n"
     )
-    done = alglab(
+    done = siplab(
         *(
             "call",
             "--model",

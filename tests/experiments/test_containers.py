@@ -21,16 +21,16 @@ from typing import Any
 
 import pytest
 
-import topologies
-from experiments import runner
-from experiments.programs import ProgramDetector
-from experiments.trial import TrialResult, TrialSpec
-from lab.errors import CapabilityError, UsageError
-from lab.worlds.emulated import containers, keeper
+from siplab import topologies
+from siplab.experiments.programs import ProgramDetector
+from siplab.experiments.trial import runner
+from siplab.experiments.trial.trial import TrialResult, TrialSpec
+from siplab.lab.errors import CapabilityError, UsageError
+from siplab.lab.worlds.emulated import containers, keeper
 from tests.conftest import ROOT
 
 DETECTOR = Path(__file__).parents[1] / "data" / "detectors" / "container.sh"
-IMAGE = "alglab-test:1"
+IMAGE = "siplab-test:1"
 TOPOLOGY = topologies.load("home")
 PATIENCE = 60.0
 LABELLED = {"label": keeper.LABEL}
@@ -56,7 +56,7 @@ def engine() -> Iterator[Any]:
     import docker
 
     # Not pytest's folder: paths of sockets have to be short.
-    folder = Path(tempfile.mkdtemp(prefix="alglab-engine-"))
+    folder = Path(tempfile.mkdtemp(prefix="siplab-engine-"))
     address = f"unix://{folder}/docker.sock"
     before = os.environ.get("DOCKER_HOST")
     with (folder / "log").open("wb") as log:
@@ -87,7 +87,7 @@ def engine() -> Iterator[Any]:
 
     try:
         client = until(answers, "the engine does not answer")
-        client.api.import_image_from_data(image(), repository="alglab-test", tag="1")
+        client.api.import_image_from_data(image(), repository="siplab-test", tag="1")
         os.environ["DOCKER_HOST"] = address
         yield client
         for container in client.containers.list(all=True, ignore_removed=True):
@@ -193,7 +193,15 @@ def test_containers_are_gone_when_the_lab_is_killed(engine: Any, tmp_path: Path,
         f"  client: {{image: '{IMAGE}', command: 'sleep 600', timeout: 600}}\n"
         "  verdict: {exit: {clean: 0}}\n"
     )
-    command = [sys.executable, "-m", "experiments.cli", "run", str(experiment), "--world", "emulated"]
+    command = [
+        sys.executable,
+        "-m",
+        "siplab.experiments.commands.cli",
+        "run",
+        str(experiment),
+        "--world",
+        "emulated",
+    ]
     lab = subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -205,7 +213,7 @@ def test_containers_are_gone_when_the_lab_is_killed(engine: Any, tmp_path: Path,
         )
         if victim == "keeper":
             # The next keeper removes what the killed one could not.
-            keeper_pid = int(found[0].labels["alglab.keeper"].partition("-")[0])
+            keeper_pid = int(found[0].labels["siplab.keeper"].partition("-")[0])
             os.kill(keeper_pid, signal.SIGKILL)
             lab.kill()
             lab.wait(PATIENCE)

@@ -1,4 +1,4 @@
-"""``alglab detect`` over real sockets: on the loopback interface, and in a lab with real routers."""
+"""``siplab detect`` over real sockets: on the loopback interface, and in a lab with real routers."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from typing import Any
 import pytest
 import trustme
 
-from experiments import runner
-from experiments.detect import run as running
-from experiments.detect.report import Report, Way, vendors_with
-from experiments.detect.streams import Exchange, judge
-from experiments.programs import ProgramDetector
-from experiments.trial import TrialSpec
-from lab.agents.admission import ADMIT, HELLO
-from lab.agents.probe_messages import description, obfuscated, request
-from lab.agents.probe_wire import MAGIC
-from lab.agents.stream_mirror import METHODS, Reflection
-from lab.agents.witness import CONTROL_PORT
-from lab.errors import UsageError
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage, split_stream
+from siplab.experiments.detect import run as running
+from siplab.experiments.detect.report import Report, Way, vendors_with
+from siplab.experiments.detect.streams import Exchange, judge
+from siplab.experiments.programs import ProgramDetector
+from siplab.experiments.trial import runner
+from siplab.experiments.trial.trial import TrialSpec
+from siplab.lab.errors import UsageError
+from siplab.lab.probing.admission import ADMIT, HELLO
+from siplab.lab.probing.probe_messages import description, obfuscated, request
+from siplab.lab.probing.probe_wire import MAGIC
+from siplab.lab.probing.stream_mirror import METHODS, Reflection
+from siplab.lab.probing.witness import CONTROL_PORT
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage, split_stream
 from tests.conftest import ROOT
-from tests.worlds.command import alglab
+from tests.worlds.command import siplab
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs all of 127.0.0.0/8")
 
-_ALGLAB = [sys.executable, "-m", "experiments.cli"]
+_SIPLAB = [sys.executable, "-m", "siplab.experiments.commands.cli"]
 _TAKEN: Iterator[int] = iter(range(2, 250))
 
 
@@ -50,13 +50,13 @@ def own_loopback() -> str:
 
 
 class Serving:
-    """A running ``alglab detect serve``."""
+    """A running ``siplab detect serve``."""
 
     def __init__(self, ip: str, *arguments: str) -> None:
         self.ip = ip
         self.lines: list[dict[str, Any]] = []
         self.process = subprocess.Popen(
-            [*_ALGLAB, "detect", "serve", "--host", ip, "--json-log", *arguments],
+            [*_SIPLAB, "detect", "serve", "--host", ip, "--json-log", *arguments],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -94,7 +94,7 @@ def serving(*arguments: str, ip: str = "") -> Iterator[Serving]:
 
 
 def detect(server: str, *arguments: str) -> tuple[int, dict[str, Any]]:
-    done = alglab("detect", "run", server, "--json", *arguments)
+    done = siplab("detect", "run", server, "--json", *arguments)
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)
 
@@ -133,7 +133,7 @@ def test_tls_with_a_certificate_of_ones_own(tmp_path: Path) -> None:
 @pytest.mark.skipif(not socket.has_ipv6 or not Path("/proc/net/if_inet6").exists(), reason="no IPv6 here")
 def test_ipv6_and_all_addresses() -> None:
     made = subprocess.Popen(
-        [*_ALGLAB, "detect", "serve", "--host", "::1"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [*_SIPLAB, "detect", "serve", "--host", "::1"], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     try:
         assert made.stdout is not None
@@ -175,7 +175,7 @@ def test_nobody_there_is_undecided_and_does_not_hang() -> None:
     [
         (("run", "no-such-host.invalid"), ["no-such-host.invalid", "address"]),
         (("run", "127.0.0.1", "--detector", "mirror"), ["mirror", "combined"]),
-        (("run", "127.0.0.1", "--detector", "moon"), ["moon", "alglab detectors"]),
+        (("run", "127.0.0.1", "--detector", "moon"), ["moon", "siplab detectors"]),
         (("run", "127.0.0.1", "-4", "-6"), ["--ipv4", "--ipv6"]),
         (("run", "::1", "-4"), ["::1", "IPv4"]),
         (("serve", "--host", "192.0.2.1"), ["192.0.2.1", "7077"]),
@@ -185,7 +185,7 @@ def test_nobody_there_is_undecided_and_does_not_hang() -> None:
     ],
 )
 def test_bad_input_is_one_line(arguments: tuple[str, ...], words: list[str]) -> None:
-    done = alglab("detect", *arguments)
+    done = siplab("detect", *arguments)
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
     for word in words:
@@ -193,7 +193,7 @@ def test_bad_input_is_one_line(arguments: tuple[str, ...], words: list[str]) -> 
 
 
 def test_a_port_that_is_taken_is_said(one_server: Serving) -> None:
-    done = alglab("detect", "serve", "--host", one_server.ip)
+    done = siplab("detect", "serve", "--host", one_server.ip)
     assert done.returncode == 2
     assert "in use" in done.stderr
 
@@ -346,7 +346,7 @@ def test_advice_names_the_ways_that_are_open() -> None:
     )
     advice = "\n".join(report.advice())
     assert report.verdict == "alg"
-    assert "`alglab vendors show mikrotik`" in advice
+    assert "`siplab vendors show mikrotik`" in advice
     assert "UDP port 6060 is left alone" in advice
     assert "SIP over TCP gets through unharmed (port 5060)" in advice
     assert "SIP over TLS gets through unharmed (port 5061)" in advice
@@ -400,9 +400,9 @@ def test_vendors_are_named_for_their_own_model_only() -> None:
 
 
 _TOOL = ProgramDetector.from_options(
-    client=f"{sys.executable} -m experiments.cli detect run {{server_ip}}",
-    server=f"{sys.executable} -m experiments.cli detect serve",
-    id="alglab-detect",
+    client=f"{sys.executable} -m siplab.experiments.commands.cli detect run {{server_ip}}",
+    server=f"{sys.executable} -m siplab.experiments.commands.cli detect serve",
+    id="siplab-detect",
     alg_exit=[1],
     clean_exit=[0],
     undecided_exit=[3],

@@ -8,29 +8,30 @@ from typing import Any
 
 import pytest
 
-import topologies
-from alg_models import catalogue
-from experiments import captures, registry, trial
-from experiments.captures import CaptureError
-from experiments.detectors import recognition
-from experiments.detectors.combined import Combined
-from experiments.detectors.low_ttl import changed_in
-from experiments.detectors.obfuscated_source import verdict
-from experiments.detectors.received import is_private, sanity
-from experiments.output import pcapng
-from experiments.score import reach
-from experiments.stage import Finding, Setup, Stage
-from experiments.trial import TrialResult, TrialSpec
-from lab.agents.messages import Incoming
-from lab.agents.probe_messages import request
-from lab.errors import UsageError
-from lab.wire import ip
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
-from lab.worlds.base import World
-from lab.worlds.emulated.bubble import Bubble
-from lab.worlds.simulated import SimulatedWorld
-from lab.worlds.trace import Received, Sent, Trace
+from siplab import topologies
+from siplab.alg_models import catalogue
+from siplab.experiments import captures
+from siplab.experiments.captures import CaptureError
+from siplab.experiments.detectors import recognition
+from siplab.experiments.detectors.combined import Combined
+from siplab.experiments.detectors.low_ttl import changed_in
+from siplab.experiments.detectors.obfuscated_source import verdict
+from siplab.experiments.detectors.received import is_private, sanity
+from siplab.experiments.output import pcapng
+from siplab.experiments.score import reach
+from siplab.experiments.trial import registry, trial
+from siplab.experiments.trial.stage import Finding, Setup, Stage
+from siplab.experiments.trial.trial import TrialResult, TrialSpec
+from siplab.lab.errors import UsageError
+from siplab.lab.probing.probe_messages import request
+from siplab.lab.sip.messages import Incoming
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
+from siplab.lab.worlds.base import World
+from siplab.lab.worlds.emulated.bubble import Bubble
+from siplab.lab.worlds.simulated import SimulatedWorld
+from siplab.lab.worlds.trace import Received, Sent, Trace
 from tests.worlds import inside
 
 PHONE, SERVER = Endpoint("192.168.1.102", 5060), Endpoint("198.51.100.10", 5060)
@@ -44,15 +45,15 @@ NOTICES = [
     ("content-length", "content-length-stale", "via-rport-stripped"),
     ("control-probes", "keepalive-crlf-swallowed", "correct"),
     ("control-probes", "unknown-method-dropped", "semicolon-loss"),
-    ("dead-sink", "port5060-hijack", "port5060-hijack(proxy=silent)"),
-    ("dead-sink", "options-answered-locally", "correct"),
+    ("silent-server", "port5060-hijack", "port5060-hijack(proxy=silent)"),
+    ("silent-server", "options-answered-locally", "correct"),
     ("fingerprint", "via-added-proxy", "correct"),
     ("low-ttl", "via-rport-stripped", "one-direction-only(leaves=outbound)"),
     ("mirror", "via-rport-stripped", "one-direction-only(leaves=outbound)"),
     ("obfuscated-source", "correct", "via-rport-stripped"),
     ("passive", "via-rport-stripped", "none"),
     ("port-compare", "port5060-hijack(proxy=silent)", "none"),
-    ("readback", "correct", "one-direction-only(leaves=outbound)"),
+    ("registration-readback", "correct", "one-direction-only(leaves=outbound)"),
     ("received", "correct", "semicolon-loss"),
     ("rtp-port", "sdp-m-only", "via-rport-stripped"),
     ("same-rtp-port", "correct", "via-rport-stripped"),

@@ -13,11 +13,11 @@ from dataclasses import replace
 
 import pytest
 
-import topologies
-from experiments import registry
-from experiments.trial import TrialSpec
-from lab.errors import UsageError
-from lab.worlds.emulated.bubble import Bubble
+from siplab import topologies
+from siplab.experiments.trial import registry
+from siplab.experiments.trial.trial import TrialSpec
+from siplab.lab.errors import UsageError
+from siplab.lab.worlds.emulated.bubble import Bubble
 from tests.conftest import ROOT, OrdinaryUser
 from tests.worlds import inside
 from tests.worlds.digests import digests, models, often, trials
@@ -27,7 +27,7 @@ TIMES = 20
 SOME_MODELS = ("none", "correct", "blind-ip-replace", "semicolon-loss")
 _MITIGATIONS = [item.id for item in registry.mitigations()]
 # Where a mitigation can be had, if not on every network.
-_NETWORKS = {"ipv6": "dual-stack", "modem-mode": "alg-behind-alg"}
+_NETWORKS = {"ipv6": "dual-stack", "bridge-mode": "alg-behind-alg"}
 
 
 def difference(one: Run, other: Run) -> str:

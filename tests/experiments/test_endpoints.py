@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments import experiment, registry, trial
-from experiments.cli import main
-from experiments.trial import TrialResult, TrialSpec
-from lab.errors import UsageError
-from lab.worlds.emulated.bubble import Bubble
+from siplab.experiments.commands.cli import main
+from siplab.experiments.trial import experiment, registry, trial
+from siplab.experiments.trial.trial import TrialResult, TrialSpec
+from siplab.lab.errors import UsageError
+from siplab.lab.worlds.emulated.bubble import Bubble
 from tests.worlds import inside
 from tools import endpoint_table
 
@@ -24,11 +24,11 @@ def run(spec: TrialSpec) -> TrialResult:
     return trial.run(spec)[0]
 
 
-def alglab(
+def siplab(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
 ) -> tuple[int, str, str]:
     """Exit status, output and errors of a command."""
-    monkeypatch.setattr(sys, "argv", ["alglab", *arguments])
+    monkeypatch.setattr(sys, "argv", ["siplab", *arguments])
     status = 0
     try:
         main()
@@ -45,16 +45,16 @@ def alglab(
 def test_the_lists(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, names: list[str]
 ) -> None:
-    status, out, _ = alglab(monkeypatch, capsys, command, "--json")
+    status, out, _ = siplab(monkeypatch, capsys, command, "--json")
     assert status == 0
     assert [row["id"] for row in json.loads(out)] == names
-    status, out, _ = alglab(monkeypatch, capsys, command, "show", names[0])
+    status, out, _ = siplab(monkeypatch, capsys, command, "show", names[0])
     assert status == 0
     assert len(out.splitlines()) > 4
 
 
 def test_a_call_with_both(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, _ = alglab(
+    status, out, _ = siplab(
         monkeypatch, capsys, "call", "--world", "simulated", "--model", "none", "--scenario", "register",
         "--phone", "legacy", "--server", "hosted(ping=all)",
     )  # fmt: skip
@@ -71,7 +71,7 @@ def test_a_call_with_both(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         (("--phone", "modern(interval=0)"), "phone 'modern', parameter 'interval'"),
         (("--phone", "plain(x=1)"), "has no parameter 'x'"),
         (("--mitigation", "ipv6"), "has no IPv6 address; use a network with both, such as 'dual-stack'"),
-        (("--mitigation", "modem-mode"), "use one with two, such as 'alg-behind-alg'"),
+        (("--mitigation", "bridge-mode"), "use one with two, such as 'alg-behind-alg'"),
         (("--topology", "no-nat", "--mitigation", "dmz"), "no NAT is above the phone"),
     ],
 )
@@ -81,11 +81,11 @@ def test_a_mistake_is_one_line(
     arguments: tuple[str, ...],
     words: str,
 ) -> None:
-    status, out, err = alglab(
+    status, out, err = siplab(
         monkeypatch, capsys, "call", "--model", "none", "--scenario", "register", *arguments
     )
     assert (status, out) == (2, "")
-    assert err.startswith("alglab: ")
+    assert err.startswith("siplab: ")
     assert err.count("\n") == 1
     assert words in err
 
@@ -100,9 +100,9 @@ def test_an_experiment_with_kinds(
     )
     specs = experiment.load(str(file)).trials()
     assert [(each.phone, each.server, each.model) for each in specs] == [
-        (phone, "naive", model) for phone in ("plain", "legacy") for model in ("none", "correct")
+        (phone, "strict-addresses", model) for phone in ("plain", "legacy") for model in ("none", "correct")
     ]
-    status, out, _ = alglab(
+    status, out, _ = siplab(
         monkeypatch, capsys, "run", str(file), "--world", "simulated", "--json", "/dev/null"
     )
     assert status == 0
@@ -137,13 +137,13 @@ def test_the_page_has_todays_table() -> None:
     ("phone", "server", "model", "outcome"),
     [
         # What ALGs were made for.
-        ("legacy", "naive", "none", "not registered"),
-        ("legacy", "naive", "correct", "works"),
+        ("legacy", "strict-addresses", "none", "not registered"),
+        ("legacy", "strict-addresses", "correct", "works"),
         # What is used today needs none.
         ("modern", "hosted", "none", "works"),
         ("modern", "rport-aware", "none", "works"),
-        ("stun", "naive", "none", "works"),
-        ("stun", "naive", "correct", "not registered"),
+        ("stun", "strict-addresses", "none", "works"),
+        ("stun", "strict-addresses", "correct", "not registered"),
         ("plain", "rport-aware", "none", "late calls do not ring"),
     ],
 )
@@ -152,9 +152,9 @@ def test_who_gets_along(phone: str, server: str, model: str, outcome: str) -> No
 
 
 def test_stun_is_of_no_use_behind_a_symmetric_nat() -> None:
-    spec = TrialSpec("nat-symmetric", "none", "outgoing-call", phone="stun", server="naive")
+    spec = TrialSpec("nat-symmetric", "none", "outgoing-call", phone="stun", server="strict-addresses")
     assert run(spec).outcome == "fail"
-    spec = TrialSpec("nat-full-cone", "none", "outgoing-call", phone="stun", server="naive")
+    spec = TrialSpec("nat-full-cone", "none", "outgoing-call", phone="stun", server="strict-addresses")
     assert run(spec).outcome == "pass"
 
 
@@ -168,16 +168,18 @@ def test_a_hidden_nat_is_not_kept_alive() -> None:
 
 
 def test_compact_names_escape_an_alg_that_does_not_know_them() -> None:
-    spec = TrialSpec("home", "compact-form-ignored", "outgoing-call", server="naive")
+    spec = TrialSpec("home", "compact-form-ignored", "outgoing-call", server="strict-addresses")
     assert run(spec).outcome == "pass"
-    spec = TrialSpec("home", "compact-form-ignored", "outgoing-call", phone="compact", server="naive")
+    spec = TrialSpec(
+        "home", "compact-form-ignored", "outgoing-call", phone="compact", server="strict-addresses"
+    )
     assert run(spec).outcome == "fail"
 
 
 @pytest.mark.needs("emulated")
 @pytest.mark.parametrize(
     ("phone", "server"),
-    [("modern", "hosted"), ("stun", "naive"), ("legacy", "strict"), ("high-port", "hosted")],
+    [("modern", "hosted"), ("stun", "strict-addresses"), ("legacy", "strict"), ("high-port", "hosted")],
 )
 @pytest.mark.parametrize("model", ["none", "correct"])
 def test_the_worlds_see_the_same(model: str, phone: str, server: str, bubble: Bubble) -> None:

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from experiments import registry, trial
-from experiments.cli import app
-from experiments.explain import Explanation, explain
-from experiments.explain.comparison import deviations
-from experiments.output.journeys import Journey, journeys_of
-from experiments.trial import TrialResult, TrialSpec
-from lab.wire import ip
-from lab.worlds.trace import Trace, from_json_lines
+from siplab.experiments.commands.cli import app
+from siplab.experiments.explain import Explanation, explain
+from siplab.experiments.explain.comparison import deviations
+from siplab.experiments.output.journeys import Journey, journeys_of
+from siplab.experiments.trial import registry, trial
+from siplab.experiments.trial.trial import TrialResult, TrialSpec
+from siplab.lab.wire import ip
+from siplab.lab.worlds.trace import Trace, from_json_lines
 
 # Model, scenario, and what has to be said of the first failed check: what kind of doing, of which message,
 # which of its parts, and the rule. Written from what each fault is documented to do.
@@ -256,7 +256,7 @@ def test_a_result_without_an_explanation_gets_one_from_its_trace(tmp_path: Path)
         (("nowhere",), "nowhere: no such file or folder"),
         ((".",), "no results.json in it"),
         (("out", "--trial", "rumour"), "no trial is called 'rumour'"),
-        (("two.yaml",), "no results of `alglab run`"),
+        (("two.yaml",), "no results of `siplab run`"),
     ],
 )
 def test_bad_input_is_one_line(

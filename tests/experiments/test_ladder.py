@@ -10,19 +10,19 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from experiments.output.ladder import as_text, render
-from experiments.stage import Check, Finding
-from experiments.trial import TrialResult, TrialSpec, network, run
-from lab.agents.base import Action, Agent, Listen, Send
-from lab.gateway.alg import Card, Context, Dropped, Model, Recipe
-from lab.gateway.gateway import Side
-from lab.wire import ip
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
-from lab.worlds.network import Network
-from lab.worlds.simulated import SimulatedWorld
-from lab.worlds.topology import Topology
-from lab.worlds.trace import Passage, Remark, Sent, Trace
+from siplab.experiments.output.ladder import as_text, render
+from siplab.experiments.trial.stage import Check, Finding
+from siplab.experiments.trial.trial import TrialResult, TrialSpec, network, run
+from siplab.lab.gateway.alg import Card, Context, Dropped, Model, Recipe
+from siplab.lab.gateway.gateway import Side
+from siplab.lab.sip.base import Action, Agent, Listen, Send
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
+from siplab.lab.worlds.network import Network
+from siplab.lab.worlds.simulated import SimulatedWorld
+from siplab.lab.worlds.topology import Topology
+from siplab.lab.worlds.trace import Passage, Remark, Sent, Trace
 
 
 def shown(model: str, width: int = 100, **what: str) -> str:

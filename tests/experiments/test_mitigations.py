@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-import topologies
-from experiments import registry, trial
-from experiments.trial import TrialSpec
-from lab.gateway.nat import StaticMapping
-from lab.wire.ip import Endpoint
-from lab.worlds.emulated.bubble import Bubble
-from lab.worlds.trace import Passage, Trace
+from siplab import topologies
+from siplab.experiments.trial import registry, trial
+from siplab.experiments.trial.trial import TrialSpec
+from siplab.lab.gateway.nat import StaticMapping
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.worlds.emulated.bubble import Bubble
+from siplab.lab.worlds.trace import Passage, Trace
 from tests.worlds import inside
 from tools import mitigations as table
 
@@ -76,15 +76,15 @@ def test_dmz_needs_ports_that_are_kept() -> None:
     assert outcome("home(port_allocation=preserve)", "none", LATE, "dmz") == "pass"
 
 
-def test_modem_mode_takes_the_hub_away_and_leaves_the_own_router() -> None:
+def test_bridge_mode_takes_the_hub_away_and_leaves_the_own_router() -> None:
     hub = "none,hub=via-branch-altered"
     assert outcome("alg-behind-alg", hub, "outgoing-call") == "fail"
-    ending, trace = play("alg-behind-alg", hub, "outgoing-call", "modem-mode")
+    ending, trace = play("alg-behind-alg", hub, "outgoing-call", "bridge-mode")
     assert ending == "pass"
     assert {each.gateway for each in trace if isinstance(each, Passage)} == {"router"}
     assert any(each.source.ip == "203.0.113.7" for each in trace.sip()), "with the hub's public address"
     own = "via-branch-altered,hub=none"
-    assert outcome("alg-behind-alg", own, "outgoing-call", "modem-mode") == "fail"
+    assert outcome("alg-behind-alg", own, "outgoing-call", "bridge-mode") == "fail"
 
 
 def test_ipv6_leaves_nothing_to_translate() -> None:
@@ -97,7 +97,7 @@ def test_ipv6_leaves_nothing_to_translate() -> None:
 # -- phones and servers ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("hiding", ["tls", "another-port", "outbound-proxy"])
+@pytest.mark.parametrize("hiding", ["tls", "non-standard-port", "outbound-proxy"])
 def test_an_alg_does_nothing_to_what_it_does_not_see(hiding: str) -> None:
     assert outcome("home", "semicolon-loss", "outgoing-call") == "fail"
     ending, trace = play("home", "semicolon-loss", "outgoing-call", hiding)
@@ -146,9 +146,9 @@ def test_an_outbound_proxy_stands_on_its_own_host_where_there_is_one() -> None:
 @pytest.mark.parametrize(
     ("topology", "mitigation"),
     [
-        *(("home", each) for each in ALL if each not in ("ipv6", "modem-mode")),
+        *(("home", each) for each in ALL if each not in ("ipv6", "bridge-mode")),
         ("dual-stack", "ipv6"),
-        ("alg-behind-alg", "modem-mode"),
+        ("alg-behind-alg", "bridge-mode"),
     ],
 )
 def test_the_worlds_see_the_same(topology: str, mitigation: str, bubble: Bubble) -> None:

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from experiments.output import pcapng
-from experiments.trial import TrialSpec, run
-from lab.gateway.alg import Card, Context, Model, Recipe
-from lab.gateway.gateway import Gateway, Side
-from lab.wire import ip
-from lab.wire.ip import Endpoint
-from lab.wire.sip import SipMessage
-from lab.worlds.trace import Lost, Passage, Received, Sent, Trace
+from siplab.experiments.output import pcapng
+from siplab.experiments.trial.trial import TrialSpec, run
+from siplab.lab.gateway.alg import Card, Context, Model, Recipe
+from siplab.lab.gateway.gateway import Gateway, Side
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
+from siplab.lab.worlds.trace import Lost, Passage, Received, Sent, Trace
 
 PHONE, SERVER = Endpoint("192.168.1.102", 5060), Endpoint("198.51.100.10", 5060)
 TAPS = ["phone", "router/inside", "router/outside", "registrar"]

@@ -13,15 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import topologies
-from experiments import experiment, runner, schemas
-from experiments.programs import ProgramDetector, placeholders, verdicts
-from experiments.programs.config import VerdictReading
-from experiments.programs.verdicts import Ended
-from experiments.trial import TrialResult, TrialSpec
-from lab.errors import UsageError
+from siplab import topologies
+from siplab.experiments.commands import schemas
+from siplab.experiments.programs import ProgramDetector, placeholders, verdicts
+from siplab.experiments.programs.config import VerdictReading
+from siplab.experiments.programs.verdicts import Ended
+from siplab.experiments.trial import experiment, runner
+from siplab.experiments.trial.trial import TrialResult, TrialSpec
+from siplab.lab.errors import UsageError
 from tests.conftest import ROOT, OrdinaryUser
-from tests.worlds.command import alglab
+from tests.worlds.command import siplab
 
 EXAMPLES = Path(__file__).parents[1] / "data" / "detectors"
 HOME = topologies.load("home")
@@ -320,7 +321,7 @@ def test_placeholders_and_variables() -> None:
     script = (
         'test "{public_ip} {phone_ip} {laptop_ip} {far_phone_ip} {host} {port} {model}" = '
         '"203.0.113.7 192.168.1.102 192.168.1.103 198.51.100.20 laptop 5080 none" && '
-        'test "$ALGLAB_REGISTRAR_IP $ALGLAB_HOST $ALGLAB_FOLDER" = "{server_ip} laptop {folder}" && '
+        'test "$SIPLAB_REGISTRAR_IP $SIPLAB_HOST $SIPLAB_FOLDER" = "{server_ip} laptop {folder}" && '
         'test "$WHO" = "{{x}}" && '
         "ip -o addr | grep -q {own_ip}"
     )
@@ -331,7 +332,7 @@ def test_placeholders_and_variables() -> None:
             "verdict": {"exit": {"clean": 0}},
         }
     )
-    (result,) = run(dataclasses.replace(trial(chosen), mitigations=("another-port",)))
+    (result,) = run(dataclasses.replace(trial(chosen), mitigations=("non-standard-port",)))
     assert verdict(result)[0] == "clean"
 
 
@@ -358,7 +359,7 @@ def test_an_ordinary_user_can_have_programs_too(ordinary_user: OrdinaryUser) -> 
     command = "python3 {here}/client.py {server_ip} {port} {own_ip}"
     script = (
         "from experiments import runner, trial\n"
-        "from experiments.programs import ProgramDetector\n"
+        "from siplab.experiments.programs import ProgramDetector\n"
         f"made = ProgramDetector.from_options(client='{command}', agents=['mirror'], clean_exit=0,\n"
         f"    here='{ordinary_user.project}/tests/data/detectors')\n"
         "specs = [trial.TrialSpec('home', 'correct', detector=made)] * 2\n"
@@ -376,7 +377,7 @@ def test_the_command_runs_an_experiment_with_a_program(tmp_path: Path) -> None:
     )
     (tmp_path / "look.sh").write_text("exit 0\n")
     out = tmp_path / "out"
-    done = alglab("run", str(tmp_path / "mine.yaml"), "--world", "emulated", "--out", str(out))
+    done = siplab("run", str(tmp_path / "mine.yaml"), "--world", "emulated", "--out", str(out))
     assert done.returncode == 0, done.stderr
     assert "mine says" in done.stdout
     results = json.loads((out / "results.json").read_text())

@@ -14,7 +14,7 @@ from typing import Final
 
 import pytest
 
-from alg_models import catalogue
+from siplab.alg_models import catalogue
 from tests.conftest import ROOT, OrdinaryUser
 from tests.worlds.command import path_without
 
@@ -81,7 +81,7 @@ def test_both_worlds_give_the_same_bytes(pytester: pytest.Pytester, run: Run) ->
     example(pytester, "models")
     seen = {}
     for world in ("simulated", "emulated"):
-        run("--alglab-world", world).assert_outcomes(passed=12)
+        run("--siplab-world", world).assert_outcomes(passed=12)
         seen[world] = (pytester.path / "seen.txt").read_text()
         (pytester.path / "seen.txt").unlink()
     assert len(seen["simulated"].splitlines()) == 8
@@ -90,7 +90,7 @@ def test_both_worlds_give_the_same_bytes(pytester: pytest.Pytester, run: Run) ->
 
 def test_without_an_emulated_world_trials_are_simulated(pytester: pytest.Pytester, run: Run) -> None:
     example(pytester, "models")
-    run("--alglab-world", "simulated").assert_outcomes(passed=12)
+    run("--siplab-world", "simulated").assert_outcomes(passed=12)
 
 
 @pytest.mark.needs("emulated", "kernel-alg")
@@ -98,7 +98,7 @@ def test_a_gateway_of_the_kernels_own(pytester: pytest.Pytester, run: Run) -> No
     pytester.makepyfile(
         """
         import pytest
-        from lab.errors import UsageError
+        from siplab.lab.errors import UsageError
 
         def test_kernel(alg_lab):
             lab = alg_lab("linux", gateway="kernel", agents=["server"])
@@ -117,7 +117,7 @@ def test_a_gateway_of_the_kernels_own(pytester: pytest.Pytester, run: Run) -> No
 
 @pytest.mark.needs("emulated")
 def test_as_an_ordinary_user(ordinary_user: OrdinaryUser) -> None:
-    with tempfile.TemporaryDirectory(prefix="alglab-test-") as name:
+    with tempfile.TemporaryDirectory(prefix="siplab-test-") as name:
         folder = Path(name)
         folder.chmod(0o755)
         install(folder / "installed")
@@ -136,7 +136,7 @@ def collected(result: pytest.RunResult) -> list[str]:
     return [match[1] for line in result.outlines if (match := re.match(r".*::test_it\[(.*)\]$", line))]
 
 
-@pytest.mark.parametrize("kind", ["all", "faults", "controls", "exact", "variants"])
+@pytest.mark.parametrize("kind", ["all", "faults", "controls", "reference-implementations", "variants"])
 def test_names_that_stand_for_several_models(pytester: pytest.Pytester, run: Run, kind: str) -> None:
     pytester.makepyfile(
         f"import pytest\n\n@pytest.mark.alg_models({kind!r}, 'none')\ndef test_it(alg_model): pass\n"
@@ -147,7 +147,10 @@ def test_names_that_stand_for_several_models(pytester: pytest.Pytester, run: Run
         "variants": [each.id for each in known.runnable()],
         "faults": [*(each.id for each in known if each.card.kind == "fault"), "none"],
         "controls": [each.id for each in known if each.card.kind == "control"],
-        "exact": [*(each.id for each in known if each.card.kind == "exact"), "none"],
+        "reference-implementations": [
+            *(each.id for each in known if each.card.kind == "reference-implementation"),
+            "none",
+        ],
     }[kind]
     assert collected(run("--collect-only", "-q")) == expected
 
@@ -188,7 +191,7 @@ def no_emulated_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A machine without one of the programs that it takes; gives what is said of it."""
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", path_without("mnexec", tmp_path / "bin"))
-    return "alglab: no emulated world here: *mnexec: apt-get install mininet"
+    return "siplab: no emulated world here: *mnexec: apt-get install mininet"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it says another thing")
@@ -197,7 +200,7 @@ def test_is_skipped_with_the_reason(pytester: pytest.Pytester, run: Run, no_emul
     result = run()
     result.assert_outcomes(skipped=1, passed=1)
     result.stdout.fnmatch_lines([f"SKIPPED*{no_emulated_world}*"])
-    run("--alglab-world", "emulated").assert_outcomes(skipped=2)
+    run("--siplab-world", "emulated").assert_outcomes(skipped=2)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it says another thing")
@@ -208,7 +211,7 @@ def test_fails_where_everything_has_to_be_there(
     result = run(ci=True)
     result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines([f"FAILED*{no_emulated_world}*"])
-    run("--alglab-world", "emulated", ci=True).assert_outcomes(failed=2)
+    run("--siplab-world", "emulated", ci=True).assert_outcomes(failed=2)
 
 
 @pytest.mark.parametrize("ci", [False, True])
@@ -216,7 +219,7 @@ def test_namespaces_that_are_not_permitted(pytester: pytest.Pytester, run: Run, 
     """The reason is the one that a container without rights gives."""
     pytester.makeconftest(
         """
-        from lab.worlds.emulated import capability
+        from siplab.lab.worlds.emulated import capability
 
         capability.obstacle = lambda: "namespaces: root may not make namespaces here (a container?)"
         """
@@ -229,7 +232,7 @@ def test_namespaces_that_are_not_permitted(pytester: pytest.Pytester, run: Run, 
 
 def test_programs_where_the_simulated_world_was_asked_for(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile(IN_A_LAB)
-    result = run("--alglab-world", "simulated", ci=True)
+    result = run("--siplab-world", "simulated", ci=True)
     result.assert_outcomes(skipped=1, passed=1)
     result.stdout.fnmatch_lines(["SKIPPED*programs need the emulated world*simulated was asked for*"])
 
@@ -268,16 +271,16 @@ def test_the_report_of_a_failed_test(pytester: pytest.Pytester, run: Run) -> Non
     result.stdout.fnmatch_lines(
         [
             "E*assert 'fail' == 'pass'*",
-            "*- alglab 1: home, semicolon-loss: ladder and changes -*",
-            "*- alglab 1: home, semicolon-loss: programs -*",
+            "*- siplab 1: home, semicolon-loss: ladder and changes -*",
+            "*- siplab 1: home, semicolon-loss: programs -*",
             "phone: */sh -c 'echo some words; exit 5': exit status 5, *",
             "  stdout: some words",
-            "*- alglab 2: blind-ip-replace, register, seed1: ladder and changes -*",
+            "*- siplab 2: blind-ip-replace, register, seed1: ladder and changes -*",
             "*REGISTER*",
             "*before  Contact: <sip:alice@[[]-192.168.1.102-[]]*",
             "*after   Contact: <sip:alice@{+203.0.113.7+}*",
-            "*- alglab 2: blind-ip-replace, register, seed1: files -*",
-            "*base/test_it0/alglab/2-blind-ip-replace_register_seed1.pcapng",
+            "*- siplab 2: blind-ip-replace, register, seed1: files -*",
+            "*base/test_it0/siplab/2-blind-ip-replace_register_seed1.pcapng",
         ]
     )
     assert written(pytester.path / "base") == FILES
@@ -286,17 +289,17 @@ def test_the_report_of_a_failed_test(pytester: pytest.Pytester, run: Run) -> Non
 @pytest.mark.needs("emulated")
 def test_files_of_failed_tests_in_a_folder(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile(test_files=FAILS)
-    result = run("--alglab-out", "out/alglab", "-n", "2")
+    result = run("--siplab-out", "out/siplab", "-n", "2")
     result.assert_outcomes(failed=1, passed=1)
-    result.stdout.fnmatch_lines(["*- alglab 2: blind-ip-replace, register, seed1: files -*"])
-    assert written(pytester.path / "out" / "alglab" / "test_files.py_test_it") == FILES
+    result.stdout.fnmatch_lines(["*- siplab 2: blind-ip-replace, register, seed1: files -*"])
+    assert written(pytester.path / "out" / "siplab" / "test_files.py_test_it") == FILES
     assert len(written(pytester.path / "out")) == len(FILES)
 
 
 RAISES: Final = """
     from dataclasses import dataclass
 
-    from lab.gateway.alg import Card, Model, Recipe, Step
+    from siplab.lab.gateway.alg import Card, Model, Recipe, Step
 
 
     @dataclass(frozen=True)
@@ -315,7 +318,7 @@ def test_a_model_that_raises_makes_lab_and_trial_void(pytester: pytest.Pytester,
     pytester.makepyfile(
         """
         import pytest
-        from lab.worlds.base import WorldError
+        from siplab.lab.worlds.base import WorldError
 
         def test_trial(alg_lab):
             with pytest.raises(WorldError, match="void: .*a model's mistake"):
@@ -331,10 +334,10 @@ def test_a_model_that_raises_makes_lab_and_trial_void(pytester: pytest.Pytester,
             assert lab.run("phone", ["python3", "-c", code]).status == 0
         """
     )
-    result = run("--alglab-model-path", str(broken))
+    result = run("--siplab-model-path", str(broken))
     result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(
-        ["alglab: the lab 'home, raises' is void: the model raised RuntimeError: a model's mistake"]
+        ["siplab: the lab 'home, raises' is void: the model raised RuntimeError: a model's mistake"]
     )
 
 
@@ -347,8 +350,8 @@ def test_it_costs_nothing_to_those_who_do_not_use_it(pytester: pytest.Pytester, 
         import sys
 
         def test_it():
-            assert "experiments.pytest_plugin" in sys.modules
-            heavy = {"lab", "alg_models", "topologies", "pydantic", "yaml", "rich", "experiments.trial"}
+            assert "siplab.experiments.pytest_plugin" in sys.modules
+            heavy = {"siplab.lab", "siplab.alg_models", "siplab.topologies", "pydantic", "yaml", "rich"}
             assert not heavy & set(sys.modules)
         """
     )
@@ -358,4 +361,4 @@ def test_it_costs_nothing_to_those_who_do_not_use_it(pytester: pytest.Pytester, 
 def test_pytest_lists_what_there_is(run: Run) -> None:
     text = run("--markers", "--fixtures").stdout.str()
     assert "@pytest.mark.alg_models(*names): run the test once per router's ALG" in text
-    assert "--alglab-world" in run("--help").stdout.str()
+    assert "--siplab-world" in run("--help").stdout.str()

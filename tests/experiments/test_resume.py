@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from experiments import experiment, runner, trial
-from experiments.output import journal
-from experiments.output.journal import Journal
-from experiments.runner import InterruptedRunError
-from experiments.trial import TrialResult, TrialSpec
-from lab.errors import UsageError
+from siplab.experiments.output import journal
+from siplab.experiments.output.journal import Journal
+from siplab.experiments.trial import experiment, runner, trial
+from siplab.experiments.trial.runner import InterruptedRunError
+from siplab.experiments.trial.trial import TrialResult, TrialSpec
+from siplab.lab.errors import UsageError
 from tests.conftest import ROOT
 
-COMMAND = (sys.executable, "-m", "experiments.cli")
+COMMAND = (sys.executable, "-m", "siplab.experiments.commands.cli")
 MODELS = ("none", "correct", "semicolon-loss", "blind-ip-replace", "via-rport-stripped")
 SCENARIOS = ("register", "outgoing-call", "incoming-call")
 TEXT = f"""
@@ -94,8 +94,8 @@ def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(sweep: Path, tmp_path:
     assert status == 130
     assert "Traceback" not in err
     last = err.strip().splitlines()[-1]
-    assert last.startswith("alglab: interrupted after ")
-    assert f" of {TRIALS} trials; go on with: alglab run {sweep} --out {folder}" in last
+    assert last.startswith("siplab: interrupted after ")
+    assert f" of {TRIALS} trials; go on with: siplab run {sweep} --out {folder}" in last
     assert last.endswith("--resume")
     data = json.loads((folder / "results.json").read_text())
     assert data["interrupted"] is True
@@ -153,7 +153,7 @@ def test_ctrl_c_in_the_emulated_world(sweep: Path, tmp_path: Path) -> None:
 def test_resume_needs_a_folder(sweep: Path) -> None:
     status, _, err = finished("run", sweep, "--resume")
     assert status == 2
-    assert err == "alglab: --resume needs --out FOLDER: where the results of the interrupted run are\n"
+    assert err == "siplab: --resume needs --out FOLDER: where the results of the interrupted run are\n"
 
 
 # -- in this process ---------------------------------------------------------------------------------
@@ -231,7 +231,7 @@ def test_a_file_that_is_no_journal_is_named(tmp_path: Path) -> None:
     "spec",
     [
         TrialSpec("home", "semicolon-loss", "register"),
-        TrialSpec("home", "none", "incoming-call(idle=70)", mitigations=("another-port",)),
+        TrialSpec("home", "none", "incoming-call(idle=70)", mitigations=("non-standard-port",)),
         TrialSpec("home", "blind-ip-replace", detector="mirror", reach=True),
     ],
     ids=lambda spec: spec.name,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from experiments import trial
-from experiments.scenarios.register import register
-from experiments.stage import Setup, Stage
-from experiments.trial import TrialSpec
-from lab.agents.phone import Phone
-from lab.worlds.simulated import SimulatedWorld
+from siplab.experiments.scenarios.register import register
+from siplab.experiments.trial import trial
+from siplab.experiments.trial.stage import Setup, Stage
+from siplab.experiments.trial.trial import TrialSpec
+from siplab.lab.phone.phone import Phone
+from siplab.lab.worlds.simulated import SimulatedWorld
 
 
 def test_a_phone_is_not_known_because_another_of_its_user_is() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from experiments import registry
+from siplab.experiments.trial import registry
 from tools import scenario_table
 from tools.scenario_table import PAGE, PART
 
@@ -26,10 +26,10 @@ def test_every_scenario_is_played_and_each_of_its_ways() -> None:
 
 def test_a_failure_that_nobody_can_explain_ends_the_command() -> None:
     with pytest.raises(SystemExit, match=r"without a known reason.*registered"):
-        scenario_table.outcome("nat-symmetric", "semicolon-loss", "register", "naive")
+        scenario_table.outcome("nat-symmetric", "semicolon-loss", "register", "strict-addresses")
 
 
 def test_networks_that_differ_are_named() -> None:
     places = ["nat-symmetric", "nat-preserving", "nat-random-ports"]
-    text = scenario_table.cell(places, "none", "register", "naive")
+    text = scenario_table.cell(places, "none", "register", "strict-addresses")
     assert text.endswith("; yes: `nat-preserving`")

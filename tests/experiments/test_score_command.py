@@ -1,4 +1,4 @@
-"""``alglab score`` as a user meets it, and the files that it writes."""
+"""``siplab score`` as a user meets it, and the files that it writes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from experiments.score import junit, outputs
-from experiments.score.plan import Subject
-from experiments.score.tally import Row, Score
-from tests.experiments.test_cli import ROOT, alglab, one_line_error
+from siplab.experiments.score import junit, outputs
+from siplab.experiments.score.plan import Subject
+from siplab.experiments.score.tally import Row, Score
+from tests.experiments.test_cli import ROOT, one_line_error, siplab
 
 WRONG = "experiments/detectors/wrong"
 SOME = ("--models", "correct", "--models", "semicolon-loss", "--models", "keepalive-crlf-swallowed")
@@ -22,7 +22,7 @@ MIRROR = ("score", "--world", "simulated", "--detector", "mirror", *SOME)
 
 
 def test_tables_say_who_is_good_at_what() -> None:
-    done = alglab(
+    done = siplab(
         *("score", "--world", "simulated", "--detector-path", WRONG, *SOME),
         *("--detector", "mirror", "--detector", "always-alg", "--detector", "echo-only"),
     )
@@ -35,12 +35,12 @@ def test_tables_say_who_is_good_at_what() -> None:
 
 
 def test_files(tmp_path: Path) -> None:
-    done = alglab(*MIRROR, "--out", str(tmp_path / "out"), "--repeat", "2", "-j", "2")
+    done = siplab(*MIRROR, "--out", str(tmp_path / "out"), "--repeat", "2", "-j", "2")
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "out"
 
     data = json.loads((folder / "score.json").read_text())
-    assert (data["format"], data["version"], data["repeat"]) == ("alglab-score", 1, 2)
+    assert (data["format"], data["version"], data["repeat"]) == ("siplab-score", 1, 2)
     (detector,) = data["detectors"]
     rows = {row["id"]: row for row in detector["rows"]}
     assert rows["correct"]["outcomes"] == {"caught": 2}
@@ -72,7 +72,7 @@ def test_files(tmp_path: Path) -> None:
 
 def test_the_same_again_whatever_the_number_of_jobs(tmp_path: Path) -> None:
     for jobs in ("1", "2"):
-        done = alglab(*MIRROR, "-j", jobs, "--json", str(tmp_path / jobs))
+        done = siplab(*MIRROR, "-j", jobs, "--json", str(tmp_path / jobs))
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
 
@@ -82,7 +82,7 @@ def test_the_same_in_both_worlds(tmp_path: Path) -> None:
     found = []
     for world in ("simulated", "emulated"):
         file = tmp_path / f"{world}.json"
-        done = alglab(*MIRROR, "--world", world, "--repeat", "2", "--json", str(file))
+        done = siplab(*MIRROR, "--world", world, "--repeat", "2", "--json", str(file))
         assert done.returncode == 0, done.stderr
         data = json.loads(file.read_text())
         assert data.pop("world") == world
@@ -91,7 +91,7 @@ def test_the_same_in_both_worlds(tmp_path: Path) -> None:
 
 
 def test_a_badge_alone_on_standard_output() -> None:
-    done = alglab(*MIRROR, "--badge", "-")
+    done = siplab(*MIRROR, "--badge", "-")
     badge = json.loads(done.stdout)
     assert badge["schemaVersion"] == 1
     assert badge["message"] == "100 % of 2 in reach, 0 false alarms"
@@ -103,9 +103,9 @@ def test_a_badge_alone_on_standard_output() -> None:
 
 def test_a_baseline_fails_on_what_was_lost(tmp_path: Path) -> None:
     file = tmp_path / "baseline.json"
-    done = alglab(*MIRROR, "--baseline", str(file), "--update-baseline")
+    done = siplab(*MIRROR, "--baseline", str(file), "--update-baseline")
     assert done.returncode == 0, done.stderr
-    done = alglab(*MIRROR, "--baseline", str(file))
+    done = siplab(*MIRROR, "--baseline", str(file))
     assert done.returncode == 0, done.stdout
     assert "no worse than" in done.stdout
 
@@ -113,13 +113,13 @@ def test_a_baseline_fails_on_what_was_lost(tmp_path: Path) -> None:
     data = json.loads(file.read_text())
     data["detectors"]["mirror"]["keepalive-crlf-swallowed"] = "caught"
     file.write_text(json.dumps(data))
-    done = alglab(*MIRROR, "--baseline", str(file))
+    done = siplab(*MIRROR, "--baseline", str(file))
     assert done.returncode == 1
     assert "mirror no longer reaches keepalive-crlf-swallowed" in done.stdout
 
-    done = alglab(*MIRROR, "--baseline", str(file), "--update-baseline")
+    done = siplab(*MIRROR, "--baseline", str(file), "--update-baseline")
     assert done.returncode == 0
-    assert alglab(*MIRROR, "--baseline", str(file)).returncode == 0
+    assert siplab(*MIRROR, "--baseline", str(file)).returncode == 0
 
 
 def test_a_baseline_fails_on_a_new_accusation(tmp_path: Path) -> None:
@@ -127,8 +127,8 @@ def test_a_baseline_fails_on_a_new_accusation(tmp_path: Path) -> None:
     file = tmp_path / "baseline.json"
     body = (
         "from dataclasses import dataclass\n"
-        "from experiments.registry import Item\n"
-        "from experiments.stage import Finding\n"
+        "from siplab.experiments.trial.registry import Item\n"
+        "from siplab.experiments.trial.stage import Finding\n"
         "@dataclass(frozen=True)\n"
         "class Mine:\n"
         "    def run(self, stage):\n"
@@ -137,9 +137,9 @@ def test_a_baseline_fails_on_a_new_accusation(tmp_path: Path) -> None:
     )
     call = ("score", "--world", "simulated", "--detector-path", str(mine), "--detector", "mine", *SOME)
     mine.write_text(body.format(verdict="clean"))
-    assert alglab(*call, "--baseline", str(file), "--update-baseline").returncode == 0
+    assert siplab(*call, "--baseline", str(file), "--update-baseline").returncode == 0
     mine.write_text(body.format(verdict="alg"))
-    done = alglab(*call, "--baseline", str(file))
+    done = siplab(*call, "--baseline", str(file))
     assert done.returncode == 1
     assert "mine newly accuses plain-nat (quiet before, false-alarm now)" in done.stdout
 
@@ -151,16 +151,16 @@ def test_a_baseline_fails_on_a_new_accusation(tmp_path: Path) -> None:
         ("{", (":1", "not YAML")),
         ('{"format": "other", "version": 1, "detectors": {}}', (":1", "field 'format'")),
         (
-            '{"format": "alglab-score-baseline", "version": 2, "detectors": {}}',
+            '{"format": "siplab-score-baseline", "version": 2, "detectors": {}}',
             ("field 'version'",),
         ),
         (
-            '{"format": "alglab-score-baseline", "version": 1,\n'
+            '{"format": "siplab-score-baseline", "version": 1,\n'
             '"detectors": {"mirror":\n{"correct": "good"}}}',
             (":3", "field 'detectors.mirror.correct'"),
         ),
         (
-            '{"format": "alglab-score-baseline", "version": 1, "detectors": {"other": {}}}',
+            '{"format": "siplab-score-baseline", "version": 1, "detectors": {"other": {}}}',
             ("a baseline of other detectors (other)", "--update-baseline"),
         ),
     ],
@@ -168,7 +168,7 @@ def test_a_baseline_fails_on_a_new_accusation(tmp_path: Path) -> None:
 def test_bad_baselines(tmp_path: Path, text: str, words: tuple[str, ...]) -> None:
     file = tmp_path / "baseline.json"
     file.write_text(text)
-    one_line_error(alglab(*MIRROR, "--baseline", str(file)), "baseline.json", *words)
+    one_line_error(siplab(*MIRROR, "--baseline", str(file)), "baseline.json", *words)
 
 
 # -- bad input -------------------------------------------------------------------------------------
@@ -191,14 +191,14 @@ def test_bad_baselines(tmp_path: Path, text: str, words: tuple[str, ...]) -> Non
     ],
 )
 def test_bad_input(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
-    one_line_error(alglab("score", "--world", "simulated", "--detector", "mirror", *arguments), *words)
+    one_line_error(siplab("score", "--world", "simulated", "--detector", "mirror", *arguments), *words)
 
 
 def test_a_detector_that_raises_fails_alone(tmp_path: Path) -> None:
     mine = tmp_path / "mine.py"
     mine.write_text(
         "from dataclasses import dataclass\n"
-        "from experiments.registry import Item\n"
+        "from siplab.experiments.trial.registry import Item\n"
         "@dataclass(frozen=True)\n"
         "class Mine:\n"
         "    def run(self, stage):\n"
@@ -206,7 +206,7 @@ def test_a_detector_that_raises_fails_alone(tmp_path: Path) -> None:
         "ITEM = Item('mine', 'For a test.', Mine())\n"
     )
     file = tmp_path / "score.json"
-    done = alglab(
+    done = siplab(
         *("score", "--world", "simulated", "--detector-path", str(mine), "--json", str(file)),
         *("--detector", "mine", "--detector", "mirror", *SOME),
     )
@@ -224,9 +224,9 @@ def test_the_detector_of_the_page_works(tmp_path: Path) -> None:
     (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     file = tmp_path / "hopeful.py"
     file.write_text(code)
-    (command,) = re.findall(r"^    alglab (score --detector-path hopeful.py .*)$", page, re.MULTILINE)
+    (command,) = re.findall(r"^    siplab (score --detector-path hopeful.py .*)$", page, re.MULTILINE)
     words = command.replace("hopeful.py", str(file)).split()
-    done = alglab(*words, "--world", "simulated", *SOME, "--csv", str(tmp_path / "score.csv"))
+    done = siplab(*words, "--world", "simulated", *SOME, "--csv", str(tmp_path / "score.csv"))
     assert done.returncode == 0, done.stderr
     with (tmp_path / "score.csv").open(newline="") as lines:
         outcomes = {line["id"]: line["outcome"] for line in csv.DictReader(lines)}
@@ -266,7 +266,7 @@ def test_a_program_is_scored_by_its_exit_status(tmp_path: Path) -> None:
     client = tmp_path / "client.py"
     client.write_text(_CLIENT)
     file = tmp_path / "score.json"
-    done = alglab(
+    done = siplab(
         *("score", "--client", f"{sys.executable} {client} {{server_ip}} {{phone_ip}}", "--with", "mirror"),
         *("--alg-exit", "2", "--clean-exit", "0", "--undecided-exit", "3", "--name", "mine"),
         *(*SOME, "--json", str(file), "--jobs", "2"),

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments import trial
-from experiments.score import controls, reach
-from experiments.score.reach import Reach
-from experiments.trial import TrialSpec
-from lab.gateway.sides import Emission, Side
-from lab.worlds.emulated.bubble import Bubble
-from lab.worlds.trace import Passage, Trace
+from siplab.experiments.score import controls, reach
+from siplab.experiments.score.reach import Reach
+from siplab.experiments.trial import trial
+from siplab.experiments.trial.trial import TrialSpec
+from siplab.lab.gateway.sides import Emission, Side
+from siplab.lab.worlds.emulated.bubble import Bubble
+from siplab.lab.worlds.trace import Passage, Trace
 from tests.worlds import inside
 
 SPEC = TrialSpec("home", "none", "register", reach=True)

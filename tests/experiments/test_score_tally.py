@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments import registry, trial
-from experiments.score import controls, plan, tally
-from experiments.score.plan import Expected, Subject
-from experiments.score.reach import Reach
-from experiments.score.tally import Rate, Score
-from experiments.stage import Finding
-from experiments.trial import TrialResult, TrialSpec
-from lab.errors import UsageError
+from siplab.experiments.score import controls, plan, tally
+from siplab.experiments.score.plan import Expected, Subject
+from siplab.experiments.score.reach import Reach
+from siplab.experiments.score.tally import Rate, Score
+from siplab.experiments.trial import registry, trial
+from siplab.experiments.trial.stage import Finding
+from siplab.experiments.trial.trial import TrialResult, TrialSpec
+from siplab.lab.errors import UsageError
 
 WRONG = ("experiments/detectors/wrong",)
 
@@ -179,7 +179,7 @@ def test_models_are_chosen_by_word_or_name() -> None:
 def test_a_model_is_not_called_like_a_control(tmp_path: Path) -> None:
     mine = tmp_path / "mine.py"
     mine.write_text(
-        "from lab.gateway.alg import Card, Model\nMODEL = Model('no-nat', Card('Called like a control.'))\n"
+        "from siplab.model import Card, Model\nMODEL = Model('no-nat', Card('Called like a control.'))\n"
     )
     with pytest.raises(UsageError, match="model 'no-nat' has the name of a clean control"):
         plan.subjects(["no-nat"], model_paths=(str(mine),))

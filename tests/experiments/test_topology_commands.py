@@ -1,4 +1,4 @@
-"""``alglab topologies``, ``--topology`` and ``--model`` as a user meets them; what works on which network."""
+"""``siplab topologies``, ``--topology`` and ``--model`` as a user meets them; what works on which network."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from xml.etree import ElementTree
 
 import pytest
 
-import topologies
-from experiments import assignment, trial
-from experiments.cli import main
-from experiments.output import drawing
-from experiments.trial import TrialSpec
-from lab.errors import UsageError
-from lab.wire.sip import SipMessage
-from lab.worlds.trace import Passage
+from siplab import topologies
+from siplab.experiments.commands.cli import main
+from siplab.experiments.output import drawing
+from siplab.experiments.trial import assignment, trial
+from siplab.experiments.trial.trial import TrialSpec
+from siplab.lab.errors import UsageError
+from siplab.lab.wire.sip import SipMessage
+from siplab.lab.worlds.trace import Passage
 from tools import topology_table
 
 ROOT = Path(__file__).parents[2]
 
 
-def alglab(
+def siplab(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
 ) -> tuple[int, str, str]:
     """Exit status, output and errors of a command."""
-    monkeypatch.setattr(sys, "argv", ["alglab", *arguments])
+    monkeypatch.setattr(sys, "argv", ["siplab", *arguments])
     status = 0
     try:
         main()
@@ -125,21 +125,21 @@ def test_the_whole_of_a_small_drawing() -> None:
 
 
 def test_the_list(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, _ = alglab(monkeypatch, capsys, "topologies", "--json")
+    status, out, _ = siplab(monkeypatch, capsys, "topologies", "--json")
     assert status == 0
     assert [row["id"] for row in json.loads(out)] == topologies.available()
-    status, out, _ = alglab(monkeypatch, capsys, "topologies")
+    status, out, _ = siplab(monkeypatch, capsys, "topologies")
     assert status == 0
     assert all(name in out for name in topologies.available())
 
 
 def test_show(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "net.svg"
-    status, out, _ = alglab(monkeypatch, capsys, "topologies", "show", "home(loss=0.5)", "--svg", str(file))
+    status, out, _ = siplab(monkeypatch, capsys, "topologies", "show", "home(loss=0.5)", "--svg", str(file))
     assert status == 0
     assert out == drawing.as_text(topologies.load("home(loss=0.5)"))
     assert file.read_text() == drawing.as_svg(topologies.load("home(loss=0.5)"))
-    status, out, _ = alglab(monkeypatch, capsys, "topologies", "show", "cgnat", "--json")
+    status, out, _ = siplab(monkeypatch, capsys, "topologies", "show", "cgnat", "--json")
     assert json.loads(out)["routers"]["cgn"]["alg"] == "none"
 
 
@@ -172,9 +172,9 @@ def test_a_mistake_is_one_line(
     arguments: tuple[str, ...],
     words: str,
 ) -> None:
-    status, out, err = alglab(monkeypatch, capsys, *arguments)
+    status, out, err = siplab(monkeypatch, capsys, *arguments)
     assert (status, out) == (2, "")
-    assert err.startswith("alglab: ")
+    assert err.startswith("siplab: ")
     assert err.count("\n") == 1
     assert words in err
 
@@ -184,9 +184,9 @@ def test_exec_takes_a_model_for_each_gateway() -> None:
     """Programs see the network too, with two gateways and a bad line."""
     done = subprocess.run(
         [
-            sys.executable, "-m", "experiments.cli", "exec",
+            sys.executable, "-m", "siplab.experiments.commands.cli", "exec",
             "--topology", "double-nat(delay=0.01)", "--model", "none,hub=correct", "phone", "--",
-            "sh", "-c", "echo $ALGLAB_REGISTRAR_IP",
+            "sh", "-c", "echo $SIPLAB_REGISTRAR_IP",
         ],
         cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
@@ -266,7 +266,7 @@ def test_the_outbound_proxy_is_honest() -> None:
     assert [m.status for m in answers] == [401, 200]
     assert all(len(m.all(b"via")) == 1 for m in answers)
     assert b"alias" not in (answers[-1].value(b"contact") or b"")
-    assert not any(b"alglab-proxy" in (m.value(b"server") or b"") for m in answers)
+    assert not any(b"siplab-proxy" in (m.value(b"server") or b"") for m in answers)
 
 
 @pytest.mark.parametrize("scenario", ["outgoing-call", "incoming-call"])

@@ -1,4 +1,4 @@
-"""``alglab vendors`` and ``alglab schema`` as a user meets them."""
+"""``siplab vendors`` and ``siplab schema`` as a user meets them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from alg_models import vendors
-from experiments import schemas, vendor_cards
-from experiments.cli import main
-from lab.errors import UsageError
+from siplab.alg_models import vendors
+from siplab.experiments.commands import schemas
+from siplab.experiments.commands.cli import main
+from siplab.experiments.output import vendor_cards
+from siplab.lab.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
 
 
-def alglab(*arguments: str, columns: int = 120) -> subprocess.CompletedProcess[str]:
+def siplab(*arguments: str, columns: int = 120) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "experiments.cli", *arguments],
+        [sys.executable, "-m", "siplab.experiments.commands.cli", *arguments],
         cwd=ROOT,
         env={**os.environ, "COLUMNS": str(columns)},
         capture_output=True,
@@ -31,11 +32,11 @@ def alglab(*arguments: str, columns: int = 120) -> subprocess.CompletedProcess[s
 
 
 def test_the_list() -> None:
-    rows = json.loads(alglab("vendors", "--json").stdout)
+    rows = json.loads(siplab("vendors", "--json").stdout)
     assert [row["id"] for row in rows] == vendors.available()
     columns = ["id", "default", "can be disabled", "best evidence", "model", "lineage"]
     assert all(list(row) == columns for row in rows)
-    table = alglab("vendors").stdout
+    table = siplab("vendors").stdout
     for row in rows:
         assert row["id"] in table
     for column in columns:
@@ -50,7 +51,7 @@ def test_the_list() -> None:
 
 
 def test_a_card() -> None:
-    shown = alglab("vendors", "show", "draytek")
+    shown = siplab("vendors", "show", "draytek")
     assert shown.returncode == 0, shown.stderr
     for part in (
         "sys sip_alg 0",
@@ -68,11 +69,11 @@ def test_a_card() -> None:
 
 @pytest.mark.parametrize("word", ["fritzbox", "FRITZ!Box", "avm-fritzbox"])
 def test_found_by_another_name(word: str) -> None:
-    assert json.loads(alglab("vendors", "show", word, "--json").stdout)["id"] == "avm-fritzbox"
+    assert json.loads(siplab("vendors", "show", word, "--json").stdout)["id"] == "avm-fritzbox"
 
 
 def test_json_has_the_shape_of_the_file() -> None:
-    data = json.loads(alglab("vendors", "show", "asus", "--json").stdout)
+    data = json.loads(siplab("vendors", "show", "asus", "--json").stdout)
     steps = [row["steps"] for row in data["switch_off"]["procedures"] if row["kind"] == "telnet"]
     assert steps == [["nvram set nf_sip=0", "nvram commit", "Reboot"]]
     assert data["switch_off"]["procedures"][1]["for"] == "firmware without that option"
@@ -80,7 +81,7 @@ def test_json_has_the_shape_of_the_file() -> None:
 
 def test_commands_are_never_broken_into_lines() -> None:
     for identifier in ("fortinet-fortigate", "juniper", "openwrt"):
-        shown = alglab("vendors", "show", identifier, columns=40).stdout
+        shown = siplab("vendors", "show", identifier, columns=40).stdout
         profile = vendors.load(identifier)
         for procedure in profile.switch_off.procedures:
             for step in procedure.steps:
@@ -112,14 +113,14 @@ def test_a_card_from_a_file(tmp_path: Path) -> None:
     file.write_text(
         "id: acme\nname: Acme\nmodel: unknown\ndefault: {state: unknown}\nswitch_off: {possible: unknown}\n"
     )
-    assert "nobody has documented" in alglab("vendors", "show", str(file)).stdout
+    assert "nobody has documented" in siplab("vendors", "show", str(file)).stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["vendors", "show", "draytec"], ["unknown vendor 'draytec'", "did you mean draytek"]),
-        (["vendors", "show", "qqqq"], ["unknown vendor 'qqqq'", "alglab vendors"]),
+        (["vendors", "show", "qqqq"], ["unknown vendor 'qqqq'", "siplab vendors"]),
         (["vendors", "show", "/nonexistent.yaml"], ["/nonexistent.yaml", "no such file"]),
         (["schema", "vendr"], ["unknown schema 'vendr'", "vendor"]),
         (["schema", "qqqq"], ["known are vendor, topology, experiment"]),
@@ -131,7 +132,7 @@ def test_bad_names_are_refused_in_one_line(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["alglab", *arguments])
+    monkeypatch.setattr(sys, "argv", ["siplab", *arguments])
     with pytest.raises(SystemExit) as caught:
         main()
     assert caught.value.code == 2
@@ -142,11 +143,11 @@ def test_bad_names_are_refused_in_one_line(
 
 @pytest.mark.parametrize("kind", schemas.KINDS)
 def test_schemas(kind: str) -> None:
-    done = alglab("schema", kind)
+    done = siplab("schema", kind)
     assert done.returncode == 0, done.stderr
     data = json.loads(done.stdout)
     assert data["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    assert data["title"] == f"alglab {kind}"
+    assert data["title"] == f"siplab {kind}"
     # A file of some kinds may be written in one shape or another.
     shapes = [data["$defs"][each["$ref"].rpartition("/")[2]] for each in data.get("anyOf", ())] or [data]
     for shape in shapes:

@@ -1,4 +1,4 @@
-"""``alglab vendors compare``: rows say what the bytes say, and of the unknown they say nothing."""
+"""``siplab vendors compare``: rows say what the bytes say, and of the unknown they say nothing."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from alg_models import catalogue
-from alg_models.samples import cross
-from experiments.cli import main
-from experiments.vendor_compare import ABSENT, compare
-from lab.errors import UsageError
-from lab.gateway.alg import Model
-from lab.wire.sip import SipMessage
+from siplab.alg_models import catalogue
+from siplab.alg_models.samples import cross
+from siplab.experiments.commands.cli import main
+from siplab.experiments.output.vendor_compare import ABSENT, compare
+from siplab.lab.errors import UsageError
+from siplab.lab.gateway.alg import Model
+from siplab.lab.wire.sip import SipMessage
 
 ROOT = Path(__file__).parents[2]
 MODELS = [model.id for model in catalogue.load(plugins=False)]
@@ -160,7 +160,7 @@ def test_names_that_are_taken(tmp_path: Path) -> None:
     ]  # fmt: skip
     for row in rows(data, MESSAGES[2]).values():
         assert row["routers"]["srx"] == row["routers"]["juniper"]
-    for name, mend in (("draytec", "draytek"), ("qqqq", "alglab models"), ("no.yaml", "no such file")):
+    for name, mend in (("draytec", "draytek"), ("qqqq", "siplab models"), ("no.yaml", "no such file")):
         with pytest.raises(UsageError, match=mend):
             compare([name])
 
@@ -168,9 +168,9 @@ def test_names_that_are_taken(tmp_path: Path) -> None:
 # -- the command -------------------------------------------------------------------------------------
 
 
-def alglab(*arguments: str) -> subprocess.CompletedProcess[str]:
+def siplab(*arguments: str) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [sys.executable, "-m", "experiments.cli", *arguments],
+        [sys.executable, "-m", "siplab.experiments.commands.cli", *arguments],
         cwd=ROOT,
         env={**os.environ, "COLUMNS": "200"},
         capture_output=True,
@@ -183,7 +183,7 @@ def alglab(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_tables() -> None:
-    shown = alglab("vendors", "compare", "broadcom", "correct", "huawei-hg633-talktalk").stdout
+    shown = siplab("vendors", "compare", "broadcom", "correct", "huawei-hg633-talktalk").stdout
     for message in MESSAGES:
         assert message in shown
     (line,) = [line for line in shown.splitlines() if line.startswith("│ SDP m=")]
@@ -197,14 +197,14 @@ def test_the_tables() -> None:
 
 
 def test_the_data() -> None:
-    shown = alglab("vendors", "compare", "correct", "srx", "--json").stdout
+    shown = siplab("vendors", "compare", "correct", "srx", "--json").stdout
     assert json.loads(shown) == compare(["correct", "srx"])
 
 
 def test_an_unknown_name_is_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["alglab", "vendors", "compare", "correct", "draytec"])
+    monkeypatch.setattr(sys, "argv", ["siplab", "vendors", "compare", "correct", "draytec"])
     with pytest.raises(SystemExit) as caught:
         main()
     assert caught.value.code == 2
@@ -213,5 +213,5 @@ def test_an_unknown_name_is_one_line(
 
 
 def test_a_call_through_an_unknown_router_says_so() -> None:
-    done = alglab("call", "--model", "huawei-ar", "--scenario", "register", "--world", "simulated")
-    assert done.stderr.startswith("alglab: 'huawei-ar' is unknown: ")
+    done = siplab("call", "--model", "huawei-ar", "--scenario", "register", "--world", "simulated")
+    assert done.stderr.startswith("siplab: 'huawei-ar' is unknown: ")

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from alg_models.controls import CORRECT, NONE
-from lab.gateway.alg import Card, Context, Model, Policy, Recipe, Step
-from lab.gateway.gateway import Emission, Gateway, Side
-from lab.gateway.nat import NatConfig
-from lab.wire import ip
-from lab.wire.ip import Endpoint, Packet
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT, NONE
+from siplab.lab.gateway.alg import Card, Context, Model, Policy, Recipe, Step
+from siplab.lab.gateway.gateway import Emission, Gateway, Side
+from siplab.lab.gateway.nat import NatConfig
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint, Packet
+from siplab.lab.wire.sip import SipMessage
 
 PUBLIC_IP = "203.0.113.7"
 ROUTER_IP = "192.168.1.1"

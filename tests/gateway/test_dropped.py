@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lab.gateway.gateway import Side
-from lab.wire import ip
-from lab.wire.ip import Endpoint
+from siplab.lab.gateway.gateway import Side
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint
 
 PHONE, SERVER, PUBLIC = (
     Endpoint(*each) for each in (("192.168.1.20", 5060), ("198.51.100.10", 5060), ("203.0.113.7", 1024))

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.gateway.fragments import LIMIT, TIMEOUT, Reassembler
-from lab.gateway.gateway import Emission, Side
-from lab.wire import ip
-from lab.wire.ip import MAX_PACKET, Endpoint, checksum, parse, verify
+from siplab.lab.gateway.fragments import LIMIT, TIMEOUT, Reassembler
+from siplab.lab.gateway.gateway import Emission, Side
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import MAX_PACKET, Endpoint, checksum, parse, verify
 
 if TYPE_CHECKING:
     from tests.gateway.conftest import RouterMaker

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alg_models.controls import CORRECT, NONE
-from lab.gateway.alg import Card, Context, Model, Policy, Recipe
-from lab.gateway.gateway import Emission, Gateway, Side
-from lab.gateway.nat import Dependence, NatConfig, Refresh
-from lab.wire import ip
-from lab.wire.ip import UDP, Endpoint, checksum, parse
-from lab.wire.sip import SipMessage
+from siplab.alg_models.controls import CORRECT, NONE
+from siplab.lab.gateway.alg import Card, Context, Model, Policy, Recipe
+from siplab.lab.gateway.gateway import Emission, Gateway, Side
+from siplab.lab.gateway.nat import Dependence, NatConfig, Refresh
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import UDP, Endpoint, checksum, parse
+from siplab.lab.wire.sip import SipMessage
 
 if TYPE_CHECKING:
     from tests.gateway.conftest import ModelMaker, RouterMaker

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.gateway.alg import Context
-from lab.gateway.gateway import Emission, Side
-from lab.gateway.nat import PortAllocation
-from lab.wire import ip
-from lab.wire.ip import ACK, FIN, PSH, RST, SYN, Endpoint, Packet, parse
-from lab.wire.sip import SipMessage
+from siplab.lab.gateway.alg import Context
+from siplab.lab.gateway.gateway import Emission, Side
+from siplab.lab.gateway.nat import PortAllocation
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import ACK, FIN, PSH, RST, SYN, Endpoint, Packet, parse
+from siplab.lab.wire.sip import SipMessage
 
 if TYPE_CHECKING:
     from tests.gateway.conftest import ModelMaker, Router, RouterMaker

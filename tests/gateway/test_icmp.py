@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.gateway.gateway import Side
-from lab.gateway.nat import Dependence, PortAllocation
-from lab.wire import ip
-from lab.wire.ip import ACK, ICMP, SYN, Endpoint, Packet, checksum, parse
+from siplab.lab.gateway.gateway import Side
+from siplab.lab.gateway.nat import Dependence, PortAllocation
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import ACK, ICMP, SYN, Endpoint, Packet, checksum, parse
 
 if TYPE_CHECKING:
     from tests.gateway.conftest import Router, RouterMaker

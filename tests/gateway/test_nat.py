@@ -11,10 +11,18 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from lab.gateway.gateway import Side
-from lab.gateway.nat import Binding, Dependence, Nat, NatConfig, PortAllocation, PortsExhaustedError, Refresh
-from lab.wire import ip
-from lab.wire.ip import ACK, FIN, ICMP, RST, SYN, TCP, UDP, Endpoint
+from siplab.lab.gateway.gateway import Side
+from siplab.lab.gateway.nat import (
+    Binding,
+    Dependence,
+    Nat,
+    NatConfig,
+    PortAllocation,
+    PortsExhaustedError,
+    Refresh,
+)
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import ACK, FIN, ICMP, RST, SYN, TCP, UDP, Endpoint
 
 if TYPE_CHECKING:
     from tests.gateway.conftest import Router, RouterMaker

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.gateway.nat import Dependence, Refresh
-from lab.wire.ip import UDP, Endpoint
+from siplab.lab.gateway.nat import Dependence, Refresh
+from siplab.lab.wire.ip import UDP, Endpoint
 
 if TYPE_CHECKING:
     from tests.gateway.conftest import Router
@@ -183,7 +183,7 @@ def test_two_phones_of_one_line_are_held_apart(correct_router: CorrectRouter) ->
     assert not reachable(router, PROXY, 5070)
 
 
-def test_a_contact_at_another_port_than_the_phone_sends_from(correct_router: CorrectRouter) -> None:
+def test_a_contact_at_non_standard_port_than_the_phone_sends_from(correct_router: CorrectRouter) -> None:
     router = correct_router(udp_timeout=30)
     text = (
         b"REGISTER sip:lab.test SIP/2.0\r\nCall-ID: 1\r\nTo: <sip:alice@lab.test>\r\n"

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alg_models.controls import CORRECT_STEPS
-from lab.gateway.alg import Card, Context, Model, Recipe
-from lab.gateway.gateway import Emission, Side
-from lab.gateway.nat import PortAllocation
-from lab.gateway.sides import FRAGMENT_KEPT
-from lab.gateway.tcp import TcpEditor
-from lab.wire import ip
-from lab.wire.ip import ACK, FIN, PSH, SYN, Endpoint, parse
-from lab.wire.sip import SipMessage, split_stream
-from lab.wire.tcp_segment import near
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.lab.gateway.alg import Card, Context, Model, Recipe
+from siplab.lab.gateway.gateway import Emission, Side
+from siplab.lab.gateway.nat import PortAllocation
+from siplab.lab.gateway.sides import FRAGMENT_KEPT
+from siplab.lab.gateway.tcp import TcpEditor
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import ACK, FIN, PSH, SYN, Endpoint, parse
+from siplab.lab.wire.sip import SipMessage, split_stream
+from siplab.lab.wire.tcp_segment import near
 from tests.gateway import test_tcp as editor_tests
 from tests.gateway.conftest import ModelMaker, Router, RouterMaker
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lab.gateway.gateway import Side
-from lab.gateway.nat import Dependence, NatConfig, PortAllocation, StaticMapping
-from lab.wire import ip
-from lab.wire.ip import ACK, SYN, Endpoint
+from siplab.lab.gateway.gateway import Side
+from siplab.lab.gateway.nat import Dependence, NatConfig, PortAllocation, StaticMapping
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import ACK, SYN, Endpoint
 
 if TYPE_CHECKING:
     from tests.gateway.conftest import RouterMaker

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.gateway.tcp import TcpEditor
-from lab.wire.ip import ACK, FIN, PSH, RST, SYN, Endpoint, Packet, parse, tcp, verify
-from lab.wire.tcp_segment import near
+from siplab.lab.gateway.tcp import TcpEditor
+from siplab.lab.wire.ip import ACK, FIN, PSH, RST, SYN, Endpoint, Packet, parse, tcp, verify
+from siplab.lab.wire.tcp_segment import near
 
 PHONE, SERVER = Endpoint("192.168.1.10", 5060), Endpoint("203.0.113.5", 5060)
 MSS_1460, SACK_PERMITTED, WSCALE_7 = b"\x02\x04\x05\xb4", b"\x04\x02", b"\x01\x03\x03\x07"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.wire import headers
-from lab.wire.headers import HostPort
+from siplab.lab.wire import headers
+from siplab.lab.wire.headers import HostPort
 
 FRAGMENTS = st.lists(
     st.sampled_from(

@@ -13,8 +13,8 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6
 from scapy.packet import Raw
 
-from lab.wire import ip
-from lab.wire.ip import Endpoint, MalformedPacketError
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint, MalformedPacketError
 
 V4 = (Endpoint("192.168.1.20", 5060), Endpoint("198.51.100.10", 5080))
 V6 = (Endpoint("2001:db8::20", 5060), Endpoint("2001:db8:1::10", 5080))

@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 
 import pytest
 
-from lab.wire import syntax
-from lab.wire.sip import SipMessage, split_stream
+from siplab.lab.wire import syntax
+from siplab.lab.wire.sip import SipMessage, split_stream
 
 DATA = Path(__file__).parents[1] / "data" / "rfc4475"
 MESSAGES = {path.stem: path.read_bytes() for path in sorted(DATA.glob("*.dat"))}

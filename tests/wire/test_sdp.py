@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lab.wire.sdp import Sdp, SdpLine, address_of, set_address
+from siplab.lab.wire.sdp import Sdp, SdpLine, address_of, set_address
 
 BODY = (
     b"v=0\r\n"

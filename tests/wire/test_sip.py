@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from lab.wire.sip import COMPACT_FORMS, Field, SipMessage, canonical_name, split_stream
+from siplab.lab.wire.sip import COMPACT_FORMS, Field, SipMessage, canonical_name, split_stream
 
 INVITE = (
     b"INVITE sip:bob@example.com SIP/2.0\r\n"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lab.wire.sip import SipMessage
-from lab.wire.syntax import RULES, Violation, check, first_fatal
+from siplab.lab.wire.sip import SipMessage
+from siplab.lab.wire.syntax import RULES, Violation, check, first_fatal
 
 SDP = (
     b"v=0\r\n"

@@ -1,4 +1,4 @@
-"""Running the command ``alglab`` as users do, and taking a program away from it."""
+"""Running the command ``siplab`` as users do, and taking a program away from it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 from tests.conftest import ROOT
 
 
-def alglab(*arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
+def siplab(*arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command; ``path``: the PATH in which it finds programs."""
     return subprocess.run(
-        [sys.executable, "-m", "experiments.cli", *arguments],
+        [sys.executable, "-m", "siplab.experiments.commands.cli", *arguments],
         env={**os.environ, "PATH": path or os.environ.get("PATH", os.defpath), "PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -12,10 +12,10 @@ import json
 import sys
 from collections.abc import Sequence
 
-from alg_models import catalogue
-from experiments import registry
-from experiments.trial import TrialSpec
-from lab.worlds.emulated.bubble import Bubble
+from siplab.alg_models import catalogue
+from siplab.experiments.trial import registry
+from siplab.experiments.trial.trial import TrialSpec
+from siplab.lab.worlds.emulated.bubble import Bubble
 from tests.worlds import inside
 
 OFTEN = ("register", "outgoing-call", "incoming-call", "mirror", "combined")

@@ -8,15 +8,15 @@ from __future__ import annotations
 import sys
 from typing import Final, NamedTuple
 
-import topologies
-from lab.agents.base import Send
-from lab.wire.ip import Endpoint
-from lab.worlds.base import World
-from lab.worlds.emulated.live import LiveWorld
-from lab.worlds.emulated.world import EmulatedLab
-from lab.worlds.network import Network
-from lab.worlds.simulated import SimulatedWorld
-from lab.worlds.trace import Lost, Passage, Received, Sent
+from siplab import topologies
+from siplab.lab.sip.base import Send
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.worlds.base import World
+from siplab.lab.worlds.emulated.live import LiveWorld
+from siplab.lab.worlds.emulated.world import EmulatedLab
+from siplab.lab.worlds.network import Network
+from siplab.lab.worlds.simulated import SimulatedWorld
+from siplab.lab.worlds.trace import Lost, Passage, Received, Sent
 from tests.worlds.players import NONE, PHONE, REGISTRAR, Talker
 
 _LABS: Final[dict[str, EmulatedLab]] = {}

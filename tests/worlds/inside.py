@@ -14,23 +14,23 @@ from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import Any, Final, NamedTuple
 
-from alg_models import catalogue, samples
-from experiments import trial, worker
-from experiments.trial import TrialSpec
-from lab.agents.base import Send
-from lab.errors import UsageError
-from lab.gateway.alg import Model
-from lab.gateway.gateway import Side
-from lab.wire import ip
-from lab.wire.ip import Endpoint
-from lab.worlds.base import World
-from lab.worlds.emulated import bubble, sockets
-from lab.worlds.emulated import namespaces as ns
-from lab.worlds.emulated import world as world_module
-from lab.worlds.emulated.live import LiveWorld
-from lab.worlds.emulated.world import EmulatedLab
-from lab.worlds.network import Network
-from lab.worlds.trace import Lost
+from siplab.alg_models import catalogue, samples
+from siplab.experiments.trial import trial, worker
+from siplab.experiments.trial.trial import TrialSpec
+from siplab.lab.errors import UsageError
+from siplab.lab.gateway.alg import Model
+from siplab.lab.gateway.gateway import Side
+from siplab.lab.sip.base import Send
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.worlds.base import World
+from siplab.lab.worlds.emulated import bubble, sockets
+from siplab.lab.worlds.emulated import namespaces as ns
+from siplab.lab.worlds.emulated import world as world_module
+from siplab.lab.worlds.emulated.live import LiveWorld
+from siplab.lab.worlds.emulated.world import EmulatedLab
+from siplab.lab.worlds.network import Network
+from siplab.lab.worlds.trace import Lost
 from tests.worlds.players import (
     EXCHANGES,
     LAPTOP,

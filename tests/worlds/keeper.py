@@ -10,7 +10,7 @@ import sys
 from contextlib import ExitStack
 from multiprocessing.connection import wait
 
-from lab.worlds.emulated.bubble import Bubble
+from siplab.lab.worlds.emulated.bubble import Bubble
 
 
 def main() -> None:

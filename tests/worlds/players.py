@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-import topologies
-from lab.agents.base import Action, Agent, Listen, Send
-from lab.gateway.alg import Card, Model
-from lab.wire.ip import Endpoint
-from lab.worlds.base import World
-from lab.worlds.network import Network
-from lab.worlds.topology import Topology
-from lab.worlds.trace import Lost
+from siplab import topologies
+from siplab.lab.gateway.alg import Card, Model
+from siplab.lab.sip.base import Action, Agent, Listen, Send
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.worlds.base import World
+from siplab.lab.worlds.network import Network
+from siplab.lab.worlds.topology import Topology
+from siplab.lab.worlds.trace import Lost
 
 NONE: Final = Model("none", Card("No ALG."))
 

@@ -6,13 +6,13 @@ import subprocess
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from alg_models import catalogue
-from lab.gateway.gateway import Side
-from lab.wire import ip
-from lab.wire.ip import MalformedPacketError
-from lab.worlds.emulated import namespaces as ns
-from lab.worlds.emulated.live import LiveWorld
-from lab.worlds.trace import Passage
+from siplab.alg_models import catalogue
+from siplab.lab.gateway.gateway import Side
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import MalformedPacketError
+from siplab.lab.worlds.emulated import namespaces as ns
+from siplab.lab.worlds.emulated.live import LiveWorld
+from siplab.lab.worlds.trace import Passage
 from tests.worlds import inside
 from tests.worlds.players import PHONE, REGISTRAR
 

@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 import pytest
 
-from experiments import runner
-from experiments.trial import TrialSpec
-from lab.errors import CapabilityError
-from lab.worlds.emulated.bubble import NOT_PERMITTED, Bubble
+from siplab.experiments.trial import runner
+from siplab.experiments.trial.trial import TrialSpec
+from siplab.lab.errors import CapabilityError
+from siplab.lab.worlds.emulated.bubble import NOT_PERMITTED, Bubble
 from tests.conftest import ROOT, OrdinaryUser, missing
 from tests.worlds import inside, processes
 from tests.worlds.digests import digest
@@ -90,10 +90,10 @@ def user(request: pytest.FixtureRequest) -> OrdinaryUser:
 @contextmanager
 def keeping(user: OrdinaryUser, number: int = 1) -> Iterator[Kept]:
     """Labs with programs on every host, in a program of their own."""
-    marker = f"alglab-test-{uuid.uuid4().hex}"
+    marker = f"siplab-test-{uuid.uuid4().hex}"
     program = subprocess.Popen(
         user.command(["-m", "tests.worlds.keeper", str(number)]),
-        env=user.environment(ALGLAB_TEST_MARKER=marker),
+        env=user.environment(SIPLAB_TEST_MARKER=marker),
         cwd="/",
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -231,7 +231,7 @@ def test_a_trial_whose_process_dies_is_void_and_the_others_go_on(tmp_path: Path)
     path.write_text(
         "import os\n"
         "from dataclasses import dataclass\n"
-        "from lab.gateway.alg import Card, Model, Recipe\n"
+        "from siplab.lab.gateway.alg import Card, Model, Recipe\n"
         "@dataclass(frozen=True)\n"
         "class Die:\n"
         "    def apply(self, message, context):\n"
@@ -299,24 +299,24 @@ def _without_privilege(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_namespaces_that_are_not_permitted(run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     """The command says so in one line, with the mend."""
     trial = ("call", "--model", "none", "--scenario", "register", "--world")
-    done = run("-m", "experiments.cli", *trial, "emulated")
+    done = run("-m", "siplab.experiments.commands.cli", *trial, "emulated")
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
-    assert line.startswith("alglab: no emulated world here: ")
+    assert line.startswith("siplab: no emulated world here: ")
     assert "may not make namespaces here" in line
     assert "--world simulated" in line
-    done = run("-m", "experiments.cli", "exec", "phone", "--", "true")
+    done = run("-m", "siplab.experiments.commands.cli", "exec", "phone", "--", "true")
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1
     # Where nothing is asked for, the other world does it.
-    done = run("-m", "experiments.cli", *trial, "auto")
+    done = run("-m", "siplab.experiments.commands.cli", *trial, "auto")
     assert done.returncode == 0, done.stderr
 
 
 def test_the_error_of_a_bubble_that_is_not_permitted() -> None:
     script = (
-        "from lab.errors import CapabilityError\n"
-        "from lab.worlds.emulated.bubble import Bubble\n"
+        "from siplab.lab.errors import CapabilityError\n"
+        "from siplab.lab.worlds.emulated.bubble import Bubble\n"
         "try:\n"
         "    Bubble('tests.worlds.inside:task')\n"
         "except CapabilityError as error:\n"

@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 import pytest
 
-from alg_models import catalogue
-from experiments import runner
-from experiments.trial import TrialSpec
-from lab.agents.base import Send
-from lab.worlds.base import World
-from lab.worlds.emulated.bubble import Bubble
-from lab.worlds.simulated import SimulatedWorld
-from lab.worlds.trace import Lost, Passage, Received, Trace
+from siplab.alg_models import catalogue
+from siplab.experiments.trial import runner
+from siplab.experiments.trial.trial import TrialSpec
+from siplab.lab.sip.base import Send
+from siplab.lab.worlds.base import World
+from siplab.lab.worlds.emulated.bubble import Bubble
+from siplab.lab.worlds.simulated import SimulatedWorld
+from siplab.lab.worlds.trace import Lost, Passage, Received, Trace
 from tests.worlds import inside
 from tests.worlds.players import NETWORKS, PHONE, REGISTRAR, Talker
 

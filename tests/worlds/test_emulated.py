@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from alg_models import catalogue
-from experiments import runner
-from experiments.trial import TrialSpec
-from lab.worlds.emulated.bubble import Bubble
-from lab.worlds.simulated import SimulatedWorld
+from siplab.alg_models import catalogue
+from siplab.experiments.trial import runner
+from siplab.experiments.trial.trial import TrialSpec
+from siplab.lab.worlds.emulated.bubble import Bubble
+from siplab.lab.worlds.simulated import SimulatedWorld
 from tests.worlds import inside
 from tests.worlds.players import EXCHANGES, LAPTOP, NETWORKS, PUBLIC, REGISTRAR, at, play
 
@@ -60,7 +60,7 @@ def test_every_exchange_again_on_the_networks_that_are_up(bubble: Bubble) -> Non
 
 _MODEL = """
 from dataclasses import dataclass
-from lab.gateway.alg import Card, Model, Recipe
+from siplab.lab.gateway.alg import Card, Model, Recipe
 
 @dataclass(frozen=True)
 class Misbehave:

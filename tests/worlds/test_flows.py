@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from experiments import trial
-from experiments.scenarios.call_checks import connect
-from experiments.scenarios.register import sign_in
-from experiments.stage import Setup, Stage
-from experiments.trial import TrialSpec
-from lab.wire.ip import Endpoint
-from lab.worlds.flows import FlowKeeper
-from lab.worlds.simulated import SimulatedWorld
-from lab.worlds.trace import Sent, Trace
+from siplab.experiments.scenarios.call_checks import connect
+from siplab.experiments.scenarios.register import sign_in
+from siplab.experiments.trial import trial
+from siplab.experiments.trial.stage import Setup, Stage
+from siplab.experiments.trial.trial import TrialSpec
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.worlds.flows import FlowKeeper
+from siplab.lab.worlds.simulated import SimulatedWorld
+from siplab.lab.worlds.trace import Sent, Trace
 
 MODELS = (
     "none",

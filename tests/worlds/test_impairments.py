@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import topologies
-from experiments import trial
-from experiments.trial import TrialSpec
-from lab.agents.base import Close, Send
-from lab.worlds.emulated.bubble import Bubble
-from lab.worlds.impairments import Fate, Impairments
-from lab.worlds.topology import NetworkSpec
-from lab.worlds.trace import Passage
+from siplab import topologies
+from siplab.experiments.trial import trial
+from siplab.experiments.trial.trial import TrialSpec
+from siplab.lab.sip.base import Close, Send
+from siplab.lab.worlds.emulated.bubble import Bubble
+from siplab.lab.worlds.impairments import Fate, Impairments
+from siplab.lab.worlds.topology import NetworkSpec
+from siplab.lab.worlds.trace import Passage
 from tests.worlds import impaired, inside
 from tests.worlds.impaired import Heard, network, simulated
 from tests.worlds.players import PHONE, PUBLIC, REGISTRAR, Talker

@@ -10,20 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from experiments import runner, trial
-from experiments.calibration.model_side import KERNEL_NAT
-from experiments.trial import TrialSpec
-from lab.errors import UsageError
-from lab.gateway.gateway import Emission, Gateway
-from lab.gateway.sides import FRAGMENT_KEPT, Side
-from lab.wire import ip
-from lab.wire.ip import Endpoint
-from lab.worlds.base import make_gateways
-from lab.worlds.emulated.kernel import MODELS
-from lab.worlds.emulated.kernel_tap import DROPPED_BY_KERNEL, Pairing, Seen, account
-from lab.worlds.network import Network
-from lab.worlds.trace import Passage
-from tests.experiments.test_cli import alglab, one_line_error
+from siplab.experiments.calibration.model_side import KERNEL_NAT
+from siplab.experiments.trial import runner, trial
+from siplab.experiments.trial.trial import TrialSpec
+from siplab.lab.errors import UsageError
+from siplab.lab.gateway.gateway import Emission, Gateway
+from siplab.lab.gateway.sides import FRAGMENT_KEPT, Side
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.worlds.base import make_gateways
+from siplab.lab.worlds.emulated.kernel import MODELS
+from siplab.lab.worlds.emulated.kernel_tap import DROPPED_BY_KERNEL, Pairing, Seen, account
+from siplab.lab.worlds.network import Network
+from siplab.lab.worlds.trace import Passage
+from tests.experiments.test_cli import one_line_error, siplab
 
 SCENARIOS = ("register", "outgoing-call(duration=1)", "incoming-call(duration=1)")
 PHONE, PUBLIC, SERVER = (Endpoint(each, 5060) for each in ("192.168.1.102", "203.0.113.7", "198.51.100.10"))
@@ -153,7 +153,7 @@ def test_one_trial_leaves_nothing_to_the_next() -> None:
 def test_an_experiment_runs_both_kernels_and_writes_what_was_seen(tmp_path: Path) -> None:
     file = tmp_path / "kernel.yaml"
     file.write_text("id: kernel\ngateway: kernel\nscenarios: [register]\n")
-    done = alglab("run", str(file), "--out", str(tmp_path / "out"))
+    done = siplab("run", str(file), "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     trials = json.loads((tmp_path / "out" / "results.json").read_text())["trials"]
     assert [(each["model"], each["gateway"], each["outcome"]) for each in trials] == [
@@ -167,7 +167,7 @@ def test_an_experiment_runs_both_kernels_and_writes_what_was_seen(tmp_path: Path
 
 @pytest.mark.needs("kernel-alg")
 def test_a_ladder_shows_what_the_kernel_changed() -> None:
-    done = alglab("call", "--gateway", "kernel", "--scenario", "register")
+    done = siplab("call", "--gateway", "kernel", "--scenario", "register")
     assert done.returncode == 0, done.stderr
     assert "before  Contact: <sip:alice@[-192.168.1.102-]:5060>" in done.stdout
     assert "after   Contact: <sip:alice@{+203.0.113.7+}:5060>" in done.stdout
@@ -178,7 +178,7 @@ def test_a_ladder_shows_what_the_kernel_changed() -> None:
 def test_a_program_behind_a_kernel(options: tuple[str, ...], seen: str, tmp_path: Path) -> None:
     """A program from outside; the server's address in its answer is the far end's view of it."""
     trace = tmp_path / "trace.jsonl"
-    done = alglab(
+    done = siplab(
         "exec", "--gateway", "kernel", *options, "--with", "server", "--trace", str(trace), "phone", "--",
         sys.executable, "-c", ASKS,
     )  # fmt: skip
@@ -195,7 +195,7 @@ def test_a_connection_through_a_kernel_is_one_through_its_model(tmp_path: Path) 
     """TCP: what is rewritten, and how sequence numbers are adjusted afterwards."""
     trace, server = tmp_path / "trace.jsonl", tmp_path / "server.py"
     server.write_text(ECHOES)
-    done = alglab(
+    done = siplab(
         "exec", "--gateway", "kernel", "--also", f"registrar={sys.executable} {server}",
         "--trace", str(trace), "phone", "--", sys.executable, "-c", CONNECTS,
     )  # fmt: skip
@@ -221,22 +221,22 @@ def test_a_connection_through_a_kernel_is_one_through_its_model(tmp_path: Path) 
 
 
 def test_a_kernel_is_no_other_model() -> None:
-    done = alglab("call", "--gateway", "kernel", "--model", "correct", "--scenario", "register")
+    done = siplab("call", "--gateway", "kernel", "--model", "correct", "--scenario", "register")
     one_line_error(done, "'correct'", "'linux'", "'none'", "queue")
-    done = alglab("exec", "--gateway", "kernel", "--model", "linux(kernel=3)", "phone", "--", "true")
+    done = siplab("exec", "--gateway", "kernel", "--model", "linux(kernel=3)", "phone", "--", "true")
     one_line_error(done, "linux(kernel=3)", "gateway 'kernel'")
 
 
 def test_an_experiment_names_a_gateway_and_a_model_that_fit(tmp_path: Path) -> None:
     file = tmp_path / "wrong.yaml"
     file.write_text("id: wrong\ngateway: kernel\nmodels: [correct]\nscenarios: [register]\n")
-    one_line_error(alglab("run", str(file)), "'correct'", "gateway 'kernel'")
+    one_line_error(siplab("run", str(file)), "'correct'", "gateway 'kernel'")
     file.write_text("id: wrong\ngateway: kernal\nscenarios: [register]\n")
-    one_line_error(alglab("run", str(file)), "wrong.yaml:2", "gateway")
+    one_line_error(siplab("run", str(file)), "wrong.yaml:2", "gateway")
 
 
 def test_a_kernel_can_not_be_simulated() -> None:
-    done = alglab("call", "--gateway", "kernel", "--scenario", "register", "--world", "simulated")
+    done = siplab("call", "--gateway", "kernel", "--scenario", "register", "--world", "simulated")
     one_line_error(done, "gateway 'kernel'")
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from lab.gateway.gateway import Emission, Side
-from lab.wire import ip
-from lab.wire.ip import Endpoint
-from lab.worlds.network import Arrival, Delivery, Hop, Network, SegmentDelivery, Unreachable, Walk
-from lab.worlds.simulated import SimulatedWorld
-from lab.worlds.topology import Topology
+from siplab.lab.gateway.gateway import Emission, Side
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.worlds.network import Arrival, Delivery, Hop, Network, SegmentDelivery, Unreachable, Walk
+from siplab.lab.worlds.simulated import SimulatedWorld
+from siplab.lab.worlds.topology import Topology
 from tests.worlds import inside
 from tests.worlds.players import NETWORKS, PHONE, PUBLIC, REGISTRAR, SERVER6, Talker, at
 

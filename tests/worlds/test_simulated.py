@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from experiments import trial
-from experiments.trial import TrialSpec
-from lab.agents.base import Action, Close, Listen, Send
-from lab.gateway.gateway import Side
-from lab.wire.ip import Endpoint
-from lab.worlds import base
-from lab.worlds.base import WorldError
-from lab.worlds.simulated import SimulatedWorld
-from lab.worlds.trace import Passage, Remark
+from siplab.experiments.trial import trial
+from siplab.experiments.trial.trial import TrialSpec
+from siplab.lab.gateway.gateway import Side
+from siplab.lab.sip.base import Action, Close, Listen, Send
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.worlds import base
+from siplab.lab.worlds.base import WorldError
+from siplab.lab.worlds.simulated import SimulatedWorld
+from siplab.lab.worlds.trace import Passage, Remark
 from tests.worlds.players import (
     EXCHANGES,
     LAPTOP,

@@ -10,21 +10,21 @@ from itertools import pairwise
 
 import pytest
 
-from experiments import runner, trial
-from experiments.stage import Setup, Stage
-from experiments.trial import TrialSpec
-from lab.agents.base import Action, Agent, Listen, SendSegment
-from lab.agents.registration import RegistrationState
-from lab.agents.server import ServerConfig, SipServer
-from lab.errors import UsageError
-from lab.gateway.alg import Card, Model
-from lab.wire import ip
-from lab.wire.ip import ACK, RST, SYN, Endpoint
-from lab.wire.sip import SipMessage, split_stream
-from lab.worlds.emulated.bubble import Bubble
-from lab.worlds.emulated.live import LiveWorld
-from lab.worlds.simulated import SimulatedWorld
-from lab.worlds.trace import Passage, Segment, Trace, from_json_lines
+from siplab.experiments.trial import runner, trial
+from siplab.experiments.trial.stage import Setup, Stage
+from siplab.experiments.trial.trial import TrialSpec
+from siplab.lab.errors import UsageError
+from siplab.lab.gateway.alg import Card, Model
+from siplab.lab.phone.registration import RegistrationState
+from siplab.lab.server.server import ServerConfig, SipServer
+from siplab.lab.sip.base import Action, Agent, Listen, SendSegment
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import ACK, RST, SYN, Endpoint
+from siplab.lab.wire.sip import SipMessage, split_stream
+from siplab.lab.worlds.emulated.bubble import Bubble
+from siplab.lab.worlds.emulated.live import LiveWorld
+from siplab.lab.worlds.simulated import SimulatedWorld
+from siplab.lab.worlds.trace import Passage, Segment, Trace, from_json_lines
 from tests.experiments.test_determinism import difference
 from tests.worlds import inside
 from tests.worlds.players import PHONE, REGISTRAR

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-import topologies
-from experiments import schemas, trial
-from experiments.trial import TrialSpec
-from lab.errors import UsageError
-from lab.gateway.nat import Dependence, PortAllocation
-from lab.worlds.network import Hop, Network
-from lab.worlds.topology import Topology
+from siplab import topologies
+from siplab.experiments.commands import schemas
+from siplab.experiments.trial import trial
+from siplab.experiments.trial.trial import TrialSpec
+from siplab.lab.errors import UsageError
+from siplab.lab.gateway.nat import Dependence, PortAllocation
+from siplab.lab.worlds.network import Hop, Network
+from siplab.lab.worlds.topology import Topology
 
 FOLDER = Path(topologies.__file__).parent
 EI, AD, APD = Dependence
@@ -102,7 +103,7 @@ def test_parameters_of_a_variant_and_of_a_file(tmp_path: Path) -> None:
     ("spec", "message"),
     [
         ("hom", "unknown topology 'hom'; did you mean home?; or the path of a file"),
-        ("zzz", "see 'alglab topologies'"),
+        ("zzz", "see 'siplab topologies'"),
         ("home(colour=red)", "topology 'home' has no parameter 'colour' (parameters: mtu, loss, "),
         (
             "home(loss=2)",

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from lab.gateway.context import Context
-from lab.gateway.nat import Pinhole
-from lab.wire.ip import Endpoint
+from siplab.lab.gateway.context import Context
+from siplab.lab.gateway.nat import Pinhole
+from siplab.lab.wire.ip import Endpoint
 
 if TYPE_CHECKING:
-    from alg_models.exact._linux.flow import Flow
+    from siplab.alg_models.exact._linux.flow import Flow
 
 _Key = TypeVar("_Key")
 

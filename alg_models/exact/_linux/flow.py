@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from alg_models.exact._linux.expectations import Expectations
-from alg_models.exact._linux.kernel import Kernel
-from alg_models.exact._linux.scan import Payload
-from lab.gateway.context import Context, Dropped
-from lab.wire.ip import TCP, Endpoint
+from siplab.alg_models.exact._linux.expectations import Expectations
+from siplab.alg_models.exact._linux.kernel import Kernel
+from siplab.alg_models.exact._linux.scan import Payload
+from siplab.lab.gateway.context import Context, Dropped
+from siplab.lab.wire.ip import TCP, Endpoint
 
 _LIMIT: Final = 4096  # flows are made by packets: bound what is remembered
 

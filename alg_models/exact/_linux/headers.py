@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from alg_models.exact._linux.flow import View
-from alg_models.exact._linux.scan import CONTACT, FROM, TO, VIA_TCP, VIA_UDP, Marker
-from lab.gateway.context import Context
-from lab.wire.ip import Endpoint
+from siplab.alg_models.exact._linux.flow import View
+from siplab.alg_models.exact._linux.scan import CONTACT, FROM, TO, VIA_TCP, VIA_UDP, Marker
+from siplab.lab.gateway.context import Context
+from siplab.lab.wire.ip import Endpoint
 
 _MADDR: Final = Marker.of(b"maddr=")
 _RECEIVED: Final = Marker.of(b"received=")

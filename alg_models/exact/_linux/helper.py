@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from alg_models.exact._linux.flow import Flow, Memory, Settings, View
-from alg_models.exact._linux.headers import translate_headers
-from alg_models.exact._linux.register import register_request, register_response
-from alg_models.exact._linux.scan import CONTENT_LENGTH, CSEQ, VIA_UDP, Payload
-from alg_models.exact._linux.sdp import process_sdp
-from lab.gateway.context import Context
-from lab.wire.ip import TCP
-from lab.wire.sip import SipMessage
+from siplab.alg_models.exact._linux.flow import Flow, Memory, Settings, View
+from siplab.alg_models.exact._linux.headers import translate_headers
+from siplab.alg_models.exact._linux.register import register_request, register_response
+from siplab.alg_models.exact._linux.scan import CONTENT_LENGTH, CSEQ, VIA_UDP, Payload
+from siplab.alg_models.exact._linux.sdp import process_sdp
+from siplab.lab.gateway.context import Context
+from siplab.lab.wire.ip import TCP
+from siplab.lab.wire.sip import SipMessage
 
 _SHORTEST: Final = len(b"SIP/2.0 200")
 _BLANK: Final = b"\r\n\r\n"

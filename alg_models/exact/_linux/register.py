@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from alg_models.exact._linux.expectations import TIMEOUT, Expectation, Kind, Verdict
-from alg_models.exact._linux.flow import View
-from alg_models.exact._linux.scan import CONTACT, EXPIRES, Found, Marker
-from lab.wire.ip import Endpoint
+from siplab.alg_models.exact._linux.expectations import TIMEOUT, Expectation, Kind, Verdict
+from siplab.alg_models.exact._linux.flow import View
+from siplab.alg_models.exact._linux.scan import CONTACT, EXPIRES, Found, Marker
+from siplab.lab.wire.ip import Endpoint
 
 _TRANSPORT: Final = Marker.of(b"transport=")
 _EXPIRES: Final = Marker.of(b"expires=")

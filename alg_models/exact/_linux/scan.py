@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from alg_models.exact._linux.kernel import Kernel
-from lab.wire.ip import Endpoint
+from siplab.alg_models.exact._linux.kernel import Kernel
+from siplab.lab.wire.ip import Endpoint
 
 SIP_PORT: Final = 5060
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from alg_models.exact._linux.expectations import Expectation, Kind, Verdict
-from alg_models.exact._linux.flow import View
-from alg_models.exact._linux.scan import CONNECTION, CONTENT_LENGTH, OWNER, VERSION, Found, SdpLine
-from lab.wire.ip import UDP, Endpoint
+from siplab.alg_models.exact._linux.expectations import Expectation, Kind, Verdict
+from siplab.alg_models.exact._linux.flow import View
+from siplab.alg_models.exact._linux.scan import CONNECTION, CONTENT_LENGTH, OWNER, VERSION, Found, SdpLine
+from siplab.lab.wire.ip import UDP, Endpoint
 
 _KINDS: Final = {b"audio ": Kind.AUDIO, b"video ": Kind.VIDEO, b"image ": Kind.IMAGE}
 _STREAMS: Final = 3

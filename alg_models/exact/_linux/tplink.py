@@ -9,18 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from alg_models.exact._linux.expectations import Expectation, Kind
-from alg_models.exact._linux.flow import View
-from alg_models.exact._linux.helper import Methods
-from alg_models.exact._linux.register import (
+from siplab.alg_models.exact._linux.expectations import Expectation, Kind
+from siplab.alg_models.exact._linux.flow import View
+from siplab.alg_models.exact._linux.helper import Methods
+from siplab.alg_models.exact._linux.register import (
     expect_calls,
     expires_header,
     same_transport,
     write_contact,
 )
-from alg_models.exact._linux.scan import CONTACT, Found, Marker
-from alg_models.exact._linux.sdp import process_sdp, reserve, write_port
-from lab.wire.ip import UDP, Endpoint
+from siplab.alg_models.exact._linux.scan import CONTACT, Found, Marker
+from siplab.alg_models.exact._linux.sdp import process_sdp, reserve, write_port
+from siplab.lab.wire.ip import UDP, Endpoint
 
 SIGNALLING_TIMEOUT: Final = 10.0  # seconds, to which the registrar's are added
 _DEFAULT_EXPIRES: Final = 5  # not 0, that is all: a REGISTER without Expires is none that ends

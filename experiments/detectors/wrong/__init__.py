@@ -1,4 +1,4 @@
 """Detectors that are wrong on purpose: what a scoreboard that is worth something must score badly.
 
-They are no part of the lab's own list: ``alglab score --detector-path experiments/detectors/wrong``.
+They are no part of the lab's own list: ``siplab score --detector-path experiments/detectors/wrong``.
 """

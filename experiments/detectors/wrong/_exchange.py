@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-from experiments.stage import DOMAIN, Stage
-from lab.agents.base import Action, Agent, Listen, Send
-from lab.wire.ip import Endpoint
+from siplab.experiments.trial.stage import DOMAIN, Stage
+from siplab.lab.sip.base import Action, Agent, Listen, Send
+from siplab.lab.wire.ip import Endpoint
 
 _TRIES = 4  # at 0, 0.5, 1.5 and 3.5 s
 

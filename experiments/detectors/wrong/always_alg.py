@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments.detectors.wrong._exchange import ask
-from experiments.registry import Item
-from experiments.stage import Finding, Stage
+from siplab.experiments.detectors.wrong._exchange import ask
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Finding, Stage
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from experiments.detectors.wrong._exchange import ask
-from experiments.registry import Item
-from experiments.stage import Finding, Stage
-from lab.wire.sip import SipMessage
+from siplab.experiments.detectors.wrong._exchange import ask
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Finding, Stage
+from siplab.lab.wire.sip import SipMessage
 
 _ADDRESS: Final = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}")
 _PRIVATE: Final = [ipaddress.ip_network(each) for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments.detectors.wrong._exchange import ask
-from experiments.registry import Item
-from experiments.stage import Finding, Stage
-from lab.wire.compare import differences
+from siplab.experiments.detectors.wrong._exchange import ask
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Finding, Stage
+from siplab.lab.wire.compare import differences
 
 
 @dataclass(frozen=True)

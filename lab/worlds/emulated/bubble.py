@@ -27,8 +27,8 @@ from multiprocessing.connection import Connection, Pipe
 from types import TracebackType
 from typing import Any, Final
 
-from lab.errors import CapabilityError
-from lab.worlds.emulated import namespaces as ns
+from siplab.lab.errors import CapabilityError
+from siplab.lab.worlds.emulated import namespaces as ns
 
 _READY: Final = "bubble ready"
 NOT_PERMITTED: Final = (
@@ -62,7 +62,7 @@ class Bubble:
         self._process = subprocess.Popen(
             [
                 sys.executable,
-                *("-m", "lab.worlds.emulated.bubble", task),
+                *("-m", "siplab.lab.worlds.emulated.bubble", task),
                 *(str(descriptor), str(os.getpid()), *passed),
             ],
             pass_fds=[descriptor, *map(int, passed)],
@@ -190,7 +190,7 @@ def _enter(connection: Connection, parent: int) -> None:
 
 
 def main() -> None:
-    """Entry of the new process: ``python -m lab.worlds.emulated.bubble TASK DESCRIPTOR PARENT [MORE...]``."""
+    """Entry of the new process: ``-m siplab.lab.worlds.emulated.bubble TASK DESCRIPTOR PARENT [MORE...]``."""
     name, descriptor, parent = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     connection: Connection = Connection(descriptor)
     for each in (descriptor, *map(int, sys.argv[4:])):

@@ -15,8 +15,8 @@ from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
-from lab.errors import CapabilityError
-from lab.worlds.emulated import fabric
+from siplab.lab.errors import CapabilityError
+from siplab.lab.worlds.emulated import fabric
 
 
 class Ability(NamedTuple):
@@ -63,8 +63,8 @@ def abilities() -> tuple[Ability, ...]:
     if sys.platform != "linux":
         return tuple(rows)
     for module, mend in (
-        ("mininet", "pip install 'alglab[emulated]'"),
-        ("netfilterqueue", "pip install 'alglab[emulated]'"),
+        ("mininet", "pip install 'siplab[emulated]'"),
+        ("netfilterqueue", "pip install 'siplab[emulated]'"),
     ):
         rows.append(Ability(f"Python package {module}", find_spec(module) is not None, True, "", mend))
     for tool, package in fabric.TOOLS.items():
@@ -91,10 +91,10 @@ def kernel_ability() -> Ability:
     obstructed = obstacle()
     if obstructed is not None:
         return Ability(name, False, False, "not tried", obstructed)
-    from lab.worlds.emulated.bubble import Bubble
+    from siplab.lab.worlds.emulated.bubble import Bubble
 
     try:
-        with Bubble("lab.worlds.emulated.capability:probe_kernel") as bubble:
+        with Bubble("siplab.lab.worlds.emulated.capability:probe_kernel") as bubble:
             complaint = bubble.result()
     except (CapabilityError, EOFError) as error:
         complaint = str(error) or "the test network's process died"
@@ -103,7 +103,7 @@ def kernel_ability() -> Ability:
 
 def probe_kernel(connection: Connection) -> None:
     """Task of a bubble: build a router whose kernel translates, and clear its connection table."""
-    from lab.worlds.emulated import trialrun
+    from siplab.lab.worlds.emulated import trialrun
 
     try:
         trialrun.build_kernel()
@@ -120,10 +120,10 @@ def _try_bubble(worth_trying: bool) -> Ability:
     name = "a network with a netfilter queue in namespaces"
     if not worth_trying:
         return Ability(name, False, True, "not tried", "first mend what is missing above")
-    from lab.worlds.emulated.bubble import Bubble
+    from siplab.lab.worlds.emulated.bubble import Bubble
 
     try:
-        with Bubble("lab.worlds.emulated.capability:probe") as bubble:
+        with Bubble("siplab.lab.worlds.emulated.capability:probe") as bubble:
             complaint = bubble.result()
     except CapabilityError as error:
         return Ability(name, False, True, f"tried as {who}", str(error))
@@ -134,7 +134,7 @@ def _try_bubble(worth_trying: bool) -> Ability:
 
 def probe(connection: Connection) -> None:
     """Task of a bubble: build a router between two hosts, send a datagram through its queue."""
-    from lab.worlds.emulated import trialrun
+    from siplab.lab.worlds.emulated import trialrun
 
     try:
         trialrun.run()

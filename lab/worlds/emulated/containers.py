@@ -1,6 +1,6 @@
 """Programs in containers on a lab's hosts: the network comes from outside, the image needs nothing for it.
 
-The part outside of the bubble is ``lab.worlds.emulated.keeper``.
+The part outside of the bubble is ``siplab.lab.worlds.emulated.keeper``.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from lab.errors import CapabilityError, UsageError
-from lab.worlds.emulated.fabric import Fabric
-from lab.worlds.emulated.keeper import LARGEST
+from siplab.lab.errors import CapabilityError, UsageError
+from siplab.lab.worlds.emulated.fabric import Fabric
+from siplab.lab.worlds.emulated.keeper import LARGEST
 
 # How a bubble learns of its end of the socket pair.
-VARIABLE: Final = "ALGLAB_KEEPER"
+VARIABLE: Final = "SIPLAB_KEEPER"
 # Real seconds that an engine gets for removing the containers of a lab.
 _PATIENCE: Final = 60.0
 
@@ -40,7 +40,7 @@ class KeeperProcess:
             )
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "lab.worlds.emulated.keeper", str(theirs.fileno())],
+            [sys.executable, "-m", "siplab.lab.worlds.emulated.keeper", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

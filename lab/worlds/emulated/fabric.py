@@ -20,9 +20,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from lab.errors import CapabilityError
-from lab.worlds.emulated import namespaces as ns
-from lab.worlds.network import Network
+from siplab.lab.errors import CapabilityError
+from siplab.lab.worlds.emulated import namespaces as ns
+from siplab.lab.worlds.network import Network
 
 INSIDE_QUEUE: Final = 0
 OUTSIDE_QUEUE: Final = 1
@@ -52,7 +52,7 @@ def require_tools() -> None:
         import netfilterqueue  # noqa: F401
     except ImportError as error:
         raise CapabilityError(
-            f"the Python package '{error.name}' is missing: pip install 'alglab[emulated]'"
+            f"the Python package '{error.name}' is missing: pip install 'siplab[emulated]'"
         ) from None
 
 

@@ -30,9 +30,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-LABEL: Final = "alglab.lab"  # its value says which lab's
-_KEEPER: Final = "alglab.keeper"
-_WAITER_IMAGE: Final = "alglab-waiter:1"
+LABEL: Final = "siplab.lab"  # its value says which lab's
+_KEEPER: Final = "siplab.keeper"
+_WAITER_IMAGE: Final = "siplab-waiter:1"
 LARGEST: Final = 1 << 18  # bytes of a request
 
 # pause(2) for ever, and ppoll(2) without anything to wait for, in machine code.
@@ -133,7 +133,7 @@ class Keeper:
             ["/wait"],
             network_mode="none",
             labels=self._labels,
-            name=f"alglab-{uuid.uuid4().hex[:12]}",
+            name=f"siplab-{uuid.uuid4().hex[:12]}",
         )
         self._running[container.id] = container
         container.start()
@@ -148,7 +148,7 @@ class Keeper:
             environment=request["environment"],
             network_mode=f"container:{request['host']}",
             labels=self._labels,
-            name=f"alglab-{uuid.uuid4().hex[:12]}",
+            name=f"siplab-{uuid.uuid4().hex[:12]}",
         )
         try:
             # Before it starts: not a byte is missed, and the end is not either.
@@ -196,7 +196,7 @@ def _explained(error: Exception) -> str:
 
 
 def main() -> None:
-    """Entry of the process: ``python -m lab.worlds.emulated.keeper DESCRIPTOR``."""
+    """Entry of the process: ``python -m siplab.lab.worlds.emulated.keeper DESCRIPTOR``."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel = socket.socket(fileno=int(sys.argv[1]))
     try:
@@ -206,7 +206,7 @@ def main() -> None:
         client.ping()
         keeper = Keeper(client)
     except ImportError:
-        channel.send(b"the Python package 'docker' is missing: pip install 'alglab[docker]'")
+        channel.send(b"the Python package 'docker' is missing: pip install 'siplab[docker]'")
         return
     except Exception as error:
         channel.send(

@@ -11,18 +11,18 @@ import struct
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from lab.errors import CapabilityError, UsageError
-from lab.gateway.alg import Model
-from lab.gateway.sides import Side
-from lab.worlds.emulated import namespaces as ns
-from lab.worlds.emulated import offload
-from lab.worlds.emulated.fabric import Fabric, Tables
-from lab.worlds.emulated.kernel_tap import Pairing, Tap, account
-from lab.worlds.emulated.live import LiveWorld
-from lab.worlds.emulated.world import EmulatedLab
-from lab.worlds.impairments import impairments_of
-from lab.worlds.network import Arrival, Network
-from lab.worlds.trace import Passage
+from siplab.lab.errors import CapabilityError, UsageError
+from siplab.lab.gateway.alg import Model
+from siplab.lab.gateway.sides import Side
+from siplab.lab.worlds.emulated import namespaces as ns
+from siplab.lab.worlds.emulated import offload
+from siplab.lab.worlds.emulated.fabric import Fabric, Tables
+from siplab.lab.worlds.emulated.kernel_tap import Pairing, Tap, account
+from siplab.lab.worlds.emulated.live import LiveWorld
+from siplab.lab.worlds.emulated.world import EmulatedLab
+from siplab.lab.worlds.impairments import impairments_of
+from siplab.lab.worlds.network import Arrival, Network
+from siplab.lab.worlds.trace import Passage
 
 # The models that a kernel can be: with its SIP helper, and without.
 WITH_ALG: Final = "linux"

@@ -13,11 +13,11 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from lab.gateway.sides import FRAGMENT_KEPT, Emission, Side
-from lab.wire import ip
-from lab.wire.ip import MalformedPacketError, Packet
-from lab.worlds.emulated import namespaces as ns
-from lab.worlds.trace import Passage
+from siplab.lab.gateway.sides import FRAGMENT_KEPT, Emission, Side
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import MalformedPacketError, Packet
+from siplab.lab.worlds.emulated import namespaces as ns
+from siplab.lab.worlds.trace import Passage
 
 DROPPED_BY_KERNEL: Final = "dropped by the router's kernel"
 

@@ -17,19 +17,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, Any, Final
 
-from lab.agents.base import Send
-from lab.errors import UsageError
-from lab.gateway.alg import Model
-from lab.gateway.gateway import Emission, Side
-from lab.wire import ip
-from lab.wire.ip import Endpoint
-from lab.worlds.base import WorldError
-from lab.worlds.emulated import namespaces as ns
-from lab.worlds.emulated import offload, sockets
-from lab.worlds.emulated.containers import ContainerProcess
-from lab.worlds.emulated.world import UNREACHABLE_ERRORS, EmulatedLab, QueueOwner
-from lab.worlds.network import Arrival, Delivery, SegmentDelivery, Unreachable, source_of
-from lab.worlds.trace import Passage
+from siplab.lab.errors import UsageError
+from siplab.lab.gateway.alg import Model
+from siplab.lab.gateway.gateway import Emission, Side
+from siplab.lab.sip.base import Send
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.worlds.base import WorldError
+from siplab.lab.worlds.emulated import namespaces as ns
+from siplab.lab.worlds.emulated import offload, sockets
+from siplab.lab.worlds.emulated.containers import ContainerProcess
+from siplab.lab.worlds.emulated.world import UNREACHABLE_ERRORS, EmulatedLab, QueueOwner
+from siplab.lab.worlds.network import Arrival, Delivery, SegmentDelivery, Unreachable, source_of
+from siplab.lab.worlds.trace import Passage
 
 # Debian packages of programs that people run in the lab, for the error when one is missing.
 _PACKAGES: Final = {

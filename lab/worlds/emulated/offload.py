@@ -12,7 +12,7 @@ import struct
 from contextlib import suppress
 from typing import Final
 
-from lab.worlds.emulated import namespaces as ns
+from siplab.lab.worlds.emulated import namespaces as ns
 
 # linux/sockios.h, linux/ethtool.h
 _SIOCETHTOOL: Final = 0x8946

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from lab.worlds.emulated import namespaces as ns
+from siplab.lab.worlds.emulated import namespaces as ns
 
 _LISTENING: Final = "0A"  # TCP_LISTEN in include/net/tcp_states.h
 _TABLES: Final = {"udp": ("udp", "udp6"), "tcp": ("tcp", "tcp6")}

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from lab.worlds.base import WorldError
+from siplab.lab.worlds.base import WorldError
 
 # Real seconds that the kernel gets for ending a process; it takes less than a millisecond.
 _PATIENCE: Final = 5.0

@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from lab.worlds.emulated import namespaces as ns
+from siplab.lab.worlds.emulated import namespaces as ns
 
 SLOTS: Final = 1024
 COPY_RANGE: Final = 3900

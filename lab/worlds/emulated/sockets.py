@@ -7,10 +7,10 @@ import struct
 from contextlib import suppress
 from typing import Final
 
-from lab.agents.base import Send
-from lab.wire.ip import DEFAULT_TTL, Endpoint
-from lab.worlds.base import WorldError
-from lab.worlds.emulated import namespaces as ns
+from siplab.lab.sip.base import Send
+from siplab.lab.wire.ip import DEFAULT_TTL, Endpoint
+from siplab.lab.worlds.base import WorldError
+from siplab.lab.worlds.emulated import namespaces as ns
 
 # linux/in.h, linux/in6.h; Python's socket module does not name them.
 IP_MTU_DISCOVER: Final = 10

@@ -15,10 +15,10 @@ import socket
 import struct
 from typing import Final
 
-from lab.wire import ip
-from lab.wire.ip import Endpoint
-from lab.worlds.base import WorldError
-from lab.worlds.emulated import namespaces as ns
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.worlds.base import WorldError
+from siplab.lab.worlds.emulated import namespaces as ns
 
 _SO_ATTACH_FILTER: Final = 26  # asm-generic/socket.h
 _BUFFER: Final = 4 * 1024 * 1024

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from lab.agents.base import Action, Agent, Listen, Send
-from lab.errors import CapabilityError
-from lab.gateway.alg import Card, Model
-from lab.wire.ip import Endpoint
-from lab.worlds.emulated.kernel import KernelLab
-from lab.worlds.emulated.world import EmulatedLab
-from lab.worlds.network import Network
-from lab.worlds.topology import Topology
+from siplab.lab.errors import CapabilityError
+from siplab.lab.gateway.alg import Card, Model
+from siplab.lab.sip.base import Action, Agent, Listen, Send
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.worlds.emulated.kernel import KernelLab
+from siplab.lab.worlds.emulated.world import EmulatedLab
+from siplab.lab.worlds.network import Network
+from siplab.lab.worlds.topology import Topology
 
 _TOPOLOGY = {
     "id": "probe",

@@ -1,7 +1,7 @@
 """The emulated world: real hosts, the real kernel, the netfilter queue, and a virtual clock.
 
 A lab's network stays up while trials come and go. Within a trial one packet at a time is put on
-the wire and followed: the walk (``lab.worlds.network``) predicts the next station, and this
+the wire and followed: the walk (``siplab.lab.worlds.network``) predicts the next station, and this
 world waits until the kernel has taken the packet there. Bytes are compared at every station.
 So every packet is accounted for before the clock jumps, and a kernel that does anything else
 than the simulated network is found out at once.
@@ -19,19 +19,19 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any, Final
 
-from lab.agents.base import Send
-from lab.gateway.alg import Model
-from lab.gateway.gateway import Emission, Gateway, Side
-from lab.wire import ip
-from lab.wire.ip import Endpoint
-from lab.worlds.base import World, WorldError, make_gateways
-from lab.worlds.emulated import sockets
-from lab.worlds.emulated.containers import Containers
-from lab.worlds.emulated.fabric import INSIDE_QUEUE, OUTSIDE_QUEUE, Fabric, Tables
-from lab.worlds.emulated.queue import Drops, PacketQueue
-from lab.worlds.emulated.tcp_ports import TcpPort
-from lab.worlds.network import Arrival, Delivery, Network, SegmentDelivery, Unreachable, Walk
-from lab.worlds.trace import Passage
+from siplab.lab.gateway.alg import Model
+from siplab.lab.gateway.gateway import Emission, Gateway, Side
+from siplab.lab.sip.base import Send
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.worlds.base import World, WorldError, make_gateways
+from siplab.lab.worlds.emulated import sockets
+from siplab.lab.worlds.emulated.containers import Containers
+from siplab.lab.worlds.emulated.fabric import INSIDE_QUEUE, OUTSIDE_QUEUE, Fabric, Tables
+from siplab.lab.worlds.emulated.queue import Drops, PacketQueue
+from siplab.lab.worlds.emulated.tcp_ports import TcpPort
+from siplab.lab.worlds.network import Arrival, Delivery, Network, SegmentDelivery, Unreachable, Walk
+from siplab.lab.worlds.trace import Passage
 
 # Real seconds to wait for the kernel to carry a packet one station on. It takes microseconds;
 # this long only when something is broken.

@@ -8,7 +8,7 @@ server=$1 port=$2 own=$3
 answer=$(timeout 8 sipsak -vvv -U -i -H "$own" -x 60 -C "sip:probe@$own:5060" \
     -s "sip:probe@$server:$port" -l 5060 2>&1 | tr -d '\r')
 case $answer in
-    *alglab-mirror*) ;;
+    *siplab-mirror*) ;;
     *) echo "no answer of the mirror server"; exit 3 ;;
 esac
 image=$(printf '%s\n' "$answer" | grep -E '^[A-Za-z0-9+/]{40,}=*$' | base64 -d | tr -d '\r')

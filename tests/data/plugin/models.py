@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.pytest_plugin.labs import AlgLabs
+from siplab.experiments.pytest_plugin.labs import AlgLabs
 
 SEEN = Path(__file__).with_name("seen.txt")
 

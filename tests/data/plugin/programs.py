@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments.programs.running import ProgramError
-from experiments.pytest_plugin.labs import AlgLabs, Lab
-from lab.errors import UsageError
-from lab.worlds.base import WorldError
+from siplab.experiments.programs.running import ProgramError
+from siplab.experiments.pytest_plugin.labs import AlgLabs, Lab
+from siplab.lab.errors import UsageError
+from siplab.lab.worlds.base import WorldError
 
 SERVER = """
 import socket, sys
@@ -26,7 +26,7 @@ while True:
 """
 CLIENT = """
 import os, socket, sys
-own = os.environ["ALGLAB_PHONE_IP"]
+own = os.environ["SIPLAB_PHONE_IP"]
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 sock.bind((own, 5060))
 sock.settimeout(10)
@@ -94,7 +94,7 @@ def test_agents_of_the_lab(alg_lab: AlgLabs) -> None:
 
 def test_where_a_program_runs(alg_lab: AlgLabs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own.sh").write_text(
-        "#!/bin/sh\npwd; echo $ALGLAB_HOST $ALGLAB_MODEL $ONE $TWO >&2; exit 3\n"
+        "#!/bin/sh\npwd; echo $SIPLAB_HOST $SIPLAB_MODEL $ONE $TWO >&2; exit 3\n"
     )
     (tmp_path / "own.sh").chmod(0o755)
     monkeypatch.chdir(tmp_path)

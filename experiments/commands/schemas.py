@@ -1,0 +1,29 @@
+"""JSON Schemas of the YAML files that users write, for editors and for other programs."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from siplab.alg_models.vendors.schema import VendorProfile
+from siplab.experiments.cases.schema import Case
+from siplab.experiments.trial.experiment import Experiment
+from siplab.lab import specs
+from siplab.lab.worlds.topology import TopologyFile
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+KINDS: Final[dict[str, Any]] = {
+    "vendor": VendorProfile,
+    "topology": TopologyFile,
+    "experiment": Experiment,
+    "case": Case,
+}
+
+
+def schema(kind: str) -> dict[str, Any]:
+    """The schema of one kind of file. Raises ``UsageError`` for an unknown kind."""
+    model = KINDS.get(kind)
+    if model is None:
+        raise specs.unknown("schema", kind, KINDS)
+    return {"$schema": DIALECT, **TypeAdapter(model).json_schema(by_alias=True), "title": f"siplab {kind}"}

@@ -1,0 +1,14 @@
+"""How ``siplab`` starts: Ctrl-C while it is still importing ends it without a word, as a shell expects."""
+
+from __future__ import annotations
+
+import signal
+
+
+def main() -> None:
+    """Entry point of the command."""
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from siplab.experiments.commands import cli
+
+    signal.signal(signal.SIGINT, before)
+    cli.main()

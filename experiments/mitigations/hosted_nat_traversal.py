@@ -1,0 +1,30 @@
+"""The provider solves NAT at its own end: RFC 7362, "hosted NAT traversal".
+
+Answers to the source, a media relay that latches, and OPTIONS as keep-alive. Helps every phone that sends
+media from where it receives them, behind any NAT. An ALG gets in its way: what it rewrites looks
+like a phone without NAT, which is not kept alive; ``ping=all`` keeps alive whoever registers. Against damaged
+messages it does nothing.
+Source: RFC 7362; Kamailio's and OpenSIPS' nathelper; a founding article's "server-side NAT solutions".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from siplab.experiments.servers.hosted import Hosted
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.stage import Setup
+
+
+@dataclass(frozen=True)
+class FarEnd:
+    """The server becomes of the kind ``hosted``. ``ping``: which phones it keeps alive."""
+
+    ping: Literal["natted", "all", ""] = "natted"
+
+    def apply(self, setup: Setup) -> Setup:
+        return Hosted(self.ping).apply(setup)
+
+
+ITEM = Item("hosted-nat-traversal", "The provider relays media and keeps phones behind NAT alive.", FarEnd())

@@ -1,0 +1,31 @@
+"""A server that follows RFC 3261 to the letter, and nothing newer.
+
+It answers to the address that a request came from but the port in its Via (section 18.2.2), calls the Contact
+as it is registered, and its phones send media to where the SDP says. From behind NAT this works only with
+an ALG, or with STUN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from siplab.experiments.trial.endpoints import ServerKind
+from siplab.experiments.trial.registry import Item
+
+
+@dataclass(frozen=True)
+class StrictAddresses(ServerKind):
+    """No RFC 3581, no far-end NAT traversal, no latching."""
+
+    def server(self) -> Mapping[str, Any]:
+        return {"rport": "never", "location": "contact"}
+
+    def far_phone(self) -> Mapping[str, Any]:
+        return {"latching": False}
+
+
+ITEM = Item(
+    "strict-addresses", "RFC 3261 to the letter: Via, Contact and SDP are believed.", StrictAddresses()
+)

@@ -1,0 +1,73 @@
+"""Which model sits in which gateway: what ``--model`` may say on a network with several.
+
+``SPEC``: in every gateway that the topology leaves to the trial. ``GATEWAY=SPEC,...``: in the gateways that
+are named. Both: ``correct,hub=none``. A gateway that nobody names has the model of its own, or none.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from siplab.lab.errors import UsageError
+from siplab.lab.worlds.topology import TRIAL, Topology
+
+NO_MODEL: Final = "none"
+_NAMED: Final = re.compile(r"\s*([a-z][a-z0-9-]*)\s*=(.*)", re.DOTALL)
+
+
+def split(text: str) -> tuple[str, dict[str, str]]:
+    """The spec for all the others (may be empty), and those of named gateways.
+
+    Raises ``UsageError`` when there is more than one for all the others.
+    """
+    rest: list[str] = []
+    named: dict[str, str] = {}
+    for part in _parts(text):
+        found = _NAMED.fullmatch(part)
+        if found is None:
+            rest.append(part.strip())
+        else:
+            named[found[1]] = found[2].strip()
+    if len(rest) > 1 or "" in named.values() or (named and "" in rest):
+        raise UsageError(f"model '{text}' is not written SPEC or GATEWAY=SPEC,GATEWAY=SPEC")
+    return rest[0] if rest else "", named
+
+
+def models_of(text: str, topology: Topology) -> dict[str, str]:
+    """The model spec of each gateway. Raises ``UsageError`` when ``text`` does not suit the topology."""
+    rest, named = split(text)
+    gateways = topology.gateways
+    for name in named:
+        if name not in gateways:
+            known = ", ".join(gateways) or "none"
+            raise UsageError(
+                f"model '{text}': topology '{topology.id}' has no gateway '{name}' (it has: {known})"
+            )
+    ours = [name for name, router in gateways.items() if router.alg == TRIAL]
+    if rest not in ("", NO_MODEL) and not ours:
+        raise UsageError(
+            f"topology '{topology.id}' has no router that could have the model '{rest}': use 'none'"
+        )
+    return {
+        name: named.get(name, (rest or NO_MODEL) if name in ours else router.alg)
+        for name, router in gateways.items()
+    }
+
+
+def specs_in(text: str) -> list[str]:
+    """The model specs that ``text`` names."""
+    rest, named = split(text)
+    return [each for each in (rest, *named.values()) if each]
+
+
+def _parts(text: str) -> list[str]:
+    """What stands between commas that are in no parentheses."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts

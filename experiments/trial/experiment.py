@@ -1,0 +1,132 @@
+"""An experiment: a set of trials, described by a YAML file.
+
+Every combination of model, mitigation set and scenario or detector is a trial, for each seed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+
+from siplab.experiments.programs import ProgramDetector
+from siplab.experiments.trial import registry, trial
+from siplab.experiments.trial.trial import TrialSpec
+from siplab.lab import documents
+from siplab.lab.errors import UsageError
+from siplab.lab.worlds.emulated import kernel
+
+_FOLDER = Path(__file__).parent / "library"
+
+
+# Which of the two a detector is meant to be is plain: errors then speak of that one only.
+NamedOrProgram = Annotated[
+    Annotated[str, Tag("id")] | Annotated[ProgramDetector, Tag("program")],
+    Discriminator(lambda value: "id" if isinstance(value, str) else "program"),
+]
+
+
+class Experiment(BaseModel):
+    """The file's fields.
+
+    ``models``, ``scenarios`` and ``detectors`` are specs: ``ID`` or ``ID(parameter=value)``; ``models:
+    all`` means the whole catalogue, ``scenarios: all`` every scenario. ``mitigations`` is a list of sets,
+    the empty one being "nothing done". With ``gateway: kernel`` the routers' own kernel does the work,
+    which can be the models `linux` and `none` only. ``phones`` and ``servers``: kinds of endpoints, the
+    empty one being the plain one. ``repeat`` runs each trial with that many seeds, from ``seed`` on.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    summary: str = ""
+    topology: str = "home"
+    models: list[str] | Literal["all"] = "all"
+    model_paths: list[str] = []
+    scenarios: list[str] | Literal["all"] = []
+    detectors: list[NamedOrProgram] = []
+    mitigations: Annotated[list[list[str]], Field(min_length=1)] = [[]]
+    phones: Annotated[list[str], Field(min_length=1)] = [""]
+    servers: Annotated[list[str], Field(min_length=1)] = [""]
+    seed: Annotated[int, Field(ge=0)] = 1
+    repeat: Annotated[int, Field(ge=1, le=10000)] = 1
+    world: Literal["auto", "simulated", "emulated"] = "auto"
+    gateway: Literal["queue", "kernel"] = "queue"
+
+    @field_validator("models", "scenarios", "detectors", "phones", "servers", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return [value] if isinstance(value, str | dict) and value != "all" else value
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Experiment:
+        # Tables and files know a detector by its name.
+        names = [str(each) for each in self.detectors]
+        for each in self.detectors:
+            if isinstance(each, ProgramDetector) and names.count(each.id) > 1:
+                raise ValueError(f"two detectors are called '{each.id}'")
+        return self
+
+    def beside(self, folder: Path) -> Experiment:
+        """The same, with programs that find ``{here}`` in ``folder``."""
+        found = [
+            each.model_copy(update={"here": str(folder)}) if isinstance(each, ProgramDetector) else each
+            for each in self.detectors
+        ]
+        return self.model_copy(update={"detectors": found})
+
+    def trials(self, extra_paths: tuple[str, ...] = (), seed: int | None = None) -> list[TrialSpec]:
+        """All trials, in the order of the table. Raises ``UsageError`` for an unknown name."""
+        paths = (*self.model_paths, *extra_paths)
+        if self.models == "all" and self.gateway == "kernel":
+            models = list(kernel.MODELS)
+        elif self.models == "all":
+            models = [model.id for model in trial.models(paths).runnable()]
+        else:
+            models = list(self.models)
+        if not self.scenarios and not self.detectors:
+            raise UsageError(f"experiment '{self.id}': name at least one scenario or detector")
+        first = self.seed if seed is None else seed
+        scenarios = [each.id for each in registry.scenarios()] if self.scenarios == "all" else self.scenarios
+        played: list[tuple[str, str | ProgramDetector]] = [(each, "") for each in scenarios]
+        played += [("", each) for each in self.detectors]
+        specs = [
+            TrialSpec(
+                self.topology,
+                model,
+                scenario,
+                detector,
+                tuple(mitigations),
+                first + index,
+                paths,
+                gateway=self.gateway,
+                phone=phone,
+                server=server,
+            )
+            for phone in self.phones
+            for server in self.servers
+            for mitigations in self.mitigations
+            for model in models
+            for scenario, detector in played
+            for index in range(self.repeat)
+        ]
+        for spec in dict.fromkeys(specs):
+            trial.check_spec(spec)
+        return specs
+
+
+def available() -> list[str]:
+    """Ids of the experiments that come with the project."""
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+
+
+def load(name: str) -> Experiment:
+    """An experiment by id, or from the path of a YAML file. Raises ``UsageError``."""
+    if name in available():
+        return documents.read(_FOLDER / f"{name}.yaml", Experiment)
+    if name.endswith((".yaml", ".yml")) or Path(name).exists():
+        return documents.read(Path(name), Experiment).beside(Path(name).resolve().parent)
+    raise UsageError(
+        f"unknown experiment '{name}'; known are {', '.join(available())}, or the path of a YAML file"
+    )

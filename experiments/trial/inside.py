@@ -1,0 +1,98 @@
+"""Tasks of bubbles that run a user's program: ``siplab exec`` and ``siplab shell``."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from siplab.experiments.output import pcapng
+from siplab.experiments.programs import agents, placeholders
+from siplab.experiments.trial import assignment, trial, worker
+from siplab.experiments.trial.stage import Setup, Stage
+from siplab.lab.errors import UsageError
+from siplab.lab.worlds.base import WorldError
+from siplab.lab.worlds.emulated.kernel import KernelLab, KernelWorld, with_alg
+from siplab.lab.worlds.emulated.live import LiveWorld, interruptible
+from siplab.lab.worlds.emulated.world import EmulatedLab
+from siplab.lab.worlds.topology import Topology
+
+
+@dataclass(frozen=True)
+class Program:
+    """What to run where.
+
+    ``also``: ``(host, command line)`` of programs beside it; ``agents``: the lab's own.
+    """
+
+    topology: str
+    model: str
+    host: str
+    command: tuple[str, ...]
+    model_paths: tuple[str, ...] = ()
+    also: tuple[tuple[str, str], ...] = ()
+    agents: tuple[str, ...] = ()
+    pcap: Path | None = None
+    trace: Path | None = None
+    seed: int = 1
+    gateway: str = "queue"
+
+
+def execute(connection: Connection) -> int:
+    """Run one ``Program`` in the foreground; its exit status is this process's."""
+    request: Program = connection.recv()
+    worker.prepare()
+    try:
+        status = _run(request)
+    except UsageError as error:
+        print(f"siplab: {error}", file=sys.stderr)
+        return 2
+    except WorldError as error:
+        print(f"siplab: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    with suppress(OSError):
+        connection.close()
+    return status
+
+
+def _run(request: Program) -> int:
+    net = trial.network(request.topology)
+    chosen = assignment.models_of(request.model, net.topology)
+    models = {name: trial.models(request.model_paths).get(spec) for name, spec in chosen.items()}
+    world = (
+        KernelWorld(KernelLab(net, with_alg(models)), request.seed)
+        if request.gateway == "kernel"
+        else LiveWorld(EmulatedLab(net), models, request.seed)
+    )
+    try:
+        stage = Stage(world, Setup(models=chosen), request.seed)
+        agents.start(stage, request.agents, "--with")
+        for host, line in request.also:
+            world.start(host, shlex.split(line), stdout=sys.stderr.fileno())
+        process = world.start(
+            request.host, request.command, stdin=None, environment=_environment(request, net.topology)
+        )
+        status = interruptible(world, process)
+    finally:
+        problems = world.close()
+    if request.pcap is not None:
+        pcapng.write(world.trace, request.pcap)
+    if request.trace is not None:
+        request.trace.write_text(world.trace.to_json_lines(), encoding="utf-8")
+    for problem in problems:
+        print(f"siplab: {problem}", file=sys.stderr)
+    return status
+
+
+def _environment(request: Program, topology: Topology) -> dict[str, str]:
+    """What a program may want to know: where it is, and the addresses of the others."""
+    values = placeholders.variables(topology, request.host, request.model)
+    if Path(request.command[0]).name in ("bash", "sh"):
+        values["PS1"] = f"({request.model}) {request.host}:\\w# "
+    return {**values, "TERM": os.environ.get("TERM", "dumb")}

@@ -1,0 +1,149 @@
+"""Finding scenarios, detectors and mitigations: one per file in a folder, named by its id.
+
+A module offers ``ITEM``: an object with ``id``, ``summary`` and ``settings``, a frozen dataclass
+whose fields are its parameters and whose methods do the work.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, Generic, TypeVar
+
+from siplab.lab import specs
+from siplab.lab.errors import UsageError
+from siplab.lab.plugins import from_entry_points, from_path
+
+S = TypeVar("S")
+
+# Installed packages announce modules with an ITEM under it.
+DETECTORS_GROUP: Final = "siplab.detectors"
+
+
+@dataclass(frozen=True)
+class Item(Generic[S]):
+    """A named thing that does ``settings``' work. ``about`` is its documentation."""
+
+    id: str
+    summary: str
+    settings: S
+    about: str = ""
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return specs.parameters(self.settings)
+
+
+class Registry(Generic[S]):
+    """The items of one kind, by id."""
+
+    def __init__(self, kind: str, package: ModuleType) -> None:
+        self.kind = kind
+        self._items: dict[str, Item[S]] = {}
+        self._asked_for: dict[str, Item[S]] = {}  # reading a spec costs more than many a trial's part
+        for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda each: each.name):
+            module = importlib.import_module(f"{package.__name__}.{info.name}")
+            item = getattr(module, "ITEM", None)
+            if item is not None:
+                if item.id in self._items:
+                    raise ValueError(f"two {kind}s are called '{item.id}'")
+                self._items[item.id] = _documented(item, module)
+
+    def add_module(self, module: ModuleType, origin: str) -> None:
+        """Register the ``ITEM`` or ``ITEMS`` of somebody's module. Raises ``UsageError``."""
+        found: list[Any] = [*getattr(module, "ITEMS", ())]
+        if hasattr(module, "ITEM"):
+            found.append(module.ITEM)
+        if not found:
+            raise UsageError(f"{origin}: no ITEM or ITEMS in it")
+        for item in found:
+            if not isinstance(item, Item):
+                kind = type(item).__name__
+                raise UsageError(
+                    f"{origin}: ITEM must be an siplab.experiments.trial.registry.Item, not {kind}"
+                )
+            if item.id in self._items:
+                raise UsageError(f"{origin}: {self.kind} id '{item.id}' is taken; give it another id")
+            self._items[item.id] = _documented(item, module)
+
+    def __iter__(self) -> Iterator[Item[S]]:
+        return iter(self._items.values())
+
+    def get(self, spec: str) -> Item[S]:
+        """The item of ``ID`` or ``ID(parameter=value)``. Raises ``UsageError`` with the mend."""
+        found = self._asked_for.get(spec)
+        if found is None:
+            found = self._asked_for[spec] = self._configure(spec)
+        return found
+
+    def _configure(self, spec: str) -> Item[S]:
+        name, values = specs.parse(spec, self.kind)
+        item = self._items.get(name)
+        if item is None:
+            raise specs.unknown(self.kind, name, self._items)
+        if not values:
+            return item
+        settings = specs.configured(item.settings, values, f"{self.kind} '{name}'")
+        return replace(item, id=specs.written(name, values), settings=settings)
+
+
+def _documented(item: Item[S], module: ModuleType) -> Item[S]:
+    return replace(item, about=item.about or (module.__doc__ or "").strip())
+
+
+@cache
+def scenarios() -> Registry[Any]:
+    """The scenarios: ``settings.run(stage)``."""
+    from siplab.experiments import scenarios as package
+
+    return Registry("scenario", package)
+
+
+@cache
+def detectors(paths: tuple[str, ...] = ()) -> Registry[Any]:
+    """The detectors: ``settings.run(stage)`` gives a ``Finding``.
+
+    The lab's own, those of installed packages, and those in ``paths`` (files or folders). Raises
+    ``UsageError`` naming the place at fault.
+    """
+    from siplab.experiments import detectors as package
+
+    registry: Registry[Any] = Registry("detector", package)
+    for module, origin in from_entry_points(DETECTORS_GROUP):
+        registry.add_module(module, origin)
+    for path in paths:
+        for module, origin in from_path(Path(path), "detector"):
+            registry.add_module(module, origin)
+    return registry
+
+
+@cache
+def phones() -> Registry[Any]:
+    """The kinds of phones: ``settings.apply(setup)`` gives another ``Setup``."""
+    from siplab.experiments import phones as package
+
+    return Registry("phone", package)
+
+
+@cache
+def servers() -> Registry[Any]:
+    """The kinds of servers: ``settings.apply(setup)`` gives another ``Setup``."""
+    from siplab.experiments import servers as package
+
+    return Registry("server", package)
+
+
+@cache
+def mitigations() -> Registry[Any]:
+    """The mitigations: ``settings.apply(setup)`` gives another ``Setup``.
+
+    One that changes the network has ``settings.rewire(topology)`` too, which gives another ``Topology``.
+    """
+    from siplab.experiments import mitigations as package
+
+    return Registry("mitigation", package)

@@ -1,0 +1,252 @@
+"""What a scenario or detector plays on: the trial's world, its phones and server, its checks.
+
+Agents are made when they are first asked for, so a trial has only those that it needs.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from siplab.lab.errors import UsageError
+from siplab.lab.media.audio import tone
+from siplab.lab.phone.phone import Phone, PhoneConfig
+from siplab.lab.probing.mirror import MirrorServer
+from siplab.lab.server.server import ServerConfig, SipServer
+from siplab.lab.server.stun_server import STUN_PORT, StunServer
+from siplab.lab.sip.base import Action, Agent
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.worlds.base import World
+from siplab.lab.worlds.trace import Checked
+
+DOMAIN: Final = "lab.test"
+PASSWORDS: Final = {"alice": "wonderland", "bob": "builder", "carol": "christmas", "dave": "david"}
+# What each says: so it can be heard who speaks.
+TONES: Final = {"alice": 440, "bob": 620, "carol": 800, "dave": 1000}
+# A high RTP port, as many phones have: sums of ports then run past 65535.
+PHONE_RTP_PORT: Final = 49170
+FAR_RTP_PORT: Final = 40000
+
+# What a proxy on the way shares of the server's settings: how SIP travels.
+_SPOKEN: Final = ("transports", "framing")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The settings that a mitigation may change.
+
+    ``models``: the model spec of each gateway. ``sip_port``: the server's port that phones use.
+    ``phone``, ``far_phone`` and ``server`` override fields of the agents' configurations. ``stun``: the
+    provider has a STUN server, which the phones behind the router ask. ``edge_port``: these phones
+    speak to an outbound proxy at that port, on the server's host where it has none of its own; 0: only where
+    the network has one.
+    """
+
+    models: Mapping[str, str]
+    sip_port: int = 5060
+    phone: Mapping[str, Any] = field(default_factory=dict)
+    far_phone: Mapping[str, Any] = field(default_factory=dict)
+    server: Mapping[str, Any] = field(default_factory=dict)
+    stun: bool = False
+    edge_port: int = 0
+
+    def with_model(self, spec: str) -> Setup:
+        """The same with every gateway's model replaced."""
+        return replace(self, models=dict.fromkeys(self.models, spec))
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that a scenario looks at. ``symptom``: what a user notices when it fails."""
+
+    name: str
+    passed: bool
+    symptom: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A detector's answer: ``alg``, ``clean``, ``undecided`` or ``error``, with what it saw changed.
+
+    ``faults``: ids of the models that would look like this, likeliest first. ``evidence``: a sentence for
+    each thing that was noticed.
+    """
+
+    verdict: str
+    changed: tuple[str, ...] = ()
+    detail: str = ""
+    faults: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
+
+
+class Stage:
+    """One trial in progress."""
+
+    def __init__(self, world: World, setup: Setup, seed: object, folder: Path | None = None) -> None:
+        self.world = world
+        self.setup = setup
+        self.folder = folder  # for files that somebody wants to see later
+        self.checks: list[Check] = []
+        self._seed = seed
+
+    # -- who is there ----------------------------------------------------------------------------
+
+    def host(self, role: str) -> tuple[str, str]:
+        """Name and address of the host with that role. Raises ``UsageError`` when there is none."""
+        for name, host in self.world.network.topology.hosts.items():
+            if host.role == role:
+                return name, host.address
+        raise UsageError(f"topology '{self.world.network.topology.id}' has no host with role '{role}'")
+
+    def has(self, role: str) -> bool:
+        """Whether the network has a host with that role."""
+        return any(host.role == role for host in self.world.network.topology.hosts.values())
+
+    def rng(self, who: str) -> random.Random:
+        """A generator of its own for each agent, from the trial's seed."""
+        return random.Random(f"{self._seed}/{who}")
+
+    @cached_property
+    def server(self) -> SipServer:
+        """The registrar and proxy."""
+        host, address = self.host("server")
+        config = ServerConfig(domain=DOMAIN, realm=DOMAIN, users=PASSWORDS, ip=address, mtu=self._mtu(host))
+        server = SipServer(replace(config, **self.setup.server), self.rng("server"))
+        self.world.add(host, server)
+        return server
+
+    @cached_property
+    def outbound_proxy(self) -> SipServer | None:
+        """The proxy by way of which the phone behind the router speaks to the server, if there is one."""
+        edge = self.setup.edge_port
+        if not edge and not self.has("outbound-proxy"):
+            return None
+        host, address = self.host("outbound-proxy" if self.has("outbound-proxy") else "server")
+        config = ServerConfig(
+            domain=DOMAIN,
+            realm=f"proxy.{DOMAIN}",
+            users={},
+            ip=address,
+            challenge_invite=False,
+            server_name="siplab-proxy",
+            upstream=Endpoint(self.host("server")[1], 5060),
+        )
+        spoken = {name: self.setup.server[name] for name in _SPOKEN if name in self.setup.server}
+        config = replace(config, mtu=self._mtu(host), **spoken)
+        if edge:
+            config = replace(config, ports=(edge,))
+        proxy = SipServer(config, self.rng("outbound-proxy"))
+        self.world.add(host, proxy)
+        return proxy
+
+    @cached_property
+    def stun_server(self) -> StunServer:
+        """The provider's STUN server, on the host of its SIP server."""
+        host, address = self.host("server")
+        server = StunServer(Endpoint(address, STUN_PORT))
+        self.world.add(host, server)
+        return server
+
+    @cached_property
+    def phone(self) -> Phone:
+        """The phone behind the router: alice."""
+        return self._phone("phone", "alice", PHONE_RTP_PORT, self.setup.phone)
+
+    @cached_property
+    def far_phone(self) -> Phone:
+        """The phone on the internet: bob. It sends media back to where media comes from."""
+        return self._phone("far-phone", "bob", FAR_RTP_PORT, {"latching": True, **self.setup.far_phone})
+
+    @cached_property
+    def second_phone(self) -> Phone:
+        """Another phone behind the router, carol: on a host of its own, or beside the first one."""
+        if self.has("second-phone"):
+            return self._phone("second-phone", "carol", PHONE_RTP_PORT, self.setup.phone)
+        beside = {"sip_port": 5062, **self.setup.phone}
+        return self._phone("phone", "carol", PHONE_RTP_PORT + 1000, beside)
+
+    @cached_property
+    def third_phone(self) -> Phone:
+        """Another phone on the internet, dave, on the host of the first one."""
+        changes = {"latching": True, "sip_port": 5070, **self.setup.far_phone}
+        return self._phone("far-phone", "dave", FAR_RTP_PORT + 1000, changes)
+
+    @property
+    def phones(self) -> list[Phone]:
+        """The phones that took part, in the order in which they came."""
+        return [agent for agent in self.world.agents if isinstance(agent, Phone)]
+
+    @property
+    def now(self) -> float:
+        """Seconds since the trial began."""
+        return self.world.now
+
+    def with_phone(self, **changes: Any) -> None:
+        """Settings of the phone behind the router that a scenario asks for; a mitigation's go before."""
+        self.setup = replace(self.setup, phone={**changes, **self.setup.phone})
+
+    def with_server(self, **changes: Any) -> None:
+        """The same for the registrar and proxy, before anybody asks for it."""
+        self.setup = replace(self.setup, server={**changes, **self.setup.server})
+
+    def with_far_phone(self, **changes: Any) -> None:
+        """The same for the phones on the internet."""
+        self.setup = replace(self.setup, far_phone={**changes, **self.setup.far_phone})
+
+    def _mtu(self, host: str) -> int:
+        """The MTU of a host's links."""
+        network = self.world.network
+        return min(network.mtu[each] for each in network.node_addresses[host])
+
+    def _phone(self, role: str, user: str, rtp_port: int, changes: Mapping[str, Any]) -> Phone:
+        server, port = self.server, self.setup.sip_port  # there before anybody calls it
+        inside = role in ("phone", "second-phone")
+        if inside and self.outbound_proxy is not None:
+            server, port = self.outbound_proxy, self.setup.edge_port or port
+        if inside and self.setup.stun:
+            changes = {"stun": self.stun_server.local, **changes}
+        host, address = self.host(role)
+        settings: dict[str, Any] = {
+            "user": user,
+            "domain": DOMAIN,
+            "password": PASSWORDS[user],
+            "ip": address,
+            "server": Endpoint(server.config.ip, port),
+            "rtp_port": rtp_port,
+            "signal": tone(TONES[user]),
+            "mtu": self._mtu(host),
+        }
+        phone = Phone(PhoneConfig(**{**settings, **changes}), self.rng(user))
+        self.world.add(host, phone)
+        return phone
+
+    def mirror(self) -> Endpoint:
+        """Start a mirror server in the registrar's place; returns where it listens."""
+        host, address = self.host("server")
+        self.world.add(host, MirrorServer(address, sorted({5060, self.setup.sip_port})))
+        return Endpoint(address, self.setup.sip_port)
+
+    # -- what happens ----------------------------------------------------------------------------
+
+    def do(self, agent: Agent, command: Callable[[float], list[Action]]) -> None:
+        """Have an agent carry out a command now."""
+        self.world.perform(agent, command(self.world.now))
+
+    def until(self, done: Callable[[], bool], timeout: float) -> bool:
+        """Wait for something, ``timeout`` seconds at most; says whether it came."""
+        return self.world.run_until(done, timeout)
+
+    def idle(self, seconds: float) -> None:
+        """Let time go by."""
+        self.world.idle(seconds)
+
+    def check(self, name: str, passed: bool, symptom: str, detail: str = "") -> bool:
+        """Record a check; gives ``passed`` back."""
+        self.checks.append(Check(name, passed, symptom, detail))
+        self.world.trace.add(Checked(self.now, name, passed))
+        return passed

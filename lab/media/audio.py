@@ -1,0 +1,119 @@
+"""What phones say and hear: signals cut into packets of 20 ms, WAV files, tones found again.
+
+The rules of this file:
+
+- A signal is a row of G.711 mu-law frames that repeats: any packet of it can be worked out
+  from its number alone.
+- Speech is synthetic: syllables of a few harmonics, with pauses, from a seed.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import wave
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from siplab.lab.errors import UsageError
+from siplab.lab.wire import g711
+
+RATE: Final = 8000  # samples per second
+SAMPLES: Final = 160  # in one packet: 20 ms
+_LOUD: Final = 8000
+
+
+@dataclass(frozen=True)
+class Signal:
+    """Frames of 160 mu-law bytes, over and over."""
+
+    name: str
+    frames: tuple[bytes, ...]
+
+    def frame(self, number: int) -> bytes:
+        return self.frames[number % len(self.frames)]
+
+
+def _framed(name: str, samples: Sequence[int]) -> Signal:
+    data = g711.encode(samples)
+    data += bytes([g711.SILENCE]) * (-len(data) % SAMPLES)
+    return Signal(name, tuple(data[at : at + SAMPLES] for at in range(0, len(data), SAMPLES)))
+
+
+SILENCE: Final = Signal("silence", (bytes([g711.SILENCE]) * SAMPLES,))
+
+
+@lru_cache(maxsize=64)
+def tone(frequency: int) -> Signal:
+    """A sine of so many Hz; one second of it is repeated without a seam."""
+    step = 2 * math.pi * frequency / RATE
+    return _framed(f"tone {frequency}", [round(_LOUD * math.sin(step * at)) for at in range(RATE)])
+
+
+@lru_cache(maxsize=16)
+def speech(seed: int) -> Signal:
+    """Ten seconds like speech: syllables of 150 to 300 ms at a pitch of 90 to 220 Hz, and pauses."""
+    rng = random.Random(f"speech/{seed}")
+    samples: list[int] = []
+    while len(samples) < 10 * RATE:
+        length, pitch = round(rng.uniform(0.15, 0.3) * RATE), rng.uniform(90, 220)
+        strengths = [rng.uniform(0.2, 1) / harmonic for harmonic in range(1, 8)]
+        loudness = _LOUD / sum(strengths)
+        for at in range(length):
+            envelope = math.sin(math.pi * at / length)
+            angle = 2 * math.pi * pitch * at / RATE
+            wave_form = sum(each * math.sin(angle * number) for number, each in enumerate(strengths, 1))
+            samples.append(round(loudness * envelope * wave_form))
+        samples += [0] * round(rng.uniform(0.02, 0.4) * RATE)
+    return _framed(f"speech {seed}", samples[: 10 * RATE])
+
+
+def from_wav(path: Path) -> Signal:
+    """What a WAV file holds: 16 bit, mono, 8000 Hz. Raises ``UsageError`` for another kind of file."""
+    try:
+        with wave.open(str(path), "rb") as file:
+            kind = (file.getsampwidth(), file.getnchannels(), file.getframerate())
+            data = file.readframes(file.getnframes())
+    except (OSError, wave.Error, EOFError) as error:
+        raise UsageError(f"{path}: no WAV file that can be read: {error}") from None
+    if kind != (2, 1, RATE) or not data:
+        width, channels, rate = kind
+        raise UsageError(
+            f"{path}: {8 * width} bit, {channels} channel(s), {rate} Hz; needed are 16 bit, mono, 8000 Hz "
+            "and some sound (sox IN -b 16 -c 1 -r 8000 OUT.wav)"
+        )
+    samples = [int.from_bytes(data[at : at + 2], "little", signed=True) for at in range(0, len(data) - 1, 2)]
+    return _framed(path.name, samples)
+
+
+def write_wav(path: Path, frames: Iterable[bytes]) -> None:
+    """Write mu-law frames as a WAV file of 16 bit, mono, 8000 Hz."""
+    with wave.open(str(path), "wb") as file:
+        file.setsampwidth(2)
+        file.setnchannels(1)
+        file.setframerate(RATE)
+        for frame in frames:
+            file.writeframes(b"".join(s.to_bytes(2, "little", signed=True) for s in g711.decode(frame)))
+
+
+def mix(*frames: bytes) -> bytes:
+    """Several frames heard at once."""
+    if len(frames) == 1:
+        return frames[0]
+    return g711.encode([sum(row) for row in zip(*(g711.decode(frame) for frame in frames), strict=True)])
+
+
+def strength(samples: Sequence[int], frequency: int) -> float:
+    """How much of a sine of so many Hz there is, 0 to 1 of all that is heard (Goertzel's algorithm)."""
+    total = sum(sample * sample for sample in samples)
+    if not total:
+        return 0.0
+    factor = 2 * math.cos(2 * math.pi * frequency / RATE)
+    before, last = 0.0, 0.0
+    for sample in samples:
+        before, last = last, sample + factor * last - before
+    power = before * before + last * last - factor * before * last
+    return min(1.0, 2 * power / (len(samples) * total))

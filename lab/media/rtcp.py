@@ -1,0 +1,196 @@
+"""The reports on one stream of a call: RTCP after RFC 3550 section 6.
+
+The rules of this file:
+
+- A report each 5 s on average, drawn between 0.5 and 1.5 times that (section 6.3.1), the first after half the
+  time, and a goodbye at the end.
+- They go from the port above the media port to the other side's, which is the next one or what its ``a=rtcp``
+  says (RFC 3605), or both ways on the media ports where both have said so (``a=rtcp-mux``, RFC 5761).
+- A phone that had to send media back to where they came from (see ``latching``) does so with reports too.
+  One whose media go where the description says believes it in this as well.
+- NTP times count from the begin of the trial (section 6.4.1: a sender may use the time elapsed).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+from siplab.lab.sip.timers import Timer
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.rtcp import Compound, ReportBlock, SenderInfo, pack_rtcp, unpack_rtcp
+from siplab.lab.wire.rtp import RtpHeader
+
+if TYPE_CHECKING:
+    from siplab.lab.media.session import Kind
+    from siplab.lab.phone.call import Call
+
+Rtcp = Literal["", "next-port", "announced", "mux"]
+"""Whether there are reports, and where: none, at the port above the media's, the same and said in
+``a=rtcp``, or on the media's own port where the other side agrees.
+"""
+
+INTERVAL: Final = 5.0  # seconds (RFC 3550 section 6.2)
+_COMPENSATION: Final = 1.21828  # e - 3/2 (section 6.3.1)
+_CLOCK: Final[dict[Kind, int]] = {"audio": 8000, "video": 90000}  # timestamp units per second
+
+
+def rtcp_port(port: int) -> int:
+    """The RTCP port beside a media port (RFC 3550 section 11)."""
+    return port + 1
+
+
+class Jitter:
+    """The interarrival jitter of one source, in timestamp units, as RFC 3550 A.8 has it in integers."""
+
+    def __init__(self, clock: int) -> None:
+        self._clock = clock
+        self._transit: int | None = None
+        self._scaled = 0  # by 16
+
+    @property
+    def value(self) -> int:
+        return self._scaled >> 4
+
+    def packet(self, timestamp: int, now: float) -> None:
+        """A packet arrived at ``now``, in seconds."""
+        transit = (round(now * self._clock) - timestamp) & 0xFFFFFFFF
+        if self._transit is not None:
+            away = (transit - self._transit + 0x80000000) % 0x100000000 - 0x80000000
+            self._scaled += abs(away) - ((self._scaled + 8) >> 4)
+        self._transit = transit
+
+    def even(self, count: int) -> None:
+        """And ``count`` more that came as evenly as they were sent."""
+        for _ in range(count):
+            step = (self._scaled + 8) >> 4
+            if not step:
+                return
+            self._scaled -= step
+
+
+class Reporter:
+    """The reports on one stream. ``sent`` and ``received`` count datagrams.
+
+    ``reported`` is the other side's latest block on what we send, ``None`` while there is none; ``cname`` its
+    name; ``left`` whether it has said goodbye.
+    """
+
+    def __init__(self, call: Call, kind: Kind) -> None:
+        self._call = call
+        self._kind = kind
+        self._timer: Timer | None = None
+        self._jitter: dict[int, Jitter] = {}
+        self._prior: dict[int, tuple[int, int]] = {}  # SSRC -> expected and received at the report before
+        self._counts = [0, 0]  # packets sent, at the two reports before
+        self._source: Endpoint | None = None  # of the latest report that came
+        self._last_sr: dict[int, tuple[int, float]] = {}
+        self.sent = 0
+        self.received = 0
+        self.reported: ReportBlock | None = None
+        self.cname = b""
+        self.left = False
+
+    @property
+    def multiplexed(self) -> bool:
+        """Whether reports share the media's port."""
+        stream = self._call.session.stream(self._kind)
+        return stream is not None and stream.said.mux and self._call.phone.config.rtcp == "mux"
+
+    @property
+    def local(self) -> Endpoint:
+        """Where reports are sent from."""
+        port = self._call.ports[self._kind]
+        return Endpoint(self._call.phone.config.ip, port if self.multiplexed else rtcp_port(port))
+
+    @property
+    def remote(self) -> Endpoint | None:
+        """Where they go; ``None`` for nowhere."""
+        call, stream = self._call, self._call.session.stream(self._kind)
+        talker = call.talkers.get(self._kind)
+        if stream is None or stream.remote is None or talker is None:
+            return None
+        latched = talker.remote is not None and talker.remote != stream.remote
+        if self.multiplexed:
+            return talker.remote or stream.remote
+        return self._source if latched and self._source is not None else stream.said.rtcp
+
+    # -- sending -------------------------------------------------------------------------------
+
+    def start(self, now: float) -> None:
+        """There is a stream now."""
+        if self._timer is None:
+            self._wait(now, 0.5)
+
+    def stop(self, now: float) -> None:
+        """The call is over: goodbye."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._send(now, bye=True)
+
+    def _wait(self, now: float, share: float) -> None:
+        phone = self._call.phone
+        pause = share * INTERVAL * phone.rng.uniform(0.5, 1.5) / _COMPENSATION
+        self._timer = phone.layer.timers.start(now + round(pause, 3), self._due)
+
+    def _due(self, argument: object, now: float) -> None:
+        self._send(now)
+        self._wait(now, 1.0)
+
+    def _send(self, now: float, *, bye: bool = False) -> None:
+        remote, talker = self.remote, self._call.talkers.get(self._kind)
+        if remote is None or talker is None:
+            return
+        sender = None
+        if talker.packets > self._counts[0]:
+            # Section 6.4: who has sent since the report before the last one is a sender.
+            moment = talker.timestamp_at(now)
+            sender = SenderInfo(_ntp(now), moment, talker.packets & 0xFFFFFFFF, talker.octets & 0xFFFFFFFF)
+        self._counts = [self._counts[1], talker.packets]
+        config = self._call.phone.config
+        name = f"{config.user}@{config.ip}".encode()[:255]
+        compound = Compound(talker.ssrc, sender, tuple(self._blocks(now)), name, bye)
+        wire = self._call.extras.sealed_report(self._kind, pack_rtcp(compound))
+        self._call.phone.layer.send(self.local, remote, wire)
+        self.sent += 1
+
+    def _blocks(self, now: float) -> list[ReportBlock]:
+        blocks = []
+        for ssrc, (first, last, packets) in list(self._call.heard[self._kind].ranges.items())[-31:]:
+            expected = last - first + 1
+            before = self._prior.get(ssrc, (0, 0))
+            self._prior[ssrc] = (expected, packets)
+            due, came = expected - before[0], packets - before[1]
+            fraction = min(255, (due - came) * 256 // due) if due > came else 0
+            middle, at = self._last_sr.get(ssrc, (0, now))
+            delay = round((now - at) * 65536)
+            jitter = self._jitter[ssrc].value if ssrc in self._jitter else 0
+            blocks.append(ReportBlock(ssrc, fraction, expected - packets, last, jitter, middle, delay))
+        return blocks
+
+    # -- receiving -----------------------------------------------------------------------------
+
+    def receive(self, payload: bytes, source: Endpoint, now: float) -> None:
+        """A report arrived."""
+        compound = unpack_rtcp(payload)
+        if compound is None:
+            return
+        self.received += 1
+        self._source = source
+        self.cname = compound.cname or self.cname
+        self.left = self.left or compound.bye
+        if compound.sender is not None:
+            self._last_sr[compound.ssrc] = (compound.sender.ntp >> 16 & 0xFFFFFFFF, now)
+        talker = self._call.talkers.get(self._kind)
+        for block in compound.blocks:
+            if talker is not None and block.ssrc == talker.ssrc:
+                self.reported = block
+
+    def heard(self, header: RtpHeader, now: float, count: int = 1) -> None:
+        """Media arrived: a packet at ``now``, and more of them at its pace."""
+        jitter = self._jitter.setdefault(header.ssrc, Jitter(_CLOCK.get(self._kind, 8000)))
+        jitter.packet(header.timestamp, now)
+        jitter.even(count - 1)
+
+
+def _ntp(now: float) -> int:
+    return round(now * 2**32) & 0xFFFFFFFFFFFFFFFF

@@ -1,0 +1,415 @@
+"""A call: what both sides of it have in common (RFC 3261 sections 12, 13 and 15).
+
+The rules of this file:
+
+- ``Call`` is what scenarios look at: its public attributes tell how the call went.
+- A call that has ended or failed stays so, with the first reason.
+- Media flow from establishment on; what arrives counts during the whole call.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Final, Literal
+
+from siplab.lab.media.dtmf import Digits
+from siplab.lab.media.extras import Extras
+from siplab.lab.media.listener import Listener
+from siplab.lab.media.session import Hold, Kind, Session
+from siplab.lab.media.talker import Talker
+from siplab.lab.phone.keepalive import KEEPALIVE_TYPE, MediaKeepAlive
+from siplab.lab.phone.renegotiation import Method, Outcome, Renegotiation
+from siplab.lab.phone.session_timer import SessionTimer
+from siplab.lab.sip.base import Train
+from siplab.lab.sip.dialog import Dialog
+from siplab.lab.sip.digest import Credentials
+from siplab.lab.sip.machines import ClientTransaction, ServerTransaction
+from siplab.lab.sip.messages import SDP_TYPE, Incoming, Request
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.rtp import unpack_rtp
+
+if TYPE_CHECKING:
+    from siplab.lab.phone.phone import Phone
+
+
+class Direction(Enum):
+    INCOMING = "incoming"
+    OUTGOING = "outgoing"
+
+
+class CallState(Enum):
+    CALLING = "calling"  # outgoing: no response but 100 yet
+    RINGING = "ringing"
+    ESTABLISHED = "established"  # a 2xx was sent or received; ``confirmed`` tells of the ACK
+    ENDED = "ended"
+    FAILED = "failed"
+
+
+_OVER: Final = frozenset({CallState.ENDED, CallState.FAILED})
+
+
+class Call(abc.ABC):
+    """One call of a phone. Times are in seconds of the trial, ``None`` for what has not happened.
+
+    ``status`` is the final status of the INVITE (0 before; 408 and 503 also stand for a timeout
+    and a transport error). ``confirmed``: the ACK of the 2xx was sent (outgoing) or seen (incoming).
+    ``remote_rtp`` is where media go. ``reason`` is a sentence for people. ``talkers`` are what
+    this side sends and ``heard`` what came, for each kind of stream. ``line`` is the phone's line
+    that it occupies, with its own media ``ports``. ``watchers`` are called when it is answered and
+    when it is over. ``transfer_status``: what the other side reported last of the call that we asked it to
+    place (RFC 3515), ``refers`` whether we asked. ``digits`` are those that came, in INFO or as
+    telephone events.
+    """
+
+    def __init__(
+        self, phone: Phone, direction: Direction, state: CallState, call_id: bytes, now: float
+    ) -> None:
+        self.phone = phone
+        self.line = phone.free_line() or 0
+        self.ports = phone.ports_of(self.line)
+        self.watchers: list[Callable[[Call, float], None]] = []
+        self.transfer_status = 0
+        self.refers = False
+        self.digits: list[str] = []
+        self.direction = direction
+        self.state = state
+        self.call_id = call_id
+        self.status = 0
+        self.confirmed = False
+        self.ended_by: Literal["local", "remote"] | None = None
+        self.reason = ""
+        self.started = now
+        self.ringing_at: float | None = None
+        self.established_at: float | None = None
+        self.ended_at: float | None = None
+        self.talkers: dict[Kind, Talker] = {}
+        self.heard: dict[Kind, Listener] = {kind: Listener() for kind in self.ports}
+        self._early_rtp: int | None = None
+        self._dialled = Digits()
+        self.remote_rtp: Endpoint | None = None
+        self.dialog: Dialog | None = None
+        config = phone.config
+        self.extras = Extras(self)
+        # The generator's value is the number in o=.
+        self.session = Session(
+            config.user,
+            config.ip,
+            self.ports,
+            phone.rng.getrandbits(31),
+            phone.mapper.announced,
+            self.extras,
+            secure=config.srtp,
+            strict=config.strict_media,
+        )
+        self.renegotiation = Renegotiation(self)
+        self.timer = SessionTimer(self)
+        self.media_keepalive = MediaKeepAlive(self)
+        self.credentials = Credentials(config.user, config.password, phone.rng)
+        self.authorization: bytes | None = None  # of the latest INVITE, which its ACK repeats
+        self._acks: dict[tuple[bytes, int], tuple[bytes, Endpoint]] = {}  # To tag, CSeq -> ACK and where to
+
+    @property
+    def owns_call_id(self) -> bool:
+        """Whether this side chose the Call-ID."""
+        return self.direction is Direction.OUTGOING
+
+    @property
+    def rtp_local(self) -> Endpoint:
+        """Where this call's audio is sent from, and wanted."""
+        return Endpoint(self.phone.config.ip, self.ports["audio"])
+
+    @property
+    def over(self) -> bool:
+        return self.state in _OVER
+
+    # -- what differs between caller and callee ----------------------------------------------
+
+    @abc.abstractmethod
+    def hang_up(self, now: float) -> None:
+        """End the call from this side, in whatever state it is."""
+
+    def on_ack(self, ack: Incoming, now: float) -> None:  # noqa: B027 - only a callee waits for one
+        """An ACK within the dialog."""
+
+    # -- dialog ------------------------------------------------------------------------------
+
+    def establish(self, dialog: Dialog, now: float) -> None:
+        """A 2xx was sent or received: there is a dialog, and media may flow."""
+        self.dialog = dialog
+        self.state = CallState.ESTABLISHED
+        self.status = 200
+        self._early_rtp = self.rtp_received
+        self.established_at = now
+        self.phone.dialogs[dialog.identity] = self
+        self.timer.start(now)
+        self._tell_watchers(now)
+        self.phone.note(now, "established", f"with {_shown(dialog.remote)}")
+
+    def on_prack(self, transaction: ServerTransaction, now: float) -> None:
+        """A PRACK within the dialog; only a callee has something to acknowledge."""
+        self.phone.reject(transaction, 481, now)
+
+    def on_bye(self, transaction: ServerTransaction, now: float) -> None:
+        """The other side hangs up (section 15.1.2)."""
+        transaction.reply(200, now, headers=self.phone.agent_line)
+        self.finish(CallState.ENDED, now, by="remote", reason="BYE received")
+
+    def bye(self, now: float, *, reason: str, state: CallState = CallState.ENDED) -> None:
+        """Hang up an established call (section 15.1.1). It is over at once, whatever the answer."""
+        if self.over:
+            return
+        if self.dialog is not None:
+            self.request(self.dialog, b"BYE", now)
+        self.finish(state, now, by="local", reason=reason)
+
+    def request(
+        self,
+        dialog: Dialog,
+        method: bytes,
+        now: float,
+        headers: bytes = b"",
+        body: bytes = b"",
+        outcome: Outcome | None = None,
+    ) -> None:
+        """Send a request within a dialog (section 12.2.1); challenges are answered.
+
+        ``headers`` are whole lines, Content-Type among them if there is a ``body``. ``outcome`` gets the
+        final status, 0 when nothing could be sent.
+        """
+        dialog.local_cseq += 1
+        request, remote = self.build(dialog, method, dialog.local_cseq, None, headers, body)
+        if remote is None:
+            self.phone.note(now, "unroutable", f"{method.decode()} to {_shown(request.uri)}")
+            if outcome is not None:
+                outcome(0, now)
+            return
+
+        def answered(_: ClientTransaction, status: int, response: Incoming | None, later: float) -> None:
+            if response is not None and status in (401, 407) and self.credentials.accept(response):
+                self.request(dialog, method, later, headers, body, outcome)
+            elif status >= 200 and outcome is not None:
+                outcome(status, later)
+
+        self.phone.layer.request(request, self.phone.origin, remote, now, answered)
+
+    def build(
+        self,
+        dialog: Dialog,
+        method: bytes,
+        cseq: int,
+        authorization: bytes | None = None,
+        headers: bytes = b"",
+        body: bytes = b"",
+    ) -> tuple[Request, Endpoint | None]:
+        """A request within a dialog and its next hop (section 12.2.1.1).
+
+        ``authorization`` are lines to use in the place of new credentials; ``headers`` are whole lines.
+        """
+        phone = self.phone
+        uri, routes, hop = dialog.target()
+        if authorization is None:
+            authorization = self.credentials.lines(method, uri)
+            if method == b"INVITE":
+                self.authorization = authorization
+        request = phone.compose(
+            method,
+            uri,
+            from_=dialog.local,
+            from_tag=dialog.local_tag,
+            to=dialog.remote,
+            call_id=dialog.call_id,
+            cseq=cseq,
+            routes=b"".join([b"Route: " + route + b"\r\n" for route in routes]),
+            headers=headers + authorization + phone.agent_line,
+            body=body,
+        )
+        return request, phone.resolve(hop)
+
+    def finish(
+        self,
+        state: CallState,
+        now: float,
+        *,
+        by: Literal["local", "remote"] | None = None,
+        status: int = 0,
+        reason: str = "",
+    ) -> None:
+        """The call is over; only the first reason counts."""
+        if self.over:
+            return
+        self.state = state
+        self.ended_by = by
+        self.ended_at = now
+        self.reason = reason
+        if status:
+            self.status = status
+        self.renegotiation.stop()
+        self.timer.stop()
+        self.media_keepalive.stop()
+        self.extras.stop(now)
+        for talker in self.talkers.values():
+            talker.stop()
+        if self.dialog is not None:
+            self.phone.dialogs.pop(self.dialog.identity, None)
+        self._tell_watchers(now)
+        self.phone.note(now, state.value, f"{status} {reason}" if status else reason)
+
+    def _tell_watchers(self, now: float) -> None:
+        for each in list(self.watchers):
+            each(self, now)
+
+    def acknowledge(self, dialog: Dialog, response: Incoming, now: float, body: bytes = b"") -> bool:
+        """ACK a 2xx to an INVITE; says whether that was a repetition, acknowledged once more.
+
+        CSeq number and credentials are the INVITE's, the branch its own (section 13.2.2.4).
+        """
+        phone, key = self.phone, (response.to_tag, response.cseq)
+        known = self._acks.get(key)
+        if known is None:
+            lines = phone.names.content_type + SDP_TYPE + b"\r\n" if body else b""
+            ack, remote = self.build(dialog, b"ACK", response.cseq, self.authorization, lines, body)
+            if remote is None:
+                phone.note(now, "unroutable", f"ACK to {_shown(ack.uri)}")
+                return False
+            self._acks[key] = (ack.wire, remote)
+        wire, remote = self._acks[key]
+        phone.layer.carry(phone.config.transport, phone.origin, remote, wire, now)
+        return known is not None
+
+    # -- changes while it is up --------------------------------------------------------------
+
+    def hold(self, now: float, how: Hold = "sendonly", outcome: Outcome | None = None) -> None:
+        """Hold the call, or resume it with ``""``."""
+        self.modify(now, hold=how, outcome=outcome)
+
+    def modify(
+        self,
+        now: float,
+        *,
+        hold: Hold | None = None,
+        kinds: Sequence[Kind] | None = None,
+        method: Method = "INVITE",
+        outcome: Outcome | None = None,
+    ) -> None:
+        """Offer another session within the call: ``None`` leaves that part as it is."""
+
+        def change() -> None:
+            if hold is not None:
+                self.session.hold = hold
+            if kinds is not None:
+                self.session.offered = list(kinds)
+
+        self.renegotiation.start(now, method, change, outcome)
+
+    def info(self, digit: str, now: float, outcome: Outcome | None = None) -> None:
+        """Send a digit in an INFO, as ``application/dtmf-relay`` has it (RFC 6086 calls it legacy)."""
+        if self.dialog is None or self.over:
+            self.phone.note(now, "not-sent", "INFO: there is no call")
+            if outcome is not None:
+                outcome(0, now)
+            return
+        lines = self.phone.names.content_type + b"application/dtmf-relay\r\n"
+        body = b"Signal=%b\r\nDuration=160\r\n" % digit.encode()
+        self.request(self.dialog, b"INFO", now, lines, body, outcome)
+
+    def on_info(self, transaction: ServerTransaction, now: float) -> None:
+        """An INFO within the dialog: note its digit."""
+        for line in transaction.request.body.split(b"\r\n"):
+            name, _, value = line.partition(b"=")
+            if name.strip().lower() == b"signal" and value.strip():
+                self.digits.append(value.strip().decode("ascii", "replace"))
+        transaction.reply(200, now, headers=self.phone.agent_line)
+
+    # -- media -------------------------------------------------------------------------------
+
+    @property
+    def rtp_sent(self) -> int:
+        """Audio packets sent."""
+        talker = self.talkers.get("audio")
+        return talker.sent if talker is not None else 0
+
+    @property
+    def rtp_received(self) -> int:
+        """Audio packets received."""
+        return self.heard["audio"].received
+
+    @property
+    def early_rtp_received(self) -> int:
+        """Of these, how many before the call was answered."""
+        return self.rtp_received if self._early_rtp is None else self._early_rtp
+
+    def media_changed(self, now: float) -> None:
+        """An offer and an answer have settled the session anew: talk where it says, or stop."""
+        if self.over:
+            return
+        self.remote_rtp = self.extras.target(self.session.stream("audio"), now)
+        for kind in self.ports:
+            stream = self.session.stream(kind)
+            talker = self.talkers.get(kind)
+            if talker is None:
+                if stream is None:
+                    continue
+                talker = self.talkers[kind] = self.phone.talker(self, kind)
+            talker.payload_type = stream.payload_type if stream is not None else 0
+            talker.direct(self.extras.target(stream, now), now)
+        self.extras.settled(now)
+        self.media_keepalive.start(now)
+
+    def mute(self, now: float) -> None:
+        """Send nothing for a while, as silence suppression does."""
+        for talker in self.talkers.values():
+            talker.mute(True, now)
+
+    def unmute(self, now: float) -> None:
+        """Speak again."""
+        for talker in self.talkers.values():
+            talker.mute(False, now)
+
+    def on_media(self, kind: Kind, payload: bytes, source: Endpoint, now: float) -> None:
+        """A media packet arrived. A latching phone answers to where it came from (RFC 4961, RFC 7362)."""
+        if self._is_foreign(kind, source):
+            self.phone.note(now, "refused-media", f"{kind} from {source}, which was not announced")
+            return
+        plain = self.extras.media(kind, payload, source, now)
+        if plain is None:
+            return
+        payload, header = plain, unpack_rtp(plain)
+        if header is None and kind != "image":
+            return
+        if header is None or header.payload_type != KEEPALIVE_TYPE:
+            self.heard[kind].packet(header, payload[12:], source, now)
+            if header is not None and kind in self.extras.reporters:
+                self.extras.reporters[kind].heard(header, now)
+        stream = self.session.stream(kind)
+        if header is not None and stream is not None and header.payload_type == stream.telephone_event:
+            digit = self._dialled.read(header.timestamp, payload[12:])
+            if digit is not None:
+                self.digits.append(digit)
+        talker = self.talkers.get(kind)
+        latching = self.phone.config.latching and not self.extras.uses_ice(kind)
+        if latching and talker is not None and talker.remote not in (None, source):
+            self.phone.note(now, "latched", f"{talker.remote} -> {source}")
+            talker.direct(source, now)
+            if kind == "audio":
+                self.remote_rtp = source
+
+    def on_train(self, kind: Kind, train: Train, source: Endpoint) -> None:
+        """Media packets arrived like the one before them."""
+        if not self._is_foreign(kind, source) and self.extras.train(kind, train):
+            self.heard[kind].train(train, source)
+            if kind in self.extras.reporters:
+                self.extras.reporters[kind].heard(train.header, train.begin, train.packets)
+
+    def _is_foreign(self, kind: Kind, source: Endpoint) -> bool:
+        """Whether a strict phone refuses media from there."""
+        stream = self.session.stream(kind)
+        return self.phone.config.strict_media and stream is not None and source != stream.remote
+
+    def __repr__(self) -> str:
+        return f"<{self.direction.value} call, {self.state.value}, status {self.status}>"
+
+
+def _shown(value: bytes) -> str:
+    return value.decode("utf-8", "backslashreplace")

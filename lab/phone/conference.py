@@ -1,0 +1,42 @@
+"""A conference that a phone makes of its calls: each party hears the phone and all the others (RFC 4579 calls
+this an end-system mixing conference).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from siplab.lab.media.audio import mix
+
+if TYPE_CHECKING:
+    from siplab.lab.phone.call import Call
+
+
+def join(calls: Sequence[Call]) -> None:
+    """From now on each of ``calls`` carries what the others say, mixed with our own voice."""
+    for call in calls:
+        others = [each for each in calls if each is not call]
+        talker = call.talkers.get("audio")
+        if talker is not None:
+            talker.live = _mixture(call, others)
+
+
+def part(calls: Sequence[Call]) -> None:
+    """Each call for itself again."""
+    for call in calls:
+        talker = call.talkers.get("audio")
+        if talker is not None:
+            talker.live = None
+
+
+def _mixture(call: Call, others: Sequence[Call]) -> Callable[[int, float], bytes]:
+    def sound(number: int, now: float) -> bytes:
+        frames = [call.phone.config.signal.frame(number)]
+        for other in others:
+            heard = None if other.over else other.heard["audio"].frame_at(now)
+            if heard is not None:
+                frames.append(heard)
+        return mix(*frames)
+
+    return sound

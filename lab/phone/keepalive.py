@@ -1,0 +1,117 @@
+"""What a phone sends so that NATs on the way do not forget it.
+
+The rules of this file:
+
+- ``KeepAlive`` is for SIP. Over UDP any datagram from the inside refreshes a binding: CRLF as phones send
+  it (RFC 5626 section 4.4.1 has it for streams), or OPTIONS, whose answer also shows that the way is open.
+- An OPTIONS that nobody answers means that the flow has failed (RFC 5626 section 4.2.1): register again.
+- ``MediaKeepAlive`` is for streams that say nothing: an RTP packet of a payload type that nobody
+  negotiated, which the other side must ignore (RFC 6263 section 4.6, RFC 3550 section 5.1).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from siplab.lab.sip.machines import ClientTransaction
+from siplab.lab.sip.messages import Incoming, token
+from siplab.lab.sip.timers import Timer
+
+if TYPE_CHECKING:
+    from siplab.lab.phone.call import Call
+    from siplab.lab.phone.phone import Phone
+
+CRLF: Final = b"\r\n\r\n"
+KEEPALIVE_TYPE: Final = 127  # of RTP: dynamic, and nothing that is ever offered here
+
+
+class KeepAlive:
+    """One phone's keep-alive. ``sent`` counts, ``failed`` how often no answer came."""
+
+    def __init__(self, phone: Phone) -> None:
+        self._phone = phone
+        self._timer: Timer | None = None
+        self._call_id = b""
+        self._cseq = 0
+        self.sent = 0
+        self.failed = 0
+
+    def follow(self, registered: bool, now: float) -> None:
+        """Begin when the phone has registered; end when it no longer is."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if registered and self._phone.config.keepalive:
+            self._start(now)
+
+    def _start(self, now: float) -> None:
+        due = now + self._phone.config.keepalive_interval
+        self._timer = self._phone.layer.timers.start(due, self._beat)
+
+    def _beat(self, argument: object, now: float) -> None:
+        phone = self._phone
+        self.sent += 1
+        if phone.config.keepalive == "crlf":
+            phone.layer.carry(phone.config.transport, phone.origin, phone.config.server, CRLF, now)
+        else:
+            self._ask(now)
+        self._start(now)
+
+    def _ask(self, now: float) -> None:
+        phone = self._phone
+        self._call_id = self._call_id or phone.new_call_id()
+        self._cseq += 1
+        address, tag = b"<" + phone.aor + b">", token(phone.rng)
+        request = phone.compose(
+            b"OPTIONS",
+            b"sip:" + phone.config.domain.encode(),
+            from_=address + b";tag=" + tag,
+            from_tag=tag,
+            to=b"<sip:" + phone.config.domain.encode() + b">",
+            call_id=self._call_id,
+            cseq=self._cseq,
+            headers=phone.contact_line + phone.agent_line,
+        )
+        phone.layer.request(request, phone.origin, phone.config.server, now, self._answered)
+
+    def _answered(self, _: ClientTransaction, status: int, response: Incoming | None, now: float) -> None:
+        if response is not None or self._timer is None:
+            return
+        self.failed += 1
+        self._phone.note(now, "flow-failed", f"no answer to OPTIONS ({status})")
+        self._phone.registration.register(now)
+
+
+class MediaKeepAlive:
+    """The same for the streams of one call."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._timer: Timer | None = None
+        self.sent = 0
+
+    def start(self, now: float) -> None:
+        """There are streams now."""
+        if self._timer is None and self._call.phone.config.media_keepalive:
+            self._wait(now)
+
+    def stop(self) -> None:
+        """The call is over."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _wait(self, now: float) -> None:
+        phone = self._call.phone
+        self._timer = phone.layer.timers.start(now + phone.config.media_keepalive, self._beat)
+
+    def _beat(self, argument: object, now: float) -> None:
+        call = self._call
+        for kind, talker in call.talkers.items():
+            stream = call.session.stream(kind)
+            remote = talker.remote or (stream.remote if stream is not None else None)
+            if kind == "image" or remote is None or talker.next_due is not None:
+                continue
+            self.sent += 1
+            packet = talker.event(KEEPALIVE_TYPE, b"", marker=False, timestamp=None)
+            call.phone.layer.send(talker.local, remote, packet)
+        self._wait(now)

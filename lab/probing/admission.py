@@ -1,0 +1,206 @@
+"""Who may have answers from a public server, and how many: cookies, buckets and accounts, sans-IO.
+
+A server on the internet gets datagrams whose source addresses anybody may have written. The rules of this
+file:
+
+- A *cookie* is handed out to the address that asks, in fewer bytes than the question has. Who brings it
+  back receives what is sent to that address (as in RFC 9000 section 8.1, or RFC 6347 section 4.2.1). The
+  server remembers nothing meanwhile.
+- An *account* belongs to an address that brought its cookie back: it is credited with a number of bytes for
+  each byte that comes from there, and each answer is charged to it. Accounts are few, and the longest unused
+  goes first.
+- *Buckets* limit how often something happens, per source, in a table of fixed size: two sources may
+  share a row, and no flood of invented sources makes it grow. IPv6 sources count by their /64.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Final
+
+from siplab.lab.sip.base import Action, Agent, Send
+from siplab.lab.wire.ip import Endpoint, pack_ip
+
+HELLO: Final = b"\x00alh1"
+COOKIE: Final = b"\x00alc1"
+ADMIT: Final = b"\x00ala1"
+_SIZE: Final = 8  # bytes of a cookie
+_HELLO_BYTES: Final = 32
+_LIFETIME: Final = 600.0  # seconds, at least, for which a cookie is taken
+
+
+class Cookies:
+    """Makes cookies and knows them again. ``secret``: bytes that nobody else has."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def make(self, ip: str, now: float) -> bytes:
+        """The cookie of an address, for now."""
+        return self._of(ip, int(now // _LIFETIME))
+
+    def is_valid(self, cookie: bytes, ip: str, now: float) -> bool:
+        """Whether a cookie was made for that address not long ago."""
+        age = int(now // _LIFETIME)
+        return any(hmac.compare_digest(cookie, self._of(ip, each)) for each in (age, age - 1))
+
+    def _of(self, ip: str, age: int) -> bytes:
+        text = f"{age} {ip}".encode()
+        return hashlib.blake2b(text, key=self._secret, digest_size=_SIZE).digest()
+
+
+def answer_hello(payload: bytes, cookie: bytes) -> bytes | None:
+    """What a hello is answered with; ``None`` for one that is too short to be answered."""
+    return COOKIE + cookie if len(payload) >= _HELLO_BYTES else None
+
+
+def opened(payload: bytes) -> tuple[bytes, bytes] | None:
+    """The cookie that a datagram brings and what it says; ``None`` for one that brings none."""
+    start = len(ADMIT) + _SIZE
+    if payload[: len(ADMIT)] != ADMIT or len(payload) <= start:
+        return None
+    return payload[len(ADMIT) : start], payload[start:]
+
+
+class Buckets:
+    """How often something may happen per source: ``rate`` a second, ``burst`` at once."""
+
+    def __init__(self, rate: float, burst: float, secret: bytes, rows: int = 4096) -> None:
+        self._rate, self._burst, self._secret = rate, burst, secret
+        self._rows = [(burst, 0.0)] * rows
+
+    def take(self, ip: str, now: float, amount: float = 1.0) -> bool:
+        """Take from the source's bucket; says whether there was enough in it."""
+        row = self._row(ip)
+        level, last = self._rows[row]
+        level = min(self._burst, level + (now - last) * self._rate)
+        enough = level >= amount
+        self._rows[row] = (level - amount if enough else level, now)
+        return enough
+
+    def _row(self, ip: str) -> int:
+        if len(self._rows) == 1:
+            return 0
+        address = pack_ip(ip)[:8]
+        hashed = hashlib.blake2b(address, key=self._secret, digest_size=4).digest()
+        return int.from_bytes(hashed, "big") % len(self._rows)
+
+
+@dataclass
+class Account:
+    """What an address may still be sent, in bytes, and when it was last heard of, in seconds."""
+
+    credit: float = 0.0
+    last: float = 0.0
+
+
+@dataclass
+class Accounts:
+    """The accounts of addresses that brought their cookies back.
+
+    ``factor``: bytes of answers for each byte heard; ``most``: bytes that an account may hold; ``size``:
+    accounts; ``lifetime``: seconds without a word after which one is closed.
+    """
+
+    factor: float = 10.0
+    most: float = 256 * 1024
+    size: int = 1024
+    lifetime: float = _LIFETIME
+    _rows: OrderedDict[str, Account] = field(default_factory=OrderedDict)
+
+    def open(self, ip: str, now: float) -> None:
+        """This address brought its cookie back."""
+        row = self._rows.setdefault(ip, Account())
+        row.last = now
+        self._rows.move_to_end(ip)
+        while len(self._rows) > self.size:
+            self._rows.popitem(last=False)
+
+    def hear(self, ip: str, size: int, now: float) -> bool:
+        """So many bytes came from an address; says whether it has an account."""
+        row = self._rows.get(ip)
+        if row is None:
+            return False
+        if now - row.last > self.lifetime:
+            del self._rows[ip]
+            return False
+        row.last = now
+        row.credit = min(self.most, row.credit + self.factor * size)
+        self._rows.move_to_end(ip)
+        return True
+
+    def charge(self, ip: str, size: int) -> bool:
+        """Charge an answer; says whether there was enough."""
+        row = self._rows.get(ip)
+        if row is None or row.credit < size:
+            return False
+        row.credit -= size
+        return True
+
+    def __contains__(self, ip: str) -> bool:
+        return ip in self._rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+class Visitor(Agent):
+    """A client of such a server, around an agent that knows nothing of cookies.
+
+    What the agent sends to ``control`` waits for the cookie, and then goes with it. The agent repeats what is
+    not answered, and so a hello that got lost is repeated too.
+    """
+
+    def __init__(self, agent: Agent, control: Endpoint, hellos: int = 6) -> None:
+        super().__init__()
+        self.agent = agent
+        self.control = control
+        self.cookie = b""
+        self.refused = False  # nobody answered any hello
+        self._hellos = hellos
+        self._said = 0
+        self._held: list[Send] = []
+
+    def start(self, now: float) -> list[Action]:
+        return self._outgoing(self.agent.start(now))
+
+    def next_timer(self) -> float | None:
+        return None if self.refused else self.agent.next_timer()
+
+    def on_timer(self, now: float) -> list[Action]:
+        self._held = []  # it says again whatever it still wants to know
+        return self._outgoing(self.agent.on_timer(now))
+
+    def on_unreachable(self, remote: Endpoint, local: Endpoint, now: float) -> list[Action]:
+        return self._outgoing(self.agent.on_unreachable(remote, local, now))
+
+    def receive(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
+        if source == self.control and payload[: len(COOKIE)] == COOKIE:
+            if len(payload) != len(COOKIE) + _SIZE or self.cookie:
+                return []
+            self.cookie = payload[len(COOKIE) :]
+            held, self._held = self._held, []
+            return self._outgoing(list(held))
+        return self._outgoing(self.agent.receive(payload, source, local, now))
+
+    def _outgoing(self, actions: list[Action]) -> list[Action]:
+        out: list[Action] = []
+        greeted = False
+        for each in actions:
+            if not isinstance(each, Send) or each.remote != self.control:
+                out.append(each)
+            elif self.cookie:
+                out.append(Send(each.local, each.remote, ADMIT + self.cookie + each.payload, each.ttl))
+            else:
+                self._held.append(each)
+                if not greeted:
+                    greeted = True
+                    self._said += 1
+                    self.refused = self._said > self._hellos
+                    hello = HELLO.ljust(_HELLO_BYTES, b"\0")
+                    if not self.refused:
+                        out.append(Send(each.local, each.remote, hello))
+        return out

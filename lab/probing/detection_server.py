@@ -1,0 +1,303 @@
+"""The detection server for a public machine: the witness and its relatives behind an admission desk.
+
+The rules of this file:
+
+- Whatever is not recognised gets no answer, and leaves no trace but a number: recognising costs one
+  look at the first bytes or one search for a mark, in at most ``LARGEST`` bytes.
+- *No amplifier*: an address that has not brought its cookie back (``lab/probing/admission.py``) is sent at
+  most as many bytes as the datagram has that is answered. One that has is sent at most ten for each that
+  it sends. The two public clients can't prove anything: theirs get at most three (the limit of RFC 9000
+  section 8.1), seldom, and not at all with ``public_clients`` off.
+- *No relay*: answers go to where the datagram came from, nowhere else.
+- *Bounded*: sessions, accounts, buckets, orders that wait and connections have fixed numbers.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from siplab.lab.probing import public_clients, stream_mirror
+from siplab.lab.probing.admission import HELLO, Accounts, Buckets, Cookies, answer_hello, opened
+from siplab.lab.probing.witness import CONTROL_PORT, Limits, Witness
+from siplab.lab.sip.base import Action, Agent, Send
+from siplab.lab.sip.timers import Timers
+from siplab.lab.wire.ip import Endpoint
+
+LARGEST: Final = 4096  # bytes of a datagram that is looked at, or of a message in a stream
+PUBLIC: Final = Limits(
+    sessions=64,
+    per_source=8,
+    orders=256,
+    order_length=8,
+    records=1024,
+    record_bytes=512 * 1024,
+    text=32 * 1024,
+    wait=120.0,
+    waiting=1024,
+    peers=8,
+)
+_KEEPALIVE: Final = b"\r\n\r\n"
+_MOST_SEEN: Final = 1024
+_MOST_DELAYED: Final = 256
+_PUBLIC_FACTOR: Final = 3
+_MESSAGES: Final = 32  # of one connection
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Limits per second, and at once: of datagrams that are dealt with, per source and of all together.
+
+    ``hello`` are cookies handed out, ``known`` what clients with cookies send, ``unmarked`` of it what has no
+    mark of a probe. ``public`` are requests of the public clients, ``bytes`` those of all answers.
+    """
+
+    hello: tuple[float, float] = (5.0, 20.0)
+    hello_total: tuple[float, float] = (500.0, 1000.0)
+    known: tuple[float, float] = (200.0, 1000.0)
+    known_total: tuple[float, float] = (3000.0, 6000.0)
+    unmarked: tuple[float, float] = (20.0, 100.0)
+    public: tuple[float, float] = (2.0, 20.0)
+    public_total: tuple[float, float] = (50.0, 200.0)
+    bytes: tuple[float, float] = (2_000_000.0, 8_000_000.0)
+
+
+class _Rate:
+    """Per source and in total."""
+
+    def __init__(self, each: tuple[float, float], total: tuple[float, float], secret: bytes) -> None:
+        self._each = Buckets(*each, secret)
+        self._total = Buckets(*total, secret, rows=1)
+
+    def take(self, ip: str, now: float) -> bool:
+        return self._each.take(ip, now) and self._total.take("", now)
+
+
+class DetectionServer(Agent):
+    """``ports``: of SIP. ``secret``: random bytes. ``ip``: what it listens at; ``0.0.0.0`` for every address.
+
+    ``counts`` has what became of all datagrams, by a word for each.
+    """
+
+    def __init__(
+        self,
+        ip: str,
+        ports: Sequence[int],
+        secret: bytes,
+        *,
+        control: int = CONTROL_PORT,
+        public: bool = True,
+        rates: Rates = Rates(),
+    ) -> None:
+        super().__init__()
+        self.counts: Counter[str] = Counter()
+        self._witness = Witness(ip, ports, control, PUBLIC)
+        self._control = control
+        self._cookies = Cookies(secret)
+        self._accounts = Accounts()
+        self._public = public
+        self._hello = _Rate(rates.hello, rates.hello_total, secret)
+        self._known = _Rate(rates.known, rates.known_total, secret)
+        self._unmarked = _Rate(rates.unmarked, rates.known_total, secret)
+        self._strangers = _Rate(rates.public, rates.public_total, secret)
+        self._bytes = Buckets(*rates.bytes, secret, rows=1)
+        self._seen: OrderedDict[str, float] = OrderedDict()
+        self._timers = Timers()
+        self._delayed = 0
+        self._late: list[Action] = []
+
+    @property
+    def tables(self) -> dict[str, int]:
+        """How full its tables are, for logs."""
+        return {
+            "accounts": len(self._accounts),
+            "sessions": self._witness.sessions,
+            "seen": len(self._seen),
+            "delayed": self._delayed,
+        }
+
+    def start(self, now: float) -> list[Action]:
+        return self._witness.start(now)
+
+    def next_timer(self) -> float | None:
+        dues = [each for each in (self._witness.next_timer(), self._timers.next()) if each is not None]
+        return min(dues) if dues else None
+
+    def on_timer(self, now: float) -> list[Action]:
+        actions = self._settle(self._witness.on_timer(now), None, now)
+        self._timers.run(now)
+        late, self._late = self._late, []
+        return [*actions, *late]
+
+    def receive(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
+        if len(payload) > LARGEST or not source.port:
+            return self._drop("too long")
+        if local.port == self._control:
+            return self._converse(payload, source, local, now)
+        if payload[:1].isalpha() and self._public:
+            if public_clients.is_mirror_request(payload):
+                return self._mirror(payload, source, local, now)
+            if public_clients.is_hidden_source_request(payload):
+                return self._hidden_source(payload, source, local, now)
+        known = self._accounts.hear(source.ip, len(payload), now)
+        client = self._witness.client_of(payload)
+        if client is not None or self._witness.knows_source(source):
+            if not (self._unmarked if client is None else self._known).take(source.ip, now):
+                return self._drop("too often")
+            self.counts["probes"] += 1
+            # Others than the one that announced the probe, and those without an account, get this datagram's
+            # worth: nobody can have answers sent at a client's expense by writing its address.
+            worth = None if known and client in (None, source.ip) else len(payload)
+            return self._settle(self._witness.receive(payload, source, local, now), worth, now)
+        if payload == _KEEPALIVE and source.ip in self._seen and self._strangers.take(source.ip, now):
+            return self._settle([Send(local, source, b"\r\n")], len(payload), now)
+        return self._drop("no probe")
+
+    def _drop(self, why: str) -> list[Action]:
+        self.counts[why] += 1
+        return []
+
+    # -- clients of the lab's own ---------------------------------------------------------------------
+
+    def _converse(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
+        if payload[: len(HELLO)] == HELLO:
+            answer = answer_hello(payload, self._cookies.make(source.ip, now))
+            if answer is None:
+                return self._drop("no probe")
+            if not self._hello.take(source.ip, now):
+                return self._drop("too often")
+            self.counts["hellos"] += 1
+            return self._settle([Send(local, source, answer)], len(payload), now)
+        brought = opened(payload)
+        if brought is None:
+            return self._drop("no probe")
+        if not self._cookies.is_valid(brought[0], source.ip, now):
+            return self._drop("wrong cookie")
+        if not self._known.take(source.ip, now):
+            return self._drop("too often")
+        if source.ip not in self._accounts:
+            self.note(now, "client", source.ip)
+        self._accounts.open(source.ip, now)
+        self._accounts.hear(source.ip, len(payload), now)
+        self.counts["questions"] += 1
+        return self._settle(self._witness.receive(brought[1], source, local, now), None, now)
+
+    # -- the public clients -----------------------------------------------------------------------------
+
+    def _mirror(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
+        if not self._strangers.take(source.ip, now):
+            return self._drop("too often")
+        self._see("mirror", source, now)
+        answers = public_clients.mirror_answers(payload, source, local)
+        actions: list[Action] = [Send(local, source, each) for each in answers]
+        return self._settle(actions, _PUBLIC_FACTOR * len(payload), now)
+
+    def _hidden_source(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
+        if not self._strangers.take(source.ip, now):
+            return self._drop("too often")
+        answer = public_clients.hidden_source_answer(payload, source, local)
+        if answer is None:
+            return self._drop("no probe")
+        self._see("hidden source", source, now)
+        wire, delay = answer
+        actions: list[Action] = [Send(local, source, wire)]
+        if not delay:
+            return self._settle(actions, _PUBLIC_FACTOR * len(payload), now)
+        if self._delayed >= _MOST_DELAYED or len(wire) > _PUBLIC_FACTOR * len(payload):
+            return self._drop("too often")
+        self._delayed += 1
+        self._timers.start(now + delay, self._send_late, actions)
+        return []
+
+    def _send_late(self, actions: list[Action], now: float) -> None:
+        self._delayed -= 1
+        self.counts["answers"] += len(actions)
+        self._late += actions
+
+    def _see(self, kind: str, source: Endpoint, now: float) -> None:
+        if source.ip not in self._seen:
+            self.note(now, "public client", f"{source.ip} ({kind})")
+        self.counts["public clients"] += 1
+        self._seen[source.ip] = now
+        self._seen.move_to_end(source.ip)
+        while len(self._seen) > _MOST_SEEN:
+            self._seen.popitem(last=False)
+
+    # -- what leaves -------------------------------------------------------------------------------------
+
+    def _settle(self, actions: Sequence[Action], worth: int | None, now: float) -> list[Action]:
+        """The answers that may be sent: ``worth`` bytes in all, or (``None``) what their account has."""
+        allowed: list[Action] = []
+        for each in actions:
+            if not isinstance(each, Send):
+                continue
+            size = len(each.payload)
+            paid = self._accounts.charge(each.remote.ip, size) if worth is None else size <= worth
+            if not paid or not self._bytes.take("", now, size):
+                self.counts["answers withheld"] += 1
+                continue
+            if worth is not None:
+                worth -= size
+            allowed.append(each)
+            self.counts["answers"] += 1
+            self.counts["bytes answered"] += size
+        return allowed
+
+    # -- streams -----------------------------------------------------------------------------------------
+
+    def connection(self, source: Endpoint, local: Endpoint) -> StreamSession:
+        """What deals with one connection, whose source is proven by its handshake."""
+        return StreamSession(self, source, local)
+
+    def may_answer_stream(self, ip: str, now: float) -> bool:
+        """Whether one more message of a stream may be dealt with."""
+        return self._known.take(ip, now)
+
+    def with_public_clients(self) -> bool:
+        """Whether the public clients are served."""
+        return self._public
+
+
+class StreamSession:
+    """One TCP or TLS connection: bytes in, bytes out. ``over``: it should be closed when all is sent."""
+
+    def __init__(self, server: DetectionServer, source: Endpoint, local: Endpoint) -> None:
+        self._server = server
+        self._source, self._local = source, local
+        self._buffer = b""
+        self._left = _MESSAGES
+        self.over = False
+
+    def feed(self, data: bytes, now: float) -> bytes:
+        """Bytes arrived; returns those of the answer."""
+        self._buffer += data
+        out = b""
+        while not self.over:
+            wire, self._buffer = stream_mirror.next_message(self._buffer)
+            if not wire:
+                break
+            out += self._answer(wire, now)
+        if len(self._buffer) > LARGEST:
+            self.over = True
+        if self.over:
+            self._buffer = b""
+        return out
+
+    def _answer(self, wire: bytes, now: float) -> bytes:
+        counts = self._server.counts
+        self._left -= 1
+        if len(wire) > LARGEST or self._left < 0 or not self._server.may_answer_stream(self._source.ip, now):
+            counts["too often"] += 1
+            self.over = True
+            return b""
+        if self._server.with_public_clients() and public_clients.is_mirror_request(wire):
+            counts["public clients"] += 1
+            return b"".join(public_clients.mirror_answers(wire, self._source, self._local))
+        if stream_mirror.is_probe(wire):
+            counts["probes"] += 1
+            return stream_mirror.mirrored(wire, self._source, self._local)
+        counts["no probe"] += 1
+        self.over = True
+        return b""

@@ -1,0 +1,189 @@
+"""The books of an examination: what the client sent and heard, and what the witness says of its own side.
+
+From them come the ``Observations``. Nothing here sends, and nothing judges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from siplab.lab.probing.observation import Crossing, Letter, compare
+from siplab.lab.probing.probe_plan import OTHER, Observations, Probe, Site
+from siplab.lab.probing.probe_wire import digest, kind_of, marks_of
+from siplab.lab.probing.proxied import is_proxys_own, without_proxy
+from siplab.lab.wire.ip import Endpoint
+
+
+class Row:
+    """One row of the witness' report. Raises ``ValueError`` or ``TypeError`` when it is none."""
+
+    __slots__ = ("copies", "first", "heard", "last", "name", "peer", "port")
+
+    def __init__(self, cells: Any) -> None:
+        heard, port, ip, peer, name, copies, first, last = cells
+        self.heard = bool(heard)
+        self.port = int(port)
+        self.peer = Endpoint(str(ip), int(peer))
+        self.name = str(name)
+        self.copies = int(copies)
+        self.first = float(first)
+        self.last = float(last)
+
+
+class Book:
+    """All that is known so far. ``complete``: the witness' report is, and every text that it names."""
+
+    def __init__(self, local: Endpoint, site: Site, probes: Mapping[bytes, Probe]) -> None:
+        self.local = local
+        self.site = site
+        self.probes = dict(probes)
+        self.complete = False
+        self.public: Endpoint | None = None
+        self.unreachable = 0
+        self.asked_at = 0.0  # when the latest report was asked for
+        self.rows: dict[int, Row] = {}
+        self.texts: dict[str, bytes] = {}  # what the digests in the report stand for
+        self.wires: dict[bytes, bytes] = {}  # mark -> the probe as it was sent
+        self.came: dict[bytes, set[str]] = {}  # mark -> the kinds of what it brought
+        self.twins: dict[bytes, list[bytes]] = {}  # mark -> marks of its twins
+        self._by_proxy: set[bytes] = set()
+        self._proxied: set[bytes] = set()  # marks of what these are
+        self._unmarked: set[str] = set()
+        self._sent: dict[tuple[Endpoint, int, bytes], list[float]] = {}
+        self._heard: dict[tuple[Endpoint, Endpoint, bytes], list[float]] = {}
+
+    # -- entries ---------------------------------------------------------------------------------
+
+    def sends(self, local: Endpoint, remote: Endpoint, wire: bytes, now: float) -> None:
+        """The client sends a datagram."""
+        if remote == self.site.proxy:
+            self._by_proxy.add(wire)
+            self._proxied.update(marks_of(wire))
+        self._sent.setdefault((local, remote.port, wire), []).append(now)
+
+    def hears(self, local: Endpoint, source: Endpoint, payload: bytes, now: float) -> None:
+        """The client receives one."""
+        self._heard.setdefault((local, source, payload), []).append(now)
+        if not marks_of(payload):
+            self._unmarked.add(kind_of(payload))
+
+    def port_of(self, probe: Probe) -> int:
+        """The witness' port that a probe is for."""
+        return self.site.other if probe.port == OTHER else probe.port or self.site.port
+
+    def unknown(self) -> list[str]:
+        """Digests in the report of datagrams that the client has not seen itself."""
+        for _, _, wire in self._sent:
+            self.texts.setdefault(digest(wire), wire)
+        for _, _, payload in self._heard:
+            self.texts.setdefault(digest(payload), payload)
+        return list(dict.fromkeys(row.name for row in self.rows.values() if row.name not in self.texts))
+
+    # -- balance ---------------------------------------------------------------------------------
+
+    def crossings(self) -> list[Crossing]:
+        """What became of every message of the probes."""
+        site = self.site
+        ports = {self.port_of(probe) for probe in self.probes.values()}
+        outbound = compare(
+            (each for each in self._letters_sent() if each.port in ports),
+            (each for each in self._letters_of(heard=True) if each.port in ports),
+            outbound=True,
+        )
+        known = {site.ip, site.proxy.ip if site.proxy else site.ip}
+        inbound = compare(
+            (each for each in self._letters_of(heard=False) if each.port in ports),
+            (
+                each
+                for each in self._letters_heard()
+                if each.port in ports or each.far is None or each.far.ip not in known
+            ),
+            outbound=False,
+        )
+        # What came after the witness was asked may have been said after it answered.
+        found = outbound + [
+            each
+            for each in inbound
+            if each.sent or each.arrived is None or each.arrived.first < self.asked_at
+        ]
+        return found if site.proxy is None else [each for each in found if not is_proxys_own(each)]
+
+    def _letters_sent(self) -> Iterator[Letter]:
+        for (local, port, wire), times in self._sent.items():
+            plain = self._plain(wire, by_proxy=wire in self._by_proxy, arrived=False)
+            yield Letter(local, port, wire, len(times), times[0], times[-1], plain=plain)
+
+    def _letters_heard(self) -> Iterator[Letter]:
+        for (local, source, payload), times in self._heard.items():
+            plain = self._plain(payload, by_proxy=source == self.site.proxy, arrived=True)
+            yield Letter(local, source.port, payload, len(times), times[0], times[-1], source, plain)
+
+    def _letters_of(self, *, heard: bool) -> Iterator[Letter]:
+        """What the witness heard, or what it sent."""
+        for row in self.rows.values():
+            if row.heard == heard:
+                text = self.texts.get(row.name, b"")
+                plain = self._plain(text, by_proxy=self._went_by_proxy(text), arrived=heard)
+                yield Letter(row.peer, row.port, text, row.copies, row.first, row.last, plain=plain)
+
+    def _went_by_proxy(self, text: bytes) -> bool:
+        """Whether it belongs to what was sent by way of the proxy, wherever it seems to come from: a proxy
+        inside has a NAT in front of it.
+        """
+        return any(mark in self._proxied for mark in marks_of(text))
+
+    def _plain(self, payload: bytes, *, by_proxy: bool, arrived: bool) -> bytes:
+        """What is compared of a datagram: all of it (empty), but for what a proxy that it passes may do."""
+        proxy = self.site.proxy
+        return without_proxy(payload, proxy, arrived=arrived) if by_proxy and proxy else b""
+
+    def lacking(self) -> list[bytes]:
+        """Marks of the probes of which something did not arrive, either way."""
+        seen = self._outset()
+        owners = [seen.owner(each) for each in self.crossings() if each.arrived is None]
+        return list(dict.fromkeys(mark for mark in owners if mark))
+
+    def is_changed(self) -> bool:
+        """Whether anything arrived otherwise than it was sent."""
+        return any(each.sent and each.arrived and each.changed for each in self.crossings())
+
+    def _outset(self) -> Observations:
+        """What is known without the witness."""
+        seen = Observations(self.local, self.site, self.complete, public=self.public)
+        seen.unreachable = self.unreachable
+        seen.probes = dict(self.probes)
+        seen.unmarked = {wire: mark for mark, wire in self.wires.items() if not marks_of(wire)}
+        return seen
+
+    def observe(self) -> Observations:
+        """All of it, as far as it can be relied upon."""
+        seen = self._outset()
+        if not self.complete:
+            return seen
+        seen.crossings = self.crossings()
+        letters = list(self._letters_of(heard=True))
+        heard = {mark for letter in letters for mark in marks_of(letter.payload)}
+        for mark, twins in self.twins.items():
+            if marks_of(self.wires[mark]):
+                seen.twins[mark] = [(twin in heard, frozenset(self.came[twin])) for twin in twins]
+            else:
+                seen.twins[mark] = self._counted(self.wires[mark], letters, len(twins))
+        ports = {(port, mark): local.port for local, port, wire in self._sent for mark in marks_of(wire)[:1]}
+        for letter in letters:
+            near = ports.get((letter.port, next(iter(marks_of(letter.payload)), b"")))
+            if near is not None and not self._went_by_proxy(letter.payload):
+                seen.mappings.setdefault((near, letter.port), []).append(letter)
+        return seen
+
+    def _counted(self, wire: bytes, letters: list[Letter], twins: int) -> list[tuple[bool, frozenset[str]]]:
+        """The twins of a probe without a mark, which can only be counted."""
+        other = self.site.other
+        there = sum(each.copies for each in letters if each.port == other and each.payload == wire)
+        back = sum(
+            len(times)
+            for (_, source, payload), times in self._heard.items()
+            if source.port == other and not marks_of(payload)
+        )
+        kinds, nothing = frozenset(self._unmarked), frozenset[str]()
+        return [(number < there, kinds if number < back else nothing) for number in range(twins)]

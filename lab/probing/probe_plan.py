@@ -1,0 +1,118 @@
+"""What an examination consists of and what it finds out: probes, the witness' site, observations.
+
+Nothing here judges, sends or receives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+from siplab.lab.probing.observation import Crossing, Letter
+from siplab.lab.probing.witness import CONTROL_PORT
+from siplab.lab.sip.messages import Incoming
+from siplab.lab.wire.ip import Endpoint
+
+T1: Final = 0.5  # seconds, RFC 3261 section 17.1.1.1
+ENOUGH: Final = 5  # copies that must be missing, and twins that must have got through
+
+OTHER: Final = -1
+
+Answers = Mapping[str, Incoming]
+Compose = Callable[[bytes, Answers, Mapping[str, bytes]], bytes]
+"""``compose(mark, answers, sent)``: a probe's bytes, from the last answer to each probe before it and
+what those probes were, by name."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One probe: its name, its bytes (made when it is sent), and the witness' orders.
+
+    ``direct``: past the proxy, if there is one. ``expects`` is how many different messages it should bring.
+    ``port`` and ``source`` are the witness' and the client's port, 0 for the usual ones; ``OTHER`` is the
+    witness' other port.
+    """
+
+    name: str
+    compose: Compose
+    orders: tuple[str, ...] = ()
+    expects: int = -1
+    port: int = 0
+    source: int = 0
+    direct: bool = False
+    wait: float = T1
+
+    @property
+    def due(self) -> int:
+        return len(self.orders) if self.expects < 0 else self.expects
+
+
+@dataclass(frozen=True)
+class Site:
+    """A witness as its clients know it, and the proxy by way of which they should speak to it, if any."""
+
+    ip: str
+    port: int = 5060
+    other: int = 6060
+    control: int = CONTROL_PORT
+    proxy: Endpoint | None = None
+
+
+@dataclass
+class Observations:
+    """What an examination found out. ``complete``: the witness was heard to the end.
+
+    ``crossings`` are of the probes; ``twins`` has, for each repeated probe, what became of each of its twins
+    on the other port: whether the witness heard it, and the kinds of what it brought. ``mappings``: for each
+    of the client's and the witness' ports between which probes went, what the witness heard from where.
+    """
+
+    local: Endpoint
+    site: Site
+    complete: bool
+    crossings: list[Crossing] = field(default_factory=list)
+    probes: dict[bytes, Probe] = field(default_factory=dict)
+    unmarked: dict[bytes, bytes] = field(default_factory=dict)  # bytes of a probe without a mark -> its mark
+    twins: dict[bytes, list[tuple[bool, frozenset[str]]]] = field(default_factory=dict)
+    mappings: dict[tuple[int, int], list[Letter]] = field(default_factory=dict)
+    public: Endpoint | None = None  # of the control flow
+    unreachable: int = 0
+
+    def owner(self, crossing: Crossing) -> bytes:
+        """The mark of the probe that a message is, or belongs to; empty for none."""
+        for mark in crossing.marks:
+            if mark in self.probes:
+                return mark
+        if crossing.marks or not self.unmarked:
+            return b""
+        if crossing.outbound and crossing.sent is not None:
+            return self.unmarked.get(crossing.sent.payload, b"")
+        return next(iter(self.unmarked.values()))
+
+    def is_gone(self, crossing: Crossing) -> bool:
+        """Whether a missing message was kept back: repeated in vain while its twins got through.
+
+        Beside messages that arrived changed less is enough.
+        """
+        if crossing.sent is None or crossing.arrived is not None:
+            return False
+        twins = self.twins.get(self.owner(crossing), [])
+        through = sum(heard if crossing.outbound else crossing.kind in kinds for heard, kinds in twins)
+        enough = 2 if self.changed else ENOUGH
+        return crossing.sent.copies >= enough and through >= enough
+
+    @cached_property
+    def changed(self) -> list[tuple[Crossing, list[str]]]:
+        """Messages that arrived otherwise than they were sent, with the names of what changed."""
+        rows = [(each, each.changed) for each in self.crossings if each.sent and each.arrived]
+        return [row for row in rows if row[1]]
+
+    @cached_property
+    def missing(self) -> list[Crossing]:
+        return [each for each in self.crossings if each.arrived is None]
+
+    @cached_property
+    def strange(self) -> list[Crossing]:
+        return [each for each in self.crossings if each.sent is None]

@@ -1,0 +1,460 @@
+"""A stateful proxy: RFC 3261 section 16, record-routing, with double record-route (RFC 5658).
+
+The rules of this file:
+
+- One ``Forwarding`` is the response context of one request (section 16.2): a server
+  transaction, and a branch for each target.
+- Forwarding edits the received message (top Via, Max-Forwards, Route, our own credentials, Contact
+  alias) and keeps every other byte, so that what a router did stays visible to the far end.
+- With ``location="received"`` the server also helps phones behind NAT in their dialogs: it notes the source
+  in the Contact (``;alias=ip~port~1``, 2 for TCP, as Kamailio does) and follows such a note in a Request-URI.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from siplab.lab.sip.base import Transport
+from siplab.lab.sip.dialog import next_hop
+from siplab.lab.sip.machines import ClientTransaction, ServerTransaction
+from siplab.lab.sip.messages import (
+    Incoming,
+    Request,
+    address_text,
+    endpoint_at,
+    hostport,
+    name_addr_of,
+    protocol_of,
+    transport_of,
+    transport_parameter,
+    uri_of,
+    vias_in,
+)
+from siplab.lab.sip.timers import Timer
+from siplab.lab.wire.headers import split_list
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import Field
+
+if TYPE_CHECKING:
+    from siplab.lab.server.server import SipServer
+
+# Methods whose requests may create a dialog, in which the proxy then wants to stay (section 16.6).
+_RECORD_ROUTED: Final = frozenset({b"INVITE", b"SUBSCRIBE", b"REFER"})
+_ALIAS: Final = b";alias="
+_PROTOCOLS: Final[dict[Transport, bytes]] = {"udp": b"1", "tcp": b"2"}  # in an alias
+# Section 16.7, step 6: of the 4xx responses, those that help the caller to try again.
+_PREFERRED: Final = (401, 407, 415, 420, 484)
+
+
+class Target(NamedTuple):
+    """Where one copy of a request goes: its Request-URI, next hop, the endpoint it leaves from, and how."""
+
+    uri: bytes
+    remote: Endpoint
+    local: Endpoint
+    transport: Transport
+
+
+class Refusal(NamedTuple):
+    """Why a request has no target."""
+
+    status: int
+    reason: str
+
+
+class Proxy:
+    """Forwards requests that are not for the server itself."""
+
+    def __init__(self, server: SipServer) -> None:
+        self.server = server
+        self.layer = server.layer
+
+    # -- requests ----------------------------------------------------------------------------
+
+    def on_request(self, transaction: ServerTransaction, now: float) -> None:
+        """Validate (section 16.3), route (16.4, 16.5) and forward (16.6) a request."""
+        request = transaction.request
+        server = self.server
+        hops = request.value(b"max-forwards")
+        if hops.isdigit() and int(hops[:3]) == 0:
+            server.reject(transaction, 483, now, "Max-Forwards is 0")
+            return
+        if self._has_looped(request):
+            server.reject(transaction, 482, now, "this request was here before")
+            return
+        if b"proxy-require" in request.heads:
+            value = request.value(b"proxy-require")
+            server.reject(
+                transaction, 420, now, f"Proxy-Require: {_shown(value)}", b"Unsupported: " + value + b"\r\n"
+            )
+            return
+        if (
+            request.method == b"INVITE"
+            and not request.to_tag
+            and server.config.challenge_invite
+            and server.authenticate(transaction, now, proxy=True) is None
+        ):
+            return
+        routes, local = self._take_own_routes(request)
+        targets = self._targets(request, routes, local)
+        if isinstance(targets, Refusal):
+            server.reject(transaction, targets.status, now, targets.reason)
+            return
+        Forwarding(self, transaction, routes, now).forward(targets, now)
+
+    def on_ack(self, ack: Incoming, now: float) -> None:
+        """Forward the ACK of a 2xx, which is no transaction's (section 16.11)."""
+        hops = ack.value(b"max-forwards")
+        routes, local = self._take_own_routes(ack)
+        uri = uri_of(ack.uri)
+        if (
+            uri is not None
+            and not routes
+            and self.server.is_own_host(uri.host)
+            and b"alias" not in uri.parameters
+        ):
+            self.server.note(now, "discarded", f"ACK to {_shown(ack.uri)}: no transaction and no route")
+            return
+        targets = self._targets(ack, routes, local)
+        if isinstance(targets, Refusal) or (hops.isdigit() and int(hops[:3]) == 0) or self._has_looped(ack):
+            self.server.note(now, "discarded", f"ACK to {_shown(ack.uri)} can't be forwarded")
+            return
+        for target in targets:
+            copy = self.copy(ack, target, routes)
+            self.layer.carry(target.transport, target.local, target.remote, copy.wire, now)
+            self.server.note(now, "forwarded", f"ACK to {target.remote}")
+
+    def _has_looped(self, request: Incoming) -> bool:
+        """Whether one of our Vias shows that it was here with the same routing (section 16.3, step 4)."""
+        for field in request.message.fields:
+            if field.name == b"via":
+                for via in vias_in(field.value):
+                    sender = endpoint_at(via.sent_by.host, via.sent_by.port)
+                    if sender is None or not self.server.is_own(sender):
+                        continue
+                    if via.branch.endswith(_loop_mark(request)):
+                        return True
+        return False
+
+    def _take_own_routes(self, request: Incoming) -> tuple[list[bytes], Endpoint]:
+        """The Route values left without ours on top, and the endpoint that the request leaves from.
+
+        With double record-routing the last of ours names the far side.
+        """
+        local = request.local
+        routes = request.values(b"route")
+        while routes:
+            hop = next_hop(name_addr_of(routes[0]).uri)
+            if hop is None or not self.server.is_own(hop):
+                break
+            local = hop
+            del routes[0]
+        return routes, local
+
+    def _targets(self, request: Incoming, routes: list[bytes], local: Endpoint) -> list[Target] | Refusal:
+        """The target set (section 16.5); never empty."""
+        text = request.uri
+        uri = uri_of(text)
+        if uri is None:
+            return Refusal(416, f"{_shown(text)} is no SIP URI")
+        received = self.server.config.location == "received"
+        alias = _read_alias(uri.parameters.get(b"alias", b"")) if received else None
+        if routes:
+            hop = next_hop(name_addr_of(routes[0]).uri)
+            if hop is None:
+                return Refusal(404, f"Route {_shown(routes[0])} can't be resolved")
+            return [Target(text, hop, local, transport_of(name_addr_of(routes[0]).uri))]
+        if alias is not None:
+            return [Target(_without_alias(text), alias.endpoint, local, alias.transport)]
+        if not self.server.is_own_host(uri.host):
+            hop = next_hop(text)
+            if hop is None:
+                return Refusal(404, f"{_shown(text)} can't be resolved")
+            return [Target(text, hop, local, transport_of(text))]
+        if self.server.config.upstream is not None:
+            return [Target(text, self.server.config.upstream, local, request.transport)]
+        return self._located(uri.user.decode("utf-8", "backslashreplace"), local)
+
+    def _located(self, user: str, local: Endpoint) -> list[Target] | Refusal:
+        if user not in self.server.config.users:
+            return Refusal(404, f"there is no user {user!r}")
+        targets: list[Target] = []
+        for binding in self.server.registrar.lookup(user):
+            if self.server.config.location == "received":
+                remote = binding.received or next_hop(binding.contact)
+                local = binding.local  # the NAT lets in what comes from where the REGISTER went
+                transport = binding.transport
+            else:
+                remote = next_hop(binding.contact)
+                transport = transport_of(binding.contact)
+            if remote is not None:
+                targets.append(Target(binding.contact, remote, local, transport))
+        return targets or Refusal(480, f"{user} is not registered")
+
+    # -- forwarding --------------------------------------------------------------------------
+
+    def copy(self, request: Incoming, target: Target, routes: list[bytes]) -> Request:
+        """The request as it goes to one target (section 16.6, steps 1 to 8)."""
+        branch = self.layer.branch() + _loop_mark(request)
+        via = protocol_of(target.transport) + hostport(target.local) + b";branch=" + branch
+        route_lines = b"".join([b"Route: " + route + b"\r\n" for route in routes])
+        ours = route_lines
+        if request.method in _RECORD_ROUTED and not request.to_tag:
+            onward, back = (target.local, target.transport), (request.local, request.transport)
+            ours += _record_route(*onward)
+            if onward != back:  # RFC 5658: each side sees the endpoint that it talks to
+                ours += _record_route(*back)
+        if b"max-forwards" not in request.heads:
+            ours += b"Max-Forwards: 70\r\n"
+        parts = [request.method, b" ", target.uri, b" SIP/2.0\r\nVia: ", via, b"\r\n"]
+        message = request.message
+        body = self._relayed(request)
+        for field in message.fields:
+            name = field.name
+            if name == b"via":
+                parts.append(field.raw)
+                continue
+            if ours:  # behind the Vias, and above any Record-Route that is there already
+                parts.append(ours)
+                ours = b""
+            if name == b"max-forwards":
+                hops = field.value
+                count = int(hops[:3]) - 1 if hops.isdigit() else 70
+                parts.append(field.raw[: field.value_offset] + b"%d\r\n" % count)
+            elif name == b"contact":
+                parts.append(self._with_alias(field, request))
+            elif name == b"route":
+                continue
+            elif name == b"proxy-authorization" and self.server.authority.realm_of(field.value):
+                continue  # section 22.3: credentials for our realm have done their work
+            elif body is not None and name == b"content-length":
+                parts.append(field.raw[: field.value_offset] + b"%d\r\n" % len(body))
+            else:
+                parts.append(field.raw)
+        parts += (message.separator, message.body if body is None else body)
+        return Request(
+            request.method,
+            target.uri,
+            sent_by=target.local,
+            branch=branch,
+            via=via,
+            from_=request.value(b"from"),
+            from_tag=request.from_tag,
+            to=request.value(b"to"),
+            call_id=request.call_id,
+            cseq=request.cseq,
+            routes=route_lines,
+            wire=b"".join(parts),
+        )
+
+    def strip(self, response: Incoming) -> bytes:
+        """A response without our Via on top, as it goes on upstream (section 16.7, steps 3 and 8)."""
+        message = response.message
+        parts = [message.start_line]
+        body = self._relayed(response)
+        first = True
+        for field in message.fields:
+            if field.name == b"via" and first:
+                first = False
+                spans = split_list(field.value)
+                if len(spans) > 1:
+                    rest = field.value[spans[1][0] :].lstrip()
+                    parts += (field.raw[: field.value_offset], rest, b"\r\n")
+            elif field.name == b"contact" and response.status < 300:  # of a 3xx it is another's
+                if self.server.config.upstream is not None and response.method == b"REGISTER":
+                    parts.append(_bare_contact(field))  # it was for the registrar
+                else:
+                    parts.append(self._with_alias(field, response))
+            elif body is not None and field.name == b"content-length":
+                parts.append(field.raw[: field.value_offset] + b"%d\r\n" % len(body))
+            else:
+                parts.append(field.raw)
+        parts += (message.separator, message.body if body is None else body)
+        return b"".join(parts)
+
+    def _relayed(self, message: Incoming) -> bytes | None:
+        """The body with the relay's ports in it; ``None`` without a relay, or without a description."""
+        relay = self.server.relay
+        return relay.rewritten(message) if relay is not None else None
+
+    def release(self, call_id: bytes) -> None:
+        """A call has ended, or was never set up: nothing is relayed for it any more."""
+        if self.server.relay is not None:
+            self.server.relay.release(call_id)
+
+    def _with_alias(self, field: Field, incoming: Incoming) -> bytes:
+        """A Contact line, with a note of where it really came from when its URI does not say so."""
+        value = field.value
+        if self.server.config.location != "received" or _ALIAS in value or len(split_list(value)) > 1:
+            return field.raw
+        text = name_addr_of(value).uri
+        uri = uri_of(text)
+        source, transport = incoming.source, incoming.transport
+        if uri is None or (next_hop(text) == source and transport_of(text) == transport):
+            return field.raw
+        head, opening, tail = value.partition(b"<" + text + b">")
+        note = b"%b%b~%d~%b" % (_ALIAS, source.ip.encode(), source.port, _PROTOCOLS[transport])
+        if opening:
+            value = head + b"<" + text + note + b">" + tail
+        else:  # an addr-spec: what follows its first ";" belongs to the header
+            head, _, tail = value.partition(text)
+            value = head + b"<" + text + note + b">" + tail
+        return field.raw[: field.value_offset] + value + b"\r\n"
+
+
+class Forwarding:
+    """The response context of one request: which branches there are and what they answered."""
+
+    __slots__ = ("_best", "_branches", "_proxy", "_routes", "_timer_c", "cancelled", "transaction")
+
+    def __init__(self, proxy: Proxy, transaction: ServerTransaction, routes: list[bytes], now: float) -> None:
+        self._proxy = proxy
+        self.transaction = transaction
+        transaction.user_data = self
+        self.cancelled = False
+        self._routes = routes
+        # branch -> final status, 0 while it is open
+        self._branches: dict[ClientTransaction, int] = {}
+        self._best: tuple[int, Incoming | None] | None = None
+        self._timer_c: Timer | None = None
+
+    def forward(self, targets: list[Target], now: float) -> None:
+        """Send one copy to each target, all at once (a parallel fork)."""
+        transaction, proxy = self.transaction, self._proxy
+        request = transaction.request
+        if request.method == b"INVITE" and not request.to_tag:
+            user = uri_of(request.uri)
+            called = user.user.decode("utf-8", "replace") if user is not None else ""
+            proxy.server.notifier.set_call(request.call_id, called, "trying", now)
+        elif request.method == b"BYE":
+            proxy.server.notifier.end_call(request.call_id, now)
+            proxy.release(request.call_id)
+        if request.method == b"INVITE":
+            transaction.reply(100, now)
+            self._start_timer_c(now)
+        method = request.method.decode("ascii", "replace")
+        for target in targets:
+            copy = proxy.copy(request, target, self._routes)
+            branch = proxy.layer.request(copy, target.local, target.remote, now, self._answered)
+            self._branches[branch] = 0
+            proxy.server.note(now, "forwarded", f"{method} to {target.remote}")
+
+    def cancel(self, now: float) -> None:
+        """CANCEL every branch that is still open (section 16.10)."""
+        for branch, status in self._branches.items():
+            if not status:
+                branch.cancel(now)
+
+    def _answered(
+        self, branch: ClientTransaction, status: int, response: Incoming | None, now: float
+    ) -> None:
+        """Section 16.7: forward provisionals and 2xx at once, of other finals the best when all are in."""
+        if status < 200:
+            if status > 100 and response is not None:
+                self._start_timer_c(now)
+                self._pass_on(status, response, now)
+            return
+        first = not self._branches.get(branch)
+        self._branches[branch] = status
+        if 200 <= status < 300 and response is not None:
+            self._pass_on(status, response, now)
+            self._stop_timer_c()
+            if first:
+                self.cancel(now)
+            return
+        if not first or self.transaction.answered:
+            return
+        if self._best is None or _rank(status) < _rank(self._best[0]):
+            self._best = (status, response)
+        if status >= 600:
+            self.cancel(now)
+        if all(self._branches.values()):
+            self._stop_timer_c()
+            self._give_best(*self._best, now)
+
+    def _give_best(self, status: int, response: Incoming | None, now: float) -> None:
+        request = self.transaction.request
+        if request.method == b"INVITE" and not request.to_tag:
+            self._proxy.release(request.call_id)
+        if response is None or status == 503:
+            # A 503 of one next hop says nothing of this server (section 16.7, step 6).
+            what = "timed out" if status == 408 else "can't be reached"
+            server = self._proxy.server
+            server.reject(self.transaction, 408 if status == 408 else 500, now, f"the next hop {what}")
+        else:
+            self._pass_on(status, response, now)
+
+    def _pass_on(self, status: int, response: Incoming, now: float) -> None:
+        if len(response.values(b"via")) < 2:
+            self._proxy.server.note(now, "discarded", f"{status}: no Via is left to send it on by")
+            return
+        self.transaction.send(status, self._proxy.strip(response), now)
+        request, notifier = self.transaction.request, self._proxy.server.notifier
+        known = notifier.calls.get(request.call_id)
+        if request.method == b"INVITE" and not request.to_tag and known is not None:
+            state = "early" if status < 200 else "confirmed" if status < 300 else "terminated"
+            notifier.set_call(request.call_id, known[0], state, now)
+
+    def _start_timer_c(self, now: float) -> None:
+        if self.transaction.request.method == b"INVITE":
+            self._stop_timer_c()
+            due = now + self._proxy.server.config.timer_c
+            self._timer_c = self._proxy.layer.timers.start(due, self._timer_c_fired)
+
+    def _stop_timer_c(self) -> None:
+        if self._timer_c is not None:
+            self._timer_c.cancel()
+
+    def _timer_c_fired(self, argument: object, now: float) -> None:
+        """Section 16.8: nobody answers a ringing phone for ever."""
+        self._proxy.server.note(now, "timer-c", "no final response: cancelling")
+        self.cancel(now)
+
+
+def _rank(status: int) -> tuple[int, int, int]:
+    """Order of preference among final responses (section 16.7, step 6): lowest is best."""
+    return (0 if status >= 600 else 1, status // 100, 0 if status in _PREFERRED else 1)
+
+
+def _loop_mark(request: Incoming) -> bytes:
+    """The part of a branch that is the same when a request comes again unchanged (section 16.6, step 8)."""
+    seen = b"|".join((request.uri, request.from_tag, request.to_tag, request.call_id))
+    return b".%08x" % zlib.crc32(b"%b|%d" % (seen + request.value(b"route"), request.cseq))
+
+
+class _Alias(NamedTuple):
+    endpoint: Endpoint
+    transport: Transport
+
+
+def _record_route(endpoint: Endpoint, transport: Transport) -> bytes:
+    return b"Record-Route: <sip:" + hostport(endpoint) + transport_parameter(transport) + b";lr>\r\n"
+
+
+def _read_alias(value: bytes) -> _Alias | None:
+    """What ``ip~port~protocol`` says; ``None`` for anything else."""
+    words = value.split(b"~")
+    if len(words) != 3 or not words[1].isdigit() or not 0 < int(words[1][:6]) < 65536:
+        return None
+    ip = address_text(words[0])
+    if ip is None:
+        return None
+    return _Alias(Endpoint(ip, int(words[1])), "tcp" if words[2] == _PROTOCOLS["tcp"] else "udp")
+
+
+def _without_alias(uri: bytes) -> bytes:
+    """The URI without its ``alias`` parameter."""
+    head, _, rest = uri.partition(_ALIAS)
+    end = min((at for at in (rest.find(b";"), rest.find(b"?")) if at >= 0), default=len(rest))
+    return head + rest[end:]
+
+
+def _bare_contact(field: Field) -> bytes:
+    """A Contact line of one value without the note of where it came from."""
+    text = name_addr_of(field.value).uri
+    return field.raw.replace(text, _without_alias(text), 1)
+
+
+def _shown(value: bytes) -> str:
+    return value.decode("utf-8", "backslashreplace")

@@ -1,0 +1,26 @@
+"""A STUN server on one port (RFC 8489): tells whoever asks where the question came from."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from siplab.lab.media import stun
+from siplab.lab.sip.base import Action, Agent, Listen, Send
+from siplab.lab.wire.ip import Endpoint
+
+STUN_PORT: Final = 3478
+
+
+class StunServer(Agent):
+    """Answers binding requests at ``local``; anything else is ignored."""
+
+    def __init__(self, local: Endpoint) -> None:
+        super().__init__()
+        self.local = local
+
+    def start(self, now: float) -> list[Action]:
+        return [Listen(self.local)]
+
+    def receive(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
+        answer = stun.answer(payload, source)
+        return [] if answer is None else [Send(local, source, answer)]

@@ -1,0 +1,175 @@
+"""What an agent is: a sans-IO endpoint on one host.
+
+An agent is told what happened (``receive``, ``on_timer``, ``on_unreachable``) and answers
+with the actions to carry out. It opens no socket, reads no clock and has no randomness but
+the generator that it was given. The same object runs in either world.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+from siplab.lab.wire.ip import DEFAULT_TTL, Endpoint
+from siplab.lab.wire.rtp import RtpHeader
+
+Transport = Literal["udp", "tcp"]
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Open the port ``local`` and deliver what arrives there to this agent: datagrams, or TCP segments."""
+
+    local: Endpoint
+    transport: Transport = "udp"
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close the UDP port ``local``."""
+
+    local: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send ``payload`` as one UDP datagram from ``local``, which is listening.
+
+    ``ttl``: how many hops it may go (IPv6: its hop limit).
+    """
+
+    local: Endpoint
+    remote: Endpoint
+    payload: bytes
+    ttl: int = DEFAULT_TTL
+
+
+@dataclass(frozen=True, slots=True)
+class SendSegment:
+    """Put ``packet``, an IP packet with a TCP segment, on the wire.
+
+    It goes from ``local``, which is listening for TCP, to ``remote``.
+    """
+
+    local: Endpoint
+    remote: Endpoint
+    packet: bytes
+
+
+class PassOn(Send):
+    """The same for what came from somebody else, and goes on as it came: see ``Agent.onward``."""
+
+    __slots__ = ()
+
+
+Action = Listen | Close | Send | SendSegment
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that an agent noticed, for checks and ladders: ``now`` in seconds, a kind, a sentence."""
+
+    now: float
+    kind: str
+    detail: str = ""
+
+
+class Flow(Protocol):
+    """Packets at a steady pace, from one endpoint to another: media.
+
+    The world takes each packet when it is due. While nothing happens that could change its
+    way, the world may let most packets of a stretch share the fate of those that it carries.
+    ``next_due`` is in seconds of the trial, ``None`` while nothing is to be sent; ``interval`` in seconds.
+    """
+
+    local: Endpoint
+    remote: Endpoint | None
+    next_due: float | None
+    interval: float
+
+    @property
+    def steady(self) -> bool:
+        """Whether packets may be skipped: what they say follows from their number."""
+
+    @property
+    def left(self) -> int | None:
+        """How many packets there will be, ``None`` for no end."""
+
+    def take(self) -> bytes:
+        """The packet that is due; ``next_due`` becomes that of the next one."""
+
+    def skip(self, count: int) -> Train:
+        """Go on by ``count`` packets that need not be carried."""
+
+    def frame(self, number: int) -> bytes:
+        """What the packet of that number says."""
+
+
+class Train(NamedTuple):
+    """``packets`` of a flow from number ``first`` on, due at ``begin`` and each ``interval`` later.
+
+    ``header`` is that of the first.
+    """
+
+    flow: Flow
+    first: int
+    packets: int
+    begin: float
+    interval: float
+    header: RtpHeader
+
+
+class Agent(abc.ABC):
+    """Base of all endpoints. ``now`` is in seconds since the trial began."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    @abc.abstractmethod
+    def start(self, now: float) -> list[Action]:
+        """Called once, before anything else."""
+
+    @abc.abstractmethod
+    def receive(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
+        """A datagram arrived at ``local``."""
+
+    def receive_segment(self, packet: bytes, now: float) -> list[Action]:
+        """An IP packet with a TCP segment arrived at one of the ports that listen for TCP."""
+        return []
+
+    def next_timer(self) -> float | None:
+        """When ``on_timer`` wants to be called; ``None`` for never."""
+        return None
+
+    def on_timer(self, now: float) -> list[Action]:
+        """Called when ``next_timer`` is due."""
+        return []
+
+    def on_unreachable(self, remote: Endpoint, local: Endpoint, now: float) -> list[Action]:
+        """An ICMP error came back about a datagram sent from ``local`` to ``remote``."""
+        return []
+
+    @property
+    def flows(self) -> Sequence[Flow]:
+        """What this agent sends at a steady pace."""
+        return ()
+
+    def receive_train(self, train: Train, source: Endpoint, local: Endpoint) -> None:  # noqa: B027
+        """A stretch of a flow arrived at ``local`` like the packet before it."""
+
+    def onward(self, source: Endpoint, local: Endpoint) -> tuple[Endpoint, Endpoint] | None:
+        """From where to where a flow's packets go on that arrive at ``local``; ``None``: they end here.
+
+        An agent that says so passes each of them on at once, by one ``PassOn``, and does nothing else.
+        """
+        return None
+
+    def on_quote(self, remote: Endpoint, local: Endpoint, quote: bytes, now: float) -> list[Action]:
+        """The same with what the error quotes of the datagram's payload, which may be cut short or empty."""
+        return self.on_unreachable(remote, local, now)
+
+    def note(self, now: float, kind: str, detail: str = "") -> None:
+        """Record an event."""
+        self.events.append(Event(now, kind, detail))

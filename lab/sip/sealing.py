@@ -1,0 +1,37 @@
+"""SIP that nobody on the way can read: a stand-in for TLS.
+
+The lab's agents have no TLS, so SIP over it as phones have it can't be played. What matters to an ALG can:
+each datagram is enciphered and authenticated with a key that both ends have, inside a record header as
+DTLS has it (RFC 6347 section 4.1). There is no handshake, no certificate and no sequence number: this is an
+emulation for trials, and protects nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Final
+
+_KEY: Final = b"siplab: both ends know this"
+_HEADER: Final = b"\x17\xfe\xfd" + bytes(8)  # application data, DTLS 1.2, epoch and sequence number 0
+_TAG: Final = 16
+
+
+def seal(payload: bytes) -> bytes:
+    """A datagram as it goes over the wire."""
+    tag = hashlib.blake2b(payload, key=_KEY, digest_size=_TAG).digest()
+    return _HEADER + (_TAG + len(payload)).to_bytes(2, "big") + tag + _mix(payload, tag)
+
+
+def unseal(datagram: bytes) -> bytes | None:
+    """What was sealed; ``None`` for anything else, or what was altered on the way."""
+    at = len(_HEADER) + 2
+    tag = datagram[at : at + _TAG]
+    payload = _mix(datagram[at + _TAG :], tag)
+    whole = hmac.compare_digest(seal(payload), datagram)
+    return payload if whole else None
+
+
+def _mix(data: bytes, tag: bytes) -> bytes:
+    stream = hashlib.shake_256(_KEY + tag).digest(len(data))
+    return bytes(one ^ other for one, other in zip(data, stream, strict=True))

@@ -1,0 +1,320 @@
+"""The transaction layer of an agent: which message belongs to which transaction.
+
+The rules of this file:
+
+- Responses are matched by branch and CSeq method (RFC 3261 section 17.1.3), requests by branch,
+  sent-by and method (17.2.3). A response whose sent-by is not ours (18.1.2), or whose Call-ID, From tag
+  or CSeq number is not the request's (8.2.6.2), reaches nobody.
+- What breaks SIP's grammar fatally reaches nobody: a request is answered 400 when it has a Via to
+  answer to, a response or an ACK is dropped. Each leaves an event that says why.
+- Actions pile up in one outbox, in the order in which they came about; ``flush`` empties it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final, Protocol
+
+from siplab.lab.sip.base import Action, Send, Transport
+from siplab.lab.sip.machines import (
+    T1,
+    T2,
+    T4,
+    TIMEOUT,
+    Answered,
+    ClientTransaction,
+    Key,
+    On,
+    ServerTransaction,
+    State,
+    Transaction,
+    kind_of,
+)
+from siplab.lab.sip.messages import (
+    BRANCH_COOKIE,
+    DEFAULT_PORT,
+    LONG_NAMES,
+    Incoming,
+    Names,
+    ReplyTo,
+    Request,
+    address_text,
+    response,
+    token,
+)
+from siplab.lab.sip.sealing import seal, unseal
+from siplab.lab.sip.streams import SipStreams
+from siplab.lab.sip.timers import Timers
+from siplab.lab.wire import syntax
+from siplab.lab.wire.headers import Via
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.sip import SipMessage
+
+__all__ = [
+    "T1",
+    "T2",
+    "T4",
+    "TIMEOUT",
+    "Answered",
+    "ClientTransaction",
+    "ServerTransaction",
+    "State",
+    "TransactionLayer",
+    "TransactionUser",
+]
+
+_DISCARDED: Final = "discarded"
+
+
+class TransactionUser(Protocol):
+    """The owner of a ``TransactionLayer``, told of what is not the answer to its own request."""
+
+    def on_request(self, transaction: ServerTransaction, now: float) -> None:
+        """A new request, ACK excepted. ``transaction.request`` is the message."""
+
+    def on_ack(self, ack: Incoming, transaction: ServerTransaction | None, now: float) -> None:
+        """An ACK that belongs to a 2xx, or to nothing known (``transaction`` is ``None``)."""
+
+    def on_unacknowledged(self, transaction: ServerTransaction, now: float) -> None:
+        """Timer H: nobody acknowledged the non-2xx final response to an INVITE."""
+
+    def note(self, now: float, kind: str, detail: str = "") -> None:
+        """Record an event."""
+
+
+class TransactionLayer:
+    """All transactions of one agent.
+
+    ``timers`` is the agent's own clockwork, shared so that the agent can start timers there too.
+    ``rport``: whether answers go to where requests come from. ``secure_port``: what goes to or from that port
+    of a server is sealed, 0 for none.
+    """
+
+    def __init__(
+        self,
+        user: TransactionUser,
+        rng: random.Random,
+        *,
+        names: Names = LONG_NAMES,
+        rport: ReplyTo = "asked",
+        secure_port: int = 0,
+    ) -> None:
+        self.user = user
+        self.rport = rport
+        self.secure_port = secure_port
+        self.rng = rng
+        self.names = names
+        self.timers = Timers()
+        self.outbox: list[Action] = []
+        self.streams: SipStreams | None = None  # of an agent that speaks TCP
+        self.style: Callable[[bytes], bytes] | None = None  # of an agent with a way of writing of its own
+        self.clients: dict[Key, ClientTransaction] = {}
+        self.servers: dict[Key, ServerTransaction] = {}
+
+    # -- what the agent does ----------------------------------------------------------------
+
+    def request(
+        self, request: Request, local: Endpoint, remote: Endpoint, now: float, answered: Answered
+    ) -> ClientTransaction:
+        """Send a request (not an ACK) from ``local`` to ``remote``; ``answered`` hears of the outcome."""
+        key: Key = (request.branch, request.method)
+        transaction = ClientTransaction(self, key, request, local, remote, answered)
+        self.clients[key] = transaction
+        transaction.transmit(request.wire, now)
+        transaction.enter(State.CALLING if request.method == b"INVITE" else State.TRYING, now)
+        return transaction
+
+    def send(self, local: Endpoint, remote: Endpoint, wire: bytes) -> None:
+        """Send a datagram outside any transaction, as media are."""
+        self.outbox.append(Send(local, remote, wire))
+
+    def carry(self, transport: Transport, local: Endpoint, remote: Endpoint, wire: bytes, now: float) -> None:
+        """Send a message, whatever it is a part of; over TCP by the connection between the two."""
+        if self.style is not None:
+            wire = self.style(wire)
+        if transport == "udp":
+            self.outbox.append(Send(local, remote, wire))
+        elif self.streams is not None:
+            self.streams.send(local, remote, wire, now)
+        else:
+            self.user.note(now, "not-sent", f"to {remote}: there is no TCP here")
+
+    def branch(self) -> bytes:
+        """A new branch (RFC 3261 section 8.1.1.7)."""
+        return BRANCH_COOKIE + token(self.rng)
+
+    def invite_of(self, cancel: Incoming) -> ServerTransaction | None:
+        """The INVITE transaction that a CANCEL is about (RFC 3261 section 9.2)."""
+        via = cancel.via
+        return self.servers.get(_server_key(cancel, via, b"INVITE")) if via is not None else None
+
+    def flush(self) -> list[Action]:
+        """The actions since the last call, for the world to carry out."""
+        actions, self.outbox = self.outbox, []
+        if self.secure_port:
+            return [self._sealed(action) for action in actions]
+        return actions
+
+    def _sealed(self, action: Action) -> Action:
+        if isinstance(action, Send) and self.secure_port in (action.local.port, action.remote.port):
+            return replace(action, payload=seal(action.payload))
+        return action
+
+    # -- what the world tells ---------------------------------------------------------------
+
+    def next_timer(self) -> float | None:
+        return self.timers.next()
+
+    def on_timer(self, now: float) -> None:
+        self.timers.run(now)
+
+    def receive_datagram(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> None:
+        """Unseal a datagram where it should be sealed, and receive its message."""
+        if self.secure_port and self.secure_port in (source.port, local.port):
+            opened = unseal(payload)
+            if opened is None:
+                self.user.note(now, _DISCARDED, f"what came from {source} is not sealed, or was altered")
+                return
+            payload = opened
+        self.receive(SipMessage.parse(payload), source, local, now)
+
+    def receive(
+        self,
+        message: SipMessage,
+        source: Endpoint,
+        local: Endpoint,
+        now: float,
+        transport: Transport = "udp",
+    ) -> None:
+        """Route a message to its transaction, or to the user as a new request."""
+        incoming = Incoming(message, source, local, transport)
+        if incoming.status:
+            self._receive_response(incoming, now)
+        elif incoming.method:
+            self._receive_request(incoming, now)
+        else:
+            self.user.note(now, "ignored", f"not SIP, from {source}")
+
+    def unreachable(
+        self, remote: Endpoint, local: Endpoint, now: float, transport: Transport = "udp"
+    ) -> None:
+        """An ICMP error about ``remote``: a transport error for requests under way (section 18.4).
+
+        Over TCP it is the end of the connection that is one.
+        """
+        if transport == "udp":
+            self.user.note(now, "unreachable", str(remote))
+        for transaction in list(self.clients.values()):
+            if (transaction.remote, transaction.local, transaction.transport) == (remote, local, transport):
+                transaction.fire(On.TRANSPORT_ERROR, None, now)
+
+    def forget(self, transaction: Transaction) -> None:
+        """Called by a transaction that has terminated."""
+        known = self.clients if isinstance(transaction, ClientTransaction) else self.servers
+        known.pop(transaction.key, None)
+
+    # -- responses --------------------------------------------------------------------------
+
+    def _receive_response(self, incoming: Incoming, now: float) -> None:
+        violation = syntax.first_fatal(incoming.message)
+        if violation is not None:
+            self._discard(incoming, f"{violation.sentence} ({violation.reference})", now)
+            return
+        via = incoming.via
+        if via is None:
+            self._discard(incoming, "no Via can be read (RFC 3261 18.1.2)", now)
+            return
+        transaction = self.clients.get((via.branch, incoming.method))
+        if transaction is None:
+            what = f"branch {_text(via.branch)} and method {_text(incoming.method)}"
+            self._discard(incoming, f"no transaction has {what} (RFC 3261 17.1.3)", now)
+            return
+        request = transaction.request
+        sent_by = via.sent_by
+        if (
+            address_text(sent_by.host) != request.sent_by.ip
+            or (DEFAULT_PORT if sent_by.port is None else sent_by.port) != request.sent_by.port
+        ):
+            written = _text(incoming.value(b"via")[sent_by.start : sent_by.end])
+            reason = f"Via sent-by {written} is not {request.sent_by} (RFC 3261 18.1.2)"
+        elif incoming.call_id != request.call_id:
+            reason = f"Call-ID {_text(incoming.call_id)} is not {_text(request.call_id)} (RFC 3261 8.2.6.2)"
+        elif incoming.from_tag != request.from_tag:
+            reason = (
+                f"From tag {_text(incoming.from_tag)} is not {_text(request.from_tag)} (RFC 3261 8.2.6.2)"
+            )
+        elif incoming.cseq != request.cseq:
+            reason = f"CSeq {incoming.cseq} is not {request.cseq} (RFC 3261 8.2.6.2)"
+        else:
+            transaction.fire(kind_of(incoming.status), incoming, now)
+            return
+        self._discard(incoming, reason, now)
+
+    def _discard(self, incoming: Incoming, reason: str, now: float) -> None:
+        what = f"{incoming.status} to {_text(incoming.method)}" if incoming.status else _text(incoming.method)
+        self.user.note(now, _DISCARDED, f"{what}: {reason}")
+
+    # -- requests ---------------------------------------------------------------------------
+
+    def _receive_request(self, incoming: Incoming, now: float) -> None:
+        violation = syntax.first_fatal(incoming.message)
+        incoming.stamp_via(self.rport)
+        if violation is not None:
+            self._refuse(incoming, violation.sentence, violation.reference, now)
+            return
+        via = incoming.via
+        if via is None or incoming.reply_to is None:
+            self._discard(incoming, "no Via that can be answered to (RFC 3261 18.2.2)", now)
+            return
+        method = incoming.method
+        is_ack = method == b"ACK"
+        key = _server_key(incoming, via, b"INVITE" if is_ack else method)
+        transaction = self.servers.get(key)
+        if transaction is not None:
+            transaction.fire(On.ACK if is_ack else On.REQUEST, incoming, now)
+        elif is_ack:
+            self.user.on_ack(incoming, None, now)
+        else:
+            self.servers[key] = transaction = ServerTransaction(self, key, incoming)
+            transaction.enter(State.PROCEEDING if method == b"INVITE" else State.TRYING, now)
+            self.user.on_request(transaction, now)
+
+    def _refuse(self, incoming: Incoming, sentence: str, reference: str, now: float) -> None:
+        """Answer a malformed request, without state: it may have no branch to remember it by."""
+        if incoming.method == b"ACK" or incoming.reply_to is None:
+            self._discard(incoming, f"{sentence} ({reference})", now)
+            return
+        phrase = " ".join(sentence.split()).rstrip(".")
+        wire = response(
+            incoming,
+            400,
+            reason=b"Bad Request (" + phrase.encode("utf-8", "replace") + b")",
+            to_tag=token(self.rng),
+            names=self.names,
+        )
+        self.carry(incoming.transport, incoming.local, incoming.reply_to, wire, now)
+        self.user.note(now, "rejected", f"400 to {_text(incoming.method)}: {sentence} ({reference})")
+
+
+def _server_key(incoming: Incoming, via: Via, method: bytes) -> Key:
+    if via.branch.startswith(BRANCH_COOKIE):
+        port = DEFAULT_PORT if via.sent_by.port is None else via.sent_by.port
+        return (via.branch, via.sent_by.host.lower(), port, method)
+    # A branch without the cookie says nothing: RFC 3261 section 17.2.3 then compares as RFC 2543 did.
+    sent_by = via.sent_by
+    return (
+        incoming.uri,
+        incoming.from_tag,
+        incoming.call_id,
+        incoming.cseq,
+        sent_by.host,
+        sent_by.port,
+        method,
+    )
+
+
+def _text(value: bytes) -> str:
+    """Wire bytes inside a sentence."""
+    return value.decode("utf-8", "backslashreplace")
