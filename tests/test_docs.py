@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from siplab.alg_models import catalogue
-from siplab.experiments.trial import experiment, registry
-from siplab.experiments.trial.trial import TrialSpec, run
+from siplab.experiments.library import experiment
+from siplab.experiments.trial import registry
+from siplab.experiments.trial.run import run
+from siplab.experiments.trial.spec import TrialSpec
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]

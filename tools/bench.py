@@ -35,9 +35,10 @@ from rich.table import Table
 from siplab.alg_models import catalogue, samples
 from siplab.experiments.score import plan as planning
 from siplab.experiments.score import tally
-from siplab.experiments.trial import trial, worker
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial import worker
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.experiments.trial.stage import Setup, Stage
-from siplab.experiments.trial.trial import TrialSpec
 from siplab.experiments.trial.worker import EmulatedLabs
 from siplab.lab.phone.registration import RegistrationState
 from siplab.lab.server.registrar import Binding

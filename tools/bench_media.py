@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from siplab.experiments.trial import trial
-from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.spec import TrialSpec
 
 HOUR = "outgoing-call(duration=3600)"
 PACKETS = 2 * 50 * 3600

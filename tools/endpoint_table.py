@@ -8,8 +8,9 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from siplab.experiments.trial import registry, trial
-from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial import registry
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.spec import TrialSpec
 from tools.pages import DOCS, MadePart
 
 PAGE: Final = DOCS / "endpoints.md"

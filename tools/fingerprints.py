@@ -12,7 +12,8 @@ import sys
 from siplab import topologies
 from siplab.experiments.detectors import recognition
 from siplab.experiments.detectors.combined import Combined
-from siplab.experiments.trial import trial
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.experiments.trial.stage import Setup, Stage
 from siplab.lab.probing.probe_plan import Observations
 from siplab.lab.worlds.simulated import SimulatedWorld
@@ -23,7 +24,7 @@ _NETWORKS = ("home", "nat-symmetric", "double-nat")
 def observe(topology: str, spec: str, seed: int) -> Observations:
     """One conversation with a model in every gateway that takes the trial's."""
     net = trial.network(topology)
-    setup = trial.setup_of(trial.TrialSpec(topology, spec, detector="combined"), net)
+    setup = trial.setup_of(TrialSpec(topology, spec, detector="combined"), net)
     known = trial.models()
     world = SimulatedWorld(net, {name: known.get(each) for name, each in setup.models.items()}, seed)
     seen = Combined().observe(Stage(world, Setup(models=setup.models), seed))

@@ -13,8 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from siplab.experiments.trial import registry, runner, trial
-from siplab.experiments.trial.trial import TrialResult, TrialSpec
+from siplab.experiments.trial import registry, runner
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.spec import TrialSpec
 
 GOLDEN: Final = Path(__file__).parents[1] / "tests" / "golden" / "matrix.txt"
 # The one that asks the least and the one that asks everything; the scoreboard has the others.

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from siplab.experiments.trial import registry, trial
-from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial import registry
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "mitigations.md"

@@ -13,8 +13,10 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from siplab import topologies
-from siplab.experiments.trial import registry, trial
-from siplab.experiments.trial.trial import TrialResult, TrialSpec
+from siplab.experiments.trial import registry
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab import specs
 from tools.pages import DOCS, MadePart
 

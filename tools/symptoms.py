@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from siplab.experiments.output import commands
-from siplab.experiments.trial import trial
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.experiments.trial.stage import Check
-from siplab.experiments.trial.trial import TrialSpec
 from tools.pages import DOCS, MadePart
 
 PAGE: Final = DOCS / "symptoms.md"

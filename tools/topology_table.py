@@ -10,8 +10,8 @@ import sys
 from typing import Final, NamedTuple
 
 from siplab import topologies
-from siplab.experiments.trial import trial
-from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 from tools.pages import DOCS, MadePart
 

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from siplab.experiments.cases.schema import Case, Outcome, Step
-from siplab.experiments.trial import runner, trial
-from siplab.experiments.trial.trial import TrialResult, TrialSpec
+from siplab.experiments.explain import explained
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial import runner
+from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.spec import TrialSpec
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def judge(step: Step, results: Sequence[Sequence[TrialResult]]) -> Verdict:
 def _example(name: str, failed: Sequence[TrialResult]) -> Example:
     spec = next(each.spec for each in failed if each.first_failure and each.first_failure.name == name)
     result, trace = trial.run(spec)  # in memory: the same bytes as in the other world
-    found = trial.explained(result, trace).explanation
+    found = explained(result, trace).explanation
     return Example(name, spec, found[0].text if found else "")
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from siplab.experiments.trial import trial
-from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.documents import MisplacedError
 
 Outcome = Literal["works", "fails", "varies"]

@@ -14,7 +14,7 @@ from siplab.experiments.calibration.comparison import Difference, Report
 from siplab.experiments.calibration.outcome import Left
 from siplab.experiments.output import files
 from siplab.experiments.output.changes import LinePair, aligned
-from siplab.experiments.trial import trial
+from siplab.experiments.trial import run as trial
 from siplab.lab.errors import CapabilityError
 
 _TOPOLOGY: Final = "home"  # whose addresses the corpus has

@@ -26,9 +26,12 @@ from siplab.experiments.commands.case import case
 from siplab.experiments.commands.detect import app as detect_app
 from siplab.experiments.commands.explain import explain
 from siplab.experiments.commands.score import score
+from siplab.experiments.explain import explained
+from siplab.experiments.library import experiment
 from siplab.experiments.output import cards, files, table, vendor_cards, vendor_compare
-from siplab.experiments.trial import assignment, experiment, registry, runner, trial
-from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial import assignment, registry, runner
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 
 app = typer.Typer(
@@ -155,7 +158,7 @@ def call(
     console.print(
         f"{spec.name.replace('__', ', ')} in the {kind} world ({why})", highlight=False, style="dim"
     )
-    ladder.render(trial.explained(result, trace), trace, trial.network_of(spec), console)
+    ladder.render(explained(result, trace), trace, trial.network_of(spec), console)
     _say_notes(result.notes)
     if result.errors:
         raise typer.Exit(1)

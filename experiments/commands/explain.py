@@ -13,9 +13,9 @@ from rich.text import Text
 
 from siplab.experiments.explain import explain as explain_checks
 from siplab.experiments.output import files, journal
-from siplab.experiments.trial import trial
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.spec import TrialSpec, seed_of
 from siplab.experiments.trial.stage import Check
-from siplab.experiments.trial.trial import TrialSpec
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.trace import from_json_lines
 
@@ -117,5 +117,5 @@ def _explained(row: dict[str, Any], spec: TrialSpec, folder: Path) -> list[dict[
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: {error}") from None
     checks = [Check(**each) for each in row["checks"]]
-    found = explain_checks(checks, trace, trial.network_of(spec), trial.seed_of(spec))
+    found = explain_checks(checks, trace, trial.network_of(spec), seed_of(spec))
     return [vars(each) for each in found]

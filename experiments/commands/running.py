@@ -16,8 +16,9 @@ from siplab.experiments.output import files
 from siplab.experiments.output.journal import Journal
 from siplab.experiments.output.progress import TrialProgress
 from siplab.experiments.trial import runner
+from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.runner import InterruptedRunError
-from siplab.experiments.trial.trial import TrialResult, TrialSpec
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 
 INTERRUPTED: Final = 130  # the exit status of what Ctrl-C ends

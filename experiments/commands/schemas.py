@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from siplab.alg_models.vendors.schema import VendorProfile
 from siplab.experiments.cases.schema import Case
-from siplab.experiments.trial.experiment import Experiment
+from siplab.experiments.library.experiment import Experiment
 from siplab.lab import specs
 from siplab.lab.worlds.topology import TopologyFile
 

@@ -11,14 +11,15 @@ import typer
 from rich.console import Console
 
 from siplab.experiments.commands import running
+from siplab.experiments.library import experiment
 from siplab.experiments.output import files
 from siplab.experiments.programs import ProgramDetector
-from siplab.experiments.programs.running import needs_emulated
 from siplab.experiments.score import baseline, junit, outputs, table, tally
 from siplab.experiments.score import plan as planning
 from siplab.experiments.score.baseline import Baseline
 from siplab.experiments.score.tally import Score
-from siplab.experiments.trial import experiment, registry, runner
+from siplab.experiments.trial import registry, runner
+from siplab.experiments.trial.spec import needs_emulated
 from siplab.lab.errors import UsageError
 
 _PROGRAM = "A program of yours as the detector"
@@ -155,7 +156,7 @@ def score(
     )
     outside = next((each for each in chosen if isinstance(each, ProgramDetector)), None)
     if outside is not None and world == "simulated":
-        raise needs_emulated(outside)
+        raise UsageError(needs_emulated(outside.id))
     kind, why = runner.choose_world("emulated" if outside is not None else world)
     wanted = {"json": json_file, "csv": csv_file, "xml": junit_file, "md": markdown}
     if out is not None:

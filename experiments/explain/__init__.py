@@ -7,6 +7,17 @@ documentation is never asked, so a model that nobody has documented is explained
 
 from __future__ import annotations
 
-from siplab.experiments.explain.explanation import Explanation, explain
+from siplab.experiments.explain.explanation import explain
+from siplab.experiments.trial.result import Explanation, TrialResult
+from siplab.experiments.trial.run import network_of
+from siplab.experiments.trial.spec import seed_of
+from siplab.lab.worlds.trace import Trace
 
-__all__ = ["Explanation", "explain"]
+__all__ = ["Explanation", "explain", "explained"]
+
+
+def explained(result: TrialResult, trace: Trace) -> TrialResult:
+    """The result with the reasons of its failed checks in it."""
+    spec = result.spec
+    result.explanation = explain(result.checks, trace, network_of(spec), seed_of(spec))
+    return result

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from siplab.experiments.explain import wording
@@ -17,36 +16,13 @@ from siplab.experiments.explain.comparison import deviations
 from siplab.experiments.explain.story import Story, Window
 from siplab.experiments.explain.troubles import Trouble, troubles
 from siplab.experiments.output.journeys import Journey
+from siplab.experiments.trial.result import Explanation
 from siplab.experiments.trial.stage import Check
 from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.trace import Trace
 
 _ABOUT_MEDIA: Final = re.compile(r"\bhears\b|\bgets (?:audio|video|fax)|\bpicture\b|\bdigits\b")
 _NOT_KNOWN: Final = "is not registered"
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Why one check failed. ``text`` says it all; the rest is the same for programs.
-
-    ``message``: label of the message that a router touched (``REGISTER``, ``200 OK (INVITE)``), on its way
-    ``sender`` to ``receiver`` at ``now`` (seconds). ``router``: who touched it; empty: nobody did, the
-    network has no ALG to blame. ``kind``: see ``experiments.explain.blame.Cause``. ``parts``: what of it was
-    changed, by the names of ``lab.wire.compare``. ``rule``: what that breaks. ``witness``: who noticed, and
-    in which words.
-    """
-
-    check: str
-    text: str
-    kind: str
-    message: str = ""
-    sender: str = ""
-    receiver: str = ""
-    now: float = 0.0
-    router: str = ""
-    parts: tuple[str, ...] = ()
-    rule: str = ""
-    witness: str = ""
 
 
 def explain(

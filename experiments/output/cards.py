@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from siplab import topologies as topology_files
-from siplab.experiments.trial import experiment as experiments_module
-from siplab.experiments.trial import registry, trial
+from siplab.experiments.library import experiment as experiments_module
+from siplab.experiments.trial import registry
+from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.registry import Registry
-from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.gateway.alg import Card, Model, Showing
 
 Row = dict[str, Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial.spec import TrialSpec
 
 
 def call(spec: TrialSpec) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from siplab.experiments.output import pcapng
-from siplab.experiments.trial.trial import TrialResult, TrialSpec
+from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.trace import Trace
 

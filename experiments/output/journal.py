@@ -25,9 +25,10 @@ from typing import IO, Any, Final
 
 from pydantic import TypeAdapter
 
-from siplab.experiments.programs import ProgramDetector
-from siplab.experiments.trial import registry, trial
-from siplab.experiments.trial.trial import TrialResult, TrialSpec
+from siplab.experiments.trial import registry
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 
 NAME: Final = "results.jsonl"
@@ -136,13 +137,13 @@ def key_of(spec: TrialSpec, world: str) -> str:
     parts = [
         world,
         _sources(),
-        {**settings, "detector": program.model_dump_json() if program is not None else spec.detector},
+        {**settings, "detector": program.description() if program is not None else spec.detector},
         network.topology,
         {n: _model(each, spec.model_paths) for n, each in trial.setup_of(spec, network).models.items()},
         registry.scenarios().get(spec.scenario).settings if spec.scenario else None,
-        None
-        if isinstance(spec.detector, ProgramDetector) or not spec.detector
-        else registry.detectors(spec.detector_paths).get(spec.detector).settings,
+        registry.detectors(spec.detector_paths).get(spec.detector).settings
+        if spec.detector and isinstance(spec.detector, str)
+        else None,
         [registry.mitigations().get(each).settings for each in spec.mitigations],
         [_files(each) for each in (*spec.model_paths, *spec.detector_paths)],
     ]

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from siplab.experiments.trial.trial import TrialResult
+from siplab.experiments.trial.result import TrialResult
 
 T = TypeVar("T")
 

@@ -26,7 +26,7 @@ from siplab.alg_models.controls import NONE
 from siplab.alg_models.profiles import Profile
 from siplab.alg_models.samples import basic
 from siplab.experiments.output import changes
-from siplab.experiments.trial import trial
+from siplab.experiments.trial import run as trial
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Gateway
 from siplab.lab.sip.messages import Incoming, response

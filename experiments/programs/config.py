@@ -279,6 +279,10 @@ class ProgramDetector(_Part):
         """Whether a part of it runs in a container."""
         return any(each is not None and each.image is not None for each in (self.client, self.server))
 
+    def description(self) -> str:
+        """All that decides what it does, as one text."""
+        return self.model_dump_json()
+
     def check(self, topology: Topology) -> None:
         """Raises ``UsageError`` for a host that the topology lacks, or an unknown placeholder."""
         placeholders.check(self, topology)

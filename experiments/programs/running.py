@@ -19,6 +19,7 @@ from typing import Final
 from siplab.experiments.programs import agents, placeholders, verdicts
 from siplab.experiments.programs.config import ProgramConfig, ProgramDetector, Ready
 from siplab.experiments.programs.process import Process
+from siplab.experiments.trial.spec import needs_emulated
 from siplab.experiments.trial.stage import Finding, Stage
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.emulated import ports, processes
@@ -34,14 +35,6 @@ class ProgramError(Exception):
     """Why there is no verdict, in one line."""
 
 
-def needs_emulated(detector: ProgramDetector) -> UsageError:
-    """What is said where there is no kernel to run it on."""
-    return UsageError(
-        f"detector '{detector.id}' is a program: it needs the emulated world (real sockets, a real kernel), "
-        "the simulated one has neither; run 'siplab doctor' to see what this machine lacks for it"
-    )
-
-
 def run(detector: ProgramDetector, stage: Stage) -> Finding:
     """Run the detector; what goes wrong with its programs is the verdict ``error``, with the reason.
 
@@ -49,7 +42,7 @@ def run(detector: ProgramDetector, stage: Stage) -> Finding:
     """
     world = stage.world
     if not isinstance(world, LiveWorld):
-        raise needs_emulated(detector)
+        raise UsageError(needs_emulated(detector.id))
     detector.check(world.network.topology)
     agents.start(stage, detector.agents)
     with _folder(stage) as folder:

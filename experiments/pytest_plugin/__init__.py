@@ -63,7 +63,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return  # the mark of a class or module: for the tests in it that want it
     names = [name for node, mark in reversed(marks) if node is nearest for name in mark.args]
 
-    from siplab.experiments.trial import trial
+    from siplab.experiments.trial import run as trial
     from siplab.lab.errors import UsageError
 
     chosen, complaint = [], "it names no model: 'all', 'faults', ids"

@@ -13,9 +13,11 @@ from siplab.experiments.programs import agents, placeholders
 from siplab.experiments.programs.config import Ready
 from siplab.experiments.programs.process import Process
 from siplab.experiments.programs.running import ProgramError, await_ready, how_it_went
-from siplab.experiments.trial import assignment, trial, worker
+from siplab.experiments.trial import assignment, worker
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.experiments.trial.stage import Setup, Stage
-from siplab.experiments.trial.trial import TrialResult, TrialSpec
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.base import WorldError
 from siplab.lab.worlds.emulated import bubble, processes

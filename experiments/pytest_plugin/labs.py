@@ -18,9 +18,11 @@ from siplab.experiments.programs.config import Ready
 from siplab.experiments.pytest_plugin.inside import Completed, LabSpec, Order
 from siplab.experiments.pytest_plugin.observed import Observed
 from siplab.experiments.pytest_plugin.pool import Pool
-from siplab.experiments.trial import assignment, runner, trial
+from siplab.experiments.trial import assignment, runner
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.spec import TrialSpec, seed_of
 from siplab.experiments.trial.stage import Check, Finding
-from siplab.experiments.trial.trial import TrialResult, TrialSpec
 from siplab.lab.errors import CapabilityError, UsageError
 from siplab.lab.worlds.base import WorldError
 from siplab.lab.worlds.emulated import capability
@@ -246,7 +248,7 @@ class Trial(Observed):
 
     def __init__(self, result: TrialResult, trace: Trace) -> None:
         self.result = result
-        self.seed = trial.seed_of(result.spec)
+        self.seed = seed_of(result.spec)
         self._trace = trace
 
     @property

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from siplab.experiments.output import pcapng
 from siplab.experiments.output.changes import Change, Entries, change_of
-from siplab.experiments.score import plan, reach
-from siplab.experiments.trial.trial import TrialResult
-from siplab.experiments.trial.trial import models as known_models
-from siplab.experiments.trial.trial import network as network_of
+from siplab.experiments.score import plan
+from siplab.experiments.trial import reach
+from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.run import models as known_models
+from siplab.experiments.trial.run import network as network_of
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.trace import Passage, Sighting, Trace

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from siplab.experiments.programs import ProgramDetector
-from siplab.experiments.score import controls
-from siplab.experiments.trial import trial
-from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial import controls
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Model, Policy
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from siplab.experiments.score.plan import GROUPS, Plan, Subject
-from siplab.experiments.trial.trial import TrialResult
+from siplab.experiments.trial.result import TrialResult
 
 # Worst first: a row of several trials is what its worst is.
 OUTCOMES: Final = (

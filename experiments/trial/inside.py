@@ -12,7 +12,8 @@ from pathlib import Path
 
 from siplab.experiments.output import pcapng
 from siplab.experiments.programs import agents, placeholders
-from siplab.experiments.trial import assignment, trial, worker
+from siplab.experiments.trial import assignment, worker
+from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.stage import Setup, Stage
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.base import WorldError

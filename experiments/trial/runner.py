@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final, Literal
 
 from siplab.experiments.output.journal import Journal
-from siplab.experiments.programs.running import needs_emulated
 from siplab.experiments.trial import worker
-from siplab.experiments.trial.trial import TrialResult, TrialSpec
-from siplab.lab.errors import CapabilityError
+from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.spec import TrialSpec, needs_emulated
+from siplab.lab.errors import CapabilityError, UsageError
 from siplab.lab.worlds.emulated import capability
 from siplab.lab.worlds.emulated.bubble import Bubble
 from siplab.lab.worlds.emulated.containers import VARIABLE, KeeperProcess
@@ -119,7 +119,7 @@ def _refuse_programs(specs: Sequence[TrialSpec]) -> None:
     """Raises ``UsageError`` when a detector is a program: there is nothing to run it on."""
     for spec in specs:
         if spec.program is not None:
-            raise needs_emulated(spec.program)
+            raise UsageError(needs_emulated(spec.program.id))
 
 
 def require_kernel(world: str) -> None:

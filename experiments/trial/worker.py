@@ -13,9 +13,11 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from siplab.experiments.explain import explained
 from siplab.experiments.output import files
-from siplab.experiments.trial import trial
-from siplab.experiments.trial.trial import TrialResult, TrialSpec
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.gateway.alg import Model
 from siplab.lab.worlds.base import World
 from siplab.lab.worlds.emulated import bubble, ports
@@ -146,5 +148,5 @@ def run_traced(
     sounds = None if folder is None else folder / files.stem(spec)
     result, trace = trial.run(spec, make_world, programs, sounds)
     if folder is not None:
-        files.write_trial(folder, trial.explained(result, trace), trace)
+        files.write_trial(folder, explained(result, trace), trace)
     return result, trace

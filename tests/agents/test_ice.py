@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siplab.experiments.trial import trial
-from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.media import ice_messages, stun
 from siplab.lab.media.ice import IceStream
 from siplab.lab.media.ice_candidates import Candidate, candidate_line, priority, read_candidate

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siplab.experiments.trial import trial
-from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import CapabilityError
 from siplab.lab.media.srtp import Opener, Sealer, _keystream
 from siplab.lab.media.srtp_keys import crypto_line, read_crypto

@@ -18,7 +18,8 @@ from siplab.alg_models.samples import cross
 from siplab.alg_models.testing import check_example
 from siplab.alg_models.vendors.schema import UNKNOWN, VendorProfile, search_key
 from siplab.experiments.commands import schemas
-from siplab.experiments.trial.trial import TrialSpec, run
+from siplab.experiments.trial.run import run
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab import specs
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Evidence

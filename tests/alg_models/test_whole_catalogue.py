@@ -16,7 +16,8 @@ import pytest
 from siplab.alg_models.catalogue import load
 from siplab.alg_models.samples import all_samples
 from siplab.experiments.output import cards
-from siplab.experiments.trial import registry, trial
+from siplab.experiments.trial import registry
+from siplab.experiments.trial import run as trial
 from siplab.lab.gateway.alg import Evidence, Model, Showing
 from siplab.lab.gateway.gateway import Emission, Gateway, Side
 from siplab.lab.gateway.nat import NatConfig

@@ -13,7 +13,7 @@ from siplab.experiments.calibration import comparison, corpus, kernel_side, mode
 from siplab.experiments.calibration.corpus import Case, Datagram
 from siplab.experiments.calibration.known import KNOWN
 from siplab.experiments.calibration.messages import MAX_SIZE
-from siplab.experiments.trial import trial
+from siplab.experiments.trial import run as trial
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.emulated.bubble import Bubble
 from tests.conftest import OrdinaryUser

@@ -14,8 +14,8 @@ from siplab.experiments import cases
 from siplab.experiments.cases import playing
 from siplab.experiments.cases.schema import Step
 from siplab.experiments.commands.cli import main
-from siplab.experiments.trial import trial
-from siplab.experiments.trial.trial import TrialResult
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.result import TrialResult
 from siplab.lab.errors import UsageError
 
 ROOT = Path(__file__).parents[2]

@@ -24,7 +24,8 @@ import pytest
 from siplab import topologies
 from siplab.experiments.programs import ProgramDetector
 from siplab.experiments.trial import runner
-from siplab.experiments.trial.trial import TrialResult, TrialSpec
+from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import CapabilityError, UsageError
 from siplab.lab.worlds.emulated import containers, keeper
 from tests.conftest import ROOT

@@ -26,7 +26,7 @@ from siplab.experiments.detect.report import Report, Way, vendors_with
 from siplab.experiments.detect.streams import Exchange, judge
 from siplab.experiments.programs import ProgramDetector
 from siplab.experiments.trial import runner
-from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 from siplab.lab.probing.admission import ADMIT, HELLO
 from siplab.lab.probing.probe_messages import description, obfuscated, request

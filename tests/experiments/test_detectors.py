@@ -18,10 +18,11 @@ from siplab.experiments.detectors.low_ttl import changed_in
 from siplab.experiments.detectors.obfuscated_source import verdict
 from siplab.experiments.detectors.received import is_private, sanity
 from siplab.experiments.output import pcapng
-from siplab.experiments.score import reach
-from siplab.experiments.trial import registry, trial
+from siplab.experiments.trial import reach, registry
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.experiments.trial.stage import Finding, Setup, Stage
-from siplab.experiments.trial.trial import TrialResult, TrialSpec
 from siplab.lab.errors import UsageError
 from siplab.lab.probing.probe_messages import request
 from siplab.lab.sip.messages import Incoming

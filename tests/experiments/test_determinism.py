@@ -15,7 +15,7 @@ import pytest
 
 from siplab import topologies
 from siplab.experiments.trial import registry
-from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.emulated.bubble import Bubble
 from tests.conftest import ROOT, OrdinaryUser

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from siplab.experiments.commands.cli import main
-from siplab.experiments.trial import experiment, registry, trial
-from siplab.experiments.trial.trial import TrialResult, TrialSpec
+from siplab.experiments.library import experiment
+from siplab.experiments.trial import registry
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.emulated.bubble import Bubble
 from tests.worlds import inside

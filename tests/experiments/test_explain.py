@@ -11,10 +11,13 @@ from typer.testing import CliRunner
 
 from siplab.experiments.commands.cli import app
 from siplab.experiments.explain import Explanation, explain
+from siplab.experiments.explain import explained as explained_trial
 from siplab.experiments.explain.comparison import deviations
 from siplab.experiments.output.journeys import Journey, journeys_of
-from siplab.experiments.trial import registry, trial
-from siplab.experiments.trial.trial import TrialResult, TrialSpec
+from siplab.experiments.trial import registry
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.wire import ip
 from siplab.lab.worlds.trace import Trace, from_json_lines
 
@@ -94,7 +97,7 @@ runner = CliRunner()
 
 def explained(spec: TrialSpec) -> tuple[TrialResult, Trace]:
     result, trace = trial.run(spec)
-    return trial.explained(result, trace), trace
+    return explained_trial(result, trace), trace
 
 
 def _journeys(trace: Trace) -> list[Journey]:

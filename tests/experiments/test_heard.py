@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from siplab.experiments.trial import registry, trial, worker
+from siplab.experiments.trial import registry, worker
+from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.media import StreamReport
-from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.media.audio import from_wav, strength
 from siplab.lab.wire import g711
 

@@ -11,8 +11,10 @@ import pytest
 from rich.console import Console
 
 from siplab.experiments.output.ladder import as_text, render
+from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.run import network, run
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.experiments.trial.stage import Check, Finding
-from siplab.experiments.trial.trial import TrialResult, TrialSpec, network, run
 from siplab.lab.gateway.alg import Card, Context, Dropped, Model, Recipe
 from siplab.lab.gateway.gateway import Side
 from siplab.lab.sip.base import Action, Agent, Listen, Send

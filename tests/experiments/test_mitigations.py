@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from siplab import topologies
-from siplab.experiments.trial import registry, trial
-from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial import registry
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.gateway.nat import StaticMapping
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.emulated.bubble import Bubble

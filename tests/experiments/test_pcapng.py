@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from siplab.experiments.output import pcapng
-from siplab.experiments.trial.trial import TrialSpec, run
+from siplab.experiments.trial.run import run
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.gateway.alg import Card, Context, Model, Recipe
 from siplab.lab.gateway.gateway import Gateway, Side
 from siplab.lab.wire import ip

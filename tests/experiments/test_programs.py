@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 
 from siplab import topologies
 from siplab.experiments.commands import schemas
+from siplab.experiments.library import experiment
 from siplab.experiments.programs import ProgramDetector, placeholders, verdicts
 from siplab.experiments.programs.config import VerdictReading
 from siplab.experiments.programs.verdicts import Ended
-from siplab.experiments.trial import experiment, runner
-from siplab.experiments.trial.trial import TrialResult, TrialSpec
+from siplab.experiments.trial import runner
+from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 from tests.conftest import ROOT, OrdinaryUser
 from tests.worlds.command import siplab
@@ -358,11 +360,11 @@ def test_labs_side_by_side_do_not_meet() -> None:
 def test_an_ordinary_user_can_have_programs_too(ordinary_user: OrdinaryUser) -> None:
     command = "python3 {here}/client.py {server_ip} {port} {own_ip}"
     script = (
-        "from experiments import runner, trial\n"
+        "from siplab.experiments.trial import runner\nfrom siplab.experiments.trial.spec import TrialSpec\n"
         "from siplab.experiments.programs import ProgramDetector\n"
         f"made = ProgramDetector.from_options(client='{command}', agents=['mirror'], clean_exit=0,\n"
         f"    here='{ordinary_user.project}/tests/data/detectors')\n"
-        "specs = [trial.TrialSpec('home', 'correct', detector=made)] * 2\n"
+        "specs = [TrialSpec('home', 'correct', detector=made)] * 2\n"
         "for each in runner.run_all(specs, world='emulated'): print(each.outcome, each.packets_changed)\n"
     )
     done = ordinary_user.run(["-c", script])

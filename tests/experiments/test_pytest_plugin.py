@@ -14,6 +14,7 @@ from typing import Final
 
 import pytest
 
+import siplab
 from siplab.alg_models import catalogue
 from tests.conftest import ROOT, OrdinaryUser
 from tests.worlds.command import path_without
@@ -27,10 +28,10 @@ Run = Callable[..., pytest.RunResult]
 def install(folder: Path) -> None:
     """What pip would write: the entry point as it stands in pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    info = folder / f"{project['name']}-{project['version']}.dist-info"
+    info = folder / f"{project['name']}-{siplab.__version__}.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {siplab.__version__}\n"
     )
     points = project["entry-points"]["pytest11"]
     lines = [f"{name} = {value}" for name, value in points.items()]

@@ -13,11 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from siplab.experiments.explain import explained
+from siplab.experiments.library import experiment
 from siplab.experiments.output import journal
 from siplab.experiments.output.journal import Journal
-from siplab.experiments.trial import experiment, runner, trial
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial import runner
+from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.runner import InterruptedRunError
-from siplab.experiments.trial.trial import TrialResult, TrialSpec
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 from tests.conftest import ROOT
 
@@ -237,7 +241,7 @@ def test_a_file_that_is_no_journal_is_named(tmp_path: Path) -> None:
     ids=lambda spec: spec.name,
 )
 def test_results_come_back_from_json_as_they_were(spec: TrialSpec) -> None:
-    result = trial.explained(*trial.run(spec))
+    result = explained(*trial.run(spec))
     again = journal.from_json(spec, json.loads(json.dumps(result.as_json())))
     assert again.as_json() == result.as_json()
     assert (again.outcome, again.spec, again.reach) == (result.outcome, result.spec, result.reach)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from siplab.experiments.scenarios.register import register
-from siplab.experiments.trial import trial
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.experiments.trial.stage import Setup, Stage
-from siplab.experiments.trial.trial import TrialSpec
 from siplab.lab.phone.phone import Phone
 from siplab.lab.worlds.simulated import SimulatedWorld
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siplab.experiments.score import controls, reach
-from siplab.experiments.score.reach import Reach
-from siplab.experiments.trial import trial
-from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial import controls, reach
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.reach import Reach
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.gateway.sides import Emission, Side
 from siplab.lab.worlds.emulated.bubble import Bubble
 from siplab.lab.worlds.trace import Passage, Trace

@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siplab.experiments.score import controls, plan, tally
+from siplab.experiments.score import plan, tally
 from siplab.experiments.score.plan import Expected, Subject
-from siplab.experiments.score.reach import Reach
 from siplab.experiments.score.tally import Rate, Score
-from siplab.experiments.trial import registry, trial
+from siplab.experiments.trial import controls, registry
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.reach import Reach
+from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.experiments.trial.stage import Finding
-from siplab.experiments.trial.trial import TrialResult, TrialSpec
 from siplab.lab.errors import UsageError
 
 WRONG = ("experiments/detectors/wrong",)

@@ -15,8 +15,9 @@ import pytest
 from siplab import topologies
 from siplab.experiments.commands.cli import main
 from siplab.experiments.output import drawing
-from siplab.experiments.trial import assignment, trial
-from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial import assignment
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 from siplab.lab.wire.sip import SipMessage
 from siplab.lab.worlds.trace import Passage

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from siplab.alg_models import catalogue
 from siplab.experiments.trial import registry
-from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.worlds.emulated.bubble import Bubble
 from tests.worlds import inside
 

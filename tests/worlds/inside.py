@@ -15,8 +15,9 @@ from multiprocessing.connection import Connection
 from typing import Any, Final, NamedTuple
 
 from siplab.alg_models import catalogue, samples
-from siplab.experiments.trial import trial, worker
-from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial import worker
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Side

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import pytest
 
 from siplab.experiments.trial import runner
-from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import CapabilityError
 from siplab.lab.worlds.emulated.bubble import NOT_PERMITTED, Bubble
 from tests.conftest import ROOT, OrdinaryUser, missing

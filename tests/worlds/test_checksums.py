@@ -8,7 +8,7 @@ import pytest
 
 from siplab.alg_models import catalogue
 from siplab.experiments.trial import runner
-from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.sip.base import Send
 from siplab.lab.worlds.base import World
 from siplab.lab.worlds.emulated.bubble import Bubble

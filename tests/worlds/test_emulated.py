@@ -9,7 +9,7 @@ import pytest
 
 from siplab.alg_models import catalogue
 from siplab.experiments.trial import runner
-from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.worlds.emulated.bubble import Bubble
 from siplab.lab.worlds.simulated import SimulatedWorld
 from tests.worlds import inside

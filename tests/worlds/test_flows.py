@@ -6,9 +6,9 @@ import pytest
 
 from siplab.experiments.scenarios.call_checks import connect
 from siplab.experiments.scenarios.register import sign_in
-from siplab.experiments.trial import trial
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.experiments.trial.stage import Setup, Stage
-from siplab.experiments.trial.trial import TrialSpec
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.flows import FlowKeeper
 from siplab.lab.worlds.simulated import SimulatedWorld

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siplab import topologies
-from siplab.experiments.trial import trial
-from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.sip.base import Close, Send
 from siplab.lab.worlds.emulated.bubble import Bubble
 from siplab.lab.worlds.impairments import Fate, Impairments

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from siplab.experiments.calibration.model_side import KERNEL_NAT
-from siplab.experiments.trial import runner, trial
-from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial import runner
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.gateway import Emission, Gateway
 from siplab.lab.gateway.sides import FRAGMENT_KEPT, Side

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from siplab.experiments.trial import trial
-from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.gateway.gateway import Side
 from siplab.lab.sip.base import Action, Close, Listen, Send
 from siplab.lab.wire.ip import Endpoint

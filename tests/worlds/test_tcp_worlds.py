@@ -10,9 +10,11 @@ from itertools import pairwise
 
 import pytest
 
-from siplab.experiments.trial import runner, trial
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial import runner
+from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.experiments.trial.stage import Setup, Stage
-from siplab.experiments.trial.trial import TrialSpec
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Card, Model
 from siplab.lab.phone.registration import RegistrationState
@@ -53,7 +55,7 @@ MODELS = (
 NONE = Model("none", Card("No ALG."))
 
 
-def traced(model: str, scenario: str, topology: str = "home") -> tuple[trial.TrialResult, Trace]:
+def traced(model: str, scenario: str, topology: str = "home") -> tuple[TrialResult, Trace]:
     result, trace = trial.run(TrialSpec(topology, model, scenario))
     assert not result.errors
     return result, trace

@@ -11,8 +11,8 @@ import pytest
 
 from siplab import topologies
 from siplab.experiments.commands import schemas
-from siplab.experiments.trial import trial
-from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.nat import Dependence, PortAllocation
 from siplab.lab.worlds.network import Hop, Network

@@ -11,13 +11,14 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from siplab.experiments.programs import ProgramDetector
-from siplab.experiments.trial import registry, trial
-from siplab.experiments.trial.trial import TrialSpec
+from siplab.experiments.trial import registry
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab import documents
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.emulated import kernel
 
-_FOLDER = Path(__file__).parent / "library"
+_FOLDER = Path(__file__).parent
 
 
 # Which of the two a detector is meant to be is plain: errors then speak of that one only.

@@ -1,0 +1,98 @@
+"""What came of a trial."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from siplab.experiments.trial.media import StreamReport
+from siplab.experiments.trial.reach import Reach
+from siplab.experiments.trial.spec import TrialSpec
+from siplab.experiments.trial.stage import Check, Finding
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why one check failed. ``text`` says it all; the rest is the same for programs.
+
+    ``message``: label of the message that a router touched (``REGISTER``, ``200 OK (INVITE)``), on its way
+    ``sender`` to ``receiver`` at ``now`` (seconds). ``router``: who touched it; empty: nobody did, the
+    network has no ALG to blame. ``kind``: see ``experiments.explain.blame.Cause``. ``parts``: what of it was
+    changed, by the names of ``lab.wire.compare``. ``rule``: what that breaks. ``witness``: who noticed, and
+    in which words.
+    """
+
+    check: str
+    text: str
+    kind: str
+    message: str = ""
+    sender: str = ""
+    receiver: str = ""
+    now: float = 0.0
+    router: str = ""
+    parts: tuple[str, ...] = ()
+    rule: str = ""
+    witness: str = ""
+
+
+@dataclass
+class TrialResult:
+    """What came of it.
+
+    ``errors``: why the trial is void (a model that raised, packets that the kernel lost).
+    ``notes``: what a reader has to know of its models, that they stand for something unknown.
+    ``explanation``: why checks failed, for each of them, if somebody asked (``explained``).
+    """
+
+    spec: TrialSpec
+    world: str
+    checks: list[Check] = field(default_factory=list)
+    finding: Finding | None = None
+    errors: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    duration: float = 0.0  # seconds of the trial's clock
+    packets_changed: int = 0
+    reach: Reach | None = None
+    media: list[StreamReport] = field(default_factory=list)
+    explanation: list[Explanation] = field(default_factory=list)
+
+    @property
+    def outcome(self) -> str:
+        """``error``, else the detector's verdict, else ``pass`` or ``fail``."""
+        if self.errors:
+            return "error"
+        if self.finding is not None:
+            return self.finding.verdict
+        return "pass" if all(check.passed for check in self.checks) else "fail"
+
+    @property
+    def first_failure(self) -> Check | None:
+        return next((check for check in self.checks if not check.passed), None)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data, the same for the same trial."""
+        spec = {name: value for name, value in asdict(self.spec).items() if value or name == "seed"}
+        for each in ("model_paths", "detector_paths", "reach"):
+            spec.pop(each, None)
+        if self.spec.gateway == "queue":
+            spec.pop("gateway")
+        if self.spec.program is not None:
+            spec["detector"] = self.spec.program.id
+        row: dict[str, Any] = {**spec, "world": self.world, "outcome": self.outcome}
+        if self.finding is not None:
+            row["finding"] = asdict(self.finding)
+        if self.checks:
+            row["checks"] = [asdict(check) for check in self.checks]
+        if self.explanation:
+            row["explanation"] = [asdict(each) for each in self.explanation]
+        if self.media:
+            row["media"] = [asdict(stream) for stream in self.media]
+        if self.reach is not None:
+            row["reach"] = asdict(self.reach)
+        if self.notes:
+            row["notes"] = self.notes
+        return row | {
+            "errors": self.errors,
+            "duration": round(self.duration, 6),
+            "packets_changed": self.packets_changed,
+        }

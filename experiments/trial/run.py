@@ -1,0 +1,151 @@
+"""Running one trial, in a world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from siplab import topologies
+from siplab.alg_models import catalogue, profiles
+from siplab.experiments.trial import assignment, controls, endpoints, media, reach, registry
+from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.spec import TrialSpec, seed_of
+from siplab.experiments.trial.stage import Finding, Setup, Stage
+from siplab.lab.errors import UsageError
+from siplab.lab.gateway.alg import Model
+from siplab.lab.worlds.base import World, WorldError
+from siplab.lab.worlds.network import Network
+from siplab.lab.worlds.simulated import SimulatedWorld
+from siplab.lab.worlds.trace import Trace
+
+WorldMaker = Callable[[Network, Mapping[str, Model], object], World]
+
+
+@cache
+def models(paths: tuple[str, ...] = ()) -> catalogue.Catalogue:
+    """The catalogue with the user's own paths added."""
+    return catalogue.load([Path(each) for each in paths])
+
+
+@cache
+def network(topology: str) -> Network:
+    """The network of a topology, worked out once."""
+    return Network(topologies.load(topology))
+
+
+@cache
+def _rewired(topology: str, mitigations: tuple[str, ...]) -> Network:
+    changed = topologies.load(topology)
+    for each in mitigations:
+        changed = registry.mitigations().get(each).settings.rewire(changed)
+    return Network(changed)
+
+
+def network_of(spec: TrialSpec) -> Network:
+    """The network of a trial: its topology's, or what its mitigations make of that. Raises ``UsageError``."""
+    known = registry.mitigations()
+    rewiring = tuple(each for each in spec.mitigations if hasattr(known.get(each).settings, "rewire"))
+    return _rewired(spec.topology, rewiring) if rewiring else network(spec.topology)
+
+
+def check_spec(spec: TrialSpec) -> None:
+    """Raises ``UsageError`` when something that the trial names does not exist."""
+    topology = topologies.load(spec.topology)
+    for each in (*assignment.specs_in(spec.model), *assignment.models_of(spec.model, topology).values()):
+        models(spec.model_paths).get(each)
+    if spec.scenario:
+        registry.scenarios().get(spec.scenario)
+    if not isinstance(spec.detector, str):
+        spec.detector.check(topology)
+    elif spec.detector:
+        registry.detectors(spec.detector_paths).get(spec.detector)
+    network_of(spec)
+    endpoints.apply(Setup({}), spec.phone, spec.server)
+    if spec.gateway == "kernel":
+        from siplab.lab.worlds.emulated import kernel
+
+        kernel.check_network(network(spec.topology))
+        for each in assignment.models_of(spec.model, topology).values():
+            kernel.check_model(each)
+
+
+def simulated(net: Network, chosen: Mapping[str, Model], seed: object) -> World:
+    """Make a simulated world."""
+    return SimulatedWorld(net, chosen, seed)
+
+
+def setup_of(spec: TrialSpec, net: Network) -> Setup:
+    """The trial's settings with its mitigations applied, in the order in which they are named."""
+    chosen = assignment.models_of(spec.model, topologies.load(spec.topology))
+    # A mitigation may have taken a router away.
+    setup = Setup(models={name: model for name, model in chosen.items() if name in net.topology.gateways})
+    setup = endpoints.apply(setup, spec.phone, spec.server)
+    if spec.control:
+        setup = controls.get(spec.control).apply(setup)
+    for each in spec.mitigations:
+        setup = registry.mitigations().get(each).settings.apply(setup)
+    return setup
+
+
+def _player(spec: TrialSpec) -> Any:
+    """What has ``run(stage)``."""
+    if not isinstance(spec.detector, str):
+        return spec.detector
+    if spec.scenario:
+        return registry.scenarios().get(spec.scenario).settings
+    return registry.detectors(spec.detector_paths).get(spec.detector).settings
+
+
+def run(
+    spec: TrialSpec,
+    make_world: WorldMaker = simulated,
+    folder: Path | None = None,
+    sounds: Path | None = None,
+) -> tuple[TrialResult, Trace]:
+    """Run one trial; an outside program's output goes into ``folder``.
+
+    What the phones heard is written to WAV files whose names begin with ``sounds``.
+
+    Raises ``UsageError`` for a bad spec; what goes wrong later is in the result.
+    """
+    net = network_of(spec)
+    setup = setup_of(spec, net)
+    known = models(spec.model_paths)
+    seed = seed_of(spec)
+    kind = "scenario" if spec.scenario else "detector"
+    player = _player(spec)
+    chosen = {name: known.get(model) for name, model in setup.models.items()}
+    world = make_world(net, chosen, seed)
+    stage = Stage(world, setup, seed, folder)
+    notes = dict.fromkeys(profiles.note(model) for model in chosen.values())
+    result = TrialResult(spec, world.kind, notes=[note for note in notes if note])
+    try:
+        outcome = player.run(stage)
+    except WorldError as error:
+        result.errors.append(str(error))
+        outcome = None
+    except Exception as error:
+        # A detector of somebody's that raises has given an answer: a wrong one.
+        if not spec.detector or isinstance(error, UsageError):
+            raise
+        outcome = Finding("error", detail=f"it raised {type(error).__name__}: {error}")
+    finally:
+        problems = world.close()
+    result.checks = stage.checks
+    result.media = media.report(stage.phones, world.now)
+    if sounds is not None:
+        media.record(sounds.parent, sounds.name, stage.phones, world.now)
+    if kind == "detector":
+        result.finding = outcome or Finding("error")
+    result.errors += problems + [
+        f"the model raised {each}" for each in dict.fromkeys(world.trace.model_errors)
+    ]
+    result.duration = world.now
+    result.packets_changed = sum(
+        emission.changed for passage in world.trace.passages for emission in passage.emissions
+    )
+    if spec.reach:
+        result.reach = reach.measure(world.trace, net, seed)
+    return result, world.trace

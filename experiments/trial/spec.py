@@ -1,0 +1,118 @@
+"""What a trial is: a topology, a model, a scenario or a detector, mitigations and a seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from siplab import topologies
+from siplab.experiments.trial.stage import Finding, Stage
+from siplab.lab.worlds.topology import Topology
+
+
+class OutsideDetector(Protocol):
+    """Programs that detect: they need the emulated world. Hashable and picklable."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def needs_containers(self) -> bool:
+        """Whether a part of it runs in a container."""
+
+    def description(self) -> str:
+        """All that decides what it does, as one text."""
+
+    def check(self, topology: Topology) -> None:
+        """Raises ``UsageError`` for what the topology lacks."""
+
+    def run(self, stage: Stage) -> Finding:
+        """Run it in the stage's world. Raises ``UsageError`` outside the emulated one."""
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """What to run. Exactly one of ``scenario`` and ``detector`` is set; names are specs.
+
+    A detector that is no part of the lab is a ``OutsideDetector``, which needs the emulated world.
+    ``control`` names a clean control of the scoreboard, whose settings the trial then has; with ``reach``
+    the result says whether the router's fault was within reach of what happened.
+    ``gateway``: ``queue``, the lab's own, or ``kernel``, where the router's kernel does the work.
+    ``phone`` and ``server`` name kinds of them; empty is ``plain`` and ``rport-aware``.
+    """
+
+    topology: str
+    model: str
+    scenario: str = ""
+    detector: str | OutsideDetector = ""
+    mitigations: tuple[str, ...] = ()
+    seed: int = 1
+    model_paths: tuple[str, ...] = ()
+    detector_paths: tuple[str, ...] = ()
+    control: str = ""
+    reach: bool = False
+    gateway: str = "queue"
+    phone: str = ""
+    server: str = ""
+
+    @property
+    def played(self) -> str:
+        """The scenario's spec, or the detector's, or the id of a detector that is a program."""
+        return self.scenario or (self.detector if isinstance(self.detector, str) else self.detector.id)
+
+    @property
+    def program(self) -> OutsideDetector | None:
+        """The detector, when it is a program."""
+        return None if isinstance(self.detector, str) else self.detector
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """The kinds of endpoints that are named."""
+        named = {"phone": self.phone, "server": self.server}
+        return {kind: each for kind, each in named.items() if each}
+
+    @property
+    def name(self) -> str:
+        """A name for people and for files, the same for the same trial."""
+        parts = [self.model, self.played, *self.mitigations, f"seed{self.seed}"]
+        parts += [f"{kind}-{each}" for kind, each in self.kinds.items()]
+        if self.control:
+            parts.insert(0, self.control)
+        if self.topology != "home":
+            parts.insert(0, topologies.short_name(self.topology))
+        if self.gateway != "queue":
+            parts.append(self.gateway)
+        return "__".join(part.replace("/", "-").replace(" ", "") for part in parts)
+
+
+def needs_emulated(detector: str) -> str:
+    """What is said where there is no kernel to run an outside detector on."""
+    return (
+        f"detector '{detector}' is a program: it needs the emulated world (real sockets, a real kernel), "
+        "the simulated one has neither; run 'siplab doctor' to see what this machine lacks for it"
+    )
+
+
+# Renamed ids keep their random streams, so that no byte on the wire changes with a name.
+_STREAM_NAMES: Final = {
+    "stale-pinhole": "stranger",
+    "call-rejected": "refused",
+    "dtmf": "digits",
+    "quirky(quirk=": "peculiar(habit=",
+    "quirky": "peculiar",
+    "strict-addresses": "naive",
+    "silent-server": "dead-sink",
+    "registration-readback": "readback",
+    "non-standard-port": "another-port",
+    "hosted-nat-traversal": "far-end-traversal",
+    "bridge-mode": "modem-mode",
+}
+
+
+def seed_of(spec: TrialSpec) -> str:
+    """What the trial's world is made with."""
+    # Whoever does the work in the router, the same is said: traces can be laid side by side.
+    name = replace(spec, gateway="queue").name
+    for new, old in _STREAM_NAMES.items():
+        name = name.replace(new, old)
+    return f"{spec.seed}/{name}"
