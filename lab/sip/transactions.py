@@ -18,7 +18,22 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from siplab.lab.sip.base import Action, Send, Transport
-from siplab.lab.sip.machines import (
+from siplab.lab.sip.messages import (
+    BRANCH_COOKIE,
+    DEFAULT_PORT,
+    LONG_NAMES,
+    Incoming,
+    Names,
+    ReplyTo,
+    Request,
+    address_text,
+    response,
+    token,
+)
+from siplab.lab.sip.pseudo_tls import seal, unseal
+from siplab.lab.sip.streams import SipStreams
+from siplab.lab.sip.timers import Timers
+from siplab.lab.sip.transaction_fsm import (
     T1,
     T2,
     T4,
@@ -32,21 +47,6 @@ from siplab.lab.sip.machines import (
     Transaction,
     kind_of,
 )
-from siplab.lab.sip.messages import (
-    BRANCH_COOKIE,
-    DEFAULT_PORT,
-    LONG_NAMES,
-    Incoming,
-    Names,
-    ReplyTo,
-    Request,
-    address_text,
-    response,
-    token,
-)
-from siplab.lab.sip.sealing import seal, unseal
-from siplab.lab.sip.streams import SipStreams
-from siplab.lab.sip.timers import Timers
 from siplab.lab.wire import syntax
 from siplab.lab.wire.headers import Via
 from siplab.lab.wire.ip import Endpoint

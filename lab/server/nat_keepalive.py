@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from siplab.lab.sip.dialog import next_hop
-from siplab.lab.sip.machines import ClientTransaction
 from siplab.lab.sip.messages import Incoming, Request, endpoint_at, hostport, protocol_of, token
+from siplab.lab.sip.transaction_fsm import ClientTransaction
 
 if TYPE_CHECKING:
     from siplab.lab.server.registrar import Binding
@@ -28,7 +28,7 @@ def is_behind_nat(request: Incoming, contact: bytes) -> bool:
     return not sent_by == next_hop(contact) == request.source
 
 
-class Pinger:
+class NatKeepalive:
     """The keep-alives of one server. ``sent`` counts them."""
 
     def __init__(self, server: SipServer) -> None:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 _TAG: Final = 1  # of our a=crypto
 
 
-class Extras:
-    """The extras of one call: ``reporters`` and ``ice`` have those of each kind of stream.
+class CallMedia:
+    """The media of one call: ``reporters`` and ``ice`` have those of each kind of stream.
 
     Raises ``CapabilityError`` when media are to be encrypted and can't be.
     """
@@ -48,7 +48,7 @@ class Extras:
                     rng,
                     Endpoint(config.ip, call.ports[kind]),
                     lite=config.ice == "lite",
-                    mapped=call.phone.gatherer.announced,
+                    mapped=call.phone.ice_discovery.announced,
                     changed=call.media_changed,
                 )
                 for kind in kinds
@@ -76,7 +76,7 @@ class Extras:
         lines = b""
         if kind in self.reporters:
             if config.rtcp == "announced":
-                at = call.phone.mapper.announced(Endpoint(config.ip, rtcp_port(call.ports[kind])))
+                at = call.phone.discovery.announced(Endpoint(config.ip, rtcp_port(call.ports[kind])))
                 family = b"IP6" if ":" in at.ip else b"IP4"
                 lines += b"a=rtcp:%d IN %b %b\r\n" % (at.port, family, at.ip.encode())
             elif config.rtcp == "mux" and (said is None or said.mux):
@@ -110,10 +110,10 @@ class Extras:
         return path if stream.sends else None
 
     def settled(self, now: float) -> None:
-        """An offer and an answer have settled the session, the talkers know where to."""
-        for kind, talker in self._call.talkers.items():
+        """An offer and an answer have settled the session, the senders know where to."""
+        for kind, sender in self._call.senders.items():
             sealer = self._sealers.get(kind)
-            talker.sealed = sealer.packet if sealer is not None else None
+            sender.sealed = sealer.packet if sealer is not None else None
             crypto = self._said(kind).crypto
             if sealer is not None and crypto is not None:
                 known = self._openers.get(kind)
@@ -134,7 +134,7 @@ class Extras:
 
     # -- what arrives ------------------------------------------------------------------------------
 
-    def media(self, kind: Kind, payload: bytes, source: Endpoint, now: float) -> bytes | None:
+    def received(self, kind: Kind, payload: bytes, source: Endpoint, now: float) -> bytes | None:
         """What a datagram on a media port says; ``None`` when it is no media, or not genuine."""
         if kind in self.ice and is_stun(payload):
             self.ice[kind].receive(payload, source, now)

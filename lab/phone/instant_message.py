@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from siplab.lab.sip.digest import Credentials
-from siplab.lab.sip.machines import ClientTransaction, ServerTransaction
 from siplab.lab.sip.messages import Incoming, name_addr_of, token
+from siplab.lab.sip.transaction_fsm import ClientTransaction, ServerTransaction
 
 if TYPE_CHECKING:
     from siplab.lab.phone.phone import Phone

@@ -33,7 +33,7 @@ class _Query:
         self.timer: Timer | None = None
 
 
-class Mapper:
+class AddressDiscovery:
     """``mapped`` has the public endpoint of each socket that is known. Without a ``server`` it does nothing.
 
     ``changed(local, public, now)`` is called when one is found or becomes another. ``interval``: seconds
