@@ -91,7 +91,7 @@ class Call(abc.ABC):
         self.remote_rtp: Endpoint | None = None
         self.dialog: Dialog | None = None
         config = phone.config
-        self.media = CallMedia(self)
+        self.media = CallMedia(self, phone.discovery.announced, phone.ice_discovery.announced)
         # The generator's value is the number in o=.
         self.session = Session(
             config.user,

@@ -16,7 +16,7 @@ from functools import partial
 from typing import ClassVar, Final
 
 from siplab.lab.media import dtmf
-from siplab.lab.media.rtcp import rtcp_port
+from siplab.lab.media.attributes import rtcp_port
 from siplab.lab.media.rtp_sender import RtpSender
 from siplab.lab.media.session import Kind, MediaError, read
 from siplab.lab.phone import instant_message, transfer
