@@ -40,10 +40,11 @@ class Item(Generic[S]):
 
 
 class Registry(Generic[S]):
-    """The items of one kind, by id."""
+    """The items of one kind, by id: those in ``siplab.experiments.<kind>s``, which is found by its name."""
 
-    def __init__(self, kind: str, package: ModuleType) -> None:
+    def __init__(self, kind: str) -> None:
         self.kind = kind
+        package = importlib.import_module(f"siplab.experiments.{kind}s")
         self._items: dict[str, Item[S]] = {}
         self._asked_for: dict[str, Item[S]] = {}  # reading a spec costs more than many a trial's part
         for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda each: each.name):
@@ -99,9 +100,7 @@ def _documented(item: Item[S], module: ModuleType) -> Item[S]:
 @cache
 def scenarios() -> Registry[Any]:
     """The scenarios: ``settings.run(stage)``."""
-    from siplab.experiments import scenarios as package
-
-    return Registry("scenario", package)
+    return Registry("scenario")
 
 
 @cache
@@ -111,9 +110,7 @@ def detectors(paths: tuple[str, ...] = ()) -> Registry[Any]:
     The lab's own, those of installed packages, and those in ``paths`` (files or folders). Raises
     ``UsageError`` naming the place at fault.
     """
-    from siplab.experiments import detectors as package
-
-    registry: Registry[Any] = Registry("detector", package)
+    registry: Registry[Any] = Registry("detector")
     for module, origin in from_entry_points(DETECTORS_GROUP):
         registry.add_module(module, origin)
     for path in paths:
@@ -125,17 +122,13 @@ def detectors(paths: tuple[str, ...] = ()) -> Registry[Any]:
 @cache
 def phones() -> Registry[Any]:
     """The kinds of phones: ``settings.apply(setup)`` gives another ``Setup``."""
-    from siplab.experiments import phones as package
-
-    return Registry("phone", package)
+    return Registry("phone")
 
 
 @cache
 def servers() -> Registry[Any]:
     """The kinds of servers: ``settings.apply(setup)`` gives another ``Setup``."""
-    from siplab.experiments import servers as package
-
-    return Registry("server", package)
+    return Registry("server")
 
 
 @cache
@@ -144,6 +137,4 @@ def mitigations() -> Registry[Any]:
 
     One that changes the network has ``settings.rewire(topology)`` too, which gives another ``Topology``.
     """
-    from siplab.experiments import mitigations as package
-
-    return Registry("mitigation", package)
+    return Registry("mitigation")
