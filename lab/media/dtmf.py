@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from siplab.lab.sip.events import EventKind
+
 if TYPE_CHECKING:
     from siplab.lab.phone.call import Call
 
@@ -32,7 +34,7 @@ def _begin(call: Call, event: int, now: float) -> None:
     sender = call.senders.get("audio")
     stream = call.session.stream("audio")
     if sender is None or sender.remote is None or stream is None or stream.telephone_event is None:
-        call.phone.note(now, "not-sent", "a digit: nothing is sent, or the other side takes no events")
+        call.phone.note(now, EventKind.NOT_SENT, "a digit: no audio is sent, or no events are agreed on")
         return
     payload_type, timestamp = stream.telephone_event, sender.timestamp
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import Incoming, token
 from siplab.lab.sip.timers import Timer
 from siplab.lab.sip.transaction_fsm import ClientTransaction
@@ -78,7 +79,8 @@ class KeepAlive:
         if response is not None or self._timer is None:
             return
         self.failed += 1
-        self._phone.note(now, "flow-failed", f"no answer to OPTIONS ({status})")
+        facts = Facts(status=status, method="OPTIONS")
+        self._phone.note(now, EventKind.FLOW_FAILED, f"no answer to OPTIONS ({status})", facts)
         self._phone.registration.register(now)
 
 

@@ -31,6 +31,7 @@ from siplab.lab.phone.registration import Registration, RegistrationState
 from siplab.lab.phone.subscription import Subscription
 from siplab.lab.sip.base import Action, Agent, Flow, Listen, Train
 from siplab.lab.sip.dialog import DialogId, next_hop
+from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import (
     COMPACT_NAMES,
     DEFAULT_PORT,
@@ -137,7 +138,7 @@ class Phone(Agent):
     def place(self, uri: bytes, now: float, headers: bytes = b"") -> OutgoingCall | None:
         """Begin a call with added header lines; ``None`` when no line is free."""
         if self.free_line() is None:
-            self.note(now, "not-sent", "INVITE: no line is free")
+            self.note(now, EventKind.NOT_SENT, "INVITE: no line is free", Facts(method="INVITE"))
             return None
         call = OutgoingCall(self, uri, now, headers)
         self.calls.append(call)
@@ -289,7 +290,7 @@ class Phone(Agent):
 
     def _on_mapped(self, local: Endpoint, public: Endpoint, now: float) -> None:
         """A socket's public endpoint was found, or has become another one."""
-        self.note(now, "mapped", f"{local} is {public}")
+        self.note(now, EventKind.MAPPED, f"{local} is {public}", Facts(local=local, remote=public))
         if local == self.local:
             self._announce(public)
             if self.registration.state is RegistrationState.REGISTERED:
@@ -297,11 +298,12 @@ class Phone(Agent):
 
     def _on_candidate(self, local: Endpoint, public: Endpoint, now: float) -> None:
         """The same of a socket that is a candidate; nobody is told but by ICE."""
-        self.note(now, "candidate", f"{local} is {public}")
+        self.note(now, EventKind.CANDIDATE, f"{local} is {public}", Facts(local=local, remote=public))
 
     def _on_connection_lost(self, local: Endpoint, remote: Endpoint, reason: str, now: float) -> None:
         """What waits for an answer on it has failed; the server can no longer reach us."""
-        self.note(now, "connection-lost", f"{local} to {remote}: {reason}")
+        facts = Facts(local=local, remote=remote)
+        self.note(now, EventKind.CONNECTION_LOST, f"{local} to {remote}: {reason}", facts)
         self.layer.unreachable(remote, local, now, "tcp")
         if remote == self.config.server:
             self.registration.flow_failed(now)
@@ -367,7 +369,9 @@ class Phone(Agent):
         transaction.reply(status, now, headers=headers + self.agent_line)
         request = transaction.request
         uri = request.uri.decode("utf-8", "backslashreplace")
-        self.note(now, "rejected", f"{status} to {request.method.decode('ascii', 'replace')} {uri}")
+        method = request.method.decode("ascii", "replace")
+        facts = Facts(status, method, _AT_FAULT.get(status, ""), uri)
+        self.note(now, EventKind.REJECTED, f"{status} to {method} {uri}", facts)
 
     def _dialog_of(self, request: Incoming) -> Call | None:
         return self.dialogs.get(DialogId(request.call_id, request.to_tag, request.from_tag))
@@ -395,7 +399,7 @@ class Phone(Agent):
             if body:
                 read(body, tuple(self.ports_of(0)), secure=self.config.srtp)
         except MediaError as error:
-            self.note(now, "media-error", str(error))
+            self.note(now, EventKind.MEDIA_ERROR, str(error), Facts(part="SDP"))
             self.reject(transaction, 488, now)
             return
         call = IncomingCall(self, transaction, now)
@@ -488,10 +492,13 @@ class Phone(Agent):
         if call is not None:
             call.on_ack(ack, now)
         else:
-            self.note(now, "discarded", "ACK: no dialog has its Call-ID and tags (RFC 3261 12.2.2)")
+            why = "ACK: no dialog has its Call-ID and tags (RFC 3261 12.2.2)"
+            facts = Facts(method="ACK", part="Call-ID", reference="RFC 3261 12.2.2")
+            self.note(now, EventKind.DISCARDED, why, facts)
 
     def on_unacknowledged(self, transaction: ServerTransaction, now: float) -> None:
-        self.note(now, "no-ack", f"{transaction.status} to INVITE was never acknowledged (timer H)")
+        facts = Facts(transaction.status, "INVITE")
+        self.note(now, EventKind.NO_ACK, f"{facts.status} to INVITE was never acknowledged (timer H)", facts)
 
     _methods: ClassVar[dict[bytes, Callable[[Phone, ServerTransaction, float], None]]] = {
         b"INVITE": _on_invite,
@@ -507,6 +514,8 @@ class Phone(Agent):
     }
 
 
+# What of a request is at fault when it is answered so.
+_AT_FAULT: Final = {404: "start line", 488: "SDP"}
 # From the first port of a line. RTCP has the odd ones.
 _OFFSETS: Final[dict[Kind, int]] = {"audio": 0, "video": 2, "image": 4}
 

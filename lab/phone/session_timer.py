@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import Incoming, name_addr_of
 from siplab.lab.sip.timers import Timer
 
@@ -100,7 +101,8 @@ class SessionTimer:
         call.renegotiation.start(now, method, outcome=outcome, body=body)
 
     def _expired(self, argument: object, now: float) -> None:
-        self._call.phone.note(now, "session-expired", f"no refresh within {self.interval} s (RFC 4028)")
+        why, facts = f"no refresh within {self.interval} s (RFC 4028)", Facts(reference="RFC 4028")
+        self._call.phone.note(now, EventKind.SESSION_EXPIRED, why, facts)
         self._call.bye(now, reason="session timer expired")
 
 

@@ -124,7 +124,7 @@ class World(abc.ABC):
     def _tell(self, agent: Agent, told: int) -> None:
         host = next((host for host, each in self._agents if each is agent), "")
         for event in agent.events[told:]:
-            self.trace.add(Noted(event.now, host, event.kind, event.detail))
+            self.trace.add(Noted(event.now, host, event.kind, event.detail, event.facts))
         self._told[agent] = len(agent.events)
 
     def run_until(self, done: Callable[[], bool], timeout: float) -> bool:
