@@ -3,8 +3,9 @@
 A binding request to the port of SIP and SIP messages to the same port are one flow: a NAT of any kind gives
 both one public endpoint. The reflector says where SIP came from, the answer to STUN says where that came
 from. If the two differ, or SIP changes its endpoint between messages, or messages name that public endpoint
-though the phone never wrote it, something treats SIP specially. Requests to a second port, which a symmetric NAT
-may map otherwise, are not compared. What it can't see: an ALG that leaves ports and addresses alone.
+though the phone never wrote it, something treats SIP specially. Requests to a second port, which a
+symmetric NAT may map otherwise, are not compared. What it can't see: an ALG that leaves ports and addresses
+alone.
 """
 
 from __future__ import annotations

@@ -40,6 +40,7 @@ from siplab.lab.sip.transaction_fsm import (
     T2,
     T4,
     TIMEOUT,
+    AckUser,
     Answered,
     ClientTransaction,
     Key,
@@ -69,17 +70,11 @@ __all__ = [
 ]
 
 
-class TransactionUser(Protocol):
+class TransactionUser(AckUser, Protocol):
     """The owner of a ``TransactionLayer``, told of what is not the answer to its own request."""
 
     def on_request(self, transaction: ServerTransaction, now: float) -> None:
         """A new request, ACK excepted. ``transaction.request`` is the message."""
-
-    def on_ack(self, ack: Incoming, transaction: ServerTransaction | None, now: float) -> None:
-        """An ACK that belongs to a 2xx, or to nothing known (``transaction`` is ``None``)."""
-
-    def on_unacknowledged(self, transaction: ServerTransaction, now: float) -> None:
-        """Timer H: nobody acknowledged the non-2xx final response to an INVITE."""
 
     def note(self, now: float, kind: EventKind, detail: str = "", facts: Facts = NO_FACTS) -> None:
         """Record an event."""
