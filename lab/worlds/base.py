@@ -27,7 +27,7 @@ MAX_STEPS = 2_000_000
 
 
 class WorldError(Exception):
-    """The world could not do what was asked: the trial is void, its text says why."""
+    """The world could not do what was asked: the trial is invalid, its text says why."""
 
 
 def make_gateways(network: Network, models: Mapping[str, Model], seed: object) -> dict[str, Gateway]:
