@@ -29,7 +29,7 @@ lint: .venv/ready  ## style, types, and which room may import which
 bench: .venv/ready  ## speed: queue, simulation, lab start, trials (JSON in out/bench.json)
 	@$(BIN)/python -m tools.bench
 
-doctor: .venv/ready  ## what this machine can do, and how to mend what it can't
+doctor: .venv/ready  ## what this machine can do, and how to fix what it can't
 	@$(BIN)/siplab doctor
 
 clean:  ## remove everything that make made

@@ -1,6 +1,6 @@
 """The command ``siplab``.
 
-Exit status: 0 done, 1 something in a run went wrong (a void trial), 2 bad input or a machine that
+Exit status: 0 done, 1 something in a run went wrong (an invalid trial), 2 bad input or a machine that
 can't; ``exec`` and ``shell`` give the program's own.
 """
 
@@ -400,7 +400,7 @@ def schema(
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
-    """What this machine can do, and how to mend what it can't."""
+    """What this machine can do, and how to fix what it can't."""
     from siplab.lab.worlds.emulated import capability
 
     abilities = (*capability.abilities(), capability.kernel_ability())
@@ -414,7 +414,7 @@ def doctor(as_json: AsJson = False) -> None:
             if each.present
             else Text("NO" if each.needed else "no", "red" if each.needed else "yellow")
         )
-        rows.add_row(mark, each.name, each.detail, "" if each.present else f"-> {each.mend}")
+        rows.add_row(mark, each.name, each.detail, "" if each.present else f"-> {each.fix}")
     console.print(rows)
     obstacle = capability.obstacle()
     if obstacle is None:

@@ -59,7 +59,7 @@ class Journal:
             raise UsageError(f"{self.path}: {error.strerror}") from None
 
     def known(self, specs: Sequence[TrialSpec]) -> dict[int, TrialResult]:
-        """The results that are there already, by the number of their trial. Void ones do not count."""
+        """The results that are there already, by the number of their trial. Invalid ones do not count."""
         if not self._rows:
             return {}
         found = {}

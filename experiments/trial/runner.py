@@ -193,7 +193,7 @@ def _emulated(
                 try:
                     yield index, bubble.result()
                 except EOFError:
-                    # The worker died: its trial is void, the others go on in a new bubble.
+                    # The worker died: its trial is invalid, the others go on in a new bubble.
                     yield index, TrialResult(specs[index], "emulated", errors=["the trial's process died"])
                     bubble.close()
                     bubble = _bubble("siplab.experiments.trial.worker:emulated", specs, stack)

@@ -71,7 +71,7 @@ class EmulatedLabs:
         return result, trace
 
     def release(self, network: Network, *, spoilt: bool, worn: bool) -> None:
-        """A trial is over. ``spoilt``: it is void; ``worn``: programs took part in it."""
+        """A trial is over. ``spoilt``: it is invalid; ``worn``: programs took part in it."""
         if spoilt or (worn and self._worn(network)):
             self.discard(network)
 

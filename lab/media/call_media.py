@@ -22,6 +22,7 @@ from siplab.lab.media.session import Kind, Stream
 from siplab.lab.media.srtp import Opener, Sealer, check_available
 from siplab.lab.media.srtp_keys import KEY_BYTES, crypto_line
 from siplab.lab.sip.base import Train
+from siplab.lab.sip.events import EventKind
 from siplab.lab.wire.ip import Endpoint
 
 _TAG: Final = 1  # of our a=crypto
@@ -129,7 +130,7 @@ class CallMedia:
                 if known is None or known[0] != crypto.key:
                     self._openers[kind] = (crypto.key, Opener(crypto.key))
             if kind in self.ice and self._said(kind).mismatch:
-                self._call.phone.note(now, "ice-mismatch", "the address in c= and m= is no candidate")
+                self._call.phone.note(now, EventKind.ICE_MISMATCH, "the address in c= and m= is no candidate")
             reporter = self.reporters.get(kind)
             if reporter is not None and (reporter.multiplexed or not self.uses_ice(kind)):
                 reporter.start(now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from siplab.lab.media.interfaces import MediaCall
+from siplab.lab.sip.events import EventKind
 
 DIGITS: Final = "0123456789*#ABCD"
 _UPDATE: Final = 0.02  # seconds between the packets of one event
@@ -31,7 +32,7 @@ def _begin(call: MediaCall, event: int, now: float) -> None:
     sender = call.senders.get("audio")
     stream = call.session.stream("audio")
     if sender is None or sender.remote is None or stream is None or stream.telephone_event is None:
-        call.phone.note(now, "not-sent", "a digit: nothing is sent, or the other side takes no events")
+        call.phone.note(now, EventKind.NOT_SENT, "a digit: no audio is sent, or no events are agreed on")
         return
     payload_type, timestamp = stream.telephone_event, sender.timestamp
 

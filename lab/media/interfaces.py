@@ -8,6 +8,7 @@ from typing import Protocol
 from siplab.lab.media.rtp_receiver import RtpReceiver
 from siplab.lab.media.rtp_sender import RtpSender
 from siplab.lab.media.session import Kind, Session
+from siplab.lab.sip.events import NO_FACTS, EventKind, Facts
 from siplab.lab.sip.transactions import TransactionLayer
 
 
@@ -37,7 +38,7 @@ class MediaPhone(Protocol):
     @property
     def config(self) -> MediaConfig: ...
 
-    def note(self, now: float, kind: str, detail: str = "") -> None: ...
+    def note(self, now: float, kind: EventKind, detail: str = "", facts: Facts = NO_FACTS) -> None: ...
 
 
 class MediaCall(Protocol):

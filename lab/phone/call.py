@@ -27,6 +27,7 @@ from siplab.lab.phone.user_agent import UserAgent
 from siplab.lab.sip.base import Train
 from siplab.lab.sip.dialog import Dialog
 from siplab.lab.sip.digest import Credentials
+from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import SDP_TYPE, Incoming, Request
 from siplab.lab.sip.transaction_fsm import ClientTransaction, ServerTransaction
 from siplab.lab.wire.ip import Endpoint
@@ -143,7 +144,7 @@ class Call(abc.ABC):
         self.established_at = now
         self.timer.start(now)
         self._tell_watchers(now)
-        self.phone.note(now, "established", f"with {_shown(dialog.remote)}")
+        self.phone.note(now, EventKind.ESTABLISHED, f"with {_shown(dialog.remote)}")
 
     def on_prack(self, transaction: ServerTransaction, now: float) -> None:
         """A PRACK within the dialog; only a callee has something to acknowledge."""
@@ -179,7 +180,8 @@ class Call(abc.ABC):
         dialog.local_cseq += 1
         request, remote = self.build(dialog, method, dialog.local_cseq, None, headers, body)
         if remote is None:
-            self.phone.note(now, "unroutable", f"{method.decode()} to {_shown(request.uri)}")
+            facts = Facts(method=method.decode(), value=_shown(request.uri))
+            self.phone.note(now, EventKind.UNROUTABLE, f"{facts.method} to {facts.value}", facts)
             if outcome is not None:
                 outcome(0, now)
             return
@@ -250,7 +252,8 @@ class Call(abc.ABC):
         for sender in self.senders.values():
             sender.stop()
         self._tell_watchers(now)
-        self.phone.note(now, state.value, f"{status} {reason}" if status else reason)
+        detail = f"{status} {reason}" if status else reason
+        self.phone.note(now, EventKind(state.value), detail, Facts(status))
 
     def _tell_watchers(self, now: float) -> None:
         for each in list(self.watchers):
@@ -267,7 +270,8 @@ class Call(abc.ABC):
             lines = phone.names.content_type + SDP_TYPE + b"\r\n" if body else b""
             ack, remote = self.build(dialog, b"ACK", response.cseq, self.authorization, lines, body)
             if remote is None:
-                phone.note(now, "unroutable", f"ACK to {_shown(ack.uri)}")
+                facts = Facts(method="ACK", value=_shown(ack.uri))
+                phone.note(now, EventKind.UNROUTABLE, f"ACK to {facts.value}", facts)
                 return False
             self._acks[key] = (ack.wire, remote)
         wire, remote = self._acks[key]
@@ -307,7 +311,7 @@ class Call(abc.ABC):
     def info(self, digit: str, now: float, outcome: Outcome | None = None) -> None:
         """Send a digit in an INFO, as ``application/dtmf-relay`` has it (RFC 6086 calls it legacy)."""
         if self.dialog is None or self.over:
-            self.phone.note(now, "not-sent", "INFO: there is no call")
+            self.phone.note(now, EventKind.NOT_SENT, "INFO: there is no call", Facts(method="INFO"))
             if outcome is not None:
                 outcome(0, now)
             return
@@ -376,7 +380,8 @@ class Call(abc.ABC):
     def on_media(self, kind: Kind, payload: bytes, source: Endpoint, now: float) -> None:
         """A media packet arrived. A latching phone answers to where it came from (RFC 4961, RFC 7362)."""
         if self._is_foreign(kind, source):
-            self.phone.note(now, "refused-media", f"{kind} from {source}, which was not announced")
+            why = f"{kind} from {source}, which was not announced"
+            self.phone.note(now, EventKind.REFUSED_MEDIA, why, Facts(remote=source))
             return
         plain = self.media.received(kind, payload, source, now)
         if plain is None:
@@ -396,7 +401,7 @@ class Call(abc.ABC):
         sender = self.senders.get(kind)
         latching = self.phone.config.latching and not self.media.uses_ice(kind)
         if latching and sender is not None and sender.remote not in (None, source):
-            self.phone.note(now, "latched", f"{sender.remote} -> {source}")
+            self.phone.note(now, EventKind.LATCHED, f"{sender.remote} -> {source}", Facts(remote=source))
             sender.direct(source, now)
             if kind == "audio":
                 self.remote_rtp = source

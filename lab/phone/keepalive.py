@@ -16,6 +16,7 @@ from typing import Final
 
 from siplab.lab.media.interfaces import MediaCall
 from siplab.lab.phone.user_agent import UserAgent
+from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import Incoming, token
 from siplab.lab.sip.timers import Timer
 from siplab.lab.sip.transaction_fsm import ClientTransaction
@@ -78,7 +79,8 @@ class KeepAlive:
         if response is not None or self._timer is None:
             return
         self.failed += 1
-        self._phone.note(now, "flow-failed", f"no answer to OPTIONS ({status})")
+        facts = Facts(status=status, method="OPTIONS")
+        self._phone.note(now, EventKind.FLOW_FAILED, f"no answer to OPTIONS ({status})", facts)
         self._lost(now)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from siplab.lab.phone.user_agent import UserAgent
+from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import Incoming, name_addr_of
 from siplab.lab.sip.timers import Timer
 
@@ -110,7 +111,8 @@ class SessionTimer:
         call.refresh(now, outcome)
 
     def _expired(self, argument: object, now: float) -> None:
-        self._call.phone.note(now, "session-expired", f"no refresh within {self.interval} s (RFC 4028)")
+        why, facts = f"no refresh within {self.interval} s (RFC 4028)", Facts(reference="RFC 4028")
+        self._call.phone.note(now, EventKind.SESSION_EXPIRED, why, facts)
         self._call.bye(now, reason="session timer expired")
 
 

@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from siplab.lab.phone.call import Call, CallState
 from siplab.lab.sip.dialog import DialogId
+from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import REASONS, Incoming, name_addr_of
 from siplab.lab.sip.transaction_fsm import ServerTransaction
 from siplab.lab.wire import headers
@@ -37,7 +38,7 @@ def refer(call: Call, target: bytes, now: float, replaced: Call | None = None) -
     """
     dialog = call.dialog
     if dialog is None or call.over:
-        call.phone.note(now, "not-sent", "REFER: there is no call")
+        call.phone.note(now, EventKind.NOT_SENT, "REFER: there is no call", Facts(method="REFER"))
         return
     uri = target
     if replaced is not None and replaced.dialog is not None:
@@ -51,7 +52,7 @@ def refer(call: Call, target: bytes, now: float, replaced: Call | None = None) -
     def outcome(status: int, later: float) -> None:
         if status >= 300:
             call.transfer_status = status
-            call.phone.note(later, "transfer-refused", str(status))
+            call.phone.note(later, EventKind.TRANSFER_REFUSED, str(status), Facts(status, "REFER"))
 
     call.request(dialog, b"REFER", now, lines, outcome=outcome)
 
@@ -119,7 +120,7 @@ def on_notify(call: Call, transaction: ServerTransaction, now: float) -> None:
         return
     transaction.reply(200, now, headers=phone.agent_line)
     call.transfer_status = int(words[1]) if words[1].isdigit() and len(words[1]) == 3 else 0
-    phone.note(now, "transfer", f"{call.transfer_status}")
+    phone.note(now, EventKind.TRANSFER, f"{call.transfer_status}", Facts(call.transfer_status))
     if 200 <= call.transfer_status < 300 and not call.over:
         call.bye(now, reason="transferred")
 

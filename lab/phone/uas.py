@@ -22,6 +22,7 @@ from siplab.lab.phone.phone_config import PhoneConfig
 from siplab.lab.phone.subscription import Subscription
 from siplab.lab.phone.user_agent import UserAgent
 from siplab.lab.sip.dialog import DialogId, next_hop
+from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import KNOWN_METHODS, SDP_TYPE, Incoming, uri_of
 from siplab.lab.sip.transactions import ServerTransaction
 
@@ -70,7 +71,7 @@ class UserAgentServer(UserAgent):
         """Begin a call with added header lines; ``None`` when no line is free."""
         line = self._free_line()
         if line is None:
-            self.note(now, "not-sent", "INVITE: no line is free")
+            self.note(now, EventKind.NOT_SENT, "INVITE: no line is free", Facts(method="INVITE"))
             return None
         call = OutgoingCall(self, line, uri, now, headers)
         self.calls.append(call)
@@ -115,7 +116,7 @@ class UserAgentServer(UserAgent):
             if body:
                 read(body, self.config.streams, secure=self.config.srtp)
         except MediaError as error:
-            self.note(now, "media-error", str(error))
+            self.note(now, EventKind.MEDIA_ERROR, str(error), Facts(part="SDP"))
             self.reject(transaction, 488, now)
             return
         call = IncomingCall(self, line, transaction, now)
@@ -208,7 +209,9 @@ class UserAgentServer(UserAgent):
         if call is not None:
             call.on_ack(ack, now)
         else:
-            self.note(now, "discarded", "ACK: no dialog has its Call-ID and tags (RFC 3261 12.2.2)")
+            why = "ACK: no dialog has its Call-ID and tags (RFC 3261 12.2.2)"
+            facts = Facts(method="ACK", part="Call-ID", reference="RFC 3261 12.2.2")
+            self.note(now, EventKind.DISCARDED, why, facts)
 
     _methods: ClassVar[dict[bytes, Callable[[UserAgentServer, ServerTransaction, float], None]]] = {
         b"INVITE": _on_invite,

@@ -9,12 +9,14 @@ import abc
 import random
 from collections.abc import Iterable
 from functools import partial
+from typing import Final
 
 from siplab.lab.phone.address_discovery import AddressDiscovery
 from siplab.lab.phone.phone_config import PhoneConfig
 from siplab.lab.phone.quirks import styled
 from siplab.lab.sip.base import Agent
 from siplab.lab.sip.dialog import next_hop
+from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import (
     COMPACT_NAMES,
     DEFAULT_PORT,
@@ -30,6 +32,9 @@ from siplab.lab.sip.messages import (
 from siplab.lab.sip.streams import SipStreams
 from siplab.lab.sip.transactions import ServerTransaction, TransactionLayer, TransactionUser
 from siplab.lab.wire.ip import Endpoint
+
+# What of a request is at fault when it is answered so.
+_AT_FAULT: Final = {404: "start line", 488: "SDP"}
 
 
 class UserAgent(Agent, TransactionUser):
@@ -117,10 +122,13 @@ class UserAgent(Agent, TransactionUser):
         transaction.reply(status, now, headers=headers + self.agent_line)
         request = transaction.request
         uri = request.uri.decode("utf-8", "backslashreplace")
-        self.note(now, "rejected", f"{status} to {request.method.decode('ascii', 'replace')} {uri}")
+        method = request.method.decode("ascii", "replace")
+        facts = Facts(status, method, _AT_FAULT.get(status, ""), uri)
+        self.note(now, EventKind.REJECTED, f"{status} to {method} {uri}", facts)
 
     def on_unacknowledged(self, transaction: ServerTransaction, now: float) -> None:
-        self.note(now, "no-ack", f"{transaction.status} to INVITE was never acknowledged (timer H)")
+        facts = Facts(transaction.status, "INVITE")
+        self.note(now, EventKind.NO_ACK, f"{facts.status} to INVITE was never acknowledged (timer H)", facts)
 
     # -- its address -----------------------------------------------------------------------------
 
@@ -137,18 +145,19 @@ class UserAgent(Agent, TransactionUser):
 
     def _on_mapped(self, local: Endpoint, public: Endpoint, now: float) -> None:
         """A socket's public endpoint was found, or has become another one."""
-        self.note(now, "mapped", f"{local} is {public}")
+        self.note(now, EventKind.MAPPED, f"{local} is {public}", Facts(local=local, remote=public))
         if local == self.local:
             self._announce(public)
             self.contact_changed(now)
 
     def _on_candidate(self, local: Endpoint, public: Endpoint, now: float) -> None:
         """The same of a socket that is a candidate; nobody is told but by ICE."""
-        self.note(now, "candidate", f"{local} is {public}")
+        self.note(now, EventKind.CANDIDATE, f"{local} is {public}", Facts(local=local, remote=public))
 
     def _on_connection_lost(self, local: Endpoint, remote: Endpoint, reason: str, now: float) -> None:
         """What waits for an answer on it has failed; the server can no longer reach us."""
-        self.note(now, "connection-lost", f"{local} to {remote}: {reason}")
+        facts = Facts(local=local, remote=remote)
+        self.note(now, EventKind.CONNECTION_LOST, f"{local} to {remote}: {reason}", facts)
         self.layer.unreachable(remote, local, now, "tcp")
         if remote == self.config.server:
             self.flow_failed(now)

@@ -12,6 +12,7 @@ from typing import Literal
 
 from siplab.lab.sip.base import Agent, Transport
 from siplab.lab.sip.digest import Authority, Outcome
+from siplab.lab.sip.events import NO_FACTS, EventKind, Facts
 from siplab.lab.sip.messages import ReplyTo, address_text, uri_of
 from siplab.lab.sip.streams import Framing, SipStreams
 from siplab.lab.sip.transactions import ServerTransaction, TransactionLayer, TransactionUser
@@ -85,7 +86,8 @@ class ServerCore(Agent, TransactionUser):
         self._endpoints = frozenset(Endpoint(config.ip, port) for port in config.ports)
 
     def _on_connection_lost(self, local: Endpoint, remote: Endpoint, reason: str, now: float) -> None:
-        self.note(now, "connection-lost", f"{local} to {remote}: {reason}")
+        facts = Facts(local=local, remote=remote)
+        self.note(now, EventKind.CONNECTION_LOST, f"{local} to {remote}: {reason}", facts)
         self.layer.unreachable(remote, local, now, "tcp")
 
     # -- what is ours ------------------------------------------------------------------------
@@ -110,7 +112,8 @@ class ServerCore(Agent, TransactionUser):
     # -- refusals ----------------------------------------------------------------------------
 
     def on_unacknowledged(self, transaction: ServerTransaction, now: float) -> None:
-        self.note(now, "no-ack", f"{transaction.status} to INVITE was never acknowledged (timer H)")
+        facts = Facts(transaction.status, "INVITE")
+        self.note(now, EventKind.NO_ACK, f"{facts.status} to INVITE was never acknowledged (timer H)", facts)
 
     def authenticate(self, transaction: ServerTransaction, now: float, *, proxy: bool = False) -> str | None:
         """The user whose credentials a request has; without good ones it is answered, and ``None``."""
@@ -132,15 +135,23 @@ class ServerCore(Agent, TransactionUser):
         status = 407 if proxy else 401
         if verdict.outcome is Outcome.MISSING:
             transaction.reply(status, now, headers=header + self.server_line)
-            self.note(now, "challenged", f"{status} to {request.method.decode('ascii', 'replace')}")
+            method = request.method.decode("ascii", "replace")
+            self.note(now, EventKind.CHALLENGED, f"{status} to {method}", Facts(status, method))
         else:
             self.reject(transaction, status, now, f"{verdict.user}: {verdict.outcome.value}", header)
         return None
 
     def reject(
-        self, transaction: ServerTransaction, status: int, now: float, why: str, headers: bytes = b""
+        self,
+        transaction: ServerTransaction,
+        status: int,
+        now: float,
+        why: str,
+        headers: bytes = b"",
+        facts: Facts = NO_FACTS,
     ) -> None:
-        """Answer a request with an error, and note why."""
+        """Answer a request with an error, and note why; ``facts``: what of the request is at fault."""
         transaction.reply(status, now, headers=headers + self.server_line)
         method = transaction.request.method.decode("ascii", "replace")
-        self.note(now, "rejected", f"{status} to {method}: {why}")
+        facts = facts._replace(status=status, method=method)
+        self.note(now, EventKind.REJECTED, f"{status} to {method}: {why}", facts)

@@ -21,6 +21,7 @@ from siplab.lab.server.notifier import Notifier
 from siplab.lab.server.registrar import Registrar
 from siplab.lab.sip.base import Transport
 from siplab.lab.sip.dialog import next_hop
+from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import (
     Incoming,
     Request,
@@ -62,6 +63,7 @@ class Refusal(NamedTuple):
 
     status: int
     reason: str
+    facts: Facts
 
 
 class Proxy:
@@ -84,7 +86,7 @@ class Proxy:
         server = self.server
         hops = request.value(b"max-forwards")
         if hops.isdigit() and int(hops[:3]) == 0:
-            server.reject(transaction, 483, now, "Max-Forwards is 0")
+            server.reject(transaction, 483, now, "Max-Forwards is 0", facts=Facts(part="Max-Forwards"))
             return
         if self._has_looped(request):
             server.reject(transaction, 482, now, "this request was here before")
@@ -105,7 +107,7 @@ class Proxy:
         routes, local = self._take_own_routes(request)
         targets = self._targets(request, routes, local)
         if isinstance(targets, Refusal):
-            server.reject(transaction, targets.status, now, targets.reason)
+            server.reject(transaction, targets.status, now, targets.reason, facts=targets.facts)
             return
         Forwarding(self, transaction, routes, now).forward(targets, now)
 
@@ -113,23 +115,25 @@ class Proxy:
         """Forward the ACK of a 2xx, which is no transaction's (section 16.11)."""
         hops = ack.value(b"max-forwards")
         routes, local = self._take_own_routes(ack)
-        uri = uri_of(ack.uri)
+        uri, text = uri_of(ack.uri), _shown(ack.uri)
+        facts = Facts(method="ACK", part="start line", value=text)
         if (
             uri is not None
             and not routes
             and self.server.is_own_host(uri.host)
             and b"alias" not in uri.parameters
         ):
-            self.server.note(now, "discarded", f"ACK to {_shown(ack.uri)}: no transaction and no route")
+            self.server.note(now, EventKind.DISCARDED, f"ACK to {text}: no transaction and no route", facts)
             return
         targets = self._targets(ack, routes, local)
         if isinstance(targets, Refusal) or (hops.isdigit() and int(hops[:3]) == 0) or self._has_looped(ack):
-            self.server.note(now, "discarded", f"ACK to {_shown(ack.uri)} can't be forwarded")
+            self.server.note(now, EventKind.DISCARDED, f"ACK to {text} can't be forwarded", facts)
             return
         for target in targets:
             copy = self.copy(ack, target, routes)
             self.layer.carry(target.transport, target.local, target.remote, copy.wire, now)
-            self.server.note(now, "forwarded", f"ACK to {target.remote}")
+            facts = Facts(method="ACK", remote=target.remote)
+            self.server.note(now, EventKind.FORWARDED, f"ACK to {target.remote}", facts)
 
     def _has_looped(self, request: Incoming) -> bool:
         """Whether one of our Vias shows that it was here with the same routing (section 16.3, step 4)."""
@@ -161,22 +165,23 @@ class Proxy:
     def _targets(self, request: Incoming, routes: list[bytes], local: Endpoint) -> list[Target] | Refusal:
         """The target set (section 16.5); never empty."""
         text = request.uri
-        uri = uri_of(text)
+        uri, facts = uri_of(text), Facts(part="start line", value=_shown(text))
         if uri is None:
-            return Refusal(416, f"{_shown(text)} is no SIP URI")
+            return Refusal(416, f"{_shown(text)} is no SIP URI", facts)
         received = self.server.config.location == "received"
         alias = _read_alias(uri.parameters.get(b"alias", b"")) if received else None
         if routes:
             hop = next_hop(name_addr_of(routes[0]).uri)
             if hop is None:
-                return Refusal(404, f"Route {_shown(routes[0])} can't be resolved")
+                value = _shown(routes[0])
+                return Refusal(404, f"Route {value} can't be resolved", Facts(part="Route", value=value))
             return [Target(text, hop, local, transport_of(name_addr_of(routes[0]).uri))]
         if alias is not None:
             return [Target(_without_alias(text), alias.endpoint, local, alias.transport)]
         if not self.server.is_own_host(uri.host):
             hop = next_hop(text)
             if hop is None:
-                return Refusal(404, f"{_shown(text)} can't be resolved")
+                return Refusal(404, f"{_shown(text)} can't be resolved", facts)
             return [Target(text, hop, local, transport_of(text))]
         if self.server.config.upstream is not None:
             return [Target(text, self.server.config.upstream, local, request.transport)]
@@ -184,7 +189,7 @@ class Proxy:
 
     def _located(self, user: str, local: Endpoint) -> list[Target] | Refusal:
         if user not in self.server.config.users:
-            return Refusal(404, f"there is no user {user!r}")
+            return Refusal(404, f"there is no user {user!r}", Facts(part="start line", value=user))
         targets: list[Target] = []
         for binding in self._registrar.lookup(user):
             if self.server.config.location == "received":
@@ -196,7 +201,8 @@ class Proxy:
                 transport = transport_of(binding.contact)
             if remote is not None:
                 targets.append(Target(binding.contact, remote, local, transport))
-        return targets or Refusal(480, f"{user} is not registered")
+        aor = self.server.aor(user)
+        return targets or Refusal(480, f"{user} is not registered", Facts(aor=aor))
 
     # -- forwarding --------------------------------------------------------------------------
 
@@ -343,7 +349,8 @@ class Forwarding:
             copy = proxy.copy(request, target, self._routes)
             branch = proxy.layer.request(copy, target.local, target.remote, now, self._answered)
             self._branches[branch] = 0
-            proxy.server.note(now, "forwarded", f"{method} to {target.remote}")
+            facts = Facts(method=method, remote=target.remote)
+            proxy.server.note(now, EventKind.FORWARDED, f"{method} to {target.remote}", facts)
 
     def cancel(self, now: float) -> None:
         """CANCEL every branch that is still open (section 16.10)."""
@@ -392,7 +399,8 @@ class Forwarding:
 
     def _pass_on(self, status: int, response: Incoming, now: float) -> None:
         if len(response.values(b"via")) < 2:
-            self._proxy.server.note(now, "discarded", f"{status}: no Via is left to send it on by")
+            why = f"{status}: no Via is left to send it on by"
+            self._proxy.server.note(now, EventKind.DISCARDED, why, Facts(status, part="Via"))
             return
         self.transaction.send(status, self._proxy.strip(response), now)
         request, notifier = self.transaction.request, self._proxy.notifier
@@ -413,7 +421,7 @@ class Forwarding:
 
     def _timer_c_fired(self, argument: object, now: float) -> None:
         """Section 16.8: nobody answers a ringing phone for ever."""
-        self._proxy.server.note(now, "timer-c", "no final response: cancelling")
+        self._proxy.server.note(now, EventKind.TIMER_C, "no final response: cancelling")
         self.cancel(now)
 
 

@@ -218,8 +218,8 @@ SHOWINGS = [(model, showing) for model in CATALOGUE for showing in model.card.sh
 def test_a_fault_shows_where_its_card_says(model: Model, showing: Showing) -> None:
     spec = cards.showing_spec(model, showing)
     # A fault of a router without an ALG is compared with such a router.
-    mended = trial.run(replace(spec, model="correct" if model.recipe.base else "none"))[0]
-    assert mended.outcome == "pass", mended.first_failure
+    fixed = trial.run(replace(spec, model="correct" if model.recipe.base else "none"))[0]
+    assert fixed.outcome == "pass", fixed.first_failure
     result = trial.run(spec)[0]
     assert result.outcome == "fail"
     assert result.first_failure is not None
