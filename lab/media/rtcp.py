@@ -106,12 +106,12 @@ class Reporter:
     def remote(self) -> Endpoint | None:
         """Where they go; ``None`` for nowhere."""
         call, stream = self._call, self._call.session.stream(self._kind)
-        talker = call.talkers.get(self._kind)
-        if stream is None or stream.remote is None or talker is None:
+        sender = call.senders.get(self._kind)
+        if stream is None or stream.remote is None or sender is None:
             return None
-        latched = talker.remote is not None and talker.remote != stream.remote
+        latched = sender.remote is not None and sender.remote != stream.remote
         if self.multiplexed:
-            return talker.remote or stream.remote
+            return sender.remote or stream.remote
         return self._source if latched and self._source is not None else stream.said.rtcp
 
     # -- sending -------------------------------------------------------------------------------
@@ -137,19 +137,19 @@ class Reporter:
         self._wait(now, 1.0)
 
     def _send(self, now: float, *, bye: bool = False) -> None:
-        remote, talker = self.remote, self._call.talkers.get(self._kind)
-        if remote is None or talker is None:
+        remote, sender = self.remote, self._call.senders.get(self._kind)
+        if remote is None or sender is None:
             return
-        sender = None
-        if talker.packets > self._counts[0]:
+        info = None
+        if sender.packets > self._counts[0]:
             # Section 6.4: who has sent since the report before the last one is a sender.
-            moment = talker.timestamp_at(now)
-            sender = SenderInfo(_ntp(now), moment, talker.packets & 0xFFFFFFFF, talker.octets & 0xFFFFFFFF)
-        self._counts = [self._counts[1], talker.packets]
+            moment = sender.timestamp_at(now)
+            info = SenderInfo(_ntp(now), moment, sender.packets & 0xFFFFFFFF, sender.octets & 0xFFFFFFFF)
+        self._counts = [self._counts[1], sender.packets]
         config = self._call.phone.config
         name = f"{config.user}@{config.ip}".encode()[:255]
-        compound = Compound(talker.ssrc, sender, tuple(self._blocks(now)), name, bye)
-        wire = self._call.extras.sealed_report(self._kind, pack_rtcp(compound))
+        compound = Compound(sender.ssrc, info, tuple(self._blocks(now)), name, bye)
+        wire = self._call.media.sealed_report(self._kind, pack_rtcp(compound))
         self._call.phone.layer.send(self.local, remote, wire)
         self.sent += 1
 
@@ -180,9 +180,9 @@ class Reporter:
         self.left = self.left or compound.bye
         if compound.sender is not None:
             self._last_sr[compound.ssrc] = (compound.sender.ntp >> 16 & 0xFFFFFFFF, now)
-        talker = self._call.talkers.get(self._kind)
+        sender = self._call.senders.get(self._kind)
         for block in compound.blocks:
-            if talker is not None and block.ssrc == talker.ssrc:
+            if sender is not None and block.ssrc == sender.ssrc:
                 self.reported = block
 
     def heard(self, header: RtpHeader, now: float, count: int = 1) -> None:

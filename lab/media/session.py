@@ -23,7 +23,7 @@ from siplab.lab.wire.rtp import PCMU, TELEPHONE_EVENT, VIDEO
 from siplab.lab.wire.sdp import Sdp, Section, address_of
 
 if TYPE_CHECKING:
-    from siplab.lab.media.extras import Extras
+    from siplab.lab.media.call_media import CallMedia
 
 Kind = Literal["audio", "video", "image"]
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
@@ -193,7 +193,7 @@ class Session:
     ``ports`` has the port of each kind of stream that we can do, ``offered`` the kinds that our
     next offer has. ``hold`` changes what the next description says. ``streams`` is what the last
     offer and answer came to. ``announced`` gives what the description says of a local endpoint.
-    ``extras``: what streams have besides media. ``secure``: they are encrypted.
+    ``media``: what streams have besides media. ``secure``: they are encrypted.
     ``strict``: a later offer must be of the same session, by its o=.
     """
 
@@ -204,7 +204,7 @@ class Session:
         ports: Mapping[Kind, int],
         number: int,
         announced: Callable[[Endpoint], Endpoint] = lambda local: local,
-        extras: Extras | None = None,
+        media: CallMedia | None = None,
         *,
         secure: bool = False,
         strict: bool = False,
@@ -216,7 +216,7 @@ class Session:
         self._user = user.encode()
         self._ip = ip
         self._announced = announced
-        self._extras = extras
+        self._extras = media
         self._secure = secure
         self._strict = strict
         self._origin: list[bytes] = []  # of the other side
@@ -351,7 +351,7 @@ class Session:
     def _line(self, kind: Kind, direction: Direction, said: Said | None = None) -> bytes:
         """One stream's lines; ``said``: of an answer, what the offer has."""
         port, profile = self._wanted_at(kind).port, _transport(kind, self._secure)
-        extras = b"" if self._extras is None else self._extras.lines(kind, said)
+        media = b"" if self._extras is None else self._extras.lines(kind, said)
         if kind == "image":
             return (
                 b"m=image %d udptl t38\r\na=T38FaxVersion:0\r\na=T38MaxBitRate:14400\r\n"
@@ -360,7 +360,7 @@ class Session:
         if kind == "video":
             number = self._payload_types["video"]
             head = b"m=video %d %b %d\r\na=rtpmap:%d H264/90000\r\n" % (port, profile, number, number)
-            return head + b"a=%b\r\n" % direction.encode() + extras
+            return head + b"a=%b\r\n" % direction.encode() + media
         event = self._telephone_event
         if event is None:
             head = b"m=audio %d %b 0\r\na=rtpmap:0 PCMU/8000\r\n" % (port, profile)
@@ -370,7 +370,7 @@ class Session:
                 b"a=rtpmap:%d telephone-event/8000\r\na=fmtp:%d 0-16\r\n"
                 % (port, profile, event, event, event)
             )
-        return head + b"a=ptime:20\r\na=%b\r\n" % direction.encode() + extras
+        return head + b"a=ptime:20\r\na=%b\r\n" % direction.encode() + media
 
 
 def _effective(said: Described) -> Direction:

@@ -14,19 +14,19 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Literal
 
+from siplab.lab.media.call_media import CallMedia
 from siplab.lab.media.dtmf import Digits
-from siplab.lab.media.extras import Extras
-from siplab.lab.media.listener import Listener
+from siplab.lab.media.rtp_receiver import RtpReceiver
+from siplab.lab.media.rtp_sender import RtpSender
 from siplab.lab.media.session import Hold, Kind, Session
-from siplab.lab.media.talker import Talker
 from siplab.lab.phone.keepalive import KEEPALIVE_TYPE, MediaKeepAlive
 from siplab.lab.phone.renegotiation import Method, Outcome, Renegotiation
 from siplab.lab.phone.session_timer import SessionTimer
 from siplab.lab.sip.base import Train
 from siplab.lab.sip.dialog import Dialog
 from siplab.lab.sip.digest import Credentials
-from siplab.lab.sip.machines import ClientTransaction, ServerTransaction
 from siplab.lab.sip.messages import SDP_TYPE, Incoming, Request
+from siplab.lab.sip.transaction_fsm import ClientTransaction, ServerTransaction
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.rtp import unpack_rtp
 
@@ -59,7 +59,7 @@ class Call(abc.ABC):
 
     ``status`` is the final status of the INVITE (0 before; 408 and 503 also stand for a timeout
     and a transport error). ``confirmed``: the ACK of the 2xx was sent (outgoing) or seen (incoming).
-    ``remote_rtp`` is where media go. ``reason`` is a sentence for people. ``talkers`` are what
+    ``remote_rtp`` is where media go. ``reason`` is a sentence for people. ``senders`` are what
     this side sends and ``heard`` what came, for each kind of stream. ``line`` is the phone's line
     that it occupies, with its own media ``ports``. ``watchers`` are called when it is answered and
     when it is over. ``transfer_status``: what the other side reported last of the call that we asked it to
@@ -88,22 +88,22 @@ class Call(abc.ABC):
         self.ringing_at: float | None = None
         self.established_at: float | None = None
         self.ended_at: float | None = None
-        self.talkers: dict[Kind, Talker] = {}
-        self.heard: dict[Kind, Listener] = {kind: Listener() for kind in self.ports}
+        self.senders: dict[Kind, RtpSender] = {}
+        self.heard: dict[Kind, RtpReceiver] = {kind: RtpReceiver() for kind in self.ports}
         self._early_rtp: int | None = None
         self._dialled = Digits()
         self.remote_rtp: Endpoint | None = None
         self.dialog: Dialog | None = None
         config = phone.config
-        self.extras = Extras(self)
+        self.media = CallMedia(self)
         # The generator's value is the number in o=.
         self.session = Session(
             config.user,
             config.ip,
             self.ports,
             phone.rng.getrandbits(31),
-            phone.mapper.announced,
-            self.extras,
+            phone.discovery.announced,
+            self.media,
             secure=config.srtp,
             strict=config.strict_media,
         )
@@ -252,9 +252,9 @@ class Call(abc.ABC):
         self.renegotiation.stop()
         self.timer.stop()
         self.media_keepalive.stop()
-        self.extras.stop(now)
-        for talker in self.talkers.values():
-            talker.stop()
+        self.media.stop(now)
+        for sender in self.senders.values():
+            sender.stop()
         if self.dialog is not None:
             self.phone.dialogs.pop(self.dialog.identity, None)
         self._tell_watchers(now)
@@ -331,8 +331,8 @@ class Call(abc.ABC):
     @property
     def rtp_sent(self) -> int:
         """Audio packets sent."""
-        talker = self.talkers.get("audio")
-        return talker.sent if talker is not None else 0
+        sender = self.senders.get("audio")
+        return sender.sent if sender is not None else 0
 
     @property
     def rtp_received(self) -> int:
@@ -348,35 +348,35 @@ class Call(abc.ABC):
         """An offer and an answer have settled the session anew: talk where it says, or stop."""
         if self.over:
             return
-        self.remote_rtp = self.extras.target(self.session.stream("audio"), now)
+        self.remote_rtp = self.media.target(self.session.stream("audio"), now)
         for kind in self.ports:
             stream = self.session.stream(kind)
-            talker = self.talkers.get(kind)
-            if talker is None:
+            sender = self.senders.get(kind)
+            if sender is None:
                 if stream is None:
                     continue
-                talker = self.talkers[kind] = self.phone.talker(self, kind)
-            talker.payload_type = stream.payload_type if stream is not None else 0
-            talker.direct(self.extras.target(stream, now), now)
-        self.extras.settled(now)
+                sender = self.senders[kind] = self.phone.sender(self, kind)
+            sender.payload_type = stream.payload_type if stream is not None else 0
+            sender.direct(self.media.target(stream, now), now)
+        self.media.settled(now)
         self.media_keepalive.start(now)
 
     def mute(self, now: float) -> None:
         """Send nothing for a while, as silence suppression does."""
-        for talker in self.talkers.values():
-            talker.mute(True, now)
+        for sender in self.senders.values():
+            sender.mute(True, now)
 
     def unmute(self, now: float) -> None:
         """Speak again."""
-        for talker in self.talkers.values():
-            talker.mute(False, now)
+        for sender in self.senders.values():
+            sender.mute(False, now)
 
     def on_media(self, kind: Kind, payload: bytes, source: Endpoint, now: float) -> None:
         """A media packet arrived. A latching phone answers to where it came from (RFC 4961, RFC 7362)."""
         if self._is_foreign(kind, source):
             self.phone.note(now, "refused-media", f"{kind} from {source}, which was not announced")
             return
-        plain = self.extras.media(kind, payload, source, now)
+        plain = self.media.received(kind, payload, source, now)
         if plain is None:
             return
         payload, header = plain, unpack_rtp(plain)
@@ -384,27 +384,27 @@ class Call(abc.ABC):
             return
         if header is None or header.payload_type != KEEPALIVE_TYPE:
             self.heard[kind].packet(header, payload[12:], source, now)
-            if header is not None and kind in self.extras.reporters:
-                self.extras.reporters[kind].heard(header, now)
+            if header is not None and kind in self.media.reporters:
+                self.media.reporters[kind].heard(header, now)
         stream = self.session.stream(kind)
         if header is not None and stream is not None and header.payload_type == stream.telephone_event:
             digit = self._dialled.read(header.timestamp, payload[12:])
             if digit is not None:
                 self.digits.append(digit)
-        talker = self.talkers.get(kind)
-        latching = self.phone.config.latching and not self.extras.uses_ice(kind)
-        if latching and talker is not None and talker.remote not in (None, source):
-            self.phone.note(now, "latched", f"{talker.remote} -> {source}")
-            talker.direct(source, now)
+        sender = self.senders.get(kind)
+        latching = self.phone.config.latching and not self.media.uses_ice(kind)
+        if latching and sender is not None and sender.remote not in (None, source):
+            self.phone.note(now, "latched", f"{sender.remote} -> {source}")
+            sender.direct(source, now)
             if kind == "audio":
                 self.remote_rtp = source
 
     def on_train(self, kind: Kind, train: Train, source: Endpoint) -> None:
         """Media packets arrived like the one before them."""
-        if not self._is_foreign(kind, source) and self.extras.train(kind, train):
+        if not self._is_foreign(kind, source) and self.media.train(kind, train):
             self.heard[kind].train(train, source)
-            if kind in self.extras.reporters:
-                self.extras.reporters[kind].heard(train.header, train.begin, train.packets)
+            if kind in self.media.reporters:
+                self.media.reporters[kind].heard(train.header, train.begin, train.packets)
 
     def _is_foreign(self, kind: Kind, source: Endpoint) -> bool:
         """Whether a strict phone refuses media from there."""

@@ -16,11 +16,11 @@ from siplab.lab.media.session import MediaError
 from siplab.lab.phone.call import Call, CallState, Direction
 from siplab.lab.sip import provisional
 from siplab.lab.sip.dialog import Dialog
-from siplab.lab.sip.machines import ServerTransaction
 from siplab.lab.sip.messages import SDP_TYPE, Incoming, line_of
 from siplab.lab.sip.provisional import Reliable
 from siplab.lab.sip.repeater import Repeater
 from siplab.lab.sip.timers import Timer
+from siplab.lab.sip.transaction_fsm import ServerTransaction
 
 if TYPE_CHECKING:
     from siplab.lab.phone.phone import Phone

@@ -16,8 +16,8 @@ from siplab.lab.media.session import MediaError
 from siplab.lab.phone.call import Call, CallState, Direction
 from siplab.lab.sip import provisional
 from siplab.lab.sip.dialog import Dialog
-from siplab.lab.sip.machines import ClientTransaction
 from siplab.lab.sip.messages import REASONS, SDP_TYPE, Incoming, token
+from siplab.lab.sip.transaction_fsm import ClientTransaction
 
 if TYPE_CHECKING:
     from siplab.lab.phone.phone import Phone

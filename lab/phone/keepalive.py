@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from siplab.lab.sip.machines import ClientTransaction
 from siplab.lab.sip.messages import Incoming, token
 from siplab.lab.sip.timers import Timer
+from siplab.lab.sip.transaction_fsm import ClientTransaction
 
 if TYPE_CHECKING:
     from siplab.lab.phone.call import Call
@@ -106,12 +106,12 @@ class MediaKeepAlive:
 
     def _beat(self, argument: object, now: float) -> None:
         call = self._call
-        for kind, talker in call.talkers.items():
+        for kind, sender in call.senders.items():
             stream = call.session.stream(kind)
-            remote = talker.remote or (stream.remote if stream is not None else None)
-            if kind == "image" or remote is None or talker.next_due is not None:
+            remote = sender.remote or (stream.remote if stream is not None else None)
+            if kind == "image" or remote is None or sender.next_due is not None:
                 continue
             self.sent += 1
-            packet = talker.event(KEEPALIVE_TYPE, b"", marker=False, timestamp=None)
-            call.phone.layer.send(talker.local, remote, packet)
+            packet = sender.event(KEEPALIVE_TYPE, b"", marker=False, timestamp=None)
+            call.phone.layer.send(sender.local, remote, packet)
         self._wait(now)

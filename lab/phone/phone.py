@@ -17,14 +17,14 @@ from typing import ClassVar, Final
 
 from siplab.lab.media import dtmf
 from siplab.lab.media.rtcp import rtcp_port
+from siplab.lab.media.rtp_sender import RtpSender
 from siplab.lab.media.session import Kind, MediaError, read
-from siplab.lab.media.talker import Talker
-from siplab.lab.phone import pager, transfer
+from siplab.lab.phone import instant_message, transfer
+from siplab.lab.phone.address_discovery import AddressDiscovery
 from siplab.lab.phone.call import Call, CallState
 from siplab.lab.phone.call_in import IncomingCall
 from siplab.lab.phone.call_out import OutgoingCall
 from siplab.lab.phone.keepalive import KeepAlive
-from siplab.lab.phone.mapper import Mapper
 from siplab.lab.phone.phone_config import PhoneConfig
 from siplab.lab.phone.quirks import styled
 from siplab.lab.phone.registration import Registration, RegistrationState
@@ -91,9 +91,11 @@ class Phone(Agent):
         self._user = user
         self._host = config.ip.encode()
         self._announce(Endpoint(config.ip, config.announced_port or config.sip_port))
-        self.mapper = Mapper(self.layer, rng, config.stun, config.keepalive_interval, self._on_mapped)
+        self.discovery = AddressDiscovery(
+            self.layer, rng, config.stun, config.keepalive_interval, self._on_mapped
+        )
         seen = config.keepalive_interval
-        self.gatherer = Mapper(self.layer, rng, config.ice_server, seen, self._on_candidate)
+        self.ice_discovery = AddressDiscovery(self.layer, rng, config.ice_server, seen, self._on_candidate)
         self.keepalive = KeepAlive(self)
         self.registration = Registration(self)
 
@@ -109,17 +111,17 @@ class Phone(Agent):
         media = [Endpoint(self.config.ip, port) for port in ports]
         if self.layer.streams is not None:
             sip = self.layer.streams.listen(self.local, self.origin)
-            self.mapper.start(media, now)
-            self.gatherer.start(media, now)
+            self.discovery.start(media, now)
+            self.ice_discovery.start(media, now)
             return [*sip, *(Listen(each) for each in dict.fromkeys(media)), *self.layer.flush()]
-        self.mapper.start([self.local, *media], now)
-        self.gatherer.start(media, now)
+        self.discovery.start([self.local, *media], now)
+        self.ice_discovery.start(media, now)
         listened = dict.fromkeys([self.local, self.origin, *media])
         return [*(Listen(each) for each in listened), *self.layer.flush()]
 
     def register(self, now: float) -> list[Action]:
         """Register now, and keep registered."""
-        self.mapper.when_settled(self.registration.register, now)
+        self.discovery.when_settled(self.registration.register, now)
         return self.layer.flush()
 
     def unregister(self, now: float, *, everything: bool = False) -> list[Action]:
@@ -139,7 +141,7 @@ class Phone(Agent):
             return None
         call = OutgoingCall(self, uri, now, headers)
         self.calls.append(call)
-        self.mapper.when_settled(call.invite, now)
+        self.discovery.when_settled(call.invite, now)
         return call
 
     def answer(self, now: float) -> list[Action]:
@@ -169,7 +171,7 @@ class Phone(Agent):
 
     def message(self, target: str, text: str, now: float) -> list[Action]:
         """Send a text (RFC 3428); ``outbox`` gets the target and the final status."""
-        pager.send(self, target, _uri(target), text, now)
+        instant_message.send(self, target, _uri(target), text, now)
         return self.layer.flush()
 
     def subscribe(self, package: str, target: str, now: float, expires: int = 3600) -> list[Action]:
@@ -182,14 +184,14 @@ class Phone(Agent):
     # -- the world ---------------------------------------------------------------------------
 
     def receive(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
-        if self.mapper.receive(payload, local, now) or self.gatherer.receive(payload, local, now):
+        if self.discovery.receive(payload, local, now) or self.ice_discovery.receive(payload, local, now):
             pass
         elif local != self.local:
             found = self._stream_at(local.port)
             if found is not None:
                 call, kind = found
                 if local.port == rtcp_port(call.ports[kind]):
-                    call.extras.report(kind, payload, source, now)
+                    call.media.report(kind, payload, source, now)
                 else:
                     call.on_media(kind, payload, source, now)
         else:
@@ -261,7 +263,7 @@ class Phone(Agent):
 
     @property
     def flows(self) -> Sequence[Flow]:
-        return [talker for call in self.calls if not call.over for talker in call.talkers.values()]
+        return [sender for call in self.calls if not call.over for sender in call.senders.values()]
 
     def receive_train(self, train: Train, source: Endpoint, local: Endpoint) -> None:
         found = self._stream_at(local.port)
@@ -269,10 +271,10 @@ class Phone(Agent):
             call, kind = found
             call.on_train(kind, train, source)
 
-    def talker(self, call: Call, kind: Kind) -> Talker:
+    def sender(self, call: Call, kind: Kind) -> RtpSender:
         """What a call says on one stream."""
         local = Endpoint(self.config.ip, call.ports[kind] + self.config.rtp_source_offset)
-        return Talker(kind, local, self.rng, signal=self.config.signal, limit=self.config.media_packets)
+        return RtpSender(kind, local, self.rng, signal=self.config.signal, limit=self.config.media_packets)
 
     def _announce(self, sip: Endpoint) -> None:
         """Write that endpoint into Contact and Via from now on."""
@@ -316,7 +318,7 @@ class Phone(Agent):
         for call in reversed(self.calls):
             if not call.over:
                 for kind, each in call.ports.items():
-                    if port == each or (port == rtcp_port(each) and kind in call.extras.reporters):
+                    if port == each or (port == rtcp_port(each) and kind in call.media.reporters):
                         return call, kind
         return None
 
@@ -465,7 +467,7 @@ class Phone(Agent):
             call.on_info(transaction, now)
 
     def _on_message(self, transaction: ServerTransaction, now: float) -> None:
-        pager.on_message(self, transaction, now)
+        instant_message.on_message(self, transaction, now)
 
     def _on_cancel(self, transaction: ServerTransaction, now: float) -> None:
         invite = self.layer.invite_of(transaction.request)

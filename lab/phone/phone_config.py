@@ -45,7 +45,7 @@ class PhoneConfig:
     ``rtcp``: whether and where reports on the media are sent (RFC 3550, RFC 3605, RFC 5761). ``ice``: the
     phone finds the way of media itself (RFC 8445); ``ice_server`` is the STUN server that it asks then.
     ``srtp``: media are encrypted with keys from the description, and nothing else is taken (RFC 4568).
-    ``secure_port``: SIP to that port of the server is sealed (``siplab.lab.sip.sealing``).
+    ``secure_port``: SIP to that port of the server is sealed (``siplab.lab.sip.pseudo_tls``).
 
     ``quirks``: ways of writing that are unusual (``lab.phone.quirks``). ``contact_port``: whether Contact
     names port 5060, which needs no naming. ``announced_port``: what Via and Contact say, though it is not so,

@@ -15,9 +15,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from siplab.lab.sip.digest import Credentials
-from siplab.lab.sip.machines import ClientTransaction
 from siplab.lab.sip.messages import Incoming, name_addr_of, token, uri_of
 from siplab.lab.sip.timers import Timer
+from siplab.lab.sip.transaction_fsm import ClientTransaction
 
 if TYPE_CHECKING:
     from siplab.lab.phone.phone import Phone

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Literal
 
 from siplab.lab.media.session import MediaError, Session
 from siplab.lab.sip.dialog import contact_uri
-from siplab.lab.sip.machines import ClientTransaction, ServerTransaction
 from siplab.lab.sip.messages import SDP_TYPE, Incoming
 from siplab.lab.sip.repeater import Repeater
+from siplab.lab.sip.transaction_fsm import ClientTransaction, ServerTransaction
 
 if TYPE_CHECKING:
     from siplab.lab.phone.call import Call

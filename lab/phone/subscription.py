@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from siplab.lab.sip.dialog import Dialog
 from siplab.lab.sip.digest import Credentials
-from siplab.lab.sip.machines import ClientTransaction, ServerTransaction
 from siplab.lab.sip.messages import Incoming, token
 from siplab.lab.sip.timers import Timer
+from siplab.lab.sip.transaction_fsm import ClientTransaction, ServerTransaction
 
 if TYPE_CHECKING:
     from siplab.lab.phone.phone import Phone

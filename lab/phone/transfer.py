@@ -16,8 +16,8 @@ from urllib.parse import quote, unquote_to_bytes
 
 from siplab.lab.phone.call import Call, CallState
 from siplab.lab.sip.dialog import DialogId
-from siplab.lab.sip.machines import ServerTransaction
 from siplab.lab.sip.messages import REASONS, name_addr_of
+from siplab.lab.sip.transaction_fsm import ServerTransaction
 from siplab.lab.wire import headers
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from siplab.lab.sip.base import Transport
 from siplab.lab.sip.dialog import Dialog, next_hop
-from siplab.lab.sip.machines import ClientTransaction, ServerTransaction
 from siplab.lab.sip.messages import Incoming, Request, hostport, protocol_of, transport_parameter, uri_of
+from siplab.lab.sip.transaction_fsm import ClientTransaction, ServerTransaction
 from siplab.lab.wire.ip import Endpoint
 
 if TYPE_CHECKING:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from siplab.lab.sip.base import Transport
 from siplab.lab.sip.dialog import next_hop
-from siplab.lab.sip.machines import ClientTransaction, ServerTransaction
 from siplab.lab.sip.messages import (
     Incoming,
     Request,
@@ -32,6 +31,7 @@ from siplab.lab.sip.messages import (
     vias_in,
 )
 from siplab.lab.sip.timers import Timer
+from siplab.lab.sip.transaction_fsm import ClientTransaction, ServerTransaction
 from siplab.lab.wire.headers import split_list
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import Field

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from siplab.lab.sip.base import Transport
 from siplab.lab.sip.dialog import next_hop
-from siplab.lab.sip.machines import ServerTransaction
 from siplab.lab.sip.messages import Incoming, name_addr_of, uri_of
 from siplab.lab.sip.timers import Timer
+from siplab.lab.sip.transaction_fsm import ServerTransaction
 from siplab.lab.wire.ip import Endpoint
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Registrar:
             bindings[bindings.index(old)] = binding
             if old.timer is not None:
                 old.timer.cancel()
-        self._server.pinger.watch(aor, binding, request, now)
+        self._server.nat_keepalive.watch(aor, binding, request, now)
         where = f" from {received}" if received else ""
         self._server.note(now, "registered", f"{aor} at {_shown(uri)}{where} for {expires} s")
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from siplab.lab.media.relay import MediaRelay
+from siplab.lab.server.nat_keepalive import NatKeepalive
 from siplab.lab.server.notifier import Notifier
-from siplab.lab.server.pinger import Pinger
 from siplab.lab.server.proxy import Forwarding, Proxy
 from siplab.lab.server.registrar import Binding, Registrar
 from siplab.lab.sip.base import Action, Agent, Listen, Train, Transport
@@ -43,7 +43,7 @@ class ServerConfig:
     ``rport``: whether answers go to where requests come from. ``ping``: which registered phones are sent
     OPTIONS every ``ping_interval`` seconds: none, those that show that they are behind NAT, or all.
     ``relay``: media go by way of this server, from ``relay_port`` on (RFC 7362). ``secure_port``:
-    at that one of the ``ports`` SIP is sealed (``lab.sip.sealing``). ``transports``: by which the server
+    at that one of the ``ports`` SIP is sealed (``lab.sip.pseudo_tls``). ``transports``: by which the server
     can be reached, at each port; ``framing`` and ``mtu`` are for TCP, as with phones.
     """
 
@@ -97,7 +97,7 @@ class SipServer(Agent):
         self.registrar = Registrar(self)
         self.proxy = Proxy(self)
         self.notifier = Notifier(self)
-        self.pinger = Pinger(self)
+        self.nat_keepalive = NatKeepalive(self)
         self.relay = MediaRelay(config.ip, config.relay_port, self._act) if config.relay else None
 
     @property

@@ -18,20 +18,6 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from siplab.lab.sip.base import Action, Send, Transport
-from siplab.lab.sip.machines import (
-    T1,
-    T2,
-    T4,
-    TIMEOUT,
-    Answered,
-    ClientTransaction,
-    Key,
-    On,
-    ServerTransaction,
-    State,
-    Transaction,
-    kind_of,
-)
 from siplab.lab.sip.messages import (
     BRANCH_COOKIE,
     DEFAULT_PORT,
@@ -44,9 +30,24 @@ from siplab.lab.sip.messages import (
     response,
     token,
 )
-from siplab.lab.sip.sealing import seal, unseal
+from siplab.lab.sip.pseudo_tls import seal, unseal
 from siplab.lab.sip.streams import SipStreams
 from siplab.lab.sip.timers import Timers
+from siplab.lab.sip.transaction_fsm import (
+    T1,
+    T2,
+    T4,
+    TIMEOUT,
+    AckUser,
+    Answered,
+    ClientTransaction,
+    Key,
+    On,
+    ServerTransaction,
+    State,
+    Transaction,
+    kind_of,
+)
 from siplab.lab.wire import syntax
 from siplab.lab.wire.headers import Via
 from siplab.lab.wire.ip import Endpoint
@@ -68,17 +69,11 @@ __all__ = [
 _DISCARDED: Final = "discarded"
 
 
-class TransactionUser(Protocol):
+class TransactionUser(AckUser, Protocol):
     """The owner of a ``TransactionLayer``, told of what is not the answer to its own request."""
 
     def on_request(self, transaction: ServerTransaction, now: float) -> None:
         """A new request, ACK excepted. ``transaction.request`` is the message."""
-
-    def on_ack(self, ack: Incoming, transaction: ServerTransaction | None, now: float) -> None:
-        """An ACK that belongs to a 2xx, or to nothing known (``transaction`` is ``None``)."""
-
-    def on_unacknowledged(self, transaction: ServerTransaction, now: float) -> None:
-        """Timer H: nobody acknowledged the non-2xx final response to an INVITE."""
 
     def note(self, now: float, kind: str, detail: str = "") -> None:
         """Record an event."""
