@@ -23,6 +23,7 @@ S = TypeVar("S")
 
 # Installed packages announce modules with an ITEM under it.
 DETECTORS_GROUP: Final = "siplab.detectors"
+SCENARIOS_GROUP: Final = "siplab.scenarios"
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,7 @@ class Registry(Generic[S]):
         for item in found:
             if not isinstance(item, Item):
                 kind = type(item).__name__
-                raise UsageError(
-                    f"{origin}: ITEM must be an siplab.experiments.trial.registry.Item, not {kind}"
-                )
+                raise UsageError(f"{origin}: ITEM must be a siplab.{self.kind}.Item, not {kind}")
             if item.id in self._items:
                 raise UsageError(f"{origin}: {self.kind} id '{item.id}' is taken; give it another id")
             self._items[item.id] = _documented(item, module)
@@ -98,23 +97,29 @@ def _documented(item: Item[S], module: ModuleType) -> Item[S]:
 
 
 @cache
-def scenarios() -> Registry[Any]:
-    """The scenarios: ``settings.run(stage)``."""
-    return Registry("scenario")
+def scenarios(paths: tuple[str, ...] = ()) -> Registry[Any]:
+    """The scenarios: ``settings.run(stage)``.
+
+    The lab's own, those of installed packages, and those in ``paths`` (files or folders). Raises
+    ``UsageError`` naming the place at fault.
+    """
+    return _with_plugins(Registry("scenario"), SCENARIOS_GROUP, paths)
 
 
 @cache
 def detectors(paths: tuple[str, ...] = ()) -> Registry[Any]:
     """The detectors: ``settings.run(stage)`` gives a ``Finding``.
 
-    The lab's own, those of installed packages, and those in ``paths`` (files or folders). Raises
-    ``UsageError`` naming the place at fault.
+    From where, and what is raised: as ``scenarios``.
     """
-    registry: Registry[Any] = Registry("detector")
-    for module, origin in from_entry_points(DETECTORS_GROUP):
+    return _with_plugins(Registry("detector"), DETECTORS_GROUP, paths)
+
+
+def _with_plugins(registry: Registry[S], group: str, paths: tuple[str, ...]) -> Registry[S]:
+    for module, origin in from_entry_points(group):
         registry.add_module(module, origin)
     for path in paths:
-        for module, origin in from_path(Path(path), "detector"):
+        for module, origin in from_path(Path(path), registry.kind):
             registry.add_module(module, origin)
     return registry
 

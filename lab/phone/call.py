@@ -35,11 +35,15 @@ from siplab.lab.wire.rtp import unpack_rtp
 
 
 class Direction(Enum):
+    """Who called."""
+
     INCOMING = "incoming"
     OUTGOING = "outgoing"
 
 
 class CallState(Enum):
+    """How far a call is."""
+
     CALLING = "calling"  # outgoing: no response but 100 yet
     RINGING = "ringing"
     ESTABLISHED = "established"  # a 2xx was sent or received; ``confirmed`` tells of the ACK

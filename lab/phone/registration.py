@@ -26,6 +26,8 @@ _MAX_TRIES: Final = 5  # challenges and 423s in a row, before a registrar is tak
 
 
 class RegistrationState(Enum):
+    """How far a registration is."""
+
     UNREGISTERED = "unregistered"
     REGISTERING = "registering"
     REGISTERED = "registered"
