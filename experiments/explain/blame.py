@@ -21,6 +21,7 @@ from siplab.experiments.explain.story import Story, changed_parts, parsed, seen,
 from siplab.experiments.explain.troubles import Trouble
 from siplab.experiments.output.changes import LinePair, aligned, broken
 from siplab.experiments.output.journeys import Journey
+from siplab.lab.gateway.fate import Fate
 from siplab.lab.wire.headers import tag_of, uris
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.syntax import Violation, spelled
@@ -180,9 +181,10 @@ def _stopped(trouble: Trouble, story: Story) -> Cause:
     journey = trouble.journey
     assert journey is not None
     assert journey.left is not None
+    assert journey.ending is not None
     endpoint, gateway = journey.left.destination, journey.path[-1]
     idle = None
-    if "no binding" in trouble.why:
+    if journey.ending.fate is Fate.NO_BINDING:
         last = story.last_use(endpoint, journey.order)
         if last is not None:
             idle = journey.now - last
@@ -191,7 +193,7 @@ def _stopped(trouble: Trouble, story: Story) -> Cause:
     found = _address(trouble, story, endpoint)
     if found is not None:
         return found
-    kind = "filtered" if "filtered" in trouble.why else "untouched"
+    kind = "filtered" if journey.ending.fate is Fate.FILTERED else "untouched"
     return Cause(kind, journey, gateway, endpoint=endpoint)
 
 

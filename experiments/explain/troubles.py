@@ -12,6 +12,7 @@ from typing import Final
 
 from siplab.experiments.explain.story import Story, parsed, sent
 from siplab.experiments.output.journeys import Journey
+from siplab.lab.gateway.fate import Fate
 from siplab.lab.worlds.trace import Noted
 
 # What receivers note about a message that they will not have.
@@ -20,6 +21,8 @@ _REFUSALS: Final = frozenset({"discarded", "rejected", "media-error", "ignored"}
 _DEAD_ENDS: Final = frozenset({"unroutable"})
 # What they note when nothing came in time.
 _LAPSES: Final = frozenset({"no-ack", "expired", "session-expired", "timer-c"})
+# A router dropped it for want of a binding, or of a permission.
+_BY_NAT: Final = frozenset({Fate.NO_BINDING, Fate.FILTERED, Fate.NO_HAIRPINNING, Fate.FOREIGN_DESTINATION})
 # A challenge, and what a client mends by itself: RFC 3261 sections 8.1.3.5 and 22.2.
 _MENDABLE: Final = re.compile(r"(?:401|407|423) to \w+")
 
@@ -120,12 +123,9 @@ def _trouble_of(journey: Journey, bounced: bool) -> Trouble | None:
         return None
     gateway = journey.path[-1]
     why = next((each.removeprefix("X ") for each in journey.notes if each.startswith("X ")), "")
-    if "answered by" in why:
-        return _made("answered", journey, why, gateway)
-    if why.startswith("dropped by") and _is_nat(why):
-        return _made("stopped", journey, why, gateway)
-    if why.startswith("dropped by"):
-        return _made("dropped", journey, why, gateway)
+    if journey.ending is not None:
+        kind = "stopped" if journey.ending.fate in _BY_NAT else "dropped"
+        return _made(kind if journey.ending.side is None else "answered", journey, why, gateway)
     if "wrong checksum" in why:
         return _made("damaged", journey, why, gateway)
     if "lost on the network" in why:
@@ -134,11 +134,6 @@ def _trouble_of(journey: Journey, bounced: bool) -> Trouble | None:
         why = f"nobody listens at {journey.left.destination}"
     # Without a word from anybody, it may have come to a program that is none of the lab's.
     return _made("astray", journey, why, gateway) if why else None
-
-
-def _is_nat(why: str) -> bool:
-    """Whether it was for want of a binding, or of a permission, that a router let something go no further."""
-    return any(each in why for each in ("no binding", "filtered:", "no hairpinning", "is not this router"))
 
 
 def _made(kind: str, journey: Journey, why: str, host: str, *, mendable: bool = False) -> Trouble:
