@@ -10,8 +10,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from siplab.experiments.output.changes import Change, Entries, change_of, fate, is_kept
-from siplab.lab.gateway.gateway import Emission
+from siplab.experiments.output.changes import Change, Entries, change_of
+from siplab.experiments.output.fates import ending, words
+from siplab.lab.gateway.sides import Emission
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError
 from siplab.lab.wire.sip import SipMessage
@@ -32,6 +33,7 @@ class Journey:
     again: bool = False
     ended: bool = False
     failed: bool = False  # ended where it should not have
+    ending: Emission | None = None  # what the gateway did with it that let it end there
     fell_short: bool = False  # ended behind the last node of the path, before any other
     notes: list[str] = field(default_factory=list)
     changes: dict[str, Change | None] = field(default_factory=dict)  # by gateway; None: can't be told
@@ -157,31 +159,28 @@ class _Tracker:
         gateway = record.gateway
         packet = self._entries.whole(record)
         if packet is None:
-            if not any(is_kept(each.note) for each in record.emissions):
-                self._unreadable(record.now, gateway, [each.note for each in record.emissions])
+            if not any(each.fate.is_kept for each in record.emissions):
+                self._unreadable(record.now, gateway, [words(each) for each in record.emissions])
             return
         journey = self._find(packet) or self._start(record.now, self._owner(packet.src, gateway), packet)
         journey.pass_by(gateway)
         onward = [each for each in record.emissions if each.side is not None and not each.originated]
-        notes = [each.note for each in record.emissions if each.note]
-        if not onward and any(is_kept(note) for note in notes):
-            journey.notes += [fate(gateway, note) for note in notes]
+        if not onward and any(each.fate.is_kept for each in record.emissions):
+            journey.notes += [ending(gateway, each) for each in record.emissions]
             journey.ended = True
         elif not onward:
+            journey.ending = record.emissions[0]
             for each in record.emissions:
-                answered = f"answered by {gateway}: {each.note}"
-                journey.fail(fate(gateway, each.note) if each.side is None else answered, gateway)
+                journey.fail(ending(gateway, each), gateway)
         for each in record.emissions:
-            if each.error and f"the model raised {each.error}" not in each.note:
-                journey.notes.append(f"the model raised {each.error}")
             if onward and each is onward[0]:
                 self._forward(journey, gateway, packet, each)
             elif each.side is not None:
                 self._emit(record.now, gateway, each)
 
     def _forward(self, journey: Journey, gateway: str, packet: ip.Packet, emission: Emission) -> None:
-        if emission.note:
-            journey.notes.append(emission.note)
+        if said := words(emission):
+            journey.notes.append(said)
         if emission.changed:
             journey.changes[gateway] = change_of(packet, emission)
         left = _parsed(emission.packet)

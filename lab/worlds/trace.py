@@ -11,7 +11,8 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from siplab.lab.gateway.gateway import Emission, Side
+from siplab.lab.gateway.fate import Fate
+from siplab.lab.gateway.sides import Emission, Side
 from siplab.lab.sip.events import NO_FACTS, EventKind, Facts
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError
@@ -217,7 +218,8 @@ def _emission_from_json(row: dict[str, Any], entered: bytes) -> Emission:
     return Emission(
         None if side is None else Side[side.upper()],
         entered if side is None else base64.b64decode(row["packet"], validate=True),
-        row.get("note", ""),
+        Fate(row["fate"]),
+        row.get("detail", ""),
         row.get("originated", False),
         row.get("changed", False),
         row.get("error", ""),
@@ -290,11 +292,8 @@ def _emission_json(emission: Emission) -> dict[str, Any]:
     row: dict[str, Any] = {"side": None if emission.side is None else emission.side.name.lower()}
     if emission.side is not None:  # what is dropped is the packet that came in
         row["packet"] = base64.b64encode(emission.packet).decode()
-    if emission.note:
-        row["note"] = emission.note
-    for flag in ("originated", "changed"):
-        if getattr(emission, flag):
-            row[flag] = True
-    if emission.error:
-        row["error"] = emission.error
+    row["fate"] = emission.fate.value
+    for name in ("detail", "originated", "changed", "error"):
+        if value := getattr(emission, name):
+            row[name] = value
     return row

@@ -6,6 +6,7 @@ import pytest
 
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Side
 from siplab.lab.sip.base import Action, Close, Listen, Send
 from siplab.lab.wire.ip import Endpoint
@@ -237,7 +238,7 @@ def test_a_port_closed_while_a_datagram_is_under_way(world: SimulatedWorld) -> N
 # -- NAT timeouts ----------------------------------------------------------------------------------
 
 
-def _answer_after(*gaps: float) -> tuple[list[bytes], list[str]]:
+def _answer_after(*gaps: float) -> tuple[list[bytes], list[tuple[Fate, str]]]:
     """The phone sends, then the registrar does after each gap: what the phone hears, and why not."""
     world = simulated()
     phone, registrar = Talker(PHONE), Talker(REGISTRAR)
@@ -249,7 +250,7 @@ def _answer_after(*gaps: float) -> tuple[list[bytes], list[str]]:
         world.perform(registrar, [Send(REGISTRAR, PUBLIC, b"%d" % number)])
         world.idle(0.0)
     notes = [
-        each.emissions[0].note
+        (each.emissions[0].fate, each.emissions[0].detail)
         for each in world.trace
         if isinstance(each, Passage) and each.side is Side.OUTSIDE and each.emissions[0].side is None
     ]
@@ -260,7 +261,7 @@ def test_a_binding_lives_for_60_seconds_to_the_moment() -> None:
     assert _answer_after(59.999) == ([b"0"], [])
     heard, notes = _answer_after(60.0)
     assert heard == []
-    assert notes == ["no binding: 198.51.100.10:5060 to public port 61002"]
+    assert notes == [(Fate.NO_BINDING, "198.51.100.10:5060 to public port 61002")]
 
 
 def test_traffic_from_the_outside_does_not_prolong_a_binding() -> None:
