@@ -12,7 +12,7 @@ from typing import Final
 
 from siplab.experiments.explain.story import Story, parsed, sent
 from siplab.experiments.output.journeys import Journey
-from siplab.lab.worlds.trace import Noted
+from siplab.lab.worlds.trace import Noted, WorldEvent
 
 # What receivers note about a message that they will not have.
 _REFUSALS: Final = frozenset({"discarded", "rejected", "media-error", "ignored"})
@@ -86,7 +86,7 @@ def troubles(story: Story) -> list[Trouble]:
                 ]
             found.setdefault((order, note.host, note.kind), trouble)
     for order, remark in story.remarks:
-        if remark.kind == "not-sent":
+        if remark.kind is WorldEvent.NOT_SENT:
             trouble = Trouble("unsent", order, remark.now, remark.detail, remark.who, last=order)
             known = found.setdefault((remark.who, remark.detail), trouble)
             known.last = order
