@@ -27,6 +27,7 @@ from siplab.experiments.commands.detect import app as detect_app
 from siplab.experiments.commands.explain import explain
 from siplab.experiments.commands.score import score
 from siplab.experiments.explain import explained
+from siplab.experiments.explain.folder import ExplainedFolder
 from siplab.experiments.library import experiment
 from siplab.experiments.output import cards, files, table, vendor_cards, vendor_compare
 from siplab.experiments.trial import assignment, registry, runner
@@ -152,7 +153,7 @@ def call(
     kind, why = runner.choose_world(world)
     if out is not None:
         files.prepare(out)
-    result, trace = runner.run_traced(spec, kind, out)
+    result, trace = runner.run_traced(spec, kind, None if out is None else ExplainedFolder(out))
     from siplab.experiments.output import ladder
 
     console.print(
@@ -235,7 +236,7 @@ def _foreground(
     trace: Path | None,
     model_path: list[Path],
 ) -> None:
-    from siplab.experiments.trial.inside import Program
+    from siplab.experiments.commands.foreground import Program
     from siplab.lab.worlds.emulated import kernel
     from siplab.lab.worlds.emulated.bubble import Bubble
 
@@ -282,7 +283,7 @@ def _foreground(
     )
     # Ctrl-C belongs to the program. A handler, not SIG_IGN: that would be inherited.
     signal.signal(signal.SIGINT, lambda number, frame: None)
-    with Bubble("siplab.experiments.trial.inside:execute", attached=True) as bubble:
+    with Bubble("siplab.experiments.commands.foreground:execute", attached=True) as bubble:
         bubble.connection.send(program)
         status = bubble.wait()
     raise typer.Exit(status)

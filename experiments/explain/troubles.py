@@ -14,7 +14,7 @@ from siplab.experiments.explain.story import Story, parsed, sent
 from siplab.experiments.output.journeys import Journey
 from siplab.lab.gateway.fate import Fate
 from siplab.lab.sip.events import NO_FACTS, EventKind, Facts
-from siplab.lab.worlds.trace import Noted
+from siplab.lab.worlds.trace import LossReason, Noted, WorldEvent
 
 # What receivers note about a message that they reject.
 _REFUSALS: Final = frozenset(
@@ -107,7 +107,7 @@ def troubles(story: Story) -> list[Trouble]:
                 ]
             found.setdefault((order, note.host, note.kind), trouble)
     for order, remark in story.remarks:
-        if remark.kind == "not-sent":
+        if remark.kind is WorldEvent.NOT_SENT:
             trouble = Trouble(TroubleKind.NOT_SENT, order, remark.now, remark.detail, remark.who, last=order)
             known = found.setdefault((remark.who, remark.detail), trouble)
             known.last = order
@@ -141,13 +141,13 @@ def _trouble_of(journey: Journey, bounced: bool) -> Trouble | None:
     if journey.received:
         return None
     gateway = journey.path[-1]
-    why = next((each.removeprefix("X ") for each in journey.notes if each.startswith("X ")), "")
+    why = journey.failure
     if journey.ending is not None:
         kind = TroubleKind.BLOCKED if journey.ending.fate in _BY_NAT else TroubleKind.DROPPED
         return _made(kind if journey.ending.side is None else TroubleKind.ANSWERED, journey, why, gateway)
-    if "wrong checksum" in why:
+    if journey.lost is LossReason.WRONG_CHECKSUM:
         return _made(TroubleKind.DAMAGED, journey, why, gateway)
-    if "lost on the network" in why:
+    if journey.lost is LossReason.LINK:
         return _made(TroubleKind.LOST, journey, why, gateway)
     if bounced and journey.left is not None:
         why = f"nobody listens at {journey.left.destination}"

@@ -17,11 +17,11 @@ import importlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import fields
 from functools import cache, lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final
+from typing import IO, Any, Final, get_type_hints
 
 from pydantic import TypeAdapter
 
@@ -109,21 +109,19 @@ def _rows(data: bytes, name: str) -> Iterator[dict[str, Any]]:
 
 
 @cache
-def _reader() -> TypeAdapter[TrialResult]:
-    return TypeAdapter(TrialResult)
+def _readers() -> dict[str, TypeAdapter[Any]]:
+    """What reads each field of a result but its trial, which is known."""
+    hints = get_type_hints(TrialResult)
+    return {each.name: TypeAdapter(hints[each.name]) for each in fields(TrialResult) if each.name != "spec"}
 
 
 def from_json(spec: TrialSpec, row: dict[str, Any]) -> TrialResult:
     """The result that ``TrialResult.as_json`` gave. Raises ``UsageError`` when it is none."""
-    names = {each.name for each in fields(TrialResult)} - {"spec"}
     try:
-        blank = asdict(replace(spec, detector="" if spec.program else spec.detector))
-        values = {name: value for name, value in row.items() if name in names}
-        result = _reader().validate_python({"spec": blank, **values})
-    except ValueError as error:
+        values = {name: each.validate_python(row[name]) for name, each in _readers().items() if name in row}
+        return TrialResult(spec, **values)
+    except (ValueError, TypeError) as error:
         raise UsageError(f"{spec.name}: its stored result can't be read: {error}") from None
-    result.spec = spec
-    return result
 
 
 # -- what a result holds for ---------------------------------------------------------------------------

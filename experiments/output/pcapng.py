@@ -73,7 +73,7 @@ def _rows(trace: Trace) -> Iterator[_Row]:
         elif isinstance(record, Passage):
             yield from _passage(record, entries)
         elif isinstance(record, Lost):
-            yield _Row(LOST, record.now, record.packet, _INBOUND, f"lost at {record.node}: {record.reason}")
+            yield _Row(LOST, record.now, record.packet, _INBOUND, f"lost at {record.node}: {record.detail}")
 
 
 def _datagram(

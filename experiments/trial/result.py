@@ -17,7 +17,7 @@ class Explanation:
 
     ``message``: label of the message that a router touched (``REGISTER``, ``200 OK (INVITE)``), on its way
     ``sender`` to ``receiver`` at ``now`` (seconds). ``router``: who touched it; empty: nobody did, the
-    network has no ALG to blame. ``kind``: see ``experiments.explain.blame.Cause``. ``parts``: what of it was
+    network has no ALG to blame. ``kind``: the cause, by its name. ``parts``: what of it was
     changed, by the names of ``lab.wire.compare``. ``rule``: what that breaks. ``witness``: who noticed, and
     in which words.
     """

@@ -10,7 +10,7 @@ from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Side
 from siplab.lab.sip.base import Action, Close, Listen, Send
 from siplab.lab.wire.ip import Endpoint
-from siplab.lab.worlds import base
+from siplab.lab.worlds import lab_world
 from siplab.lab.worlds.base import WorldError
 from siplab.lab.worlds.simulated import SimulatedWorld
 from siplab.lab.worlds.trace import Passage, Remark
@@ -161,7 +161,7 @@ class _Stuck(Talker):
 def test_agents_that_answer_each_other_for_ever(
     world: SimulatedWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base, "MAX_STEPS", 1000)
+    monkeypatch.setattr(lab_world, "MAX_STEPS", 1000)
     one = _Echo(PHONE)
     world.add("phone", one)
     world.add("laptop", _Echo(LAPTOP))
@@ -173,7 +173,7 @@ def test_agents_that_answer_each_other_for_ever(
 def test_an_agent_that_talks_to_itself_for_ever(
     world: SimulatedWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base, "MAX_STEPS", 1000)
+    monkeypatch.setattr(lab_world, "MAX_STEPS", 1000)
     one = _Echo(PHONE)
     world.add("phone", one)
     world.perform(one, [Send(PHONE, PHONE, b"x")])
@@ -182,7 +182,7 @@ def test_an_agent_that_talks_to_itself_for_ever(
 
 
 def test_a_timer_that_is_always_due(world: SimulatedWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "MAX_STEPS", 1000)
+    monkeypatch.setattr(lab_world, "MAX_STEPS", 1000)
     world.add("phone", _Stuck(PHONE))
     with pytest.raises(WorldError, match="nothing settled"):
         world.idle(1.0)
