@@ -9,6 +9,7 @@ from siplab.experiments.explain.troubles import Trouble, TroubleKind
 from siplab.experiments.output.changes import LinePair
 from siplab.experiments.output.journeys import Journey, show
 from siplab.experiments.trial.stage import Check
+from siplab.lab.gateway.fate import Fate
 
 _LONG: Final = 120  # characters of a line that are shown
 # What a router may not do to a part of a message, where no rule of syntax says it.
@@ -61,9 +62,10 @@ def rule_of(cause: Cause, trouble: Trouble | None) -> str:
 
 
 def _dropped(trouble: Trouble) -> str:
-    if "fragment" in trouble.why:
+    journey = trouble.journey
+    if journey is not None and journey.ending is not None and journey.ending.fate is Fate.FRAGMENT_DROPPED:
         return "RFC 4787 11"
-    if trouble.journey is not None and trouble.journey.label.startswith("ACK"):
+    if journey is not None and journey.label.startswith("ACK"):
         return "RFC 3261 13.3.1.4"  # without it the callee must give the call up
     return "RFC 3261 16.3"
 

@@ -20,8 +20,9 @@ from siplab.lab.worlds.emulated.fabric import Fabric, Tables
 from siplab.lab.worlds.emulated.kernel_tap import Pairing, Tap, account
 from siplab.lab.worlds.emulated.live import LiveWorld
 from siplab.lab.worlds.emulated.world import EmulatedLab
+from siplab.lab.worlds.forwarding import Arrival
 from siplab.lab.worlds.impairments import impairments_of
-from siplab.lab.worlds.network import Arrival, Network
+from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.trace import Passage
 
 # The models that a kernel can be: with its SIP helper, and without.

@@ -13,13 +13,12 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from siplab.lab.gateway.sides import FRAGMENT_KEPT, Emission, Side
+from siplab.lab.gateway.fate import Fate
+from siplab.lab.gateway.sides import Emission, Side
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import MalformedPacketError, Packet
 from siplab.lab.worlds.emulated import namespaces as ns
 from siplab.lab.worlds.trace import Passage
-
-DROPPED_BY_KERNEL: Final = "dropped by the router's kernel"
 
 # linux/if_ether.h, linux/if_packet.h, asm-generic/socket.h, linux/udp.h
 _ETH_P_ALL: Final = 3
@@ -103,7 +102,9 @@ class Pairing:
                 passage.emissions.append(Emission(seen.side, seen.packet, changed=changed))
                 return None
         if self._recent:
-            self._recent[-1][0].emissions.append(Emission(seen.side, seen.packet, originated=True))
+            self._recent[-1][0].emissions.append(
+                Emission(seen.side, seen.packet, Fate.MADE_BY_KERNEL, originated=True)
+            )
         return None
 
 
@@ -111,8 +112,9 @@ def account(passage: Passage) -> None:
     """Say of a passage without a way out that there was none."""
     if not passage.emissions:
         packet = _parsed(passage.packet)
-        note = FRAGMENT_KEPT if packet is not None and packet.is_fragment else DROPPED_BY_KERNEL
-        passage.emissions.append(Emission(None, passage.packet, note))
+        kept = packet is not None and packet.is_fragment
+        fate = Fate.FRAGMENT_KEPT if kept else Fate.DROPPED_BY_KERNEL
+        passage.emissions.append(Emission(None, passage.packet, fate))
 
 
 def _parsed(data: bytes) -> Packet | None:

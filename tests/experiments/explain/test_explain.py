@@ -18,6 +18,7 @@ from siplab.experiments.trial import registry
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab.gateway.fate import Fate
 from siplab.lab.wire import ip
 from siplab.lab.worlds.trace import Trace, from_json_lines
 from tests.conftest import ROOT
@@ -286,3 +287,40 @@ def test_the_same_trial_has_the_same_explanation() -> None:
     spec = TrialSpec("home", "contact-inbound-clobbered", "transfer")
     once, again = explained(spec)[0], explained(replace(spec))[0]
     assert once.explanation == again.explanation
+
+
+_DROPS = """
+from dataclasses import dataclass
+from siplab.lab.gateway.alg import Card, Model, Recipe
+
+@dataclass(frozen=True)
+class Drops:
+    def apply(self, message, context):
+        context.drop({reason!r})
+
+MODEL = Model("drops", Card("It drops everything."), Recipe(last=(Drops(),)))
+"""
+
+
+@pytest.mark.parametrize(
+    "reason", ["no binding of mine", "answered by mistake", "filtered: by me", "wrong checksum", "a fragment"]
+)
+def test_a_reason_of_a_model_decides_nothing(reason: str, tmp_path: Path) -> None:
+    """Whatever words a model gives for a drop, it is the model that dropped."""
+    told: list[tuple[Explanation, list[Journey], set[Fate]]] = []
+    for number, why in enumerate(("x", reason)):
+        path = tmp_path / f"drops{number}.py"
+        path.write_text(_DROPS.format(reason=why), encoding="utf-8")
+        spec = TrialSpec("home", "drops", "register", model_paths=(str(path),))
+        result, trace = explained(spec)
+        fates = {e.fate for each in trace.passages for e in each.emissions if e.side is None}
+        told.append((result.explanation[0], _journeys(trace), fates))
+    (plain, journeys, fates), (found, others, same) = told
+    assert same == fates == {Fate.DROPPED_BY_MODEL}
+    assert (found.kind, found.rule, found.now) == (plain.kind, plain.rule, plain.now)
+    assert (found.kind, found.router) == ("dropped", "router")
+    assert found.text == plain.text.replace("x.", f"{reason}.", 1)
+    assert [each.path for each in others] == [each.path for each in journeys]
+    assert [each.notes for each in others] == [
+        [note.replace("ALG: x", f"ALG: {reason}") for note in each.notes] for each in journeys
+    ]
