@@ -401,7 +401,7 @@ def schema(
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
-    """What this machine can do, and how to mend what it can't."""
+    """What this machine can do, and how to fix what it can't."""
     from siplab.lab.worlds.emulated import capability
 
     abilities = (*capability.abilities(), capability.kernel_ability())
@@ -415,7 +415,7 @@ def doctor(as_json: AsJson = False) -> None:
             if each.present
             else Text("NO" if each.needed else "no", "red" if each.needed else "yellow")
         )
-        rows.add_row(mark, each.name, each.detail, "" if each.present else f"-> {each.mend}")
+        rows.add_row(mark, each.name, each.detail, "" if each.present else f"-> {each.fix}")
     console.print(rows)
     obstacle = capability.obstacle()
     if obstacle is None:

@@ -75,7 +75,7 @@ class Registry(Generic[S]):
         return iter(self._items.values())
 
     def get(self, spec: str) -> Item[S]:
-        """The item of ``ID`` or ``ID(parameter=value)``. Raises ``UsageError`` with the mend."""
+        """The item of ``ID`` or ``ID(parameter=value)``. Raises ``UsageError`` that says what helps."""
         found = self._asked_for.get(spec)
         if found is None:
             found = self._asked_for[spec] = self._configure(spec)

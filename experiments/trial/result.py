@@ -39,7 +39,7 @@ class Explanation:
 class TrialResult:
     """What came of it.
 
-    ``errors``: why the trial is void (a model that raised, packets that the kernel lost).
+    ``errors``: why the trial is invalid (a model that raised, packets that the kernel lost).
     ``notes``: what a reader has to know of its models, that they stand for something unknown.
     ``explanation``: why checks failed, for each of them, if somebody asked (``explained``).
     """
