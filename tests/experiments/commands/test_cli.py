@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 
-RECORDS = ("sent", "received", "passage", "lost", "likewise", "remark", "noted", "checked")
+RECORDS = ("sent", "received", "passage", "lost", "skipped-packets", "remark", "noted", "checked")
 
 
 def siplab(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
