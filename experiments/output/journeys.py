@@ -40,7 +40,7 @@ class Journey:
     sent: ip.Packet | None = None  # as its sender made it
     left: ip.Packet | None = None  # as the last gateway let it go
     received: bool = False  # by an agent of the lab
-    more: int = 0  # packets of the same flow that fared likewise
+    more: int = 0  # later packets of the same flow with the same fate
     until: float = 0.0  # when the last of these was due
     heard: list[Noted] = field(default_factory=list)  # what the receiver noted about it
 

@@ -103,7 +103,7 @@ def _leaving(emission: Emission) -> bytes:
 
 
 def _on_entry(record: Passage) -> str:
-    """What the packet that came in has to say: only when it went no further."""
+    """What the packet that came in has to say: only when it was dropped."""
     words = [
         _words(fate(record.gateway, each.note), each.error) for each in record.emissions if each.side is None
     ]
