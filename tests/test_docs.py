@@ -222,25 +222,6 @@ def test_every_item_is_documented() -> None:
             assert len(item.about) > 40, item.id
 
 
-def test_the_package_imports_downwards_only() -> None:
-    """The layers of docs/architecture.md: nothing imports what stands above it."""
-    order = [
-        "siplab.lab.wire",
-        "siplab.lab.gateway",
-        "siplab.lab.worlds",
-        "siplab.topologies",
-        "siplab.alg_models",
-        "siplab.experiments",
-    ]
-    above = {layer: order[index + 1 :] for index, layer in enumerate(order)}
-    above["siplab.alg_models"] = ["siplab.experiments", "siplab.lab.worlds", "siplab.topologies"]
-    for layer, forbidden in above.items():
-        for file in (ROOT / layer.replace(".", "/")).rglob("*.py"):
-            for module in re.findall(r"^\s*(?:from|import) ([\w.]+)", file.read_text(), re.MULTILINE):
-                for name in forbidden:
-                    assert f"{module}.".startswith(f"{name}.") is False, f"{file} imports {module}"
-
-
 def test_heavy_packages_are_imported_only_when_needed() -> None:
     """scapy takes a second to import and mininet is not everywhere: the command must start without both."""
     code = (

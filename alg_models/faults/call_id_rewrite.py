@@ -48,7 +48,6 @@ MODEL = Model(
             ),
             Source("That the way back is forgotten", Evidence.INFERENCE),
         ),
-        breaks=("all",),
     ),
     fault=RewriteCallId(),
 )

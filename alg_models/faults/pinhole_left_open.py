@@ -45,7 +45,6 @@ MODEL = Model(
             Source('"SIP ALG - Why Does It Need to be Disabled?": ports that stay open', Evidence.SEED),
             Source('"Why SIP ALG is the Hidden VoIP Killer": firewall pinholes', Evidence.SEED),
         ),
-        breaks=("stale-pinhole",),
     ),
     fault=LeaveOpen(),
 )

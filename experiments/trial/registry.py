@@ -41,10 +41,11 @@ class Item(Generic[S]):
 
 
 class Registry(Generic[S]):
-    """The items of one kind, by id."""
+    """The items of one kind, by id: those in ``siplab.experiments.<kind>s``, which is found by its name."""
 
-    def __init__(self, kind: str, package: ModuleType) -> None:
+    def __init__(self, kind: str) -> None:
         self.kind = kind
+        package = importlib.import_module(f"siplab.experiments.{kind}s")
         self._items: dict[str, Item[S]] = {}
         self._asked_for: dict[str, Item[S]] = {}  # reading a spec costs more than many a trial's part
         for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda each: each.name):
@@ -74,7 +75,7 @@ class Registry(Generic[S]):
         return iter(self._items.values())
 
     def get(self, spec: str) -> Item[S]:
-        """The item of ``ID`` or ``ID(parameter=value)``. Raises ``UsageError`` with the mend."""
+        """The item of ``ID`` or ``ID(parameter=value)``. Raises ``UsageError`` with the fix."""
         found = self._asked_for.get(spec)
         if found is None:
             found = self._asked_for[spec] = self._configure(spec)
@@ -102,9 +103,7 @@ def scenarios(paths: tuple[str, ...] = ()) -> Registry[Any]:
     The lab's own, those of installed packages, and those in ``paths`` (files or folders). Raises
     ``UsageError`` naming the place at fault.
     """
-    from siplab.experiments import scenarios as package
-
-    return _with_plugins(Registry("scenario", package), SCENARIOS_GROUP, paths)
+    return _with_plugins(Registry("scenario"), SCENARIOS_GROUP, paths)
 
 
 @cache
@@ -113,9 +112,7 @@ def detectors(paths: tuple[str, ...] = ()) -> Registry[Any]:
 
     From where, and what is raised: as ``scenarios``.
     """
-    from siplab.experiments import detectors as package
-
-    return _with_plugins(Registry("detector", package), DETECTORS_GROUP, paths)
+    return _with_plugins(Registry("detector"), DETECTORS_GROUP, paths)
 
 
 def _with_plugins(registry: Registry[S], group: str, paths: tuple[str, ...]) -> Registry[S]:
@@ -130,17 +127,13 @@ def _with_plugins(registry: Registry[S], group: str, paths: tuple[str, ...]) -> 
 @cache
 def phones() -> Registry[Any]:
     """The kinds of phones: ``settings.apply(setup)`` gives another ``Setup``."""
-    from siplab.experiments import phones as package
-
-    return Registry("phone", package)
+    return Registry("phone")
 
 
 @cache
 def servers() -> Registry[Any]:
     """The kinds of servers: ``settings.apply(setup)`` gives another ``Setup``."""
-    from siplab.experiments import servers as package
-
-    return Registry("server", package)
+    return Registry("server")
 
 
 @cache
@@ -149,6 +142,4 @@ def mitigations() -> Registry[Any]:
 
     One that changes the network has ``settings.rewire(topology)`` too, which gives another ``Topology``.
     """
-    from siplab.experiments import mitigations as package
-
-    return Registry("mitigation", package)
+    return Registry("mitigation")

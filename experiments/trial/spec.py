@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -84,6 +85,11 @@ class TrialSpec:
         if self.gateway != "queue":
             parts.append(self.gateway)
         return "__".join(part.replace("/", "-").replace(" ", "") for part in parts)
+
+    @property
+    def stem(self) -> str:
+        """How the names of a trial's files begin: its name, with nothing in it that a file system minds."""
+        return re.sub(r"[^A-Za-z0-9_.=,+-]", "_", self.name)
 
 
 def needs_emulated(detector: str) -> str:

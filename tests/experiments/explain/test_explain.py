@@ -22,25 +22,25 @@ from siplab.lab.wire import ip
 from siplab.lab.worlds.trace import Trace, from_json_lines
 from tests.conftest import ROOT
 
-# Model, scenario, and what has to be said of the first failed check: what kind of doing, of which message,
+# Model, scenario, and what has to be said of the first failed check: what kind of action, on which message,
 # which of its parts, and the rule. Written from what each fault is documented to do.
 DOCUMENTED = (
     ("semicolon-loss", "register", "changed", "REGISTER", "Via", "RFC 3261 25.1"),
     ("semicolon-loss", "outgoing-call", "changed", "REGISTER", "Via", "RFC 3261 25.1"),
-    ("blind-ip-replace", "register", "kept", "REGISTER", "Via", "RFC 3261 18.1.2"),
-    ("call-id-rewrite", "register", "kept", "REGISTER", "Call-ID", "RFC 3261 8.2.6.2"),
-    ("non5060-ignored", "register", "kept", "REGISTER", "Via", "RFC 3261 18.1.2"),
-    ("response-not-translated-back", "register", "kept", "REGISTER", "Via", "RFC 3261 18.1.2"),
-    ("via-not-restored-some-codes", "register", "kept", "REGISTER", "Via", "RFC 3261 18.1.2"),
-    ("via-branch-altered", "register", "kept", "REGISTER", "Via", "RFC 3261 17.1.3"),
-    ("via-branch-altered(mode=removed)", "register", "kept", "REGISTER", "Via", "RFC 3261 17.1.3"),
+    ("blind-ip-replace", "register", "not-restored", "REGISTER", "Via", "RFC 3261 18.1.2"),
+    ("call-id-rewrite", "register", "not-restored", "REGISTER", "Call-ID", "RFC 3261 8.2.6.2"),
+    ("non5060-ignored", "register", "not-restored", "REGISTER", "Via", "RFC 3261 18.1.2"),
+    ("response-not-translated-back", "register", "not-restored", "REGISTER", "Via", "RFC 3261 18.1.2"),
+    ("via-not-restored-some-codes", "register", "not-restored", "REGISTER", "Via", "RFC 3261 18.1.2"),
+    ("via-branch-altered", "register", "not-restored", "REGISTER", "Via", "RFC 3261 17.1.3"),
+    ("via-branch-altered(mode=removed)", "register", "not-restored", "REGISTER", "Via", "RFC 3261 17.1.3"),
     ("via-rport-stripped", "register", "changed", "REGISTER", "Via", "RFC 3261 18.1.2"),
     ("port-overflow", "register", "changed", "REGISTER", "Contact", "RFC 3261 25.1"),
     ("port-overflow(mode=sum)", "outgoing-call", "changed", "INVITE with SDP", "SDP m=", "RFC 8866 5.14"),
     (
         "content-length-stale",
         "outgoing-call",
-        "unfitted",
+        "stale-length",
         "INVITE with SDP",
         "Content-Length",
         "RFC 3261 18.3",
@@ -48,7 +48,7 @@ DOCUMENTED = (
     (
         "content-length-stale",
         "incoming-call",
-        "unfitted",
+        "stale-length",
         "200 OK (INVITE)",
         "Content-Length",
         "RFC 3261 18.3",
@@ -74,12 +74,12 @@ DOCUMENTED = (
     ("unknown-method-dropped", "transfer", "dropped", "REFER", "", "RFC 3261 16.3"),
     ("unknown-method-dropped", "early-media", "dropped", "PRACK", "", "RFC 3261 16.3"),
     ("udp-checksum-bad", "register", "damaged", "REGISTER", "", "RFC 768"),
-    ("udp-binding-short", "incoming-call", "forgotten", "BYE", "", "RFC 4787 4.3"),
-    ("wrong-inside-port", "register", "misled", "401 Unauthorized (REGISTER)", "", "RFC 4787 4.1"),
+    ("udp-binding-short", "incoming-call", "binding-expired", "BYE", "", "RFC 4787 4.3"),
+    ("wrong-inside-port", "register", "misdelivered", "401 Unauthorized (REGISTER)", "", "RFC 4787 4.1"),
     (
         "wrong-inside-port(messages=requests)",
         "incoming-call",
-        "misled",
+        "misdelivered",
         "INVITE with SDP",
         "",
         "RFC 4787 4.1",
@@ -124,7 +124,7 @@ def test_what_a_fault_is_documented_to_do(
     assert part in ("", *found.parts)
     assert rule in found.rule
     assert found.text.startswith(("At ", "No endpoint complained"))
-    if rule and kind in ("changed", "kept", "unfitted"):
+    if rule and kind in ("changed", "not-restored", "stale-length"):
         assert "` became `" in found.text
 
 
@@ -146,7 +146,7 @@ def test_every_failure_has_a_message_that_the_router_had(model: object) -> None:
                 and "router" in journey.path[1:]
             ]
             assert named, f"nothing like this passed the router: {each}"
-            if each.kind in ("changed", "kept", "unfitted"):
+            if each.kind in ("changed", "not-restored", "stale-length"):
                 assert any("router" in journey.changes for journey in named), each
             else:
                 assert any(journey.failed or not journey.received for journey in named), each
@@ -176,13 +176,13 @@ def test_checks_that_fail_for_one_reason_say_so() -> None:
 
 def test_a_binding_that_was_forgotten() -> None:
     found = first("none", "incoming-call(idle=70)")
-    assert (found.kind, found.message, found.rule) == ("forgotten", "INVITE with SDP", "RFC 4787 4.3")
+    assert (found.kind, found.message, found.rule) == ("binding-expired", "INVITE with SDP", "RFC 4787 4.3")
     assert "nothing had left by it for 70 s" in found.text
 
 
 def test_a_binding_that_lasted_as_long_as_it_has_to_breaks_no_rule() -> None:
     found = first("none", "incoming-call(idle=150)")
-    assert (found.kind, found.rule) == ("forgotten", "")
+    assert (found.kind, found.rule) == ("binding-expired", "")
 
 
 def test_a_private_address_in_the_sdp() -> None:

@@ -142,7 +142,7 @@ def test_errors_and_details_of_the_result_are_shown() -> None:
     for words in (
         "pass  rings (at once)",
         "undecided: Via changed (no image)",
-        "The trial is void",
+        "The trial is invalid",
         "packets were lost",
     ):
         assert words in text
