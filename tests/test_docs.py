@@ -27,6 +27,7 @@ from siplab.experiments.trial import registry
 from siplab.experiments.trial.run import run
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.gateway.alg import Evidence, FaultClass
+from tools import pictures
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
@@ -162,6 +163,11 @@ def test_the_surface_is_imported_when_it_is_used() -> None:
     code = "import sys, siplab; print(len([each for each in sys.modules if each.startswith('siplab.')]))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "0"
+
+
+def test_the_pictures_show_what_is_there() -> None:
+    """If not: python -m tools.pictures --write"""
+    assert pictures.out_of_date() == []
 
 
 def terms() -> set[str]:
