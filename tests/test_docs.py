@@ -124,6 +124,14 @@ def test_from_nothing(kind: str, tmp_path: Path) -> None:
         assert expected in text
 
 
+def test_the_python_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    for code in blocks(ROOT / "README.md", "python"):
+        exec(code, {})
+    out = capsys.readouterr().out
+    assert out.startswith("fail At 0.000 s the router changed the Via of the REGISTER")
+    assert out.endswith("mirror 1.0 0.0\n")
+
+
 SURFACE = {"siplab", "siplab.model", "siplab.detector", "siplab.scenario", "siplab.pytest_plugin"}
 EXAMPLES = [
     *((page.name, number, code) for page in PAGES for number, code in enumerate(blocks(page, "python"))),
