@@ -2,12 +2,12 @@
 # Each target does the set-up that it needs; a second run skips it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench doctor clean
+.PHONY: help demo test test-deep lint bench doctor clean
 
 BIN := .venv/bin
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 18
 
 .venv/ready: pyproject.toml tools/setup.sh
 	@tools/setup.sh
@@ -17,8 +17,11 @@ demo: .venv/ready  ## six routers, three situations, two remedies: what an ALG d
 	@echo
 	@$(BIN)/siplab call --model semicolon-loss --scenario register
 
-test: .venv/ready  ## all tests
+test: .venv/ready  ## the tests
 	@$(BIN)/python -m pytest -n auto --dist worksteal -q $(PYTEST_FLAGS)
+
+test-deep: .venv/ready  ## all tests, those too that only try more of the same
+	@$(BIN)/python -m pytest -n auto --dist worksteal -q -m "deep or not deep" $(PYTEST_FLAGS)
 
 lint: .venv/ready  ## style, types, and which room may import which
 	@$(BIN)/ruff check .

@@ -14,7 +14,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from siplab.alg_models import catalogue
 from siplab.experiments.explain import explained
@@ -85,7 +85,12 @@ def digest(result: TrialResult, trace: Trace) -> str:
     """The same for the same result and the same trace, in either world."""
     row = result.as_json()
     row.pop("world")
-    return hashlib.sha256((json.dumps(row, sort_keys=True) + trace.to_json_lines()).encode()).hexdigest()
+    return hashed(row, trace.to_json_lines())
+
+
+def hashed(row: dict[str, Any], lines: str) -> str:
+    """The same of a result as data, without its world, and of the lines of a trace."""
+    return hashlib.sha256((json.dumps(row, sort_keys=True) + lines).encode()).hexdigest()
 
 
 def played(spec: TrialSpec) -> Played:

@@ -9,8 +9,8 @@ import sys
 from typing import Final
 
 from siplab.experiments.trial import registry
-from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
+from tools import trials
 from tools.pages import DOCS, MadePart
 
 PAGE: Final = DOCS / "endpoints.md"
@@ -42,7 +42,7 @@ def table() -> str:
 def outcome(phone: str, server: str, model: str) -> str:
     """What a user notices first, of all scenarios."""
     for scenario in SCENARIOS:
-        result, _ = trial.run(TrialSpec("home", model, scenario, phone=phone, server=server))
+        result = trials.result(TrialSpec("home", model, scenario, phone=phone, server=server))
         if result.errors:
             raise SystemExit(f"{result.spec.name}: {result.errors[0]}")
         failure = result.first_failure

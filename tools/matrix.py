@@ -12,7 +12,6 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +20,7 @@ from siplab.experiments.trial import registry, runner
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
+from tools import trials
 
 GOLDEN: Final = Path(__file__).parents[1] / "tests" / "golden" / "matrix.txt"
 # The one that asks the least and the one that asks everything; the scoreboard has the others.
@@ -42,10 +42,9 @@ def specs(model: str) -> list[TrialSpec]:
     return detectors + [TrialSpec("home", model, item.id) for item in registry.scenarios()]
 
 
-@cache
-def results(model: str) -> tuple[TrialResult, ...]:
+def results(model: str) -> list[TrialResult]:
     """The outcomes of these trials."""
-    return tuple(trial.run(spec)[0] for spec in specs(model))
+    return [trials.result(spec) for spec in specs(model)]
 
 
 def row(results: Sequence[TrialResult]) -> str:

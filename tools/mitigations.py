@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from siplab.experiments.trial import registry
-from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
+from tools import trials
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "mitigations.md"
 BEGIN: Final = "<!-- the table is made by: python -m tools.mitigations --write -->\n"
@@ -82,7 +82,7 @@ def cell(situation: TrialSpec, mitigations: tuple[str, ...]) -> str:
         server=situation.server,
     )
     try:
-        result, _ = trial.run(spec)
+        result = trials.result(spec)
     except UsageError:
         return "–"
     if result.errors:

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,8 @@ from siplab.lab.wire.ip import Endpoint
 CATALOGUE = load(plugins=False)
 MODELS = CATALOGUE.runnable()
 IDS = [model.id for model in MODELS]
-PACKETS = 10_000
+# By default few, then (deep) many packets per model.
+FEW, MANY = 1_000, 10_000
 INSIDE, OUTSIDE = Endpoint("192.168.1.20", 5060), Endpoint("198.51.100.10", 5060)
 PUBLIC = Endpoint("203.0.113.7", 5060)
 ROOT = Path(__file__).parents[2]
@@ -102,7 +104,9 @@ def traffic(seed: int, count: int) -> list[tuple[bytes, Side, float]]:
     return found
 
 
-TRAFFIC = traffic(1, PACKETS)
+@cache
+def first_of_traffic(count: int) -> list[tuple[bytes, Side, float]]:
+    return traffic(1, count)
 
 
 def run(model: Model, packets: list[tuple[bytes, Side, float]]) -> list[list[Emission]]:
@@ -110,11 +114,12 @@ def run(model: Model, packets: list[tuple[bytes, Side, float]]) -> list[list[Emi
     return [router.handle(*each) for each in packets]
 
 
+@pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=pytest.mark.deep)])
 @pytest.mark.parametrize("model", MODELS, ids=IDS)
-def test_any_packet_gets_an_answer(model: Model) -> None:
+def test_any_packet_gets_an_answer(model: Model, count: int) -> None:
     router = gateway(model)
     changed = 0
-    for packet, side, now in TRAFFIC:
+    for packet, side, now in first_of_traffic(count):
         emissions = router.handle(packet, side, now)
         assert emissions
         for each in emissions:
@@ -125,45 +130,49 @@ def test_any_packet_gets_an_answer(model: Model) -> None:
         assert changed, "no message reached the model"
 
 
+@pytest.mark.parametrize("count", [200, pytest.param(FEW, marks=pytest.mark.deep)])
 @pytest.mark.parametrize("model", MODELS, ids=IDS)
-def test_same_seed_same_bytes(model: Model) -> None:
-    packets = TRAFFIC[:1000]
+def test_same_seed_same_bytes(model: Model, count: int) -> None:
+    packets = first_of_traffic(count)
     assert run(model, packets) == run(model, packets)
 
 
-def digest() -> str:
+def digest(count: int) -> str:
     """What all models make of some traffic."""
     total = hashlib.sha256()
     for model in MODELS:
-        total.update(repr(run(model, TRAFFIC[:300])).encode())
+        total.update(repr(run(model, first_of_traffic(count))).encode())
     return total.hexdigest()
 
 
-def test_hash_seeds_change_nothing() -> None:
+@pytest.mark.parametrize(
+    ("seed", "count"),
+    [("2", 100), *(pytest.param(seed, 300, marks=pytest.mark.deep) for seed in ("1", "2"))],
+)
+def test_hash_seeds_change_nothing(seed: str, count: int) -> None:
     """Nothing depends on the order of a set."""
     code = (
         "import importlib.util as u, sys\n"
         f"spec = u.spec_from_file_location('whole_catalogue', {str(Path(__file__))!r})\n"
         "module = sys.modules[spec.name] = u.module_from_spec(spec)\n"
         "spec.loader.exec_module(module)\n"
-        "print(module.digest())"
+        f"print(module.digest({count}))"
     )
-    digests = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
-    assert digests == {digest() + "\n"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == digest(count) + "\n"
 
 
+@pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=pytest.mark.deep)])
 @pytest.mark.parametrize("model", [model for model in MODELS if not model.steps], ids=lambda each: each.id)
-def test_without_steps_no_payload_changes(model: Model) -> None:
-    for (packet, side, _), emissions in zip(TRAFFIC, run(model, TRAFFIC), strict=True):
+def test_without_steps_no_payload_changes(model: Model, count: int) -> None:
+    packets = first_of_traffic(count)
+    for (packet, side, _), emissions in zip(packets, run(model, packets), strict=True):
         for each in emissions:
             assert not each.changed
             if each.side is not side.other:

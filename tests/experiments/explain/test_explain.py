@@ -17,8 +17,8 @@ from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec, seed_of
 from siplab.lab.gateway.fate import Fate
-from siplab.lab.wire import ip
 from siplab.lab.worlds.trace import Lost, Noted, Passage, Remark, Trace, from_json_lines
+from tests import grid
 from tests.command import one_line_error, siplab
 from tests.conftest import ROOT
 
@@ -92,16 +92,12 @@ DOCUMENTED = (
         *("re-register", "changed", "200 OK (REGISTER)", "Contact", "RFC 3261 10.2.4"),
     ),
 )
-MODELS = [model for model in trial.models().runnable() if model.card.kind != "profile"]
+MODELS = [model.id for model in trial.models().runnable() if model.card.kind != "profile"]
 
 
 def explained(spec: TrialSpec) -> tuple[TrialResult, Trace]:
     result, trace = trial.run(spec)
     return explained_trial(result, trace), trace
-
-
-def _journeys(trace: Trace) -> list[Journey]:
-    return [each for each in journeys_of(trace, trial.network("home")) if each.sent is not None]
 
 
 def first(model: str, scenario: str, topology: str = "home") -> Explanation:
@@ -127,28 +123,30 @@ def test_what_a_fault_is_documented_to_do(
         assert "` became `" in found.text
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.id)
-def test_every_failure_has_a_message_that_the_router_had(model: object) -> None:
+@pytest.mark.parametrize("model", MODELS)
+def test_every_failure_has_a_message_that_the_router_had(model: str) -> None:
     for scenario in registry.scenarios():
-        result, trace = explained(TrialSpec("home", model.id, scenario.id))  # type: ignore[attr-defined]
-        failed = [each.name for each in result.checks if not each.passed]
-        assert [each.check for each in result.explanation] == failed
-        if any(each.sent is not None and each.sent.protocol == ip.TCP for each in _journeys(trace)):
+        played = grid.played(TrialSpec("home", model, scenario.id))
+        failed = [each.name for each in played.result.checks if not each.passed]
+        assert [each.check for each in played.explanation] == failed
+        if played.has_tcp:
             continue  # segments are no messages: what is named may be a part of one
-        journeys = _journeys(trace)
-        for each in result.explanation:
+        for each in played.explanation:
             assert each.router == "router", each
             named = [
-                journey
-                for journey in journeys
-                if (round(journey.now, 6), journey.label) == (each.now, each.message)
-                and "router" in journey.path[1:]
+                crossing
+                for crossing in played.crossings
+                if (crossing.now, crossing.label) == (each.now, each.message) and crossing.met_router
             ]
             assert named, f"nothing like this passed the router: {each}"
             if each.kind in ("changed", "not-restored", "stale-length"):
-                assert any("router" in journey.changes for journey in named), each
+                assert any(crossing.changed for crossing in named), each
             else:
-                assert any(journey.failed or not journey.received for journey in named), each
+                assert any(crossing.lost for crossing in named), each
+
+
+def _journeys(trace: Trace) -> list[Journey]:
+    return [each for each in journeys_of(trace, trial.network("home")) if each.sent is not None]
 
 
 def test_the_documentation_is_not_asked(tmp_path: Path) -> None:
