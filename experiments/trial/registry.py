@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -71,6 +71,14 @@ class Registry(Generic[S]):
                 raise UsageError(f"{origin}: {self.kind} id '{item.id}' is taken; give it another id")
             self._items[item.id] = _documented(item, module)
 
+    def add(self, items: Iterable[Item[S]]) -> None:
+        """Register more items, all in the order of ids. Raises ``ValueError`` for an id that is taken."""
+        for item in items:
+            if item.id in self._items:
+                raise ValueError(f"two {self.kind}s are called '{item.id}'")
+            self._items[item.id] = item
+        self._items = dict(sorted(self._items.items()))
+
     def __iter__(self) -> Iterator[Item[S]]:
         return iter(self._items.values())
 
@@ -127,7 +135,7 @@ def phones() -> Registry[Any]:
     """The kinds of phones: ``settings.apply(setup)`` gives another ``Setup``."""
     from siplab.experiments import phones as package
 
-    return Registry("phone", package)
+    return _with_cards(Registry("phone", package), package)
 
 
 @cache
@@ -135,7 +143,15 @@ def servers() -> Registry[Any]:
     """The kinds of servers: ``settings.apply(setup)`` gives another ``Setup``."""
     from siplab.experiments import servers as package
 
-    return Registry("server", package)
+    return _with_cards(Registry("server", package), package)
+
+
+def _with_cards(registry: Registry[Any], package: ModuleType) -> Registry[Any]:
+    """Kinds that are YAML cards stand beside those that are modules."""
+    from siplab.experiments.trial import kinds
+
+    registry.add(kinds.shelf(registry.kind, package).items())
+    return registry
 
 
 @cache

@@ -99,7 +99,7 @@ def test_an_experiment_with_kinds(
     file = tmp_path / "kinds.yaml"
     file.write_text(
         "id: kinds\nmodels: [none, correct]\nscenarios: outgoing-call\n"
-        "phones: [plain, legacy]\nservers: naive\n"
+        "phones: [plain, legacy]\nservers: strict-addresses\n"
     )
     specs = experiment.load(str(file)).trials()
     assert [(each.phone, each.server, each.model) for each in specs] == [
@@ -109,7 +109,7 @@ def test_an_experiment_with_kinds(
         monkeypatch, capsys, "run", str(file), "--world", "simulated", "--json", "/dev/null"
     )
     assert status == 0
-    assert "phone legacy, server naive, with nothing done about it" in " ".join(out.split())
+    assert "phone legacy, server strict-addresses, with nothing done about it" in " ".join(out.split())
     file.write_text("id: kinds\nmodels: none\nscenarios: register\nphones: [legcay]\n")
     with pytest.raises(UsageError, match="unknown phone 'legcay'"):
         experiment.load(str(file)).trials()
