@@ -14,9 +14,9 @@ from typing import Any, Final, cast
 
 from siplab.experiments.detect import sockets
 from siplab.experiments.trial.stage import Setup, Stage
-from siplab.lab.probing.admission import Visitor
+from siplab.lab.probing.anti_amplification import Visitor
 from siplab.lab.probing.probe import ProbeClient
-from siplab.lab.probing.witness import CONTROL_PORT
+from siplab.lab.probing.reflector import CONTROL_PORT
 from siplab.lab.sip.base import Action, Agent, Close, Listen, Send
 from siplab.lab.wire.ip import MAX_PACKET, Endpoint
 from siplab.lab.worlds.base import World

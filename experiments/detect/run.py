@@ -18,12 +18,12 @@ from siplab.experiments.trial import registry
 from siplab.experiments.trial.stage import Finding
 from siplab.lab.errors import UsageError
 from siplab.lab.probing.probe_plan import Probe
-from siplab.lab.probing.witness import CONTROL_PORT
+from siplab.lab.probing.reflector import CONTROL_PORT
 from siplab.lab.wire.ip import Endpoint
 
 OTHER_PORT: Final = 6060
 TLS_PORT: Final = 5061
-# Detectors that need nothing of the server's side but the witness.
+# Detectors that need nothing of the server's side but the reflector.
 DETECTORS: Final = (
     "combined",
     "answers",

@@ -64,14 +64,14 @@ class Fingerprint:
         seen = examine(stage, _probes)
         changed: list[str] = []
         evidence: list[str] = []
-        for crossing, names in seen.changed:
-            if crossing.outbound and crossing.sent and crossing.arrived:
-                found = marks_of_a_proxy(crossing.sent.payload, crossing.arrived.payload)
+        for transit, names in seen.changed:
+            if transit.outbound and transit.sent and transit.arrived:
+                found = marks_of_a_proxy(transit.sent.payload, transit.arrived.payload)
                 if found:
                     changed += [
                         name for name in names if name.startswith(("Via", "Max", "order", "Content-L"))
                     ]
-                    evidence.append(f"{name_of(crossing)} shows {', '.join(found)}")
+                    evidence.append(f"{name_of(transit)} shows {', '.join(found)}")
         return finding_of(seen, changed, evidence)
 
 

@@ -8,21 +8,28 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from siplab.experiments import phones, servers
 from siplab.experiments.output import cards
-from siplab.experiments.trial import kind_settings, kinds, registry
+from siplab.experiments.trial import kind_settings, registry
+from siplab.experiments.trial.kinds import Shelf
 from siplab.lab import specs
 
 Row = dict[str, Any]
-_PACKAGES: Final = {"phone": phones, "server": servers}
 _REGISTRIES: Final = {"phone": registry.phones, "server": registry.servers}
+
+
+def shelf(kind: str) -> Shelf:
+    """The cards of phones, or of servers; reading them takes longer than most commands do."""
+    from siplab.experiments.phones.cards import CARDS as PHONES
+    from siplab.experiments.servers.cards import CARDS as SERVERS
+
+    return PHONES if kind == "phone" else SERVERS
 
 
 def rows(kind: str) -> list[Row]:
     """One row per kind of ``phone`` or ``server``; those that are no cards have parameters instead."""
     found = []
     for item in _REGISTRIES[kind]():
-        card = _shelf(kind).get(item.id)
+        card = shelf(kind).get(item.id)
         share = f"{card.share:.0%}" if card is not None else ""
         found.append(
             {
@@ -41,12 +48,11 @@ def show(kind: str, spec: str) -> Row:
     known = _REGISTRIES[kind]()
     item = known.get(spec)
     name, given = specs.parse(spec, kind)
-    shelf = _shelf(kind)
-    card = shelf.get(name)
+    card = shelf(kind).get(name)
     if card is None:
         return cards.item(known, spec)
     settings = []
-    for setting, origin in shelf.origins(card).items():
+    for setting, origin in shelf(kind).origins(card).items():
         value = getattr(item.settings, setting)
         row: Row = {"name": setting, "value": _data(value)}
         if setting in given:
@@ -71,10 +77,6 @@ def show(kind: str, spec: str) -> Row:
         "evidenced": round(card.share, 2),
         "settings": settings,
     }
-
-
-def _shelf(kind: str) -> kinds.Shelf:
-    return kinds.shelf(kind, _PACKAGES[kind])
 
 
 def _data(value: Any) -> Any:

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model, model_validator
@@ -164,12 +163,6 @@ class Shelf:
             found.append(family)
             card = family
         return found
-
-
-@cache
-def shelf(kind: str, package: ModuleType) -> Shelf:
-    """The cards beside a package's modules. Raises ``UsageError`` naming file, line, field and fix."""
-    return Shelf(kind, Path(package.__path__[0]))
 
 
 def _read(path: Path, kind: type[Card]) -> Card:

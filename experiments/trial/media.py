@@ -54,16 +54,16 @@ def _of_call(phone: Phone, number: int, call: Call, now: float) -> Iterable[Stre
     begin = call.established_at or 0.0
     end = now if call.ended_at is None else call.ended_at
     for kind, listener in call.heard.items():
-        talker = call.talkers.get(kind)
-        if talker is None and not listener.received:
+        sender = call.senders.get(kind)
+        if sender is None and not listener.received:
             continue
         first = listener.first_at
-        reporter = call.extras.reporters.get(kind)
+        reporter = call.media.reporters.get(kind)
         yield StreamReport(
             phone.config.user,
             number,
             kind,
-            talker.sent if talker is not None else 0,
+            sender.sent if sender is not None else 0,
             listener.received,
             listener.lost,
             listener.duplicates,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -23,6 +23,7 @@ S = TypeVar("S")
 
 # Installed packages announce modules with an ITEM under it.
 DETECTORS_GROUP: Final = "siplab.detectors"
+SCENARIOS_GROUP: Final = "siplab.scenarios"
 
 
 @dataclass(frozen=True)
@@ -40,19 +41,22 @@ class Item(Generic[S]):
 
 
 class Registry(Generic[S]):
-    """The items of one kind, by id."""
+    """The items of one kind, by id: those in ``siplab.experiments.<kind>s``, which is found by its name."""
 
-    def __init__(self, kind: str, package: ModuleType) -> None:
+    def __init__(self, kind: str) -> None:
         self.kind = kind
+        package = importlib.import_module(f"siplab.experiments.{kind}s")
         self._items: dict[str, Item[S]] = {}
         self._asked_for: dict[str, Item[S]] = {}  # reading a spec costs more than many a trial's part
         for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda each: each.name):
             module = importlib.import_module(f"{package.__name__}.{info.name}")
-            item = getattr(module, "ITEM", None)
-            if item is not None:
+            several = getattr(module, "ITEMS", ())
+            for item in (*several, *([module.ITEM] if hasattr(module, "ITEM") else ())):
                 if item.id in self._items:
                     raise ValueError(f"two {kind}s are called '{item.id}'")
                 self._items[item.id] = _documented(item, module)
+            if several:
+                self._items = dict(sorted(self._items.items()))
 
     def add_module(self, module: ModuleType, origin: str) -> None:
         """Register the ``ITEM`` or ``ITEMS`` of somebody's module. Raises ``UsageError``."""
@@ -64,26 +68,16 @@ class Registry(Generic[S]):
         for item in found:
             if not isinstance(item, Item):
                 kind = type(item).__name__
-                raise UsageError(
-                    f"{origin}: ITEM must be an siplab.experiments.trial.registry.Item, not {kind}"
-                )
+                raise UsageError(f"{origin}: ITEM must be a siplab.{self.kind}.Item, not {kind}")
             if item.id in self._items:
                 raise UsageError(f"{origin}: {self.kind} id '{item.id}' is taken; give it another id")
             self._items[item.id] = _documented(item, module)
-
-    def add(self, items: Iterable[Item[S]]) -> None:
-        """Register more items, all in the order of ids. Raises ``ValueError`` for an id that is taken."""
-        for item in items:
-            if item.id in self._items:
-                raise ValueError(f"two {self.kind}s are called '{item.id}'")
-            self._items[item.id] = item
-        self._items = dict(sorted(self._items.items()))
 
     def __iter__(self) -> Iterator[Item[S]]:
         return iter(self._items.values())
 
     def get(self, spec: str) -> Item[S]:
-        """The item of ``ID`` or ``ID(parameter=value)``. Raises ``UsageError`` with the mend."""
+        """The item of ``ID`` or ``ID(parameter=value)``. Raises ``UsageError`` with the fix."""
         found = self._asked_for.get(spec)
         if found is None:
             found = self._asked_for[spec] = self._configure(spec)
@@ -105,27 +99,29 @@ def _documented(item: Item[S], module: ModuleType) -> Item[S]:
 
 
 @cache
-def scenarios() -> Registry[Any]:
-    """The scenarios: ``settings.run(stage)``."""
-    from siplab.experiments import scenarios as package
+def scenarios(paths: tuple[str, ...] = ()) -> Registry[Any]:
+    """The scenarios: ``settings.run(stage)``.
 
-    return Registry("scenario", package)
+    The lab's own, those of installed packages, and those in ``paths`` (files or folders). Raises
+    ``UsageError`` naming the place at fault.
+    """
+    return _with_plugins(Registry("scenario"), SCENARIOS_GROUP, paths)
 
 
 @cache
 def detectors(paths: tuple[str, ...] = ()) -> Registry[Any]:
     """The detectors: ``settings.run(stage)`` gives a ``Finding``.
 
-    The lab's own, those of installed packages, and those in ``paths`` (files or folders). Raises
-    ``UsageError`` naming the place at fault.
+    From where, and what is raised: as ``scenarios``.
     """
-    from siplab.experiments import detectors as package
+    return _with_plugins(Registry("detector"), DETECTORS_GROUP, paths)
 
-    registry: Registry[Any] = Registry("detector", package)
-    for module, origin in from_entry_points(DETECTORS_GROUP):
+
+def _with_plugins(registry: Registry[S], group: str, paths: tuple[str, ...]) -> Registry[S]:
+    for module, origin in from_entry_points(group):
         registry.add_module(module, origin)
     for path in paths:
-        for module, origin in from_path(Path(path), "detector"):
+        for module, origin in from_path(Path(path), registry.kind):
             registry.add_module(module, origin)
     return registry
 
@@ -133,25 +129,13 @@ def detectors(paths: tuple[str, ...] = ()) -> Registry[Any]:
 @cache
 def phones() -> Registry[Any]:
     """The kinds of phones: ``settings.apply(setup)`` gives another ``Setup``."""
-    from siplab.experiments import phones as package
-
-    return _with_cards(Registry("phone", package), package)
+    return Registry("phone")
 
 
 @cache
 def servers() -> Registry[Any]:
     """The kinds of servers: ``settings.apply(setup)`` gives another ``Setup``."""
-    from siplab.experiments import servers as package
-
-    return _with_cards(Registry("server", package), package)
-
-
-def _with_cards(registry: Registry[Any], package: ModuleType) -> Registry[Any]:
-    """Kinds that are YAML cards stand beside those that are modules."""
-    from siplab.experiments.trial import kinds
-
-    registry.add(kinds.shelf(registry.kind, package).items())
-    return registry
+    return Registry("server")
 
 
 @cache
@@ -160,6 +144,4 @@ def mitigations() -> Registry[Any]:
 
     One that changes the network has ``settings.rewire(topology)`` too, which gives another ``Topology``.
     """
-    from siplab.experiments import mitigations as package
-
-    return Registry("mitigation", package)
+    return Registry("mitigation")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from siplab.lab.errors import UsageError
 from siplab.lab.media.audio import tone
@@ -59,14 +59,21 @@ class Setup:
         return replace(self, models=dict.fromkeys(self.models, spec))
 
 
+About = Literal["signalling", "media"]
+
+
 @dataclass(frozen=True)
 class Check:
-    """One thing that a scenario looks at. ``symptom``: what a user notices when it fails."""
+    """One thing that a scenario looks at. ``symptom``: what a user notices when it fails.
+
+    ``about``: whether it is about the SIP messages or about the media: where explanations look first.
+    """
 
     name: str
     passed: bool
     symptom: str
     detail: str = ""
+    about: About = "signalling"
 
 
 @dataclass(frozen=True)
@@ -245,8 +252,10 @@ class Stage:
         """Let time go by."""
         self.world.idle(seconds)
 
-    def check(self, name: str, passed: bool, symptom: str, detail: str = "") -> bool:
+    def check(
+        self, name: str, passed: bool, symptom: str, detail: str = "", about: About = "signalling"
+    ) -> bool:
         """Record a check; gives ``passed`` back."""
-        self.checks.append(Check(name, passed, symptom, detail))
+        self.checks.append(Check(name, passed, symptom, detail, about))
         self.world.trace.add(Checked(self.now, name, passed))
         return passed

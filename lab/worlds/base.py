@@ -27,7 +27,7 @@ MAX_STEPS = 2_000_000
 
 
 class WorldError(Exception):
-    """The world could not do what was asked: the trial is void, its text says why."""
+    """The world could not do what was asked: the trial is invalid, its text says why."""
 
 
 def make_gateways(network: Network, models: Mapping[str, Model], seed: object) -> dict[str, Gateway]:
@@ -124,7 +124,7 @@ class World(abc.ABC):
     def _tell(self, agent: Agent, told: int) -> None:
         host = next((host for host, each in self._agents if each is agent), "")
         for event in agent.events[told:]:
-            self.trace.add(Noted(event.now, host, event.kind, event.detail))
+            self.trace.add(Noted(event.now, host, event.kind, event.detail, event.facts))
         self._told[agent] = len(agent.events)
 
     def run_until(self, done: Callable[[], bool], timeout: float) -> bool:

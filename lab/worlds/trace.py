@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from siplab.lab.gateway.gateway import Emission, Side
+from siplab.lab.sip.events import NO_FACTS, EventKind, Facts
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError
 from siplab.lab.worlds.streams import TapStreams
@@ -86,12 +87,13 @@ class Remark(NamedTuple):
 
 
 class Noted(NamedTuple):
-    """What an agent noticed (``siplab.lab.sip.base.Event``): if about a datagram, right behind its record."""
+    """What an agent noticed (``siplab.lab.sip.events``): if about a datagram, right behind its record."""
 
     now: float
     host: str
-    kind: str
+    kind: EventKind
     detail: str
+    facts: Facts = NO_FACTS
 
 
 class Checked(NamedTuple):
@@ -180,11 +182,16 @@ def _from_json(row: dict[str, Any]) -> Record:
     kind = _KINDS[row["kind"]]
     values = []
     for name in kind._fields:
+        if name == "facts":
+            values.append(_facts(row.get(name, {})))
+            continue
         value = row["what" if name == "kind" else name]
         if name in ("packet", "payload"):
             value = base64.b64decode(value, validate=True)
         elif name in ("local", "remote"):
             value = _endpoint(value)
+        elif kind is Noted and name == "kind":
+            value = EventKind(value)
         elif name == "side":
             value = Side[value.upper()]
         elif name == "emissions":
@@ -198,6 +205,11 @@ def _from_json(row: dict[str, Any]) -> Record:
 def _endpoint(text: str) -> Endpoint:
     address, _, port = text.rpartition(":")
     return Endpoint(address.removeprefix("[").removesuffix("]"), int(port))
+
+
+def _facts(row: dict[str, Any]) -> Facts:
+    ends: dict[str, Any] = {each: _endpoint(row[each]) for each in ("local", "remote") if each in row}
+    return Facts(**{**row, **ends})
 
 
 def _emission_from_json(row: dict[str, Any], entered: bytes) -> Emission:
@@ -258,6 +270,9 @@ def as_json(record: Record) -> dict[str, Any]:
                 row["text"] = value.decode("utf-8", "backslashreplace")
         elif isinstance(value, Endpoint):
             row[name] = str(value)
+        elif isinstance(value, Facts):
+            if found := {key: _plain(each) for key, each in value._asdict().items() if each}:
+                row[name] = found
         elif isinstance(value, Side):
             row[name] = value.name.lower()
         elif isinstance(value, list):
@@ -265,6 +280,10 @@ def as_json(record: Record) -> dict[str, Any]:
         else:
             row["what" if name == "kind" else name] = value  # "kind" is the record's
     return row
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, Endpoint) else value
 
 
 def _emission_json(emission: Emission) -> dict[str, Any]:

@@ -333,11 +333,11 @@ def test_loaded_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "mend"),
+    ("word", "fix"),
     [("draytec", "draytek"), ("fritzbux", "fritzbox"), ("huawei", "huawei-ar"), ("qqqq", "siplab vendors")],
 )
-def test_unknown_names(word: str, mend: str) -> None:
-    with pytest.raises(UsageError, match=f"unknown vendor '{word}'.*{mend}") as caught:
+def test_unknown_names(word: str, fix: str) -> None:
+    with pytest.raises(UsageError, match=f"unknown vendor '{word}'.*{fix}") as caught:
         vendors.load(word)
     assert "\n" not in str(caught.value)
 

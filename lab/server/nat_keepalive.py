@@ -1,0 +1,72 @@
+"""Keep-alives from the server: OPTIONS to registered phones, as providers keep NAT bindings alive.
+
+The rules of this file:
+
+- ``natted``: only phones that show that they are behind NAT are asked, as nathelper's ``ping_nated_only``
+  has it: the REGISTER came from elsewhere than its Via, or its Contact, says.
+- So a router that hides the NAT well switches this off. That is no fault of the server.
+- What the phone answers does not matter: its answer refreshes the binding, whatever it says.
+"""
+
+from __future__ import annotations
+
+from siplab.lab.server.core import ServerCore
+from siplab.lab.server.registrar import Binding, Registrar
+from siplab.lab.sip.dialog import next_hop
+from siplab.lab.sip.messages import Incoming, Request, endpoint_at, hostport, protocol_of, token
+from siplab.lab.sip.transaction_fsm import ClientTransaction
+
+
+def is_behind_nat(request: Incoming, contact: bytes) -> bool:
+    """Whether a request came from elsewhere than its Via and its Contact URI say."""
+    via = request.via
+    sent_by = endpoint_at(via.sent_by.host, via.sent_by.port) if via is not None else None
+    return not sent_by == next_hop(contact) == request.source
+
+
+class NatKeepalive:
+    """The keep-alives of one server. ``sent`` counts them."""
+
+    def __init__(self, server: ServerCore, registrar: Registrar) -> None:
+        self._server = server
+        self._registrar = registrar
+        self.sent = 0
+        registrar.watchers.append(self._watch)
+
+    def _watch(self, aor: str, binding: Binding, request: Incoming, now: float) -> None:
+        """A phone has registered, or has refreshed its registration."""
+        config = self._server.config
+        if config.ping == "all" or (config.ping == "natted" and is_behind_nat(request, binding.contact)):
+            self._wait(aor, binding, now)
+
+    def _wait(self, aor: str, binding: Binding, now: float) -> None:
+        due = now + self._server.config.ping_interval
+        self._server.layer.timers.start(due, self._ping, (aor, binding))
+
+    def _ping(self, argument: tuple[str, Binding], now: float) -> None:
+        aor, binding = argument
+        server = self._server
+        if not any(each is binding for each in self._registrar.bindings.get(aor, ())):
+            return  # refreshed since, expired or removed
+        remote = binding.received or next_hop(binding.contact)
+        if remote is not None:
+            branch, tag = server.layer.branch(), token(server.layer.rng)
+            request = Request(
+                b"OPTIONS",
+                binding.contact,
+                sent_by=binding.local,
+                branch=branch,
+                via=protocol_of(binding.transport) + hostport(binding.local) + b";branch=" + branch,
+                from_=b"<sip:ping@" + server.config.domain.encode() + b">;tag=" + tag,
+                from_tag=tag,
+                to=b"<" + binding.contact + b">",
+                call_id=token(server.layer.rng) + b"@" + server.config.ip.encode(),
+                cseq=1,
+            ).compose()
+            self.sent += 1
+            server.layer.request(request, binding.local, remote, now, _ignore)
+        self._wait(aor, binding, now)
+
+
+def _ignore(_: ClientTransaction, status: int, response: Incoming | None, now: float) -> None:
+    """Whatever came of it, the next one is sent all the same."""
