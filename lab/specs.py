@@ -29,7 +29,7 @@ def parse(spec: str, kind: str) -> tuple[str, dict[str, Any]]:
     if found is None:
         raise UsageError(f"{kind} '{spec}' is not written ID or ID(parameter=value)")
     values: dict[str, Any] = {}
-    for part in (found["parameters"] or "").split(","):
+    for part in _outside_brackets(found["parameters"] or "", ",", "[{", "]}"):
         if not part.strip():
             continue
         name, equals, value = part.partition("=")
@@ -44,15 +44,21 @@ def parse(spec: str, kind: str) -> tuple[str, dict[str, Any]]:
 
 def split(spec: str, kind: str) -> list[str]:
     """The parts of ``A+B(x=1)+C``; a ``+`` inside parentheses joins nothing. Raises ``UsageError``."""
+    parts = _outside_brackets(spec, "+", "(", ")")
+    if len(parts) > 1 and not all(part.strip() for part in parts):
+        raise UsageError(f"{kind} '{spec}': there must be something on both sides of '+'")
+    return parts
+
+
+def _outside_brackets(text: str, separator: str, opening: str, closing: str) -> list[str]:
+    """The parts of a text between separators that stand in no brackets."""
     parts, depth = [""], 0
-    for letter in spec:
-        depth += (letter == "(") - (letter == ")")
-        if letter == "+" and depth == 0:
+    for letter in text:
+        depth += (letter in opening) - (letter in closing)
+        if letter == separator and depth == 0:
             parts.append("")
         else:
             parts[-1] += letter
-    if len(parts) > 1 and not all(part.strip() for part in parts):
-        raise UsageError(f"{kind} '{spec}': there must be something on both sides of '+'")
     return parts
 
 
@@ -60,10 +66,19 @@ def written(identifier: str, values: Mapping[str, Any]) -> str:
     """The spec of an id with parameters."""
     if not values:
         return identifier
-    text = ",".join(
-        f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in values.items()
-    )
+    text = ",".join(f"{name}={value_text(value)}" for name, value in values.items())
     return f"{identifier}({text})"
+
+
+def value_text(value: Any) -> str:
+    """A value as a spec has it, without spaces: ``true``, ``[a,b]``, ``{403: never}``."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(value_text, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{value_text(key)}: {value_text(each)}' for key, each in value.items())}}}"
+    return str(value)
 
 
 def parameters(thing: Any) -> dict[str, Any]:

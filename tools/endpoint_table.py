@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import sys
-from typing import Final
+from typing import Any, Final
 
 from siplab.experiments.trial import registry
+from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.spec import TrialSpec
 from tools import trials
 from tools.pages import DOCS, MadePart
@@ -30,13 +31,18 @@ _WORDS: Final = {
 
 def table() -> str:
     """The table in Markdown. Raises ``SystemExit`` for an invalid trial."""
-    servers = [each.id for each in registry.servers()]
+    servers = [each.id for each in registry.servers() if _applied(each)]
     heads = [f"{server}, {model}" for model in MODELS for server in servers]
     lines = [f"| phone | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
-    for phone in registry.phones():
+    for phone in filter(_applied, registry.phones()):
         cells = [outcome(phone.id, server, model) for model in MODELS for server in servers]
         lines.append(f"| `{phone.id}` | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
+
+
+def _applied(kind: Item[Any]) -> bool:
+    """Whether the lab's agents do all that the kind says."""
+    return not getattr(kind.settings, "unwired", ())
 
 
 def outcome(phone: str, server: str, model: str) -> str:

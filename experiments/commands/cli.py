@@ -29,7 +29,7 @@ from siplab.experiments.commands.score import score
 from siplab.experiments.explain import explained
 from siplab.experiments.explain.folder import ExplainedFolder
 from siplab.experiments.library import experiment
-from siplab.experiments.output import cards, files, table, vendor_cards, vendor_compare
+from siplab.experiments.output import cards, files, kind_cards, table, vendor_cards, vendor_compare
 from siplab.experiments.trial import assignment, registry, runner
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
@@ -381,14 +381,16 @@ _listing(
 _listing(
     "phones",
     "The kinds of phones: list, or show ID.",
-    lambda: cards.items(registry.phones()),
-    lambda name: cards.item(registry.phones(), name),
+    lambda: kind_cards.rows("phone"),
+    lambda name: kind_cards.show("phone", name),
+    print_card=kind_cards.print_card,
 )
 _listing(
     "servers",
     "The kinds of servers: list, or show ID.",
-    lambda: cards.items(registry.servers()),
-    lambda name: cards.item(registry.servers(), name),
+    lambda: kind_cards.rows("server"),
+    lambda name: kind_cards.show("server", name),
+    print_card=kind_cards.print_card,
 )
 _listing(
     "mitigations",
@@ -405,7 +407,7 @@ _listing(
 def schema(
     kind: Annotated[str, typer.Argument(metavar="KIND", help=" | ".join(schemas.KINDS))],
 ) -> None:
-    """Print the JSON Schema of a kind of YAML file: vendor, topology or experiment."""
+    """Print the JSON Schema of a kind of YAML file."""
     print(json.dumps(schemas.schema(kind), indent=2, ensure_ascii=False))
 
 

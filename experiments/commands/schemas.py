@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -13,11 +14,21 @@ from siplab.lab import specs
 from siplab.lab.worlds.topology import TopologyFile
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-KINDS: Final[dict[str, Any]] = {
-    "vendor": VendorProfile,
-    "topology": TopologyFile,
-    "experiment": Experiment,
-    "case": Case,
+
+
+def _card(kind: str) -> Any:
+    from siplab.experiments.trial import kinds  # making it takes longer than most commands do
+
+    return kinds.card_type(kind)
+
+
+KINDS: Final[dict[str, Callable[[], Any]]] = {
+    "vendor": lambda: VendorProfile,
+    "topology": lambda: TopologyFile,
+    "experiment": lambda: Experiment,
+    "case": lambda: Case,
+    "phone": lambda: _card("phone"),
+    "server": lambda: _card("server"),
 }
 
 
@@ -26,4 +37,4 @@ def schema(kind: str) -> dict[str, Any]:
     model = KINDS.get(kind)
     if model is None:
         raise specs.unknown("schema", kind, KINDS)
-    return {"$schema": DIALECT, **TypeAdapter(model).json_schema(by_alias=True), "title": f"siplab {kind}"}
+    return {"$schema": DIALECT, **TypeAdapter(model()).json_schema(by_alias=True), "title": f"siplab {kind}"}

@@ -54,3 +54,13 @@ def apply(setup: Setup, phone: str, server: str) -> Setup:
     if server:
         setup = registry.servers().get(server).settings.apply(setup)
     return setup
+
+
+def notes(phone: str, server: str) -> list[str]:
+    """What of these kinds the lab's agents do not do yet, a sentence for each kind."""
+    found = []
+    for known, spec in ((registry.phones, phone), (registry.servers, server)):
+        unwired = getattr(known().get(spec).settings, "unwired", ()) if spec else ()
+        if unwired:
+            found.append(f"{known().kind} '{spec}': not applied yet: {', '.join(unwired)}")
+    return found

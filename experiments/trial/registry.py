@@ -50,11 +50,11 @@ class Registry(Generic[S]):
         self._asked_for: dict[str, Item[S]] = {}  # reading a spec costs more than many a trial's part
         for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda each: each.name):
             module = importlib.import_module(f"{package.__name__}.{info.name}")
-            item = getattr(module, "ITEM", None)
-            if item is not None:
+            for item in (*getattr(module, "ITEMS", ()), *([module.ITEM] if hasattr(module, "ITEM") else ())):
                 if item.id in self._items:
                     raise ValueError(f"two {kind}s are called '{item.id}'")
                 self._items[item.id] = _documented(item, module)
+        self._items = dict(sorted(self._items.items()))
 
     def add_module(self, module: ModuleType, origin: str) -> None:
         """Register the ``ITEM`` or ``ITEMS`` of somebody's module. Raises ``UsageError``."""

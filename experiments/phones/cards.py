@@ -1,0 +1,11 @@
+"""The kinds of phones that are cards: the YAML files beside this one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from siplab.experiments.trial.kinds import Shelf
+
+CARDS: Final = Shelf("phone", Path(__file__).parent)
+ITEMS: Final = tuple(CARDS.items())

@@ -1,0 +1,172 @@
+"""Kinds of phones and servers as cards: one YAML file each, every setting with its evidence and its source.
+
+The rules of this file:
+
+- A setting's value stands on a card with who says so, or its name stands under ``unknown``; what is not
+  known, and what is not named, is the family's, and in the end the lab's plain endpoint's.
+- A card is a ``brand`` only if at least half of all settings are known better than by inference; below that
+  it is a ``family``. A ``control`` is nobody's: it shows what a strictness that nobody has would do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model, model_validator
+
+from siplab.experiments.trial.kind_settings import SETTINGS
+from siplab.experiments.trial.registry import Item
+from siplab.lab import documents
+from siplab.lab.documents import MisplacedError
+from siplab.lab.errors import UsageError
+
+T = TypeVar("T")
+Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Evidence = Literal["seen", "source-code", "vendor-documentation", "user-report", "inference"]
+"""``seen``: the program was run, in the version that the card names, and watched."""
+INFERENCE: Final = "inference"
+BRAND_SHARE: Final = 0.5
+"""The least share of all settings that a brand knows better than by inference."""
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Known(Strict, Generic[T]):
+    """The value of one setting, and who says so."""
+
+    value: T
+    evidence: Evidence
+    source: Text
+    """Repository and line, or a document, or what was done to see it."""
+    note: Text | None = None
+
+
+class Card(Strict):
+    """A kind of phone or server."""
+
+    id: Identifier
+    """The name of the file, too."""
+    summary: Text
+    about: Text
+    kind: Literal["brand", "family", "control"]
+    family: Identifier | None = None
+    """The kind that unknown settings come from; without one they are the lab's plain endpoint's."""
+    version: Text
+    """What was run or read."""
+    settings: BaseModel
+    unknown: tuple[str, ...] = ()
+    """Settings for which nobody is known to say anything."""
+
+    @property
+    def known(self) -> dict[str, Known[Any]]:
+        """The settings whose values the card states."""
+        return {name: getattr(self.settings, name) for name in _ordered(self.settings)}
+
+    @property
+    def share(self) -> float:
+        """How many of all settings are known better than by inference, 0 to 1."""
+        known = [each for each in self.known.values() if each.evidence != INFERENCE]
+        return len(known) / len(type(self.settings).model_fields)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Card:
+        names = type(self.settings).model_fields
+        for at, name in enumerate(self.unknown):
+            if name not in names:
+                raise MisplacedError(f"there is no setting '{name}'", "unknown", at)
+            if name in self.known:
+                raise MisplacedError(f"'{name}' has a value above", "unknown", at)
+        if self.kind == "brand" and self.share < BRAND_SHARE:
+            raise MisplacedError(
+                f"a brand knows at least {BRAND_SHARE:.0%} of the settings better than by inference, "
+                f"this card {self.share:.0%}; write 'family'",
+                "kind",
+            )
+        return self
+
+
+def _ordered(settings: BaseModel) -> Iterator[str]:
+    return (name for name in type(settings).model_fields if getattr(settings, name) is not None)
+
+
+@cache
+def card_type(kind: str) -> type[Card]:
+    """The schema of one sort of cards: its settings, each with its own type."""
+    fields: dict[str, Any] = {}
+    for name, each in SETTINGS[kind].__pydantic_fields__.items():  # type: ignore[union-attr]
+        hint = Annotated[each.annotation, *each.metadata] if each.metadata else each.annotation
+        fields[name] = (Known[hint] | None, Field(None, description=each.description))  # type: ignore[valid-type]
+    title = kind.capitalize()
+    settings = create_model(f"{title}CardSettings", __base__=Strict, **fields)
+    return create_model(f"{title}Card", __base__=Card, settings=(settings, ...))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a setting of a kind comes from: ``card`` is its id, ``None`` for the lab's plain endpoint."""
+
+    card: str | None
+    known: Known[Any] | None
+
+
+class Shelf:
+    """The cards of one sort, which lie as YAML files in a package's folder, by id."""
+
+    def __init__(self, kind: str, folder: Path) -> None:
+        self.kind = kind
+        self._folder = folder
+        self._cards = {
+            path.stem: _read(path, card_type(kind))
+            for path in sorted(folder.glob("*.yaml"))
+            if not path.name.startswith("_")
+        }
+        for each in self._cards.values():
+            self._families(each)
+
+    def __iter__(self) -> Iterator[Card]:
+        return iter(self._cards.values())
+
+    def get(self, identifier: str) -> Card | None:
+        """The card of that id; a kind that is written in Python has none."""
+        return self._cards.get(identifier)
+
+    def origins(self, card: Card) -> dict[str, Origin]:
+        """Every setting: whose value it has."""
+        found = {name: Origin(None, None) for name in type(card.settings).model_fields}
+        for each in reversed([card, *self._families(card)]):
+            found.update((name, Origin(each.id, known)) for name, known in each.known.items())
+        return found
+
+    def items(self) -> Iterator[Item[Any]]:
+        """The kinds, for the registry."""
+        for card in self:
+            origins = self.origins(card).items()
+            values = {name: each.known.value for name, each in origins if each.known is not None}
+            yield Item(card.id, card.summary, SETTINGS[self.kind](**values), card.about)
+
+    def _families(self, card: Card) -> list[Card]:
+        """The cards that what is unknown comes from, the nearest first."""
+        found: list[Card] = []
+        while card.family is not None:
+            family = self._cards.get(card.family)
+            if family is None or family in found:
+                what = "there is no such card" if family is None else "it is a family of its own family"
+                file = self._folder / f"{card.id}.yaml"
+                raise UsageError(f"{file}: field 'family': '{card.family}': {what}")
+            found.append(family)
+            card = family
+        return found
+
+
+def _read(path: Path, kind: type[Card]) -> Card:
+    card = documents.read(path, kind)
+    if card.id != path.stem:
+        raise UsageError(f"{path}:1: field 'id': '{card.id}' must be the file's name, '{path.stem}'")
+    return card
