@@ -20,10 +20,11 @@ demo: .venv/ready  ## six routers, three situations, two remedies: what an ALG d
 test: .venv/ready  ## all tests
 	@$(BIN)/python -m pytest -n auto --dist worksteal -q $(PYTEST_FLAGS)
 
-lint: .venv/ready  ## style and types
+lint: .venv/ready  ## style, types, and which room may import which
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports
 
 bench: .venv/ready  ## speed: queue, simulation, lab start, trials (JSON in out/bench.json)
 	@$(BIN)/python -m tools.bench
@@ -32,5 +33,5 @@ doctor: .venv/ready  ## what this machine can do, and how to fix what it can't
 	@$(BIN)/siplab doctor
 
 clean:  ## remove everything that make made
-	rm -rf .venv out dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* *.egg-info
+	rm -rf .venv out dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

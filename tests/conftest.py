@@ -35,7 +35,7 @@ _PACKAGES: Final = {"node": "nodejs"}
 NOBODY: Final = 65534
 _SETPRIV: Final = ("setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups")
 _PROBE: Final = """
-import os, sys, siplab, tests.worlds.inside, siplab.experiments.commands.cli
+import os, sys, siplab, tests.lab.worlds.inside, siplab.experiments.commands.cli
 from siplab.lab.worlds.emulated.capability import obstacle
 # Another installation that this user can reach is not the one under test.
 assert siplab.__file__ == os.path.join(sys.argv[1], "siplab", "__init__.py"), siplab.__file__
@@ -100,7 +100,7 @@ def _lacking_for_docker() -> str | None:
 @pytest.fixture(scope="module")
 def bubble() -> Iterator[Bubble]:
     """For tests that need 'emulated': ``bubble.call(function, *arguments)`` runs a function in there."""
-    with Bubble("tests.worlds.inside:task") as made:
+    with Bubble("tests.lab.worlds.inside:task") as made:
         yield made
 
 

@@ -15,7 +15,7 @@ import yaml
 
 from siplab.lab.worlds.emulated import fabric
 from tests.conftest import ROOT
-from tests.experiments.test_pytest_plugin import install
+from tests.experiments.pytest_plugin.test_pytest_plugin import install
 
 PAGE: Final = (ROOT / "docs" / "test-your-detector.md").read_text()
 JOBS: Final = ROOT / "tests" / "data" / "ci"

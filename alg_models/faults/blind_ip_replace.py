@@ -67,7 +67,6 @@ MODEL = Model(
                 "https://trac.pjsip.org/repos/wiki/NAT_Routers_Issues?version=3",
             ),
         ),
-        breaks=("all",),
     ),
     fault=ReplaceAddressText(),
     variants=({"reverse": True},),

@@ -47,7 +47,6 @@ MODEL = Model(
             ),
             Source("That the way back is forgotten", Evidence.INFERENCE),
         ),
-        breaks=("all",),
     ),
     fault=RewriteCallId(),
 )

@@ -44,7 +44,6 @@ MODEL = Model(
             Source("Broadcom BCM963xx kernel: the RTP pinhole admits any source", Evidence.SOURCE_CODE),
             Source("Founding articles 1 and 3: ports that stay open", Evidence.SEED),
         ),
-        breaks=("stale-pinhole",),
     ),
     fault=LeaveOpen(),
 )

@@ -80,7 +80,6 @@ MODEL = Model(
                 "http://www.voip-info.org/wiki/view/Routers+SIP+ALG",
             ),
         ),
-        breaks=("all",),
     ),
     fault=OverflowPort(),
     variants=({"mode": "sum"}, {"mode": "wrap"}),

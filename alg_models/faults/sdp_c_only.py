@@ -69,7 +69,6 @@ MODEL = Model(
             Source("Founding article 2: port mapping confusion", Evidence.SEED),
             Source("That it is the media ports which stay", Evidence.INFERENCE),
         ),
-        breaks=("ice-call", "two-phones"),
         shows=(Showing("outgoing-call", "caller hears", server="strict-addresses"),),
     ),
     fault=LeaveMediaPorts(),

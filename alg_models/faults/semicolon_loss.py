@@ -50,7 +50,6 @@ MODEL = Model(
                 "http://www.voip-info.org/wiki/view/Routers+SIP+ALG",
             ),
         ),
-        breaks=("all",),
     ),
     fault=LoseSemicolon(),
 )

@@ -41,7 +41,6 @@ MODEL = Model(
                 Evidence.VENDOR_DOCUMENTATION,
             ),
         ),
-        breaks=("incoming-call",),
     ),
     fault=ForgetSoon(),
     variants=({"seconds": 60.0},),

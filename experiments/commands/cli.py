@@ -130,6 +130,14 @@ def call(
     seed: Seed = None,
     out: Annotated[Path | None, typer.Option(help="Write trace and capture here.")] = None,
     model_path: ModelPath = [],  # noqa: B006
+    scenario_path: Annotated[
+        list[Path],
+        typer.Option("--scenario-path", help="A .py file or folder with scenarios of your own; repeatable."),
+    ] = [],  # noqa: B006
+    detector_path: Annotated[
+        list[Path],
+        typer.Option("--detector-path", help="A .py file or folder with detectors of your own; repeatable."),
+    ] = [],  # noqa: B006
 ) -> None:
     """Run one trial and show it as a ladder, with every message that the router changed."""
     if bool(scenario) == bool(detector):
@@ -145,6 +153,8 @@ def call(
         tuple(mitigation),
         1 if seed is None else seed,
         _paths(model_path),
+        _paths(detector_path),
+        _paths(scenario_path),
         gateway=gateway,
         phone=phone,
         server=server,

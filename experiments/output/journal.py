@@ -138,12 +138,12 @@ def key_of(spec: TrialSpec, world: str) -> str:
         {**settings, "detector": program.description() if program is not None else spec.detector},
         network.topology,
         {n: _model(each, spec.model_paths) for n, each in trial.setup_of(spec, network).models.items()},
-        registry.scenarios().get(spec.scenario).settings if spec.scenario else None,
+        registry.scenarios(spec.scenario_paths).get(spec.scenario).settings if spec.scenario else None,
         registry.detectors(spec.detector_paths).get(spec.detector).settings
         if spec.detector and isinstance(spec.detector, str)
         else None,
         [registry.mitigations().get(each).settings for each in spec.mitigations],
-        [_files(each) for each in (*spec.model_paths, *spec.detector_paths)],
+        [_files(each) for each in (*spec.model_paths, *spec.detector_paths, *spec.scenario_paths)],
     ]
     return hashlib.sha256("\n".join(map(repr, parts)).encode()).hexdigest()
 
@@ -159,7 +159,7 @@ def _sources() -> str:
     """A digest of the project's own files: another version may give other results."""
     digests = []
     for name in _PACKAGES:
-        folder = Path(next(iter(importlib.import_module(name).__path__)))
+        folder = Path(next(iter(importlib.import_module(f"siplab.{name}").__path__)))
         digests.append(_files(str(folder)))
     return " ".join(digests)
 

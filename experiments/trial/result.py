@@ -72,7 +72,7 @@ class TrialResult:
     def as_json(self) -> dict[str, Any]:
         """Plain data, the same for the same trial."""
         spec = {name: value for name, value in asdict(self.spec).items() if value or name == "seed"}
-        for each in ("model_paths", "detector_paths", "reach"):
+        for each in ("model_paths", "detector_paths", "scenario_paths", "reach"):
             spec.pop(each, None)
         if self.spec.gateway == "queue":
             spec.pop("gateway")

@@ -42,14 +42,15 @@ class TrialSpec:
     ``phone`` and ``server`` name kinds of them; empty is ``plain`` and ``rport-aware``.
     """
 
-    topology: str
-    model: str
+    topology: str = "home"
+    model: str = "none"
     scenario: str = ""
     detector: str | OutsideDetector = ""
     mitigations: tuple[str, ...] = ()
     seed: int = 1
     model_paths: tuple[str, ...] = ()
     detector_paths: tuple[str, ...] = ()
+    scenario_paths: tuple[str, ...] = ()
     control: str = ""
     reach: bool = False
     gateway: str = "queue"

@@ -97,8 +97,9 @@ class Card:
     rules: tuple[str, ...] = ()  # "RFC 3261 25.1"
     symptom: str = ""
     sources: tuple[Source, ...] = ()
-    # Scenarios of the lab that this model must break in the home topology, with the ordinary endpoints;
-    # "all": every one, "-tcp-call": but not that one. Variants of the model are not meant.
+    # Scenarios of the lab that fail with this model in the home topology, with the ordinary endpoints;
+    # "all": every one, "-tcp-call": but not that one. Variants of the model are not meant. For the models of
+    # this project the catalogue fills it in, from what was measured.
     breaks: tuple[str, ...] = ()
     shows: tuple[Showing, ...] = ()
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from siplab.lab.media.interfaces import MediaCall
 from siplab.lab.sip.events import EventKind
-
-if TYPE_CHECKING:
-    from siplab.lab.phone.call import Call
 
 DIGITS: Final = "0123456789*#ABCD"
 _UPDATE: Final = 0.02  # seconds between the packets of one event
@@ -18,7 +16,7 @@ _VOLUME: Final = 10  # dBm0 below zero
 _PAUSE: Final = 0.2  # seconds from one digit to the next
 
 
-def dial(call: Call, digits: str, now: float) -> None:
+def dial(call: MediaCall, digits: str, now: float) -> None:
     """Send digits one after the other, in the audio stream and with its sequence numbers.
 
     What is on no telephone's keys is left out.
@@ -30,7 +28,7 @@ def dial(call: Call, digits: str, now: float) -> None:
         )
 
 
-def _begin(call: Call, event: int, now: float) -> None:
+def _begin(call: MediaCall, event: int, now: float) -> None:
     sender = call.senders.get("audio")
     stream = call.session.stream("audio")
     if sender is None or sender.remote is None or stream is None or stream.telephone_event is None:

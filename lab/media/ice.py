@@ -15,17 +15,15 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from siplab.lab.media import ice_messages, stun
 from siplab.lab.media.ice_candidates import Candidate, IceOffer, candidate_line, priority
 from siplab.lab.media.ice_messages import Check
 from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.timers import Timer
+from siplab.lab.sip.transactions import TransactionLayer
 from siplab.lab.wire.ip import Endpoint
-
-if TYPE_CHECKING:
-    from siplab.lab.sip.transactions import TransactionLayer
 
 Ice = Literal["", "full", "lite"]
 

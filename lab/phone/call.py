@@ -12,7 +12,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from siplab.lab.media.call_media import CallMedia
 from siplab.lab.media.dtmf import Digits
@@ -20,8 +20,10 @@ from siplab.lab.media.rtp_receiver import RtpReceiver
 from siplab.lab.media.rtp_sender import RtpSender
 from siplab.lab.media.session import Hold, Kind, Session
 from siplab.lab.phone.keepalive import KEEPALIVE_TYPE, MediaKeepAlive
-from siplab.lab.phone.renegotiation import Method, Outcome, Renegotiation
+from siplab.lab.phone.phone_config import Method
+from siplab.lab.phone.renegotiation import Outcome, Renegotiation
 from siplab.lab.phone.session_timer import SessionTimer
+from siplab.lab.phone.user_agent import UserAgent
 from siplab.lab.sip.base import Train
 from siplab.lab.sip.dialog import Dialog
 from siplab.lab.sip.digest import Credentials
@@ -31,16 +33,17 @@ from siplab.lab.sip.transaction_fsm import ClientTransaction, ServerTransaction
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.rtp import unpack_rtp
 
-if TYPE_CHECKING:
-    from siplab.lab.phone.phone import Phone
-
 
 class Direction(Enum):
+    """Who called."""
+
     INCOMING = "incoming"
     OUTGOING = "outgoing"
 
 
 class CallState(Enum):
+    """How far a call is."""
+
     CALLING = "calling"  # outgoing: no response but 100 yet
     RINGING = "ringing"
     ESTABLISHED = "established"  # a 2xx was sent or received; ``confirmed`` tells of the ACK
@@ -65,11 +68,11 @@ class Call(abc.ABC):
     """
 
     def __init__(
-        self, phone: Phone, direction: Direction, state: CallState, call_id: bytes, now: float
+        self, phone: UserAgent, line: int, direction: Direction, state: CallState, call_id: bytes, now: float
     ) -> None:
         self.phone = phone
-        self.line = phone.free_line() or 0
-        self.ports = phone.ports_of(self.line)
+        self.line = line
+        self.ports = phone.config.ports_of(line)
         self.watchers: list[Callable[[Call, float], None]] = []
         self.transfer_status = 0
         self.refers = False
@@ -92,7 +95,7 @@ class Call(abc.ABC):
         self.remote_rtp: Endpoint | None = None
         self.dialog: Dialog | None = None
         config = phone.config
-        self.media = CallMedia(self)
+        self.media = CallMedia(self, phone.discovery.announced, phone.ice_discovery.announced)
         # The generator's value is the number in o=.
         self.session = Session(
             config.user,
@@ -143,7 +146,6 @@ class Call(abc.ABC):
         self.status = 200
         self._early_rtp = self.rtp_received
         self.established_at = now
-        self.phone.dialogs[dialog.identity] = self
         self.timer.start(now)
         self._tell_watchers(now)
         self.phone.note(now, EventKind.ESTABLISHED, f"with {_shown(dialog.remote)}")
@@ -253,8 +255,6 @@ class Call(abc.ABC):
         self.media.stop(now)
         for sender in self.senders.values():
             sender.stop()
-        if self.dialog is not None:
-            self.phone.dialogs.pop(self.dialog.identity, None)
         self._tell_watchers(now)
         detail = f"{status} {reason}" if status else reason
         self.phone.note(now, EventKind(state.value), detail, Facts(status))
@@ -307,6 +307,11 @@ class Call(abc.ABC):
 
         self.renegotiation.start(now, method, change, outcome)
 
+    def refresh(self, now: float, outcome: Outcome) -> None:
+        """Refresh the session, by the method that the phone is set to (RFC 4028 section 7.4)."""
+        method = self.phone.config.refresh_method
+        self.renegotiation.start(now, method, outcome=outcome, body=b"" if method == "UPDATE" else None)
+
     def info(self, digit: str, now: float, outcome: Outcome | None = None) -> None:
         """Send a digit in an INFO, as ``application/dtmf-relay`` has it (RFC 6086 calls it legacy)."""
         if self.dialog is None or self.over:
@@ -355,11 +360,16 @@ class Call(abc.ABC):
             if sender is None:
                 if stream is None:
                     continue
-                sender = self.senders[kind] = self.phone.sender(self, kind)
+                sender = self.senders[kind] = self._sender(kind)
             sender.payload_type = stream.payload_type if stream is not None else 0
             sender.direct(self.media.target(stream, now), now)
         self.media.settled(now)
         self.media_keepalive.start(now)
+
+    def _sender(self, kind: Kind) -> RtpSender:
+        config = self.phone.config
+        local = Endpoint(config.ip, self.ports[kind] + config.rtp_source_offset)
+        return RtpSender(kind, local, self.phone.rng, signal=config.signal, limit=config.media_packets)
 
     def mute(self, now: float) -> None:
         """Send nothing for a while, as silence suppression does."""

@@ -10,10 +10,9 @@ The rules of this file:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from siplab.lab.media.session import MediaError
 from siplab.lab.phone.call import Call, CallState, Direction
+from siplab.lab.phone.user_agent import UserAgent
 from siplab.lab.sip import provisional
 from siplab.lab.sip.dialog import Dialog
 from siplab.lab.sip.events import EventKind, Facts
@@ -23,16 +22,13 @@ from siplab.lab.sip.repeater import Repeater
 from siplab.lab.sip.timers import Timer
 from siplab.lab.sip.transaction_fsm import ServerTransaction
 
-if TYPE_CHECKING:
-    from siplab.lab.phone.phone import Phone
-
 
 class IncomingCall(Call):
     """A call to this phone. An INVITE without an offer gets ours in the 200, the ACK has the answer."""
 
-    def __init__(self, phone: Phone, transaction: ServerTransaction, now: float) -> None:
+    def __init__(self, phone: UserAgent, line: int, transaction: ServerTransaction, now: float) -> None:
         request = transaction.request
-        super().__init__(phone, Direction.INCOMING, CallState.RINGING, request.call_id, now)
+        super().__init__(phone, line, Direction.INCOMING, CallState.RINGING, request.call_id, now)
         self.transaction = transaction
         self._offer = request.body
         self._hang_up_on_ack = False
@@ -79,7 +75,6 @@ class IncomingCall(Call):
         if self._reliable is not None:
             self._reliable.sent(183, wire, now)
             self.dialog = Dialog.of_callee(transaction.request, transaction.to_tag, 0)
-            phone.dialogs[self.dialog.identity] = self
         self.media_changed(now)
 
     def on_prack(self, transaction: ServerTransaction, now: float) -> None:

@@ -10,25 +10,21 @@ The rules of this file:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from siplab.lab.media.session import MediaError
 from siplab.lab.phone.call import Call, CallState, Direction
+from siplab.lab.phone.user_agent import UserAgent
 from siplab.lab.sip import provisional
 from siplab.lab.sip.dialog import Dialog
 from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import REASONS, SDP_TYPE, Incoming, token
 from siplab.lab.sip.transaction_fsm import ClientTransaction
 
-if TYPE_CHECKING:
-    from siplab.lab.phone.phone import Phone
-
 
 class OutgoingCall(Call):
     """A call that this phone places. ``target`` is the URI that is called, ``headers`` are added lines."""
 
-    def __init__(self, phone: Phone, target: bytes, now: float, headers: bytes = b"") -> None:
-        super().__init__(phone, Direction.OUTGOING, CallState.CALLING, phone.new_call_id(), now)
+    def __init__(self, phone: UserAgent, line: int, target: bytes, now: float, headers: bytes = b"") -> None:
+        super().__init__(phone, line, Direction.OUTGOING, CallState.CALLING, phone.new_call_id(), now)
         self.target = target
         self._headers = headers
         self._from_tag = token(phone.rng)

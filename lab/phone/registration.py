@@ -11,22 +11,23 @@ The rules of this file:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from siplab.lab.phone.user_agent import UserAgent
 from siplab.lab.sip.digest import Credentials
 from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import Incoming, name_addr_of, token, uri_of
 from siplab.lab.sip.timers import Timer
 from siplab.lab.sip.transaction_fsm import ClientTransaction
 
-if TYPE_CHECKING:
-    from siplab.lab.phone.phone import Phone
-
 _MAX_TRIES: Final = 5  # challenges and 423s in a row, before a registrar is taken to be broken
 
 
 class RegistrationState(Enum):
+    """How far a registration is."""
+
     UNREGISTERED = "unregistered"
     REGISTERING = "registering"
     REGISTERED = "registered"
@@ -36,11 +37,13 @@ class RegistrationState(Enum):
 class Registration:
     """A phone's registration. ``status`` is the last final status, ``changed_at`` when ``state`` was
     taken, ``expires`` the granted lifetime in seconds, ``expires_at`` when it runs out.
+    ``follow(registered, now)`` is called when ``state`` becomes another one.
     """
 
-    def __init__(self, phone: Phone) -> None:
+    def __init__(self, phone: UserAgent, follow: Callable[[bool, float], None]) -> None:
         config = phone.config
         self._phone = phone
+        self._follow = follow
         self.state = RegistrationState.UNREGISTERED
         self.status = 0
         self.changed_at = 0.0
@@ -173,7 +176,7 @@ class Registration:
         if state is not self.state:
             self.state = state
             self.changed_at = now
-            self._phone.keepalive.follow(state is RegistrationState.REGISTERED, now)
+            self._follow(state is RegistrationState.REGISTERED, now)
         if state is RegistrationState.UNREGISTERED:
             self.expires_at = None
 

@@ -14,21 +14,55 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Protocol
 
 from siplab.lab.media.session import MediaError, Session
-from siplab.lab.sip.dialog import contact_uri
+from siplab.lab.phone.phone_config import Method
+from siplab.lab.phone.session_timer import SessionTimer
+from siplab.lab.phone.user_agent import UserAgent
+from siplab.lab.sip.dialog import Dialog, contact_uri
+from siplab.lab.sip.digest import Credentials
 from siplab.lab.sip.events import EventKind, Facts
-from siplab.lab.sip.messages import SDP_TYPE, Incoming
+from siplab.lab.sip.messages import SDP_TYPE, Incoming, Request
 from siplab.lab.sip.repeater import Repeater
 from siplab.lab.sip.transaction_fsm import ClientTransaction, ServerTransaction
+from siplab.lab.wire.ip import Endpoint
 
-if TYPE_CHECKING:
-    from siplab.lab.phone.call import Call
-
-Method = Literal["INVITE", "UPDATE"]
 Outcome = Callable[[int, float], None]
 """``outcome(status, now)``: how a change that this side asked for ended; 0 for "not sent"."""
+
+
+class ChangedCall(Protocol):
+    """What a renegotiation uses of its call."""
+
+    session: Session
+    timer: SessionTimer
+    credentials: Credentials
+    dialog: Dialog | None
+    established_at: float | None
+
+    @property
+    def phone(self) -> UserAgent: ...
+    @property
+    def over(self) -> bool: ...
+    @property
+    def owns_call_id(self) -> bool: ...
+
+    def build(
+        self,
+        dialog: Dialog,
+        method: bytes,
+        cseq: int,
+        authorization: bytes | None = None,
+        headers: bytes = b"",
+        body: bytes = b"",
+    ) -> tuple[Request, Endpoint | None]: ...
+
+    def acknowledge(self, dialog: Dialog, response: Incoming, now: float) -> bool: ...
+
+    def bye(self, now: float, *, reason: str) -> None: ...
+
+    def media_changed(self, now: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +81,7 @@ class Renegotiation:
     ``done`` counts the changes that came into force, whoever asked for them.
     """
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: ChangedCall) -> None:
         self._call = call
         self.status = 0
         self.done = 0

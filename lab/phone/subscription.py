@@ -8,8 +8,7 @@ The rules of this file:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from siplab.lab.phone.user_agent import UserAgent
 from siplab.lab.sip.dialog import Dialog
 from siplab.lab.sip.digest import Credentials
 from siplab.lab.sip.events import EventKind, Facts
@@ -17,16 +16,13 @@ from siplab.lab.sip.messages import Incoming, token
 from siplab.lab.sip.timers import Timer
 from siplab.lab.sip.transaction_fsm import ClientTransaction, ServerTransaction
 
-if TYPE_CHECKING:
-    from siplab.lab.phone.phone import Phone
-
 
 class Subscription:
     """One subscription. ``status`` is the final status of the last SUBSCRIBE; ``state`` what the last
     NOTIFY said; ``notifications`` are the bodies that came, oldest first.
     """
 
-    def __init__(self, phone: Phone, package: str, target: bytes, expires: int) -> None:
+    def __init__(self, phone: UserAgent, package: str, target: bytes, expires: int) -> None:
         self.phone = phone
         self.package = package
         self.target = target

@@ -13,8 +13,12 @@ The rules of this file:
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
+from siplab.lab.media.relay import MediaRelay
+from siplab.lab.server.core import ServerCore
+from siplab.lab.server.notifier import Notifier
+from siplab.lab.server.registrar import Registrar
 from siplab.lab.sip.base import Transport
 from siplab.lab.sip.dialog import next_hop
 from siplab.lab.sip.events import EventKind, Facts
@@ -36,9 +40,6 @@ from siplab.lab.sip.transaction_fsm import ClientTransaction, ServerTransaction
 from siplab.lab.wire.headers import split_list
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import Field
-
-if TYPE_CHECKING:
-    from siplab.lab.server.server import SipServer
 
 # Methods whose requests may create a dialog, in which the proxy then wants to stay (section 16.6).
 _RECORD_ROUTED: Final = frozenset({b"INVITE", b"SUBSCRIBE", b"REFER"})
@@ -68,9 +69,14 @@ class Refusal(NamedTuple):
 class Proxy:
     """Forwards requests that are not for the server itself."""
 
-    def __init__(self, server: SipServer) -> None:
+    def __init__(
+        self, server: ServerCore, registrar: Registrar, notifier: Notifier, relay: MediaRelay | None
+    ) -> None:
         self.server = server
         self.layer = server.layer
+        self.notifier = notifier
+        self._registrar = registrar
+        self._relay = relay
 
     # -- requests ----------------------------------------------------------------------------
 
@@ -185,7 +191,7 @@ class Proxy:
         if user not in self.server.config.users:
             return Refusal(404, f"there is no user {user!r}", Facts(part="start line", value=user))
         targets: list[Target] = []
-        for binding in self.server.registrar.lookup(user):
+        for binding in self._registrar.lookup(user):
             if self.server.config.location == "received":
                 remote = binding.received or next_hop(binding.contact)
                 local = binding.local  # the NAT lets in what comes from where the REGISTER went
@@ -281,13 +287,12 @@ class Proxy:
 
     def _relayed(self, message: Incoming) -> bytes | None:
         """The body with the relay's ports in it; ``None`` without a relay, or without a description."""
-        relay = self.server.relay
-        return relay.rewritten(message) if relay is not None else None
+        return self._relay.rewritten(message) if self._relay is not None else None
 
     def release(self, call_id: bytes) -> None:
         """A call has ended, or was never set up: nothing is relayed for it any more."""
-        if self.server.relay is not None:
-            self.server.relay.release(call_id)
+        if self._relay is not None:
+            self._relay.release(call_id)
 
     def _with_alias(self, field: Field, incoming: Incoming) -> bytes:
         """A Contact line, with a note of where it really came from when its URI does not say so."""
@@ -332,9 +337,9 @@ class Forwarding:
         if request.method == b"INVITE" and not request.to_tag:
             user = uri_of(request.uri)
             called = user.user.decode("utf-8", "replace") if user is not None else ""
-            proxy.server.notifier.set_call(request.call_id, called, "trying", now)
+            proxy.notifier.set_call(request.call_id, called, "trying", now)
         elif request.method == b"BYE":
-            proxy.server.notifier.end_call(request.call_id, now)
+            proxy.notifier.end_call(request.call_id, now)
             proxy.release(request.call_id)
         if request.method == b"INVITE":
             transaction.reply(100, now)
@@ -398,7 +403,7 @@ class Forwarding:
             self._proxy.server.note(now, EventKind.DISCARDED, why, Facts(status, part="Via"))
             return
         self.transaction.send(status, self._proxy.strip(response), now)
-        request, notifier = self.transaction.request, self._proxy.server.notifier
+        request, notifier = self.transaction.request, self._proxy.notifier
         known = notifier.calls.get(request.call_id)
         if request.method == b"INVITE" and not request.to_tag and known is not None:
             state = "early" if status < 200 else "confirmed" if status < 300 else "terminated"

@@ -10,9 +10,10 @@ The rules of this file:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from siplab.lab.server.core import ServerCore
 from siplab.lab.sip.base import Transport
 from siplab.lab.sip.dialog import next_hop
 from siplab.lab.sip.events import EventKind, Facts
@@ -20,9 +21,6 @@ from siplab.lab.sip.messages import Incoming, name_addr_of, uri_of
 from siplab.lab.sip.timers import Timer
 from siplab.lab.sip.transaction_fsm import ServerTransaction
 from siplab.lab.wire.ip import Endpoint
-
-if TYPE_CHECKING:
-    from siplab.lab.server.server import SipServer
 
 _MAX_CONTACTS = 10  # per address-of-record; more is refused, so that a binding list fits a datagram
 _OLD_CSEQ = (
@@ -51,11 +49,16 @@ class Binding:
     transport: Transport = "udp"
 
 
+Registered = Callable[[str, Binding, Incoming, float], None]
+"""``registered(aor, binding, request, now)``: a phone has registered, or has refreshed its registration."""
+
+
 class Registrar:
     """Registrations of one server; ``bindings`` maps an address-of-record to its bindings, oldest first."""
 
-    def __init__(self, server: SipServer) -> None:
+    def __init__(self, server: ServerCore) -> None:
         self._server = server
+        self.watchers: list[Registered] = []
         self.bindings: dict[str, list[Binding]] = {}
 
     def lookup(self, user: str) -> list[Binding]:
@@ -147,7 +150,8 @@ class Registrar:
             bindings[bindings.index(old)] = binding
             if old.timer is not None:
                 old.timer.cancel()
-        self._server.nat_keepalive.watch(aor, binding, request, now)
+        for each in self.watchers:
+            each(aor, binding, request, now)
         where = f" from {received}" if received else ""
         detail = f"{aor} at {_shown(uri)}{where} for {expires} s"
         self._server.note(now, EventKind.REGISTERED, detail, Facts(aor=aor, remote=request.source))

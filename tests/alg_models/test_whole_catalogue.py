@@ -16,7 +16,6 @@ import pytest
 from siplab.alg_models.catalogue import load
 from siplab.alg_models.samples import all_samples
 from siplab.experiments.output import cards
-from siplab.experiments.trial import registry
 from siplab.experiments.trial import run as trial
 from siplab.lab.gateway.alg import Evidence, Model, Showing
 from siplab.lab.gateway.fate import Fate
@@ -24,7 +23,6 @@ from siplab.lab.gateway.gateway import Emission, Gateway, Side
 from siplab.lab.gateway.nat import NatConfig
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
-from tools import matrix
 
 CATALOGUE = load(plugins=False)
 MODELS = CATALOGUE.runnable()
@@ -194,20 +192,6 @@ def test_every_card_is_complete(model: Model) -> None:
         assert card.rules
         assert card.symptom
         assert any(example.before != example.after or example.answer for example in card.examples)
-
-
-@pytest.mark.parametrize("model", list(CATALOGUE), ids=lambda each: each.id)
-def test_a_model_breaks_the_scenarios_that_its_card_names(model: Model) -> None:
-    results = [result for result in matrix.results(model.id) if result.spec.scenario]
-    assert not any(result.errors for result in results)
-    broken = [result.spec.scenario for result in results if result.outcome == "fail"]
-    assert broken == cards.broken_by(model.card)
-
-
-def test_cards_name_scenarios_that_there_are() -> None:
-    known = {item.id for item in registry.scenarios()}
-    for model in CATALOGUE:
-        assert {name.removeprefix("-") for name in model.card.breaks} <= known | {"all"}, model.id
 
 
 SHOWINGS = [(model, showing) for model in CATALOGUE for showing in model.card.shows]

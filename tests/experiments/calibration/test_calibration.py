@@ -1,0 +1,182 @@
+"""The model of the Linux kernel's ALG beside the kernel that runs here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from siplab.experiments.calibration import comparison, corpus, kernel_side, model_side
+from siplab.experiments.calibration.corpus import Case, Datagram
+from siplab.experiments.calibration.known import KNOWN
+from siplab.experiments.calibration.messages import MAX_SIZE
+from siplab.experiments.trial import run as trial
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.worlds.emulated.bubble import Bubble
+from tests.conftest import OrdinaryUser
+from tests.experiments.commands.test_cli import ROOT, one_line_error, siplab
+
+PHONE, PUBLIC, SERVER = (Endpoint(each, 5060) for each in ("192.168.1.102", "203.0.113.7", "198.51.100.10"))
+HOME = trial.network("home")
+
+
+# -- the corpus ----------------------------------------------------------------------------------------
+
+
+def test_the_corpus_is_the_same_for_the_same_seed() -> None:
+    assert corpus.cases(7, 400) == corpus.cases(7, 400)
+    assert corpus.cases(7, 400) != corpus.cases(8, 400)
+    assert corpus.cases(7, 400)[:20] == corpus.cases(7, 4000)[:20]
+
+
+def test_the_corpus_has_what_it_says() -> None:
+    cases = corpus.cases(1, 2000)
+    datagrams = [each for case in cases for each in case.datagrams]
+    assert len(datagrams) >= 2000
+    assert all(case.datagrams[0].outbound for case in cases)
+    assert max(len(each.payload) for each in datagrams) <= MAX_SIZE
+    assert {case.kind.partition(",")[0] for case in cases} == {kind for _, (kind, _) in corpus._KINDS}
+    text = b"\0".join(each.payload for each in datagrams)
+    for quirk in (
+        b"\nv: ", b"\nCONTACT: ", b"\nm: ", b"Contact: *", b":\r\n ", b":\r\n\t", b" : ", b"sips:",
+        b"tel:", b"SIP:",
+        b":65535", b":65536", b":1023", b":70000", b"@lab.test", b"198.51.100.20", b"maddr=",
+        b"received=", b"rport=",
+        b"expires=abc", b"transport=tcp", b"m=audio 0 ", b"m=image ", b"m=application ", b"c=IN IP4 0.0.0.0",
+        b"c=IN IP6 ", b"IN IP4 media.lab.test", b"multipart/mixed", b"text/plain", b"SIP/2.0 401",
+        b"SIP/2.0 abc",
+        b"UPDATE ", b"PRACK ", b"CANCEL ", b"BYE ", b"\rVia", b"\nl: ", b"[2001:db8::5]",
+    ):  # fmt: skip
+        assert quirk in text, quirk
+    assert any(b"\n" in each.payload and b"\r" not in each.payload for each in datagrams)
+    assert any(b"Content-Length" not in each.payload and b"m=audio" in each.payload for each in datagrams)
+    incoming = [each for each in datagrams if not each.outbound]
+    assert any(each.payload.startswith(b"INVITE") and each.source.port == 5070 for each in incoming)
+
+
+# -- the comparison --------------------------------------------------------------------------------------
+
+
+def play_both(case: Case, model: str = "linux") -> comparison.Report:
+    with Bubble("siplab.experiments.calibration.kernel_side:task") as bubble:
+        outcomes = bubble.call(HOME, [case])
+    chosen = trial.models().get(model)
+    return comparison.compare([case], outcomes, [model_side.play(chosen, HOME, case)], model, 0)
+
+
+@pytest.mark.needs("kernel-alg")
+def test_the_model_is_the_kernel() -> None:
+    report = comparison.run(trial.models().get("linux"), HOME, seed=2026, datagrams=300)
+    assert report.datagrams >= 300
+    assert report.changed > 100  # the kernel's ALG is there, and at work
+    assert report.dropped > 20
+    assert report.agreement >= 0.99, report.kinds()
+    assert report.unexplained == []
+
+
+@pytest.mark.needs("kernel-alg")
+@pytest.mark.parametrize("model", ["none", "correct"])
+def test_another_model_is_not(model: str) -> None:
+    report = comparison.run(trial.models().get(model), HOME, seed=2026, datagrams=300)
+    assert report.agreement < 0.8
+    assert not report.enough
+    assert report.unexplained
+
+
+@pytest.mark.needs("kernel-alg")
+def test_a_drop_is_seen_and_so_is_what_comes_after_it() -> None:
+    """A response without CSeq is dropped by the kernel; nothing waits for it."""
+    bad = b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 203.0.113.7:5060\r\n\r\n"
+    good = bad.replace(b"\r\n\r\n", b"\r\nCSeq: 1 OPTIONS\r\n\r\n")
+    case = Case(
+        "hand-made",
+        (
+            Datagram(True, PHONE, SERVER, b"OPTIONS sip:198.51.100.10 SIP/2.0\r\n\r\n"),
+            Datagram(False, SERVER, PUBLIC, bad),
+            Datagram(False, SERVER, PUBLIC, good),
+        ),
+    )
+    with Bubble("siplab.experiments.calibration.kernel_side:task") as bubble:
+        ((first, second, third),) = bubble.call(HOME, [case])
+    assert [(each.source, each.destination) for each in first] == [(PUBLIC, SERVER)]
+    assert second == []
+    assert [(each.destination, each.payload) for each in third] == [
+        (PHONE, good.replace(b"203.0.113.7", b"192.168.1.102"))
+    ]
+
+
+def _registered(port: int, caller: int) -> Iterator[Datagram]:
+    """A phone that sends from one port and listens at 5060, and is called from a port of the registrar's."""
+    text = (
+        "REGISTER sip:lab.test SIP/2.0\r\nVia: SIP/2.0/UDP 192.168.1.102:5060;branch=z9hG4bK1\r\n"
+        "From: <sip:a@lab.test>;tag=1\r\nTo: <sip:a@lab.test>\r\nCall-ID: 1\r\nCSeq: 1 REGISTER\r\n"
+        "Contact: <sip:a@192.168.1.102:5060>\r\nExpires: 3600\r\nContent-Length: 0\r\n\r\n"
+    )
+    public = Endpoint(PUBLIC.ip, port)
+    yield Datagram(True, Endpoint(PHONE.ip, port), SERVER, text.encode())
+    answer = f"SIP/2.0 200 OK\r\nCSeq: 1 REGISTER\r\nContact: <sip:a@{public}>\r\nExpires: 3600\r\n\r\n"
+    yield Datagram(False, SERVER, public, answer.encode())
+    call = f"INVITE sip:a@{public} SIP/2.0\r\nCSeq: 1 INVITE\r\n\r\n"
+    yield Datagram(False, Endpoint(SERVER.ip, caller), public, call.encode())
+    ringing = b"SIP/2.0 180 Ringing\r\nCSeq: 1 INVITE\r\nContact: <sip:a@192.168.1.102:5060>\r\n\r\n"
+    yield Datagram(True, PHONE, Endpoint(SERVER.ip, caller), ringing)
+
+
+@pytest.mark.needs("kernel-alg")
+def test_the_difference_in_shared_ports_is_still_there() -> None:
+    """The documentation says so; when the model has learnt it, this is the place to say so too."""
+    report = play_both(Case("hand-made", tuple(_registered(49152, 5070))))
+    assert [(each.index, each.known) for each in report.differences] == [(3, "shared-port")]
+    for port, caller in ((49152, 5060), (5060, 5070)):
+        assert play_both(Case("hand-made", tuple(_registered(port, caller)))).differences == ()
+
+
+@pytest.mark.needs("kernel-alg")
+def test_the_difference_in_replies_is_still_there() -> None:
+    """The caller's Via names another port than it sends from: the kernel answers there."""
+    register, accepted, invite, ringing = _registered(5060, 5070)
+    via = b"\r\nVia: SIP/2.0/UDP 198.51.100.10:5080;branch=z9hG4bK2\r\nCSeq"
+    invite = replace(invite, payload=invite.payload.replace(b"\r\nCSeq", via))
+    report = play_both(Case("hand-made", (register, accepted, invite, ringing)))
+    assert [(each.index, each.known) for each in report.differences] == [(3, "reply-elsewhere")]
+    assert [each.destination.port for each in report.differences[0].kernel] == [5080]
+
+
+def test_every_known_difference_is_documented() -> None:
+    text = (ROOT / "docs" / "calibration.md").read_text(encoding="utf-8")
+    for each in KNOWN:
+        assert f"`{each.id}`" in text
+
+
+# -- the command -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.needs("kernel-alg")
+def test_the_command_prints_and_writes(tmp_path: Path) -> None:
+    file = tmp_path / "calibration.json"
+    done = siplab("calibrate", "--messages", "60", "--seed", "2026", "--json", str(file))
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    data = json.loads(file.read_text())
+    assert data["agreement"] >= 0.99
+    assert data["kernel"] == kernel_side.version()
+    assert f"{data['datagrams']} datagrams in {data['cases']} cases" in done.stdout
+    assert data["kernel"] in done.stdout
+    assert f"{100 * data['agreement']:.2f} %" in done.stdout
+
+
+@pytest.mark.needs("kernel-alg")
+def test_an_ordinary_user_can_do_it(ordinary_user: OrdinaryUser) -> None:
+    done = ordinary_user.run(
+        ["-m", "siplab.experiments.commands.cli", "calibrate", "--messages", "60", "--seed", "2026"]
+    )
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    assert "model   linux agrees on" in done.stdout
+
+
+def test_the_command_refuses_bad_input(tmp_path: Path) -> None:
+    done = siplab("calibrate", "--json", str(tmp_path / "missing" / "x.json"))
+    one_line_error(done, "siplab")
+    assert siplab("calibrate", "--messages", "0").returncode == 2

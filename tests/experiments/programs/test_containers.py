@@ -1,0 +1,269 @@
+"""Detectors in containers: an image with no tools for it, on a host of the lab, and gone with the lab.
+
+The engine is Debian's, started here with everything of its own in a temporary folder; so is the image.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from siplab import topologies
+from siplab.experiments.explain.folder import ExplainedFolder
+from siplab.experiments.programs import ProgramDetector
+from siplab.experiments.trial import runner
+from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab.errors import CapabilityError, UsageError
+from siplab.lab.worlds.emulated import containers, keeper
+from tests.conftest import ROOT
+
+DETECTOR = Path(__file__).parents[2] / "data" / "detectors" / "container.sh"
+IMAGE = "siplab-test:1"
+TOPOLOGY = topologies.load("home")
+PATIENCE = 60.0
+LABELLED = {"label": keeper.LABEL}
+
+
+def until(done: Callable[[], Any], what: str) -> Any:
+    deadline = time.monotonic() + PATIENCE
+    while not (found := done()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(what)
+        time.sleep(0.02)
+    return found
+
+
+def present(engine: Any) -> list[Any]:
+    """The containers of any lab."""
+    return list(engine.containers.list(all=True, filters=LABELLED, ignore_removed=True))
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Any]:
+    """An engine of this module's own, as ``DOCKER_HOST``; the Docker SDK's client of it."""
+    import docker
+
+    # Not pytest's folder: paths of sockets have to be short.
+    folder = Path(tempfile.mkdtemp(prefix="siplab-engine-"))
+    address = f"unix://{folder}/docker.sock"
+    before = os.environ.get("DOCKER_HOST")
+    with (folder / "log").open("wb") as log:
+        daemon = subprocess.Popen(
+            [
+                *(
+                    "dockerd",
+                    "--host",
+                    address,
+                    "--data-root",
+                    f"{folder}/data",
+                    "--exec-root",
+                    f"{folder}/exec",
+                ),
+                *("--pidfile", f"{folder}/pid", "--storage-driver", "vfs", "--bridge", "none"),
+                *("--iptables=false", "--ip6tables=false", "--ip-forward=false"),
+            ],
+            stdout=log,
+            stderr=log,
+        )
+
+    def answers() -> Any:
+        assert daemon.poll() is None, (folder / "log").read_text()[-2000:]
+        try:
+            return docker.DockerClient(base_url=address, timeout=PATIENCE)
+        except docker.errors.DockerException:
+            return None
+
+    try:
+        client = until(answers, "the engine does not answer")
+        client.api.import_image_from_data(image(), repository="siplab-test", tag="1")
+        os.environ["DOCKER_HOST"] = address
+        yield client
+        for container in client.containers.list(all=True, ignore_removed=True):
+            container.remove(force=True)
+        client.close()
+    finally:
+        os.environ.pop("DOCKER_HOST", None)
+        if before is not None:
+            os.environ["DOCKER_HOST"] = before
+        daemon.terminate()
+        daemon.wait(PATIENCE)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def image() -> bytes:
+    """A root file system: busybox, four names of it, and the detector."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        busybox = shutil.which("busybox")
+        assert busybox is not None
+        archive.add(busybox, "bin/busybox")
+        for name in ("sh", "nc", "md5sum", "sleep"):
+            link = tarfile.TarInfo(f"bin/{name}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            archive.addfile(link)
+        archive.add(DETECTOR, "detector.sh")
+    return data.getvalue()
+
+
+def detector(name: str, client: str, timeout: float = 30.0, **more: Any) -> ProgramDetector:
+    return ProgramDetector.model_validate(
+        {
+            "id": name,
+            "client": {"image": IMAGE, "command": client, "timeout": timeout},
+            "verdict": {"exit": {"clean": 0, "alg": 2, "undecided": 3}},
+            **more,
+        }
+    )
+
+
+def run(*specs: TrialSpec) -> list[TrialResult]:
+    return runner.run_all(specs, world="emulated")
+
+
+def trial(chosen: ProgramDetector, model: str = "none") -> TrialSpec:
+    return TrialSpec("home", model, detector=chosen)
+
+
+@pytest.mark.needs("emulated", "docker")
+def test_a_detector_in_two_containers(engine: Any, tmp_path: Path) -> None:
+    chosen = detector(
+        "boxes",
+        "/detector.sh client {server_ip} {port} {own_ip}",
+        server={"image": IMAGE, "command": "/detector.sh server {port}", "ready": {"port": "tcp/5060"}},
+    )
+    specs = [trial(chosen, model) for model in ("none", "correct", "semicolon-loss", "none")]
+    results = runner.run_all(specs, world="emulated", store=ExplainedFolder(tmp_path))
+    assert [(each.outcome, each.errors) for each in results] == [
+        ("clean", []),
+        ("alg", []),
+        ("alg", []),
+        ("clean", []),
+    ]
+    assert b"z9hG4bK1" in (tmp_path / "correct__boxes__seed1.pcapng").read_bytes()
+    assert present(engine) == []
+
+
+@pytest.mark.needs("emulated", "docker")
+def test_bad_containers_are_errors_and_programs_beside_them_still_run(engine: Any) -> None:
+    bad = [
+        (detector("hangs", "sleep 600", timeout=0.3), ["still running after 0.3 s"]),
+        (detector("missing", "/no/such/program"), ["client could not be started", "/no/such/program"]),
+        (detector("fails", "sh -c 'echo no idea >&2; exit 9'"), ["exit status 9", "no idea"]),
+        (
+            detector("floods", "sh -c 'while :; do echo $(( 10 ** 9 )) $PATH $PATH; done'"),
+            ["printed more than"],
+        ),
+        (
+            ProgramDetector.model_validate(
+                {"id": "image", "client": {"image": "no-such:1"}, "verdict": {"exit": {"clean": 0}}}
+            ),
+            ["No such image", "no-such:1", "docker pull"],
+        ),
+    ]
+    # A program of this machine, on a host whose network a container had before.
+    native = ProgramDetector.from_options(client="sh -c 'ip -o addr | grep -q {own_ip}'", clean_exit=0)
+    results = run(*[trial(each) for each, _ in bad], trial(native))
+    for result, (_, words) in zip(results, bad, strict=False):
+        assert result.finding is not None
+        assert result.finding.verdict == "error", result.finding
+        for word in words:
+            assert word in result.finding.detail
+    assert results[-1].outcome == "clean", results[-1].finding
+    assert present(engine) == []
+
+
+@pytest.mark.needs("emulated", "docker")
+@pytest.mark.parametrize("victim", ["lab", "keeper"])
+def test_containers_are_gone_when_the_lab_is_killed(engine: Any, tmp_path: Path, victim: str) -> None:
+    experiment = tmp_path / "mine.yaml"
+    experiment.write_text(
+        "id: mine\nmodels: [none]\ndetectors:\n  id: sleeps\n"
+        f"  client: {{image: '{IMAGE}', command: 'sleep 600', timeout: 600}}\n"
+        "  verdict: {exit: {clean: 0}}\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "siplab.experiments.commands.cli",
+        "run",
+        str(experiment),
+        "--world",
+        "emulated",
+    ]
+    lab = subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        running = {**LABELLED, "status": "running"}
+        found = until(
+            lambda: len(each := engine.containers.list(filters=running, ignore_removed=True)) == 2 and each,
+            "no container began",
+        )
+        if victim == "keeper":
+            # The next keeper removes what the killed one could not.
+            keeper_pid = int(found[0].labels["siplab.keeper"].partition("-")[0])
+            os.kill(keeper_pid, signal.SIGKILL)
+            lab.kill()
+            lab.wait(PATIENCE)
+            native_image = detector("quick", "sh -c 'exit 0'")
+            assert run(trial(native_image))[0].outcome == "clean"
+        else:
+            lab.kill()
+            lab.wait(PATIENCE)
+        until(lambda: not present(engine), "containers outlived the lab")
+    finally:
+        lab.kill()
+        lab.wait(PATIENCE)
+
+
+# -- where there can be no containers ------------------------------------------------------------------
+
+
+@pytest.mark.needs("docker")
+def test_without_an_engine_there_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
+    with pytest.raises(CapabilityError, match=r"no container engine answers.*DOCKER_HOST") as caught:
+        containers.KeeperProcess()
+    assert "\n" not in str(caught.value)
+
+
+def test_an_ordinary_user_is_told_to_be_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    with pytest.raises(CapabilityError, match="container images need root"):
+        containers.KeeperProcess()
+
+
+def test_a_container_knows_no_folders_of_this_machine() -> None:
+    chosen = detector("mine", "/detector.sh {here}")
+    with pytest.raises(UsageError, match=r"client.command: unknown placeholder '\{here\}'"):
+        chosen.check(TOPOLOGY)
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="an executable for Linux")
+def test_what_holds_a_network_waits_until_it_is_killed(tmp_path: Path) -> None:
+    program = tmp_path / "wait"
+    program.write_bytes(keeper.waiter(platform.machine()))
+    program.chmod(0o755)
+    process = subprocess.Popen([str(program)])
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.1)
+        status = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        assert status[0] == "S"
+    finally:
+        process.kill()
+    assert process.wait(PATIENCE) == -signal.SIGKILL

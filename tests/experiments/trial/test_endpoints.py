@@ -1,0 +1,191 @@
+"""Kinds of phones and servers, as a user chooses them, and what they come to."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from siplab.experiments.commands.cli import main
+from siplab.experiments.library import experiment
+from siplab.experiments.trial import registry
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab.errors import UsageError
+from siplab.lab.worlds.emulated.bubble import Bubble
+from tests.lab.worlds import inside
+from tools import endpoint_table
+
+PHONES = [each.id for each in registry.phones()]
+SERVERS = [each.id for each in registry.servers()]
+
+
+def run(spec: TrialSpec) -> TrialResult:
+    return trial.run(spec)[0]
+
+
+def siplab(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> tuple[int, str, str]:
+    """Exit status, output and errors of a command."""
+    monkeypatch.setattr(sys, "argv", ["siplab", *arguments])
+    status = 0
+    try:
+        main()
+    except SystemExit as end:
+        status = int(end.code or 0)
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+# -- what a user meets -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("command", "names"), [("phones", PHONES), ("servers", SERVERS)])
+def test_the_lists(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, names: list[str]
+) -> None:
+    status, out, _ = siplab(monkeypatch, capsys, command, "--json")
+    assert status == 0
+    assert [row["id"] for row in json.loads(out)] == names
+    status, out, _ = siplab(monkeypatch, capsys, command, "show", names[0])
+    assert status == 0
+    assert len(out.splitlines()) > 4
+
+
+def test_a_call_with_both(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = siplab(
+        monkeypatch, capsys, "call", "--world", "simulated", "--model", "none", "--scenario", "register",
+        "--phone", "legacy", "--server", "hosted(ping=all)",
+    )  # fmt: skip
+    assert status == 0
+    assert "phone-legacy" in out
+    assert "server-hosted(ping=all)" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--phone", "legcay"), "unknown phone 'legcay'; did you mean legacy?"),
+        (("--server", "hosted(ping=some)"), "server 'hosted', parameter 'ping'"),
+        (("--phone", "modern(interval=0)"), "phone 'modern', parameter 'interval'"),
+        (("--phone", "plain(x=1)"), "has no parameter 'x'"),
+        (("--mitigation", "ipv6"), "has no IPv6 address; use a network with both, such as 'dual-stack'"),
+        (("--mitigation", "bridge-mode"), "use one with two, such as 'alg-behind-alg'"),
+        (("--topology", "no-nat", "--mitigation", "dmz"), "no NAT is above the phone"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    words: str,
+) -> None:
+    status, out, err = siplab(
+        monkeypatch, capsys, "call", "--model", "none", "--scenario", "register", *arguments
+    )
+    assert (status, out) == (2, "")
+    assert err.startswith("siplab: ")
+    assert err.count("\n") == 1
+    assert words in err
+
+
+def test_an_experiment_with_kinds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "kinds.yaml"
+    file.write_text(
+        "id: kinds\nmodels: [none, correct]\nscenarios: outgoing-call\n"
+        "phones: [plain, legacy]\nservers: naive\n"
+    )
+    specs = experiment.load(str(file)).trials()
+    assert [(each.phone, each.server, each.model) for each in specs] == [
+        (phone, "strict-addresses", model) for phone in ("plain", "legacy") for model in ("none", "correct")
+    ]
+    status, out, _ = siplab(
+        monkeypatch, capsys, "run", str(file), "--world", "simulated", "--json", "/dev/null"
+    )
+    assert status == 0
+    assert "phone legacy, server naive, with nothing done about it" in " ".join(out.split())
+    file.write_text("id: kinds\nmodels: none\nscenarios: register\nphones: [legcay]\n")
+    with pytest.raises(UsageError, match="unknown phone 'legcay'"):
+        experiment.load(str(file)).trials()
+
+
+def test_nothing_named_changes_nothing() -> None:
+    bare = TrialSpec("home", "none", "register")
+    named = TrialSpec("home", "none", "register", phone="plain", server="rport-aware")
+    assert bare.name == "none__register__seed1"
+    assert named.name == "none__register__seed1__phone-plain__server-rport-aware"
+    row = run(bare).as_json()
+    assert "phone" not in row
+    assert "server" not in row
+    assert run(named).as_json()["phone"] == "plain"
+
+
+# -- what they come to -------------------------------------------------------------------------------
+
+
+def test_the_page_has_todays_table() -> None:
+    page = endpoint_table.PAGE.read_text(encoding="utf-8")
+    assert endpoint_table.updated(page) == page, "run: python -m tools.endpoint_table"
+    for name in (*PHONES, *SERVERS):
+        assert f"| `{name}` |" in page
+
+
+@pytest.mark.parametrize(
+    ("phone", "server", "model", "outcome"),
+    [
+        # What ALGs were made for.
+        ("legacy", "strict-addresses", "none", "not registered"),
+        ("legacy", "strict-addresses", "correct", "works"),
+        # What is used today needs none.
+        ("modern", "hosted", "none", "works"),
+        ("modern", "rport-aware", "none", "works"),
+        ("stun", "strict-addresses", "none", "works"),
+        ("stun", "strict-addresses", "correct", "not registered"),
+        ("plain", "rport-aware", "none", "late calls do not ring"),
+    ],
+)
+def test_who_gets_along(phone: str, server: str, model: str, outcome: str) -> None:
+    assert endpoint_table.outcome(phone, server, model) == outcome
+
+
+def test_stun_is_of_no_use_behind_a_symmetric_nat() -> None:
+    spec = TrialSpec("nat-symmetric", "none", "outgoing-call", phone="stun", server="strict-addresses")
+    assert run(spec).outcome == "fail"
+    spec = TrialSpec("nat-full-cone", "none", "outgoing-call", phone="stun", server="strict-addresses")
+    assert run(spec).outcome == "pass"
+
+
+def test_a_hidden_nat_is_not_kept_alive() -> None:
+    late = "incoming-call(idle=70)"
+    hidden = TrialSpec("home", "nat-hidden-no-keepalive", late, server="hosted")
+    assert run(hidden).outcome == "fail"
+    assert run(TrialSpec("home", "none", late, server="hosted")).outcome == "pass"
+    remedy = TrialSpec("home", "nat-hidden-no-keepalive", late, server="hosted(ping=all)")
+    assert run(remedy).outcome == "pass"
+
+
+def test_compact_names_escape_an_alg_that_does_not_know_them() -> None:
+    spec = TrialSpec("home", "compact-form-ignored", "outgoing-call", server="strict-addresses")
+    assert run(spec).outcome == "pass"
+    spec = TrialSpec(
+        "home", "compact-form-ignored", "outgoing-call", phone="compact", server="strict-addresses"
+    )
+    assert run(spec).outcome == "fail"
+
+
+@pytest.mark.needs("emulated")
+@pytest.mark.parametrize(
+    ("phone", "server"),
+    [("modern", "hosted"), ("stun", "strict-addresses"), ("legacy", "strict"), ("high-port", "hosted")],
+)
+@pytest.mark.parametrize("model", ["none", "correct"])
+def test_the_worlds_see_the_same(model: str, phone: str, server: str, bubble: Bubble) -> None:
+    for scenario in ("outgoing-call", "incoming-call(idle=70)"):
+        spec = TrialSpec("home", model, scenario, phone=phone, server=server)
+        assert bubble.call(inside.run, spec) == inside.run(spec, emulated=False)

@@ -1,0 +1,73 @@
+"""What a machine lacks is said in one line with the fix, and what these tests do about it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from siplab.lab.worlds.emulated import capability, fabric
+from tests import conftest
+from tests.experiments.commands.command import path_without, siplab
+
+
+@pytest.mark.needs("emulated")
+@pytest.mark.parametrize(("tool", "package"), fabric.TOOLS.items())
+def test_a_machine_without_a_tool(tool: str, package: str, tmp_path: Path) -> None:
+    path = path_without(tool, tmp_path)
+    done = siplab("call", "--model", "none", "--scenario", "register", "--world", "emulated", path=path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"siplab: no emulated world here: {tool}: apt-get install {package}\n"
+
+
+@pytest.mark.needs("emulated")
+def test_doctor_names_what_is_missing(tmp_path: Path) -> None:
+    done = siplab("doctor", "--json", path=path_without("mnexec", tmp_path))
+    assert done.returncode == 0, done.stderr
+    rows = {row["name"]: row for row in json.loads(done.stdout)}
+    assert rows["mnexec"]["present"] is False
+    assert rows["mnexec"]["fix"] == "apt-get install mininet"
+    assert rows["ip"]["present"] is True
+
+
+@pytest.mark.needs("emulated")
+def test_nothing_is_missing_where_the_emulated_world_runs() -> None:
+    assert fabric.missing_tools() == []
+    assert all(row.present for row in capability.abilities() if row.needed)
+    assert capability.obstacle() is None
+
+
+# -- these tests themselves ------------------------------------------------------------------------------
+
+
+def test_what_is_missing_skips_a_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="no namespaces"):
+        conftest.missing("no namespaces")
+
+
+def test_what_is_missing_fails_a_test_where_everything_has_to_be_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="no namespaces"):
+        conftest.missing("no namespaces")
+
+
+def test_a_program_that_nobody_has_is_lacking() -> None:
+    assert conftest.lacking("no-such-program") == "no no-such-program here: apt-get install no-such-program"
+
+
+@pytest.mark.needs("emulated")
+def test_every_way_to_be_an_ordinary_user_is_one() -> None:
+    """Wherever the project and its Python lie, one of these reaches them."""
+    found = []
+    for user in conftest.ways_to_be_ordinary():
+        done = user.run(["-c", "import os, lab; print(os.getuid(), lab.__file__)"])
+        if done.returncode == 0:
+            uid, file = done.stdout.split(maxsplit=1)
+            assert int(uid) != 0
+            assert Path(file.strip()).name == "__init__.py"
+            found.append(user)
+    assert found
