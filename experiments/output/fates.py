@@ -40,11 +40,7 @@ _SENTENCES: Final = {
 
 def words(emission: Emission) -> str:
     """What became of the packet, with what the model raised; empty where nothing is worth saying."""
-    said = _with_detail(_SENTENCES[emission.fate], emission.detail)
-    raised = f"the model raised {emission.error}" if emission.error else ""
-    if raised and emission.fate is Fate.FORWARDED:
-        raised += "; passed with addresses translated only"
-    return "; ".join(part for part in (said, raised) if part)
+    return _said(_SENTENCES[emission.fate], emission)
 
 
 def ending(gateway: str, emission: Emission) -> str:
@@ -54,9 +50,13 @@ def ending(gateway: str, emission: Emission) -> str:
     if emission.side is not None:
         return f"answered by {gateway}: {words(emission)}"
     if emission.fate is Fate.DROPPED_BY_MODEL:
-        return _with_detail(f"dropped by {gateway}'s ALG", emission.detail)
+        return _said(f"dropped by {gateway}'s ALG", emission)
     return f"dropped by {gateway}: {words(emission)}"
 
 
-def _with_detail(sentence: str, detail: str) -> str:
-    return f"{sentence}: {detail}" if detail else sentence
+def _said(sentence: str, emission: Emission) -> str:
+    said = f"{sentence}: {emission.detail}" if emission.detail else sentence
+    raised = f"the model raised {emission.error}" if emission.error else ""
+    if raised and emission.fate is Fate.FORWARDED:
+        raised += "; passed with addresses translated only"
+    return "; ".join(part for part in (said, raised) if part)

@@ -394,17 +394,32 @@ def test_the_same_trial_has_the_same_explanation() -> None:
     assert once.explanation == again.explanation
 
 
-_DROPS = """
+_MODEL = """
 from dataclasses import dataclass
 from siplab.lab.gateway.alg import Card, Model, Recipe
 
 @dataclass(frozen=True)
-class Drops:
+class Acts:
     def apply(self, message, context):
-        context.drop({reason!r})
+        {action}
 
-MODEL = Model("drops", Card("It drops everything."), Recipe(last=(Drops(),)))
+MODEL = Model("acts", Card("For this test."), Recipe(last=(Acts(),)))
 """
+
+
+def acting(folder: Path, action: str, **what: str) -> tuple[TrialResult, Trace]:
+    """A trial of a model that does this to every message."""
+    path = folder / "acts.py"
+    path.write_text(_MODEL.format(action=action), encoding="utf-8")
+    return explained(TrialSpec("home", "acts", model_paths=(str(path),), **what))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("what", [{"scenario": "register"}, {"detector": "combined"}])
+def test_a_wrong_type_from_a_model_makes_the_trial_invalid(what: dict[str, str], tmp_path: Path) -> None:
+    result, _ = acting(tmp_path, "context.answer(message)", **what)
+    assert result.outcome == "error"
+    assert result.errors == ["the model raised TypeError: context.answer takes bytes, not SipMessage"]
+    assert result.finding is None or result.finding.verdict != "error"
 
 
 @pytest.mark.parametrize(
@@ -413,11 +428,9 @@ MODEL = Model("drops", Card("It drops everything."), Recipe(last=(Drops(),)))
 def test_a_reason_of_a_model_decides_nothing(reason: str, tmp_path: Path) -> None:
     """Whatever words a model gives for a drop, it is the model that dropped."""
     told: list[tuple[Explanation, list[Journey], set[Fate]]] = []
-    for number, why in enumerate(("x", reason)):
-        path = tmp_path / f"drops{number}.py"
-        path.write_text(_DROPS.format(reason=why), encoding="utf-8")
-        spec = TrialSpec("home", "drops", "register", model_paths=(str(path),))
-        result, trace = explained(spec)
+    for why in ("x", reason):
+        (tmp_path / why).mkdir()
+        result, trace = acting(tmp_path / why, f"context.drop({why!r})", scenario="register")
         fates = {e.fate for each in trace.passages for e in each.emissions if e.side is None}
         told.append((result.explanation[0], _journeys(trace), fates))
     (plain, journeys, fates), (found, others, same) = told

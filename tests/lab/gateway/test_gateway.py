@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +14,7 @@ from siplab.alg_models.controls import CORRECT, NONE
 from siplab.lab.gateway.alg import Card, Context, Model, Policy, Recipe
 from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Emission, Gateway, Side
-from siplab.lab.gateway.nat import Dependence, NatConfig, Refresh
+from siplab.lab.gateway.nat_config import Dependence, NatConfig, Refresh
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import UDP, Endpoint, checksum, parse
 from siplab.lab.wire.sip import SipMessage
@@ -301,6 +301,48 @@ def test_a_model_that_leaves_no_bytes_behind_raises_too(
     emission = router.one(ip.udp(PHONE, SERVER, OPTIONS), Side.INSIDE)
     assert emission.side is Side.OUTSIDE
     assert emission.error.startswith("TypeError")
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda message, context: context.answer(message),
+        lambda message, context: context.answer("SIP/2.0 200 OK"),
+        lambda message, context: context.answer(b"x" * 65508),
+        lambda message, context: context.drop(message),
+        lambda message, context: context.deliver_elsewhere(("192.168.1.20", 5060)),
+        lambda message, context: context.deliver_elsewhere(Endpoint("192.168.1.20", "5060")),  # type: ignore[arg-type]
+        lambda message, context: context.deliver_elsewhere(Endpoint("192.168.1.20", 5060.0)),  # type: ignore[arg-type]
+        lambda message, context: context.deliver_elsewhere(Endpoint(b"\xc0\xa8\x01\x14", 5060)),  # type: ignore[arg-type]
+        lambda message, context: context.renew_mapping("now"),
+        lambda message, context: context.public("192.168.1.20:5060"),
+        lambda message, context: context.private(None),
+        lambda message, context: context.open_media(context.inside, "call", "60"),
+        lambda message, context: context.open_media(context.inside, "call", float("nan")),
+        lambda message, context: context.open_media(context.inside, "call", 60.0, admit="198.51.100.10"),
+        lambda message, context: context.open_port(None, "call", 60.0, first=7070),
+        lambda message, context: context.open_port(context.inside, "call", 60.0, first="7070"),
+        lambda message, context: context.hold_registration(message, 60.0),
+        lambda message, context: context.expect(context.inside, "5060", "", 60.0),
+        lambda message, context: context.expect(context.inside, 5060, None, 60.0),
+        lambda message, context: context.limit_media(context.outside.port, "60"),
+    ],
+)
+@pytest.mark.parametrize("options", [False, True])
+def test_a_wrong_type_is_the_model_s_error(
+    new_router: RouterMaker, acting_model: ModelMaker, act: Callable[[Any, Any], object], options: bool
+) -> None:
+    router = new_router(acting_model(act))
+    router.send(PHONE, SERVER, b"\r\n\r\n")
+    for ends, side in (
+        ((PHONE, SERVER), Side.INSIDE),
+        ((SERVER, Endpoint(PUBLIC, PHONE.port)), Side.OUTSIDE),
+    ):
+        packet = ip.udp(*ends, OPTIONS)
+        emission = router.one(with_options(packet) if options else packet, side)
+        assert (emission.side, emission.fate) == (side.other, Fate.FORWARDED)
+        assert emission.error.startswith(("TypeError: ", "ValueError: "))
+        assert parse(emission.packet).payload == OPTIONS
 
 
 def test_a_model_that_drops_says_why(new_router: RouterMaker, acting_model: ModelMaker) -> None:
