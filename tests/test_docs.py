@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import json
 import os
@@ -13,14 +14,20 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from siplab.alg_models import catalogue
+from siplab.experiments.cases.schema import Outcome as CaseOutcome
 from siplab.experiments.library import experiment
+from siplab.experiments.score import plan as planning
+from siplab.experiments.score.tally import OUTCOMES
 from siplab.experiments.trial import registry
 from siplab.experiments.trial.run import run
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab.gateway.alg import Evidence, FaultClass
+from tools import pictures
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
@@ -117,6 +124,14 @@ def test_from_nothing(kind: str, tmp_path: Path) -> None:
         assert expected in text
 
 
+def test_the_python_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    for code in blocks(ROOT / "README.md", "python"):
+        exec(code, {})
+    out = capsys.readouterr().out
+    assert out.startswith("fail At 0.000 s the router changed the Via of the REGISTER")
+    assert out.endswith("mirror 1.0 0.0\n")
+
+
 SURFACE = {"siplab", "siplab.model", "siplab.detector", "siplab.scenario", "siplab.pytest_plugin"}
 EXAMPLES = [
     *((page.name, number, code) for page in PAGES for number, code in enumerate(blocks(page, "python"))),
@@ -156,6 +171,39 @@ def test_the_surface_is_imported_when_it_is_used() -> None:
     code = "import sys, siplab; print(len([each for each in sys.modules if each.startswith('siplab.')]))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "0"
+
+
+def test_the_pictures_show_what_is_there() -> None:
+    """If not: python -m tools.pictures --write"""
+    assert pictures.out_of_date() == []
+
+
+def terms() -> set[str]:
+    """What docs/glossary.md explains."""
+    page = (ROOT / "docs" / "glossary.md").read_text()
+    return {word.strip() for found in re.findall(r"\*\*(.+?)\*\*", page) for word in found.split(",")}
+
+
+def printed() -> set[str]:
+    """The words that are printed for classes, levels, kinds, verdicts, outcomes, fates and causes."""
+    words = {each for each in get_args(FaultClass) if each}
+    words |= {each.value for each in Evidence}
+    words |= set(planning.GROUPS) - {"clean"} | set(get_args(planning.Expected))
+    words |= {each.card.kind for each in catalogue.load()}
+    words |= (
+        set(OUTCOMES) | set(get_args(CaseOutcome)) | {"pass", "fail", "alg", "clean", "undecided", "error"}
+    )
+    for module, name in (
+        ("siplab.lab.gateway.fate", "Fate"),
+        ("siplab.experiments.explain.blame", "CauseKind"),
+    ):
+        if importlib.util.find_spec(module) is not None:
+            words |= {str(each.value) for each in getattr(importlib.import_module(module), name, ())}
+    return words - {"void"}
+
+
+def test_the_glossary_explains_what_is_printed() -> None:
+    assert sorted(printed() - terms()) == []
 
 
 def test_the_experiment_of_the_page_is_valid(tmp_path: Path) -> None:

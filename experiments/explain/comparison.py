@@ -1,7 +1,7 @@
 """Where a gateway did other than the controls would have: its packets go through fresh gateways once more.
 
 The packets that entered each gateway go, at the same times, through one without an ALG and one with an ALG
-that makes no mistake. A message that left differently from both is the work of the ALG.
+that makes no mistake. A message that the gateway treated unlike both of them shows the fault of its ALG.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from siplab.lab.worlds.trace import Passage, Remark, Trace, WorldEvent, looks_li
 
 
 def deviations(trace: Trace, network: Network, journeys: list[Journey], seed: object = None) -> list[Journey]:
-    """The messages that left a gateway differently from both controls, in order.
+    """The messages that a gateway treated unlike both controls, in order.
 
     ``seed``: the one of the trial's world; it matters only where ports are allotted at random.
     """

@@ -104,7 +104,7 @@ def _leaving(emission: Emission) -> bytes:
 
 
 def _on_entry(record: Passage) -> str:
-    """What the packet that came in has to say: only when it went no further."""
+    """What the packet that came in has to say: only when it was dropped."""
     stayed = [each for each in record.emissions if each.side is None]
     if not stayed and all(each.originated for each in record.emissions):
         stayed = record.emissions

@@ -53,7 +53,7 @@ _CALLED: Final = b"Contact: <sip:bob@198.51.100.20:5060>\r\nContent-Type: applic
 
 
 class Crossing(NamedTuple):
-    """One message at one router. ``left`` is empty when it went no further; ``fate`` says what happened."""
+    """One message at one router. ``left`` is empty when it was dropped; ``fate`` says what happened."""
 
     sent: bytes
     left: bytes

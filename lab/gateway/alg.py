@@ -34,7 +34,7 @@ class Evidence(StrEnum):
     VENDOR_DOCUMENTATION = "vendor-documentation"
     CAPTURE = "capture"
     USER_REPORT = "user-report"
-    SEED = "seed"  # the founding articles of this project: descriptions without captures
+    SEED = "seed"  # the three articles that this project began with: no captures
     INFERENCE = "inference"
 
 

@@ -197,7 +197,7 @@ class Trace:
 
 
 def from_json_lines(text: str) -> Trace:
-    """The trace that ``to_json_lines`` wrote. Raises ``ValueError`` naming the line that is none of it."""
+    """The trace that ``to_json_lines`` wrote. Raises ``ValueError`` naming the first bad line."""
     trace = Trace()
     for number, line in enumerate(text.splitlines(), 1):
         try:

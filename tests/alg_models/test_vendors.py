@@ -140,18 +140,16 @@ def test_steps_are_whole(identifier: str) -> None:
 
 
 @EACH
-def test_founding_articles_are_cited_by_title_and_level(identifier: str) -> None:
-    titles = {
-        "0": "SIP ALG - Why Does It Need to be Disabled?",
-        "1": "What is SIP ALG?",
-        "2": "Why SIP ALG is the Hidden VoIP Killer",
-    }
+def test_the_first_articles_are_cited_by_title_and_level(identifier: str) -> None:
+    titles = (
+        "SIP ALG - Why Does It Need to be Disabled?",
+        "What is SIP ALG?",
+        "Why SIP ALG is the Hidden VoIP Killer",
+    )
     for entry in dicts(raw(identifier)):
         source = entry.get("source", "")
-        for number in re.findall(r"\AFounding article (\d)", source):
-            assert source.startswith(f"Founding article {number} ({titles[number]})"), source
         if entry.get("evidence") == "seed":
-            assert "founding article" in source.lower(), entry
+            assert any(f'"{each}"' in source for each in titles), entry
 
 
 @EACH

@@ -1,4 +1,4 @@
-"""A tap on a router whose kernel does the work: what entered and left, and which belongs to which.
+"""A tap on a router whose kernel does the work: what entered and left, and which packet became which.
 
 One packet socket sees every interface of the router's namespace, so its order is the kernel's. The
 kernel forwards a packet within one turn of its own, keeps the IPv4 identification and takes
@@ -109,7 +109,7 @@ class Pairing:
 
 
 def account(passage: Passage) -> None:
-    """Say of a passage without a way out that there was none."""
+    """Give a passage whose packet never left an emission that says so."""
     if not passage.emissions:
         packet = _parsed(passage.packet)
         kept = packet is not None and packet.is_fragment
@@ -125,7 +125,7 @@ def _parsed(data: bytes) -> Packet | None:
 
 
 def _same(entered: Packet, left: Packet) -> bool:
-    """Whether the one that left is the one that entered, one station on."""
+    """Whether a packet that left is the one that entered, one hop on."""
     return (
         entered.version == left.version
         and entered.protocol == left.protocol
@@ -136,5 +136,5 @@ def _same(entered: Packet, left: Packet) -> bool:
 
 
 def _turned(entered: Packet, left: Packet) -> bool:
-    """Hairpinned: both addresses may have changed, the ports of neither end did both."""
+    """The same when hairpinned: both addresses may have changed, but at most one port."""
     return entered.sport == left.sport or entered.dport == left.dport

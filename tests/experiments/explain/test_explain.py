@@ -7,9 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from siplab.experiments.commands.cli import app
 from siplab.experiments.explain import Explanation, explain
 from siplab.experiments.explain import explained as explained_trial
 from siplab.experiments.explain.comparison import deviations
@@ -21,6 +19,7 @@ from siplab.experiments.trial.spec import TrialSpec, seed_of
 from siplab.lab.gateway.fate import Fate
 from siplab.lab.wire import ip
 from siplab.lab.worlds.trace import Lost, Noted, Passage, Remark, Trace, from_json_lines
+from tests.command import one_line_error, siplab
 from tests.conftest import ROOT
 
 # Model, scenario, and what has to be said of the first failed check: what kind of action, on which message,
@@ -94,7 +93,6 @@ DOCUMENTED = (
     ),
 )
 MODELS = [model for model in trial.models().runnable() if model.card.kind != "profile"]
-runner = CliRunner()
 
 
 def explained(spec: TrialSpec) -> tuple[TrialResult, Trace]:
@@ -332,8 +330,8 @@ def test_what_is_no_trace_names_its_line() -> None:
 def stored(folder: Path) -> list[dict[str, object]]:
     path = folder / "two.yaml"
     path.write_text("id: two\nmodels: [none, semicolon-loss]\nscenarios: [register]\nworld: simulated\n")
-    done = runner.invoke(app, ["run", str(path), "--out", str(folder / "out")])
-    assert done.exit_code == 0, done.output
+    done = siplab("run", str(path), "--out", str(folder / "out"))
+    assert done.returncode == 0, done.stderr
     rows: list[dict[str, object]] = json.loads((folder / "out" / "results.json").read_text())["trials"]
     return rows
 
@@ -343,9 +341,9 @@ def test_a_stored_run_is_explained(tmp_path: Path) -> None:
     assert ["explanation" in each for each in rows] == [False, True]
     expected = first("semicolon-loss", "register").text
     for place in ("out", "out/results.json", "out/results.jsonl"):
-        done = runner.invoke(app, ["explain", str(tmp_path / place), "--json"])
-        assert done.exit_code == 0, done.output
-        (found,) = json.loads(done.output)
+        done = siplab("explain", str(tmp_path / place), "--json")
+        assert done.returncode == 0, done.stderr
+        (found,) = json.loads(done.stdout)
         assert found["trial"] == "semicolon-loss__register__seed1"
         assert found["explanation"][0]["text"] == expected
 
@@ -356,33 +354,28 @@ def test_a_result_without_an_explanation_gets_one_from_its_trace(tmp_path: Path)
     data = json.loads(path.read_text())
     kept = data["trials"][1].pop("explanation")
     path.write_text(json.dumps(data))
-    done = runner.invoke(app, ["explain", str(path), "--json", "--trial", "semicolon"])
-    assert json.loads(done.output)[0]["explanation"] == kept
+    done = siplab("explain", str(path), "--json", "--trial", "semicolon")
+    assert json.loads(done.stdout)[0]["explanation"] == kept
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("nowhere",), "nowhere: no such file or folder"),
-        ((".",), "no results.json in it"),
+        (("",), "no results.json in it"),
         (("out", "--trial", "rumour"), "no trial is called 'rumour'"),
         (("two.yaml",), "no results of `siplab run`"),
     ],
 )
-def test_bad_input_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str
-) -> None:
+def test_bad_input_is_one_line(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
     stored(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    done = runner.invoke(app, ["explain", *arguments])
-    assert words in str(done.exception)
-    assert "\n" not in str(done.exception)
+    place, *options = arguments
+    one_line_error(siplab("explain", str(tmp_path / place), *options), words)
 
 
 def test_a_call_says_why_below_the_check() -> None:
-    command = ["call", "--model", "semicolon-loss", "--scenario", "register", "--world", "simulated"]
-    output = runner.invoke(app, command).output
-    words = " ".join(output.split())
+    done = siplab("call", "--model", "semicolon-loss", "--scenario", "register", "--world", "simulated")
+    words = " ".join(done.stdout.split())
     assert (
         "why: At 0.000 s the router changed the Via of the REGISTER from the phone to the registrar" in words
     )

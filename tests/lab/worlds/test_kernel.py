@@ -25,7 +25,7 @@ from siplab.lab.worlds.emulated.kernel import MODELS
 from siplab.lab.worlds.emulated.kernel_tap import Pairing, Seen, account
 from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.trace import Passage
-from tests.experiments.commands.test_cli import one_line_error, siplab
+from tests.command import one_line_error, siplab
 
 SCENARIOS = ("register", "outgoing-call(duration=1)", "incoming-call(duration=1)")
 PHONE, PUBLIC, SERVER = (Endpoint(each, 5060) for each in ("192.168.1.102", "203.0.113.7", "198.51.100.10"))
