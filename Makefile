@@ -23,17 +23,18 @@ test: .venv/ready  ## the tests
 test-deep: .venv/ready  ## all tests, those too that only try more of the same
 	@$(BIN)/python -m pytest -n auto --dist worksteal -q -m "deep or not deep" $(PYTEST_FLAGS)
 
-lint: .venv/ready  ## style and types
+lint: .venv/ready  ## style, types, and which room may import which
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports
 
 bench: .venv/ready  ## speed: queue, simulation, lab start, trials (JSON in out/bench.json)
 	@$(BIN)/python -m tools.bench
 
-doctor: .venv/ready  ## what this machine can do, and how to mend what it can't
+doctor: .venv/ready  ## what this machine can do, and how to fix what it can't
 	@$(BIN)/siplab doctor
 
 clean:  ## remove everything that make made
-	rm -rf .venv out dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* *.egg-info
+	rm -rf .venv out dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -93,7 +93,7 @@ class Catalogue:
         """The model of ``ID``, ``ID(parameter=value,...)`` or several of them joined by ``+``.
 
         An id that no model has may be that of a vendor's card: its profile.
-        Raises ``UsageError`` with the mend.
+        Raises ``UsageError`` with the fix.
         """
         first, *others = (self._one(part) for part in specs.split(spec, "model"))
         return reduce(Model.plus, others, first)

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from siplab.experiments.detect import run as running
-from siplab.lab.probing.admission import ADMIT, HELLO
+from siplab.lab.probing.anti_amplification import ADMIT, HELLO
 from siplab.lab.probing.probe_messages import request
 from siplab.lab.probing.probe_wire import MAGIC
-from siplab.lab.probing.witness import CONTROL_PORT
+from siplab.lab.probing.reflector import CONTROL_PORT
 from siplab.lab.wire.ip import Endpoint
 
 RATE = 20_000  # datagrams per second

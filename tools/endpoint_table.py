@@ -29,7 +29,7 @@ _WORDS: Final = {
 
 
 def table() -> str:
-    """The table in Markdown. Raises ``SystemExit`` for a void trial."""
+    """The table in Markdown. Raises ``SystemExit`` for an invalid trial."""
     servers = [each.id for each in registry.servers()]
     heads = [f"{server}, {model}" for model in MODELS for server in servers]
     lines = [f"| phone | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]

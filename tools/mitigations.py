@@ -1,6 +1,6 @@
 """``python -m tools.mitigations --write``: what each mitigation cures, as the table of docs/mitigations.md.
 
-Without ``--write`` the table is printed. A situation that works with nothing done about it, or a void
+Without ``--write`` the table is printed. A situation that works with nothing done about it, or an invalid
 trial, ends the command with an error: the choice of situations is wrong, or the lab is.
 """
 
@@ -72,7 +72,7 @@ PAIRS: Final = (
 
 
 def cell(situation: TrialSpec, mitigations: tuple[str, ...]) -> str:
-    """Whether they cure it; a dash where they can't be had. Raises ``SystemExit`` for a void trial."""
+    """Whether they cure it; a dash where they can't be had. Raises ``SystemExit`` for an invalid trial."""
     spec = TrialSpec(
         situation.topology,
         situation.model,

@@ -236,7 +236,7 @@ SYMPTOMS: Final = (
 
 
 def look(spec: TrialSpec, names: tuple[str, ...]) -> list[Check]:
-    """These checks of a trial. Raises ``SystemExit`` when it is void, or has no such check."""
+    """These checks of a trial. Raises ``SystemExit`` when it is invalid, or has no such check."""
     result = trials.result(spec)
     if result.errors:
         raise SystemExit(f"{spec.name}: {result.errors[0]}")

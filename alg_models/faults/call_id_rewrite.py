@@ -38,7 +38,8 @@ MODEL = Model(
         ),
         sources=(
             Source(
-                "Founding article 1: 'replacing the private address if it appears in Call-ID'", Evidence.SEED
+                "\"What is SIP ALG?\": 'replacing the private address if it appears in Call-ID'",
+                Evidence.SEED,
             ),
             Source(
                 "Junos command reference, disable-call-id-hiding: "

@@ -1,6 +1,6 @@
 """The command ``siplab``.
 
-Exit status: 0 done, 1 something in a run went wrong (a void trial), 2 bad input or a machine that
+Exit status: 0 done, 1 something in a run went wrong (an invalid trial), 2 bad input or a machine that
 can't; ``exec`` and ``shell`` give the program's own.
 """
 
@@ -27,6 +27,7 @@ from siplab.experiments.commands.detect import app as detect_app
 from siplab.experiments.commands.explain import explain
 from siplab.experiments.commands.score import score
 from siplab.experiments.explain import explained
+from siplab.experiments.explain.folder import ExplainedFolder
 from siplab.experiments.library import experiment
 from siplab.experiments.output import cards, files, table, vendor_cards, vendor_compare
 from siplab.experiments.trial import assignment, registry, runner
@@ -129,6 +130,14 @@ def call(
     seed: Seed = None,
     out: Annotated[Path | None, typer.Option(help="Write trace and capture here.")] = None,
     model_path: ModelPath = [],  # noqa: B006
+    scenario_path: Annotated[
+        list[Path],
+        typer.Option("--scenario-path", help="A .py file or folder with scenarios of your own; repeatable."),
+    ] = [],  # noqa: B006
+    detector_path: Annotated[
+        list[Path],
+        typer.Option("--detector-path", help="A .py file or folder with detectors of your own; repeatable."),
+    ] = [],  # noqa: B006
 ) -> None:
     """Run one trial and show it as a ladder, with every message that the router changed."""
     if bool(scenario) == bool(detector):
@@ -144,6 +153,8 @@ def call(
         tuple(mitigation),
         1 if seed is None else seed,
         _paths(model_path),
+        _paths(detector_path),
+        _paths(scenario_path),
         gateway=gateway,
         phone=phone,
         server=server,
@@ -152,7 +163,7 @@ def call(
     kind, why = runner.choose_world(world)
     if out is not None:
         files.prepare(out)
-    result, trace = runner.run_traced(spec, kind, out)
+    result, trace = runner.run_traced(spec, kind, None if out is None else ExplainedFolder(out))
     from siplab.experiments.output import ladder
 
     console.print(
@@ -235,7 +246,7 @@ def _foreground(
     trace: Path | None,
     model_path: list[Path],
 ) -> None:
-    from siplab.experiments.trial.inside import Program
+    from siplab.experiments.commands.foreground import Program
     from siplab.lab.worlds.emulated import kernel
     from siplab.lab.worlds.emulated.bubble import Bubble
 
@@ -282,7 +293,7 @@ def _foreground(
     )
     # Ctrl-C belongs to the program. A handler, not SIG_IGN: that would be inherited.
     signal.signal(signal.SIGINT, lambda number, frame: None)
-    with Bubble("siplab.experiments.trial.inside:execute", attached=True) as bubble:
+    with Bubble("siplab.experiments.commands.foreground:execute", attached=True) as bubble:
         bubble.connection.send(program)
         status = bubble.wait()
     raise typer.Exit(status)
@@ -400,7 +411,7 @@ def schema(
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
-    """What this machine can do, and how to mend what it can't."""
+    """What this machine can do, and how to fix what it can't."""
     from siplab.lab.worlds.emulated import capability
 
     abilities = (*capability.abilities(), capability.kernel_ability())
@@ -414,7 +425,7 @@ def doctor(as_json: AsJson = False) -> None:
             if each.present
             else Text("NO" if each.needed else "no", "red" if each.needed else "yellow")
         )
-        rows.add_row(mark, each.name, each.detail, "" if each.present else f"-> {each.mend}")
+        rows.add_row(mark, each.name, each.detail, "" if each.present else f"-> {each.fix}")
     console.print(rows)
     obstacle = capability.obstacle()
     if obstacle is None:

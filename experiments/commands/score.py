@@ -126,7 +126,7 @@ def score(
 ) -> None:
     """Score detectors: every model of the catalogue, and routers without an ALG.
 
-    Exit status: 0 done, 1 a void trial or worse than the baseline, 2 bad input.
+    Exit status: 0 done, 1 an invalid trial or worse than the baseline, 2 bad input.
     """
     running.check(resume=resume, out=out)
     paths = tuple(str(each) for each in detector_path)
@@ -188,7 +188,7 @@ def score(
     if baseline_file is not None and update_baseline:
         baseline.write(baseline_file, scores)
         console.print(f"baseline written to {baseline_file}", highlight=False, markup=False)
-    if worse or any(each.count("void") for each in scores):
+    if worse or any(each.count("invalid") for each in scores):
         raise typer.Exit(1)
 
 

@@ -1,7 +1,7 @@
 """Compare answers, and requests towards the phone, with the copies that the server hands over.
 
-A witness in the registrar's place answers a registration and a call, calls back, and sends requests of other
-methods; on another port it hands over, compressed, what it sent. Any difference to what arrived
+A reflector in the registrar's place answers a registration and a call, calls back, and sends requests of
+other methods; on another port it hands over, compressed, what it sent. Any difference to what arrived
 means that something on the way back rewrote it, and so does a message that it never sent. It sees what a
 mirror of requests is blind to. What it can't see: what becomes of the client's own requests, and answers that
 only some other request would bring.

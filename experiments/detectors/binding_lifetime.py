@@ -1,6 +1,6 @@
 """Measure how long a binding stays open on the port of SIP, and on another port beside it.
 
-Flows are opened to both ports, by the same messages, and the witness sends one message through each after a
+Flows are opened to both ports, by the same messages, and the reflector sends one message through each after a
 silence of its own: 20, 45, 90, 150 and 320 s. A NAT closes all bindings alike; one that stays open longer
 (or closes sooner) on the port of SIP has timers of its own for SIP, as an ALG that holds registrations has.
 Of each silence three copies are sent, so that a lost one does not count. A short binding on both ports is
@@ -47,12 +47,12 @@ def _probes(local: Endpoint) -> Sequence[Probe]:
 
 @dataclass(frozen=True)
 class BindingLifetime:
-    """Compare the silences after which each port still lets the witness in."""
+    """Compare the silences after which each port still lets the reflector in."""
 
     def run(self, stage: Stage) -> Finding:
         seen = examine(stage, _probes, rest=SILENCES[-1] + _COPIES[-1] + 5.0, rounds=0)
         reached: dict[int, dict[int, bool]] = {}
-        for each in seen.crossings:
+        for each in seen.transits:
             owner = seen.owner(each)
             if each.outbound or not owner or each.kind != "OPTIONS" or each.sent is None:
                 continue

@@ -1,7 +1,7 @@
-"""Everything that one conversation with a witness can show: the technique to use when there is time for one.
+"""Everything that one conversation with a reflector shows: the technique to use when there is time for one.
 
 The phone registers, calls, is called, transfers, sends messages, keep-alives and STUN, spells things
-unusually and sends what fits no packet; the witness answers and sends requests of its own. On another port
+unusually and sends what fits no packet; the reflector answers and sends requests of its own. On another port
 each says what it sent and what it got, so every byte of the conversation is compared, both ways. It accuses
 for
 
@@ -57,7 +57,7 @@ def conversation(local: Endpoint) -> Sequence[Probe]:
         in_dialog(local, b"INFO", 2, "200", "in:UPDATE+sdp"),
         in_dialog(local, b"INVITE", 3, "200+sdp", body=hold, name="re-INVITE"),
         in_dialog(local, b"BYE", 4, "200"),
-        # The call that the witness makes goes on by itself: INVITE, ACK, BYE.
+        # The call that the reflector makes goes on by itself: INVITE, ACK, BYE.
         plain(local, b"MESSAGE", "200", "INVITE+sdp", expects=4),
         plain(local, b"PROBE", "200", "OPTIONS", "PROBE"),
         refer(local, "200", "in:NOTIFY"),
@@ -86,4 +86,4 @@ class Combined:
         return finding_of(seen, changed, evidence, recognition.likely(seen) if evidence else ())
 
 
-ITEM = Item("combined", "Everything that a conversation with a witness can show.", Combined())
+ITEM = Item("combined", "Everything that a conversation with a reflector can show.", Combined())

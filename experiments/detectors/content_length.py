@@ -34,7 +34,7 @@ class ContentLength:
     def run(self, stage: Stage) -> Finding:
         seen = examine(stage, _probes)
         evidence: list[str] = []
-        for each in seen.crossings:
+        for each in seen.transits:
             if each.arrived is None:
                 continue
             message = SipMessage.parse(each.arrived.payload)

@@ -1,7 +1,7 @@
-"""Examinations: probes to a witness in the registrar's place, and the probes that several detectors share.
+"""Examinations: probes to a reflector in the registrar's place, and the probes that several detectors share.
 
 No detector by itself. Everything that one of these learns comes over the network: what arrives, and what the
-witness reports on its control port.
+reflector reports on its control port.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Final
 
 from siplab.experiments.trial.stage import Finding, Stage
 from siplab.lab.media import stun
-from siplab.lab.probing.observation import Crossing
+from siplab.lab.probing.observation import Transit
 from siplab.lab.probing.probe import ROUNDS, ProbeClient
 from siplab.lab.probing.probe_messages import description, odd_invite, request, within
-from siplab.lab.probing.probe_plan import Answers, Observations, Probe, Site
-from siplab.lab.probing.witness import RTP_PORT, Witness
+from siplab.lab.probing.probe_plan import Answers, Observations, Probe, ReflectorAddress
+from siplab.lab.probing.reflector import RTP_PORT, Reflector
 from siplab.lab.sip.messages import Incoming, hostport
 from siplab.lab.wire.ip import Endpoint
 
@@ -32,7 +32,7 @@ def examine(
     rounds: int = ROUNDS,
     by_proxy: bool = False,
 ) -> Observations:
-    """Have the phone's host put ``probes(its endpoint)`` to a witness; returns what it observed.
+    """Have the phone's host put ``probes(its endpoint)`` to a reflector; returns what it observed.
 
     ``rest`` and ``rounds`` are ``ProbeClient``'s. ``by_proxy``: probes go by way of the outbound proxy, as a
     phone's messages do, on networks that have one.
@@ -40,12 +40,12 @@ def examine(
     host, address = stage.host("server")
     port = stage.setup.sip_port
     other = _OTHER_PORT if port != _OTHER_PORT else _OTHER_PORT + 1
-    stage.world.add(host, Witness(address, sorted({PHONE_PORT, port, other})))
+    stage.world.add(host, Reflector(address, sorted({PHONE_PORT, port, other})))
     host, address = stage.host("phone")
     local = Endpoint(address, stage.setup.phone.get("sip_port", PHONE_PORT))
     proxy = stage.outbound_proxy if by_proxy else None
     way = None if proxy is None else Endpoint(proxy.config.ip, port)
-    site = Site(stage.host("server")[1], port, other, proxy=way)
+    site = ReflectorAddress(stage.host("server")[1], port, other, proxy=way)
     client = ProbeClient(local, site, probes(local), stage.rng("probe-client"), rest=rest, rounds=rounds)
     stage.world.add(host, client)
     stage.until(lambda: client.done, _PATIENCE + rest)
@@ -61,7 +61,7 @@ def finding_of(
             "alg", tuple(dict.fromkeys(changed)), evidence[0], tuple(faults), tuple(dict.fromkeys(evidence))
         )
     if not seen.complete:
-        return Finding("undecided", detail="the witness can't be reached on its control port")
+        return Finding("undecided", detail="the reflector can't be reached on its control port")
     unanswered = [each for each in seen.missing if each.sent is not None]
     if unanswered:
         first = unanswered[0]
@@ -69,9 +69,9 @@ def finding_of(
     return Finding("clean")
 
 
-def name_of(crossing: Crossing) -> str:
+def name_of(transit: Transit) -> str:
     """A message for readers: ``200 INVITE to the phone``."""
-    return f"{crossing.kind} {crossing.way}"
+    return f"{transit.kind} {transit.way}"
 
 
 # -- probes ------------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def unregister(local: Endpoint) -> Probe:
 
 
 def keepalive() -> Probe:
-    """CRLF twice (RFC 5626 section 4.4.1): the witness answers with one."""
+    """CRLF twice (RFC 5626 section 4.4.1): the reflector answers with one."""
     return Probe("keep-alive", lambda mark, answers, sent: b"\r\n\r\n", (), 1, direct=True)
 
 
@@ -184,7 +184,7 @@ def binding_request(*, port: int = 0, source: int = 0) -> Probe:
 
 
 def rtp(source: int, *, port: int = RTP_PORT) -> Probe:
-    """An RTP packet from the port that descriptions name; the witness sends it back."""
+    """An RTP packet from the port that descriptions name; the reflector sends it back."""
 
     def compose(mark: bytes, answers: Answers, sent: Mapping[str, bytes]) -> bytes:
         return b"\x80\x00\x00\x01\x00\x00\x00\xa0\x12\x34\x56\x78" + mark + b"\xff" * 20

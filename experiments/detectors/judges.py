@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Final
 
 from siplab.experiments.detectors.examination import name_of
-from siplab.lab.probing.observation import Crossing
+from siplab.lab.probing.observation import Transit
 from siplab.lab.probing.probe_plan import Observations
 
 Clue = tuple[list[str], str]
@@ -25,26 +25,26 @@ _SAME_FLOW: Final = 2.0  # seconds
 def changed(seen: Observations) -> list[Clue]:
     """Messages that did not arrive as they were sent."""
     return [
-        (names, f"{name_of(crossing)} arrived with other bytes: {', '.join(names)}")
-        for crossing, names in seen.changed
+        (names, f"{name_of(transit)} arrived with other bytes: {', '.join(names)}")
+        for transit, names in seen.changed
     ]
 
 
 def requests_changed(seen: Observations) -> list[Clue]:
     """The same, of what the client sent."""
-    return changed_if(seen, lambda crossing: crossing.outbound)
+    return changed_if(seen, lambda transit: transit.outbound)
 
 
 def answers_changed(seen: Observations) -> list[Clue]:
     """The same, of what the client received."""
-    return changed_if(seen, lambda crossing: not crossing.outbound)
+    return changed_if(seen, lambda transit: not transit.outbound)
 
 
-def changed_if(seen: Observations, wanted: Callable[[Crossing], bool]) -> list[Clue]:
+def changed_if(seen: Observations, wanted: Callable[[Transit], bool]) -> list[Clue]:
     return [
-        (names, f"{name_of(crossing)} arrived with other bytes: {', '.join(names)}")
-        for crossing, names in seen.changed
-        if wanted(crossing)
+        (names, f"{name_of(transit)} arrived with other bytes: {', '.join(names)}")
+        for transit, names in seen.changed
+        if wanted(transit)
     ]
 
 
@@ -69,8 +69,8 @@ def forged(seen: Observations) -> list[Clue]:
 def mapping_unstable(seen: Observations) -> list[Clue]:
     """One flow that comes from several public endpoints within a moment."""
     clues: list[Clue] = []
-    for (port, _), letters in seen.mappings.items():
-        rows = sorted(letters, key=lambda each: each.first)
+    for (port, _), datagrams in seen.mappings.items():
+        rows = sorted(datagrams, key=lambda each: each.first)
         for earlier, later in pairwise(rows):
             if earlier.near != later.near and later.first - earlier.last < _SAME_FLOW:
                 text = f"port {port} of the phone is {earlier.near} and a moment later {later.near}"
@@ -82,7 +82,7 @@ def mapping_unstable(seen: Observations) -> list[Clue]:
 def misdelivered(seen: Observations) -> list[Clue]:
     """What arrives at another port of the phone than the one that it answers."""
     clues: list[Clue] = []
-    for each in seen.crossings:
+    for each in seen.transits:
         if each.outbound or each.sent is None or each.arrived is None:
             continue
         owner = seen.owner(each)

@@ -51,13 +51,13 @@ def _probes(local: Endpoint) -> Sequence[Probe]:
 
 @dataclass(frozen=True)
 class ObfuscatedSource:
-    """Have the witness' own ears judge a registration and a call."""
+    """Have the reflector's own ears judge a registration and a call."""
 
     def run(self, stage: Stage) -> Finding:
         seen = examine(stage, _probes)
         changed: list[str] = []
         evidence: list[str] = []
-        for each in seen.crossings:
+        for each in seen.transits:
             names = verdict(each.arrived.payload) if each.outbound and each.arrived else []
             changed += names
             if names:

@@ -22,7 +22,7 @@ from siplab.experiments.captures import Datagram
 from siplab.experiments.detectors.examination import name_of
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Finding, Stage
-from siplab.lab.probing.observation import Crossing, Letter, compare
+from siplab.lab.probing.observation import SeenDatagram, Transit, compare
 from siplab.lab.worlds.trace import Received, Sent, looks_like_sip
 
 _BRANCH: Final = re.compile(rb"branch\s*=\s*(?:z9hG4bK)?([^;,\s]{6,})", re.IGNORECASE)
@@ -42,9 +42,9 @@ def identity(payload: bytes) -> tuple[bytes, ...]:
 
 def compare_captures(
     inside: Iterable[Datagram], outside: Iterable[Datagram], phone: str, server: str
-) -> list[Crossing]:
+) -> list[Transit]:
     """What became of the SIP between ``phone`` and ``server``, addresses as seen inside."""
-    rows: dict[tuple[bool, bool], dict[tuple[int, bytes], Letter]] = {}
+    rows: dict[tuple[bool, bool], dict[tuple[int, bytes], SeenDatagram]] = {}
     for is_inside, side in ((True, inside), (False, outside)):
         for each in side:
             if not looks_like_sip(each.payload) or server not in (each.source.ip, each.destination.ip):
@@ -53,11 +53,13 @@ def compare_captures(
             near, far = (each.source, each.destination) if up else (each.destination, each.source)
             if is_inside and near.ip != phone:
                 continue
-            letters = rows.setdefault((up, is_inside), {})
-            letters.setdefault((far.port, each.payload), Letter(near, far.port, each.payload, 1, each.now))
+            datagrams = rows.setdefault((up, is_inside), {})
+            datagrams.setdefault(
+                (far.port, each.payload), SeenDatagram(near, far.port, each.payload, 1, each.now)
+            )
     up_in, up_out = rows.get((True, True), {}), rows.get((True, False), {})
     down_out, down_in = rows.get((False, False), {}), rows.get((False, True), {})
-    known = {mark for letter in up_in.values() for mark in identity(letter.payload)}
+    known = {mark for datagram in up_in.values() for mark in identity(datagram.payload)}
     theirs = [each for each in up_out.values() if known.intersection(identity(each.payload))]
     return [
         *compare(up_in.values(), theirs, outbound=True, marks=identity),
@@ -65,12 +67,12 @@ def compare_captures(
     ]
 
 
-def judged(crossings: list[Crossing]) -> Finding:
+def judged(transits: list[Transit]) -> Finding:
     """``alg`` when a pair differs or an answer comes that was not sent; ``undecided`` without any pair."""
     changed: list[str] = []
     evidence: list[str] = []
     paired = 0
-    for each in crossings:
+    for each in transits:
         paired += each.sent is not None and each.arrived is not None
         names = each.changed
         if names:

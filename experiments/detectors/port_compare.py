@@ -1,6 +1,6 @@
 """Send the same to the port of SIP and to another port, and see whether both fare alike.
 
-Most ALGs look at port 5060 only. A registration, a call and a private method go to both ports of a witness;
+Most ALGs look at port 5060 only. A registration, a call and a private method go to both ports of a reflector;
 whatever changes, vanishes or is forged on the one port and not on the other is the ALG's doing, since a NAT
 does not ask what is inside. It also tells loss from filtering. What it can't see: an ALG that looks at both
 ports alike.
@@ -15,7 +15,7 @@ from siplab.experiments.detectors import judges
 from siplab.experiments.detectors.examination import examine, finding_of, invite, name_of, plain, register
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Finding, Stage
-from siplab.lab.probing.observation import Crossing
+from siplab.lab.probing.observation import Transit
 from siplab.lab.probing.probe_plan import OTHER, Observations, Probe
 from siplab.lab.wire.ip import Endpoint
 
@@ -31,12 +31,12 @@ def _probes(local: Endpoint) -> Sequence[Probe]:
     return [*rows, *other]
 
 
-def _fate(seen: Observations, crossing: Crossing) -> tuple[str, ...]:
-    if crossing.arrived is None:
+def _fate(seen: Observations, transit: Transit) -> tuple[str, ...]:
+    if transit.arrived is None:
         return ("dropped",)
-    if crossing.sent is None:
-        return ("forged",) if seen.owner(crossing) else ()
-    return tuple(crossing.changed)
+    if transit.sent is None:
+        return ("forged",) if seen.owner(transit) else ()
+    return tuple(transit.changed)
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ class PortCompare:
     def run(self, stage: Stage) -> Finding:
         seen = examine(stage, _probes)
         fates: dict[tuple[bool, str], dict[int, tuple[str, ...]]] = {}
-        for each in seen.crossings:
-            letter = each.sent or each.arrived
-            if letter is not None and seen.owner(each):
-                fates.setdefault((each.outbound, name_of(each)), {})[letter.port] = _fate(seen, each)
+        for each in seen.transits:
+            datagram = each.sent or each.arrived
+            if datagram is not None and seen.owner(each):
+                fates.setdefault((each.outbound, name_of(each)), {})[datagram.port] = _fate(seen, each)
         changed: list[str] = []
         evidence: list[str] = []
         gone = {name_of(each) for each in seen.missing if seen.is_gone(each)}

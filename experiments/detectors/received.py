@@ -16,8 +16,8 @@ from typing import Final
 
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import DOMAIN, PASSWORDS, Finding, Stage
-from siplab.lab.probing.asker import Asker, Asking
 from siplab.lab.probing.probe_messages import request
+from siplab.lab.probing.sip_client import Asking, SipClient
 from siplab.lab.sip.digest import Credentials
 from siplab.lab.sip.messages import Incoming
 from siplab.lab.wire.ip import Endpoint
@@ -30,7 +30,7 @@ _PRIVATE: Final = [
 
 
 def is_private(address: str) -> bool:
-    """Whether an address is good behind a NAT only; ``False`` for what is none."""
+    """Whether an address is good behind a NAT only; ``False`` for what is no address."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
@@ -61,7 +61,7 @@ class Received:
             (server, lambda mark, number, who: request(b"REGISTER", mark, local, user=b"alice")),
         ]
         rng = stage.rng("asker")
-        client = Asker(local, askings, Credentials("nobody", PASSWORDS["alice"], rng), rng)
+        client = SipClient(local, askings, Credentials("nobody", PASSWORDS["alice"], rng), rng)
         stage.world.add(host, client)
         stage.until(lambda: client.done, 120.0)
         answers = [each for each in client.answers if each is not None]

@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from siplab.lab.probing.observation import Crossing
+from siplab.lab.probing.observation import Transit
 from siplab.lab.probing.probe_plan import Observations
 from siplab.lab.wire.sip import SipMessage
 
@@ -43,18 +43,18 @@ def fingerprint(seen: Observations) -> frozenset[str]:
 def signs(seen: Observations) -> Iterator[str]:
     """The differences in words."""
     words = _Words(seen)
-    for crossing in seen.crossings:
-        title = f"{'>' if crossing.outbound else '<'}{crossing.kind}"
-        if crossing.sent is None:
-            if seen.owner(crossing):
+    for transit in seen.transits:
+        title = f"{'>' if transit.outbound else '<'}{transit.kind}"
+        if transit.sent is None:
+            if seen.owner(transit):
                 yield f"{title} forged"
-        elif crossing.arrived is None:
-            if seen.is_gone(crossing):
+        elif transit.arrived is None:
+            if seen.is_gone(transit):
                 yield f"{title} gone"
-        elif crossing.sent.text != crossing.arrived.text:
-            yield from words.between(title, crossing)
-    for (port, _), letters in seen.mappings.items():
-        if len({letter.near for letter in letters}) > 1:
+        elif transit.sent.text != transit.arrived.text:
+            yield from words.between(title, transit)
+    for (port, _), datagrams in seen.mappings.items():
+        if len({datagram.near for datagram in datagrams}) > 1:
             yield f"{'p' if port == seen.local.port else 'other'} unstable"
 
 
@@ -63,9 +63,9 @@ class _Words:
 
     def __init__(self, seen: Observations) -> None:
         mapped = {
-            letter.near
+            datagram.near
             for (port, _), rows in seen.mappings.items()
-            for letter in rows
+            for datagram in rows
             if port == seen.local.port
         }
         names: dict[bytes, bytes] = {}
@@ -83,11 +83,11 @@ class _Words:
             b"|".join(rb"(?<![0-9a-fA-F])%b(?![0-9])" % re.escape(each) for each in ordered)
         )
 
-    def between(self, title: str, crossing: Crossing) -> Iterator[str]:
-        if crossing.sent is None or crossing.arrived is None:
+    def between(self, title: str, transit: Transit) -> Iterator[str]:
+        if transit.sent is None or transit.arrived is None:
             return
-        written = frozenset(_NUMBERS.findall(crossing.sent.text))
-        before, after = (Counter(each.text.splitlines()) for each in (crossing.sent, crossing.arrived))
+        written = frozenset(_NUMBERS.findall(transit.sent.text))
+        before, after = (Counter(each.text.splitlines()) for each in (transit.sent, transit.arrived))
         gone, new = self._lines(before - after, written), self._lines(after - before, written)
         plus, minus = new - gone, gone - new
         for line in sorted(plus):
@@ -96,7 +96,7 @@ class _Words:
             yield f"{title} -{line}"
         if not plus and not minus:
             yield f"{title} otherwise"
-        message = SipMessage.parse(crossing.arrived.text)
+        message = SipMessage.parse(transit.arrived.text)
         length = message.content_length
         if message.is_sip and length != len(message.body):
             how = "missing" if length is None else "short" if length < len(message.body) else "long"

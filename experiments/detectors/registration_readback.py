@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import PASSWORDS, Finding, Stage
-from siplab.lab.probing.asker import Asker, Asking
 from siplab.lab.probing.probe_messages import request
+from siplab.lab.probing.sip_client import Asking, SipClient
 from siplab.lab.sip.digest import Credentials
 from siplab.lab.wire.headers import uris
 from siplab.lab.wire.ip import Endpoint
@@ -48,7 +48,7 @@ class RegistrationReadback:
             (other, lambda mark, number, who: register(mark, number, who, contact=False)),
         ]
         rng = stage.rng("asker")
-        client = Asker(local, askings, Credentials(_USER, PASSWORDS[_USER], rng), rng)
+        client = SipClient(local, askings, Credentials(_USER, PASSWORDS[_USER], rng), rng)
         stage.world.add(host, client)
         stage.until(lambda: client.done, 120.0)
         first, second = ([*client.answers, None, None])[:2]

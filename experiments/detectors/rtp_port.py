@@ -1,7 +1,7 @@
 """Send RTP from the port that the session description names, and see where it comes from and what was
 announced.
 
-After an INVITE the phone sends RTP to the witness, which sends it back. A NAT gives RTP a public port that
+After an INVITE the phone sends RTP to the reflector, which sends it back. A NAT gives RTP a public port that
 no message knows; so an announced port that is not the phone's own was written by an ALG, and if RTP then
 comes from yet another port, one-way audio is certain. RTP that is dropped beside a control packet of the
 same size on another port is noticed too. What it can't see: an ALG that leaves descriptions and media alone.
@@ -42,7 +42,7 @@ def _announced(payload: bytes) -> Endpoint | None:
 
 def _media(seen: Observations) -> list[judges.Clue]:
     said = heard = source = None
-    for each in seen.crossings:
+    for each in seen.transits:
         if each.outbound and each.kind == "INVITE" and each.sent and each.arrived:
             said, heard = _announced(each.sent.payload), _announced(each.arrived.payload)
             name = name_of(each)

@@ -32,10 +32,10 @@ def _probes(local: Endpoint) -> Sequence[Probe]:
 
 def _media_changed(seen: Observations) -> list[judges.Clue]:
     clues: list[judges.Clue] = []
-    for each in seen.crossings:
+    for each in seen.transits:
         if not each.outbound or each.sent is None or each.arrived is None:
             continue
-        before, after = (_media(letter.payload) for letter in (each.sent, each.arrived))
+        before, after = (_media(datagram.payload) for datagram in (each.sent, each.arrived))
         if before != after:
             clues.append((["SDP m="], f"{name_of(each)} announced {before} and arrived with {after}"))
     return clues

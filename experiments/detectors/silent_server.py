@@ -1,6 +1,6 @@
 """Send requests to a server that never answers: whoever answers is something on the way.
 
-The witness keeps silent about these probes. Any SIP answer was made by a middlebox, and so was a request
+The reflector keeps silent about these probes. Any SIP answer was made by a middlebox, and so was a request
 that comes out of nowhere. What it can't see: an ALG that passes messages on, changed or not, and one that
 drops them (silence is what is expected here).
 """
@@ -34,7 +34,7 @@ class SilentServer:
         if evidence:
             return Finding("alg", tuple(dict.fromkeys(changed)), evidence[0], (), tuple(evidence))
         if not seen.complete:
-            return Finding("undecided", detail="the witness can't be reached on its control port")
+            return Finding("undecided", detail="the reflector can't be reached on its control port")
         return Finding("clean")
 
 

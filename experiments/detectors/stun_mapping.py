@@ -1,10 +1,11 @@
 """Ask by STUN for the phone's public endpoint on the very flow that SIP uses, and compare the two.
 
 A binding request to the port of SIP and SIP messages to the same port are one flow: a NAT of any kind gives
-both one public endpoint. The witness says where SIP came from, the answer to STUN says where that came from.
-If the two differ, or SIP changes its endpoint between messages, or messages name that public endpoint though
-the phone never wrote it, something treats SIP specially. Requests to a second port, which a symmetric NAT
-may map otherwise, are not compared. What it can't see: an ALG that leaves ports and addresses alone.
+both one public endpoint. The reflector says where SIP came from, the answer to STUN says where that came
+from. If the two differ, or SIP changes its endpoint between messages, or messages name that public endpoint
+though the phone never wrote it, something treats SIP specially. Requests to a second port, which a
+symmetric NAT may map otherwise, are not compared. What it can't see: an ALG that leaves ports and addresses
+alone.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ def _probes(local: Endpoint) -> Sequence[Probe]:
 def _disagreement(seen: Observations) -> list[judges.Clue]:
     clues: list[judges.Clue] = []
     public: set[Endpoint] = set()
-    for each in seen.crossings:
+    for each in seen.transits:
         if not each.outbound and each.kind == "STUN response" and each.arrived:
             found = next((stun.mapped(each.arrived.payload, mark) for mark in each.marks), None)
             if found is not None:
                 public.add(found)
-    for each in seen.crossings:
+    for each in seen.transits:
         if not (each.outbound and each.arrived and each.kind in ("REGISTER", "INVITE")):
             continue
         seen_from = each.arrived.near

@@ -32,12 +32,12 @@ class Tripwires:
         seen = examine(stage, _probes)
         changed: list[str] = []
         evidence: list[str] = []
-        for crossing, names in seen.changed:
+        for transit, names in seen.changed:
             tripped = [name for name in names if name in WIRES]
             changed += tripped
             if tripped:
                 evidence.append(
-                    f"{name_of(crossing)}: {', '.join(tripped)} rewritten, where no ALG has any business"
+                    f"{name_of(transit)}: {', '.join(tripped)} rewritten, where no ALG has any business"
                 )
         return finding_of(seen, changed, evidence)
 

@@ -392,6 +392,6 @@ def _outcome(result: TrialResult, width: int) -> Iterator[Text]:
         detail = f" ({finding.detail})" if finding.detail else ""
         yield from _folded(f"{finding.verdict}{saw}{detail}", width, _INDENT)
     if result.errors:
-        yield Text("The trial is void", style="bold red")
+        yield Text("The trial is invalid", style="bold red")
         for error in result.errors:
             yield from _folded(error, width, _INDENT, "red")

@@ -30,12 +30,13 @@ class IceCall:
             return
         both_hear(stage, talk)
         for who, end, _ in talk.ends:
-            selected = end.extras.ice["audio"].selected
+            selected = end.media.ice["audio"].selected
             stage.check(
                 f"{who} uses ICE",
-                end.extras.uses_ice("audio") and selected is not None,
+                end.media.uses_ice("audio") and selected is not None,
                 "The phones give ICE up: sound only where the router or the provider makes a way.",
                 f"media go to {selected}" if selected is not None else "no pair of candidates was selected",
+                "media",
             )
         hang_up(stage, talk)
 

@@ -40,7 +40,7 @@ class Rtcp:
 
 def _reports(stage: Stage, talk: Talk) -> None:
     for who, end, _ in talk.ends:
-        reporter = end.extras.reporters["audio"]
+        reporter = end.media.reporters["audio"]
         block = reporter.reported
         told = "none on what it sends" if block is None else f"the latest: {block.lost} packets lost"
         stage.check(
@@ -48,6 +48,7 @@ def _reports(stage: Stage, talk: Talk) -> None:
             block is not None,
             f"The {who}'s phone learns nothing of how well it is heard; some phones hang up then.",
             f"{reporter.received} reports, {told}",
+            "media",
         )
 
 

@@ -16,7 +16,7 @@ from siplab.experiments.scenarios.register import register, sign_in
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Stage
 from siplab.lab.phone.registration import RegistrationState
-from siplab.lab.probing.knocker import Knocker
+from siplab.lab.probing.raw_udp import RawUdp
 from siplab.lab.sip.base import Action
 from siplab.lab.sip.messages import endpoint_at, name_addr_of, uri_of
 from siplab.lab.wire.ip import Endpoint
@@ -48,7 +48,7 @@ class Stranger:
             return
         role, door = found
         host, address = stage.host(role)
-        stranger = Knocker(Endpoint(address, _FROM))
+        stranger = RawUdp(Endpoint(address, _FROM))
         stage.world.add(host, stranger)
         stage.idle(self.pause)
         stage.do(stranger, lambda now: stranger.say(_KNOCK, door))
@@ -64,6 +64,7 @@ class Stranger:
             not reached,
             _SYMPTOM,
             f"knocked at {door}" + "".join(f", reached {each}" for each in reached),
+            "media" if self.after == "call" else "signalling",
         )
 
     def _call(self, stage: Stage) -> tuple[str, Endpoint] | None:
@@ -91,8 +92,8 @@ class Stranger:
     def _web_page(self, stage: Stage) -> tuple[str, Endpoint] | None:
         home, address = stage.host("phone")
         away, site = stage.host("far-phone")
-        browser, service = Knocker(Endpoint(address, _BROWSER)), Knocker(Endpoint(address, _SERVICE))
-        page = Knocker(Endpoint(site, 5060))
+        browser, service = RawUdp(Endpoint(address, _BROWSER)), RawUdp(Endpoint(address, _SERVICE))
+        page = RawUdp(Endpoint(site, 5060))
         stage.world.add(home, browser)
         stage.world.add(home, service)
         stage.world.add(away, page)

@@ -19,9 +19,9 @@ LONGEST_RECORDING: Final = 120.0
 class StreamReport:
     """One stream of one call, at one end; times in seconds.
 
-    ``who``: the phone's user, ``call`` its how-manieth call. ``lost``: sequence numbers that never came,
-    between others that did. ``first_after``: from the answer to the first packet (negative: early media),
-    ``None`` when none came. ``silences``: begin and end of each, counted from the answer.
+    ``who``: the phone's user, ``call`` the number of its call, from 1. ``lost``: sequence numbers that never
+    came, between others that did. ``first_after``: from the answer to the first packet (negative: early
+    media), ``None`` when none came. ``silences``: begin and end of each, counted from the answer.
     ``rtcp_sent`` and ``rtcp_received``: reports on the stream, where the phone sends any.
     """
 
@@ -54,16 +54,16 @@ def _of_call(phone: Phone, number: int, call: Call, now: float) -> Iterable[Stre
     begin = call.established_at or 0.0
     end = now if call.ended_at is None else call.ended_at
     for kind, listener in call.heard.items():
-        talker = call.talkers.get(kind)
-        if talker is None and not listener.received:
+        sender = call.senders.get(kind)
+        if sender is None and not listener.received:
             continue
         first = listener.first_at
-        reporter = call.extras.reporters.get(kind)
+        reporter = call.media.reporters.get(kind)
         yield StreamReport(
             phone.config.user,
             number,
             kind,
-            talker.sent if talker is not None else 0,
+            sender.sent if sender is not None else 0,
             listener.received,
             listener.lost,
             listener.duplicates,

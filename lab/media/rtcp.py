@@ -13,16 +13,16 @@ The rules of this file:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from collections.abc import Callable
+from typing import Final, Literal
 
+from siplab.lab.media.attributes import rtcp_port
+from siplab.lab.media.interfaces import MediaCall
+from siplab.lab.media.session import Kind
 from siplab.lab.sip.timers import Timer
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.rtcp import Compound, ReportBlock, SenderInfo, pack_rtcp, unpack_rtcp
 from siplab.lab.wire.rtp import RtpHeader
-
-if TYPE_CHECKING:
-    from siplab.lab.media.session import Kind
-    from siplab.lab.phone.call import Call
 
 Rtcp = Literal["", "next-port", "announced", "mux"]
 """Whether there are reports, and where: none, at the port above the media's, the same and said in
@@ -32,11 +32,6 @@ Rtcp = Literal["", "next-port", "announced", "mux"]
 INTERVAL: Final = 5.0  # seconds (RFC 3550 section 6.2)
 _COMPENSATION: Final = 1.21828  # e - 3/2 (section 6.3.1)
 _CLOCK: Final[dict[Kind, int]] = {"audio": 8000, "video": 90000}  # timestamp units per second
-
-
-def rtcp_port(port: int) -> int:
-    """The RTCP port beside a media port (RFC 3550 section 11)."""
-    return port + 1
 
 
 class Jitter:
@@ -75,9 +70,10 @@ class Reporter:
     name; ``left`` whether it has said goodbye.
     """
 
-    def __init__(self, call: Call, kind: Kind) -> None:
+    def __init__(self, call: MediaCall, kind: Kind, sealed: Callable[[bytes], bytes]) -> None:
         self._call = call
         self._kind = kind
+        self._sealed = sealed  # a report as it goes on the wire
         self._timer: Timer | None = None
         self._jitter: dict[int, Jitter] = {}
         self._prior: dict[int, tuple[int, int]] = {}  # SSRC -> expected and received at the report before
@@ -106,12 +102,12 @@ class Reporter:
     def remote(self) -> Endpoint | None:
         """Where they go; ``None`` for nowhere."""
         call, stream = self._call, self._call.session.stream(self._kind)
-        talker = call.talkers.get(self._kind)
-        if stream is None or stream.remote is None or talker is None:
+        sender = call.senders.get(self._kind)
+        if stream is None or stream.remote is None or sender is None:
             return None
-        latched = talker.remote is not None and talker.remote != stream.remote
+        latched = sender.remote is not None and sender.remote != stream.remote
         if self.multiplexed:
-            return talker.remote or stream.remote
+            return sender.remote or stream.remote
         return self._source if latched and self._source is not None else stream.said.rtcp
 
     # -- sending -------------------------------------------------------------------------------
@@ -137,19 +133,19 @@ class Reporter:
         self._wait(now, 1.0)
 
     def _send(self, now: float, *, bye: bool = False) -> None:
-        remote, talker = self.remote, self._call.talkers.get(self._kind)
-        if remote is None or talker is None:
+        remote, sender = self.remote, self._call.senders.get(self._kind)
+        if remote is None or sender is None:
             return
-        sender = None
-        if talker.packets > self._counts[0]:
+        info = None
+        if sender.packets > self._counts[0]:
             # Section 6.4: who has sent since the report before the last one is a sender.
-            moment = talker.timestamp_at(now)
-            sender = SenderInfo(_ntp(now), moment, talker.packets & 0xFFFFFFFF, talker.octets & 0xFFFFFFFF)
-        self._counts = [self._counts[1], talker.packets]
+            moment = sender.timestamp_at(now)
+            info = SenderInfo(_ntp(now), moment, sender.packets & 0xFFFFFFFF, sender.octets & 0xFFFFFFFF)
+        self._counts = [self._counts[1], sender.packets]
         config = self._call.phone.config
         name = f"{config.user}@{config.ip}".encode()[:255]
-        compound = Compound(talker.ssrc, sender, tuple(self._blocks(now)), name, bye)
-        wire = self._call.extras.sealed_report(self._kind, pack_rtcp(compound))
+        compound = Compound(sender.ssrc, info, tuple(self._blocks(now)), name, bye)
+        wire = self._sealed(pack_rtcp(compound))
         self._call.phone.layer.send(self.local, remote, wire)
         self.sent += 1
 
@@ -180,9 +176,9 @@ class Reporter:
         self.left = self.left or compound.bye
         if compound.sender is not None:
             self._last_sr[compound.ssrc] = (compound.sender.ntp >> 16 & 0xFFFFFFFF, now)
-        talker = self._call.talkers.get(self._kind)
+        sender = self._call.senders.get(self._kind)
         for block in compound.blocks:
-            if talker is not None and block.ssrc == talker.ssrc:
+            if sender is not None and block.ssrc == sender.ssrc:
                 self.reported = block
 
     def heard(self, header: RtpHeader, now: float, count: int = 1) -> None:

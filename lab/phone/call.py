@@ -12,34 +12,38 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
+from siplab.lab.media.call_media import CallMedia
 from siplab.lab.media.dtmf import Digits
-from siplab.lab.media.extras import Extras
-from siplab.lab.media.listener import Listener
+from siplab.lab.media.rtp_receiver import RtpReceiver
+from siplab.lab.media.rtp_sender import RtpSender
 from siplab.lab.media.session import Hold, Kind, Session
-from siplab.lab.media.talker import Talker
 from siplab.lab.phone.keepalive import KEEPALIVE_TYPE, MediaKeepAlive
-from siplab.lab.phone.renegotiation import Method, Outcome, Renegotiation
+from siplab.lab.phone.phone_config import Method
+from siplab.lab.phone.renegotiation import Outcome, Renegotiation
 from siplab.lab.phone.session_timer import SessionTimer
+from siplab.lab.phone.user_agent import UserAgent
 from siplab.lab.sip.base import Train
 from siplab.lab.sip.dialog import Dialog
 from siplab.lab.sip.digest import Credentials
-from siplab.lab.sip.machines import ClientTransaction, ServerTransaction
+from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import SDP_TYPE, Incoming, Request
+from siplab.lab.sip.transaction_fsm import ClientTransaction, ServerTransaction
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.rtp import unpack_rtp
 
-if TYPE_CHECKING:
-    from siplab.lab.phone.phone import Phone
-
 
 class Direction(Enum):
+    """Who called."""
+
     INCOMING = "incoming"
     OUTGOING = "outgoing"
 
 
 class CallState(Enum):
+    """How far a call is."""
+
     CALLING = "calling"  # outgoing: no response but 100 yet
     RINGING = "ringing"
     ESTABLISHED = "established"  # a 2xx was sent or received; ``confirmed`` tells of the ACK
@@ -55,7 +59,7 @@ class Call(abc.ABC):
 
     ``status`` is the final status of the INVITE (0 before; 408 and 503 also stand for a timeout
     and a transport error). ``confirmed``: the ACK of the 2xx was sent (outgoing) or seen (incoming).
-    ``remote_rtp`` is where media go. ``reason`` is a sentence for people. ``talkers`` are what
+    ``remote_rtp`` is where media go. ``reason`` is a sentence for people. ``senders`` are what
     this side sends and ``heard`` what came, for each kind of stream. ``line`` is the phone's line
     that it occupies, with its own media ``ports``. ``watchers`` are called when it is answered and
     when it is over. ``transfer_status``: what the other side reported last of the call that we asked it to
@@ -64,11 +68,11 @@ class Call(abc.ABC):
     """
 
     def __init__(
-        self, phone: Phone, direction: Direction, state: CallState, call_id: bytes, now: float
+        self, phone: UserAgent, line: int, direction: Direction, state: CallState, call_id: bytes, now: float
     ) -> None:
         self.phone = phone
-        self.line = phone.free_line() or 0
-        self.ports = phone.ports_of(self.line)
+        self.line = line
+        self.ports = phone.config.ports_of(line)
         self.watchers: list[Callable[[Call, float], None]] = []
         self.transfer_status = 0
         self.refers = False
@@ -84,22 +88,22 @@ class Call(abc.ABC):
         self.ringing_at: float | None = None
         self.established_at: float | None = None
         self.ended_at: float | None = None
-        self.talkers: dict[Kind, Talker] = {}
-        self.heard: dict[Kind, Listener] = {kind: Listener() for kind in self.ports}
+        self.senders: dict[Kind, RtpSender] = {}
+        self.heard: dict[Kind, RtpReceiver] = {kind: RtpReceiver() for kind in self.ports}
         self._early_rtp: int | None = None
         self._dialled = Digits()
         self.remote_rtp: Endpoint | None = None
         self.dialog: Dialog | None = None
         config = phone.config
-        self.extras = Extras(self)
+        self.media = CallMedia(self, phone.discovery.announced, phone.ice_discovery.announced)
         # The generator's value is the number in o=.
         self.session = Session(
             config.user,
             config.ip,
             self.ports,
             phone.rng.getrandbits(31),
-            phone.mapper.announced,
-            self.extras,
+            phone.discovery.announced,
+            self.media,
             secure=config.srtp,
             strict=config.strict_media,
         )
@@ -142,10 +146,9 @@ class Call(abc.ABC):
         self.status = 200
         self._early_rtp = self.rtp_received
         self.established_at = now
-        self.phone.dialogs[dialog.identity] = self
         self.timer.start(now)
         self._tell_watchers(now)
-        self.phone.note(now, "established", f"with {_shown(dialog.remote)}")
+        self.phone.note(now, EventKind.ESTABLISHED, f"with {_shown(dialog.remote)}")
 
     def on_prack(self, transaction: ServerTransaction, now: float) -> None:
         """A PRACK within the dialog; only a callee has something to acknowledge."""
@@ -181,7 +184,8 @@ class Call(abc.ABC):
         dialog.local_cseq += 1
         request, remote = self.build(dialog, method, dialog.local_cseq, None, headers, body)
         if remote is None:
-            self.phone.note(now, "unroutable", f"{method.decode()} to {_shown(request.uri)}")
+            facts = Facts(method=method.decode(), value=_shown(request.uri))
+            self.phone.note(now, EventKind.UNROUTABLE, f"{facts.method} to {facts.value}", facts)
             if outcome is not None:
                 outcome(0, now)
             return
@@ -248,13 +252,12 @@ class Call(abc.ABC):
         self.renegotiation.stop()
         self.timer.stop()
         self.media_keepalive.stop()
-        self.extras.stop(now)
-        for talker in self.talkers.values():
-            talker.stop()
-        if self.dialog is not None:
-            self.phone.dialogs.pop(self.dialog.identity, None)
+        self.media.stop(now)
+        for sender in self.senders.values():
+            sender.stop()
         self._tell_watchers(now)
-        self.phone.note(now, state.value, f"{status} {reason}" if status else reason)
+        detail = f"{status} {reason}" if status else reason
+        self.phone.note(now, EventKind(state.value), detail, Facts(status))
 
     def _tell_watchers(self, now: float) -> None:
         for each in list(self.watchers):
@@ -271,7 +274,8 @@ class Call(abc.ABC):
             lines = phone.names.content_type + SDP_TYPE + b"\r\n" if body else b""
             ack, remote = self.build(dialog, b"ACK", response.cseq, self.authorization, lines, body)
             if remote is None:
-                phone.note(now, "unroutable", f"ACK to {_shown(ack.uri)}")
+                facts = Facts(method="ACK", value=_shown(ack.uri))
+                phone.note(now, EventKind.UNROUTABLE, f"ACK to {facts.value}", facts)
                 return False
             self._acks[key] = (ack.wire, remote)
         wire, remote = self._acks[key]
@@ -303,10 +307,15 @@ class Call(abc.ABC):
 
         self.renegotiation.start(now, method, change, outcome)
 
+    def refresh(self, now: float, outcome: Outcome) -> None:
+        """Refresh the session, by the method that the phone is set to (RFC 4028 section 7.4)."""
+        method = self.phone.config.refresh_method
+        self.renegotiation.start(now, method, outcome=outcome, body=b"" if method == "UPDATE" else None)
+
     def info(self, digit: str, now: float, outcome: Outcome | None = None) -> None:
         """Send a digit in an INFO, as ``application/dtmf-relay`` has it (RFC 6086 calls it legacy)."""
         if self.dialog is None or self.over:
-            self.phone.note(now, "not-sent", "INFO: there is no call")
+            self.phone.note(now, EventKind.NOT_SENT, "INFO: there is no call", Facts(method="INFO"))
             if outcome is not None:
                 outcome(0, now)
             return
@@ -327,8 +336,8 @@ class Call(abc.ABC):
     @property
     def rtp_sent(self) -> int:
         """Audio packets sent."""
-        talker = self.talkers.get("audio")
-        return talker.sent if talker is not None else 0
+        sender = self.senders.get("audio")
+        return sender.sent if sender is not None else 0
 
     @property
     def rtp_received(self) -> int:
@@ -344,35 +353,41 @@ class Call(abc.ABC):
         """An offer and an answer have settled the session anew: talk where it says, or stop."""
         if self.over:
             return
-        self.remote_rtp = self.extras.target(self.session.stream("audio"), now)
+        self.remote_rtp = self.media.target(self.session.stream("audio"), now)
         for kind in self.ports:
             stream = self.session.stream(kind)
-            talker = self.talkers.get(kind)
-            if talker is None:
+            sender = self.senders.get(kind)
+            if sender is None:
                 if stream is None:
                     continue
-                talker = self.talkers[kind] = self.phone.talker(self, kind)
-            talker.payload_type = stream.payload_type if stream is not None else 0
-            talker.direct(self.extras.target(stream, now), now)
-        self.extras.settled(now)
+                sender = self.senders[kind] = self._sender(kind)
+            sender.payload_type = stream.payload_type if stream is not None else 0
+            sender.direct(self.media.target(stream, now), now)
+        self.media.settled(now)
         self.media_keepalive.start(now)
+
+    def _sender(self, kind: Kind) -> RtpSender:
+        config = self.phone.config
+        local = Endpoint(config.ip, self.ports[kind] + config.rtp_source_offset)
+        return RtpSender(kind, local, self.phone.rng, signal=config.signal, limit=config.media_packets)
 
     def mute(self, now: float) -> None:
         """Send nothing for a while, as silence suppression does."""
-        for talker in self.talkers.values():
-            talker.mute(True, now)
+        for sender in self.senders.values():
+            sender.mute(True, now)
 
     def unmute(self, now: float) -> None:
         """Speak again."""
-        for talker in self.talkers.values():
-            talker.mute(False, now)
+        for sender in self.senders.values():
+            sender.mute(False, now)
 
     def on_media(self, kind: Kind, payload: bytes, source: Endpoint, now: float) -> None:
         """A media packet arrived. A latching phone answers to where it came from (RFC 4961, RFC 7362)."""
         if self._is_foreign(kind, source):
-            self.phone.note(now, "refused-media", f"{kind} from {source}, which was not announced")
+            why = f"{kind} from {source}, which was not announced"
+            self.phone.note(now, EventKind.REFUSED_MEDIA, why, Facts(remote=source))
             return
-        plain = self.extras.media(kind, payload, source, now)
+        plain = self.media.received(kind, payload, source, now)
         if plain is None:
             return
         payload, header = plain, unpack_rtp(plain)
@@ -380,27 +395,27 @@ class Call(abc.ABC):
             return
         if header is None or header.payload_type != KEEPALIVE_TYPE:
             self.heard[kind].packet(header, payload[12:], source, now)
-            if header is not None and kind in self.extras.reporters:
-                self.extras.reporters[kind].heard(header, now)
+            if header is not None and kind in self.media.reporters:
+                self.media.reporters[kind].heard(header, now)
         stream = self.session.stream(kind)
         if header is not None and stream is not None and header.payload_type == stream.telephone_event:
             digit = self._dialled.read(header.timestamp, payload[12:])
             if digit is not None:
                 self.digits.append(digit)
-        talker = self.talkers.get(kind)
-        latching = self.phone.config.latching and not self.extras.uses_ice(kind)
-        if latching and talker is not None and talker.remote not in (None, source):
-            self.phone.note(now, "latched", f"{talker.remote} -> {source}")
-            talker.direct(source, now)
+        sender = self.senders.get(kind)
+        latching = self.phone.config.latching and not self.media.uses_ice(kind)
+        if latching and sender is not None and sender.remote not in (None, source):
+            self.phone.note(now, EventKind.LATCHED, f"{sender.remote} -> {source}", Facts(remote=source))
+            sender.direct(source, now)
             if kind == "audio":
                 self.remote_rtp = source
 
     def on_train(self, kind: Kind, train: Train, source: Endpoint) -> None:
         """Media packets arrived like the one before them."""
-        if not self._is_foreign(kind, source) and self.extras.train(kind, train):
+        if not self._is_foreign(kind, source) and self.media.train(kind, train):
             self.heard[kind].train(train, source)
-            if kind in self.extras.reporters:
-                self.extras.reporters[kind].heard(train.header, train.begin, train.packets)
+            if kind in self.media.reporters:
+                self.media.reporters[kind].heard(train.header, train.begin, train.packets)
 
     def _is_foreign(self, kind: Kind, source: Endpoint) -> bool:
         """Whether a strict phone refuses media from there."""

@@ -5,29 +5,26 @@ this an end-system mixing conference).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from siplab.lab.media.audio import mix
-
-if TYPE_CHECKING:
-    from siplab.lab.phone.call import Call
+from siplab.lab.phone.call import Call
 
 
 def join(calls: Sequence[Call]) -> None:
     """From now on each of ``calls`` carries what the others say, mixed with our own voice."""
     for call in calls:
         others = [each for each in calls if each is not call]
-        talker = call.talkers.get("audio")
-        if talker is not None:
-            talker.live = _mixture(call, others)
+        sender = call.senders.get("audio")
+        if sender is not None:
+            sender.live = _mixture(call, others)
 
 
 def part(calls: Sequence[Call]) -> None:
     """Each call for itself again."""
     for call in calls:
-        talker = call.talkers.get("audio")
-        if talker is not None:
-            talker.live = None
+        sender = call.senders.get("audio")
+        if sender is not None:
+            sender.live = None
 
 
 def _mixture(call: Call, others: Sequence[Call]) -> Callable[[int, float], bytes]:

@@ -1,12 +1,12 @@
-"""The detection server for a public machine: the witness and its relatives behind an admission desk.
+"""The detection server for a public machine: the reflector and its relatives behind an admission desk.
 
 The rules of this file:
 
 - Whatever is not recognised gets no answer, and leaves no trace but a number: recognising costs one
   look at the first bytes or one search for a mark, in at most ``LARGEST`` bytes.
-- *No amplifier*: an address that has not brought its cookie back (``lab/probing/admission.py``) is sent at
-  most as many bytes as the datagram has that is answered. One that has is sent at most ten for each that
-  it sends. The two public clients can't prove anything: theirs get at most three (the limit of RFC 9000
+- *No amplifier*: an address that has not brought its cookie back (see ``anti_amplification``) is
+  sent at most as many bytes as the datagram has that is answered. One that has is sent at most ten for each
+  that it sends. The two public clients can't prove anything: theirs get at most three (the limit of RFC 9000
   section 8.1), seldom, and not at all with ``public_clients`` off.
 - *No relay*: answers go to where the datagram came from, nowhere else.
 - *Bounded*: sessions, accounts, buckets, orders that wait and connections have fixed numbers.
@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from siplab.lab.probing import public_clients, stream_mirror
-from siplab.lab.probing.admission import HELLO, Accounts, Buckets, Cookies, answer_hello, opened
-from siplab.lab.probing.witness import CONTROL_PORT, Limits, Witness
+from siplab.lab.probing.anti_amplification import HELLO, Accounts, Buckets, Cookies, answer_hello, opened
+from siplab.lab.probing.reflector import CONTROL_PORT, Limits, Reflector
 from siplab.lab.sip.base import Action, Agent, Send
+from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.timers import Timers
 from siplab.lab.wire.ip import Endpoint
 
@@ -93,7 +94,7 @@ class DetectionServer(Agent):
     ) -> None:
         super().__init__()
         self.counts: Counter[str] = Counter()
-        self._witness = Witness(ip, ports, control, PUBLIC)
+        self._reflector = Reflector(ip, ports, control, PUBLIC)
         self._control = control
         self._cookies = Cookies(secret)
         self._accounts = Accounts()
@@ -113,20 +114,20 @@ class DetectionServer(Agent):
         """How full its tables are, for logs."""
         return {
             "accounts": len(self._accounts),
-            "sessions": self._witness.sessions,
+            "sessions": self._reflector.sessions,
             "seen": len(self._seen),
             "delayed": self._delayed,
         }
 
     def start(self, now: float) -> list[Action]:
-        return self._witness.start(now)
+        return self._reflector.start(now)
 
     def next_timer(self) -> float | None:
-        dues = [each for each in (self._witness.next_timer(), self._timers.next()) if each is not None]
+        dues = [each for each in (self._reflector.next_timer(), self._timers.next()) if each is not None]
         return min(dues) if dues else None
 
     def on_timer(self, now: float) -> list[Action]:
-        actions = self._settle(self._witness.on_timer(now), None, now)
+        actions = self._settle(self._reflector.on_timer(now), None, now)
         self._timers.run(now)
         late, self._late = self._late, []
         return [*actions, *late]
@@ -142,15 +143,15 @@ class DetectionServer(Agent):
             if public_clients.is_hidden_source_request(payload):
                 return self._hidden_source(payload, source, local, now)
         known = self._accounts.hear(source.ip, len(payload), now)
-        client = self._witness.client_of(payload)
-        if client is not None or self._witness.knows_source(source):
+        client = self._reflector.client_of(payload)
+        if client is not None or self._reflector.knows_source(source):
             if not (self._unmarked if client is None else self._known).take(source.ip, now):
                 return self._drop("too often")
             self.counts["probes"] += 1
             # Others than the one that announced the probe, and those without an account, get this datagram's
             # worth: nobody can have answers sent at a client's expense by writing its address.
             worth = None if known and client in (None, source.ip) else len(payload)
-            return self._settle(self._witness.receive(payload, source, local, now), worth, now)
+            return self._settle(self._reflector.receive(payload, source, local, now), worth, now)
         if payload == _KEEPALIVE and source.ip in self._seen and self._strangers.take(source.ip, now):
             return self._settle([Send(local, source, b"\r\n")], len(payload), now)
         return self._drop("no probe")
@@ -178,11 +179,11 @@ class DetectionServer(Agent):
         if not self._known.take(source.ip, now):
             return self._drop("too often")
         if source.ip not in self._accounts:
-            self.note(now, "client", source.ip)
+            self.note(now, EventKind.CLIENT, source.ip, Facts(remote=source))
         self._accounts.open(source.ip, now)
         self._accounts.hear(source.ip, len(payload), now)
         self.counts["questions"] += 1
-        return self._settle(self._witness.receive(brought[1], source, local, now), None, now)
+        return self._settle(self._reflector.receive(brought[1], source, local, now), None, now)
 
     # -- the public clients -----------------------------------------------------------------------------
 
@@ -218,7 +219,7 @@ class DetectionServer(Agent):
 
     def _see(self, kind: str, source: Endpoint, now: float) -> None:
         if source.ip not in self._seen:
-            self.note(now, "public client", f"{source.ip} ({kind})")
+            self.note(now, EventKind.PUBLIC_CLIENT, f"{source.ip} ({kind})", Facts(remote=source))
         self.counts["public clients"] += 1
         self._seen[source.ip] = now
         self._seen.move_to_end(source.ip)

@@ -20,11 +20,11 @@ from siplab.lab.wire.compare import differences
 from siplab.lab.wire.ip import Endpoint
 
 
-class Letter(NamedTuple):
+class SeenDatagram(NamedTuple):
     """One datagram at one end, all equal copies of it together.
 
-    ``near`` is the client's endpoint (of what the witness heard or sent: as the witness knows it), ``port``
-    the witness' port. ``first`` and ``last`` are in seconds of the clock of that end.
+    ``near`` is the client's endpoint (of what the reflector heard or sent: as the reflector knows it),
+    ``port`` the reflector's port. ``first`` and ``last`` are in seconds of the clock of that end.
     """
 
     near: Endpoint
@@ -43,16 +43,16 @@ class Letter(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Crossing:
-    """One message and what became of it. ``outbound``: towards the witness.
+class Transit:
+    """One message and what became of it. ``outbound``: towards the reflector.
 
     ``sent`` is ``None`` for a strange message, ``arrived`` for a missing one.
     """
 
     outbound: bool
     kind: str
-    sent: Letter | None
-    arrived: Letter | None
+    sent: SeenDatagram | None
+    arrived: SeenDatagram | None
 
     @property
     def changed(self) -> list[str]:
@@ -67,8 +67,8 @@ class Crossing:
 
     @property
     def marks(self) -> tuple[bytes, ...]:
-        letter = self.sent or self.arrived
-        return marks_of(letter.payload) if letter else ()
+        datagram = self.sent or self.arrived
+        return marks_of(datagram.payload) if datagram else ()
 
 
 Marks = Callable[[bytes], tuple[bytes, ...]]
@@ -76,33 +76,33 @@ Marks = Callable[[bytes], tuple[bytes, ...]]
 
 
 def compare(
-    sent: Iterable[Letter], arrived: Iterable[Letter], *, outbound: bool, marks: Marks = marks_of
-) -> list[Crossing]:
+    sent: Iterable[SeenDatagram], arrived: Iterable[SeenDatagram], *, outbound: bool, marks: Marks = marks_of
+) -> list[Transit]:
     """Pair what was sent with what arrived: equal bytes first, then messages of one kind and mark."""
     sent, arrived = list(sent), list(arrived)
-    by_bytes: dict[tuple[int, bytes], Letter] = {}
-    for letter in sent:
-        by_bytes.setdefault((letter.port, letter.text), letter)
-    crossings: list[Crossing] = []
+    by_bytes: dict[tuple[int, bytes], SeenDatagram] = {}
+    for datagram in sent:
+        by_bytes.setdefault((datagram.port, datagram.text), datagram)
+    transits: list[Transit] = []
     reached: set[tuple[int, bytes]] = set()
-    others: list[Letter] = []
-    for letter in arrived:
-        key = (letter.port, letter.text)
+    others: list[SeenDatagram] = []
+    for datagram in arrived:
+        key = (datagram.port, datagram.text)
         same = by_bytes.get(key)
         if same is None:
-            others.append(letter)
+            others.append(datagram)
         else:
             reached.add(key)
-            crossings.append(Crossing(outbound, kind_of(letter.payload), same, letter))
-    open_ = [letter for key, letter in by_bytes.items() if key not in reached]
+            transits.append(Transit(outbound, kind_of(datagram.payload), same, datagram))
+    open_ = [datagram for key, datagram in by_bytes.items() if key not in reached]
     used: set[int] = set()
-    for letter in others:
-        kind, mine = kind_of(letter.payload), marks(letter.payload)
+    for datagram in others:
+        kind, mine = kind_of(datagram.payload), marks(datagram.payload)
         best, score = None, 3
         for candidate in open_ or sent:
             theirs = marks(candidate.payload)
             common = len(set(mine).intersection(theirs))
-            if candidate.port != letter.port or not common:
+            if candidate.port != datagram.port or not common:
                 continue
             # The first mark (the topmost Via's) names the transaction, others perhaps only the dialog.
             points = common + 4 * (kind_of(candidate.payload) == kind) + 2 * (mine[0] == theirs[0])
@@ -110,10 +110,10 @@ def compare(
                 best, score = candidate, points
         if best is not None:
             used.add(id(best))
-        crossings.append(Crossing(outbound, kind, best, letter))
-    crossings += [
-        Crossing(outbound, kind_of(letter.payload), letter, None)
-        for letter in open_
-        if id(letter) not in used
+        transits.append(Transit(outbound, kind, best, datagram))
+    transits += [
+        Transit(outbound, kind_of(datagram.payload), datagram, None)
+        for datagram in open_
+        if id(datagram) not in used
     ]
-    return crossings
+    return transits

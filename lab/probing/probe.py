@@ -1,17 +1,17 @@
-"""The probe client: sends probes to a witness, answers what it provokes, and finds out what became of all.
+"""The probe client: sends probes to a reflector, answers what it provokes, and finds out what became of all.
 
 The course of an examination:
 
-1. *Order*: the witness learns, on the control port, what to do about each probe.
+1. *Order*: the reflector learns, on the control port, what to do about each probe.
 2. *Probes*, one after the other, each until what it should bring has come, or twice in vain.
-3. *Report*: what did the witness hear and say? What the client does not know by its digest it asks for in
+3. *Report*: what did the reflector hear and say? What the client does not know by its digest it asks for in
 full. 4. *Again*: probes of which something is missing are repeated, at RFC 3261's intervals, each beside a
 *twin*: the
-   same message to the witness' other port. What never arrives while its twins do was not lost by chance.
+   same message to the reflector's other port. What never arrives while its twins do was not lost by chance.
 
 The rules of this file:
 
-- It knows what a phone on a strange network knows: its own address, the witness', and what arrives.
+- It knows what a phone on a strange network knows: its own address, the reflector', and what arrives.
 - ``observe`` says what happened, and judges nothing.
 """
 
@@ -22,9 +22,9 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Any, Final
 
-from siplab.lab.probing.probe_book import Book, Row
+from siplab.lab.probing.probe_book import ProbeLog, Row
 from siplab.lab.probing.probe_messages import description
-from siplab.lab.probing.probe_plan import T1, Observations, Probe, Site
+from siplab.lab.probing.probe_plan import T1, Observations, Probe, ReflectorAddress
 from siplab.lab.probing.probe_wire import digest, kind_of, marks_of, new_mark, pack, unpack
 from siplab.lab.sip.base import Action, Agent, Listen, Send
 from siplab.lab.sip.messages import Incoming, hostport, response
@@ -61,7 +61,7 @@ class ProbeClient(Agent):
     def __init__(
         self,
         local: Endpoint,
-        site: Site,
+        site: ReflectorAddress,
         probes: Sequence[Probe],
         rng: random.Random,
         *,
@@ -75,7 +75,7 @@ class ProbeClient(Agent):
         self.local = local
         self.site = site
         self._probes = {new_mark(rng): probe for probe in probes}
-        self._book = Book(local, site, self._probes)
+        self._log = ProbeLog(local, site, self._probes)
         self._queue = list(self._probes)
         self._rng = rng
         self._session = b"%016x" % rng.getrandbits(64)
@@ -88,7 +88,7 @@ class ProbeClient(Agent):
         self._answers: dict[str, Incoming] = {}
         self._named: dict[str, bytes] = {}
         self._ordered: set[int] = set()
-        self._total = -1  # rows of the witness' report
+        self._total = -1  # rows of the reflector's report
         self._wanted: list[str] = []
         self._missing: list[bytes] = []
 
@@ -117,7 +117,7 @@ class ProbeClient(Agent):
         return self._converse(now)
 
     def on_unreachable(self, remote: Endpoint, local: Endpoint, now: float) -> list[Action]:
-        self._book.unreachable += 1
+        self._log.unreachable += 1
         return []
 
     def receive(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
@@ -126,10 +126,10 @@ class ProbeClient(Agent):
             if content is None or content.get("s") != self._session.decode():
                 return []
             return self._on_control(content, now)
-        self._book.hears(local, source, payload, now)
+        self._log.hears(local, source, payload, now)
         actions: list[Action] = []
         marks = marks_of(payload)
-        mine = next((mark for mark in marks if mark in self._book.came), None)
+        mine = next((mark for mark in marks if mark in self._log.came), None)
         if mine is None and not marks:
             mine = self._current
         if mine is None:
@@ -139,7 +139,7 @@ class ProbeClient(Agent):
             self._answers[self._name_of(mine)] = incoming
         elif incoming.method and incoming.method != b"ACK":
             actions.append(self._answer(incoming, now))
-        self._book.came.setdefault(mine, set()).add(kind_of(payload))
+        self._log.came.setdefault(mine, set()).add(kind_of(payload))
         if self._stage is Stage.PROBES and mine == self._current and self._is_complete(mine):
             actions += self._probe(now)
         return actions
@@ -156,7 +156,7 @@ class ProbeClient(Agent):
             self._next = None
             return []
         if stage is Stage.REPORT:
-            self._book.rows, self._total, self._book.asked_at = {}, -1, now
+            self._log.rows, self._total, self._log.asked_at = {}, -1, now
         return self._converse(now)
 
     def _probe(self, now: float) -> list[Action]:
@@ -178,21 +178,21 @@ class ProbeClient(Agent):
                     return actions
                 return actions + self._enter(Stage.REPORT, now)
             self._current, self._tries = self._queue.pop(0), 0
-            self._book.came[self._current] = set()
+            self._log.came[self._current] = set()
 
     def _is_complete(self, mark: bytes) -> bool:
-        return len(self._book.came.get(mark, ())) >= self._probes[mark].due
+        return len(self._log.came.get(mark, ())) >= self._probes[mark].due
 
     def _name_of(self, mark: bytes) -> str:
         return self._probes[mark].name if mark in self._probes else ""
 
     def _send(self, mark: bytes, now: float) -> Action:
         probe = self._probes[mark]
-        wire = self._book.wires.get(mark)
+        wire = self._log.wires.get(mark)
         if wire is None:
-            wire = self._book.wires[mark] = probe.compose(mark, self._answers, self._named)
+            wire = self._log.wires[mark] = probe.compose(mark, self._answers, self._named)
             self._named[probe.name] = wire
-        remote = Endpoint(self.site.ip, self._book.port_of(probe))
+        remote = Endpoint(self.site.ip, self._log.port_of(probe))
         if self.site.proxy is not None and not probe.direct and not probe.port:
             remote = self.site.proxy
         return self._put(self._source(probe), remote, wire, now)
@@ -201,11 +201,11 @@ class ProbeClient(Agent):
         return Endpoint(self.local.ip, probe.source) if probe.source else self.local
 
     def _put(self, local: Endpoint, remote: Endpoint, wire: bytes, now: float) -> Action:
-        self._book.sends(local, remote, wire, now)
+        self._log.sends(local, remote, wire, now)
         return Send(local, remote, wire)
 
     def _answer(self, request: Incoming, now: float) -> Action:
-        """200 to whatever the witness asks, by the ordinary rules: Via and Contact as they arrived."""
+        """200 to whatever the reflector asks, by the ordinary rules: Via and Contact as they arrived."""
         own = Endpoint(self.local.ip, self.local.port)
         lines = b"Contact: <sip:probe@" + hostport(own) + b">\r\n"
         body = b""
@@ -221,7 +221,7 @@ class ProbeClient(Agent):
     def _converse(self, now: float) -> list[Action]:
         """Ask (again) what the stage is about."""
         if self._tries >= _CONTROL_TRIES:  # what is known only in part is no basis for a judgement
-            self._book.complete = False
+            self._log.complete = False
             return self._enter(Stage.DONE, now)
         self._tries += 1
         self._next = now + min(T1 * 2 ** (self._tries - 1), T2)
@@ -237,7 +237,7 @@ class ProbeClient(Agent):
             ]
         if self._stage is Stage.REPORT:
             known = 0
-            while known in self._book.rows:
+            while known in self._log.rows:
                 known += 1
             return [{"t": "report", "n": self._round, "from": known}]
         return [{"t": "fetch", "id": each} for each in self._wanted[:_AT_ONCE]]
@@ -249,11 +249,11 @@ class ProbeClient(Agent):
     def _on_control(self, content: dict[str, Any], now: float) -> list[Action]:
         try:
             return self._told(content, now)
-        except (KeyError, TypeError, ValueError):  # whoever says such things is no witness
+        except (KeyError, TypeError, ValueError):  # whoever says such things is no reflector
             return []
 
     def _told(self, content: dict[str, Any], now: float) -> list[Action]:
-        kind, book = content.get("t"), self._book
+        kind, book = content.get("t"), self._log
         if kind == "ok" and self._stage is Stage.ORDER:
             ip, port = content["you"]
             book.public = Endpoint(str(ip), int(port))
@@ -285,9 +285,9 @@ class ProbeClient(Agent):
 
     def _assessed(self, now: float) -> list[Action]:
         """The report is complete: repeat what is missing, or end."""
-        self._book.complete = True
-        self._missing = self._book.lacking()[:_MOST_MISSING]
-        rounds = min(_ROUNDS_BESIDE_CHANGES, self._rounds) if self._book.is_changed() else self._rounds
+        self._log.complete = True
+        self._missing = self._log.lacking()[:_MOST_MISSING]
+        rounds = min(_ROUNDS_BESIDE_CHANGES, self._rounds) if self._log.is_changed() else self._rounds
         if not self._missing or self._round >= rounds:
             return self._enter(Stage.DONE, now)
         self._round += 1
@@ -299,15 +299,15 @@ class ProbeClient(Agent):
         orders: dict[str, list[str]] = {}
         for mark in self._missing:
             twin = new_mark(self._rng)
-            self._book.twins.setdefault(mark, []).append(twin)
+            self._log.twins.setdefault(mark, []).append(twin)
             orders[twin.decode()] = list(self._probes[mark].orders)
-            self._book.came[twin] = set()
+            self._log.came[twin] = set()
             actions.append(self._send(mark, now))
         # The orders about the twins go first; where they are lost the twins are heard all the same.
         order = self._ask({"t": "order", "n": -self._round, "do": orders})
         for mark in self._missing:
-            twin = self._book.twins[mark][-1]
-            wire = self._book.wires[mark].replace(mark, twin)
+            twin = self._log.twins[mark][-1]
+            wire = self._log.wires[mark].replace(mark, twin)
             probe = self._probes[mark]
             remote = Endpoint(self.site.ip, self.site.other)
             actions.append(self._put(self._source(probe), remote, wire, now))
@@ -315,4 +315,4 @@ class ProbeClient(Agent):
 
     def observe(self) -> Observations:
         """What happened, once it is ``done``."""
-        return self._book.observe()
+        return self._log.observe()

@@ -1,4 +1,4 @@
-"""The books of an examination: what the client sent and heard, and what the witness says of its own side.
+"""The books of an examination: what the client sent and heard, and what the reflector says of its own side.
 
 From them come the ``Observations``. Nothing here sends, and nothing judges.
 """
@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from siplab.lab.probing.observation import Crossing, Letter, compare
-from siplab.lab.probing.probe_plan import OTHER, Observations, Probe, Site
+from siplab.lab.probing.behind_proxy import is_proxys_own, without_proxy
+from siplab.lab.probing.observation import SeenDatagram, Transit, compare
+from siplab.lab.probing.probe_plan import OTHER, Observations, Probe, ReflectorAddress
 from siplab.lab.probing.probe_wire import digest, kind_of, marks_of
-from siplab.lab.probing.proxied import is_proxys_own, without_proxy
 from siplab.lab.wire.ip import Endpoint
 
 
 class Row:
-    """One row of the witness' report. Raises ``ValueError`` or ``TypeError`` when it is none."""
+    """One row of the reflector's report. Raises ``ValueError`` or ``TypeError`` when it is none."""
 
     __slots__ = ("copies", "first", "heard", "last", "name", "peer", "port")
 
@@ -31,10 +31,10 @@ class Row:
         self.last = float(last)
 
 
-class Book:
-    """All that is known so far. ``complete``: the witness' report is, and every text that it names."""
+class ProbeLog:
+    """All that is known so far. ``complete``: the reflector's report is, and every text that it names."""
 
-    def __init__(self, local: Endpoint, site: Site, probes: Mapping[bytes, Probe]) -> None:
+    def __init__(self, local: Endpoint, site: ReflectorAddress, probes: Mapping[bytes, Probe]) -> None:
         self.local = local
         self.site = site
         self.probes = dict(probes)
@@ -48,7 +48,7 @@ class Book:
         self.came: dict[bytes, set[str]] = {}  # mark -> the kinds of what it brought
         self.twins: dict[bytes, list[bytes]] = {}  # mark -> marks of its twins
         self._by_proxy: set[bytes] = set()
-        self._proxied: set[bytes] = set()  # marks of what these are
+        self._behind_proxy: set[bytes] = set()  # marks of what these are
         self._unmarked: set[str] = set()
         self._sent: dict[tuple[Endpoint, int, bytes], list[float]] = {}
         self._heard: dict[tuple[Endpoint, Endpoint, bytes], list[float]] = {}
@@ -59,7 +59,7 @@ class Book:
         """The client sends a datagram."""
         if remote == self.site.proxy:
             self._by_proxy.add(wire)
-            self._proxied.update(marks_of(wire))
+            self._behind_proxy.update(marks_of(wire))
         self._sent.setdefault((local, remote.port, wire), []).append(now)
 
     def hears(self, local: Endpoint, source: Endpoint, payload: bytes, now: float) -> None:
@@ -69,7 +69,7 @@ class Book:
             self._unmarked.add(kind_of(payload))
 
     def port_of(self, probe: Probe) -> int:
-        """The witness' port that a probe is for."""
+        """The reflector's port that a probe is for."""
         return self.site.other if probe.port == OTHER else probe.port or self.site.port
 
     def unknown(self) -> list[str]:
@@ -82,26 +82,26 @@ class Book:
 
     # -- balance ---------------------------------------------------------------------------------
 
-    def crossings(self) -> list[Crossing]:
+    def transits(self) -> list[Transit]:
         """What became of every message of the probes."""
         site = self.site
         ports = {self.port_of(probe) for probe in self.probes.values()}
         outbound = compare(
-            (each for each in self._letters_sent() if each.port in ports),
-            (each for each in self._letters_of(heard=True) if each.port in ports),
+            (each for each in self._datagrams_sent() if each.port in ports),
+            (each for each in self._datagrams_of(heard=True) if each.port in ports),
             outbound=True,
         )
         known = {site.ip, site.proxy.ip if site.proxy else site.ip}
         inbound = compare(
-            (each for each in self._letters_of(heard=False) if each.port in ports),
+            (each for each in self._datagrams_of(heard=False) if each.port in ports),
             (
                 each
-                for each in self._letters_heard()
+                for each in self._datagrams_heard()
                 if each.port in ports or each.far is None or each.far.ip not in known
             ),
             outbound=False,
         )
-        # What came after the witness was asked may have been said after it answered.
+        # What came after the reflector was asked may have been said after it answered.
         found = outbound + [
             each
             for each in inbound
@@ -109,29 +109,29 @@ class Book:
         ]
         return found if site.proxy is None else [each for each in found if not is_proxys_own(each)]
 
-    def _letters_sent(self) -> Iterator[Letter]:
+    def _datagrams_sent(self) -> Iterator[SeenDatagram]:
         for (local, port, wire), times in self._sent.items():
             plain = self._plain(wire, by_proxy=wire in self._by_proxy, arrived=False)
-            yield Letter(local, port, wire, len(times), times[0], times[-1], plain=plain)
+            yield SeenDatagram(local, port, wire, len(times), times[0], times[-1], plain=plain)
 
-    def _letters_heard(self) -> Iterator[Letter]:
+    def _datagrams_heard(self) -> Iterator[SeenDatagram]:
         for (local, source, payload), times in self._heard.items():
             plain = self._plain(payload, by_proxy=source == self.site.proxy, arrived=True)
-            yield Letter(local, source.port, payload, len(times), times[0], times[-1], source, plain)
+            yield SeenDatagram(local, source.port, payload, len(times), times[0], times[-1], source, plain)
 
-    def _letters_of(self, *, heard: bool) -> Iterator[Letter]:
-        """What the witness heard, or what it sent."""
+    def _datagrams_of(self, *, heard: bool) -> Iterator[SeenDatagram]:
+        """What the reflector heard, or what it sent."""
         for row in self.rows.values():
             if row.heard == heard:
                 text = self.texts.get(row.name, b"")
                 plain = self._plain(text, by_proxy=self._went_by_proxy(text), arrived=heard)
-                yield Letter(row.peer, row.port, text, row.copies, row.first, row.last, plain=plain)
+                yield SeenDatagram(row.peer, row.port, text, row.copies, row.first, row.last, plain=plain)
 
     def _went_by_proxy(self, text: bytes) -> bool:
         """Whether it belongs to what was sent by way of the proxy, wherever it seems to come from: a proxy
         inside has a NAT in front of it.
         """
-        return any(mark in self._proxied for mark in marks_of(text))
+        return any(mark in self._behind_proxy for mark in marks_of(text))
 
     def _plain(self, payload: bytes, *, by_proxy: bool, arrived: bool) -> bytes:
         """What is compared of a datagram: all of it (empty), but for what a proxy that it passes may do."""
@@ -141,15 +141,15 @@ class Book:
     def lacking(self) -> list[bytes]:
         """Marks of the probes of which something did not arrive, either way."""
         seen = self._outset()
-        owners = [seen.owner(each) for each in self.crossings() if each.arrived is None]
+        owners = [seen.owner(each) for each in self.transits() if each.arrived is None]
         return list(dict.fromkeys(mark for mark in owners if mark))
 
     def is_changed(self) -> bool:
         """Whether anything arrived otherwise than it was sent."""
-        return any(each.sent and each.arrived and each.changed for each in self.crossings())
+        return any(each.sent and each.arrived and each.changed for each in self.transits())
 
     def _outset(self) -> Observations:
-        """What is known without the witness."""
+        """What is known without the reflector."""
         seen = Observations(self.local, self.site, self.complete, public=self.public)
         seen.unreachable = self.unreachable
         seen.probes = dict(self.probes)
@@ -161,25 +161,27 @@ class Book:
         seen = self._outset()
         if not self.complete:
             return seen
-        seen.crossings = self.crossings()
-        letters = list(self._letters_of(heard=True))
-        heard = {mark for letter in letters for mark in marks_of(letter.payload)}
+        seen.transits = self.transits()
+        datagrams = list(self._datagrams_of(heard=True))
+        heard = {mark for datagram in datagrams for mark in marks_of(datagram.payload)}
         for mark, twins in self.twins.items():
             if marks_of(self.wires[mark]):
                 seen.twins[mark] = [(twin in heard, frozenset(self.came[twin])) for twin in twins]
             else:
-                seen.twins[mark] = self._counted(self.wires[mark], letters, len(twins))
+                seen.twins[mark] = self._counted(self.wires[mark], datagrams, len(twins))
         ports = {(port, mark): local.port for local, port, wire in self._sent for mark in marks_of(wire)[:1]}
-        for letter in letters:
-            near = ports.get((letter.port, next(iter(marks_of(letter.payload)), b"")))
-            if near is not None and not self._went_by_proxy(letter.payload):
-                seen.mappings.setdefault((near, letter.port), []).append(letter)
+        for datagram in datagrams:
+            near = ports.get((datagram.port, next(iter(marks_of(datagram.payload)), b"")))
+            if near is not None and not self._went_by_proxy(datagram.payload):
+                seen.mappings.setdefault((near, datagram.port), []).append(datagram)
         return seen
 
-    def _counted(self, wire: bytes, letters: list[Letter], twins: int) -> list[tuple[bool, frozenset[str]]]:
+    def _counted(
+        self, wire: bytes, datagrams: list[SeenDatagram], twins: int
+    ) -> list[tuple[bool, frozenset[str]]]:
         """The twins of a probe without a mark, which can only be counted."""
         other = self.site.other
-        there = sum(each.copies for each in letters if each.port == other and each.payload == wire)
+        there = sum(each.copies for each in datagrams if each.port == other and each.payload == wire)
         back = sum(
             len(times)
             for (_, source, payload), times in self._heard.items()

@@ -1,4 +1,4 @@
-"""What an examination consists of and what it finds out: probes, the witness' site, observations.
+"""What an examination consists of and what it finds out: probes, the reflector's site, observations.
 
 Nothing here judges, sends or receives.
 """
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
-from siplab.lab.probing.observation import Crossing, Letter
-from siplab.lab.probing.witness import CONTROL_PORT
+from siplab.lab.probing.observation import SeenDatagram, Transit
+from siplab.lab.probing.reflector import CONTROL_PORT
 from siplab.lab.sip.messages import Incoming
 from siplab.lab.wire.ip import Endpoint
 
@@ -28,11 +28,11 @@ what those probes were, by name."""
 
 @dataclass(frozen=True)
 class Probe:
-    """One probe: its name, its bytes (made when it is sent), and the witness' orders.
+    """One probe: its name, its bytes (made when it is sent), and the reflector's orders.
 
     ``direct``: past the proxy, if there is one. ``expects`` is how many different messages it should bring.
-    ``port`` and ``source`` are the witness' and the client's port, 0 for the usual ones; ``OTHER`` is the
-    witness' other port.
+    ``port`` and ``source`` are the reflector's and the client's port, 0 for the usual ones; ``OTHER`` is the
+    reflector's other port.
     """
 
     name: str
@@ -50,8 +50,8 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class Site:
-    """A witness as its clients know it, and the proxy by way of which they should speak to it, if any."""
+class ReflectorAddress:
+    """A reflector as its clients know it, and the proxy by way of which they should speak to it, if any."""
 
     ip: str
     port: int = 5060
@@ -62,57 +62,58 @@ class Site:
 
 @dataclass
 class Observations:
-    """What an examination found out. ``complete``: the witness was heard to the end.
+    """What an examination found out. ``complete``: the reflector was heard to the end.
 
-    ``crossings`` are of the probes; ``twins`` has, for each repeated probe, what became of each of its twins
-    on the other port: whether the witness heard it, and the kinds of what it brought. ``mappings``: for each
-    of the client's and the witness' ports between which probes went, what the witness heard from where.
+    ``transits`` are of the probes; ``twins`` has, for each repeated probe, what became of each of its twins
+    on the other port: whether the reflector heard it, and the kinds of what it brought. ``mappings``: for
+    each of the client's and the reflector's ports between which probes went, what the reflector heard from
+    where.
     """
 
     local: Endpoint
-    site: Site
+    site: ReflectorAddress
     complete: bool
-    crossings: list[Crossing] = field(default_factory=list)
+    transits: list[Transit] = field(default_factory=list)
     probes: dict[bytes, Probe] = field(default_factory=dict)
     unmarked: dict[bytes, bytes] = field(default_factory=dict)  # bytes of a probe without a mark -> its mark
     twins: dict[bytes, list[tuple[bool, frozenset[str]]]] = field(default_factory=dict)
-    mappings: dict[tuple[int, int], list[Letter]] = field(default_factory=dict)
+    mappings: dict[tuple[int, int], list[SeenDatagram]] = field(default_factory=dict)
     public: Endpoint | None = None  # of the control flow
     unreachable: int = 0
 
-    def owner(self, crossing: Crossing) -> bytes:
+    def owner(self, transit: Transit) -> bytes:
         """The mark of the probe that a message is, or belongs to; empty for none."""
-        for mark in crossing.marks:
+        for mark in transit.marks:
             if mark in self.probes:
                 return mark
-        if crossing.marks or not self.unmarked:
+        if transit.marks or not self.unmarked:
             return b""
-        if crossing.outbound and crossing.sent is not None:
-            return self.unmarked.get(crossing.sent.payload, b"")
+        if transit.outbound and transit.sent is not None:
+            return self.unmarked.get(transit.sent.payload, b"")
         return next(iter(self.unmarked.values()))
 
-    def is_gone(self, crossing: Crossing) -> bool:
+    def is_gone(self, transit: Transit) -> bool:
         """Whether a missing message was kept back: repeated in vain while its twins got through.
 
         Beside messages that arrived changed less is enough.
         """
-        if crossing.sent is None or crossing.arrived is not None:
+        if transit.sent is None or transit.arrived is not None:
             return False
-        twins = self.twins.get(self.owner(crossing), [])
-        through = sum(heard if crossing.outbound else crossing.kind in kinds for heard, kinds in twins)
+        twins = self.twins.get(self.owner(transit), [])
+        through = sum(heard if transit.outbound else transit.kind in kinds for heard, kinds in twins)
         enough = 2 if self.changed else ENOUGH
-        return crossing.sent.copies >= enough and through >= enough
+        return transit.sent.copies >= enough and through >= enough
 
     @cached_property
-    def changed(self) -> list[tuple[Crossing, list[str]]]:
+    def changed(self) -> list[tuple[Transit, list[str]]]:
         """Messages that arrived otherwise than they were sent, with the names of what changed."""
-        rows = [(each, each.changed) for each in self.crossings if each.sent and each.arrived]
+        rows = [(each, each.changed) for each in self.transits if each.sent and each.arrived]
         return [row for row in rows if row[1]]
 
     @cached_property
-    def missing(self) -> list[Crossing]:
-        return [each for each in self.crossings if each.arrived is None]
+    def missing(self) -> list[Transit]:
+        return [each for each in self.transits if each.arrived is None]
 
     @cached_property
-    def strange(self) -> list[Crossing]:
-        return [each for each in self.crossings if each.sent is None]
+    def strange(self) -> list[Transit]:
+        return [each for each in self.transits if each.sent is None]

@@ -1,4 +1,4 @@
-"""What a probe client and its witness say to each other, and how a message is told from another.
+"""What a probe client and its reflector say to each other, and how a message is told from another.
 
 The rules of this file:
 

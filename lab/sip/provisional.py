@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from siplab.lab.sip.machines import T1, TIMEOUT, ServerTransaction
 from siplab.lab.sip.messages import Incoming
 from siplab.lab.sip.timers import Timers
+from siplab.lab.sip.transaction_fsm import T1, TIMEOUT, ServerTransaction
 
 OPTION = b"100rel"
 

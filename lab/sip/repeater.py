@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from siplab.lab.sip.machines import T1, T2, TIMEOUT, ServerTransaction
 from siplab.lab.sip.timers import Timer, Timers
+from siplab.lab.sip.transaction_fsm import T1, T2, TIMEOUT, ServerTransaction
 
 
 class Repeater:

@@ -9,16 +9,15 @@ The rules of this file:
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal, Protocol
 
-from siplab.lab.sip.base import Action, Listen, SendSegment
+from siplab.lab.sip.base import Action, Listen, SendSegment, Transport
 from siplab.lab.sip.tcp import Connection, TcpConfig, TcpStack
+from siplab.lab.sip.timers import Timers
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage, split_stream
-
-if TYPE_CHECKING:
-    from siplab.lab.sip.transactions import TransactionLayer
 
 Framing = Literal["whole", "pipelined", "split"]
 """How messages become segments: each in a segment of its own (or several, where it is longer than the MSS),
@@ -32,10 +31,23 @@ Lost = Callable[[Endpoint, Endpoint, str, float], None]
 """``lost(local, remote, reason, now)``: a connection is of no use any more."""
 
 
+class StreamUser(Protocol):
+    """The owner of ``SipStreams``: it gets the messages, and its outbox the segments."""
+
+    rng: random.Random
+    timers: Timers
+    outbox: list[Action]
+
+    def receive(
+        self, message: SipMessage, source: Endpoint, local: Endpoint, now: float, transport: Transport
+    ) -> None:
+        """A message arrived."""
+
+
 class SipStreams:
     """The connections of one agent, and the SIP messages on them."""
 
-    def __init__(self, layer: TransactionLayer, lost: Lost, *, mtu: int, framing: Framing) -> None:
+    def __init__(self, layer: StreamUser, lost: Lost, *, mtu: int, framing: Framing) -> None:
         self._layer = layer
         self._lost = lost
         self._framing = framing

@@ -9,37 +9,14 @@ The rules of this file:
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
-from typing import Protocol
 
-from siplab.lab.sip.tcp_connection import OPENING, SENDING, Connection, State
+from siplab.lab.sip.tcp_connection import OPENING, SENDING, Connection, State, TcpConfig, TcpUser
 from siplab.lab.sip.timers import Timers
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import ACK, RST, SYN, Endpoint
 from siplab.lab.wire.tcp_segment import reset
 
 __all__ = ["Connection", "State", "TcpConfig", "TcpStack", "TcpUser"]
-
-
-class TcpUser(Protocol):
-    """The owner of a ``TcpStack``."""
-
-    def on_bytes(self, connection: Connection, data: bytes, now: float) -> None:
-        """Bytes arrived, in order."""
-
-    def on_end(self, connection: Connection, reason: str, now: float) -> None:
-        """The connection is of no use any more: reset, timed out, or closed by the other side."""
-
-    def emit(self, local: Endpoint, remote: Endpoint, packet: bytes) -> None:
-        """Put a segment on the wire."""
-
-
-@dataclass(frozen=True, slots=True)
-class TcpConfig:
-    """``mtu``: of the host's link, in bytes. ``cork``: seconds for which what is written waits for more."""
-
-    mtu: int = ip.DEFAULT_MTU
-    cork: float = 0.0
 
 
 class TcpStack:

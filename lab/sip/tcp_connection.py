@@ -15,19 +15,18 @@ The rules of this file:
 
 from __future__ import annotations
 
+import random
 import struct
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
-from siplab.lab.sip.timers import Timer
+from siplab.lab.sip.timers import Timer, Timers
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import ACK, FIN, PSH, RST, SYN, Endpoint, Packet
 from siplab.lab.wire.tcp_segment import IP_AND_TCP_HEADERS, Opening, near, reset, window_of
-
-if TYPE_CHECKING:
-    from siplab.lab.sip.tcp import TcpStack
 
 RTO: Final = 1.0  # seconds, before it backs off (RFC 6298 section 2.1)
 MAX_RTO: Final = 60.0  # RFC 6298 section 2.5
@@ -71,10 +70,42 @@ class _Chunk(NamedTuple):
         return self.begin + len(self.data) + bool(self.flags & (SYN | FIN))
 
 
+class TcpUser(Protocol):
+    """The owner of a ``TcpStack``."""
+
+    def on_bytes(self, connection: Connection, data: bytes, now: float) -> None:
+        """Bytes arrived, in order."""
+
+    def on_end(self, connection: Connection, reason: str, now: float) -> None:
+        """The connection is of no use any more: reset, timed out, or closed by the other side."""
+
+    def emit(self, local: Endpoint, remote: Endpoint, packet: bytes) -> None:
+        """Put a segment on the wire."""
+
+
+@dataclass(frozen=True, slots=True)
+class TcpConfig:
+    """``mtu``: of the host's link, in bytes. ``cork``: seconds for which what is written waits for more."""
+
+    mtu: int = ip.DEFAULT_MTU
+    cork: float = 0.0
+
+
+class Stack(Protocol):
+    """What a connection uses of the stack that it belongs to."""
+
+    user: TcpUser
+    timers: Timers
+    rng: random.Random
+    config: TcpConfig
+
+    def forget(self, connection: Connection) -> None: ...
+
+
 class Connection:
     """One connection, from one of its ends. ``retransmitted`` counts segments sent again."""
 
-    def __init__(self, stack: TcpStack, local: Endpoint, remote: Endpoint, state: State) -> None:
+    def __init__(self, stack: Stack, local: Endpoint, remote: Endpoint, state: State) -> None:
         self.local = local
         self.remote = remote
         self.state = state

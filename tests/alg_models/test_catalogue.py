@@ -1,4 +1,4 @@
-"""Finding models by id, by entry point and by path; every error names the place and the mend."""
+"""Finding models by id, by entry point and by path; every error names the place and the fix."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ def test_models_by_id(catalogue: Catalogue) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "mend"),
+    ("wanted", "fix"),
     [("corect", "did you mean correct"), ("call-id-rewrit", "did you mean call-id-rewrite"), ("zzzzzz", ";")],
 )
-def test_an_unknown_id(catalogue: Catalogue, wanted: str, mend: str) -> None:
-    with pytest.raises(UsageError, match=f"unknown model '{wanted}'.*{re.escape(mend)}"):
+def test_an_unknown_id(catalogue: Catalogue, wanted: str, fix: str) -> None:
+    with pytest.raises(UsageError, match=f"unknown model '{wanted}'.*{re.escape(fix)}"):
         catalogue.get(wanted)
 
 

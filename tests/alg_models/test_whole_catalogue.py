@@ -19,6 +19,7 @@ from siplab.alg_models.samples import all_samples
 from siplab.experiments.output import cards
 from siplab.experiments.trial import run as trial
 from siplab.lab.gateway.alg import Evidence, Model, Showing
+from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Emission, Gateway, Side
 from siplab.lab.gateway.nat import NatConfig
 from siplab.lab.wire import ip
@@ -122,7 +123,7 @@ def test_any_packet_gets_an_answer(model: Model, count: int) -> None:
         emissions = router.handle(packet, side, now)
         assert emissions
         for each in emissions:
-            assert each.side is not None or each.note
+            assert each.side is not None or each.fate is not Fate.FORWARDED
             assert each.error == ""
             changed += each.changed
     if model.steps:
@@ -211,8 +212,8 @@ SHOWINGS = [(model, showing) for model in CATALOGUE for showing in model.card.sh
 def test_a_fault_shows_where_its_card_says(model: Model, showing: Showing) -> None:
     spec = cards.showing_spec(model, showing)
     # A fault of a router without an ALG is compared with such a router.
-    mended = trial.run(replace(spec, model="correct" if model.recipe.base else "none"))[0]
-    assert mended.outcome == "pass", mended.first_failure
+    fixed = trial.run(replace(spec, model="correct" if model.recipe.base else "none"))[0]
+    assert fixed.outcome == "pass", fixed.first_failure
     result = trial.run(spec)[0]
     assert result.outcome == "fail"
     assert result.first_failure is not None

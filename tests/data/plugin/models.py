@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from siplab.experiments.pytest_plugin.labs import AlgLabs
+from siplab.pytest_plugin import AlgLabs
 
 SEEN = Path(__file__).with_name("seen.txt")
 

@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from siplab.experiments.programs.running import ProgramError
-from siplab.experiments.pytest_plugin.labs import AlgLabs, Lab
-from siplab.lab.errors import UsageError
-from siplab.lab.worlds.base import WorldError
+from siplab import UsageError, WorldError
+from siplab.pytest_plugin import AlgLabs, Lab, ProgramError
 
 SERVER = """
 import socket, sys

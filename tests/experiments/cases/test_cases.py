@@ -174,7 +174,7 @@ def test_a_void_trial_bears_nothing_out() -> None:
     found[0].errors = ["the model raised ValueError"]
     verdict = playing.judge(one, [found])
     assert verdict.measured is None
-    assert verdict.doubts == ("a trial is void: the model raised ValueError",)
+    assert verdict.doubts == ("a trial is invalid: the model raised ValueError",)
 
 
 def test_worlds_that_differ_are_noticed() -> None:

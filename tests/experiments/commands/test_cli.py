@@ -10,7 +10,7 @@ import pytest
 from tests.command import one_line_error, siplab
 from tests.conftest import ROOT
 
-RECORDS = ("sent", "received", "passage", "lost", "likewise", "remark", "noted", "checked")
+RECORDS = ("sent", "received", "passage", "lost", "skipped-packets", "remark", "noted", "checked")
 
 
 def test_quickstart_table_tells_what_breaks_and_what_helps(tmp_path: Path) -> None:
@@ -124,10 +124,10 @@ def test_models_show_prints_bytes_rule_symptom_source_and_evidence() -> None:
 
 def test_doctor_lists_abilities_with_mends() -> None:
     rows = json.loads(siplab("doctor", "--json").stdout)
-    assert {"name", "present", "needed", "detail", "mend"} <= rows[0].keys()
+    assert {"name", "present", "needed", "detail", "fix"} <= rows[0].keys()
     assert any("queue" in row["name"] for row in rows)
     without = json.loads(siplab("doctor", "--json", PATH="/nonexistent").stdout)
-    missing = {row["name"]: row["mend"] for row in without if not row["present"]}
+    missing = {row["name"]: row["fix"] for row in without if not row["present"]}
     assert "apt-get install mininet" in missing["mnexec"]
     assert "apt-get install sip-tester" in missing["sipp"]
 

@@ -311,7 +311,7 @@ def test_junit_is_xml_whatever_a_detector_says(detail: str) -> None:
         ("missed", "failure"),
         ("undecided", "failure"),
         ("error", "error"),
-        ("void", "error"),
+        ("invalid", "error"),
         ("out-of-reach", "skipped"),
         ("unscored", "skipped"),
     ],

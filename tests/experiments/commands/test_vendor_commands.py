@@ -43,7 +43,7 @@ def test_a_card() -> None:
         "kmodule_ctl nf_nat_sip disable",
         "kmodule_ctl nf_conntrack_sip disable",
         "[seed]",
-        "Founding article 1 (What is SIP ALG?)",
+        'The article "What is SIP ALG?"',
         "https://www.draytek.co.uk/support/guides/kb-sip-alg",
         "model: unknown",
     ):

@@ -28,11 +28,11 @@ from siplab.experiments.programs import ProgramDetector
 from siplab.experiments.trial import runner
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
-from siplab.lab.probing.admission import ADMIT, HELLO
+from siplab.lab.probing.anti_amplification import ADMIT, HELLO
 from siplab.lab.probing.probe_messages import description, obfuscated, request
 from siplab.lab.probing.probe_wire import MAGIC
+from siplab.lab.probing.reflector import CONTROL_PORT
 from siplab.lab.probing.stream_mirror import METHODS, Reflection
-from siplab.lab.probing.witness import CONTROL_PORT
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage, split_stream
 from tests.command import siplab

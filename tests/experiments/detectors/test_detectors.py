@@ -200,7 +200,7 @@ def test_fingerprints_are_kept_without_loss() -> None:
 
 
 def test_the_fingerprints_on_file_are_those_of_the_models() -> None:
-    """Of some: a stale file makes names of likely faults worse. `python -m tools.fingerprints` mends it."""
+    """Of some: a stale file makes names of likely faults worse. `python -m tools.fingerprints` fixes it."""
     net = trial.network("home")
     for spec in ("correct", "semicolon-loss", "via-rport-stripped"):
         model = catalogue.load().get(spec)

@@ -11,35 +11,36 @@ import pytest
 from siplab.experiments.explain import Explanation, explain
 from siplab.experiments.explain import explained as explained_trial
 from siplab.experiments.explain.comparison import deviations
-from siplab.experiments.output.journeys import journeys_of
+from siplab.experiments.output.journeys import Journey, journeys_of
 from siplab.experiments.trial import registry
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab.gateway.fate import Fate
 from siplab.lab.worlds.trace import Trace, from_json_lines
 from tests import grid
 from tests.command import one_line_error, siplab
 from tests.conftest import ROOT
 
-# Model, scenario, and what has to be said of the first failed check: what kind of doing, of which message,
+# Model, scenario, and what has to be said of the first failed check: what kind of action, on which message,
 # which of its parts, and the rule. Written from what each fault is documented to do.
 DOCUMENTED = (
     ("semicolon-loss", "register", "changed", "REGISTER", "Via", "RFC 3261 25.1"),
     ("semicolon-loss", "outgoing-call", "changed", "REGISTER", "Via", "RFC 3261 25.1"),
-    ("blind-ip-replace", "register", "kept", "REGISTER", "Via", "RFC 3261 18.1.2"),
-    ("call-id-rewrite", "register", "kept", "REGISTER", "Call-ID", "RFC 3261 8.2.6.2"),
-    ("non5060-ignored", "register", "kept", "REGISTER", "Via", "RFC 3261 18.1.2"),
-    ("response-not-translated-back", "register", "kept", "REGISTER", "Via", "RFC 3261 18.1.2"),
-    ("via-not-restored-some-codes", "register", "kept", "REGISTER", "Via", "RFC 3261 18.1.2"),
-    ("via-branch-altered", "register", "kept", "REGISTER", "Via", "RFC 3261 17.1.3"),
-    ("via-branch-altered(mode=removed)", "register", "kept", "REGISTER", "Via", "RFC 3261 17.1.3"),
+    ("blind-ip-replace", "register", "not-restored", "REGISTER", "Via", "RFC 3261 18.1.2"),
+    ("call-id-rewrite", "register", "not-restored", "REGISTER", "Call-ID", "RFC 3261 8.2.6.2"),
+    ("non5060-ignored", "register", "not-restored", "REGISTER", "Via", "RFC 3261 18.1.2"),
+    ("response-not-translated-back", "register", "not-restored", "REGISTER", "Via", "RFC 3261 18.1.2"),
+    ("via-not-restored-some-codes", "register", "not-restored", "REGISTER", "Via", "RFC 3261 18.1.2"),
+    ("via-branch-altered", "register", "not-restored", "REGISTER", "Via", "RFC 3261 17.1.3"),
+    ("via-branch-altered(mode=removed)", "register", "not-restored", "REGISTER", "Via", "RFC 3261 17.1.3"),
     ("via-rport-stripped", "register", "changed", "REGISTER", "Via", "RFC 3261 18.1.2"),
     ("port-overflow", "register", "changed", "REGISTER", "Contact", "RFC 3261 25.1"),
     ("port-overflow(mode=sum)", "outgoing-call", "changed", "INVITE with SDP", "SDP m=", "RFC 8866 5.14"),
     (
         "content-length-stale",
         "outgoing-call",
-        "unfitted",
+        "stale-length",
         "INVITE with SDP",
         "Content-Length",
         "RFC 3261 18.3",
@@ -47,7 +48,7 @@ DOCUMENTED = (
     (
         "content-length-stale",
         "incoming-call",
-        "unfitted",
+        "stale-length",
         "200 OK (INVITE)",
         "Content-Length",
         "RFC 3261 18.3",
@@ -73,12 +74,12 @@ DOCUMENTED = (
     ("unknown-method-dropped", "transfer", "dropped", "REFER", "", "RFC 3261 16.3"),
     ("unknown-method-dropped", "early-media", "dropped", "PRACK", "", "RFC 3261 16.3"),
     ("udp-checksum-bad", "register", "damaged", "REGISTER", "", "RFC 768"),
-    ("udp-binding-short", "incoming-call", "forgotten", "BYE", "", "RFC 4787 4.3"),
-    ("wrong-inside-port", "register", "misled", "401 Unauthorized (REGISTER)", "", "RFC 4787 4.1"),
+    ("udp-binding-short", "incoming-call", "binding-expired", "BYE", "", "RFC 4787 4.3"),
+    ("wrong-inside-port", "register", "misdelivered", "401 Unauthorized (REGISTER)", "", "RFC 4787 4.1"),
     (
         "wrong-inside-port(messages=requests)",
         "incoming-call",
-        "misled",
+        "misdelivered",
         "INVITE with SDP",
         "",
         "RFC 4787 4.1",
@@ -97,6 +98,10 @@ MODELS = [model.id for model in trial.models().runnable() if model.card.kind != 
 def explained(spec: TrialSpec) -> tuple[TrialResult, Trace]:
     result, trace = trial.run(spec)
     return explained_trial(result, trace), trace
+
+
+def _journeys(trace: Trace) -> list[Journey]:
+    return [each for each in journeys_of(trace, trial.network("home")) if each.sent is not None]
 
 
 def first(model: str, scenario: str, topology: str = "home") -> Explanation:
@@ -118,7 +123,7 @@ def test_what_a_fault_is_documented_to_do(
     assert part in ("", *found.parts)
     assert rule in found.rule
     assert found.text.startswith(("At ", "No endpoint complained"))
-    if rule and kind in ("changed", "kept", "unfitted"):
+    if rule and kind in ("changed", "not-restored", "stale-length"):
         assert "` became `" in found.text
 
 
@@ -138,7 +143,7 @@ def test_every_failure_has_a_message_that_the_router_had(model: str) -> None:
                 if (crossing.now, crossing.label) == (each.now, each.message) and crossing.met_router
             ]
             assert named, f"nothing like this passed the router: {each}"
-            if each.kind in ("changed", "kept", "unfitted"):
+            if each.kind in ("changed", "not-restored", "stale-length"):
                 assert any(crossing.changed for crossing in named), each
             else:
                 assert any(crossing.lost for crossing in named), each
@@ -168,13 +173,13 @@ def test_checks_that_fail_for_one_reason_say_so() -> None:
 
 def test_a_binding_that_was_forgotten() -> None:
     found = first("none", "incoming-call(idle=70)")
-    assert (found.kind, found.message, found.rule) == ("forgotten", "INVITE with SDP", "RFC 4787 4.3")
+    assert (found.kind, found.message, found.rule) == ("binding-expired", "INVITE with SDP", "RFC 4787 4.3")
     assert "nothing had left by it for 70 s" in found.text
 
 
 def test_a_binding_that_lasted_as_long_as_it_has_to_breaks_no_rule() -> None:
     found = first("none", "incoming-call(idle=150)")
-    assert (found.kind, found.rule) == ("forgotten", "")
+    assert (found.kind, found.rule) == ("binding-expired", "")
 
 
 def test_a_private_address_in_the_sdp() -> None:
@@ -273,3 +278,53 @@ def test_the_same_trial_has_the_same_explanation() -> None:
     spec = TrialSpec("home", "contact-inbound-clobbered", "transfer")
     once, again = explained(spec)[0], explained(replace(spec))[0]
     assert once.explanation == again.explanation
+
+
+_MODEL = """
+from dataclasses import dataclass
+from siplab.lab.gateway.alg import Card, Model, Recipe
+
+@dataclass(frozen=True)
+class Acts:
+    def apply(self, message, context):
+        {action}
+
+MODEL = Model("acts", Card("For this test."), Recipe(last=(Acts(),)))
+"""
+
+
+def acting(folder: Path, action: str, **what: str) -> tuple[TrialResult, Trace]:
+    """A trial of a model that does this to every message."""
+    path = folder / "acts.py"
+    path.write_text(_MODEL.format(action=action), encoding="utf-8")
+    return explained(TrialSpec("home", "acts", model_paths=(str(path),), **what))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("what", [{"scenario": "register"}, {"detector": "combined"}])
+def test_a_wrong_type_from_a_model_makes_the_trial_invalid(what: dict[str, str], tmp_path: Path) -> None:
+    result, _ = acting(tmp_path, "context.answer(message)", **what)
+    assert result.outcome == "error"
+    assert result.errors == ["the model raised TypeError: context.answer takes bytes, not SipMessage"]
+    assert result.finding is None or result.finding.verdict != "error"
+
+
+@pytest.mark.parametrize(
+    "reason", ["no binding of mine", "answered by mistake", "filtered: by me", "wrong checksum", "a fragment"]
+)
+def test_a_reason_of_a_model_decides_nothing(reason: str, tmp_path: Path) -> None:
+    """Whatever words a model gives for a drop, it is the model that dropped."""
+    told: list[tuple[Explanation, list[Journey], set[Fate]]] = []
+    for why in ("x", reason):
+        (tmp_path / why).mkdir()
+        result, trace = acting(tmp_path / why, f"context.drop({why!r})", scenario="register")
+        fates = {e.fate for each in trace.passages for e in each.emissions if e.side is None}
+        told.append((result.explanation[0], _journeys(trace), fates))
+    (plain, journeys, fates), (found, others, same) = told
+    assert same == fates == {Fate.DROPPED_BY_MODEL}
+    assert (found.kind, found.rule, found.now) == (plain.kind, plain.rule, plain.now)
+    assert (found.kind, found.router) == ("dropped", "router")
+    assert found.text == plain.text.replace("x.", f"{reason}.", 1)
+    assert [each.path for each in others] == [each.path for each in journeys]
+    assert [each.notes for each in others] == [
+        [note.replace("ALG: x", f"ALG: {reason}") for note in each.notes] for each in journeys
+    ]

@@ -156,8 +156,8 @@ def test_names_that_are_taken(tmp_path: Path) -> None:
     ]  # fmt: skip
     for row in rows(data, MESSAGES[2]).values():
         assert row["routers"]["srx"] == row["routers"]["juniper"]
-    for name, mend in (("draytec", "draytek"), ("qqqq", "siplab models"), ("no.yaml", "no such file")):
-        with pytest.raises(UsageError, match=mend):
+    for name, fix in (("draytec", "draytek"), ("qqqq", "siplab models"), ("no.yaml", "no such file")):
+        with pytest.raises(UsageError, match=fix):
             compare([name])
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from siplab import topologies
 from siplab.experiments.commands import schemas
+from siplab.experiments.explain.folder import ExplainedFolder
 from siplab.experiments.library import experiment
 from siplab.experiments.programs import ProgramDetector, placeholders, verdicts
 from siplab.experiments.programs.config import VerdictReading
@@ -40,7 +41,9 @@ def trial(chosen: ProgramDetector, model: str = "none", seed: int = 1) -> TrialS
 
 
 def run(*specs: TrialSpec, jobs: int = 1, folder: Path | None = None) -> list[TrialResult]:
-    return runner.run_all(specs, world="emulated", jobs=jobs, folder=folder)
+    return runner.run_all(
+        specs, world="emulated", jobs=jobs, store=ExplainedFolder(folder) if folder else None
+    )
 
 
 def verdict(result: TrialResult) -> tuple[str, str]:

@@ -322,7 +322,7 @@ def test_a_model_that_raises_makes_lab_and_trial_void(pytester: pytest.Pytester,
         from siplab.lab.worlds.base import WorldError
 
         def test_trial(alg_lab):
-            with pytest.raises(WorldError, match="void: .*a model's mistake"):
+            with pytest.raises(WorldError, match="invalid: .*a model's mistake"):
                 alg_lab.trial("raises", "register")
 
         def test_lab(alg_lab):
@@ -338,7 +338,7 @@ def test_a_model_that_raises_makes_lab_and_trial_void(pytester: pytest.Pytester,
     result = run("--siplab-model-path", str(broken))
     result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(
-        ["siplab: the lab 'home, raises' is void: the model raised RuntimeError: a model's mistake"]
+        ["siplab: the lab 'home, raises' is invalid: the model raised RuntimeError: a model's mistake"]
     )
 
 

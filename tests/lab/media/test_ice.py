@@ -30,7 +30,7 @@ PASSWORD = b"VOkJxbRl1RmTxUk/WvJxBt"
 
 
 def stream(phone: Phone) -> IceStream:
-    return phone.calls[-1].extras.ice["audio"]
+    return phone.calls[-1].media.ice["audio"]
 
 
 def called(
@@ -165,7 +165,7 @@ def test_who_is_full_controls_where_the_caller_is_lite() -> None:
 def test_where_one_side_has_none_the_description_counts(alice: str, bob: str) -> None:
     lab = called(alice, bob)
     for phone in (lab.alice, lab.bob):
-        assert not phone.calls[-1].extras.uses_ice("audio")
+        assert not phone.calls[-1].media.uses_ice("audio")
         assert phone.calls[-1].rtp_received > 150
     assert checks(lab, ALICE) == checks(lab, BOB) == []
 
@@ -273,7 +273,7 @@ def test_hold_and_resume_keep_the_way() -> None:
 def test_reports_travel_with_the_media() -> None:
     lab = called(seconds=20.0, rtcp="mux")
     for phone in (lab.alice, lab.bob):
-        assert phone.calls[-1].extras.reporters["audio"].reported is not None
+        assert phone.calls[-1].media.reporters["audio"].reported is not None
 
 
 # -- behind routers --------------------------------------------------------------------------------------

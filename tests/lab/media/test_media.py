@@ -6,8 +6,8 @@ import random
 
 import pytest
 
+from siplab.lab.media.rtp_sender import RtpSender
 from siplab.lab.media.session import MediaError, Session, read
-from siplab.lab.media.talker import Talker
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.rtp import RtpHeader, pack_rtp, unpack_rtp
 
@@ -84,10 +84,10 @@ def test_a_stream_counts_on_and_wraps() -> None:
         def getrandbits(self, k: int, /) -> int:
             return (1 << k) - 1
 
-    talker = Talker("audio", LOCAL, Full())
-    talker.direct(Endpoint("192.0.2.66", 40000), 0.0)
-    first, second = (unpack_rtp(talker.take()) for _ in range(2))
+    sender = RtpSender("audio", LOCAL, Full())
+    sender.direct(Endpoint("192.0.2.66", 40000), 0.0)
+    first, second = (unpack_rtp(sender.take()) for _ in range(2))
     assert first == RtpHeader(0, True, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
     assert second == RtpHeader(0, False, 0, 159, 0xFFFFFFFF)
-    assert len(talker.take()) == 12 + 160
-    assert talker.next_due == pytest.approx(0.06)
+    assert len(sender.take()) == 12 + 160
+    assert sender.next_due == pytest.approx(0.06)

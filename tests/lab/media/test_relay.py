@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siplab.lab.media.relay import MediaRelay
-from siplab.lab.sip.sealing import seal, unseal
+from siplab.lab.sip.pseudo_tls import seal, unseal
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sdp import Sdp
 from tests.lab.conftest import SERVER, Datagram, Lab, LabMaker

@@ -36,7 +36,7 @@ def talking(new_lab: LabMaker, seconds: float = 30.0, **settings: dict[str, obje
 
 
 def reporter(phone: Phone) -> Reporter:
-    return phone.calls[-1].extras.reporters["audio"]
+    return phone.calls[-1].media.reporters["audio"]
 
 
 def reports(lab: Lab, source: Endpoint) -> list[Datagram]:

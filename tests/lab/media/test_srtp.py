@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import CapabilityError
+from siplab.lab.media.rtp_sender import RtpSender
 from siplab.lab.media.srtp import Opener, Sealer, _keystream
 from siplab.lab.media.srtp_keys import crypto_line, read_crypto
-from siplab.lab.media.talker import Talker
 from siplab.lab.phone.call import CallState
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.rtcp import unpack_rtcp
@@ -96,8 +96,8 @@ def test_a_key_line_reads_back() -> None:
 # -- what follows from a number ------------------------------------------------------------------------
 
 
-def talker(sequence: int) -> Talker:
-    made = Talker("audio", ALICE, random.Random(1))
+def sender(sequence: int) -> RtpSender:
+    made = RtpSender("audio", ALICE, random.Random(1))
     made._sequence = sequence
     made.sealed = Sealer(KEY).packet
     made.direct(BOB, 0.0)
@@ -105,7 +105,7 @@ def talker(sequence: int) -> Talker:
 
 
 def test_packets_open_across_the_wrap() -> None:
-    source, opener = talker(0xFFFD), Opener(KEY)
+    source, opener = sender(0xFFFD), Opener(KEY)
     packets = [source.take() for _ in range(8)]
     for number in (0, 1, 3, 2, 5, 4, 6, 7):
         assert opener.packet(packets[number]) is not None
@@ -114,7 +114,7 @@ def test_packets_open_across_the_wrap() -> None:
 
 @pytest.mark.parametrize("count", [1, 1000, 0xFFFF, 200_000])
 def test_a_stretch_that_was_not_carried_changes_nothing(count: int) -> None:
-    carried, passed = talker(0xFF00), talker(0xFF00)
+    carried, passed = sender(0xFF00), sender(0xFF00)
     opener = Opener(KEY)
     assert opener.packet(passed.take()) is not None
     assert opener.train(passed.skip(count))
@@ -127,7 +127,7 @@ def test_a_stretch_that_was_not_carried_changes_nothing(count: int) -> None:
 
 
 def test_a_stretch_counts_for_nothing_where_its_packets_are_not_genuine() -> None:
-    source, opener = talker(5), Opener(KEY[::-1])
+    source, opener = sender(5), Opener(KEY[::-1])
     assert opener.packet(source.take()) is None
     assert not opener.train(source.skip(10))
     assert opener.rejected == 11
@@ -161,7 +161,7 @@ def test_digits_and_reports_are_sealed_too(new_lab: LabMaker) -> None:
     lab.net.run(20.0)
     assert lab.bob.calls[-1].digits == ["4", "2", "#"]
     for phone in (lab.alice, lab.bob):
-        reporter = phone.calls[-1].extras.reporters["audio"]
+        reporter = phone.calls[-1].media.reporters["audio"]
         assert reporter.reported is not None
         assert reporter.reported.lost == 0
     reports = [each.payload for each in lab.net.log if each.source.port == 40001]

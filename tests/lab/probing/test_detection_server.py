@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from siplab.experiments.detectors.combined import conversation
 from siplab.lab.probing import stream_mirror
-from siplab.lab.probing.admission import ADMIT, COOKIE, HELLO, Accounts, Buckets, Visitor
+from siplab.lab.probing.anti_amplification import ADMIT, COOKIE, HELLO, Accounts, Buckets, Visitor
 from siplab.lab.probing.detection_server import LARGEST, DetectionServer
 from siplab.lab.probing.probe import ProbeClient
 from siplab.lab.probing.probe_messages import description, obfuscated, request
-from siplab.lab.probing.probe_plan import Observations, Site
+from siplab.lab.probing.probe_plan import Observations, ReflectorAddress
 from siplab.lab.probing.probe_wire import MAGIC, digest, new_mark, pack, unpack
 from siplab.lab.probing.public_clients import FAILED, PASS
-from siplab.lab.probing.witness import CONTROL_PORT
+from siplab.lab.probing.reflector import CONTROL_PORT
 from siplab.lab.sip.base import Action, Send
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage
@@ -207,7 +207,7 @@ def test_the_whole_conversation_fits_what_a_client_may_have() -> None:
 def examine() -> tuple[Observations, DetectionServer]:
     """The conversation with the detection server, over a wire that only translates addresses."""
     desk, seed = server(), random.Random(3)
-    client = ProbeClient(PHONE, Site(SERVER), conversation(PHONE), seed)
+    client = ProbeClient(PHONE, ReflectorAddress(SERVER), conversation(PHONE), seed)
     visitor = Visitor(client, CONTROL)
     now = 0.0
     up, down = sent(visitor.start(now)), list[Send]()

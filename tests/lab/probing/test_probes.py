@@ -1,4 +1,4 @@
-"""Probe client and witness, without a network: what they say to each other, and what they make of it."""
+"""Probe client and reflector, without a network: what they say to each other, and what they make of it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from siplab.experiments.detectors.combined import conversation
 from siplab.experiments.detectors.examination import keepalive, register
 from siplab.lab.media import stun
-from siplab.lab.probing.observation import Letter, compare
+from siplab.lab.probing.behind_proxy import without_proxy
+from siplab.lab.probing.observation import SeenDatagram, compare
 from siplab.lab.probing.probe import ProbeClient
 from siplab.lab.probing.probe_messages import clear, obfuscated, request
-from siplab.lab.probing.probe_plan import Observations, Probe, Site
+from siplab.lab.probing.probe_plan import Observations, Probe, ReflectorAddress
 from siplab.lab.probing.probe_wire import MAGIC, digest, kind_of, marks_of, new_mark, pack, unpack
-from siplab.lab.probing.proxied import without_proxy
+from siplab.lab.probing.reflector import CONTROL_PORT, Reflector
 from siplab.lab.probing.tracer import MOST_HOPS, Tracer
-from siplab.lab.probing.witness import CONTROL_PORT, Witness
 from siplab.lab.sip.base import Action, Agent, Listen, Send
 from siplab.lab.wire.ip import Endpoint
 
@@ -28,7 +28,7 @@ PHONE = Endpoint("192.168.1.102", 5060)
 SERVER = "198.51.100.10"
 PROXY = Endpoint("198.51.100.5", 5060)
 Wire = Callable[[Send, bool], Sequence[Send]]
-"""What becomes of a datagram on its way; the flag says that it goes to the witness."""
+"""What becomes of a datagram on its way; the flag says that it goes to the reflector."""
 
 
 def straight(send: Send, up: bool) -> Sequence[Send]:
@@ -37,8 +37,8 @@ def straight(send: Send, up: bool) -> Sequence[Send]:
 
 def examine(probes: Sequence[Probe], wire: Wire = straight, seed: int = 1) -> tuple[Observations, float]:
     """An examination over a wire of one's own, under a virtual clock; also how long it took."""
-    client = ProbeClient(PHONE, Site(SERVER), probes, random.Random(seed))
-    witness = Witness(SERVER, [5060, 6060])
+    client = ProbeClient(PHONE, ReflectorAddress(SERVER), probes, random.Random(seed))
+    reflector = Reflector(SERVER, [5060, 6060])
     queue: deque[tuple[Agent, Send]] = deque()
 
     def act(agent: Agent, actions: Sequence[Action]) -> None:
@@ -46,22 +46,22 @@ def examine(probes: Sequence[Probe], wire: Wire = straight, seed: int = 1) -> tu
             if isinstance(action, Send):
                 up = agent is client
                 queue.extend(
-                    (client if each.remote.ip == PHONE.ip else witness, each) for each in wire(action, up)
+                    (client if each.remote.ip == PHONE.ip else reflector, each) for each in wire(action, up)
                 )
             else:
                 assert isinstance(action, Listen)
 
     now = 0.0
-    act(witness, witness.start(now))
+    act(reflector, reflector.start(now))
     act(client, client.start(now))
     while not client.done and now < 600:
         if queue:
             agent, send = queue.popleft()
             act(agent, agent.receive(send.payload, send.local, send.remote, now))
             continue
-        due = [each for each in (client.next_timer(), witness.next_timer()) if each is not None]
+        due = [each for each in (client.next_timer(), reflector.next_timer()) if each is not None]
         now = min(due)
-        for agent in (client, witness):
+        for agent in (client, reflector):
             when = agent.next_timer()
             if when is not None and when <= now:
                 act(agent, agent.on_timer(now))
@@ -80,7 +80,7 @@ def test_on_a_plain_wire_everything_arrives_as_it_was_sent() -> None:
     seen, took = examine(conversation(PHONE))
     assert seen.complete
     assert (seen.changed, seen.missing, seen.strange) == ([], [], [])
-    kinds = {each.kind for each in seen.crossings if not each.outbound}
+    kinds = {each.kind for each in seen.transits if not each.outbound}
     assert {
         "200 REGISTER",
         "183 INVITE",
@@ -102,8 +102,8 @@ def test_what_a_wire_changes_is_named_with_its_direction() -> None:
         return [Send(send.local, send.remote, payload)]
 
     seen, _ = examine([register(PHONE)], wire)
-    (crossing, names) = seen.changed[0]
-    assert (crossing.kind, crossing.outbound, names) == ("200 REGISTER", False, ["Contact"])
+    (transit, names) = seen.changed[0]
+    assert (transit.kind, transit.outbound, names) == ("200 REGISTER", False, ["Contact"])
     assert len(seen.changed) == 1
 
 
@@ -140,7 +140,7 @@ def test_a_forged_answer_is_strange() -> None:
 def test_without_a_control_channel_nothing_is_known() -> None:
     seen, took = examine([register(PHONE)], lambda send, up: [] if is_control(send) else [send])
     assert not seen.complete
-    assert seen.crossings == []
+    assert seen.transits == []
     assert took < 60
 
 
@@ -177,19 +177,19 @@ def test_duplicates_and_disorder_change_nothing(seed: int) -> None:
     st.lists(st.binary(max_size=200) | st.binary(max_size=60).map(MAGIC.__add__), max_size=8), st.booleans()
 )
 def test_noise_breaks_neither_side(noise: list[bytes], control: bool) -> None:
-    client = ProbeClient(PHONE, Site(SERVER), conversation(PHONE), random.Random(1))
-    witness = Witness(SERVER, [5060])
+    client = ProbeClient(PHONE, ReflectorAddress(SERVER), conversation(PHONE), random.Random(1))
+    reflector = Reflector(SERVER, [5060])
     orders = next(each for each in client.start(0.0) if isinstance(each, Send))
-    witness.receive(orders.payload, orders.local, orders.remote, 0.0)
+    reflector.receive(orders.payload, orders.local, orders.remote, 0.0)
     for payload in noise:
         port = CONTROL_PORT if control else 5060
-        witness.receive(payload, PHONE, Endpoint(SERVER, port), 0.0)
+        reflector.receive(payload, PHONE, Endpoint(SERVER, port), 0.0)
         local = orders.local if control else PHONE
         client.receive(payload, Endpoint(SERVER, port), local, 0.0)
 
 
-def test_a_witness_that_talks_nonsense_is_not_believed() -> None:
-    client = ProbeClient(PHONE, Site(SERVER), [register(PHONE)], random.Random(1))
+def test_a_reflector_that_talks_nonsense_is_not_believed() -> None:
+    client = ProbeClient(PHONE, ReflectorAddress(SERVER), [register(PHONE)], random.Random(1))
     order = next(each for each in client.start(0.0) if isinstance(each, Send))
     session = (unpack(order.payload) or {})["s"]
     for content in ({"t": "ok"}, {"t": "ok", "you": 5, "n": 0}, {"t": "ok", "you": ["x"], "n": "y"}):
@@ -197,10 +197,10 @@ def test_a_witness_that_talks_nonsense_is_not_believed() -> None:
     assert not client.done
 
 
-def test_a_witness_sends_only_where_a_known_probe_came_from() -> None:
-    witness = Witness(SERVER, [5060])
+def test_a_reflector_sends_only_where_a_known_probe_came_from() -> None:
+    reflector = Reflector(SERVER, [5060])
     stranger = request(b"OPTIONS", b"q00000000000", PHONE)
-    assert witness.receive(stranger, PHONE, Endpoint(SERVER, 5060), 0.0) == []
+    assert reflector.receive(stranger, PHONE, Endpoint(SERVER, 5060), 0.0) == []
 
 
 # -- the parts -----------------------------------------------------------------------------------------
@@ -287,8 +287,8 @@ def test_an_honest_proxys_traces_are_taken_back_and_no_others() -> None:
 
 
 def test_messages_are_paired_by_kind_and_mark() -> None:
-    first = Letter(PHONE, 5060, request(b"REGISTER", b"q00000000001", PHONE))
-    second = Letter(PHONE, 5060, request(b"REGISTER", b"q00000000002", PHONE))
+    first = SeenDatagram(PHONE, 5060, request(b"REGISTER", b"q00000000001", PHONE))
+    second = SeenDatagram(PHONE, 5060, request(b"REGISTER", b"q00000000002", PHONE))
     changed = second._replace(payload=second.payload.replace(b"Max-Forwards: 70", b"Max-Forwards: 69"))
     found = compare([first, second], [first, changed], outbound=True)
     assert [(each.sent, each.arrived, each.changed) for each in found] == [

@@ -297,7 +297,7 @@ def _without_privilege(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("run", [_without_namespaces, _without_privilege])
 def test_namespaces_that_are_not_permitted(run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    """The command says so in one line, with the mend."""
+    """The command says so in one line, with the fix."""
     trial = ("call", "--model", "none", "--scenario", "register", "--world")
     done = run("-m", "siplab", *trial, "emulated")
     assert (done.returncode, done.stdout) == (2, "")

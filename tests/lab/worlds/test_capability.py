@@ -1,4 +1,4 @@
-"""What a machine lacks is said in one line with the mend, and what these tests do about it."""
+"""What a machine lacks is said in one line with the fix, and what these tests do about it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_doctor_names_what_is_missing(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     rows = {row["name"]: row for row in json.loads(done.stdout)}
     assert rows["mnexec"]["present"] is False
-    assert rows["mnexec"]["mend"] == "apt-get install mininet"
+    assert rows["mnexec"]["fix"] == "apt-get install mininet"
     assert rows["ip"]["present"] is True
 
 

@@ -2,7 +2,7 @@
 
 The rules of this file:
 
-- A talker is a ``Flow`` (see ``lab.sip.base``): one packet each interval. Packet ``n`` of a flow can be
+- A sender is a ``Flow`` (see ``lab.sip.base``): one packet each interval. Packet ``n`` of a flow can be
   worked out from its number, so a world that knows the fate of a stretch need not carry all of it.
 - Sequence numbers count packets, timestamps follow the clock: a pause shows in the timestamps only
   (RFC 3550 section 5.1).
@@ -40,7 +40,7 @@ PACES: Final[dict[Kind, Pace]] = {
 _PICTURE: Final = b"\x65" + bytes(range(256)) * 2  # a still picture, which nobody decodes
 
 
-class Talker:
+class RtpSender:
     """One stream of one call. ``remote`` ``None``: silent. ``sent`` counts packets; ``limit`` ends it."""
 
     def __init__(

@@ -25,7 +25,7 @@ Asking = tuple[Endpoint, Callable[[bytes, int, Credentials], bytes]]
 """Where a request goes, and what makes it of a mark, a sequence number and credentials."""
 
 
-class Asker(Agent):
+class SipClient(Agent):
     """Sends ``askings`` from ``local``. ``answers`` has the final answer to each, or ``None``."""
 
     def __init__(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from siplab.lab.probing.observation import Crossing
+from siplab.lab.probing.observation import Transit
 from siplab.lab.wire.headers import name_addr, parse_uri, vias
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import Field, SipMessage
@@ -50,11 +50,11 @@ def without_proxy(payload: bytes, proxy: Endpoint, *, arrived: bool) -> bytes:
     return bytes(message)
 
 
-def is_proxys_own(crossing: Crossing) -> bool:
+def is_proxys_own(transit: Transit) -> bool:
     """Whether it is a message that a proxy makes, or ends, by itself: 100, and the ACK of a refusal."""
-    if crossing.kind.startswith("100 "):
+    if transit.kind.startswith("100 "):
         return True
-    return crossing.kind == "ACK" and crossing.outbound and crossing.sent is None
+    return transit.kind == "ACK" and transit.outbound and transit.sent is None
 
 
 def _is(host: bytes, port: int | None, proxy: Endpoint) -> bool:

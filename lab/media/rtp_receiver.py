@@ -41,7 +41,7 @@ class _Sound:
     train: Train | None = None
 
 
-class Listener:
+class RtpReceiver:
     """One direction of one stream. ``lost`` counts sequence numbers that never came, as far as known."""
 
     def __init__(self) -> None:

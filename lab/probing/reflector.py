@@ -1,7 +1,7 @@
-"""The witness: a server that says what it heard, and does what a client asked of it beforehand.
+"""The reflector: a server that says what it heard, and does what a client asked of it beforehand.
 
 A probe client tells it, on the control port, what to do about each of its marks; then probes arrive
-on the SIP ports. The witness writes down every datagram that it hears and sends, and hands the
+on the SIP ports. The reflector writes down every datagram that it hears and sends, and hands the
 list, and any datagram in full, back over the control port.
 
 The rules of this file:
@@ -43,7 +43,7 @@ NAME: Final = b"Server: siplab-witness\r\n"
 
 @dataclass(frozen=True)
 class Limits:
-    """What a witness keeps at most, and for how long it lets itself be told to wait.
+    """What a reflector keeps at most, and for how long it lets itself be told to wait.
 
     ``record_bytes`` is per session, ``text`` the bytes of a question unpacked, ``wait`` in seconds,
     ``waiting`` how many orders may be put off at a time. ``peers`` are addresses from which one session's
@@ -64,7 +64,7 @@ class Limits:
 
 @dataclass
 class Record:
-    """A datagram that the witness heard (or said), with how often and when, in seconds of its clock."""
+    """A datagram that the reflector heard (or said), with how often and when, in seconds of its clock."""
 
     heard: bool
     port: int
@@ -109,7 +109,7 @@ class Session:
         record.last = now
 
 
-class Witness(Agent):
+class Reflector(Agent):
     """Listens at ``ports`` for probes and at ``control`` for its clients."""
 
     def __init__(
@@ -323,7 +323,7 @@ class Witness(Agent):
 
 
 def session_description(own: str) -> bytes:
-    """The witness' SDP: it names its own address only."""
+    """The reflector's SDP: it names its own address only."""
     family = b"IP6" if ":" in own else b"IP4"
     ip = own.encode()
     return b"v=0\r\no=witness 1 1 IN %b %b\r\ns=-\r\nc=IN %b %b\r\nt=0 0\r\nm=audio %d RTP/AVP 0\r\n" % (

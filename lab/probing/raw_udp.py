@@ -6,7 +6,7 @@ from siplab.lab.sip.base import Action, Agent, Listen, Send
 from siplab.lab.wire.ip import Endpoint
 
 
-class Knocker(Agent):
+class RawUdp(Agent):
     """Whoever speaks no SIP: a stranger, a browser, a service of the home. ``heard``: payload and source."""
 
     def __init__(self, local: Endpoint) -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from siplab.lab.errors import UsageError
 from siplab.lab.media import audio
 from siplab.lab.media.audio import from_wav, mix, strength, tone, write_wav
-from siplab.lab.media.listener import Listener
-from siplab.lab.media.talker import Talker
+from siplab.lab.media.rtp_receiver import RtpReceiver
+from siplab.lab.media.rtp_sender import RtpSender
 from siplab.lab.wire import g711
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.rtp import unpack_rtp
@@ -21,18 +21,18 @@ from siplab.lab.wire.rtp import unpack_rtp
 LOCAL, REMOTE = Endpoint("192.168.1.20", 40000), Endpoint("192.0.2.66", 40000)
 
 
-def talker(seed: int = 1, signal: audio.Signal = audio.SILENCE) -> Talker:
-    made = Talker("audio", LOCAL, random.Random(seed), signal=signal)
+def sender(seed: int = 1, signal: audio.Signal = audio.SILENCE) -> RtpSender:
+    made = RtpSender("audio", LOCAL, random.Random(seed), signal=signal)
     made.direct(REMOTE, 0.0)
     return made
 
 
-def hear(listener: Listener, packet: bytes, now: float) -> None:
+def hear(listener: RtpReceiver, packet: bytes, now: float) -> None:
     listener.packet(unpack_rtp(packet), packet[12:], REMOTE, now)
 
 
 def test_loss_order_and_duplicates_are_counted_across_the_wrap() -> None:
-    source, listener = talker(), Listener()
+    source, listener = sender(), RtpReceiver()
     source._sequence = 0xFFFE
     packets = [source.take() for _ in range(6)]
     for number in (0, 1, 4, 3, 4, 5):
@@ -42,8 +42,8 @@ def test_loss_order_and_duplicates_are_counted_across_the_wrap() -> None:
 
 
 def test_a_train_counts_like_its_packets() -> None:
-    one, other = talker(), talker()
-    single, together = Listener(), Listener()
+    one, other = sender(), sender()
+    single, together = RtpReceiver(), RtpReceiver()
     for number in range(50):
         hear(single, one.take(), number * 0.02)
     hear(together, other.take(), 0.0)
@@ -56,7 +56,7 @@ def test_a_train_counts_like_its_packets() -> None:
 
 
 def test_silences_are_found_where_they_are() -> None:
-    source, listener = talker(), Listener()
+    source, listener = sender(), RtpReceiver()
     for at in (1.0, 1.02, 2.0):
         hear(listener, source.take(), at)
     assert listener.silences(0.0, 2.1) == [(0.0, 1.0), (1.02, 2.0)]
@@ -65,7 +65,7 @@ def test_silences_are_found_where_they_are() -> None:
 
 
 def test_a_pause_shows_in_the_timestamps_only() -> None:
-    source = talker()
+    source = sender()
     first = unpack_rtp(source.take())
     source.direct(None, 0.02)
     assert source.next_due is None

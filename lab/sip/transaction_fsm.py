@@ -9,17 +9,15 @@ The rules of this file:
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from siplab.lab.sip.base import Transport
-from siplab.lab.sip.messages import Incoming, Request, response, token
-from siplab.lab.sip.timers import Timer
+from siplab.lab.sip.messages import Incoming, Names, Request, response, token
+from siplab.lab.sip.timers import Timer, Timers
 from siplab.lab.wire.ip import Endpoint
-
-if TYPE_CHECKING:
-    from siplab.lab.sip.transactions import TransactionLayer
 
 T1: Final = 0.5  # seconds: round-trip time estimate (RFC 3261 section 17.1.1.1)
 T2: Final = 4.0  # seconds: longest retransmit interval of non-INVITE requests and INVITE responses
@@ -89,6 +87,37 @@ RFC 3261 section 8.1.3.1 has a user agent treat them.
 """
 
 
+class AckUser(Protocol):
+    """Who is told of the end of a server transaction of an INVITE."""
+
+    def on_ack(self, ack: Incoming, transaction: ServerTransaction | None, now: float) -> None:
+        """An ACK that belongs to a 2xx, or to nothing known (``transaction`` is ``None``)."""
+
+    def on_unacknowledged(self, transaction: ServerTransaction, now: float) -> None:
+        """Timer H: nobody acknowledged the non-2xx final response to an INVITE."""
+
+
+class Layer(Protocol):
+    """What a transaction uses of the layer that it belongs to."""
+
+    rng: random.Random
+    names: Names
+    timers: Timers
+
+    @property
+    def user(self) -> AckUser: ...
+
+    def forget(self, transaction: Transaction) -> None: ...
+
+    def carry(
+        self, transport: Transport, local: Endpoint, remote: Endpoint, wire: bytes, now: float
+    ) -> None: ...
+
+    def request(
+        self, request: Request, local: Endpoint, remote: Endpoint, now: float, answered: Answered
+    ) -> ClientTransaction: ...
+
+
 class Transaction:
     """What client and server transactions share."""
 
@@ -107,7 +136,7 @@ class Transaction:
 
     def __init__(
         self,
-        layer: TransactionLayer,
+        layer: Layer,
         key: Key,
         tables: Tables,
         transport: Transport,
@@ -172,7 +201,7 @@ class ClientTransaction(Transaction):
 
     def __init__(
         self,
-        layer: TransactionLayer,
+        layer: Layer,
         key: Key,
         request: Request,
         local: Endpoint,
@@ -247,7 +276,7 @@ class ServerTransaction(Transaction):
 
     __slots__ = ("_last", "request", "status", "to_tag", "user_data")
 
-    def __init__(self, layer: TransactionLayer, key: Key, request: Incoming) -> None:
+    def __init__(self, layer: Layer, key: Key, request: Incoming) -> None:
         tables = SERVER_INVITE if request.method == b"INVITE" else SERVER_NON_INVITE
         super().__init__(layer, key, tables, request.transport, request.local, request.reply_to)
         self.request = request
