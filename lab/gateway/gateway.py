@@ -118,6 +118,11 @@ class Gateway:
         except PortsExhaustedError as error:
             return [Emission(None, packet, Fate.NO_FREE_PORT, str(error))]
 
+    @property
+    def connections(self) -> int:
+        """How many TCP connections it inspects."""
+        return len(self._connections)
+
     def reboot(self) -> None:
         """Forget all that was learned from packets, as when the power fails."""
         self.nat.clear()

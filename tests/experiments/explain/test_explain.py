@@ -100,6 +100,10 @@ def explained(spec: TrialSpec) -> tuple[TrialResult, Trace]:
     return explained_trial(result, trace), trace
 
 
+def _journeys(trace: Trace) -> list[Journey]:
+    return [each for each in journeys_of(trace, trial.network("home")) if each.sent is not None]
+
+
 def first(model: str, scenario: str, topology: str = "home") -> Explanation:
     result, _ = explained(TrialSpec(topology, model, scenario))
     assert result.explanation, "no check failed"
