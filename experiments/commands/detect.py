@@ -17,11 +17,11 @@ import typer
 from rich.console import Console
 
 from siplab.experiments.detect import run as running
-from siplab.experiments.detect import sockets
 from siplab.experiments.detect.report import EXITS, print_report
 from siplab.experiments.detect.serving import Service
 from siplab.lab.errors import CapabilityError, UsageError
 from siplab.lab.probing.detection_server import DetectionServer
+from siplab.lab.worlds import host_sockets
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -56,7 +56,7 @@ def serve(
     """Run the detection server on a public machine, until SIGTERM or Ctrl-C."""
     context = _context(tls_cert, tls_key, tls_self_signed)
     secret = os.urandom(32)
-    addresses = [sockets.resolve(each) for each in host] or _everywhere()
+    addresses = [host_sockets.resolve(each) for each in host] or _everywhere()
     servers = [
         (ip, DetectionServer(ip, tuple(dict.fromkeys(port)), secret, public=public_clients))
         for ip in addresses
@@ -98,7 +98,7 @@ def run(
         raise UsageError("--ipv4 and --ipv6 can't be had at once: run it twice")
     family = socket.AF_INET if ipv4 else socket.AF_INET6 if ipv6 else socket.AF_UNSPEC
     request = running.Request(
-        sockets.resolve(server, family), port, tls_port, detector, not only_udp, local_port, timeout
+        host_sockets.resolve(server, family), port, tls_port, detector, not only_udp, local_port, timeout
     )
     errors = Console(stderr=True, highlight=False)
     report = running.run(request, lambda text: errors.print(text, style="dim"))
@@ -115,9 +115,9 @@ def run(
 def _everywhere() -> Sequence[str]:
     """All addresses of this machine: both families, where it has both."""
     found = []
-    for ip in sockets.WILDCARDS:
+    for ip in host_sockets.WILDCARDS:
         try:
-            with socket.socket(sockets.family_of(ip), socket.SOCK_DGRAM) as probe:
+            with socket.socket(host_sockets.family_of(ip), socket.SOCK_DGRAM) as probe:
                 probe.bind((ip, 0))
         except OSError:
             continue

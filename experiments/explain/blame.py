@@ -22,6 +22,7 @@ from siplab.experiments.explain.story import Story, changed_parts, parsed, seen,
 from siplab.experiments.explain.troubles import Trouble, TroubleKind
 from siplab.experiments.output.changes import LinePair, aligned, broken
 from siplab.experiments.output.journeys import Journey
+from siplab.lab.gateway.fate import Fate
 from siplab.lab.sip.events import EventKind
 from siplab.lab.wire.headers import tag_of, uris
 from siplab.lab.wire.ip import Endpoint
@@ -194,9 +195,10 @@ def _blocked(trouble: Trouble, story: Story) -> Cause:
     journey = trouble.journey
     assert journey is not None
     assert journey.left is not None
+    assert journey.ending is not None
     endpoint, gateway = journey.left.destination, journey.path[-1]
     idle = None
-    if "no binding" in trouble.why:
+    if journey.ending.fate is Fate.NO_BINDING:
         last = story.last_use(endpoint, journey.order)
         if last is not None:
             idle = journey.now - last
@@ -205,7 +207,7 @@ def _blocked(trouble: Trouble, story: Story) -> Cause:
     found = _address(trouble, story, endpoint)
     if found is not None:
         return found
-    kind = CauseKind.FILTERED if "filtered" in trouble.why else CauseKind.UNCHANGED
+    kind = CauseKind.FILTERED if journey.ending.fate is Fate.FILTERED else CauseKind.UNCHANGED
     return Cause(kind, journey, gateway, endpoint=endpoint)
 
 

@@ -15,7 +15,7 @@ from siplab.lab.wire import ip
 from siplab.lab.wire.ip import MalformedPacketError
 from siplab.lab.worlds.base import make_gateways
 from siplab.lab.worlds.network import Network
-from siplab.lab.worlds.trace import Passage, Remark, Trace, looks_like_sip
+from siplab.lab.worlds.trace import Passage, Remark, Trace, WorldEvent, looks_like_sip
 
 
 def deviations(trace: Trace, network: Network, journeys: list[Journey], seed: object = None) -> list[Journey]:
@@ -29,7 +29,7 @@ def deviations(trace: Trace, network: Network, journeys: list[Journey], seed: ob
     ]
     places: list[int] = []
     for order, record in enumerate(trace):
-        if isinstance(record, Remark) and record.kind == "rebooted":
+        if isinstance(record, Remark) and record.kind is WorldEvent.REBOOTED:
             for gateways in controls:
                 gateways[record.who].reboot()
         if not isinstance(record, Passage):

@@ -12,8 +12,9 @@ from typing import Final
 
 from siplab.experiments.explain.story import Story, parsed, sent
 from siplab.experiments.output.journeys import Journey
+from siplab.lab.gateway.fate import Fate
 from siplab.lab.sip.events import NO_FACTS, EventKind, Facts
-from siplab.lab.worlds.trace import Noted
+from siplab.lab.worlds.trace import LossReason, Noted, WorldEvent
 
 # What receivers note about a message that they reject.
 _REFUSALS: Final = frozenset(
@@ -26,6 +27,8 @@ _DEAD_ENDS: Final = frozenset({EventKind.UNROUTABLE})
 _TIMEOUTS: Final = frozenset(
     {EventKind.NO_ACK, EventKind.EXPIRED, EventKind.SESSION_EXPIRED, EventKind.TIMER_C}
 )
+# A router dropped it for want of a binding, or of a permission.
+_BY_NAT: Final = frozenset({Fate.NO_BINDING, Fate.FILTERED, Fate.NO_HAIRPINNING, Fate.FOREIGN_DESTINATION})
 # A client tries again with what these ask for: RFC 3261 sections 8.1.3.5 and 22.2.
 _RETRIED: Final = frozenset({401, 407, 423})
 
@@ -86,7 +89,9 @@ def troubles(story: Story) -> list[Trouble]:
             for retried in (False, True):
                 through.setdefault(_key(journey, retried=retried), []).append(journey.order)
             continue
-        known = found.setdefault((trouble.kind, trouble.key, trouble.why), trouble)
+        end, left = journey.ending, journey.left
+        facts = (trouble.event, trouble.facts, end and end.fate, journey.lost, left and left.destination)
+        known = found.setdefault((trouble.kind, trouble.key, *facts), trouble)
         if known is not trouble:
             known.last, known.times = trouble.last, known.times + 1
     about_messages = {id(note) for journey in story.journeys for note in journey.heard}
@@ -104,7 +109,7 @@ def troubles(story: Story) -> list[Trouble]:
                 ]
             found.setdefault((order, note.host, note.kind), trouble)
     for order, remark in story.remarks:
-        if remark.kind == "not-sent":
+        if remark.kind is WorldEvent.NOT_SENT:
             trouble = Trouble(TroubleKind.NOT_SENT, order, remark.now, remark.detail, remark.who, last=order)
             known = found.setdefault((remark.who, remark.detail), trouble)
             known.last = order
@@ -138,26 +143,18 @@ def _trouble_of(journey: Journey, bounced: bool) -> Trouble | None:
     if journey.received:
         return None
     gateway = journey.path[-1]
-    why = next((each.removeprefix("X ") for each in journey.notes if each.startswith("X ")), "")
-    if "answered by" in why:
-        return _made(TroubleKind.ANSWERED, journey, why, gateway)
-    if why.startswith("dropped by") and _is_nat(why):
-        return _made(TroubleKind.BLOCKED, journey, why, gateway)
-    if why.startswith("dropped by"):
-        return _made(TroubleKind.DROPPED, journey, why, gateway)
-    if "wrong checksum" in why:
+    why = journey.failure
+    if journey.ending is not None:
+        kind = TroubleKind.BLOCKED if journey.ending.fate in _BY_NAT else TroubleKind.DROPPED
+        return _made(kind if journey.ending.side is None else TroubleKind.ANSWERED, journey, why, gateway)
+    if journey.lost is LossReason.WRONG_CHECKSUM:
         return _made(TroubleKind.DAMAGED, journey, why, gateway)
-    if "lost on the network" in why:
+    if journey.lost is LossReason.LINK:
         return _made(TroubleKind.LOST, journey, why, gateway)
     if bounced and journey.left is not None:
         why = f"nobody listens at {journey.left.destination}"
     # Without a word from anybody, it may have come to a program that is none of the lab's.
     return _made(TroubleKind.UNDELIVERED, journey, why, gateway) if why else None
-
-
-def _is_nat(why: str) -> bool:
-    """Whether it was for want of a binding, or of a permission, that a router let something go no further."""
-    return any(each in why for each in ("no binding", "filtered:", "no hairpinning", "is not this router"))
 
 
 def _made(kind: TroubleKind, journey: Journey, why: str, host: str, *, retried: bool = False) -> Trouble:

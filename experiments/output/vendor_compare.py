@@ -26,6 +26,7 @@ from siplab.alg_models.controls import NONE
 from siplab.alg_models.profiles import Profile
 from siplab.alg_models.samples import basic
 from siplab.experiments.output import changes
+from siplab.experiments.output.fates import ending
 from siplab.experiments.trial import run as trial
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Gateway
@@ -143,7 +144,7 @@ def _cross(gateway: Gateway, packet: samples.Packet) -> tuple[Crossing, Packet |
     words: list[str] = []
     left: Packet | None = None
     for each in emissions:
-        if each.error:
+        if each.error and each.side is not None:
             words.append(f"the model raised {each.error}")
         if each.side is packet.side.other and left is None:
             left = ip.parse(each.packet)
@@ -153,7 +154,7 @@ def _cross(gateway: Gateway, packet: samples.Packet) -> tuple[Crossing, Packet |
             )
             words.append(f"the router answers {status}")
         elif each.side is None:
-            words.append(changes.fate("router", each.note))
+            words.append(ending("router", each))
     if left is not None:
         words.insert(0, _PASSED)
     fate = "; ".join(words) or "nothing leaves the router"

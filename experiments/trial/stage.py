@@ -105,14 +105,14 @@ class Stage:
 
     def host(self, role: str) -> tuple[str, str]:
         """Name and address of the host with that role. Raises ``UsageError`` when there is none."""
-        for name, host in self.world.network.topology.hosts.items():
-            if host.role == role:
-                return name, host.address
-        raise UsageError(f"topology '{self.world.network.topology.id}' has no host with role '{role}'")
+        found = self.world.host_of(role)
+        if found is None:
+            raise UsageError(f"{self.world.place} has no host with role '{role}'")
+        return found
 
     def has(self, role: str) -> bool:
         """Whether the network has a host with that role."""
-        return any(host.role == role for host in self.world.network.topology.hosts.values())
+        return self.world.host_of(role) is not None
 
     def rng(self, who: str) -> random.Random:
         """A generator of its own for each agent, from the trial's seed."""
@@ -122,7 +122,9 @@ class Stage:
     def server(self) -> SipServer:
         """The registrar and proxy."""
         host, address = self.host("server")
-        config = ServerConfig(domain=DOMAIN, realm=DOMAIN, users=PASSWORDS, ip=address, mtu=self._mtu(host))
+        config = ServerConfig(
+            domain=DOMAIN, realm=DOMAIN, users=PASSWORDS, ip=address, mtu=self.world.mtu_of(host)
+        )
         server = SipServer(replace(config, **self.setup.server), self.rng("server"))
         self.world.add(host, server)
         return server
@@ -144,7 +146,7 @@ class Stage:
             upstream=Endpoint(self.host("server")[1], 5060),
         )
         spoken = {name: self.setup.server[name] for name in _SPOKEN if name in self.setup.server}
-        config = replace(config, mtu=self._mtu(host), **spoken)
+        config = replace(config, mtu=self.world.mtu_of(host), **spoken)
         if edge:
             config = replace(config, ports=(edge,))
         proxy = SipServer(config, self.rng("outbound-proxy"))
@@ -205,11 +207,6 @@ class Stage:
         """The same for the phones on the internet."""
         self.setup = replace(self.setup, far_phone={**changes, **self.setup.far_phone})
 
-    def _mtu(self, host: str) -> int:
-        """The MTU of a host's links."""
-        network = self.world.network
-        return min(network.mtu[each] for each in network.node_addresses[host])
-
     def _phone(self, role: str, user: str, rtp_port: int, changes: Mapping[str, Any]) -> Phone:
         server, port = self.server, self.setup.sip_port  # there before anybody calls it
         inside = role in ("phone", "second-phone")
@@ -226,7 +223,7 @@ class Stage:
             "server": Endpoint(server.config.ip, port),
             "rtp_port": rtp_port,
             "signal": tone(TONES[user]),
-            "mtu": self._mtu(host),
+            "mtu": self.world.mtu_of(host),
         }
         phone = Phone(PhoneConfig(**{**settings, **changes}), self.rng(user))
         self.world.add(host, phone)

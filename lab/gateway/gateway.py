@@ -26,18 +26,18 @@ from typing import Any, Final
 
 from siplab.lab.gateway import icmp
 from siplab.lab.gateway.alg import Model
+from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.flow import Flow, patch, rebuild
 from siplab.lab.gateway.fragments import Reassembler
 from siplab.lab.gateway.inspection import Alg, Inspection
 from siplab.lab.gateway.nat import Binding, Dependence, Nat, NatConfig, PortsExhaustedError, filter_key
-from siplab.lab.gateway.sides import FRAGMENT_KEPT, HELD, HELD_ACKNOWLEDGED, Emission, Side
+from siplab.lab.gateway.sides import Emission, Side
 from siplab.lab.gateway.tcp import TcpEditor
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import ICMP, ICMPV6, TCP, UDP, Endpoint, MalformedPacketError, Packet
 from siplab.lab.wire.sip import split_stream
 
 _network = lru_cache(maxsize=256)(ipaddress.ip_network)
-_OUTGREW: Final = "lost: the ALG made it larger than the MTU"
 
 _MAX_FLOWS: Final = 65536
 _MAX_CONNECTIONS: Final = 1024
@@ -111,9 +111,9 @@ class Gateway:
         try:
             return self._handle(packet, side, now)
         except MalformedPacketError as error:
-            return [Emission(None, packet, f"malformed packet: {error}")]
+            return [Emission(None, packet, Fate.MALFORMED, str(error))]
         except PortsExhaustedError as error:
-            return [Emission(None, packet, str(error))]
+            return [Emission(None, packet, Fate.NO_FREE_PORT, str(error))]
 
     def reboot(self) -> None:
         """Forget all that was learned from packets, as when the power fails."""
@@ -136,10 +136,10 @@ class Gateway:
         unseen = False  # by the ALG, whatever port it is for
         if packet.is_fragment:
             if self.policy.fragments == "drop":
-                return [Emission(None, data, "dropped by the router: a fragment")]
+                return [Emission(None, data, Fate.FRAGMENT_DROPPED)]
             whole = self._fragments.add(packet, data, now)
             if whole is None:
-                return [Emission(None, data, FRAGMENT_KEPT)]
+                return [Emission(None, data, Fate.FRAGMENT_KEPT)]
             data, packet = whole, ip.parse(whole)
             unseen = self.policy.fragments == "unprocessed"
         data = data[: len(packet.header) + len(packet.transport) + len(packet.payload)]
@@ -148,7 +148,7 @@ class Gateway:
             if length != 8 + len(packet.payload):
                 raise MalformedPacketError("UDP length does not match the packet")
         if packet.ttl <= 1 and packet.dst not in self._own:
-            return self._answer(packet, side, ip.TIME_EXCEEDED, data, "TTL ends here")
+            return self._ttl_exceeded(packet, side, data)
         if packet.version == 6:
             return self._ipv6(packet, data, side, now)
         if side is Side.INSIDE:
@@ -161,15 +161,15 @@ class Gateway:
         if packet.dst in self._own:
             return self._to_router(packet, data)
         if not self.is_inside(packet.src):
-            return [Emission(None, data, f"source {packet.src} is not an inside address")]
+            return [Emission(None, data, Fate.FOREIGN_SOURCE, packet.src)]
         if self.is_inside(packet.dst):
-            return [Emission(None, data, f"{packet.dst} is on the inside itself")]
+            return [Emission(None, data, Fate.INSIDE_DESTINATION, packet.dst)]
         if packet.dst == self.nat.public_ip:
             return self._hairpin(packet, data, now)
         if ip.is_icmp_error(packet):
             return self._icmp_error(packet, data, Side.INSIDE, now)
         if not packet.transport:
-            return [Emission(None, data, f"protocol {packet.protocol} is not translated")]
+            return [Emission(None, data, Fate.NOT_TRANSLATED, str(packet.protocol))]
         remote = packet.destination
         if packet.protocol == ICMP:
             remote = Endpoint(packet.dst, 0)
@@ -197,46 +197,46 @@ class Gateway:
     def _hairpin(self, packet: Packet, data: bytes, now: float) -> list[Emission]:
         """An inside host sends to the public address (RFC 4787 section 6)."""
         if not self.nat.config.hairpinning:
-            return [Emission(None, data, "no hairpinning")]
+            return [Emission(None, data, Fate.NO_HAIRPINNING)]
         if ip.is_icmp_error(packet):
             return self._hairpin_error(packet, data, now)
         if packet.protocol not in (UDP, TCP) or not packet.transport:
-            return [Emission(None, data, "no binding at the public address")]
+            return [Emission(None, data, Fate.NO_BINDING, "at the public address")]
         source = self.nat.outbound(packet.protocol, packet.source, packet.destination, now)
         target = self.nat.inbound(packet.protocol, packet.dport, source.outside, now)
         if target is None:
-            return [Emission(None, data, f"no binding lets {source.outside} in at port {packet.dport}")]
+            return [Emission(None, data, Fate.NO_BINDING, f"{source.outside} to public port {packet.dport}")]
         if packet.protocol == TCP:
             self.nat.note_tcp(source, packet.destination, packet.flags, now)
             self.nat.note_tcp(target, source.outside, packet.flags, now)
         turned = packet.with_(
             src=source.outside.ip, sport=source.outside.port, dst=target.inside.ip, dport=target.inside.port
         )
-        return [Emission(Side.INSIDE, bytes(turned), "hairpin")]
+        return [Emission(Side.INSIDE, bytes(turned), Fate.HAIRPINNED)]
 
     def _hairpin_error(self, packet: Packet, data: bytes, now: float) -> list[Emission]:
         """An error about a packet that turned round here turns round too (RFC 5508 section 4.3)."""
         out = icmp.translate_error(packet, self.nat, now, outbound=True)
         turned = icmp.translate_error(ip.parse(out), self.nat, now, outbound=False) if out else None
         if turned is None:
-            return [Emission(None, data, "ICMP error about no known flow")]
-        return [Emission(Side.INSIDE, turned, "hairpin")]
+            return [Emission(None, data, Fate.UNKNOWN_FLOW)]
+        return [Emission(Side.INSIDE, turned, Fate.HAIRPINNED)]
 
     # -- inbound -------------------------------------------------------------------------------
 
     def _from_outside(self, packet: Packet, data: bytes, now: float, *, unseen: bool) -> list[Emission]:
         if packet.dst != self.nat.public_ip:
-            return [Emission(None, data, f"{packet.dst} is not this router's public address")]
+            return [Emission(None, data, Fate.FOREIGN_DESTINATION, packet.dst)]
         if ip.is_icmp_error(packet):
             return self._icmp_error(packet, data, Side.OUTSIDE, now)
         if not packet.transport:
-            return [Emission(None, data, f"protocol {packet.protocol} is not translated")]
+            return [Emission(None, data, Fate.NOT_TRANSLATED, str(packet.protocol))]
         remote = Endpoint(packet.src, 0) if packet.protocol == ICMP else packet.source
         binding = self.nat.inbound(packet.protocol, packet.dport, remote, now)
         if binding is None:
             known = self.nat.at_port(packet.protocol, packet.dport, now)
-            reason = "filtered" if known else "no binding"
-            return [Emission(None, data, f"{reason}: {packet.source} to public port {packet.dport}")]
+            fate = Fate.FILTERED if known else Fate.NO_BINDING
+            return [Emission(None, data, fate, f"{packet.source} to public port {packet.dport}")]
         if packet.protocol == TCP:
             self.nat.note_tcp(binding, remote, packet.flags, now)
         until = self.nat.admitted_until(binding, remote, now)
@@ -292,7 +292,7 @@ class Gateway:
                 self._followed.pop((UDP, binding.inside, flow.remote), None)
             if self.policy.refresh == "nat":
                 self.nat.untouch(binding, now)  # what goes no further keeps nothing alive
-            return [*answers, Emission(None, data, work.note, error=work.error)]
+            return [*answers, Emission(None, data, work.fate, work.detail, error=work.error)]
         if work.binding is not None and work.binding is not binding:
             flow = self._learn(
                 data, flow.side.other, work.binding, flow.remote, math.inf, inspected=True, keep=False
@@ -300,27 +300,22 @@ class Gateway:
         if work.deliver_to is not None:
             flow = self._diverted(data, flow, work.deliver_to)
         if rewritten == payload:
-            return [Emission(flow.side, patch(data, flow), work.note, error=work.error), *answers]
+            return [Emission(flow.side, patch(data, flow), error=work.error), *answers]
         size = 28 + len(rewritten)
         if size > ip.MAX_PACKET:
-            return [*answers, Emission(None, data, _too_large(size))]
+            return [*answers, Emission(None, data, Fate.TOO_LARGE, f"{size} bytes")]
         if self.policy.growth == "drop" and len(data) <= self._mtu < size:
-            return [*answers, Emission(None, data, _OUTGREW)]
+            return [*answers, Emission(None, data, Fate.OUTGREW_MTU)]
         out = rebuild(data, flow, rewritten, self._mtu)
         if self.policy.checksum == "stale":
             out = b"".join((out[:26], data[26:28], out[28:]))
-        return [Emission(flow.side, out, work.note, changed=True, error=work.error), *answers]
+        return [Emission(flow.side, out, changed=True, error=work.error), *answers]
 
     def _answers(self, data: bytes, side: Side, work: Inspection) -> list[Emission]:
         """Messages that the router sends in the name of the peer that the sender wrote to."""
         packet = ip.parse(data)
         return [
-            Emission(
-                side,
-                ip.udp(packet.destination, packet.source, answer),
-                "answered by the router itself",
-                originated=True,
-            )
+            Emission(side, ip.udp(packet.destination, packet.source, answer), Fate.ANSWERED, originated=True)
             for answer in work.answers
         ]
 
@@ -338,14 +333,14 @@ class Gateway:
         payload = work.rewrite(packet.payload, side is Side.INSIDE)
         answers = self._answers(data, side, work)
         if payload is None:
-            return [*answers, Emission(None, data, work.note, error=work.error)]
+            return [*answers, Emission(None, data, work.fate, work.detail, error=work.error)]
         size = len(packet.header) + 8 + len(payload)
         if size > ip.MAX_PACKET:
-            return [*answers, Emission(None, data, _too_large(size))]
+            return [*answers, Emission(None, data, Fate.TOO_LARGE, f"{size} bytes")]
         binding = work.binding
         if work.changed:
             if self.policy.growth == "drop" and len(data) <= self._mtu < size:
-                return [*answers, Emission(None, data, _OUTGREW)]
+                return [*answers, Emission(None, data, Fate.OUTGREW_MTU)]
             packet = packet.with_(payload=payload)
             if size > self._mtu and size > len(data):
                 packet = packet.with_(dont_fragment=False)
@@ -355,7 +350,7 @@ class Gateway:
         if work.changed and self.policy.checksum == "stale":
             at = len(packet.header) + 6
             data = b"".join((data[:at], packet.transport[6:8], data[at + 2 :]))
-        return [Emission(side.other, data, work.note, changed=work.changed, error=work.error), *answers]
+        return [Emission(side.other, data, changed=work.changed, error=work.error), *answers]
 
     def _inspect_tcp(
         self, packet: Packet, binding: Binding, remote: Endpoint, now: float, *, outbound: bool
@@ -382,11 +377,16 @@ class Gateway:
             if forwarded:
                 translated = self._translate(each, binding, outbound=outbound)
                 changed = work.changed and bool(each.payload)
-                emissions.append(Emission(onward, translated, work.note, changed=changed, error=work.error))
+                emissions.append(
+                    Emission(
+                        onward, translated, work.fate_onward, work.detail, changed=changed, error=work.error
+                    )
+                )
             else:
-                emissions.append(Emission(back, bytes(each), HELD_ACKNOWLEDGED, originated=True))
+                emissions.append(Emission(back, bytes(each), Fate.HELD_ACKNOWLEDGED, originated=True))
         if not emissions:
-            emissions.append(Emission(None, bytes(packet), work.note or HELD, error=work.error))
+            fate = Fate.HELD if work.fate is Fate.FORWARDED else work.fate
+            emissions.append(Emission(None, bytes(packet), fate, work.detail, error=work.error))
         return emissions
 
     def _inspect_segment(
@@ -402,18 +402,18 @@ class Gateway:
         size = len(packet.header) + len(packet.transport) + len(payload)
         if size - len(payload) + len(packet.payload) <= self._mtu < size:
             if self.policy.growth == "drop":
-                return [Emission(None, bytes(packet), _OUTGREW, error=work.error)]
+                return [Emission(None, bytes(packet), Fate.OUTGREW_MTU, error=work.error)]
             edited = edited.with_(dont_fragment=False)  # as in ``rebuild``
         out = self._translate(edited, binding, outbound=outbound)
         onward = Side.OUTSIDE if outbound else Side.INSIDE
-        return [Emission(onward, out, work.note, changed=work.changed, error=work.error)]
+        return [Emission(onward, out, work.fate_onward, work.detail, changed=work.changed, error=work.error)]
 
     # -- everything else -------------------------------------------------------------------------
 
     def _ipv6(self, packet: Packet, data: bytes, side: Side, now: float) -> list[Emission]:
         """IPv6 passes without translation, behind a stateful filter (RFC 6092) if configured."""
         if packet.dst in self._own or packet.dst.startswith(("fe80:", "ff")):
-            return [Emission(None, data, "for the router itself")]
+            return [Emission(None, data, Fate.FOR_ROUTER)]
         outbound = side is Side.INSIDE
         near, far = (packet.source, packet.destination) if outbound else (packet.destination, packet.source)
         filtering = self.nat.config.ipv6_filtering
@@ -425,7 +425,7 @@ class Gateway:
                     self._ipv6_remotes.clear()
                 self._ipv6_remotes[key] = now + timeout
             elif self._ipv6_remotes.get(key, 0.0) <= now:
-                return [Emission(None, data, f"filtered: {far} to {near}")]
+                return [Emission(None, data, Fate.FILTERED, f"{far} to {near}")]
         if packet.protocol == UDP and self.policy.inspects(UDP, far.port):
             work = Inspection(self._alg, UDP, near, near, far, None, now)
             return self._inspect_packet(packet, data, work, side, None)
@@ -434,36 +434,29 @@ class Gateway:
     def _icmp_error(self, packet: Packet, data: bytes, side: Side, now: float) -> list[Emission]:
         translated = icmp.translate_error(packet, self.nat, now, outbound=side is Side.INSIDE)
         if translated is None:
-            return [Emission(None, data, "ICMP error about no known flow")]
+            return [Emission(None, data, Fate.UNKNOWN_FLOW)]
         return [Emission(side.other, translated)]
 
     def _to_router(self, packet: Packet, data: bytes) -> list[Emission]:
         if packet.protocol == ICMP and packet.icmp_type == 8:
             sequence = int.from_bytes(packet.transport[6:8], "big")
             reply = ip.icmp_echo(packet.dst, packet.src, packet.sport, sequence, packet.payload, reply=True)
-            return [Emission(Side.INSIDE, reply, "the router answers", originated=True)]
+            return [Emission(Side.INSIDE, reply, Fate.ECHO_REPLY, originated=True)]
         if packet.protocol == UDP:
-            return [
-                Emission(
-                    Side.INSIDE,
-                    ip.icmp_error(packet.dst, ip.PORT_UNREACHABLE, data),
-                    "the router has no such port",
-                    originated=True,
-                )
-            ]
-        return [Emission(None, data, "for the router itself")]
+            error = ip.icmp_error(packet.dst, ip.PORT_UNREACHABLE, data)
+            return [Emission(Side.INSIDE, error, Fate.PORT_UNREACHABLE, originated=True)]
+        return [Emission(None, data, Fate.FOR_ROUTER)]
 
-    def _answer(
-        self, packet: Packet, side: Side, kind: ip.Unreachable, data: bytes, note: str
-    ) -> list[Emission]:
+    def _ttl_exceeded(self, packet: Packet, side: Side, data: bytes) -> list[Emission]:
         """Drop a packet and tell its sender by an ICMP error (never about an ICMP error)."""
         if ip.is_icmp_error(packet):
-            return [Emission(None, data, note)]
+            return [Emission(None, data, Fate.TTL_EXCEEDED)]
         if packet.version == 6:
             own = self._inside_address6
         else:
             own = self._inside_address if side is Side.INSIDE else self.nat.public_ip
-        return [Emission(side, ip.icmp_error(own, kind, data), note, originated=True)]
+        error = ip.icmp_error(own, ip.TIME_EXCEEDED, data)
+        return [Emission(side, error, Fate.TTL_EXCEEDED, originated=True)]
 
     # -- helpers ---------------------------------------------------------------------------------
 
@@ -530,10 +523,6 @@ class Gateway:
                 flows.clear()
             flows[data[12:24]] = flow
         return flow
-
-
-def _too_large(size: int) -> str:
-    return f"the ALG made a packet of {size} bytes, larger than IP allows"
 
 
 __all__ = ["Dependence", "Emission", "Gateway", "Side"]

@@ -18,6 +18,7 @@ from siplab.alg_models.samples import all_samples
 from siplab.experiments.output import cards
 from siplab.experiments.trial import run as trial
 from siplab.lab.gateway.alg import Evidence, Model, Showing
+from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Emission, Gateway, Side
 from siplab.lab.gateway.nat import NatConfig
 from siplab.lab.wire import ip
@@ -117,7 +118,7 @@ def test_any_packet_gets_an_answer(model: Model) -> None:
         emissions = router.handle(packet, side, now)
         assert emissions
         for each in emissions:
-            assert each.side is not None or each.note
+            assert each.side is not None or each.fate is not Fate.FORWARDED
             assert each.error == ""
             changed += each.changed
     if model.steps:

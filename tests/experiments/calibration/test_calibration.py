@@ -16,8 +16,8 @@ from siplab.experiments.calibration.messages import MAX_SIZE
 from siplab.experiments.trial import run as trial
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.emulated.bubble import Bubble
-from tests.conftest import OrdinaryUser
-from tests.experiments.commands.test_cli import ROOT, one_line_error, siplab
+from tests.command import one_line_error, siplab
+from tests.conftest import ROOT, OrdinaryUser
 
 PHONE, PUBLIC, SERVER = (Endpoint(each, 5060) for each in ("192.168.1.102", "203.0.113.7", "198.51.100.10"))
 HOME = trial.network("home")
@@ -169,9 +169,7 @@ def test_the_command_prints_and_writes(tmp_path: Path) -> None:
 
 @pytest.mark.needs("kernel-alg")
 def test_an_ordinary_user_can_do_it(ordinary_user: OrdinaryUser) -> None:
-    done = ordinary_user.run(
-        ["-m", "siplab.experiments.commands.cli", "calibrate", "--messages", "60", "--seed", "2026"]
-    )
+    done = ordinary_user.run(["-m", "siplab", "calibrate", "--messages", "60", "--seed", "2026"])
     assert done.returncode == 0, (done.stdout, done.stderr)
     assert "model   linux agrees on" in done.stdout
 

@@ -3,38 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.command import one_line_error, siplab
+from tests.conftest import ROOT
 
-RECORDS = ("sent", "received", "passage", "lost", "likewise", "remark", "noted", "checked")
-
-
-def siplab(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command; its output is not a terminal's, so it is plain text."""
-    return subprocess.run(
-        [sys.executable, "-m", "siplab.experiments.commands.cli", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "COLUMNS": "120", **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
-def one_line_error(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    """Bad input: exit status 2 and one clear line, no traceback."""
-    assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1, done.stderr
-    for word in words:
-        assert word in lines[0], (word, lines[0])
+RECORDS = ("sent", "received", "passage", "lost", "skipped-packets", "remark", "noted", "checked")
 
 
 def test_quickstart_table_tells_what_breaks_and_what_helps(tmp_path: Path) -> None:

@@ -35,12 +35,12 @@ from siplab.lab.probing.reflector import CONTROL_PORT
 from siplab.lab.probing.stream_mirror import METHODS, Reflection
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage, split_stream
+from tests.command import siplab
 from tests.conftest import ROOT
-from tests.experiments.commands.command import siplab
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs all of 127.0.0.0/8")
 
-_SIPLAB = [sys.executable, "-m", "siplab.experiments.commands.cli"]
+_SIPLAB = [sys.executable, "-m", "siplab"]
 _TAKEN: Iterator[int] = iter(range(2, 250))
 
 
@@ -400,8 +400,8 @@ def test_vendors_are_named_for_their_own_model_only() -> None:
 
 
 _TOOL = ProgramDetector.from_options(
-    client=f"{sys.executable} -m siplab.experiments.commands.cli detect run {{server_ip}}",
-    server=f"{sys.executable} -m siplab.experiments.commands.cli detect serve",
+    client=f"{sys.executable} -m siplab detect run {{server_ip}}",
+    server=f"{sys.executable} -m siplab detect serve",
     id="siplab-detect",
     alg_exit=[1],
     clean_exit=[0],

@@ -20,7 +20,7 @@ from siplab.lab.gateway.gateway import Gateway, Side
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage
-from siplab.lab.worlds.trace import Lost, Passage, Received, Sent, Trace
+from siplab.lab.worlds.trace import LossReason, Lost, Passage, Received, Sent, Trace
 
 PHONE, SERVER = Endpoint("192.168.1.102", 5060), Endpoint("198.51.100.10", 5060)
 TAPS = ["phone", "router/inside", "router/outside", "registrar"]
@@ -231,7 +231,7 @@ def test_a_router_that_answers_itself_says_so(tmp_path: Path) -> None:
 
 def test_what_reached_nobody_is_there_too(tmp_path: Path) -> None:
     trace = Trace()
-    trace.add(Lost(2.0, "internet", ip.udp(SERVER, PHONE, b"x"), "no route"))
+    trace.add(Lost(2.0, "internet", ip.udp(SERVER, PHONE, b"x"), LossReason.NO_ROUTE, "no route"))
     assert said(trace, tmp_path / "lost.pcapng") == [("lost", "lost at internet: no route")]
 
 

@@ -24,8 +24,8 @@ from siplab.experiments.trial import runner
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
+from tests.command import siplab
 from tests.conftest import ROOT, OrdinaryUser
-from tests.experiments.commands.command import siplab
 
 EXAMPLES = Path(__file__).parents[2] / "data" / "detectors"
 HOME = topologies.load("home")

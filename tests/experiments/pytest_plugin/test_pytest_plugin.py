@@ -16,8 +16,8 @@ import pytest
 
 import siplab
 from siplab.alg_models import catalogue
+from tests.command import path_without
 from tests.conftest import ROOT, OrdinaryUser
-from tests.experiments.commands.command import path_without
 
 pytest_plugins = ["pytester"]
 

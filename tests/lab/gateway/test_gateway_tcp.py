@@ -58,14 +58,14 @@ class Connection:
 
     def out(self, data: bytes, seq: int, ack: int, flags: int = ACK) -> Packet:
         (emission,) = self.raw(Side.INSIDE, data, seq, ack, flags)
-        assert emission.side is Side.OUTSIDE, emission.note
+        assert emission.side is Side.OUTSIDE, emission.fate
         packet = parse(emission.packet)
         assert (packet.source, packet.destination) == (PUBLIC, self.remote)
         return packet
 
     def back(self, data: bytes, seq: int, ack: int, flags: int = ACK) -> Packet:
         (emission,) = self.raw(Side.OUTSIDE, data, seq, ack, flags)
-        assert emission.side is Side.INSIDE, emission.note
+        assert emission.side is Side.INSIDE, emission.fate
         packet = parse(emission.packet)
         assert (packet.source, packet.destination) == (self.remote, PHONE)
         return packet

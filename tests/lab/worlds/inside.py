@@ -97,7 +97,7 @@ def with_ttl(ttl: int, payload: bytes, world: World | None = None) -> Answered:
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
         sock.sendto(payload, REGISTRAR)
     packet = ip.udp(PHONE, REGISTRAR, payload, ttl=ttl, dont_fragment=False)
-    world._arrivals.extend(world._walk.send("phone", packet))  # type: ignore[attr-defined]
+    world._arrivals.extend(world._forwarder.send("phone", packet))  # type: ignore[attr-defined]
     world.idle(0.01)
     problems = world.close()
     lost = [each.node for each in world.trace if isinstance(each, Lost)]
