@@ -149,10 +149,6 @@ def test_every_failure_has_a_message_that_the_router_had(model: str) -> None:
                 assert any(crossing.lost for crossing in named), each
 
 
-def _journeys(trace: Trace) -> list[Journey]:
-    return [each for each in journeys_of(trace, trial.network("home")) if each.sent is not None]
-
-
 def test_the_documentation_is_not_asked(tmp_path: Path) -> None:
     """A model that nobody has documented is explained in the same words."""
     source = ROOT / "alg_models" / "faults" / "semicolon_loss.py"
