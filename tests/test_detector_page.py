@@ -59,7 +59,7 @@ class Reader:
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         program, *arguments = command
-        module = {"pytest": "pytest", "siplab": "siplab.experiments.commands.cli"}[program]
+        module = {"pytest": "pytest", "siplab": "siplab"}[program]
         return subprocess.run(
             [sys.executable, "-m", module, *arguments],
             cwd=self.folder,

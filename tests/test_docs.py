@@ -84,9 +84,7 @@ def test_a_model_from_nothing(tmp_path: Path) -> None:
         r"^3 passed", run_there(*shlex.split(tested), "-q", "-p", "no:cacheprovider"), re.MULTILINE
     )
     commands = re.findall(r"^    siplab (.*)", page, re.MULTILINE)
-    shown = [
-        run_there("-m", "siplab.experiments.commands.cli", *shlex.split(command)) for command in commands
-    ]
+    shown = [run_there("-m", "siplab", *shlex.split(command)) for command in commands]
     assert [command.split()[0] for command in commands] == ["models", "call", "vendors"]
     assert "Sets Max-Forwards to 0." in shown[0]
     assert "483 Too Many Hops" in shown[1]

@@ -169,9 +169,7 @@ def test_the_command_prints_and_writes(tmp_path: Path) -> None:
 
 @pytest.mark.needs("kernel-alg")
 def test_an_ordinary_user_can_do_it(ordinary_user: OrdinaryUser) -> None:
-    done = ordinary_user.run(
-        ["-m", "siplab.experiments.commands.cli", "calibrate", "--messages", "60", "--seed", "2026"]
-    )
+    done = ordinary_user.run(["-m", "siplab", "calibrate", "--messages", "60", "--seed", "2026"])
     assert done.returncode == 0, (done.stdout, done.stderr)
     assert "model   linux agrees on" in done.stdout
 

@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 def siplab(*arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command; ``path``: the PATH in which it finds programs."""
     return subprocess.run(
-        [sys.executable, "-m", "siplab.experiments.commands.cli", *arguments],
+        [sys.executable, "-m", "siplab", *arguments],
         env={**os.environ, "PATH": path or os.environ.get("PATH", os.defpath), "PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -18,7 +18,7 @@ RECORDS = ("sent", "received", "passage", "lost", "likewise", "remark", "noted",
 def siplab(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command; its output is not a terminal's, so it is plain text."""
     return subprocess.run(
-        [sys.executable, "-m", "siplab.experiments.commands.cli", *arguments],
+        [sys.executable, "-m", "siplab", *arguments],
         cwd=ROOT,
         env={**os.environ, "COLUMNS": "120", **environment},
         capture_output=True,

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 
 def siplab(*arguments: str, columns: int = 120) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "siplab.experiments.commands.cli", *arguments],
+        [sys.executable, "-m", "siplab", *arguments],
         cwd=ROOT,
         env={**os.environ, "COLUMNS": str(columns)},
         capture_output=True,

@@ -40,7 +40,7 @@ from tests.experiments.commands.command import siplab
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs all of 127.0.0.0/8")
 
-_SIPLAB = [sys.executable, "-m", "siplab.experiments.commands.cli"]
+_SIPLAB = [sys.executable, "-m", "siplab"]
 _TAKEN: Iterator[int] = iter(range(2, 250))
 
 
@@ -400,8 +400,8 @@ def test_vendors_are_named_for_their_own_model_only() -> None:
 
 
 _TOOL = ProgramDetector.from_options(
-    client=f"{sys.executable} -m siplab.experiments.commands.cli detect run {{server_ip}}",
-    server=f"{sys.executable} -m siplab.experiments.commands.cli detect serve",
+    client=f"{sys.executable} -m siplab detect run {{server_ip}}",
+    server=f"{sys.executable} -m siplab detect serve",
     id="siplab-detect",
     alg_exit=[1],
     clean_exit=[0],

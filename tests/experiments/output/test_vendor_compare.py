@@ -170,7 +170,7 @@ def test_names_that_are_taken(tmp_path: Path) -> None:
 
 def siplab(*arguments: str) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [sys.executable, "-m", "siplab.experiments.commands.cli", *arguments],
+        [sys.executable, "-m", "siplab", *arguments],
         cwd=ROOT,
         env={**os.environ, "COLUMNS": "200"},
         capture_output=True,

@@ -197,7 +197,7 @@ def test_containers_are_gone_when_the_lab_is_killed(engine: Any, tmp_path: Path,
     command = [
         sys.executable,
         "-m",
-        "siplab.experiments.commands.cli",
+        "siplab",
         "run",
         str(experiment),
         "--world",

@@ -25,7 +25,7 @@ from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 from tests.conftest import ROOT
 
-COMMAND = (sys.executable, "-m", "siplab.experiments.commands.cli")
+COMMAND = (sys.executable, "-m", "siplab")
 MODELS = ("none", "correct", "semicolon-loss", "blind-ip-replace", "via-rport-stripped")
 SCENARIOS = ("register", "outgoing-call", "incoming-call")
 TEXT = f"""

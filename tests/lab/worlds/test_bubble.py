@@ -299,17 +299,17 @@ def _without_privilege(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_namespaces_that_are_not_permitted(run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     """The command says so in one line, with the mend."""
     trial = ("call", "--model", "none", "--scenario", "register", "--world")
-    done = run("-m", "siplab.experiments.commands.cli", *trial, "emulated")
+    done = run("-m", "siplab", *trial, "emulated")
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith("siplab: no emulated world here: ")
     assert "may not make namespaces here" in line
     assert "--world simulated" in line
-    done = run("-m", "siplab.experiments.commands.cli", "exec", "phone", "--", "true")
+    done = run("-m", "siplab", "exec", "phone", "--", "true")
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1
     # Where nothing is asked for, the other world does it.
-    done = run("-m", "siplab.experiments.commands.cli", *trial, "auto")
+    done = run("-m", "siplab", *trial, "auto")
     assert done.returncode == 0, done.stderr
 
 
