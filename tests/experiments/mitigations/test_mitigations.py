@@ -31,7 +31,7 @@ def outcome(topology: str, model: str, scenario: str, *mitigations: str) -> str:
 
 def test_the_page_has_todays_table() -> None:
     page = table.PAGE.read_text(encoding="utf-8")
-    assert table.updated(page) == page, "run: python -m tools.mitigations --write"
+    assert table.updated(page) == page, "run: python -m tools.mitigations"
 
 
 def test_each_cures_something_and_none_everything() -> None:

@@ -1,0 +1,19 @@
+"""``siplab demo``: the first thing to try, on any system."""
+
+import typer
+
+from siplab.experiments.commands import call, run
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def demo() -> None:
+    """Six routers, three situations, two remedies: what an ALG does to a phone.
+
+    In the simulated world: `siplab run quickstart`, and then the call
+    `siplab call --model semicolon-loss --scenario register`.
+    """
+    run.play("quickstart", run.Settings(world="simulated"))
+    print()
+    call.play(call.Trial(model="semicolon-loss", scenario="register"), "simulated")
