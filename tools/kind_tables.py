@@ -15,7 +15,6 @@ from siplab.lab import specs
 from tools.pages import DOCS, MadePart
 
 PAGE: Final = DOCS / "endpoints.md"
-END: Final = "<!-- end of the tables -->\n"
 
 
 def cards() -> str:
@@ -56,10 +55,7 @@ def _values(hint: Any) -> list[str]:
     return [names[hint]] if hint in names else []
 
 
-PARTS: Final = tuple(
-    MadePart(PAGE, f"<!-- the {make.__name__} are made by: python -m tools.kind_tables -->\n", END, make)
-    for make in (cards, settings)
-)
+PARTS: Final = tuple(MadePart(PAGE, "kind_tables", make, make.__name__) for make in (cards, settings))
 
 
 if __name__ == "__main__":

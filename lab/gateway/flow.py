@@ -6,7 +6,7 @@ patched: addresses and ports exchanged, checksums updated.
 
 from __future__ import annotations
 
-from siplab.lab.gateway.nat import Binding
+from siplab.lab.gateway.binding import Binding
 from siplab.lab.gateway.sides import Side
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint

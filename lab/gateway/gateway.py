@@ -26,11 +26,14 @@ from typing import Any, Final
 
 from siplab.lab.gateway import icmp
 from siplab.lab.gateway.alg import Model
+from siplab.lab.gateway.binding import Binding, filter_key
+from siplab.lab.gateway.binding_table import PortsExhaustedError
 from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.flow import Flow, patch, rebuild
 from siplab.lab.gateway.fragments import Reassembler
 from siplab.lab.gateway.inspection import Alg, Inspection
-from siplab.lab.gateway.nat import Binding, Dependence, Nat, NatConfig, PortsExhaustedError, filter_key
+from siplab.lab.gateway.nat import Nat
+from siplab.lab.gateway.nat_config import Dependence, NatConfig
 from siplab.lab.gateway.sides import Emission, Side
 from siplab.lab.gateway.tcp import TcpEditor
 from siplab.lab.wire import ip
@@ -104,7 +107,7 @@ class Gateway:
                     if flow.refreshes:
                         binding.expires = now + flow.timeout
                     return [Emission(flow.side, patch(packet, flow))]
-                binding.before, binding.newcomer = binding.expires, None
+                binding.before, binding.pending_peer = binding.expires, None
                 if flow.refreshes:
                     binding.expires = now + flow.timeout
                 return self._inspect_datagram(packet, flow, now)
@@ -114,6 +117,11 @@ class Gateway:
             return [Emission(None, packet, Fate.MALFORMED, str(error))]
         except PortsExhaustedError as error:
             return [Emission(None, packet, Fate.NO_FREE_PORT, str(error))]
+
+    @property
+    def connections(self) -> int:
+        """How many TCP connections it inspects."""
+        return len(self._connections)
 
     def reboot(self) -> None:
         """Forget all that was learned from packets, as when the power fails."""
@@ -185,7 +193,7 @@ class Gateway:
         key = (protocol, binding.inside, remote)
         if key in self._followed:
             return True
-        if outbound or binding.newcomer != remote:
+        if outbound or binding.pending_peer != remote:
             return False  # a session that began otherwise stays what it is
         if not any(hole.inspected and hole.admits(remote, now) for hole in binding.pinholes):
             return False
@@ -288,10 +296,10 @@ class Gateway:
         rewritten = work.rewrite(payload, flow.side is Side.OUTSIDE)
         answers = self._answers(data, flow.side.other, work) if work.answers else []
         if rewritten is None:
-            if self.nat.unmeet(binding):
+            if self.nat.rollback_session(binding):
                 self._followed.pop((UDP, binding.inside, flow.remote), None)
             if self.policy.refresh == "nat":
-                self.nat.untouch(binding, now)  # what goes no further keeps nothing alive
+                self.nat.rollback_timer(binding, now)  # what goes no further keeps nothing alive
             return [*answers, Emission(None, data, work.fate, work.detail, error=work.error)]
         if work.binding is not None and work.binding is not binding:
             flow = self._learn(

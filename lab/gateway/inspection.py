@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from siplab.lab.gateway.alg import Model
+from siplab.lab.gateway.binding import Binding
 from siplab.lab.gateway.context import Context, Dropped
 from siplab.lab.gateway.fate import Fate
-from siplab.lab.gateway.nat import Binding, Nat
+from siplab.lab.gateway.nat import Nat
 from siplab.lab.wire.ip import UDP, Endpoint
 from siplab.lab.wire.sip import SipMessage
 

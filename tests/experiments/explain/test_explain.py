@@ -100,6 +100,10 @@ def explained(spec: TrialSpec) -> tuple[TrialResult, Trace]:
     return explained_trial(result, trace), trace
 
 
+def _journeys(trace: Trace) -> list[Journey]:
+    return [each for each in journeys_of(trace, trial.network("home")) if each.sent is not None]
+
+
 def first(model: str, scenario: str, topology: str = "home") -> Explanation:
     result, _ = explained(TrialSpec(topology, model, scenario))
     assert result.explanation, "no check failed"
@@ -143,10 +147,6 @@ def test_every_failure_has_a_message_that_the_router_had(model: str) -> None:
                 assert any(crossing.changed for crossing in named), each
             else:
                 assert any(crossing.lost for crossing in named), each
-
-
-def _journeys(trace: Trace) -> list[Journey]:
-    return [each for each in journeys_of(trace, trial.network("home")) if each.sent is not None]
 
 
 def test_the_documentation_is_not_asked(tmp_path: Path) -> None:

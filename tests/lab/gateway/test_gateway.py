@@ -14,7 +14,7 @@ from siplab.alg_models.controls import CORRECT, NONE
 from siplab.lab.gateway.alg import Card, Context, Model, Policy, Recipe
 from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Emission, Gateway, Side
-from siplab.lab.gateway.nat import Dependence, NatConfig, Refresh
+from siplab.lab.gateway.nat_config import Dependence, NatConfig, Refresh
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import UDP, Endpoint, checksum, parse
 from siplab.lab.wire.sip import SipMessage
