@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from siplab.alg_models.steps.headers import (
+    EndBody,
     FitContentLength,
     HoldRegistration,
     TranslateIdentity,
@@ -14,6 +15,7 @@ from siplab.alg_models.steps.media import CloseDialog, TranslateSdp
 from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source, Step
 
 CORRECT_STEPS: tuple[Step, ...] = (
+    EndBody(),
     TranslateRequestUri(),
     TranslateVia(),
     TranslateUris(),

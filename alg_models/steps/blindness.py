@@ -51,5 +51,5 @@ def _named(raw: bytes, name: bytes | None) -> list[Field]:
 def shut(message: SipMessage) -> None:
     """Let the steps that follow find nothing at all in a message."""
     message.prefix = bytes(message)
-    message.start_line = message.separator = message.body = b""
+    message.start_line = message.separator = message.body = message.trailer = b""
     message.fields = []

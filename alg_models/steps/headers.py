@@ -198,6 +198,15 @@ def _seconds(value: bytes, default: float) -> float:
 
 
 @dataclass(frozen=True)
+class EndBody:
+    """Leave bytes behind the body as they are: they are no part of the message (RFC 3261 18.3)."""
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        if message.body:
+            message.end_body()
+
+
+@dataclass(frozen=True)
 class FitContentLength:
     """Make Content-Length say the size of a body that the ALG has changed (RFC 3261 20.14).
 

@@ -108,7 +108,8 @@ class Card:
 class Policy:
     """What of the traffic an ALG looks at, what becomes of the rest, and the timers that it imposes.
 
-    - ``ports``: compared with the outside peer's port. ``transports``: of ``udp`` and ``tcp``.
+    - ``ports``: compared with the outside peer's port, and, when the peer opened a TCP connection, also
+      with the inside endpoint's. ``transports``: of ``udp`` and ``tcp``.
     - ``match``: ``destination`` compares ``ports`` with the port that a datagram is addressed to, so
       that going in it is the binding's public port (a TCP connection has its peer's port).
     - ``signalling_timeout``: idle time in seconds of inspected bindings; ``None``: the NAT's.
@@ -123,7 +124,8 @@ class Policy:
     - ``refresh``: ``both``: inspected packets of either direction restart the binding's timer,
       whatever the NAT does, and so do those that the ALG drops; ``nat``: as the NAT does, and what is
       dropped keeps nothing alive.
-    - ``follow_pinholes``: what comes in through a pinhole for signalling is inspected, whatever its port.
+    - ``follow_pinholes``: what comes in through a pinhole for signalling is inspected, whatever its port,
+      and no TCP connection for the inside endpoint's port alone.
     - ``checksum``: ``stale`` leaves the UDP checksum as the sender computed it.
     """
 

@@ -92,6 +92,10 @@ class Binding:
         self.remotes: dict[Endpoint, TcpState] = {}  # whom the inside has sent to since the timer started
         self.pair: Binding | None = None  # the RTCP port beside a reserved RTP port, and the reverse
 
+    def signals(self, remote: Endpoint, now: float) -> bool:
+        """Whether a pinhole for signalling lets ``remote`` in."""
+        return any(hole.inspected and hole.admits(remote, now) for hole in self.pinholes)
+
     def alive(self, now: float) -> bool:
         """A pair lives and ends as one, so that its ports stay neighbours."""
         return self._held(now) or (self.pair is not None and self.pair._held(now))

@@ -227,7 +227,8 @@ class Context:
         if binding is None:
             binding = self.nat.find(self.protocol, contact, self.remote, self.now)
         if binding is not None:
-            self.nat.open_pinhole(binding, Endpoint(self.remote.ip, 0), self.now + lifetime, owner)
+            end = self.now + lifetime
+            self.nat.open_pinhole(binding, Endpoint(self.remote.ip, 0), end, owner).inspected = True
 
     def expect(
         self,

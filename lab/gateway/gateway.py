@@ -37,7 +37,7 @@ from siplab.lab.gateway.nat_config import Dependence, NatConfig
 from siplab.lab.gateway.sides import Emission, Side
 from siplab.lab.gateway.tcp import TcpEditor
 from siplab.lab.wire import ip
-from siplab.lab.wire.ip import ICMP, ICMPV6, TCP, UDP, Endpoint, MalformedPacketError, Packet
+from siplab.lab.wire.ip import ACK, ICMP, ICMPV6, SYN, TCP, UDP, Endpoint, MalformedPacketError, Packet
 from siplab.lab.wire.sip import split_stream
 
 _network = lru_cache(maxsize=256)(ipaddress.ip_network)
@@ -187,15 +187,24 @@ class Gateway:
         return self._forward(packet, data, Side.INSIDE, binding, remote, math.inf, now, unseen=unseen)
 
     def _follows(
-        self, protocol: int, binding: Binding, remote: Endpoint, now: float, *, outbound: bool
+        self, packet: Packet, binding: Binding, remote: Endpoint, now: float, *, outbound: bool
     ) -> bool:
-        """Whether a flow came in by a pinhole whose flows the ALG looks at."""
-        key = (protocol, binding.inside, remote)
+        """Whether the outside began a flow that the ALG looks at for the sake of whom it reaches."""
+        key = (packet.protocol, binding.inside, remote)
         if key in self._followed:
             return True
-        if outbound or binding.pending_peer != remote:
+        if outbound:
             return False  # a session that began otherwise stays what it is
-        if not any(hole.inspected and hole.admits(remote, now) for hole in binding.pinholes):
+        if self.policy.follow_pinholes:
+            wanted = binding.pending_peer == remote and binding.signals(remote, now)
+        else:
+            # A peer connects from any port: where it connects to says what it wants (RFC 3261 18.1.1).
+            wanted = (
+                packet.flags & (SYN | ACK) == SYN
+                and "tcp" in self.policy.transports
+                and (binding.inside.port in self.policy.ports or binding.signals(remote, now))
+            )
+        if not wanted:
             return False
         if len(self._followed) >= _MAX_FLOWS:
             self._followed.clear()
@@ -270,8 +279,8 @@ class Gateway:
         if self.policy.match == "destination" and packet.protocol == UDP:
             port = packet.dport
         inspected = not unseen and self.policy.inspects(packet.protocol, port)
-        if self.policy.follow_pinholes and not inspected and not unseen:
-            inspected = self._follows(packet.protocol, binding, remote, now, outbound=outbound)
+        if not inspected and not unseen and (self.policy.follow_pinholes or packet.protocol == TCP):
+            inspected = self._follows(packet, binding, remote, now, outbound=outbound)
         if inspected and self.policy.signalling_timeout is not None:
             self.nat.impose_timeout(binding, self.policy.signalling_timeout, now, outbound=outbound)
         if inspected and self.policy.refresh == "both":

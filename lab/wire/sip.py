@@ -142,11 +142,11 @@ class SipMessage:
 
     Attributes: ``prefix`` (empty lines before the start line, RFC 3261 section 7.5),
     ``start_line`` (with its line ending), ``fields``, ``separator`` (the empty line) and
-    ``body`` (everything behind it, whatever Content-Length says). ``original_body`` stays
-    what the body was at first.
+    ``body`` (everything behind it, whatever Content-Length says, until ``end_body``) and
+    ``trailer`` (what follows the body). ``original_body`` stays what the body was at first.
     """
 
-    __slots__ = ("body", "fields", "original_body", "prefix", "separator", "start_line")
+    __slots__ = ("body", "fields", "original_body", "prefix", "separator", "start_line", "trailer")
 
     def __init__(
         self,
@@ -163,6 +163,7 @@ class SipMessage:
         self.separator = separator
         self.body = body
         self.original_body = body
+        self.trailer = b""
 
     @classmethod
     def parse(cls, data: bytes) -> SipMessage:
@@ -186,13 +187,13 @@ class SipMessage:
 
     def __bytes__(self) -> bytes:
         head = b"".join([field.raw for field in self.fields])
-        return self.prefix + self.start_line + head + self.separator + self.body
+        return self.prefix + self.start_line + head + self.separator + self.body + self.trailer
 
     def become(self, data: bytes) -> None:
         """Replace the whole message by other bytes; ``original_body`` stays."""
         other = SipMessage.parse(data)
         self.prefix, self.start_line, self.fields = other.prefix, other.start_line, other.fields
-        self.separator, self.body = other.separator, other.body
+        self.separator, self.body, self.trailer = other.separator, other.body, b""
 
     # -- start line -------------------------------------------------------------------
 
@@ -286,6 +287,13 @@ class SipMessage:
         """The number in Content-Length, or ``None`` when absent or not a number."""
         value = self.value(b"content-length")
         return int(value) if value.isdigit() and len(value) < 10 else None
+
+    def end_body(self) -> None:
+        """Let the body end where Content-Length says; what follows is the ``trailer`` (RFC 3261 18.3)."""
+        length = self.content_length
+        if length is not None and length < len(self.body):
+            self.body, self.trailer = self.body[:length], self.body[length:] + self.trailer
+            self.original_body = self.original_body[:length]
 
     def fit_content_length(self) -> None:
         """Make an existing Content-Length say the body's size; adds none (RFC 3261 20.14)."""

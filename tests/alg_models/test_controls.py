@@ -429,3 +429,36 @@ def test_none_changes_nothing(new_line: LineMaker) -> None:
         text = message(b"INVITE sip:a@192.168.1.20 SIP/2.0", header, body=OFFER)
         assert line.out(text) == text
         assert line.back(text) == text
+
+
+# -- where the body ends -----------------------------------------------------------------------------
+
+DESCRIPTION = b"v=0\r\no=- 1 1 IN IP4 %s\r\ns=-\r\nc=IN IP4 %s\r\nt=0 0\r\nm=audio %d RTP/AVP 0\r\n"
+BEHIND = [b"\r\n", b"junk", DESCRIPTION % (PRIVATE, PRIVATE, 5000), b"a=rtcp:5001 IN IP4 192.168.1.20\r\n"]
+
+
+@pytest.mark.parametrize("behind", BEHIND)
+def test_bytes_behind_the_body_are_no_body(new_line: LineMaker, behind: bytes) -> None:
+    def invite(address: bytes, port: int, via: bytes) -> bytes:
+        body = DESCRIPTION % (address, address, port)
+        return message(
+            b"INVITE sip:bob@lab.test SIP/2.0", b"Via: SIP/2.0/UDP " + via + BRANCH, b"Call-ID: 1", body=body
+        )
+
+    sent = invite(PRIVATE, 16000, b"192.168.1.20:5060")
+    line = new_line()
+    seen = line.out(sent + behind)
+    assert seen == invite(PUBLIC, 61004, b"203.0.113.7:61002") + behind
+    assert line.back(echo(seen)) == echo(sent) + behind
+
+
+def test_bytes_behind_no_body_are_no_body(new_line: LineMaker) -> None:
+    behind = DESCRIPTION % (PRIVATE, PRIVATE, 16000)
+    bye = message(b"BYE sip:bob@lab.test SIP/2.0", b"Call-ID: 1")
+    assert new_line().out(bye + behind) == bye + behind
+
+
+def test_without_a_length_the_body_is_all_of_the_datagram(new_line: LineMaker) -> None:
+    body = DESCRIPTION % (PRIVATE, PRIVATE, 16000)
+    invite = b"INVITE sip:bob@lab.test SIP/2.0\r\nCall-ID: 1\r\n\r\n"
+    assert new_line().out(invite + body) == invite + DESCRIPTION % (PUBLIC, PUBLIC, 61004)

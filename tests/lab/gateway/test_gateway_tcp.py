@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
-from siplab.lab.gateway.alg import Context
+from siplab.alg_models.controls import CORRECT
+from siplab.lab.gateway.alg import Context, Model
 from siplab.lab.gateway.gateway import Emission, Side
-from siplab.lab.gateway.nat_config import PortAllocation
+from siplab.lab.gateway.nat_config import PortAllocation, StaticMapping
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import ACK, FIN, PSH, RST, SYN, Endpoint, Packet, parse
 from siplab.lab.wire.sip import SipMessage
@@ -191,3 +193,76 @@ def test_the_number_of_connections_is_bounded(router: Router) -> None:
         router.one(ip.tcp(PHONE, Endpoint(f"192.0.2.{port % 250}", 5060), seq=port), Side.INSIDE)
         router.one(ip.tcp(Endpoint("192.168.1.21", 1024 + port), SERVER, flags=SYN), Side.INSIDE)
     assert router.gateway.connections == 1024
+
+
+# -- a server that connects to the phone -------------------------------------------------------------
+
+OFFER = b"v=0\r\no=- 1 1 IN IP4 %s\r\ns=-\r\nc=IN IP4 %s\r\nt=0 0\r\nm=audio %d RTP/AVP 0\r\n"
+
+
+def called(uri: bytes) -> bytes:
+    body = OFFER % (b"198.51.100.10", b"198.51.100.10", 30000)
+    return (
+        b"INVITE sip:alice@%s;transport=tcp SIP/2.0\r\nVia: SIP/2.0/TCP 198.51.100.10;branch=z9hG4bK2\r\n"
+        b"Call-ID: 2\r\nCSeq: 1 INVITE\r\nContent-Type: application/sdp\r\nContent-Length: %d\r\n\r\n"
+    ) % (uri, len(body)) + body
+
+
+def accepted(contact: bytes, address: bytes, port: int) -> bytes:
+    body = OFFER % (address, address, port)
+    return (
+        b"SIP/2.0 200 OK\r\nVia: SIP/2.0/TCP 198.51.100.10;branch=z9hG4bK2\r\nCall-ID: 2\r\n"
+        b"CSeq: 1 INVITE\r\nContact: <sip:alice@%s>\r\nContent-Type: application/sdp\r\n"
+        b"Content-Length: %d\r\n\r\n"
+    ) % (contact, len(body)) + body
+
+
+@pytest.mark.parametrize("port", [5060, 5064])
+def test_a_call_over_the_servers_own_connection(router: Router, port: int) -> None:
+    contact = b"192.168.1.20:%d" % port
+    line = Connection(router)
+    register = REGISTER.replace(b"<sip:alice@192.168.1.20:5062", b"<sip:alice@" + contact)
+    seen = line.out(register, 0, 0).payload
+    answer = REGISTERED.replace(b"192.168.1.20:5062;branch", b"203.0.113.7:61002;branch")
+    answer = answer.replace(b"192.168.1.20:5062", b"203.0.113.7:61004")
+    assert b"<sip:alice@203.0.113.7:61004;transport=tcp>" in seen
+    line.back(answer, 0, len(seen))
+
+    phone, caller = Endpoint("192.168.1.20", port), Endpoint(SERVER.ip, 41000)
+
+    def send(side: Side, data: bytes, seq: int, ack: int, flags: int = ACK) -> Packet:
+        mapped = Endpoint(PUBLIC.ip, 61004)
+        ends = (phone, caller) if side is Side.INSIDE else (caller, mapped)
+        packet = router.crossed(ip.tcp(*ends, data, seq=seq, ack=ack, flags=flags), side)
+        assert (packet.source, packet.destination) == ((mapped, caller), (caller, phone))[
+            side is Side.OUTSIDE
+        ]
+        return packet
+
+    send(Side.OUTSIDE, b"", 0, 0, SYN)
+    send(Side.INSIDE, b"", 0, 1, SYN | ACK)
+    send(Side.OUTSIDE, b"", 1, 1)
+    invite = called(b"203.0.113.7:61004")
+    got = send(Side.OUTSIDE, invite, 1, 1, ACK | PSH)
+    assert got.payload == called(contact)
+    ok = accepted(contact, b"192.168.1.20", 16000)
+    sent = send(Side.INSIDE, ok, 1, 1 + len(got.payload), ACK | PSH)
+    assert sent.payload == accepted(b"203.0.113.7:61004", b"203.0.113.7", 61006)
+    assert sent.ack == 1 + len(invite)  # in the server's numbers
+
+
+@pytest.mark.parametrize("policy", [{"transports": frozenset({"udp"})}, {"ports": frozenset({5080})}])
+def test_a_connection_from_outside_that_the_policy_leaves_alone(
+    new_router: RouterMaker, policy: dict[str, frozenset[object]]
+) -> None:
+    forwarded = StaticMapping(protocol="tcp", port=5060, inside="192.168.1.20")
+    model = Model("narrow", CORRECT.card, replace(CORRECT.recipe, policy=policy))
+    for each, text in ((model, b"203.0.113.7"), (CORRECT, b"192.168.1.20:5060")):
+        router = new_router(each, static_mappings=(forwarded,))
+        ends = Endpoint(SERVER.ip, 41000), Endpoint(PUBLIC.ip, 5060)
+        router.crossed(ip.tcp(*ends, b"", seq=0, flags=SYN), Side.OUTSIDE)
+        router.crossed(
+            ip.tcp(PHONE._replace(port=5060), ends[0], b"", seq=0, ack=1, flags=SYN | ACK), Side.INSIDE
+        )
+        packet = ip.tcp(*ends, called(b"203.0.113.7"), seq=1, ack=1)
+        assert router.crossed(packet, Side.OUTSIDE).payload == called(text)
