@@ -9,8 +9,8 @@ fault was *out of reach*. Any other byte, a packet more or a packet less puts it
 - Notes do not count, nor does a packet that both drop for different reasons: nobody sees those.
 - What the router answers itself, and the public port that it chose, do count: both are seen outside.
 - A timer that the model imposes counts when it ran out on a packet of this exchange, and only then.
-- Randomness is drawn from one generator per gateway: where ports are allocated at random, a model that draws
-  from it too gives other ports, and these count.
+- The NAT draws from a generator of its own, so a model that draws random numbers moves no port. Where ports
+  are allocated at random, one that reserves ports for itself does, and these count.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Protocol
 
 from siplab import topologies
 from siplab.experiments.trial.stage import Finding, Stage
@@ -84,7 +84,7 @@ class TrialSpec:
             parts.insert(0, topologies.short_name(self.topology))
         if self.gateway != "queue":
             parts.append(self.gateway)
-        return "__".join(part.replace("/", "-").replace(" ", "") for part in parts)
+        return "__".join(part.replace("/", "-").replace(" ", "") for part in parts if part)
 
     @property
     def stem(self) -> str:
@@ -100,26 +100,7 @@ def needs_emulated(detector: str) -> str:
     )
 
 
-# Renamed ids keep their random streams, so that no byte on the wire changes with a name.
-_STREAM_NAMES: Final = {
-    "stale-pinhole": "stranger",
-    "call-rejected": "refused",
-    "dtmf": "digits",
-    "quirky(quirk=": "peculiar(habit=",
-    "quirky": "peculiar",
-    "strict-addresses": "naive",
-    "silent-server": "dead-sink",
-    "registration-readback": "readback",
-    "non-standard-port": "another-port",
-    "hosted-nat-traversal": "far-end-traversal",
-    "bridge-mode": "modem-mode",
-}
-
-
 def seed_of(spec: TrialSpec) -> str:
-    """What the trial's world is made with."""
+    """What the trial's world is made with: all but the model, so that two models meet the same call."""
     # Whoever does the work in the router, the same is said: traces can be laid side by side.
-    name = replace(spec, gateway="queue").name
-    for new, old in _STREAM_NAMES.items():
-        name = name.replace(new, old)
-    return f"{spec.seed}/{name}"
+    return f"{spec.seed}/{replace(spec, gateway='queue', model='').name}"

@@ -50,7 +50,8 @@ class Gateway:
     """One router.
 
     ``inside_networks``: the prefixes behind it. ``inside_addresses`` are the router's own
-    addresses there and ``public_ip`` its one on the outside. Randomness comes from ``rng``.
+    addresses there and ``public_ip`` its one on the outside. Randomness comes from ``rng``, the
+    model's own from ``model_rng`` (``None``: from ``rng`` too).
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Gateway:
         inside_addresses: Sequence[str] = (),
         nat: NatConfig | None = None,
         rng: random.Random,
+        model_rng: random.Random | None = None,
         mtu: int = ip.DEFAULT_MTU,
     ) -> None:
         self.model = model
@@ -72,7 +74,7 @@ class Gateway:
         self._mtu = mtu
         self._own = frozenset(inside_addresses)
         self._inside_address = next((each for each in inside_addresses if ":" not in each), public_ip)
-        self._alg = Alg(model, self.nat, rng, self.is_inside, self._inside_address)
+        self._alg = Alg(model, self.nat, model_rng or rng, self.is_inside, self._inside_address)
         self._inside_address6 = next((each for each in inside_addresses if ":" in each), "::")
         self._networks = [_network(each) for each in inside_networks]
         self._inside_cache: dict[str, bool] = {}

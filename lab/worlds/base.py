@@ -25,6 +25,7 @@ class WorldError(Exception):
 def make_gateways(network: Network, models: Mapping[str, Model], seed: object) -> dict[str, Gateway]:
     """A gateway for each NAT router of the topology; those without a model get none of ``models``.
 
+    A model draws from a generator of its own: what the NAT draws is the same whatever the model is.
     Raises ``KeyError`` when a gateway has no model.
     """
     topology = network.topology
@@ -39,6 +40,7 @@ def make_gateways(network: Network, models: Mapping[str, Model], seed: object) -
             inside_addresses=list(router.inside.values()),
             nat=router.nat,
             rng=random.Random(f"{seed}/{name}"),
+            model_rng=random.Random(f"{seed}/{name}/{models[name].id}"),
             mtu=topology.networks[outside].mtu,
         )
     return gateways

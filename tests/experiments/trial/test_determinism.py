@@ -19,8 +19,10 @@ import pytest
 
 from siplab import topologies
 from siplab.experiments.trial import registry
+from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
+from siplab.lab.worlds.base import make_gateways
 from siplab.lab.worlds.emulated.bubble import Bubble
 from tests import grid
 from tests.conftest import ROOT, OrdinaryUser
@@ -112,6 +114,34 @@ def test_another_seed_gives_other_bytes() -> None:
     """Else the other tests here would not say much."""
     one, other = (simulated(TrialSpec("home", "none", "register", seed=seed)) for seed in (1, 2))
     assert one.trace != other.trace
+
+
+@pytest.mark.parametrize(
+    ("topology", "one", "other", "played"),
+    [
+        ("home", "none", "keepalive-crlf-swallowed", "register"),
+        ("home(loss=0.1)", "none", "tcp-ignored", "tcp-call"),
+        ("home", "correct", "tcp-split-unprocessed", "outgoing-call"),
+        ("nat-random-ports", "correct", "pinhole-left-open", "register"),
+        ("nat-random-ports", "correct", "sdp-c-only(probability=0)", "outgoing-call"),
+    ],
+)
+def test_models_that_do_nothing_else_give_the_same_trace(
+    topology: str, one: str, other: str, played: str
+) -> None:
+    """The call is the same one whatever the model is, and so is what the NAT draws."""
+    first, second = (simulated(TrialSpec(topology, model, played)) for model in (one, other))
+    assert first.trace == second.trace
+
+
+def test_another_model_draws_other_numbers() -> None:
+    net = trial.network("home")
+    known = trial.models()
+    draws = [
+        make_gateways(net, {"router": known.get(each)}, 1)["router"]._alg.rng.random()
+        for each in ("correct", "none", "none")
+    ]
+    assert draws[0] != draws[1] == draws[2]
 
 
 # -- in the other world ----------------------------------------------------------------------------

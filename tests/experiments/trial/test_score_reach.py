@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from siplab.experiments.trial import controls, reach
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.reach import Reach
-from siplab.experiments.trial.spec import TrialSpec
+from siplab.experiments.trial.spec import TrialSpec, seed_of
 from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.sides import Emission, Side
 from siplab.lab.worlds.emulated.bubble import Bubble
@@ -72,7 +72,7 @@ def test_a_public_port_that_changes_is_seen_though_no_message_is() -> None:
 
 def _clean() -> tuple[Trace, str]:
     _, trace = trial.run(SPEC)
-    return trace, f"{SPEC.seed}/{SPEC.name}"
+    return trace, seed_of(SPEC)
 
 
 def _measure(trace: Trace, seed: str) -> bool:
