@@ -74,7 +74,7 @@ class Showing:
     """Where a fault shows that no scenario shows with the lab's ordinary phone and server.
 
     ``scenario``, ``topology``, ``phone`` and ``server`` are what a trial names (empty: the ordinary ones).
-    ``fails``: the check that fails first, and passes with the fault mended. ``variant``: parameters of the
+    ``fails``: the check that fails first, and passes without the fault. ``variant``: parameters of the
     fault that are not its defaults.
     """
 

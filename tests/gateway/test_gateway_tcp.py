@@ -190,4 +190,4 @@ def test_the_number_of_connections_is_bounded(router: Router) -> None:
     for port in range(1500):
         router.one(ip.tcp(PHONE, Endpoint(f"192.0.2.{port % 250}", 5060), seq=port), Side.INSIDE)
         router.one(ip.tcp(Endpoint("192.168.1.21", 1024 + port), SERVER, flags=SYN), Side.INSIDE)
-    assert len(router.gateway._connections) == 1024
+    assert len(router.gateway._tcp.connections) == 1024

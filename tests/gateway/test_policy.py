@@ -351,7 +351,7 @@ def test_keep_alives_in_a_stream_are_no_datagrams(new_router: RouterMaker) -> No
 def test_tcp_can_be_left_alone(new_router: RouterMaker) -> None:
     router = router_of(new_router, correct(transports=frozenset({"udp"})))
     assert Line(router).out(MESSAGE, 0, 0) == (0, 0, MESSAGE)
-    assert router.gateway._connections == {}
+    assert router.gateway._tcp.connections == {}
     assert b"203.0.113.7" in router.send(PHONE, SERVER, options()).payload
 
 
