@@ -53,7 +53,7 @@ _WHERE: Final = {
     "Finding": "siplab.experiments.trial.stage",
     "Gateway": "siplab.lab.gateway.gateway",
     "Score": "siplab.experiments.score.tally",
-    "NatConfig": "siplab.lab.gateway.nat",
+    "NatConfig": "siplab.lab.gateway.nat_config",
     "Side": "siplab.lab.gateway.gateway",
     "Topology": "siplab.lab.worlds.topology",
     "Trace": "siplab.lab.worlds.trace",
