@@ -4,6 +4,7 @@ import typer
 
 from siplab.experiments.commands import call, run
 
+_WHY = "it runs everywhere"
 app = typer.Typer(add_completion=False)
 
 
@@ -14,6 +15,6 @@ def demo() -> None:
     In the simulated world: `siplab run quickstart`, and then the call
     `siplab call --model semicolon-loss --scenario register`.
     """
-    run.play("quickstart", run.Settings(world="simulated"))
+    run.play("quickstart", run.Settings(world="simulated"), _WHY)
     print()
-    call.play(call.Trial(model="semicolon-loss", scenario="register"), "simulated")
+    call.play(call.Trial(model="semicolon-loss", scenario="register"), "simulated", why=_WHY)
