@@ -69,7 +69,10 @@ def call(
 def play(
     wanted: Trial, world: World = "auto", out: Path | None = None, *, brief: bool = False, why: str = ""
 ) -> None:
-    """Run it; ``why`` in that world, if nobody asked for it. Raises ``UsageError``, and ``typer.Exit`` when the trial is invalid."""
+    """Run it; ``why`` in that world, if nobody asked for it.
+
+    Raises ``UsageError``, and ``typer.Exit`` when the trial is invalid.
+    """
     if bool(wanted.scenario) == bool(wanted.detector):
         raise UsageError("name one of --scenario and --detector")
     model = as_model(wanted.model) or default_model(wanted.gateway)

@@ -48,7 +48,10 @@ def run(
 
 
 def play(name: str, settings: Settings, why: str = "") -> None:
-    """Run it; ``why`` in that world, if nobody asked for it. Raises ``UsageError``, and ``typer.Exit`` when there are invalid trials."""
+    """Run it; ``why`` in that world, if nobody asked for it.
+
+    Raises ``UsageError``, and ``typer.Exit`` when there are invalid trials.
+    """
     running.check(resume=settings.resume, out=settings.out)
     chosen = experiment.load(name)
     try:
