@@ -72,9 +72,9 @@ class Inspection:
         self.binding = binding
 
     def rewrite(self, payload: bytes, outbound: bool) -> bytes | None:
-        """One datagram's or one TCP message's bytes through the model; ``None``: it goes no further.
+        """One datagram's or one TCP message's bytes through the model; ``None``: it is dropped.
 
-        Bytes that are not SIP (keep-alives, STUN) pass, unless the policy says otherwise of datagrams.
+        Bytes that are not SIP (keep-alives, STUN) pass, unless the policy drops or inspects such datagrams.
         """
         alg = self._alg
         message = SipMessage.parse(payload)
