@@ -5,15 +5,15 @@ The rules of this file:
 - Responses are matched by branch and CSeq method (RFC 3261 section 17.1.3), requests by branch,
   sent-by and method (17.2.3). A response whose sent-by is not ours (18.1.2), or whose Call-ID, From tag
   or CSeq number is not the request's (8.2.6.2), reaches nobody.
-- What breaks SIP's grammar fatally reaches nobody: a request is answered 400 when it has a Via to
-  answer to, a response or an ACK is dropped. Each leaves an event that says why.
+- What breaks SIP's grammar fatally (how much of it, the agent says) reaches nobody: a request is answered
+  400 when it has a Via to answer to, a response or an ACK is dropped. Each leaves an event that says why.
 - Actions pile up in one outbox, in the order in which they came about; ``flush`` empties it.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import replace
 from typing import Protocol
 
@@ -86,6 +86,8 @@ class TransactionLayer:
     ``timers`` is the agent's own clockwork, shared so that the agent can start timers there too.
     ``rport``: whether answers go to where requests come from. ``secure_port``: what goes to or from that port
     of a server is sealed, 0 for none.
+    ``fatal``: the violation for which a message goes no further, if it has one; ``silent``: the rules for
+    which not even a request is answered.
     """
 
     def __init__(
@@ -96,8 +98,12 @@ class TransactionLayer:
         names: Names = LONG_NAMES,
         rport: ReplyTo = "asked",
         secure_port: int = 0,
+        fatal: Callable[[SipMessage], Violation | None] = syntax.first_fatal,
+        silent: Container[str] = frozenset(),
     ) -> None:
         self.user = user
+        self.fatal = fatal
+        self.silent = silent
         self.rport = rport
         self.secure_port = secure_port
         self.rng = rng
@@ -216,7 +222,7 @@ class TransactionLayer:
     # -- responses --------------------------------------------------------------------------
 
     def _receive_response(self, incoming: Incoming, now: float) -> None:
-        violation = syntax.first_fatal(incoming.message)
+        violation = self.fatal(incoming.message)
         if violation is not None:
             self._discard(incoming, violation.sentence, _broken(violation), now)
             return
@@ -265,7 +271,7 @@ class TransactionLayer:
     # -- requests ---------------------------------------------------------------------------
 
     def _receive_request(self, incoming: Incoming, now: float) -> None:
-        violation = syntax.first_fatal(incoming.message)
+        violation = self.fatal(incoming.message)
         incoming.stamp_via(self.rport)
         if violation is not None:
             self._refuse(incoming, violation, now)
@@ -290,7 +296,7 @@ class TransactionLayer:
 
     def _refuse(self, incoming: Incoming, violation: Violation, now: float) -> None:
         """Answer a malformed request, without state: it may have no branch to remember it by."""
-        if incoming.method == b"ACK" or incoming.reply_to is None:
+        if incoming.method == b"ACK" or incoming.reply_to is None or violation.rule in self.silent:
             self._discard(incoming, violation.sentence, _broken(violation), now)
             return
         phrase = " ".join(violation.sentence.split()).rstrip(".")
