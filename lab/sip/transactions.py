@@ -87,7 +87,7 @@ class TransactionLayer:
     ``rport``: whether answers go to where requests come from. ``secure_port``: what goes to or from that port
     of a server is sealed, 0 for none.
     ``fatal``: the violation for which a message goes no further, if it has one; ``silent``: the rules for
-    which not even a request is answered.
+    which not even a request is answered; ``wrap_ports``: a port in Via is taken modulo 65536.
     """
 
     def __init__(
@@ -100,10 +100,12 @@ class TransactionLayer:
         secure_port: int = 0,
         fatal: Callable[[SipMessage], Violation | None] = syntax.first_fatal,
         silent: Container[str] = frozenset(),
+        wrap_ports: bool = False,
     ) -> None:
         self.user = user
         self.fatal = fatal
         self.silent = silent
+        self.wrap_ports = wrap_ports
         self.rport = rport
         self.secure_port = secure_port
         self.rng = rng
@@ -272,7 +274,7 @@ class TransactionLayer:
 
     def _receive_request(self, incoming: Incoming, now: float) -> None:
         violation = self.fatal(incoming.message)
-        incoming.stamp_via(self.rport)
+        incoming.stamp_via(self.rport, wrap=self.wrap_ports)
         if violation is not None:
             self._refuse(incoming, violation, now)
             return
