@@ -42,8 +42,8 @@ class Binding:
 
     ``contact`` is its URI as registered. ``received`` is where the REGISTER came from if calls go there and
     not to the Contact's host and port, else ``None``; ``source`` where it came from in any case; ``local``
-    the server's endpoint that it arrived at, over ``transport``; ``natted`` whether it showed a NAT. ``made_at``
-    and ``expires_at`` are in seconds of the trial.
+    the server's endpoint that it arrived at, over ``transport``; ``natted`` whether it showed a NAT.
+    ``made_at`` and ``expires_at`` are in seconds of the trial.
     """
 
     contact: bytes
