@@ -26,7 +26,7 @@ class Stun(PhoneKind):
     interval: Annotated[float, Gt(0)] = 25.0
 
     def phone(self) -> Mapping[str, Any]:
-        return {"latching": True, "keepalive_interval": self.interval}
+        return {"latch_after": 1, "keepalive_interval": self.interval}
 
 
 ITEM = Item("stun", "Announces the addresses that a STUN server tells it.", Stun())

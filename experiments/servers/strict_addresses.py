@@ -23,7 +23,7 @@ class StrictAddresses(ServerKind):
         return {"rport": "never", "store": "contact", "alias": "never"}
 
     def far_phone(self) -> Mapping[str, Any]:
-        return {"latching": False}
+        return {"latch_after": 0}
 
 
 ITEM = Item(

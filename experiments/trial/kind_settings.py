@@ -21,15 +21,8 @@ from siplab.experiments.trial.endpoints import PhoneKind, ServerKind
 from siplab.lab import specs
 
 UNWIRED: Final = {
-    # ``name``: not there at all; ``name=value``: that value is not. "crlf" is there and has four bytes.
-    "phone": (
-        "call_id_form", "response_match", "branch_case", "dialog_match", "request_uri_check", "on_syntax",
-        "bad_port", "udp_length", "answers_to", "learn", "contact_form", "contact_policy", "refresh", "retry",
-        "retry_growth", "retry_limit", "retry_spread", "keepalive=crlf", "keepalive=crlf-crlf",
-        "keepalive=zero-bytes", "keepalive=jak", "keepalive=notify", "keepalive=register", "rtp_port=random",
-        "latch_after", "media_filter", "same_sdp_version", "codec_lock", "session_timer", "options_in_dialog",
-        "lost_ack",
-    ),
+    # ``name``: not there at all; ``name=value``: that value is not. What is not on it shows on the wire.
+    "phone": ("bad_port=wrap",),
     "server": ("b2bua", "direct_media"),
 }  # fmt: skip
 
@@ -84,15 +77,16 @@ class PhoneSettings(PhoneKind):
     answers_to: Literal["asked", "source", "via-port"] = "asked"
     """Where its responses go: to the source when Via has rport, always to the source, or to the port in
     Via."""
-    learn: Literal["none", "once"] = "none"
+    learn: Literal["none", "once", "guarded", "received"] = "none"
     """Whether it takes its public address from received and rport of a response, or from a Via that a
-    router left public, writes it into Contact, and registers again at once; once for each change."""
+    router left public, writes it into Contact, and registers again at once, once for each change; guarded:
+    not where pjsip does not, and into Via too; received: only from that parameter."""
     contact_form: Literal["plain", "ob", "transport", "instance", "unique-user"] = "plain"
     """What its Contact has beside user, address and port: ;ob (RFC 5626), ;transport=udp, that and
     +sip.instance, or a user part of its own in the place of the user."""
     contact_policy: Literal["fallback", "ignore", "unregister"] = "fallback"
-    """A 200 to REGISTER without its own Contact: registered all the same, no answer at all, or not
-    registered."""
+    """A 200 to REGISTER without its own Contact: registered all the same; not looked at, and nothing more
+    is done; or a failure."""
     expires: Annotated[int, Field(gt=0)] = 3600
     """The lifetime that it asks for."""
     refresh: Seconds | tuple[Seconds, Seconds] = 60.0
@@ -114,7 +108,7 @@ class PhoneSettings(PhoneKind):
     source_port: Port = 0
     """The port that SIP is sent from, while another is announced and listened at; 0: one for both."""
     rtp_port: Port | Literal["lab", "random"] = "lab"
-    """Its first media port; random: an even one for each call; lab: what the lab gives every phone."""
+    """Its first media port; random: an even one, drawn for each phone; lab: what the lab gives to all."""
     rtp_source_offset: int = 0
     """How far above the port where media are received they are sent from; 0: symmetric (RFC 4961)."""
     latch_after: Count = 0
@@ -143,7 +137,7 @@ class PhoneSettings(PhoneKind):
 
     def far_phone(self) -> Mapping[str, Any]:
         # The phones on the internet latch unless it is said that they do not.
-        return {"latching": self.latch_after > 0, **self.phone()}
+        return {"latch_after": self.latch_after, **self.phone()}
 
 
 @dataclass(frozen=True, config=_CONFIG)

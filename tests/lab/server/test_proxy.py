@@ -299,7 +299,7 @@ class Nat:
 
 
 def behind_nat(new_lab: LabMaker, **server: object) -> tuple[Lab, Nat]:
-    lab = new_lab(alice={"ip": INSIDE}, bob={"latching": True}, server=server)
+    lab = new_lab(alice={"ip": INSIDE}, bob={"latch_after": 1}, server=server)
     nat = Nat()
     lab.net.filters.append(nat)
     lab.register()
