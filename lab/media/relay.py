@@ -163,13 +163,15 @@ class MediaRelay:
         kind = message.value(b"content-type").partition(b";")[0].strip().lower()
         if not body or kind != SDP_TYPE or not message.call_id:
             return None
+        sdp = Sdp.parse(body)
+        if any(section.port is None or section.port > 65535 for section in sdp.media):
+            return None  # rtpengine refuses it, and what can't be read goes on as it came
         writer = message.to_tag if message.status else message.from_tag
         call = self.calls.get(message.call_id)
         if call is None:
             # The first description of a call is the caller's, or the answer to an INVITE without one.
             call = self.calls[message.call_id] = RelayedCall(message.from_tag)
         side = 0 if writer == call.caller_tag else 1
-        sdp = Sdp.parse(body)
         for at, section in enumerate(sdp.media):
             self._rewrite(call, at, side, sdp, section, message.source, now)
         for section in sdp.sections:
@@ -198,7 +200,7 @@ class MediaRelay:
             return  # refused, or nothing that could be read
         leg, other = call.streams[at][side], call.streams[at][1 - side]
         ip = address_text(address_of(sdp.connection(section)))
-        announced = Endpoint(ip, port) if ip is not None and ip not in _ON_HOLD and port < 65536 else None
+        announced = Endpoint(ip, port) if ip is not None and ip not in _ON_HOLD else None
         trusted = announced is not None and announced.ip == source.ip and not is_private(announced.ip)
         said = [line.value for part in (section, sdp.session) for line in part.lines if line.value in _WAYS]
         leg.describe(announced, sends=not said or said[0] in _SENDS, trusted=trusted, now=now)
