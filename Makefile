@@ -2,7 +2,7 @@
 # Each target does the set-up that it needs; a second run skips it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-deep lint bench doctor clean
+.PHONY: help demo test test-deep lint bench agree doctor clean
 
 BIN := .venv/bin
 
@@ -31,6 +31,9 @@ lint: .venv/ready  ## style, types, and which room may import which
 
 bench: .venv/ready  ## speed: queue, simulation, lab start, trials (JSON in out/bench.json)
 	@$(BIN)/python -m tools.bench
+
+agree: .venv/ready  ## does the lab fail as real phones and servers did? (docs/agreement.md)
+	@$(BIN)/python -m tools.agreement
 
 doctor: .venv/ready  ## what this machine can do, and how to fix what it can't
 	@$(BIN)/siplab doctor

@@ -23,13 +23,7 @@ from siplab.lab import specs
 UNWIRED: Final = {
     # ``name``: not there at all; ``name=value``: that value is not. What is not on it shows on the wire.
     "phone": ("bad_port=wrap",),
-    "server": (
-        "nat_tests", "store", "binding_match", "old_cseq", "max_contacts", "max_contacts_over",
-        "short_expires", "natted_expires", "max_expires=0", "ping_kind", "nonce_tied", "domains",
-        "foreign_request_uri", "udp_length", "bad_port", "validation", "alias", "b2bua", "relay_when",
-        "direct_media", "latch", "latch_after", "latch_window", "restrict", "session_timer",
-        "session_timer_natted", "private_own", "tcp_connect", "flow_tied", "only_source_port",
-    ),
+    "server": ("b2bua", "direct_media"),
 }  # fmt: skip
 
 _CONFIG: Final = ConfigDict(extra="forbid", use_attribute_docstrings=True)  # the Schema shows them
@@ -141,6 +135,10 @@ class PhoneSettings(PhoneKind):
     def phone(self) -> Mapping[str, Any]:
         return {name: value for name, value in _changed(self).items() if name not in self.unwired}
 
+    def far_phone(self) -> Mapping[str, Any]:
+        # The phones on the internet latch unless it is said that they do not.
+        return {"latch_after": self.latch_after, **self.phone()}
+
 
 @dataclass(frozen=True, config=_CONFIG)
 class ServerSettings(ServerKind):
@@ -181,7 +179,7 @@ class ServerSettings(ServerKind):
     """How often; of no effect without one."""
     nonce_lifetime: Annotated[float, Field(gt=0)] = 300.0
     """How long a nonce is good."""
-    nonce_tied: tuple[Literal["request-uri", "call-id", "ip", "nc"], ...] = ()
+    nonce_tied: tuple[Literal["request-uri", "call-id", "ip", "nc"], ...] = ("nc",)
     """What must be the same as when the nonce was given; nc: its count must rise."""
     strict_digest_uri: bool = False
     """Whether the signed uri must equal the Request-URI: no implementation was found that asks for it."""
@@ -189,8 +187,8 @@ class ServerSettings(ServerKind):
     """Whose domain a request may name in From and To: the server's (its address too), the one whose realm
     is asked for; an address is not answered, or 488; any; or it is replaced by the server's own."""
     foreign_request_uri: Literal["reject", "save", "proxy"] = "reject"
-    """A REGISTER whose Request-URI is another domain's: 404, registered here all the same, or forwarded
-    (RFC 3261 10.3)."""
+    """A REGISTER whose Request-URI is another domain's: 404, registered here all the same (and a call is for
+    this server if the user is one of its own, whatever the domain), or forwarded (RFC 3261 10.3)."""
     udp_length: UdpLength = "cut"
     """As with phones."""
     bad_port: BadPort = "reject"

@@ -95,7 +95,7 @@ class TransactionLayer:
     ``rport``: whether answers go to where requests come from. ``secure_port``: what goes to or from that port
     of a server is sealed, 0 for none.
     ``fatal``: the violation for which a message goes no further, if it has one; ``silent``: the rules for
-    which not even a request is answered.
+    which not even a request is answered; ``wrap_ports``: a port in Via is taken modulo 65536.
     ``match``: what of a response must be its request's; ``any_case``: a branch may differ in case.
     ``udp_length``: what a Content-Length means over UDP, see ``UdpLength``.
     """
@@ -110,6 +110,7 @@ class TransactionLayer:
         secure_port: int = 0,
         fatal: Callable[[SipMessage], Violation | None] = syntax.first_fatal,
         silent: Container[str] = frozenset(),
+        wrap_ports: bool = False,
         match: Container[Matched] = EVERYTHING,
         any_case: bool = False,
         udp_length: UdpLength = "cut",
@@ -117,6 +118,7 @@ class TransactionLayer:
         self.user = user
         self.fatal = fatal
         self.silent = silent
+        self.wrap_ports = wrap_ports
         self._match = match
         self._any_case = any_case
         self._udp_length = udp_length
@@ -306,7 +308,7 @@ class TransactionLayer:
 
     def _receive_request(self, incoming: Incoming, now: float) -> None:
         violation = self.fatal(incoming.message)
-        incoming.stamp_via(self.rport)
+        incoming.stamp_via(self.rport, wrap=self.wrap_ports)
         if violation is not None:
             self._refuse(incoming, violation, now)
             return

@@ -119,7 +119,8 @@ def behind_nat(lab: Lab) -> None:
 @pytest.fixture
 def stun_lab(new_lab: LabMaker) -> Lab:
     """Alice, behind a NAT, with a STUN server; nothing was asked yet."""
-    lab = new_lab(alice={"stun": STUN, "rport": False}, server={"location": "contact", "rport": "never"})
+    strict = {"store": "contact", "alias": "never", "rport": "never"}
+    lab = new_lab(alice={"stun": STUN, "rport": False}, server=strict)
     behind_nat(lab)
     return lab
 

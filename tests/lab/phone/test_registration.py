@@ -231,7 +231,7 @@ class Hand:
 
 @pytest.fixture
 def hand(new_lab: LabMaker) -> Hand:
-    return Hand(new_lab(server={"location": "contact"}))
+    return Hand(new_lab(server={"store": "contact", "alias": "never"}))
 
 
 def test_several_contacts_with_their_own_lifetimes(hand: Hand) -> None:
