@@ -177,8 +177,9 @@ class Stage:
         if self.has("second-phone"):
             return self._phone("second-phone", "carol", PHONE_RTP_PORT, self.setup.phone)
         beside = {"sip_port": 5062, **self.setup.phone}
-        if isinstance(beside.get("rtp_port"), int):
-            beside["rtp_port"] += 1000  # the first phone has these
+        for name, step in (("rtp_port", 1000), ("source_port", 2)):
+            if isinstance(beside.get(name), int) and beside[name]:
+                beside[name] += step  # the first phone has these
         return self._phone("phone", "carol", PHONE_RTP_PORT + 1000, beside)
 
     @cached_property

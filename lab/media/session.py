@@ -88,8 +88,8 @@ def read(
 ) -> Description:
     """Read an offer or an answer: the first stream of each kind. Raises ``MediaError`` if there is none.
 
-    ``secure``: only SRTP with a key that we can use will do (RFC 4568). ``lenient``: nothing is sent to a stream
-    whose address can't be read, and ports are taken modulo 65536. The result is remembered: don't change it.
+    ``secure``: only SRTP with a key that we can use will do (RFC 4568). ``lenient``: nothing is sent where an
+    address can't be read, and ports count modulo 65536. The result is remembered: don't change it.
     """
     return _read(body, tuple(kinds), secure, lenient)
 
