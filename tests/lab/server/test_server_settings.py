@@ -26,7 +26,7 @@ SENT_BY = b"203.0.113.77:61002"
 
 
 class Hand:
-    """Alice's messages written by hand, from ``SOURCE``; ``ask`` sends again with her password if challenged."""
+    """Alice's messages written by hand, from ``SOURCE``; ``ask`` answers challenges."""
 
     def __init__(self, lab: Lab, source: Endpoint = SOURCE) -> None:
         self.lab = lab
