@@ -471,12 +471,30 @@ def test_a_stream_of_datagrams_is_deaf_until_the_next_one() -> None:
     assert {each.message.value(b"call-id") for each in lab.net.log[since:]} == {b"peer-call"}
 
 
-@pytest.mark.parametrize(("how", "outcome"), [("drop", "silence"), ("reject", "400"), ("accept", "accepted")])
+@pytest.mark.parametrize(
+    ("how", "outcome"),
+    [("drop", "silence"), ("reject", "400"), ("accept", "accepted"), ("wrap", "accepted")],
+)
 def test_bad_port(how: str, outcome: str) -> None:
     for place in (b"contact", b"via"):
         lab = make_lab(alice={"bad_port": how})
-        wire = header(place, lambda value: value.replace(b":5090", b":65536"))(template(lab.alice))
+        wire = header(place, lambda value: value.replace(b":5090", b":70626"))(template(lab.alice))
         assert answer(lab, inject(lab, wire), "INVITE") == outcome
+
+
+@pytest.mark.parametrize(("how", "port"), [("accept", 0), ("wrap", 5090)])
+def test_where_a_bad_port_leads(how: str, port: int) -> None:
+    """70626 is 5090 modulo 65536."""
+    lab = make_lab(alice={"bad_port": how})
+    wire = template(lab.alice).replace(b":5090", b":70626").replace(b";rport", b"")
+    inject(lab, wire)
+    assert [each.destination.port for each in lab.net.sent("180 INVITE")] == ([port] if port else [])
+    lab = make_lab(alice={"bad_port": how})
+    inject(lab, header(b"contact", lambda value: value.replace(b":5090", b":70626"))(template(lab.alice)))
+    lab.net.do(lab.alice, lab.alice.answer(0.0))
+    lab.net.run(33.0)
+    assert [each.destination.port for each in lab.net.sent("BYE")][:1] == ([port] if port else [])
+    assert ("unroutable" in lab.kinds(lab.alice)) == (how == "accept")
 
 
 @pytest.mark.parametrize(
