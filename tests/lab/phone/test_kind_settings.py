@@ -15,7 +15,7 @@ from siplab.lab.phone.call import CallState
 from siplab.lab.phone.registration import RegistrationState
 from siplab.lab.wire.ip import Endpoint
 from tests.lab.conftest import SERVER, Datagram, make_lab
-from tests.lab.phone.test_seen import altered, answer, header, inject, length, template, to
+from tests.lab.phone.test_seen import altered, answer, header, inject, length, settings, template, to
 
 if TYPE_CHECKING:
     from tests.lab.conftest import Lab
@@ -544,3 +544,24 @@ def test_dialog_match(match: str, ended: bool) -> None:
     altered(lab, "BYE", header(b"call-id", lambda value: value + b"x"))
     lab.hang_up(lab.bob)
     assert lab.alice.calls[0].over == ended
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"), [("pjsip", "200 BYE"), ("libre", "481 BYE"), ("linphone", "481 BYE")]
+)
+def test_a_call_id_that_is_not_restored(kind: str, status: str) -> None:
+    """Seen: the call is up; a BYE with the altered Call-ID is answered 481, by pjsua alone 200."""
+    lab = make_lab(alice={"media_packets": 5, **settings(kind), "call_id_form": "token@host"})
+    lab.net.filters.append(
+        lambda each: (
+            each.with_(b"@203.0.113.7\r\n", b"@198.18.0.9\r\n")
+            if each.source == lab.alice.local and each.label in ("INVITE", "ACK")
+            else each
+        )
+    )
+    lab.register()
+    lab.call()
+    lab.net.run(3.0)
+    assert lab.alice.calls[0].state is CallState.ESTABLISHED
+    lab.hang_up(lab.bob)
+    assert status in lab.net.labels()
