@@ -22,7 +22,7 @@ from siplab.lab import specs
 
 UNWIRED: Final = {
     # ``name``: not there at all; ``name=value``: that value is not. What is not on it shows on the wire.
-    "phone": ("bad_port=wrap",),
+    "phone": (),
     "server": ("b2bua", "direct_media"),
 }  # fmt: skip
 

@@ -19,7 +19,7 @@ from siplab.lab.wire.sip import SipMessage
 from siplab.lab.wire.syntax import RULES, Violation
 
 OnSyntax = Literal["drop", "reject", "tolerate"]
-BadPort = Literal["drop", "reject", "accept"]
+BadPort = Literal["drop", "reject", "accept", "wrap"]
 
 _PORTS: Final = frozenset({"via-port-out-of-range", "uri-port-out-of-range"})
 _LENGTHS: Final = frozenset({"content-length-too-large", "content-length-too-small"})
@@ -52,7 +52,7 @@ def reader(
 ) -> tuple[Callable[[SipMessage], Violation | None], Container[str]]:
     """The arguments ``fatal`` and ``silent`` of a phone's ``TransactionLayer``."""
     requests, responses, silent = _WAYS[on_syntax]
-    if bad_port == "accept":
+    if bad_port in ("accept", "wrap"):
         requests, responses = requests - _PORTS, responses - _PORTS
     else:
         requests, responses = requests | _PORTS, responses | _PORTS

@@ -27,6 +27,7 @@ from siplab.lab.sip.messages import (
     SDP_TYPE,
     ReplyTo,
     Request,
+    endpoint_at,
     hostport,
     protocol_of,
     token,
@@ -67,6 +68,7 @@ class UserAgent(Agent, TransactionUser):
             secure_port=config.secure_port,
             fatal=fatal,
             silent=silent,
+            wrap_ports=config.bad_port == "wrap",
             match=frozenset(config.response_match),
             any_case=config.branch_case == "any",
             udp_length=config.udp_length,
@@ -112,6 +114,8 @@ class UserAgent(Agent, TransactionUser):
         if found is None:
             return None
         endpoint = next_hop(uri)
+        if endpoint is None and found.port and self.config.bad_port == "wrap":
+            endpoint = endpoint_at(found.host, found.port % 65536)
         if endpoint is None and found.host.lower() == self.config.domain.lower().encode():
             return self.config.server
         return endpoint

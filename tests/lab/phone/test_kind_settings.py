@@ -15,7 +15,7 @@ from siplab.lab.phone.call import CallState
 from siplab.lab.phone.registration import RegistrationState
 from siplab.lab.wire.ip import Endpoint
 from tests.lab.conftest import SERVER, Datagram, make_lab
-from tests.lab.phone.test_seen import altered, answer, header, inject, length, template, to
+from tests.lab.phone.test_seen import altered, answer, header, inject, length, settings, template, to
 
 if TYPE_CHECKING:
     from tests.lab.conftest import Lab
@@ -471,12 +471,30 @@ def test_a_stream_of_datagrams_is_deaf_until_the_next_one() -> None:
     assert {each.message.value(b"call-id") for each in lab.net.log[since:]} == {b"peer-call"}
 
 
-@pytest.mark.parametrize(("how", "outcome"), [("drop", "silence"), ("reject", "400"), ("accept", "accepted")])
+@pytest.mark.parametrize(
+    ("how", "outcome"),
+    [("drop", "silence"), ("reject", "400"), ("accept", "accepted"), ("wrap", "accepted")],
+)
 def test_bad_port(how: str, outcome: str) -> None:
     for place in (b"contact", b"via"):
         lab = make_lab(alice={"bad_port": how})
-        wire = header(place, lambda value: value.replace(b":5090", b":65536"))(template(lab.alice))
+        wire = header(place, lambda value: value.replace(b":5090", b":70626"))(template(lab.alice))
         assert answer(lab, inject(lab, wire), "INVITE") == outcome
+
+
+@pytest.mark.parametrize(("how", "port"), [("accept", 0), ("wrap", 5090)])
+def test_where_a_bad_port_leads(how: str, port: int) -> None:
+    """70626 is 5090 modulo 65536."""
+    lab = make_lab(alice={"bad_port": how})
+    wire = template(lab.alice).replace(b":5090", b":70626").replace(b";rport", b"")
+    inject(lab, wire)
+    assert [each.destination.port for each in lab.net.sent("180 INVITE")] == ([port] if port else [])
+    lab = make_lab(alice={"bad_port": how})
+    inject(lab, header(b"contact", lambda value: value.replace(b":5090", b":70626"))(template(lab.alice)))
+    lab.net.do(lab.alice, lab.alice.answer(0.0))
+    lab.net.run(33.0)
+    assert [each.destination.port for each in lab.net.sent("BYE")][:1] == ([port] if port else [])
+    assert ("unroutable" in lab.kinds(lab.alice)) == (how == "accept")
 
 
 @pytest.mark.parametrize(
@@ -526,3 +544,24 @@ def test_dialog_match(match: str, ended: bool) -> None:
     altered(lab, "BYE", header(b"call-id", lambda value: value + b"x"))
     lab.hang_up(lab.bob)
     assert lab.alice.calls[0].over == ended
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"), [("pjsip", "200 BYE"), ("libre", "481 BYE"), ("linphone", "481 BYE")]
+)
+def test_a_call_id_that_is_not_restored(kind: str, status: str) -> None:
+    """Seen: the call is up; a BYE with the altered Call-ID is answered 481, by pjsua alone 200."""
+    lab = make_lab(alice={"media_packets": 5, **settings(kind), "call_id_form": "token@host"})
+    lab.net.filters.append(
+        lambda each: (
+            each.with_(b"@203.0.113.7\r\n", b"@198.18.0.9\r\n")
+            if each.source == lab.alice.local and each.label in ("INVITE", "ACK")
+            else each
+        )
+    )
+    lab.register()
+    lab.call()
+    lab.net.run(3.0)
+    assert lab.alice.calls[0].state is CallState.ESTABLISHED
+    lab.hang_up(lab.bob)
+    assert status in lab.net.labels()
