@@ -2,7 +2,7 @@
 # Each target does the set-up that it needs; a second run skips it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-deep lint bench doctor clean
+.PHONY: help demo test test-deep lint bench agree doctor clean
 
 BIN := .venv/bin
 
@@ -34,6 +34,9 @@ lint: .venv/ready-test  ## style, types, and which room may import which
 
 bench: .venv/ready-test  ## speed: queue, simulation, lab start, trials (JSON in out/bench.json)
 	@$(BIN)/python -m tools.bench
+
+agree: .venv/ready-test  ## does the lab fail as real phones and servers did? (docs/agreement.md)
+	@$(BIN)/python -m tools.agreement
 
 doctor: .venv/ready-demo  ## what this machine can do, and how to fix what it can't
 	@$(BIN)/siplab doctor

@@ -68,7 +68,7 @@ SYMPTOMS: Final = (
         ("mapping-not-stable",),
     ),
     Symptom(
-        "A device fails that solves NAT by itself (incompatibility): here a phone with STUN",
+        "A device fails that solves NAT by itself (incompatibility): here STUN and a strict look at Via",
         (A, B),
         ("registered",),
         _at("register", phone="stun"),

@@ -115,7 +115,7 @@ def _refused(trouble: Trouble, story: Story) -> Cause:
     assert journey is not None
     facts = trouble.facts
     for violation in broken(sent(journey), seen(journey)) if journey.changes else ():
-        if violation.rule == facts.rule or violation.severity == "fatal":
+        if violation.rule == facts.rule or violation.severity != "warning":
             if violation.header == "Content-Length" and not _touches(journey, "Content-Length"):
                 cause = changed(journey, "SDP", violation, CauseKind.STALE_LENGTH)
                 return replace(cause, parts=("Content-Length", *cause.parts))

@@ -22,7 +22,7 @@ from siplab.experiments.trial.stage import Setup
 class KeepAlive:
     """``method``: what is sent; ``interval``: seconds between two."""
 
-    method: Literal["crlf", "options"] = "crlf"
+    method: Literal["crlf-crlf", "crlf", "options"] = "crlf-crlf"
     interval: Annotated[float, Gt(0)] = 25.0
 
     def apply(self, setup: Setup) -> Setup:

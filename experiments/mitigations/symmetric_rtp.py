@@ -18,7 +18,7 @@ class SymmetricRtp:
     """One port for both directions, and latching, on both sides."""
 
     def apply(self, setup: Setup) -> Setup:
-        both = {"latching": True, "rtp_source_offset": 0}
+        both = {"latch_after": 1, "rtp_source_offset": 0}
         return replace(setup, phone={**setup.phone, **both}, far_phone={**setup.far_phone, **both})
 
 

@@ -368,7 +368,7 @@ def _one_change(entry: _Numbered, width: int, *, plain: bool) -> Iterator[Text]:
     for each in change.broken:
         yield from _folded(f"breaks {each.reference}: {each.sentence}", width, _INDENT, "red")
         rule = RULES[each.rule]
-        tolerated = "" if rule.severity == "fatal" else " Receivers should put up with it."
+        tolerated = "" if rule.severity != "warning" else " Receivers should put up with it."
         yield from _folded(f"({each.rule}: {rule.description}{tolerated})", width, _INDENT + 2, "dim")
     if not change.broken:
         further = " further" if check(SipMessage.parse(change.before)) else ""

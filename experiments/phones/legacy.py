@@ -19,7 +19,7 @@ class Legacy(PhoneKind):
     """Before RFC 3581 and RFC 4961."""
 
     def phone(self) -> Mapping[str, Any]:
-        return {"rport": False, "latching": False, "keepalive": "", "rtp_source_offset": 500}
+        return {"rport": False, "latch_after": 0, "keepalive": "", "rtp_source_offset": 500}
 
 
 ITEM = Item("legacy", "No rport, asymmetric RTP, no keep-alive.", Legacy())

@@ -20,13 +20,13 @@ from siplab.experiments.trial.registry import Item
 class Modern(PhoneKind):
     """``interval``: seconds between keep-alives."""
 
-    keepalive: Literal["crlf", "options"] = "crlf"
+    keepalive: Literal["crlf-crlf", "crlf", "options"] = "crlf-crlf"
     interval: Annotated[float, Gt(0)] = 25.0
 
     def phone(self) -> Mapping[str, Any]:
         return {
             "rport": True,
-            "latching": True,
+            "latch_after": 1,
             "keepalive": self.keepalive,
             "keepalive_interval": self.interval,
         }

@@ -32,7 +32,7 @@ class Quirky(PhoneKind):
 
     def phone(self) -> Mapping[str, Any]:
         settings = _SETTINGS.get(self.quirk, {"quirks": (self.quirk,)})
-        return {**settings, "strict_contact": self.strict}
+        return {**settings, "contact_policy": "unregister" if self.strict else "fallback"}
 
 
 ITEM = Item("quirky", "Has one quirk that is legal and unusual.", Quirky())

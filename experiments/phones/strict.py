@@ -19,7 +19,7 @@ class Strict(PhoneKind):
     """Compares what it gets with what it sent."""
 
     def phone(self) -> Mapping[str, Any]:
-        return {"strict_contact": True, "strict_request_uri": True}
+        return {"contact_policy": "unregister", "request_uri_check": "host-port"}
 
 
 ITEM = Item("strict", "Compares Contact and Request-URI with its own.", Strict())

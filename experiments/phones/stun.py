@@ -2,8 +2,9 @@
 
 It asks from each of its sockets, writes the answers into Via, Contact and SDP, and asks again every 25 s.
 What it learns is true for the STUN server: behind a NAT whose mapping depends on the destination it is wrong
-for everybody else. With an ALG it does not go together: what is public already is "translated back" in
-answers, and then is not what the phone wrote. Keenetic's and ZyXEL's documentation says not to combine them.
+for everybody else. What is public already an ALG "translates back" in answers, and then it is not what the
+phone wrote: one that compares sent-by (RFC 3261 section 18.1.2), as this one does and hardly any other, takes
+no answer. Keenetic's and ZyXEL's documentation says not to combine the two.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Stun(PhoneKind):
     interval: Annotated[float, Gt(0)] = 25.0
 
     def phone(self) -> Mapping[str, Any]:
-        return {"latching": True, "keepalive_interval": self.interval}
+        return {"latch_after": 1, "keepalive_interval": self.interval}
 
 
 ITEM = Item("stun", "Announces the addresses that a STUN server tells it.", Stun())

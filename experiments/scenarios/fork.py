@@ -22,7 +22,7 @@ class Fork:
         host, address = stage.host("second-phone" if stage.has("second-phone") else "phone")
         port = 5060 if stage.has("second-phone") else 5062
         config = replace(
-            first.config, ip=address, sip_port=port, rtp_port=first.config.rtp_port + 1000, ring_time=None
+            first.config, ip=address, sip_port=port, rtp_port=first.rtp_local.port + 1000, ring_time=None
         )
         second = Phone(config, stage.rng("alice's other phone"))
         stage.world.add(host, second)

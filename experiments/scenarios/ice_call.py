@@ -23,7 +23,7 @@ class IceCall:
 
     def run(self, stage: Stage) -> None:
         stage.with_phone(ice="full", ice_server=stage.stun_server.local)
-        stage.with_far_phone(ice=self.far, latching=False)
+        stage.with_far_phone(ice=self.far, latch_after=0)
         phone, far = sign_in(stage)
         talk = connect(stage, caller=phone, callee=far, target="bob@lab.test")
         if talk is None:

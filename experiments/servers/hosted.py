@@ -29,8 +29,7 @@ class Hosted(ServerKind):
     def server(self) -> Mapping[str, Any]:
         return {
             "rport": "always",
-            "location": "received",
-            "relay": True,
+            "relay_when": "always",
             "ping": self.ping,
             "ping_interval": self.interval,
         }

@@ -20,10 +20,10 @@ class StrictAddresses(ServerKind):
     """No RFC 3581, no far-end NAT traversal, no latching."""
 
     def server(self) -> Mapping[str, Any]:
-        return {"rport": "never", "location": "contact"}
+        return {"rport": "never", "store": "contact", "alias": "never"}
 
     def far_phone(self) -> Mapping[str, Any]:
-        return {"latching": False}
+        return {"latch_after": 0}
 
 
 ITEM = Item(

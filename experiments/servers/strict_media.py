@@ -19,7 +19,7 @@ class StrictMedia(ServerKind):
     """No latching; media and later offers are checked."""
 
     def far_phone(self) -> Mapping[str, Any]:
-        return {"latching": False, "strict_media": True}
+        return {"latch_after": 0, "strict_media": True}
 
 
 ITEM = Item("strict-media", "Media only from where they were announced; o= may not change.", StrictMedia())

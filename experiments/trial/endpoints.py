@@ -23,6 +23,10 @@ class PhoneKind:
         """Fields of ``PhoneConfig``."""
         return {}
 
+    def far_phone(self) -> Mapping[str, Any]:
+        """The same where the kind is that of the phones on the internet."""
+        return self.phone()
+
     def apply(self, setup: Setup) -> Setup:
         return replace(setup, phone={**setup.phone, **self.phone()}, stun=setup.stun or self.stun)
 
@@ -47,19 +51,28 @@ class ServerKind:
         )
 
 
-def apply(setup: Setup, phone: str, server: str) -> Setup:
-    """The settings with these kinds of endpoints, empty: the plain ones. Raises ``UsageError``."""
+def apply(setup: Setup, phone: str, server: str, far_phone: str = "") -> Setup:
+    """The settings with these kinds of endpoints, empty: the plain ones. Raises ``UsageError``.
+
+    ``far_phone``: what the phones on the internet are, before what the server's kind says of them.
+    """
     if phone:
         setup = registry.phones().get(phone).settings.apply(setup)
+    if far_phone:
+        kind = registry.phones().get(far_phone).settings
+        setup = replace(setup, far_phone={**setup.far_phone, **kind.far_phone()})
     if server:
         setup = registry.servers().get(server).settings.apply(setup)
     return setup
 
 
-def notes(phone: str, server: str) -> list[str]:
+def notes(phone: str, server: str, far_phone: str = "") -> list[str]:
     """What of these kinds the lab's agents do not do yet, a sentence for each kind."""
     found = []
-    for known, spec in ((registry.phones, phone), (registry.servers, server)):
+    named = [(registry.phones, phone), (registry.servers, server)]
+    if far_phone != phone:
+        named.append((registry.phones, far_phone))
+    for known, spec in named:
         unwired = getattr(known().get(spec).settings, "unwired", ()) if spec else ()
         if unwired:
             found.append(f"{known().kind} '{spec}': not applied yet: {', '.join(unwired)}")

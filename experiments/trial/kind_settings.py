@@ -21,22 +21,9 @@ from siplab.experiments.trial.endpoints import PhoneKind, ServerKind
 from siplab.lab import specs
 
 UNWIRED: Final = {
-    # ``name``: not there at all; ``name=value``: that value is not. "crlf" is there and has four bytes.
-    "phone": (
-        "call_id_form", "response_match", "branch_case", "dialog_match", "request_uri_check", "on_syntax",
-        "bad_port", "udp_length", "answers_to", "learn", "contact_form", "contact_policy", "refresh", "retry",
-        "retry_growth", "retry_limit", "retry_spread", "keepalive=crlf", "keepalive=crlf-crlf",
-        "keepalive=zero-bytes", "keepalive=jak", "keepalive=notify", "keepalive=register", "rtp_port=random",
-        "latch_after", "media_filter", "same_sdp_version", "codec_lock", "session_timer", "options_in_dialog",
-        "lost_ack",
-    ),
-    "server": (
-        "nat_tests", "store", "binding_match", "old_cseq", "max_contacts", "max_contacts_over",
-        "short_expires", "natted_expires", "max_expires=0", "ping_kind", "nonce_tied", "domains",
-        "foreign_request_uri", "udp_length", "bad_port", "validation", "alias", "b2bua", "relay_when",
-        "direct_media", "latch", "latch_after", "latch_window", "restrict", "session_timer",
-        "session_timer_natted", "private_own", "tcp_connect", "flow_tied", "only_source_port",
-    ),
+    # ``name``: not there at all; ``name=value``: that value is not. What is not on it shows on the wire.
+    "phone": (),
+    "server": ("b2bua", "direct_media"),
 }  # fmt: skip
 
 _CONFIG: Final = ConfigDict(extra="forbid", use_attribute_docstrings=True)  # the Schema shows them
@@ -90,15 +77,16 @@ class PhoneSettings(PhoneKind):
     answers_to: Literal["asked", "source", "via-port"] = "asked"
     """Where its responses go: to the source when Via has rport, always to the source, or to the port in
     Via."""
-    learn: Literal["none", "once"] = "none"
+    learn: Literal["none", "once", "guarded", "received"] = "none"
     """Whether it takes its public address from received and rport of a response, or from a Via that a
-    router left public, writes it into Contact, and registers again at once; once for each change."""
+    router left public, writes it into Contact, and registers again at once, once for each change; guarded:
+    not where pjsip does not, and into Via too; received: only from that parameter."""
     contact_form: Literal["plain", "ob", "transport", "instance", "unique-user"] = "plain"
     """What its Contact has beside user, address and port: ;ob (RFC 5626), ;transport=udp, that and
     +sip.instance, or a user part of its own in the place of the user."""
     contact_policy: Literal["fallback", "ignore", "unregister"] = "fallback"
-    """A 200 to REGISTER without its own Contact: registered all the same, no answer at all, or not
-    registered."""
+    """A 200 to REGISTER without its own Contact: registered all the same; not looked at, and nothing more
+    is done; or a failure."""
     expires: Annotated[int, Field(gt=0)] = 3600
     """The lifetime that it asks for."""
     refresh: Seconds | tuple[Seconds, Seconds] = 60.0
@@ -120,7 +108,7 @@ class PhoneSettings(PhoneKind):
     source_port: Port = 0
     """The port that SIP is sent from, while another is announced and listened at; 0: one for both."""
     rtp_port: Port | Literal["lab", "random"] = "lab"
-    """Its first media port; random: an even one for each call; lab: what the lab gives every phone."""
+    """Its first media port; random: an even one, drawn for each phone; lab: what the lab gives to all."""
     rtp_source_offset: int = 0
     """How far above the port where media are received they are sent from; 0: symmetric (RFC 4961)."""
     latch_after: Count = 0
@@ -146,6 +134,10 @@ class PhoneSettings(PhoneKind):
 
     def phone(self) -> Mapping[str, Any]:
         return {name: value for name, value in _changed(self).items() if name not in self.unwired}
+
+    def far_phone(self) -> Mapping[str, Any]:
+        # The phones on the internet latch unless it is said that they do not.
+        return {"latch_after": self.latch_after, **self.phone()}
 
 
 @dataclass(frozen=True, config=_CONFIG)
@@ -187,7 +179,7 @@ class ServerSettings(ServerKind):
     """How often; of no effect without one."""
     nonce_lifetime: Annotated[float, Field(gt=0)] = 300.0
     """How long a nonce is good."""
-    nonce_tied: tuple[Literal["request-uri", "call-id", "ip", "nc"], ...] = ()
+    nonce_tied: tuple[Literal["request-uri", "call-id", "ip", "nc"], ...] = ("nc",)
     """What must be the same as when the nonce was given; nc: its count must rise."""
     strict_digest_uri: bool = False
     """Whether the signed uri must equal the Request-URI: no implementation was found that asks for it."""
@@ -195,8 +187,8 @@ class ServerSettings(ServerKind):
     """Whose domain a request may name in From and To: the server's (its address too), the one whose realm
     is asked for; an address is not answered, or 488; any; or it is replaced by the server's own."""
     foreign_request_uri: Literal["reject", "save", "proxy"] = "reject"
-    """A REGISTER whose Request-URI is another domain's: 404, registered here all the same, or forwarded
-    (RFC 3261 10.3)."""
+    """A REGISTER whose Request-URI is another domain's: 404, registered here all the same (and a call is for
+    this server if the user is one of its own, whatever the domain), or forwarded (RFC 3261 10.3)."""
     udp_length: UdpLength = "cut"
     """As with phones."""
     bad_port: BadPort = "reject"

@@ -62,7 +62,7 @@ def check_spec(spec: TrialSpec) -> None:
     elif spec.detector:
         registry.detectors(spec.detector_paths).get(spec.detector)
     network_of(spec)
-    endpoints.apply(Setup({}), spec.phone, spec.server)
+    endpoints.apply(Setup({}), spec.phone, spec.server, spec.far_phone)
     if spec.gateway == "kernel":
         from siplab.lab.worlds.emulated import kernel
 
@@ -81,7 +81,7 @@ def setup_of(spec: TrialSpec, net: Network) -> Setup:
     chosen = assignment.models_of(spec.model, topologies.load(spec.topology))
     # A mitigation may have taken a router away.
     setup = Setup(models={name: model for name, model in chosen.items() if name in net.topology.gateways})
-    setup = endpoints.apply(setup, spec.phone, spec.server)
+    setup = endpoints.apply(setup, spec.phone, spec.server, spec.far_phone)
     if spec.control:
         setup = controls.get(spec.control).apply(setup)
     for each in spec.mitigations:
@@ -121,7 +121,7 @@ def run(
     stage = Stage(world, setup, seed, folder)
     notes = dict.fromkeys(profiles.note(model) for model in chosen.values())
     result = TrialResult(spec, world.kind, notes=[note for note in notes if note])
-    result.notes += endpoints.notes(spec.phone, spec.server)
+    result.notes += endpoints.notes(spec.phone, spec.server, spec.far_phone)
     try:
         outcome = player.run(stage)
     except WorldError as error:

@@ -39,7 +39,8 @@ class TrialSpec:
     ``control`` names a clean control of the scoreboard, whose settings the trial then has; with ``reach``
     the result says whether the router's fault was within reach of what happened.
     ``gateway``: ``queue``, the lab's own, or ``kernel``, where the router's kernel does the work.
-    ``phone`` and ``server`` name kinds of them; empty is ``plain`` and ``rport-aware``.
+    ``phone``, ``server`` and ``far_phone`` (the phones on the internet) name kinds of them; empty is
+    ``plain``, ``rport-aware`` and a plain phone that latches.
     """
 
     topology: str = "home"
@@ -56,6 +57,7 @@ class TrialSpec:
     gateway: str = "queue"
     phone: str = ""
     server: str = ""
+    far_phone: str = ""
 
     @property
     def played(self) -> str:
@@ -70,7 +72,7 @@ class TrialSpec:
     @property
     def kinds(self) -> dict[str, str]:
         """The kinds of endpoints that are named."""
-        named = {"phone": self.phone, "server": self.server}
+        named = {"phone": self.phone, "server": self.server, "far-phone": self.far_phone}
         return {kind: each for kind, each in named.items() if each}
 
     @property

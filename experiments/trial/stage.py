@@ -169,7 +169,7 @@ class Stage:
     @cached_property
     def far_phone(self) -> Phone:
         """The phone on the internet: bob. It sends media back to where media comes from."""
-        return self._phone("far-phone", "bob", FAR_RTP_PORT, {"latching": True, **self.setup.far_phone})
+        return self._phone("far-phone", "bob", FAR_RTP_PORT, {"latch_after": 1, **self.setup.far_phone})
 
     @cached_property
     def second_phone(self) -> Phone:
@@ -177,12 +177,15 @@ class Stage:
         if self.has("second-phone"):
             return self._phone("second-phone", "carol", PHONE_RTP_PORT, self.setup.phone)
         beside = {"sip_port": 5062, **self.setup.phone}
+        for name, step in (("rtp_port", 1000), ("source_port", 2)):
+            if isinstance(beside.get(name), int) and beside[name]:
+                beside[name] += step  # the first phone has these
         return self._phone("phone", "carol", PHONE_RTP_PORT + 1000, beside)
 
     @cached_property
     def third_phone(self) -> Phone:
         """Another phone on the internet, dave, on the host of the first one."""
-        changes = {"latching": True, "sip_port": 5070, **self.setup.far_phone}
+        changes = {"latch_after": 1, "sip_port": 5070, **self.setup.far_phone}
         return self._phone("far-phone", "dave", FAR_RTP_PORT + 1000, changes)
 
     @property

@@ -4,31 +4,53 @@ The rules of this file:
 
 - Each description that passes is rewritten: what one side wants sent to itself, the other side sends to a
   port of the relay's, of which each stream has one towards each side.
-- Where a description tells the truth (its address is where the message came from), media go where it
-  says. Where it does not, its writer is behind NAT: media go to where the first packet of that side came
-  from (latching, section 4), and what comes from anywhere else is dropped (section 5). A
-  description with another address or port starts that anew.
+- ``RelayRules`` say when a side's media go back to where they come from (latching, section 4) and whose are
+  taken at all (section 5).
+- By default a description that tells the truth (its address is where the message came from) is followed.
+  Where it does not, its writer is behind NAT: media go to where the first packet of that side came from,
+  and what comes from anywhere else is dropped.
+- Learning starts anew with a description of another address or port, and with one of a side that was on hold
+  and sends again: its router may have forgotten where its media came from.
 - Only what goes to the ports of the ``m=`` lines is relayed: RTCP on a port of its own is not.
   Attributes (``a=candidate``, ``a=rtcp``) stay as they are.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from siplab.lab.sip.base import Action, Close, Listen, PassOn, Train
 from siplab.lab.sip.messages import SDP_TYPE, Incoming, address_text
-from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.ip import Endpoint, is_private
 from siplab.lab.wire.sdp import Sdp, Section, address_of
 
-_PRIVATE: Final = [
-    ipaddress.ip_network(each)
-    for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
-]
 _ON_HOLD: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  # RFC 3264 section 8.4, not a socket
+
+
+_SENDS: Final = frozenset({b"sendrecv", b"sendonly"})
+_WAYS: Final = _SENDS | {b"recvonly", b"inactive"}
+
+Latch = Literal["untrusted", "always", "never"]
+Restrict = Literal["none", "latched", "learned", "sdp"]
+
+
+@dataclass(frozen=True)
+class RelayRules:
+    """How a relay learns, and whom it believes.
+
+    ``latch``: whether media go back to where they come from: where the description's address is not its
+    sender's, always, or never; after ``latch_after`` packets. For ``latch_window`` seconds after a
+    description a source that is more like what it says may take the first one's place. ``restrict``: whose
+    media are taken: anybody's; those from where they were latched; from where was learnt, and anybody's until
+    then; or those from the address in the description.
+    """
+
+    latch: Latch = "untrusted"
+    latch_after: int = 1
+    latch_window: float = 0.0
+    restrict: Restrict = "latched"
 
 
 @dataclass(slots=True, eq=False)
@@ -36,20 +58,77 @@ class Leg:
     """One stream towards one side: media of that side arrive at ``local``.
 
     ``announced`` is where its description wants media, ``trusted`` whether that is true as it stands,
-    ``latched`` where its media come from.
+    ``latched`` where its media come from; ``since`` the time of the latest description, in seconds.
     """
 
     local: Endpoint
+    rules: RelayRules
     announced: Endpoint | None = None
     trusted: bool = False
     latched: Endpoint | None = None
     received: int = 0
     dropped: int = 0
+    since: float = 0.0
+    sends: bool = True
+    learning: bool = True
+    candidate: Endpoint | None = None
+    heard: int = 0
 
     @property
     def target(self) -> Endpoint | None:
         """Where media for that side go; ``None`` while nobody knows."""
-        return self.announced if self.trusted else self.latched
+        latch = self.rules.latch
+        if latch == "never" or (latch == "untrusted" and self.trusted):
+            return self.announced
+        if latch == "untrusted" or self.latched is not None:
+            return self.latched
+        return self.announced if self.announced is not None and not is_private(self.announced.ip) else None
+
+    def describe(self, announced: Endpoint | None, *, sends: bool, trusted: bool, now: float) -> None:
+        """What a description says of this side."""
+        if announced != self.announced:
+            self.announced, self.latched = announced, None
+        if self.latched is None or (sends and not self.sends):
+            self.learning, self.heard = True, 0
+        self.sends, self.trusted, self.since = sends, trusted, now
+
+    @property
+    def _learns(self) -> bool:
+        rules = self.rules
+        untrusted = rules.latch == "untrusted" and not self.trusted
+        return untrusted or rules.latch == "always" or rules.restrict == "learned"
+
+    def changes(self, source: Endpoint) -> bool:
+        """Whether a packet from there may change what is learnt."""
+        better = self.rules.latch_window > 0 and self._rank(source) < self._rank(self.latched)
+        return self._learns and (self.learning or better)
+
+    def takes(self, source: Endpoint) -> bool:
+        """Whether media from there are taken, as things stand."""
+        restrict = self.rules.restrict
+        if restrict == "none":
+            return True
+        if restrict == "sdp":
+            return self.announced is not None and source.ip == self.announced.ip
+        return not self._learns or source == self.latched or (restrict == "learned" and self.learning)
+
+    def learn(self, source: Endpoint, now: float) -> None:
+        """A packet came from there."""
+        if not self.changes(source):
+            return
+        if self.learning:
+            self.heard = self.heard + 1 if source == self.candidate else 1
+            self.candidate = source
+            sure = self.rules.restrict == "learned" and source == self.announced
+            if self.heard >= self.rules.latch_after or sure:
+                self.latched, self.learning = source, False
+        elif now < self.since + self.rules.latch_window:
+            self.latched = source
+
+    def _rank(self, source: Endpoint | None) -> tuple[bool, bool]:
+        """How unlike what the description says a source is: the address counts more than the port."""
+        said = self.announced
+        return (said is None or source is None or source.ip != said.ip, said is None or source != said)
 
 
 @dataclass(slots=True, eq=False)
@@ -63,8 +142,11 @@ class RelayedCall:
 class MediaRelay:
     """The relay of one server. ``calls`` maps Call-IDs to what is relayed."""
 
-    def __init__(self, ip: str, first_port: int, act: Callable[[Action], None]) -> None:
+    def __init__(
+        self, ip: str, first_port: int, act: Callable[[Action], None], rules: RelayRules = RelayRules()
+    ) -> None:
         self._ip = ip
+        self._rules = rules
         self._next_port = first_port
         self._act = act  # opens and closes ports
         self.calls: dict[bytes, RelayedCall] = {}
@@ -72,21 +154,26 @@ class MediaRelay:
 
     # -- signalling --------------------------------------------------------------------------
 
-    def rewritten(self, message: Incoming) -> bytes | None:
-        """The body of a message as it goes on; ``None`` when it stays as it is."""
-        body = message.body
+    def rewritten(self, message: Incoming, now: float, *, whole: bool = False) -> bytes | None:
+        """The body of a message as it goes on; ``None`` when it stays as it is.
+
+        ``whole``: Content-Length is not looked at.
+        """
+        body = message.message.body if whole else message.body
         kind = message.value(b"content-type").partition(b";")[0].strip().lower()
         if not body or kind != SDP_TYPE or not message.call_id:
             return None
+        sdp = Sdp.parse(body)
+        if any(section.port is None or section.port > 65535 for section in sdp.media):
+            return None  # rtpengine refuses it, and what can't be read goes on as it came
         writer = message.to_tag if message.status else message.from_tag
         call = self.calls.get(message.call_id)
         if call is None:
             # The first description of a call is the caller's, or the answer to an INVITE without one.
             call = self.calls[message.call_id] = RelayedCall(message.from_tag)
         side = 0 if writer == call.caller_tag else 1
-        sdp = Sdp.parse(body)
         for at, section in enumerate(sdp.media):
-            self._rewrite(call, at, side, sdp, section, message.source)
+            self._rewrite(call, at, side, sdp, section, message.source, now)
         for section in sdp.sections:
             line = section.first(b"c")
             ip = address_text(address_of(line)) if line is not None else None
@@ -104,7 +191,7 @@ class MediaRelay:
                 self._act(Close(leg.local))
 
     def _rewrite(
-        self, call: RelayedCall, at: int, side: int, sdp: Sdp, section: Section, source: Endpoint
+        self, call: RelayedCall, at: int, side: int, sdp: Sdp, section: Section, source: Endpoint, now: float
     ) -> None:
         while len(call.streams) <= at:
             call.streams.append(self._new_legs())
@@ -113,14 +200,15 @@ class MediaRelay:
             return  # refused, or nothing that could be read
         leg, other = call.streams[at][side], call.streams[at][1 - side]
         ip = address_text(address_of(sdp.connection(section)))
-        announced = Endpoint(ip, port) if ip is not None and ip not in _ON_HOLD and port < 65536 else None
-        if announced != leg.announced:
-            leg.announced, leg.latched = announced, None
-        leg.trusted = announced is not None and announced.ip == source.ip and not _is_private(announced.ip)
+        announced = Endpoint(ip, port) if ip is not None and ip not in _ON_HOLD else None
+        trusted = announced is not None and announced.ip == source.ip and not is_private(announced.ip)
+        said = [line.value for part in (section, sdp.session) for line in part.lines if line.value in _WAYS]
+        leg.describe(announced, sends=not said or said[0] in _SENDS, trusted=trusted, now=now)
         section.port = other.local.port
 
     def _new_legs(self) -> tuple[Leg, Leg]:
-        legs = Leg(Endpoint(self._ip, self._next_port)), Leg(Endpoint(self._ip, self._next_port + 2))
+        here, there = (Endpoint(self._ip, self._next_port + step) for step in (0, 2))
+        legs = Leg(here, self._rules), Leg(there, self._rules)
         self._next_port += 4  # even ports, as RFC 3550 section 11 has it
         for leg, other in (legs, legs[::-1]):
             self._legs[leg.local] = leg, other
@@ -133,15 +221,13 @@ class MediaRelay:
         """Whether that is one of the relay's ports."""
         return local in self._legs
 
-    def receive(self, payload: bytes, source: Endpoint, local: Endpoint) -> list[Action]:
+    def receive(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
         """Media of one side go on to the other."""
         leg, other = self._legs[local]
-        if not leg.trusted:
-            if leg.latched is None:
-                leg.latched = source
-            if leg.latched != source:
-                leg.dropped += 1
-                return []
+        leg.learn(source, now)
+        if not leg.takes(source):
+            leg.dropped += 1
+            return []
         leg.received += 1
         target = other.target
         return [PassOn(other.local, target, payload)] if target is not None else []
@@ -149,20 +235,17 @@ class MediaRelay:
     def onward(self, source: Endpoint, local: Endpoint) -> tuple[Endpoint, Endpoint] | None:
         """From where to where media go on that arrive; ``None``: they go no further."""
         leg, other = self._legs[local]
+        if leg.changes(source):
+            return local, local  # where nothing ever goes, so that each packet is carried
         target = other.target
-        if target is None or (not leg.trusted and leg.latched != source):
+        if target is None or not leg.takes(source):
             return None
         return other.local, target
 
     def receive_train(self, train: Train, source: Endpoint, local: Endpoint) -> None:
         """A stretch of media fared like the packet before."""
         leg = self._legs[local][0]
-        if leg.trusted or leg.latched == source:
+        if leg.takes(source):
             leg.received += train.packets
         else:
             leg.dropped += train.packets
-
-
-def _is_private(ip: str) -> bool:
-    address = ipaddress.ip_address(ip)
-    return any(address.version == each.version and address in each for each in _PRIVATE)

@@ -6,7 +6,7 @@ The rules of this file:
   time, and a goodbye at the end.
 - They go from the port above the media port to the other side's, which is the next one or what its ``a=rtcp``
   says (RFC 3605), or both ways on the media ports where both have said so (``a=rtcp-mux``, RFC 5761).
-- A phone that had to send media back to where they came from (see ``latching``) does so with reports too.
+- A phone that had to send media back to where they came from (see ``latch_after``) does so with reports too.
   One whose media go where the description says believes it in this as well.
 - NTP times count from the begin of the trial (section 6.4.1: a sender may use the time elapsed).
 """

@@ -19,7 +19,7 @@ from typing import Final, Literal, NamedTuple, Protocol
 from siplab.lab.media.attributes import NOTHING, Said, plain_attributes, read_attributes
 from siplab.lab.sip.messages import address_text
 from siplab.lab.wire.ip import Endpoint
-from siplab.lab.wire.rtp import PCMU, TELEPHONE_EVENT, VIDEO
+from siplab.lab.wire.rtp import PCMA, PCMU, TELEPHONE_EVENT, VIDEO
 from siplab.lab.wire.sdp import Sdp, Section, address_of
 
 Kind = Literal["audio", "video", "image"]
@@ -48,6 +48,7 @@ _BY_WAYS: Final[dict[tuple[bool, bool], Direction]] = {
     (False, False): "inactive",
 }
 _ON_HOLD: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  # RFC 3264 section 8.4, not a socket
+_CODECS: Final = {PCMU: b"PCMU", PCMA: b"PCMA"}
 _TRANSPORT: Final[dict[Kind, bytes]] = {"audio": b"RTP/AVP", "video": b"RTP/AVP", "image": b"udptl"}
 
 
@@ -69,6 +70,7 @@ class Described(NamedTuple):
     direction: Direction
     payload_type: int
     said: Said
+    codecs: tuple[int, ...] = ()
 
 
 class Description(NamedTuple):
@@ -81,17 +83,19 @@ class Description(NamedTuple):
         return next((each for each in self.streams if each.kind == kind), None)
 
 
-def read(body: bytes, kinds: Sequence[Kind] = ("audio",), *, secure: bool = False) -> Description:
+def read(
+    body: bytes, kinds: Sequence[Kind] = ("audio",), *, secure: bool = False, lenient: bool = False
+) -> Description:
     """Read an offer or an answer: the first stream of each kind. Raises ``MediaError`` if there is none.
 
-    ``secure``: only SRTP with a key that we can use will do (RFC 4568). The answer is remembered, so it
-    must not be changed.
+    ``secure``: only SRTP with a key that we can use will do (RFC 4568). ``lenient``: nothing is sent where an
+    address can't be read, and ports count modulo 65536. The result is remembered: don't change it.
     """
-    return _read(body, tuple(kinds), secure)
+    return _read(body, tuple(kinds), secure, lenient)
 
 
 @lru_cache(maxsize=64)
-def _read(body: bytes, kinds: tuple[Kind, ...], secure: bool) -> Description:
+def _read(body: bytes, kinds: tuple[Kind, ...], secure: bool, lenient: bool) -> Description:
     sdp = Sdp.parse(body)
     # Most descriptions have none of these, and to look for each costs more than all the rest.
     special = any(name in body for name in (b"a=rtcp", b"a=ice-", b"a=candidate", b"a=crypto"))
@@ -106,7 +110,7 @@ def _read(body: bytes, kinds: tuple[Kind, ...], secure: bool) -> Description:
             continue
         if kind == "audio" and b"0" not in words[3:]:
             raise MediaError("the audio stream has no PCMU (payload type 0)")
-        remote = _remote(sdp, section)
+        remote = _remote(sdp, section, lenient)
         said = read_attributes(sdp, section, remote) if special else plain_attributes(remote)
         if secure and kind != "image" and said.crypto is None:
             raise MediaError("RTP/SAVP without a usable key in a=crypto")
@@ -122,6 +126,7 @@ def _read(body: bytes, kinds: tuple[Kind, ...], secure: bool) -> Description:
                 _direction(sdp, section),
                 number,
                 said,
+                tuple(int(word) for word in words[3:] if word in (b"0", b"8")),
             )
         )
     if not found:
@@ -134,12 +139,16 @@ def _transport(kind: Kind, secure: bool) -> bytes:
     return b"RTP/SAVP" if secure and kind != "image" else _TRANSPORT[kind]
 
 
-def _remote(sdp: Sdp, section: Section) -> Endpoint | None:
+def _remote(sdp: Sdp, section: Section, lenient: bool) -> Endpoint | None:
     address = address_of(sdp.connection(section))
     ip = address_text(address)
+    if ip is None and lenient:
+        return None
     if ip is None:
         raise MediaError(f"c= has no usable address: {address.decode('utf-8', 'backslashreplace')!r}")
     port = section.port
+    if port is not None and lenient:
+        port %= 65536
     if port is None or not 0 < port < 65536:
         raise MediaError(f"m= has no usable port: {port}")
     return None if ip in _ON_HOLD else Endpoint(ip, port)
@@ -202,7 +211,10 @@ class Session:
     next offer has. ``hold`` changes what the next description says. ``streams`` is what the last
     offer and answer came to. ``announced`` gives what the description says of a local endpoint.
     ``media``: what streams have besides media. ``secure``: they are encrypted.
-    ``strict``: a later offer must be of the same session, by its o=.
+    ``strict``: a later offer must be of the same session, by its o=. ``lenient``: which descriptions are
+    read so, see ``read``.
+    ``same_version``: whether a later description with the same o= is followed, or taken for the one before.
+    ``codecs``: the payload types of the audio that we offer; PCMU is what is sent.
     """
 
     def __init__(
@@ -216,6 +228,9 @@ class Session:
         *,
         secure: bool = False,
         strict: bool = False,
+        lenient: Literal["", "offers", "all"] = "",
+        same_version: Literal["follow", "ignore"] = "follow",
+        codecs: tuple[int, ...] = (PCMU,),
     ) -> None:
         self.ports = dict(ports)
         self.offered: list[Kind] = [kind for kind in ports if kind != "image"]
@@ -227,6 +242,11 @@ class Session:
         self._media = media
         self._secure = secure
         self._strict = strict
+        self._lenient = lenient
+        self._same_version = same_version
+        self._theirs = b""  # the other side's latest description
+        self.codecs = codecs
+        self.answered_codecs = 0  # of audio, in the latest answer
         self._origin: list[bytes] = []  # of the other side
         self._number = number
         self._version = number
@@ -260,19 +280,25 @@ class Session:
     def conclude(self, answer: bytes) -> None:
         """Take the answer to our offer. Raises ``MediaError`` when no stream can come of it."""
         # RFC 3264 section 6: an answer has no stream that was not offered.
-        said = read(answer, self.offered, secure=self._secure)
+        said = read(answer, self.offered, secure=self._secure, lenient=self._lenient == "all")
         own = self._own_direction()
+        self._theirs = answer
+        audio = said.stream("audio")
+        self.answered_codecs = len(audio.codecs) if audio is not None else 0
         self.streams = [self._agreed(each, own) for each in said.streams]
         self._know_origin(answer, changes=True)
         self._remember(said)
 
     def check(self, offer: bytes) -> None:
         """Raises ``MediaError`` when ``offer`` can't be answered."""
-        read(offer, self._known(), secure=self._secure)
+        read(offer, self._known(), secure=self._secure, lenient=bool(self._lenient))
 
     def answer(self, offer: bytes) -> bytes:
         """Our answer, which settles the session. Raises ``MediaError`` when there can be none."""
-        said = read(offer, self._known(), secure=self._secure)
+        if self._same_version == "ignore" and _origin(offer) == _origin(self._theirs):
+            offer = self._theirs
+        said = read(offer, self._known(), secure=self._secure, lenient=bool(self._lenient))
+        self._theirs = offer
         self._know_origin(offer, changes=False)
         by_line = {each.at: each for each in said.streams}
         self._remember(said)
@@ -304,8 +330,7 @@ class Session:
         """The other side's o=, which may change its version only (RFC 3264 section 8), unless ``changes``."""
         if not self._strict:
             return
-        line = Sdp.parse(body).session.first(b"o")
-        words = line.value.split() if line is not None else []
+        words = _origin(body)
         origin = words[:2] + words[3:]
         if self._origin not in ([], origin) and not changes:
             raise MediaError(f"o= is of another session: {b' '.join(words).decode('utf-8', 'replace')}")
@@ -370,13 +395,20 @@ class Session:
             head = b"m=video %d %b %d\r\na=rtpmap:%d H264/90000\r\n" % (port, profile, number, number)
             return head + b"a=%b\r\n" % direction.encode() + media
         event = self._telephone_event
+        codecs = self.codecs if said is None else (PCMU,)
+        types = b" ".join([b"%d" % each for each in codecs])
+        maps = b"".join([b"a=rtpmap:%d %b/8000\r\n" % (each, _CODECS[each]) for each in codecs])
         if event is None:
-            head = b"m=audio %d %b 0\r\na=rtpmap:0 PCMU/8000\r\n" % (port, profile)
+            head = b"m=audio %d %b %b\r\n%b" % (port, profile, types, maps)
         else:
-            head = (
-                b"m=audio %d %b 0 %d\r\na=rtpmap:0 PCMU/8000\r\n"
-                b"a=rtpmap:%d telephone-event/8000\r\na=fmtp:%d 0-16\r\n"
-                % (port, profile, event, event, event)
+            head = b"m=audio %d %b %b %d\r\n%ba=rtpmap:%d telephone-event/8000\r\na=fmtp:%d 0-16\r\n" % (
+                port,
+                profile,
+                types,
+                event,
+                maps,
+                event,
+                event,
             )
         return head + b"a=ptime:20\r\na=%b\r\n" % direction.encode() + media
 
@@ -386,6 +418,12 @@ def _effective(said: Described) -> Direction:
     if said.remote is not None:
         return said.direction
     return "sendonly" if said.direction in _SENDS else "inactive"
+
+
+def _origin(body: bytes) -> list[bytes]:
+    """The words of o=."""
+    line = Sdp.parse(body).session.first(b"o")
+    return line.value.split() if line is not None else []
 
 
 def _common(one: Direction, other: Direction) -> Direction:

@@ -17,7 +17,7 @@ from typing import Final, Literal
 from siplab.lab.media.call_media import CallMedia
 from siplab.lab.media.dtmf import Digits
 from siplab.lab.media.rtp_receiver import RtpReceiver
-from siplab.lab.media.rtp_sender import RtpSender
+from siplab.lab.media.rtp_sender import PACES, RtpSender
 from siplab.lab.media.session import Hold, Kind, Session
 from siplab.lab.phone.keepalive import KEEPALIVE_TYPE, MediaKeepAlive
 from siplab.lab.phone.phone_config import Method
@@ -29,9 +29,10 @@ from siplab.lab.sip.dialog import Dialog
 from siplab.lab.sip.digest import Credentials
 from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import SDP_TYPE, Incoming, Request
+from siplab.lab.sip.timers import Timer
 from siplab.lab.sip.transaction_fsm import ClientTransaction, ServerTransaction
 from siplab.lab.wire.ip import Endpoint
-from siplab.lab.wire.rtp import unpack_rtp
+from siplab.lab.wire.rtp import PCMA, PCMU, unpack_rtp
 
 
 class Direction(Enum):
@@ -106,7 +107,12 @@ class Call(abc.ABC):
             self.media,
             secure=config.srtp,
             strict=config.strict_media,
+            lenient=config.lenient,
+            same_version=config.same_sdp_version,
+            codecs=(PCMU, PCMA) if config.codec_lock else (PCMU,),
         )
+        self._strangers: dict[Kind, tuple[Endpoint, int]] = {}  # from where media come unannounced, how often
+        self._more_to_come: Timer | None = None
         self.renegotiation = Renegotiation(self)
         self.timer = SessionTimer(self)
         self.media_keepalive = MediaKeepAlive(self)
@@ -363,6 +369,7 @@ class Call(abc.ABC):
                 sender = self.senders[kind] = self._sender(kind)
             sender.payload_type = stream.payload_type if stream is not None else 0
             sender.direct(self.media.target(stream, now), now)
+        self._strangers.clear()
         self.media.settled(now)
         self.media_keepalive.start(now)
 
@@ -382,7 +389,7 @@ class Call(abc.ABC):
             sender.mute(False, now)
 
     def on_media(self, kind: Kind, payload: bytes, source: Endpoint, now: float) -> None:
-        """A media packet arrived. A latching phone answers to where it came from (RFC 4961, RFC 7362)."""
+        """A media packet arrived. A phone that latches answers to where enough of them came from."""
         if self._is_foreign(kind, source):
             why = f"{kind} from {source}, which was not announced"
             self.phone.note(now, EventKind.REFUSED_MEDIA, why, Facts(remote=source))
@@ -403,8 +410,10 @@ class Call(abc.ABC):
             if digit is not None:
                 self.digits.append(digit)
         sender = self.senders.get(kind)
-        latching = self.phone.config.latching and not self.media.uses_ice(kind)
+        latching = self.phone.config.latch_after and not self.media.uses_ice(kind)
         if latching and sender is not None and sender.remote not in (None, source):
+            if self._counted(kind, source, now) < self.phone.config.latch_after:
+                return
             self.phone.note(now, EventKind.LATCHED, f"{sender.remote} -> {source}", Facts(remote=source))
             sender.direct(source, now)
             if kind == "audio":
@@ -417,10 +426,27 @@ class Call(abc.ABC):
             if kind in self.media.reporters:
                 self.media.reporters[kind].heard(train.header, train.begin, train.packets)
 
+    def _counted(self, kind: Kind, source: Endpoint, now: float) -> int:
+        """How many packets in a row came from there, this one among them."""
+        before, count = self._strangers.get(kind, (source, 0))
+        count = count + 1 if before == source else 1
+        self._strangers[kind] = source, count
+        if count < self.phone.config.latch_after:
+            # Each packet counts: a timer keeps worlds with a virtual clock from passing over the next one.
+            if self._more_to_come is not None:
+                self._more_to_come.cancel()
+            pause = 1.5 * PACES[kind].interval
+            self._more_to_come = self.phone.layer.timers.start(now + pause, lambda argument, then: None)
+        return count
+
     def _is_foreign(self, kind: Kind, source: Endpoint) -> bool:
-        """Whether a strict phone refuses media from there."""
-        stream = self.session.stream(kind)
-        return self.phone.config.strict_media and stream is not None and source != stream.remote
+        """Whether this phone refuses media from there."""
+        config, stream = self.phone.config, self.session.stream(kind)
+        if stream is None:
+            return False
+        if config.media_filter == "ip" and stream.remote is not None and source.ip != stream.remote.ip:
+            return True
+        return config.strict_media and source != stream.remote
 
     def __repr__(self) -> str:
         return f"<{self.direction.value} call, {self.state.value}, status {self.status}>"

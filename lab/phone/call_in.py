@@ -105,7 +105,9 @@ class IncomingCall(Call):
         lines = self._routes + phone.contact_line + self.timer.answer_lines(request)
         wire = self.transaction.reply(200, now, headers=lines + phone.invite_lines, body=self._body)
         self.establish(self.dialog or Dialog.of_callee(request, self.transaction.to_tag, 0), now)
-        self._repeater = Repeater(phone.layer.timers, self.transaction, wire, now, self._give_up)
+        self._repeater = Repeater(
+            phone.layer.timers, self.transaction, wire, now, self._give_up, phone.config.lost_ack
+        )
         if settled:
             self.media_changed(now)
         if self.replaces is not None and not self.replaces.over:

@@ -10,6 +10,8 @@ The rules of this file:
 
 from __future__ import annotations
 
+from typing import Final
+
 from siplab.lab.media.session import MediaError
 from siplab.lab.phone.call import Call, CallState, Direction
 from siplab.lab.phone.user_agent import UserAgent
@@ -18,6 +20,8 @@ from siplab.lab.sip.dialog import Dialog
 from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import REASONS, SDP_TYPE, Incoming, token
 from siplab.lab.sip.transaction_fsm import ClientTransaction
+
+_LOCK_PAUSE: Final = 0.2  # seconds, as pjsua was seen to wait
 
 
 class OutgoingCall(Call):
@@ -98,7 +102,7 @@ class OutgoingCall(Call):
             if last is not None and number != last + 1:
                 return  # a repetition, or one out of order
             self._rseq[tag] = number
-            dialog = self._early.setdefault(tag, Dialog.of_caller(response))
+            dialog = self._early.setdefault(tag, self._dialog_of(response))
             self.request(dialog, b"PRACK", now, b"RAck: %d %d INVITE\r\n" % (number, response.cseq))
         is_sdp = response.value(b"content-type").partition(b";")[0].strip().lower() == SDP_TYPE
         if self._offer and response.body and is_sdp and not self._cancelled:
@@ -141,13 +145,33 @@ class OutgoingCall(Call):
             self.bye(now, reason="no usable offer in the 200", state=CallState.FAILED)
             return
         self.media_changed(now)
+        if self.phone.config.codec_lock and self.session.answered_codecs > 1:
+            self.phone.layer.timers.start(now + _LOCK_PAUSE, self._lock_codec)
+
+    def _lock_codec(self, argument: object, now: float) -> None:
+        """Offer the one codec that is to be used, where the answer left the choice."""
+
+        def change() -> None:
+            self.session.codecs = self.session.codecs[:1]
+
+        self.renegotiation.start(now, change=change)
 
     def _dialog(self, response: Incoming) -> Dialog:
         """The dialog of a 2xx, with the CSeq number that its early dialog has come to."""
-        dialog = Dialog.of_caller(response)
+        dialog = self._dialog_of(response)
+        # A phone that does without a Contact, as pjsip, goes on to where it called.
+        dialog.remote_target = dialog.remote_target or self.target
         early = self._early.get(response.to_tag)
         if early is not None:
             dialog.local_cseq = max(dialog.local_cseq, early.local_cseq)
+        return dialog
+
+    def _dialog_of(self, response: Incoming) -> Dialog:
+        """The dialog of a response: its Call-ID and our tag are the INVITE's, whatever came back."""
+        dialog = Dialog.of_caller(response)
+        dialog.call_id = self.call_id
+        if dialog.local_tag != self._from_tag:
+            dialog.local_tag, dialog.local = self._from_tag, b"<%b>;tag=%b" % (self.phone.aor, self._from_tag)
         return dialog
 
     def on_ack(self, ack: Incoming, now: float) -> None:

@@ -3,7 +3,8 @@
 The rules of this file:
 
 - ``KeepAlive`` is for SIP. Over UDP any datagram from the inside refreshes a binding: CRLF as phones send
-  it (RFC 5626 section 4.4.1 has it for streams), or OPTIONS, whose answer also shows that the way is open.
+  it (RFC 5626 section 4.4.1 has it for streams), other bytes, or a request: NOTIFY or a REGISTER without
+  Contact, of which only the sending counts, or OPTIONS, whose answer also shows that the way is open.
 - An OPTIONS that nobody answers means that the flow has failed (RFC 5626 section 4.2.1): register again.
 - ``MediaKeepAlive`` is for streams that say nothing: an RTP packet of a payload type that nobody
   negotiated, which the other side must ignore (RFC 6263 section 4.6, RFC 3550 section 5.1).
@@ -21,7 +22,13 @@ from siplab.lab.sip.messages import Incoming, token
 from siplab.lab.sip.timers import Timer
 from siplab.lab.sip.transaction_fsm import ClientTransaction
 
-CRLF: Final = b"\r\n\r\n"
+# What is no message. CRLF twice is the ping of RFC 5626; pjsip sends one, eXosip jaK.
+PAYLOADS: Final[dict[str, bytes]] = {
+    "crlf": b"\r\n",
+    "crlf-crlf": b"\r\n\r\n",
+    "zero-bytes": b"\0\0\0\0",
+    "jak": b"jaK\0",
+}
 KEEPALIVE_TYPE: Final = 127  # of RTP: dynamic, and nothing that is ever offered here
 
 
@@ -52,31 +59,34 @@ class KeepAlive:
     def _beat(self, argument: object, now: float) -> None:
         phone = self._phone
         self.sent += 1
-        if phone.config.keepalive == "crlf":
-            phone.layer.carry(phone.config.transport, phone.origin, phone.config.server, CRLF, now)
+        payload = PAYLOADS.get(phone.config.keepalive)
+        if payload is not None:
+            phone.layer.carry(phone.config.transport, phone.origin, phone.config.server, payload, now)
         else:
-            self._ask(now)
+            self._ask(phone.config.keepalive.upper().encode(), now)
         self._start(now)
 
-    def _ask(self, now: float) -> None:
+    def _ask(self, method: bytes, now: float) -> None:
         phone = self._phone
+        domain = b"sip:" + phone.config.domain.encode()
+        lines = {b"OPTIONS": phone.contact_line, b"NOTIFY": phone.contact_line + b"Event: keep-alive\r\n"}
         self._call_id = self._call_id or phone.new_call_id()
         self._cseq += 1
         address, tag = b"<" + phone.aor + b">", token(phone.rng)
         request = phone.compose(
-            b"OPTIONS",
-            b"sip:" + phone.config.domain.encode(),
+            method,
+            domain,
             from_=address + b";tag=" + tag,
             from_tag=tag,
-            to=b"<sip:" + phone.config.domain.encode() + b">",
+            to=address if method == b"REGISTER" else b"<" + domain + b">",
             call_id=self._call_id,
             cseq=self._cseq,
-            headers=phone.contact_line + phone.agent_line,
+            headers=lines.get(method, b"") + phone.agent_line,
         )
         phone.layer.request(request, phone.origin, phone.config.server, now, self._answered)
 
     def _answered(self, _: ClientTransaction, status: int, response: Incoming | None, now: float) -> None:
-        if response is not None or self._timer is None:
+        if response is not None or self._timer is None or self._phone.config.keepalive != "options":
             return
         self.failed += 1
         facts = Facts(status=status, method="OPTIONS")

@@ -40,7 +40,7 @@ class Phone(UserAgentServer):
 
     def __init__(self, config: PhoneConfig, rng: random.Random) -> None:
         super().__init__(config, rng)
-        self.rtp_local = Endpoint(config.ip, config.rtp_port)
+        self.rtp_local = Endpoint(config.ip, self.config.ports_of(0)["audio"])
         self.outbox: list[tuple[str, int]] = []
         self.keepalive = KeepAlive(self, lambda now: self.registration.register(now))
         self.registration = Registration(self, self.keepalive.follow)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from siplab.lab.media.audio import SILENCE, Signal
@@ -10,11 +11,15 @@ from siplab.lab.media.ice import Ice
 from siplab.lab.media.rtcp import Rtcp
 from siplab.lab.media.session import Kind
 from siplab.lab.phone.quirks import Quirk
+from siplab.lab.phone.reading import BadPort, OnSyntax
 from siplab.lab.sip.base import Transport
 from siplab.lab.sip.streams import Framing
+from siplab.lab.sip.transactions import EVERYTHING, TIMEOUT, Matched, UdpLength
 from siplab.lab.wire.ip import DEFAULT_MTU, Endpoint
 
 Method = Literal["INVITE", "UPDATE"]
+KeepAliveKind = Literal["", "crlf", "crlf-crlf", "zero-bytes", "jak", "notify", "register", "options"]
+Learn = Literal["none", "once", "guarded", "received"]
 
 # From the first port of a line. RTCP has the odd ones.
 _OFFSETS: Final[dict[Kind, int]] = {"audio": 0, "video": 2, "image": 4}
@@ -25,10 +30,8 @@ class PhoneConfig:
     """Settings of a phone; times in seconds.
 
     ``server`` is registrar and outbound proxy. ``ring_time`` lies between 180 and 200 when called.
-    ``signal`` is what it says; ``media_packets`` bounds the packets of
-    each stream, ``None``: as long as the call is up. ``latching``: send media to where they come from
-    (symmetric RTP). ``strict_request_uri``: a request must name our host and port too, not only our
-    user. ``compact``: use compact header names (RFC 3261 section 7.3.3).
+    ``signal`` is what it says; ``media_packets`` bounds the packets of each stream, ``None``: as long as the
+    call is up. ``compact``: use compact header names (RFC 3261 section 7.3.3).
 
     ``extensions``: option tags that are offered, of ``100rel`` (RFC 3262), ``timer`` (RFC 4028) and
     ``replaces`` (RFC 3891). ``session_expires`` seconds are asked for with ``timer``; ``refresher`` is whom a
@@ -42,14 +45,17 @@ class PhoneConfig:
     ``keepalive``: what is sent to the server every ``keepalive_interval`` seconds while registered.
     ``media_keepalive``: seconds between packets on a stream that says nothing, 0 for none (RFC 6263).
     ``stun``: a STUN server that is asked for the public endpoint of each socket (RFC 8489), which is then
-    announced, and asked again every ``keepalive_interval``. ``strict_contact``: a 200 to a REGISTER that does
-    not list our Contact counts as a failure (RFC 3261 section 10.2.4).
+    announced, and asked again every ``keepalive_interval``.
     ``transport``: of SIP. Over TCP there is one connection to the server, which is kept; ``framing`` says how
     messages are cut into segments, whose size follows from the ``mtu`` of the phone's link in bytes.
     ``rtcp``: whether and where reports on the media are sent (RFC 3550, RFC 3605, RFC 5761). ``ice``: the
     phone finds the way of media itself (RFC 8445); ``ice_server`` is the STUN server that it asks then.
     ``srtp``: media are encrypted with keys from the description, and nothing else is taken (RFC 4568).
     ``secure_port``: SIP to that port of the server is sealed (``siplab.lab.sip.pseudo_tls``).
+
+    What real phones differ in is described with ``PhoneSettings`` in ``experiments/trial/kind_settings.py``:
+    everything from ``call_id_form`` to ``lost_ack``, and ``expires``, ``rport``, ``rtp_port``,
+    ``source_port``, ``rtp_source_offset`` and the keep-alive.
 
     ``quirks``: ways of writing that are unusual (``lab.phone.quirks``). ``contact_port``: whether Contact
     names port 5060, which needs no naming. ``announced_port``: what Via and Contact say, though it is not so,
@@ -64,14 +70,11 @@ class PhoneConfig:
     server: Endpoint
     sip_port: int = 5060
     expires: int = 3600
-    retry_after: float = 60.0
     rport: bool = True
-    rtp_port: int = 40000
+    rtp_port: int | Literal["random"] = 40000
     ring_time: float | None = 1.0
     media_packets: int | None = None
     signal: Signal = SILENCE
-    latching: bool = False
-    strict_request_uri: bool = False
     user_agent: str = "siplab-phone"
     compact: bool = False
     extensions: tuple[str, ...] = ()
@@ -85,11 +88,10 @@ class PhoneConfig:
     streams: tuple[Kind, ...] = ("audio",)
     source_port: int = 0
     rtp_source_offset: int = 0
-    keepalive: Literal["", "crlf", "options"] = ""
+    keepalive: KeepAliveKind = ""
     keepalive_interval: float = 25.0
     media_keepalive: float = 0.0
     stun: Endpoint | None = None
-    strict_contact: bool = False
     transport: Transport = "udp"
     framing: Framing = "whole"
     mtu: int = DEFAULT_MTU
@@ -102,8 +104,48 @@ class PhoneConfig:
     contact_port: bool = True
     announced_port: int = 0
     strict_media: bool = False
+    call_id_form: Literal["token", "token@host"] = "token@host"
+    response_match: tuple[Matched, ...] = EVERYTHING
+    branch_case: Literal["exact", "any"] = "exact"
+    dialog_match: Literal["call-id+tags", "tags"] = "call-id+tags"
+    request_uri_check: Literal["none", "user", "host-port"] = "user"
+    on_syntax: OnSyntax = "reject"
+    bad_port: BadPort = "reject"
+    udp_length: UdpLength = "cut"
+    answers_to: Literal["asked", "source", "via-port"] = "asked"
+    learn: Learn = "none"
+    contact_form: Literal["plain", "ob", "transport", "instance", "unique-user"] = "plain"
+    contact_policy: Literal["fallback", "ignore", "unregister"] = "fallback"
+    refresh: float | tuple[float, float] = 60.0
+    retry: Mapping[int | str, float | Literal["never"]] = field(
+        default_factory=lambda: {"else": 60.0}, hash=False
+    )
+    retry_growth: float = 1.0
+    retry_limit: float = 0.0
+    retry_spread: tuple[float, float] = (1.0, 1.0)
+    latch_after: int = 0
+    media_filter: Literal["none", "ip"] = "none"
+    same_sdp_version: Literal["follow", "ignore"] = "follow"
+    codec_lock: bool = False
+    session_timer: int = 0
+    options_in_dialog: Literal[200, 500] = 200
+    lost_ack: float = TIMEOUT
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """All option tags that are offered."""
+        timer = ("timer",) if self.session_timer and "timer" not in self.extensions else ()
+        return self.extensions + timer
+
+    @property
+    def lenient(self) -> Literal["", "offers", "all"]:
+        """Which session descriptions are read so, see ``media.session.read``."""
+        if self.on_syntax == "reject":
+            return ""
+        return "offers" if self.on_syntax == "drop" else "all"
 
     def ports_of(self, line: int) -> dict[Kind, int]:
-        """The media ports of a line: each has ten of its own."""
+        """The media ports of a line: each has ten of its own. Only once a random ``rtp_port`` is drawn."""
+        assert isinstance(self.rtp_port, int)
         base = self.rtp_port + 10 * line
         return {kind: base + _OFFSETS[kind] for kind in self.streams}

@@ -3,25 +3,30 @@
 The rules of this file:
 
 - One Call-ID for all REGISTERs of a phone, CSeq one higher each time (section 10.2).
-- The binding is refreshed a minute before it expires, or halfway for short ones. After a failure
-  the phone waits and tries again from scratch.
+- When the binding is refreshed, and when a failure is tried anew from scratch, is for the phone's settings
+  ``refresh`` and ``retry`` to say.
 - What the registrar says about *our* Contact counts. If it lists others only, that is noted: some
   device has rewritten it one way.
+- A phone that learns reads its public endpoint from the Via of any final response, writes it into Contact and
+  registers that. What it does so it does once: the round that follows teaches it nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 from siplab.lab.phone.user_agent import UserAgent
 from siplab.lab.sip.digest import Credentials
 from siplab.lab.sip.events import EventKind, Facts
-from siplab.lab.sip.messages import Incoming, name_addr_of, token, uri_of
+from siplab.lab.sip.messages import Incoming, endpoint_at, name_addr_of, token, uri_of
 from siplab.lab.sip.timers import Timer
 from siplab.lab.sip.transaction_fsm import ClientTransaction
+from siplab.lab.wire.ip import Endpoint
 
+_PRIVATE: Final = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 _MAX_TRIES: Final = 5  # challenges and 423s in a row, before a registrar is taken to be broken
 
 
@@ -60,6 +65,10 @@ class Registration:
         self._tries = 0
         self._timer: Timer | None = None
         self._star = False
+        self._failures = 0  # in a row
+        self._learning = phone.config.learn != "none"  # false in a round that comes of it
+        self._leaving = b""  # the Contact that is being removed before another is registered
+        self._gone = b""  # the one that is removed by the same REGISTER
 
     def register(self, now: float) -> None:
         """Register, or refresh."""
@@ -76,8 +85,7 @@ class Registration:
         if self.state is RegistrationState.REGISTERED:
             self._stop_timer()
             self._become(RegistrationState.FAILED, now)
-            due = now + self._phone.config.retry_after
-            self._timer = self._phone.layer.timers.start(due, self._again)
+            self._retry(503, None, now)
 
     def _begin(self, expires: int, now: float) -> None:
         self._stop_timer()
@@ -92,6 +100,9 @@ class Registration:
 
     def _send(self, now: float) -> None:
         phone = self._phone
+        contact = self._leaving or self._gone + phone.contact_line
+        if self._star:
+            contact = phone.names.contact + b"*\r\n"
         self._cseq += 1
         self._tries += 1
         request = phone.compose(
@@ -102,7 +113,7 @@ class Registration:
             to=self._address,
             call_id=self._call_id,
             cseq=self._cseq,
-            headers=(phone.names.contact + b"*\r\n" if self._star else phone.contact_line)
+            headers=contact
             + b"Expires: %d\r\n" % self._asked
             + self._credentials.lines(b"REGISTER", self._uri)
             + phone.agent_line,
@@ -114,6 +125,9 @@ class Registration:
     ) -> None:
         if transaction is not self._pending or status < 200:
             return
+        seen = self._seen(response) if response is not None else None
+        if seen is not None and status >= 300:
+            self._take(seen, now)
         if response is not None and self._tries < _MAX_TRIES:
             if status in (401, 407) and self._credentials.accept(response):
                 self._send(now)
@@ -126,8 +140,13 @@ class Registration:
                     return
         self._pending = None
         self.status = status
-        if response is not None and 200 <= status < 300:
+        if self._leaving:
+            self._leaving = b""
+            self._begin(self._phone.config.expires, now)
+        elif response is not None and 200 <= status < 300:
             self._succeeded(response, now)
+            if seen is not None and self.state is RegistrationState.REGISTERED:
+                self._move(seen, now)
         else:
             self._failed(status, response, now)
 
@@ -136,16 +155,23 @@ class Registration:
             self._become(RegistrationState.UNREGISTERED, now)
             self._phone.note(now, EventKind.UNREGISTERED)
             return
+        self._learning = self._phone.config.learn != "none"
         granted = self._granted(response, now)
         if granted is None:
-            self._failed(self.status, response, now)
+            if self._phone.config.contact_policy == "unregister":
+                self._failed(self.status, response, now)
             return
+        self._failures, self._gone = 0, b""
         self.expires = granted
         self.expires_at = now + self.expires
         self._become(RegistrationState.REGISTERED, now)
         self._phone.note(now, EventKind.REGISTERED, f"for {self.expires} s")
+        refresh = self._phone.config.refresh
+        if not isinstance(refresh, int | float):
+            refresh = self._phone.rng.uniform(*refresh)
         # At least a second, whatever was granted: a registrar that grants 0 must not be flooded.
-        delay = max(self.expires - 60, self.expires / 2, 1)
+        least = max(self.expires - refresh, self.expires / 2)
+        delay = max(self.expires * refresh if refresh < 1 else least, 1)
         self._timer = self._phone.layer.timers.start(now + delay, self._again)
 
     def _granted(self, response: Incoming, now: float) -> int | None:
@@ -161,7 +187,7 @@ class Registration:
         own_contact = self._phone.contact.decode()
         facts = Facts(200, "REGISTER", "Contact", listed)
         self._phone.note(now, EventKind.CONTACT_MISMATCH, f"the 200 lists {listed}, not {own_contact}", facts)
-        return None if self._phone.config.strict_contact else fallback
+        return fallback if self._phone.config.contact_policy == "fallback" else None
 
     def _failed(self, status: int, response: Incoming | None, now: float) -> None:
         self._credentials.forget()
@@ -170,7 +196,58 @@ class Registration:
         detail = f"{status}" if response is not None else f"{status}, no response"
         self._phone.note(now, EventKind.REGISTRATION_FAILED, detail, Facts(status, "REGISTER"))
         if self._asked:
-            self._timer = self._phone.layer.timers.start(now + self._phone.config.retry_after, self._again)
+            self._retry(status, response, now)
+
+    def _retry(self, status: int, response: Incoming | None, now: float) -> None:
+        """Wait as long as the phone does after that outcome, if it ever tries again."""
+        config = self._phone.config
+        names: list[int | str] = [status, f"{status // 100}xx", "else"]
+        if response is None:
+            names.insert(0, "silence")
+        wait = next((config.retry[each] for each in names if each in config.retry), "never")
+        if isinstance(wait, str):  # "never"
+            return
+        wait *= config.retry_growth**self._failures
+        self._failures += 1
+        if config.retry_limit:
+            wait = min(wait, config.retry_limit)
+        if config.retry_spread != (1.0, 1.0):
+            wait *= self._phone.rng.uniform(*config.retry_spread)
+        self._timer = self._phone.layer.timers.start(now + wait, self._again)
+
+    # -- its public address ------------------------------------------------------------------------
+
+    def _seen(self, response: Incoming) -> Endpoint | None:
+        """The endpoint that a response teaches, when it is another one than Contact has."""
+        phone, how, via = self._phone, self._phone.config.learn, response.via
+        if not self._learning or via is None or not self._asked:
+            return None
+        received, rport = via.parameters.get(b"received", b""), via.parameters.get(b"rport", b"")
+        port = int(rport) if rport.isdigit() and len(rport) < 6 else via.sent_by.port
+        seen, known = endpoint_at(received or via.sent_by.host, port), phone.reachable
+        if seen is None or seen == known or (how == "received" and not received):
+            return None
+        # pjsip: not where only the port differs (#864), nor where all else is public (#643: an ALG did it).
+        private = how == "guarded" and _is_private(seen)
+        if private and (seen.ip == known.ip or not (_is_private(known) or _is_private(phone.config.server))):
+            return None
+        return seen
+
+    def _take(self, seen: Endpoint, now: float) -> None:
+        self._learning = False
+        self._phone.learn(seen, now, via=self._phone.config.learn == "guarded")
+
+    def _move(self, seen: Endpoint, now: float) -> None:
+        """Register the endpoint that a 200 has taught, and remove the one that it has registered."""
+        how, old = self._phone.config.learn, self._phone.contact_line
+        self._take(seen, now)
+        if how == "guarded":
+            self._leaving = old
+            self._begin(0, now)
+            return
+        if how == "received":
+            self._gone = old.rstrip() + b";expires=0\r\n"
+        self._begin(self._phone.config.expires, now)
 
     def _become(self, state: RegistrationState, now: float) -> None:
         if state is not self.state:
@@ -189,6 +266,12 @@ class Registration:
 def _seconds(value: bytes) -> int | None:
     """A delta-seconds value (RFC 3261 section 25.1), at most 2**32-1."""
     return min(int(value), 2**32 - 1) if value.isdigit() and len(value) <= 10 else None
+
+
+def _is_private(endpoint: Endpoint) -> bool:
+    """Whether pjsip takes an address for a private one (RFC 1918)."""
+    ip = ip_address(endpoint.ip)
+    return ip.version == 4 and any(ip in each for each in _PRIVATE)
 
 
 def _same_place(one: bytes, other: bytes) -> bool:

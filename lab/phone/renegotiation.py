@@ -254,7 +254,9 @@ class Renegotiation:
         if request.method == b"INVITE":
             self._theirs = transaction
             self._owes_answer = not body
-            self._repeater = Repeater(phone.layer.timers, transaction, wire, now, self._never_acknowledged)
+            patience = phone.config.lost_ack
+            gave_up = self._never_acknowledged
+            self._repeater = Repeater(phone.layer.timers, transaction, wire, now, gave_up, patience)
         if body:
             call.media_changed(now)
 

@@ -47,12 +47,12 @@ class SessionTimer:
 
     @property
     def _wanted(self) -> bool:
-        return OPTION in self._call.phone.config.extensions
+        return OPTION in self._call.phone.config.options
 
     def request_lines(self) -> bytes:
         """Lines for a request of ours that refreshes the session."""
         config = self._call.phone.config
-        seconds = self.interval or config.session_expires
+        seconds = self.interval or config.session_expires or config.session_timer
         if not self._wanted or not seconds:
             return b""
         who = b"uac" if self._ours or not self.interval else b"uas"

@@ -56,14 +56,14 @@ class UserAgentServer(UserAgent):
         """What the request requires and we can't do; a CANCEL has nothing to require (section 8.2.2.3)."""
         if b"require" not in request.heads or request.method == b"CANCEL":
             return []
-        offered = {each.encode() for each in self.config.extensions}
+        offered = {each.encode() for each in self.config.options}
         return [each for each in request.values(b"require") if each.lower() not in offered]
 
     def _is_for_us(self, uri: bytes) -> bool:
-        found = uri_of(uri)
-        if found is None or found.user not in (b"", self._user):
+        check, found = self.config.request_uri_check, uri_of(uri)
+        if found is None or (check != "none" and found.user not in (b"", self._user, self.contact_user)):
             return False
-        return not self.config.strict_request_uri or next_hop(uri) in (self.local, self.announced)
+        return check != "host-port" or next_hop(uri) in (self.local, self.reachable)
 
     # -- calls -----------------------------------------------------------------------------------
 
@@ -85,8 +85,9 @@ class UserAgentServer(UserAgent):
 
     def _call_in(self, identity: DialogId) -> Call | None:
         """The call in a dialog."""
+        by = slice(1 if self.config.dialog_match == "tags" else 0, None)
         for call in self.calls:
-            if not call.over and call.dialog is not None and call.dialog.identity == identity:
+            if not call.over and call.dialog is not None and call.dialog.identity[by] == identity[by]:
                 return call
         return None
 
@@ -109,12 +110,14 @@ class UserAgentServer(UserAgent):
             self.reject(transaction, 486, now)
             return
         body = request.body
-        if body and request.value(b"content-type").partition(b";")[0].strip().lower() != SDP_TYPE:
+        kind = request.value(b"content-type").partition(b";")[0].strip().lower()
+        if body and kind != SDP_TYPE and (kind or self.config.on_syntax == "reject"):
             self.reject(transaction, 415, now, b"Accept: " + SDP_TYPE + b"\r\n")
             return
         try:
             if body:
-                read(body, self.config.streams, secure=self.config.srtp)
+                lenient = bool(self.config.lenient)
+                read(body, self.config.streams, secure=self.config.srtp, lenient=lenient)
         except MediaError as error:
             self.note(now, EventKind.MEDIA_ERROR, str(error), Facts(part="SDP"))
             self.reject(transaction, 488, now)
@@ -175,7 +178,8 @@ class UserAgentServer(UserAgent):
     def _on_notify(self, transaction: ServerTransaction, now: float) -> None:
         request = transaction.request
         for each in self.subscriptions:
-            if (each.call_id, each.tag) == (request.call_id, request.to_tag):
+            same = each.call_id == request.call_id or self.config.dialog_match == "tags"
+            if same and each.tag == request.to_tag:
                 each.on_notify(transaction, now)
                 return
         call = self._call_of(transaction, now)
@@ -201,6 +205,11 @@ class UserAgentServer(UserAgent):
             invite.user_data.on_cancel(now)
 
     def _on_options(self, transaction: ServerTransaction, now: float) -> None:
+        request = transaction.request
+        if request.to_tag and self.config.options_in_dialog != 200:
+            if self._call_of(transaction, now) is not None:
+                self.reject(transaction, self.config.options_in_dialog, now)
+            return
         accept = b"Accept: " + SDP_TYPE + b"\r\n"
         transaction.reply(200, now, headers=self.allow_line + accept + self.agent_line)
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 import abc
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Final
+from uuid import UUID
 
 from siplab.lab.phone.address_discovery import AddressDiscovery
 from siplab.lab.phone.phone_config import PhoneConfig
 from siplab.lab.phone.quirks import styled
+from siplab.lab.phone.reading import reader
 from siplab.lab.sip.base import Agent
 from siplab.lab.sip.dialog import next_hop
 from siplab.lab.sip.events import EventKind, Facts
@@ -22,7 +25,9 @@ from siplab.lab.sip.messages import (
     DEFAULT_PORT,
     LONG_NAMES,
     SDP_TYPE,
+    ReplyTo,
     Request,
+    endpoint_at,
     hostport,
     protocol_of,
     token,
@@ -35,22 +40,39 @@ from siplab.lab.wire.ip import Endpoint
 
 # What of a request is at fault when it is answered so.
 _AT_FAULT: Final = {404: "start line", 488: "SDP"}
+_ANSWERS: Final[dict[str, ReplyTo]] = {"asked": "asked", "source": "always", "via-port": "never"}
 
 
 class UserAgent(Agent, TransactionUser):
     """What the parts of a phone have in common. ``methods``: those that it answers.
 
-    ``origin`` is where its SIP is sent from; ``announced`` the endpoint that Via and Contact name.
+    ``origin`` is where its SIP is sent from; ``announced`` the endpoint that Via names, ``reachable`` that in
+    Contact.
     """
 
     def __init__(self, config: PhoneConfig, rng: random.Random, methods: Iterable[bytes]) -> None:
         super().__init__()
+        if config.rtp_port == "random":  # baresip's range
+            config = replace(config, rtp_port=2 * rng.randrange(512, 24576))
         self.config = config
         self.rng = rng
         self.local = Endpoint(config.ip, config.sip_port)
         self.origin = Endpoint(config.ip, config.source_port or config.sip_port)
         self.names = COMPACT_NAMES if config.compact else LONG_NAMES
-        self.layer = TransactionLayer(self, rng, names=self.names, secure_port=config.secure_port)
+        fatal, silent = reader(config.on_syntax, config.bad_port, config.udp_length)
+        self.layer = TransactionLayer(
+            self,
+            rng,
+            names=self.names,
+            rport=_ANSWERS[config.answers_to],
+            secure_port=config.secure_port,
+            fatal=fatal,
+            silent=silent,
+            wrap_ports=config.bad_port == "wrap",
+            match=frozenset(config.response_match),
+            any_case=config.branch_case == "any",
+            udp_length=config.udp_length,
+        )
         if config.quirks:
             self.layer.style = partial(styled, quirks=config.quirks, ip=config.ip.encode())
         if config.transport == "tcp":
@@ -60,12 +82,20 @@ class UserAgent(Agent, TransactionUser):
         self.aor = b"sip:" + self._user + b"@" + config.domain.encode()
         self.agent_line = b"User-Agent: " + config.user_agent.encode() + b"\r\n"
         self.allow_line = b"Allow: " + b", ".join((*methods, b"ACK")) + b"\r\n"
-        options = ", ".join(config.extensions).encode()
+        options = ", ".join(config.options).encode()
         self.supported_line = b"Supported: " + options + b"\r\n" if options else b""
         self.allow_line += self.supported_line
         self.padding = b"Subject: " + b"x" * config.padding + b"\r\n" if config.padding else b""
         self.invite_lines = self.allow_line + self.agent_line + self.names.content_type + SDP_TYPE + b"\r\n"
         self._host = config.ip.encode()
+        self.contact_user = self._user
+        self._instance = b""
+        if config.contact_form == "unique-user":
+            self.contact_user += b"-0x%08x" % rng.getrandbits(32)
+        elif config.contact_form == "instance":
+            self._instance = (
+                b';+sip.instance="<urn:uuid:%b>"' % str(UUID(int=rng.getrandbits(128), version=4)).encode()
+            )
         self._announce(Endpoint(config.ip, config.announced_port or config.sip_port))
         seen = config.keepalive_interval
         self.discovery = AddressDiscovery(self.layer, rng, config.stun, seen, self._on_mapped)
@@ -74,8 +104,9 @@ class UserAgent(Agent, TransactionUser):
     # -- requests and refusals -----------------------------------------------------------------
 
     def new_call_id(self) -> bytes:
-        """``<random>@<own address>``, as many phones make them."""
-        return token(self.rng) + b"@" + self._host
+        """``<random>@<own address>``, as many phones make them, or without an address."""
+        drawn = token(self.rng)
+        return drawn if self.config.call_id_form == "token" else drawn + b"@" + self._host
 
     def resolve(self, uri: bytes) -> Endpoint | None:
         """Where to send for a URI: its address, the server for a name, ``None`` if impossible."""
@@ -83,6 +114,8 @@ class UserAgent(Agent, TransactionUser):
         if found is None:
             return None
         endpoint = next_hop(uri)
+        if endpoint is None and found.port and self.config.bad_port == "wrap":
+            endpoint = endpoint_at(found.host, found.port % 65536)
         if endpoint is None and found.host.lower() == self.config.domain.lower().encode():
             return self.config.server
         return endpoint
@@ -132,16 +165,29 @@ class UserAgent(Agent, TransactionUser):
 
     # -- its address -----------------------------------------------------------------------------
 
-    def _announce(self, sip: Endpoint) -> None:
-        """Write that endpoint into Contact and Via from now on."""
+    def _announce(self, sip: Endpoint, *, via: bool = True) -> None:
+        """Write that endpoint into Contact from now on, and into Via."""
         here = hostport(sip)
-        self.announced = sip
-        transport = self.config.transport
+        self.reachable = sip
+        transport, form = self.config.transport, self.config.contact_form
         portless = not self.config.contact_port and sip.port == DEFAULT_PORT
         place = here.removesuffix(b":%d" % DEFAULT_PORT) if portless else here
-        self.contact = b"sip:" + self._user + b"@" + place + transport_parameter(transport)
-        self.contact_line = self.names.contact + b"<" + self.contact + b">\r\n"
-        self._via = protocol_of(transport) + here + (b";rport;branch=" if self.config.rport else b";branch=")
+        parameter = transport_parameter(transport)
+        if form in ("transport", "instance"):
+            parameter = b";transport=" + transport.encode()
+        elif form == "ob":
+            parameter += b";ob"
+        self.contact = b"sip:" + self.contact_user + b"@" + place + parameter
+        self.contact_line = self.names.contact + b"<" + self.contact + b">" + self._instance + b"\r\n"
+        if via:
+            self.announced = sip
+            asked = b";rport;branch=" if self.config.rport else b";branch="
+            self._via = protocol_of(transport) + here + asked
+
+    def learn(self, seen: Endpoint, now: float, *, via: bool) -> None:
+        """An answer has told where others see us: announce that, in Via only if so wanted."""
+        self.note(now, EventKind.MAPPED, f"{self.local} is {seen}", Facts(local=self.local, remote=seen))
+        self._announce(seen, via=via)
 
     def _on_mapped(self, local: Endpoint, public: Endpoint, now: float) -> None:
         """A socket's public endpoint was found, or has become another one."""

@@ -8,33 +8,53 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
+from siplab.lab.media.relay import Latch, Restrict
+from siplab.lab.server.nat_tests import NatTest, nat_seen
+from siplab.lab.server.validation import BadPort, UdpLength, Validation, fatal_of, silent_of
 from siplab.lab.sip.base import Agent, Transport
-from siplab.lab.sip.digest import Authority, Outcome
+from siplab.lab.sip.digest import Authority, Outcome, Ties
 from siplab.lab.sip.events import NO_FACTS, EventKind, Facts
-from siplab.lab.sip.messages import ReplyTo, address_text, uri_of
+from siplab.lab.sip.messages import Incoming, ReplyTo, address_text, name_addr_of, uri_of
 from siplab.lab.sip.streams import Framing, SipStreams
 from siplab.lab.sip.transactions import ServerTransaction, TransactionLayer, TransactionUser
+from siplab.lab.wire.headers import Uri
 from siplab.lab.wire.ip import DEFAULT_MTU, Endpoint
+
+PRIVATE_OWN: Final = Endpoint("10.255.0.1", 5060)
+"""What a server with ``private_own`` shows of its own network."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
     """Settings of a server; times in seconds.
 
-    ``users`` maps user names to passwords. ``location`` says where requests to a registered phone go:
-    ``"contact"`` to its Contact URI, ``"received"`` to where its REGISTER came from, from the port that
-    it went to. ``strict_digest_uri``: the signed uri must equal the Request-URI.
+    ``users`` maps user names to passwords. ``store`` says where requests to a registered phone go: to its
+    Contact URI; to where its REGISTER came from, from the port that it went to, always or if one of the
+    ``nat_tests`` says that it is behind NAT; or to a Contact whose address was replaced by that. ``alias``:
+    whose Contact has the source noted in dialogs (``;alias=``): everybody's, a natted phone's, nobody's.
+    ``strict_digest_uri``: the signed uri must equal the Request-URI.
     ``upstream``: another server, to which this one sends whatever is for its domain, as an outbound
     proxy does: it then registers nobody. ``timer_c`` bounds the time that a forwarded INVITE may ring
     (RFC 3261 section 16.8).
 
     ``rport``: whether answers go to where requests come from. ``ping``: which registered phones are sent
-    OPTIONS every ``ping_interval`` seconds: none, those that show that they are behind NAT, or all.
-    ``relay``: media go by way of this server, from ``relay_port`` on (RFC 7362). ``secure_port``:
-    at that one of the ``ports`` SIP is sealed (``lab.sip.pseudo_tls``). ``transports``: by which the server
-    can be reached, at each port; ``framing`` and ``mtu`` are for TCP, as with phones.
+    OPTIONS or zero bytes (``ping_kind``) every ``ping_interval`` seconds: none, those that show that they are
+    behind NAT, or all. ``relay_when``: whose media go by way of this server, from ``relay_port`` on (RFC
+    7362); for ``latch`` to ``restrict`` see ``RelayRules``. ``secure_port``: at that one of the ``ports`` SIP
+    is sealed (``lab.sip.pseudo_tls``). ``transports``: by which the server can be reached, at each port;
+    ``framing`` and ``mtu`` are for TCP, as with phones.
+
+    What of messages is refused: ``validation``, ``bad_port``, ``udp_length`` (``lab.server.validation``).
+    Whose domain a request may name: ``domains`` in From and To, ``foreign_request_uri`` in a Request-URI
+    (``save``: and a call to one of the users is one for this server). Registrations: ``binding_match`` to
+    ``max_expires``, in ``lab.server.registrar``; 0 is no limit. ``nonce_tied``: what must be the same as when
+    a nonce was given. ``session_timer``: the session interval that is asked for (RFC 4028), with
+    ``session_timer_natted`` where NAT is seen only. ``private_own``: a private address of the server's own
+    stands in Record-Route. ``tcp_connect``: a phone that registered over TCP is reached by that connection,
+    or by one that is opened to its Contact. ``flow_tied``: an INVITE must come from where the user's REGISTER
+    came from. ``only_source_port``: requests from another port are dropped; 0: none is.
     """
 
     domain: str
@@ -45,17 +65,42 @@ class ServerConfig:
     challenge_invite: bool = True
     min_expires: int = 60
     max_expires: int = 3600
-    location: Literal["received", "contact"] = "received"
+    nat_tests: tuple[NatTest, ...] = ("via-host", "via-port", "contact-host", "contact-port")
+    store: Literal["contact", "source-if-nat", "source", "rewrite-contact"] = "source"
+    alias: Literal["always", "natted", "never"] = "always"
+    binding_match: Literal["uri", "bytes", "user"] = "uri"
+    old_cseq: Literal[500, 400, "accept"] = 500
+    max_contacts: int = 10
+    max_contacts_over: Literal[403, 503, "replace"] = 403
+    short_expires: Literal["reject", "raise"] = "reject"
+    natted_expires: int = 0
+    domains: Literal["own", "from-realm", "ip-dropped", "ip-488", "any", "forced"] = "own"
+    foreign_request_uri: Literal["reject", "save", "proxy"] = "reject"
+    validation: Validation = "strict"
+    bad_port: BadPort = "reject"
+    udp_length: UdpLength = "cut"
     algorithm: Literal["MD5", "SHA-256"] = "MD5"
     strict_digest_uri: bool = False
     nonce_lifetime: float = 300.0
+    nonce_tied: tuple[Literal["request-uri", "call-id", "ip", "nc"], ...] = ("nc",)
     timer_c: float = 181.0
     upstream: Endpoint | None = None
     server_name: str = "siplab-server"
     rport: ReplyTo = "asked"
     ping: Literal["", "natted", "all"] = ""
+    ping_kind: Literal["options", "zero-bytes"] = "options"
     ping_interval: float = 25.0
-    relay: bool = False
+    relay_when: Literal["never", "natted", "always"] = "never"
+    latch: Latch = "untrusted"
+    latch_after: int = 1
+    latch_window: float = 0.0
+    restrict: Restrict = "latched"
+    session_timer: int = 0
+    session_timer_natted: bool = False
+    private_own: bool = False
+    tcp_connect: Literal["reuse", "open"] = "reuse"
+    flow_tied: bool = False
+    only_source_port: int = 0
     relay_port: int = 20000
     transports: tuple[Transport, ...] = ("udp",)
     framing: Framing = "whole"
@@ -69,7 +114,15 @@ class ServerCore(Agent, TransactionUser):
     def __init__(self, config: ServerConfig, rng: random.Random) -> None:
         super().__init__()
         self.config = config
-        self.layer = TransactionLayer(self, rng, rport=config.rport, secure_port=config.secure_port)
+        self.layer = TransactionLayer(
+            self,
+            rng,
+            rport=config.rport,
+            secure_port=config.secure_port,
+            fatal=fatal_of(config.validation, config.bad_port, config.udp_length),
+            silent=silent_of(config.validation, config.bad_port),
+            wrap_ports=config.bad_port == "wrap",
+        )
         if "tcp" in config.transports:
             lost = self._on_connection_lost
             self.layer.streams = SipStreams(self.layer, lost, mtu=config.mtu, framing=config.framing)
@@ -80,10 +133,13 @@ class ServerCore(Agent, TransactionUser):
             algorithm=config.algorithm,
             strict_uri=config.strict_digest_uri,
             nonce_lifetime=config.nonce_lifetime,
+            count_rises="nc" in config.nonce_tied,
         )
         self.server_line = b"Server: " + config.server_name.encode() + b"\r\n"
         self._domain = config.domain.lower().encode()
-        self._endpoints = frozenset(Endpoint(config.ip, port) for port in config.ports)
+        self._endpoints = {Endpoint(config.ip, port) for port in config.ports}
+        if config.private_own:
+            self._endpoints.add(PRIVATE_OWN)
 
     def _on_connection_lost(self, local: Endpoint, remote: Endpoint, reason: str, now: float) -> None:
         facts = Facts(local=local, remote=remote)
@@ -109,6 +165,37 @@ class ServerCore(Agent, TransactionUser):
         found = uri_of(uri)
         return found is not None and self.is_own_host(found.host)
 
+    # -- whose request it is -----------------------------------------------------------------
+
+    def is_natted(self, request: Incoming, contact: bytes) -> bool:
+        """Whether a phone is behind NAT; who has no test and stores the source of all takes all for that."""
+        config = self.config
+        if not config.nat_tests:
+            return config.store in ("source", "rewrite-contact")
+        return nat_seen(request, contact, config.nat_tests)
+
+    def accepts(self, uri: Uri) -> bool:
+        """Whether a URI of From or To may name one of the users."""
+        return self.config.domains in ("any", "forced", "from-realm") or self.is_own_host(uri.host)
+
+    def realm_of(self, request: Incoming) -> bytes:
+        """The realm to be asked for; empty for the server's own."""
+        uri = uri_of(name_addr_of(request.value(b"from")).uri)
+        return uri.host.lower() if self.config.domains == "from-realm" and uri is not None else b""
+
+    def _ties(self, request: Incoming) -> Ties:
+        found: dict[str, object] = {
+            "request-uri": request.uri,
+            "call-id": request.call_id,
+            "ip": request.source.ip,
+        }
+        return tuple(found[each] for each in self.config.nonce_tied if each != "nc")
+
+    def _names_an_address(self, request: Incoming) -> bool:
+        """Whether From or To has an address for a domain."""
+        uris = [uri_of(name_addr_of(request.value(name)).uri) for name in (b"from", b"to")]
+        return any(uri is not None and address_text(uri.host) is not None for uri in uris)
+
     # -- refusals ----------------------------------------------------------------------------
 
     def on_unacknowledged(self, transaction: ServerTransaction, now: float) -> None:
@@ -118,12 +205,21 @@ class ServerCore(Agent, TransactionUser):
     def authenticate(self, transaction: ServerTransaction, now: float, *, proxy: bool = False) -> str | None:
         """The user whose credentials a request has; without good ones it is answered, and ``None``."""
         request = transaction.request
+        if self.config.domains.startswith("ip-") and self._names_an_address(request):
+            what = "a domain is needed in From and To"
+            if self.config.domains == "ip-488":
+                self.reject(transaction, 488, now, what)
+            else:
+                method = request.method.decode("ascii", "replace")
+                self.note(now, EventKind.DISCARDED, f"{method}: {what}", Facts(method=method, part="To"))
+            return None
         name = b"proxy-authorization" if proxy else b"authorization"
         credentials = None
+        realm, ties = self.realm_of(request), self._ties(request)
         for each in request.message.all(name):
-            if self.authority.realm_of(each.value):
+            if self.authority.realm_of(each.value, realm):
                 credentials = each.value
-        verdict = self.authority.verify(request.method, request.uri, credentials, now)
+        verdict = self.authority.verify(request.method, request.uri, credentials, now, realm=realm, ties=ties)
         if verdict.granted:
             return verdict.user
         if verdict.outcome is Outcome.URI_MISMATCH:
@@ -131,7 +227,7 @@ class ServerCore(Agent, TransactionUser):
             return None
         stale = verdict.outcome in (Outcome.STALE, Outcome.REPLAYED)
         header = b"Proxy-Authenticate: " if proxy else b"WWW-Authenticate: "
-        header += self.authority.challenge(now, stale=stale) + b"\r\n"
+        header += self.authority.challenge(now, stale=stale, realm=realm, ties=ties) + b"\r\n"
         status = 407 if proxy else 401
         if verdict.outcome is Outcome.MISSING:
             transaction.reply(status, now, headers=header + self.server_line)

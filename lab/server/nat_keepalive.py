@@ -1,27 +1,25 @@
-"""Keep-alives from the server: OPTIONS to registered phones, as providers keep NAT bindings alive.
+"""Keep-alives from the server to registered phones, as providers keep NAT bindings alive.
 
 The rules of this file:
 
 - ``natted``: only phones that show that they are behind NAT are asked, as nathelper's ``ping_nated_only``
-  has it: the REGISTER came from elsewhere than its Via, or its Contact, says.
+  has it; what shows it, the server's ``nat_tests`` say.
 - So a router that hides the NAT well switches this off. That is no fault of the server.
-- What the phone answers does not matter: its answer refreshes the binding, whatever it says.
+- What the phone answers to OPTIONS does not matter: its answer refreshes the binding, whatever it says. Four
+  zero bytes, nathelper's other way, are not answered: they keep NATs alive that count what comes in.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from siplab.lab.server.core import ServerCore
 from siplab.lab.server.registrar import Binding, Registrar
 from siplab.lab.sip.dialog import next_hop
-from siplab.lab.sip.messages import Incoming, Request, endpoint_at, hostport, protocol_of, token
+from siplab.lab.sip.messages import Incoming, Request, hostport, protocol_of, token
 from siplab.lab.sip.transaction_fsm import ClientTransaction
 
-
-def is_behind_nat(request: Incoming, contact: bytes) -> bool:
-    """Whether a request came from elsewhere than its Via and its Contact URI say."""
-    via = request.via
-    sent_by = endpoint_at(via.sent_by.host, via.sent_by.port) if via is not None else None
-    return not sent_by == next_hop(contact) == request.source
+_ZEROS: Final = bytes(4)
 
 
 class NatKeepalive:
@@ -36,7 +34,7 @@ class NatKeepalive:
     def _watch(self, aor: str, binding: Binding, request: Incoming, now: float) -> None:
         """A phone has registered, or has refreshed its registration."""
         config = self._server.config
-        if config.ping == "all" or (config.ping == "natted" and is_behind_nat(request, binding.contact)):
+        if config.ping == "all" or (config.ping == "natted" and binding.natted):
             self._wait(aor, binding, now)
 
     def _wait(self, aor: str, binding: Binding, now: float) -> None:
@@ -49,7 +47,11 @@ class NatKeepalive:
         if not any(each is binding for each in self._registrar.bindings.get(aor, ())):
             return  # refreshed since, expired or removed
         remote = binding.received or next_hop(binding.contact)
-        if remote is not None:
+        if remote is not None and server.config.ping_kind == "zero-bytes":
+            if binding.transport == "udp":
+                self.sent += 1
+                server.layer.send(binding.local, remote, _ZEROS)
+        elif remote is not None:
             branch, tag = server.layer.branch(), token(server.layer.rng)
             request = Request(
                 b"OPTIONS",

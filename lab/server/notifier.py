@@ -3,8 +3,7 @@
 The rules of this file:
 
 - A subscription gets a NOTIFY at once, and one for each change of what it is about.
-- NOTIFYs go where the SUBSCRIBE came from when the server minds NAT (``location="received"``), else to
-  its Contact.
+- NOTIFYs go where the SUBSCRIBE came from, or to its Contact if the server stores mere Contacts.
 - Dialog state (busy lamp fields) follows the calls that the proxy carries. One that is over is told of once.
 """
 
@@ -76,7 +75,7 @@ class Notifier:
         self._grant(transaction, seconds, now)
         dialog = Dialog.of_callee(request, transaction.to_tag, 0)
         remote = request.source
-        if server.config.location == "contact":
+        if server.config.store == "contact":
             remote = next_hop(dialog.remote_target) or remote
         subscriber = _Subscriber(package, user, dialog, remote, request.local, now + seconds)
         subscriber.transport = request.transport
@@ -91,7 +90,7 @@ class Notifier:
             return
         seconds = _expires(request)
         subscriber.until = now + seconds
-        if self.server.config.location == "received":
+        if self.server.config.store != "contact":
             subscriber.remote, subscriber.transport = request.source, request.transport
         self._grant(transaction, seconds, now)
         self._notify(subscriber, now)

@@ -6,8 +6,8 @@ The rules of this file:
   transaction, and a branch for each target.
 - Forwarding edits the received message (top Via, Max-Forwards, Route, our own credentials, Contact
   alias) and keeps every other byte, so that what a router did stays visible to the far end.
-- With ``location="received"`` the server also helps phones behind NAT in their dialogs: it notes the source
-  in the Contact (``;alias=ip~port~1``, 2 for TCP, as Kamailio does) and follows such a note in a Request-URI.
+- With ``alias`` the server also helps phones behind NAT in their dialogs: it notes the source in the Contact
+  (``;alias=ip~port~1``, 2 for TCP, as Kamailio does) and follows such a note in a Request-URI.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import zlib
 from typing import Final, NamedTuple
 
 from siplab.lab.media.relay import MediaRelay
-from siplab.lab.server.core import ServerCore
+from siplab.lab.server.core import PRIVATE_OWN, ServerCore
 from siplab.lab.server.notifier import Notifier
 from siplab.lab.server.registrar import Registrar
 from siplab.lab.sip.base import Transport
-from siplab.lab.sip.dialog import next_hop
+from siplab.lab.sip.dialog import contact_uri, next_hop
 from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import (
     Incoming,
@@ -50,12 +50,16 @@ _PREFERRED: Final = (401, 407, 415, 420, 484)
 
 
 class Target(NamedTuple):
-    """Where one copy of a request goes: its Request-URI, next hop, the endpoint it leaves from, and how."""
+    """Where one copy of a request goes: its Request-URI, next hop, the endpoint it leaves from, and how.
+
+    ``natted``: to a phone whose REGISTER showed a NAT.
+    """
 
     uri: bytes
     remote: Endpoint
     local: Endpoint
     transport: Transport
+    natted: bool = False
 
 
 class Refusal(NamedTuple):
@@ -104,6 +108,10 @@ class Proxy:
             and server.authenticate(transaction, now, proxy=True) is None
         ):
             return
+        if server.config.flow_tied and self._is_off_flow(request):
+            why = f"{request.source} is not where the caller's REGISTER came from"
+            server.reject(transaction, 403, now, why)
+            return
         routes, local = self._take_own_routes(request)
         targets = self._targets(request, routes, local)
         if isinstance(targets, Refusal):
@@ -130,10 +138,18 @@ class Proxy:
             self.server.note(now, EventKind.DISCARDED, f"ACK to {text} can't be forwarded", facts)
             return
         for target in targets:
-            copy = self.copy(ack, target, routes)
+            copy = self.copy(ack, target, routes, now)
             self.layer.carry(target.transport, target.local, target.remote, copy.wire, now)
             facts = Facts(method="ACK", remote=target.remote)
             self.server.note(now, EventKind.FORWARDED, f"ACK to {target.remote}", facts)
+
+    def _is_off_flow(self, request: Incoming) -> bool:
+        """Whether an INVITE outside dialogs comes from elsewhere than all bindings of its user."""
+        if request.method != b"INVITE" or request.to_tag:
+            return False
+        caller = uri_of(name_addr_of(request.value(b"from")).uri)
+        user = caller.user.decode("utf-8", "backslashreplace") if caller is not None else ""
+        return all(each.source != request.source for each in self._registrar.lookup(user))
 
     def _has_looped(self, request: Incoming) -> bool:
         """Whether one of our Vias shows that it was here with the same routing (section 16.3, step 4)."""
@@ -158,7 +174,7 @@ class Proxy:
             hop = next_hop(name_addr_of(routes[0]).uri)
             if hop is None or not self.server.is_own(hop):
                 break
-            local = hop
+            local = hop if hop != PRIVATE_OWN else local
             del routes[0]
         return routes, local
 
@@ -168,8 +184,9 @@ class Proxy:
         uri, facts = uri_of(text), Facts(part="start line", value=_shown(text))
         if uri is None:
             return Refusal(416, f"{_shown(text)} is no SIP URI", facts)
-        received = self.server.config.location == "received"
-        alias = _read_alias(uri.parameters.get(b"alias", b"")) if received else None
+        config = self.server.config
+        aliased = config.alias != "never"
+        alias = _read_alias(uri.parameters.get(b"alias", b"")) if aliased else None
         if routes:
             hop = next_hop(name_addr_of(routes[0]).uri)
             if hop is None:
@@ -178,36 +195,58 @@ class Proxy:
             return [Target(text, hop, local, transport_of(name_addr_of(routes[0]).uri))]
         if alias is not None:
             return [Target(_without_alias(text), alias.endpoint, local, alias.transport)]
-        if not self.server.is_own_host(uri.host):
+        user = uri.user.decode("utf-8", "backslashreplace")
+        # Kamailio's lookup() asks for the user alone, whichever domain stands there.
+        ours = config.foreign_request_uri == "save" and not request.to_tag and user in config.users
+        if not ours and not self.server.is_own_host(uri.host):
             hop = next_hop(text)
             if hop is None:
-                return Refusal(404, f"{_shown(text)} can't be resolved", facts)
+                return Refusal(*self._nowhere(text, 404), facts)
             return [Target(text, hop, local, transport_of(text))]
-        if self.server.config.upstream is not None:
-            return [Target(text, self.server.config.upstream, local, request.transport)]
-        return self._located(uri.user.decode("utf-8", "backslashreplace"), local)
+        if config.upstream is not None:
+            return [Target(text, config.upstream, local, request.transport)]
+        return self._located(user, local)
+
+    def _nowhere(self, uri: bytes, otherwise: int) -> tuple[int, str]:
+        """Status and reason where a URI leads nowhere: 479 where it can't be read, or has no port of UDP."""
+        found = uri_of(uri)
+        broken = found is None or (found.port is not None and found.port > 65535)
+        lax = self.server.config.bad_port != "reject"
+        return 479 if broken and lax else otherwise, f"{_shown(uri)} can't be resolved"
 
     def _located(self, user: str, local: Endpoint) -> list[Target] | Refusal:
         if user not in self.server.config.users:
             return Refusal(404, f"there is no user {user!r}", Facts(part="start line", value=user))
+        config = self.server.config
         targets: list[Target] = []
-        for binding in self._registrar.lookup(user):
-            if self.server.config.location == "received":
-                remote = binding.received or next_hop(binding.contact)
-                local = binding.local  # the NAT lets in what comes from where the REGISTER went
-                transport = binding.transport
-            else:
+        known, aor = self._registrar.lookup(user), self.server.aor(user)
+        for binding in known:
+            remote = binding.received or next_hop(binding.contact)
+            transport = transport_of(binding.contact)
+            leaving = local
+            if config.tcp_connect == "open" and binding.transport == "tcp":
                 remote = next_hop(binding.contact)
-                transport = transport_of(binding.contact)
+                # A port of ours that has no connection to there.
+                others = [port for port in config.ports if port != binding.local.port]
+                leaving = Endpoint(config.ip, others[0] if others else binding.local.port)
+            elif binding.received or config.store in ("source", "rewrite-contact"):
+                leaving = binding.local  # the NAT lets in what comes from where the REGISTER went
+                transport = binding.transport
             if remote is not None:
-                targets.append(Target(binding.contact, remote, local, transport))
-        aor = self.server.aor(user)
-        return targets or Refusal(480, f"{user} is not registered", Facts(aor=aor))
+                targets.append(Target(binding.contact, remote, leaving, transport, binding.natted))
+        if targets or not known:
+            return targets or Refusal(480, f"{user} is not registered", Facts(aor=aor))
+        return Refusal(*self._nowhere(known[0].contact, 480), Facts(aor=aor, part="Contact"))
 
     # -- forwarding --------------------------------------------------------------------------
 
-    def copy(self, request: Incoming, target: Target, routes: list[bytes]) -> Request:
-        """The request as it goes to one target (section 16.6, steps 1 to 8)."""
+    def copy(
+        self, request: Incoming, target: Target, routes: list[bytes], now: float, *, natted: bool = False
+    ) -> Request:
+        """The request as it goes to one target (section 16.6, steps 1 to 8).
+
+        ``natted``: NAT was seen at one of the two sides.
+        """
         branch = self.layer.branch() + _loop_mark(request)
         via = protocol_of(target.transport) + hostport(target.local) + b";branch=" + branch
         route_lines = b"".join([b"Route: " + route + b"\r\n" for route in routes])
@@ -215,13 +254,18 @@ class Proxy:
         if request.method in _RECORD_ROUTED and not request.to_tag:
             onward, back = (target.local, target.transport), (request.local, request.transport)
             ours += _record_route(*onward)
-            if onward != back:  # RFC 5658: each side sees the endpoint that it talks to
+            private = self.server.config.private_own
+            if private:
+                ours += _record_route(PRIVATE_OWN, request.transport)
+            if private or onward != back:  # RFC 5658: each side sees the endpoint that it talks to
                 ours += _record_route(*back)
+        if self._asks_timer(request, natted=natted):
+            ours += b"Session-Expires: %d\r\n" % self.server.config.session_timer
         if b"max-forwards" not in request.heads:
             ours += b"Max-Forwards: 70\r\n"
         parts = [request.method, b" ", target.uri, b" SIP/2.0\r\nVia: ", via, b"\r\n"]
         message = request.message
-        body = self._relayed(request)
+        body = self._relayed(request, now, natted=natted)
         for field in message.fields:
             name = field.name
             if name == b"via":
@@ -235,10 +279,14 @@ class Proxy:
                 count = int(hops[:3]) - 1 if hops.isdigit() else 70
                 parts.append(field.raw[: field.value_offset] + b"%d\r\n" % count)
             elif name == b"contact":
-                parts.append(self._with_alias(field, request))
+                minded = self.server.config.alias == "natted"
+                seen = minded and self.server.is_natted(request, name_addr_of(field.value).uri)
+                parts.append(self._with_alias(field, request, natted=seen))
             elif name == b"route":
                 continue
-            elif name == b"proxy-authorization" and self.server.authority.realm_of(field.value):
+            elif name == b"proxy-authorization" and self.server.authority.realm_of(
+                field.value, self.server.realm_of(request)
+            ):
                 continue  # section 22.3: credentials for our realm have done their work
             elif body is not None and name == b"content-length":
                 parts.append(field.raw[: field.value_offset] + b"%d\r\n" % len(body))
@@ -260,11 +308,27 @@ class Proxy:
             wire=b"".join(parts),
         )
 
-    def strip(self, response: Incoming) -> bytes:
-        """A response without our Via on top, as it goes on upstream (section 16.7, steps 3 and 8)."""
+    def strip(
+        self,
+        response: Incoming,
+        now: float,
+        *,
+        request: Incoming,
+        from_nat: bool,
+        natted: bool,
+    ) -> bytes:
+        """A response without our Via on top, as it goes on upstream (section 16.7, steps 3 and 8).
+
+        ``from_nat``: it comes from a phone behind NAT; ``natted``: NAT was seen at one of the two sides.
+        """
         message = response.message
         parts = [message.start_line]
-        body = self._relayed(response)
+        body = self._relayed(response, now, natted=natted)
+        timed = b"session-expires" in response.heads or b"timer" not in request.value(b"supported")
+        if 200 <= response.status < 300 and not timed and self._asks_timer(request, natted=natted):
+            # RFC 4028 section 8.2: the callee knows no timer, the caller does.
+            parts.append(b"Session-Expires: %d;refresher=uac\r\n" % self.server.config.session_timer)
+            parts.append(b"Require: timer\r\n")
         first = True
         for field in message.fields:
             if field.name == b"via" and first:
@@ -277,7 +341,7 @@ class Proxy:
                 if self.server.config.upstream is not None and response.method == b"REGISTER":
                     parts.append(_bare_contact(field))  # it was for the registrar
                 else:
-                    parts.append(self._with_alias(field, response))
+                    parts.append(self._with_alias(field, response, natted=from_nat))
             elif body is not None and field.name == b"content-length":
                 parts.append(field.raw[: field.value_offset] + b"%d\r\n" % len(body))
             else:
@@ -285,19 +349,30 @@ class Proxy:
         parts += (message.separator, message.body if body is None else body)
         return b"".join(parts)
 
-    def _relayed(self, message: Incoming) -> bytes | None:
+    def _relayed(self, message: Incoming, now: float, *, natted: bool) -> bytes | None:
         """The body with the relay's ports in it; ``None`` without a relay, or without a description."""
-        return self._relay.rewritten(message) if self._relay is not None else None
+        relay, config = self._relay, self.server.config
+        if relay is None or not (natted or config.relay_when == "always" or message.call_id in relay.calls):
+            return None
+        return relay.rewritten(message, now, whole=config.udp_length == "ignore")
+
+    def _asks_timer(self, request: Incoming, *, natted: bool) -> bool:
+        """Whether this server wants a session timer in a call that has none (RFC 4028 section 8.1)."""
+        config = self.server.config
+        asked = config.session_timer and (natted or not config.session_timer_natted)
+        return bool(asked) and request.method == b"INVITE" and b"session-expires" not in request.heads
 
     def release(self, call_id: bytes) -> None:
         """A call has ended, or was never set up: nothing is relayed for it any more."""
         if self._relay is not None:
             self._relay.release(call_id)
 
-    def _with_alias(self, field: Field, incoming: Incoming) -> bytes:
+    def _with_alias(self, field: Field, incoming: Incoming, *, natted: bool) -> bytes:
         """A Contact line, with a note of where it really came from when its URI does not say so."""
         value = field.value
-        if self.server.config.location != "received" or _ALIAS in value or len(split_list(value)) > 1:
+        alias = self.server.config.alias
+        wanted = alias == "always" or (alias == "natted" and natted)
+        if not wanted or _ALIAS in value or len(split_list(value)) > 1:
             return field.raw
         text = name_addr_of(value).uri
         uri = uri_of(text)
@@ -317,7 +392,17 @@ class Proxy:
 class Forwarding:
     """The response context of one request: which branches there are and what they answered."""
 
-    __slots__ = ("_best", "_branches", "_proxy", "_routes", "_timer_c", "cancelled", "transaction")
+    __slots__ = (
+        "_best",
+        "_branches",
+        "_from_nat",
+        "_natted",
+        "_proxy",
+        "_routes",
+        "_timer_c",
+        "cancelled",
+        "transaction",
+    )
 
     def __init__(self, proxy: Proxy, transaction: ServerTransaction, routes: list[bytes], now: float) -> None:
         self._proxy = proxy
@@ -327,6 +412,8 @@ class Forwarding:
         self._routes = routes
         # branch -> final status, 0 while it is open
         self._branches: dict[ClientTransaction, int] = {}
+        self._from_nat: set[ClientTransaction] = set()  # those to phones behind NAT
+        self._natted = False
         self._best: tuple[int, Incoming | None] | None = None
         self._timer_c: Timer | None = None
 
@@ -345,10 +432,15 @@ class Forwarding:
             transaction.reply(100, now)
             self._start_timer_c(now)
         method = request.method.decode("ascii", "replace")
+        if request.method == b"INVITE" and not request.to_tag:
+            seen = proxy.server.is_natted(request, contact_uri(request))
+            self._natted = seen or any(target.natted for target in targets)
         for target in targets:
-            copy = proxy.copy(request, target, self._routes)
+            copy = proxy.copy(request, target, self._routes, now, natted=self._natted)
             branch = proxy.layer.request(copy, target.local, target.remote, now, self._answered)
             self._branches[branch] = 0
+            if target.natted:
+                self._from_nat.add(branch)
             facts = Facts(method=method, remote=target.remote)
             proxy.server.note(now, EventKind.FORWARDED, f"{method} to {target.remote}", facts)
 
@@ -365,12 +457,12 @@ class Forwarding:
         if status < 200:
             if status > 100 and response is not None:
                 self._start_timer_c(now)
-                self._pass_on(status, response, now)
+                self._pass_on(status, response, now, branch)
             return
         first = not self._branches.get(branch)
         self._branches[branch] = status
         if 200 <= status < 300 and response is not None:
-            self._pass_on(status, response, now)
+            self._pass_on(status, response, now, branch)
             self._stop_timer_c()
             if first:
                 self.cancel(now)
@@ -397,13 +489,18 @@ class Forwarding:
         else:
             self._pass_on(status, response, now)
 
-    def _pass_on(self, status: int, response: Incoming, now: float) -> None:
+    def _pass_on(
+        self, status: int, response: Incoming, now: float, branch: ClientTransaction | None = None
+    ) -> None:
         if len(response.values(b"via")) < 2:
             why = f"{status}: no Via is left to send it on by"
             self._proxy.server.note(now, EventKind.DISCARDED, why, Facts(status, part="Via"))
             return
-        self.transaction.send(status, self._proxy.strip(response), now)
         request, notifier = self.transaction.request, self._proxy.notifier
+        passed = self._proxy.strip(
+            response, now, request=request, from_nat=branch in self._from_nat, natted=self._natted
+        )
+        self.transaction.send(status, passed, now)
         known = notifier.calls.get(request.call_id)
         if request.method == b"INVITE" and not request.to_tag and known is not None:
             state = "early" if status < 200 else "confirmed" if status < 300 else "terminated"

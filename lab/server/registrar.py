@@ -4,25 +4,31 @@ The rules of this file:
 
 - An address-of-record is ``sip:user@domain``, as text, whichever of the server's names was used.
 - A REGISTER changes all the bindings that it lists, or none (section 10.3, step 7).
-- With ``location="received"`` a binding whose Contact is not where the REGISTER came from
-  remembers the source, as providers do for phones behind NAT (RFC 3581's idea, for requests).
+- With ``store="source"`` a binding whose Contact is not where the REGISTER came from remembers the source,
+  as providers do for phones behind NAT (RFC 3581's idea, for requests); with ``source-if-nat`` one of a phone
+  that shows that it is behind NAT.
+- ``binding_match`` says when a Contact is one that is known: by section 19.1.4, byte for byte, or whenever
+  the user is the same. ``old_cseq`` is the answer to a CSeq that is not above the binding's; with 400 an
+  equal one within 20 s changes nothing, as with Kamailio.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from siplab.lab.server.core import ServerCore
 from siplab.lab.sip.base import Transport
 from siplab.lab.sip.dialog import next_hop
 from siplab.lab.sip.events import EventKind, Facts
-from siplab.lab.sip.messages import Incoming, name_addr_of, uri_of
+from siplab.lab.sip.messages import Incoming, hostport, name_addr_of, uri_of
 from siplab.lab.sip.timers import Timer
 from siplab.lab.sip.transaction_fsm import ServerTransaction
 from siplab.lab.wire.ip import Endpoint
 
-_MAX_CONTACTS = 10  # per address-of-record; more is refused, so that a binding list fits a datagram
+_DEFAULT_EXPIRES = 3600  # where nothing is asked for, and there is no limit
+_SAME_REQUEST = 20.0  # seconds in which a REGISTER with the CSeq of the binding is taken for the same one
 _OLD_CSEQ = (
     "CSeq not above that of the binding (RFC 3261 10.3)",
     b"",
@@ -34,9 +40,10 @@ _OLD_CSEQ = (
 class Binding:
     """One Contact of an address-of-record.
 
-    ``contact`` is its URI as registered. ``received`` is where the REGISTER came from if that is not
-    the Contact's host and port (else ``None``, as always with ``location="contact"``); ``local`` the
-    server's endpoint that it arrived at, over ``transport``. ``expires_at`` is in seconds of the trial.
+    ``contact`` is its URI as registered. ``received`` is where the REGISTER came from if calls go there and
+    not to the Contact's host and port, else ``None``; ``source`` where it came from in any case; ``local``
+    the server's endpoint that it arrived at, over ``transport``; ``natted`` whether it showed a NAT.
+    ``made_at`` and ``expires_at`` are in seconds of the trial.
     """
 
     contact: bytes
@@ -45,8 +52,20 @@ class Binding:
     expires_at: float
     call_id: bytes
     cseq: int
+    source: Endpoint
+    natted: bool
+    made_at: float
     timer: Timer | None = None
     transport: Transport = "udp"
+
+
+class _Change(NamedTuple):
+    """What a REGISTER wants of one Contact; ``old``: the binding that it has."""
+
+    uri: bytes
+    expires: int
+    old: Binding | None
+    natted: bool
 
 
 Registered = Callable[[str, Binding, Incoming, float], None]
@@ -69,7 +88,7 @@ class Registrar:
         """Process a REGISTER, in the order of section 10.3."""
         server = self._server
         request = transaction.request
-        if not server.is_own_domain(request.uri):
+        if server.config.foreign_request_uri != "save" and not server.is_own_domain(request.uri):
             facts = Facts(part="start line", value=_shown(request.uri))
             server.reject(transaction, 404, now, f"{facts.value} is not a domain of this server", facts=facts)
             return
@@ -78,7 +97,7 @@ class Registrar:
             return
         to = uri_of(name_addr_of(request.value(b"to")).uri)
         user = to.user.decode("utf-8", "backslashreplace") if to is not None else ""
-        if to is None or not server.is_own_host(to.host) or user not in server.config.users:
+        if to is None or not server.accepts(to) or user not in server.config.users:
             facts = Facts(part="To", value=_shown(request.value(b"to")))
             server.reject(transaction, 404, now, f"{facts.value} is nobody here", facts=facts)
         elif user != verdict:
@@ -87,46 +106,63 @@ class Registrar:
             self._update(transaction, server.aor(user), now)
 
     def _update(self, transaction: ServerTransaction, aor: str, now: float) -> None:
-        server = self._server
+        server, config = self._server, self._server.config
         request = transaction.request
         contacts = request.values(b"contact")
-        general = _seconds(request.value(b"expires"), server.config.max_expires)
+        if config.bad_port == "drop":  # a Contact that can't be read is lost, the REGISTER a query
+            contacts = [each for each in contacts if each == b"*" or _is_readable(name_addr_of(each).uri)]
+        longest = config.max_expires or _DEFAULT_EXPIRES
+        general = _seconds(request.value(b"expires"), longest)
         known = self.bindings.get(aor, [])
         if contacts == [b"*"]:
             if general != 0:
                 facts = Facts(part="Contact", reference="RFC 3261 10.3")
                 why = "Contact: * without Expires: 0 (RFC 3261 10.3)"
                 server.reject(transaction, 400, now, why, facts=facts)
-            elif self._is_old(known, request):
-                server.reject(transaction, 500, now, *_OLD_CSEQ)
+            elif config.old_cseq != "accept" and self._is_old(known, request):
+                server.reject(transaction, config.old_cseq, now, *_OLD_CSEQ)
             else:
                 for binding in list(known):
                     self._remove(aor, binding, EventKind.UNREGISTERED, now)
                 self._confirm(transaction, aor, now)
             return
-        changes: list[tuple[bytes, int, Binding | None]] = []
+        changes: list[_Change] = []
         for value in contacts:
             address = name_addr_of(value)
             own = address.parameters.get(b"expires")
-            expires = general if own is None else _seconds(own, server.config.max_expires)
-            if 0 < expires < server.config.min_expires:
-                minimum = b"Min-Expires: %d\r\n" % server.config.min_expires
-                server.reject(transaction, 423, now, f"{expires} s is too brief", minimum)
+            expires = general if own is None else _seconds(own, longest)
+            if 0 < expires < config.min_expires:
+                if config.short_expires == "reject":
+                    minimum = b"Min-Expires: %d\r\n" % config.min_expires
+                    server.reject(transaction, 423, now, f"{expires} s is too brief", minimum)
+                    return
+                expires = config.min_expires
+            natted = server.is_natted(request, address.uri)
+            if config.natted_expires and natted:
+                expires = min(expires, config.natted_expires)
+            uri = self._stored(address.uri, request)
+            old = next((each for each in known if self._is_same(each.contact, uri)), None)
+            if old is not None and config.old_cseq != "accept" and self._is_old([old], request):
+                if config.old_cseq == 400 and old.cseq == request.cseq and now - old.made_at < _SAME_REQUEST:
+                    continue
+                server.reject(transaction, config.old_cseq, now, *_OLD_CSEQ)
                 return
-            old = next((each for each in known if _same_uri(each.contact, address.uri)), None)
-            if old is not None and self._is_old([old], request):
-                server.reject(transaction, 500, now, *_OLD_CSEQ)
+            changes.append(_Change(uri, min(expires, config.max_expires or expires), old, natted))
+        over = len(known) + sum(each.old is None for each in changes) - config.max_contacts
+        if config.max_contacts and over > 0:
+            if config.max_contacts_over != "replace":
+                why = f"more than {config.max_contacts} contacts for {aor}"
+                facts = Facts(part="Contact")
+                server.reject(transaction, config.max_contacts_over, now, why, facts=facts)
                 return
-            changes.append((address.uri, min(expires, server.config.max_expires), old))
-        if len(known) + sum(old is None for _, _, old in changes) > _MAX_CONTACTS:
-            why = f"more than {_MAX_CONTACTS} contacts for {aor}"
-            server.reject(transaction, 403, now, why, facts=Facts(part="Contact"))
-            return
-        for uri, expires, old in changes:
-            if expires:
-                self._bind(aor, uri, expires, old, request, now)
-            elif old is not None:
-                self._remove(aor, old, EventKind.UNREGISTERED, now)
+            kept = [each.old for each in changes]
+            for binding in [each for each in known if each not in kept][:over]:
+                self._remove(aor, binding, EventKind.UNREGISTERED, now)
+        for each in changes:
+            if each.expires:
+                self._bind(aor, each, request, now)
+            elif each.old is not None:
+                self._remove(aor, each.old, EventKind.UNREGISTERED, now)
         self._confirm(transaction, aor, now)
 
     @staticmethod
@@ -134,13 +170,38 @@ class Registrar:
         """Whether a REGISTER of the same Call-ID and this CSeq or a later one was there before."""
         return any(each.call_id == request.call_id and each.cseq >= request.cseq for each in bindings)
 
-    def _bind(
-        self, aor: str, uri: bytes, expires: int, old: Binding | None, request: Incoming, now: float
-    ) -> None:
+    def _stored(self, uri: bytes, request: Incoming) -> bytes:
+        """A Contact URI as it is stored; over a URI that can't be read nothing is written."""
+        found = uri_of(uri)
+        if self._server.config.store != "rewrite-contact" or found is None or next_hop(uri) == request.source:
+            return uri
+        head, at, tail = uri.partition(b"@")
+        head, tail = (head + at, tail) if at else (found.scheme + b":", uri[len(found.scheme) + 1 :])
+        end = min((place for place in (tail.find(b";"), tail.find(b"?")) if place >= 0), default=len(tail))
+        return head + hostport(request.source) + tail[end:]
+
+    def _is_same(self, one: bytes, other: bytes) -> bool:
+        """Whether a Contact is that of a binding."""
+        match = self._server.config.binding_match
+        return match == "user" or one == other or (match == "uri" and _same_uri(one, other))
+
+    def _bind(self, aor: str, change: _Change, request: Incoming, now: float) -> None:
+        uri, expires, old, natted = change
+        store = self._server.config.store
         received = None
-        if self._server.config.location == "received" and next_hop(uri) != request.source:
+        if (store == "source" and next_hop(uri) != request.source) or (store == "source-if-nat" and natted):
             received = request.source
-        binding = Binding(uri, received, request.local, now + expires, request.call_id, request.cseq)
+        binding = Binding(
+            uri,
+            received,
+            request.local,
+            now + expires,
+            request.call_id,
+            request.cseq,
+            request.source,
+            natted,
+            now,
+        )
         binding.transport = request.transport
         binding.timer = self._server.layer.timers.start(binding.expires_at, self._expire, (aor, binding))
         bindings = self.bindings.setdefault(aor, [])
@@ -182,6 +243,11 @@ class Registrar:
 def _seconds(value: bytes, default: int) -> int:
     """A delta-seconds value; what can't be read counts as ``default`` (section 10.3, step 6)."""
     return int(value) if value.isdigit() and len(value) <= 10 else default
+
+
+def _is_readable(uri: bytes) -> bool:
+    found = uri_of(uri)
+    return found is not None and (found.port is None or found.port < 65536)
 
 
 def _same_uri(one: bytes, other: bytes) -> bool:

@@ -4,20 +4,22 @@ The rules of this file:
 
 - It answers from the port that was addressed, and names that port in Via and Record-Route.
 - It decides who handles a request: itself (REGISTER, OPTIONS to the server), or the proxy.
-- It is as strict as the phone: malformed requests are answered 400, malformed responses dropped.
+- By default it is as strict as the phone, bodies apart: malformed requests are answered 400, malformed
+  responses dropped.
 """
 
 from __future__ import annotations
 
 import random
 
-from siplab.lab.media.relay import MediaRelay
+from siplab.lab.media.relay import MediaRelay, RelayRules
 from siplab.lab.server.core import ServerConfig, ServerCore
 from siplab.lab.server.nat_keepalive import NatKeepalive
 from siplab.lab.server.notifier import Notifier
 from siplab.lab.server.proxy import Forwarding, Proxy
 from siplab.lab.server.registrar import Binding, Registrar
 from siplab.lab.sip.base import Action, Listen, Train
+from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import Incoming, uri_of
 from siplab.lab.sip.transactions import ServerTransaction
 from siplab.lab.wire.ip import Endpoint
@@ -33,7 +35,9 @@ class SipServer(ServerCore):
         self.registrar = Registrar(self)
         self.nat_keepalive = NatKeepalive(self, self.registrar)
         self.notifier = Notifier(self)
-        self.relay = MediaRelay(config.ip, config.relay_port, self._act) if config.relay else None
+        rules = RelayRules(config.latch, config.latch_after, config.latch_window, config.restrict)
+        relayed = config.relay_when != "never"
+        self.relay = MediaRelay(config.ip, config.relay_port, self._act, rules) if relayed else None
         self.proxy = Proxy(self, self.registrar, self.notifier, self.relay)
 
     @property
@@ -53,7 +57,11 @@ class SipServer(ServerCore):
 
     def receive(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
         if self.relay is not None and self.relay.owns(local):
-            return self.relay.receive(payload, source, local)
+            return self.relay.receive(payload, source, local, now)
+        if self.config.only_source_port not in (0, source.port) and payload[:4] != b"SIP/":
+            why = f"a request from port {source.port}, not {self.config.only_source_port}"
+            self.note(now, EventKind.DISCARDED, why, Facts(local=local, remote=source))
+            return []
         self.layer.receive_datagram(payload, source, local, now)
         return self.layer.flush()
 
@@ -87,7 +95,8 @@ class SipServer(ServerCore):
 
     def on_request(self, transaction: ServerTransaction, now: float) -> None:
         request = transaction.request
-        if request.method == b"REGISTER" and self.config.upstream is None:
+        proxied = self.config.foreign_request_uri == "proxy" and not self.is_own_domain(request.uri)
+        if request.method == b"REGISTER" and self.config.upstream is None and not proxied:
             self.registrar.on_register(transaction, now)
         elif request.method == b"CANCEL":
             self._on_cancel(transaction, now)

@@ -4,7 +4,8 @@ The rules of this file:
 
 - ``Authority`` is the server's side, ``Answerer`` the client's; neither sends anything.
 - Nonces come from the generator and ``now`` that are passed in; each remembers its highest nonce
-  count, so that a response can't be used twice (RFC 7616 section 3.3).
+  count, so that a response can't be used twice (RFC 7616 section 3.3), and what it is tied to: whoever
+  presents it with something else gets another one.
 - Whether the signed ``uri`` must equal the Request-URI is the server's choice: RFC 7616
   section 3.4.6 asks for it, many servers skip it, and a router that rewrites the
   Request-URI breaks only the strict ones.
@@ -72,6 +73,10 @@ def digest_response(
     return _hash(algorithm, b":".join((a1, *middle, a2)))
 
 
+Ties = tuple[object, ...]
+"""What a nonce is good for: the same in the challenge's request and in the one that answers it."""
+
+
 class Outcome(Enum):
     """What a server makes of a request's credentials."""
 
@@ -98,8 +103,8 @@ class Verdict:
 class Authority:
     """The server's side: challenges, and judges the answers.
 
-    ``users`` maps user names to passwords; ``nonce_lifetime`` is in seconds. Raises
-    ``ValueError`` for an algorithm other than MD5 and SHA-256.
+    ``users`` maps user names to passwords; ``nonce_lifetime`` is in seconds; ``count_rises``: a nonce count
+    that does not rise is refused. Raises ``ValueError`` for an algorithm other than MD5 and SHA-256.
     """
 
     def __init__(
@@ -111,6 +116,7 @@ class Authority:
         algorithm: str = "MD5",
         strict_uri: bool = False,
         nonce_lifetime: float = 300.0,
+        count_rises: bool = True,
     ) -> None:
         self._realm = realm.encode()
         self._passwords = {user.encode(): password.encode() for user, password in users.items()}
@@ -120,38 +126,52 @@ class Authority:
             raise ValueError(f"digest algorithm {algorithm!r}: this speaks MD5 and SHA-256")
         self._strict_uri = strict_uri
         self._lifetime = nonce_lifetime
-        # nonce -> (issued at, highest nonce count), oldest first
-        self._nonces: dict[bytes, tuple[float, int]] = {}
+        self._count_rises = count_rises
+        # nonce -> (issued at, highest nonce count, what it is tied to), oldest first
+        self._nonces: dict[bytes, tuple[float, int, Ties]] = {}
 
     @property
     def nonces(self) -> int:
         """How many nonces it remembers."""
         return len(self._nonces)
 
-    def challenge(self, now: float, *, stale: bool = False) -> bytes:
-        """Value of a WWW-Authenticate or Proxy-Authenticate with a new nonce."""
-        for nonce, (issued, _) in list(self._nonces.items()):
+    def challenge(self, now: float, *, stale: bool = False, realm: bytes = b"", ties: Ties = ()) -> bytes:
+        """Value of a WWW-Authenticate or Proxy-Authenticate with a new nonce, tied to ``ties``.
+
+        ``realm``: another than its own.
+        """
+        for nonce, (issued, *_) in list(self._nonces.items()):
             if issued + self._lifetime > now:
                 break
             del self._nonces[nonce]
         nonce = b"%x-" % int(now * 1000) + token(self._rng)
-        self._nonces[nonce] = (now, 0)
+        self._nonces[nonce] = (now, 0, ties)
         return b'Digest realm="%b", nonce="%b", algorithm=%b, qop="auth"%b' % (
-            self._realm,
+            realm or self._realm,
             nonce,
             self._algorithm,
             b", stale=true" if stale else b"",
         )
 
-    def realm_of(self, credentials: bytes) -> bool:
-        """Whether an Authorization value is meant for this realm."""
+    def realm_of(self, credentials: bytes, realm: bytes = b"") -> bool:
+        """Whether an Authorization value is meant for this realm, or for another one that is asked for."""
         found = parameters(credentials)
-        return found is not None and found.get(b"realm") == self._realm
+        return found is not None and found.get(b"realm") == (realm or self._realm)
 
-    def verify(self, method: bytes, uri: bytes, credentials: bytes | None, now: float) -> Verdict:
-        """Judge the Authorization value of a request with that method and Request-URI."""
+    def verify(
+        self,
+        method: bytes,
+        uri: bytes,
+        credentials: bytes | None,
+        now: float,
+        *,
+        realm: bytes = b"",
+        ties: Ties = (),
+    ) -> Verdict:
+        """Judge the Authorization value of a request with that method, Request-URI and ``ties``."""
         found = parameters(credentials) if credentials else None
-        if found is None or found.get(b"realm") != self._realm:
+        realm = realm or self._realm
+        if found is None or found.get(b"realm") != realm:
             return Verdict(Outcome.MISSING)
         user = found.get(b"username", b"")
         name = user.decode("utf-8", "backslashreplace")
@@ -164,7 +184,7 @@ class Authority:
         expected = digest_response(
             algorithm,
             user,
-            self._realm,
+            realm,
             password,
             method,
             signed,
@@ -178,16 +198,16 @@ class Authority:
         if self._strict_uri and signed != uri:
             return Verdict(Outcome.URI_MISMATCH, name)
         known = self._nonces.get(nonce)
-        if known is None or known[0] + self._lifetime <= now:
+        if known is None or known[0] + self._lifetime <= now or known[2] != ties:
             return Verdict(Outcome.STALE, name)
         if b"qop" in found:
             try:
                 count = int(nc, 16)
             except ValueError:
                 return Verdict(Outcome.WRONG, name)
-            if count <= known[1]:
+            if count <= known[1] and self._count_rises:
                 return Verdict(Outcome.REPLAYED, name)
-            self._nonces[nonce] = (known[0], count)
+            self._nonces[nonce] = (known[0], max(count, known[1]), ties)
         return Verdict(Outcome.GRANTED, name)
 
 

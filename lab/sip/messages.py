@@ -41,6 +41,7 @@ REASONS: Final[dict[int, bytes]] = {
     416: b"Unsupported URI Scheme",
     420: b"Bad Extension",
     423: b"Interval Too Brief",
+    479: b"Unresolvable Destination",
     480: b"Temporarily Unavailable",
     481: b"Call/Transaction Does Not Exist",
     482: b"Loop Detected",
@@ -244,12 +245,13 @@ class Incoming:
             return body[: int(length.value[:9])]
         return body
 
-    def stamp_via(self, rport: ReplyTo = "asked") -> None:
+    def stamp_via(self, rport: ReplyTo = "asked", *, wrap: bool = False) -> None:
         """Note in the topmost Via where a request came from, and set ``reply_to``.
 
         ``received`` (RFC 3261 section 18.2.1) when sent-by is not the source address, and
         always beside ``rport``, which is filled in as ``rport`` has it, see ``ReplyTo``. ``reply_to``
-        stays ``None`` when no Via can be read or its port can't be sent to.
+        stays ``None`` when no Via can be read or its port can't be sent to; ``wrap``: its port is taken
+        modulo 65536.
         """
         via = self.via
         if via is None:
@@ -264,6 +266,7 @@ class Incoming:
             self.reply_to = source
         else:
             port = DEFAULT_PORT if via.sent_by.port is None else via.sent_by.port
+            port = port % 65536 if wrap else port
             self.reply_to = Endpoint(source.ip, port) if 0 < port < 65536 else None
         if wants_rport or b"received" in via.parameters or address_text(via.sent_by.host) != source.ip:
             _set_parameter(field, vias_in(field.value)[0], b"received", source.ip.encode())

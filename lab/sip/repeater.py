@@ -9,7 +9,7 @@ from siplab.lab.sip.transaction_fsm import T1, T2, TIMEOUT, ServerTransaction
 
 
 class Repeater:
-    """Sends ``wire`` again at T1, doubling up to T2; ``gave_up(now)`` is called after 64*T1."""
+    """Sends ``wire`` again at T1, doubling up to T2; ``gave_up(now)`` follows after ``patience`` seconds."""
 
     def __init__(
         self,
@@ -18,6 +18,7 @@ class Repeater:
         wire: bytes,
         now: float,
         gave_up: Callable[[float], None],
+        patience: float = TIMEOUT,
     ) -> None:
         self._timers = timers
         self._transaction = transaction
@@ -25,7 +26,7 @@ class Repeater:
         self._interval = T1
         self._gave_up = gave_up
         self._resend: Timer = timers.start(now + T1, self._again)
-        self._deadline: Timer = timers.start(now + TIMEOUT, self._end)
+        self._deadline: Timer = timers.start(now + patience, self._end)
 
     def stop(self) -> None:
         """The ACK is there, or the call is over."""

@@ -4,18 +4,18 @@ The rules of this file:
 
 - Responses are matched by branch and CSeq method (RFC 3261 section 17.1.3), requests by branch,
   sent-by and method (17.2.3). A response whose sent-by is not ours (18.1.2), or whose Call-ID, From tag
-  or CSeq number is not the request's (8.2.6.2), reaches nobody.
-- What breaks SIP's grammar fatally reaches nobody: a request is answered 400 when it has a Via to
-  answer to, a response or an ACK is dropped. Each leaves an event that says why.
+  or CSeq number is not the request's (8.2.6.2), reaches nobody, as far as the agent compares these.
+- What breaks SIP's grammar fatally (how much of it, the agent says) reaches nobody: a request is answered
+  400 when it has a Via to answer to, a response or an ACK is dropped. Each leaves an event that says why.
 - Actions pile up in one outbox, in the order in which they came about; ``flush`` empties it.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import replace
-from typing import Protocol
+from typing import Final, Literal, Protocol
 
 from siplab.lab.sip.base import Action, Send, Transport
 from siplab.lab.sip.events import NO_FACTS, EventKind, Facts
@@ -70,6 +70,14 @@ __all__ = [
 ]
 
 
+Matched = Literal["branch", "method", "call-id", "from-tag", "cseq", "sent-by"]
+EVERYTHING: Final[tuple[Matched, ...]] = ("branch", "method", "call-id", "from-tag", "cseq", "sent-by")
+UdpLength = Literal["ignore", "stream", "reject", "cut"]
+"""A Content-Length over UDP: nobody looks at it; what is missing comes out of the next datagram; it must be
+right; or the body ends there at the latest (RFC 3261 section 18.3). ``reject`` is ``fatal``'s business.
+"""
+
+
 class TransactionUser(AckUser, Protocol):
     """The owner of a ``TransactionLayer``, told of what is not the answer to its own request."""
 
@@ -86,6 +94,10 @@ class TransactionLayer:
     ``timers`` is the agent's own clockwork, shared so that the agent can start timers there too.
     ``rport``: whether answers go to where requests come from. ``secure_port``: what goes to or from that port
     of a server is sealed, 0 for none.
+    ``fatal``: the violation for which a message goes no further, if it has one; ``silent``: the rules for
+    which not even a request is answered; ``wrap_ports``: a port in Via is taken modulo 65536.
+    ``match``: what of a response must be its request's; ``any_case``: a branch may differ in case.
+    ``udp_length``: what a Content-Length means over UDP, see ``UdpLength``.
     """
 
     def __init__(
@@ -96,8 +108,21 @@ class TransactionLayer:
         names: Names = LONG_NAMES,
         rport: ReplyTo = "asked",
         secure_port: int = 0,
+        fatal: Callable[[SipMessage], Violation | None] = syntax.first_fatal,
+        silent: Container[str] = frozenset(),
+        wrap_ports: bool = False,
+        match: Container[Matched] = EVERYTHING,
+        any_case: bool = False,
+        udp_length: UdpLength = "cut",
     ) -> None:
         self.user = user
+        self.fatal = fatal
+        self.silent = silent
+        self.wrap_ports = wrap_ports
+        self._match = match
+        self._any_case = any_case
+        self._udp_length = udp_length
+        self._rest: dict[tuple[Endpoint, Endpoint], bytes] = {}  # of datagrams that are read as a stream
         self.rport = rport
         self.secure_port = secure_port
         self.rng = rng
@@ -115,7 +140,7 @@ class TransactionLayer:
         self, request: Request, local: Endpoint, remote: Endpoint, now: float, answered: Answered
     ) -> ClientTransaction:
         """Send a request (not an ACK) from ``local`` to ``remote``; ``answered`` hears of the outcome."""
-        key: Key = (request.branch, request.method)
+        key: Key = (self._named(request.branch), request.method)
         transaction = ClientTransaction(self, key, request, local, remote, answered)
         self.clients[key] = transaction
         transaction.transmit(request.wire, now)
@@ -136,6 +161,10 @@ class TransactionLayer:
             self.streams.send(local, remote, wire, now)
         else:
             self.user.note(now, EventKind.NOT_SENT, "there is no TCP here", Facts(local=local, remote=remote))
+
+    def _named(self, branch: bytes) -> bytes:
+        """A branch as transactions are known by it."""
+        return branch.lower() if self._any_case else branch
 
     def branch(self) -> bytes:
         """A new branch (RFC 3261 section 8.1.1.7)."""
@@ -175,7 +204,17 @@ class TransactionLayer:
                 self.user.note(now, EventKind.DISCARDED, why, Facts(local=local, remote=source))
                 return
             payload = opened
-        self.receive(SipMessage.parse(payload), source, local, now)
+        if self._udp_length == "stream":
+            pieces, rest = _cut(self._rest.pop((source, local), b"") + payload)
+            if rest:
+                self._rest[source, local] = rest
+            for piece in pieces:
+                self.receive(SipMessage.parse(piece), source, local, now)
+            return
+        message = SipMessage.parse(payload)
+        if self._udp_length == "ignore":
+            message.fit_content_length()
+        self.receive(message, source, local, now)
 
     def receive(
         self,
@@ -216,7 +255,7 @@ class TransactionLayer:
     # -- responses --------------------------------------------------------------------------
 
     def _receive_response(self, incoming: Incoming, now: float) -> None:
-        violation = syntax.first_fatal(incoming.message)
+        violation = self.fatal(incoming.message)
         if violation is not None:
             self._discard(incoming, violation.sentence, _broken(violation), now)
             return
@@ -225,28 +264,31 @@ class TransactionLayer:
             facts = Facts(part="Via", reference="RFC 3261 18.1.2")
             self._discard(incoming, "no Via can be read", facts, now)
             return
-        transaction = self.clients.get((via.branch, incoming.method))
+        branch = self._named(via.branch)
+        transaction = self.clients.get((branch, incoming.method))
+        if transaction is None and "method" not in self._match:
+            transaction = next((each for key, each in self.clients.items() if key[0] == branch), None)
         if transaction is None:
-            branch = _text(via.branch)
-            what = f"branch {branch} and method {_text(incoming.method)}"
-            facts = Facts(part="Via", value=branch, reference="RFC 3261 17.1.3")
+            shown = _text(via.branch)
+            what = f"branch {shown} and method {_text(incoming.method)}"
+            facts = Facts(part="Via", value=shown, reference="RFC 3261 17.1.3")
             self._discard(incoming, f"no transaction has {what}", facts, now)
             return
-        request = transaction.request
+        request, match = transaction.request, self._match
         sent_by = via.sent_by
-        if (
+        if "sent-by" in match and (
             address_text(sent_by.host) != request.sent_by.ip
             or (DEFAULT_PORT if sent_by.port is None else sent_by.port) != request.sent_by.port
         ):
             part, what = "Via", "Via sent-by"
             value, wanted = incoming.value(b"via")[sent_by.start : sent_by.end], hostport(request.sent_by)
-        elif incoming.call_id != request.call_id:
+        elif "call-id" in match and incoming.call_id != request.call_id:
             part = what = "Call-ID"
             value, wanted = incoming.call_id, request.call_id
-        elif incoming.from_tag != request.from_tag:
+        elif "from-tag" in match and incoming.from_tag != request.from_tag:
             part, what = "From", "From tag"
             value, wanted = incoming.from_tag, request.from_tag
-        elif incoming.cseq != request.cseq:
+        elif "cseq" in match and incoming.cseq != request.cseq:
             part = what = "CSeq"
             value, wanted = b"%d" % incoming.cseq, b"%d" % request.cseq
         else:
@@ -265,8 +307,8 @@ class TransactionLayer:
     # -- requests ---------------------------------------------------------------------------
 
     def _receive_request(self, incoming: Incoming, now: float) -> None:
-        violation = syntax.first_fatal(incoming.message)
-        incoming.stamp_via(self.rport)
+        violation = self.fatal(incoming.message)
+        incoming.stamp_via(self.rport, wrap=self.wrap_ports)
         if violation is not None:
             self._refuse(incoming, violation, now)
             return
@@ -290,7 +332,7 @@ class TransactionLayer:
 
     def _refuse(self, incoming: Incoming, violation: Violation, now: float) -> None:
         """Answer a malformed request, without state: it may have no branch to remember it by."""
-        if incoming.method == b"ACK" or incoming.reply_to is None:
+        if incoming.method == b"ACK" or incoming.reply_to is None or violation.rule in self.silent:
             self._discard(incoming, violation.sentence, _broken(violation), now)
             return
         phrase = " ".join(violation.sentence.split()).rstrip(".")
@@ -306,6 +348,26 @@ class TransactionLayer:
         why = f"400 to {method}: {violation.sentence} ({violation.reference})"
         facts = _broken(violation)._replace(status=400, method=method)
         self.user.note(now, EventKind.REJECTED, why, facts)
+
+
+def _cut(data: bytes) -> tuple[list[bytes], bytes]:
+    """The whole messages in ``data`` and the bytes of one that goes on, as belle-sip reads datagrams.
+
+    A header ends at an empty line of CRLF, a body after Content-Length bytes, or without one at the end. What
+    begins as no text does is none of it.
+    """
+    if data[:1] < b"\t":
+        return [data], b""
+    found: list[bytes] = []
+    while data := data.lstrip(b"\r\n"):
+        blank = data.find(b"\r\n\r\n")
+        length = SipMessage.parse(data[: blank + 4]).content_length
+        end = len(data) if length is None else blank + 4 + length
+        if blank < 0 or end > len(data):
+            return found, data
+        found.append(data[:end])
+        data = data[end:]
+    return found, b""
 
 
 def _broken(violation: Violation) -> Facts:

@@ -43,6 +43,20 @@ class Endpoint(NamedTuple):
         return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
 
 
+# RFC 1918, RFC 6598 (carrier-grade NAT), RFC 7335 (beside IPv6), RFC 4193.
+_PRIVATE: Final = [
+    ipaddress.ip_network(each)
+    for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "192.0.0.0/29", "fc00::/7")
+]
+
+
+@lru_cache(maxsize=4096)
+def is_private(ip: str) -> bool:
+    """Whether an address is good behind a NAT only. Raises ``ValueError`` for what is no address."""
+    address = ipaddress.ip_address(ip)
+    return any(address.version == each.version and address in each for each in _PRIVATE)
+
+
 class MalformedPacketError(ValueError):
     """The bytes are not an IP packet that can be taken apart."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import struct
 from typing import Final, NamedTuple
 
-PCMU: Final = 0  # static payload type (RFC 3551 section 6)
+PCMU: Final = 0  # static payload types (RFC 3551 section 6)
+PCMA: Final = 8
 TELEPHONE_EVENT: Final = 101  # dynamic, by habit (RFC 4733)
 VIDEO: Final = 96  # dynamic, by habit
 

@@ -3,8 +3,8 @@
 The rules of this file:
 
 - ``check`` finds every violation, ``first_fatal`` the first that a strict endpoint would not
-  forgive. Neither raises, whatever the bytes; and they agree: ``first_fatal`` is the first fatal
-  violation in ``check``'s list, or ``None``.
+  forgive, ``first`` the first that another one would not. None raises, whatever the bytes; and they agree:
+  ``first_fatal`` is the first violation in ``check``'s list that is no warning, or ``None``.
 - ``first_fatal`` judges every message that a phone or server receives, so a well-formed one must
   cost next to nothing. The ``_PLAIN`` expressions accept the usual spelling of each header field;
   only what they refuse is read in detail. They may refuse what is sound, and must never accept
@@ -25,7 +25,7 @@ from siplab.lab.wire.syntax_fields import HOSTNAME, TOKEN, field_findings, show,
 from siplab.lab.wire.syntax_rules import RULES, Rule, Severity
 from siplab.lab.wire.syntax_sdp import PLAIN_SDP, PORT, V4, sdp_findings
 
-__all__ = ["RULES", "Rule", "Severity", "Violation", "check", "first_fatal"]
+__all__ = ["RULES", "Rule", "Severity", "Violation", "check", "first", "first_fatal", "is_fatal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,19 +391,28 @@ def _is_plain(message: SipMessage, transport: str) -> bool:
         if not media_type:
             return False
         if media_type.lower() == b"application/sdp" and PLAIN_SDP.fullmatch(body) is None:
-            return all(RULES[rule].severity != "fatal" for rule, _, _, _ in sdp_findings(body))
+            return all(RULES[rule].severity == "warning" for rule, _, _, _ in sdp_findings(body))
     return True
 
 
 def _is_broken(field: Field) -> bool:
-    return any(RULES[rule].severity == "fatal" for rule, _, _ in field_findings(field))
+    return any(RULES[rule].severity != "warning" for rule, _, _ in field_findings(field))
 
 
 def first_fatal(message: SipMessage, *, transport: str = "udp") -> Violation | None:
     """The first violation for which a strict endpoint answers 400 or discards, or ``None``."""
+    return first(message, is_fatal, transport=transport)
+
+
+def is_fatal(violation: Violation) -> bool:
+    """Whether a strict endpoint minds it."""
+    return violation.severity != "warning"
+
+
+def first(
+    message: SipMessage, minds: Callable[[Violation], bool], *, transport: str = "udp"
+) -> Violation | None:
+    """The first violation that ``minds`` says is minded, or ``None``; warnings may go unnoticed."""
     if _is_plain(message, transport):
         return None
-    for violation in check(message, transport=transport):
-        if violation.severity == "fatal":
-            return violation
-    return None
+    return next((each for each in check(message, transport=transport) if minds(each)), None)

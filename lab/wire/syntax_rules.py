@@ -2,7 +2,8 @@
 
 The rules of this file:
 
-- ``fatal`` means that a strict endpoint answers 400 or discards the message. ``warning`` means
+- ``fatal`` means that a strict endpoint answers 400 or discards the message. ``unusable``: it does the same,
+  though the grammar allows it (a port is any number of digits): nothing can be sent there. ``warning`` means
   that the text breaks the grammar or a MUST, and that the same RFC, or RFC 4475's advice, has a
   strict endpoint accept it all the same.
 - ``reference`` names the section that states the rule, not the one that merely mentions it.
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
-Severity = Literal["fatal", "warning"]
+Severity = Literal["fatal", "unusable", "warning"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ _TABLE: Final[tuple[tuple[str, str, Severity, str], ...]] = (
     ("via-missing-semicolon", "RFC 3261 25.1", "fatal",
      "A `;` separates the sent-by from its first parameter."),
     # The grammar says digits; what they name is a port of UDP or TCP, which has 16 bits.
-    ("via-port-out-of-range", "RFC 3261 25.1, RFC 768", "fatal",
+    ("via-port-out-of-range", "RFC 3261 18.2.2, RFC 768", "unusable",
      "A sent-by port is a number from 1 to 65535."),
     ("via-parameter-malformed", "RFC 3261 25.1", "fatal", "A Via parameter is `name` or `name=value`."),
     # 17.2.3 tells how to match a request of an RFC 2543 client: no branch, or one without the cookie.
@@ -115,7 +116,7 @@ _TABLE: Final[tuple[tuple[str, str, Severity, str], ...]] = (
      "A URI has a scheme, and only the characters that its grammar allows."),
     ("uri-missing-semicolon", "RFC 3261 25.1", "fatal",
      "A `;` separates host and port from the first URI parameter."),
-    ("uri-port-out-of-range", "RFC 3261 25.1, RFC 768", "fatal",
+    ("uri-port-out-of-range", "RFC 3261 19.1.1, RFC 768", "unusable",
      "The port of a URI is a number from 1 to 65535."),
     ("host-malformed", "RFC 3261 25.1", "fatal",
      "A host is a domain name, an IPv4 address or an IPv6 reference."),
@@ -159,7 +160,7 @@ _TABLE: Final[tuple[tuple[str, str, Severity, str], ...]] = (
     ("sdp-address-malformed", "RFC 8866 9", "fatal", "An address is an IP address or a domain name."),
     ("sdp-media-malformed", "RFC 8866 5.14", "fatal",
      "m= has media, port, protocol and at least one format."),
-    ("sdp-media-port-out-of-range", "RFC 8866 5.14, RFC 768", "fatal",
+    ("sdp-media-port-out-of-range", "RFC 8866 5.14, RFC 768", "unusable",
      "The port of m= is a number from 0 to 65535."),
     ("sdp-rtcp-malformed", "RFC 3605 2.1", "fatal", "a=rtcp is a port, with or without an address."),
     # ICE leaves out the candidates that it cannot use; the call goes on with the others.

@@ -110,11 +110,10 @@ def test_what_is_applied_fits_the_agents(kind: str, card: kinds.Card) -> None:
 
 
 def test_what_is_not_applied_is_said() -> None:
-    result, _ = run(TrialSpec("home", "none", "register", phone="libre", server="rport-aware"))
+    result, _ = run(TrialSpec("home", "none", "register", phone="libre", server="pbx-nat"))
     assert not result.errors
     (note,) = result.notes
-    assert note.startswith("phone 'libre': not applied yet: call_id_form, ")
-    assert endpoints.notes("spa(keepalive=notify)", "")[0].endswith("keepalive")
+    assert note.startswith("server 'pbx-nat': not applied yet: b2bua")
     assert endpoints.notes("plain", "hosted") == []
 
 

@@ -14,7 +14,7 @@ from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sdp import Sdp
 from tests.lab.conftest import SERVER, Datagram, Lab, LabMaker
 
-HOSTED = {"rport": "always", "relay": True, "ping": "natted", "ping_interval": 20.0}
+HOSTED = {"rport": "always", "relay_when": "always", "ping": "natted", "ping_interval": 20.0}
 INSIDE, PUBLIC = "192.168.1.20", "203.0.113.9"
 STRANGER = Endpoint("192.0.2.99", 4000)
 

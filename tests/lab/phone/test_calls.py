@@ -365,12 +365,12 @@ def test_any_one_message_may_be_lost(new_lab: LabMaker, index: int) -> None:
 # -- media -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("latching", "received"), [(False, 0), (True, 5)])
+@pytest.mark.parametrize(("latch_after", "received"), [(0, 0), (1, 5)])
 def test_only_a_latching_phone_finds_a_peer_with_a_private_address(
-    new_lab: LabMaker, latching: bool, received: int
+    new_lab: LabMaker, latch_after: int, received: int
 ) -> None:
     """Alice's SDP names an address that nobody has; her packets come from another."""
-    lab = new_lab(bob={"latching": latching})
+    lab = new_lab(bob={"latch_after": latch_after})
     lab.register()
     private, public = b"c=IN IP4 203.0.113.7", b"c=IN IP4 192.168.1.20"
     lab.net.filters.append(
@@ -384,7 +384,7 @@ def test_only_a_latching_phone_finds_a_peer_with_a_private_address(
     lab.net.run(5.0)
     assert lab.bob.calls[0].rtp_received == 5
     assert lab.alice.calls[0].rtp_received == received
-    assert lab.kinds(lab.bob).count("latched") == latching
+    assert lab.kinds(lab.bob).count("latched") == latch_after
 
 
 def test_what_is_no_rtp_does_not_count(lab: Lab) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from siplab.lab.phone.keepalive import CRLF, KEEPALIVE_TYPE
+from siplab.lab.phone.keepalive import KEEPALIVE_TYPE, PAYLOADS
 from siplab.lab.phone.registration import RegistrationState
 from siplab.lab.server.stun_server import STUN_PORT, StunServer
 from siplab.lab.wire.ip import Endpoint
@@ -18,17 +18,17 @@ PUBLIC = "192.0.2.1"
 
 
 def beats(lab: Lab) -> list[float]:
-    return [each.at for each in lab.net.log if each.payload == CRLF]
+    return [each.at for each in lab.net.log if each.payload == PAYLOADS["crlf-crlf"]]
 
 
 def test_crlf_goes_to_the_server_while_registered(new_lab: LabMaker) -> None:
-    lab = new_lab(alice={"keepalive": "crlf", "keepalive_interval": 20.0})
+    lab = new_lab(alice={"keepalive": "crlf-crlf", "keepalive_interval": 20.0})
     lab.net.run(100.0)
     assert beats(lab) == [], "not before it is registered"
     lab.register()
     lab.net.run(165.0)
     assert beats(lab) == [120.0, 140.0, 160.0]
-    sent = [each for each in lab.net.log if each.payload == CRLF]
+    sent = [each for each in lab.net.log if each.payload == PAYLOADS["crlf-crlf"]]
     assert {(each.source, each.destination) for each in sent} == {(lab.alice.local, SERVER)}
     lab.net.do(lab.alice, lab.alice.unregister(lab.net.now))
     lab.net.run(300.0)
@@ -36,7 +36,7 @@ def test_crlf_goes_to_the_server_while_registered(new_lab: LabMaker) -> None:
 
 
 def test_a_server_is_not_disturbed_by_crlf(new_lab: LabMaker) -> None:
-    lab = new_lab(alice={"keepalive": "crlf"})
+    lab = new_lab(alice={"keepalive": "crlf-crlf"})
     lab.register()
     lab.net.run(60.0)
     assert [each for each in lab.net.log if each.source == SERVER and each.at > 1.0] == []
@@ -119,7 +119,8 @@ def behind_nat(lab: Lab) -> None:
 @pytest.fixture
 def stun_lab(new_lab: LabMaker) -> Lab:
     """Alice, behind a NAT, with a STUN server; nothing was asked yet."""
-    lab = new_lab(alice={"stun": STUN, "rport": False}, server={"location": "contact", "rport": "never"})
+    strict = {"store": "contact", "alias": "never", "rport": "never"}
+    lab = new_lab(alice={"stun": STUN, "rport": False}, server=strict)
     behind_nat(lab)
     return lab
 
@@ -206,7 +207,7 @@ def test_asymmetric_media(new_lab: LabMaker) -> None:
 
 @pytest.mark.parametrize(("strict", "state"), [(True, "failed"), (False, "registered")])
 def test_a_contact_that_was_changed(new_lab: LabMaker, strict: bool, state: str) -> None:
-    lab = new_lab(alice={"strict_contact": strict})
+    lab = new_lab(alice={"contact_policy": "unregister" if strict else "fallback"})
     lab.net.filters.append(
         lambda each: (
             each.with_(b"203.0.113.7:5060>", b"203.0.113.7:5099>")

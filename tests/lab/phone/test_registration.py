@@ -45,7 +45,7 @@ def test_the_registers_share_call_id_and_count_up(new_lab: LabMaker) -> None:
 
 
 def test_a_wrong_password_fails_and_is_tried_again_after_a_minute(new_lab: LabMaker) -> None:
-    lab = new_lab(alice={"password": "guess", "retry_after": 60.0})
+    lab = new_lab(alice={"password": "guess"})
     register(lab)
     registration = lab.alice.registration
     assert (registration.state, registration.status) == (RegistrationState.FAILED, 401)
@@ -231,7 +231,7 @@ class Hand:
 
 @pytest.fixture
 def hand(new_lab: LabMaker) -> Hand:
-    return Hand(new_lab(server={"location": "contact"}))
+    return Hand(new_lab(server={"store": "contact", "alias": "never"}))
 
 
 def test_several_contacts_with_their_own_lifetimes(hand: Hand) -> None:

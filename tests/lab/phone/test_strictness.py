@@ -209,7 +209,7 @@ def test_how_a_phone_answers_a_request(
 
 @pytest.mark.parametrize(("strict", "status"), [(False, 180), (True, 404)])
 def test_a_request_uri_that_was_not_restored(new_lab: LabMaker, strict: bool, status: int) -> None:
-    lab = new_lab(alice={"strict_request_uri": strict})
+    lab = new_lab(alice={"request_uri_check": "host-port" if strict else "user"})
     answer = ask(lab, uri=b"sip:alice@203.0.113.99:61002")
     assert answer is not None
     assert answer.status == status

@@ -146,7 +146,7 @@ def test_a_call_across_two_ports(new_lab: LabMaker) -> None:
 
 def add_binding(lab: Lab, contact: bytes) -> None:
     bindings = lab.server.bindings["sip:bob@lab.test"]
-    bindings.append(Binding(contact, None, SERVER, 3600.0, b"x", 1))
+    bindings.append(Binding(contact, None, SERVER, 3600.0, b"x", 1, SERVER, natted=False, made_at=0.0))
 
 
 def test_a_fork_takes_the_first_answer_and_cancels_the_rest(open_lab: Lab) -> None:
@@ -299,7 +299,7 @@ class Nat:
 
 
 def behind_nat(new_lab: LabMaker, **server: object) -> tuple[Lab, Nat]:
-    lab = new_lab(alice={"ip": INSIDE}, bob={"latching": True}, server=server)
+    lab = new_lab(alice={"ip": INSIDE}, bob={"latch_after": 1}, server=server)
     nat = Nat()
     lab.net.filters.append(nat)
     lab.register()
@@ -340,7 +340,7 @@ def test_calls_through_nat_by_way_of_aliases(new_lab: LabMaker, outgoing: bool, 
 
 
 def test_a_naive_server_does_not_reach_a_phone_behind_nat(new_lab: LabMaker) -> None:
-    lab, nat = behind_nat(new_lab, location="contact")
+    lab, nat = behind_nat(new_lab, store="contact", alias="never")
     assert lab.server.bindings["sip:alice@lab.test"][0].received is None
     lab.net.do(lab.bob, lab.bob.call("alice@lab.test", 0.0))
     lab.net.run(40.0)
@@ -349,7 +349,7 @@ def test_a_naive_server_does_not_reach_a_phone_behind_nat(new_lab: LabMaker) -> 
 
 
 def test_a_naive_server_sends_the_bye_to_the_private_address(new_lab: LabMaker) -> None:
-    lab, _ = behind_nat(new_lab, location="contact")
+    lab, _ = behind_nat(new_lab, store="contact", alias="never")
     lab.call()
     lab.net.run(5.0)
     lab.hang_up(lab.bob)

@@ -345,7 +345,7 @@ def test_requests_come_by_the_connection_of_the_registration() -> None:
 
 
 def test_a_phone_notices_that_its_connection_is_gone_and_comes_back() -> None:
-    stage = _stage(transport="tcp", keepalive="crlf", keepalive_interval=30.0, retry_after=60.0)
+    stage = _stage(transport="tcp", keepalive="crlf-crlf", keepalive_interval=30.0)
     phone = stage.phone
     stage.do(phone, phone.register)
     stage.idle(1.0)

@@ -1,0 +1,51 @@
+"""What shows a server that a phone is behind NAT: the tests of nathelper's kind.
+
+The rules of this file:
+
+- One test that holds is enough. None can see a NAT whose router has put its own address in everywhere.
+- A host that is a name, or a port that UDP does not have, is not where the message came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Literal
+
+from siplab.lab.sip.messages import DEFAULT_PORT, Incoming, address_text, uri_of
+from siplab.lab.wire.ip import is_private
+
+NatTest = Literal[
+    "contact-private",
+    "contact-host",
+    "contact-port",
+    "via-private",
+    "via-host",
+    "via-port",
+    "invite-via-private",
+]
+"""A private address in Contact or Via, or a host or port there that is not the source's;
+``invite-via-private``: that of an INVITE only. nathelper's test 19 is ``contact-private``, ``via-host`` and
+``via-port``."""
+
+
+def nat_seen(request: Incoming, contact: bytes, tests: Collection[NatTest]) -> bool:
+    """Whether one of the ``tests`` says that the sender of a request with that Contact URI is behind NAT."""
+    source = request.source
+    via, uri = request.via, uri_of(contact)
+    via_ip = address_text(via.sent_by.host) if via is not None else None
+    via_port = via.sent_by.port if via is not None else 0
+    contact_ip = address_text(uri.host) if uri is not None else None
+    contact_port = uri.port if uri is not None else 0
+    for test in tests:
+        if test == "invite-via-private" and request.method != b"INVITE":
+            continue
+        ip, port = (contact_ip, contact_port) if test.startswith("contact") else (via_ip, via_port)
+        if test.endswith("-private"):
+            found = ip is not None and is_private(ip)
+        elif test.endswith("-host"):
+            found = ip != source.ip
+        else:
+            found = (DEFAULT_PORT if port is None else port) != source.port
+        if found:
+            return True
+    return False
