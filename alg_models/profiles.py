@@ -79,7 +79,7 @@ def find(name: str, resolve: Callable[[str], Model]) -> Profile | None:
     Raises ``UsageError`` for another name of a card, naming its id.
     """
     if name not in vendors.available():
-        identifier = vendors.called(name)
+        identifier = vendors.called(name) or vendors.search(name)
         if identifier is not None:
             raise UsageError(f"unknown model '{name}'; as a vendor's profile it is '{identifier}'")
         return None

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from siplab.experiments.trial.stage import Check, Finding
     from siplab.lab.errors import CapabilityError, UsageError
     from siplab.lab.gateway.gateway import Gateway, Side
-    from siplab.lab.gateway.nat import NatConfig
+    from siplab.lab.gateway.nat_config import NatConfig
     from siplab.lab.worlds.base import WorldError
     from siplab.lab.worlds.topology import Topology
     from siplab.lab.worlds.trace import Trace
@@ -53,7 +53,7 @@ _WHERE: Final = {
     "Finding": "siplab.experiments.trial.stage",
     "Gateway": "siplab.lab.gateway.gateway",
     "Score": "siplab.experiments.score.tally",
-    "NatConfig": "siplab.lab.gateway.nat",
+    "NatConfig": "siplab.lab.gateway.nat_config",
     "Side": "siplab.lab.gateway.gateway",
     "Topology": "siplab.lab.worlds.topology",
     "Trace": "siplab.lab.worlds.trace",

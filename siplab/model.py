@@ -32,7 +32,7 @@ from siplab.lab.gateway.alg import (
     Step,
 )
 from siplab.lab.gateway.context import Context
-from siplab.lab.gateway.nat import NatConfig
+from siplab.lab.gateway.nat_config import NatConfig
 from siplab.lab.wire.headers import HostPort, sent_bys, split_list, uris, vias
 from siplab.lab.wire.ip import TCP, UDP, Endpoint
 from siplab.lab.wire.sdp import Sdp

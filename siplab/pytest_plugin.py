@@ -20,12 +20,12 @@ from siplab.experiments.pytest_plugin import (
 if TYPE_CHECKING:
     from siplab.experiments.programs.running import ProgramError
     from siplab.experiments.pytest_plugin.inside import Completed
-    from siplab.experiments.pytest_plugin.labs import AlgLabs, Lab, Program
+    from siplab.experiments.pytest_plugin.labs import Lab, Labs, Program
 
 __all__ = [
-    "AlgLabs",
     "Completed",
     "Lab",
+    "Labs",
     "Program",
     "ProgramError",
     "_siplab_pool",
@@ -39,7 +39,7 @@ __all__ = [
 
 # Types for annotations in tests.
 _LATER: Final = {
-    "AlgLabs": "siplab.experiments.pytest_plugin.labs",
+    "Labs": "siplab.experiments.pytest_plugin.labs",
     "Completed": "siplab.experiments.pytest_plugin.inside",
     "Lab": "siplab.experiments.pytest_plugin.labs",
     "Program": "siplab.experiments.pytest_plugin.labs",

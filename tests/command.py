@@ -22,11 +22,12 @@ def siplab(*arguments: str, process: bool = False, **environment: str) -> Done:
     """Run the command at the root of the project; ``environment``: variables of its own.
 
     It runs in this process, which spares a second of imports each time. ``process``: in one of its own, for
-    what only that shows (signals, encodings). So does a PATH of its own, since what the machine has is looked
-    up once in a process. Its output is no terminal's, so it is plain text of 120 columns.
+    what only that shows (signals, encodings). So do ``exec``, whose program writes to the real standard
+    output, and a PATH of its own, since what the machine has is looked up once in a process. Its output is no
+    terminal's, so it is plain text of 120 columns.
     """
     environment = {"COLUMNS": "120", **environment}
-    if process or "PATH" in environment:
+    if process or "PATH" in environment or arguments[:1] == ("exec",):
         return subprocess.run(
             [sys.executable, "-m", "siplab", *arguments],
             cwd=ROOT,

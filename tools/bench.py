@@ -387,6 +387,35 @@ def trial_bench() -> dict[str, Any]:
 _INSIDE = {"queue": queue_bench, "lab": lab_bench, "trial": trial_bench}
 
 
+_BARE_PROGRAM = """
+import typer
+app = typer.Typer(help="A program.")
+@app.command()
+def one(count: int = 1) -> None:
+    "One."
+@app.command()
+def two(count: int = 1) -> None:
+    "Two."
+app()
+"""
+
+
+def help_bench() -> dict[str, Any]:
+    """CPU of ``siplab --help``, and how many times that of the smallest program with typer's help."""
+
+    def cost(*arguments: str) -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, *arguments, "--help"], stdout=subprocess.DEVNULL, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    pairs = [(cost("-m", "siplab"), cost("-c", _BARE_PROGRAM)) for _ in range(ROUNDS)]
+    return {
+        "ms": spread([1000 * own for own, _ in pairs]),
+        "times_bare": round(statistics.median(one / other for one, other in pairs), 2),
+    }
+
+
 def inside(connection: Connection) -> None:
     """Task of the bubble."""
     worker.prepare()
@@ -404,6 +433,8 @@ def main() -> int:
         print("bench: the one option is --only detect", file=sys.stderr)
         return 2
     results: dict[str, Any] = {"python": sys.version.split()[0], "kernel": os.uname().release}
+    with console.status("siplab --help"):
+        results["help"] = help_bench()
     with console.status("simulated trials"):
         results["simulated"] = simulated_bench()
     with console.status("models"):
@@ -433,6 +464,10 @@ def _print(results: dict[str, Any], console: Console, obstacle: str | None) -> N
         return f"{values['median']:.1f} {unit} ({values['min']:.1f} to {values['max']:.1f})"
 
     table = Table("what", "measured: median (spread)", "against")
+    help_ = results["help"]
+    table.add_row(
+        "siplab --help", show(help_["ms"], "ms CPU"), f"{help_['times_bare']} x a bare typer program"
+    )
     for name, what in (
         ("signalling", "register + call with digest"),
         ("with_media", "outgoing-call, media and all"),

@@ -81,7 +81,7 @@ def detect_bench(seconds: float = SECONDS) -> dict[str, Any]:
     command = [
         sys.executable,
         "-m",
-        "siplab.experiments.commands.cli",
+        "siplab",
         "detect",
         "serve",
         "--host",

@@ -14,8 +14,6 @@ from tools import trials
 from tools.pages import DOCS, MadePart
 
 PAGE: Final = DOCS / "endpoints.md"
-BEGIN: Final = "<!-- the table is made by: python -m tools.endpoint_table -->\n"
-END: Final = "<!-- end of the table -->\n"
 MODELS: Final = ("none", "correct")
 SCENARIOS: Final = ("register", "outgoing-call", "incoming-call", "incoming-call(idle=70)")
 # The first check that fails, in words.
@@ -51,7 +49,7 @@ def outcome(phone: str, server: str, model: str) -> str:
     return "works"
 
 
-PART: Final = MadePart(PAGE, BEGIN, END, lambda: table())
+PART: Final = MadePart(PAGE, "endpoint_table", lambda: table())
 updated = PART.updated
 
 

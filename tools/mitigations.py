@@ -1,23 +1,22 @@
-"""``python -m tools.mitigations --write``: what each mitigation cures, as the table of docs/mitigations.md.
+"""``python -m tools.mitigations``: what each mitigation cures, as the table of docs/mitigations.md.
 
-Without ``--write`` the table is printed. A situation that works with nothing done about it, or an invalid
-trial, ends the command with an error: the choice of situations is wrong, or the lab is.
+``--check`` writes nothing and exits with 1 if the page is out of date. A situation that works with nothing
+done about it, or an invalid trial, ends the command with an error: the choice of situations is wrong, or the
+lab is.
 """
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Final
 
 from siplab.experiments.trial import registry
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 from tools import trials
+from tools.pages import DOCS, MadePart
 
-PAGE: Final = Path(__file__).parents[1] / "docs" / "mitigations.md"
-BEGIN: Final = "<!-- the table is made by: python -m tools.mitigations --write -->\n"
-END: Final = "<!-- end of the table -->\n"
+PAGE: Final = DOCS / "mitigations.md"
 LATE: Final = "incoming-call(idle=70)"
 
 # What is wrong, and a sentence for it.
@@ -110,23 +109,9 @@ def table() -> str:
     return "\n".join([*lines, ""])
 
 
-def updated(page: str) -> str:
-    """The page with today's table between its two marks."""
-    before, _, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not end:
-        raise SystemExit(f"{PAGE}: the marks around the table are missing")
-    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
-
-
-def main() -> int:
-    """Entry point of the command."""
-    if "--write" in sys.argv[1:]:
-        PAGE.write_text(updated(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-    else:
-        print(table(), end="")
-    return 0
+PART: Final = MadePart(PAGE, "mitigations", lambda: table())
+updated = PART.updated
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(PART.main())

@@ -1,10 +1,11 @@
-"""Pages of docs/ with a part that a command makes: between two marks, written by ``python -m tools.NAME``.
+"""Pages of docs/ with a table that a command makes: between two marks, written by ``python -m tools.NAME``.
 
 With ``--check`` the command writes nothing and exits with 1 if the page is out of date.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,20 +17,19 @@ DOCS: Final = Path(__file__).parents[1] / "docs"
 
 @dataclass(frozen=True)
 class MadePart:
-    """The part of ``page`` between the marks ``begin`` and ``end``, which ``make`` makes."""
+    """The table of ``page`` that ``python -m tools.TOOL`` makes."""
 
     page: Path
-    begin: str
-    end: str
+    tool: str
     make: Callable[[], str]
 
     def updated(self, text: str) -> str:
-        """The page's text with today's part. Raises ``SystemExit`` when the marks are missing."""
-        before, _, rest = text.partition(self.begin)
-        _, end, after = rest.partition(self.end)
-        if not end:
+        """The page's text with today's table. Raises ``SystemExit`` when the marks are missing."""
+        begin = rf"<!-- the table is made by: python -m tools\.{self.tool}\b[^\n]*-->\n"
+        found = re.fullmatch(rf"(.*{begin}).*?(\n<!-- end of the table -->\n.*)", text, re.DOTALL)
+        if found is None:
             raise SystemExit(f"{self.page}: the marks around the table are missing")
-        return f"{before}{self.begin}\n{self.make()}\n{self.end}{after}"
+        return f"{found[1]}\n{self.make()}{found[2]}"
 
     def main(self) -> int:
         """Entry point of the command."""

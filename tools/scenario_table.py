@@ -1,4 +1,4 @@
-"""``python -m tools.scenario_table --write``: where each scenario works, as the table of docs/scenarios.md.
+"""``python -m tools.scenario_table``: where each scenario works, as the table of docs/scenarios.md.
 
 Every scenario, with each of its ways, on a public address and behind each kind of NAT, there without an ALG
 and with a correct one. One that fails without a known reason ends the command with an error: the lab is
@@ -21,8 +21,6 @@ from tools import trials
 from tools.pages import DOCS, MadePart
 
 PAGE: Final = DOCS / "scenarios.md"
-BEGIN: Final = "<!-- the table is made by: python -m tools.scenario_table --write -->\n"
-END: Final = "<!-- end of the table -->\n"
 SERVERS: Final = ("rport-aware", "strict-addresses")
 # More than a NAT's 60 s without a word: no way of a scenario, but what makes the difference for these.
 LATE: Final = ("incoming-call(idle=70)", "subscribe(idle=70)")
@@ -208,7 +206,7 @@ def table() -> str:
     return "\n".join([f"NAT: {names}.", "", *lines, "", *notes, ""])
 
 
-PART: Final = MadePart(PAGE, BEGIN, END, table)
+PART: Final = MadePart(PAGE, "scenario_table", table)
 
 if __name__ == "__main__":
     sys.exit(PART.main())

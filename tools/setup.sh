@@ -1,11 +1,22 @@
 #!/bin/sh
-# Everything that the project needs, on a fresh Debian or Ubuntu: system packages (when this is
-# root, or sudo is there), a virtual environment in .venv, the project in it.
-# Says what it does; does nothing twice.
+# setup.sh demo|test: a virtual environment in .venv with the project in it, on a fresh Debian or Ubuntu.
+# demo: what the simulated world needs, which is Python; of the system's packages python3-venv where it is not there.
+# test: all that the tests use: the emulated world, real programs, containers; as root, or with sudo.
+# Says what it does before it does it; does nothing twice.
 set -eu
 cd "$(dirname "$0")/.."
 
-PACKAGES="python3-venv python3-dev gcc libc6-dev libnetfilter-queue-dev mininet net-tools iproute2 iptables sip-tester sipsak busybox-static tshark util-linux"
+case "${1:-}" in
+    demo) PACKAGES="python3-venv" EXTRAS="" ;;
+    test)
+        PACKAGES="python3-venv python3-dev gcc libc6-dev libnetfilter-queue-dev mininet net-tools iproute2 iptables sip-tester sipsak busybox-static tshark util-linux"
+        EXTRAS="[emulated,dev]"
+        ;;
+    *)
+        echo "usage: tools/setup.sh demo|test" >&2
+        exit 2
+        ;;
+esac
 
 say() { printf 'setup: %s\n' "$*"; }
 
@@ -41,10 +52,15 @@ if command -v dpkg-query >/dev/null 2>&1; then
     for package in $PACKAGES; do
         installed "$package" || missing="$missing $package"
     done
-    # Only where there is none: those of other origin don't get on with Debian's.
-    command -v dockerd >/dev/null 2>&1 || missing="$missing docker.io"
-    command -v node >/dev/null 2>&1 || missing="$missing nodejs"
-    recent_python >/dev/null || missing="$missing python3.11 python3.11-venv python3.11-dev"
+    if [ "$1" = test ]; then
+        # Only where there is none: those of other origin don't get on with Debian's.
+        command -v dockerd >/dev/null 2>&1 || missing="$missing docker.io"
+        command -v node >/dev/null 2>&1 || missing="$missing nodejs"
+        recent_python >/dev/null || missing="$missing python3.11-dev"
+    elif recent_python >/dev/null && "$(recent_python)" -c 'import ensurepip' 2>/dev/null; then
+        missing=""
+    fi
+    recent_python >/dev/null || missing="$missing python3.11 python3.11-venv"
 fi
 if [ -n "$missing" ]; then
     if may_install; then
@@ -55,16 +71,17 @@ if [ -n "$missing" ]; then
             apt-get install -y -qq --no-install-recommends $missing >/dev/null
     else
         say "not installed, for want of root or sudo:$missing"
-        say "without them the simulated world works, the emulated one may not (see 'siplab doctor')"
+        say "without them the simulated world may work, the emulated one may not (see 'siplab doctor')"
     fi
 fi
 
 python=$(recent_python) || { say "Python 3.11 or later is needed, and apt-get did not bring it"; exit 2; }
 [ -x .venv/bin/python ] || { say "making .venv with $python"; "$python" -m venv .venv; }
-say "installing the project into .venv"
+say "installing the project into .venv: pip install -e '.$EXTRAS'"
 export PIP_DISABLE_PIP_VERSION_CHECK=1
-if ! .venv/bin/pip install --quiet -e '.[emulated,dev]'; then
+if ! .venv/bin/pip install --quiet -e ".$EXTRAS"; then
+    [ "$1" = test ] || exit 2
     say "the packages for the emulated world could not be installed; going on without them"
     .venv/bin/pip install --quiet -e '.[dev]'
 fi
-touch .venv/ready
+touch ".venv/ready-$1"

@@ -1,4 +1,4 @@
-"""``python -m tools.symptoms --write``: every symptom, and the check that computes it.
+"""``python -m tools.symptoms``: every symptom, and the check that computes it.
 
 A symptom that does not occur where the table says so, or that occurs in its control, ends the command with
 an error.
@@ -18,8 +18,6 @@ from tools import trials
 from tools.pages import DOCS, MadePart
 
 PAGE: Final = DOCS / "symptoms.md"
-BEGIN: Final = "<!-- the table is made by: python -m tools.symptoms --write -->\n"
-END: Final = "<!-- end of the table -->\n"
 # Who speaks of it: the three articles that the project began with, and what users reported elsewhere.
 A, B, C, REPORTS = "A", "B", "C", "reports"
 
@@ -284,7 +282,7 @@ def _code(words: Iterable[str]) -> str:
     return ", ".join(f"`{word}`" for word in words)
 
 
-PART: Final = MadePart(PAGE, BEGIN, END, table)
+PART: Final = MadePart(PAGE, "symptoms", table)
 
 if __name__ == "__main__":
     sys.exit(PART.main())

@@ -16,8 +16,6 @@ from tools import trials
 from tools.pages import DOCS, MadePart
 
 PAGE: Final = DOCS / "topologies.md"
-BEGIN: Final = "<!-- the table is made by: python -m tools.topology_table -->\n"
-END: Final = "<!-- end of the table -->\n"
 MODELS: Final = ("none", "correct")
 LATE: Final = "incoming-call(idle=70)"
 SCENARIOS: Final = ("register", "outgoing-call", "incoming-call", LATE)
@@ -127,7 +125,7 @@ def reason(name: str, model: str, scenario: str) -> Reason | None:
     return None
 
 
-PART: Final = MadePart(PAGE, BEGIN, END, lambda: table())
+PART: Final = MadePart(PAGE, "topology_table", lambda: table())
 updated = PART.updated
 
 

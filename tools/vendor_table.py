@@ -12,11 +12,9 @@ from siplab.experiments.output import vendor_cards
 from tools.pages import DOCS, MadePart
 
 PAGE: Final = DOCS / "vendors.md"
-BEGIN: Final = "<!-- the table is made by: python -m tools.vendor_table -->\n"
-END: Final = "<!-- end of the table -->\n"
 
 
-PART: Final = MadePart(PAGE, BEGIN, END, vendor_cards.markdown)
+PART: Final = MadePart(PAGE, "vendor_table", vendor_cards.markdown)
 updated = PART.updated
 
 

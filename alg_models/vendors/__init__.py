@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -20,12 +22,12 @@ def available() -> list[str]:
 
 @cache
 def load(name: str) -> VendorProfile:
-    """A card by id, by alias, or from the path of a YAML file. Raises ``UsageError``."""
+    """A card by id, by what people call it, or from the path of a YAML file. Raises ``UsageError``."""
     if name.endswith((".yaml", ".yml")) or "/" in name:
         return _read(Path(name))
     if name in _ids():
         return _read(_FOLDER / f"{name}.yaml")
-    identifier = called(name)
+    identifier = called(name) or search(name)
     if identifier is None:
         aliases = [alias for each in _ids() for alias in load(each).aliases]
         raise specs.unknown("vendor", name, [*_ids(), *aliases])
@@ -35,6 +37,47 @@ def load(name: str) -> VendorProfile:
 def called(name: str) -> str | None:
     """The id of the card that people find by this word, if there is one."""
     return _words().get(search_key(name))
+
+
+def search(name: str) -> str | None:
+    """The id of the card that somebody means who writes this; ``Asus Routers``, ``RV042G``, ``Vigor2750``.
+
+    The longest part of it counts that is a vendor's name or a device's, and of its words first those with
+    digits. Raises ``UsageError`` naming the candidates where several cards fit.
+    """
+    words = re.findall(r"\w+", name)
+    spans = [(start, end) for end in range(1, len(words) + 1) for start in range(end)]
+    parts = ["".join(words[start:end]) for start, end in sorted(spans, key=lambda span: span[0] - span[1])]
+    one = [part for part in parts if part in words]
+    parts = [part for part in parts if part not in one] + sorted(one, key=str.isalpha)
+    keys = map(search_key, parts)
+    known = _devices()
+    for key in keys:
+        found = {called(each) for each in (key, key.removesuffix("s"))} - {None}
+        found = found or known.get(key, set()) | known.get(key.removesuffix("s"), set())
+        if len(found) > 1:
+            raise UsageError(f"'{name}' may be {' or '.join(sorted(map(str, found)))}; write which one")
+        if found:
+            return found.pop()
+    return None
+
+
+@cache
+def _devices() -> dict[str, set[str | None]]:
+    """The ids behind the cards' names, and behind the devices on them, whole and by the word."""
+    found: dict[str, set[str | None]] = {}
+    for card in map(load, _ids()):
+        texts = [part for text in (card.name, *card.devices) for part in re.split(r"[,;]| and ", text)]
+        texts += [word for text in texts for word in text.split() if any(map(str.isdigit, word))]
+        texts.append(card.name.split()[0])
+        for key in map(search_key, texts):
+            if len(key) > 2:
+                found.setdefault(key, set()).add(card.id)
+    parts = Counter(part for identifier in _ids() for part in identifier.split("-"))
+    for part, count in parts.items():
+        if count > 1:  # a family: which one is meant nobody knows
+            found[part] = {each for each in _ids() if part in each.split("-")}
+    return found
 
 
 @cache

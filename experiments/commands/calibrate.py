@@ -14,20 +14,27 @@ from siplab.experiments.calibration.comparison import Difference, Report
 from siplab.experiments.calibration.outcome import Left
 from siplab.experiments.output import files
 from siplab.experiments.output.changes import LinePair, aligned
+from siplab.experiments.output.console import output
 from siplab.experiments.trial import run as trial
 from siplab.lab.errors import CapabilityError
+from siplab.lab.worlds.emulated import capability, kernel
 
 _TOPOLOGY: Final = "home"  # whose addresses the corpus has
 
 
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
 def calibrate(
     messages: Annotated[int, typer.Option(min=1, help="Send at least that many datagrams.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the corpus.")] = 1,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write everything to this file.")] = None,
 ) -> None:
-    """Send the same messages through this kernel's SIP ALG and through its model, and compare."""
-    from siplab.lab.worlds.emulated import capability, kernel
+    """Compare this kernel's SIP ALG with its model.
 
+    Both get the same messages.
+    """
     obstacle = capability.kernel_obstacle()
     if obstacle is not None:
         raise CapabilityError(f"no kernel to compare with: {obstacle}")
@@ -37,7 +44,7 @@ def calibrate(
     report = comparison.run(model, trial.network(_TOPOLOGY), seed=seed, datagrams=messages)
     if json_file is not None:
         files.write_json(json_file, report.as_json())
-    _print(report, Console(highlight=False, markup=False))
+    _print(report, output())
     if not report.enough:
         raise typer.Exit(1)
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
 import typer
-from rich import box
 from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from siplab.experiments import cases
 from siplab.experiments.cases import playing
 from siplab.experiments.cases.playing import Verdict
 from siplab.experiments.cases.schema import Case, Step
+from siplab.experiments.commands.options import AsJson, Jobs
 from siplab.experiments.output import cards, commands
+from siplab.experiments.output.console import errors, grid, output, print_exact, print_folded, print_json
 from siplab.experiments.output.progress import TrialProgress
 from siplab.experiments.trial import runner
 
@@ -26,6 +24,10 @@ _HEADS: Final = ("", "what is claimed", "router's ALG and the rest", "work", "wh
 _WIDTH: Final = 100  # of the paragraphs, in characters
 
 
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
 def case(
     name: Annotated[
         str, typer.Argument(metavar="[CASE]", help="Its id, or a YAML file. Without one: list them.")
@@ -34,21 +36,21 @@ def case(
         Literal["auto", "both", "simulated", "emulated"],
         typer.Option(help="Where trials run. auto: in both worlds where this machine can."),
     ] = "auto",
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Trials side by side.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    jobs: Jobs = 1,
+    as_json: AsJson = False,
 ) -> None:
     """Run a story from the field, and check that what was reported is what comes out."""
-    console = Console(highlight=False)
+    console = output()
     if not name:
         _list(console, as_json=as_json)
         return
     chosen = cases.load(name)
     worlds, why = _worlds(world)
     total = len(worlds) * sum(len(step.trials()) for step in chosen.steps)
-    with TrialProgress(total, Console(stderr=True)) as advance:
+    with TrialProgress(total, errors()) as advance:
         verdicts = playing.play(chosen, worlds, jobs, advance)
     if as_json:
-        print(json.dumps(_as_data(chosen, verdicts, worlds), indent=2, ensure_ascii=False))
+        print_json(_as_data(chosen, verdicts, worlds))
     else:
         _tell(chosen, verdicts, console)
         places = " and the ".join(f"{each} world" for each in worlds)
@@ -64,29 +66,26 @@ def _worlds(choice: str) -> tuple[list[str], str]:
     kind, why = runner.choose_world("emulated" if choice == "both" else "auto")
     if kind == "simulated":
         return ["simulated"], why
-    return ["simulated", "emulated"], "this machine can both"
+    return ["simulated", "emulated"], "asked for" if choice == "both" else "this machine can both"
 
 
 def _list(console: Console, *, as_json: bool) -> None:
     known = [cases.load(each) for each in cases.available()]
     rows = [{"id": each.id, "summary": f"{each.title}. {each.source}."} for each in known]
     if as_json:
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        print_json(rows)
     else:
         cards.print_rows(rows, console)
 
 
 def _tell(chosen: Case, verdicts: Sequence[Verdict], console: Console) -> None:
-    console.print(Text(chosen.title, style="bold"))
-    console.print(Text(f"After {chosen.source}.", style="italic"))
+    print_folded(chosen.title, console, style="bold")
+    print_folded(f"After {chosen.source}.", console, style="italic")
     console.print()
-    console.print(Text(chosen.story), width=_WIDTH)
+    console.print(Text(chosen.story), width=min(_WIDTH, console.width))
     console.print()
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for head in _HEADS:
-        grid.add_column(head, overflow="fold")
-    for number, each in enumerate(verdicts, 1):
-        grid.add_row(
+    rows = [
+        (
             str(number),
             _claim(each.step),
             _setting(each.step),
@@ -94,7 +93,10 @@ def _tell(chosen: Case, verdicts: Sequence[Verdict], console: Console) -> None:
             "\n".join(f"{name} ({count})" for name, count in each.noticed.items()) or "–",
             Text("yes", style="green") if each.holds else Text("NO", style="bold white on red"),
         )
-    console.print(grid)
+        for number, each in enumerate(verdicts, 1)
+    ]
+    console.print(grid(_HEADS, rows, console.width))
+    console.print()
     for number, each in enumerate(verdicts, 1):
         for doubt in each.doubts:
             console.print(Text(f"Step {number} is not what is claimed: {doubt}.", style="bold red"))
@@ -103,16 +105,16 @@ def _tell(chosen: Case, verdicts: Sequence[Verdict], console: Console) -> None:
             console.print(Text(f"Step {number}, why '{example.check}' fails", style="bold"))
             for text in (example.why, each.step.because):
                 if text:
-                    console.print(Padding(Text(text), (0, 0, 0, 2)), width=_WIDTH)
-            # On one line, however long: it is there to be copied.
-            console.print(Text(f"  {commands.call(example.spec)}", style="dim"), soft_wrap=True)
+                    print_folded(text, console, 2)
+            print_exact(f"  {commands.call(example.spec)}", console, "dim")
             console.print()
     console.print(Text("What to learn", style="bold"))
-    console.print(Padding(Text(chosen.lesson), (0, 0, 1, 2)), width=_WIDTH)
+    print_folded(chosen.lesson, console, 2)
+    console.print()
     if chosen.assumptions:
         console.print(Text("What the report does not say, and the lab assumes", style="bold"))
         for assumption in chosen.assumptions:
-            console.print(Padding(Text(f"- {assumption}"), (0, 0, 0, 2)), width=_WIDTH)
+            print_folded(f"- {assumption}", console, 2, hanging=2)
         console.print()
 
 

@@ -14,30 +14,30 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 
+from siplab.experiments.commands.options import AsJson, as_numbers, names, numbers
 from siplab.experiments.detect import run as running
 from siplab.experiments.detect.report import EXITS, print_report
 from siplab.experiments.detect.serving import Service
+from siplab.experiments.output import console
 from siplab.lab.errors import CapabilityError, UsageError
 from siplab.lab.probing.detection_server import DetectionServer
 from siplab.lab.worlds import host_sockets
 
 app = typer.Typer(
+    add_completion=False,
     no_args_is_help=True,
-    help="Detectors on a real network: a server outside, this machine behind the router.",
+    help="Detectors on a real network: a server outside, this machine inside.",
 )
-_PORTS: Final = (5060, 6060)
+_PORTS: Final = ("5060", "6060")
 
 
 @app.command()
 def serve(
     host: Annotated[
-        list[str], typer.Option(help="An address to listen at; repeatable. Default: all of this machine.")
+        list[str], names(help="An address to listen at; repeatable. Default: all of this machine.")
     ] = [],  # noqa: B006
-    port: Annotated[
-        list[int], typer.Option(min=1, max=65535, help="A port for SIP, UDP and TCP; repeatable.")
-    ] = list(_PORTS),  # noqa: B006
+    port: Annotated[list[str], numbers(help="A port for SIP, UDP and TCP; repeatable.")] = list(_PORTS),  # noqa: B006
     tls_cert: Annotated[
         Path | None, typer.Option(help="Certificate (PEM, with its chain): serve TLS too.")
     ] = None,
@@ -55,15 +55,12 @@ def serve(
 ) -> None:
     """Run the detection server on a public machine, until SIGTERM or Ctrl-C."""
     context = _context(tls_cert, tls_key, tls_self_signed)
-    secret = os.urandom(32)
+    secret, ports = os.urandom(32), tuple(dict.fromkeys(as_numbers(port, "--port", 1)))
     addresses = [host_sockets.resolve(each) for each in host] or _everywhere()
-    servers = [
-        (ip, DetectionServer(ip, tuple(dict.fromkeys(port)), secret, public=public_clients))
-        for ip in addresses
-    ]
+    servers = [(ip, DetectionServer(ip, ports, secret, public=public_clients)) for ip in addresses]
     log = _json_log if json_log else _plain_log
     tls = (tls_port, context) if context is not None else None
-    service = Service(servers, log, streams=tuple(dict.fromkeys(port)), tls=tls)
+    service = Service(servers, log, streams=ports, tls=tls)
     service.on_signals()
     log("listening", at=service.listening)
     try:
@@ -88,7 +85,7 @@ def run(
     ipv4: Annotated[bool, typer.Option("--ipv4", "-4", help="The server's IPv4 address.")] = False,
     ipv6: Annotated[bool, typer.Option("--ipv6", "-6", help="The server's IPv6 address.")] = False,
     timeout: Annotated[float, typer.Option(min=1, max=3600, help="Seconds for everything.")] = 90.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Find out whether something between this machine and SERVER meddles with SIP.
 
@@ -100,12 +97,12 @@ def run(
     request = running.Request(
         host_sockets.resolve(server, family), port, tls_port, detector, not only_udp, local_port, timeout
     )
-    errors = Console(stderr=True, highlight=False)
+    errors = console.errors()
     report = running.run(request, lambda text: errors.print(text, style="dim"))
     if as_json:
-        print(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
+        console.print_json(report.as_json())
     else:
-        print_report(report, Console(highlight=False, markup=False))
+        print_report(report, console.output())
     raise typer.Exit(EXITS[report.verdict])
 
 
@@ -173,6 +170,6 @@ def _json_log(event: str, **details: Any) -> None:
 
 def _print(line: str) -> None:
     try:
-        print(line, flush=True)
+        print(console.visible(line), flush=True)
     except BrokenPipeError:  # nobody reads the log: the server goes on
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
+from siplab.experiments.commands.options import AsJson
 from siplab.experiments.explain import explain as explain_checks
-from siplab.experiments.output import journal
+from siplab.experiments.output import console, journal
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec, seed_of
 from siplab.experiments.trial.stage import Check
@@ -23,6 +22,10 @@ _SPEC: Final = ("topology", "model", "scenario", "detector", "mitigations", "see
 _KINDS: Final = ("phone", "server")
 
 
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
 def explain(
     place: Annotated[
         Path, typer.Argument(metavar="RESULTS", help="The folder of a run with --out, or its results.json.")
@@ -30,9 +33,12 @@ def explain(
     name: Annotated[
         str, typer.Option("--trial", help="This trial only: its name, or a part of it.", metavar="NAME")
     ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Say why checks failed: the message at which things went wrong, and what the router did to it."""
+    """Say why checks of a stored run failed, and what the router did.
+
+    The message at which things went wrong, and the rule that it breaks.
+    """
     folder, rows = _load(place)
     found = []
     matching = 0
@@ -54,28 +60,24 @@ def explain(
         found = [each for each in found if each[0]]
     if as_json:
         data = [{"trial": spec.name, "explanation": reasons} for _, spec, reasons, _ in found]
-        print(json.dumps(data, indent=2, ensure_ascii=False))
+        console.print_json(data)
         return
     _print(found)
 
 
 def _print(found: list[tuple[bool, TrialSpec, list[dict[str, Any]], list[dict[str, Any]]]]) -> None:
-    console = Console(highlight=False)
+    output = console.output()
     if not found:
-        console.print("No check failed.")
+        output.print("No check failed.")
     for _, spec, reasons, failed in found:
-        console.print(Text(spec.name.replace("__", ", "), style="bold"))
+        output.print(Text(spec.name.replace("__", ", "), style="bold"))
         if not reasons:
             names = ", ".join(each["name"] for each in failed)
-            console.print(Text(f"  failed: {names}; there is no trace of it to explain it from"))
+            output.print(Text(f"  failed: {names}; there is no trace of it to explain it from"))
         for each in reasons:
-            console.print(Text(f"  {each['check']}", style="red"))
-            console.print(Text(textwrap.indent(_folded(each["text"], console.width - 4), "    ")))
-        console.print()
-
-
-def _folded(text: str, width: int) -> str:
-    return "\n".join(textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False))
+            output.print(Text(f"  {each['check']}", style="red"))
+            console.print_folded(each["text"], output, 4)
+        output.print()
 
 
 def _load(place: Path) -> tuple[Path, list[dict[str, Any]]]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Any, Final
 
 import typer
 from rich.console import Console
 
 from siplab.experiments.explain.folder import ExplainedFolder
-from siplab.experiments.output import files
+from siplab.experiments.output import console, files
 from siplab.experiments.output.journal import Journal
 from siplab.experiments.output.progress import TrialProgress
 from siplab.experiments.trial import runner
@@ -23,15 +23,29 @@ from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 
 INTERRUPTED: Final = 130  # the exit status of what Ctrl-C ends
-Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on from what the folder of --out has: run only what is missing.")
-]
 
 
 def check(*, resume: bool, out: Path | None) -> None:
     """Raises ``UsageError`` when there is nothing to go on from."""
     if resume and out is None:
         raise UsageError("--resume needs --out FOLDER: where the results of the interrupted run are")
+
+
+def choose_world(asked: str | None, otherwise: str, because: str) -> tuple[str, str]:
+    """The world that was asked for, else that of the experiment, else what this machine can; and why.
+
+    Raises ``CapabilityError``.
+    """
+    chosen: Any = asked or otherwise
+    kind, why = runner.choose_world(chosen)
+    return kind, because if asked != chosen and chosen != "auto" else why
+
+
+def say_notes(notes: Iterable[str]) -> None:
+    """Beside the results, not among them."""
+    for note in dict.fromkeys(notes):
+        if note:
+            console.say(note)
 
 
 def run_trials(
@@ -49,7 +63,7 @@ def run_trials(
         with Journal(out, world, resume=resume) if out is not None else nullcontext() as journal:
             if resume and journal is not None:
                 there = len(journal.known(specs))
-                errors.print(f"{there} of {len(specs)} trials are there already", highlight=False)
+                errors.print(f"{there} of {len(specs)} trials are there already")
             with TrialProgress(len(specs), errors) as advance:
                 store = None if out is None else ExplainedFolder(out)
                 return runner.run_all(
@@ -57,7 +71,7 @@ def run_trials(
                 )
     except InterruptedRunError as interruption:
         keep(interruption.results, interruption.total)
-        print(f"siplab: {interruption}; {_how_to_go_on(out)}", file=sys.stderr)
+        console.say(f"{interruption}; {_how_to_go_on(out)}")
         raise typer.Exit(INTERRUPTED) from None
 
 

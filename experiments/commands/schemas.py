@@ -1,14 +1,16 @@
-"""JSON Schemas of the YAML files that users write, for editors and for other programs."""
+"""``siplab schema``: JSON Schemas of the YAML files that users write, for editors and for other programs."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
+import typer
 from pydantic import TypeAdapter
 
 from siplab.alg_models.vendors.schema import VendorProfile
 from siplab.experiments.cases.schema import Case
 from siplab.experiments.library.experiment import Experiment
+from siplab.experiments.output import console
 from siplab.lab import specs
 from siplab.lab.worlds.topology import TopologyFile
 
@@ -19,6 +21,17 @@ KINDS: Final[dict[str, Any]] = {
     "experiment": Experiment,
     "case": Case,
 }
+
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command("schema")
+def print_schema(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help=" | ".join(KINDS))],
+) -> None:
+    """Print the JSON Schema of a kind of YAML file."""
+    console.print_json(schema(kind))
 
 
 def schema(kind: str) -> dict[str, Any]:

@@ -4,220 +4,257 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from siplab.experiments.commands import running
+from siplab.experiments.commands.options import (
+    Jobs,
+    ModelPath,
+    Resume,
+    World,
+    as_numbers,
+    as_texts,
+    grouped,
+    names,
+    numbers,
+    paths,
+)
 from siplab.experiments.library import experiment
-from siplab.experiments.output import files
+from siplab.experiments.output import console, files
 from siplab.experiments.programs import ProgramDetector
 from siplab.experiments.score import baseline, junit, outputs, table, tally
 from siplab.experiments.score import plan as planning
 from siplab.experiments.score.baseline import Baseline
 from siplab.experiments.score.tally import Score
-from siplab.experiments.trial import registry, runner
+from siplab.experiments.trial import registry
 from siplab.experiments.trial.spec import needs_emulated
 from siplab.lab.errors import UsageError
 
-_PROGRAM = "A program of yours as the detector"
-_IN_FILE = "Score the detectors that an experiment names, programs too: its id, or a YAML file."
-_WRITTEN = "What is written"
+app = typer.Typer(add_completion=False)
+
+_PROGRAM: Final = "A program of yours as the detector"
+_IN_FILE: Final = "Score the detectors that an experiment names, programs too: its id, or a YAML file."
+_WRITTEN: Final = "What is written"
 
 
-def score(
+@dataclass
+class Subjects:
+    """What is scored, on which routers."""
+
     detector: Annotated[
-        list[str], typer.Option(help="A detector: ID or ID(parameter=value); repeatable. Default: all.")
-    ] = [],  # noqa: B006
-    from_experiment: Annotated[
-        str | None, typer.Option("--from", metavar="EXPERIMENT", help=_IN_FILE)
-    ] = None,
+        list[str], names(help="A detector: ID or ID(parameter=value); repeatable. Default: all.")
+    ] = field(default_factory=list)
+    from_experiment: Annotated[str | None, typer.Option("--from", metavar="EXPERIMENT", help=_IN_FILE)] = None
     models: Annotated[
         list[str],
-        typer.Option(help="all, faults, variants (all, and the models' variants), or a model; repeatable."),
-    ] = ["all"],  # noqa: B006
-    topology: Annotated[
-        str, typer.Option(help="The network of the models; controls have their own.")
-    ] = "home",
-    world: Annotated[
-        Literal["auto", "simulated", "emulated"],
-        typer.Option(
-            help="Where trials run: the real kernel (emulated), in memory, or what this machine can."
-        ),
-    ] = "auto",
-    repeat: Annotated[int, typer.Option(min=1, max=10_000, help="Run each trial with that many seeds.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 1,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Trials side by side.")] = 1,
+        names(help="all, faults, variants (all, and the models' variants), or a model; repeatable."),
+    ] = field(default_factory=lambda: ["all"])
+    topology: Annotated[str, typer.Option(help="The network of the models; controls have their own.")] = (
+        "home"
+    )
     detector_path: Annotated[
         list[Path],
-        typer.Option("--detector-path", help="A .py file or folder with detectors of your own; repeatable."),
-    ] = [],  # noqa: B006
-    model_path: Annotated[
-        list[Path],
-        typer.Option("--model-path", help="A .py file or folder with models of your own; repeatable."),
-    ] = [],  # noqa: B006
-    client: Annotated[
-        str | None, typer.Option(help="Its command line, run on the phone's host.", rich_help_panel=_PROGRAM)
-    ] = None,
-    server: Annotated[
-        str | None, typer.Option(help="Its server's, run on the server's host.", rich_help_panel=_PROGRAM)
-    ] = None,
-    name: Annotated[str, typer.Option(help="What tables call it.", rich_help_panel=_PROGRAM)] = "program",
-    alg_exit: Annotated[
-        list[int], typer.Option(help="Exit status that says ALG; repeatable.", rich_help_panel=_PROGRAM)
-    ] = [2],  # noqa: B006
-    clean_exit: Annotated[
-        list[int], typer.Option(help="Exit status that says clean; repeatable.", rich_help_panel=_PROGRAM)
-    ] = [0],  # noqa: B006
-    undecided_exit: Annotated[
-        list[int], typer.Option(help="Exit status that says undecided; repeatable.", rich_help_panel=_PROGRAM)
-    ] = [],  # noqa: B006
-    timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds after which it is ended.", rich_help_panel=_PROGRAM)
-    ] = 30.0,
+        paths("--detector-path", help="A .py file or folder with detectors of your own; repeatable."),
+    ] = field(default_factory=list)
+    model_path: ModelPath = field(default_factory=list)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return as_texts(self.detector_path)
+
+
+@dataclass
+class Trials:
+    """How the trials are run."""
+
+    world: World = "auto"
+    repeat: Annotated[int, typer.Option(min=1, max=10_000, help="Run each trial with that many seeds.")] = 1
+    seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 1
+    jobs: Jobs = 1
+
+
+def _of_program(*declarations: str, **options: Any) -> Any:
+    return typer.Option(*declarations, rich_help_panel=_PROGRAM, **options)
+
+
+def _status(verdict: str) -> Any:
+    return numbers(help=f"Exit status that says {verdict}; repeatable.", rich_help_panel=_PROGRAM)
+
+
+@dataclass
+class Program:
+    """A program as the detector."""
+
+    client: Annotated[str | None, _of_program(help="Its command line, run on the phone's host.")] = None
+    server: Annotated[str | None, _of_program(help="Its server's, run on the server's host.")] = None
+    name: Annotated[str, _of_program(help="What tables call it.")] = "program"
+    alg_exit: Annotated[list[str], _status("ALG")] = field(default_factory=lambda: ["2"])
+    clean_exit: Annotated[list[str], _status("clean")] = field(default_factory=lambda: ["0"])
+    undecided_exit: Annotated[list[str], _status("undecided")] = field(default_factory=list)
+    timeout: Annotated[float, _of_program(min=0.1, help="Seconds after which it is ended.")] = 30.0
     ready_port: Annotated[
-        str | None,
-        typer.Option(help="The server is ready when this port is bound: udp/5060.", rich_help_panel=_PROGRAM),
-    ] = None,
+        str | None, _of_program(help="The server is ready when this port is bound: udp/5060.")
+    ] = None
     ready_log: Annotated[
-        str | None,
-        typer.Option(
-            help="The server is ready when it printed this (regular expression).", rich_help_panel=_PROGRAM
-        ),
-    ] = None,
+        str | None, _of_program(help="The server is ready when it printed this (regular expression).")
+    ] = None
     with_: Annotated[
         list[str],
-        typer.Option(
+        names(
             "--with",
             metavar="AGENT",
             help="The lab's server, far-phone or mirror beside it; repeatable.",
             rich_help_panel=_PROGRAM,
         ),
-    ] = [],  # noqa: B006
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder for all of these, with traces and captures.", rich_help_panel=_WRITTEN),
-    ] = None,
-    resume: running.Resume = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="JSON.", rich_help_panel=_WRITTEN)] = None,
-    csv_file: Annotated[Path | None, typer.Option("--csv", help="CSV.", rich_help_panel=_WRITTEN)] = None,
-    junit_file: Annotated[
-        Path | None, typer.Option("--junit", help="JUnit XML.", rich_help_panel=_WRITTEN)
-    ] = None,
-    markdown: Annotated[
-        Path | None, typer.Option("--markdown", help="Markdown.", rich_help_panel=_WRITTEN)
-    ] = None,
+    ] = field(default_factory=list)
+
+    def as_detector(self) -> ProgramDetector | None:
+        """The detector, if options name one. Raises ``UsageError``."""
+        if self.client is None and self.server is None:
+            return None
+        if self.client is None:
+            raise UsageError("--server needs --client: the client's exit status is the verdict")
+        return ProgramDetector.from_options(
+            client=self.client,
+            server=self.server,
+            id=self.name,
+            alg_exit=as_numbers(self.alg_exit, "--alg-exit"),
+            clean_exit=as_numbers(self.clean_exit, "--clean-exit"),
+            undecided_exit=as_numbers(self.undecided_exit, "--undecided-exit"),
+            timeout=self.timeout,
+            ready_port=self.ready_port,
+            ready_log=self.ready_log,
+            agents=self.with_,
+            here=str(Path.cwd()),
+        )
+
+
+def _into(*declarations: str, **options: Any) -> Any:
+    return typer.Option(*declarations, rich_help_panel=_WRITTEN, **options)
+
+
+@dataclass
+class Written:
+    """What is written, where."""
+
+    out: Annotated[Path | None, _into(help="Folder for all of these, with traces and captures.")] = None
+    resume: Resume = False
+    json_file: Annotated[Path | None, _into("--json", help="JSON.")] = None
+    csv_file: Annotated[Path | None, _into("--csv", help="CSV.")] = None
+    junit_file: Annotated[Path | None, _into("--junit", help="JUnit XML.")] = None
+    markdown: Annotated[Path | None, _into("--markdown", help="Markdown.")] = None
     badge: Annotated[
         Path | None,
-        typer.Option(
-            help="A badge for shields.io's endpoint; - prints it, and nothing else, on standard output.",
-            rich_help_panel=_WRITTEN,
-        ),
-    ] = None,
+        _into(help="A badge for shields.io's endpoint; - prints it, and nothing else, on standard output."),
+    ] = None
+
+    @property
+    def badge_on_output(self) -> bool:
+        return str(self.badge) == "-"
+
+    def places(self) -> list[tuple[str, Path]]:
+        """The form and the place of each report, found out to be writable. Raises ``UsageError``."""
+        wanted = {"json": self.json_file, "csv": self.csv_file, "xml": self.junit_file, "md": self.markdown}
+        if self.out is not None:
+            files.prepare(self.out)
+        found = [(form, path) for form, path in wanted.items() if path is not None]
+        found += [(form, self.out / f"score.{form}") for form in wanted if self.out is not None]
+        badge = [] if self.badge is None or self.badge_on_output else [self.badge]
+        for path in [*(path for _, path in found), *badge]:
+            files.check_writable(path)
+        return found
+
+
+@dataclass
+class Comparison:
+    """What it is compared with."""
+
     baseline_file: Annotated[
         Path | None,
         typer.Option("--baseline", help="Exit status 1 where a detector is worse than this file says."),
-    ] = None,
+    ] = None
     update_baseline: Annotated[
         bool, typer.Option("--update-baseline", help="Write this run into the baseline's file.")
-    ] = False,
+    ] = False
+
+    def before(self, detectors: Sequence[object]) -> Baseline | None:
+        """The baseline to compare these with. Raises ``UsageError``."""
+        if self.baseline_file is None and self.update_baseline:
+            raise UsageError("--update-baseline needs --baseline FILE")
+        if self.baseline_file is None or self.update_baseline:
+            return None
+        found = baseline.load(self.baseline_file)
+        baseline.check(found, [str(each) for each in detectors], str(self.baseline_file))
+        return found
+
+
+@app.command()
+@grouped
+def score(
+    subjects: Subjects, trials: Trials, program: Program, written: Written, comparison: Comparison
 ) -> None:
     """Score detectors: every model of the catalogue, and routers without an ALG.
 
     Exit status: 0 done, 1 an invalid trial or worse than the baseline, 2 bad input.
     """
-    running.check(resume=resume, out=out)
-    paths = tuple(str(each) for each in detector_path)
+    running.check(resume=written.resume, out=written.out)
     programs: list[str | ProgramDetector] = []
-    if from_experiment is not None:
-        programs += experiment.load(from_experiment).detectors
-    if client is not None or server is not None:
-        exits = (alg_exit, clean_exit, undecided_exit)
-        programs.append(_program(client, server, name, exits, timeout, ready_port, ready_log, with_))
-    chosen = _detectors(detector, paths, programs)
-    if update_baseline and baseline_file is None:
-        raise UsageError("--update-baseline needs --baseline FILE")
-    if badge is not None and len(chosen) > 1:
+    if subjects.from_experiment is not None:
+        programs += experiment.load(subjects.from_experiment).detectors
+    own = program.as_detector()
+    chosen = _detectors(subjects.detector, subjects.paths, [*programs, *([own] if own else [])])
+    if written.badge is not None and len(chosen) > 1:
         raise UsageError("--badge is for one detector: name it with --detector")
-    before = None
-    if baseline_file is not None and not update_baseline:
-        before = baseline.load(baseline_file)
-        baseline.check(before, [str(each) for each in chosen], str(baseline_file))
-    known = tuple(str(each) for each in model_path)
+    before = comparison.before(chosen)
+    known = as_texts(subjects.model_path)
     plan = planning.plan(
         chosen,
-        planning.subjects(models, topology=topology, model_paths=known),
-        repeat=repeat,
-        seed=seed,
+        planning.subjects(subjects.models, topology=subjects.topology, model_paths=known),
+        repeat=trials.repeat,
+        seed=trials.seed,
         model_paths=known,
-        detector_paths=paths,
+        detector_paths=subjects.paths,
     )
     outside = next((each for each in chosen if isinstance(each, ProgramDetector)), None)
-    if outside is not None and world == "simulated":
+    if outside is not None and trials.world == "simulated":
         raise UsageError(needs_emulated(outside.id))
-    kind, why = runner.choose_world("emulated" if outside is not None else world)
-    wanted = {"json": json_file, "csv": csv_file, "xml": junit_file, "md": markdown}
-    if out is not None:
-        files.prepare(out)
-    written = [(form, path) for form, path in wanted.items() if path is not None]
-    written += [(form, out / f"score.{form}") for form in wanted if out is not None]
-    on_output = badge is not None and str(badge) == "-"
-    for path in [path for _, path in written] + ([badge] if badge is not None and not on_output else []):
-        files.check_writable(path)
-
-    errors = Console(stderr=True)
-    console = errors if on_output else Console()
+    wanted = "emulated" if outside is not None else trials.world
+    kind, why = running.choose_world(None if wanted != trials.world else wanted, wanted, "programs need it")
+    places = written.places()
+    errors = console.errors()
+    output = errors if written.badge_on_output else console.output()
     errors.print(
-        f"[bold]score[/]: {len(chosen)} detectors, {len(plan.subjects)} routers, {len(plan.trials)} trials "
-        f"in the {kind} world ({why})",
-        highlight=False,
+        Text.assemble(
+            ("score", "bold"),
+            f": {len(chosen)} detectors, {len(plan.subjects)} routers, {len(plan.trials)} trials "
+            f"in the {kind} world ({why})",
+        )
     )
-    results = running.run_trials(plan.trials, world=kind, jobs=jobs, out=out, resume=resume, errors=errors)
+    results = running.run_trials(
+        plan.trials, world=kind, jobs=trials.jobs, out=written.out, resume=written.resume, errors=errors
+    )
     scores = tally.scores(plan, results)
-    table.print_scores(scores, console, repeated=repeat > 1)
-    for form, path in written:
-        path.write_text(_written(form, scores, kind, seed, repeat), encoding="utf-8")
-    if on_output:
+    table.print_scores(scores, output, repeated=trials.repeat > 1)
+    for form, path in places:
+        path.write_text(_report(form, scores, kind, trials.seed, trials.repeat), encoding="utf-8")
+    if written.badge_on_output:
         print(outputs.as_badge(scores[0]))
-    elif badge is not None:
-        badge.write_text(outputs.as_badge(scores[0]) + "\n", encoding="utf-8")
+    elif written.badge is not None:
+        written.badge.write_text(outputs.as_badge(scores[0]) + "\n", encoding="utf-8")
 
-    worse = _compare(before, scores, str(baseline_file), console) if before is not None else False
-    if baseline_file is not None and update_baseline:
-        baseline.write(baseline_file, scores)
-        console.print(f"baseline written to {baseline_file}", highlight=False, markup=False)
+    name = str(comparison.baseline_file)
+    worse = _compare(before, scores, name, output) if before is not None else False
+    if comparison.baseline_file is not None and comparison.update_baseline:
+        baseline.write(comparison.baseline_file, scores)
+        console.print_exact(f"baseline written to {name}", output)
     if worse or any(each.count("invalid") for each in scores):
         raise typer.Exit(1)
-
-
-def _program(
-    client: str | None,
-    server: str | None,
-    name: str,
-    exits: tuple[list[int], list[int], list[int]],
-    timeout: float,
-    ready_port: str | None,
-    ready_log: str | None,
-    agents: list[str],
-) -> ProgramDetector:
-    if client is None:
-        raise UsageError("--server needs --client: the client's exit status is the verdict")
-    alg, clean, undecided = exits
-    return ProgramDetector.from_options(
-        client=client,
-        server=server,
-        id=name,
-        alg_exit=alg,
-        clean_exit=clean,
-        undecided_exit=undecided,
-        timeout=timeout,
-        ready_port=ready_port,
-        ready_log=ready_log,
-        agents=agents,
-        here=str(Path.cwd()),
-    )
 
 
 def _detectors(
@@ -229,7 +266,7 @@ def _detectors(
     return [*chosen, *programs] or [each.id for each in known]
 
 
-def _written(form: str, scores: Sequence[Score], world: str, seed: int, repeat: int) -> str:
+def _report(form: str, scores: Sequence[Score], world: str, seed: int, repeat: int) -> str:
     match form:
         case "json":
             data = outputs.as_json(scores, world=world, seed=seed, repeat=repeat)
@@ -242,11 +279,11 @@ def _written(form: str, scores: Sequence[Score], world: str, seed: int, repeat: 
             return outputs.as_markdown(scores, repeated=repeat > 1)
 
 
-def _compare(before: Baseline, scores: Sequence[Score], name: str, console: Console) -> bool:
+def _compare(before: Baseline, scores: Sequence[Score], name: str, output: Console) -> bool:
     """Say what was lost since the baseline."""
     losses = baseline.losses(before, scores)
     for each in losses:
-        console.print(each.text, style="red", highlight=False, markup=False)
+        console.print_exact(each.text, output, "red")
     if not losses:
-        console.print(f"no worse than {name}", highlight=False, markup=False)
+        console.print_exact(f"no worse than {name}", output)
     return bool(losses)

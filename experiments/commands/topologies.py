@@ -2,44 +2,37 @@
 
 from __future__ import annotations
 
-import json
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from siplab import topologies as topology_files
-from siplab.experiments.output import cards, drawing
+from siplab.experiments.commands import listing
+from siplab.experiments.commands.listing import Words
+from siplab.experiments.commands.options import AsJson
+from siplab.experiments.output import cards, console, drawing
 from siplab.lab.errors import UsageError
 
-group = typer.Typer(
-    help="The networks: list them, or show ID.", invoke_without_command=True, no_args_is_help=False
-)
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+app = listing.group()
 
 
-@group.callback()
-def listing(context: typer.Context, as_json: AsJson = False) -> None:
-    """The networks: list them, or show ID."""
-    if context.invoked_subcommand is not None:
-        return
-    rows = cards.topologies()
-    if as_json:
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
-    else:
-        cards.print_rows(rows, Console())
+@app.command("list")
+def listed(words: Words = [], as_json: AsJson = False) -> None:  # noqa: B006 - typer's way
+    """List them; this is what is done where no command is named."""
+    listing.print_list(cards.topologies(), words, "topologies", as_json=as_json)
 
 
-@group.command("show")
-def show(
+@app.command("show")
+def shown(
     identifier: Annotated[
         str, typer.Argument(metavar="ID", help="ID, a YAML file, or either with (parameter=value).")
     ],
     as_json: AsJson = False,
     svg: Annotated[Path | None, typer.Option(help="Write the drawing to this SVG file too.")] = None,
 ) -> None:
-    """Draw one of them."""
+    """Draw one of them; where the terminal is too narrow for that, list who is where."""
     topology = topology_files.load(identifier)
     if svg is not None:
         try:
@@ -47,6 +40,15 @@ def show(
         except OSError as error:
             raise UsageError(f"--svg {svg}: {error.strerror}") from None
     if as_json:
-        print(json.dumps(cards.topology(identifier), indent=2, ensure_ascii=False))
+        console.print_json(cards.topology(identifier))
+        return
+    output = console.output()
+    # Into a file it is as wide as it has to be.
+    narrow = (output.is_terminal or "COLUMNS" in os.environ) and drawing.layout(topology).width > output.width
+    if narrow:
+        for line in drawing.as_list(topology, output.width):
+            console.print_exact(line, output)
     else:
-        print(drawing.as_text(topology), end="")
+        console.print_folded(f"{topology.id}: {topology.summary}", output)
+        for line in drawing.as_text(topology).splitlines()[1:]:
+            console.print_exact(line, output)

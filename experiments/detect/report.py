@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from rich.console import Console
 
 from siplab.alg_models import vendors as vendor_files
+from siplab.experiments.output.console import print_folded
 
 Verdict = Literal["alg", "clean", "undecided"]
 EXITS: Final[dict[str, int]] = {"clean": 0, "alg": 1, "undecided": 3}
@@ -121,7 +122,8 @@ def print_report(report: Report, console: Console) -> None:
     for way in report.ways:
         what = ", ".join(way.changed)
         detail = f"changed: {what}" if what else way.detail
-        console.print(f"  {way.name:<14} {way.verdict:<10} {detail}".rstrip(), soft_wrap=True)
+        lead = f"  {way.name:<14} {way.verdict:<10} "
+        print_folded(f"{lead}{detail}".strip(), console, 2, hanging=len(lead) - 2)
     for way in report.ways:
         _list(f"evidence, {way.name}", way.evidence, console, _MOST_EVIDENCE)
     _list("looks like", list(report.faults), console)
@@ -134,6 +136,6 @@ def _list(title: str, lines: Sequence[str], console: Console, most: int = 100) -
         return
     console.print(title)
     for line in lines[:most]:
-        console.print(f"  - {line}", soft_wrap=True)
+        print_folded(f"- {line}", console, 2, hanging=2)
     if len(lines) > most:
         console.print(f"  - and {len(lines) - most} more (--json has them all)")

@@ -47,7 +47,7 @@ class CauseKind(StrEnum):
     BINDING_EXPIRED = "binding-expired"
     BINDING_CLOSED = "binding-closed"  # sooner than any timer explains
     FILTERED = "filtered"
-    DEVIATED = "deviated"  # it left otherwise than from a router without a fault
+    DEVIATED = "deviated"  # it left differently from how a router without a fault sends it
     # No router did anything.
     UNTRANSLATED = "untranslated"  # a private address went through
     UNCHANGED = "unchanged"

@@ -89,7 +89,9 @@ def troubles(story: Story) -> list[Trouble]:
             for retried in (False, True):
                 through.setdefault(_key(journey, retried=retried), []).append(journey.order)
             continue
-        known = found.setdefault((trouble.kind, trouble.key, trouble.why), trouble)
+        end, left = journey.ending, journey.left
+        facts = (trouble.event, trouble.facts, end and end.fate, journey.lost, left and left.destination)
+        known = found.setdefault((trouble.kind, trouble.key, *facts), trouble)
         if known is not trouble:
             known.last, known.times = trouble.last, known.times + 1
     about_messages = {id(note) for journey in story.journeys for note in journey.heard}

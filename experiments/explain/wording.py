@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from siplab.experiments.explain.blame import Cause, CauseKind
+from siplab.experiments.explain.story import parsed, sent
 from siplab.experiments.explain.troubles import Trouble, TroubleKind
+from siplab.experiments.output import fates
 from siplab.experiments.output.changes import LinePair
 from siplab.experiments.output.journeys import Journey, show
 from siplab.experiments.trial.stage import Check
@@ -65,7 +67,7 @@ def _dropped(trouble: Trouble) -> str:
     journey = trouble.journey
     if journey is not None and journey.ending is not None and journey.ending.fate is Fate.FRAGMENT_DROPPED:
         return "RFC 4787 11"
-    if journey is not None and journey.label.startswith("ACK"):
+    if journey is not None and parsed(sent(journey)).method == b"ACK":
         return "RFC 3261 13.3.1.4"  # without it the callee must give the call up
     return "RFC 3261 16.3"
 
@@ -109,8 +111,10 @@ def _action(trouble: Trouble | None, cause: Cause) -> str:
                 "and did not change it back in what came the other way."
             )
         case CauseKind.DROPPED:
-            why = (trouble.why if trouble else "").partition(": ")[2]
-            return f"{when} {router} dropped the {message}: {why}."
+            end = journey.ending
+            assert end is not None
+            why = end.detail if end.fate is Fate.DROPPED_BY_MODEL else fates.words(end)
+            return f"{when} {router} dropped the {message}{f': {why}' if why else ''}."
         case CauseKind.ANSWERED:
             return f"{when} {router} answered the {message} itself, and the {journey.aim} never saw it."
         case CauseKind.BINDING_EXPIRED:

@@ -50,4 +50,9 @@ class BridgeMode:
         return Topology.model_validate(data.model_dump())
 
 
-ITEM = Item("bridge-mode", "The provider's hub only bridges; the own router translates.", BridgeMode())
+ITEM = Item(
+    "bridge-mode",
+    "The provider's hub only bridges; the own router translates.",
+    BridgeMode(),
+    aliases=("modem-mode",),  # as vendors call it
+)

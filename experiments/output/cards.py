@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
-import textwrap
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Any, Final
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from siplab import topologies as topology_files
 from siplab.experiments.library import experiment as experiments_module
+from siplab.experiments.output import commands
+from siplab.experiments.output.console import grid, print_exact, print_folded
 from siplab.experiments.trial import registry
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.registry import Registry
@@ -22,8 +23,8 @@ Row = dict[str, Any]
 
 
 def models(paths: tuple[str, ...] = ()) -> list[Row]:
-    """One row per model of the catalogue."""
-    return [
+    """One row per model of the catalogue, those of one class together."""
+    rows = [
         {
             "id": each.id,
             "kind": each.card.kind,
@@ -34,6 +35,8 @@ def models(paths: tuple[str, ...] = ()) -> list[Row]:
         }
         for each in trial.models(paths)
     ]
+    order = list(dict.fromkeys(map(class_of, rows)))
+    return sorted(rows, key=lambda row: order.index(class_of(row)))
 
 
 def model(spec: str, paths: tuple[str, ...] = ()) -> Row:
@@ -73,6 +76,11 @@ def model(spec: str, paths: tuple[str, ...] = ()) -> Row:
     }
 
 
+def class_of(row: Row) -> str:
+    """What a model is listed under: its fault's class, or what kind of model it is; else nothing."""
+    return str(row.get("class") or row.get("kind") or "")
+
+
 def broken_by(card: Card) -> list[str]:
     """The scenarios that a card says its model breaks, in the registry's order."""
     every = "all" in card.breaks
@@ -92,13 +100,7 @@ def showing_spec(model: Model, showing: Showing) -> TrialSpec:
 
 
 def _command(model: Model, showing: Showing) -> str:
-    spec = showing_spec(model, showing)
-    words = ["siplab", "call", "--model", spec.model, "--scenario", spec.scenario]
-    if spec.topology != "home":
-        words += ["--topology", spec.topology]
-    for kind, name in spec.kinds.items():
-        words += [f"--{kind}", name]
-    return f"{shlex.join(words)}: '{showing.fails}' fails"
+    return f"{commands.call(showing_spec(model, showing))}  # '{showing.fails}' fails"
 
 
 def topologies() -> list[Row]:
@@ -157,31 +159,35 @@ def _plain(values: Any) -> dict[str, Any]:
 # -- printing --------------------------------------------------------------------------------------
 
 
-def print_rows(rows: list[Row], console: Console) -> None:
-    """A list as a table, the columns being the keys."""
+def print_rows(rows: Sequence[Row], console: Console) -> None:
+    """A list as a table, the columns being the keys; what has a class in groups of one class each."""
     if not rows:
         console.print("none")
         return
     shown = _columns(rows, console.width)
-    table = Table(header_style="bold", box=None, padding=(0, 2, 0, 0))
-    for name in shown:
-        table.add_column(name, no_wrap=name == "id", overflow="ellipsis" if name == "id" else "fold")
-    for row in rows:
-        table.add_row(*(Text(_short(row[name])) for name in shown))
-    console.print(table)
-    left_out = [name for name in rows[0] if name not in shown]
+    cells: list[list[str | Text]] = []
+    for title, group in groupby(rows, class_of):
+        members: list[list[str | Text]] = [[_short(row[name]) for name in shown] for row in group]
+        if title:
+            blank: list[str | Text] = [""] * (len(shown) - 1)
+            cells += [["", *blank]] if cells else []
+            cells.append([Text(f"{title} ({len(members)})", "bold cyan"), *blank])
+        cells += members
+    console.print(grid(shown, cells, console.width, ruled=False))
+    left_out = [name for name in rows[0] if name not in (*shown, *_TITLES)]
     if left_out:
         console.print(Text(f"--json, or a wider terminal, has {', '.join(left_out)} too", style="dim"))
 
 
 _LEAST_SUMMARY: Final = 28  # characters: in a narrower column a sentence can't be read
 _MOST: Final = 24  # characters that another column asks for; the rest of it is folded
-_DISPENSABLE: Final = ("parameters", "evidence", "class", "kind")
+_TITLES: Final = ("class", "kind")  # what a row is listed under, no column
+_DISPENSABLE: Final = ("parameters", "evidence")
 
 
-def _columns(rows: list[Row], width: int) -> list[str]:
+def _columns(rows: Sequence[Row], width: int) -> list[str]:
     """The columns that leave room for the summary."""
-    names = list(rows[0])
+    names = [name for name in rows[0] if name not in _TITLES]
     wide = {
         name: max(len(name), *(len(_short(row[name])) for row in rows)) for name in names if name != "summary"
     }
@@ -202,57 +208,42 @@ def print_card(card: Row, console: Console) -> None:
             continue
         console.print()
         console.print(Text(name, style="bold cyan"))
-        _print_value(value, console, "  ")
+        _print_value(value, console, 2)
 
 
-_EXAMPLE_MARKS = (("-", "before", "red"), ("+", "after", "green"), ("<", "answer", "yellow"))
+_EXAMPLE_MARKS: Final = (("-", "before", "red"), ("+", "after", "green"), ("<", "answer", "yellow"))
 
 
-def _print_value(value: Any, console: Console, indent: str) -> None:
+def _print_value(value: Any, console: Console, indent: int) -> None:
+    lead = " " * indent
     if isinstance(value, dict):
         if {"before", "after"} <= value.keys():
-            console.print(Text(f"{indent}in {value['message']}:"))
-            for mark, name, style in (
-                ("-", "before", "red"),
-                ("+", "after", "green"),
-                ("<", "answer", "yellow"),
-            ):
+            print_exact(f"{lead}in {value['message']}:", console)
+            for mark, name, style in _EXAMPLE_MARKS:
                 for line in str(value.get(name, "")).splitlines():
-                    console.print(Text(f"{indent}  {mark} {line}", style=style))
+                    print_exact(f"{lead}  {mark} {line}", console, style)
         elif "claim" in value:
-            _say(f"[{value['evidence']}] {value['claim']}", console, indent)
+            print_folded(f"[{value['evidence']}] {value['claim']}", console, indent)
             if "url" in value:
-                console.print(Text(f"{indent}  {value['url']}"))
+                print_exact(f"{lead}  {value['url']}", console)
         else:
             for name, each in value.items():
                 if isinstance(each, dict | list) and each:
-                    console.print(Text(f"{indent}{name}:"))
-                    _print_value(each, console, indent + "  ")
+                    console.print(Text(f"{lead}{name}:"))
+                    _print_value(each, console, indent + 2)
                 else:
-                    _say(f"{name}: {_short(each)}", console, indent)
+                    print_folded(f"{name}: {_short(each)}", console, indent)
     elif isinstance(value, list):
         for each in value:
-            if isinstance(each, dict):
-                _print_value(each, console, indent)
-            else:
-                _say(str(each), console, indent)
+            _print_value(each, console, indent)
     else:
         for line in _paragraphs(str(value)):
-            _say(line, console, indent)
-
-
-def _say(line: str, console: Console, indent: str) -> None:
-    """A line, folded at words, each part as far in as the first."""
-    hanging = indent + ("  " if line.startswith("- ") else "")
-    parts = textwrap.wrap(
-        line,
-        console.width,
-        initial_indent=indent,
-        subsequent_indent=hanging,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    console.print(Text("\n".join(parts)))
+            if line.lstrip().startswith("siplab "):
+                print_exact(lead + line, console)
+            else:
+                print_folded(line, console, indent, hanging=2 if line.startswith("- ") else 0)
+            if not line:
+                console.print()
 
 
 def _paragraphs(text: str) -> list[str]:

@@ -15,7 +15,8 @@ from dataclasses import fields
 from html import escape
 from typing import Any, Final, NamedTuple
 
-from siplab.lab.gateway.nat import Dependence, NatConfig
+from siplab.experiments.output.console import folded
+from siplab.lab.gateway.nat_config import Dependence, NatConfig
 from siplab.lab.worlds.topology import TRIAL, NetworkSpec, RouterSpec, Topology
 
 _MARGIN, _GAP = 2, 3  # characters before the first box, and between two
@@ -207,6 +208,20 @@ def as_text(topology: Topology) -> str:
         write(_LABEL, bar.y - 1, bar.label)
     rows = ["".join(row).rstrip() for row in cells]
     return "\n".join([f"{topology.id}: {topology.summary}", "", *rows, ""])
+
+
+def as_list(topology: Topology, width: int) -> Iterator[str]:
+    """For a terminal that is too narrow for the drawing: who is in which network, line by line."""
+    yield from folded(f"{topology.id}: {topology.summary}", width)
+    for network, spec in topology.networks.items():
+        yield from ("", *folded(network_label(network, spec), width, hanging="  "))
+        for name, where, address in topology.attachments():
+            if where == network:
+                host = topology.hosts.get(name)
+                yield f"  {address:<15} {name}{f' ({host.role})' if host and host.role else ''}"
+    for name, router in topology.gateways.items():
+        places = _addresses(router.all_interfaces)
+        yield from ("", name, *(f"  {each}" for each in _router_lines(router) if each not in places))
 
 
 # -- SVG -------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 
 NAME: Final = "results.jsonl"
-_PACKAGES: Final = ("lab", "alg_models", "topologies", "experiments")
+_ROOMS: Final = ("lab", "alg_models", "topologies", "experiments")
 
 
 class Journal:
@@ -158,7 +158,7 @@ def _model(name: str, paths: tuple[str, ...]) -> str:
 def _sources() -> str:
     """A digest of the project's own files: another version may give other results."""
     digests = []
-    for name in _PACKAGES:
+    for name in _ROOMS:
         folder = Path(next(iter(importlib.import_module(f"siplab.{name}").__path__)))
         digests.append(_files(str(folder)))
     return " ".join(digests)

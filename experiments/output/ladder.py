@@ -7,7 +7,9 @@ The rules of this file:
   message, ``X`` where it dropped it. The words stand beside the arrows, so that none is cut.
 - The numbers lead to the changes below the ladder: the lines that differ, before and after, and the
   rule that this breaks. The same change has the same number each time it happens.
-- What is no signalling is counted (``RTP x5``) between one message and the next.
+- What is no signalling is counted (``RTP x5``) between one message and the next. Messages that repeat what
+  was just said stand there once, with how often: ``REGISTER x11``.
+- What came of it stands first.
 - Colour adds nothing: where there is none, ``[-...-]`` and ``{+...+}`` mark what differs.
 """
 
@@ -18,12 +20,13 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 from rich.console import Console
 from rich.text import Text
 
 from siplab.experiments.output.changes import Change, Line, aligned
+from siplab.experiments.output.console import PlainConsole, folded, print_exact
 from siplab.experiments.output.journeys import Journey, journeys_of, show
 from siplab.experiments.trial.result import TrialResult
 from siplab.lab.wire.sip import SipMessage
@@ -35,30 +38,32 @@ _TIME_WIDTH: Final = 10
 _WORDS_WIDTH: Final = 38  # at least, for the words beside the arrows
 _LEAST_GAP, _MOST_GAP = 8, 14  # between two columns
 _INDENT: Final = 4
+_LONGEST_REPETITION: Final = 4  # rows that come again together
 _LONG: Final = 400  # bytes of a run that are shown in full
 
 
-def render(result: TrialResult, trace: Trace, network: Network, console: Console) -> None:
-    """Print the ladder, the changes and the outcome of one trial."""
+def render(
+    result: TrialResult, trace: Trace, network: Network, console: Console, *, brief: bool = False
+) -> None:
+    """Print the outcome of one trial, the ladder and the changes; ``brief``: the outcome alone."""
+    for line in _outcome(result, console.width, brief=brief):
+        print_exact(line, console)
+    if brief:
+        return
     journeys = journeys_of(trace, network)
     changes = _numbered(journeys)
     width = console.width
     plain = console.color_system is None or console.no_color
-    lines = [
-        *_Ladder(network, journeys, width).lines(),
-        Text(),
-        *_changes(changes, width, plain=plain),
-        *_outcome(result, width),
-    ]
-    for line in lines:
+    ladder = _Ladder(network, journeys, width).lines()
+    for line in (Text(), *ladder, Text(), *_changes(changes, width, plain=plain)):
         # They are folded already; what is longer all the same must not be lost.
-        console.print(line, soft_wrap=True, highlight=False)
+        print_exact(line, console)
 
 
 def as_text(result: TrialResult, trace: Trace, network: Network, width: int = 100) -> str:
     """The same as plain text."""
     file = io.StringIO()
-    console = Console(file=file, width=width, color_system=None, force_terminal=False)
+    console = PlainConsole(file=file, width=width, color_system=None, force_terminal=False)
     render(result, trace, network, console)
     return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
 
@@ -123,25 +128,32 @@ class _Ladder:
 
     def lines(self) -> Iterator[Text]:
         yield from self._head()
+        rows: list[_Row] = []
         counted: dict[tuple[object, ...], list[Journey]] = {}
         for journey in self._journeys:
+            key = (
+                journey.label, tuple(journey.path), tuple(journey.notes), journey.fell_short,
+                tuple(journey.numbers.values()),
+            )  # fmt: skip
             if journey.is_signalling:
-                yield from self._counted(counted)
+                rows += [_Row(each, group) for each, group in counted.items()]
                 counted.clear()
-                yield from self._row(journey, " (sent again)" if journey.again else "")
+                rows.append(_Row(key, [journey]))
             else:
-                key = (
-                    journey.label, tuple(journey.path), tuple(journey.notes), journey.fell_short,
-                    tuple(journey.numbers.values()),
-                )  # fmt: skip
                 counted.setdefault(key, []).append(journey)
-        yield from self._counted(counted)
+        rows += [_Row(each, group) for each, group in counted.items()]
+        for row in _without_repetitions(rows):
+            yield from self._drawn(row.journeys)
 
-    def _counted(self, groups: dict[tuple[object, ...], list[Journey]]) -> Iterator[Text]:
-        for group in groups.values():
-            end = max(max(each.now, each.until) for each in group)
-            until = f" until {end:.3f}" if end > group[0].now else ""
-            yield from self._row(group[0], f" x{sum(1 + each.more for each in group)}{until}")
+    def _drawn(self, group: list[Journey]) -> Iterator[Text]:
+        first, count = group[0], sum(1 + each.more for each in group)
+        words = f" x{count}" if count > 1 or not first.is_signalling else ""
+        end = max(max(each.now, each.until) for each in group)
+        if end > first.now:
+            words += f" until {end:.3f}"
+        if all(each.again for each in group[1:] or group):
+            words += " (sent again)"
+        yield from self._row(first, words)
 
     def _head(self) -> Iterator[Text]:
         """What the marks mean, and the names of the columns."""
@@ -238,6 +250,35 @@ class _Ladder:
                 cells[tip] = "-"
             cells[stub] = "X"
         return cells
+
+
+class _Row(NamedTuple):
+    """Packets that are drawn as one; those of one ``key`` look alike."""
+
+    key: tuple[object, ...]
+    journeys: list[Journey]
+
+
+def _without_repetitions(rows: list[_Row]) -> list[_Row]:
+    """Each run of rows that comes again at once, joined: a request, or a request and its answer."""
+    found: list[_Row] = []
+    at = 0
+    while at < len(rows):
+        for length in range(1, _LONGEST_REPETITION + 1):
+            keys = [row.key for row in rows[at : at + length]]
+            times = 1
+            while [row.key for row in rows[at + times * length : at + (times + 1) * length]] == keys:
+                times += 1
+            if times > 1:
+                break
+        else:
+            length = 1
+        run = rows[at : at + times * length]
+        found += [
+            _Row(run[n].key, [each for row in run[n::length] for each in row.journeys]) for n in range(length)
+        ]
+        at += len(run)
+    return found
 
 
 def _coloured(cells: str) -> Text:
@@ -363,35 +404,36 @@ def _shown_line(what: str, text: Text, width: int) -> Iterator[Text]:
 
 def _folded(text: str, width: int, indent: int, style: str = "") -> Iterator[Text]:
     lead = " " * indent
-    room = max(width, indent + 20)
-    for line in textwrap.wrap(text, room, initial_indent=lead, subsequent_indent=lead + "  "):
+    for line in folded(text, width, lead, lead + "  "):
         yield Text(line, style=style)
 
 
 # -- the outcome -----------------------------------------------------------------------------------------
 
 
-def _outcome(result: TrialResult, width: int) -> Iterator[Text]:
+def _outcome(result: TrialResult, width: int, *, brief: bool) -> Iterator[Text]:
     # The symptom stands beside the check already.
     symptoms = {each.name: each.symptom for each in result.checks}
     why = {each.check: each.text.removesuffix(symptoms[each.check]).strip() for each in result.explanation}
+    if result.errors:
+        yield Text("The trial is invalid", style="bold red")
+        for error in result.errors:
+            yield from _folded(error, width, _INDENT, "red")
     if result.checks:
-        yield Text("Checks", style="bold")
+        failed = sum(not each.passed for each in result.checks)
+        head = f"Fails: {failed} of {len(result.checks)} checks" if failed else "Works"
+        yield Text(head, style="bold red" if failed else "bold green")
     for each in result.checks:
         detail = f" ({each.detail})" if each.detail else ""
-        if each.passed:
-            yield from _folded(f"pass  {each.name}{detail}", width, _INDENT, "green")
-        else:
+        if not each.passed:
             yield from _folded(f"FAIL  {each.name}: {each.symptom}{detail}", width, _INDENT, "red")
             if each.name in why:
                 yield from _folded(f"why:  {why[each.name]}", width, _INDENT + 6)
+        elif not brief:
+            yield from _folded(f"pass  {each.name}{detail}", width, _INDENT, "green")
     finding = result.finding
     if finding is not None:
         yield Text(f"What the detector {result.spec.detector} found", style="bold")
         saw = f": {', '.join(finding.changed)} changed" if finding.changed else ""
         detail = f" ({finding.detail})" if finding.detail else ""
         yield from _folded(f"{finding.verdict}{saw}{detail}", width, _INDENT)
-    if result.errors:
-        yield Text("The trial is invalid", style="bold red")
-        for error in result.errors:
-            yield from _folded(error, width, _INDENT, "red")

@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from siplab.experiments.output.console import grid
 from siplab.experiments.trial.result import TrialResult
 
 T = TypeVar("T")
@@ -39,18 +38,16 @@ def print_table(results: Sequence[TrialResult], console: Console) -> None:
         if len(columns) > _MANY:
             _print_failures(block, columns, title, console)
             continue
-        table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-        table.add_column("router's ALG", no_wrap=True)
-        for column in columns:
-            table.add_column(f"{column} says" if column in detectors else column, overflow="fold")
-        for model in _unique(each.spec.model for each in block):
-            cells = [
+        heads = [f"{column} says" if column in detectors else column for column in columns]
+        rows: list[list[str | Text]] = [
+            [model]
+            + [
                 _cell([r for r in block if r.spec.model == model and column == r.spec.played])
                 for column in columns
             ]
-            table.add_row(Text(model), *cells)
-        console.print(Text(title, style="bold"))
-        console.print(table)
+            for model in _unique(each.spec.model for each in block)
+        ]
+        _print(title, ["router's ALG", *heads], rows, console)
     errors = [each for each in results if each.errors]
     for each in errors[:10]:
         console.print(Text(f"error in {each.spec.name}: {each.errors[0]}", style="red"))
@@ -60,9 +57,7 @@ def print_table(results: Sequence[TrialResult], console: Console) -> None:
 
 def _print_failures(results: Sequence[TrialResult], columns: list[str], title: str, console: Console) -> None:
     """More columns than fit: what is not as it should be, in words, and a count of the rest."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("router's ALG", "works", "and else"):
-        table.add_column(name, overflow="fold")
+    rows: list[list[str | Text]] = []
     for model in _unique(each.spec.model for each in results):
         found = [[r for r in results if (r.spec.model, r.spec.played) == (model, name)] for name in columns]
         groups: dict[str, list[str]] = {}
@@ -71,9 +66,15 @@ def _print_failures(results: Sequence[TrialResult], columns: list[str], title: s
                 groups.setdefault(_cell(cell).plain, []).append(name)
         works = sum(all(each.outcome == "pass" for each in cell) for cell in found if cell)
         words = "; ".join(f"{what}: {', '.join(names)}" for what, names in groups.items())
-        table.add_row(Text(model), f"{works} of {sum(map(bool, found))}", Text(words))
+        rows.append([model, f"{works} of {sum(map(bool, found))}", words])
+    _print(title, ["router's ALG", "works", "and else"], rows, console)
+
+
+def _print(title: str, heads: Sequence[str], rows: Sequence[Sequence[str | Text]], console: Console) -> None:
     console.print(Text(title, style="bold"))
-    console.print(table)
+    console.print()
+    console.print(grid(heads, rows, console.width))
+    console.print()
 
 
 def _title(phone: str, server: str, mitigations: tuple[str, ...]) -> str:

@@ -6,12 +6,12 @@ from itertools import groupby
 from typing import Any
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from siplab.alg_models import profiles
 from siplab.alg_models import vendors as vendor_files
 from siplab.alg_models.vendors.schema import UNKNOWN, VendorProfile
+from siplab.experiments.output.console import print_exact, print_folded
 
 Row = dict[str, Any]
 
@@ -57,13 +57,13 @@ def print_card(card: Row, console: Console) -> None:
     console.print(Text.assemble((card["id"], "bold"), "  ", card["name"]))
     for name, words in (("devices", card["devices"]), ("found as", card["aliases"])):
         if words:
-            _say(f"{name}: {', '.join(words)}", console, 2)
+            print_folded(f"{name}: {', '.join(words)}", console, 2)
     why = ""
     if card["model"] == UNKNOWN:
         why = f" ({profiles.why_unknown(documented=bool(card['claims'] or 'lineage' in card))})"
-    _say(f"model: {card['model']}{why}", console, 2)
+    print_folded(f"model: {card['model']}{why}", console, 2)
     if "covers" in card:
-        _say(card["covers"], console, 4)
+        print_folded(card["covers"], console, 4)
     if "lineage" in card:
         _section(f"lineage: {card['lineage']['of']}", console)
         _statement(card["lineage"], card["lineage"]["claim"], console)
@@ -82,12 +82,12 @@ def print_card(card: Row, console: Console) -> None:
     for variant in card["variants"]:
         _section(f"variant {variant['id']}", console)
         model = f" Model: {variant['model']}." if "model" in variant else ""
-        _say(variant["summary"] + model, console, 2)
+        print_folded(variant["summary"] + model, console, 2)
         _claims(variant["claims"], console)
     if card["notes"]:
         _section("notes", console)
         for note in card["notes"]:
-            _say(note, console, 2)
+            print_folded(note, console, 2)
 
 
 def _switch_off(switch: Row, console: Console) -> None:
@@ -98,9 +98,9 @@ def _switch_off(switch: Row, console: Console) -> None:
         for row in rows:
             _statement(row, f"{title}{row['for']} ({row['kind']}):", console)
             for number, step in enumerate(row["steps"], 1):
-                _exact(f"      {number}. {step}", console, "bold")
+                print_exact(f"      {number}. {step}", console, "bold")
             for command in row["check"]:
-                _exact(f"      to see its state: {command}", console)
+                print_exact(f"      to see its state: {command}", console)
 
 
 def _claims(claims: list[Row], console: Console, title: str = "") -> None:
@@ -109,7 +109,7 @@ def _claims(claims: list[Row], console: Console, title: str = "") -> None:
         _section(title, console)
     for (source, url), rows in groupby(claims, key=lambda row: (row["source"], row.get("url"))):
         for row in rows:
-            _say(f"[{row['evidence']}] {row['text']}", console, 2)
+            print_folded(f"[{row['evidence']}] {row['text']}", console, 2)
         _source(source, url, console)
 
 
@@ -121,20 +121,12 @@ def _section(title: str, console: Console) -> None:
 def _statement(row: Row, text: str, console: Console) -> None:
     """What is said, with its evidence level before it and its source below it."""
     level = f"[{row['evidence']}] " if "evidence" in row else ""
-    _say(level + text, console, 2)
+    print_folded(level + text, console, 2)
     if "source" in row:
         _source(row["source"], row.get("url"), console)
 
 
 def _source(source: str, url: str | None, console: Console) -> None:
-    _say(source, console, 4, "dim")
+    print_folded(source, console, 4, "dim")
     if url is not None:
-        _exact("    " + url, console, "dim")
-
-
-def _say(text: str, console: Console, indent: int, style: str = "") -> None:
-    console.print(Padding(Text(text, style=style), (0, 0, 0, indent), expand=False))
-
-
-def _exact(text: str, console: Console, style: str = "") -> None:
-    console.print(Text(text, style=style), soft_wrap=True)
+        print_exact("    " + url, console, "dim")

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from siplab.alg_models import profiles, samples, vendors
@@ -26,8 +25,10 @@ from siplab.alg_models.controls import NONE
 from siplab.alg_models.profiles import Profile
 from siplab.alg_models.samples import basic
 from siplab.experiments.output import changes
+from siplab.experiments.output.console import grid
 from siplab.experiments.output.fates import ending
 from siplab.experiments.trial import run as trial
+from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Gateway
 from siplab.lab.sip.messages import Incoming, response
@@ -45,6 +46,7 @@ ABSENT: Final = "(absent)"
 _FATE: Final = "what becomes of it"
 _PASSED: Final = "passed on"
 _BREAKS: Final = "breaks"
+_LEAST_CELL: Final = 14  # characters; bytes of the wire are broken into lines of no less
 _URI: Final = "Request-URI"
 _STATUS: Final = "status line"
 # What ``siplab.lab.wire.compare`` names and no line of a message holds.
@@ -109,8 +111,13 @@ def _router(name: str, paths: tuple[str, ...]) -> Router:
     if name.endswith((".yaml", ".yml")):
         card = vendors.load(name)
         return Router(card.id, profiles.of_card(card, known.get))
-    identifier = None if name in {model.id for model in known} else vendors.called(name)
-    return Router(name, known.get(identifier or name))
+    try:
+        return Router(name, known.get(name))
+    except UsageError:
+        identifier = vendors.search(name) if "=" not in name else None
+        if identifier is None:
+            raise
+    return Router(name, known.get(identifier))
 
 
 def _behind(model: Model) -> str:
@@ -279,12 +286,7 @@ def print_comparison(data: Row, console: Console) -> None:
         console.print(Text.assemble((each["name"], "bold"), f"  {each.get('unknown') or each['summary']}"))
     for message in data["messages"]:
         console.print()
-        table = Table(
-            title=message["message"], title_justify="left", title_style="bold cyan", show_lines=True
-        )
-        table.add_column("", no_wrap=True)
-        for name in ("as sent", *(each["name"] for each in data["routers"])):
-            table.add_column(name, overflow="fold")
+        rows: list[list[str | Text]] = []
         for number, row in enumerate(message["rows"]):
             cells = [
                 _told(row, each)
@@ -292,9 +294,11 @@ def print_comparison(data: Row, console: Console) -> None:
                 else Text(each["unknown"] if number == 0 else "", "dim")
                 for each in data["routers"]
             ]
-            table.add_row(row["part"], row["sent"], *cells)
-        if message["rows"]:
-            console.print(table)
+            rows.append([row["part"], row["sent"], *cells])
+        if rows:
+            heads = ("", "as sent", *(each["name"] for each in data["routers"]))
+            title = Text(message["message"], "bold cyan")
+            console.print(grid(heads, rows, console.width, breakable=_LEAST_CELL, title=title))
         else:
             unknown = [each for each in data["routers"] if "unknown" in each]
             none = "nothing is known" if len(unknown) == len(data["routers"]) else "no router changes it"

@@ -275,7 +275,7 @@ class Trial(Observed):
         return self.result.finding
 
 
-class AlgLabs:
+class Labs:
     """The fixture ``alg_lab``. ``made`` holds what the test made: labs and trials."""
 
     def __init__(self, pool: Callable[[], Pool], *, world: str, model_paths: tuple[str, ...] = ()) -> None:
@@ -379,4 +379,4 @@ class AlgLabs:
         return problems
 
 
-__all__ = ["AlgLabs", "Completed", "Lab", "Program", "Trial"]
+__all__ = ["Completed", "Lab", "Labs", "Program", "Trial"]

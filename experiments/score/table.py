@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, RenderableType
 from rich.text import Text
 
+from siplab.experiments.output.console import grid
 from siplab.experiments.score.outputs import percent, wrong
 from siplab.experiments.score.plan import GROUPS
 from siplab.experiments.score.tally import Rate, Score
@@ -28,9 +27,9 @@ _COLUMNS: Final = (
 
 def print_scores(scores: Sequence[Score], console: Console, *, repeated: bool) -> None:
     """The summary, detection per class, and what each got wrong."""
-    console.print(_summary(scores, repeated))
+    console.print(_summary(scores, repeated, console.width))
     console.print(Text("caught, of those in reach, by class of fault", style="bold"))
-    console.print(_classes(scores))
+    console.print(_classes(scores, console.width))
     for score in scores:
         for words, names in wrong(score):
             more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
@@ -45,24 +44,23 @@ def print_scores(scores: Sequence[Score], console: Console, *, repeated: bool) -
                 )
 
 
-def _summary(scores: Sequence[Score], repeated: bool) -> Table:
-    table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("detector", no_wrap=True)
-    for name in _COLUMNS:
-        table.add_column(name, justify="right", overflow="fold")
+def _summary(scores: Sequence[Score], repeated: bool, width: int) -> RenderableType:
+    rows: list[list[str | Text]] = []
     for each in sorted(scores, key=lambda score: -score.value):
         alarms, mistakes = each.false_alarms, each.count("error")
-        table.add_row(
-            Text(each.detector),
-            Text(f"{each.value:.2f}", style="bold"),
-            _short(each.detection, repeated),
-            Text(_short(alarms, repeated), style="red" if alarms.count else ""),
-            str(each.count("undecided")),
-            Text(str(mistakes), style="red" if mistakes else ""),
-            str(each.count("out-of-reach")),
-            "-" if each.localisation is None else _short(each.localisation, repeated),
+        rows.append(
+            [
+                each.detector,
+                Text(f"{each.value:.2f}", style="bold"),
+                _short(each.detection, repeated),
+                Text(_short(alarms, repeated), style="red" if alarms.count else ""),
+                str(each.count("undecided")),
+                Text(str(mistakes), style="red" if mistakes else ""),
+                str(each.count("out-of-reach")),
+                "-" if each.localisation is None else _short(each.localisation, repeated),
+            ]
         )
-    return table
+    return grid(("detector", *_COLUMNS), rows, width, right=True)
 
 
 def _short(rate: Rate, repeated: bool) -> str:
@@ -76,17 +74,12 @@ def _short(rate: Rate, repeated: bool) -> str:
     return text
 
 
-def _classes(scores: Sequence[Score]) -> Table:
-    table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+def _classes(scores: Sequence[Score], width: int) -> RenderableType:
     there = {name for score in scores for name in score.groups if name != "clean"}
     names = [name for name in GROUPS if name in there]
-    table.add_column("detector", no_wrap=True)
-    for name in names:
-        table.add_column(name, justify="right", overflow="fold")
+    rows = []
     for score in scores:
-        groups = score.groups
-        rates = [groups[name].detection for name in names]
-        table.add_row(
-            Text(score.detector), *(f"{rate.count}/{rate.of}" if rate.of else "-" for rate in rates)
-        )
-    return table
+        rates = [score.groups[name].detection for name in names]
+        cells = (f"{rate.count}/{rate.of}" if rate.of else "-" for rate in rates)
+        rows.append([score.detector, *cells])
+    return grid(("detector", *names), rows, width, right=True)

@@ -28,12 +28,13 @@ SCENARIOS_GROUP: Final = "siplab.scenarios"
 
 @dataclass(frozen=True)
 class Item(Generic[S]):
-    """A named thing that does ``settings``' work. ``about`` is its documentation."""
+    """A named thing that does ``settings``' work. ``about`` is its documentation; ``aliases`` find it too."""
 
     id: str
     summary: str
     settings: S
     about: str = ""
+    aliases: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -83,13 +84,13 @@ class Registry(Generic[S]):
 
     def _configure(self, spec: str) -> Item[S]:
         name, values = specs.parse(spec, self.kind)
-        item = self._items.get(name)
+        item = self._items.get(name) or next((each for each in self if name in each.aliases), None)
         if item is None:
             raise specs.unknown(self.kind, name, self._items)
         if not values:
             return item
         settings = specs.configured(item.settings, values, f"{self.kind} '{name}'")
-        return replace(item, id=specs.written(name, values), settings=settings)
+        return replace(item, id=specs.written(item.id, values), settings=settings)
 
 
 def _documented(item: Item[S], module: ModuleType) -> Item[S]:

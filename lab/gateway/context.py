@@ -12,7 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from siplab.lab.gateway.nat import NOBODY, Binding, Nat, Pinhole, PortsExhaustedError, Session
+from siplab.lab.gateway.binding import NOBODY, Binding, Pinhole, TcpState
+from siplab.lab.gateway.binding_table import PortsExhaustedError
+from siplab.lab.gateway.nat import Nat
 from siplab.lab.wire.ip import MAX_PACKET, UDP, Endpoint
 
 T = TypeVar("T")
@@ -116,7 +118,7 @@ class Context:
         except PortsExhaustedError:
             return
         self.nat.touch(fresh, self.now, outbound=True)
-        fresh.remotes.update(dict.fromkeys([self.remote], Session.OPENING))
+        fresh.remotes.update(dict.fromkeys([self.remote], TcpState.OPENING))
         self.binding, self.outside = fresh, fresh.outside
 
     # -- addresses -------------------------------------------------------------------------

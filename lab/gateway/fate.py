@@ -43,7 +43,7 @@ class Fate(StrEnum):
     # The router did.
     MALFORMED = "malformed"
     FRAGMENT_DROPPED = "fragment-dropped"  # by policy
-    FOREIGN_SOURCE = "foreign-source"  # from the inside, with an address that is none of it (RFC 2827)
+    FOREIGN_SOURCE = "foreign-source"  # from the inside, with an address from elsewhere (RFC 2827)
     INSIDE_DESTINATION = "inside-destination"  # from the inside to the inside
     FOREIGN_DESTINATION = "foreign-destination"  # from the outside, not to the public address
     FOR_ROUTER = "for-router"  # which serves nothing there

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from siplab.lab.gateway.alg import Model
+from siplab.lab.gateway.binding import Binding
 from siplab.lab.gateway.context import Context, Dropped
 from siplab.lab.gateway.fate import Fate
-from siplab.lab.gateway.nat import Binding, Nat
+from siplab.lab.gateway.nat import Nat
 from siplab.lab.wire.ip import UDP, Endpoint
 from siplab.lab.wire.sip import SipMessage
 
@@ -71,9 +72,9 @@ class Inspection:
         self.binding = binding
 
     def rewrite(self, payload: bytes, outbound: bool) -> bytes | None:
-        """One datagram's or one TCP message's bytes through the model; ``None``: it goes no further.
+        """One datagram's or one TCP message's bytes through the model; ``None``: it is dropped.
 
-        Bytes that are not SIP (keep-alives, STUN) pass, unless the policy says otherwise of datagrams.
+        Bytes that are not SIP (keep-alives, STUN) pass, unless the policy drops or inspects such datagrams.
         """
         alg = self._alg
         message = SipMessage.parse(payload)

@@ -10,7 +10,7 @@ import pytest
 from siplab.alg_models.controls import CORRECT
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Gateway, Side
-from siplab.lab.gateway.nat import NatConfig, PortAllocation
+from siplab.lab.gateway.nat_config import NatConfig, PortAllocation
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
 

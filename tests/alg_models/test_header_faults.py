@@ -40,7 +40,8 @@ from siplab.alg_models.samples import all_samples, basic, cross, gateway_for, he
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Side
 from siplab.lab.gateway.inspection import Alg, Inspection
-from siplab.lab.gateway.nat import Nat, NatConfig, PortAllocation
+from siplab.lab.gateway.nat import Nat
+from siplab.lab.gateway.nat_config import NatConfig, PortAllocation
 from siplab.lab.wire import ip
 from siplab.lab.wire.headers import vias
 from siplab.lab.wire.ip import TCP, UDP, Endpoint

@@ -21,7 +21,7 @@ from siplab.experiments.trial import run as trial
 from siplab.lab.gateway.alg import Evidence, Model, Showing
 from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Emission, Gateway, Side
-from siplab.lab.gateway.nat import NatConfig
+from siplab.lab.gateway.nat_config import NatConfig
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
 

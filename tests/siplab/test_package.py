@@ -39,6 +39,11 @@ def test_every_module_of_the_surface_is_built() -> None:
     assert set(listed) == own | set(ROOMS)
 
 
+def test_the_version_is_the_same_everywhere() -> None:
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"\n## {__version__}\n" in (ROOT / "CHANGELOG.md").read_text()
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A wheel from the checkout, and one from the unpacked sdist."""

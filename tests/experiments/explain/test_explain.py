@@ -15,9 +15,9 @@ from siplab.experiments.output.journeys import Journey, journeys_of
 from siplab.experiments.trial import registry
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.result import TrialResult
-from siplab.experiments.trial.spec import TrialSpec
+from siplab.experiments.trial.spec import TrialSpec, seed_of
 from siplab.lab.gateway.fate import Fate
-from siplab.lab.worlds.trace import Trace, from_json_lines
+from siplab.lab.worlds.trace import Lost, Noted, Passage, Remark, Trace, from_json_lines
 from tests import grid
 from tests.command import one_line_error, siplab
 from tests.conftest import ROOT
@@ -158,6 +158,111 @@ def test_the_documentation_is_not_asked(tmp_path: Path) -> None:
     own, _ = explained(TrialSpec("home", "mine", "register", model_paths=(str(mine),)))
     other = first("semicolon-loss", "register")
     assert (own.explanation[0].parts, own.explanation[0].rule) == (other.parts, other.rule)
+
+
+MINE = """
+from dataclasses import dataclass
+
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source
+
+
+@dataclass(frozen=True)
+class DropMessages:
+    reason: str = "x"
+
+    def recipe(self):
+        return Recipe(base=CORRECT_STEPS, first=(self,))
+
+    def apply(self, message, context):
+        if message.method == b"MESSAGE" and message.is_request:
+            context.drop(self.reason)
+
+
+MODEL = Model(
+    id="mine",
+    card=Card(
+        summary="Drops every MESSAGE.",
+        examples=(Example("register", b"Max-Forwards: 70", b"Max-Forwards: 70"),),
+        rules=("RFC 3261 16.3",),
+        symptom="Text messages do not arrive.",
+        sources=(Source("a test", Evidence.INFERENCE),),
+    ),
+    fault=DropMessages(),
+)
+"""
+REASONS = (
+    "no binding of mine",
+    "answered by mistake",
+    "filtered: no",
+    "a fragment of wisdom",
+    "wrong checksum",
+    "lost on the network",
+    "alice is not registered (RFC 9999 1)",
+    "no hairpinning is not this router's way",
+)
+
+
+def told(result: TrialResult) -> list[tuple[object, ...]]:
+    return [(e.check, e.kind, e.message, e.router, e.parts, e.rule, e.now) for e in result.explanation]
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_what_a_model_says_of_a_drop_decides_nothing(tmp_path: Path, reason: str) -> None:
+    found: list[TrialResult] = []
+    for said in ("x", reason):
+        path = tmp_path / f"{len(found)}.py"
+        path.write_text(MINE.replace('"x"', repr(said)))
+        found.append(explained(TrialSpec("home", "mine", "message", model_paths=(str(path),)))[0])
+    one, two = found
+    assert told(one)[0][1:4] == ("dropped", "MESSAGE", "router")
+    assert told(one) == told(two)
+    assert f"dropped the MESSAGE from the phone to the registrar: {reason}." in two.explanation[0].text
+
+
+@pytest.mark.parametrize(
+    ("model", "scenario"),
+    [
+        ("semicolon-loss", "outgoing-call"),
+        ("call-id-rewrite", "register"),
+        ("via-branch-altered", "register"),
+        ("port-overflow(mode=sum)", "outgoing-call"),
+        ("content-length-stale", "incoming-call"),
+        ("digest-uri-mismatch(names=true)", "register"),
+        ("contact-inbound-clobbered", "transfer"),
+        ("ack-2xx-lost", "hold"),
+        ("port5060-hijack", "register"),
+        ("fragment-drop", "large-invite"),
+        ("udp-checksum-bad", "register"),
+        ("udp-binding-short", "incoming-call"),
+        ("expires-altered(of=response,seconds=3600)", "re-register"),
+    ],
+)
+def test_nothing_is_read_out_of_sentences(model: str, scenario: str) -> None:
+    """With other words in every record, and as it comes back from a file, a trace is explained the same."""
+    spec = TrialSpec("home", model, scenario)
+    result, trace = explained(spec)
+    other = Trace()
+    for number, each in enumerate(from_json_lines(trace.to_json_lines())):
+        words = f"{REASONS[number % len(REASONS)]}: 481 to BYE: Via, Contact and Call-ID of media"
+        if isinstance(each, Passage):
+            emissions = [emission._replace(detail=words) for emission in each.emissions]
+            other.add(each._replace(emissions=emissions))
+        elif isinstance(each, Lost | Noted | Remark):
+            other.add(each._replace(detail=words))
+        else:
+            other.add(each)
+    found = explain(result.checks, other, trial.network("home"), seed_of(spec))
+    assert told(replace(result, explanation=found)) == told(result) != []
+
+
+def test_a_check_says_what_it_is_about() -> None:
+    """By a field: its name and symptom are free."""
+    result, trace = explained(TrialSpec("two-sites", "none", "outgoing-call"))
+    named = [replace(each, name=f"check {number}") for number, each in enumerate(result.checks)]
+    found = explain(named, trace, trial.network("two-sites"))
+    assert [each.kind for each in found] == [each.kind for each in result.explanation]
+    assert {each.name for each in result.checks if each.about == "media"} == {"callee hears", "caller hears"}
 
 
 def test_checks_that_fail_for_one_reason_say_so() -> None:

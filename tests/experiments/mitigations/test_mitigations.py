@@ -8,7 +8,7 @@ from siplab import topologies
 from siplab.experiments.trial import registry
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
-from siplab.lab.gateway.nat import StaticMapping
+from siplab.lab.gateway.nat_config import StaticMapping
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.emulated.bubble import Bubble
 from siplab.lab.worlds.trace import Passage, Trace
@@ -31,7 +31,7 @@ def outcome(topology: str, model: str, scenario: str, *mitigations: str) -> str:
 
 def test_the_page_has_todays_table() -> None:
     page = table.PAGE.read_text(encoding="utf-8")
-    assert table.updated(page) == page, "run: python -m tools.mitigations --write"
+    assert table.updated(page) == page, "run: python -m tools.mitigations"
 
 
 def test_each_cures_something_and_none_everything() -> None:

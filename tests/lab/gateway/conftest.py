@@ -13,7 +13,7 @@ from siplab.alg_models.controls import CORRECT, NONE
 from siplab.lab.gateway.alg import Card, Context, Model, Policy, Recipe, Step
 from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Emission, Gateway, Side
-from siplab.lab.gateway.nat import NatConfig
+from siplab.lab.gateway.nat_config import NatConfig
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, Packet
 from siplab.lab.wire.sip import SipMessage

@@ -10,7 +10,7 @@ import pytest
 
 from siplab.lab.gateway.alg import Context
 from siplab.lab.gateway.gateway import Emission, Side
-from siplab.lab.gateway.nat import PortAllocation
+from siplab.lab.gateway.nat_config import PortAllocation
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import ACK, FIN, PSH, RST, SYN, Endpoint, Packet, parse
 from siplab.lab.wire.sip import SipMessage

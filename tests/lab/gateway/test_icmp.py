@@ -8,7 +8,7 @@ import pytest
 
 from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Side
-from siplab.lab.gateway.nat import Dependence, PortAllocation
+from siplab.lab.gateway.nat_config import Dependence, PortAllocation
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import ACK, ICMP, SYN, Endpoint, Packet, checksum, parse
 

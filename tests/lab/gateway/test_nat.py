@@ -11,17 +11,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from siplab.lab.gateway.binding import Binding
+from siplab.lab.gateway.binding_table import PortsExhaustedError
 from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Side
-from siplab.lab.gateway.nat import (
-    Binding,
-    Dependence,
-    Nat,
-    NatConfig,
-    PortAllocation,
-    PortsExhaustedError,
-    Refresh,
-)
+from siplab.lab.gateway.nat import Nat
+from siplab.lab.gateway.nat_config import Dependence, NatConfig, PortAllocation, Refresh
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import ACK, FIN, ICMP, RST, SYN, TCP, UDP, Endpoint
 

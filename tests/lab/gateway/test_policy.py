@@ -12,7 +12,7 @@ from siplab.alg_models.controls import CORRECT_STEPS
 from siplab.lab.gateway.alg import Card, Context, Model, Recipe
 from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Emission, Side
-from siplab.lab.gateway.nat import PortAllocation
+from siplab.lab.gateway.nat_config import PortAllocation
 from siplab.lab.gateway.tcp import TcpEditor
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import ACK, FIN, PSH, SYN, Endpoint, parse

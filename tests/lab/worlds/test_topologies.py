@@ -14,7 +14,7 @@ from siplab.experiments.commands import schemas
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
-from siplab.lab.gateway.nat import Dependence, PortAllocation
+from siplab.lab.gateway.nat_config import Dependence, PortAllocation
 from siplab.lab.worlds.network import Network, NextHop
 from siplab.lab.worlds.topology import Topology
 

@@ -1,0 +1,87 @@
+"""``siplab exec``: any program on a host of a lab."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+from typing import Annotated
+
+import typer
+
+from siplab.alg_models import profiles
+from siplab.experiments.commands import running
+from siplab.experiments.commands.foreground import Program
+from siplab.experiments.commands.options import Beside, Lab, as_model, as_texts, default_model, grouped
+from siplab.experiments.output import files
+from siplab.experiments.trial import assignment, runner
+from siplab.experiments.trial import run as trial
+from siplab.lab.errors import UsageError
+from siplab.lab.worlds.emulated import kernel
+from siplab.lab.worlds.emulated.bubble import Bubble
+
+app = typer.Typer(add_completion=False)
+Host = Annotated[str, typer.Argument(help="A host or router of the topology.")]
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+@grouped
+def execute(
+    host: Host,
+    command: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="The program and its arguments.")],
+    lab: Lab,
+    beside: Beside,
+) -> None:
+    """Run any program on a host of a running lab; its exit status is siplab's."""
+    in_foreground(host, tuple(command), lab, beside)
+
+
+def in_foreground(host: str, command: tuple[str, ...], lab: Lab, beside: Beside) -> None:
+    """Run it with this terminal; ends with its exit status. Raises ``UsageError``."""
+    others = []
+    for each in beside.also:
+        where, equals, line = each.partition("=")
+        if not equals or not line.strip():
+            raise UsageError(f"--also '{each}' is not written HOST=COMMAND")
+        try:
+            shlex.split(line)
+        except ValueError as error:
+            raise UsageError(f"--also '{each}': {error}") from None
+        others.append((where.strip(), line))
+    net = trial.network(lab.topology)
+    model = as_model(lab.model) or default_model(lab.gateway) or "none"
+    models = assignment.models_of(model, net.topology).values()
+    if lab.gateway == "kernel":
+        kernel.check_network(net)
+        for each in models:
+            kernel.check_model(each)
+    known = trial.models(as_texts(beside.model_path))
+    running.say_notes(profiles.note(known.get(each)) for each in models)
+    for each in (host, *(where for where, _ in others)):
+        if each not in net.node_addresses:
+            raise UsageError(
+                f"no host '{each}' in topology '{lab.topology}'; there are {', '.join(net.node_addresses)}"
+            )
+    for path in (beside.pcap, beside.trace):
+        if path is not None:
+            files.check_writable(path)
+    runner.choose_world("emulated")
+    if lab.gateway == "kernel":
+        runner.require_kernel("emulated")
+    program = Program(
+        lab.topology,
+        model,
+        host,
+        command,
+        as_texts(beside.model_path),
+        tuple(others),
+        tuple(beside.with_),
+        beside.pcap,
+        beside.trace,
+        gateway=lab.gateway,
+    )
+    # Ctrl-C belongs to the program. A handler, not SIG_IGN: that would be inherited.
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+    with Bubble("siplab.experiments.commands.foreground:execute", attached=True) as bubble:
+        bubble.connection.send(program)
+        status = bubble.wait()
+    raise typer.Exit(status)

@@ -1,0 +1,173 @@
+"""Options that several commands have, and how a command takes a group of them as one dataclass."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import typer
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command have parameters that are dataclasses: each field becomes an option of its own."""
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    parameters: list[inspect.Parameter] = []
+    for each in inspect.signature(command).parameters.values():
+        members = {each.name: (hints[each.name], each.default)}
+        if each.name in groups:
+            inner = get_type_hints(groups[each.name], include_extras=True)
+            members = {part.name: (inner[part.name], _default(part)) for part in fields(groups[each.name])}
+        parameters += [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=hint, default=default)
+            for name, (hint, default) in members.items()
+        ]
+
+    @wraps(command)
+    def run(**values: Any) -> None:
+        for name, group in groups.items():
+            values[name] = group(**{part.name: values.pop(part.name) for part in fields(group)})
+        command(**values)
+
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined, unused-ignore]
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    del run.__wrapped__  # or its own signature would be looked at
+    return run
+
+
+def _default(part: Any) -> Any:
+    if part.default_factory is not MISSING:
+        return part.default_factory()
+    return inspect.Parameter.empty if part.default is MISSING else part.default
+
+
+# -- options that repeat -----------------------------------------------------------------------------
+
+
+def split(values: Iterable[str]) -> list[str]:
+    """``a,b(x=1,y=2)`` given twice is four names: commas in parentheses part nothing."""
+    found: list[str] = []
+    for value in values:
+        depth, start = 0, 0
+        for at, letter in enumerate(value):
+            depth += (letter == "(") - (letter == ")")
+            if letter == "," and depth == 0:
+                found.append(value[start:at])
+                start = at + 1
+        found.append(value[start:])
+    return [each.strip() for each in found if each.strip()]
+
+
+def _names(values: list[str]) -> list[str]:
+    return split(values or ())
+
+
+def _paths(values: list[Path]) -> list[Path]:
+    """As ``split``; a file whose name has a comma is one path."""
+    return [
+        Path(part)
+        for value in values or ()
+        for part in ([value] if Path(value).exists() else split([str(value)]))
+    ]
+
+
+def names(*declarations: str, **options: Any) -> Any:
+    """An option that repeats, and takes several names with commas between them."""
+    return typer.Option(*declarations, callback=_names, **options)
+
+
+def paths(*declarations: str, **options: Any) -> Any:
+    """The same for files and folders."""
+    return typer.Option(*declarations, callback=_paths, **options)
+
+
+def numbers(*declarations: str, **options: Any) -> Any:
+    """The same for numbers; they arrive as text, for ``as_numbers``."""
+    return typer.Option(*declarations, callback=_names, metavar="INTEGER", **options)
+
+
+def as_numbers(values: Iterable[str], option: str, least: int = 0, most: int = 65535) -> list[int]:
+    """The numbers of such an option. Raises ``UsageError``'s like, as the arguments' parser does."""
+    for each in values:
+        if not each.isdecimal() or not least <= int(each) <= most:
+            raise typer.BadParameter(
+                f"{each!r} is no number from {least} to {most}", param_hint=f"'{option}'"
+            )
+    return [int(each) for each in values]
+
+
+# -- options that several commands have ----------------------------------------------------------------
+
+Choice = Literal["auto", "simulated", "emulated"]
+World = Annotated[
+    Choice,
+    typer.Option(help="Where trials run: the real kernel (emulated), in memory, or what this machine can."),
+]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Trials side by side.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed of all randomness in the trials.")]
+ModelPath = Annotated[
+    list[Path], paths("--model-path", help="A .py file or folder with models of your own; repeatable.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Gateway = Annotated[
+    Literal["queue", "kernel"],
+    typer.Option(
+        help="Who does the router's work: the lab's gateway (queue), or its own kernel (linux or none)."
+    ),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on from what the folder of --out has: run only what is missing.")
+]
+
+
+def as_texts(values: Iterable[Path]) -> tuple[str, ...]:
+    """Paths as trials have them."""
+    return tuple(str(each) for each in values)
+
+
+def default_model(gateway: str) -> str:
+    """The model where none is named: a kernel has its own."""
+    return "linux" if gateway == "kernel" else ""
+
+
+def as_model(name: str) -> str:
+    """The model's spec; the name of a vendor, as people write it, stands for the vendor's profile."""
+    from siplab.alg_models import vendors
+
+    return (vendors.search(name) if " " in name and not set("=+,") & set(name) else None) or name
+
+
+@dataclass
+class Lab:
+    """Which network, and what its router is."""
+
+    topology: Annotated[str, typer.Option(help="The network.")] = "home"
+    model: Annotated[
+        str,
+        typer.Option(
+            help="The router's ALG. Default: none; with --gateway kernel: linux.", show_default=False
+        ),
+    ] = ""
+    gateway: Gateway = "queue"
+
+
+@dataclass
+class Beside:
+    """What else runs in a lab, and what is written of it."""
+
+    also: Annotated[
+        list[str],
+        typer.Option("--also", metavar="HOST=COMMAND", help="Another program beside it; repeatable."),
+    ] = field(default_factory=list)
+    with_: Annotated[
+        list[str], names("--with", metavar="AGENT", help="The lab's server, far-phone or mirror; repeatable.")
+    ] = field(default_factory=list)
+    pcap: Annotated[
+        Path | None, typer.Option(help="Write what the router's taps saw to this pcapng file.")
+    ] = None
+    trace: Annotated[Path | None, typer.Option("--trace", help="Write the trace to this file.")] = None
+    model_path: ModelPath = field(default_factory=list)

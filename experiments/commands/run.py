@@ -1,0 +1,85 @@
+"""``siplab run``: an experiment, as a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from siplab.experiments.commands import running
+from siplab.experiments.commands.options import Choice, Jobs, ModelPath, Resume, Seed, as_texts, grouped
+from siplab.experiments.library import experiment
+from siplab.experiments.output import console, files, table
+from siplab.lab.errors import UsageError
+
+app = typer.Typer(add_completion=False)
+
+
+@dataclass
+class Settings:
+    """How the trials are run, and what is written."""
+
+    world: Annotated[
+        Choice | None,
+        typer.Option(help="Where trials run; default: what the experiment says, else what this machine can."),
+    ] = None
+    seed: Seed = None
+    jobs: Jobs = 1
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the results to this file.")] = None
+    out: Annotated[Path | None, typer.Option(help="Write results.json, traces and captures here.")] = None
+    resume: Resume = False
+    model_path: ModelPath = field(default_factory=list)
+
+
+@app.command()
+@grouped
+def run(
+    name: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="An experiment's id, or a YAML file.")],
+    settings: Settings,
+) -> None:
+    """Run an experiment and print its table.
+
+    Exit status: 0 all trials ran (failing checks are results), 1 some are invalid, 2 bad input.
+    """
+    play(name, settings)
+
+
+def play(name: str, settings: Settings) -> None:
+    """Run it. Raises ``UsageError``, and ``typer.Exit`` when there are invalid trials."""
+    running.check(resume=settings.resume, out=settings.out)
+    chosen = experiment.load(name)
+    try:
+        specs = chosen.trials(as_texts(settings.model_path), settings.seed)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
+    kind, why = running.choose_world(settings.world, chosen.world, "as the experiment says")
+    out = settings.out
+    if out is not None:
+        files.prepare(out)
+    reports = [path for path in (settings.json_file, out / "results.json" if out else None) if path]
+    for path in reports:
+        files.check_writable(path)
+    output, errors = console.output(), console.errors()
+    errors.print(Text.assemble((chosen.id, "bold"), f": {len(specs)} trials in the {kind} world ({why})"))
+    results = running.run_trials(
+        specs,
+        world=kind,
+        jobs=settings.jobs,
+        out=out,
+        resume=settings.resume,
+        errors=errors,
+        keep=running.keep_partly(chosen.id, kind, reports),
+    )
+    if chosen.summary:
+        console.print_folded(chosen.summary, output, style="italic")
+    table.print_table(results, output)
+    output.print(f"{len(results)} trials: {table.summary(results)}")
+    running.say_notes(note for result in results for note in result.notes)
+    data = files.as_json(chosen.id, kind, results)
+    for path in reports:
+        files.write_json(path, data)
+    if any(result.errors for result in results):
+        raise typer.Exit(1)

@@ -1,0 +1,40 @@
+"""``siplab vendors``: what is known of vendors' ALGs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from siplab.experiments.commands import listing
+from siplab.experiments.commands.listing import Words
+from siplab.experiments.commands.options import AsJson, ModelPath, as_texts, split
+from siplab.experiments.output import vendor_cards, vendor_compare
+
+app = listing.group()
+
+
+@app.command("list")
+def listed(words: Words = [], as_json: AsJson = False) -> None:  # noqa: B006 - typer's way
+    """List them; this is what is done where no command is named."""
+    listing.print_list(vendor_cards.vendors(), words, "vendors", as_json=as_json)
+
+
+@app.command("show")
+def shown(
+    identifier: Annotated[str, typer.Argument(metavar="ID", help="ID, another name, or a YAML file.")],
+    as_json: AsJson = False,
+) -> None:
+    """Everything about one of them, by its id or as people call it."""
+    listing.print_card(vendor_cards.vendor(identifier), as_json=as_json, show=vendor_cards.print_card)
+
+
+@app.command("compare")
+def compared(
+    names: Annotated[list[str], typer.Argument(metavar="A B ...", help="Vendors, and models' specs.")],
+    as_json: AsJson = False,
+    model_path: ModelPath = [],  # noqa: B006
+) -> None:
+    """What each of them does to the same REGISTER, INVITE and answers, side by side."""
+    data = vendor_compare.compare(split(names), as_texts(model_path))
+    listing.print_card(data, as_json=as_json, show=vendor_compare.print_comparison)
