@@ -246,7 +246,7 @@ def test_every_item_is_documented() -> None:
 def test_heavy_packages_are_imported_only_when_needed() -> None:
     """scapy takes a second to import and mininet is not everywhere: the command must start without both."""
     code = (
-        "import sys, siplab.experiments.commands.cli, siplab.experiments.trial.worker;"
+        "import sys, siplab.experiments.commands.call, siplab.experiments.trial.worker;"
         "print([m for m in ('scapy', 'mininet', 'netfilterqueue') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

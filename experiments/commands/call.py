@@ -75,8 +75,13 @@ def call(
     play(wanted, world, out, brief=brief)
 
 
-def play(wanted: Trial, world: World = "auto", out: Path | None = None, *, brief: bool = False) -> None:
-    """Run it. Raises ``UsageError``, and ``typer.Exit`` when the trial is invalid."""
+def play(
+    wanted: Trial, world: World = "auto", out: Path | None = None, *, brief: bool = False, why: str = ""
+) -> None:
+    """Run it; ``why`` in that world, if nobody asked for it.
+
+    Raises ``UsageError``, and ``typer.Exit`` when the trial is invalid.
+    """
     if bool(wanted.scenario) == bool(wanted.detector):
         raise UsageError("name one of --scenario and --detector")
     model = as_model(wanted.model) or default_model(wanted.gateway)
@@ -97,13 +102,13 @@ def play(wanted: Trial, world: World = "auto", out: Path | None = None, *, brief
         server=wanted.server,
     )
     trial.check_spec(spec)
-    kind, why = runner.choose_world(world)
+    kind, reason = runner.choose_world(world)
     if out is not None:
         files.prepare(out)
     result, trace = runner.run_traced(spec, kind, None if out is None else ExplainedFolder(out))
     output = console.output()
     if not brief:
-        head = f"{spec.name.replace('__', ', ')} in the {kind} world ({why})"
+        head = f"{spec.name.replace('__', ', ')} in the {kind} world ({why or reason})"
         console.print_folded(head, output, style="dim")
     ladder.render(explained(result, trace), trace, trial.network_of(spec), output, brief=brief)
     running.say_notes(result.notes)

@@ -3,17 +3,18 @@
 import typer
 
 from siplab.experiments.commands import call, run
-from siplab.experiments.commands.options import World
 
+_WHY = "it runs everywhere"
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def demo(world: World = "auto") -> None:
+def demo() -> None:
     """Six routers, three situations, two remedies: what an ALG does to a phone.
 
-    It is `siplab run quickstart`, and then `siplab call --model semicolon-loss --scenario register`.
+    In the simulated world: `siplab run quickstart`, and then the call
+    `siplab call --model semicolon-loss --scenario register`.
     """
-    run.play("quickstart", run.Settings(world=world))
+    run.play("quickstart", run.Settings(world="simulated"), _WHY)
     print()
-    call.play(call.Trial(model="semicolon-loss", scenario="register"), world)
+    call.play(call.Trial(model="semicolon-loss", scenario="register"), "simulated", why=_WHY)

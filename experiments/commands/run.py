@@ -47,15 +47,18 @@ def run(
     play(name, settings)
 
 
-def play(name: str, settings: Settings) -> None:
-    """Run it. Raises ``UsageError``, and ``typer.Exit`` when there are invalid trials."""
+def play(name: str, settings: Settings, why: str = "") -> None:
+    """Run it; ``why`` in that world, if nobody asked for it.
+
+    Raises ``UsageError``, and ``typer.Exit`` when there are invalid trials.
+    """
     running.check(resume=settings.resume, out=settings.out)
     chosen = experiment.load(name)
     try:
         specs = chosen.trials(as_texts(settings.model_path), settings.seed)
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
-    kind, why = running.choose_world(settings.world, chosen.world, "as the experiment says")
+    kind, reason = running.choose_world(settings.world, chosen.world, "as the experiment says")
     out = settings.out
     if out is not None:
         files.prepare(out)
@@ -63,7 +66,9 @@ def play(name: str, settings: Settings) -> None:
     for path in reports:
         files.check_writable(path)
     output, errors = console.output(), console.errors()
-    errors.print(Text.assemble((chosen.id, "bold"), f": {len(specs)} trials in the {kind} world ({why})"))
+    errors.print(
+        Text.assemble((chosen.id, "bold"), f": {len(specs)} trials in the {kind} world ({why or reason})")
+    )
     results = running.run_trials(
         specs,
         world=kind,

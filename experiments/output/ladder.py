@@ -46,16 +46,19 @@ def render(
     result: TrialResult, trace: Trace, network: Network, console: Console, *, brief: bool = False
 ) -> None:
     """Print the outcome of one trial, the ladder and the changes; ``brief``: the outcome alone."""
-    for line in _outcome(result, console.width, brief=brief):
+    outcome = list(_outcome(result, console.width, brief=brief))
+    for line in outcome:
         print_exact(line, console)
     if brief:
         return
+    if outcome:
+        console.print()
     journeys = journeys_of(trace, network)
     changes = _numbered(journeys)
     width = console.width
     plain = console.color_system is None or console.no_color
     ladder = _Ladder(network, journeys, width).lines()
-    for line in (Text(), *ladder, Text(), *_changes(changes, width, plain=plain)):
+    for line in (*ladder, Text(), *_changes(changes, width, plain=plain)):
         # They are folded already; what is longer all the same must not be lost.
         print_exact(line, console)
 
@@ -422,7 +425,8 @@ def _outcome(result: TrialResult, width: int, *, brief: bool) -> Iterator[Text]:
     if result.checks:
         failed = sum(not each.passed for each in result.checks)
         head = f"Fails: {failed} of {len(result.checks)} checks" if failed else "Works"
-        yield Text(head, style="bold red" if failed else "bold green")
+        style = "bold red" if failed else "bold green"
+        yield Text("Checks", style="bold") if result.errors else Text(head, style)
     for each in result.checks:
         detail = f" ({each.detail})" if each.detail else ""
         if not each.passed:
