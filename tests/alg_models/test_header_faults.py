@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -177,7 +178,9 @@ def test_the_rest_is_as_the_alg_beneath_makes_it(model: Model, expected: set[str
 def test_each_fault_of_the_list_is_in_the_catalogue() -> None:
     catalogue = load(plugins=False)
     for model, _ in TOUCHED:
-        assert catalogue.get(model.id) == model
+        found = catalogue.get(model.id)
+        # What it breaks is measured, and only the catalogue knows.
+        assert replace(found, card=replace(found.card, breaks=())) == model
 
 
 # -- substring-ip-match --------------------------------------------------------------------------------

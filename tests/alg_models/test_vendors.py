@@ -332,12 +332,17 @@ def test_loaded_once() -> None:
 
 @pytest.mark.parametrize(
     ("word", "fix"),
-    [("draytec", "draytek"), ("fritzbux", "fritzbox"), ("huawei", "huawei-ar"), ("qqqq", "siplab vendors")],
+    [("draytec", "draytek"), ("fritzbux", "fritzbox"), ("qqqq", "siplab vendors")],
 )
 def test_unknown_names(word: str, fix: str) -> None:
     with pytest.raises(UsageError, match=f"unknown vendor '{word}'.*{fix}") as caught:
         vendors.load(word)
     assert "\n" not in str(caught.value)
+
+
+def test_a_word_that_means_several() -> None:
+    with pytest.raises(UsageError, match=r"'huawei' may be .*huawei-ar.*; write which one"):
+        vendors.load("huawei")
 
 
 def test_two_cards_of_one_word_are_refused() -> None:
