@@ -162,7 +162,7 @@ def test_vendors_are_found_as_people_write_them(name: str, identifier: str) -> N
 
 
 def test_a_name_of_several_vendors_names_them() -> None:
-    with pytest.raises(UsageError, match="may be ee-huawei-e5330 or huawei-ar or"):
+    with pytest.raises(UsageError, match="it may be ee-huawei-e5330 or huawei-ar or"):
         vendors.load("Huawei")
 
 

@@ -136,6 +136,7 @@ def test_the_list(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 
 def test_show(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "net.svg"
+    monkeypatch.delenv("COLUMNS", raising=False)  # xdist sets it; the drawing goes into no terminal
     status, out, _ = siplab(monkeypatch, capsys, "topologies", "show", "home(loss=0.5)", "--svg", str(file))
     assert status == 0
     assert out == drawing.as_text(topologies.load("home(loss=0.5)"))
