@@ -8,10 +8,12 @@ come from.
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from functools import reduce
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache, reduce
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -30,6 +32,8 @@ _KINDS: Final = {
     "reference-implementations": "reference-implementation",
 }
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9.-]*\Z")
+# What each model of this project was measured to break: written by `python -m tools.matrix --write`.
+BREAKS: Final = Path(__file__).with_name("breaks.json")
 
 
 class Catalogue:
@@ -73,6 +77,12 @@ class Catalogue:
         for module, origin in from_path(path, "model"):
             self.add_module(module, origin)
 
+    def tell_breaks(self, measured: Mapping[str, Sequence[str]]) -> None:
+        """Put into the cards of these models, by id, which scenarios they break (see ``Card.breaks``)."""
+        for name, scenarios in measured.items():
+            model = self._models[name]
+            self._models[name] = replace(model, card=replace(model.card, breaks=tuple(scenarios)))
+
     def __iter__(self) -> Iterator[Model]:
         return iter(self._models.values())
 
@@ -83,7 +93,7 @@ class Catalogue:
         """The model of ``ID``, ``ID(parameter=value,...)`` or several of them joined by ``+``.
 
         An id that no model has may be that of a vendor's card: its profile.
-        Raises ``UsageError`` with the mend.
+        Raises ``UsageError`` with the fix.
         """
         first, *others = (self._one(part) for part in specs.split(spec, "model"))
         return reduce(Model.plus, others, first)
@@ -127,15 +137,26 @@ def load(paths: Sequence[Path] = (), *, plugins: bool = True) -> Catalogue:
     Raises ``UsageError`` naming the place at fault.
     """
     catalogue = Catalogue()
-    catalogue.add_module(importlib.import_module("siplab.alg_models.controls"), "siplab.alg_models.controls")
-    for package in (faults, exact):
-        for info in pkgutil.iter_modules(package.__path__):
-            if not info.name.startswith("_") and not info.ispkg:
-                name = f"{package.__name__}.{info.name}"
-                catalogue.add_module(importlib.import_module(name), name)
+    for name in _own_modules():
+        catalogue.add_module(importlib.import_module(name), name)
+    catalogue.tell_breaks(_breaks())
     if plugins:
         for module, origin in from_entry_points(ENTRY_POINT_GROUP):
             catalogue.add_module(module, origin)
     for path in paths:
         catalogue.add_path(path)
     return catalogue
+
+
+def _own_modules() -> Iterator[str]:
+    yield "siplab.alg_models.controls"
+    for package in (faults, exact):
+        for info in pkgutil.iter_modules(package.__path__):
+            if not info.name.startswith("_") and not info.ispkg:
+                yield f"{package.__name__}.{info.name}"
+
+
+@cache
+def _breaks() -> dict[str, list[str]]:
+    known: dict[str, list[str]] = json.loads(BREAKS.read_text(encoding="utf-8"))
+    return known

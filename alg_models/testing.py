@@ -28,7 +28,7 @@ def check_example(model: Model, example: Example) -> None:
 
 
 def check_robust(model: Model) -> None:
-    """No sample makes the model raise: a router that crashed would make the trial void."""
+    """No sample makes the model raise: a router that crashed would make the trial invalid."""
     for name in samples.all_samples():
         for emission in samples.cross(model, name).emissions:
             assert not emission.error, f"{model.id} raised at sample '{name}': {emission.error}"

@@ -1,4 +1,4 @@
-"""Reading a YAML file into a validated object, with errors that name file, line, field and mend."""
+"""Reading a YAML file into a validated object, with errors that name file, line, field and fix."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class MisplacedError(ValueError):
-    """Raised by a validator that looks at several fields: ``place`` is the way to the one to mend."""
+    """Raised by a validator that looks at several fields: ``place`` is the way to the one to fix."""
 
     def __init__(self, message: str, *place: str | int) -> None:
         super().__init__(message)

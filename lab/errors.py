@@ -1,11 +1,11 @@
-"""The errors that a user can mend: one clear line, no traceback, exit status 2."""
+"""The errors that a user can fix: one clear line, no traceback, exit status 2."""
 
 from __future__ import annotations
 
 
 class UsageError(ValueError):
-    """Bad input. The text is one line that names what is wrong and the mend."""
+    """Bad input. The text is one line that names what is wrong and the fix."""
 
 
 class CapabilityError(UsageError):
-    """This machine can't do what was asked (no namespaces, a missing tool); the text says the mend."""
+    """This machine can't do what was asked (no namespaces, a missing tool); the text says the fix."""

@@ -98,7 +98,7 @@ def unknown(kind: str, wanted: str, known: Iterable[str]) -> UsageError:
     names = list(known)
     near = get_close_matches(wanted, names, n=3)
     if near:
-        mend = f"; did you mean {' or '.join(near)}?"
+        fix = f"; did you mean {' or '.join(near)}?"
     else:
-        mend = f"; known are {', '.join(names)}" if len(names) <= 12 else f"; see 'siplab {kind}s'"
-    return UsageError(f"unknown {kind} '{wanted}'{mend}")
+        fix = f"; known are {', '.join(names)}" if len(names) <= 12 else f"; see 'siplab {kind}s'"
+    return UsageError(f"unknown {kind} '{wanted}'{fix}")

@@ -4,6 +4,9 @@ It is loaded in every environment in which siplab is installed, so it imports py
 the first test that asks for it. See docs/pytest.md.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
 from siplab.experiments.pytest_plugin import (
     _siplab_pool,
     alg_lab,
@@ -14,7 +17,17 @@ from siplab.experiments.pytest_plugin import (
     pytest_runtest_makereport,
 )
 
+if TYPE_CHECKING:
+    from siplab.experiments.programs.running import ProgramError
+    from siplab.experiments.pytest_plugin.inside import Completed
+    from siplab.experiments.pytest_plugin.labs import Lab, Labs, Program
+
 __all__ = [
+    "Completed",
+    "Lab",
+    "Labs",
+    "Program",
+    "ProgramError",
     "_siplab_pool",
     "alg_lab",
     "alg_model",
@@ -23,3 +36,18 @@ __all__ = [
     "pytest_generate_tests",
     "pytest_runtest_makereport",
 ]
+
+# Types for annotations in tests.
+_LATER: Final = {
+    "Labs": "siplab.experiments.pytest_plugin.labs",
+    "Completed": "siplab.experiments.pytest_plugin.inside",
+    "Lab": "siplab.experiments.pytest_plugin.labs",
+    "Program": "siplab.experiments.pytest_plugin.labs",
+    "ProgramError": "siplab.experiments.programs.running",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'siplab.pytest_plugin' has no attribute '{name}'")
+    return getattr(import_module(_LATER[name]), name)

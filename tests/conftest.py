@@ -21,8 +21,11 @@ from typing import Final, NamedTuple, NoReturn
 
 import pytest
 
+from siplab.experiments.trial import worker
 from siplab.lab.worlds.emulated import capability
 from siplab.lab.worlds.emulated.bubble import Bubble
+from tests import grid
+from tools import trials
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 # A bubble imports its task by name, which a test module's own import does not ask for.
@@ -92,6 +95,24 @@ def _lacking_for_docker() -> str | None:
         if shutil.which(program) is None:
             return f"no {program} here: apt-get install {package}"
     return None
+
+
+# -- trials ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _played_once(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What one test has had played is there for all the others, those of other workers too."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    grid.share(folder / "trials")
+    trials.come_from(grid.result)
+
+
+def pytest_collection_finish() -> None:
+    """Trials leave cyclic garbage; looking for it among all that was imported takes a tenth of the time."""
+    worker.prepare()
 
 
 # -- the emulated world ----------------------------------------------------------------------------

@@ -9,8 +9,8 @@ import sys
 from typing import Final
 
 from siplab.experiments.trial import registry
-from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
+from tools import trials
 from tools.pages import DOCS, MadePart
 
 PAGE: Final = DOCS / "endpoints.md"
@@ -27,7 +27,7 @@ _WORDS: Final = {
 
 
 def table() -> str:
-    """The table in Markdown. Raises ``SystemExit`` for a void trial."""
+    """The table in Markdown. Raises ``SystemExit`` for an invalid trial."""
     servers = [each.id for each in registry.servers()]
     heads = [f"{server}, {model}" for model in MODELS for server in servers]
     lines = [f"| phone | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
@@ -40,7 +40,7 @@ def table() -> str:
 def outcome(phone: str, server: str, model: str) -> str:
     """What a user notices first, of all scenarios."""
     for scenario in SCENARIOS:
-        result, _ = trial.run(TrialSpec("home", model, scenario, phone=phone, server=server))
+        result = trials.result(TrialSpec("home", model, scenario, phone=phone, server=server))
         if result.errors:
             raise SystemExit(f"{result.spec.name}: {result.errors[0]}")
         failure = result.first_failure

@@ -1,22 +1,26 @@
 """What every model and variant comes to, as text that a reviewer can read in a diff.
 
 ``python -m tools.matrix`` prints it, ``--write`` puts it into ``tests/golden/matrix.txt``, which a
-test compares: a model that stops breaking what it documents, or starts to break more, shows.
+test compares: a model that stops breaking what it did, or starts to break more, shows. What is shipped with
+the models of that (``Card.breaks``) is made from the golden file.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import sys
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Final
 
+from siplab.alg_models import catalogue
 from siplab.experiments.trial import registry, runner
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
+from tools import trials
 
 GOLDEN: Final = Path(__file__).parents[1] / "tests" / "golden" / "matrix.txt"
 # The one that asks the least and the one that asks everything; the scoreboard has the others.
@@ -38,10 +42,9 @@ def specs(model: str) -> list[TrialSpec]:
     return detectors + [TrialSpec("home", model, item.id) for item in registry.scenarios()]
 
 
-@cache
-def results(model: str) -> tuple[TrialResult, ...]:
+def results(model: str) -> list[TrialResult]:
     """The outcomes of these trials."""
-    return tuple(trial.run(spec)[0] for spec in specs(model))
+    return [trials.result(spec) for spec in specs(model)]
 
 
 def row(results: Sequence[TrialResult]) -> str:
@@ -58,9 +61,26 @@ def row(results: Sequence[TrialResult]) -> str:
 
 def golden() -> dict[str, str]:
     """The rows of the golden file, by model."""
+    return _rows(GOLDEN.read_text(encoding="utf-8"))
+
+
+def breaks(text: str) -> str:
+    """What each model of this project breaks, of a whole matrix: JSON as the package ships it."""
+    found: dict[str, list[str]] = {}
+    own = {model.id for model in catalogue.load(plugins=False)}
+    for model, lines in _rows(text).items():
+        failed = re.findall(r"^ +(?:(all) but )?(\S+)", lines, re.MULTILINE)[len(DETECTORS) :]
+        if failed and model in own:
+            found[model] = [
+                word for every, name in failed for word in ([every, f"-{name}"] if every else [name])
+            ]
+    return json.dumps(found, indent=1) + "\n"
+
+
+def _rows(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     name = ""
-    for line in GOLDEN.read_text(encoding="utf-8").splitlines(keepends=True):
+    for line in text.splitlines(keepends=True):
         if line.startswith("#"):
             continue
         if not line.startswith(" "):
@@ -88,6 +108,7 @@ def main() -> int:
     if "--write" in sys.argv[1:]:
         GOLDEN.parent.mkdir(parents=True, exist_ok=True)
         GOLDEN.write_text(text, encoding="utf-8")
+        catalogue.BREAKS.write_text(breaks(text), encoding="utf-8")
     else:
         print(text, end="")
     return 0

@@ -1,7 +1,7 @@
 """``python -m tools.mitigations``: what each mitigation cures, as the table of docs/mitigations.md.
 
 ``--check`` writes nothing and exits with 1 if the page is out of date. A situation that works with nothing
-done about it, or a void trial, ends the command with an error: the choice of situations is wrong, or the
+done about it, or an invalid trial, ends the command with an error: the choice of situations is wrong, or the
 lab is.
 """
 
@@ -11,9 +11,9 @@ import sys
 from typing import Final
 
 from siplab.experiments.trial import registry
-from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
+from tools import trials
 from tools.pages import DOCS, MadePart
 
 PAGE: Final = DOCS / "mitigations.md"
@@ -71,7 +71,7 @@ PAIRS: Final = (
 
 
 def cell(situation: TrialSpec, mitigations: tuple[str, ...]) -> str:
-    """Whether they cure it; a dash where they can't be had. Raises ``SystemExit`` for a void trial."""
+    """Whether they cure it; a dash where they can't be had. Raises ``SystemExit`` for an invalid trial."""
     spec = TrialSpec(
         situation.topology,
         situation.model,
@@ -81,7 +81,7 @@ def cell(situation: TrialSpec, mitigations: tuple[str, ...]) -> str:
         server=situation.server,
     )
     try:
-        result, _ = trial.run(spec)
+        result = trials.result(spec)
     except UsageError:
         return "–"
     if result.errors:

@@ -14,10 +14,10 @@ from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from siplab import topologies
 from siplab.experiments.trial import registry
-from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab import specs
+from tools import trials
 from tools.pages import DOCS, MadePart
 
 PAGE: Final = DOCS / "scenarios.md"
@@ -153,7 +153,7 @@ def _values(kind: Any) -> tuple[Any, ...]:
 
 def outcome(topology: str, model: str, scenario: str, server: str) -> Reason | None:
     """``None`` when it works, else why not. Raises ``SystemExit`` when nobody knows."""
-    result, _ = trial.run(TrialSpec(topology, model, scenario, server=server))
+    result = trials.result(TrialSpec(topology, model, scenario, server=server))
     if result.outcome == "pass":
         return None
     found = next((each for each in REASONS if each.explains(result)), None)
@@ -178,24 +178,31 @@ def _word(why: Reason | None) -> str:
     return "yes" if why is None else f"no ({REASONS.index(why) + 1})"
 
 
-def table() -> str:
-    """The table in Markdown, its notes below."""
-    kinds = nat_kinds()
-    heads = [
+def row(scenario: str) -> str:
+    """The table's row for a scenario."""
+    cells = [cell(places, model, scenario, server) for places, model, server, _ in _columns()]
+    return f"| `{scenario}` | {' | '.join(cells)} |"
+
+
+def _columns() -> list[tuple[list[str], str, str, str]]:
+    return [
         (places, model, server, f"{where}, {server}")
         for server in SERVERS
         for places, model, where in (
             (["no-nat"], "none", "public address"),
-            (kinds, "none", "NAT, no ALG"),
-            (kinds, "correct", "NAT, correct ALG"),
+            (nat_kinds(), "none", "NAT, no ALG"),
+            (nat_kinds(), "correct", "NAT, correct ALG"),
         )
     ]
-    lines = [f"| scenario | {' | '.join(head for *_, head in heads)} |", "|---" * (len(heads) + 1) + "|"]
-    for scenario in played():
-        cells = [cell(places, model, scenario, server) for places, model, server, _ in heads]
-        lines.append(f"| `{scenario}` | {' | '.join(cells)} |")
+
+
+def table() -> str:
+    """The table in Markdown, its notes below."""
+    heads = [head for *_, head in _columns()]
+    lines = [f"| scenario | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
+    lines += [row(scenario) for scenario in played()]
     notes = [f"{number}. {reason.text}" for number, reason in enumerate(REASONS, 1)]
-    names = ", ".join(f"`{each}`" for each in kinds)
+    names = ", ".join(f"`{each}`" for each in nat_kinds())
     return "\n".join([f"NAT: {names}.", "", *lines, "", *notes, ""])
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from siplab.experiments.output import commands
-from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.experiments.trial.stage import Check
+from tools import trials
 from tools.pages import DOCS, MadePart
 
 PAGE: Final = DOCS / "symptoms.md"
@@ -234,8 +234,8 @@ SYMPTOMS: Final = (
 
 
 def look(spec: TrialSpec, names: tuple[str, ...]) -> list[Check]:
-    """These checks of a trial. Raises ``SystemExit`` when it is void, or has no such check."""
-    result, _ = trial.run(spec)
+    """These checks of a trial. Raises ``SystemExit`` when it is invalid, or has no such check."""
+    result = trials.result(spec)
     if result.errors:
         raise SystemExit(f"{spec.name}: {result.errors[0]}")
     found = {each.name: each for each in result.checks}

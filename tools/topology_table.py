@@ -10,9 +10,9 @@ import sys
 from typing import Final, NamedTuple
 
 from siplab import topologies
-from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
+from tools import trials
 from tools.pages import DOCS, MadePart
 
 PAGE: Final = DOCS / "topologies.md"
@@ -99,7 +99,7 @@ def table() -> str:
 
 def _cell(name: str, model: str, scenario: str, used: list[Reason]) -> str:
     try:
-        result, _ = trial.run(TrialSpec(name, model, scenario))
+        result = trials.result(TrialSpec(name, model, scenario))
     except UsageError:
         return "–"  # no router that could have the model
     if result.outcome == "pass":

@@ -83,7 +83,6 @@ MODEL = Model(
                 _URL,
             ),
         ),
-        breaks=("all", "-tcp-call"),
     ),
     fault=Broadcom(),
     variants=({"spare_via": False},),

@@ -133,7 +133,6 @@ MODEL = Model(
                 "https://github.com/torvalds/linux/commit/001985b2c0cf",
             ),
         ),
-        breaks=("ice-call", "rtcp"),
     ),
     fault=LinuxSip(),
     variants=({"kernel": 3},),

@@ -72,7 +72,6 @@ MODEL = Model(
                 Evidence.INFERENCE,
             ),
         ),
-        breaks=("ice-call", "phone-restart", "rtcp", "stale-pinhole", "two-phones"),
     ),
     fault=TplinkSip(),
 )

@@ -55,7 +55,7 @@ MODEL = Model(
             "ignores the answer. Incoming calls go to a port that is not the mapped one."
         ),
         sources=(
-            Source("Founding article 1, 'Breaking SIP signalling'", Evidence.SEED),
+            Source("\"What is SIP ALG?\", 'Breaking SIP signalling'", Evidence.SEED),
             Source(
                 "Polycom over TCP: Via, Contact, o=, c= and Call-ID all public",
                 Evidence.CAPTURE,
@@ -67,7 +67,6 @@ MODEL = Model(
                 "https://trac.pjsip.org/repos/wiki/NAT_Routers_Issues?version=3",
             ),
         ),
-        breaks=("all",),
     ),
     fault=ReplaceAddressText(),
     variants=({"reverse": True},),

@@ -63,7 +63,9 @@ MODEL = Model(
         ),
         sources=(
             Source("Juniper: a call is torn down after 720 min", Evidence.VENDOR_DOCUMENTATION),
-            Source("Founding article 3: calls that drop after a fixed time", Evidence.SEED),
+            Source(
+                '"Why SIP ALG is the Hidden VoIP Killer": calls that drop after a fixed time', Evidence.SEED
+            ),
         ),
         shows=(Showing("long-call", "stays up", variant={"seconds": 1800.0}),),
     ),

@@ -38,7 +38,8 @@ MODEL = Model(
         ),
         sources=(
             Source(
-                "Founding article 1: 'replacing the private address if it appears in Call-ID'", Evidence.SEED
+                "\"What is SIP ALG?\": 'replacing the private address if it appears in Call-ID'",
+                Evidence.SEED,
             ),
             Source(
                 "Junos command reference, disable-call-id-hiding: "
@@ -47,7 +48,6 @@ MODEL = Model(
             ),
             Source("That the way back is forgotten", Evidence.INFERENCE),
         ),
-        breaks=("all",),
     ),
     fault=RewriteCallId(),
 )

@@ -52,7 +52,7 @@ MODEL = Model(
             "not what Contact says, notice nothing."
         ),
         sources=(
-            Source("Founding article 2: port mapping confusion", Evidence.SEED),
+            Source('"Why SIP ALG is the Hidden VoIP Killer": port mapping confusion', Evidence.SEED),
             Source("That the port kept is the phone's own", Evidence.INFERENCE),
         ),
         shows=(Showing("incoming-call", "rings", server="strict-addresses"),),

@@ -39,7 +39,6 @@ MODEL = Model(
             ),
             Source("That the ALG is what drops them", Evidence.INFERENCE),
         ),
-        breaks=("large-invite",),
     ),
     fault=DropFragments(),
 )

@@ -77,7 +77,6 @@ MODEL = Model(
                 "https://trac.pjsip.org/repos/wiki/NAT_Routers_Issues?version=3",
             ),
         ),
-        breaks=("re-register",),
     ),
     fault=RemapEachRequest(),
 )

@@ -42,7 +42,7 @@ MODEL = Model(
             "voicemail after that; outgoing calls always work."
         ),
         sources=(
-            Source("Founding article 2, 'Lack of incoming calls'", Evidence.SEED),
+            Source("\"What is SIP ALG?\", 'Lack of incoming calls'", Evidence.SEED),
             Source(
                 "OpenSIPS nathelper: pings only contacts that were detected as natted (ping_nated_only)",
                 Evidence.VENDOR_DOCUMENTATION,

@@ -67,7 +67,6 @@ MODEL = Model(
             Source("DrayTek: the ALG has a listen port", Evidence.VENDOR_DOCUMENTATION),
             Source("That only the destination port is compared", Evidence.INFERENCE),
         ),
-        breaks=("all", "-tcp-call"),
     ),
     fault=WellKnownPortOnly(),
     variants=({"match": "server"},),

@@ -58,9 +58,7 @@ MODEL = Model(
             "goes to a private address."
         ),
         sources=(
-            Source(
-                "Founding article 2: 'useful for outgoing calls, but not for incoming calls'", Evidence.SEED
-            ),
+            Source("\"What is SIP ALG?\", 'Lack of incoming calls'", Evidence.SEED),
             Source(
                 "Linux before the symmetric mapping: responses were not translated as requests were",
                 Evidence.VENDOR_DOCUMENTATION,

@@ -57,7 +57,7 @@ MODEL = Model(
         rules=("RFC 3261 11.2", "RFC 3261 16.6"),
         symptom=(
             "The server's monitoring shows the phone as reachable when it is switched off; calls to it ring "
-            "into the void. The phone takes a server for alive that is not."
+            "unheard. The phone takes a server for alive that is not."
         ),
         sources=(
             Source(

@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt
 
 from siplab.alg_models.controls import CORRECT_STEPS
 from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
-from siplab.lab.gateway.nat import PortsExhaustedError
+from siplab.lab.gateway.binding_table import PortsExhaustedError
 from siplab.lab.wire.headers import name_addr as read_name_addr
 from siplab.lab.wire.headers import parse_uri, split_list, uris, vias
 from siplab.lab.wire.ip import TCP, UDP, Endpoint

@@ -42,9 +42,9 @@ MODEL = Model(
                 Evidence.SOURCE_CODE,
             ),
             Source("Broadcom BCM963xx kernel: the RTP pinhole admits any source", Evidence.SOURCE_CODE),
-            Source("Founding articles 1 and 3: ports that stay open", Evidence.SEED),
+            Source('"SIP ALG - Why Does It Need to be Disabled?": ports that stay open', Evidence.SEED),
+            Source('"Why SIP ALG is the Hidden VoIP Killer": firewall pinholes', Evidence.SEED),
         ),
-        breaks=("stale-pinhole",),
     ),
     fault=LeaveOpen(),
 )

@@ -85,7 +85,6 @@ MODEL = Model(
             ),
             Source("What the proxy there does with the messages", Evidence.INFERENCE),
         ),
-        breaks=("all", "-tcp-call"),
     ),
     fault=Hijack(),
     variants=({"proxy": "silent"}, {"proxy": "relays"}),

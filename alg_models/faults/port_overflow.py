@@ -73,14 +73,13 @@ MODEL = Model(
             "no calls, no audio."
         ),
         sources=(
-            Source("Founding article 1: 'incorrect port values greater than 65536'", Evidence.SEED),
+            Source("\"What is SIP ALG?\": 'incorrect port values greater than 65536'", Evidence.SEED),
             Source(
                 "The same observation, earlier",
                 Evidence.USER_REPORT,
                 "http://www.voip-info.org/wiki/view/Routers+SIP+ALG",
             ),
         ),
-        breaks=("all",),
     ),
     fault=OverflowPort(),
     variants=({"mode": "sum"}, {"mode": "wrap"}),

@@ -65,7 +65,7 @@ MODEL = Model(
         rules=("RFC 3515 2.1", "RFC 3892 3", "RFC 3891 3"),
         symptom="Transfers to another phone of the home fail: the far side calls a private address.",
         sources=(
-            Source("Founding articles 0 and 2: call transfer fails", Evidence.SEED),
+            Source('"SIP ALG - Why Does It Need to be Disabled?": call transfer fails', Evidence.SEED),
             Source("Which header fields that is about", Evidence.INFERENCE),
         ),
         shows=(Showing("transfer(to=second-phone)", "is transferred", topology="two-phones"),),

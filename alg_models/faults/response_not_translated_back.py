@@ -57,7 +57,6 @@ MODEL = Model(
         sources=(
             Source("Routers that undo only some of what they did, taken to all of it", Evidence.INFERENCE),
         ),
-        breaks=("all",),
     ),
     fault=ForgetResponses(),
 )

@@ -66,10 +66,9 @@ MODEL = Model(
             "side sends to where the phone's own voice comes from or the router happens to keep ports."
         ),
         sources=(
-            Source("Founding article 2: port mapping confusion", Evidence.SEED),
+            Source('"Why SIP ALG is the Hidden VoIP Killer": port mapping confusion', Evidence.SEED),
             Source("That it is the media ports which stay", Evidence.INFERENCE),
         ),
-        breaks=("ice-call", "two-phones"),
         shows=(Showing("outgoing-call", "caller hears", server="strict-addresses"),),
     ),
     fault=LeaveMediaPorts(),

@@ -68,7 +68,6 @@ MODEL = Model(
                 "https://trac.pjsip.org/repos/wiki/NAT_Routers_Issues?version=3",
             ),
         ),
-        breaks=("ice-call",),
     ),
     fault=MangleIce(),
     variants=({"candidates": "address-only"},),

@@ -43,7 +43,6 @@ MODEL = Model(
             "far side sends to where the phone's own voice comes from."
         ),
         sources=(Source("Follows from translating one half of an RTP address only", Evidence.INFERENCE),),
-        breaks=("ice-call", "two-phones"),
         shows=(Showing("outgoing-call", "caller hears", server="strict-addresses"),),
     ),
     fault=LeaveAddresses(),

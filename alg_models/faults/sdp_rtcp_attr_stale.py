@@ -62,7 +62,6 @@ MODEL = Model(
                 Evidence.SOURCE_CODE,
             ),
         ),
-        breaks=("rtcp",),
     ),
     fault=LeaveRtcp(),
     variants=({"part": "port"},),

@@ -43,14 +43,13 @@ MODEL = Model(
         rules=("RFC 3261 25.1",),
         symptom="The server answers 400 Bad Request or nothing at all: registration and outgoing calls fail.",
         sources=(
-            Source("Founding article 1: 'missed semi-colon \";\" in header parameters'", Evidence.SEED),
+            Source('"What is SIP ALG?": \'missed semi-colon ";" in header parameters\'', Evidence.SEED),
             Source(
                 "The same observation, earlier",
                 Evidence.USER_REPORT,
                 "http://www.voip-info.org/wiki/view/Routers+SIP+ALG",
             ),
         ),
-        breaks=("all",),
     ),
     fault=LoseSemicolon(),
 )

@@ -87,7 +87,6 @@ MODEL = Model(
                 "sip_proxy_general_c.html",
             ),
         ),
-        breaks=("large-invite",),
     ),
     fault=DropLongMessages(),
     variants=({"answer": True},),

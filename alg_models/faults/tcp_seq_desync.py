@@ -34,7 +34,6 @@ MODEL = Model(
             "registers, or loses its registration after the first answer. Over UDP it works."
         ),
         sources=(Source("Follows from a payload of another length on a stream", Evidence.INFERENCE),),
-        breaks=("tcp-call",),
     ),
     fault=ForgetSequenceNumbers(),
 )

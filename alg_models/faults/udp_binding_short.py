@@ -35,13 +35,12 @@ MODEL = Model(
             "the router forgets; a call in which signalling is silent can't be ended by the other side."
         ),
         sources=(
-            Source("Founding article 2: 'just maintain the UDP connection open for 30-60 s'", Evidence.SEED),
+            Source('"What is SIP ALG?": UDP bindings end after 30 to 60 s', Evidence.SEED),
             Source(
                 "Linux, nf_conntrack_udp_timeout: 30 s until a flow counts as a stream",
                 Evidence.VENDOR_DOCUMENTATION,
             ),
         ),
-        breaks=("incoming-call",),
     ),
     fault=ForgetSoon(),
     variants=({"seconds": 60.0},),

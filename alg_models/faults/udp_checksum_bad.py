@@ -34,7 +34,6 @@ MODEL = Model(
             "them before the server sees them. Messages that need no translation pass."
         ),
         sources=(Source("Follows from editing a payload without its checksum", Evidence.INFERENCE),),
-        breaks=("all", "-tcp-call"),
     ),
     fault=KeepOldChecksum(),
 )

@@ -70,7 +70,6 @@ MODEL = Model(
                 "how-sip-alg-impacts-blf-busy-lamp-field-and-sip-signalling",
             ),
         ),
-        breaks=("early-media", "long-call", "message", "subscribe", "transfer"),
     ),
     fault=DropUnknownMethods(),
     variants=({"known": "registered"},),

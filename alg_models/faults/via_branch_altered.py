@@ -65,7 +65,6 @@ MODEL = Model(
             ),
             Source("That the phone's own branch is changed and the change not undone", Evidence.INFERENCE),
         ),
-        breaks=("all",),
     ),
     fault=AlterBranch(),
     variants=({"mode": "removed"},),

@@ -58,7 +58,6 @@ MODEL = Model(
                 Evidence.SOURCE_CODE,
             ),
         ),
-        breaks=("all",),
     ),
     fault=SkipViaOfSomeCodes(),
 )

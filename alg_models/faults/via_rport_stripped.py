@@ -51,7 +51,6 @@ MODEL = Model(
                 "Follows from RFC 3581: without rport the answer goes to the port in Via", Evidence.INFERENCE
             ),
         ),
-        breaks=("all", "-tcp-call"),
     ),
     fault=StripRport(),
 )

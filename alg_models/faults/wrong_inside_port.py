@@ -56,7 +56,6 @@ MODEL = Model(
             ),
             Source("That the wrong port is the public one", Evidence.INFERENCE),
         ),
-        breaks=("all", "-tcp-call"),
     ),
     fault=DeliverToWrongPort(),
     variants=({"messages": "requests"}, {"messages": "responses"}),

@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 
 from siplab.lab.gateway.alg import Example, Model
 from siplab.lab.gateway.gateway import Emission, Gateway, Side
-from siplab.lab.gateway.nat import NatConfig, PortAllocation
+from siplab.lab.gateway.nat_config import NatConfig, PortAllocation
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError
 

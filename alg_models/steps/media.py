@@ -135,7 +135,7 @@ class TranslateSdp:
 
 
 def _port(text: bytes) -> int:
-    """A port as written; 0 for what is none."""
+    """A port as written; 0 for what is no number."""
     return int(text[:6]) if text.isdigit() else 0
 
 

@@ -56,7 +56,7 @@ def search(name: str) -> str | None:
         found = {called(each) for each in (key, key.removesuffix("s"))} - {None}
         found = found or known.get(key, set()) | known.get(key.removesuffix("s"), set())
         if len(found) > 1:
-            raise UsageError(f"unknown vendor '{name}'; it may be {' or '.join(sorted(map(str, found)))}")
+            raise UsageError(f"'{name}' may be {' or '.join(sorted(map(str, found)))}; write which one")
         if found:
             return found.pop()
     return None

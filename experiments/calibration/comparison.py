@@ -107,7 +107,7 @@ def run(
 ) -> Report:
     """Send the corpus through both; ``played`` hears how many cases the kernel has done.
 
-    Raises ``CapabilityError`` where the kernel can't, ``WorldError`` when a run is void.
+    Raises ``CapabilityError`` where the kernel can't, ``WorldError`` when a run is invalid.
     """
     cases = corpus.cases(seed, datagrams)
     outcomes: list[Outcome] = []

@@ -113,7 +113,7 @@ def task(connection: Connection) -> None:
             made.append(KernelSide(network))
         outcomes = [made[-1].play(case) for case in cases]
         if made[-1].missed():
-            raise WorldError("the tap missed packets: the run is void")
+            raise WorldError("the tap missed packets: the run is invalid")
         return outcomes
 
     bubble.serve(connection, handle)

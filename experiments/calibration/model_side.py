@@ -11,7 +11,7 @@ from siplab.experiments.calibration.outcome import Left, left
 from siplab.experiments.calibration.places import PUBLIC_IP
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Gateway
-from siplab.lab.gateway.nat import Dependence, NatConfig, Refresh
+from siplab.lab.gateway.nat_config import Dependence, NatConfig, Refresh
 from siplab.lab.gateway.sides import Side
 from siplab.lab.wire import ip
 from siplab.lab.worlds.network import Network

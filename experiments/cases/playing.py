@@ -28,7 +28,7 @@ class Example:
 class Verdict:
     """What a step came to.
 
-    ``measured``: what the trials did, ``None`` when a trial is void. ``working``: how many trials had no
+    ``measured``: what the trials did, ``None`` when a trial is invalid. ``working``: how many trials had no
     failed check. ``noticed``: the checks at which the others failed first, with how often; ``examples``: a
     trial for each. ``doubts``: why the claim does not hold; empty: it holds.
     """
@@ -69,19 +69,19 @@ def judge(step: Step, results: Sequence[Sequence[TrialResult]]) -> Verdict:
     """The verdict on one step, from its results in each world."""
     ours = results[0]
     failed = [each for each in ours if each.outcome == "fail"]
-    void = [error for world in results for each in world for error in each.errors]
+    invalid = [error for world in results for each in world for error in each.errors]
     working = sum(each.outcome == "pass" for each in ours)
     noticed = Counter(each.first_failure.name for each in failed if each.first_failure is not None)
     measured: Outcome | None = "varies"
-    if void:
+    if invalid:
         measured = None
     elif working == len(ours):
         measured = "works"
     elif not working:
         measured = "fails"
     doubts = []
-    if void:
-        doubts.append(f"a trial is void: {void[0]}")
+    if invalid:
+        doubts.append(f"a trial is invalid: {invalid[0]}")
     elif measured != step.expect:
         doubts.append(f"the case says that it {step.expect}; measured, it {measured}")
     else:

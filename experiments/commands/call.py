@@ -21,6 +21,7 @@ from siplab.experiments.commands.options import (
     names,
 )
 from siplab.experiments.explain import explained
+from siplab.experiments.explain.folder import ExplainedFolder
 from siplab.experiments.output import console, files, ladder
 from siplab.experiments.trial import registry, runner
 from siplab.experiments.trial import run as trial
@@ -49,6 +50,14 @@ class Trial:
     gateway: Gateway = "queue"
     seed: Seed = None
     model_path: ModelPath = field(default_factory=list)
+    scenario_path: Annotated[
+        list[Path],
+        typer.Option("--scenario-path", help="A .py file or folder with scenarios of your own; repeatable."),
+    ] = field(default_factory=list)
+    detector_path: Annotated[
+        list[Path],
+        typer.Option("--detector-path", help="A .py file or folder with detectors of your own; repeatable."),
+    ] = field(default_factory=list)
 
 
 @app.command()
@@ -86,6 +95,8 @@ def play(
         tuple(registry.mitigations().get(each).id for each in wanted.mitigation),
         1 if wanted.seed is None else wanted.seed,
         as_texts(wanted.model_path),
+        as_texts(wanted.detector_path),
+        as_texts(wanted.scenario_path),
         gateway=wanted.gateway,
         phone=wanted.phone,
         server=wanted.server,
@@ -94,7 +105,7 @@ def play(
     kind, reason = runner.choose_world(world)
     if out is not None:
         files.prepare(out)
-    result, trace = runner.run_traced(spec, kind, out)
+    result, trace = runner.run_traced(spec, kind, None if out is None else ExplainedFolder(out))
     output = console.output()
     if not brief:
         head = f"{spec.name.replace('__', ', ')} in the {kind} world ({why or reason})"

@@ -20,14 +20,7 @@ from siplab.experiments.output.progress import TrialProgress
 from siplab.experiments.trial import runner
 
 _STYLES: Final = {"works": "green", "fails": "bold red", "varies": "bold yellow"}
-_HEADS: Final = (
-    "",
-    "what is claimed",
-    "router's ALG, and the rest",
-    "work",
-    "what failed first",
-    "confirmed",
-)
+_HEADS: Final = ("", "what is claimed", "router's ALG and the rest", "work", "what failed first", "confirmed")
 _WIDTH: Final = 100  # of the paragraphs, in characters
 
 

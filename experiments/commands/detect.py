@@ -17,12 +17,12 @@ import typer
 
 from siplab.experiments.commands.options import AsJson, as_numbers, names, numbers
 from siplab.experiments.detect import run as running
-from siplab.experiments.detect import sockets
 from siplab.experiments.detect.report import EXITS, print_report
 from siplab.experiments.detect.serving import Service
 from siplab.experiments.output import console
 from siplab.lab.errors import CapabilityError, UsageError
 from siplab.lab.probing.detection_server import DetectionServer
+from siplab.lab.worlds import host_sockets
 
 app = typer.Typer(
     add_completion=False,
@@ -56,7 +56,7 @@ def serve(
     """Run the detection server on a public machine, until SIGTERM or Ctrl-C."""
     context = _context(tls_cert, tls_key, tls_self_signed)
     secret, ports = os.urandom(32), tuple(dict.fromkeys(as_numbers(port, "--port", 1)))
-    addresses = [sockets.resolve(each) for each in host] or _everywhere()
+    addresses = [host_sockets.resolve(each) for each in host] or _everywhere()
     servers = [(ip, DetectionServer(ip, ports, secret, public=public_clients)) for ip in addresses]
     log = _json_log if json_log else _plain_log
     tls = (tls_port, context) if context is not None else None
@@ -95,7 +95,7 @@ def run(
         raise UsageError("--ipv4 and --ipv6 can't be had at once: run it twice")
     family = socket.AF_INET if ipv4 else socket.AF_INET6 if ipv6 else socket.AF_UNSPEC
     request = running.Request(
-        sockets.resolve(server, family), port, tls_port, detector, not only_udp, local_port, timeout
+        host_sockets.resolve(server, family), port, tls_port, detector, not only_udp, local_port, timeout
     )
     errors = console.errors()
     report = running.run(request, lambda text: errors.print(text, style="dim"))
@@ -112,9 +112,9 @@ def run(
 def _everywhere() -> Sequence[str]:
     """All addresses of this machine: both families, where it has both."""
     found = []
-    for ip in sockets.WILDCARDS:
+    for ip in host_sockets.WILDCARDS:
         try:
-            with socket.socket(sockets.family_of(ip), socket.SOCK_DGRAM) as probe:
+            with socket.socket(host_sockets.family_of(ip), socket.SOCK_DGRAM) as probe:
                 probe.bind((ip, 0))
         except OSError:
             continue

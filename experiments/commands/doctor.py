@@ -35,7 +35,7 @@ def doctor(
                 Text.assemble(mark, f"{'':{4 - len(mark)}}{each.name}  {each.detail}"), output
             )
             if not each.present:
-                console.print_exact(f"    -> {each.mend}", output)
+                console.print_exact(f"    -> {each.fix}", output)
         if obstacle is None:
             console.print_folded(
                 "The emulated world runs here: real kernel, netfilter queue, real programs.", output

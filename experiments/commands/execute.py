@@ -10,11 +10,11 @@ import typer
 
 from siplab.alg_models import profiles
 from siplab.experiments.commands import running
+from siplab.experiments.commands.foreground import Program
 from siplab.experiments.commands.options import Beside, Lab, as_model, as_texts, default_model, grouped
 from siplab.experiments.output import files
 from siplab.experiments.trial import assignment, runner
 from siplab.experiments.trial import run as trial
-from siplab.experiments.trial.inside import Program
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.emulated import kernel
 from siplab.lab.worlds.emulated.bubble import Bubble
@@ -81,7 +81,7 @@ def in_foreground(host: str, command: tuple[str, ...], lab: Lab, beside: Beside)
     )
     # Ctrl-C belongs to the program. A handler, not SIG_IGN: that would be inherited.
     signal.signal(signal.SIGINT, lambda number, frame: None)
-    with Bubble("siplab.experiments.trial.inside:execute", attached=True) as bubble:
+    with Bubble("siplab.experiments.commands.foreground:execute", attached=True) as bubble:
         bubble.connection.send(program)
         status = bubble.wait()
     raise typer.Exit(status)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from siplab.experiments.commands.options import AsJson
 from siplab.experiments.explain import explain as explain_checks
-from siplab.experiments.output import console, files, journal
+from siplab.experiments.output import console, journal
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec, seed_of
 from siplab.experiments.trial.stage import Check
@@ -111,7 +111,7 @@ def _spec(row: dict[str, Any], place: Path) -> TrialSpec:
 def _explained(row: dict[str, Any], spec: TrialSpec, folder: Path) -> list[dict[str, Any]]:
     """The explanation that is stored with a result, else one from the trial's trace."""
     stored: list[dict[str, Any]] = row.get("explanation", [])
-    path = folder / f"{files.stem(spec)}.trace.jsonl"
+    path = folder / f"{spec.stem}.trace.jsonl"
     if stored or not path.exists():
         return stored
     try:

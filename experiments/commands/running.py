@@ -12,6 +12,7 @@ from typing import Any, Final
 import typer
 from rich.console import Console
 
+from siplab.experiments.explain.folder import ExplainedFolder
 from siplab.experiments.output import console, files
 from siplab.experiments.output.journal import Journal
 from siplab.experiments.output.progress import TrialProgress
@@ -64,8 +65,9 @@ def run_trials(
                 there = len(journal.known(specs))
                 errors.print(f"{there} of {len(specs)} trials are there already")
             with TrialProgress(len(specs), errors) as advance:
+                store = None if out is None else ExplainedFolder(out)
                 return runner.run_all(
-                    specs, world=world, jobs=jobs, folder=out, progress=advance, journal=journal
+                    specs, world=world, jobs=jobs, store=store, progress=advance, journal=journal
                 )
     except InterruptedRunError as interruption:
         keep(interruption.results, interruption.total)

@@ -253,7 +253,7 @@ def score(
     if comparison.baseline_file is not None and comparison.update_baseline:
         baseline.write(comparison.baseline_file, scores)
         console.print_exact(f"baseline written to {name}", output)
-    if worse or any(each.count("void") for each in scores):
+    if worse or any(each.count("invalid") for each in scores):
         raise typer.Exit(1)
 
 

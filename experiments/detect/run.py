@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from siplab.experiments.detect import sockets, streams
-from siplab.experiments.detect.driver import Driver, RealStage
+from siplab.experiments.detect import streams
 from siplab.experiments.detect.report import Report, Way
+from siplab.experiments.detect.stage import DetectionWorld, LiveStage
 from siplab.experiments.detect.streams import Exchange, Kind
 from siplab.experiments.detectors import judges
 from siplab.experiments.detectors.examination import examine, finding_of, invite, plain, register
@@ -20,6 +20,7 @@ from siplab.lab.errors import UsageError
 from siplab.lab.probing.probe_plan import Probe
 from siplab.lab.probing.reflector import CONTROL_PORT
 from siplab.lab.wire.ip import Endpoint
+from siplab.lab.worlds import host_sockets
 
 OTHER_PORT: Final = 6060
 TLS_PORT: Final = 5061
@@ -70,7 +71,7 @@ def run(request: Request, tell: Tell = lambda _: None) -> Report:
     began = time.monotonic()
     deadline = began + request.limit
     server = Endpoint(request.server, request.port)
-    own = Endpoint(sockets.own_address(server), 0)
+    own = Endpoint(host_sockets.own_address(server), 0)
     own = Endpoint(own.ip, _phone_port(own.ip, request.local_port))
     examination = _Examination(request, server, own, deadline, tell)
     examination.go()
@@ -89,11 +90,11 @@ def run(request: Request, tell: Tell = lambda _: None) -> Report:
 def _phone_port(ip: str, wanted: int) -> int:
     """The port from which SIP is spoken: 5060, or another when a phone on this machine has that."""
     for port in (wanted,) if wanted else _PHONE_PORTS:
-        if sockets.is_free(Endpoint(ip, port)):
+        if host_sockets.is_free(Endpoint(ip, port)):
             return port
     if wanted:
         raise UsageError(f"port {wanted} of {ip} is in use: name another with --local-port")
-    return sockets.free_port(ip)
+    return host_sockets.free_port(ip)
 
 
 class _Examination:
@@ -149,13 +150,13 @@ class _Examination:
     # -- UDP -------------------------------------------------------------------------------------------
 
     def _udp(
-        self, detect: Callable[[RealStage], Finding], port: int = 0, limit: float = 0.0
+        self, detect: Callable[[LiveStage], Finding], port: int = 0, limit: float = 0.0
     ) -> tuple[Finding, bool]:
         """The finding, and whether the server did not even greet."""
         left = self._deadline - time.monotonic()
         for last in (False, False, True):
-            driver = Driver(min(left, limit or left))
-            stage = RealStage(driver, self._own, Endpoint(self._server.ip, port or self._server.port))
+            world = DetectionWorld(self._own.ip, self._server.ip, min(left, limit or left))
+            stage = LiveStage(world, self._own, Endpoint(self._server.ip, port or self._server.port))
             try:
                 found = detect(stage)
                 break
@@ -163,7 +164,7 @@ class _Examination:
                 if last:
                     raise
             finally:
-                driver.close()
+                problems = world.close()
         refused = stage.refused
         self.public = stage.public or self.public
         if refused:
@@ -171,8 +172,7 @@ class _Examination:
             found = Finding("undecided", detail=text)
         elif not found.evidence and left < 0.5:
             found = Finding("undecided", detail="no time was left")
-        if driver.problems:
-            self.untested.append(driver.problems[0])
+        self.untested += problems[:1]
         return found, refused
 
     # -- streams ---------------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ class _Examination:
             self.untested.append(f"{kind} port {port}: {seen[0].problem}")
 
 
-def _briefly(stage: RealStage) -> Finding:
+def _briefly(stage: LiveStage) -> Finding:
     """A registration, a call and a private method: enough to see whether a port is looked at."""
 
     def few(local: Endpoint) -> Sequence[Probe]:

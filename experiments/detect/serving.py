@@ -19,10 +19,10 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
-from siplab.experiments.detect import sockets
 from siplab.lab.probing.detection_server import LARGEST, DetectionServer, StreamSession
 from siplab.lab.sip.base import Action, Listen, Send
 from siplab.lab.wire.ip import Endpoint
+from siplab.lab.worlds import host_sockets
 
 _BATCH: Final = 64
 _MOST_CONNECTIONS: Final = 256
@@ -177,14 +177,14 @@ class Service:
     # -- datagrams -------------------------------------------------------------------------------------
 
     def _listen_udp(self, server: DetectionServer, local: Endpoint) -> None:
-        sock = sockets.open_udp(local)
+        sock = host_sockets.open_udp(local)
         self._bound[id(server), local.port] = (sock, local)
         self.listening.append(f"udp {local}")
 
         def readable(_: int) -> None:
             for _ in range(_BATCH):
                 try:
-                    got = sockets.receive(sock, local, LARGEST)
+                    got = host_sockets.receive(sock, local, LARGEST)
                 except OSError:  # an ICMP error about an answer
                     continue
                 if got is None:
@@ -199,14 +199,14 @@ class Service:
             if isinstance(each, Send):
                 sock, bound = self._bound[id(server), each.local.port]
                 try:
-                    sockets.send(sock, bound, each.local, each.remote, each.payload)
+                    host_sockets.send(sock, bound, each.local, each.remote, each.payload)
                 except OSError:  # no buffer, no route: as if it got lost
                     server.counts["not sent"] += 1
 
     # -- streams ---------------------------------------------------------------------------------------
 
     def _listen_tcp(self, server: DetectionServer, local: Endpoint, tls: ssl.SSLContext | None) -> None:
-        listener = sockets.open_listener(local)
+        listener = host_sockets.open_listener(local)
         self.listening.append(f"{'tls' if tls else 'tcp'} {local}")
 
         def readable(_: int) -> None:

@@ -18,7 +18,7 @@ from siplab.lab.wire.ip import Endpoint
 _CONNECT: Final = 4.0  # seconds
 _ANSWER: Final = 4.0
 _CHUNK: Final = 65536
-AGAIN: Final = 2  # connections that must fare alike before anybody is accused
+AGAIN: Final = 2  # connections that must show the same before an ALG is blamed
 _MOST: Final = 256 * 1024  # bytes of an answer
 
 Kind = Literal["TCP", "TLS"]
@@ -63,7 +63,7 @@ def exchange(server: Endpoint, kind: Kind, rng: random.Random, deadline: float) 
 
 
 def judge(kind: Kind, port: int, seen: Sequence[Exchange], other: Exchange | None) -> Way:
-    """How SIP fares over connections that were made. ``seen``: alike, one after the other.
+    """The verdict on a path over which connections were made. ``seen``: made alike, one after the other.
 
     ``other`` is the same on the port beside, which tells what is kept back from what is broken.
     """

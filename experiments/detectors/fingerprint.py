@@ -1,8 +1,8 @@
-"""Look for the handwriting of a proxy that nobody asked for.
+"""Look for the marks of a proxy that nobody asked for.
 
 A proxy adds a Via and counts Max-Forwards down (RFC 3261 section 16.6), and a message that was taken apart
 and written anew has other spacing, spelling or order of its headers. The client addresses the server itself,
-so the server should see one Via, the client's hop count and the client's handwriting. What it can't see: an
+so the server should see one Via, the client's hop count and its way of writing. What it can't see: an
 ALG that edits messages in their place, and a proxy that the client was told to use is none of its business.
 """
 
@@ -21,7 +21,7 @@ from siplab.lab.wire.sip import SipMessage
 
 
 def marks_of_a_proxy(sent: bytes, arrived: bytes) -> list[str]:
-    """What of a proxy's handwriting ``arrived`` shows that ``sent`` did not."""
+    """The marks of a proxy in ``arrived`` that ``sent`` did not have."""
     before, after = SipMessage.parse(sent), SipMessage.parse(arrived)
     found: list[str] = []
     if _hops(after) > _hops(before):
@@ -58,7 +58,7 @@ def _probes(local: Endpoint) -> Sequence[Probe]:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Compare the handwriting of requests before and after."""
+    """Compare how requests are written before and after."""
 
     def run(self, stage: Stage) -> Finding:
         seen = examine(stage, _probes)
@@ -75,6 +75,4 @@ class Fingerprint:
         return finding_of(seen, changed, evidence)
 
 
-ITEM = Item(
-    "fingerprint", "Looks for a proxy's handwriting: Via, Max-Forwards, order and spacing.", Fingerprint()
-)
+ITEM = Item("fingerprint", "Looks for a proxy's marks: Via, Max-Forwards, order and spacing.", Fingerprint())

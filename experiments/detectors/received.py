@@ -30,7 +30,7 @@ _PRIVATE: Final = [
 
 
 def is_private(address: str) -> bool:
-    """Whether an address is good behind a NAT only; ``False`` for what is none."""
+    """Whether an address is good behind a NAT only; ``False`` for what is no address."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Which of a router's doings a trouble comes from.
+"""Which action of a router a trouble comes from.
 
 The rules of this file:
 
@@ -15,45 +15,55 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Final
 
 from siplab.experiments.explain.story import Story, changed_parts, parsed, seen, sent
-from siplab.experiments.explain.troubles import Trouble
+from siplab.experiments.explain.troubles import Trouble, TroubleKind
 from siplab.experiments.output.changes import LinePair, aligned, broken
 from siplab.experiments.output.journeys import Journey
+from siplab.lab.gateway.fate import Fate
+from siplab.lab.sip.events import EventKind
 from siplab.lab.wire.headers import tag_of, uris
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.syntax import Violation, spelled
 
-# Words of what endpoints note, and the part of the message that they are about.
-_ABOUT: Final = (
-    (re.compile(r"Via sent-by|no Via|has branch|`rport`"), "Via"),
-    (re.compile(r"Call-ID"), "Call-ID"),
-    (re.compile(r"From tag"), "From"),
-    (re.compile(r"CSeq"), "CSeq"),
-    (re.compile(r"is not a domain|\b404 to|\b400 to .*digest|can't be forwarded|no route"), "start line"),
-    (re.compile(r"contact|Contact"), "Contact"),
-    (re.compile(r"481 to"), "Call-ID"),
-    (re.compile(r"media|488 to"), "SDP"),
-)
 _EXPIRY: Final = ("Expires", "Contact", "Min-Expires", "Session-Expires")
 _TOKEN: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9.@:\-]{3,}")
 _PRIVATE: Final = [ipaddress.ip_network(each) for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
-_STAYS: Final = 20.0  # seconds: no NAT that means well forgets a binding that soon
+_STAYS: Final = 20.0  # seconds: no NAT that behaves forgets a binding that soon
+
+
+class CauseKind(StrEnum):
+    """What a router did to a message, or that no router did anything."""
+
+    CHANGED = "changed"
+    STALE_LENGTH = "stale-length"  # its body was changed, but not Content-Length
+    NOT_RESTORED = "not-restored"  # what was written into it was not changed back on the way back
+    DROPPED = "dropped"
+    ANSWERED = "answered"
+    MISDELIVERED = "misdelivered"  # translated, to where nobody listens
+    DAMAGED = "damaged"
+    BINDING_EXPIRED = "binding-expired"
+    BINDING_CLOSED = "binding-closed"  # sooner than any timer explains
+    FILTERED = "filtered"
+    DEVIATED = "deviated"  # it left differently from how a router without a fault sends it
+    # No router did anything.
+    UNTRANSLATED = "untranslated"  # a private address went through
+    UNCHANGED = "unchanged"
+    LOST = "lost"
+    NOT_SENT = "not-sent"
 
 
 @dataclass(frozen=True)
 class Cause:
     """What the trouble comes from.
 
-    ``journey``: the message that a gateway ``wrote`` something into, or did something else to. ``parts``:
-    what it changed there. ``kind``: ``changed``, ``unfitted`` (its body, but not Content-Length), ``kept``
-    (not changed back), ``dropped``, ``answered``, ``misled`` (delivered elsewhere), ``damaged``,
-    ``forgotten`` (the binding was gone), ``closed``, ``filtered``, ``untranslated`` (a private address that
-    it let pass), ``lost``, ``untouched``.
+    ``journey``: the message that a gateway wrote something into, or did something else to. ``parts``: what
+    it changed there.
     """
 
-    kind: str
+    kind: CauseKind
     journey: Journey | None
     gateway: str = ""
     parts: tuple[str, ...] = ()
@@ -69,7 +79,10 @@ def cause_of(trouble: Trouble, story: Story) -> Cause:
 
 
 def changed(
-    journey: Journey, part: str = "", violation: Violation | None = None, kind: str = "changed"
+    journey: Journey,
+    part: str = "",
+    violation: Violation | None = None,
+    kind: CauseKind = CauseKind.CHANGED,
 ) -> Cause:
     """That a gateway changed this message; ``part``: where it matters, empty for everywhere."""
     parts = changed_parts(journey)
@@ -94,31 +107,32 @@ def _part_of(pair: LinePair) -> str:
     return "start line"
 
 
-# -- an endpoint would not have it -----------------------------------------------------------------------
+# -- its receiver rejects it ------------------------------------------------------------------------------
 
 
 def _refused(trouble: Trouble, story: Story) -> Cause:
     journey = trouble.journey
     assert journey is not None
+    facts = trouble.facts
     for violation in broken(sent(journey), seen(journey)) if journey.changes else ():
-        if violation.sentence.rstrip(".") in trouble.why or violation.severity == "fatal":
+        if violation.rule == facts.rule or violation.severity == "fatal":
             if violation.header == "Content-Length" and not _touches(journey, "Content-Length"):
-                cause = changed(journey, "SDP", violation, "unfitted")
+                cause = changed(journey, "SDP", violation, CauseKind.STALE_LENGTH)
                 return replace(cause, parts=("Content-Length", *cause.parts))
             return changed(journey, violation.header, violation)
-    about = next((part for form, part in _ABOUT if form.search(trouble.why)), "")
-    if about == "Call-ID" and "Call-ID" not in trouble.why:  # 481: no dialog has what identifies this one
+    if trouble.event is EventKind.REJECTED and facts.status == 481:
         return _no_dialog(story, journey)
-    found = _by_value(trouble, story, journey)
+    about = facts.part
+    found = _by_value(facts.value, story, journey)
     if found is None and about:
         found = _by_part(about, story, journey)
     if found is not None:
         part = about if _touches(found, about) else ""
         other = journey.is_signalling and found is not journey
-        return changed(found, part, kind="kept" if other else "changed")
+        return changed(found, part, kind=CauseKind.NOT_RESTORED if other else CauseKind.CHANGED)
     if journey.changes and (not about or _touches(journey, about)):
         return changed(journey, about)
-    return Cause("untouched", journey)
+    return Cause(CauseKind.UNCHANGED, journey)
 
 
 def _no_dialog(story: Story, journey: Journey) -> Cause:
@@ -129,8 +143,9 @@ def _no_dialog(story: Story, journey: Journey) -> Cause:
         token = value if part == "Call-ID" else tag_of(value)
         found = story.written_on(token, journey.order, first=True) if token else None
         if found is not None:
-            return changed(found, part, kind="changed" if found is journey else "kept")
-    return changed(journey) if journey.changes else Cause("untouched", journey)
+            here = found is journey
+            return changed(found, part, kind=CauseKind.CHANGED if here else CauseKind.NOT_RESTORED)
+    return changed(journey) if journey.changes else Cause(CauseKind.UNCHANGED, journey)
 
 
 def _touches(journey: Journey, part: str) -> bool:
@@ -139,11 +154,11 @@ def _touches(journey: Journey, part: str) -> bool:
     )
 
 
-def _by_value(trouble: Trouble, story: Story, journey: Journey) -> Journey | None:
+def _by_value(value: str, story: Story, journey: Journey) -> Journey | None:
     """The message on whose way a gateway wrote a value that the endpoint names."""
     after, before = seen(journey), sent(journey)
-    for token in _TOKEN.findall(trouble.why.partition(" is not ")[0].encode()):
-        if token not in after or token in (b"REGISTER", b"INVITE", b"branch", b"method"):
+    for token in _TOKEN.findall(value.encode()):
+        if token not in after:
             continue
         if token not in before:
             return journey if journey.changes else None
@@ -166,36 +181,37 @@ def _by_part(part: str, story: Story, journey: Journey) -> Journey | None:
     return None
 
 
-# -- a router let it go no further -----------------------------------------------------------------------
+# -- a router drops it -----------------------------------------------------------------------------------
 
 
 def _by_router(trouble: Trouble, story: Story) -> Cause:
     journey = trouble.journey
     assert journey is not None
-    kind = "answered" if trouble.kind == "answered" else "dropped"
-    return Cause(kind, journey, journey.path[-1])
+    answered = trouble.kind is TroubleKind.ANSWERED
+    return Cause(CauseKind.ANSWERED if answered else CauseKind.DROPPED, journey, journey.path[-1])
 
 
-def _stopped(trouble: Trouble, story: Story) -> Cause:
+def _blocked(trouble: Trouble, story: Story) -> Cause:
     journey = trouble.journey
     assert journey is not None
     assert journey.left is not None
+    assert journey.ending is not None
     endpoint, gateway = journey.left.destination, journey.path[-1]
     idle = None
-    if "no binding" in trouble.why:
+    if journey.ending.fate is Fate.NO_BINDING:
         last = story.last_use(endpoint, journey.order)
         if last is not None:
             idle = journey.now - last
-            kind = "forgotten" if idle >= _STAYS else "closed"
+            kind = CauseKind.BINDING_EXPIRED if idle >= _STAYS else CauseKind.BINDING_CLOSED
             return Cause(kind, journey, gateway, endpoint=endpoint, idle=idle)
     found = _address(trouble, story, endpoint)
     if found is not None:
         return found
-    kind = "filtered" if "filtered" in trouble.why else "untouched"
+    kind = CauseKind.FILTERED if journey.ending.fate is Fate.FILTERED else CauseKind.UNCHANGED
     return Cause(kind, journey, gateway, endpoint=endpoint)
 
 
-def _astray(trouble: Trouble, story: Story) -> Cause:
+def _undelivered(trouble: Trouble, story: Story) -> Cause:
     journey = trouble.journey
     assert journey is not None
     assert journey.left is not None
@@ -203,7 +219,7 @@ def _astray(trouble: Trouble, story: Story) -> Cause:
     if journey.left.destination != journey.sent.destination and not _is_ours(journey, story):
         # It was translated, to where nobody listens.
         gateway = next((each for each in reversed(journey.path) if each in story.network.gateways), "")
-        return Cause("misled", journey, gateway, endpoint=journey.left.destination)
+        return Cause(CauseKind.MISDELIVERED, journey, gateway, endpoint=journey.left.destination)
     endpoint = journey.sent.destination
     found = _address(trouble, story, endpoint)
     if found is not None:
@@ -212,8 +228,8 @@ def _astray(trouble: Trouble, story: Story) -> Cause:
         for token in _written_as(endpoint, media=trouble.media):
             source = story.known_from(token, journey.path[0], journey.order, media=trouble.media)
             if source is not None:
-                return Cause("untranslated", source, endpoint=endpoint)
-    return Cause("untouched", journey, endpoint=endpoint)
+                return Cause(CauseKind.UNTRANSLATED, source, endpoint=endpoint)
+    return Cause(CauseKind.UNCHANGED, journey, endpoint=endpoint)
 
 
 def _is_private(address: str) -> bool:
@@ -288,14 +304,16 @@ def _has(pair: LinePair, token: bytes) -> bool:
 def _damaged(trouble: Trouble, story: Story) -> Cause:
     journey = trouble.journey
     assert journey is not None
-    return Cause("damaged", journey, next((n for n in journey.path if n in story.network.gateways), ""))
+    return Cause(
+        CauseKind.DAMAGED, journey, next((n for n in journey.path if n in story.network.gateways), "")
+    )
 
 
 def _lost(trouble: Trouble, story: Story) -> Cause:
-    return Cause(trouble.kind, trouble.journey)
+    return Cause(CauseKind.LOST if trouble.kind is TroubleKind.LOST else CauseKind.NOT_SENT, trouble.journey)
 
 
-def _lapsed(trouble: Trouble, story: Story) -> Cause:
+def _timed_out(trouble: Trouble, story: Story) -> Cause:
     """For want of a refresh: because a gateway changed what was agreed about times, or dropped something."""
     for each in reversed(story.before(trouble.order)):
         for part in changed_parts(each):
@@ -304,7 +322,7 @@ def _lapsed(trouble: Trouble, story: Story) -> Cause:
             cause = changed(each, part)
             if any(_numbers(pair) for pair in cause.lines):
                 return cause
-    return Cause("untouched", None)
+    return Cause(CauseKind.UNCHANGED, None)
 
 
 def _numbers(pair: LinePair) -> bool:
@@ -316,13 +334,13 @@ def _numbers(pair: LinePair) -> bool:
 
 
 _CAUSES: Final = {
-    "refused": _refused,
-    "dropped": _by_router,
-    "answered": _by_router,
-    "stopped": _stopped,
-    "astray": _astray,
-    "damaged": _damaged,
-    "lost": _lost,
-    "lapsed": _lapsed,
-    "unsent": _lost,
+    TroubleKind.REFUSED: _refused,
+    TroubleKind.DROPPED: _by_router,
+    TroubleKind.ANSWERED: _by_router,
+    TroubleKind.BLOCKED: _blocked,
+    TroubleKind.UNDELIVERED: _undelivered,
+    TroubleKind.DAMAGED: _damaged,
+    TroubleKind.LOST: _lost,
+    TroubleKind.TIMED_OUT: _timed_out,
+    TroubleKind.NOT_SENT: _lost,
 }

@@ -1,7 +1,7 @@
 """Where a gateway did other than the controls would have: its packets go through fresh gateways once more.
 
 The packets that entered each gateway go, at the same times, through one without an ALG and one with an ALG
-that makes no mistake. A message that left otherwise than by both is the work of the ALG's own.
+that makes no mistake. A message that the gateway treated unlike both of them shows the fault of its ALG.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from siplab.lab.wire import ip
 from siplab.lab.wire.ip import MalformedPacketError
 from siplab.lab.worlds.base import make_gateways
 from siplab.lab.worlds.network import Network
-from siplab.lab.worlds.trace import Passage, Remark, Trace, looks_like_sip
+from siplab.lab.worlds.trace import Passage, Remark, Trace, WorldEvent, looks_like_sip
 
 
 def deviations(trace: Trace, network: Network, journeys: list[Journey], seed: object = None) -> list[Journey]:
-    """The messages that left a gateway otherwise than by both controls, in order.
+    """The messages that a gateway treated unlike both controls, in order.
 
     ``seed``: the one of the trial's world; it matters only where ports are allotted at random.
     """
@@ -29,7 +29,7 @@ def deviations(trace: Trace, network: Network, journeys: list[Journey], seed: ob
     ]
     places: list[int] = []
     for order, record in enumerate(trace):
-        if isinstance(record, Remark) and record.kind == "rebooted":
+        if isinstance(record, Remark) and record.kind is WorldEvent.REBOOTED:
             for gateways in controls:
                 gateways[record.who].reboot()
         if not isinstance(record, Passage):

@@ -1,28 +1,23 @@
 """From the failed checks of a trial to one short paragraph each.
 
-The cause of a failed check is the first trouble since the check before it that nothing has mended; where
+The cause of a failed check is the first trouble since the check before it that was not resolved; where
 there is none, the first one before. Media checks look at media first.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from typing import Final
 
 from siplab.experiments.explain import wording
-from siplab.experiments.explain.blame import Cause, cause_of, changed
+from siplab.experiments.explain.blame import Cause, CauseKind, cause_of, changed
 from siplab.experiments.explain.comparison import deviations
 from siplab.experiments.explain.story import Story, Window
-from siplab.experiments.explain.troubles import Trouble, troubles
+from siplab.experiments.explain.troubles import Trouble, TroubleKind, troubles
 from siplab.experiments.output.journeys import Journey
 from siplab.experiments.trial.result import Explanation
 from siplab.experiments.trial.stage import Check
 from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.trace import Trace
-
-_ABOUT_MEDIA: Final = re.compile(r"\bhears\b|\bgets (?:audio|video|fax)|\bpicture\b|\bdigits\b")
-_NOT_KNOWN: Final = "is not registered"
 
 
 def explain(
@@ -42,10 +37,10 @@ def explain(
     for check, window in zip(checks, windows, strict=False):
         if check.passed:
             continue
-        trouble, cause = _choose(known, window, story)
-        if trouble is not None and _NOT_KNOWN in trouble.why and causes:
+        trouble, cause = _choose(known, window, story, media=check.about == "media")
+        if causes and trouble is not None and trouble.facts.status == 480:  # what registered failed before
             trouble, cause, _ = causes[0]
-        if not cause.gateway and (trouble is None or trouble.kind == "lapsed"):
+        if not cause.gateway and (trouble is None or trouble.kind is TroubleKind.TIMED_OUT):
             # Nobody says which message it was.
             other = _deviation(story, window, deviations(trace, network, story.journeys, seed))
             cause = other if other.gateway or trouble is None else cause
@@ -56,10 +51,11 @@ def explain(
     return found
 
 
-def _choose(known: list[Trouble], window: Window, story: Story) -> tuple[Trouble | None, Cause]:
+def _choose(
+    known: list[Trouble], window: Window, story: Story, *, media: bool
+) -> tuple[Trouble | None, Cause]:
     """The first trouble that a router has to do with, else the first."""
-    media = _ABOUT_MEDIA.search(window.name) is not None
-    first: tuple[Trouble | None, Cause] = (None, Cause("untouched", None))
+    first: tuple[Trouble | None, Cause] = (None, Cause(CauseKind.UNCHANGED, None))
     for start in (window.start, 0):
         opened = [each for each in known if each.open_at(start, window.end)]
         for trouble in sorted(opened, key=lambda each: each.media != media):
@@ -83,8 +79,8 @@ def _deviation(story: Story, window: Window, found: Sequence[Journey]) -> Cause:
         if each.order < window.end:
             gateway = next((node for node in each.path[1:] if node in story.network.gateways), "")
             # No rule of SIP lets anybody on the way touch what people say to each other.
-            return changed(each, "body") if each.changes else Cause("treated", each, gateway)
-    return Cause("untouched", None)
+            return changed(each, "body") if each.changes else Cause(CauseKind.DEVIATED, each, gateway)
+    return Cause(CauseKind.UNCHANGED, None)
 
 
 def _made(check: Check, trouble: Trouble | None, cause: Cause, same: Explanation | None) -> Explanation:
@@ -97,7 +93,7 @@ def _made(check: Check, trouble: Trouble | None, cause: Cause, same: Explanation
     return Explanation(
         check.name,
         text,
-        cause.kind,
+        cause.kind.value,
         journey.label if journey is not None else "",
         journey.path[0] if journey is not None else "",
         journey.path[-1] if journey is not None else "",

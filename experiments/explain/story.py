@@ -21,7 +21,7 @@ from siplab.lab.wire.compare import differences
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError
 from siplab.lab.wire.sip import SipMessage
 from siplab.lab.worlds.network import Network
-from siplab.lab.worlds.trace import Checked, Likewise, Noted, Passage, Remark, Trace
+from siplab.lab.worlds.trace import Checked, Noted, Passage, Remark, SkippedPackets, Trace
 
 _URI_FIELDS: Final = (b"contact", b"record-route", b"route", b"refer-to", b"path", b"service-route")
 
@@ -150,7 +150,7 @@ def _departures(trace: Trace) -> Iterator[tuple[int, float, Endpoint]]:
     """When packets left by which public endpoint; a stretch of media counts with its last packet."""
     public: dict[Endpoint, Endpoint] = {}
     for order, record in enumerate(trace):
-        if isinstance(record, Likewise) and record.local in public:
+        if isinstance(record, SkippedPackets) and record.local in public:
             yield order, record.until, public[record.local]
         elif isinstance(record, Passage) and record.side is Side.INSIDE:
             for emission in record.emissions:

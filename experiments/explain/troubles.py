@@ -1,40 +1,59 @@
 """What went wrong in a trial, message by message, in the order in which it began.
 
-A *trouble* is a message that did not get where it was meant to, or that its receiver would not have; or a
-time that ran out for want of one. The same trouble of a message sent again is one trouble.
+A *trouble* is a message that did not get where it was meant to, or that its receiver rejects; or a time that
+ran out for want of one. The same trouble of a message sent again is one trouble.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final
 
 from siplab.experiments.explain.story import Story, parsed, sent
 from siplab.experiments.output.journeys import Journey
-from siplab.lab.worlds.trace import Noted
+from siplab.lab.gateway.fate import Fate
+from siplab.lab.sip.events import NO_FACTS, EventKind, Facts
+from siplab.lab.worlds.trace import LossReason, Noted, WorldEvent
 
-# What receivers note about a message that they will not have.
-_REFUSALS: Final = frozenset({"discarded", "rejected", "media-error", "ignored"})
+# What receivers note about a message that they reject.
+_REFUSALS: Final = frozenset(
+    {EventKind.DISCARDED, EventKind.REJECTED, EventKind.MEDIA_ERROR, EventKind.IGNORED}
+)
+_ACTIONS: Final = {EventKind.DISCARDED: "discarded the ", EventKind.REJECTED: "answered "}
 # What they note when they can't go on.
-_DEAD_ENDS: Final = frozenset({"unroutable"})
+_DEAD_ENDS: Final = frozenset({EventKind.UNROUTABLE})
 # What they note when nothing came in time.
-_LAPSES: Final = frozenset({"no-ack", "expired", "session-expired", "timer-c"})
-# A challenge, and what a client mends by itself: RFC 3261 sections 8.1.3.5 and 22.2.
-_MENDABLE: Final = re.compile(r"(?:401|407|423) to \w+")
+_TIMEOUTS: Final = frozenset(
+    {EventKind.NO_ACK, EventKind.EXPIRED, EventKind.SESSION_EXPIRED, EventKind.TIMER_C}
+)
+# A router dropped it for want of a binding, or of a permission.
+_BY_NAT: Final = frozenset({Fate.NO_BINDING, Fate.FILTERED, Fate.NO_HAIRPINNING, Fate.FOREIGN_DESTINATION})
+# A client tries again with what these ask for: RFC 3261 sections 8.1.3.5 and 22.2.
+_RETRIED: Final = frozenset({401, 407, 423})
+
+
+class TroubleKind(StrEnum):
+    """What went wrong with a message."""
+
+    REFUSED = "refused"  # by its receiver: discarded, or answered with an error
+    DROPPED = "dropped"  # by a router
+    ANSWERED = "answered"  # by a router, in the receiver's place
+    BLOCKED = "blocked"  # by a NAT, which has no binding for it or filters it
+    UNDELIVERED = "undelivered"  # nobody has the address
+    DAMAGED = "damaged"  # its checksum is wrong
+    LOST = "lost"  # by the network
+    NOT_SENT = "not-sent"
+    TIMED_OUT = "timed-out"  # one that did not come
 
 
 @dataclass
 class Trouble:
-    """``kind``: ``refused``, ``dropped``, ``answered``, ``stopped``, ``astray``, ``damaged``, ``lost``,
-    ``unsent`` or
-    ``lapsed``.
-
-    ``why``: in the words of who noticed it. ``host``: who that was. ``order`` and ``last``: its first and
-    last record.
+    """``why``: in the words of who noticed it. ``host``: who that was; ``event`` and ``facts``: what an
+    endpoint noted. ``order`` and ``last``: its first and last record.
     """
 
-    kind: str
+    kind: TroubleKind
     order: int
     now: float
     why: str
@@ -44,14 +63,16 @@ class Trouble:
     key: object = None
     last: int = 0
     times: int = 1
-    mended: list[int] = field(default_factory=list)  # records at which the same got through
+    resolved: list[int] = field(default_factory=list)  # records at which the same got through
+    event: EventKind | None = None
+    facts: Facts = NO_FACTS
 
     def open_at(self, start: int, end: int) -> bool:
-        """Whether it happened before ``end``, also after ``start``, and nothing mended it until ``end``."""
+        """Whether it happened before ``end``, also after ``start``, and it was not resolved until ``end``."""
         return (
             self.order < end
             and self.last >= start
-            and not any(self.order < each < end for each in self.mended)
+            and not any(self.order < each < end for each in self.resolved)
         )
 
 
@@ -65,33 +86,35 @@ def troubles(story: Story) -> list[Trouble]:
             continue
         trouble = _trouble_of(journey, id(journey) in bounced)
         if trouble is None:
-            for mendable in (False, True):
-                through.setdefault(_key(journey, mendable=mendable), []).append(journey.order)
+            for retried in (False, True):
+                through.setdefault(_key(journey, retried=retried), []).append(journey.order)
             continue
-        known = found.setdefault((trouble.kind, trouble.key, trouble.why), trouble)
+        end, left = journey.ending, journey.left
+        facts = (trouble.event, trouble.facts, end and end.fate, journey.lost, left and left.destination)
+        known = found.setdefault((trouble.kind, trouble.key, *facts), trouble)
         if known is not trouble:
             known.last, known.times = trouble.last, known.times + 1
     about_messages = {id(note) for journey in story.journeys for note in journey.heard}
     for order, note in story.notes:
         if id(note) in about_messages and note.kind not in _DEAD_ENDS:
             continue
-        if note.kind in _LAPSES or note.kind in _DEAD_ENDS:
-            trouble = Trouble("lapsed", order, note.now, _said(note), note.host, last=order)
-            trouble.key = (note.kind, note.detail)
-            if note.kind == "expired":
-                trouble.mended = [
+        if note.kind in _TIMEOUTS or note.kind in _DEAD_ENDS:
+            trouble = Trouble(TroubleKind.TIMED_OUT, order, note.now, _said(note), note.host, last=order)
+            trouble.event, trouble.facts = note.kind, note.facts
+            if note.kind is EventKind.EXPIRED:
+                trouble.resolved = [
                     other
                     for other, each in story.notes
-                    if each.kind == "registered" and each.detail.split(" ")[:1] == note.detail.split(" ")[:1]
+                    if each.kind is EventKind.REGISTERED and each.facts.aor == note.facts.aor
                 ]
             found.setdefault((order, note.host, note.kind), trouble)
     for order, remark in story.remarks:
-        if remark.kind == "not-sent":
-            trouble = Trouble("unsent", order, remark.now, remark.detail, remark.who, last=order)
+        if remark.kind is WorldEvent.NOT_SENT:
+            trouble = Trouble(TroubleKind.NOT_SENT, order, remark.now, remark.detail, remark.who, last=order)
             known = found.setdefault((remark.who, remark.detail), trouble)
             known.last = order
     for trouble in found.values():
-        trouble.mended = trouble.mended or through.get(trouble.key, [])
+        trouble.resolved = trouble.resolved or through.get(trouble.key, [])
     return sorted(found.values(), key=lambda each: each.order)
 
 
@@ -111,53 +134,48 @@ def _bounced(journeys: list[Journey]) -> set[int]:
 
 def _trouble_of(journey: Journey, bounced: bool) -> Trouble | None:
     refusal = next((each for each in journey.heard if each.kind in _REFUSALS), None)
-    if refusal is not None and refusal.kind == "rejected" and _MENDABLE.match(refusal.detail):
-        # A client tries again with what the answer asks for: only if that comes to nothing it is a trouble.
-        return _made("refused", journey, refusal.detail, refusal.host, mendable=True)
     if refusal is not None:
-        return _made("refused", journey, _said(refusal), refusal.host)
+        # Where a client tries again, it is a trouble only if that comes to nothing.
+        retried = refusal.kind is EventKind.REJECTED and refusal.facts.status in _RETRIED
+        trouble = _made(TroubleKind.REFUSED, journey, _said(refusal), refusal.host, retried=retried)
+        trouble.event, trouble.facts = refusal.kind, refusal.facts
+        return trouble
     if journey.received:
         return None
     gateway = journey.path[-1]
-    why = next((each.removeprefix("X ") for each in journey.notes if each.startswith("X ")), "")
-    if "answered by" in why:
-        return _made("answered", journey, why, gateway)
-    if why.startswith("dropped by") and _is_nat(why):
-        return _made("stopped", journey, why, gateway)
-    if why.startswith("dropped by"):
-        return _made("dropped", journey, why, gateway)
-    if "wrong checksum" in why:
-        return _made("damaged", journey, why, gateway)
-    if "lost on the network" in why:
-        return _made("lost", journey, why, gateway)
+    why = journey.failure
+    if journey.ending is not None:
+        kind = TroubleKind.BLOCKED if journey.ending.fate in _BY_NAT else TroubleKind.DROPPED
+        return _made(kind if journey.ending.side is None else TroubleKind.ANSWERED, journey, why, gateway)
+    if journey.lost is LossReason.WRONG_CHECKSUM:
+        return _made(TroubleKind.DAMAGED, journey, why, gateway)
+    if journey.lost is LossReason.LINK:
+        return _made(TroubleKind.LOST, journey, why, gateway)
     if bounced and journey.left is not None:
         why = f"nobody listens at {journey.left.destination}"
     # Without a word from anybody, it may have come to a program that is none of the lab's.
-    return _made("astray", journey, why, gateway) if why else None
+    return _made(TroubleKind.UNDELIVERED, journey, why, gateway) if why else None
 
 
-def _is_nat(why: str) -> bool:
-    """Whether it was for want of a binding, or of a permission, that a router let something go no further."""
-    return any(each in why for each in ("no binding", "filtered:", "no hairpinning", "is not this router"))
-
-
-def _made(kind: str, journey: Journey, why: str, host: str, *, mendable: bool = False) -> Trouble:
+def _made(kind: TroubleKind, journey: Journey, why: str, host: str, *, retried: bool = False) -> Trouble:
     trouble = Trouble(kind, journey.order, journey.now, why, host, journey, not journey.is_signalling)
-    trouble.key = _key(journey, mendable=mendable)
+    trouble.key = _key(journey, retried=retried)
     trouble.last = journey.order
     return trouble
 
 
-def _key(journey: Journey, *, mendable: bool = False) -> object:
+def _key(journey: Journey, *, retried: bool = False) -> object:
     """What a message has in common with those sent in its place."""
     assert journey.sent is not None
     if not journey.is_signalling:
         return journey.path[0], journey.sent.source
     message = parsed(sent(journey))
-    if mendable:
+    if retried:
         return journey.path[0], message.method, message.value(b"call-id")
     return journey.path[0], journey.label, message.value(b"call-id"), message.value(b"cseq")
 
 
 def _said(note: Noted) -> str:
+    if note.kind in _ACTIONS:
+        return _ACTIONS[note.kind] + note.detail
     return f"{note.kind}: {note.detail}" if note.detail else note.kind

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
-from siplab.experiments.explain.blame import Cause
-from siplab.experiments.explain.troubles import Trouble
+from siplab.experiments.explain.blame import Cause, CauseKind
+from siplab.experiments.explain.story import parsed, sent
+from siplab.experiments.explain.troubles import Trouble, TroubleKind
+from siplab.experiments.output import fates
 from siplab.experiments.output.changes import LinePair
 from siplab.experiments.output.journeys import Journey, show
 from siplab.experiments.trial.stage import Check
+from siplab.lab.gateway.fate import Fate
 
-_REFERENCE: Final = re.compile(r"\((RFC [0-9][^()]*)\)")
 _LONG: Final = 120  # characters of a line that are shown
 # What a router may not do to a part of a message, where no rule of syntax says it.
 _RULES: Final = {
@@ -31,10 +32,10 @@ _RULES: Final = {
 }
 # The same for what else it does.
 _OF_KIND: Final = {
-    "forgotten": "RFC 4787 4.3",
-    "damaged": "RFC 768",
-    "answered": "RFC 3261 8.1.2",
-    "misled": "RFC 4787 4.1",
+    CauseKind.BINDING_EXPIRED: "RFC 4787 4.3",
+    CauseKind.DAMAGED: "RFC 768",
+    CauseKind.ANSWERED: "RFC 3261 8.1.2",
+    CauseKind.MISDELIVERED: "RFC 4787 4.1",
 }
 _REQUIRED_IDLE: Final = 120.0  # seconds that a UDP binding must last without a packet (RFC 4787 section 4.3)
 
@@ -43,18 +44,18 @@ def rule_of(cause: Cause, trouble: Trouble | None) -> str:
     """The rule that was broken, as RFC and section; empty when none is known."""
     if cause.violation is not None:
         return cause.violation.reference
-    if cause.kind == "forgotten" and cause.idle is not None and cause.idle >= _REQUIRED_IDLE:
+    if cause.kind is CauseKind.BINDING_EXPIRED and cause.idle is not None and cause.idle >= _REQUIRED_IDLE:
         return ""
     if cause.kind in _OF_KIND:
         return _OF_KIND[cause.kind]
-    if cause.kind == "dropped" and trouble is not None:
+    if cause.kind is CauseKind.DROPPED and trouble is not None:
         return _dropped(trouble)
-    if trouble is not None and (found := _REFERENCE.search(trouble.why)):
-        return found[1]
-    if trouble is not None and trouble.kind == "lapsed":
+    if trouble is not None and trouble.facts.reference:
+        return trouble.facts.reference
+    if trouble is not None and trouble.kind is TroubleKind.TIMED_OUT:
         return "RFC 3261 10.2.4"
     # What the witness complains of goes before what was changed as well.
-    for part in sorted(cause.parts, key=lambda part: trouble is None or part not in trouble.why):
+    for part in sorted(cause.parts, key=lambda part: trouble is None or part != trouble.facts.part):
         if part in _RULES:
             return _RULES[part]
         if part.startswith("SDP"):
@@ -63,89 +64,97 @@ def rule_of(cause: Cause, trouble: Trouble | None) -> str:
 
 
 def _dropped(trouble: Trouble) -> str:
-    if "fragment" in trouble.why:
+    journey = trouble.journey
+    if journey is not None and journey.ending is not None and journey.ending.fate is Fate.FRAGMENT_DROPPED:
         return "RFC 4787 11"
-    if trouble.journey is not None and trouble.journey.label.startswith("ACK"):
+    if journey is not None and parsed(sent(journey)).method == b"ACK":
         return "RFC 3261 13.3.1.4"  # without it the callee must give the call up
     return "RFC 3261 16.3"
 
 
 def paragraph(check: Check, trouble: Trouble | None, cause: Cause, rule: str) -> str:
     """Everything in a few sentences."""
-    sentences = [_deed(trouble, cause), _outcome(trouble, cause), _rule(cause, trouble, rule), check.symptom]
+    sentences = [
+        _action(trouble, cause),
+        _outcome(trouble, cause),
+        _rule(cause, trouble, rule),
+        check.symptom,
+    ]
     return " ".join(each for each in sentences if each)
 
 
 # -- what was done ---------------------------------------------------------------------------------------
 
 
-def _deed(trouble: Trouble | None, cause: Cause) -> str:
+def _action(trouble: Trouble | None, cause: Cause) -> str:
     journey = cause.journey
     if journey is None:
         return "Every message passed the routers as it would without an ALG." if trouble is None else ""
     router, message, when = f"the {cause.gateway}", _message(journey), f"At {journey.now:.3f} s"
     match cause.kind:
-        case "changed":
+        case CauseKind.CHANGED:
             words = f"{when} {router} changed the {_listed(cause.parts)} of the {message}"
             if trouble is None:
                 words = (
-                    "No endpoint complained of a message. The first that left otherwise than from a router "
-                    f"without a fault was the {message} at {journey.now:.3f} s: {router} changed the "
+                    "No endpoint complained of a message. The first that a router without a fault would have "
+                    f"sent differently was the {message} at {journey.now:.3f} s: {router} changed the "
                     f"{_listed(cause.parts)}"
                 )
             return f"{words}{_lines(cause.lines)}."
-        case "unfitted":
+        case CauseKind.STALE_LENGTH:
             words = f"{when} {router} changed the body of the {message} ({_listed(cause.parts[1:])})"
             return f"{words}{_lines(cause.lines)}, and left Content-Length as it was."
-        case "kept":
+        case CauseKind.NOT_RESTORED:
             part = _listed(cause.parts)
             return (
                 f"{when} {router} changed the {part} of the {message}{_lines(cause.lines)}, "
                 "and did not change it back in what came the other way."
             )
-        case "dropped":
-            why = (trouble.why if trouble else "").partition(": ")[2]
-            return f"{when} {router} dropped the {message}: {why}."
-        case "answered":
+        case CauseKind.DROPPED:
+            end = journey.ending
+            assert end is not None
+            why = end.detail if end.fate is Fate.DROPPED_BY_MODEL else fates.words(end)
+            return f"{when} {router} dropped the {message}{f': {why}' if why else ''}."
+        case CauseKind.ANSWERED:
             return f"{when} {router} answered the {message} itself, and the {journey.aim} never saw it."
-        case "forgotten":
+        case CauseKind.BINDING_EXPIRED:
             return (
                 f"{when} the {message} came to {cause.endpoint}, and {router} had no binding for it any "
                 f"more: nothing had left by it for {cause.idle:.0f} s."
             )
-        case "closed":
+        case CauseKind.BINDING_CLOSED:
             return (
                 f"{when} the {message} came to {cause.endpoint}, and {router} had closed that binding, "
                 f"used {cause.idle:.0f} s before."
             )
-        case "misled":
+        case CauseKind.MISDELIVERED:
             return f"{when} {router} delivered the {message} to {cause.endpoint}."
-        case "damaged":
+        case CauseKind.DAMAGED:
             return f"{when} {router} passed on the {message} with a wrong checksum."
-        case "filtered":
+        case CauseKind.FILTERED:
             assert journey.sent is not None
             return (
                 f"{when} {router} did not let the {message} in: nothing had been sent from {cause.endpoint} "
                 f"to {journey.sent.source} before, which its filtering asks for."
             )
-        case "untranslated":
+        case CauseKind.UNTRANSLATED:
             assert cause.endpoint is not None
             what = "SDP of the" if trouble is not None and trouble.media else "head of the"
             return (
                 f"The {what} {message} at {journey.now:.3f} s names {cause.endpoint.ip}, an address that "
                 "exists behind a router only, and no router on the way translated it."
             )
-        case "treated":
+        case CauseKind.DEVIATED:
             return (
-                f"No endpoint complained of a message. The first that {router} treated otherwise than one "
+                f"No endpoint complained of a message. The first that {router} treated differently from one "
                 f"without a fault was the {message} at {journey.now:.3f} s."
             )
-        case "lost":
+        case CauseKind.LOST:
             return f"{when} the {message} was lost on the way."
-    return _untouched(cause, journey)
+    return _unchanged(cause, journey)
 
 
-def _untouched(cause: Cause, journey: Journey) -> str:
+def _unchanged(cause: Cause, journey: Journey) -> str:
     where = f" to {cause.endpoint}" if cause.endpoint is not None else ""
     return f"At {journey.now:.3f} s the {_message(journey)} was sent{where}; no router had changed it."
 
@@ -165,7 +174,7 @@ def _message(journey: Journey) -> str:
 
 
 def _is_host(journey: Journey, node: str) -> bool:
-    """Whether a node is where the message was to end: the router that let it go no further is not."""
+    """Whether a node is where the message was to end: the router that dropped it is not."""
     return journey.received or node != journey.path[-1] or not journey.fell_short
 
 
@@ -208,19 +217,19 @@ def _outcome(trouble: Trouble | None, cause: Cause) -> str:
     times = f", {trouble.times} times in all" if trouble.times > 1 else ""
     journey = trouble.journey
     match trouble.kind:
-        case "refused":
-            assert journey is not None
-            words = trouble.why.replace("discarded: ", "discarded the ").replace("rejected: ", "answered ")
-            return f"The {trouble.host} {words.rstrip('.')}{times}."
-        case "unsent":
+        case TroubleKind.REFUSED:
+            return f"The {trouble.host} {trouble.why.rstrip('.')}{times}."
+        case TroubleKind.NOT_SENT:
             return f"At {trouble.now:.3f} s the {trouble.host} could not send: {trouble.why}."
-        case "lapsed":
+        case TroubleKind.TIMED_OUT:
             return f"At {trouble.now:.3f} s the {trouble.host} noted: {trouble.why}."
-        case "stopped" | "astray" if journey is not cause.journey and journey is not None:
+        case TroubleKind.BLOCKED | TroubleKind.UNDELIVERED if (
+            journey is not cause.journey and journey is not None
+        ):
             return f"So the {_message(journey)} at {journey.now:.3f} s got nowhere: {trouble.why}{times}."
-        case "stopped":
-            return f"It went no further ({trouble.why}){times}."
-        case "astray" | "damaged":
+        case TroubleKind.BLOCKED:
+            return f"It was dropped ({trouble.why}){times}."
+        case TroubleKind.UNDELIVERED | TroubleKind.DAMAGED:
             return f"It came to nobody: {trouble.why}{times}."
         case _:
             return f"It was sent {trouble.times} times." if trouble.times > 1 else ""
@@ -229,6 +238,6 @@ def _outcome(trouble: Trouble | None, cause: Cause) -> str:
 def _rule(cause: Cause, trouble: Trouble | None, rule: str) -> str:
     if cause.violation is not None:
         return f"That breaks {cause.violation.reference}: {cause.violation.sentence}"
-    if not rule or (trouble is not None and rule in trouble.why):
+    if not rule or (trouble is not None and rule == trouble.facts.reference):
         return ""
     return f"The rule is in {rule}."

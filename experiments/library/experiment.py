@@ -77,7 +77,12 @@ class Experiment(BaseModel):
         ]
         return self.model_copy(update={"detectors": found})
 
-    def trials(self, extra_paths: tuple[str, ...] = (), seed: int | None = None) -> list[TrialSpec]:
+    def trials(
+        self,
+        extra_paths: tuple[str, ...] = (),
+        seed: int | None = None,
+        scenario_paths: tuple[str, ...] = (),
+    ) -> list[TrialSpec]:
         """All trials, in the order of the table. Raises ``UsageError`` for an unknown name."""
         paths = (*self.model_paths, *extra_paths)
         if self.models == "all" and self.gateway == "kernel":
@@ -89,7 +94,9 @@ class Experiment(BaseModel):
         if not self.scenarios and not self.detectors:
             raise UsageError(f"experiment '{self.id}': name at least one scenario or detector")
         first = self.seed if seed is None else seed
-        scenarios = [each.id for each in registry.scenarios()] if self.scenarios == "all" else self.scenarios
+        scenarios = self.scenarios
+        if scenarios == "all":
+            scenarios = [each.id for each in registry.scenarios(scenario_paths)]
         played: list[tuple[str, str | ProgramDetector]] = [(each, "") for each in scenarios]
         played += [("", each) for each in self.detectors]
         specs = [
@@ -101,6 +108,7 @@ class Experiment(BaseModel):
                 tuple(mitigations),
                 first + index,
                 paths,
+                scenario_paths=scenario_paths,
                 gateway=self.gateway,
                 phone=phone,
                 server=server,

@@ -1,7 +1,7 @@
 """Switch the ALG off in the router: what providers ask for first, where the router allows it.
 
 It does not help against a NAT whose bindings end early, nor with a server that works with an ALG only.
-Source: the founding articles, and the cards of vendors (``siplab vendors``).
+Source: the three articles that this project began with, and the cards of vendors (``siplab vendors``).
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Where an own router stands behind the hub, that gets the public address. Helps against the hub's ALG, and
 against double NAT; the own router's ALG stays. Providers offer it where their hub's ALG can't be switched
 off. Needs a network with two translating routers in a row, such as ``alg-behind-alg``.
-Source: a founding article tells of a hub in modem mode with an own router behind it.
+Source: "Why SIP ALG is the Hidden VoIP Killer" tells of a hub in modem mode with
+a router of the user's own behind it.
 """
 
 from __future__ import annotations

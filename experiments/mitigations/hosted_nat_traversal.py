@@ -4,7 +4,8 @@ Answers to the source, a media relay that latches, and OPTIONS as keep-alive. He
 media from where it receives them, behind any NAT. An ALG gets in its way: what it rewrites looks
 like a phone without NAT, which is not kept alive; ``ping=all`` keeps alive whoever registers. Against damaged
 messages it does nothing.
-Source: RFC 7362; Kamailio's and OpenSIPS' nathelper; a founding article's "server-side NAT solutions".
+Source: RFC 7362; Kamailio's and OpenSIPS' nathelper; the "server-side NAT solutions" of the article
+"What is SIP ALG?".
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Helps against all that an ALG for IPv4 does. The firewall's bindings end as a NAT's do, and an ALG may open
 pinholes in it or damage what it reads all the same; few networks have IPv6 everywhere. Needs a network
 with both, such as ``dual-stack``.
-Source: a founding article names it among the ways round an ALG that can't be switched off; RFC 6092.
+Source: "What is SIP ALG?" names it among the ways round an ALG that can't be
+switched off; RFC 6092.
 """
 
 from __future__ import annotations

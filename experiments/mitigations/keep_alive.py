@@ -3,7 +3,8 @@
 CRLF or OPTIONS to the server every ``interval`` seconds. OPTIONS also shows when nobody answers; the phone
 then registers anew. Helps against short UDP bindings, that is, missed incoming calls. It does not help where
 the router swallows the keep-alive or answers OPTIONS itself, and not against altered messages.
-Source: a founding article names keep-alives among the alternatives; RFC 5626 section 4.4.
+Source: "Why SIP ALG is the Hidden VoIP Killer" names keep-alives among the
+alternatives; RFC 5626 section 4.4.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 NAT traversal is then the proxy's affair, and the ALG sees nothing of it unless it looks at that port
 too. Media do not pass the proxy. On a network that has a host for it (``proxied``) the proxy stands there,
-else on the server's host. Source: a founding article names it among the alternatives.
+else on the server's host. Source: "Why SIP ALG is the Hidden VoIP Killer"
+names it among the alternatives.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from annotated_types import Ge, Le
 from siplab.experiments.mitigations._rewiring import gateways_above, with_routers
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import PHONE_RTP_PORT, Setup
-from siplab.lab.gateway.nat import StaticMapping
+from siplab.lab.gateway.nat_config import StaticMapping
 from siplab.lab.worlds.topology import Topology
 
 _MEDIA_PORTS = 4  # audio and video with their odd neighbours

@@ -2,7 +2,8 @@
 
 Helps a phone that does not do so by itself, with a server that knows rport, to get its answers through the
 NAT. It does nothing for Contact, media, or a binding that ends; and nothing against a router that alters
-messages. Source: RFC 3581; a founding article calls it the safe alternative.
+messages. Source: RFC 3581; "Why SIP ALG is the Hidden VoIP Killer" calls it
+the safe alternative.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Helps with servers that believe what they are told, behind a NAT whose mapping is endpoint-independent. It
 does not help behind a symmetric NAT, where the mapping towards everybody else is another one, and does
 not go together with an ALG, which "translates back" in answers what was public from the start. Source:
-a founding article names it among the alternatives, another says that symmetric NAT makes it useless;
+"Why SIP ALG is the Hidden VoIP Killer" names it among the alternatives,
+"What is SIP ALG?" says that symmetric NAT makes it useless;
 Keenetic's and ZyXEL's documentation says not to combine it with an ALG.
 """
 

@@ -6,7 +6,8 @@ bindings in the NAT, certificates, and what a router that breaks TCP does.
 
 Helps against every ALG that reads. What a correct ALG would have done is not done either: bindings end,
 and a server that believes addresses does not reach the phone. Media are not sealed.
-Source: two founding articles name TLS among the ways round an ALG that can't be switched off.
+Source: the articles "What is SIP ALG?" and "Why SIP ALG is the Hidden VoIP Killer"
+name TLS among the ways round an ALG that can't be switched off.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def model(spec: str, paths: tuple[str, ...] = ()) -> Row:
             {
                 "message": e.sample,
                 "before": _text(e.before),
-                "after": "(goes no further)" if e.after is None else _text(e.after),
+                "after": "(is dropped)" if e.after is None else _text(e.after),
                 **({"answer": _text(e.answer)} if e.answer else {}),
             }
             for e in card.examples

@@ -18,7 +18,7 @@ from difflib import SequenceMatcher
 from typing import Final, NamedTuple
 
 from siplab.lab.gateway.fragments import Reassembler
-from siplab.lab.gateway.sides import DROPPED_BY_ALG, FRAGMENT_KEPT, HELD, HELD_ACKNOWLEDGED, Emission, Side
+from siplab.lab.gateway.sides import Emission, Side
 from siplab.lab.wire import ip
 from siplab.lab.wire.compare import differences
 from siplab.lab.wire.ip import MalformedPacketError
@@ -278,17 +278,3 @@ def change_of(entered: ip.Packet | None, emission: Emission) -> Change | None:
 
 def _one_message(data: bytes) -> bool:
     return SipMessage.parse(data).is_sip and [done for _, done in split_stream(data)] == [True]
-
-
-def is_kept(note: str) -> bool:
-    """Whether a gateway that let a packet go no further still has it: nothing is lost yet."""
-    return note.startswith((FRAGMENT_KEPT, HELD, HELD_ACKNOWLEDGED))
-
-
-def fate(gateway: str, note: str) -> str:
-    """In words, what became of a packet that a gateway let go no further."""
-    if note.startswith(DROPPED_BY_ALG):
-        return f"dropped by {gateway}'s ALG: {note.removeprefix(DROPPED_BY_ALG)}"
-    if is_kept(note):
-        return f"{gateway}: {note}"
-    return f"dropped by {gateway}: {note}"

@@ -16,7 +16,7 @@ from html import escape
 from typing import Any, Final, NamedTuple
 
 from siplab.experiments.output.console import folded
-from siplab.lab.gateway.nat import Dependence, NatConfig
+from siplab.lab.gateway.nat_config import Dependence, NatConfig
 from siplab.lab.worlds.topology import TRIAL, NetworkSpec, RouterSpec, Topology
 
 _MARGIN, _GAP = 2, 3  # characters before the first box, and between two

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from siplab.experiments.output import pcapng
 from siplab.experiments.trial.result import TrialResult
-from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.trace import Trace
 
@@ -36,14 +34,9 @@ def check_writable(path: Path) -> None:
         raise UsageError(f"{path}: {error.strerror}") from None
 
 
-def stem(spec: TrialSpec) -> str:
-    """How the names of a trial's files begin: its name, with nothing in it that a file system minds."""
-    return re.sub(r"[^A-Za-z0-9_.=,+-]", "_", spec.name)
-
-
 def write_trial(folder: Path, result: TrialResult, trace: Trace) -> None:
     """Write a trial's trace and capture."""
-    name = stem(result.spec)
+    name = result.spec.stem
     (folder / f"{name}.trace.jsonl").write_text(trace.to_json_lines(), encoding="utf-8")
     pcapng.write(trace, folder / f"{name}.pcapng")
 

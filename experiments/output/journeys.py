@@ -10,13 +10,26 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from siplab.experiments.output.changes import Change, Entries, change_of, fate, is_kept
-from siplab.lab.gateway.gateway import Emission
+from siplab.experiments.output.changes import Change, Entries, change_of
+from siplab.experiments.output.fates import ending, words
+from siplab.lab.gateway.sides import Emission
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError
 from siplab.lab.wire.sip import SipMessage
 from siplab.lab.worlds.network import MAX_HOPS, Network
-from siplab.lab.worlds.trace import Likewise, Lost, Noted, Passage, Received, Remark, Segment, Sent, Trace
+from siplab.lab.worlds.trace import (
+    LossReason,
+    Lost,
+    Noted,
+    Passage,
+    Received,
+    Remark,
+    Segment,
+    Sent,
+    SkippedPackets,
+    Trace,
+    WorldEvent,
+)
 
 
 @dataclass
@@ -32,6 +45,9 @@ class Journey:
     again: bool = False
     ended: bool = False
     failed: bool = False  # ended where it should not have
+    failure: str = ""  # why, in words
+    lost: LossReason | None = None  # why, where it was not at a gateway
+    ending: Emission | None = None  # what the gateway did with it that let it end there
     fell_short: bool = False  # ended behind the last node of the path, before any other
     notes: list[str] = field(default_factory=list)
     changes: dict[str, Change | None] = field(default_factory=dict)  # by gateway; None: can't be told
@@ -40,7 +56,7 @@ class Journey:
     sent: ip.Packet | None = None  # as its sender made it
     left: ip.Packet | None = None  # as the last gateway let it go
     received: bool = False  # by an agent of the lab
-    more: int = 0  # packets of the same flow that fared likewise
+    more: int = 0  # packets of the same flow with the same fate
     until: float = 0.0  # when the last of these was due
     heard: list[Noted] = field(default_factory=list)  # what the receiver noted about it
 
@@ -51,6 +67,7 @@ class Journey:
     def fail(self, why: str, node: str | None) -> None:
         """It ended at ``node``, or somewhere behind the last one that had it."""
         self.ended = self.failed = True
+        self.failure = self.failure or why
         self.notes.append(f"X {why}")
         if node is None:
             self.fell_short = True
@@ -69,7 +86,7 @@ class _Tracker:
         self._network = network
         self._shown = frozenset(network.topology.hosts) | network.gateways
         self._under_way: dict[_Key, deque[Journey]] = {}
-        self._last: dict[str, Journey] = {}  # of each flow, named as its sender names it
+        self._last: dict[tuple[Endpoint, Endpoint], Journey] = {}  # from where to where, for its sender
         self._entries = Entries()
         self._sent: set[tuple[str, Endpoint, bytes]] = set()
         self._just_received: tuple[Received | Segment, Journey] | None = None
@@ -83,7 +100,7 @@ class _Tracker:
             fingerprint = (node, packet.destination, packet.payload)
             journey.again = fingerprint in self._sent
             self._sent.add(fingerprint)
-        self._last[f"{packet.destination} from {packet.source}"] = journey
+        self._last[packet.source, packet.destination] = journey
         self.journeys.append(journey)
         return journey
 
@@ -110,7 +127,7 @@ class _Tracker:
         if node not in self._network.node_addresses:
             return None
         for _ in range(MAX_HOPS):
-            hop = self._network.hop(node, journey.bound_for)
+            hop = self._network.next_hop(node, journey.bound_for)
             if hop is None or (hop.side is not None and not hop.final):
                 return None
             if hop.final:
@@ -157,31 +174,28 @@ class _Tracker:
         gateway = record.gateway
         packet = self._entries.whole(record)
         if packet is None:
-            if not any(is_kept(each.note) for each in record.emissions):
-                self._unreadable(record.now, gateway, [each.note for each in record.emissions])
+            if not any(each.fate.is_kept for each in record.emissions):
+                self._unreadable(record.now, gateway, [words(each) for each in record.emissions])
             return
         journey = self._find(packet) or self._start(record.now, self._owner(packet.src, gateway), packet)
         journey.pass_by(gateway)
         onward = [each for each in record.emissions if each.side is not None and not each.originated]
-        notes = [each.note for each in record.emissions if each.note]
-        if not onward and any(is_kept(note) for note in notes):
-            journey.notes += [fate(gateway, note) for note in notes]
+        if not onward and any(each.fate.is_kept for each in record.emissions):
+            journey.notes += [ending(gateway, each) for each in record.emissions]
             journey.ended = True
         elif not onward:
+            journey.ending = record.emissions[0]
             for each in record.emissions:
-                answered = f"answered by {gateway}: {each.note}"
-                journey.fail(fate(gateway, each.note) if each.side is None else answered, gateway)
+                journey.fail(ending(gateway, each), gateway)
         for each in record.emissions:
-            if each.error and f"the model raised {each.error}" not in each.note:
-                journey.notes.append(f"the model raised {each.error}")
             if onward and each is onward[0]:
                 self._forward(journey, gateway, packet, each)
             elif each.side is not None:
                 self._emit(record.now, gateway, each)
 
     def _forward(self, journey: Journey, gateway: str, packet: ip.Packet, emission: Emission) -> None:
-        if emission.note:
-            journey.notes.append(emission.note)
+        if said := words(emission):
+            journey.notes.append(said)
         if emission.changed:
             journey.changes[gateway] = change_of(packet, emission)
         left = _parsed(emission.packet)
@@ -203,26 +217,27 @@ class _Tracker:
     def lost(self, record: Lost) -> None:
         packet = _parsed(record.packet)
         if packet is None:
-            self._unreadable(record.now, record.node, [f"lost at {record.node}: {record.reason}"])
+            self._unreadable(record.now, record.node, [f"lost at {record.node}: {record.detail}"])
             return
-        why = f"lost at {record.node}, bound for {packet.destination}: {record.reason}"
+        why = f"lost at {record.node}, bound for {packet.destination}: {record.detail}"
         journey = self._find(packet) or self._start(record.now, self._owner(packet.src, record.node), packet)
+        journey.lost = record.reason
         here = record.node in self._shown and record.node not in journey.path
         journey.fail(why, record.node if here else None)
 
-    def likewise(self, record: Likewise) -> None:
-        journey = self._last.get(f"{record.remote} from {record.local}")
+    def skipped(self, record: SkippedPackets) -> None:
+        journey = self._last.get((record.local, record.remote))
         if journey is not None:
             journey.more += record.packets
             journey.until = record.until
 
     def remark(self, record: Remark) -> None:
-        if record.kind == "unreachable":
-            journey = self._last.get(record.detail)
+        if record.kind is WorldEvent.UNREACHABLE and record.local and record.remote:
+            journey = self._last.get((record.local, record.remote))
             if journey is not None and (journey.failed or not journey.ended):
                 if not journey.failed:  # else the reason is known already
                     node = self._end_of_way(journey)
-                    journey.fail(f"{record.detail.partition(' ')[0]} is unreachable (ICMP)", node)
+                    journey.fail(f"{record.remote} is unreachable (ICMP)", node)
                 return
         text = f"{record.who}: {record.kind}: {record.detail}"
         self.journeys.append(Journey(record.now, [], text, True, ended=True))
@@ -255,8 +270,8 @@ def journeys_of(trace: Trace, network: Network) -> list[Journey]:
             tracker.passage(record)
         elif isinstance(record, Lost):
             tracker.lost(record)
-        elif isinstance(record, Likewise):
-            tracker.likewise(record)
+        elif isinstance(record, SkippedPackets):
+            tracker.skipped(record)
         elif isinstance(record, Remark):
             tracker.remark(record)
     tracker.finish()

@@ -22,8 +22,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from siplab.experiments.output.changes import Change, Entries, change_of, fate
-from siplab.lab.gateway.gateway import Emission
+from siplab.experiments.output.changes import Change, Entries, change_of
+from siplab.experiments.output.fates import ending, words
+from siplab.lab.gateway.sides import Emission
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError
 from siplab.lab.worlds.trace import Lost, Passage, Received, Segment, Sent, Trace
@@ -72,7 +73,7 @@ def _rows(trace: Trace) -> Iterator[_Row]:
         elif isinstance(record, Passage):
             yield from _passage(record, entries)
         elif isinstance(record, Lost):
-            yield _Row(LOST, record.now, record.packet, _INBOUND, f"lost at {record.node}: {record.reason}")
+            yield _Row(LOST, record.now, record.packet, _INBOUND, f"lost at {record.node}: {record.detail}")
 
 
 def _datagram(
@@ -103,34 +104,22 @@ def _leaving(emission: Emission) -> bytes:
 
 
 def _on_entry(record: Passage) -> str:
-    """What the packet that came in has to say: only when it went no further."""
-    words = [
-        _words(fate(record.gateway, each.note), each.error) for each in record.emissions if each.side is None
-    ]
-    if not words and all(each.originated for each in record.emissions):
-        words = [f"answered by {record.gateway}: {each.note}" for each in record.emissions]
-    return "; ".join(words)
+    """What the packet that came in has to say: only when it was dropped."""
+    stayed = [each for each in record.emissions if each.side is None]
+    if not stayed and all(each.originated for each in record.emissions):
+        stayed = record.emissions
+    return "; ".join(ending(record.gateway, each) for each in stayed)
 
 
 def _on_leaving(emission: Emission, change: Change | None) -> str:
-    words: list[str] = []
-    if emission.originated:
-        words.append(f"made by the router: {emission.note}")
-    elif emission.note:
-        words.append(emission.note)
+    said = words(emission)
+    parts = [f"made by the router: {said}" if emission.originated else said]
     if change is not None:
-        words.append(f"changed by the ALG: {', '.join(change.parts)}")
-        words += [f"breaks {each.reference} ({each.rule}): {each.sentence}" for each in change.broken]
+        parts.append(f"changed by the ALG: {', '.join(change.parts)}")
+        parts += [f"breaks {each.reference} ({each.rule}): {each.sentence}" for each in change.broken]
     elif emission.changed:
-        words.append("changed by the ALG")
-    return _words("; ".join(words), emission.error)
-
-
-def _words(note: str, error: str) -> str:
-    """A note with the model's error, which many notes tell already."""
-    if not error or error in note:
-        return note
-    return "; ".join(part for part in (note, f"the model raised {error}") if part)
+        parts.append("changed by the ALG")
+    return "; ".join(part for part in parts if part)
 
 
 # -- how it is written ---------------------------------------------------------------------------

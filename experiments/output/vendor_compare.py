@@ -26,6 +26,7 @@ from siplab.alg_models.profiles import Profile
 from siplab.alg_models.samples import basic
 from siplab.experiments.output import changes
 from siplab.experiments.output.console import grid
+from siplab.experiments.output.fates import ending
 from siplab.experiments.trial import run as trial
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Model
@@ -54,7 +55,7 @@ _CALLED: Final = b"Contact: <sip:bob@198.51.100.20:5060>\r\nContent-Type: applic
 
 
 class Crossing(NamedTuple):
-    """One message at one router. ``left`` is empty when it went no further; ``fate`` says what happened."""
+    """One message at one router. ``left`` is empty when it was dropped; ``fate`` says what happened."""
 
     sent: bytes
     left: bytes
@@ -150,7 +151,7 @@ def _cross(gateway: Gateway, packet: samples.Packet) -> tuple[Crossing, Packet |
     words: list[str] = []
     left: Packet | None = None
     for each in emissions:
-        if each.error:
+        if each.error and each.side is not None:
             words.append(f"the model raised {each.error}")
         if each.side is packet.side.other and left is None:
             left = ip.parse(each.packet)
@@ -160,7 +161,7 @@ def _cross(gateway: Gateway, packet: samples.Packet) -> tuple[Crossing, Packet |
             )
             words.append(f"the router answers {status}")
         elif each.side is None:
-            words.append(changes.fate("router", each.note))
+            words.append(ending("router", each))
     if left is not None:
         words.insert(0, _PASSED)
     fate = "; ".join(words) or "nothing leaves the router"

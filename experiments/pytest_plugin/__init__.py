@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
-    from siplab.experiments.pytest_plugin.labs import AlgLabs
+    from siplab.experiments.pytest_plugin.labs import Labs
     from siplab.experiments.pytest_plugin.pool import Pool
 
 _MARK: Final = "alg_models"
@@ -92,16 +92,16 @@ def _siplab_pool() -> Iterator[Pool]:
 
 
 @pytest.fixture
-def alg_lab(request: pytest.FixtureRequest) -> Iterator[AlgLabs]:
+def alg_lab(request: pytest.FixtureRequest) -> Iterator[Labs]:
     """Makes labs, ``alg_lab(model="correct")``, and runs trials, ``alg_lab.trial(model=..., scenario=...)``.
 
     Each lab has a NAT of its own that has seen nothing yet. All end with the test.
     """
     from siplab.experiments.pytest_plugin import report
-    from siplab.experiments.pytest_plugin.labs import AlgLabs
+    from siplab.experiments.pytest_plugin.labs import Labs
 
     options = request.config.getoption
-    labs = AlgLabs(
+    labs = Labs(
         lambda: request.getfixturevalue("_siplab_pool"),
         world=options("--siplab-world"),
         model_paths=tuple(options("--siplab-model-path")),

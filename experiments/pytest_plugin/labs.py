@@ -232,7 +232,7 @@ class Lab(Observed):
             self._pool.give_back(self._line)
         self.result.errors += problems
         if problems:
-            raise WorldError(f"the lab '{self.name}' is void: {'; '.join(problems)}")
+            raise WorldError(f"the lab '{self.name}' is invalid: {'; '.join(problems)}")
 
     def __enter__(self) -> Lab:
         return self
@@ -275,7 +275,7 @@ class Trial(Observed):
         return self.result.finding
 
 
-class AlgLabs:
+class Labs:
     """The fixture ``alg_lab``. ``made`` holds what the test made: labs and trials."""
 
     def __init__(self, pool: Callable[[], Pool], *, world: str, model_paths: tuple[str, ...] = ()) -> None:
@@ -327,7 +327,7 @@ class AlgLabs:
         """Run a scenario or a detector of the lab's own, under virtual time where no program takes part.
 
         Where there is no emulated world the simulated one gives the same bytes, unless
-        ``--siplab-world emulated`` says otherwise. Raises ``WorldError`` when the trial is void (a model that
+        ``--siplab-world emulated`` says otherwise. Raises ``WorldError`` for an invalid trial (a model that
         raised, say), ``UsageError`` for a name that does not exist.
         """
         __tracebackhide__ = True
@@ -352,7 +352,7 @@ class AlgLabs:
         made = Trial(result, trace)
         self.made.append(made)
         if result.errors:
-            raise WorldError(f"the trial '{made.name}' is void: {'; '.join(result.errors)}")
+            raise WorldError(f"the trial '{made.name}' is invalid: {'; '.join(result.errors)}")
         return made
 
     def _needs_kernel(self, spec: TrialSpec) -> bool:
@@ -379,4 +379,4 @@ class AlgLabs:
         return problems
 
 
-__all__ = ["AlgLabs", "Completed", "Lab", "Program", "Trial"]
+__all__ = ["Completed", "Lab", "Labs", "Program", "Trial"]

@@ -11,7 +11,7 @@ from siplab.lab.worlds.base import WorldError
 from siplab.lab.worlds.emulated.bubble import Bubble
 
 _TASK: Final = "siplab.experiments.pytest_plugin.inside:task"
-# What is a user's to mend or to judge: shown without what happened inside the bubble.
+# What is a user's to fix or to judge: shown without what happened inside the bubble.
 _PLAIN: Final = (CapabilityError, UsageError, ProgramError, WorldError)
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from siplab.experiments.pytest_plugin.labs import AlgLabs, Lab
+from siplab.experiments.pytest_plugin.labs import Lab, Labs
 from siplab.experiments.pytest_plugin.observed import Observed
 
 # Lines of a ladder, and of what a program printed, that a report shows at most. The files have all.
@@ -28,7 +28,7 @@ def folder_of(request: pytest.FixtureRequest, out: str | None) -> Path:
     return request.config.invocation_params.dir / out / _file_name(request.node.nodeid)
 
 
-def describe(failure: pytest.TestReport, labs: AlgLabs, folder: Path) -> None:
+def describe(failure: pytest.TestReport, labs: Labs, folder: Path) -> None:
     """Add to a failed test's report what happened in its labs and trials, and write the files."""
     for number, each in enumerate(labs.made, 1):
         title = f"siplab {number}: {each.name}"

@@ -78,6 +78,7 @@ def check_call(stage: Stage, *, caller: Phone, callee: Phone, target: str, durat
             listener.rtp_received > 0,
             f"One-way audio: the {who} hears nothing.",
             f"{listener.rtp_received} of {speaker.rtp_sent} RTP packets",
+            "media",
         )
     hang_up(stage, talk)
 
@@ -151,6 +152,7 @@ def hears(
         not silences and not nothing,
         symptom,
         f"{heard.between(begin, end)} packets in {end - begin:g} s, {seconds:.1f} s of silence",
+        "media",
     )
 
 
@@ -163,13 +165,14 @@ def whole(stage: Stage, listener: Call, who: str) -> bool:
         heard.lost <= expected * _HOLES,
         f"The sound is choppy: the {who} misses syllables.",
         f"{heard.lost} of {expected} packets lost",
+        "media",
     )
 
 
 def is_silent(stage: Stage, listener: Call, begin: float, end: float, name: str, symptom: str) -> bool:
     """Whether one end heard nothing, as it should be."""
     count = listener.heard["audio"].between(begin, end)
-    return stage.check(name, count == 0, symptom, f"{count} packets in {end - begin:g} s")
+    return stage.check(name, count == 0, symptom, f"{count} packets in {end - begin:g} s", "media")
 
 
 def hang_up(stage: Stage, talk: Talk, *, by: str = "caller", name: str = "hangs up") -> bool:

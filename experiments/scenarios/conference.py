@@ -50,6 +50,7 @@ class Conference:
             set(whom) <= set(found),
             "In a conference somebody is not heard by everybody.",
             f"hears {' and '.join(found) or 'nobody'}",
+            "media",
         )
 
 

@@ -42,6 +42,7 @@ class Digits:
             heard == _DIGITS,
             "Voice menus and mailboxes do not react to the keys.",
             heard or "none",
+            "media" if self.how == "events" else "signalling",
         )
         hang_up(stage, talk)
 

@@ -31,6 +31,7 @@ class EarlyMedia:
             outgoing.early_rtp_received > 100,
             "The caller hears nothing until the call is answered: announcements get lost.",
             f"{outgoing.early_rtp_received} packets before the answer",
+            "media",
         )
         if talk is None:
             return

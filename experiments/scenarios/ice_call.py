@@ -36,6 +36,7 @@ class IceCall:
                 end.media.uses_ice("audio") and selected is not None,
                 "The phones give ICE up: sound only where the router or the provider makes a way.",
                 f"media go to {selected}" if selected is not None else "no pair of candidates was selected",
+                "media",
             )
         hang_up(stage, talk)
 

@@ -48,6 +48,7 @@ def _reports(stage: Stage, talk: Talk) -> None:
             block is not None,
             f"The {who}'s phone learns nothing of how well it is heard; some phones hang up then.",
             f"{reporter.received} reports, {told}",
+            "media",
         )
 
 

@@ -64,6 +64,7 @@ class Stranger:
             not reached,
             _SYMPTOM,
             f"knocked at {door}" + "".join(f", reached {each}" for each in reached),
+            "media" if self.after == "call" else "signalling",
         )
 
     def _call(self, stage: Stage) -> tuple[str, Endpoint] | None:

@@ -19,7 +19,7 @@ from siplab.lab.errors import UsageError
 
 VERSION: Final = 1
 Word = Literal[
-    "error", "false-alarm", "missed", "undecided", "caught", "quiet", "out-of-reach", "unscored", "void"
+    "error", "false-alarm", "missed", "undecided", "caught", "quiet", "out-of-reach", "unscored", "invalid"
 ]
 
 
@@ -53,13 +53,13 @@ class Loss(NamedTuple):
 
 
 def _lost(was: str, now: str) -> bool:
-    """Whether an outcome is a loss beside the earlier one; a void trial says nothing."""
-    if now in (was, "void"):
+    """Whether an outcome is a loss beside the earlier one; an invalid trial says nothing."""
+    if now in (was, "invalid"):
         return False
     if now == "false-alarm":
         return True
     if now == "error":
-        return was not in ("void", "false-alarm")
+        return was not in ("invalid", "false-alarm")
     if was == "caught":
         return now in ("missed", "undecided", "out-of-reach")
     return was == "quiet" and now == "undecided"

@@ -29,7 +29,7 @@ def as_xml(scores: Sequence[Score]) -> str:
         counts = {
             "tests": len(score.rows),
             "failures": sum(row.outcome in _FAILURES for row in score.rows),
-            "errors": sum(row.outcome in ("error", "void") for row in score.rows),
+            "errors": sum(row.outcome in ("error", "invalid") for row in score.rows),
             "skipped": sum(row.outcome in _SKIPPED for row in score.rows),
         }
         attributes = " ".join(f'{name}="{count}"' for name, count in counts.items())
@@ -60,7 +60,7 @@ def _case(detector: str, row: Row) -> list[str]:
             f"      <skipped message={_quoted(_SKIPPED[row.outcome])}/>",
             "    </testcase>",
         ]
-    if row.outcome in ("error", "void"):
+    if row.outcome in ("error", "invalid"):
         kind = _quoted(row.outcome)
         return [f"{opening}>", f"      <error type={kind} message={_quoted(what)}/>", "    </testcase>"]
     return [f"{opening}/>"]

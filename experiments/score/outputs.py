@@ -44,7 +44,7 @@ def _summary(score: Score) -> dict[str, Any]:
         "errors": score.count("error"),
         "out_of_reach": score.count("out-of-reach"),
         "unscored": score.count("unscored"),
-        "void": score.count("void"),
+        "invalid": score.count("invalid"),
         "localisation": None if score.localisation is None else _rate(score.localisation),
     }
 

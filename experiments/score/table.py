@@ -38,9 +38,9 @@ def print_scores(scores: Sequence[Score], console: Console, *, repeated: bool) -
         if broken is not None:
             console.print(Text(f"  with {broken.subject.id}: {broken.detail}", style="red"))
         for row in score.rows:
-            if row.outcome == "void":
+            if row.outcome == "invalid":
                 console.print(
-                    Text(f"void: {score.detector} with {row.subject.id}: {row.detail}", style="red")
+                    Text(f"invalid: {score.detector} with {row.subject.id}: {row.detail}", style="red")
                 )
 
 

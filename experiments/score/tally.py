@@ -6,7 +6,7 @@ Each trial has one *outcome*:
 - ``quiet``: a router without an ALG was called clean. ``false-alarm``: it was accused; so is a router whose
   fault was out of reach, for what the detector saw there was byte for byte what a clean router gives.
 - ``out-of-reach``: nothing that the ALG did could be seen in this exchange, and nobody was accused.
-- ``undecided``; ``error``: the detector failed, and gave no verdict; ``void``: the lab failed, not counted.
+- ``undecided``; ``error``: the detector failed and gave no verdict; ``invalid``: the lab failed, not counted.
 - ``unscored``: either answer was right.
 """
 
@@ -23,7 +23,7 @@ from siplab.experiments.trial.result import TrialResult
 
 # Worst first: a row of several trials is what its worst is.
 OUTCOMES: Final = (
-    "void",
+    "invalid",
     "error",
     "false-alarm",
     "missed",
@@ -156,7 +156,7 @@ def scores(plan: Plan, results: Sequence[TrialResult]) -> list[Score]:
 def outcome(subject: Subject, result: TrialResult) -> str:
     """What one trial came to."""
     if result.errors or result.finding is None:
-        return "void"
+        return "invalid"
     verdict = result.finding.verdict
     if verdict not in ("alg", "clean", "undecided"):
         return "error"

@@ -19,9 +19,9 @@ LONGEST_RECORDING: Final = 120.0
 class StreamReport:
     """One stream of one call, at one end; times in seconds.
 
-    ``who``: the phone's user, ``call`` its how-manieth call. ``lost``: sequence numbers that never came,
-    between others that did. ``first_after``: from the answer to the first packet (negative: early media),
-    ``None`` when none came. ``silences``: begin and end of each, counted from the answer.
+    ``who``: the phone's user, ``call`` the number of its call, from 1. ``lost``: sequence numbers that never
+    came, between others that did. ``first_after``: from the answer to the first packet (negative: early
+    media), ``None`` when none came. ``silences``: begin and end of each, counted from the answer.
     ``rtcp_sent`` and ``rtcp_received``: reports on the stream, where the phone sends any.
     """
 

@@ -23,6 +23,7 @@ S = TypeVar("S")
 
 # Installed packages announce modules with an ITEM under it.
 DETECTORS_GROUP: Final = "siplab.detectors"
+SCENARIOS_GROUP: Final = "siplab.scenarios"
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,11 @@ class Item(Generic[S]):
 
 
 class Registry(Generic[S]):
-    """The items of one kind, by id."""
+    """The items of one kind, by id: those in ``siplab.experiments.<kind>s``, which is found by its name."""
 
-    def __init__(self, kind: str, package: ModuleType) -> None:
+    def __init__(self, kind: str) -> None:
         self.kind = kind
+        package = importlib.import_module(f"siplab.experiments.{kind}s")
         self._items: dict[str, Item[S]] = {}
         self._asked_for: dict[str, Item[S]] = {}  # reading a spec costs more than many a trial's part
         for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda each: each.name):
@@ -65,9 +67,7 @@ class Registry(Generic[S]):
         for item in found:
             if not isinstance(item, Item):
                 kind = type(item).__name__
-                raise UsageError(
-                    f"{origin}: ITEM must be an siplab.experiments.trial.registry.Item, not {kind}"
-                )
+                raise UsageError(f"{origin}: ITEM must be a siplab.{self.kind}.Item, not {kind}")
             if item.id in self._items:
                 raise UsageError(f"{origin}: {self.kind} id '{item.id}' is taken; give it another id")
             self._items[item.id] = _documented(item, module)
@@ -76,7 +76,7 @@ class Registry(Generic[S]):
         return iter(self._items.values())
 
     def get(self, spec: str) -> Item[S]:
-        """The item of ``ID`` or ``ID(parameter=value)``. Raises ``UsageError`` with the mend."""
+        """The item of ``ID`` or ``ID(parameter=value)``. Raises ``UsageError`` with the fix."""
         found = self._asked_for.get(spec)
         if found is None:
             found = self._asked_for[spec] = self._configure(spec)
@@ -98,27 +98,29 @@ def _documented(item: Item[S], module: ModuleType) -> Item[S]:
 
 
 @cache
-def scenarios() -> Registry[Any]:
-    """The scenarios: ``settings.run(stage)``."""
-    from siplab.experiments import scenarios as package
+def scenarios(paths: tuple[str, ...] = ()) -> Registry[Any]:
+    """The scenarios: ``settings.run(stage)``.
 
-    return Registry("scenario", package)
+    The lab's own, those of installed packages, and those in ``paths`` (files or folders). Raises
+    ``UsageError`` naming the place at fault.
+    """
+    return _with_plugins(Registry("scenario"), SCENARIOS_GROUP, paths)
 
 
 @cache
 def detectors(paths: tuple[str, ...] = ()) -> Registry[Any]:
     """The detectors: ``settings.run(stage)`` gives a ``Finding``.
 
-    The lab's own, those of installed packages, and those in ``paths`` (files or folders). Raises
-    ``UsageError`` naming the place at fault.
+    From where, and what is raised: as ``scenarios``.
     """
-    from siplab.experiments import detectors as package
+    return _with_plugins(Registry("detector"), DETECTORS_GROUP, paths)
 
-    registry: Registry[Any] = Registry("detector", package)
-    for module, origin in from_entry_points(DETECTORS_GROUP):
+
+def _with_plugins(registry: Registry[S], group: str, paths: tuple[str, ...]) -> Registry[S]:
+    for module, origin in from_entry_points(group):
         registry.add_module(module, origin)
     for path in paths:
-        for module, origin in from_path(Path(path), "detector"):
+        for module, origin in from_path(Path(path), registry.kind):
             registry.add_module(module, origin)
     return registry
 
@@ -126,17 +128,13 @@ def detectors(paths: tuple[str, ...] = ()) -> Registry[Any]:
 @cache
 def phones() -> Registry[Any]:
     """The kinds of phones: ``settings.apply(setup)`` gives another ``Setup``."""
-    from siplab.experiments import phones as package
-
-    return Registry("phone", package)
+    return Registry("phone")
 
 
 @cache
 def servers() -> Registry[Any]:
     """The kinds of servers: ``settings.apply(setup)`` gives another ``Setup``."""
-    from siplab.experiments import servers as package
-
-    return Registry("server", package)
+    return Registry("server")
 
 
 @cache
@@ -145,6 +143,4 @@ def mitigations() -> Registry[Any]:
 
     One that changes the network has ``settings.rewire(topology)`` too, which gives another ``Topology``.
     """
-    from siplab.experiments import mitigations as package
-
-    return Registry("mitigation", package)
+    return Registry("mitigation")

@@ -17,7 +17,7 @@ class Explanation:
 
     ``message``: label of the message that a router touched (``REGISTER``, ``200 OK (INVITE)``), on its way
     ``sender`` to ``receiver`` at ``now`` (seconds). ``router``: who touched it; empty: nobody did, the
-    network has no ALG to blame. ``kind``: see ``experiments.explain.blame.Cause``. ``parts``: what of it was
+    network has no ALG to blame. ``kind``: the cause, by its name. ``parts``: what of it was
     changed, by the names of ``lab.wire.compare``. ``rule``: what that breaks. ``witness``: who noticed, and
     in which words.
     """
@@ -39,7 +39,7 @@ class Explanation:
 class TrialResult:
     """What came of it.
 
-    ``errors``: why the trial is void (a model that raised, packets that the kernel lost).
+    ``errors``: why the trial is invalid (a model that raised, packets that the kernel lost).
     ``notes``: what a reader has to know of its models, that they stand for something unknown.
     ``explanation``: why checks failed, for each of them, if somebody asked (``explained``).
     """
@@ -72,7 +72,7 @@ class TrialResult:
     def as_json(self) -> dict[str, Any]:
         """Plain data, the same for the same trial."""
         spec = {name: value for name, value in asdict(self.spec).items() if value or name == "seed"}
-        for each in ("model_paths", "detector_paths", "reach"):
+        for each in ("model_paths", "detector_paths", "scenario_paths", "reach"):
             spec.pop(each, None)
         if self.spec.gateway == "queue":
             spec.pop("gateway")

@@ -56,7 +56,7 @@ def check_spec(spec: TrialSpec) -> None:
     for each in (*assignment.specs_in(spec.model), *assignment.models_of(spec.model, topology).values()):
         models(spec.model_paths).get(each)
     if spec.scenario:
-        registry.scenarios().get(spec.scenario)
+        registry.scenarios(spec.scenario_paths).get(spec.scenario)
     if not isinstance(spec.detector, str):
         spec.detector.check(topology)
     elif spec.detector:
@@ -94,7 +94,7 @@ def _player(spec: TrialSpec) -> Any:
     if not isinstance(spec.detector, str):
         return spec.detector
     if spec.scenario:
-        return registry.scenarios().get(spec.scenario).settings
+        return registry.scenarios(spec.scenario_paths).get(spec.scenario).settings
     return registry.detectors(spec.detector_paths).get(spec.detector).settings
 
 

@@ -8,13 +8,12 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from multiprocessing.connection import wait
-from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
-from siplab.experiments.output.journal import Journal
 from siplab.experiments.trial import worker
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec, needs_emulated
+from siplab.experiments.trial.worker import Store
 from siplab.lab.errors import CapabilityError, UsageError
 from siplab.lab.worlds.emulated import capability
 from siplab.lab.worlds.emulated.bubble import Bubble
@@ -24,6 +23,16 @@ from siplab.lab.worlds.trace import Trace
 WorldChoice = Literal["auto", "simulated", "emulated"]
 Progress = Callable[[TrialResult], None]
 _CHUNK: Final = 8  # trials that a worker gets at once
+
+
+class Journal(Protocol):
+    """Remembers results from one run to the next."""
+
+    def known(self, specs: Sequence[TrialSpec]) -> dict[int, TrialResult]:
+        """The results that are there already, by the number of their trial."""
+
+    def add(self, result: TrialResult) -> None:
+        """Take a result down at once."""
 
 
 class InterruptedRunError(Exception):
@@ -52,13 +61,14 @@ def run_all(
     *,
     world: str,
     jobs: int = 1,
-    folder: Path | None = None,
+    store: Store | None = None,
     progress: Progress = lambda result: None,
     journal: Journal | None = None,
 ) -> list[TrialResult]:
     """Run every trial; results come back in the order of ``specs``, ``progress`` as they finish.
 
-    ``journal``: what it knows is not run again, and it gets each result as soon as that is there.
+    ``store`` keeps what trials leave behind. ``journal``: what it knows is not run again, and it gets each
+    result as soon as that is there.
     Raises ``InterruptedRunError`` on Ctrl-C, with what was done until then.
     """
     if world == "simulated":
@@ -74,7 +84,7 @@ def run_all(
                 progress(results[index])
         numbers = [index for index in range(len(specs)) if index not in results]
         # Closing the generator on Ctrl-C ends its workers.
-        with closing(runner([specs[index] for index in numbers], jobs, folder)) as finished:
+        with closing(runner([specs[index] for index in numbers], jobs, store)) as finished:
             for number, result in finished:
                 with _undisturbed():
                     results[numbers[number]] = result
@@ -99,17 +109,17 @@ def _undisturbed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def run_traced(spec: TrialSpec, world: str, folder: Path | None = None) -> tuple[TrialResult, Trace]:
+def run_traced(spec: TrialSpec, world: str, store: Store | None = None) -> tuple[TrialResult, Trace]:
     """Run one trial and give its trace too."""
     if spec.gateway == "kernel":
         require_kernel(world)
     if world == "simulated":
         _refuse_programs([spec])
-        return worker.run_traced(spec, folder)
+        return worker.run_traced(spec, store)
     with ExitStack() as stack:
         bubble = _bubble("siplab.experiments.trial.worker:emulated_traced", [spec], stack)
         try:
-            answer: tuple[TrialResult, Trace] = bubble.call(spec, folder)
+            answer: tuple[TrialResult, Trace] = bubble.call(spec, store)
         except EOFError:
             return TrialResult(spec, "emulated", errors=["the trial's process died"]), Trace()
         return answer
@@ -132,21 +142,21 @@ def require_kernel(world: str) -> None:
 
 
 def _simulated(
-    specs: Sequence[TrialSpec], jobs: int, folder: Path | None
+    specs: Sequence[TrialSpec], jobs: int, store: Store | None
 ) -> Generator[tuple[int, TrialResult], None, None]:
     if jobs == 1:
         worker.prepare()
         for index, spec in enumerate(specs):
-            yield index, worker.run_one(spec, folder)
+            yield index, worker.run_one(spec, store)
         return
     # Spawned, not forked: a fork of a process with threads (a progress bar) may deadlock.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=worker.simulated_worker) as pool:
-        folders = [folder] * len(specs)
+        stores = [store] * len(specs)
         # Small enough that an interrupted run loses little, and ends soon.
         chunk = max(1, min(_CHUNK, len(specs) // (jobs * 8)))
         with _no_interruptions():  # here the workers are started
-            found = pool.map(worker.run_one, specs, folders, chunksize=chunk)
+            found = pool.map(worker.run_one, specs, stores, chunksize=chunk)
         yield from enumerate(found)
 
 
@@ -174,7 +184,7 @@ def _bubble(task: str, specs: Sequence[TrialSpec], stack: ExitStack) -> Bubble:
 
 
 def _emulated(
-    specs: Sequence[TrialSpec], jobs: int, folder: Path | None
+    specs: Sequence[TrialSpec], jobs: int, store: Store | None
 ) -> Generator[tuple[int, TrialResult], None, None]:
     with ExitStack() as stack:
         idle = [
@@ -186,14 +196,14 @@ def _emulated(
         while waiting or busy:
             while idle and waiting:
                 bubble, (index, spec) = idle.pop(), waiting.pop()
-                bubble.connection.send((spec, folder))
+                bubble.connection.send((spec, store))
                 busy[bubble.connection] = (bubble, index)
             for connection in wait(list(busy)):  # type: ignore[arg-type]
                 bubble, index = busy.pop(connection)
                 try:
                     yield index, bubble.result()
                 except EOFError:
-                    # The worker died: its trial is void, the others go on in a new bubble.
+                    # The worker died: its trial is invalid, the others go on in a new bubble.
                     yield index, TrialResult(specs[index], "emulated", errors=["the trial's process died"])
                     bubble.close()
                     bubble = _bubble("siplab.experiments.trial.worker:emulated", specs, stack)

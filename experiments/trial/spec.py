@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -41,14 +42,15 @@ class TrialSpec:
     ``phone`` and ``server`` name kinds of them; empty is ``plain`` and ``rport-aware``.
     """
 
-    topology: str
-    model: str
+    topology: str = "home"
+    model: str = "none"
     scenario: str = ""
     detector: str | OutsideDetector = ""
     mitigations: tuple[str, ...] = ()
     seed: int = 1
     model_paths: tuple[str, ...] = ()
     detector_paths: tuple[str, ...] = ()
+    scenario_paths: tuple[str, ...] = ()
     control: str = ""
     reach: bool = False
     gateway: str = "queue"
@@ -83,6 +85,11 @@ class TrialSpec:
         if self.gateway != "queue":
             parts.append(self.gateway)
         return "__".join(part.replace("/", "-").replace(" ", "") for part in parts)
+
+    @property
+    def stem(self) -> str:
+        """How the names of a trial's files begin: its name, with nothing in it that a file system minds."""
+        return re.sub(r"[^A-Za-z0-9_.=,+-]", "_", self.name)
 
 
 def needs_emulated(detector: str) -> str:

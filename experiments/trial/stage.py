@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from siplab.lab.errors import UsageError
 from siplab.lab.media.audio import tone
@@ -59,14 +59,21 @@ class Setup:
         return replace(self, models=dict.fromkeys(self.models, spec))
 
 
+About = Literal["signalling", "media"]
+
+
 @dataclass(frozen=True)
 class Check:
-    """One thing that a scenario looks at. ``symptom``: what a user notices when it fails."""
+    """One thing that a scenario looks at. ``symptom``: what a user notices when it fails.
+
+    ``about``: whether it is about the SIP messages or about the media: where explanations look first.
+    """
 
     name: str
     passed: bool
     symptom: str
     detail: str = ""
+    about: About = "signalling"
 
 
 @dataclass(frozen=True)
@@ -98,14 +105,14 @@ class Stage:
 
     def host(self, role: str) -> tuple[str, str]:
         """Name and address of the host with that role. Raises ``UsageError`` when there is none."""
-        for name, host in self.world.network.topology.hosts.items():
-            if host.role == role:
-                return name, host.address
-        raise UsageError(f"topology '{self.world.network.topology.id}' has no host with role '{role}'")
+        found = self.world.host_of(role)
+        if found is None:
+            raise UsageError(f"{self.world.place} has no host with role '{role}'")
+        return found
 
     def has(self, role: str) -> bool:
         """Whether the network has a host with that role."""
-        return any(host.role == role for host in self.world.network.topology.hosts.values())
+        return self.world.host_of(role) is not None
 
     def rng(self, who: str) -> random.Random:
         """A generator of its own for each agent, from the trial's seed."""
@@ -115,7 +122,9 @@ class Stage:
     def server(self) -> SipServer:
         """The registrar and proxy."""
         host, address = self.host("server")
-        config = ServerConfig(domain=DOMAIN, realm=DOMAIN, users=PASSWORDS, ip=address, mtu=self._mtu(host))
+        config = ServerConfig(
+            domain=DOMAIN, realm=DOMAIN, users=PASSWORDS, ip=address, mtu=self.world.mtu_of(host)
+        )
         server = SipServer(replace(config, **self.setup.server), self.rng("server"))
         self.world.add(host, server)
         return server
@@ -137,7 +146,7 @@ class Stage:
             upstream=Endpoint(self.host("server")[1], 5060),
         )
         spoken = {name: self.setup.server[name] for name in _SPOKEN if name in self.setup.server}
-        config = replace(config, mtu=self._mtu(host), **spoken)
+        config = replace(config, mtu=self.world.mtu_of(host), **spoken)
         if edge:
             config = replace(config, ports=(edge,))
         proxy = SipServer(config, self.rng("outbound-proxy"))
@@ -198,11 +207,6 @@ class Stage:
         """The same for the phones on the internet."""
         self.setup = replace(self.setup, far_phone={**changes, **self.setup.far_phone})
 
-    def _mtu(self, host: str) -> int:
-        """The MTU of a host's links."""
-        network = self.world.network
-        return min(network.mtu[each] for each in network.node_addresses[host])
-
     def _phone(self, role: str, user: str, rtp_port: int, changes: Mapping[str, Any]) -> Phone:
         server, port = self.server, self.setup.sip_port  # there before anybody calls it
         inside = role in ("phone", "second-phone")
@@ -219,7 +223,7 @@ class Stage:
             "server": Endpoint(server.config.ip, port),
             "rtp_port": rtp_port,
             "signal": tone(TONES[user]),
-            "mtu": self._mtu(host),
+            "mtu": self.world.mtu_of(host),
         }
         phone = Phone(PhoneConfig(**{**settings, **changes}), self.rng(user))
         self.world.add(host, phone)
@@ -245,8 +249,10 @@ class Stage:
         """Let time go by."""
         self.world.idle(seconds)
 
-    def check(self, name: str, passed: bool, symptom: str, detail: str = "") -> bool:
+    def check(
+        self, name: str, passed: bool, symptom: str, detail: str = "", about: About = "signalling"
+    ) -> bool:
         """Record a check; gives ``passed`` back."""
-        self.checks.append(Check(name, passed, symptom, detail))
+        self.checks.append(Check(name, passed, symptom, detail, about))
         self.world.trace.add(Checked(self.now, name, passed))
         return passed

@@ -12,9 +12,8 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Protocol
 
-from siplab.experiments.explain import explained
-from siplab.experiments.output import files
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
@@ -26,6 +25,17 @@ from siplab.lab.worlds.emulated.live import LiveWorld
 from siplab.lab.worlds.emulated.world import EmulatedLab
 from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.trace import Trace
+
+
+class Store(Protocol):
+    """Keeps what trials leave behind. It is pickled: the process that runs a trial writes its files."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the output of outside programs and recordings go, beside what ``keep`` writes."""
+
+    def keep(self, result: TrialResult, trace: Trace) -> None:
+        """A trial is over. May add to the result what follows from the trace."""
 
 
 def prepare() -> None:
@@ -62,16 +72,16 @@ class EmulatedLabs:
             lab = self._kernel_labs[key] = KernelLab(network, key[1])
         return KernelWorld(lab, seed)
 
-    def run(self, spec: TrialSpec, folder: Path | None) -> tuple[TrialResult, Trace]:
+    def run(self, spec: TrialSpec, store: Store | None) -> tuple[TrialResult, Trace]:
         """Run a trial in the kind of world that it needs, on a network that no other trial has spoilt."""
         by_kernel = spec.gateway == "kernel"
         make = self.kernel if by_kernel else self.live if spec.program else self.world
-        result, trace = run_traced(spec, folder, make)
+        result, trace = run_traced(spec, store, make)
         self.release(trial.network_of(spec), spoilt=bool(result.errors), worn=spec.program is not None)
         return result, trace
 
     def release(self, network: Network, *, spoilt: bool, worn: bool) -> None:
-        """A trial is over. ``spoilt``: it is void; ``worn``: programs took part in it."""
+        """A trial is over. ``spoilt``: it is invalid; ``worn``: programs took part in it."""
         if spoilt or (worn and self._worn(network)):
             self.discard(network)
 
@@ -118,13 +128,13 @@ def _end_with(parent: BaseProcess) -> None:
 
 
 def emulated(connection: Connection) -> None:
-    """Task of a bubble: answers ``(spec, folder or None)`` with a ``TrialResult``."""
+    """Task of a bubble: answers ``(spec, store or None)`` with a ``TrialResult``."""
     prepare()
     # A terminal's Ctrl-C reaches this process too, and is not for it. Programs would inherit SIG_IGN.
     signal.signal(signal.SIGINT, lambda number, frame: None)
     labs = EmulatedLabs()
     with suppress(ConnectionError):  # an interrupted run does not wait for the answer
-        bubble.serve(connection, lambda spec, folder: labs.run(spec, folder)[0])
+        bubble.serve(connection, lambda spec, store: labs.run(spec, store)[0])
 
 
 def emulated_traced(connection: Connection) -> None:
@@ -134,19 +144,19 @@ def emulated_traced(connection: Connection) -> None:
 
 
 def run_one(
-    spec: TrialSpec, folder: Path | None, make_world: trial.WorldMaker = trial.simulated
+    spec: TrialSpec, store: Store | None, make_world: trial.WorldMaker = trial.simulated
 ) -> TrialResult:
-    """Run a trial, and write its trace and capture into ``folder``."""
-    return run_traced(spec, folder, make_world)[0]
+    """Run a trial, and have it kept in ``store``."""
+    return run_traced(spec, store, make_world)[0]
 
 
 def run_traced(
-    spec: TrialSpec, folder: Path | None, make_world: trial.WorldMaker = trial.simulated
+    spec: TrialSpec, store: Store | None, make_world: trial.WorldMaker = trial.simulated
 ) -> tuple[TrialResult, Trace]:
     """The same, giving the trace too."""
-    programs = None if folder is None else folder / f"{files.stem(spec)}.programs"
-    sounds = None if folder is None else folder / files.stem(spec)
-    result, trace = trial.run(spec, make_world, programs, sounds)
-    if folder is not None:
-        files.write_trial(folder, explained(result, trace), trace)
+    if store is None:
+        return trial.run(spec, make_world)
+    stem = store.folder / spec.stem
+    result, trace = trial.run(spec, make_world, stem.with_name(f"{stem.name}.programs"), stem)
+    store.keep(result, trace)
     return result, trace

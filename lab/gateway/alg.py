@@ -34,7 +34,7 @@ class Evidence(StrEnum):
     VENDOR_DOCUMENTATION = "vendor-documentation"
     CAPTURE = "capture"
     USER_REPORT = "user-report"
-    SEED = "seed"  # the founding articles of this project: descriptions without captures
+    SEED = "seed"  # the three articles that this project began with: no captures
     INFERENCE = "inference"
 
 
@@ -74,7 +74,7 @@ class Showing:
     """Where a fault shows that no scenario shows with the lab's ordinary phone and server.
 
     ``scenario``, ``topology``, ``phone`` and ``server`` are what a trial names (empty: the ordinary ones).
-    ``fails``: the check that fails first, and passes with the fault mended. ``variant``: parameters of the
+    ``fails``: the check that fails first, and passes with the fault fixed. ``variant``: parameters of the
     fault that are not its defaults.
     """
 
@@ -97,8 +97,9 @@ class Card:
     rules: tuple[str, ...] = ()  # "RFC 3261 25.1"
     symptom: str = ""
     sources: tuple[Source, ...] = ()
-    # Scenarios of the lab that this model must break in the home topology, with the ordinary endpoints;
-    # "all": every one, "-tcp-call": but not that one. Variants of the model are not meant.
+    # Scenarios of the lab that fail with this model in the home topology, with the ordinary endpoints;
+    # "all": every one, "-tcp-call": but not that one. Variants of the model are not meant. For the models of
+    # this project the catalogue fills it in, from what was measured.
     breaks: tuple[str, ...] = ()
     shows: tuple[Showing, ...] = ()
 

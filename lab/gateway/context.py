@@ -1,20 +1,53 @@
-"""What a step may know of the packet that carries a message, and the router's services to it."""
+"""What a step may know of the packet that carries a message, and the router's services to it.
+
+What a step hands over is checked here, while the step is still at work: a wrong type is the model's error,
+which the trace names, and never a traceback of the gateway.
+"""
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from siplab.lab.gateway.nat import NOBODY, Binding, Nat, Pinhole, PortsExhaustedError, Session
-from siplab.lab.wire.ip import UDP, Endpoint
+from siplab.lab.gateway.binding import NOBODY, Binding, Pinhole, TcpState
+from siplab.lab.gateway.binding_table import PortsExhaustedError
+from siplab.lab.gateway.nat import Nat
+from siplab.lab.wire.ip import MAX_PACKET, UDP, Endpoint
 
 T = TypeVar("T")
 
+_MAX_ANSWER: Final = MAX_PACKET - 28  # what a datagram over IPv4 holds
+
 
 class Dropped(Exception):  # noqa: N818 - an outcome, not an error
-    """Raised by ``Context.drop``: the packet goes no further."""
+    """Raised by ``Context.drop``: the packet is dropped."""
+
+
+def _require(call: str, value: object, kind: type) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"context.{call} takes {kind.__name__}, not {type(value).__name__}")
+
+
+def _require_endpoint(call: str, value: object) -> None:
+    _require(call, value, Endpoint)
+    assert isinstance(value, Endpoint)
+    if not isinstance(value.ip, str) or not isinstance(value.port, int):
+        raise TypeError(f"context.{call} takes an Endpoint of str and int, not {value!r}")
+
+
+def _check_pinhole(call: str, inside: object, lifetime: object, admit: object) -> None:
+    _require_endpoint(call, inside)
+    if admit is not None:
+        _require_endpoint(call, admit)
+    _require_seconds(call, lifetime)
+
+
+def _require_seconds(call: str, value: object) -> None:
+    if not isinstance(value, int | float) or math.isnan(value):
+        raise TypeError(f"context.{call} takes seconds, not {value!r}")
 
 
 @dataclass(slots=True)
@@ -50,19 +83,25 @@ class Context:
             return made
 
     def drop(self, reason: str) -> None:
-        """Let the packet go no further."""
+        """Drop the packet. ``reason`` is what traces say; nothing is decided by it."""
+        _require("drop", reason, str)
         raise Dropped(reason)
 
     def answer(self, message: bytes) -> None:
         """Have the router itself send ``message`` back to the sender, as if its peer had.
 
-        Only over UDP: on a TCP connection the router has no stream of its own.
+        Only over UDP: on a TCP connection the router has no stream of its own. Raises ``TypeError`` for
+        anything but bytes, and ``ValueError`` for more than a datagram holds.
         """
+        _require("answer", message, bytes)
+        if len(message) > _MAX_ANSWER:
+            raise ValueError(f"context.answer takes {_MAX_ANSWER} bytes at most, not {len(message)}")
         if self.protocol == UDP:
             self.answers.append(message)
 
     def deliver_elsewhere(self, inside: Endpoint) -> None:
         """Deliver this inbound packet to another inside endpoint than the bound one."""
+        _require_endpoint("deliver_elsewhere", inside)
         if not self.outbound and self._translatable(inside):
             self.deliver_to = inside
 
@@ -79,7 +118,7 @@ class Context:
         except PortsExhaustedError:
             return
         self.nat.touch(fresh, self.now, outbound=True)
-        fresh.remotes.update(dict.fromkeys([self.remote], Session.OPENING))
+        fresh.remotes.update(dict.fromkeys([self.remote], TcpState.OPENING))
         self.binding, self.outside = fresh, fresh.outside
 
     # -- addresses -------------------------------------------------------------------------
@@ -91,6 +130,7 @@ class Context:
         ``None`` when the address is not an inside one, or no port is left. A reservation lives
         for one signalling idle time unless traffic or a pinhole prolongs it.
         """
+        _require_endpoint("public", endpoint)
         if endpoint == self.inside:
             return self.outside
         if not self._translatable(endpoint):
@@ -106,6 +146,7 @@ class Context:
 
     def private(self, endpoint: Endpoint) -> Endpoint | None:
         """The inside endpoint behind a public one; ``None`` when it is not one of this router's."""
+        _require_endpoint("private", endpoint)
         if endpoint == self.outside:
             return self.inside
         if endpoint.ip != self.nat.public_ip:
@@ -134,6 +175,7 @@ class Context:
         source, unless ``admit`` names one (port 0: any port of that address). Returns the public RTP
         endpoint, ``None`` for a foreign address or no free port.
         """
+        _check_pinhole("open_media", endpoint, lifetime, admit)
         if not self._translatable(endpoint):
             return None
         try:
@@ -160,6 +202,7 @@ class Context:
 
         Returns the public endpoint, ``None`` for a foreign address or no free port.
         """
+        _check_pinhole("open_port", endpoint, lifetime, admit)
         if not self._translatable(endpoint):
             return None
         try:
@@ -175,6 +218,7 @@ class Context:
         A lifetime of 0 ends it. Registrations of several addresses-of-record (``aor``) at one
         contact are held apart.
         """
+        _check_pinhole("hold_registration", contact, lifetime, None)
         owner = ("registration", contact, aor)
         if lifetime <= 0:
             self.nat.close_pinholes(owner)
@@ -205,13 +249,15 @@ class Context:
         inside endpoint sends gets a mapping of its own. ``None``: another endpoint has the port, or
         ``inside`` is not an inside address.
         """
+        _check_pinhole("expect", inside, lifetime, None)
+        _require("expect", port, int)
+        _require("expect", source, str)
         if not self._translatable(inside):
             return None
         binding: Binding | None
         if protocol == self.protocol and port == self.outside.port and inside.ip == self.inside.ip:
-            binding = (
-                self.binding
-            )  # the flow's own: of a phone that sends from one port and listens at another
+            # The flow's own: of a phone that sends from one port and listens at another.
+            binding = self.binding
         else:
             binding = self.nat.reserve_at(protocol, inside, port, self.now, symmetric=symmetric)
         if binding is None:
@@ -223,6 +269,7 @@ class Context:
 
     def limit_media(self, public_port: int, idle: float) -> None:
         """Let a media pinhole and its RTCP neighbour end after ``idle`` seconds without a packet."""
+        _require_seconds("limit_media", idle)
         binding = self.nat.at_port(UDP, public_port, self.now)
         for each in (binding, binding.pair if binding else None):
             if each is not None and each.reserved:

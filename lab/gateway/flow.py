@@ -6,10 +6,16 @@ patched: addresses and ports exchanged, checksums updated.
 
 from __future__ import annotations
 
-from siplab.lab.gateway.nat import Binding
+from typing import Final
+
+from siplab.lab.gateway.alg import Policy
+from siplab.lab.gateway.binding import Binding
+from siplab.lab.gateway.nat import Nat
 from siplab.lab.gateway.sides import Side
 from siplab.lab.wire import ip
-from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.ip import ICMP, Endpoint, Packet
+
+MAX_FLOWS: Final = 65536
 
 
 class Flow:
@@ -50,11 +56,12 @@ class Flow:
         self.ip_delta = ip.checksum_delta(key[:8], addresses[:8])
         self.udp_delta = ip.checksum_delta(key, addresses)
 
-    def towards(self, key: bytes, addresses: bytes) -> Flow:
-        """This flow with other addresses to write."""
+    def delivered_to(self, key: bytes, inside: Endpoint) -> Flow:
+        """This flow with another inside endpoint: good for one packet, and not kept."""
+        address, port = ip.pack_ip(inside.ip), inside.port.to_bytes(2, "big")
         return Flow(
             key,
-            addresses,
+            self.addresses[:4] + address + self.addresses[8:10] + port,
             self.binding,
             self.remote,
             self.side,
@@ -64,6 +71,93 @@ class Flow:
             until=self.until,
             inspected=self.inspected,
         )
+
+
+class FlowTable:
+    """The UDP flows that a gateway knows: ``known`` by side, and the 12 bytes from the source address on."""
+
+    def __init__(self, nat: Nat, policy: Policy) -> None:
+        self.known: tuple[dict[bytes, Flow], dict[bytes, Flow]] = ({}, {})
+        self._nat = nat
+        self._policy = policy
+        self._followed: dict[tuple[int, Endpoint, Endpoint], None] = {}
+
+    def clear(self) -> None:
+        """Forget them all."""
+        for each in (*self.known, self._followed):
+            each.clear()
+
+    def learn(
+        self,
+        data: bytes,
+        side: Side,
+        binding: Binding,
+        remote: Endpoint,
+        until: float,
+        *,
+        inspected: bool,
+        keep: bool,
+    ) -> Flow:
+        """How packets of this UDP flow are patched; noted for those that follow if ``keep``."""
+        to = binding.outside if side is Side.INSIDE else binding.inside
+        address, port = ip.pack_ip(to.ip), to.port.to_bytes(2, "big")
+        if side is Side.INSIDE:
+            addresses = address + data[16:20] + port + data[22:24]
+        else:
+            addresses = data[12:16] + address + data[20:22] + port
+        refresh = self._nat.config.refresh.value
+        if inspected and self._policy.refresh == "both":
+            refresh = "both"
+        flow = Flow(
+            data[12:24],
+            addresses,
+            binding,
+            remote,
+            side.other,
+            generation=self._nat.generation,
+            refreshes=binding.idle
+            or refresh == "both"
+            or refresh == ("outbound" if side is Side.INSIDE else "inbound"),
+            timeout=self._nat.timeout_of(binding),
+            until=until,
+            inspected=inspected,
+        )
+        if keep:
+            flows = self.known[side]
+            if len(flows) >= MAX_FLOWS:
+                flows.clear()
+            flows[data[12:24]] = flow
+        return flow
+
+    def follows(
+        self, protocol: int, binding: Binding, remote: Endpoint, now: float, *, outbound: bool
+    ) -> bool:
+        """Whether a flow came in by a pinhole whose flows the ALG looks at."""
+        key = (protocol, binding.inside, remote)
+        if key in self._followed:
+            return True
+        if outbound or binding.pending_peer != remote:
+            return False  # only the packet that begins a session decides
+        if not any(hole.inspected and hole.admits(remote, now) for hole in binding.pinholes):
+            return False
+        if len(self._followed) >= MAX_FLOWS:
+            self._followed.clear()
+        self._followed[key] = None
+        return True
+
+    def unfollow(self, protocol: int, inside: Endpoint, remote: Endpoint) -> None:
+        """The session that began with the latest packet is undone."""
+        self._followed.pop((protocol, inside, remote), None)
+
+
+def translate(packet: Packet, binding: Binding, *, outbound: bool) -> bytes:
+    """A packet of any protocol with the endpoint of its inside host exchanged."""
+    if outbound:
+        return bytes(packet.with_(src=binding.outside.ip, sport=binding.outside.port))
+    port = binding.inside.port
+    if packet.protocol == ICMP:  # the identifier stands for both ports
+        return bytes(packet.with_(dst=binding.inside.ip, sport=port, dport=port))
+    return bytes(packet.with_(dst=binding.inside.ip, dport=port))
 
 
 def patch(packet: bytes, flow: Flow) -> bytes:

@@ -37,6 +37,12 @@ def translate_error(error: Packet, nat: Nat, now: float, *, outbound: bool) -> b
     return bytes(replace(error.with_(dst=binding.inside.ip), payload=inner))
 
 
+def translate_hairpin_error(error: Packet, nat: Nat, now: float) -> bytes | None:
+    """An error about a packet that turned round at the NAT turns round too (RFC 5508 section 4.3)."""
+    out = translate_error(error, nat, now, outbound=True)
+    return translate_error(ip.parse(out), nat, now, outbound=False) if out else None
+
+
 def _quote(
     data: bytes, quoted: Packet, *, source: Endpoint | None = None, destination: Endpoint | None = None
 ) -> bytes:

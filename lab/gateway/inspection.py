@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from siplab.lab.gateway.alg import Model
+from siplab.lab.gateway.binding import Binding
 from siplab.lab.gateway.context import Context, Dropped
-from siplab.lab.gateway.nat import Binding, Nat
-from siplab.lab.gateway.sides import DROPPED_BY_ALG
+from siplab.lab.gateway.fate import Fate
+from siplab.lab.gateway.nat import Nat
 from siplab.lab.wire.ip import UDP, Endpoint
 from siplab.lab.wire.sip import SipMessage
 
@@ -42,13 +43,13 @@ class Alg:
 class Inspection:
     """One packet under the model's eyes.
 
-    ``note`` and ``error`` are for the trace, ``changed`` tells whether the payload did. ``answers``
-    are messages that the router itself sends back to the sender, ``deliver_to`` the inside
+    ``fate``, ``detail`` and ``error`` are for the trace, ``changed`` tells whether the payload did.
+    ``answers`` are messages that the router itself sends back to the sender, ``deliver_to`` the inside
     endpoint that gets an inbound packet in the place of the bound one, ``binding`` the one that
     the packet passes by: another than the flow's when the model renewed the mapping.
     """
 
-    __slots__ = ("_alg", "_flow", "answers", "binding", "changed", "deliver_to", "error", "note")
+    __slots__ = ("_alg", "_flow", "answers", "binding", "changed", "deliver_to", "detail", "error", "fate")
 
     def __init__(
         self,
@@ -62,7 +63,8 @@ class Inspection:
     ) -> None:
         self._alg = alg
         self._flow = (protocol, inside, outside, remote, binding, now)
-        self.note = ""
+        self.fate = Fate.FORWARDED
+        self.detail = ""
         self.error = ""
         self.changed = False
         self.answers: list[bytes] = []
@@ -70,15 +72,15 @@ class Inspection:
         self.binding = binding
 
     def rewrite(self, payload: bytes, outbound: bool) -> bytes | None:
-        """One datagram's or one TCP message's bytes through the model; ``None``: it goes no further.
+        """One datagram's or one TCP message's bytes through the model; ``None``: it is dropped.
 
-        Bytes that are not SIP (keep-alives, STUN) pass, unless the policy says otherwise of datagrams.
+        Bytes that are not SIP (keep-alives, STUN) pass, unless the policy drops or inspects such datagrams.
         """
         alg = self._alg
         message = SipMessage.parse(payload)
         if not message.is_sip and alg.model.policy.non_sip != "inspect":
             if alg.model.policy.non_sip == "drop" and self._flow[0] == UDP:
-                self.note = f"{DROPPED_BY_ALG}not SIP"
+                self.fate, self.detail = Fate.DROPPED_BY_MODEL, "not SIP"
                 return None
             return payload
         protocol, inside, outside, remote, binding, now = self._flow
@@ -92,11 +94,10 @@ class Inspection:
                 step.apply(message, context)
             result = bytes(message)
         except Dropped as reason:
-            self.note = f"{DROPPED_BY_ALG}{reason}"
+            self.fate, self.detail = Fate.DROPPED_BY_MODEL, str(reason)
             result = None
         except Exception as error:  # a model is a plug-in; its failure must not stop traffic
             self.error = f"{type(error).__name__}: {error}"
-            self.note = f"the model raised {self.error}; passed with addresses translated only"
             return payload
         if context.answers:
             self.answers += context.answers
@@ -106,3 +107,8 @@ class Inspection:
         if result is not None and result != payload:
             self.changed = True
         return result
+
+    @property
+    def fate_onward(self) -> Fate:
+        """The fate of a TCP segment that leaves, whatever became of a message in it."""
+        return Fate.MESSAGE_REMOVED if self.fate is Fate.DROPPED_BY_MODEL else self.fate

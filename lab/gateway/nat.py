@@ -2,208 +2,25 @@
 
 The rules of this file:
 
-- ``NatConfig`` is what a user chooses and never changes; ``Nat`` is what runs.
 - Time is the ``now`` that callers pass, in seconds; randomness is the generator given.
-- A *binding* ties an inside endpoint to a public one. Which packets share a binding is
-  *mapping* behaviour, who may send back through it is *filtering* behaviour: the two are
-  chosen apart (RFC 4787 sections 4 and 5).
 - A *reservation* is a binding that an ALG asked for: it serves its inside endpoint
   whatever the mapping behaviour is, so that an address written into a message stays true.
 - A *static mapping* is a binding that an administrator made ("port forwarding"): it never ends and lets
   everybody in. A *DMZ host* gets what arrives at public ports that no binding has.
-- A *pinhole* is a permission on a binding, with an owner and an end. A binding lives as
-  long as its own timer or any of its pinholes does.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import random
-from dataclasses import dataclass
-from enum import IntEnum, StrEnum
 from itertools import chain
-from typing import Final, Literal
+from typing import Final
 
+from siplab.lab.gateway.binding import ANYBODY, Binding, Pinhole, TcpState, filter_key
+from siplab.lab.gateway.binding_table import BindingTable, PortsExhaustedError
+from siplab.lab.gateway.nat_config import NatConfig, Refresh
 from siplab.lab.wire.ip import FIN, ICMP, RST, SYN, TCP, UDP, Endpoint
 
-
-class Dependence(StrEnum):
-    """RFC 4787's three behaviours, for mapping (section 4.1) and for filtering (section 5)."""
-
-    ENDPOINT_INDEPENDENT = "endpoint-independent"
-    ADDRESS_DEPENDENT = "address-dependent"
-    ADDRESS_AND_PORT_DEPENDENT = "address-and-port-dependent"
-
-
-class PortAllocation(StrEnum):
-    """How a public port is chosen (RFC 4787 section 4.2.1)."""
-
-    PRESERVE = "preserve"  # the inside port where it is free, else the next free one
-    SEQUENTIAL = "sequential"
-    RANDOM = "random"  # from the trial's seeded generator
-
-
-class Refresh(StrEnum):
-    """Which direction of traffic keeps a binding alive (RFC 4787 REQ-6)."""
-
-    OUTBOUND = "outbound"
-    INBOUND = "inbound"
-    BOTH = "both"
-
-
-@dataclass(frozen=True, slots=True)
-class StaticMapping:
-    """A public port that always stands for one inside endpoint (RFC 6887 section 2.2 has the word)."""
-
-    port: int
-    inside: str
-    inside_port: int = 0  # 0: the same as outside
-    protocol: Literal["udp", "tcp"] = "udp"
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.port <= 65535 or not 0 <= self.inside_port <= 65535:
-            raise ValueError(f"static mapping of port {self.port}: ports are 1 to 65535")
-        _require_ipv4(self.inside, f"static mapping of port {self.port}")
-
-
-@dataclass(frozen=True, slots=True)
-class NatConfig:
-    """The choices of one NAT. Times are in seconds."""
-
-    mapping: Dependence = Dependence.ENDPOINT_INDEPENDENT
-    filtering: Dependence = Dependence.ADDRESS_AND_PORT_DEPENDENT
-    port_allocation: PortAllocation = PortAllocation.PRESERVE
-    port_parity: bool = True  # an even port stays even, an odd one odd (RFC 4787 REQ-3's parity)
-    first_port: int = 1024  # a port that is not preserved comes from this range
-    last_port: int = 65535
-    hairpinning: bool = True
-    refresh: Refresh = Refresh.OUTBOUND
-    udp_timeout: float = 300.0  # RFC 4787 REQ-5: at least 120, 300 recommended
-    tcp_timeout: float = 7440.0  # RFC 5382 REQ-5: established, 2 h 4 min
-    tcp_transitory_timeout: float = 240.0  # RFC 5382 REQ-5: opening or closing
-    icmp_timeout: float = 60.0  # RFC 5508 REQ-2
-    # Whether what is sent from an inside media endpoint leaves by the public port that an ALG announced.
-    media_symmetry: bool = True
-    static_mappings: tuple[StaticMapping, ...] = ()
-    dmz_host: str = ""  # the inside address that gets what no binding is for; empty: nobody
-    # IPv6 is not translated; a firewall of this kind stands in its place (RFC 6092), or none.
-    ipv6_filtering: Dependence | None = Dependence.ADDRESS_AND_PORT_DEPENDENT
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.first_port <= self.last_port <= 65535:
-            raise ValueError(f"port range {self.first_port}-{self.last_port} is not within 1-65535")
-        for name in ("udp_timeout", "tcp_timeout", "tcp_transitory_timeout", "icmp_timeout"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be above 0 seconds")
-        ports = [(each.protocol, each.port) for each in self.static_mappings]
-        if len(set(ports)) < len(ports):
-            raise ValueError("two static mappings have the same public port")
-        if self.dmz_host:
-            _require_ipv4(self.dmz_host, "dmz_host")
-
-
-def _require_ipv4(address: str, what: str) -> None:
-    try:
-        ipaddress.IPv4Address(address)
-    except ValueError:
-        raise ValueError(f"{what}: '{address}' is not an IPv4 address") from None
-
-
-class Session(IntEnum):
-    """How far a TCP connection through a binding is (RFC 5382 section 5)."""
-
-    OPENING = 0
-    ESTABLISHED = 1
-    CLOSING = 2
-
-
-class PortsExhaustedError(Exception):
-    """No public port is left for a new binding."""
-
-
-class Pinhole:
-    """A permission for outside endpoints to send inwards.
-
-    ``remote``: an ``Endpoint`` admits that one, port 0 any port of that address; ``None``
-    admits everybody, ``NOBODY`` nobody yet. ``expires`` is in seconds of the trial's clock.
-    """
-
-    __slots__ = ("binding", "expires", "inspected", "once", "opens", "owner", "remote", "used")
-
-    def __init__(self, binding: Binding, remote: Endpoint | None, expires: float, owner: object) -> None:
-        self.binding = binding
-        self.remote = remote
-        self.expires = expires
-        self.owner = owner
-        # An expectation, as connection tracking has them: who comes in by it has a session from then on.
-        self.opens = False
-        self.once = False  # it ends with the first packet
-        self.used = False  # and has ended so
-        self.inspected = False  # the ALG looks at what comes in
-
-    def admits(self, remote: Endpoint, now: float) -> bool:
-        if now >= self.expires:
-            return False
-        allowed = self.remote
-        return allowed is None or (allowed.ip == remote.ip and allowed.port in (0, remote.port))
-
-
-class Binding:
-    """An inside endpoint and the public endpoint that stands for it."""
-
-    __slots__ = (
-        "before",
-        "expires",
-        "idle",
-        "inside",
-        "key",
-        "newcomer",
-        "outside",
-        "pair",
-        "pinholes",
-        "protocol",
-        "remotes",
-        "reserved",
-        "symmetric",
-        "timeout",
-    )
-
-    def __init__(
-        self, key: tuple[object, ...], protocol: int, inside: Endpoint, outside: Endpoint, reserved: bool
-    ) -> None:
-        self.key = key
-        self.protocol = protocol
-        self.inside = inside
-        self.outside = outside
-        self.reserved = reserved
-        self.symmetric = True  # what the inside endpoint sends leaves by this public port
-        self.expires = 0.0
-        self.before = 0.0  # ``expires`` as it was before the latest packet
-        self.newcomer: Endpoint | None = None  # the peer of a session that began with the latest packet
-        self.idle = False  # pinholes hold only while the binding's own timer runs
-        self.timeout = 0.0
-        self.pinholes: list[Pinhole] = []
-        self.remotes: dict[Endpoint, Session] = {}  # whom the inside has sent to since the timer started
-        self.pair: Binding | None = None  # the RTCP port beside a reserved RTP port, and the reverse
-
-    def alive(self, now: float) -> bool:
-        """A pair lives and ends as one, so that its ports stay neighbours."""
-        return self._held(now) or (self.pair is not None and self.pair._held(now))
-
-    def _held(self, now: float) -> bool:
-        if now < self.expires:
-            return True
-        if self.idle:
-            return False
-        for pinhole in self.pinholes:  # noqa: SIM110 - on the hot path, and any() costs thrice
-            if now < pinhole.expires:
-                return True
-        return False
-
-
-_ANY: Final = Endpoint("", 0)
-NOBODY: Final = Endpoint("", 0)  # as the remote of a pinhole: no packet comes from there
 # Owners of the pinholes that settings make, not ALGs.
 _STATIC: Final = "static mapping"
 _DMZ: Final = "DMZ host"
@@ -216,28 +33,11 @@ def _is_media(binding: Binding) -> bool:
     )
 
 
-def filter_key(dependence: Dependence, remote: Endpoint) -> Endpoint:
-    """The part of a remote endpoint that a behaviour looks at."""
-    if dependence is Dependence.ENDPOINT_INDEPENDENT:
-        return _ANY
-    if dependence is Dependence.ADDRESS_DEPENDENT:
-        return Endpoint(remote.ip, 0)
-    return remote
-
-
-class Nat:
-    """The binding table of one NAT with one public IPv4 address."""
+class Nat(BindingTable):
+    """One NAT with one public IPv4 address: mapping, filtering, timers, and what an ALG asks for."""
 
     def __init__(self, config: NatConfig, public_ip: str, rng: random.Random) -> None:
-        self.config = config
-        self.public_ip = public_ip
-        self._rng = rng
-        self._by_key: dict[tuple[object, ...], Binding] = {}
-        self._by_port: dict[tuple[int, int], Binding] = {}
-        self._next_port = config.first_port
-        # Raised whenever a permission, a binding or a timer's length ends or another binding takes
-        # over, so that flow caches know.
-        self.generation = 0
+        super().__init__(config, public_ip, rng)
         self._map_statically()
 
     # -- lookups ---------------------------------------------------------------------------
@@ -256,8 +56,8 @@ class Nat:
         if binding is None:
             binding = self._create(key, protocol, inside, now, reserved=False)
         self.touch(binding, now, outbound=True)
-        binding.newcomer = remote if remote not in binding.remotes else None
-        binding.remotes.setdefault(remote, Session.OPENING)
+        binding.pending_peer = remote if remote not in binding.remotes else None
+        binding.remotes.setdefault(remote, TcpState.OPENING)
         return binding
 
     def inbound(self, protocol: int, port: int, remote: Endpoint, now: float) -> Binding | None:
@@ -268,18 +68,10 @@ class Nat:
         if binding is None or not self.admitted_until(binding, remote, now):
             return None
         self.touch(binding, now, outbound=False)
-        binding.newcomer = None
+        binding.pending_peer = None
         if binding.pinholes and remote not in binding.remotes:
             self._open_session(binding, remote, now)
-            binding.newcomer = remote if remote in binding.remotes else None
-        return binding
-
-    def at_port(self, protocol: int, port: int, now: float) -> Binding | None:
-        """The live binding of a public port, whoever may use it."""
-        binding = self._by_port.get((protocol, port))
-        if binding is not None and not binding.alive(now):
-            self._remove(binding)
-            return None
+            binding.pending_peer = remote if remote in binding.remotes else None
         return binding
 
     def find(self, protocol: int, inside: Endpoint, remote: Endpoint | None, now: float) -> Binding | None:
@@ -301,30 +93,13 @@ class Nat:
         """
         if now < binding.expires and binding.remotes:
             wanted = filter_key(self.config.filtering, remote)
-            if wanted is _ANY or wanted in binding.remotes:
+            if wanted is ANYBODY or wanted in binding.remotes:
                 return math.inf
             if wanted.port == 0 and any(each.ip == wanted.ip for each in binding.remotes):
                 return math.inf
         if binding.idle and now >= binding.expires:
             return 0.0
         return max((hole.expires for hole in binding.pinholes if hole.admits(remote, now)), default=0.0)
-
-    @property
-    def bindings(self) -> list[Binding]:
-        """All bindings in the table, ended ones that nobody has looked up since included."""
-        return list(self._by_port.values())
-
-    def next_end(self, now: float) -> float:
-        """When the next timer of a binding or a pinhole runs out, if nothing passes; infinity for never."""
-        return min(
-            (
-                end
-                for binding in self._by_port.values()
-                for end in (binding.expires, *(pinhole.expires for pinhole in binding.pinholes))
-                if end > now
-            ),
-            default=math.inf,
-        )
 
     # -- what keeps a binding alive ----------------------------------------------------------
 
@@ -349,7 +124,7 @@ class Nat:
         if binding.protocol == UDP:
             return self.config.udp_timeout
         if binding.protocol == TCP:
-            established = Session.ESTABLISHED in binding.remotes.values()
+            established = TcpState.ESTABLISHED in binding.remotes.values()
             return self.config.tcp_timeout if established else self.config.tcp_transitory_timeout
         return self.config.icmp_timeout
 
@@ -360,17 +135,20 @@ class Nat:
             self.generation += 1
             self.touch(binding, now, outbound=outbound)
 
-    def untouch(self, binding: Binding, now: float) -> None:
-        """The latest packet went no further after all: its binding's timer runs on as before it."""
+    def rollback_timer(self, binding: Binding, now: float) -> None:
+        """The latest packet was dropped after all: its binding's timer runs on as before it."""
         if now < binding.before < binding.expires:
             binding.expires = binding.before
 
-    def unmeet(self, binding: Binding) -> bool:
-        """The latest packet went no further after all. Whether a session began with it, which is none now."""
-        if binding.newcomer is None:
+    def rollback_session(self, binding: Binding) -> bool:
+        """The latest packet was dropped after all: the session that began with it, if one did, is undone.
+
+        Returns whether one did.
+        """
+        if binding.pending_peer is None:
             return False
-        binding.remotes.pop(binding.newcomer, None)
-        binding.newcomer = None
+        binding.remotes.pop(binding.pending_peer, None)
+        binding.pending_peer = None
         self.generation += 1
         return True
 
@@ -391,12 +169,12 @@ class Nat:
         if state is None:
             return  # let in by a pinhole: a connection once the inside answers
         if flags & (FIN | RST):
-            binding.remotes[remote] = Session.CLOSING
+            binding.remotes[remote] = TcpState.CLOSING
             binding.expires = min(binding.expires, now + self.timeout_of(binding))
         elif flags & SYN:
-            binding.remotes[remote] = Session.OPENING
-        elif state is Session.OPENING:
-            binding.remotes[remote] = Session.ESTABLISHED
+            binding.remotes[remote] = TcpState.OPENING
+        elif state is TcpState.OPENING:
+            binding.remotes[remote] = TcpState.ESTABLISHED
             binding.expires = max(binding.expires, now + self.timeout_of(binding))
 
     # -- what an ALG asks for ----------------------------------------------------------------
@@ -412,7 +190,7 @@ class Nat:
         existing = self._find(key, now)
         if existing is not None:
             return existing
-        mapped = self._find((protocol, inside, _ANY), now)
+        mapped = self._find((protocol, inside, ANYBODY), now)
         if mapped is not None and not pair:
             return mapped  # an endpoint-independent mapping already holds towards everybody
         self.generation += 1  # from here on the reservation serves flows that had a mapping
@@ -505,7 +283,7 @@ class Nat:
         """What came in by an expectation is a session like those that the inside began."""
         for pinhole in binding.pinholes:
             if pinhole.opens and pinhole.admits(remote, now):
-                binding.remotes[remote] = Session.OPENING
+                binding.remotes[remote] = TcpState.OPENING
                 binding.expires = max(binding.expires, now + self.timeout_of(binding))
                 if pinhole.once:
                     pinhole.used = True
@@ -546,65 +324,3 @@ class Nat:
         self.open_pinhole(binding, None, math.inf, _DMZ)
         self.limit_idle(binding, self.timeout_of(binding), now)
         return binding
-
-    # -- the table ---------------------------------------------------------------------------
-
-    def _find(self, key: tuple[object, ...], now: float) -> Binding | None:
-        binding = self._by_key.get(key)
-        if binding is not None and not binding.alive(now):
-            self._remove(binding)
-            return None
-        return binding
-
-    def _create(
-        self, key: tuple[object, ...], protocol: int, inside: Endpoint, now: float, *, reserved: bool
-    ) -> Binding:
-        port = self._choose_port(protocol, inside.port, now, pair=False)
-        return self._insert(key, protocol, inside, port, reserved=reserved)
-
-    def _insert(
-        self, key: tuple[object, ...], protocol: int, inside: Endpoint, port: int, *, reserved: bool
-    ) -> Binding:
-        binding = Binding(key, protocol, inside, Endpoint(self.public_ip, port), reserved)
-        self._by_key[key] = binding
-        self._by_port[protocol, port] = binding
-        return binding
-
-    def _remove(self, binding: Binding) -> None:
-        if self._by_key.get(binding.key) is binding:
-            del self._by_key[binding.key]
-        place = (binding.protocol, binding.outside.port)
-        if self._by_port.get(place) is binding:
-            del self._by_port[place]
-        self.generation += 1
-
-    def _choose_port(self, protocol: int, wanted: int, now: float, *, pair: bool) -> int:
-        config = self.config
-        step = 2 if pair or (config.port_parity and protocol != ICMP) else 1
-        parity = 0 if pair else wanted & 1
-
-        def free(port: int) -> bool:
-            if self.at_port(protocol, port, now) is not None:
-                return False
-            return not pair or self.at_port(protocol, port + 1, now) is None
-
-        preserve = config.port_allocation is PortAllocation.PRESERVE
-        if preserve and wanted and wanted & 1 == parity and free(wanted):
-            return wanted
-        first, last = config.first_port, config.last_port - pair
-        if step == 2 and first & 1 != parity:
-            first += 1
-        count = (last - first) // step + 1
-        if count < 1:
-            start = 0
-        elif config.port_allocation is PortAllocation.RANDOM:
-            start = self._rng.randrange(count)
-        else:
-            start = max(0, -(-(self._next_port - first) // step)) % count
-        for index in range(count):
-            port = first + (start + index) % count * step
-            if free(port):
-                self._next_port = port + (2 if pair else 1)
-                return port
-        kind = ("even " if parity == 0 else "odd ") if step == 2 else ""
-        raise PortsExhaustedError(f"no {kind}public port of {config.first_port}-{config.last_port} is free")

@@ -97,7 +97,7 @@ class _Stream:
         self.sent = start  # highest output ever put out
         self.told = start  # highest ACK that the sender of this direction got
         self.fin_out: int | None = None
-        self.refused = False  # the latest segment went no further
+        self.refused = False  # the latest segment was dropped
 
     @classmethod
     def opened(cls, own: Opening, peer: Opening, start: int) -> _Stream:

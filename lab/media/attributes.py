@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from siplab.lab.media.ice_candidates import Candidate, IceOffer, read_candidate
-from siplab.lab.media.rtcp import rtcp_port
 from siplab.lab.media.srtp_keys import CryptoLine, read_crypto
 from siplab.lab.sip.messages import address_text
 from siplab.lab.wire.ip import Endpoint
@@ -49,6 +48,11 @@ def read_attributes(sdp: Sdp, section: Section, remote: Endpoint | None) -> Said
 def plain_attributes(remote: Endpoint | None) -> Said:
     """The same of a description that has none of these attributes."""
     return Said(rtcp=_next_port(remote))
+
+
+def rtcp_port(port: int) -> int:
+    """The RTCP port beside a media port (RFC 3550 section 11)."""
+    return port + 1
 
 
 def _rtcp(section: Section, remote: Endpoint | None) -> Endpoint | None:

@@ -9,20 +9,21 @@ The rules of this file:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from functools import partial
+from typing import Final
 
-from siplab.lab.media.attributes import NOTHING, Said
+from siplab.lab.media.attributes import NOTHING, Said, rtcp_port
 from siplab.lab.media.ice import IceStream
 from siplab.lab.media.ice_messages import is_stun
-from siplab.lab.media.rtcp import Reporter, rtcp_port
+from siplab.lab.media.interfaces import MediaCall
+from siplab.lab.media.rtcp import Reporter
+from siplab.lab.media.session import Kind, Stream
 from siplab.lab.media.srtp import Opener, Sealer, check_available
 from siplab.lab.media.srtp_keys import KEY_BYTES, crypto_line
+from siplab.lab.sip.base import Train
+from siplab.lab.sip.events import EventKind
 from siplab.lab.wire.ip import Endpoint
-
-if TYPE_CHECKING:
-    from siplab.lab.media.session import Kind, Stream
-    from siplab.lab.phone.call import Call
-    from siplab.lab.sip.base import Train
 
 _TAG: Final = 1  # of our a=crypto
 
@@ -30,15 +31,24 @@ _TAG: Final = 1  # of our a=crypto
 class CallMedia:
     """The media of one call: ``reporters`` and ``ice`` have those of each kind of stream.
 
+    ``announced`` gives what descriptions say of a local endpoint, ``candidate`` what ICE says of it.
     Raises ``CapabilityError`` when media are to be encrypted and can't be.
     """
 
-    def __init__(self, call: Call) -> None:
+    def __init__(
+        self,
+        call: MediaCall,
+        announced: Callable[[Endpoint], Endpoint],
+        candidate: Callable[[Endpoint], Endpoint],
+    ) -> None:
         self._call = call
+        self._announced = announced
         config, rng = call.phone.config, call.phone.rng
         kinds: list[Kind] = [kind for kind in call.ports if kind != "image"]
         self.reporters: dict[Kind, Reporter] = (
-            {kind: Reporter(call, kind) for kind in kinds} if config.rtcp else {}
+            {kind: Reporter(call, kind, partial(self.sealed_report, kind)) for kind in kinds}
+            if config.rtcp
+            else {}
         )
         self.ice: dict[Kind, IceStream] = {}
         if config.ice:
@@ -48,7 +58,7 @@ class CallMedia:
                     rng,
                     Endpoint(config.ip, call.ports[kind]),
                     lite=config.ice == "lite",
-                    mapped=call.phone.ice_discovery.announced,
+                    mapped=candidate,
                     changed=call.media_changed,
                 )
                 for kind in kinds
@@ -76,7 +86,7 @@ class CallMedia:
         lines = b""
         if kind in self.reporters:
             if config.rtcp == "announced":
-                at = call.phone.discovery.announced(Endpoint(config.ip, rtcp_port(call.ports[kind])))
+                at = self._announced(Endpoint(config.ip, rtcp_port(call.ports[kind])))
                 family = b"IP6" if ":" in at.ip else b"IP4"
                 lines += b"a=rtcp:%d IN %b %b\r\n" % (at.port, family, at.ip.encode())
             elif config.rtcp == "mux" and (said is None or said.mux):
@@ -120,7 +130,7 @@ class CallMedia:
                 if known is None or known[0] != crypto.key:
                     self._openers[kind] = (crypto.key, Opener(crypto.key))
             if kind in self.ice and self._said(kind).mismatch:
-                self._call.phone.note(now, "ice-mismatch", "the address in c= and m= is no candidate")
+                self._call.phone.note(now, EventKind.ICE_MISMATCH, "the address in c= and m= is no candidate")
             reporter = self.reporters.get(kind)
             if reporter is not None and (reporter.multiplexed or not self.uses_ice(kind)):
                 reporter.start(now)

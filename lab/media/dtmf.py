@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from siplab.lab.phone.call import Call
+from siplab.lab.media.interfaces import MediaCall
+from siplab.lab.sip.events import EventKind
 
 DIGITS: Final = "0123456789*#ABCD"
 _UPDATE: Final = 0.02  # seconds between the packets of one event
@@ -16,7 +16,7 @@ _VOLUME: Final = 10  # dBm0 below zero
 _PAUSE: Final = 0.2  # seconds from one digit to the next
 
 
-def dial(call: Call, digits: str, now: float) -> None:
+def dial(call: MediaCall, digits: str, now: float) -> None:
     """Send digits one after the other, in the audio stream and with its sequence numbers.
 
     What is on no telephone's keys is left out.
@@ -28,11 +28,11 @@ def dial(call: Call, digits: str, now: float) -> None:
         )
 
 
-def _begin(call: Call, event: int, now: float) -> None:
+def _begin(call: MediaCall, event: int, now: float) -> None:
     sender = call.senders.get("audio")
     stream = call.session.stream("audio")
     if sender is None or sender.remote is None or stream is None or stream.telephone_event is None:
-        call.phone.note(now, "not-sent", "a digit: nothing is sent, or the other side takes no events")
+        call.phone.note(now, EventKind.NOT_SENT, "a digit: no audio is sent, or no events are agreed on")
         return
     payload_type, timestamp = stream.telephone_event, sender.timestamp
 

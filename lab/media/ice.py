@@ -15,16 +15,15 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from siplab.lab.media import ice_messages, stun
 from siplab.lab.media.ice_candidates import Candidate, IceOffer, candidate_line, priority
 from siplab.lab.media.ice_messages import Check
+from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.timers import Timer
+from siplab.lab.sip.transactions import TransactionLayer
 from siplab.lab.wire.ip import Endpoint
-
-if TYPE_CHECKING:
-    from siplab.lab.sip.transactions import TransactionLayer
 
 Ice = Literal["", "full", "lite"]
 
@@ -148,7 +147,8 @@ class IceStream:
             return
         said = ice_messages.read_check(payload, self.password)
         if said is None or said.username.partition(b":")[0] != self.ufrag:
-            self._layer.user.note(now, "ice-refused", f"a check from {source} has not our credentials")
+            facts = Facts(local=self.local, remote=source)
+            self._layer.user.note(now, EventKind.ICE_REFUSED, f"wrong credentials, from {source}", facts)
             return
         self._layer.send(self.local, source, ice_messages.answer(payload, source, self.password))
         if self._theirs is None:
@@ -240,7 +240,7 @@ class IceStream:
         pair.state, pair.nominated = "failed", False
         if self.path is None and all(each.state == "failed" for each in self._pairs.values()):
             self.failed = True
-            self._layer.user.note(now, "ice-failed", "no candidate can be reached (RFC 8445 8.1.2)")
+            self._layer.user.note(now, EventKind.ICE_FAILED, "no candidate can be reached (RFC 8445 8.1.2)")
 
     def _nominate(self, argument: object, now: float) -> None:
         pair = self._best()
@@ -252,7 +252,8 @@ class IceStream:
     def _select(self, remote: Endpoint, now: float) -> None:
         if self.selected != remote:
             self.selected = remote
-            self._layer.user.note(now, "ice-selected", f"{self.local} with {remote}")
+            facts = Facts(local=self.local, remote=remote)
+            self._layer.user.note(now, EventKind.ICE_SELECTED, f"{self.local} with {remote}", facts)
         for pair in self._pairs.values():  # section 8.1.1: the others need no checks any more
             if pair.remote != remote and pair.state != "succeeded":
                 pair.state = "failed"

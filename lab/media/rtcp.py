@@ -13,16 +13,16 @@ The rules of this file:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from collections.abc import Callable
+from typing import Final, Literal
 
+from siplab.lab.media.attributes import rtcp_port
+from siplab.lab.media.interfaces import MediaCall
+from siplab.lab.media.session import Kind
 from siplab.lab.sip.timers import Timer
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.rtcp import Compound, ReportBlock, SenderInfo, pack_rtcp, unpack_rtcp
 from siplab.lab.wire.rtp import RtpHeader
-
-if TYPE_CHECKING:
-    from siplab.lab.media.session import Kind
-    from siplab.lab.phone.call import Call
 
 Rtcp = Literal["", "next-port", "announced", "mux"]
 """Whether there are reports, and where: none, at the port above the media's, the same and said in
@@ -32,11 +32,6 @@ Rtcp = Literal["", "next-port", "announced", "mux"]
 INTERVAL: Final = 5.0  # seconds (RFC 3550 section 6.2)
 _COMPENSATION: Final = 1.21828  # e - 3/2 (section 6.3.1)
 _CLOCK: Final[dict[Kind, int]] = {"audio": 8000, "video": 90000}  # timestamp units per second
-
-
-def rtcp_port(port: int) -> int:
-    """The RTCP port beside a media port (RFC 3550 section 11)."""
-    return port + 1
 
 
 class Jitter:
@@ -75,9 +70,10 @@ class Reporter:
     name; ``left`` whether it has said goodbye.
     """
 
-    def __init__(self, call: Call, kind: Kind) -> None:
+    def __init__(self, call: MediaCall, kind: Kind, sealed: Callable[[bytes], bytes]) -> None:
         self._call = call
         self._kind = kind
+        self._sealed = sealed  # a report as it goes on the wire
         self._timer: Timer | None = None
         self._jitter: dict[int, Jitter] = {}
         self._prior: dict[int, tuple[int, int]] = {}  # SSRC -> expected and received at the report before
@@ -149,7 +145,7 @@ class Reporter:
         config = self._call.phone.config
         name = f"{config.user}@{config.ip}".encode()[:255]
         compound = Compound(sender.ssrc, info, tuple(self._blocks(now)), name, bye)
-        wire = self._call.media.sealed_report(self._kind, pack_rtcp(compound))
+        wire = self._sealed(pack_rtcp(compound))
         self._call.phone.layer.send(self.local, remote, wire)
         self.sent += 1
 

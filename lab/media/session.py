@@ -14,16 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, Protocol
 
 from siplab.lab.media.attributes import NOTHING, Said, plain_attributes, read_attributes
 from siplab.lab.sip.messages import address_text
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.rtp import PCMU, TELEPHONE_EVENT, VIDEO
 from siplab.lab.wire.sdp import Sdp, Section, address_of
-
-if TYPE_CHECKING:
-    from siplab.lab.media.call_media import CallMedia
 
 Kind = Literal["audio", "video", "image"]
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
@@ -187,6 +184,17 @@ class Stream:
     said: Said = NOTHING
 
 
+class MediaLines(Protocol):
+    """What descriptions say of streams besides media."""
+
+    @property
+    def session_lines(self) -> bytes:
+        """Lines about the whole session."""
+
+    def lines(self, kind: Kind, said: Said | None) -> bytes:
+        """Lines about a stream; ``said``: of an answer, what the offer has."""
+
+
 class Session:
     """Our side of one session.
 
@@ -204,7 +212,7 @@ class Session:
         ports: Mapping[Kind, int],
         number: int,
         announced: Callable[[Endpoint], Endpoint] = lambda local: local,
-        media: CallMedia | None = None,
+        media: MediaLines | None = None,
         *,
         secure: bool = False,
         strict: bool = False,
@@ -216,7 +224,7 @@ class Session:
         self._user = user.encode()
         self._ip = ip
         self._announced = announced
-        self._extras = media
+        self._media = media
         self._secure = secure
         self._strict = strict
         self._origin: list[bytes] = []  # of the other side
@@ -331,7 +339,7 @@ class Session:
         zero = b"::" if ":" in ip else b"0.0.0.0"
         at = zero if self.hold == "zero-address" else ip.encode()
         rest = b" IN %b %b\r\ns=-\r\nc=IN %b %b\r\nt=0 0\r\n" % (family, ip.encode(), family, at)
-        rest += b"".join(parts if self._extras is None else [self._extras.session_lines, *parts])
+        rest += b"".join(parts if self._media is None else [self._media.session_lines, *parts])
         if self._last and rest != self._last:
             self._version += 1
         self._last = rest
@@ -351,7 +359,7 @@ class Session:
     def _line(self, kind: Kind, direction: Direction, said: Said | None = None) -> bytes:
         """One stream's lines; ``said``: of an answer, what the offer has."""
         port, profile = self._wanted_at(kind).port, _transport(kind, self._secure)
-        media = b"" if self._extras is None else self._extras.lines(kind, said)
+        media = b"" if self._media is None else self._media.lines(kind, said)
         if kind == "image":
             return (
                 b"m=image %d udptl t38\r\na=T38FaxVersion:0\r\na=T38MaxBitRate:14400\r\n"

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from siplab.lab.media import stun
+from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.timers import Timer
 from siplab.lab.sip.transactions import TransactionLayer
 from siplab.lab.wire.ip import Endpoint
@@ -99,7 +100,8 @@ class AddressDiscovery:
 
     def _ask(self, query: _Query, now: float) -> None:
         if query.tries == _TRIES:
-            self._layer.user.note(now, "stun-failed", f"no answer for {query.local}")
+            facts = Facts(local=query.local)
+            self._layer.user.note(now, EventKind.STUN_FAILED, f"no answer for {query.local}", facts)
             self._end(query.local)
             self._check(now)
             return

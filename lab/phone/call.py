@@ -12,7 +12,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from siplab.lab.media.call_media import CallMedia
 from siplab.lab.media.dtmf import Digits
@@ -20,26 +20,30 @@ from siplab.lab.media.rtp_receiver import RtpReceiver
 from siplab.lab.media.rtp_sender import RtpSender
 from siplab.lab.media.session import Hold, Kind, Session
 from siplab.lab.phone.keepalive import KEEPALIVE_TYPE, MediaKeepAlive
-from siplab.lab.phone.renegotiation import Method, Outcome, Renegotiation
+from siplab.lab.phone.phone_config import Method
+from siplab.lab.phone.renegotiation import Outcome, Renegotiation
 from siplab.lab.phone.session_timer import SessionTimer
+from siplab.lab.phone.user_agent import UserAgent
 from siplab.lab.sip.base import Train
 from siplab.lab.sip.dialog import Dialog
 from siplab.lab.sip.digest import Credentials
+from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import SDP_TYPE, Incoming, Request
 from siplab.lab.sip.transaction_fsm import ClientTransaction, ServerTransaction
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.rtp import unpack_rtp
 
-if TYPE_CHECKING:
-    from siplab.lab.phone.phone import Phone
-
 
 class Direction(Enum):
+    """Who called."""
+
     INCOMING = "incoming"
     OUTGOING = "outgoing"
 
 
 class CallState(Enum):
+    """How far a call is."""
+
     CALLING = "calling"  # outgoing: no response but 100 yet
     RINGING = "ringing"
     ESTABLISHED = "established"  # a 2xx was sent or received; ``confirmed`` tells of the ACK
@@ -64,11 +68,11 @@ class Call(abc.ABC):
     """
 
     def __init__(
-        self, phone: Phone, direction: Direction, state: CallState, call_id: bytes, now: float
+        self, phone: UserAgent, line: int, direction: Direction, state: CallState, call_id: bytes, now: float
     ) -> None:
         self.phone = phone
-        self.line = phone.free_line() or 0
-        self.ports = phone.ports_of(self.line)
+        self.line = line
+        self.ports = phone.config.ports_of(line)
         self.watchers: list[Callable[[Call, float], None]] = []
         self.transfer_status = 0
         self.refers = False
@@ -91,7 +95,7 @@ class Call(abc.ABC):
         self.remote_rtp: Endpoint | None = None
         self.dialog: Dialog | None = None
         config = phone.config
-        self.media = CallMedia(self)
+        self.media = CallMedia(self, phone.discovery.announced, phone.ice_discovery.announced)
         # The generator's value is the number in o=.
         self.session = Session(
             config.user,
@@ -142,10 +146,9 @@ class Call(abc.ABC):
         self.status = 200
         self._early_rtp = self.rtp_received
         self.established_at = now
-        self.phone.dialogs[dialog.identity] = self
         self.timer.start(now)
         self._tell_watchers(now)
-        self.phone.note(now, "established", f"with {_shown(dialog.remote)}")
+        self.phone.note(now, EventKind.ESTABLISHED, f"with {_shown(dialog.remote)}")
 
     def on_prack(self, transaction: ServerTransaction, now: float) -> None:
         """A PRACK within the dialog; only a callee has something to acknowledge."""
@@ -181,7 +184,8 @@ class Call(abc.ABC):
         dialog.local_cseq += 1
         request, remote = self.build(dialog, method, dialog.local_cseq, None, headers, body)
         if remote is None:
-            self.phone.note(now, "unroutable", f"{method.decode()} to {_shown(request.uri)}")
+            facts = Facts(method=method.decode(), value=_shown(request.uri))
+            self.phone.note(now, EventKind.UNROUTABLE, f"{facts.method} to {facts.value}", facts)
             if outcome is not None:
                 outcome(0, now)
             return
@@ -251,10 +255,9 @@ class Call(abc.ABC):
         self.media.stop(now)
         for sender in self.senders.values():
             sender.stop()
-        if self.dialog is not None:
-            self.phone.dialogs.pop(self.dialog.identity, None)
         self._tell_watchers(now)
-        self.phone.note(now, state.value, f"{status} {reason}" if status else reason)
+        detail = f"{status} {reason}" if status else reason
+        self.phone.note(now, EventKind(state.value), detail, Facts(status))
 
     def _tell_watchers(self, now: float) -> None:
         for each in list(self.watchers):
@@ -271,7 +274,8 @@ class Call(abc.ABC):
             lines = phone.names.content_type + SDP_TYPE + b"\r\n" if body else b""
             ack, remote = self.build(dialog, b"ACK", response.cseq, self.authorization, lines, body)
             if remote is None:
-                phone.note(now, "unroutable", f"ACK to {_shown(ack.uri)}")
+                facts = Facts(method="ACK", value=_shown(ack.uri))
+                phone.note(now, EventKind.UNROUTABLE, f"ACK to {facts.value}", facts)
                 return False
             self._acks[key] = (ack.wire, remote)
         wire, remote = self._acks[key]
@@ -303,10 +307,15 @@ class Call(abc.ABC):
 
         self.renegotiation.start(now, method, change, outcome)
 
+    def refresh(self, now: float, outcome: Outcome) -> None:
+        """Refresh the session, by the method that the phone is set to (RFC 4028 section 7.4)."""
+        method = self.phone.config.refresh_method
+        self.renegotiation.start(now, method, outcome=outcome, body=b"" if method == "UPDATE" else None)
+
     def info(self, digit: str, now: float, outcome: Outcome | None = None) -> None:
         """Send a digit in an INFO, as ``application/dtmf-relay`` has it (RFC 6086 calls it legacy)."""
         if self.dialog is None or self.over:
-            self.phone.note(now, "not-sent", "INFO: there is no call")
+            self.phone.note(now, EventKind.NOT_SENT, "INFO: there is no call", Facts(method="INFO"))
             if outcome is not None:
                 outcome(0, now)
             return
@@ -351,11 +360,16 @@ class Call(abc.ABC):
             if sender is None:
                 if stream is None:
                     continue
-                sender = self.senders[kind] = self.phone.sender(self, kind)
+                sender = self.senders[kind] = self._sender(kind)
             sender.payload_type = stream.payload_type if stream is not None else 0
             sender.direct(self.media.target(stream, now), now)
         self.media.settled(now)
         self.media_keepalive.start(now)
+
+    def _sender(self, kind: Kind) -> RtpSender:
+        config = self.phone.config
+        local = Endpoint(config.ip, self.ports[kind] + config.rtp_source_offset)
+        return RtpSender(kind, local, self.phone.rng, signal=config.signal, limit=config.media_packets)
 
     def mute(self, now: float) -> None:
         """Send nothing for a while, as silence suppression does."""
@@ -370,7 +384,8 @@ class Call(abc.ABC):
     def on_media(self, kind: Kind, payload: bytes, source: Endpoint, now: float) -> None:
         """A media packet arrived. A latching phone answers to where it came from (RFC 4961, RFC 7362)."""
         if self._is_foreign(kind, source):
-            self.phone.note(now, "refused-media", f"{kind} from {source}, which was not announced")
+            why = f"{kind} from {source}, which was not announced"
+            self.phone.note(now, EventKind.REFUSED_MEDIA, why, Facts(remote=source))
             return
         plain = self.media.received(kind, payload, source, now)
         if plain is None:
@@ -390,7 +405,7 @@ class Call(abc.ABC):
         sender = self.senders.get(kind)
         latching = self.phone.config.latching and not self.media.uses_ice(kind)
         if latching and sender is not None and sender.remote not in (None, source):
-            self.phone.note(now, "latched", f"{sender.remote} -> {source}")
+            self.phone.note(now, EventKind.LATCHED, f"{sender.remote} -> {source}", Facts(remote=source))
             sender.direct(source, now)
             if kind == "audio":
                 self.remote_rtp = source

@@ -10,28 +10,25 @@ The rules of this file:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from siplab.lab.media.session import MediaError
 from siplab.lab.phone.call import Call, CallState, Direction
+from siplab.lab.phone.user_agent import UserAgent
 from siplab.lab.sip import provisional
 from siplab.lab.sip.dialog import Dialog
+from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import SDP_TYPE, Incoming, line_of
 from siplab.lab.sip.provisional import Reliable
 from siplab.lab.sip.repeater import Repeater
 from siplab.lab.sip.timers import Timer
 from siplab.lab.sip.transaction_fsm import ServerTransaction
 
-if TYPE_CHECKING:
-    from siplab.lab.phone.phone import Phone
-
 
 class IncomingCall(Call):
     """A call to this phone. An INVITE without an offer gets ours in the 200, the ACK has the answer."""
 
-    def __init__(self, phone: Phone, transaction: ServerTransaction, now: float) -> None:
+    def __init__(self, phone: UserAgent, line: int, transaction: ServerTransaction, now: float) -> None:
         request = transaction.request
-        super().__init__(phone, Direction.INCOMING, CallState.RINGING, request.call_id, now)
+        super().__init__(phone, line, Direction.INCOMING, CallState.RINGING, request.call_id, now)
         self.transaction = transaction
         self._offer = request.body
         self._hang_up_on_ack = False
@@ -57,7 +54,7 @@ class IncomingCall(Call):
         if phone.config.ring_time is not None:
             self._ring = phone.layer.timers.start(now + phone.config.ring_time, self._answer)
         caller = self.transaction.request.value(b"from").decode("utf-8", "backslashreplace")
-        phone.note(now, "ringing", f"called by {caller}")
+        phone.note(now, EventKind.RINGING, f"called by {caller}")
 
     def answer(self, now: float) -> None:
         """Answer now."""
@@ -78,7 +75,6 @@ class IncomingCall(Call):
         if self._reliable is not None:
             self._reliable.sent(183, wire, now)
             self.dialog = Dialog.of_callee(transaction.request, transaction.to_tag, 0)
-            phone.dialogs[self.dialog.identity] = self
         self.media_changed(now)
 
     def on_prack(self, transaction: ServerTransaction, now: float) -> None:
@@ -86,7 +82,7 @@ class IncomingCall(Call):
             self.phone.reject(transaction, 481, now)
             return
         transaction.reply(200, now, headers=self.phone.agent_line)
-        self.phone.note(now, "prack", f"RSeq {self._reliable.number} acknowledged")
+        self.phone.note(now, EventKind.PRACK, f"RSeq {self._reliable.number} acknowledged")
         if self._answer_due:
             self._answer(None, now)
 
@@ -118,7 +114,8 @@ class IncomingCall(Call):
     def _give_up(self, now: float) -> None:
         if self.over:
             return
-        self.phone.note(now, "no-ack", "the 200 was never acknowledged (RFC 3261 13.3.1.4)")
+        why = "the 200 was never acknowledged (RFC 3261 13.3.1.4)"
+        self.phone.note(now, EventKind.NO_ACK, why, Facts(200, "INVITE", reference="RFC 3261 13.3.1.4"))
         self.bye(now, reason="no ACK")
 
     def on_ack(self, ack: Incoming, now: float) -> None:
@@ -128,7 +125,7 @@ class IncomingCall(Call):
             return
         self._stop()
         self.confirmed = True
-        self.phone.note(now, "confirmed", "ACK received")
+        self.phone.note(now, EventKind.CONFIRMED, "ACK received")
         if self._hang_up_on_ack:
             self.bye(now, reason="hung up")
         elif not self._offer:
@@ -139,7 +136,7 @@ class IncomingCall(Call):
         try:
             self.session.conclude(ack.body)
         except MediaError as error:
-            self.phone.note(now, "media-error", str(error))
+            self.phone.note(now, EventKind.MEDIA_ERROR, str(error), Facts(part="SDP"))
             self.bye(now, reason=f"media: {error}", state=CallState.FAILED)
             return
         self.media_changed(now)

@@ -10,24 +10,21 @@ The rules of this file:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from siplab.lab.media.session import MediaError
 from siplab.lab.phone.call import Call, CallState, Direction
+from siplab.lab.phone.user_agent import UserAgent
 from siplab.lab.sip import provisional
 from siplab.lab.sip.dialog import Dialog
+from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import REASONS, SDP_TYPE, Incoming, token
 from siplab.lab.sip.transaction_fsm import ClientTransaction
-
-if TYPE_CHECKING:
-    from siplab.lab.phone.phone import Phone
 
 
 class OutgoingCall(Call):
     """A call that this phone places. ``target`` is the URI that is called, ``headers`` are added lines."""
 
-    def __init__(self, phone: Phone, target: bytes, now: float, headers: bytes = b"") -> None:
-        super().__init__(phone, Direction.OUTGOING, CallState.CALLING, phone.new_call_id(), now)
+    def __init__(self, phone: UserAgent, line: int, target: bytes, now: float, headers: bytes = b"") -> None:
+        super().__init__(phone, line, Direction.OUTGOING, CallState.CALLING, phone.new_call_id(), now)
         self.target = target
         self._headers = headers
         self._from_tag = token(phone.rng)
@@ -80,7 +77,7 @@ class OutgoingCall(Call):
             if status > 100 and self.state is CallState.CALLING:
                 self.state = CallState.RINGING
                 self.ringing_at = now
-                self.phone.note(now, "ringing", str(status))
+                self.phone.note(now, EventKind.RINGING, str(status), Facts(status=status))
             if response is not None and status > 100:
                 self._provisional(response, now)
         elif status < 300 and response is not None:
@@ -108,7 +105,7 @@ class OutgoingCall(Call):
             try:
                 self.session.conclude(response.body)
             except MediaError as error:
-                self.phone.note(now, "media-error", str(error))
+                self.phone.note(now, EventKind.MEDIA_ERROR, str(error), Facts(part="SDP"))
                 return
             self.media_changed(now)
 
@@ -120,7 +117,7 @@ class OutgoingCall(Call):
             try:
                 answer = self.session.answer(response.body)
             except MediaError as error:
-                self.phone.note(now, "media-error", str(error))
+                self.phone.note(now, EventKind.MEDIA_ERROR, str(error), Facts(part="SDP"))
         if self.acknowledge(dialog, response, now, answer):
             return
         if self.dialog is not None or self.over:
@@ -137,7 +134,7 @@ class OutgoingCall(Call):
             try:
                 self.session.conclude(response.body)
             except MediaError as error:
-                self.phone.note(now, "media-error", str(error))
+                self.phone.note(now, EventKind.MEDIA_ERROR, str(error), Facts(part="SDP"))
                 self.bye(now, reason=f"media: {error}", state=CallState.FAILED)
                 return
         elif not answer:

@@ -5,12 +5,9 @@ this an end-system mixing conference).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from siplab.lab.media.audio import mix
-
-if TYPE_CHECKING:
-    from siplab.lab.phone.call import Call
+from siplab.lab.phone.call import Call
 
 
 def join(calls: Sequence[Call]) -> None:

@@ -11,25 +11,26 @@ The rules of this file:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final
 
+from siplab.lab.media.interfaces import MediaCall
+from siplab.lab.phone.user_agent import UserAgent
+from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import Incoming, token
 from siplab.lab.sip.timers import Timer
 from siplab.lab.sip.transaction_fsm import ClientTransaction
-
-if TYPE_CHECKING:
-    from siplab.lab.phone.call import Call
-    from siplab.lab.phone.phone import Phone
 
 CRLF: Final = b"\r\n\r\n"
 KEEPALIVE_TYPE: Final = 127  # of RTP: dynamic, and nothing that is ever offered here
 
 
 class KeepAlive:
-    """One phone's keep-alive. ``sent`` counts, ``failed`` how often no answer came."""
+    """One phone's keep-alive. ``sent`` counts; ``failed`` how often no answer came: ``lost(now)`` follows."""
 
-    def __init__(self, phone: Phone) -> None:
+    def __init__(self, phone: UserAgent, lost: Callable[[float], None]) -> None:
         self._phone = phone
+        self._lost = lost
         self._timer: Timer | None = None
         self._call_id = b""
         self._cseq = 0
@@ -78,14 +79,15 @@ class KeepAlive:
         if response is not None or self._timer is None:
             return
         self.failed += 1
-        self._phone.note(now, "flow-failed", f"no answer to OPTIONS ({status})")
-        self._phone.registration.register(now)
+        facts = Facts(status=status, method="OPTIONS")
+        self._phone.note(now, EventKind.FLOW_FAILED, f"no answer to OPTIONS ({status})", facts)
+        self._lost(now)
 
 
 class MediaKeepAlive:
     """The same for the streams of one call."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: MediaCall) -> None:
         self._call = call
         self._timer: Timer | None = None
         self.sent = 0

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from siplab.lab.media.audio import SILENCE, Signal
 from siplab.lab.media.ice import Ice
 from siplab.lab.media.rtcp import Rtcp
 from siplab.lab.media.session import Kind
 from siplab.lab.phone.quirks import Quirk
-from siplab.lab.phone.renegotiation import Method
 from siplab.lab.sip.base import Transport
 from siplab.lab.sip.streams import Framing
 from siplab.lab.wire.ip import DEFAULT_MTU, Endpoint
+
+Method = Literal["INVITE", "UPDATE"]
+
+# From the first port of a line. RTCP has the odd ones.
+_OFFSETS: Final[dict[Kind, int]] = {"audio": 0, "video": 2, "image": 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +102,8 @@ class PhoneConfig:
     contact_port: bool = True
     announced_port: int = 0
     strict_media: bool = False
+
+    def ports_of(self, line: int) -> dict[Kind, int]:
+        """The media ports of a line: each has ten of its own."""
+        base = self.rtp_port + 10 * line
+        return {kind: base + _OFFSETS[kind] for kind in self.streams}

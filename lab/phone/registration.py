@@ -11,21 +11,23 @@ The rules of this file:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from siplab.lab.phone.user_agent import UserAgent
 from siplab.lab.sip.digest import Credentials
+from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import Incoming, name_addr_of, token, uri_of
 from siplab.lab.sip.timers import Timer
 from siplab.lab.sip.transaction_fsm import ClientTransaction
-
-if TYPE_CHECKING:
-    from siplab.lab.phone.phone import Phone
 
 _MAX_TRIES: Final = 5  # challenges and 423s in a row, before a registrar is taken to be broken
 
 
 class RegistrationState(Enum):
+    """How far a registration is."""
+
     UNREGISTERED = "unregistered"
     REGISTERING = "registering"
     REGISTERED = "registered"
@@ -35,11 +37,13 @@ class RegistrationState(Enum):
 class Registration:
     """A phone's registration. ``status`` is the last final status, ``changed_at`` when ``state`` was
     taken, ``expires`` the granted lifetime in seconds, ``expires_at`` when it runs out.
+    ``follow(registered, now)`` is called when ``state`` becomes another one.
     """
 
-    def __init__(self, phone: Phone) -> None:
+    def __init__(self, phone: UserAgent, follow: Callable[[bool, float], None]) -> None:
         config = phone.config
         self._phone = phone
+        self._follow = follow
         self.state = RegistrationState.UNREGISTERED
         self.status = 0
         self.changed_at = 0.0
@@ -130,7 +134,7 @@ class Registration:
     def _succeeded(self, response: Incoming, now: float) -> None:
         if self._asked == 0:
             self._become(RegistrationState.UNREGISTERED, now)
-            self._phone.note(now, "unregistered")
+            self._phone.note(now, EventKind.UNREGISTERED)
             return
         granted = self._granted(response, now)
         if granted is None:
@@ -139,7 +143,7 @@ class Registration:
         self.expires = granted
         self.expires_at = now + self.expires
         self._become(RegistrationState.REGISTERED, now)
-        self._phone.note(now, "registered", f"for {self.expires} s")
+        self._phone.note(now, EventKind.REGISTERED, f"for {self.expires} s")
         # At least a second, whatever was granted: a registrar that grants 0 must not be flooded.
         delay = max(self.expires - 60, self.expires / 2, 1)
         self._timer = self._phone.layer.timers.start(now + delay, self._again)
@@ -155,7 +159,8 @@ class Registration:
                 return fallback if own is None else own
         listed = b", ".join(contacts).decode("utf-8", "backslashreplace") or "none"
         own_contact = self._phone.contact.decode()
-        self._phone.note(now, "contact-mismatch", f"the 200 lists {listed}, not {own_contact}")
+        facts = Facts(200, "REGISTER", "Contact", listed)
+        self._phone.note(now, EventKind.CONTACT_MISMATCH, f"the 200 lists {listed}, not {own_contact}", facts)
         return None if self._phone.config.strict_contact else fallback
 
     def _failed(self, status: int, response: Incoming | None, now: float) -> None:
@@ -163,7 +168,7 @@ class Registration:
         self.expires_at = None
         self._become(RegistrationState.FAILED, now)
         detail = f"{status}" if response is not None else f"{status}, no response"
-        self._phone.note(now, "registration-failed", detail)
+        self._phone.note(now, EventKind.REGISTRATION_FAILED, detail, Facts(status, "REGISTER"))
         if self._asked:
             self._timer = self._phone.layer.timers.start(now + self._phone.config.retry_after, self._again)
 
@@ -171,7 +176,7 @@ class Registration:
         if state is not self.state:
             self.state = state
             self.changed_at = now
-            self._phone.keepalive.follow(state is RegistrationState.REGISTERED, now)
+            self._follow(state is RegistrationState.REGISTERED, now)
         if state is RegistrationState.UNREGISTERED:
             self.expires_at = None
 

@@ -14,20 +14,55 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Protocol
 
 from siplab.lab.media.session import MediaError, Session
-from siplab.lab.sip.dialog import contact_uri
-from siplab.lab.sip.messages import SDP_TYPE, Incoming
+from siplab.lab.phone.phone_config import Method
+from siplab.lab.phone.session_timer import SessionTimer
+from siplab.lab.phone.user_agent import UserAgent
+from siplab.lab.sip.dialog import Dialog, contact_uri
+from siplab.lab.sip.digest import Credentials
+from siplab.lab.sip.events import EventKind, Facts
+from siplab.lab.sip.messages import SDP_TYPE, Incoming, Request
 from siplab.lab.sip.repeater import Repeater
 from siplab.lab.sip.transaction_fsm import ClientTransaction, ServerTransaction
+from siplab.lab.wire.ip import Endpoint
 
-if TYPE_CHECKING:
-    from siplab.lab.phone.call import Call
-
-Method = Literal["INVITE", "UPDATE"]
 Outcome = Callable[[int, float], None]
 """``outcome(status, now)``: how a change that this side asked for ended; 0 for "not sent"."""
+
+
+class ChangedCall(Protocol):
+    """What a renegotiation uses of its call."""
+
+    session: Session
+    timer: SessionTimer
+    credentials: Credentials
+    dialog: Dialog | None
+    established_at: float | None
+
+    @property
+    def phone(self) -> UserAgent: ...
+    @property
+    def over(self) -> bool: ...
+    @property
+    def owns_call_id(self) -> bool: ...
+
+    def build(
+        self,
+        dialog: Dialog,
+        method: bytes,
+        cseq: int,
+        authorization: bytes | None = None,
+        headers: bytes = b"",
+        body: bytes = b"",
+    ) -> tuple[Request, Endpoint | None]: ...
+
+    def acknowledge(self, dialog: Dialog, response: Incoming, now: float) -> bool: ...
+
+    def bye(self, now: float, *, reason: str) -> None: ...
+
+    def media_changed(self, now: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +81,7 @@ class Renegotiation:
     ``done`` counts the changes that came into force, whoever asked for them.
     """
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: ChangedCall) -> None:
         self._call = call
         self.status = 0
         self.done = 0
@@ -72,7 +107,8 @@ class Renegotiation:
         """
         call = self._call
         if call.dialog is None or call.over or self._ours or self._theirs is not None:
-            call.phone.note(now, "not-sent", f"{method}: another change is under way, or there is no call")
+            why = f"{method}: another change is under way, or there is no call"
+            call.phone.note(now, EventKind.NOT_SENT, why, Facts(method=method))
             if outcome is not None:
                 outcome(0, now)
             return
@@ -99,7 +135,7 @@ class Renegotiation:
             lines += phone.names.content_type + SDP_TYPE + b"\r\n"
         request, remote = call.build(dialog, method, dialog.local_cseq, headers=lines, body=offer)
         if remote is None:
-            phone.note(now, "unroutable", method.decode())
+            phone.note(now, EventKind.UNROUTABLE, method.decode(), Facts(method=method.decode()))
             self._not_sent(change, before, now)
             return
 
@@ -163,7 +199,7 @@ class Renegotiation:
                 try:
                     call.session.conclude(response.body)
                 except MediaError as error:
-                    call.phone.note(now, "media-error", str(error))
+                    call.phone.note(now, EventKind.MEDIA_ERROR, str(error), Facts(part="SDP"))
                     call.bye(now, reason=f"media: {error}")
             if not call.over:
                 self.done += 1
@@ -172,7 +208,7 @@ class Renegotiation:
             call.media_changed(now)
         else:
             self._restore(before)
-            call.phone.note(now, "not-changed", f"{status}")
+            call.phone.note(now, EventKind.NOT_CHANGED, f"{status}", Facts(status=status))
             if status in (408, 481) and not call.over:
                 call.bye(now, reason=f"{status} to a request within the call")
         if change.outcome is not None:
@@ -204,7 +240,7 @@ class Renegotiation:
             else:
                 answer = b""
         except MediaError as error:
-            phone.note(now, "media-error", str(error))
+            phone.note(now, EventKind.MEDIA_ERROR, str(error), Facts(part="SDP"))
             phone.reject(transaction, 488, now)
             return
         dialog = call.dialog
@@ -232,7 +268,7 @@ class Renegotiation:
             try:
                 call.session.conclude(ack.body)
             except MediaError as error:
-                call.phone.note(now, "media-error", str(error))
+                call.phone.note(now, EventKind.MEDIA_ERROR, str(error), Facts(part="SDP"))
                 call.bye(now, reason=f"media: {error}")
                 return True
             call.media_changed(now)
@@ -246,5 +282,6 @@ class Renegotiation:
 
     def _never_acknowledged(self, now: float) -> None:
         self._theirs = None
-        self._call.phone.note(now, "no-ack", "the 200 to a re-INVITE was never acknowledged (RFC 3261 14.2)")
+        why = "the 200 to a re-INVITE was never acknowledged (RFC 3261 14.2)"
+        self._call.phone.note(now, EventKind.NO_ACK, why, Facts(200, "INVITE", reference="RFC 3261 14.2"))
         self._call.bye(now, reason="no ACK")

@@ -10,22 +10,35 @@ The rules of this file:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final, Protocol
 
+from siplab.lab.phone.user_agent import UserAgent
+from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import Incoming, name_addr_of
 from siplab.lab.sip.timers import Timer
-
-if TYPE_CHECKING:
-    from siplab.lab.phone.call import Call
 
 OPTION: Final = "timer"
 MIN_SE: Final = 90  # seconds: no session interval may be shorter (RFC 4028 section 4)
 
 
+class RefreshedCall(Protocol):
+    """What a session timer uses of its call."""
+
+    @property
+    def phone(self) -> UserAgent: ...
+    @property
+    def over(self) -> bool: ...
+
+    def refresh(self, now: float, outcome: Callable[[int, float], None]) -> None: ...
+
+    def bye(self, now: float, *, reason: str) -> None: ...
+
+
 class SessionTimer:
     """The timer of one call. ``interval`` is in seconds, 0 while none is agreed; ``refreshes`` counts."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: RefreshedCall) -> None:
         self._call = call
         self.interval = 0
         self.refreshes = 0
@@ -95,12 +108,11 @@ class SessionTimer:
             if 200 <= status < 300:
                 self.refreshes += 1
 
-        method = call.phone.config.refresh_method
-        body = b"" if method == "UPDATE" else None
-        call.renegotiation.start(now, method, outcome=outcome, body=body)
+        call.refresh(now, outcome)
 
     def _expired(self, argument: object, now: float) -> None:
-        self._call.phone.note(now, "session-expired", f"no refresh within {self.interval} s (RFC 4028)")
+        why, facts = f"no refresh within {self.interval} s (RFC 4028)", Facts(reference="RFC 4028")
+        self._call.phone.note(now, EventKind.SESSION_EXPIRED, why, facts)
         self._call.bye(now, reason="session timer expired")
 
 

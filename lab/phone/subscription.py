@@ -8,16 +8,13 @@ The rules of this file:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from siplab.lab.phone.user_agent import UserAgent
 from siplab.lab.sip.dialog import Dialog
 from siplab.lab.sip.digest import Credentials
+from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import Incoming, token
 from siplab.lab.sip.timers import Timer
 from siplab.lab.sip.transaction_fsm import ClientTransaction, ServerTransaction
-
-if TYPE_CHECKING:
-    from siplab.lab.phone.phone import Phone
 
 
 class Subscription:
@@ -25,7 +22,7 @@ class Subscription:
     NOTIFY said; ``notifications`` are the bodies that came, oldest first.
     """
 
-    def __init__(self, phone: Phone, package: str, target: bytes, expires: int) -> None:
+    def __init__(self, phone: UserAgent, package: str, target: bytes, expires: int) -> None:
         self.phone = phone
         self.package = package
         self.target = target
@@ -75,7 +72,8 @@ class Subscription:
             return
         self.status = status
         if response is None or status >= 300:
-            self.phone.note(now, "subscription-failed", f"{self.package}: {status}")
+            facts = Facts(status, "SUBSCRIBE")
+            self.phone.note(now, EventKind.SUBSCRIPTION_FAILED, f"{self.package}: {status}", facts)
             self._dialog = None
             return
         self._dialog = Dialog.of_caller(response)
@@ -93,4 +91,4 @@ class Subscription:
         if self.state.strip().lower() == "terminated" and self._timer is not None:
             self._timer.cancel()  # there is nothing left to refresh
         transaction.reply(200, now, headers=self.phone.agent_line)
-        self.phone.note(now, "notified", f"{self.package}: {self.state}, {len(request.body)} bytes")
+        self.phone.note(now, EventKind.NOTIFIED, f"{self.package}: {self.state}, {len(request.body)} bytes")

@@ -11,21 +11,24 @@ The rules of this file:
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
 from siplab.lab.phone.call import Call, CallState
 from siplab.lab.sip.dialog import DialogId
-from siplab.lab.sip.messages import REASONS, name_addr_of
+from siplab.lab.sip.events import EventKind, Facts
+from siplab.lab.sip.messages import REASONS, Incoming, name_addr_of
 from siplab.lab.sip.transaction_fsm import ServerTransaction
 from siplab.lab.wire import headers
-
-if TYPE_CHECKING:
-    from siplab.lab.phone.phone import Phone
 
 OPTION: Final = "replaces"
 SIPFRAG: Final = b"message/sipfrag"
 _ONE_LINE: Final = re.compile(rb"[^\0\r\n]*(?:\r\n)?")
+
+
+Place = Callable[[bytes, float, bytes], Call | None]
+"""``place(uri, now, headers)`` begins a call; ``None``: it can't."""
 
 
 def refer(call: Call, target: bytes, now: float, replaced: Call | None = None) -> None:
@@ -35,7 +38,7 @@ def refer(call: Call, target: bytes, now: float, replaced: Call | None = None) -
     """
     dialog = call.dialog
     if dialog is None or call.over:
-        call.phone.note(now, "not-sent", "REFER: there is no call")
+        call.phone.note(now, EventKind.NOT_SENT, "REFER: there is no call", Facts(method="REFER"))
         return
     uri = target
     if replaced is not None and replaced.dialog is not None:
@@ -49,13 +52,14 @@ def refer(call: Call, target: bytes, now: float, replaced: Call | None = None) -
     def outcome(status: int, later: float) -> None:
         if status >= 300:
             call.transfer_status = status
-            call.phone.note(later, "transfer-refused", str(status))
+            call.phone.note(later, EventKind.TRANSFER_REFUSED, str(status), Facts(status, "REFER"))
 
     call.request(dialog, b"REFER", now, lines, outcome=outcome)
 
 
-def on_refer(phone: Phone, call: Call, transaction: ServerTransaction, now: float) -> None:
+def on_refer(call: Call, transaction: ServerTransaction, now: float, place: Place) -> None:
     """Somebody asks us to call somebody else."""
+    phone = call.phone
     value = transaction.request.value(b"refer-to")
     uri = name_addr_of(value).uri if value else b""
     plain, _, rest = uri.partition(b"?")
@@ -73,7 +77,7 @@ def on_refer(phone: Phone, call: Call, transaction: ServerTransaction, now: floa
     referred_by = transaction.request.value(b"referred-by")
     if referred_by:
         lines += b"Referred-By: " + referred_by + b"\r\n"
-    new = phone.place(plain, now, lines)
+    new = place(plain, now, lines)
     if new is None:
         _report(call, 486, now)
         return
@@ -116,19 +120,16 @@ def on_notify(call: Call, transaction: ServerTransaction, now: float) -> None:
         return
     transaction.reply(200, now, headers=phone.agent_line)
     call.transfer_status = int(words[1]) if words[1].isdigit() and len(words[1]) == 3 else 0
-    phone.note(now, "transfer", f"{call.transfer_status}")
+    phone.note(now, EventKind.TRANSFER, f"{call.transfer_status}", Facts(call.transfer_status))
     if 200 <= call.transfer_status < 300 and not call.over:
         call.bye(now, reason="transferred")
 
 
-def replaced_by(phone: Phone, transaction: ServerTransaction) -> tuple[bool, Call | None]:
-    """Whether an INVITE has Replaces, and which of our calls it means."""
-    value = transaction.request.value(b"replaces")
-    if not value or OPTION not in phone.config.extensions:
-        return False, None
+def replaces(request: Incoming) -> DialogId | None:
+    """The dialog that an INVITE with Replaces names, as we know it; ``None`` without the header."""
+    value = request.value(b"replaces")
+    if not value:
+        return None
     call_id, _, rest = value.partition(b";")
     tags = headers.parameters(b";" + rest)
-    identity = DialogId(call_id.strip(), tags.get(b"to-tag", b""), tags.get(b"from-tag", b""))
-    call = phone.dialogs.get(identity)
-    # Section 3: what rings here can't be replaced.
-    return True, call if call is not None and call.state is CallState.ESTABLISHED else None
+    return DialogId(call_id.strip(), tags.get(b"to-tag", b""), tags.get(b"from-tag", b""))

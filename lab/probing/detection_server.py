@@ -23,6 +23,7 @@ from siplab.lab.probing import public_clients, stream_mirror
 from siplab.lab.probing.anti_amplification import HELLO, Accounts, Buckets, Cookies, answer_hello, opened
 from siplab.lab.probing.reflector import CONTROL_PORT, Limits, Reflector
 from siplab.lab.sip.base import Action, Agent, Send
+from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.timers import Timers
 from siplab.lab.wire.ip import Endpoint
 
@@ -178,7 +179,7 @@ class DetectionServer(Agent):
         if not self._known.take(source.ip, now):
             return self._drop("too often")
         if source.ip not in self._accounts:
-            self.note(now, "client", source.ip)
+            self.note(now, EventKind.CLIENT, source.ip, Facts(remote=source))
         self._accounts.open(source.ip, now)
         self._accounts.hear(source.ip, len(payload), now)
         self.counts["questions"] += 1
@@ -218,7 +219,7 @@ class DetectionServer(Agent):
 
     def _see(self, kind: str, source: Endpoint, now: float) -> None:
         if source.ip not in self._seen:
-            self.note(now, "public client", f"{source.ip} ({kind})")
+            self.note(now, EventKind.PUBLIC_CLIENT, f"{source.ip} ({kind})", Facts(remote=source))
         self.counts["public clients"] += 1
         self._seen[source.ip] = now
         self._seen.move_to_end(source.ip)

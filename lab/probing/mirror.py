@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from siplab.lab.sip.base import Action, Agent, Listen, Send
+from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import Incoming, response
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage
@@ -42,7 +43,8 @@ class MirrorServer(Agent):
             return []
         method = incoming.method.decode("ascii", "backslashreplace")
         if method == "ACK" or len(payload) > _LONGEST:
-            self.note(now, "ignored", f"{method} of {len(payload)} bytes")
+            facts = Facts(method=method, remote=source)
+            self.note(now, EventKind.IGNORED, f"{method} of {len(payload)} bytes", facts)
             return []
         incoming.stamp_via()
         wire = response(
@@ -52,5 +54,5 @@ class MirrorServer(Agent):
             headers=_HEADERS,
             body=base64.b64encode(payload),
         )
-        self.note(now, "mirrored", f"{method} from {source}")
+        self.note(now, EventKind.MIRRORED, f"{method} from {source}", Facts(method=method, remote=source))
         return [Send(local, source, wire)]

@@ -10,15 +10,11 @@ The rules of this file:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from siplab.lab.server.core import ServerCore
+from siplab.lab.server.registrar import Binding, Registrar
 from siplab.lab.sip.dialog import next_hop
 from siplab.lab.sip.messages import Incoming, Request, endpoint_at, hostport, protocol_of, token
 from siplab.lab.sip.transaction_fsm import ClientTransaction
-
-if TYPE_CHECKING:
-    from siplab.lab.server.registrar import Binding
-    from siplab.lab.server.server import SipServer
 
 
 def is_behind_nat(request: Incoming, contact: bytes) -> bool:
@@ -31,11 +27,13 @@ def is_behind_nat(request: Incoming, contact: bytes) -> bool:
 class NatKeepalive:
     """The keep-alives of one server. ``sent`` counts them."""
 
-    def __init__(self, server: SipServer) -> None:
+    def __init__(self, server: ServerCore, registrar: Registrar) -> None:
         self._server = server
+        self._registrar = registrar
         self.sent = 0
+        registrar.watchers.append(self._watch)
 
-    def watch(self, aor: str, binding: Binding, request: Incoming, now: float) -> None:
+    def _watch(self, aor: str, binding: Binding, request: Incoming, now: float) -> None:
         """A phone has registered, or has refreshed its registration."""
         config = self._server.config
         if config.ping == "all" or (config.ping == "natted" and is_behind_nat(request, binding.contact)):
@@ -48,7 +46,7 @@ class NatKeepalive:
     def _ping(self, argument: tuple[str, Binding], now: float) -> None:
         aor, binding = argument
         server = self._server
-        if not any(each is binding for each in server.bindings.get(aor, ())):
+        if not any(each is binding for each in self._registrar.bindings.get(aor, ())):
             return  # refreshed since, expired or removed
         remote = binding.received or next_hop(binding.contact)
         if remote is not None:

@@ -11,16 +11,15 @@ The rules of this file:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from siplab.lab.server.core import ServerCore
 from siplab.lab.sip.base import Transport
 from siplab.lab.sip.dialog import Dialog, next_hop
+from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import Incoming, Request, hostport, protocol_of, transport_parameter, uri_of
 from siplab.lab.sip.transaction_fsm import ClientTransaction, ServerTransaction
 from siplab.lab.wire.ip import Endpoint
-
-if TYPE_CHECKING:
-    from siplab.lab.server.server import SipServer
 
 _TYPES: Final = {
     "message-summary": b"application/simple-message-summary",
@@ -44,7 +43,7 @@ class _Subscriber:
 class Notifier:
     """Subscriptions to what the server knows of its users."""
 
-    server: SipServer
+    server: ServerCore
     waiting: dict[str, int] = field(default_factory=dict)  # user -> messages in the mailbox
     calls: dict[bytes, tuple[str, str]] = field(default_factory=dict)  # Call-ID -> called user, state
     _subscribers: dict[tuple[bytes, bytes], _Subscriber] = field(default_factory=dict)
@@ -65,7 +64,13 @@ class Notifier:
         uri = uri_of(request.uri)
         user = uri.user.decode("utf-8", "replace") if uri is not None else ""
         if user not in server.config.users:
-            server.reject(transaction, 404, now, f"there is no user {user!r}")
+            server.reject(
+                transaction,
+                404,
+                now,
+                f"there is no user {user!r}",
+                facts=Facts(part="start line", value=user),
+            )
             return
         seconds = _expires(request)
         self._grant(transaction, seconds, now)
@@ -160,7 +165,8 @@ class Notifier:
 
         def answered(_: ClientTransaction, status: int, response: Incoming | None, later: float) -> None:
             if status >= 300:
-                self.server.note(later, "notify-failed", f"{subscriber.package}: {status}")
+                facts = Facts(status, "NOTIFY")
+                self.server.note(later, EventKind.NOTIFY_FAILED, f"{subscriber.package}: {status}", facts)
                 if status in (408, 481):
                     self._subscribers.pop(key, None)
 

@@ -13,10 +13,15 @@ The rules of this file:
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
+from siplab.lab.media.relay import MediaRelay
+from siplab.lab.server.core import ServerCore
+from siplab.lab.server.notifier import Notifier
+from siplab.lab.server.registrar import Registrar
 from siplab.lab.sip.base import Transport
 from siplab.lab.sip.dialog import next_hop
+from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import (
     Incoming,
     Request,
@@ -35,9 +40,6 @@ from siplab.lab.sip.transaction_fsm import ClientTransaction, ServerTransaction
 from siplab.lab.wire.headers import split_list
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import Field
-
-if TYPE_CHECKING:
-    from siplab.lab.server.server import SipServer
 
 # Methods whose requests may create a dialog, in which the proxy then wants to stay (section 16.6).
 _RECORD_ROUTED: Final = frozenset({b"INVITE", b"SUBSCRIBE", b"REFER"})
@@ -61,14 +63,20 @@ class Refusal(NamedTuple):
 
     status: int
     reason: str
+    facts: Facts
 
 
 class Proxy:
     """Forwards requests that are not for the server itself."""
 
-    def __init__(self, server: SipServer) -> None:
+    def __init__(
+        self, server: ServerCore, registrar: Registrar, notifier: Notifier, relay: MediaRelay | None
+    ) -> None:
         self.server = server
         self.layer = server.layer
+        self.notifier = notifier
+        self._registrar = registrar
+        self._relay = relay
 
     # -- requests ----------------------------------------------------------------------------
 
@@ -78,7 +86,7 @@ class Proxy:
         server = self.server
         hops = request.value(b"max-forwards")
         if hops.isdigit() and int(hops[:3]) == 0:
-            server.reject(transaction, 483, now, "Max-Forwards is 0")
+            server.reject(transaction, 483, now, "Max-Forwards is 0", facts=Facts(part="Max-Forwards"))
             return
         if self._has_looped(request):
             server.reject(transaction, 482, now, "this request was here before")
@@ -99,7 +107,7 @@ class Proxy:
         routes, local = self._take_own_routes(request)
         targets = self._targets(request, routes, local)
         if isinstance(targets, Refusal):
-            server.reject(transaction, targets.status, now, targets.reason)
+            server.reject(transaction, targets.status, now, targets.reason, facts=targets.facts)
             return
         Forwarding(self, transaction, routes, now).forward(targets, now)
 
@@ -107,23 +115,25 @@ class Proxy:
         """Forward the ACK of a 2xx, which is no transaction's (section 16.11)."""
         hops = ack.value(b"max-forwards")
         routes, local = self._take_own_routes(ack)
-        uri = uri_of(ack.uri)
+        uri, text = uri_of(ack.uri), _shown(ack.uri)
+        facts = Facts(method="ACK", part="start line", value=text)
         if (
             uri is not None
             and not routes
             and self.server.is_own_host(uri.host)
             and b"alias" not in uri.parameters
         ):
-            self.server.note(now, "discarded", f"ACK to {_shown(ack.uri)}: no transaction and no route")
+            self.server.note(now, EventKind.DISCARDED, f"ACK to {text}: no transaction and no route", facts)
             return
         targets = self._targets(ack, routes, local)
         if isinstance(targets, Refusal) or (hops.isdigit() and int(hops[:3]) == 0) or self._has_looped(ack):
-            self.server.note(now, "discarded", f"ACK to {_shown(ack.uri)} can't be forwarded")
+            self.server.note(now, EventKind.DISCARDED, f"ACK to {text} can't be forwarded", facts)
             return
         for target in targets:
             copy = self.copy(ack, target, routes)
             self.layer.carry(target.transport, target.local, target.remote, copy.wire, now)
-            self.server.note(now, "forwarded", f"ACK to {target.remote}")
+            facts = Facts(method="ACK", remote=target.remote)
+            self.server.note(now, EventKind.FORWARDED, f"ACK to {target.remote}", facts)
 
     def _has_looped(self, request: Incoming) -> bool:
         """Whether one of our Vias shows that it was here with the same routing (section 16.3, step 4)."""
@@ -155,22 +165,23 @@ class Proxy:
     def _targets(self, request: Incoming, routes: list[bytes], local: Endpoint) -> list[Target] | Refusal:
         """The target set (section 16.5); never empty."""
         text = request.uri
-        uri = uri_of(text)
+        uri, facts = uri_of(text), Facts(part="start line", value=_shown(text))
         if uri is None:
-            return Refusal(416, f"{_shown(text)} is no SIP URI")
+            return Refusal(416, f"{_shown(text)} is no SIP URI", facts)
         received = self.server.config.location == "received"
         alias = _read_alias(uri.parameters.get(b"alias", b"")) if received else None
         if routes:
             hop = next_hop(name_addr_of(routes[0]).uri)
             if hop is None:
-                return Refusal(404, f"Route {_shown(routes[0])} can't be resolved")
+                value = _shown(routes[0])
+                return Refusal(404, f"Route {value} can't be resolved", Facts(part="Route", value=value))
             return [Target(text, hop, local, transport_of(name_addr_of(routes[0]).uri))]
         if alias is not None:
             return [Target(_without_alias(text), alias.endpoint, local, alias.transport)]
         if not self.server.is_own_host(uri.host):
             hop = next_hop(text)
             if hop is None:
-                return Refusal(404, f"{_shown(text)} can't be resolved")
+                return Refusal(404, f"{_shown(text)} can't be resolved", facts)
             return [Target(text, hop, local, transport_of(text))]
         if self.server.config.upstream is not None:
             return [Target(text, self.server.config.upstream, local, request.transport)]
@@ -178,9 +189,9 @@ class Proxy:
 
     def _located(self, user: str, local: Endpoint) -> list[Target] | Refusal:
         if user not in self.server.config.users:
-            return Refusal(404, f"there is no user {user!r}")
+            return Refusal(404, f"there is no user {user!r}", Facts(part="start line", value=user))
         targets: list[Target] = []
-        for binding in self.server.registrar.lookup(user):
+        for binding in self._registrar.lookup(user):
             if self.server.config.location == "received":
                 remote = binding.received or next_hop(binding.contact)
                 local = binding.local  # the NAT lets in what comes from where the REGISTER went
@@ -190,7 +201,8 @@ class Proxy:
                 transport = transport_of(binding.contact)
             if remote is not None:
                 targets.append(Target(binding.contact, remote, local, transport))
-        return targets or Refusal(480, f"{user} is not registered")
+        aor = self.server.aor(user)
+        return targets or Refusal(480, f"{user} is not registered", Facts(aor=aor))
 
     # -- forwarding --------------------------------------------------------------------------
 
@@ -275,13 +287,12 @@ class Proxy:
 
     def _relayed(self, message: Incoming) -> bytes | None:
         """The body with the relay's ports in it; ``None`` without a relay, or without a description."""
-        relay = self.server.relay
-        return relay.rewritten(message) if relay is not None else None
+        return self._relay.rewritten(message) if self._relay is not None else None
 
     def release(self, call_id: bytes) -> None:
         """A call has ended, or was never set up: nothing is relayed for it any more."""
-        if self.server.relay is not None:
-            self.server.relay.release(call_id)
+        if self._relay is not None:
+            self._relay.release(call_id)
 
     def _with_alias(self, field: Field, incoming: Incoming) -> bytes:
         """A Contact line, with a note of where it really came from when its URI does not say so."""
@@ -326,9 +337,9 @@ class Forwarding:
         if request.method == b"INVITE" and not request.to_tag:
             user = uri_of(request.uri)
             called = user.user.decode("utf-8", "replace") if user is not None else ""
-            proxy.server.notifier.set_call(request.call_id, called, "trying", now)
+            proxy.notifier.set_call(request.call_id, called, "trying", now)
         elif request.method == b"BYE":
-            proxy.server.notifier.end_call(request.call_id, now)
+            proxy.notifier.end_call(request.call_id, now)
             proxy.release(request.call_id)
         if request.method == b"INVITE":
             transaction.reply(100, now)
@@ -338,7 +349,8 @@ class Forwarding:
             copy = proxy.copy(request, target, self._routes)
             branch = proxy.layer.request(copy, target.local, target.remote, now, self._answered)
             self._branches[branch] = 0
-            proxy.server.note(now, "forwarded", f"{method} to {target.remote}")
+            facts = Facts(method=method, remote=target.remote)
+            proxy.server.note(now, EventKind.FORWARDED, f"{method} to {target.remote}", facts)
 
     def cancel(self, now: float) -> None:
         """CANCEL every branch that is still open (section 16.10)."""
@@ -387,10 +399,11 @@ class Forwarding:
 
     def _pass_on(self, status: int, response: Incoming, now: float) -> None:
         if len(response.values(b"via")) < 2:
-            self._proxy.server.note(now, "discarded", f"{status}: no Via is left to send it on by")
+            why = f"{status}: no Via is left to send it on by"
+            self._proxy.server.note(now, EventKind.DISCARDED, why, Facts(status, part="Via"))
             return
         self.transaction.send(status, self._proxy.strip(response), now)
-        request, notifier = self.transaction.request, self._proxy.server.notifier
+        request, notifier = self.transaction.request, self._proxy.notifier
         known = notifier.calls.get(request.call_id)
         if request.method == b"INVITE" and not request.to_tag and known is not None:
             state = "early" if status < 200 else "confirmed" if status < 300 else "terminated"
@@ -408,7 +421,7 @@ class Forwarding:
 
     def _timer_c_fired(self, argument: object, now: float) -> None:
         """Section 16.8: nobody answers a ringing phone for ever."""
-        self._proxy.server.note(now, "timer-c", "no final response: cancelling")
+        self._proxy.server.note(now, EventKind.TIMER_C, "no final response: cancelling")
         self.cancel(now)
 
 

@@ -10,20 +10,24 @@ The rules of this file:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from siplab.lab.server.core import ServerCore
 from siplab.lab.sip.base import Transport
 from siplab.lab.sip.dialog import next_hop
+from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import Incoming, name_addr_of, uri_of
 from siplab.lab.sip.timers import Timer
 from siplab.lab.sip.transaction_fsm import ServerTransaction
 from siplab.lab.wire.ip import Endpoint
 
-if TYPE_CHECKING:
-    from siplab.lab.server.server import SipServer
-
 _MAX_CONTACTS = 10  # per address-of-record; more is refused, so that a binding list fits a datagram
+_OLD_CSEQ = (
+    "CSeq not above that of the binding (RFC 3261 10.3)",
+    b"",
+    Facts(part="CSeq", reference="RFC 3261 10.3"),
+)
 
 
 @dataclass(slots=True)
@@ -45,11 +49,16 @@ class Binding:
     transport: Transport = "udp"
 
 
+Registered = Callable[[str, Binding, Incoming, float], None]
+"""``registered(aor, binding, request, now)``: a phone has registered, or has refreshed its registration."""
+
+
 class Registrar:
     """Registrations of one server; ``bindings`` maps an address-of-record to its bindings, oldest first."""
 
-    def __init__(self, server: SipServer) -> None:
+    def __init__(self, server: ServerCore) -> None:
         self._server = server
+        self.watchers: list[Registered] = []
         self.bindings: dict[str, list[Binding]] = {}
 
     def lookup(self, user: str) -> list[Binding]:
@@ -61,7 +70,8 @@ class Registrar:
         server = self._server
         request = transaction.request
         if not server.is_own_domain(request.uri):
-            server.reject(transaction, 404, now, f"{_shown(request.uri)} is not a domain of this server")
+            facts = Facts(part="start line", value=_shown(request.uri))
+            server.reject(transaction, 404, now, f"{facts.value} is not a domain of this server", facts=facts)
             return
         verdict = server.authenticate(transaction, now)
         if verdict is None:
@@ -69,7 +79,8 @@ class Registrar:
         to = uri_of(name_addr_of(request.value(b"to")).uri)
         user = to.user.decode("utf-8", "backslashreplace") if to is not None else ""
         if to is None or not server.is_own_host(to.host) or user not in server.config.users:
-            server.reject(transaction, 404, now, f"{_shown(request.value(b'to'))} is nobody here")
+            facts = Facts(part="To", value=_shown(request.value(b"to")))
+            server.reject(transaction, 404, now, f"{facts.value} is nobody here", facts=facts)
         elif user != verdict:
             server.reject(transaction, 403, now, f"{verdict} may not register {user}")
         else:
@@ -83,12 +94,14 @@ class Registrar:
         known = self.bindings.get(aor, [])
         if contacts == [b"*"]:
             if general != 0:
-                server.reject(transaction, 400, now, "Contact: * without Expires: 0 (RFC 3261 10.3)")
+                facts = Facts(part="Contact", reference="RFC 3261 10.3")
+                why = "Contact: * without Expires: 0 (RFC 3261 10.3)"
+                server.reject(transaction, 400, now, why, facts=facts)
             elif self._is_old(known, request):
-                server.reject(transaction, 500, now, "CSeq not above that of the binding (RFC 3261 10.3)")
+                server.reject(transaction, 500, now, *_OLD_CSEQ)
             else:
                 for binding in list(known):
-                    self._remove(aor, binding, "unregistered", now)
+                    self._remove(aor, binding, EventKind.UNREGISTERED, now)
                 self._confirm(transaction, aor, now)
             return
         changes: list[tuple[bytes, int, Binding | None]] = []
@@ -102,17 +115,18 @@ class Registrar:
                 return
             old = next((each for each in known if _same_uri(each.contact, address.uri)), None)
             if old is not None and self._is_old([old], request):
-                server.reject(transaction, 500, now, "CSeq not above that of the binding (RFC 3261 10.3)")
+                server.reject(transaction, 500, now, *_OLD_CSEQ)
                 return
             changes.append((address.uri, min(expires, server.config.max_expires), old))
         if len(known) + sum(old is None for _, _, old in changes) > _MAX_CONTACTS:
-            server.reject(transaction, 403, now, f"more than {_MAX_CONTACTS} contacts for {aor}")
+            why = f"more than {_MAX_CONTACTS} contacts for {aor}"
+            server.reject(transaction, 403, now, why, facts=Facts(part="Contact"))
             return
         for uri, expires, old in changes:
             if expires:
                 self._bind(aor, uri, expires, old, request, now)
             elif old is not None:
-                self._remove(aor, old, "unregistered", now)
+                self._remove(aor, old, EventKind.UNREGISTERED, now)
         self._confirm(transaction, aor, now)
 
     @staticmethod
@@ -136,15 +150,17 @@ class Registrar:
             bindings[bindings.index(old)] = binding
             if old.timer is not None:
                 old.timer.cancel()
-        self._server.nat_keepalive.watch(aor, binding, request, now)
+        for each in self.watchers:
+            each(aor, binding, request, now)
         where = f" from {received}" if received else ""
-        self._server.note(now, "registered", f"{aor} at {_shown(uri)}{where} for {expires} s")
+        detail = f"{aor} at {_shown(uri)}{where} for {expires} s"
+        self._server.note(now, EventKind.REGISTERED, detail, Facts(aor=aor, remote=request.source))
 
     def _expire(self, argument: tuple[str, Binding], now: float) -> None:
         aor, binding = argument
-        self._remove(aor, binding, "expired", now)
+        self._remove(aor, binding, EventKind.EXPIRED, now)
 
-    def _remove(self, aor: str, binding: Binding, kind: str, now: float) -> None:
+    def _remove(self, aor: str, binding: Binding, kind: EventKind, now: float) -> None:
         bindings = [each for each in self.bindings.get(aor, ()) if each is not binding]
         if bindings:
             self.bindings[aor] = bindings
@@ -152,7 +168,7 @@ class Registrar:
             self.bindings.pop(aor, None)
         if binding.timer is not None:
             binding.timer.cancel()
-        self._server.note(now, kind, f"{aor} at {_shown(binding.contact)}")
+        self._server.note(now, kind, f"{aor} at {_shown(binding.contact)}", Facts(aor=aor))
 
     def _confirm(self, transaction: ServerTransaction, aor: str, now: float) -> None:
         """200 with all current bindings (section 10.3, step 8)."""

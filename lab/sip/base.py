@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
+from siplab.lab.sip.events import NO_FACTS, Event, EventKind, Facts
 from siplab.lab.wire.ip import DEFAULT_TTL, Endpoint
 from siplab.lab.wire.rtp import RtpHeader
 
@@ -65,15 +66,6 @@ class PassOn(Send):
 
 
 Action = Listen | Close | Send | SendSegment
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that an agent noticed, for checks and ladders: ``now`` in seconds, a kind, a sentence."""
-
-    now: float
-    kind: str
-    detail: str = ""
 
 
 class Flow(Protocol):
@@ -170,6 +162,6 @@ class Agent(abc.ABC):
         """The same with what the error quotes of the datagram's payload, which may be cut short or empty."""
         return self.on_unreachable(remote, local, now)
 
-    def note(self, now: float, kind: str, detail: str = "") -> None:
+    def note(self, now: float, kind: EventKind, detail: str = "", facts: Facts = NO_FACTS) -> None:
         """Record an event."""
-        self.events.append(Event(now, kind, detail))
+        self.events.append(Event(now, kind, detail, facts))

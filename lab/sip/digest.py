@@ -123,6 +123,11 @@ class Authority:
         # nonce -> (issued at, highest nonce count), oldest first
         self._nonces: dict[bytes, tuple[float, int]] = {}
 
+    @property
+    def nonces(self) -> int:
+        """How many nonces it remembers."""
+        return len(self._nonces)
+
     def challenge(self, now: float, *, stale: bool = False) -> bytes:
         """Value of a WWW-Authenticate or Proxy-Authenticate with a new nonce."""
         for nonce, (issued, _) in list(self._nonces.items()):

@@ -15,9 +15,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Protocol
 
 from siplab.lab.sip.base import Action, Send, Transport
+from siplab.lab.sip.events import NO_FACTS, EventKind, Facts
 from siplab.lab.sip.messages import (
     BRANCH_COOKIE,
     DEFAULT_PORT,
@@ -27,6 +28,7 @@ from siplab.lab.sip.messages import (
     ReplyTo,
     Request,
     address_text,
+    hostport,
     response,
     token,
 )
@@ -52,6 +54,7 @@ from siplab.lab.wire import syntax
 from siplab.lab.wire.headers import Via
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage
+from siplab.lab.wire.syntax import Violation
 
 __all__ = [
     "T1",
@@ -66,8 +69,6 @@ __all__ = [
     "TransactionUser",
 ]
 
-_DISCARDED: Final = "discarded"
-
 
 class TransactionUser(AckUser, Protocol):
     """The owner of a ``TransactionLayer``, told of what is not the answer to its own request."""
@@ -75,7 +76,7 @@ class TransactionUser(AckUser, Protocol):
     def on_request(self, transaction: ServerTransaction, now: float) -> None:
         """A new request, ACK excepted. ``transaction.request`` is the message."""
 
-    def note(self, now: float, kind: str, detail: str = "") -> None:
+    def note(self, now: float, kind: EventKind, detail: str = "", facts: Facts = NO_FACTS) -> None:
         """Record an event."""
 
 
@@ -134,7 +135,7 @@ class TransactionLayer:
         elif self.streams is not None:
             self.streams.send(local, remote, wire, now)
         else:
-            self.user.note(now, "not-sent", f"to {remote}: there is no TCP here")
+            self.user.note(now, EventKind.NOT_SENT, "there is no TCP here", Facts(local=local, remote=remote))
 
     def branch(self) -> bytes:
         """A new branch (RFC 3261 section 8.1.1.7)."""
@@ -170,7 +171,8 @@ class TransactionLayer:
         if self.secure_port and self.secure_port in (source.port, local.port):
             opened = unseal(payload)
             if opened is None:
-                self.user.note(now, _DISCARDED, f"what came from {source} is not sealed, or was altered")
+                why = f"what came from {source} is not sealed, or was altered"
+                self.user.note(now, EventKind.DISCARDED, why, Facts(local=local, remote=source))
                 return
             payload = opened
         self.receive(SipMessage.parse(payload), source, local, now)
@@ -190,7 +192,8 @@ class TransactionLayer:
         elif incoming.method:
             self._receive_request(incoming, now)
         else:
-            self.user.note(now, "ignored", f"not SIP, from {source}")
+            facts = Facts(local=local, remote=source)
+            self.user.note(now, EventKind.IGNORED, f"not SIP, from {source}", facts)
 
     def unreachable(
         self, remote: Endpoint, local: Endpoint, now: float, transport: Transport = "udp"
@@ -200,7 +203,7 @@ class TransactionLayer:
         Over TCP it is the end of the connection that is one.
         """
         if transport == "udp":
-            self.user.note(now, "unreachable", str(remote))
+            self.user.note(now, EventKind.UNREACHABLE, str(remote), Facts(local=local, remote=remote))
         for transaction in list(self.clients.values()):
             if (transaction.remote, transaction.local, transaction.transport) == (remote, local, transport):
                 transaction.fire(On.TRANSPORT_ERROR, None, now)
@@ -215,16 +218,19 @@ class TransactionLayer:
     def _receive_response(self, incoming: Incoming, now: float) -> None:
         violation = syntax.first_fatal(incoming.message)
         if violation is not None:
-            self._discard(incoming, f"{violation.sentence} ({violation.reference})", now)
+            self._discard(incoming, violation.sentence, _broken(violation), now)
             return
         via = incoming.via
         if via is None:
-            self._discard(incoming, "no Via can be read (RFC 3261 18.1.2)", now)
+            facts = Facts(part="Via", reference="RFC 3261 18.1.2")
+            self._discard(incoming, "no Via can be read", facts, now)
             return
         transaction = self.clients.get((via.branch, incoming.method))
         if transaction is None:
-            what = f"branch {_text(via.branch)} and method {_text(incoming.method)}"
-            self._discard(incoming, f"no transaction has {what} (RFC 3261 17.1.3)", now)
+            branch = _text(via.branch)
+            what = f"branch {branch} and method {_text(incoming.method)}"
+            facts = Facts(part="Via", value=branch, reference="RFC 3261 17.1.3")
+            self._discard(incoming, f"no transaction has {what}", facts, now)
             return
         request = transaction.request
         sent_by = via.sent_by
@@ -232,24 +238,29 @@ class TransactionLayer:
             address_text(sent_by.host) != request.sent_by.ip
             or (DEFAULT_PORT if sent_by.port is None else sent_by.port) != request.sent_by.port
         ):
-            written = _text(incoming.value(b"via")[sent_by.start : sent_by.end])
-            reason = f"Via sent-by {written} is not {request.sent_by} (RFC 3261 18.1.2)"
+            part, what = "Via", "Via sent-by"
+            value, wanted = incoming.value(b"via")[sent_by.start : sent_by.end], hostport(request.sent_by)
         elif incoming.call_id != request.call_id:
-            reason = f"Call-ID {_text(incoming.call_id)} is not {_text(request.call_id)} (RFC 3261 8.2.6.2)"
+            part = what = "Call-ID"
+            value, wanted = incoming.call_id, request.call_id
         elif incoming.from_tag != request.from_tag:
-            reason = (
-                f"From tag {_text(incoming.from_tag)} is not {_text(request.from_tag)} (RFC 3261 8.2.6.2)"
-            )
+            part, what = "From", "From tag"
+            value, wanted = incoming.from_tag, request.from_tag
         elif incoming.cseq != request.cseq:
-            reason = f"CSeq {incoming.cseq} is not {request.cseq} (RFC 3261 8.2.6.2)"
+            part = what = "CSeq"
+            value, wanted = b"%d" % incoming.cseq, b"%d" % request.cseq
         else:
             transaction.fire(kind_of(incoming.status), incoming, now)
             return
-        self._discard(incoming, reason, now)
+        reference = "RFC 3261 18.1.2" if part == "Via" else "RFC 3261 8.2.6.2"
+        facts = Facts(part=part, value=_text(value), reference=reference)
+        self._discard(incoming, f"{what} {_text(value)} is not {_text(wanted)}", facts, now)
 
-    def _discard(self, incoming: Incoming, reason: str, now: float) -> None:
-        what = f"{incoming.status} to {_text(incoming.method)}" if incoming.status else _text(incoming.method)
-        self.user.note(now, _DISCARDED, f"{what}: {reason}")
+    def _discard(self, incoming: Incoming, reason: str, facts: Facts, now: float) -> None:
+        method = _text(incoming.method)
+        what = f"{incoming.status} to {method}" if incoming.status else method
+        facts = facts._replace(status=incoming.status, method=method)
+        self.user.note(now, EventKind.DISCARDED, f"{what}: {reason} ({facts.reference})", facts)
 
     # -- requests ---------------------------------------------------------------------------
 
@@ -257,11 +268,12 @@ class TransactionLayer:
         violation = syntax.first_fatal(incoming.message)
         incoming.stamp_via(self.rport)
         if violation is not None:
-            self._refuse(incoming, violation.sentence, violation.reference, now)
+            self._refuse(incoming, violation, now)
             return
         via = incoming.via
         if via is None or incoming.reply_to is None:
-            self._discard(incoming, "no Via that can be answered to (RFC 3261 18.2.2)", now)
+            facts = Facts(part="Via", reference="RFC 3261 18.2.2")
+            self._discard(incoming, "no Via that can be answered to", facts, now)
             return
         method = incoming.method
         is_ack = method == b"ACK"
@@ -276,12 +288,12 @@ class TransactionLayer:
             transaction.enter(State.PROCEEDING if method == b"INVITE" else State.TRYING, now)
             self.user.on_request(transaction, now)
 
-    def _refuse(self, incoming: Incoming, sentence: str, reference: str, now: float) -> None:
+    def _refuse(self, incoming: Incoming, violation: Violation, now: float) -> None:
         """Answer a malformed request, without state: it may have no branch to remember it by."""
         if incoming.method == b"ACK" or incoming.reply_to is None:
-            self._discard(incoming, f"{sentence} ({reference})", now)
+            self._discard(incoming, violation.sentence, _broken(violation), now)
             return
-        phrase = " ".join(sentence.split()).rstrip(".")
+        phrase = " ".join(violation.sentence.split()).rstrip(".")
         wire = response(
             incoming,
             400,
@@ -290,7 +302,14 @@ class TransactionLayer:
             names=self.names,
         )
         self.carry(incoming.transport, incoming.local, incoming.reply_to, wire, now)
-        self.user.note(now, "rejected", f"400 to {_text(incoming.method)}: {sentence} ({reference})")
+        method = _text(incoming.method)
+        why = f"400 to {method}: {violation.sentence} ({violation.reference})"
+        facts = _broken(violation)._replace(status=400, method=method)
+        self.user.note(now, EventKind.REJECTED, why, facts)
+
+
+def _broken(violation: Violation) -> Facts:
+    return Facts(part=violation.header, rule=violation.rule, reference=violation.reference)
 
 
 def _server_key(incoming: Incoming, via: Via, method: bytes) -> Key:

@@ -1,4 +1,4 @@
-"""TCP segments: their numbers and options, and what any TCP says to one that is for none of its connections.
+"""TCP segments: their numbers and options, and the RST for a segment of no known connection.
 
 Rules: an option that makes no sense ends the reading.
 """

@@ -19,7 +19,7 @@ from typing import Final
 
 from siplab.lab.sip.base import Agent, Flow, Train
 from siplab.lab.wire.ip import Endpoint
-from siplab.lab.worlds.network import Arrival, Delivery
+from siplab.lab.worlds.forwarding import Arrival, Delivery
 
 # Comparing times that were added up in steps of 20 ms.
 _SLACK: Final = 1e-6

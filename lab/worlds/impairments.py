@@ -16,7 +16,8 @@ import random
 from collections.abc import Callable
 from typing import NamedTuple
 
-from siplab.lab.worlds.network import Arrival, Network
+from siplab.lab.worlds.forwarding import Arrival
+from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.topology import NetworkSpec
 
 Departure = Callable[[], list[Arrival]]

@@ -6,15 +6,17 @@ from collections.abc import Mapping
 
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Emission, Side
-from siplab.lab.sip.base import Send
+from siplab.lab.sip.base import Send, SendSegment, Transport
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
-from siplab.lab.worlds.base import World, make_gateways
-from siplab.lab.worlds.network import Arrival, Delivery, Network, SegmentDelivery, Unreachable, Walk
+from siplab.lab.worlds.base import make_gateways
+from siplab.lab.worlds.forwarding import Arrival, Delivery, Forwarder, SegmentDelivery, Unreachable
+from siplab.lab.worlds.lab_world import LabWorld, as_packet
+from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.trace import Passage
 
 
-class SimulatedWorld(World):
+class SimulatedWorld(LabWorld):
     """One trial's world: a topology, a model per gateway, and a seed."""
 
     kind = "simulated"
@@ -22,28 +24,18 @@ class SimulatedWorld(World):
     def __init__(self, network: Network, models: Mapping[str, Model], seed: object) -> None:
         super().__init__(network, seed)
         self.gateways = make_gateways(network, models, seed)
-        self._walk = Walk(network, self)
+        self._forwarder = Forwarder(network, self)
 
-    def transmit(self, host: str, send: Send) -> list[Arrival]:
-        packet = ip.udp(send.local, send.remote, send.payload, ttl=send.ttl, dont_fragment=False)
-        return self._walk.send(host, packet)
+    def transmit(self, host: str, send: Send | SendSegment) -> list[Arrival]:
+        return self._forwarder.send(host, as_packet(send))
 
     def depart(self, gateway: str, pieces: list[bytes]) -> list[Arrival]:
-        return self._walk.resume(gateway, pieces)
+        return self._forwarder.resume(gateway, pieces)
 
-    def open_socket(self, host: str, local: Endpoint) -> None:
+    def open_socket(self, host: str, local: Endpoint, transport: Transport) -> None:
         pass
 
-    def close_socket(self, local: Endpoint) -> None:
-        pass
-
-    def transmit_segment(self, host: str, packet: bytes) -> list[Arrival]:
-        return self._walk.send(host, packet)
-
-    def open_port(self, host: str, local: Endpoint) -> None:
-        pass
-
-    def close_port(self, local: Endpoint) -> None:
+    def close_socket(self, local: Endpoint, transport: Transport) -> None:
         pass
 
     # -- the carrier's part ------------------------------------------------------------------------
@@ -63,4 +55,4 @@ class SimulatedWorld(World):
         return SegmentDelivery(local, source, packet)
 
     def bounce(self, local: Endpoint, remote: Endpoint) -> Unreachable:
-        return Unreachable(local, remote, self._walk.quote)
+        return Unreachable(local, remote, self._forwarder.quote)

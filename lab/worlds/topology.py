@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from siplab.lab.documents import MisplacedError
-from siplab.lab.gateway.nat import NatConfig
+from siplab.lab.gateway.nat_config import NatConfig
 
 # A router's ``alg`` that stands for the model that a trial names.
 TRIAL: Final = "trial"

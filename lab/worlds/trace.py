@@ -9,12 +9,36 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from siplab.lab.gateway.gateway import Emission, Side
+from siplab.lab.gateway.fate import Fate
+from siplab.lab.gateway.sides import Emission, Side
+from siplab.lab.sip.events import NO_FACTS, EventKind, Facts
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError
 from siplab.lab.worlds.streams import TapStreams
+
+
+class LossReason(StrEnum):
+    """Why a packet ended at a node without reaching anybody."""
+
+    LINK = "link"  # an impaired network lost it
+    NO_ROUTE = "no-route"
+    FORWARDING_LOOP = "forwarding-loop"
+    WRONG_HOST = "wrong-host"  # it reached a host that has another address
+    NO_ICMP_ERROR = "no-icmp-error"  # an error about it would break RFC 1122 section 3.2.2
+    UNKNOWN_PROTOCOL = "unknown-protocol"
+    WRONG_CHECKSUM = "wrong-checksum"
+    CLOSED_TCP_PORT = "closed-tcp-port"  # and nothing to be answered by RST
+
+
+class WorldEvent(StrEnum):
+    """What a world itself notices."""
+
+    REBOOTED = "rebooted"  # a gateway
+    NOT_SENT = "not-sent"  # a host, or the kernel, refused to send a packet
+    UNREACHABLE = "unreachable"  # an ICMP error reached a socket
 
 
 class Sent(NamedTuple):
@@ -57,16 +81,17 @@ class Passage(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """A packet ended at a node without reaching anybody."""
+    """A packet ended at a node without reaching anybody; ``detail`` says why to readers."""
 
     now: float
     node: str
     packet: bytes
-    reason: str
+    reason: LossReason
+    detail: str = ""
 
 
-class Likewise(NamedTuple):
-    """``packets`` more of a flow of media fared like the one before; the last was due at ``until``."""
+class SkippedPackets(NamedTuple):
+    """``packets`` of a flow of media that share the fate of the one before; the last was due at ``until``."""
 
     now: float
     host: str
@@ -77,21 +102,27 @@ class Likewise(NamedTuple):
 
 
 class Remark(NamedTuple):
-    """Something that an agent or the lab noticed."""
+    """Something that the world noticed at a node.
+
+    ``local`` and ``remote``: of the datagram that it is about, if it is about one.
+    """
 
     now: float
     who: str
-    kind: str
+    kind: WorldEvent
     detail: str
+    local: Endpoint | None = None
+    remote: Endpoint | None = None
 
 
 class Noted(NamedTuple):
-    """What an agent noticed (``siplab.lab.sip.base.Event``): if about a datagram, right behind its record."""
+    """What an agent noticed (``siplab.lab.sip.events``): if about a datagram, right behind its record."""
 
     now: float
     host: str
-    kind: str
+    kind: EventKind
     detail: str
+    facts: Facts = NO_FACTS
 
 
 class Checked(NamedTuple):
@@ -102,7 +133,7 @@ class Checked(NamedTuple):
     passed: bool
 
 
-Record = Sent | Received | Segment | Passage | Lost | Likewise | Remark | Noted | Checked
+Record = Sent | Received | Segment | Passage | Lost | SkippedPackets | Remark | Noted | Checked
 
 
 class Sighting(NamedTuple):
@@ -166,7 +197,7 @@ class Trace:
 
 
 def from_json_lines(text: str) -> Trace:
-    """The trace that ``to_json_lines`` wrote. Raises ``ValueError`` naming the line that is none of it."""
+    """The trace that ``to_json_lines`` wrote. Raises ``ValueError`` naming the first bad line."""
     trace = Trace()
     for number, line in enumerate(text.splitlines(), 1):
         try:
@@ -178,9 +209,12 @@ def from_json_lines(text: str) -> Trace:
 
 def _from_json(row: dict[str, Any]) -> Record:
     kind = _KINDS[row["kind"]]
-    values = []
+    values = {}
     for name in kind._fields:
-        value = row["what" if name == "kind" else name]
+        key = "what" if name == "kind" else name
+        if key not in row and name in kind._field_defaults:
+            continue
+        value = row[key]
         if name in ("packet", "payload"):
             value = base64.b64decode(value, validate=True)
         elif name in ("local", "remote"):
@@ -190,8 +224,14 @@ def _from_json(row: dict[str, Any]) -> Record:
         elif name == "emissions":
             entered = base64.b64decode(row["packet"], validate=True)
             value = [_emission_from_json(each, entered) for each in value]
-        values.append(value)
-    record: Record = kind(*values)
+        elif name == "reason":
+            value = LossReason(value)
+        elif name == "kind":
+            value = EventKind(value) if kind is Noted else WorldEvent(value)
+        elif name == "facts":
+            value = _facts(value)
+        values[name] = value
+    record: Record = kind(**values)
     return record
 
 
@@ -200,12 +240,18 @@ def _endpoint(text: str) -> Endpoint:
     return Endpoint(address.removeprefix("[").removesuffix("]"), int(port))
 
 
+def _facts(row: dict[str, Any]) -> Facts:
+    ends: dict[str, Any] = {each: _endpoint(row[each]) for each in ("local", "remote") if each in row}
+    return Facts(**{**row, **ends})
+
+
 def _emission_from_json(row: dict[str, Any], entered: bytes) -> Emission:
     side = row["side"]
     return Emission(
         None if side is None else Side[side.upper()],
         entered if side is None else base64.b64decode(row["packet"], validate=True),
-        row.get("note", ""),
+        Fate(row["fate"]),
+        row.get("detail", ""),
         row.get("originated", False),
         row.get("changed", False),
         row.get("error", ""),
@@ -213,9 +259,17 @@ def _emission_from_json(row: dict[str, Any], entered: bytes) -> Emission:
 
 
 _KINDS: Final[dict[str, Any]] = {
-    kind.__name__.lower(): kind
-    for kind in (Sent, Received, Segment, Passage, Lost, Likewise, Remark, Noted, Checked)
+    "sent": Sent,
+    "received": Received,
+    "segment": Segment,
+    "passage": Passage,
+    "lost": Lost,
+    "skipped-packets": SkippedPackets,
+    "remark": Remark,
+    "noted": Noted,
+    "checked": Checked,
 }
+_NAMES: Final[dict[type, str]] = {kind: name for name, kind in _KINDS.items()}
 
 
 def _completed(
@@ -250,7 +304,7 @@ def looks_like_sip(payload: bytes) -> bool:
 
 def as_json(record: Record) -> dict[str, Any]:
     """A record as plain data; bytes as Base64, with SIP readable beside it."""
-    row: dict[str, Any] = {"kind": type(record).__name__.lower()}
+    row: dict[str, Any] = {"kind": _NAMES[type(record)]}
     for name, value in zip(record._fields, record, strict=True):
         if isinstance(value, bytes):
             row[name] = base64.b64encode(value).decode()
@@ -258,24 +312,30 @@ def as_json(record: Record) -> dict[str, Any]:
                 row["text"] = value.decode("utf-8", "backslashreplace")
         elif isinstance(value, Endpoint):
             row[name] = str(value)
+        elif isinstance(value, Facts):
+            if value != NO_FACTS:
+                row[name] = {key: _plain(each) for key, each in value._asdict().items() if each}
         elif isinstance(value, Side):
             row[name] = value.name.lower()
+        elif isinstance(value, StrEnum):
+            row["what" if name == "kind" else name] = value.value
         elif isinstance(value, list):
             row[name] = [_emission_json(each) for each in value]
-        else:
+        elif value is not None:
             row["what" if name == "kind" else name] = value  # "kind" is the record's
     return row
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, Endpoint) else value
 
 
 def _emission_json(emission: Emission) -> dict[str, Any]:
     row: dict[str, Any] = {"side": None if emission.side is None else emission.side.name.lower()}
     if emission.side is not None:  # what is dropped is the packet that came in
         row["packet"] = base64.b64encode(emission.packet).decode()
-    if emission.note:
-        row["note"] = emission.note
-    for flag in ("originated", "changed"):
-        if getattr(emission, flag):
-            row[flag] = True
-    if emission.error:
-        row["error"] = emission.error
+    row["fate"] = emission.fate.value
+    for name in ("detail", "originated", "changed", "error"):
+        if value := getattr(emission, name):
+            row[name] = value
     return row

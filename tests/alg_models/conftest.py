@@ -10,7 +10,7 @@ import pytest
 from siplab.alg_models.controls import CORRECT
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Gateway, Side
-from siplab.lab.gateway.nat import NatConfig, PortAllocation
+from siplab.lab.gateway.nat_config import NatConfig, PortAllocation
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
 
@@ -38,7 +38,7 @@ class Line:
         """What the server receives of what the phone (or another one) sends."""
         packet = ip.udp(phone or self.phone, SERVER, message)
         (emission,) = self.gateway.handle(packet, Side.INSIDE, self.now)
-        assert (emission.side, emission.error) == (Side.OUTSIDE, ""), emission.note
+        assert (emission.side, emission.error) == (Side.OUTSIDE, ""), emission.fate
         left = ip.parse(emission.packet)
         if phone is None:
             self.public = left.source
@@ -48,7 +48,7 @@ class Line:
         """What the phone receives of what the server sends to its public endpoint."""
         packet = ip.udp(SERVER, to or self.public, message)
         (emission,) = self.gateway.handle(packet, Side.OUTSIDE, self.now)
-        assert (emission.side, emission.error) == (Side.INSIDE, ""), emission.note
+        assert (emission.side, emission.error) == (Side.INSIDE, ""), emission.fate
         return ip.parse(emission.packet).payload
 
 

@@ -1,4 +1,4 @@
-"""Finding models by id, by entry point and by path; every error names the place and the mend."""
+"""Finding models by id, by entry point and by path; every error names the place and the fix."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ def test_models_by_id(catalogue: Catalogue) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "mend"),
+    ("wanted", "fix"),
     [("corect", "did you mean correct"), ("call-id-rewrit", "did you mean call-id-rewrite"), ("zzzzzz", ";")],
 )
-def test_an_unknown_id(catalogue: Catalogue, wanted: str, mend: str) -> None:
-    with pytest.raises(UsageError, match=f"unknown model '{wanted}'.*{re.escape(mend)}"):
+def test_an_unknown_id(catalogue: Catalogue, wanted: str, fix: str) -> None:
+    with pytest.raises(UsageError, match=f"unknown model '{wanted}'.*{re.escape(fix)}"):
         catalogue.get(wanted)
 
 
@@ -138,7 +138,7 @@ def test_a_clash_names_both_places(tmp_path: Path) -> None:
 
 
 def test_the_projects_own_ids_are_taken(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"'correct' is taken by alg_models\.controls"):
+    with pytest.raises(UsageError, match=r"'correct' is taken by siplab\.alg_models\.controls"):
         load([plugin(tmp_path / "mine.py", "correct")], plugins=False)
 
 
@@ -149,7 +149,7 @@ def test_malformed_ids(identifier: str) -> None:
 
 
 def test_something_else_than_a_model() -> None:
-    with pytest.raises(UsageError, match=r"here: MODEL must be a lab\.gateway\.alg\.Model, not str"):
+    with pytest.raises(UsageError, match=r"here: MODEL must be a siplab\.lab\.gateway\.alg\.Model, not str"):
         Catalogue().add("correct", "here")  # type: ignore[arg-type]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,7 +41,8 @@ from siplab.alg_models.samples import all_samples, basic, cross, gateway_for, he
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Side
 from siplab.lab.gateway.inspection import Alg, Inspection
-from siplab.lab.gateway.nat import Nat, NatConfig, PortAllocation
+from siplab.lab.gateway.nat import Nat
+from siplab.lab.gateway.nat_config import NatConfig, PortAllocation
 from siplab.lab.wire import ip
 from siplab.lab.wire.headers import vias
 from siplab.lab.wire.ip import TCP, UDP, Endpoint
@@ -176,7 +178,9 @@ def test_the_rest_is_as_the_alg_beneath_makes_it(model: Model, expected: set[str
 def test_each_fault_of_the_list_is_in_the_catalogue() -> None:
     catalogue = load(plugins=False)
     for model, _ in TOUCHED:
-        assert catalogue.get(model.id) == model
+        found = catalogue.get(model.id)
+        # What it breaks is measured, and only the catalogue knows.
+        assert replace(found, card=replace(found.card, breaks=())) == model
 
 
 # -- substring-ip-match --------------------------------------------------------------------------------

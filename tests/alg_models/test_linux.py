@@ -12,7 +12,7 @@ from siplab.alg_models.samples import PHONE, PUBLIC, REGISTRAR
 from siplab.alg_models.samples.basic import INVITE, REGISTER, REGISTER_OK, SDP
 from siplab.alg_models.samples.media import with_body
 from siplab.lab.gateway.gateway import Gateway, Side
-from siplab.lab.gateway.nat import NatConfig
+from siplab.lab.gateway.nat_config import NatConfig
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage

@@ -31,7 +31,7 @@ from siplab.alg_models.samples.media import (
 )
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.gateway import Gateway, Side
-from siplab.lab.gateway.nat import NatConfig, PortAllocation
+from siplab.lab.gateway.nat_config import NatConfig, PortAllocation
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import ACK as ACK_FLAG
 from siplab.lab.wire.ip import SYN, Endpoint

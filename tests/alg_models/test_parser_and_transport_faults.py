@@ -52,7 +52,7 @@ Get = Callable[[str], Model]
 def out(chosen: Model, message: bytes) -> bytes:
     """What leaves of a message that the phone sends through a fresh router."""
     (emission,) = gateway_for(chosen).handle(ip.udp(PHONE, REGISTRAR, message), Side.INSIDE, 0.0)
-    assert (emission.side, emission.error) == (Side.OUTSIDE, ""), emission.note
+    assert (emission.side, emission.error) == (Side.OUTSIDE, ""), emission.fate
     return ip.parse(emission.packet).payload
 
 

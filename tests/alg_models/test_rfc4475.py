@@ -11,6 +11,7 @@ from siplab.alg_models.catalogue import load
 from siplab.alg_models.samples import PHONE, PUBLIC, REGISTRAR, gateway_for
 from siplab.alg_models.samples.basic import REGISTER
 from siplab.lab.gateway.alg import Model
+from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Emission, Gateway, Side
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import ACK, PSH, SYN, Endpoint
@@ -30,7 +31,7 @@ def judge(model: Model, emissions: list[Emission], name: str) -> None:
     assert emissions, name
     for each in emissions:
         assert each.error == "", f"{name}: {each.error}"
-        assert each.side is not None or each.note, name
+        assert each.side is not None or each.fate is not Fate.FORWARDED, name
         wrong = ip.verify(each.packet)
         if model.policy.checksum == "stale" and each.changed:
             wrong = [fault for fault in wrong if fault != "udp checksum"]
@@ -80,7 +81,7 @@ def test_each_message_in_a_datagram(model: Model, side: Side) -> None:
             left = onward(emissions, side)
             changed += sum(each.changed for each in emissions)
             if passes_all(model):
-                assert left, f"{name} did not get through: {emissions[0].note}"
+                assert left, f"{name} did not get through: {emissions[0].fate}"
             if model.id == "none":
                 assert [each.payload for each in left] == [message], name
                 assert not changed

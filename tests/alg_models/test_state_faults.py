@@ -15,7 +15,7 @@ from siplab.alg_models.controls import CORRECT, NONE
 from siplab.alg_models.samples import PHONE, PUBLIC, REGISTRAR, RELAY, SECOND_PHONE, basic, state
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Emission, Gateway, Side
-from siplab.lab.gateway.nat import NatConfig, PortAllocation
+from siplab.lab.gateway.nat_config import NatConfig, PortAllocation
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage

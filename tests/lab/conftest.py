@@ -17,6 +17,7 @@ import pytest
 from siplab.lab.phone.phone import Phone, PhoneConfig
 from siplab.lab.server.server import ServerConfig, SipServer
 from siplab.lab.sip.base import Action, Agent, Close, Flow, Listen, Send
+from siplab.lab.sip.events import Facts
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage
 
@@ -161,6 +162,9 @@ class Lab:
 
     def details(self, agent: Agent, kind: str) -> list[str]:
         return [event.detail for event in agent.events if event.kind == kind]
+
+    def facts(self, agent: Agent, kind: str) -> list[Facts]:
+        return [event.facts for event in agent.events if event.kind == kind]
 
 
 def phone_config(user: str, ip: str, changes: dict[str, object]) -> PhoneConfig:

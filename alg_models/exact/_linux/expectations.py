@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from siplab.lab.gateway.binding import Pinhole
 from siplab.lab.gateway.context import Context
-from siplab.lab.gateway.nat import Pinhole
 from siplab.lab.wire.ip import Endpoint
 
 if TYPE_CHECKING:

@@ -22,14 +22,14 @@ from siplab.lab.worlds.emulated import fabric
 class Ability(NamedTuple):
     """One thing that the machine can or can't do.
 
-    ``needed``: by the emulated world. ``mend``: how to get it.
+    ``needed``: by the emulated world. ``fix``: how to get it.
     """
 
     name: str
     present: bool
     needed: bool
     detail: str = ""
-    mend: str = ""
+    fix: str = ""
 
 
 # Programs that some experiments and tests use, and the Debian packages that have them.
@@ -38,10 +38,10 @@ OPTIONAL_TOOLS = {"sipp": "sip-tester", "tshark": "tshark"}
 
 @cache
 def obstacle() -> str | None:
-    """Why there is no emulated world here, in one line with the mend; ``None`` when there is one."""
+    """Why there is no emulated world here, in one line with the fix; ``None`` when there is one."""
     for ability in abilities():
         if ability.needed and not ability.present:
-            return f"{ability.name}: {ability.mend}"
+            return f"{ability.name}: {ability.fix}"
     return None
 
 
@@ -62,11 +62,11 @@ def abilities() -> tuple[Ability, ...]:
     ]
     if sys.platform != "linux":
         return tuple(rows)
-    for module, mend in (
+    for module, fix in (
         ("mininet", "pip install 'siplab[emulated]'"),
         ("netfilterqueue", "pip install 'siplab[emulated]'"),
     ):
-        rows.append(Ability(f"Python package {module}", find_spec(module) is not None, True, "", mend))
+        rows.append(Ability(f"Python package {module}", find_spec(module) is not None, True, "", fix))
     for tool, package in fabric.TOOLS.items():
         path = shutil.which(tool)
         rows.append(Ability(tool, path is not None, True, path or "", f"apt-get install {package}"))
@@ -79,9 +79,9 @@ def abilities() -> tuple[Ability, ...]:
 
 @cache
 def kernel_obstacle() -> str | None:
-    """Why no router here can have the kernel's own SIP ALG, with the mend; ``None`` when one can."""
+    """Why no router here can have the kernel's own SIP ALG, with the fix; ``None`` when one can."""
     ability = kernel_ability()
-    return None if ability.present else f"{ability.name}: {ability.mend}"
+    return None if ability.present else f"{ability.name}: {ability.fix}"
 
 
 @cache
@@ -119,7 +119,7 @@ def _try_bubble(worth_trying: bool) -> Ability:
     who = "root" if os.getuid() == 0 else "an ordinary user"
     name = "a network with a netfilter queue in namespaces"
     if not worth_trying:
-        return Ability(name, False, True, "not tried", "first mend what is missing above")
+        return Ability(name, False, True, "not tried", "first fix what is missing above")
     from siplab.lab.worlds.emulated.bubble import Bubble
 
     try:

@@ -188,7 +188,7 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _explained(error: Exception) -> str:
-    """An error of the engine in one line, with the mend."""
+    """An error of the engine in one line, with the fix."""
     text = str(getattr(error, "explanation", "") or error)
     if type(error).__name__ == "ImageNotFound":
         text += "; 'docker pull' or 'docker build' it first: the lab does not"

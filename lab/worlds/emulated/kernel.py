@@ -20,11 +20,12 @@ from siplab.lab.worlds.emulated.fabric import Fabric, Tables
 from siplab.lab.worlds.emulated.kernel_tap import Pairing, Tap, account
 from siplab.lab.worlds.emulated.live import LiveWorld
 from siplab.lab.worlds.emulated.world import EmulatedLab
+from siplab.lab.worlds.forwarding import Arrival
 from siplab.lab.worlds.impairments import impairments_of
-from siplab.lab.worlds.network import Arrival, Network
+from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.trace import Passage
 
-# The models that a kernel can be: with its SIP helper, and without.
+# The models that stand for a kernel: with its SIP helper, and without.
 WITH_ALG: Final = "linux"
 WITHOUT_ALG: Final = "none"
 MODELS: Final = (WITH_ALG, WITHOUT_ALG)
@@ -40,7 +41,7 @@ _NLMSG_ERROR: Final = 2
 
 
 def check_model(model: str) -> str:
-    """The model, if a kernel can be it. Raises ``UsageError``."""
+    """The model, if it stands for a kernel. Raises ``UsageError`` for another."""
     if model not in MODELS:
         raise UsageError(
             f"model '{model}' can't run with gateway 'kernel', where the router's own kernel does the work: "
@@ -50,12 +51,12 @@ def check_model(model: str) -> str:
 
 
 def with_alg(models: Mapping[str, Model]) -> list[str]:
-    """The gateways whose kernel has its ALG. Raises ``UsageError`` for a model that no kernel can be."""
+    """The gateways whose kernel has its ALG. Raises ``UsageError`` for a model that stands for no kernel."""
     return [gateway for gateway, model in models.items() if check_model(model.id) == WITH_ALG]
 
 
 def check_network(network: Network) -> None:
-    """Raises ``UsageError`` for a network whose gateways a kernel can't be."""
+    """Raises ``UsageError`` for a network whose gateways a kernel can't stand in for."""
     if impairments_of(network, None) is not None:
         raise UsageError(
             f"topology '{network.topology.id}' delays or loses packets, which a gateway 'kernel' can't: "

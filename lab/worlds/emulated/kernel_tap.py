@@ -1,4 +1,4 @@
-"""A tap on a router whose kernel does the work: what entered and left, and which belongs to which.
+"""A tap on a router whose kernel does the work: what entered and left, and which packet became which.
 
 One packet socket sees every interface of the router's namespace, so its order is the kernel's. The
 kernel forwards a packet within one turn of its own, keeps the IPv4 identification and takes
@@ -13,13 +13,12 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from siplab.lab.gateway.sides import FRAGMENT_KEPT, Emission, Side
+from siplab.lab.gateway.fate import Fate
+from siplab.lab.gateway.sides import Emission, Side
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import MalformedPacketError, Packet
 from siplab.lab.worlds.emulated import namespaces as ns
 from siplab.lab.worlds.trace import Passage
-
-DROPPED_BY_KERNEL: Final = "dropped by the router's kernel"
 
 # linux/if_ether.h, linux/if_packet.h, asm-generic/socket.h, linux/udp.h
 _ETH_P_ALL: Final = 3
@@ -103,16 +102,19 @@ class Pairing:
                 passage.emissions.append(Emission(seen.side, seen.packet, changed=changed))
                 return None
         if self._recent:
-            self._recent[-1][0].emissions.append(Emission(seen.side, seen.packet, originated=True))
+            self._recent[-1][0].emissions.append(
+                Emission(seen.side, seen.packet, Fate.MADE_BY_KERNEL, originated=True)
+            )
         return None
 
 
 def account(passage: Passage) -> None:
-    """Say of a passage without a way out that there was none."""
+    """Give a passage whose packet never left an emission that says so."""
     if not passage.emissions:
         packet = _parsed(passage.packet)
-        note = FRAGMENT_KEPT if packet is not None and packet.is_fragment else DROPPED_BY_KERNEL
-        passage.emissions.append(Emission(None, passage.packet, note))
+        kept = packet is not None and packet.is_fragment
+        fate = Fate.FRAGMENT_KEPT if kept else Fate.DROPPED_BY_KERNEL
+        passage.emissions.append(Emission(None, passage.packet, fate))
 
 
 def _parsed(data: bytes) -> Packet | None:
@@ -123,7 +125,7 @@ def _parsed(data: bytes) -> Packet | None:
 
 
 def _same(entered: Packet, left: Packet) -> bool:
-    """Whether the one that left is the one that entered, one station on."""
+    """Whether a packet that left is the one that entered, one hop on."""
     return (
         entered.version == left.version
         and entered.protocol == left.protocol
@@ -134,5 +136,5 @@ def _same(entered: Packet, left: Packet) -> bool:
 
 
 def _turned(entered: Packet, left: Packet) -> bool:
-    """Hairpinned: both addresses may have changed, the ports of neither end did both."""
+    """The same when hairpinned: both addresses may have changed, but at most one port."""
     return entered.sport == left.sport or entered.dport == left.dport

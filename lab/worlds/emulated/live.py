@@ -20,7 +20,7 @@ from typing import IO, Any, Final
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Emission, Side
-from siplab.lab.sip.base import Send
+from siplab.lab.sip.base import Send, SendSegment, Transport
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.base import WorldError
@@ -28,8 +28,8 @@ from siplab.lab.worlds.emulated import namespaces as ns
 from siplab.lab.worlds.emulated import offload, sockets
 from siplab.lab.worlds.emulated.containers import ContainerProcess
 from siplab.lab.worlds.emulated.world import UNREACHABLE_ERRORS, EmulatedLab, QueueOwner
-from siplab.lab.worlds.network import Arrival, Delivery, SegmentDelivery, Unreachable, source_of
-from siplab.lab.worlds.trace import Passage
+from siplab.lab.worlds.forwarding import Arrival, Delivery, SegmentDelivery, Unreachable, source_of
+from siplab.lab.worlds.trace import Passage, WorldEvent
 
 # Debian packages of programs that people run in the lab, for the error when one is missing.
 _PACKAGES: Final = {
@@ -45,7 +45,7 @@ class LiveWorld(QueueOwner):
 
     def __init__(self, lab: EmulatedLab, models: Mapping[str, Model], seed: object) -> None:
         for queue in lab.queues.values():
-            queue.run()  # what a former trial left under way is none of this one's
+            queue.run()  # what an earlier trial left under way does not belong to this one
         super().__init__(lab, models, seed)
         self._began = time.monotonic()
         self._selector = selectors.DefaultSelector()
@@ -272,49 +272,44 @@ class LiveWorld(QueueOwner):
                 if not self.held(gateway, pieces):
                     self.inject(gateway, pieces)
 
-    def open_socket(self, host: str, local: Endpoint) -> None:
-        super().open_socket(host, local)
-        sock = self._open[local]
-
-        def readable() -> None:
-            error = sockets.read_error(sock)
-            if error is not None:
-                self._arrivals.append(Unreachable(local, *error))
-            try:
-                payload, address = sock.recvfrom(ip.MAX_PACKET)
-            except BlockingIOError:
-                return
-            except OSError:
-                return  # an ICMP error, dealt with above
-            self._arrivals.append(Delivery(local, Endpoint(address[0], address[1]), payload))
-
-        self._selector.register(sock, selectors.EVENT_READ, readable)
-
-    def close_socket(self, local: Endpoint) -> None:
-        self._selector.unregister(self._open[local])
-        super().close_socket(local)
-
-    def open_port(self, host: str, local: Endpoint) -> None:
-        super().open_port(host, local)
-        port = self._tcp[local]
+    def open_socket(self, host: str, local: Endpoint, transport: Transport) -> None:
+        super().open_socket(host, local, transport)
+        if transport == "udp":
+            self._selector.register(
+                self._open[local], selectors.EVENT_READ, lambda: self._read_datagram(local)
+            )
+            return
         # Programs have the kernel's TCP, and between namespaces that leaves out the checksums.
         for (node, _), device in self._lab.fabric.interfaces.items():
             offload.turn_off(self._lab.fabric.namespaces[node], device)
+        self._selector.register(self._tcp[local], selectors.EVENT_READ, lambda: self._read_segment(local))
 
-        def readable() -> None:
-            try:
-                packet = port.read()
-            except BlockingIOError:
-                return
-            self._arrivals.append(SegmentDelivery(local, ip.parse(packet).source, packet))
+    def _read_datagram(self, local: Endpoint) -> None:
+        sock = self._open[local]
+        error = sockets.read_error(sock)
+        if error is not None:
+            self._arrivals.append(Unreachable(local, *error))
+        try:
+            payload, address = sock.recvfrom(ip.MAX_PACKET)
+        except OSError:
+            return  # nothing there, or an ICMP error, dealt with above
+        self._arrivals.append(Delivery(local, Endpoint(address[0], address[1]), payload))
 
-        self._selector.register(port, selectors.EVENT_READ, readable)
+    def _read_segment(self, local: Endpoint) -> None:
+        try:
+            packet = self._tcp[local].read()
+        except BlockingIOError:
+            return
+        self._arrivals.append(SegmentDelivery(local, ip.parse(packet).source, packet))
 
-    def close_port(self, local: Endpoint) -> None:
-        self._selector.unregister(self._tcp[local])
-        super().close_port(local)
+    def close_socket(self, local: Endpoint, transport: Transport) -> None:
+        self._selector.unregister(self._tcp[local] if transport == "tcp" else self._open[local])
+        super().close_socket(local, transport)
 
-    def transmit(self, host: str, send: Send) -> list[Arrival]:
+    def transmit(self, host: str, send: Send | SendSegment) -> list[Arrival]:
+        if isinstance(send, SendSegment):
+            self.send_segment(host, send.packet)
+            return []
         sock = self._open[send.local]
         try:
             try:
@@ -324,7 +319,8 @@ class LiveWorld(QueueOwner):
                     raise
                 sockets.send(sock, send)  # that was an earlier error, reported late
         except OSError as error:
-            self.remark(host, "not-sent", f"to {send.remote}: {error.strerror}")
+            detail = f"to {send.remote}: {error.strerror}"
+            self.remark(host, WorldEvent.NOT_SENT, detail, send.local, send.remote)
         return []
 
     def close(self) -> list[str]:

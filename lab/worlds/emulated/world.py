@@ -1,7 +1,7 @@
 """The emulated world: real hosts, the real kernel, the netfilter queue, and a virtual clock.
 
 A lab's network stays up while trials come and go. Within a trial one packet at a time is put on
-the wire and followed: the walk (``siplab.lab.worlds.network``) predicts the next station, and this
+the wire and followed: the forwarder (``siplab.lab.worlds.forwarding``) predicts the next station, and this
 world waits until the kernel has taken the packet there. Bytes are compared at every station.
 So every packet is accounted for before the clock jumps, and a kernel that does anything else
 than the simulated network is found out at once.
@@ -21,17 +21,19 @@ from typing import Any, Final
 
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Emission, Gateway, Side
-from siplab.lab.sip.base import Send
+from siplab.lab.sip.base import Send, SendSegment, Transport
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
-from siplab.lab.worlds.base import World, WorldError, make_gateways
+from siplab.lab.worlds.base import WorldError, make_gateways
 from siplab.lab.worlds.emulated import sockets
 from siplab.lab.worlds.emulated.containers import Containers
 from siplab.lab.worlds.emulated.fabric import INSIDE_QUEUE, OUTSIDE_QUEUE, Fabric, Tables
 from siplab.lab.worlds.emulated.queue import Drops, PacketQueue
 from siplab.lab.worlds.emulated.tcp_ports import TcpPort
-from siplab.lab.worlds.network import Arrival, Delivery, Network, SegmentDelivery, Unreachable, Walk
-from siplab.lab.worlds.trace import Passage
+from siplab.lab.worlds.forwarding import Arrival, Delivery, Forwarder, SegmentDelivery, Unreachable
+from siplab.lab.worlds.lab_world import LabWorld, as_packet
+from siplab.lab.worlds.network import Network
+from siplab.lab.worlds.trace import Passage, WorldEvent
 
 # Real seconds to wait for the kernel to carry a packet one station on. It takes microseconds;
 # this long only when something is broken.
@@ -97,7 +99,7 @@ class EmulatedLab:
         self.fabric.close()
 
 
-class QueueOwner(World):
+class QueueOwner(LabWorld):
     """What the two kinds of emulated world share: the lab's queues and sockets."""
 
     kind = "emulated"
@@ -119,25 +121,23 @@ class QueueOwner(World):
     def queued(self, gateway: str, side: Side, packet: Any) -> None:
         """NetfilterQueue hands over a packet, which needs one verdict."""
 
-    def open_socket(self, host: str, local: Endpoint) -> None:
-        self._open[local] = sockets.open_udp(self._lab.fabric.namespaces[host], local)
+    def open_socket(self, host: str, local: Endpoint, transport: Transport) -> None:
+        namespace = self._lab.fabric.namespaces[host]
+        if transport == "tcp":
+            self._tcp[local] = TcpPort(namespace, local)
+        else:
+            self._open[local] = sockets.open_udp(namespace, local)
 
-    def close_socket(self, local: Endpoint) -> None:
-        self._open.pop(local).close()
+    def close_socket(self, local: Endpoint, transport: Transport) -> None:
+        (self._tcp if transport == "tcp" else self._open).pop(local).close()
 
-    def open_port(self, host: str, local: Endpoint) -> None:
-        self._tcp[local] = TcpPort(self._lab.fabric.namespaces[host], local)
-
-    def close_port(self, local: Endpoint) -> None:
-        self._tcp.pop(local).close()
-
-    def transmit_segment(self, host: str, packet: bytes) -> list[Arrival]:
+    def send_segment(self, host: str, packet: bytes) -> None:
+        """Put a TCP segment of an agent on the wire."""
         try:
             self._lab.sender(host).send(packet)
         except OSError as error:
             if error.errno not in UNREACHABLE_ERRORS:
                 raise WorldError(f"{host} can't send a segment: {error.strerror}") from None
-        return []
 
     def depart(self, gateway: str, pieces: list[bytes]) -> list[Arrival]:
         self.inject(gateway, pieces)
@@ -164,7 +164,7 @@ class QueueOwner(World):
             try:
                 self._lab.senders[gateway].send(piece)
             except OSError as error:
-                self.remark(gateway, "not-sent", f"the kernel refused a packet: {error.strerror}")
+                self.remark(gateway, WorldEvent.NOT_SENT, f"the kernel refused a packet: {error.strerror}")
 
     def close(self) -> list[str]:
         problems = super().close()
@@ -185,12 +185,19 @@ class EmulatedWorld(QueueOwner):
 
     def __init__(self, lab: EmulatedLab, models: Mapping[str, Model], seed: object) -> None:
         super().__init__(lab, models, seed)
-        self._walk = Walk(lab.network, self)
+        self._forwarder = Forwarder(lab.network, self)
         self._waiting: dict[tuple[str, Side], deque[Any]] = {key: deque() for key in lab.queues}
         self._accepted: Emission | None = None
-        self._drain()  # what a former trial left under way is none of this one's
+        self._drain()  # what an earlier trial left under way does not belong to this one
 
-    def transmit(self, host: str, send: Send) -> list[Arrival]:
+    def transmit(self, host: str, send: Send | SendSegment) -> list[Arrival]:
+        if isinstance(send, SendSegment):
+            self.send_segment(host, send.packet)
+        else:
+            self._send_datagram(host, send)
+        return self._forwarder.send(host, as_packet(send))
+
+    def _send_datagram(self, host: str, send: Send) -> None:
         try:
             sockets.send(self._open[send.local], send)
         except OSError as error:
@@ -198,16 +205,10 @@ class EmulatedWorld(QueueOwner):
                 raise WorldError(f"{host} can't send to {send.remote}: {error.strerror}") from None
             if error.errno == errno.ECONNREFUSED:  # an earlier error, reported late: this one was not sent
                 sockets.send(self._open[send.local], send)
-        packet = ip.udp(send.local, send.remote, send.payload, ttl=send.ttl, dont_fragment=False)
-        return self._walk.send(host, packet)
 
     def depart(self, gateway: str, pieces: list[bytes]) -> list[Arrival]:
         self.inject(gateway, pieces)
-        return self._walk.resume(gateway, pieces)
-
-    def transmit_segment(self, host: str, packet: bytes) -> list[Arrival]:
-        super().transmit_segment(host, packet)
-        return self._walk.send(host, packet)
+        return self._forwarder.resume(gateway, pieces)
 
     # -- the carrier's part ------------------------------------------------------------------------
 
@@ -261,8 +262,8 @@ class EmulatedWorld(QueueOwner):
         sock = self._open[local]
         self._await(sock, select.POLLERR, f"an ICMP error about {remote} at {local}")
         target, quote = sockets.read_error(sock) or (remote, b"")
-        if quote != self._walk.quote:
-            self._disagree(f"the error queue of {local}", self._walk.quote, quote)
+        if quote != self._forwarder.quote:
+            self._disagree(f"the error queue of {local}", self._forwarder.quote, quote)
         return Unreachable(local, target, quote)
 
     def close(self) -> list[str]:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from siplab.experiments.pytest_plugin.labs import AlgLabs
+from siplab.pytest_plugin import Labs
 
 SEEN = Path(__file__).with_name("seen.txt")
 
 
 @pytest.mark.alg_models("controls", "semicolon-loss", "port-overflow(mode=sum)")
 @pytest.mark.parametrize("scenario", ["register", "outgoing-call"])
-def test_call(alg_lab: AlgLabs, alg_model: str, scenario: str) -> None:
+def test_call(alg_lab: Labs, alg_model: str, scenario: str) -> None:
     trial = alg_lab.trial(alg_model, scenario)
     breaks = alg_model == "semicolon-loss" or (alg_model != "correct" and scenario == "outgoing-call")
     assert trial.outcome == ("fail" if breaks and alg_model != "none" else "pass")
@@ -25,7 +25,7 @@ def test_call(alg_lab: AlgLabs, alg_model: str, scenario: str) -> None:
         file.write(f"{alg_model} {scenario} {digest}\n")
 
 
-def test_what_helps(alg_lab: AlgLabs) -> None:
+def test_what_helps(alg_lab: Labs) -> None:
     trial = alg_lab.trial("semicolon-loss", "register", mitigations=["alg-off"])
     assert (trial.outcome, trial.expected) == ("pass", "clean")
     assert [check.passed for check in trial.checks]

@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from siplab.experiments.programs.running import ProgramError
-from siplab.experiments.pytest_plugin.labs import AlgLabs, Lab
-from siplab.lab.errors import UsageError
-from siplab.lab.worlds.base import WorldError
+from siplab import UsageError, WorldError
+from siplab.pytest_plugin import Lab, Labs, ProgramError
 
 SERVER = """
 import socket, sys
@@ -49,7 +47,7 @@ def sources(lab: Lab) -> list[str]:
     return [str(each.source) for each in lab.messages("router/outside", leaving=True)]
 
 
-def test_what_the_router_did_can_be_asked(alg_lab: AlgLabs, tmp_path: Path) -> None:
+def test_what_the_router_did_can_be_asked(alg_lab: Labs, tmp_path: Path) -> None:
     lab = alg_lab(model="semicolon-loss")
     assert exchange(lab) == f"Via: SIP/2.0/UDP {lab.public_address}:61002rport"
     assert lab.changed_fields == ("Via",)
@@ -71,7 +69,7 @@ def test_what_the_router_did_can_be_asked(alg_lab: AlgLabs, tmp_path: Path) -> N
         lab.run("phone", "true")
 
 
-def test_two_labs_side_by_side(alg_lab: AlgLabs) -> None:
+def test_two_labs_side_by_side(alg_lab: Labs) -> None:
     a, b = alg_lab(model="semicolon-loss"), alg_lab(model="none")
     for _ in range(2):
         assert exchange(a).endswith("61002rport")
@@ -83,7 +81,7 @@ def test_two_labs_side_by_side(alg_lab: AlgLabs) -> None:
         assert sources(third) == ["203.0.113.7:61002"]
 
 
-def test_agents_of_the_lab(alg_lab: AlgLabs) -> None:
+def test_agents_of_the_lab(alg_lab: Labs) -> None:
     lab = alg_lab(agents=["server"])
     done = lab.run("phone", [*OWN, CLIENT, lab.address("registrar")])
     assert done.stdout.startswith("SIP/2.0 400")  # the lab's server is strict
@@ -92,7 +90,7 @@ def test_agents_of_the_lab(alg_lab: AlgLabs) -> None:
     assert late.run("phone", [*OWN, CLIENT, late.address("registrar")]).status == 0
 
 
-def test_where_a_program_runs(alg_lab: AlgLabs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_a_program_runs(alg_lab: Labs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own.sh").write_text(
         "#!/bin/sh\npwd; echo $SIPLAB_HOST $SIPLAB_MODEL $ONE $TWO >&2; exit 3\n"
     )
@@ -109,7 +107,7 @@ def test_where_a_program_runs(alg_lab: AlgLabs, tmp_path: Path, monkeypatch: pyt
         )
 
 
-def test_programs_that_misbehave(alg_lab: AlgLabs) -> None:
+def test_programs_that_misbehave(alg_lab: Labs) -> None:
     lab = alg_lab()
     with pytest.raises(
         ProgramError, match=r"sh on phone was still running after 0\.2 s; it last said: working"
@@ -135,7 +133,7 @@ def test_programs_that_misbehave(alg_lab: AlgLabs) -> None:
     assert exchange(lab)  # the lab is none the worse for it
 
 
-def test_bad_names(alg_lab: AlgLabs) -> None:
+def test_bad_names(alg_lab: Labs) -> None:
     with pytest.raises(UsageError, match="nosuch"):
         alg_lab("nosuch")
     with pytest.raises(UsageError, match="nosuch"):
@@ -150,12 +148,12 @@ def test_bad_names(alg_lab: AlgLabs) -> None:
 MARKER = "left-behind-by-a-test"
 
 
-def test_leaves_a_daemon_behind(alg_lab: AlgLabs) -> None:
+def test_leaves_a_daemon_behind(alg_lab: Labs) -> None:
     done = alg_lab().run("phone", ["sh", "-c", f"setsid sh -c 'sleep 1000; : {MARKER}' >/dev/null 2>&1 &"])
     assert done.status == 0
 
 
-def test_finds_no_daemon(alg_lab: AlgLabs) -> None:
+def test_finds_no_daemon(alg_lab: Labs) -> None:
     code = "import pathlib; print(*[p.read_bytes() for p in pathlib.Path('/proc').glob('[0-9]*/cmdline')])"
     done = alg_lab().run("phone", [*OWN, code])
     assert "glob" in done.stdout
@@ -177,7 +175,7 @@ def alarm() -> Iterator[None]:
     signal.signal(signal.SIGALRM, before)
 
 
-def test_that_is_broken_off(alg_lab: AlgLabs, alarm: None) -> None:
+def test_that_is_broken_off(alg_lab: Labs, alarm: None) -> None:
     lab, other = alg_lab(), alg_lab()
     signal.setitimer(signal.ITIMER_REAL, 0.3)
     with pytest.raises(AlarmError):
@@ -187,5 +185,5 @@ def test_that_is_broken_off(alg_lab: AlgLabs, alarm: None) -> None:
     assert exchange(other)
 
 
-def test_that_comes_after_it(alg_lab: AlgLabs) -> None:
+def test_that_comes_after_it(alg_lab: Labs) -> None:
     assert exchange(alg_lab())

@@ -16,8 +16,8 @@ from siplab.experiments.calibration.messages import MAX_SIZE
 from siplab.experiments.trial import run as trial
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.emulated.bubble import Bubble
-from tests.conftest import OrdinaryUser
-from tests.experiments.commands.test_cli import ROOT, one_line_error, siplab
+from tests.command import one_line_error, siplab
+from tests.conftest import ROOT, OrdinaryUser
 
 PHONE, PUBLIC, SERVER = (Endpoint(each, 5060) for each in ("192.168.1.102", "203.0.113.7", "198.51.100.10"))
 HOME = trial.network("home")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +12,10 @@ import pytest
 from siplab.experiments import cases
 from siplab.experiments.cases import playing
 from siplab.experiments.cases.schema import Step
-from siplab.experiments.commands.cli import main
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.result import TrialResult
 from siplab.lab.errors import UsageError
+from tests.command import siplab
 
 ROOT = Path(__file__).parents[3]
 MINE = """\
@@ -32,21 +31,6 @@ steps:
     expect: fails
     notices: stays up
 """
-
-
-def siplab(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
-) -> tuple[int, str, str]:
-    """Exit status, output and errors of a command."""
-    monkeypatch.setattr(sys, "argv", ["siplab", *arguments])
-    monkeypatch.setenv("COLUMNS", "160")
-    status = 0
-    try:
-        main()
-    except SystemExit as end:
-        status = int(end.code or 0)
-    out, err = capsys.readouterr()
-    return status, out, err
 
 
 # -- the three of the article --------------------------------------------------------------------------
@@ -86,11 +70,11 @@ def test_the_trouble_of_the_hosted_service_comes_and_goes() -> None:
 @pytest.mark.needs("emulated")
 @pytest.mark.parametrize("name", cases.available())
 def test_the_same_in_both_worlds(
-    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str,
 ) -> None:
-    status, out, _ = siplab(monkeypatch, capsys, "case", name, "--world", "both", "--json")
-    data = json.loads(out)
-    assert status == 0
+    done = siplab("case", name, "--world", "both", "--json", COLUMNS="160")
+    data = json.loads(done.stdout)
+    assert done.returncode == 0
     assert data["holds"] is True
     assert data["worlds"] == ["simulated", "emulated"]
 
@@ -98,26 +82,26 @@ def test_the_same_in_both_worlds(
 # -- the command -----------------------------------------------------------------------------------------
 
 
-def test_the_list(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, _ = siplab(monkeypatch, capsys, "case", "--json")
-    assert status == 0
-    assert [each["id"] for each in json.loads(out)] == cases.available()
+def test_the_list() -> None:
+    done = siplab("case", "--json", COLUMNS="160")
+    assert done.returncode == 0
+    assert [each["id"] for each in json.loads(done.stdout)] == cases.available()
 
 
-def test_a_story_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, _ = siplab(monkeypatch, capsys, "case", "legacy-pbx", "--world", "simulated")
-    assert status == 0
-    assert "'Why SIP ALG is the Hidden VoIP Killer', case 1" in out
-    assert "cured by: With the ALG on" in " ".join(out.split())
-    assert "registered (3)" in out
+def test_a_story_is_told() -> None:
+    done = siplab("case", "legacy-pbx", "--world", "simulated", COLUMNS="160")
+    assert done.returncode == 0
+    assert "'Why SIP ALG is the Hidden VoIP Killer', case 1" in done.stdout
+    assert "cured by: With the ALG on" in " ".join(done.stdout.split())
+    assert "registered (3)" in done.stdout
     # The commands that it names show trials that fail.
-    commands = re.findall(r"^ *(siplab call .*)$", out, re.MULTILINE)
+    commands = re.findall(r"^ *(siplab call .*)$", done.stdout, re.MULTILINE)
     assert commands
     assert all("--phone legacy" in each for each in commands)
 
 
 def test_a_claim_that_is_not_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
 ) -> None:
     file = tmp_path / "mine.yaml"
     for model, status, words in (
@@ -126,9 +110,9 @@ def test_a_claim_that_is_not_so(
         ("semicolon-loss", 1, "no trial failed at 'stays up'; trials failed at 'registered' too"),
     ):
         file.write_text(MINE.replace("MODEL", model))
-        got, out, _ = siplab(monkeypatch, capsys, "case", str(file), "--world", "simulated")
-        assert got == status, model
-        told = re.findall(r"Step 1 is not what is claimed: (.*)\.", out)
+        done = siplab("case", str(file), "--world", "simulated", COLUMNS="160")
+        assert done.returncode == status, model
+        told = re.findall(r"Step 1 is not what is claimed: (.*)\.", done.stdout)
         assert "; ".join(told) == words
 
 
@@ -148,16 +132,14 @@ def test_a_mistake_in_a_case_of_ones_own(
     after: str,
     words: list[str],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(MINE.replace(before, after).replace("MODEL", "correct"))
-    status, _, err = siplab(monkeypatch, capsys, "case", str(file), "--world", "simulated")
-    assert status == 2
-    assert len(err.strip().splitlines()) == 1
+    done = siplab("case", str(file), "--world", "simulated", COLUMNS="160")
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
     for word in words:
-        assert word in err
+        assert word in done.stderr
 
 
 def test_an_unknown_case() -> None:
@@ -192,7 +174,7 @@ def test_a_void_trial_bears_nothing_out() -> None:
     found[0].errors = ["the model raised ValueError"]
     verdict = playing.judge(one, [found])
     assert verdict.measured is None
-    assert verdict.doubts == ("a trial is void: the model raised ValueError",)
+    assert verdict.doubts == ("a trial is invalid: the model raised ValueError",)
 
 
 def test_worlds_that_differ_are_noticed() -> None:

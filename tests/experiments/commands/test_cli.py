@@ -3,38 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.command import one_line_error, siplab
+from tests.conftest import ROOT
 
-RECORDS = ("sent", "received", "passage", "lost", "likewise", "remark", "noted", "checked")
-
-
-def siplab(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command; its output is not a terminal's, so it is plain text."""
-    return subprocess.run(
-        [sys.executable, "-m", "siplab", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "COLUMNS": "120", **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
-def one_line_error(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    """Bad input: exit status 2 and one clear line, no traceback."""
-    assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1, done.stderr
-    for word in words:
-        assert word in lines[0], (word, lines[0])
+RECORDS = ("sent", "received", "passage", "lost", "skipped-packets", "remark", "noted", "checked")
 
 
 def test_quickstart_table_tells_what_breaks_and_what_helps(tmp_path: Path) -> None:
@@ -148,10 +124,10 @@ def test_models_show_prints_bytes_rule_symptom_source_and_evidence() -> None:
 
 def test_doctor_lists_abilities_with_mends() -> None:
     rows = json.loads(siplab("doctor", "--json").stdout)
-    assert {"name", "present", "needed", "detail", "mend"} <= rows[0].keys()
+    assert {"name", "present", "needed", "detail", "fix"} <= rows[0].keys()
     assert any("queue" in row["name"] for row in rows)
     without = json.loads(siplab("doctor", "--json", PATH="/nonexistent").stdout)
-    missing = {row["name"]: row["mend"] for row in without if not row["present"]}
+    missing = {row["name"]: row["fix"] for row in without if not row["present"]}
     assert "apt-get install mininet" in missing["mnexec"]
     assert "apt-get install sip-tester" in missing["sipp"]
 

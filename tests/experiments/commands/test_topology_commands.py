@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from itertools import combinations
 from pathlib import Path
 from xml.etree import ElementTree
@@ -13,7 +11,6 @@ from xml.etree import ElementTree
 import pytest
 
 from siplab import topologies
-from siplab.experiments.commands.cli import main
 from siplab.experiments.output import drawing
 from siplab.experiments.trial import assignment
 from siplab.experiments.trial import run as trial
@@ -21,23 +18,10 @@ from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 from siplab.lab.wire.sip import SipMessage
 from siplab.lab.worlds.trace import Passage
+from tests.command import siplab
 from tools import topology_table
 
 ROOT = Path(__file__).parents[3]
-
-
-def siplab(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
-) -> tuple[int, str, str]:
-    """Exit status, output and errors of a command."""
-    monkeypatch.setattr(sys, "argv", ["siplab", *arguments])
-    status = 0
-    try:
-        main()
-    except SystemExit as end:
-        status = int(end.code or 0)
-    out, err = capsys.readouterr()
-    return status, out, err
 
 
 # -- drawings ----------------------------------------------------------------------------------------
@@ -125,24 +109,23 @@ def test_the_whole_of_a_small_drawing() -> None:
 # -- the commands --------------------------------------------------------------------------------------
 
 
-def test_the_list(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, _ = siplab(monkeypatch, capsys, "topologies", "--json")
-    assert status == 0
-    assert [row["id"] for row in json.loads(out)] == topologies.available()
-    status, out, _ = siplab(monkeypatch, capsys, "topologies")
-    assert status == 0
-    assert all(name in out for name in topologies.available())
+def test_the_list() -> None:
+    done = siplab("topologies", "--json")
+    assert done.returncode == 0
+    assert [row["id"] for row in json.loads(done.stdout)] == topologies.available()
+    done = siplab("topologies")
+    assert done.returncode == 0
+    assert all(name in done.stdout for name in topologies.available())
 
 
-def test_show(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_show(tmp_path: Path) -> None:
     file = tmp_path / "net.svg"
-    monkeypatch.delenv("COLUMNS", raising=False)  # xdist sets it; the drawing goes into no terminal
-    status, out, _ = siplab(monkeypatch, capsys, "topologies", "show", "home(loss=0.5)", "--svg", str(file))
-    assert status == 0
-    assert out == drawing.as_text(topologies.load("home(loss=0.5)"))
+    done = siplab("topologies", "show", "home(loss=0.5)", "--svg", str(file))
+    assert done.returncode == 0
+    assert done.stdout == drawing.as_text(topologies.load("home(loss=0.5)"))
     assert file.read_text() == drawing.as_svg(topologies.load("home(loss=0.5)"))
-    status, out, _ = siplab(monkeypatch, capsys, "topologies", "show", "cgnat", "--json")
-    assert json.loads(out)["routers"]["cgn"]["alg"] == "none"
+    done = siplab("topologies", "show", "cgnat", "--json")
+    assert json.loads(done.stdout)["routers"]["cgn"]["alg"] == "none"
 
 
 @pytest.mark.parametrize(
@@ -169,29 +152,24 @@ def test_show(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     ],
 )
 def test_a_mistake_is_one_line(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
     arguments: tuple[str, ...],
     words: str,
 ) -> None:
-    status, out, err = siplab(monkeypatch, capsys, *arguments)
-    assert (status, out) == (2, "")
-    assert err.startswith("siplab: ")
-    assert err.count("\n") == 1
-    assert words in err
+    done = siplab(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("siplab: ")
+    assert done.stderr.count("\n") == 1
+    assert words in done.stderr
 
 
 @pytest.mark.needs("emulated")
 def test_exec_takes_a_model_for_each_gateway() -> None:
     """Programs see the network too, with two gateways and a bad line."""
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "siplab", "exec",
-            "--topology", "double-nat(delay=0.01)", "--model", "none,hub=correct", "phone", "--",
-            "sh", "-c", "echo $SIPLAB_REGISTRAR_IP",
-        ],
-        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    done = siplab(
+        *("exec", "--topology", "double-nat(delay=0.01)", "--model", "none,hub=correct", "phone"),
+        *("--", "sh", "-c", "echo $SIPLAB_REGISTRAR_IP"),
+        process=True,
+    )
     assert (done.returncode, done.stdout) == (0, "198.51.100.10\n"), done.stderr
 
 

@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from siplab.alg_models import vendors
 from siplab.experiments.commands import schemas
-from siplab.experiments.commands.cli import main
 from siplab.experiments.output import vendor_cards
 from siplab.lab.errors import UsageError
-
-ROOT = Path(__file__).parents[3]
-
-
-def siplab(*arguments: str, columns: int = 120) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "siplab", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "COLUMNS": str(columns)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+from tests.command import one_line_error, siplab
 
 
 def test_the_list() -> None:
@@ -60,7 +43,7 @@ def test_a_card() -> None:
         "kmodule_ctl nf_nat_sip disable",
         "kmodule_ctl nf_conntrack_sip disable",
         "[seed]",
-        "Founding article 1 (What is SIP ALG?)",
+        'The article "What is SIP ALG?"',
         "https://www.draytek.co.uk/support/guides/kb-sip-alg",
         "model: unknown",
     ):
@@ -81,7 +64,7 @@ def test_json_has_the_shape_of_the_file() -> None:
 
 def test_commands_are_never_broken_into_lines() -> None:
     for identifier in ("fortinet-fortigate", "juniper", "openwrt"):
-        shown = siplab("vendors", "show", identifier, columns=40).stdout
+        shown = siplab("vendors", "show", identifier, COLUMNS="40").stdout
         profile = vendors.load(identifier)
         for procedure in profile.switch_off.procedures:
             for step in procedure.steps:
@@ -129,16 +112,8 @@ def test_a_card_from_a_file(tmp_path: Path) -> None:
 def test_bad_names_are_refused_in_one_line(
     arguments: list[str],
     words: list[str],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["siplab", *arguments])
-    with pytest.raises(SystemExit) as caught:
-        main()
-    assert caught.value.code == 2
-    (line,) = capsys.readouterr().err.strip().splitlines()
-    for word in words:
-        assert word in line
+    one_line_error(siplab(*arguments), *words)
 
 
 @pytest.mark.parametrize("kind", schemas.KINDS)

@@ -35,8 +35,8 @@ from siplab.lab.probing.reflector import CONTROL_PORT
 from siplab.lab.probing.stream_mirror import METHODS, Reflection
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage, split_stream
+from tests.command import siplab
 from tests.conftest import ROOT
-from tests.experiments.commands.command import siplab
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs all of 127.0.0.0/8")
 

@@ -8,7 +8,7 @@ from siplab import topologies
 from siplab.experiments.trial import registry
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
-from siplab.lab.gateway.nat import StaticMapping
+from siplab.lab.gateway.nat_config import StaticMapping
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.emulated.bubble import Bubble
 from siplab.lab.worlds.trace import Passage, Trace

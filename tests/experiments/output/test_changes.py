@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siplab.experiments.output.changes import Entries, Span, aligned, broken, change_of, fate, marked
+from siplab.experiments.output.changes import Entries, Span, aligned, broken, change_of, marked
+from siplab.experiments.output.fates import ending, words
+from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Emission, Side
 from siplab.lab.wire import ip
 from siplab.lab.wire.compare import differences
@@ -222,7 +222,7 @@ def test_nothing_is_a_change_that_the_gateway_does_not_call_one() -> None:
     packet = ip.udp(PHONE, SERVER, REGISTER)
     entered = Entries().whole(passage(packet))
     assert change_of(entered, Emission(Side.OUTSIDE, packet)) is None
-    assert change_of(entered, Emission(None, packet, "filtered", changed=True)) is None
+    assert change_of(entered, Emission(None, packet, Fate.FILTERED, changed=True)) is None
     assert change_of(None, Emission(Side.OUTSIDE, packet, changed=True)) is None
 
 
@@ -232,14 +232,23 @@ def test_no_bytes_at_a_gateway_are_too_odd(packet: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("note", "words"),
+    ("fate", "detail", "said"),
     [
-        ("no binding: a to b", "dropped by router: no binding: a to b"),
-        ("dropped by the ALG: too long", "dropped by router's ALG: too long"),
-        ("held by the ALG", "router: held by the ALG"),
-        ("fragment kept until the datagram is whole", "router: fragment kept until the datagram is whole"),
+        (Fate.NO_BINDING, "a to b", "dropped by router: no binding: a to b"),
+        (Fate.DROPPED_BY_MODEL, "too long", "dropped by router's ALG: too long"),
+        (Fate.DROPPED_BY_MODEL, "no binding of mine", "dropped by router's ALG: no binding of mine"),
+        (Fate.HELD, "", "router: held by the ALG"),
+        (Fate.FRAGMENT_KEPT, "", "router: fragment kept until the datagram is whole"),
     ],
 )
-def test_a_packet_that_is_kept_is_not_called_dropped(note: str, words: str) -> None:
-    assert fate("router", note) == words
-    assert re.search("dropped", words) is None or not note.startswith(("held", "fragment"))
+def test_a_packet_that_is_kept_is_not_called_dropped(fate: Fate, detail: str, said: str) -> None:
+    assert ending("router", Emission(None, b"", fate, detail)) == said
+    assert ("dropped" in said) != fate.is_kept
+
+
+@pytest.mark.parametrize("fate", Fate)
+def test_every_fate_has_words(fate: Fate) -> None:
+    assert bool(words(Emission(None, b"", fate))) == (fate is not Fate.FORWARDED)
+    assert ending("router", Emission(None, b"", fate, error="E")).endswith("the model raised E") or (
+        fate is Fate.FORWARDED
+    )

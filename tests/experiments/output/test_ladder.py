@@ -24,7 +24,7 @@ from siplab.lab.wire.sip import SipMessage
 from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.simulated import SimulatedWorld
 from siplab.lab.worlds.topology import Topology
-from siplab.lab.worlds.trace import Passage, Remark, Sent, Trace
+from siplab.lab.worlds.trace import Passage, Remark, Sent, Trace, WorldEvent
 
 
 def shown(model: str, width: int = 100, **what: str) -> str:
@@ -475,6 +475,6 @@ def test_an_icmp_error_is_told_once() -> None:
 
 def test_something_noticed_stands_between_the_rows() -> None:
     trace = Trace()
-    trace.add(Remark(1.0, "phone", "timer", "gave up"))
+    trace.add(Remark(1.0, "phone", WorldEvent.NOT_SENT, "no address"))
     result = TrialResult(TrialSpec("home", "none", scenario="register"), "simulated")
-    assert rows(as_text(result, trace, network("home")))[0].endswith("phone: timer: gave up")
+    assert rows(as_text(result, trace, network("home")))[0].endswith("phone: not-sent: no address")

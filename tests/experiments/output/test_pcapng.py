@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import subprocess
@@ -20,7 +19,8 @@ from siplab.lab.gateway.gateway import Gateway, Side
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage
-from siplab.lab.worlds.trace import Lost, Passage, Received, Sent, Trace
+from siplab.lab.worlds.trace import LossReason, Lost, Passage, Received, Sent, Trace
+from tests.conftest import missing
 
 PHONE, SERVER = Endpoint("192.168.1.102", 5060), Endpoint("198.51.100.10", 5060)
 TAPS = ["phone", "router/inside", "router/outside", "registrar"]
@@ -54,9 +54,7 @@ def tshark(path: Path, *fields: str, only: str = "") -> list[list[str]]:
     """The fields of the packets that a display filter lets through."""
     program = shutil.which("tshark")
     if program is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("tshark is not installed: no program but scapy has read the captures")
-        pytest.skip("tshark is not installed")
+        missing("tshark is not installed: no program but scapy has read the captures")
     command = [program, "-n", "-r", str(path), "-T", "fields", "-E", "separator=/t"]
     command += [part for field in fields for part in ("-e", field)] + (["-Y", only] if only else [])
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -231,7 +229,7 @@ def test_a_router_that_answers_itself_says_so(tmp_path: Path) -> None:
 
 def test_what_reached_nobody_is_there_too(tmp_path: Path) -> None:
     trace = Trace()
-    trace.add(Lost(2.0, "internet", ip.udp(SERVER, PHONE, b"x"), "no route"))
+    trace.add(Lost(2.0, "internet", ip.udp(SERVER, PHONE, b"x"), LossReason.NO_ROUTE, "no route"))
     assert said(trace, tmp_path / "lost.pcapng") == [("lost", "lost at internet: no route")]
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +10,12 @@ import pytest
 
 from siplab.alg_models import catalogue
 from siplab.alg_models.samples import cross
-from siplab.experiments.commands.cli import main
 from siplab.experiments.output.vendor_compare import ABSENT, compare
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Model
 from siplab.lab.wire.sip import SipMessage
+from tests.command import one_line_error, siplab
 
-ROOT = Path(__file__).parents[3]
 MODELS = [model.id for model in catalogue.load(plugins=False)]
 MESSAGES = [
     "REGISTER, going out",
@@ -160,30 +156,16 @@ def test_names_that_are_taken(tmp_path: Path) -> None:
     ]  # fmt: skip
     for row in rows(data, MESSAGES[2]).values():
         assert row["routers"]["srx"] == row["routers"]["juniper"]
-    for name, mend in (("draytec", "draytek"), ("qqqq", "siplab models"), ("no.yaml", "no such file")):
-        with pytest.raises(UsageError, match=mend):
+    for name, fix in (("draytec", "draytek"), ("qqqq", "siplab models"), ("no.yaml", "no such file")):
+        with pytest.raises(UsageError, match=fix):
             compare([name])
 
 
 # -- the command -------------------------------------------------------------------------------------
 
 
-def siplab(*arguments: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "siplab", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done
-
-
 def test_the_tables() -> None:
-    shown = siplab("vendors", "compare", "broadcom", "correct", "huawei-hg633-talktalk").stdout
+    shown = siplab("vendors", "compare", "broadcom", "correct", "huawei-hg633-talktalk", COLUMNS="200").stdout
     for message in MESSAGES:
         assert message in shown
     (line,) = [line for line in shown.splitlines() if line.startswith("│ SDP m=")]
@@ -201,15 +183,9 @@ def test_the_data() -> None:
     assert json.loads(shown) == compare(["correct", "srx"])
 
 
-def test_an_unknown_name_is_one_line(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["siplab", "vendors", "compare", "correct", "draytec"])
-    with pytest.raises(SystemExit) as caught:
-        main()
-    assert caught.value.code == 2
-    (line,) = capsys.readouterr().err.strip().splitlines()
-    assert "unknown model 'draytec'; did you mean draytek?" in line
+def test_an_unknown_name_is_one_line() -> None:
+    done = siplab("vendors", "compare", "correct", "draytec")
+    one_line_error(done, "unknown model 'draytec'; did you mean draytek?")
 
 
 def test_a_call_through_an_unknown_router_says_so() -> None:

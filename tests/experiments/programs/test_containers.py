@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from siplab import topologies
+from siplab.experiments.explain.folder import ExplainedFolder
 from siplab.experiments.programs import ProgramDetector
 from siplab.experiments.trial import runner
 from siplab.experiments.trial.result import TrialResult
@@ -145,7 +146,7 @@ def test_a_detector_in_two_containers(engine: Any, tmp_path: Path) -> None:
         server={"image": IMAGE, "command": "/detector.sh server {port}", "ready": {"port": "tcp/5060"}},
     )
     specs = [trial(chosen, model) for model in ("none", "correct", "semicolon-loss", "none")]
-    results = runner.run_all(specs, world="emulated", folder=tmp_path)
+    results = runner.run_all(specs, world="emulated", store=ExplainedFolder(tmp_path))
     assert [(each.outcome, each.errors) for each in results] == [
         ("clean", []),
         ("alg", []),

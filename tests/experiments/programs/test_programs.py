@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from siplab import topologies
 from siplab.experiments.commands import schemas
+from siplab.experiments.explain.folder import ExplainedFolder
 from siplab.experiments.library import experiment
 from siplab.experiments.programs import ProgramDetector, placeholders, verdicts
 from siplab.experiments.programs.config import VerdictReading
@@ -23,8 +24,8 @@ from siplab.experiments.trial import runner
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
+from tests.command import siplab
 from tests.conftest import ROOT, OrdinaryUser
-from tests.experiments.commands.command import siplab
 
 EXAMPLES = Path(__file__).parents[2] / "data" / "detectors"
 HOME = topologies.load("home")
@@ -40,7 +41,9 @@ def trial(chosen: ProgramDetector, model: str = "none", seed: int = 1) -> TrialS
 
 
 def run(*specs: TrialSpec, jobs: int = 1, folder: Path | None = None) -> list[TrialResult]:
-    return runner.run_all(specs, world="emulated", jobs=jobs, folder=folder)
+    return runner.run_all(
+        specs, world="emulated", jobs=jobs, store=ExplainedFolder(folder) if folder else None
+    )
 
 
 def verdict(result: TrialResult) -> tuple[str, str]:

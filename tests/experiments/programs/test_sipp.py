@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from siplab.lab.worlds.emulated.bubble import Bubble
-from tests.experiments.commands.command import path_without, siplab
+from tests.command import path_without, siplab
 from tests.experiments.programs import sipp_calls
 from tests.experiments.programs.sipp_calls import SippCall
 
@@ -229,7 +229,9 @@ def test_sipp_by_the_command(tmp_path: Path) -> None:
     # The callee may start later than the caller, who then sends its INVITE again.
     also = "registrar=" + shlex.join(sipp("uas", "198.51.100.10"))
     options = ["--model", "correct", "--trace", str(trace), "--also", also]
-    done = siplab("exec", "phone", *options, "--", *sipp("uac", "192.168.1.102", "198.51.100.10:5060"))
+    done = siplab(
+        "exec", "phone", *options, "--", *sipp("uac", "192.168.1.102", "198.51.100.10:5060"), process=True
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     rows = [json.loads(row) for row in trace.read_text(encoding="utf-8").splitlines()]
     changed = [each for row in rows for each in row.get("emissions", []) if each.get("changed")]
@@ -239,6 +241,6 @@ def test_sipp_by_the_command(tmp_path: Path) -> None:
 
 def test_a_machine_without_sipp(tmp_path: Path) -> None:
     """All other programs are there, SIPp is not."""
-    done = siplab("exec", "phone", "--", "sipp", "-v", path=path_without("sipp", tmp_path))
+    done = siplab("exec", "phone", "--", "sipp", "-v", PATH=path_without("sipp", tmp_path))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "siplab: no program 'sipp' here: apt-get install sip-tester\n"

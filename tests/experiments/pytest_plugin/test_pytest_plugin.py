@@ -16,8 +16,8 @@ import pytest
 
 import siplab
 from siplab.alg_models import catalogue
+from tests.command import path_without
 from tests.conftest import ROOT, OrdinaryUser
-from tests.experiments.commands.command import path_without
 
 pytest_plugins = ["pytester"]
 
@@ -40,7 +40,10 @@ def install(folder: Path) -> None:
 
 @pytest.fixture
 def run(pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run pytest with the plugin installed; ``ci``: as a machine for continuous integration."""
+    """Run pytest with the plugin installed; ``ci``: as a machine for continuous integration.
+
+    ``here``: in the process of the test, where nothing is imported anew.
+    """
     install(tmp_path / "installed")
     path = [str(tmp_path / "installed"), str(ROOT)]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
@@ -48,10 +51,11 @@ def run(pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for name in ("CI", "PYTEST_ADDOPTS"):
         monkeypatch.delenv(name, raising=False)
 
-    def go(*arguments: str, ci: bool = False) -> pytest.RunResult:
+    def go(*arguments: str, ci: bool = False, here: bool = False) -> pytest.RunResult:
         if ci:
             monkeypatch.setenv("CI", "true")
-        return pytester.runpytest_subprocess("-p", "no:cacheprovider", "-ra", *arguments)
+        start = pytester.runpytest_inprocess if here else pytester.runpytest_subprocess
+        return start("-p", "no:cacheprovider", "-ra", *arguments)
 
     return go
 
@@ -91,7 +95,7 @@ def test_both_worlds_give_the_same_bytes(pytester: pytest.Pytester, run: Run) ->
 
 def test_without_an_emulated_world_trials_are_simulated(pytester: pytest.Pytester, run: Run) -> None:
     example(pytester, "models")
-    run("--siplab-world", "simulated").assert_outcomes(passed=12)
+    run("--siplab-world", "simulated", here=True).assert_outcomes(passed=12)
 
 
 @pytest.mark.needs("emulated", "kernel-alg")
@@ -153,7 +157,7 @@ def test_names_that_stand_for_several_models(pytester: pytest.Pytester, run: Run
             "none",
         ],
     }[kind]
-    assert collected(run("--collect-only", "-q")) == expected
+    assert collected(run("--collect-only", "-q", here=True)) == expected
 
 
 @pytest.mark.parametrize(
@@ -167,7 +171,7 @@ def test_names_that_stand_for_several_models(pytester: pytest.Pytester, run: Run
 )
 def test_a_mark_that_makes_no_sense(pytester: pytest.Pytester, run: Run, code: str, complaint: str) -> None:
     pytester.makepyfile(f"import pytest\n\nmark = pytest.mark.alg_models\n\n{code}\n")
-    result = run()
+    result = run(here=True)
     assert result.ret in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.TESTS_FAILED)
     text = result.stdout.str()
     assert complaint in text
@@ -233,7 +237,7 @@ def test_namespaces_that_are_not_permitted(pytester: pytest.Pytester, run: Run, 
 
 def test_programs_where_the_simulated_world_was_asked_for(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile(IN_A_LAB)
-    result = run("--siplab-world", "simulated", ci=True)
+    result = run("--siplab-world", "simulated", ci=True, here=True)
     result.assert_outcomes(skipped=1, passed=1)
     result.stdout.fnmatch_lines(["SKIPPED*programs need the emulated world*simulated was asked for*"])
 
@@ -322,7 +326,7 @@ def test_a_model_that_raises_makes_lab_and_trial_void(pytester: pytest.Pytester,
         from siplab.lab.worlds.base import WorldError
 
         def test_trial(alg_lab):
-            with pytest.raises(WorldError, match="void: .*a model's mistake"):
+            with pytest.raises(WorldError, match="invalid: .*a model's mistake"):
                 alg_lab.trial("raises", "register")
 
         def test_lab(alg_lab):
@@ -338,7 +342,7 @@ def test_a_model_that_raises_makes_lab_and_trial_void(pytester: pytest.Pytester,
     result = run("--siplab-model-path", str(broken))
     result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(
-        ["siplab: the lab 'home, raises' is void: the model raised RuntimeError: a model's mistake"]
+        ["siplab: the lab 'home, raises' is invalid: the model raised RuntimeError: a model's mistake"]
     )
 
 
@@ -360,6 +364,6 @@ def test_it_costs_nothing_to_those_who_do_not_use_it(pytester: pytest.Pytester, 
 
 
 def test_pytest_lists_what_there_is(run: Run) -> None:
-    text = run("--markers", "--fixtures").stdout.str()
+    text = run("--markers", "--fixtures", here=True).stdout.str()
     assert "@pytest.mark.alg_models(*names): run the test once per router's ALG" in text
-    assert "--siplab-world" in run("--help").stdout.str()
+    assert "--siplab-world" in run("--help", here=True).stdout.str()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from siplab.experiments.trial import registry
@@ -9,12 +11,19 @@ from tools import scenario_table
 from tools.scenario_table import PAGE, PART
 
 
+@pytest.mark.deep
 def test_the_page_is_up_to_date() -> None:
     """If it is not: ``python -m tools.scenario_table --write``."""
     page = PAGE.read_text(encoding="utf-8")
     assert PART.updated(page) == page
     used = {number for number in range(1, 100) if f"no ({number})" in page}
     assert used == set(range(1, len(scenario_table.REASONS) + 1)), "a reason that explains nothing"
+
+
+def test_some_rows_of_the_page_are_up_to_date() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    for scenario in random.Random(1).sample(list(scenario_table.played()), 6):
+        assert f"\n{scenario_table.row(scenario)}\n" in page
 
 
 def test_every_scenario_is_played_and_each_of_its_ways() -> None:

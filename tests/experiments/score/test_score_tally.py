@@ -66,10 +66,10 @@ def test_outcomes(expected: Expected, verdict: str, touched: bool, outcome: str)
 
 def test_a_void_trial_is_nobodys_fault() -> None:
     subject, result = judged("alg", "clean", errors=["the model raised"])
-    assert tally.outcome(subject, result) == "void"
+    assert tally.outcome(subject, result) == "invalid"
     score = Score("d", (tally._row(subject, [result]),))
     assert score.detection == Rate(0, 0)
-    assert score.count("void") == 1
+    assert score.count("invalid") == 1
 
 
 def test_the_worst_of_several_trials_is_the_rows() -> None:

@@ -9,7 +9,11 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 
 import pytest
 
@@ -18,13 +22,16 @@ from siplab.experiments.trial import registry
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.emulated.bubble import Bubble
+from tests import grid
 from tests.conftest import ROOT, OrdinaryUser
-from tests.experiments.trial.digests import digests, models, often, trials
+from tests.experiments.trial.digests import OFTEN, arguments, often
 from tests.lab.worlds import inside
 from tests.lab.worlds.inside import Run
 
-TIMES = 20
 SOME_MODELS = ("none", "correct", "blind-ip-replace", "semicolon-loss")
+# Of the trials of a model, so many are played in both worlds by default: of all models together each
+# scenario and each detector more than thirty times.
+SHARE = 12
 _MITIGATIONS = [item.id for item in registry.mitigations()]
 # Where a mitigation can be had, if not on every network.
 _NETWORKS = {"ipv6": "dual-stack", "bridge-mode": "alg-behind-alg"}
@@ -59,18 +66,33 @@ def emulated(spec: TrialSpec, bubble: Bubble) -> Run:
 # -- again -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", models())
+def _again_and_again(spec: TrialSpec, times: int) -> None:
+    first = grid.played(spec)
+    assert first.result.outcome != "error", first.result.errors
+    again = [simulated(spec) for _ in range(times - 1)]
+    assert again[0].trace
+    for other in again[1:]:
+        assert difference(again[0], other) == ""
+    # Another process may have played the first.
+    assert grid.hashed(again[0].result, again[0].trace) == first.digest
+
+
+@pytest.mark.parametrize("model", grid.models())
 def test_simulated_again_and_again(model: str) -> None:
     """What is played often; that all the rest is the same too, the other world shows below."""
+    for spec in grid.some(often(model), 2):
+        _again_and_again(spec, 3)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("model", grid.models())
+def test_simulated_twenty_times(model: str) -> None:
     for spec in often(model):
-        first = simulated(spec)
-        assert first.result["outcome"] != "error", first.result["errors"]
-        assert first.trace
-        for _ in range(TIMES - 1 if spec.scenario else 2):
-            assert difference(first, simulated(spec)) == ""
+        _again_and_again(spec, 20 if spec.scenario else 3)
 
 
 @pytest.mark.needs("emulated")
+@pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.deep)])
 @pytest.mark.parametrize(
     "spec",
     [
@@ -80,9 +102,9 @@ def test_simulated_again_and_again(model: str) -> None:
     ],
     ids=lambda spec: spec.name,
 )
-def test_emulated_again_and_again(spec: TrialSpec, bubble: Bubble) -> None:
+def test_emulated_again_and_again(spec: TrialSpec, times: int, bubble: Bubble) -> None:
     first = emulated(spec, bubble)
-    for _ in range(TIMES - 1):
+    for _ in range(times - 1):
         assert difference(first, emulated(spec, bubble)) == ""
 
 
@@ -95,74 +117,152 @@ def test_another_seed_gives_other_bytes() -> None:
 # -- in the other world ----------------------------------------------------------------------------
 
 
+def _same(specs: Iterable[TrialSpec], bubble: Bubble) -> None:
+    for spec in specs:
+        if bubble.call(inside.digest, spec) != grid.played(spec).digest:
+            where = difference(simulated(spec), emulated(spec, bubble))
+            pytest.fail(f"{spec.name}: {where or 'they differ, and then they do not'}")
+
+
 @pytest.mark.needs("emulated")
-@pytest.mark.parametrize("model", models())
+@pytest.mark.parametrize("model", grid.models())
 def test_the_worlds_see_the_same(model: str, bubble: Bubble) -> None:
-    for spec in trials(model):
-        assert difference(simulated(spec), emulated(spec, bubble)) == ""
+    _same(grid.some(grid.specs(model), SHARE), bubble)
+
+
+def test_that_share_has_every_scenario_and_every_detector_several_times() -> None:
+    chosen = [spec for model in grid.models() for spec in grid.some(grid.specs(model), SHARE)]
+    times = Counter(spec.played for spec in chosen)
+    assert set(times) == {spec.played for spec in grid.specs("none")}
+    assert min(times.values()) >= 10
+
+
+@pytest.mark.deep
+@pytest.mark.needs("emulated")
+@pytest.mark.parametrize("model", grid.models())
+def test_the_worlds_see_the_same_of_everything(model: str, bubble: Bubble) -> None:
+    _same(grid.specs(model), bubble)
+
+
+def _with_a_mitigation(model: str, mitigation: str) -> list[TrialSpec]:
+    return grid.specs(model, _NETWORKS.get(mitigation, "home"), mitigations=(mitigation,))
 
 
 @pytest.mark.needs("emulated")
 @pytest.mark.parametrize("mitigation", _MITIGATIONS)
 def test_the_worlds_see_the_same_with_a_mitigation(mitigation: str, bubble: Bubble) -> None:
     for model in SOME_MODELS:
-        for spec in trials(model, _NETWORKS.get(mitigation, "home"), mitigations=(mitigation,)):
-            assert difference(simulated(spec), emulated(spec, bubble)) == ""
+        _same(grid.some(_with_a_mitigation(model, mitigation), 1), bubble)
+
+
+@pytest.mark.deep
+@pytest.mark.needs("emulated")
+@pytest.mark.parametrize("mitigation", _MITIGATIONS)
+def test_the_worlds_see_the_same_of_everything_with_a_mitigation(mitigation: str, bubble: Bubble) -> None:
+    for model in SOME_MODELS:
+        _same(_with_a_mitigation(model, mitigation), bubble)
+
+
+def _on_a_network(topology: str, model: str) -> Iterator[TrialSpec]:
+    """What can be played there, in an order of its own."""
+    segments = topologies.load(topology).networks
+    specs = grid.specs(model, topology)
+    for spec in grid.some(specs, len(specs)):
+        if spec.scenario == "long-call" and any(each.is_impaired for each in segments.values()):
+            # Each packet has a fate of its own there, and an hour has many.
+            spec = replace(spec, scenario="long-call(duration=20)")
+        # Not every network has everybody whom a scenario needs.
+        with suppress(UsageError):
+            grid.played(spec)
+            yield spec
 
 
 @pytest.mark.needs("emulated")
 @pytest.mark.parametrize("topology", topologies.available())
 def test_the_worlds_see_the_same_on_every_network(topology: str, bubble: Bubble) -> None:
-    segments = topologies.load(topology).networks
+    """One scenario or detector, and one with an ALG."""
     for model in ("none", "correct"):
-        for spec in trials(model, topology):
-            if spec.scenario == "long-call" and any(each.is_impaired for each in segments.values()):
-                # Each packet has a fate of its own there, and an hour has many.
-                spec = replace(spec, scenario="long-call(duration=20)")
-            try:
-                in_memory = simulated(spec)
-            except UsageError:
-                continue  # the network has not everybody whom the scenario needs
-            assert difference(in_memory, emulated(spec, bubble)) == ""
+        _same(islice(_on_a_network(topology, model), 1), bubble)
+
+
+@pytest.mark.deep
+@pytest.mark.needs("emulated")
+@pytest.mark.parametrize("topology", topologies.available())
+def test_the_worlds_see_the_same_of_everything_on_every_network(topology: str, bubble: Bubble) -> None:
+    for model in ("none", "correct"):
+        _same(_on_a_network(topology, model), bubble)
 
 
 # -- in another interpreter --------------------------------------------------------------------------
 
 
-def _in_another_interpreter(hash_seed: str, world: str, *names: str) -> dict[str, str]:
+def _expected(specs: Iterable[TrialSpec]) -> dict[str, str]:
+    return {spec.name: grid.played(spec).digest for spec in specs}
+
+
+def _in_another_interpreter(hash_seed: str, world: str, specs: Iterable[TrialSpec]) -> dict[str, str]:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.experiments.trial.digests", world, *names],
+        [sys.executable, "-m", "tests.experiments.trial.digests", world, *arguments(specs)],
         env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=True,
     )
     answer: dict[str, str] = json.loads(done.stdout)
     return answer
 
 
+ONE_OF_EACH = [spec for model in grid.models() for spec in grid.some(often(model), 1)]
+SOME = [spec for model in SOME_MODELS for spec in grid.some(grid.specs(model), SHARE)]
+EVERYTHING = [spec for model in grid.models() for spec in often(model)] + [
+    spec for model in SOME_MODELS for spec in grid.specs(model) if spec.played not in OFTEN
+]
+
+
 def test_hash_seeds_make_no_difference() -> None:
-    """Sets and dictionaries of strings have other orders there."""
-    one, other = (_in_another_interpreter(seed, "simulated") for seed in ("1", "4242"))
-    assert one == other
-    assert len(one) == sum(len(often(model)) for model in models())
-    one, other = (_in_another_interpreter(seed, "simulated", *SOME_MODELS) for seed in ("1", "4242"))
-    assert one == other
+    """Sets and dictionaries of strings have other orders there. This process has a seed of its own."""
+    specs = ONE_OF_EACH + SOME
+    assert _in_another_interpreter("4242", "simulated", specs) == _expected(specs)
+
+
+@pytest.mark.deep
+def test_hash_seeds_make_no_difference_to_anything() -> None:
+    one, other = (_in_another_interpreter(seed, "simulated", EVERYTHING) for seed in ("1", "4242"))
+    assert one == other == _expected(EVERYTHING)
 
 
 @pytest.mark.needs("emulated")
-def test_hash_seeds_make_no_difference_in_the_emulated_world() -> None:
-    expected = digests("simulated", SOME_MODELS)
-    for seed in ("1", "4242"):
-        assert _in_another_interpreter(seed, "emulated", *SOME_MODELS) == expected
+@pytest.mark.parametrize("seed", ["1", pytest.param("4242", marks=pytest.mark.deep)])
+def test_hash_seeds_make_no_difference_in_the_emulated_world(seed: str) -> None:
+    assert _in_another_interpreter(seed, "emulated", SOME) == _expected(SOME)
+
+
+@pytest.mark.deep
+@pytest.mark.needs("emulated")
+@pytest.mark.parametrize("seed", ["1", "4242"])
+def test_hash_seeds_make_no_difference_to_anything_in_the_emulated_world(seed: str) -> None:
+    specs = [spec for model in SOME_MODELS for spec in grid.specs(model)]
+    assert _in_another_interpreter(seed, "emulated", specs) == _expected(specs)
 
 
 # -- as another user -------------------------------------------------------------------------------
 
 
+def _as_another_user(user: OrdinaryUser, specs: Iterable[TrialSpec]) -> dict[str, str]:
+    done = user.run(["-m", "tests.experiments.trial.digests", "emulated", *arguments(specs)])
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, str] = json.loads(done.stdout)
+    return answer
+
+
 @pytest.mark.needs("emulated")
 def test_an_ordinary_user_sees_the_same(ordinary_user: OrdinaryUser) -> None:
-    done = ordinary_user.run(["-m", "tests.experiments.trial.digests", "emulated", *SOME_MODELS])
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == digests("simulated", SOME_MODELS)
+    assert _as_another_user(ordinary_user, SOME) == _expected(SOME)
+
+
+@pytest.mark.deep
+@pytest.mark.needs("emulated")
+def test_an_ordinary_user_sees_the_same_of_everything(ordinary_user: OrdinaryUser) -> None:
+    specs = [spec for model in SOME_MODELS for spec in grid.specs(model)]
+    assert _as_another_user(ordinary_user, specs) == _expected(specs)

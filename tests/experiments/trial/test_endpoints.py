@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from siplab.experiments.commands.cli import main
 from siplab.experiments.library import experiment
 from siplab.experiments.trial import registry
 from siplab.experiments.trial import run as trial
@@ -16,6 +14,7 @@ from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.emulated.bubble import Bubble
+from tests.command import siplab
 from tests.lab.worlds import inside
 from tools import endpoint_table
 
@@ -27,43 +26,26 @@ def run(spec: TrialSpec) -> TrialResult:
     return trial.run(spec)[0]
 
 
-def siplab(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
-) -> tuple[int, str, str]:
-    """Exit status, output and errors of a command."""
-    monkeypatch.setattr(sys, "argv", ["siplab", *arguments])
-    status = 0
-    try:
-        main()
-    except SystemExit as end:
-        status = int(end.code or 0)
-    out, err = capsys.readouterr()
-    return status, out, err
-
-
 # -- what a user meets -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("command", "names"), [("phones", PHONES), ("servers", SERVERS)])
-def test_the_lists(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, names: list[str]
-) -> None:
-    status, out, _ = siplab(monkeypatch, capsys, command, "--json")
-    assert status == 0
-    assert [row["id"] for row in json.loads(out)] == names
-    status, out, _ = siplab(monkeypatch, capsys, command, "show", names[0])
-    assert status == 0
-    assert len(out.splitlines()) > 4
+def test_the_lists(command: str, names: list[str]) -> None:
+    done = siplab(command, "--json")
+    assert done.returncode == 0
+    assert [row["id"] for row in json.loads(done.stdout)] == names
+    done = siplab(command, "show", names[0])
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) > 4
 
 
-def test_a_call_with_both(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, _ = siplab(
-        monkeypatch, capsys, "call", "--world", "simulated", "--model", "none", "--scenario", "register",
+def test_a_call_with_both() -> None:
+    done = siplab("call", "--world", "simulated", "--model", "none", "--scenario", "register",
         "--phone", "legacy", "--server", "hosted(ping=all)",
     )  # fmt: skip
-    assert status == 0
-    assert "phone-legacy" in out
-    assert "server-hosted(ping=all)" in out
+    assert done.returncode == 0
+    assert "phone-legacy" in done.stdout
+    assert "server-hosted(ping=all)" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -79,37 +61,31 @@ def test_a_call_with_both(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     ],
 )
 def test_a_mistake_is_one_line(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
     arguments: tuple[str, ...],
     words: str,
 ) -> None:
-    status, out, err = siplab(
-        monkeypatch, capsys, "call", "--model", "none", "--scenario", "register", *arguments
-    )
-    assert (status, out) == (2, "")
-    assert err.startswith("siplab: ")
-    assert err.count("\n") == 1
-    assert words in err
+    done = siplab("call", "--model", "none", "--scenario", "register", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("siplab: ")
+    assert done.stderr.count("\n") == 1
+    assert words in done.stderr
 
 
-def test_an_experiment_with_kinds(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_an_experiment_with_kinds(tmp_path: Path) -> None:
     file = tmp_path / "kinds.yaml"
     file.write_text(
         "id: kinds\nmodels: [none, correct]\nscenarios: outgoing-call\n"
-        "phones: [plain, legacy]\nservers: naive\n"
+        "phones: [plain, legacy]\nservers: strict-addresses\n"
     )
     specs = experiment.load(str(file)).trials()
     assert [(each.phone, each.server, each.model) for each in specs] == [
         (phone, "strict-addresses", model) for phone in ("plain", "legacy") for model in ("none", "correct")
     ]
-    status, out, _ = siplab(
-        monkeypatch, capsys, "run", str(file), "--world", "simulated", "--json", "/dev/null"
+    done = siplab("run", str(file), "--world", "simulated", "--json", "/dev/null")
+    assert done.returncode == 0
+    assert "phone legacy, server strict-addresses, with nothing done about it" in " ".join(
+        done.stdout.split()
     )
-    assert status == 0
-    assert "phone legacy, server naive, with nothing done about it" in " ".join(out.split())
     file.write_text("id: kinds\nmodels: none\nscenarios: register\nphones: [legcay]\n")
     with pytest.raises(UsageError, match="unknown phone 'legcay'"):
         experiment.load(str(file)).trials()

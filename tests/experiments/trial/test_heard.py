@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from siplab.experiments.explain.folder import ExplainedFolder
 from siplab.experiments.trial import registry, worker
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.media import StreamReport
@@ -48,7 +49,7 @@ def test_early_media_comes_before_the_answer() -> None:
 
 
 def test_recordings_hold_what_the_other_side_says(tmp_path: Path) -> None:
-    worker.run_one(TrialSpec("home", "correct", "outgoing-call(duration=3)"), tmp_path)
+    worker.run_one(TrialSpec("home", "correct", "outgoing-call(duration=3)"), ExplainedFolder(tmp_path))
     for who, frequency, other in (("alice", 620, 440), ("bob", 440, 620)):
         (path,) = tmp_path.glob(f"*__{who}-heard-1.wav")
         with wave.open(str(path)) as file:

@@ -23,6 +23,7 @@ from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.runner import InterruptedRunError
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
+from tests.command import siplab
 from tests.conftest import ROOT
 
 COMMAND = (sys.executable, "-m", "siplab")
@@ -33,17 +34,24 @@ id: sweep
 models: [{", ".join(MODELS)}]
 scenarios: [{", ".join(SCENARIOS)}]
 detectors: [mirror]
-repeat: 12
+repeat: 6
 world: simulated
 """
-TRIALS = len(MODELS) * (len(SCENARIOS) + 1) * 12
+TRIALS = len(MODELS) * (len(SCENARIOS) + 1) * 6
 
 
-@pytest.fixture
-def sweep(tmp_path: Path) -> Path:
-    path = tmp_path / "sweep.yaml"
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sweep") / "sweep.yaml"
     path.write_text(TEXT)
     return path
+
+
+@pytest.fixture(scope="module")
+def whole(sweep: Path) -> Path:
+    """The results of a run of ``sweep`` that nobody interrupted."""
+    assert siplab("run", str(sweep), "--out", str(sweep.parent / "whole")).returncode == 0
+    return sweep.parent / "whole" / "results.json"
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
@@ -57,12 +65,6 @@ def start(*arguments: object) -> subprocess.Popen[str]:
         start_new_session=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-
-
-def finished(*arguments: object) -> tuple[int, str, str]:
-    process = start(*arguments)
-    out, err = process.communicate(timeout=120)
-    return process.returncode, out, err
 
 
 def lines(folder: Path) -> list[str]:
@@ -110,35 +112,34 @@ def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(sweep: Path, tmp_path:
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_a_run_that_goes_on_ends_as_if_nothing_had_happened(
-    sweep: Path, tmp_path: Path, how: signal.Signals
+    sweep: Path, whole: Path, tmp_path: Path, how: signal.Signals
 ) -> None:
-    whole, folder = tmp_path / "whole", tmp_path / "out"
-    assert finished("run", sweep, "--out", whole)[0] == 0
+    folder = tmp_path / "out"
     stopped(sweep, folder, how)
     before = lines(folder)
     kept = [each for each in before if each.endswith("}}")]  # the last one may be cut off
-    status, _, err = finished("run", sweep, "--out", folder, "--resume")
-    assert status == 0
-    assert f"{len(kept)} of {TRIALS} trials are there already" in err
+    done = siplab("run", str(sweep), "--out", str(folder), "--resume")
+    assert done.returncode == 0
+    assert f"{len(kept)} of {TRIALS} trials are there already" in done.stderr
     after = lines(folder)
     assert after[: len(kept)] == kept
     assert len(after) == TRIALS, "a trial was run twice, or not at all"
-    assert (folder / "results.json").read_bytes() == (whole / "results.json").read_bytes()
+    assert (folder / "results.json").read_bytes() == whole.read_bytes()
 
 
 def test_scores_can_be_gone_on_with(tmp_path: Path) -> None:
-    arguments = ("score", "--detector", "mirror", "--world", "simulated", "--out", tmp_path / "out")
+    arguments = ("score", "--detector", "mirror", "--world", "simulated", "--out", str(tmp_path / "out"))
     process = start(*arguments)
     wait_for(lambda: len(lines(tmp_path / "out")) >= 3, process)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "--resume" in err
-    status, _, err = finished(*arguments, "--resume")
-    assert status == 0
-    assert "trials are there already" in err
+    done = siplab(*arguments, "--resume")
+    assert done.returncode == 0
+    assert "trials are there already" in done.stderr
     whole = tmp_path / "whole"
-    assert finished(*arguments[:-1], whole)[0] == 0
+    assert siplab(*arguments[:-1], str(whole)).returncode == 0
     assert (tmp_path / "out" / "score.json").read_bytes() == (whole / "score.json").read_bytes()
 
 
@@ -155,9 +156,11 @@ def test_ctrl_c_in_the_emulated_world(sweep: Path, tmp_path: Path) -> None:
 
 
 def test_resume_needs_a_folder(sweep: Path) -> None:
-    status, _, err = finished("run", sweep, "--resume")
-    assert status == 2
-    assert err == "siplab: --resume needs --out FOLDER: where the results of the interrupted run are\n"
+    done = siplab("run", str(sweep), "--resume")
+    assert done.returncode == 2
+    assert (
+        done.stderr == "siplab: --resume needs --out FOLDER: where the results of the interrupted run are\n"
+    )
 
 
 # -- in this process ---------------------------------------------------------------------------------

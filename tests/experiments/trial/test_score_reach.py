@@ -12,6 +12,7 @@ from siplab.experiments.trial import controls, reach
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.reach import Reach
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.sides import Emission, Side
 from siplab.lab.worlds.emulated.bubble import Bubble
 from siplab.lab.worlds.trace import Passage, Trace
@@ -111,11 +112,11 @@ def test_a_packet_more_or_less_or_on_the_other_side_counts_and_a_note_does_not(d
     assert emission.side is not None
     others: list[tuple[list[Emission], bool]] = [
         ([], True),
-        ([Emission(None, emission.packet, "dropped")], True),
+        ([Emission(None, emission.packet, Fate.FILTERED)], True),
         ([emission, emission], True),
         ([emission._replace(side=emission.side.other)], True),
-        ([emission._replace(note="another note", changed=True)], False),
-        ([emission, Emission(None, emission.packet, "and nothing else")], False),
+        ([emission._replace(detail="another detail", changed=True)], False),
+        ([emission, Emission(None, emission.packet, Fate.FILTERED)], False),
     ]
     emissions, touched = data.draw(st.sampled_from(others))
     assert _measure(_with_passage(trace, number, emissions), seed) is touched

@@ -11,8 +11,9 @@ import pytest
 
 from siplab.alg_models.controls import CORRECT, NONE
 from siplab.lab.gateway.alg import Card, Context, Model, Policy, Recipe, Step
+from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Emission, Gateway, Side
-from siplab.lab.gateway.nat import NatConfig
+from siplab.lab.gateway.nat_config import NatConfig
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, Packet
 from siplab.lab.wire.sip import SipMessage
@@ -42,7 +43,7 @@ class Router:
         assert emissions, "an answer is due for every packet"
         for each in emissions:
             if each.side is None:
-                assert each.note, "a packet that ends here needs a reason"
+                assert each.fate not in (Fate.FORWARDED, Fate.HAIRPINNED), "what ends here needs a reason"
             else:
                 assert ip.verify(each.packet) == []
         return emissions
@@ -55,16 +56,20 @@ class Router:
     def crossed(self, packet: bytes, side: Side) -> Packet:
         """A packet that leaves on the other side, as it leaves."""
         emission = self.one(packet, side)
-        assert emission.side is side.other, emission.note
+        assert emission.side is side.other, emission.fate
         assert not emission.originated
         assert emission.packet[8] == packet[8], "the gateway does not touch the TTL"
         return ip.parse(emission.packet)
 
-    def reason(self, packet: bytes, side: Side) -> str:
-        """Why a packet goes no further."""
+    def end(self, packet: bytes, side: Side) -> tuple[Fate, str]:
+        """Why a packet leaves nowhere."""
         emission = self.one(packet, side)
         assert emission.side is None
-        return emission.note
+        return emission.fate, emission.detail
+
+    def fate(self, packet: bytes, side: Side) -> Fate:
+        """The same without the detail."""
+        return self.end(packet, side)[0]
 
     def send(self, source: Endpoint, destination: Endpoint, payload: bytes = b"out") -> Packet:
         """A datagram of an inside host, as it leaves."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Side
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
@@ -26,8 +27,8 @@ def choosy(message: Any, context: Any) -> None:
 
 def test_nobody_answers_what_never_left(new_router: Callable[..., Any], acting_model: Any) -> None:
     router = new_router(acting_model(choosy), port_allocation="sequential")
-    assert router.reason(BAD_OUT, Side.INSIDE) == "dropped by the ALG: no coffee"
-    assert "filtered" in router.reason(BACK, Side.OUTSIDE)
+    assert router.end(BAD_OUT, Side.INSIDE) == (Fate.DROPPED_BY_MODEL, "no coffee")
+    assert router.fate(BACK, Side.OUTSIDE) is Fate.FILTERED
     # What the phone sends next does leave, by the port that it had.
     assert router.crossed(OUT, Side.INSIDE).source == PUBLIC
     assert router.crossed(BACK, Side.OUTSIDE).destination == PHONE
@@ -37,6 +38,6 @@ def test_a_peer_that_was_met_stays_one(new_router: Callable[..., Any], acting_mo
     router = new_router(acting_model(choosy), port_allocation="sequential")
     router.crossed(OUT, Side.INSIDE)
     for _ in range(2):
-        assert router.reason(BAD_OUT, Side.INSIDE) == "dropped by the ALG: no coffee"
-        assert router.reason(ip.udp(SERVER, PUBLIC, BAD), Side.OUTSIDE) == "dropped by the ALG: no coffee"
+        assert router.end(BAD_OUT, Side.INSIDE) == (Fate.DROPPED_BY_MODEL, "no coffee")
+        assert router.end(ip.udp(SERVER, PUBLIC, BAD), Side.OUTSIDE) == (Fate.DROPPED_BY_MODEL, "no coffee")
         assert router.crossed(BACK, Side.OUTSIDE).destination == PHONE

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.fragments import LIMIT, TIMEOUT, Reassembler
 from siplab.lab.gateway.gateway import Emission, Side
 from siplab.lab.wire import ip
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from tests.lab.gateway.conftest import RouterMaker
 
 PHONE, SERVER = Endpoint("192.168.1.20", 40000), Endpoint("198.51.100.10", 7000)
-KEPT = "fragment kept until the datagram is whole"
 
 
 def datagram(size: int, number: int = 7) -> list[bytes]:
@@ -149,7 +149,7 @@ def test_a_fragmented_datagram_crosses_both_ways(new_router: RouterMaker, size: 
 
     def cross(pieces: list[bytes], side: Side) -> Emission:
         *kept, last = (router.one(each, side) for each in (reversed(pieces) if reverse else pieces))
-        assert {(each.side, each.note) for each in kept} == {(None, KEPT)}
+        assert {(each.side, each.fate) for each in kept} == {(None, Fate.FRAGMENT_KEPT)}
         assert last.side is side.other
         return last
 

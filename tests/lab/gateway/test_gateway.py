@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from siplab.alg_models.controls import CORRECT, NONE
 from siplab.lab.gateway.alg import Card, Context, Model, Policy, Recipe
+from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Emission, Gateway, Side
-from siplab.lab.gateway.nat import Dependence, NatConfig, Refresh
+from siplab.lab.gateway.nat_config import Dependence, NatConfig, Refresh
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import UDP, Endpoint, checksum, parse
 from siplab.lab.wire.sip import SipMessage
@@ -97,7 +98,9 @@ def test_udp_length_that_does_not_match(new_router: RouterMaker, side: Side) -> 
     packet = ip.udp(*ends, b"media")
     for length in (0, 7, 12, 14, 65535):
         wrong = packet[:24] + length.to_bytes(2, "big") + packet[26:]
-        assert router.reason(wrong, side).startswith("malformed packet: UDP length")
+        fate, detail = router.end(wrong, side)
+        assert fate is Fate.MALFORMED
+        assert detail.startswith("UDP length")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +108,7 @@ def test_udp_length_that_does_not_match(new_router: RouterMaker, side: Side) -> 
 )
 @pytest.mark.parametrize("side", Side)
 def test_junk_has_a_reason(new_router: RouterMaker, junk: bytes, side: Side) -> None:
-    assert new_router().reason(junk, side).startswith("malformed packet: ")
+    assert new_router().fate(junk, side) is Fate.MALFORMED
 
 
 def test_ip_options_travel_along_and_do_not_hide_a_message(correct_router: RouterMaker) -> None:
@@ -152,7 +155,7 @@ def test_hop_limit_that_ends_here(new_router: RouterMaker) -> None:
 
 def test_no_error_about_an_error(new_router: RouterMaker) -> None:
     error = parse(ip.icmp_error(MEDIA.ip, ip.PORT_UNREACHABLE, ip.udp(FAR_MEDIA, MEDIA, b"")))
-    assert new_router().reason(bytes(error.with_(ttl=1)), Side.INSIDE) == "TTL ends here"
+    assert new_router().fate(bytes(error.with_(ttl=1)), Side.INSIDE) is Fate.TTL_EXCEEDED
 
 
 @pytest.mark.parametrize("ttl", [1, 64])
@@ -168,23 +171,23 @@ def test_packets_to_the_router_itself(new_router: RouterMaker, ttl: int) -> None
     assert (emission.side, emission.originated) == (Side.INSIDE, True)
     assert emission.packet == ip.icmp_error(ROUTER, ip.PORT_UNREACHABLE, datagram)
     segment = ip.tcp(PHONE, Endpoint(ROUTER, 80), flags=ip.SYN, ttl=ttl)
-    assert router.reason(segment, Side.INSIDE) == "for the router itself"
+    assert router.fate(segment, Side.INSIDE) is Fate.FOR_ROUTER
     assert router.gateway.nat.bindings == []
 
 
 def test_packets_that_are_none_of_this_routers_business(new_router: RouterMaker) -> None:
     router = new_router()
     foreign = ip.udp(Endpoint("10.0.0.1", 1), SERVER, b"")
-    assert router.reason(foreign, Side.INSIDE) == "source 10.0.0.1 is not an inside address"
+    assert router.end(foreign, Side.INSIDE) == (Fate.FOREIGN_SOURCE, "10.0.0.1")
     local = ip.udp(PHONE, Endpoint("192.168.1.21", 5060), b"")
-    assert router.reason(local, Side.INSIDE) == "192.168.1.21 is on the inside itself"
+    assert router.end(local, Side.INSIDE) == (Fate.INSIDE_DESTINATION, "192.168.1.21")
     elsewhere = ip.udp(SERVER, Endpoint("203.0.113.8", 5060), b"")
-    assert router.reason(elsewhere, Side.OUTSIDE) == "203.0.113.8 is not this router's public address"
+    assert router.end(elsewhere, Side.OUTSIDE) == (Fate.FOREIGN_DESTINATION, "203.0.113.8")
     gre = parse(ip.udp(PHONE, SERVER, b"x" * 8))
     for side, ends in ((Side.INSIDE, (PHONE.ip, SERVER.ip)), (Side.OUTSIDE, (SERVER.ip, PUBLIC))):
         header = gre.header[:9] + bytes((47,)) + gre.header[10:]
         packet = bytes(ip.Packet(4, 47, *ends, 0, 0, header, b"", b"x" * 8))
-        assert router.reason(packet, side) == "protocol 47 is not translated"
+        assert router.end(packet, side) == (Fate.NOT_TRANSLATED, "47")
     assert router.gateway.nat.bindings == []
 
 
@@ -230,7 +233,7 @@ def test_ipv6_errors_pass_the_filter_and_router_traffic_does_not(new_router: Rou
     error = ip.icmp_error("2001:db8:9::1", ip.PACKET_TOO_BIG, ip.udp(PHONE6, SERVER6, b""), mtu=1280)
     assert router.one(error, Side.OUTSIDE).packet == error
     for own in ("2001:db8:1::1", "fe80::1", "ff02::1"):
-        assert router.reason(ip.udp(PHONE6, Endpoint(own, 9), b""), Side.INSIDE) == "for the router itself"
+        assert router.fate(ip.udp(PHONE6, Endpoint(own, 9), b""), Side.INSIDE) is Fate.FOR_ROUTER
 
 
 def test_ipv6_has_timers_by_protocol(new_router: RouterMaker) -> None:
@@ -264,7 +267,7 @@ def test_a_model_works_on_ipv6_too(new_router: RouterMaker, acting_model: ModelM
     assert emission.changed
     assert parse(emission.packet).payload == OPTIONS + b"x" * 100
     drop = new_router(acting_model(lambda message, context: context.drop("no IPv6")))
-    assert drop.reason(ip.udp(PHONE6, SERVER6, OPTIONS), Side.INSIDE) == "dropped by the ALG: no IPv6"
+    assert drop.end(ip.udp(PHONE6, SERVER6, OPTIONS), Side.INSIDE) == (Fate.DROPPED_BY_MODEL, "no IPv6")
 
 
 # -- the ALG ---------------------------------------------------------------------------------------
@@ -287,8 +290,7 @@ def test_a_model_that_raises_stalls_nothing(
     for packet in (ip.udp(*ends, OPTIONS), with_options(ip.udp(*ends, OPTIONS))):
         emission = router.one(packet, side)
         assert emission.packet == plain.one(packet, side).packet
-        assert emission.error == "KeyError: 'boom'"
-        assert "KeyError: 'boom'" in emission.note
+        assert (emission.fate, emission.error) == (Fate.FORWARDED, "KeyError: 'boom'")
         assert not emission.changed
 
 
@@ -301,10 +303,52 @@ def test_a_model_that_leaves_no_bytes_behind_raises_too(
     assert emission.error.startswith("TypeError")
 
 
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda message, context: context.answer(message),
+        lambda message, context: context.answer("SIP/2.0 200 OK"),
+        lambda message, context: context.answer(b"x" * 65508),
+        lambda message, context: context.drop(message),
+        lambda message, context: context.deliver_elsewhere(("192.168.1.20", 5060)),
+        lambda message, context: context.deliver_elsewhere(Endpoint("192.168.1.20", "5060")),  # type: ignore[arg-type]
+        lambda message, context: context.deliver_elsewhere(Endpoint("192.168.1.20", 5060.0)),  # type: ignore[arg-type]
+        lambda message, context: context.deliver_elsewhere(Endpoint(b"\xc0\xa8\x01\x14", 5060)),  # type: ignore[arg-type]
+        lambda message, context: context.renew_mapping("now"),
+        lambda message, context: context.public("192.168.1.20:5060"),
+        lambda message, context: context.private(None),
+        lambda message, context: context.open_media(context.inside, "call", "60"),
+        lambda message, context: context.open_media(context.inside, "call", float("nan")),
+        lambda message, context: context.open_media(context.inside, "call", 60.0, admit="198.51.100.10"),
+        lambda message, context: context.open_port(None, "call", 60.0, first=7070),
+        lambda message, context: context.open_port(context.inside, "call", 60.0, first="7070"),
+        lambda message, context: context.hold_registration(message, 60.0),
+        lambda message, context: context.expect(context.inside, "5060", "", 60.0),
+        lambda message, context: context.expect(context.inside, 5060, None, 60.0),
+        lambda message, context: context.limit_media(context.outside.port, "60"),
+    ],
+)
+@pytest.mark.parametrize("options", [False, True])
+def test_a_wrong_type_is_the_model_s_error(
+    new_router: RouterMaker, acting_model: ModelMaker, act: Callable[[Any, Any], object], options: bool
+) -> None:
+    router = new_router(acting_model(act))
+    router.send(PHONE, SERVER, b"\r\n\r\n")
+    for ends, side in (
+        ((PHONE, SERVER), Side.INSIDE),
+        ((SERVER, Endpoint(PUBLIC, PHONE.port)), Side.OUTSIDE),
+    ):
+        packet = ip.udp(*ends, OPTIONS)
+        emission = router.one(with_options(packet) if options else packet, side)
+        assert (emission.side, emission.fate) == (side.other, Fate.FORWARDED)
+        assert emission.error.startswith(("TypeError: ", "ValueError: "))
+        assert parse(emission.packet).payload == OPTIONS
+
+
 def test_a_model_that_drops_says_why(new_router: RouterMaker, acting_model: ModelMaker) -> None:
     router = new_router(acting_model(lambda message, context: context.drop("I do not like it")))
     for packet in (ip.udp(PHONE, SERVER, OPTIONS), with_options(ip.udp(PHONE, SERVER, OPTIONS))):
-        assert router.reason(packet, Side.INSIDE) == "dropped by the ALG: I do not like it"
+        assert router.end(packet, Side.INSIDE) == (Fate.DROPPED_BY_MODEL, "I do not like it")
     assert router.one(ip.udp(PHONE, SERVER, b"\r\n\r\n"), Side.INSIDE).side is Side.OUTSIDE
 
 
@@ -341,7 +385,7 @@ def test_larger_than_ip_allows(new_router: RouterMaker, acting_model: ModelMaker
     router = new_router(acting_model(grown_to(65536)))
     packet = ip.udp(PHONE6, SERVER6, OPTIONS) if six else ip.udp(PHONE, SERVER, OPTIONS)
     for each in (packet,) if six else (packet, with_options(packet)):
-        assert "larger than IP allows" in router.reason(each, Side.INSIDE)
+        assert router.fate(each, Side.INSIDE) is Fate.TOO_LARGE
     at_most = new_router(acting_model(grown_to(65507)))
     assert len(at_most.one(ip.udp(PHONE, SERVER, OPTIONS), Side.INSIDE).packet) == 65535
 
@@ -536,7 +580,7 @@ def test_known_flows_are_treated_as_if_they_were_unknown(
             assert isinstance(step[1], float)
             now += step[1]
             continue
-        for flows in long._flows:
+        for flows in long._flows.known:
             flows.clear()
         outcome = act(short, step, now)
         assert outcome == act(long, step, now)
@@ -553,8 +597,10 @@ def test_the_short_way_is_taken(new_router: RouterMaker) -> None:
     for _ in range(2):
         router.send(MEDIA, FAR_MEDIA)
         router.receive(FAR_MEDIA, MEDIA.port)
-    assert [len(flows) for flows in router.gateway._flows] == [1, 1]
-    flow = router.gateway._flows[Side.OUTSIDE][ip.udp(FAR_MEDIA, Endpoint(PUBLIC, MEDIA.port), b"")[12:24]]
+    assert [len(flows) for flows in router.gateway._flows.known] == [1, 1]
+    flow = router.gateway._flows.known[Side.OUTSIDE][
+        ip.udp(FAR_MEDIA, Endpoint(PUBLIC, MEDIA.port), b"")[12:24]
+    ]
     flow.addresses = flow.addresses[:6] + bytes((0, 99)) + flow.addresses[8:]
     (emission,) = router.gateway.handle(
         ip.udp(FAR_MEDIA, Endpoint(PUBLIC, MEDIA.port), b""), Side.OUTSIDE, 0.0

@@ -10,7 +10,7 @@ import pytest
 
 from siplab.lab.gateway.alg import Context
 from siplab.lab.gateway.gateway import Emission, Side
-from siplab.lab.gateway.nat import PortAllocation
+from siplab.lab.gateway.nat_config import PortAllocation
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import ACK, FIN, PSH, RST, SYN, Endpoint, Packet, parse
 from siplab.lab.wire.sip import SipMessage
@@ -58,14 +58,14 @@ class Connection:
 
     def out(self, data: bytes, seq: int, ack: int, flags: int = ACK) -> Packet:
         (emission,) = self.raw(Side.INSIDE, data, seq, ack, flags)
-        assert emission.side is Side.OUTSIDE, emission.note
+        assert emission.side is Side.OUTSIDE, emission.fate
         packet = parse(emission.packet)
         assert (packet.source, packet.destination) == (PUBLIC, self.remote)
         return packet
 
     def back(self, data: bytes, seq: int, ack: int, flags: int = ACK) -> Packet:
         (emission,) = self.raw(Side.OUTSIDE, data, seq, ack, flags)
-        assert emission.side is Side.INSIDE, emission.note
+        assert emission.side is Side.INSIDE, emission.fate
         packet = parse(emission.packet)
         assert (packet.source, packet.destination) == (self.remote, PHONE)
         return packet
@@ -190,4 +190,4 @@ def test_the_number_of_connections_is_bounded(router: Router) -> None:
     for port in range(1500):
         router.one(ip.tcp(PHONE, Endpoint(f"192.0.2.{port % 250}", 5060), seq=port), Side.INSIDE)
         router.one(ip.tcp(Endpoint("192.168.1.21", 1024 + port), SERVER, flags=SYN), Side.INSIDE)
-    assert len(router.gateway._connections) == 1024
+    assert router.gateway.connections == 1024

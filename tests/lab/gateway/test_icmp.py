@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Side
-from siplab.lab.gateway.nat import Dependence, PortAllocation
+from siplab.lab.gateway.nat_config import Dependence, PortAllocation
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import ACK, ICMP, SYN, Endpoint, Packet, checksum, parse
 
@@ -125,28 +126,27 @@ def error_about(packet: bytes, src: str = MIDDLE) -> bytes:
 
 def test_errors_about_unknown_flows_end_here(router: Router) -> None:
     left = router.send(PHONE, SERVER)
-    unknown = "ICMP error about no known flow"
     for quoted in (
         ip.udp(left.source._replace(port=9), SERVER, b""),
         ip.tcp(left.source, SERVER),
         ip.icmp_echo(PUBLIC, SERVER.ip, left.sport, 1),
     ):
-        assert router.reason(error_about(quoted), Side.OUTSIDE) == unknown
+        assert router.fate(error_about(quoted), Side.OUTSIDE) is Fate.UNKNOWN_FLOW
     # An error to the router about somebody else's packet.
     elsewhere = error_about(ip.udp(left.source._replace(ip="203.0.113.8"), SERVER, b""))
     to_us = bytes(parse(elsewhere).with_(dst=PUBLIC))
-    assert router.reason(to_us, Side.OUTSIDE) == unknown
+    assert router.fate(to_us, Side.OUTSIDE) is Fate.UNKNOWN_FLOW
     for quoted in (
         ip.udp(SERVER, PHONE._replace(port=9), b""),
         ip.tcp(SERVER, PHONE),
     ):
-        assert router.reason(error_about(quoted, PHONE.ip), Side.INSIDE) == unknown
+        assert router.fate(error_about(quoted, PHONE.ip), Side.INSIDE) is Fate.UNKNOWN_FLOW
 
 
 def test_an_error_after_the_binding_has_ended(router: Router) -> None:
     left = bytes(router.send(PHONE, SERVER))
     router.now = 300.0
-    assert router.reason(error_about(left), Side.OUTSIDE) == "ICMP error about no known flow"
+    assert router.fate(error_about(left), Side.OUTSIDE) is Fate.UNKNOWN_FLOW
 
 
 @pytest.mark.parametrize("size", [0, 10, 19, 20, 27])
@@ -154,7 +154,7 @@ def test_an_error_with_hardly_a_quote(router: Router, size: int) -> None:
     left = router.send(PHONE, SERVER)
     error = parse(error_about(bytes(left)))
     cut = ip.Packet(4, ICMP, error.src, error.dst, 0, 0, error.header, error.transport, error.payload[:size])
-    assert router.reason(bytes(cut), Side.OUTSIDE) == "ICMP error about no known flow"
+    assert router.fate(bytes(cut), Side.OUTSIDE) is Fate.UNKNOWN_FLOW
 
 
 def test_an_error_refreshes_nothing_and_opens_nothing(router: Router) -> None:
@@ -177,7 +177,7 @@ def test_an_error_about_a_hairpin_turns_round_too(new_router: RouterMaker) -> No
     assert (came.src, came.dst) == (PUBLIC, PHONE.ip)
     assert came.payload == sent
     stranger = ip.icmp_error(other.ip, ip.PORT_UNREACHABLE, ip.udp(Endpoint(PUBLIC, 9), other, b""))
-    assert router.reason(stranger, Side.INSIDE) == "ICMP error about no known flow"
+    assert router.fate(stranger, Side.INSIDE) is Fate.UNKNOWN_FLOW
 
 
 def test_errors_about_tcp_connections_reach_both_ends(new_router: RouterMaker) -> None:

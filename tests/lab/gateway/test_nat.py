@@ -11,16 +11,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from siplab.lab.gateway.binding import Binding
+from siplab.lab.gateway.binding_table import PortsExhaustedError
+from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Side
-from siplab.lab.gateway.nat import (
-    Binding,
-    Dependence,
-    Nat,
-    NatConfig,
-    PortAllocation,
-    PortsExhaustedError,
-    Refresh,
-)
+from siplab.lab.gateway.nat import Nat
+from siplab.lab.gateway.nat_config import Dependence, NatConfig, PortAllocation, Refresh
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import ACK, FIN, ICMP, RST, SYN, TCP, UDP, Endpoint
 
@@ -88,8 +84,11 @@ def test_the_reason_tells_filtered_from_unknown(new_router: RouterMaker) -> None
     router = new_router()
     router.send(PHONE, HERE)
     to = Endpoint(PUBLIC, 40000)
-    assert router.reason(ip.udp(THERE, to, b""), Side.OUTSIDE).startswith("filtered: 192.0.2.66:7000")
-    assert router.reason(ip.udp(THERE, to._replace(port=40002), b""), Side.OUTSIDE).startswith("no binding")
+    assert router.end(ip.udp(THERE, to, b""), Side.OUTSIDE) == (
+        Fate.FILTERED,
+        f"192.0.2.66:7000 to public port {to.port}",
+    )
+    assert router.fate(ip.udp(THERE, to._replace(port=40002), b""), Side.OUTSIDE) is Fate.NO_BINDING
 
 
 def test_two_hosts_with_one_port_are_kept_apart(new_router: RouterMaker) -> None:
@@ -169,7 +168,10 @@ def test_exhaustion_is_a_drop_with_a_reason_until_a_port_is_free(
     router.send(Endpoint("192.168.1.20", 50000), HERE)
     wanted = Endpoint("192.168.1.21", 50000)
     packet = ip.udp(wanted, HERE, b"")
-    assert router.reason(packet, Side.INSIDE) == "no even public port of 50000-50001 is free"
+    assert router.end(packet, Side.INSIDE) == (
+        Fate.NO_FREE_PORT,
+        "no even public port of 50000-50001 is free",
+    )
     router.now = 30.0
     assert router.crossed(packet, Side.INSIDE).sport == 50000
 
@@ -410,9 +412,9 @@ def test_icmp_echo(new_router: RouterMaker) -> None:
         answer = router.crossed(reply, Side.OUTSIDE)
         assert (answer.dst, answer.sport, answer.icmp_type) == (host, 77, 0)
         stranger = ip.icmp_echo(THERE.ip, PUBLIC, asked.sport, 1, reply=True)
-        assert router.reason(stranger, Side.OUTSIDE).startswith("filtered")
+        assert router.fate(stranger, Side.OUTSIDE) is Fate.FILTERED
     router.now = 60.0
-    assert router.reason(reply, Side.OUTSIDE).startswith("no binding")
+    assert router.fate(reply, Side.OUTSIDE) is Fate.NO_BINDING
 
 
 def test_an_identifier_of_zero_gets_one(new_router: RouterMaker) -> None:
@@ -423,11 +425,11 @@ def test_an_identifier_of_zero_gets_one(new_router: RouterMaker) -> None:
 # -- hairpinning ----------------------------------------------------------------------------------
 
 
-def hairpin(router: Router, source: Endpoint, port: int) -> tuple[Endpoint, Endpoint] | str:
+def hairpin(router: Router, source: Endpoint, port: int) -> tuple[Endpoint, Endpoint] | Fate:
     """Source and destination of a datagram that turned round, or why it did not."""
     emission = router.one(ip.udp(source, Endpoint(PUBLIC, port), b"hairpin"), Side.INSIDE)
     if emission.side is None:
-        return emission.note
+        return emission.fate
     assert emission.side is Side.INSIDE
     packet = ip.parse(emission.packet)
     assert packet.payload == b"hairpin"
@@ -444,7 +446,7 @@ def test_a_hairpin_comes_from_the_public_endpoint_and_is_filtered(
     if filtering is EI:
         assert turned == (alice, OTHER_PHONE)
     else:
-        assert turned == f"no binding lets {alice} in at port {bob.port}"
+        assert turned is Fate.NO_BINDING
     # Bob has now sent to Alice, which lets her in; and so on.
     hairpin(router, OTHER_PHONE, alice.port)
     assert hairpin(router, PHONE, bob.port) == (alice, OTHER_PHONE)
@@ -454,14 +456,14 @@ def test_a_hairpin_comes_from_the_public_endpoint_and_is_filtered(
 def test_no_hairpinning(new_router: RouterMaker) -> None:
     router = new_router(hairpinning=False, filtering=EI)
     router.send(OTHER_PHONE, HERE)
-    assert hairpin(router, PHONE, OTHER_PHONE.port) == "no hairpinning"
+    assert hairpin(router, PHONE, OTHER_PHONE.port) is Fate.NO_HAIRPINNING
 
 
 def test_a_hairpin_to_an_unknown_port_or_protocol_ends_here(new_router: RouterMaker) -> None:
     router = new_router()
-    assert hairpin(router, PHONE, 9).__class__ is str
+    assert hairpin(router, PHONE, 9) is Fate.NO_BINDING
     echo = ip.icmp_echo(PHONE.ip, PUBLIC, 5, 1)
-    assert router.reason(echo, Side.INSIDE) == "no binding at the public address"
+    assert router.fate(echo, Side.INSIDE) is Fate.NO_BINDING
 
 
 def test_a_tcp_connection_that_turns_round_is_established_on_both_bindings(new_router: RouterMaker) -> None:

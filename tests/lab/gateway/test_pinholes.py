@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from siplab.lab.gateway.nat import Dependence, Refresh
+from siplab.lab.gateway.nat_config import Dependence, Refresh
 from siplab.lab.wire.ip import UDP, Endpoint
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from siplab.alg_models.controls import CORRECT_STEPS
 from siplab.lab.gateway.alg import Card, Context, Model, Recipe
+from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Emission, Side
-from siplab.lab.gateway.nat import PortAllocation
-from siplab.lab.gateway.sides import FRAGMENT_KEPT
+from siplab.lab.gateway.nat_config import PortAllocation
 from siplab.lab.gateway.tcp import TcpEditor
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import ACK, FIN, PSH, SYN, Endpoint, parse
@@ -64,13 +64,13 @@ def fragments(message: bytes, source: Endpoint = PHONE, target: Endpoint = SERVE
 def test_fragments_are_dropped(new_router: RouterMaker) -> None:
     router = router_of(new_router, correct(fragments="drop"))
     for each in fragments(options(2000)):
-        assert "a fragment" in router.reason(each, Side.INSIDE)
+        assert router.fate(each, Side.INSIDE) is Fate.FRAGMENT_DROPPED
     assert router.gateway.nat.bindings == []
     # A whole datagram passes, and is translated, on the first and on every later packet of the flow.
     for _ in range(2):
         assert router.send(PHONE, SERVER, options()).payload == translated(options())
     for each in fragments(options(2000), SERVER, PUBLIC):
-        assert "a fragment" in router.reason(each, Side.OUTSIDE)
+        assert router.fate(each, Side.OUTSIDE) is Fate.FRAGMENT_DROPPED
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["first packet", "known flow"])
@@ -80,14 +80,14 @@ def test_fragments_pass_unprocessed(new_router: RouterMaker, known: bool) -> Non
         router.send(PHONE, SERVER, options())
     for _ in range(2):
         first, last = fragments(options(2000))
-        assert router.reason(first, Side.INSIDE) == FRAGMENT_KEPT
+        assert router.fate(first, Side.INSIDE) is Fate.FRAGMENT_KEPT
         left = router.crossed(last, Side.INSIDE)
         assert (left.source, left.payload) == (PUBLIC, options(2000))
         # The flow's whole datagrams are seen, whatever was learnt from the others.
         assert router.send(PHONE, SERVER, options()).payload == translated(options())
     answer = translated(options(2000))
     first, last = fragments(answer, SERVER, PUBLIC)
-    assert router.reason(first, Side.OUTSIDE) == FRAGMENT_KEPT
+    assert router.fate(first, Side.OUTSIDE) is Fate.FRAGMENT_KEPT
     came = router.crossed(last, Side.OUTSIDE)
     assert (came.destination, came.payload) == (PHONE, answer)
 
@@ -105,13 +105,13 @@ def test_unprocessed_fragments_are_still_checked(new_router: RouterMaker) -> Non
     wrong = wrong[:24] + b"\0\x10" + wrong[26:]
     first, last = ip.fragment(wrong, identification=10)
     router.handle(first, Side.INSIDE)
-    assert "UDP length" in router.reason(last, Side.INSIDE)
+    assert "UDP length" in router.end(last, Side.INSIDE)[1]
 
 
 def test_reassembled_fragments_are_inspected(new_router: RouterMaker) -> None:
     router = router_of(new_router, correct())
     first, last = fragments(options(2000))
-    assert router.reason(first, Side.INSIDE) == FRAGMENT_KEPT
+    assert router.fate(first, Side.INSIDE) is Fate.FRAGMENT_KEPT
     assert router.crossed(last, Side.INSIDE).payload == translated(options(2000))
 
 
@@ -128,7 +128,7 @@ def test_what_grows_beyond_the_mtu_is_lost(new_router: RouterMaker, size: int) -
     for _ in range(2):
         emission = around_the_mtu(router, size)
         if size <= 1500 < size + GROWTH:
-            assert (emission.side, emission.note) == (None, "lost: the ALG made it larger than the MTU")
+            assert (emission.side, emission.fate) == (None, Fate.OUTGREW_MTU)
         else:
             assert emission.side is Side.OUTSIDE
             assert len(emission.packet) == size + GROWTH
@@ -159,7 +159,7 @@ def test_packets_with_options_and_ipv6_are_lost_as_well(
     assert len(six) == 1495
     for packet in (with_options, six):
         assert ip.verify(packet) == []
-        assert router_of(new_router, lossy).reason(packet, Side.INSIDE).startswith("lost:")
+        assert router_of(new_router, lossy).fate(packet, Side.INSIDE) is Fate.OUTGREW_MTU
         assert router_of(new_router, model).crossed(packet, Side.INSIDE).payload.count(b"y") == 8
 
 
@@ -229,12 +229,12 @@ def test_datagrams_that_are_not_sip(
     assert router_of(new_router, lenient).send(PHONE, SERVER, payload).payload == payload
     router = router_of(new_router, strict)
     for _ in range(2):
-        assert router.reason(ip.udp(PHONE, SERVER, payload), Side.INSIDE) == "dropped by the ALG: not SIP"
-    assert router.reason(ip.udp(PHONE6, SERVER6, payload), Side.INSIDE) == "dropped by the ALG: not SIP"
+        assert router.end(ip.udp(PHONE, SERVER, payload), Side.INSIDE) == (Fate.DROPPED_BY_MODEL, "not SIP")
+    assert router.end(ip.udp(PHONE6, SERVER6, payload), Side.INSIDE) == (Fate.DROPPED_BY_MODEL, "not SIP")
     assert router.send(PHONE, SERVER._replace(port=5070), payload).payload == payload
     assert router.send(PHONE, SERVER, options()).payload == (translated(options()) if steps else options())
     blocked = ip.udp(SERVER, PUBLIC, payload)
-    assert router.reason(blocked, Side.OUTSIDE) == "dropped by the ALG: not SIP"
+    assert router.end(blocked, Side.OUTSIDE) == (Fate.DROPPED_BY_MODEL, "not SIP")
 
 
 # -- TCP -------------------------------------------------------------------------------------------
@@ -337,7 +337,7 @@ def test_an_unadjusted_segment_that_outgrows_the_mtu(new_router: RouterMaker, gr
     packet = ip.tcp(PHONE, SERVER, message, seq=SEQ, ack=ACKED)
     assert len(packet) == 1500
     if growth == "drop":
-        assert router.reason(packet, Side.INSIDE).startswith("lost:")
+        assert router.fate(packet, Side.INSIDE) is Fate.OUTGREW_MTU
     else:
         left = router.crossed(packet, Side.INSIDE)
         assert (left.payload, left.dont_fragment) == (translated(message), False)
@@ -351,7 +351,7 @@ def test_keep_alives_in_a_stream_are_no_datagrams(new_router: RouterMaker) -> No
 def test_tcp_can_be_left_alone(new_router: RouterMaker) -> None:
     router = router_of(new_router, correct(transports=frozenset({"udp"})))
     assert Line(router).out(MESSAGE, 0, 0) == (0, 0, MESSAGE)
-    assert router.gateway._connections == {}
+    assert router.gateway.connections == 0
     assert b"203.0.113.7" in router.send(PHONE, SERVER, options()).payload
 
 

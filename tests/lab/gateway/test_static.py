@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from siplab.lab.gateway.gateway import Side
-from siplab.lab.gateway.nat import Dependence, NatConfig, PortAllocation, StaticMapping
+from siplab.lab.gateway.nat_config import Dependence, NatConfig, PortAllocation, StaticMapping
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import ACK, SYN, Endpoint
 

@@ -6,7 +6,7 @@ import pytest
 
 from siplab.lab.media.session import Hold, MediaError, Session
 from siplab.lab.phone.call import Call, CallState
-from siplab.lab.phone.renegotiation import Method
+from siplab.lab.phone.phone_config import Method
 from siplab.lab.wire.ip import Endpoint
 from tests.lab.conftest import Datagram, Lab, LabMaker
 
@@ -99,7 +99,7 @@ def test_a_refused_change_leaves_the_session(lab: Lab) -> None:
 
 def test_the_call_ends_when_the_other_side_knows_nothing_of_it(lab: Lab) -> None:
     out, back = talk(lab)
-    lab.bob.dialogs.clear()
+    lab.bob.calls.clear()
     modify(lab, out, hold="sendonly")
     lab.net.run(lab.net.now + 1)
     assert out.renegotiation.status == 481

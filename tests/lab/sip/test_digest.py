@@ -171,7 +171,7 @@ def test_nonces_that_are_no_longer_good_are_not_kept() -> None:
     server = authority(nonce_lifetime=10.0)
     for second in range(100):
         server.challenge(float(second))
-    assert len(server._nonces) == 10
+    assert server.nonces == 10
 
 
 def test_an_algorithm_that_is_not_spoken_is_an_error() -> None:

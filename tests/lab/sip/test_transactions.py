@@ -7,6 +7,7 @@ import random
 import pytest
 
 from siplab.lab.sip.base import Send
+from siplab.lab.sip.events import NO_FACTS, EventKind, Facts
 from siplab.lab.sip.messages import Incoming, Request, response
 from siplab.lab.sip.transactions import ClientTransaction, ServerTransaction, State, TransactionLayer
 from siplab.lab.wire.ip import Endpoint
@@ -43,7 +44,7 @@ class User:
     ) -> None:
         self.answers.append((now, status))
 
-    def note(self, now: float, kind: str, detail: str = "") -> None:
+    def note(self, now: float, kind: EventKind, detail: str = "", facts: Facts = NO_FACTS) -> None:
         self.events.append((kind, detail))
 
 

@@ -76,7 +76,7 @@ def _play(world: World, count: int, size: int) -> Heard:
         ]
         for local in (PHONE, REGISTRAR)
     }
-    lost = [each.reason for each in world.trace if isinstance(each, Lost)]
+    lost = [each.detail for each in world.trace if isinstance(each, Lost)]
     return Heard(heard[REGISTRAR], heard[PHONE], lost, world.close(), world.trace.to_json_lines())
 
 
@@ -111,7 +111,7 @@ def live(spec: str, sender: str) -> Live:
         [payload for _, payload in registrar.heard],
         None if sent is None or crossed is None else crossed - sent,
         None if received is None or crossed is None else received - crossed,
-        [each.reason for each in world.trace if isinstance(each, Lost)],
+        [each.detail for each in world.trace if isinstance(each, Lost)],
     )
     world.close()
     return found

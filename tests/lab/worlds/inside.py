@@ -32,6 +32,7 @@ from siplab.lab.worlds.emulated.live import LiveWorld
 from siplab.lab.worlds.emulated.world import EmulatedLab
 from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.trace import Lost
+from tests import grid
 from tests.lab.worlds.players import (
     EXCHANGES,
     LAPTOP,
@@ -97,7 +98,7 @@ def with_ttl(ttl: int, payload: bytes, world: World | None = None) -> Answered:
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
         sock.sendto(payload, REGISTRAR)
     packet = ip.udp(PHONE, REGISTRAR, payload, ttl=ttl, dont_fragment=False)
-    world._arrivals.extend(world._walk.send("phone", packet))  # type: ignore[attr-defined]
+    world._arrivals.extend(world._forwarder.send("phone", packet))  # type: ignore[attr-defined]
     world.idle(0.01)
     problems = world.close()
     lost = [each.node for each in world.trace if isinstance(each, Lost)]
@@ -400,6 +401,11 @@ def run(spec: TrialSpec, *, emulated: bool = True) -> Run:
         for each in trace.sip()
     ]
     return Run(row, trace.to_json_lines(), sip)
+
+
+def digest(spec: TrialSpec, *, emulated: bool = True) -> str:
+    """Of the trial's result and its whole trace."""
+    return grid.digest(*trial.run(spec, _TRIAL_LABS.world if emulated else trial.simulated))
 
 
 # -- a lab that runs until it is killed ------------------------------------------------------------------

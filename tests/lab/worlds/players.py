@@ -12,7 +12,7 @@ from siplab import topologies
 from siplab.lab.gateway.alg import Card, Model
 from siplab.lab.sip.base import Action, Agent, Listen, Send
 from siplab.lab.wire.ip import Endpoint
-from siplab.lab.worlds.base import World
+from siplab.lab.worlds.lab_world import LabWorld
 from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.topology import Topology
 from siplab.lab.worlds.trace import Lost
@@ -84,7 +84,7 @@ class Outcome(NamedTuple):
     trace: str
 
 
-def play(world: World, exchange: Exchange) -> Outcome:
+def play(world: LabWorld, exchange: Exchange) -> Outcome:
     """Everybody who has an address listens at port 5060 and, one after the other, sends."""
     talkers: dict[Endpoint, Talker] = {}
     for name, host in world.network.topology.hosts.items():

@@ -21,8 +21,8 @@ from siplab.experiments.trial import runner
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import CapabilityError
 from siplab.lab.worlds.emulated.bubble import NOT_PERMITTED, Bubble
+from tests import grid
 from tests.conftest import ROOT, OrdinaryUser, missing
-from tests.experiments.trial.digests import digest
 from tests.lab.worlds import inside, processes
 from tests.lab.worlds.players import NETWORKS
 from tests.lab.worlds.processes import Process
@@ -178,15 +178,15 @@ def test_a_bubble_that_is_closed_leaves_nothing_behind() -> None:
 def test_two_labs_on_the_same_network_do_not_meet() -> None:
     """Same addresses, same ports, other models, and their trials take turns and overlap."""
     specs = [TrialSpec("home", model, "outgoing-call") for model in ("none", "correct", "semicolon-loss")]
-    expected = {spec: digest(inside.run(spec, emulated=False)) for spec in specs}
+    expected = {spec: grid.played(spec).digest for spec in specs}
     assert len(set(expected.values())) == len(specs)
     with Bubble("tests.lab.worlds.inside:task") as one, Bubble("tests.lab.worlds.inside:task") as other:
         for turn in range(6):
             mine, theirs = specs[turn % 3], specs[(turn + 1) % 3]
-            one.connection.send((inside.run, mine))
-            other.connection.send((inside.run, theirs))
-            assert digest(one.result()) == expected[mine]
-            assert digest(other.result()) == expected[theirs]
+            one.connection.send((inside.digest, mine))
+            other.connection.send((inside.digest, theirs))
+            assert one.result() == expected[mine]
+            assert other.result() == expected[theirs]
 
 
 def test_two_labs_in_one_bubble_do_not_meet(bubble: Bubble) -> None:
@@ -297,7 +297,7 @@ def _without_privilege(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("run", [_without_namespaces, _without_privilege])
 def test_namespaces_that_are_not_permitted(run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    """The command says so in one line, with the mend."""
+    """The command says so in one line, with the fix."""
     trial = ("call", "--model", "none", "--scenario", "register", "--world")
     done = run("-m", "siplab", *trial, "emulated")
     assert (done.returncode, done.stdout) == (2, "")

@@ -1,4 +1,4 @@
-"""What a machine lacks is said in one line with the mend, and what these tests do about it."""
+"""What a machine lacks is said in one line with the fix, and what these tests do about it."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import pytest
 
 from siplab.lab.worlds.emulated import capability, fabric
 from tests import conftest
-from tests.experiments.commands.command import path_without, siplab
+from tests.command import path_without, siplab
 
 
 @pytest.mark.needs("emulated")
 @pytest.mark.parametrize(("tool", "package"), fabric.TOOLS.items())
 def test_a_machine_without_a_tool(tool: str, package: str, tmp_path: Path) -> None:
     path = path_without(tool, tmp_path)
-    done = siplab("call", "--model", "none", "--scenario", "register", "--world", "emulated", path=path)
+    done = siplab("call", "--model", "none", "--scenario", "register", "--world", "emulated", PATH=path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"siplab: no emulated world here: {tool}: apt-get install {package}\n"
 
 
 @pytest.mark.needs("emulated")
 def test_doctor_names_what_is_missing(tmp_path: Path) -> None:
-    done = siplab("doctor", "--json", path=path_without("mnexec", tmp_path))
+    done = siplab("doctor", "--json", PATH=path_without("mnexec", tmp_path))
     assert done.returncode == 0, done.stderr
     rows = {row["name"]: row for row in json.loads(done.stdout)}
     assert rows["mnexec"]["present"] is False
-    assert rows["mnexec"]["mend"] == "apt-get install mininet"
+    assert rows["mnexec"]["fix"] == "apt-get install mininet"
     assert rows["ip"]["present"] is True
 
 

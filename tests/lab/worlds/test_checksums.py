@@ -13,7 +13,7 @@ from siplab.lab.sip.base import Send
 from siplab.lab.worlds.base import World
 from siplab.lab.worlds.emulated.bubble import Bubble
 from siplab.lab.worlds.simulated import SimulatedWorld
-from siplab.lab.worlds.trace import Lost, Passage, Received, Trace
+from siplab.lab.worlds.trace import LossReason, Lost, Passage, Received, Trace
 from tests.lab.worlds import inside
 from tests.lab.worlds.players import NETWORKS, PHONE, REGISTRAR, Talker
 
@@ -22,7 +22,7 @@ SCENARIOS = ("register", "outgoing-call", "incoming-call")
 
 def lost(trace: Trace) -> list[Lost]:
     """What was dropped for its checksum."""
-    return [each for each in trace if isinstance(each, Lost) and each.reason.startswith("wrong checksum")]
+    return [each for each in trace if isinstance(each, Lost) and each.reason is LossReason.WRONG_CHECKSUM]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

@@ -94,7 +94,7 @@ def test_a_model_that_drops(tmp_path: Path) -> None:
     outcome, errors, trace = _trial(tmp_path, "context.drop('not today')", "register", "emulated")
     assert (outcome, errors) == ("fail", [])
     assert '"kind":"received"' not in trace
-    assert "dropped by the ALG: not today" in trace
+    assert '"fate":"dropped-by-model","detail":"not today"' in trace
     assert (outcome, errors, trace) == _trial(tmp_path, "context.drop('not today')", "register", "simulated")
 
 
@@ -112,7 +112,7 @@ def test_a_model_whose_output_outgrows_ip(tmp_path: Path) -> None:
     body = "message.body = b'y' * 70000"
     emulated = _trial(tmp_path, body, "register", "emulated")
     assert emulated[:2] == ("fail", [])
-    assert "larger than IP allows" in emulated[2]
+    assert '"fate":"too-large"' in emulated[2]
     assert emulated == _trial(tmp_path, body, "register", "simulated")
 
 

@@ -15,16 +15,17 @@ from siplab.experiments.trial import run as trial
 from siplab.experiments.trial import runner
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
+from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Emission, Gateway
-from siplab.lab.gateway.sides import FRAGMENT_KEPT, Side
+from siplab.lab.gateway.sides import Side
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.base import make_gateways
 from siplab.lab.worlds.emulated.kernel import MODELS
-from siplab.lab.worlds.emulated.kernel_tap import DROPPED_BY_KERNEL, Pairing, Seen, account
+from siplab.lab.worlds.emulated.kernel_tap import Pairing, Seen, account
 from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.trace import Passage
-from tests.experiments.commands.test_cli import one_line_error, siplab
+from tests.command import one_line_error, siplab
 
 SCENARIOS = ("register", "outgoing-call(duration=1)", "incoming-call(duration=1)")
 PHONE, PUBLIC, SERVER = (Endpoint(each, 5060) for each in ("192.168.1.102", "203.0.113.7", "198.51.100.10"))
@@ -135,7 +136,7 @@ def test_every_packet_is_accounted_for_with_its_checksums() -> None:
                 assert emission.side is passage.side.other
                 assert ip.parse(emission.packet).ttl == ip.parse(passage.packet).ttl - 1
             else:
-                assert emission.note == DROPPED_BY_KERNEL
+                assert emission.fate is Fate.DROPPED_BY_KERNEL
 
 
 @pytest.mark.needs("kernel-alg")
@@ -285,7 +286,7 @@ def test_what_did_not_leave_was_dropped_and_the_next_is_not_taken_for_it() -> No
     one, two = paired(
         Seen(Side.INSIDE, False, lost), Seen(Side.INSIDE, False, kept), Seen(Side.OUTSIDE, True, on(out, 0))
     )
-    assert [(each.side, each.note) for each in one.emissions] == [(None, DROPPED_BY_KERNEL)]
+    assert [(each.side, each.fate) for each in one.emissions] == [(None, Fate.DROPPED_BY_KERNEL)]
     assert [(each.side, each.changed) for each in two.emissions] == [(Side.OUTSIDE, True)]
 
 
@@ -305,5 +306,5 @@ def test_fragments_wait_for_their_datagram() -> None:
         *(Seen(Side.INSIDE, False, each) for each in pieces),
         *(Seen(Side.OUTSIDE, True, each) for each in out),
     )
-    assert [each.note for each in one.emissions] == [FRAGMENT_KEPT]
+    assert [each.fate for each in one.emissions] == [Fate.FRAGMENT_KEPT]
     assert [each.packet for each in two.emissions] == out

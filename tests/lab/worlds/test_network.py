@@ -6,11 +6,14 @@ import pytest
 from pydantic import ValidationError
 
 from siplab.lab.gateway.gateway import Emission, Side
+from siplab.lab.sip.base import Transport
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
-from siplab.lab.worlds.network import Arrival, Delivery, Hop, Network, SegmentDelivery, Unreachable, Walk
+from siplab.lab.worlds.forwarding import Arrival, Delivery, Forwarder, SegmentDelivery, Unreachable
+from siplab.lab.worlds.network import Network, NextHop
 from siplab.lab.worlds.simulated import SimulatedWorld
 from siplab.lab.worlds.topology import Topology
+from siplab.lab.worlds.trace import LossReason
 from tests.lab.worlds import inside
 from tests.lab.worlds.players import NETWORKS, PHONE, PUBLIC, REGISTRAR, SERVER6, Talker, at
 
@@ -23,42 +26,42 @@ HOME = NETWORKS["home"]
 @pytest.mark.parametrize(
     ("network", "node", "destination", "hop"),
     [
-        ("home", "phone", "192.168.1.103", Hop("laptop", "lan", None, True)),
-        ("home", "phone", "192.168.1.1", Hop("router", "lan", Side.INSIDE, True)),
-        ("home", "phone", "198.51.100.10", Hop("router", "lan", Side.INSIDE, False)),
+        ("home", "phone", "192.168.1.103", NextHop("laptop", "lan", None, True)),
+        ("home", "phone", "192.168.1.1", NextHop("router", "lan", Side.INSIDE, True)),
+        ("home", "phone", "198.51.100.10", NextHop("router", "lan", Side.INSIDE, False)),
         ("home", "phone", "192.168.1.99", None),
-        ("home", "router", "198.51.100.10", Hop("internet", "wan", None, False)),
-        ("home", "router", "203.0.113.1", Hop("internet", "wan", None, True)),
-        ("home", "router", "8.8.8.8", Hop("internet", "wan", None, False)),
-        ("home", "internet", "203.0.113.7", Hop("router", "wan", Side.OUTSIDE, True)),
+        ("home", "router", "198.51.100.10", NextHop("internet", "wan", None, False)),
+        ("home", "router", "203.0.113.1", NextHop("internet", "wan", None, True)),
+        ("home", "router", "8.8.8.8", NextHop("internet", "wan", None, False)),
+        ("home", "internet", "203.0.113.7", NextHop("router", "wan", Side.OUTSIDE, True)),
         ("home", "internet", "192.168.1.102", None),
         ("home", "internet", "8.8.8.8", None),
-        ("home", "registrar", "203.0.113.7", Hop("internet", "provider", None, False)),
-        ("two-homes", "blue-gw", "8.8.8.8", Hop("internet", "wan", None, False)),
-        ("two-homes", "blue-gw", "203.0.113.7", Hop("red-gw", "wan", Side.OUTSIDE, True)),
-        ("two-homes", "blue-gw", "192.168.1.102", Hop("internet", "wan", None, False)),
+        ("home", "registrar", "203.0.113.7", NextHop("internet", "provider", None, False)),
+        ("two-homes", "blue-gw", "8.8.8.8", NextHop("internet", "wan", None, False)),
+        ("two-homes", "blue-gw", "203.0.113.7", NextHop("red-gw", "wan", Side.OUTSIDE, True)),
+        ("two-homes", "blue-gw", "192.168.1.102", NextHop("internet", "wan", None, False)),
         ("gateways-only", "red-gw", "8.8.8.8", None),
-        ("gateways-only", "three", "8.8.8.8", Hop("red-gw", "wan", Side.OUTSIDE, False)),
-        ("double", "inner", "203.0.113.20", Hop("outer", "middle", Side.INSIDE, False)),
-        ("double", "between", "203.0.113.20", Hop("outer", "middle", Side.INSIDE, False)),
-        ("double", "between", "10.0.0.2", Hop("inner", "middle", Side.OUTSIDE, True)),
+        ("gateways-only", "three", "8.8.8.8", NextHop("red-gw", "wan", Side.OUTSIDE, False)),
+        ("double", "inner", "203.0.113.20", NextHop("outer", "middle", Side.INSIDE, False)),
+        ("double", "between", "203.0.113.20", NextHop("outer", "middle", Side.INSIDE, False)),
+        ("double", "between", "10.0.0.2", NextHop("inner", "middle", Side.OUTSIDE, True)),
         ("double", "outer", "192.168.1.102", None),
-        ("double", "outer", "10.0.0.2", Hop("inner", "middle", Side.OUTSIDE, True)),
-        ("chain", "first", "192.168.3.102", Hop("second", "middle", None, False)),
-        ("chain", "second", "192.168.1.102", Hop("first", "middle", None, False)),
-        ("chain", "one", "192.168.3.1", Hop("first", "left", None, False)),
-        ("chain", "first", "192.168.3.1", Hop("second", "middle", None, True)),
-        ("alone", "one", "192.168.1.103", Hop("two", "lan", None, True)),
+        ("double", "outer", "10.0.0.2", NextHop("inner", "middle", Side.OUTSIDE, True)),
+        ("chain", "first", "192.168.3.102", NextHop("second", "middle", None, False)),
+        ("chain", "second", "192.168.1.102", NextHop("first", "middle", None, False)),
+        ("chain", "one", "192.168.3.1", NextHop("first", "left", None, False)),
+        ("chain", "first", "192.168.3.1", NextHop("second", "middle", None, True)),
+        ("alone", "one", "192.168.1.103", NextHop("two", "lan", None, True)),
         ("alone", "one", "8.8.8.8", None),
-        ("six", "router", "2001:db8:3::2", Hop("internet", "wan", None, False)),
+        ("six", "router", "2001:db8:3::2", NextHop("internet", "wan", None, False)),
         # IPv6 is not translated: the internet knows a way to what is behind the gateway.
-        ("six", "internet", "2001:db8:1::2", Hop("router", "wan", Side.OUTSIDE, False)),
+        ("six", "internet", "2001:db8:1::2", NextHop("router", "wan", Side.OUTSIDE, False)),
         ("six", "internet", "2001:db8:9::1", None),
     ],
 )
-def test_hop(network: str, node: str, destination: str, hop: Hop | None) -> None:
+def test_hop(network: str, node: str, destination: str, hop: NextHop | None) -> None:
     for _ in range(2):  # the second answer is remembered
-        assert NETWORKS[network].hop(node, destination) == hop
+        assert NETWORKS[network].next_hop(node, destination) == hop
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -110,7 +113,7 @@ def test_both_ip_versions_side_by_side() -> None:
         ("192.168.3.0/24", "192.168.2.2"),
         ("2001:db8:3::/64", "2001:db8:2::2"),
     ]
-    assert network.hop("one", "2001:db8:3::5") == Hop("two", "m6", None, False)
+    assert network.next_hop("one", "2001:db8:3::5") == NextHop("two", "m6", None, False)
 
 
 def test_sides() -> None:
@@ -166,7 +169,7 @@ def test_ttl_ends_on_the_way(ttl: int, teller: str) -> None:
     world = SimulatedWorld(HOME, inside.plain(HOME), 0)
     world.add("phone", Talker(PHONE))
     world.add("registrar", Talker(REGISTRAR))
-    arrivals = Walk(HOME, world).send("phone", ip.udp(PHONE, REGISTRAR, b"x", ttl=ttl))
+    arrivals = Forwarder(HOME, world).send("phone", ip.udp(PHONE, REGISTRAR, b"x", ttl=ttl))
     expected: list[Arrival] = (
         [Unreachable(PHONE, REGISTRAR)] if teller else [Delivery(REGISTRAR, PUBLIC, b"x")]
     )
@@ -182,22 +185,22 @@ def test_ttl_ends_on_the_way(ttl: int, teller: str) -> None:
 
 def test_fragments_are_as_large_as_the_link_takes() -> None:
     world = SimulatedWorld(HOME, inside.plain(HOME), 0)
-    walk = Walk(HOME, world)
+    forwarder = Forwarder(HOME, world)
     packet = ip.udp(PHONE, REGISTRAR, b"x" * 4000)
-    pieces = walk.fit("phone", packet)
+    pieces = forwarder.fit("phone", packet)
     assert [len(piece) for piece in pieces] == [1500, 1500, 1068]
     assert {ip.parse(piece).identification for piece in pieces} == {1}
     assert not any(ip.parse(piece).dont_fragment for piece in pieces)
     assert [ip.verify(piece) for piece in pieces] == [[], [], []]
-    assert {ip.parse(piece).identification for piece in walk.fit("phone", packet)} == {2}
-    assert walk.fit("phone", ip.udp(PHONE, REGISTRAR, b"x" * 1472))[0][4:6] == b"\0\0"
+    assert {ip.parse(piece).identification for piece in forwarder.fit("phone", packet)} == {2}
+    assert forwarder.fit("phone", ip.udp(PHONE, REGISTRAR, b"x" * 1472))[0][4:6] == b"\0\0"
 
 
 def test_fragments_of_a_fragment_belong_to_its_datagram() -> None:
     network = NETWORKS["dsl"]
-    walk = Walk(network, SimulatedWorld(network, inside.plain(network), 0))
-    first, *_ = walk.fit("server", ip.udp(REGISTRAR, at("203.0.113.7"), b"x" * 4000))
-    pieces = walk.fit("internet", first)
+    forwarder = Forwarder(network, SimulatedWorld(network, inside.plain(network), 0))
+    first, *_ = forwarder.fit("server", ip.udp(REGISTRAR, at("203.0.113.7"), b"x" * 4000))
+    pieces = forwarder.fit("internet", first)
     assert [len(piece) for piece in pieces] == [1492, 28]
     assert {ip.parse(piece).identification for piece in pieces} == {ip.parse(first).identification}
     assert [ip.parse(piece).fragment_offset for piece in pieces] == [0, 1472]
@@ -208,16 +211,16 @@ def test_a_lost_fragment_loses_the_datagram() -> None:
     world = SimulatedWorld(HOME, inside.plain(HOME), 0)
     registrar = Talker(REGISTRAR)
     world.add("registrar", registrar)
-    walk = Walk(HOME, world)
-    for piece in walk.fit("far-phone", ip.udp(at("198.51.100.20"), REGISTRAR, b"x" * 4000))[:-1]:
-        assert walk.send("far-phone", piece) == []
+    forwarder = Forwarder(HOME, world)
+    for piece in forwarder.fit("far-phone", ip.udp(at("198.51.100.20"), REGISTRAR, b"x" * 4000))[:-1]:
+        assert forwarder.send("far-phone", piece) == []
 
 
 class _Mirror:
     """A carrier whose gateways send every packet back with the TTL that it has."""
 
     def __init__(self) -> None:
-        self.reasons: list[str] = []
+        self.reasons: list[LossReason] = []
         self.crossings = 0
 
     def cross(self, gateway: str, side: Side, packet: bytes) -> list[Emission]:
@@ -230,7 +233,7 @@ class _Mirror:
     def leave(self, gateway: str, emission: Emission, pieces: list[bytes]) -> None:
         pass
 
-    def listening(self, endpoint: Endpoint) -> bool:
+    def listening(self, endpoint: Endpoint, transport: Transport = "udp") -> bool:
         return False
 
     def arrive(self, local: Endpoint, source: Endpoint, packet: bytes) -> Delivery | None:
@@ -239,13 +242,10 @@ class _Mirror:
     def bounce(self, local: Endpoint, remote: Endpoint) -> Unreachable | None:
         raise AssertionError("nobody listens")
 
-    def listening_tcp(self, endpoint: Endpoint) -> bool:
-        return False
-
     def arrive_segment(self, local: Endpoint, source: Endpoint, packet: bytes) -> SegmentDelivery:
         raise AssertionError("nobody listens")
 
-    def lost(self, node: str, packet: bytes, reason: str) -> None:
+    def lost(self, node: str, packet: bytes, reason: LossReason, detail: str) -> None:
         self.reasons.append(reason)
 
 
@@ -269,8 +269,8 @@ def _ring() -> Network:
 
 def test_a_packet_that_goes_round_in_circles_is_given_up() -> None:
     carrier = _Mirror()
-    assert Walk(_ring(), carrier).send("phone", ip.udp(PHONE, at("8.8.8.8"), b"x")) == []
-    assert carrier.reasons == ["too many hops: the packet goes round in circles"]
+    assert Forwarder(_ring(), carrier).send("phone", ip.udp(PHONE, at("8.8.8.8"), b"x")) == []
+    assert carrier.reasons == [LossReason.FORWARDING_LOOP]
     assert 64 < carrier.crossings < 10_000
 
 
@@ -278,7 +278,7 @@ def test_a_packet_in_a_ring_of_gateways_ends_with_its_ttl() -> None:
     network = _ring()
     world = SimulatedWorld(network, inside.plain(network), 0)
     world.add("phone", Talker(PHONE))
-    Walk(network, world).send("phone", ip.udp(PHONE, at("8.8.8.8"), b"x"))
+    Forwarder(network, world).send("phone", ip.udp(PHONE, at("8.8.8.8"), b"x"))
     assert len(world.trace.passages) < 200
 
 

@@ -6,10 +6,11 @@ import pytest
 
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Side
 from siplab.lab.sip.base import Action, Close, Listen, Send
 from siplab.lab.wire.ip import Endpoint
-from siplab.lab.worlds import base
+from siplab.lab.worlds import lab_world
 from siplab.lab.worlds.base import WorldError
 from siplab.lab.worlds.simulated import SimulatedWorld
 from siplab.lab.worlds.trace import Passage, Remark
@@ -160,7 +161,7 @@ class _Stuck(Talker):
 def test_agents_that_answer_each_other_for_ever(
     world: SimulatedWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base, "MAX_STEPS", 1000)
+    monkeypatch.setattr(lab_world, "MAX_STEPS", 1000)
     one = _Echo(PHONE)
     world.add("phone", one)
     world.add("laptop", _Echo(LAPTOP))
@@ -172,7 +173,7 @@ def test_agents_that_answer_each_other_for_ever(
 def test_an_agent_that_talks_to_itself_for_ever(
     world: SimulatedWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base, "MAX_STEPS", 1000)
+    monkeypatch.setattr(lab_world, "MAX_STEPS", 1000)
     one = _Echo(PHONE)
     world.add("phone", one)
     world.perform(one, [Send(PHONE, PHONE, b"x")])
@@ -181,7 +182,7 @@ def test_an_agent_that_talks_to_itself_for_ever(
 
 
 def test_a_timer_that_is_always_due(world: SimulatedWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "MAX_STEPS", 1000)
+    monkeypatch.setattr(lab_world, "MAX_STEPS", 1000)
     world.add("phone", _Stuck(PHONE))
     with pytest.raises(WorldError, match="nothing settled"):
         world.idle(1.0)
@@ -237,7 +238,7 @@ def test_a_port_closed_while_a_datagram_is_under_way(world: SimulatedWorld) -> N
 # -- NAT timeouts ----------------------------------------------------------------------------------
 
 
-def _answer_after(*gaps: float) -> tuple[list[bytes], list[str]]:
+def _answer_after(*gaps: float) -> tuple[list[bytes], list[tuple[Fate, str]]]:
     """The phone sends, then the registrar does after each gap: what the phone hears, and why not."""
     world = simulated()
     phone, registrar = Talker(PHONE), Talker(REGISTRAR)
@@ -249,7 +250,7 @@ def _answer_after(*gaps: float) -> tuple[list[bytes], list[str]]:
         world.perform(registrar, [Send(REGISTRAR, PUBLIC, b"%d" % number)])
         world.idle(0.0)
     notes = [
-        each.emissions[0].note
+        (each.emissions[0].fate, each.emissions[0].detail)
         for each in world.trace
         if isinstance(each, Passage) and each.side is Side.OUTSIDE and each.emissions[0].side is None
     ]
@@ -260,7 +261,7 @@ def test_a_binding_lives_for_60_seconds_to_the_moment() -> None:
     assert _answer_after(59.999) == ([b"0"], [])
     heard, notes = _answer_after(60.0)
     assert heard == []
-    assert notes == ["no binding: 198.51.100.10:5060 to public port 61002"]
+    assert notes == [(Fate.NO_BINDING, "198.51.100.10:5060 to public port 61002")]
 
 
 def test_traffic_from_the_outside_does_not_prolong_a_binding() -> None:

@@ -14,8 +14,8 @@ from siplab.experiments.commands import schemas
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
-from siplab.lab.gateway.nat import Dependence, PortAllocation
-from siplab.lab.worlds.network import Hop, Network
+from siplab.lab.gateway.nat_config import Dependence, PortAllocation
+from siplab.lab.worlds.network import Network, NextHop
 from siplab.lab.worlds.topology import Topology
 
 FOLDER = Path(topologies.__file__).parent
@@ -135,19 +135,19 @@ def test_a_short_name_has_no_folders() -> None:
 def test_a_host_on_two_networks_has_a_way_out_for_each_ip_version() -> None:
     network = Network(topologies.load("dual-stack"))
     assert network.routes["phone"] == [(None, "192.168.1.1"), (None, "2001:db8:1::1")]
-    assert network.hop("phone", "198.51.100.10") is not None
-    hop = network.hop("phone", "2001:db8:3::10")
+    assert network.next_hop("phone", "198.51.100.10") is not None
+    hop = network.next_hop("phone", "2001:db8:3::10")
     assert hop is not None
     assert (hop.node, hop.network) == ("router", "lan6")
-    assert network.hop("internet", "2001:db8:1::102") is not None
-    assert network.hop("internet", "192.168.1.102") is None
+    assert network.next_hop("internet", "2001:db8:1::102") is not None
+    assert network.next_hop("internet", "192.168.1.102") is None
 
 
 def test_a_pbx_is_on_both_of_its_networks() -> None:
     network = Network(topologies.load("office-pbx"))
-    assert network.hop("desk-1", "192.168.10.250") == Hop("pbx", "desks", None, True)
-    assert network.hop("desk-1", "198.51.100.10") is None  # a PBX forwards no packets
-    assert network.hop("pbx", "198.51.100.10") is not None
+    assert network.next_hop("desk-1", "192.168.10.250") == NextHop("pbx", "desks", None, True)
+    assert network.next_hop("desk-1", "198.51.100.10") is None  # a PBX forwards no packets
+    assert network.next_hop("pbx", "198.51.100.10") is not None
     for address in ("192.168.1.250", "192.168.10.250"):
         assert ipaddress.ip_address(address)
         assert network.addresses[address] == "pbx"
@@ -161,9 +161,9 @@ def test_two_homes_may_have_the_same_subnet(tmp_path: Path) -> None:
     file = tmp_path / "same-subnet.yaml"
     file.write_text(text.replace("172.16.20.1}", "192.168.1.254}"))
     network = Network(topologies.load(str(file)))
-    assert network.hop("phone", "192.168.1.103") == Hop("laptop", "lan", None, True)
-    assert network.hop("phone", "192.168.1.77") is None
-    assert network.hop("far-phone", "192.168.1.102") is None
+    assert network.next_hop("phone", "192.168.1.103") == NextHop("laptop", "lan", None, True)
+    assert network.next_hop("phone", "192.168.1.77") is None
+    assert network.next_hop("far-phone", "192.168.1.102") is None
     outcomes = {
         model: trial.run(TrialSpec(str(file), model, "outgoing-call"))[0].outcome
         for model in ("none", "router=correct,far-router=correct")

@@ -1,0 +1,21 @@
+"""What ``--out`` keeps of each trial: trace and capture, and in its result why checks failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from siplab.experiments.explain import explained
+from siplab.experiments.output import files
+from siplab.experiments.trial.result import TrialResult
+from siplab.lab.worlds.trace import Trace
+
+
+@dataclass(frozen=True)
+class ExplainedFolder:
+    """A ``siplab.experiments.trial.worker.Store``."""
+
+    folder: Path
+
+    def keep(self, result: TrialResult, trace: Trace) -> None:
+        files.write_trial(self.folder, explained(result, trace), trace)

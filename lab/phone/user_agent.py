@@ -1,0 +1,171 @@
+"""The core of a user agent (RFC 3261 section 8): who it is, and how it writes requests and refusals.
+
+The parts of a phone (registration, calls, subscriptions, ...) know it, not the whole phone.
+"""
+
+from __future__ import annotations
+
+import abc
+import random
+from collections.abc import Iterable
+from functools import partial
+from typing import Final
+
+from siplab.lab.phone.address_discovery import AddressDiscovery
+from siplab.lab.phone.phone_config import PhoneConfig
+from siplab.lab.phone.quirks import styled
+from siplab.lab.sip.base import Agent
+from siplab.lab.sip.dialog import next_hop
+from siplab.lab.sip.events import EventKind, Facts
+from siplab.lab.sip.messages import (
+    COMPACT_NAMES,
+    DEFAULT_PORT,
+    LONG_NAMES,
+    SDP_TYPE,
+    Request,
+    hostport,
+    protocol_of,
+    token,
+    transport_parameter,
+    uri_of,
+)
+from siplab.lab.sip.streams import SipStreams
+from siplab.lab.sip.transactions import ServerTransaction, TransactionLayer, TransactionUser
+from siplab.lab.wire.ip import Endpoint
+
+# What of a request is at fault when it is answered so.
+_AT_FAULT: Final = {404: "start line", 488: "SDP"}
+
+
+class UserAgent(Agent, TransactionUser):
+    """What the parts of a phone have in common. ``methods``: those that it answers.
+
+    ``origin`` is where its SIP is sent from; ``announced`` the endpoint that Via and Contact name.
+    """
+
+    def __init__(self, config: PhoneConfig, rng: random.Random, methods: Iterable[bytes]) -> None:
+        super().__init__()
+        self.config = config
+        self.rng = rng
+        self.local = Endpoint(config.ip, config.sip_port)
+        self.origin = Endpoint(config.ip, config.source_port or config.sip_port)
+        self.names = COMPACT_NAMES if config.compact else LONG_NAMES
+        self.layer = TransactionLayer(self, rng, names=self.names, secure_port=config.secure_port)
+        if config.quirks:
+            self.layer.style = partial(styled, quirks=config.quirks, ip=config.ip.encode())
+        if config.transport == "tcp":
+            lost = self._on_connection_lost
+            self.layer.streams = SipStreams(self.layer, lost, mtu=config.mtu, framing=config.framing)
+        self._user = config.user.encode()
+        self.aor = b"sip:" + self._user + b"@" + config.domain.encode()
+        self.agent_line = b"User-Agent: " + config.user_agent.encode() + b"\r\n"
+        self.allow_line = b"Allow: " + b", ".join((*methods, b"ACK")) + b"\r\n"
+        options = ", ".join(config.extensions).encode()
+        self.supported_line = b"Supported: " + options + b"\r\n" if options else b""
+        self.allow_line += self.supported_line
+        self.padding = b"Subject: " + b"x" * config.padding + b"\r\n" if config.padding else b""
+        self.invite_lines = self.allow_line + self.agent_line + self.names.content_type + SDP_TYPE + b"\r\n"
+        self._host = config.ip.encode()
+        self._announce(Endpoint(config.ip, config.announced_port or config.sip_port))
+        seen = config.keepalive_interval
+        self.discovery = AddressDiscovery(self.layer, rng, config.stun, seen, self._on_mapped)
+        self.ice_discovery = AddressDiscovery(self.layer, rng, config.ice_server, seen, self._on_candidate)
+
+    # -- requests and refusals -----------------------------------------------------------------
+
+    def new_call_id(self) -> bytes:
+        """``<random>@<own address>``, as many phones make them."""
+        return token(self.rng) + b"@" + self._host
+
+    def resolve(self, uri: bytes) -> Endpoint | None:
+        """Where to send for a URI: its address, the server for a name, ``None`` if impossible."""
+        found = uri_of(uri)
+        if found is None:
+            return None
+        endpoint = next_hop(uri)
+        if endpoint is None and found.host.lower() == self.config.domain.lower().encode():
+            return self.config.server
+        return endpoint
+
+    def compose(
+        self,
+        method: bytes,
+        uri: bytes,
+        *,
+        from_: bytes,
+        from_tag: bytes,
+        to: bytes,
+        call_id: bytes,
+        cseq: int,
+        routes: bytes = b"",
+        headers: bytes = b"",
+        body: bytes = b"",
+    ) -> Request:
+        """A request with our Via and a new branch."""
+        branch = self.layer.branch()
+        return Request(
+            method,
+            uri,
+            sent_by=self.announced,
+            branch=branch,
+            via=self._via + branch,
+            from_=from_,
+            from_tag=from_tag,
+            to=to,
+            call_id=call_id,
+            cseq=cseq,
+            routes=routes,
+            names=self.names,
+        ).compose(headers, body)
+
+    def reject(self, transaction: ServerTransaction, status: int, now: float, headers: bytes = b"") -> None:
+        transaction.reply(status, now, headers=headers + self.agent_line)
+        request = transaction.request
+        uri = request.uri.decode("utf-8", "backslashreplace")
+        method = request.method.decode("ascii", "replace")
+        facts = Facts(status, method, _AT_FAULT.get(status, ""), uri)
+        self.note(now, EventKind.REJECTED, f"{status} to {method} {uri}", facts)
+
+    def on_unacknowledged(self, transaction: ServerTransaction, now: float) -> None:
+        facts = Facts(transaction.status, "INVITE")
+        self.note(now, EventKind.NO_ACK, f"{facts.status} to INVITE was never acknowledged (timer H)", facts)
+
+    # -- its address -----------------------------------------------------------------------------
+
+    def _announce(self, sip: Endpoint) -> None:
+        """Write that endpoint into Contact and Via from now on."""
+        here = hostport(sip)
+        self.announced = sip
+        transport = self.config.transport
+        portless = not self.config.contact_port and sip.port == DEFAULT_PORT
+        place = here.removesuffix(b":%d" % DEFAULT_PORT) if portless else here
+        self.contact = b"sip:" + self._user + b"@" + place + transport_parameter(transport)
+        self.contact_line = self.names.contact + b"<" + self.contact + b">\r\n"
+        self._via = protocol_of(transport) + here + (b";rport;branch=" if self.config.rport else b";branch=")
+
+    def _on_mapped(self, local: Endpoint, public: Endpoint, now: float) -> None:
+        """A socket's public endpoint was found, or has become another one."""
+        self.note(now, EventKind.MAPPED, f"{local} is {public}", Facts(local=local, remote=public))
+        if local == self.local:
+            self._announce(public)
+            self.contact_changed(now)
+
+    def _on_candidate(self, local: Endpoint, public: Endpoint, now: float) -> None:
+        """The same of a socket that is a candidate; nobody is told but by ICE."""
+        self.note(now, EventKind.CANDIDATE, f"{local} is {public}", Facts(local=local, remote=public))
+
+    def _on_connection_lost(self, local: Endpoint, remote: Endpoint, reason: str, now: float) -> None:
+        """What waits for an answer on it has failed; the server can no longer reach us."""
+        facts = Facts(local=local, remote=remote)
+        self.note(now, EventKind.CONNECTION_LOST, f"{local} to {remote}: {reason}", facts)
+        self.layer.unreachable(remote, local, now, "tcp")
+        if remote == self.config.server:
+            self.flow_failed(now)
+
+    @abc.abstractmethod
+    def contact_changed(self, now: float) -> None:
+        """Contact names another endpoint from now on."""
+
+    @abc.abstractmethod
+    def flow_failed(self, now: float) -> None:
+        """The connection to the server is gone."""

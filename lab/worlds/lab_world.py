@@ -1,0 +1,255 @@
+"""Worlds whose network the lab makes: what the simulated and the emulated ones share.
+
+One loop conducts the agents. It carries one datagram at a time to its end (delivered, dropped, or answered by
+an ICMP error) before it does anything else; only when nothing is under way does it jump the clock to the next
+timer. So idle time costs nothing, and both worlds see everything in the same order.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections import deque
+from collections.abc import Callable
+
+from siplab.lab.sip.base import Action, Agent, Close, Flow, Listen, PassOn, Send, SendSegment, Transport
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.worlds.base import World, WorldError
+from siplab.lab.worlds.flows import FlowKeeper
+from siplab.lab.worlds.forwarding import Arrival, Delivery, SegmentDelivery, destination_of
+from siplab.lab.worlds.impairments import Departure, impairments_of
+from siplab.lab.worlds.network import Network
+from siplab.lab.worlds.trace import LossReason, Lost, Received, Segment, Sent, SkippedPackets, WorldEvent
+
+# An agent that sends to itself in circles must not hang a trial.
+MAX_STEPS = 2_000_000
+
+
+def as_packet(send: Send | SendSegment) -> bytes:
+    """What an agent sends, as an IP packet."""
+    if isinstance(send, SendSegment):
+        return send.packet
+    return ip.udp(send.local, send.remote, send.payload, ttl=send.ttl, dont_fragment=False)
+
+
+class LabWorld(World):
+    """Hosts with agents, joined by a ``Network`` with gateways, under a virtual clock (seconds)."""
+
+    now = 0.0
+
+    def __init__(self, network: Network, seed: object = None) -> None:
+        super().__init__()
+        self.network = network
+        self.impairments = impairments_of(network, seed)
+        self._sockets: dict[Transport, dict[Endpoint, tuple[str, Agent]]] = {"udp": {}, "tcp": {}}
+        self._arrivals: deque[Arrival] = deque()
+        self._flows = FlowKeeper()
+
+    @property
+    def place(self) -> str:
+        return f"topology '{self.network.topology.id}'"
+
+    def host_of(self, role: str) -> tuple[str, str] | None:
+        hosts = self.network.topology.hosts.items()
+        return next(((name, host.address) for name, host in hosts if host.role == role), None)
+
+    def mtu_of(self, host: str) -> int:
+        return min(self.network.mtu[each] for each in self.network.node_addresses[host])
+
+    def reboot(self, gateway: str) -> None:
+        super().reboot(gateway)
+        self._flows.event += 1
+
+    def run_until(self, done: Callable[[], bool], timeout: float) -> bool:
+        """Let things happen until ``done`` or for ``timeout`` seconds; says whether it was done."""
+        deadline = self.now + timeout
+        for _ in range(MAX_STEPS):
+            if self._arrivals:
+                self._dispatch(self._arrivals.popleft())
+                continue
+            if self.impairments is not None and (departure := self.impairments.pop(self.now)) is not None:
+                self._arrivals.extend(departure())
+                continue
+            if done():
+                return True
+            when = self._next_timer()
+            flow = self._flows.next(self._agents)
+            if flow is not None and (when is None or flow[3] < when) and flow[3] <= deadline:
+                self._play(*flow, deadline if when is None else min(when, deadline))
+                continue
+            if when is None or when > deadline:
+                self.now = deadline
+                return done()
+            self.now = max(self.now, when)
+            self._flows.event += 1
+            self._fire()
+        raise WorldError(f"nothing settled within {MAX_STEPS} steps")
+
+    def close(self) -> list[str]:
+        self._close_ports()
+        return []
+
+    # -- what a world implements -----------------------------------------------------------------
+
+    @abc.abstractmethod
+    def transmit(self, host: str, send: Send | SendSegment) -> list[Arrival]:
+        """Carry one packet, and all that it causes in the network, to its end."""
+
+    @abc.abstractmethod
+    def depart(self, gateway: str, pieces: list[bytes]) -> list[Arrival]:
+        """Put on the wire what was held at a gateway, and carry it to its end."""
+
+    @abc.abstractmethod
+    def open_socket(self, host: str, local: Endpoint, transport: Transport) -> None:
+        """Open a port for an agent. Raises ``WorldError`` when that fails."""
+
+    @abc.abstractmethod
+    def close_socket(self, local: Endpoint, transport: Transport) -> None:
+        """Close a port of an agent."""
+
+    # -- what agents ask for -----------------------------------------------------------------------
+
+    def _carry_out(self, agent: Agent, action: Action) -> None:
+        if type(action) is PassOn:
+            before = len(self._arrivals)
+            self._send(agent, action)
+            self._flows.passed(action.local, action.remote, list(self._arrivals)[before:])
+            return
+        self._flows.event += 1
+        if isinstance(action, Send | SendSegment):
+            self._send(agent, action)
+        elif isinstance(action, Listen):
+            self._listen(agent, action)
+        elif isinstance(action, Close) and self._sockets["udp"].pop(action.local, None) is not None:
+            self.close_socket(action.local, "udp")
+
+    def _close_ports(self, agent: Agent | None = None) -> None:
+        """Close every port of an agent, or every port."""
+        for transport, ports in self._sockets.items():
+            for local in [local for local, (_, each) in ports.items() if agent in (None, each)]:
+                del ports[local]
+                self.close_socket(local, transport)
+        self._flows.event += 1
+
+    def _listen(self, agent: Agent, action: Listen) -> None:
+        local = action.local
+        host = self.network.addresses.get(local.ip)
+        if host is None:
+            raise WorldError(f"no host has the address {local.ip}")
+        if local in self._sockets[action.transport]:
+            raise WorldError(f"{local} is already in use")
+        self.open_socket(host, local, action.transport)
+        self._sockets[action.transport][local] = (host, agent)
+
+    def _send(self, agent: Agent, action: Send | SendSegment) -> None:
+        ports = self._sockets["tcp" if type(action) is SendSegment else "udp"]
+        place = ports.get(action.local)
+        if place is None:
+            raise WorldError(f"{type(agent).__name__} sends from {action.local}, where it does not listen")
+        host = place[0]
+        size = 0 if isinstance(action, SendSegment) else len(action.payload)
+        refusal = self.network.refusal(action.local, action.remote, size)
+        if refusal:
+            detail = f"from {action.local} to {action.remote}: {refusal}"
+            self.remark(host, WorldEvent.NOT_SENT, detail, action.local, action.remote)
+            return
+        if isinstance(action, SendSegment):
+            self.trace.add(Segment(self.now, host, True, action.packet))
+        else:
+            self.trace.add(Sent(self.now, host, action.local, action.remote, action.payload))
+        if self.impairments is not None and self._launch(
+            host,
+            action.remote.ip,
+            as_packet(action),
+            # A port that was closed meanwhile takes what it held along.
+            lambda: self.transmit(host, action) if action.local in ports else [],
+        ):
+            return
+        self._arrivals.extend(self.transmit(host, action))
+
+    # -- the loop ----------------------------------------------------------------------------------
+
+    def _dispatch(self, arrival: Arrival) -> None:
+        if isinstance(arrival, SegmentDelivery):
+            there = self._sockets["tcp"].get(arrival.local)
+            if there is not None:
+                self.trace.add(Segment(self.now, there[0], False, arrival.packet))
+                self.perform(there[1], there[1].receive_segment(arrival.packet, self.now))
+            return
+        place = self._sockets["udp"].get(arrival.local)
+        if place is None:
+            return  # closed while the datagram was under way
+        host, agent = place
+        if isinstance(arrival, Delivery):
+            self.trace.add(Received(self.now, host, arrival.local, arrival.source, arrival.payload))
+            self.perform(agent, agent.receive(arrival.payload, arrival.source, arrival.local, self.now))
+        else:
+            detail = f"{arrival.remote} from {arrival.local}"
+            self.remark(host, WorldEvent.UNREACHABLE, detail, arrival.local, arrival.remote)
+            self.perform(agent, agent.on_quote(arrival.remote, arrival.local, arrival.quote, self.now))
+
+    def _next_timer(self) -> float | None:
+        nearest = super()._next_timer()
+        due = None if self.impairments is None else self.impairments.next_due
+        return due if nearest is None else nearest if due is None else min(nearest, due)
+
+    # -- media ---------------------------------------------------------------------------------------
+
+    def _play(self, host: str, agent: Agent, flow: Flow, due: float, until: float) -> None:
+        """Carry a flow's next packet, or pass over a stretch that shares the fate of the latest."""
+        self.now = max(self.now, due)
+        if self.impairments is None and until > self.now:
+            skipped = self._flows.skip(flow, lambda: self._horizon(until), self._onward)
+            if skipped is not None:
+                train, deliveries = skipped
+                last = round(train.begin + (train.packets - 1) * train.interval, 6)
+                assert flow.remote is not None
+                self.trace.add(SkippedPackets(self.now, host, flow.local, flow.remote, train.packets, last))
+                for delivery in deliveries:
+                    receiver, agent = self._sockets["udp"][delivery.local]
+                    link = agent.onward(delivery.source, delivery.local)
+                    if link is not None:
+                        self.trace.add(SkippedPackets(self.now, receiver, *link, train.packets, last))
+                    agent.receive_train(train, delivery.source, delivery.local)
+                return
+        remote = flow.remote
+        assert remote is not None
+        before = len(self._arrivals)
+        self._send(agent, Send(flow.local, remote, flow.take()))
+        self._flows.carried(flow, remote, list(self._arrivals)[before:])
+
+    def _onward(self, delivery: Delivery) -> tuple[Endpoint, Endpoint] | None:
+        place = self._sockets["udp"].get(delivery.local)
+        return place[1].onward(delivery.source, delivery.local) if place is not None else None
+
+    def _horizon(self, until: float) -> float:
+        """Until when nothing happens by itself: ``until``, or when a gateway forgets something."""
+        return min([until, *(gateway.next_end(self.now) for gateway in self.gateways.values())])
+
+    # -- impaired networks ---------------------------------------------------------------------------
+
+    def held(self, gateway: str, pieces: list[bytes]) -> bool:
+        """Whether what leaves a gateway as ``pieces`` waits, or gets lost."""
+        return self.impairments is not None and self._launch(
+            gateway, destination_of(pieces[0]), pieces[0], lambda: self.depart(gateway, pieces)
+        )
+
+    def _launch(self, node: str, destination: str, packet: bytes, departure: Departure) -> bool:
+        """Hold what leaves a node as impaired networks have it; False when there is none on its way."""
+        assert self.impairments is not None
+        fate = self.impairments.fate(node, destination)
+        if fate is None:
+            return False
+        for name in fate.lost_on:
+            self.lost(node, packet, LossReason.LINK, f"lost on the network '{name}'")
+        for delay in fate.delays:
+            self.impairments.hold(self.now + delay, departure)
+        return True
+
+    # -- for every carrier ---------------------------------------------------------------------------
+
+    def listening(self, endpoint: Endpoint, transport: Transport = "udp") -> bool:
+        return endpoint in self._sockets[transport]
+
+    def lost(self, node: str, packet: bytes, reason: LossReason, detail: str) -> None:
+        self.trace.add(Lost(self.now, node, packet, reason, detail))

@@ -1,0 +1,121 @@
+"""The live network: agents on this machine, with its own UDP sockets, by the wall clock.
+
+The others are somewhere out there, and nothing between is the lab's: there are no gateways, and the trace has
+what the agents here saw. TCP and media, which need packets of the lab's own, are not for this world.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import time
+from collections.abc import Callable
+from typing import Final
+
+from siplab.lab.sip.base import Action, Agent, Close, Listen, Send
+from siplab.lab.wire.ip import DEFAULT_MTU, MAX_PACKET, Endpoint
+from siplab.lab.worlds import host_sockets
+from siplab.lab.worlds.base import World
+from siplab.lab.worlds.trace import Received, Sent, WorldEvent
+
+PHONE: Final = "phone"
+SERVER: Final = "server"
+_BATCH: Final = 64  # datagrams of one socket before the others have their turn
+
+
+class LiveNetworkWorld(World):
+    """The phone's host is this machine, at the address ``own``; the server is at ``server``.
+
+    After ``limit`` seconds nothing is waited for any more.
+    """
+
+    kind = "live"
+    place = "the live network"
+
+    def __init__(self, own: str, server: str, limit: float) -> None:
+        super().__init__()
+        self._addresses = {PHONE: own, SERVER: server}
+        self._began = time.monotonic()
+        self._limit = limit
+        self._selector = selectors.DefaultSelector()
+        self._sockets: dict[Endpoint, tuple[socket.socket, Agent]] = {}
+        self._problems: list[str] = []
+
+    @property
+    def now(self) -> float:
+        return time.monotonic() - self._began
+
+    def host_of(self, role: str) -> tuple[str, str] | None:
+        return (role, self._addresses[role]) if role in self._addresses else None
+
+    def mtu_of(self, host: str) -> int:
+        return DEFAULT_MTU
+
+    def add(self, host: str, agent: Agent) -> None:
+        """Start an agent here; one for the server's host runs there already. Raises ``UsageError``."""
+        if host == PHONE:
+            super().add(host, agent)
+
+    def run_until(self, done: Callable[[], bool], timeout: float) -> bool:
+        end = min(self.now + timeout, self._limit)
+        while not done():
+            now = self.now
+            if now >= end:
+                return False
+            due = self._next_timer()
+            for key, _ in self._selector.select(max(0.0, (end if due is None else min(end, due)) - now)):
+                self._read(key.data)
+            self._fire()
+        return True
+
+    def close(self) -> list[str]:
+        """Close every socket; returns one line for each thing that could not be sent."""
+        for local in list(self._sockets):
+            self._close(local)
+        self._selector.close()
+        return self._problems
+
+    def _carry_out(self, agent: Agent, action: Action) -> None:
+        if isinstance(action, Listen):
+            if action.local not in self._sockets:
+                sock = host_sockets.open_udp(action.local)
+                self._sockets[action.local] = (sock, agent)
+                self._selector.register(sock, selectors.EVENT_READ, action.local)
+        elif isinstance(action, Close):
+            self._close(action.local)
+        elif isinstance(action, Send):
+            self._send(action)
+
+    def _close_ports(self, agent: Agent) -> None:
+        for local in [local for local, (_, each) in self._sockets.items() if each is agent]:
+            self._close(local)
+
+    def _close(self, local: Endpoint) -> None:
+        sock, _ = self._sockets.pop(local)
+        self._selector.unregister(sock)
+        sock.close()
+
+    def _read(self, local: Endpoint) -> None:
+        for _ in range(_BATCH):
+            if local not in self._sockets:
+                return
+            sock, agent = self._sockets[local]
+            try:
+                payload, address = sock.recvfrom(MAX_PACKET)
+            except BlockingIOError:
+                return
+            except OSError:  # some systems report an ICMP error here; silence tells the agents the same
+                continue
+            source, now = Endpoint(address[0], address[1]), self.now
+            self.trace.add(Received(now, PHONE, local, source, payload))
+            self.perform(agent, agent.receive(payload, source, local, now))
+
+    def _send(self, send: Send) -> None:
+        sock, _ = self._sockets[send.local]
+        try:
+            sock.sendto(send.payload, (send.remote.ip, send.remote.port))
+        except OSError as error:
+            self._problems.append(f"nothing can be sent to {send.remote}: {error.strerror}")
+            self.remark(PHONE, WorldEvent.NOT_SENT, self._problems[-1], send.local, send.remote)
+        else:
+            self.trace.add(Sent(self.now, PHONE, send.local, send.remote, send.payload))

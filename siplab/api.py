@@ -1,0 +1,170 @@
+"""The functions of the package ``siplab``: small ones, over the same machinery that the command uses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from siplab import topologies
+from siplab.alg_models import vendors
+from siplab.alg_models.vendors.schema import VendorProfile
+from siplab.experiments.explain import explained
+from siplab.experiments.library.experiment import Experiment
+from siplab.experiments.score import plan as planning
+from siplab.experiments.score import tally
+from siplab.experiments.score.tally import Score
+from siplab.experiments.trial import registry, runner
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab import documents
+from siplab.lab.gateway.alg import Model
+from siplab.lab.worlds.topology import Topology
+from siplab.lab.worlds.trace import Trace
+
+World = Literal["auto", "simulated", "emulated"]
+
+
+class TrialRun(NamedTuple):
+    """What ``run`` gives: the result, and the trace of every packet and event."""
+
+    result: TrialResult
+    trace: Trace
+
+
+def run(trial_: TrialSpec, *, world: World = "simulated", explain: bool = False) -> TrialRun:
+    """Run one trial.
+
+    ``explain``: the result says why its checks failed. Raises ``UsageError`` for an unknown name, and
+    ``CapabilityError`` where the emulated world is asked for and can't be had; what a model or the network
+    does wrong is in ``result.errors``.
+    """
+    trial.check_spec(trial_)
+    kind, _ = runner.choose_world(world)
+    result, trace = runner.run_traced(trial_, kind)
+    return TrialRun(explained(result, trace) if explain else result, trace)
+
+
+def matrix(
+    models: Sequence[str] | Literal["all"] = "all",
+    scenarios: Sequence[str] | Literal["all"] = (),
+    *,
+    detectors: Sequence[str] = (),
+    mitigations: Sequence[Sequence[str]] = ((),),
+    phones: Sequence[str] = ("",),
+    servers: Sequence[str] = ("",),
+    topology: str = "home",
+    seed: int = 1,
+    repeat: int = 1,
+    world: World = "simulated",
+    jobs: int = 1,
+    model_paths: Sequence[str | Path] = (),
+    scenario_paths: Sequence[str | Path] = (),
+) -> list[TrialResult]:
+    """Run every combination of model, mitigation set and scenario or detector; the results in that order.
+
+    ``mitigations`` is a list of sets, the empty one being "nothing done". ``repeat``: seeds from ``seed`` on.
+    ``jobs``: processes. Raises as ``run`` does.
+    """
+    fields = {
+        "id": "matrix",
+        "topology": topology,
+        "models": models if models == "all" else list(models),
+        "scenarios": scenarios if scenarios == "all" else list(scenarios),
+        "detectors": list(detectors),
+        "mitigations": [list(each) for each in mitigations],
+        "phones": list(phones),
+        "servers": list(servers),
+        "seed": seed,
+        "repeat": repeat,
+    }
+    experiment = documents.parse(json.dumps(fields), Experiment, "matrix")  # JSON is YAML
+    specs = experiment.trials(_texts(model_paths), scenario_paths=_texts(scenario_paths))
+    kind, _ = runner.choose_world(world)
+    return runner.run_all(specs, world=kind, jobs=jobs)
+
+
+def score(
+    detectors: Sequence[str],
+    models: Sequence[str] = ("all",),
+    *,
+    topology: str = "home",
+    seed: int = 1,
+    repeat: int = 1,
+    world: World = "simulated",
+    jobs: int = 1,
+    model_paths: Sequence[str | Path] = (),
+    detector_paths: Sequence[str | Path] = (),
+) -> list[Score]:
+    """Run each detector against every router of ``models`` and every clean control; a score per detector.
+
+    ``models``: ids, specs, ``all``, ``faults``, ``variants``. Raises as ``run`` does.
+    """
+    known = _texts(model_paths)
+    plan = planning.plan(
+        detectors,
+        planning.subjects(models, topology=topology, model_paths=known),
+        repeat=repeat,
+        seed=seed,
+        model_paths=known,
+        detector_paths=_texts(detector_paths),
+    )
+    kind, _ = runner.choose_world(world)
+    return tally.scores(plan, runner.run_all(plan.trials, world=kind, jobs=jobs))
+
+
+def list_models(paths: Sequence[str | Path] = ()) -> list[Model]:
+    """The models of the catalogue, of installed packages and of ``paths``."""
+    return list(trial.models(_texts(paths)))
+
+
+def list_scenarios(paths: Sequence[str | Path] = ()) -> list[Item[Any]]:
+    """The scenarios, those of installed packages and of ``paths`` too."""
+    return list(registry.scenarios(_texts(paths)))
+
+
+def list_detectors(paths: Sequence[str | Path] = ()) -> list[Item[Any]]:
+    """The detectors, those of installed packages and of ``paths`` too."""
+    return list(registry.detectors(_texts(paths)))
+
+
+def list_mitigations() -> list[Item[Any]]:
+    """The mitigations."""
+    return list(registry.mitigations())
+
+
+def list_phones() -> list[Item[Any]]:
+    """The kinds of phones."""
+    return list(registry.phones())
+
+
+def list_servers() -> list[Item[Any]]:
+    """The kinds of servers."""
+    return list(registry.servers())
+
+
+def list_topologies() -> list[Topology]:
+    """The networks that come with the project."""
+    return [topologies.load(each) for each in topologies.available()]
+
+
+def list_vendors() -> list[VendorProfile]:
+    """What is known of vendors' ALGs, with evidence."""
+    return [vendors.load(each) for each in vendors.available()]
+
+
+def load_model(spec: str, paths: Sequence[str | Path] = ()) -> Model:
+    """The model of ``ID``, ``ID(parameter=value)`` or several joined by ``+``. Raises ``UsageError``."""
+    return trial.models(_texts(paths)).get(spec)
+
+
+def load_topology(spec: str) -> Topology:
+    """The network of an id, with parameters or without, or of a YAML file. Raises ``UsageError``."""
+    return topologies.load(spec)
+
+
+def _texts(paths: Sequence[str | Path]) -> tuple[str, ...]:
+    return tuple(str(each) for each in paths)

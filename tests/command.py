@@ -1,0 +1,81 @@
+"""Running the command ``siplab`` as users do, and taking a program away from it."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout, suppress
+from pathlib import Path
+from unittest import mock
+
+# Imported here, where nobody has set COLUMNS: a console that is made with that has its width for good.
+from siplab.__main__ import main
+from siplab.experiments.commands import cli  # noqa: F401
+from tests.conftest import ROOT
+
+Done = subprocess.CompletedProcess[str]
+
+
+def siplab(*arguments: str, process: bool = False, **environment: str) -> Done:
+    """Run the command at the root of the project; ``environment``: variables of its own.
+
+    It runs in this process, which spares a second of imports each time. ``process``: in one of its own, for
+    what only that shows (signals, encodings). So do ``exec``, whose program writes to the real standard
+    output, and a PATH of its own, since what the machine has is looked up once in a process. Its output is no
+    terminal's, so it is plain text of 120 columns.
+    """
+    environment = {"COLUMNS": "120", **environment}
+    if process or "PATH" in environment or arguments[:1] == ("exec",):
+        return subprocess.run(
+            [sys.executable, "-m", "siplab", *arguments],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.dict(os.environ, environment),
+        mock.patch.object(sys, "argv", ["siplab", *arguments]),
+        redirect_stdout(out),
+        redirect_stderr(err),
+        chdir(ROOT),
+    ):
+        status = _status()
+    return subprocess.CompletedProcess(["siplab", *arguments], status, out.getvalue(), err.getvalue())
+
+
+def _status() -> int:
+    try:
+        main()
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+            return 1
+        return end.code or 0
+    return 0
+
+
+def one_line_error(done: Done, *words: str) -> None:
+    """Bad input: exit status 2 and one clear line, no traceback."""
+    assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    for word in words:
+        assert word in lines[0], (word, lines[0])
+
+
+def path_without(program: str, folder: Path) -> str:
+    """A PATH, made in ``folder``, with all programs of this machine but one."""
+    for place in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        with suppress(OSError):  # not there, or not for this user
+            for each in Path(place).iterdir():
+                link = folder / each.name
+                if each.name != program and not link.is_symlink():
+                    link.symlink_to(each)
+    return str(folder)

@@ -1,0 +1,137 @@
+"""Trials that several tests look at: each is played once in a run of the tests, whoever asks first.
+
+``played(spec)`` keeps what came of a trial in a folder that all workers of the run share. Above all that is
+the grid: every model and variant, on the network ``home``, with every scenario and every detector.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import pickle
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from siplab.alg_models import catalogue
+from siplab.experiments.explain import explained
+from siplab.experiments.output.journeys import journeys_of
+from siplab.experiments.trial import registry
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.result import Explanation, TrialResult
+from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab.wire import ip
+from siplab.lab.worlds.trace import Trace
+
+_folder: Path | None = None
+
+
+def share(folder: Path) -> None:
+    """Keep what is played in ``folder`` from now on."""
+    global _folder
+    folder.mkdir(parents=True, exist_ok=True)
+    _folder = folder
+
+
+# -- which trials there are ----------------------------------------------------------------------------
+
+
+def models() -> list[str]:
+    """Every model and every variant that can be run, as specs."""
+    return [model.id for model in catalogue.load().runnable()]
+
+
+def specs(model: str, topology: str = "home", mitigations: tuple[str, ...] = ()) -> list[TrialSpec]:
+    """A model with every scenario and every detector."""
+    played = [TrialSpec(topology, model, scenario=item.id) for item in registry.scenarios()]
+    played += [TrialSpec(topology, model, detector=item.id) for item in registry.detectors()]
+    return [replace(each, mitigations=mitigations) for each in played]
+
+
+def some(among: Sequence[TrialSpec], count: int) -> list[TrialSpec]:
+    """A share of them: others for another model, network or mitigation, the same ones each time."""
+    first = among[0]
+    seed = f"{first.topology} {first.model} {first.mitigations}"
+    return random.Random(seed).sample(list(among), min(count, len(among)))
+
+
+# -- what came of them ---------------------------------------------------------------------------------
+
+
+class Crossing(NamedTuple):
+    """What the router of the network ``home`` did to one message that was sent."""
+
+    now: float
+    label: str
+    met_router: bool
+    changed: bool  # by the router
+    lost: bool
+
+
+class Played(NamedTuple):
+    """A trial that was played in the simulated world."""
+
+    result: TrialResult
+    digest: str  # of its result and its whole trace
+    explanation: list[Explanation]  # of each failed check
+    crossings: list[Crossing]  # where a check failed
+    has_tcp: bool
+
+
+def digest(result: TrialResult, trace: Trace) -> str:
+    """The same for the same result and the same trace, in either world."""
+    row = result.as_json()
+    row.pop("world")
+    return hashed(row, trace.to_json_lines())
+
+
+def hashed(row: dict[str, Any], lines: str) -> str:
+    """The same of a result as data, without its world, and of the lines of a trace."""
+    return hashlib.sha256((json.dumps(row, sort_keys=True) + lines).encode()).hexdigest()
+
+
+def played(spec: TrialSpec) -> Played:
+    """What came of a trial. Raises ``UsageError`` when it can't be played."""
+    if _folder is None:
+        return _play(spec)
+    path = _folder / hashlib.sha256(repr(spec).encode()).hexdigest()
+    with path.open("a+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # another worker may be playing it just now
+        file.seek(0)
+        data = file.read()
+        if data:
+            found: Played = pickle.loads(data)
+            return found
+        made = _play(spec)
+        file.write(pickle.dumps(made))
+    return made
+
+
+def result(spec: TrialSpec) -> TrialResult:
+    """The outcome of a trial. Raises ``UsageError`` when it can't be played."""
+    return played(spec).result
+
+
+def _play(spec: TrialSpec) -> Played:
+    outcome, trace = trial.run(spec)
+    made = Played(outcome, digest(outcome, trace), [], [], has_tcp=False)
+    if outcome.outcome != "fail" or spec.topology != "home":
+        return made
+    journeys = [each for each in journeys_of(trace, trial.network("home")) if each.sent is not None]
+    return made._replace(
+        explanation=explained(replace(outcome), trace).explanation,
+        crossings=[
+            Crossing(
+                round(each.now, 6),
+                each.label,
+                "router" in each.path[1:],
+                "router" in each.changes,
+                bool(each.failed) or not each.received,
+            )
+            for each in journeys
+        ],
+        has_tcp=any(each.sent is not None and each.sent.protocol == ip.TCP for each in journeys),
+    )
