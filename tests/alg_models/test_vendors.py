@@ -341,7 +341,7 @@ def test_unknown_names(word: str, fix: str) -> None:
 
 
 def test_a_word_that_means_several() -> None:
-    with pytest.raises(UsageError, match="'huawei' may be .*huawei-ar.*; write which one"):
+    with pytest.raises(UsageError, match=r"'huawei' may be .*huawei-ar.*; write which one"):
         vendors.load("huawei")
 
 
