@@ -44,11 +44,9 @@ def shown(
         return
     output = console.output()
     # Into a file it is as wide as it has to be.
-    narrow = (output.is_terminal or "COLUMNS" in os.environ) and drawing.layout(topology).width > output.width
-    if narrow:
-        for line in drawing.as_list(topology, output.width):
-            console.print_exact(line, output)
-    else:
-        console.print_folded(f"{topology.id}: {topology.summary}", output)
-        for line in drawing.as_text(topology).splitlines()[1:]:
-            console.print_exact(line, output)
+    width = output.width if output.is_terminal or "COLUMNS" in os.environ else 10_000
+    lines = drawing.as_text(topology).splitlines()[1:]
+    title = console.folded(f"{topology.id}: {topology.summary}", width)
+    narrow = drawing.layout(topology).width > width
+    for line in drawing.as_list(topology, width) if narrow else (*title, *lines):
+        console.print_exact(line, output)
