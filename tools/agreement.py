@@ -20,8 +20,6 @@ from tools.pages import DOCS, MadePart
 
 CELLS: Final = Path(__file__).parents[1] / "tests" / "data" / "real-cells.tsv"
 PAGE: Final = DOCS / "agreement.md"
-BEGIN: Final = "<!-- the table is made by: python -m tools.agreement --write -->\n"
-END: Final = "<!-- end of the table -->\n"
 PHONE: Final = "libre"
 SERVERS: Final = {"plain": "proxy-plain", "nat": "proxy-detect"}
 GOAL: Final = 0.97
@@ -84,7 +82,7 @@ def table() -> str:
     return "\n".join([*lines, ""])
 
 
-PART: Final = MadePart(PAGE, BEGIN, END, table)
+PART: Final = MadePart(PAGE, "agreement", table)
 
 
 def main() -> int:
