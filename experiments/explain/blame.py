@@ -122,6 +122,9 @@ def _refused(trouble: Trouble, story: Story) -> Cause:
             return changed(journey, violation.header, violation)
     if trouble.event is EventKind.REJECTED and facts.status == 481:
         return _no_dialog(story, journey)
+    forwarded = _broken_before_a_proxy(facts.rule, story, journey)
+    if forwarded is not None:
+        return forwarded
     about = facts.part
     found = _by_value(facts.value, story, journey)
     if found is None and about:
@@ -133,6 +136,25 @@ def _refused(trouble: Trouble, story: Story) -> Cause:
     if journey.changes and (not about or _touches(journey, about)):
         return changed(journey, about)
     return Cause(CauseKind.UNCHANGED, journey)
+
+
+def _broken_before_a_proxy(rule: str, story: Story, journey: Journey) -> Cause | None:
+    """A proxy forwards what it need not read (RFC 3261 16.3): who broke the rule in what reached the proxy."""
+    if not rule or journey.changes:
+        return None
+    exchange = _exchange(journey)
+    for each in reversed(story.before(journey.order)):
+        if each.changes and each.is_signalling and _exchange(each) == exchange:
+            for violation in broken(sent(each), seen(each)):
+                if violation.rule == rule:
+                    return changed(each, violation.header, violation)
+    return None
+
+
+def _exchange(journey: Journey) -> tuple[bytes, bytes]:
+    """What a request keeps on its way through proxies."""
+    message = parsed(seen(journey))
+    return message.value(b"call-id"), message.value(b"cseq")
 
 
 def _no_dialog(story: Story, journey: Journey) -> Cause:

@@ -289,10 +289,14 @@ class SipMessage:
         return int(value) if value.isdigit() and len(value) < 10 else None
 
     def end_body(self) -> None:
-        """Let the body end where Content-Length says; what follows is the ``trailer`` (RFC 3261 18.3)."""
+        """Let the body end where Content-Length says; what follows is the ``trailer`` (RFC 3261 18.3).
+
+        The length is that of the body as it came: what was put into it since is part of it.
+        """
         length = self.content_length
-        if length is not None and length < len(self.body):
-            self.body, self.trailer = self.body[:length], self.body[length:] + self.trailer
+        behind = b"" if length is None else self.original_body[length:]
+        if behind and self.body.endswith(behind):
+            self.body, self.trailer = self.body[: -len(behind)], behind + self.trailer
             self.original_body = self.original_body[:length]
 
     def fit_content_length(self) -> None:

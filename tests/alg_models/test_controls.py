@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from siplab.alg_models import catalogue
 from siplab.alg_models.controls import NONE
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage
@@ -450,6 +451,18 @@ def test_bytes_behind_the_body_are_no_body(new_line: LineMaker, behind: bytes) -
     seen = line.out(sent + behind)
     assert seen == invite(PUBLIC, 61004, b"203.0.113.7:61002") + behind
     assert line.back(echo(seen)) == echo(sent) + behind
+
+
+def test_what_a_fault_puts_into_a_body_is_body(new_line: LineMaker) -> None:
+    """Its step comes before the one that looks where the body ends."""
+    line = new_line(catalogue.load(plugins=False).get("sdp-line-injected"))
+    body = DESCRIPTION % (PRIVATE, PRIVATE, 16000)
+    sent = message(b"INVITE sip:bob@lab.test SIP/2.0", b"Call-ID: 1", body=body)
+    for behind in (b"", b"junk"):
+        seen = SipMessage.parse(line.out(sent + behind))
+        assert b"i=(o=IN IP4 192.168.1.20)\r\n" in seen.body
+        assert seen.body.endswith(b"m=audio 61004 RTP/AVP 0\r\n" + behind)
+        assert seen.content_length == len(seen.body) - len(behind)
 
 
 def test_bytes_behind_no_body_are_no_body(new_line: LineMaker) -> None:

@@ -35,7 +35,7 @@ DOCUMENTED = (
     ("via-branch-altered", "register", "not-restored", "REGISTER", "Via", "RFC 3261 17.1.3"),
     ("via-branch-altered(mode=removed)", "register", "not-restored", "REGISTER", "Via", "RFC 3261 17.1.3"),
     ("via-rport-stripped", "register", "changed", "REGISTER", "Via", "RFC 3261 18.1.2"),
-    ("port-overflow", "register", "changed", "REGISTER", "Contact", "RFC 3261 25.1"),
+    ("port-overflow", "register", "changed", "REGISTER", "Contact", "RFC 3261 19.1.1"),
     ("port-overflow(mode=sum)", "outgoing-call", "changed", "INVITE with SDP", "SDP m=", "RFC 8866 5.14"),
     (
         "content-length-stale",
