@@ -139,7 +139,7 @@ def _refused(trouble: Trouble, story: Story) -> Cause:
 
 
 def _broken_before_a_proxy(rule: str, story: Story, journey: Journey) -> Cause | None:
-    """A proxy forwards what it need not read (RFC 3261 16.3): who broke the rule in what reached the proxy."""
+    """A proxy forwards what it need not read (RFC 3261 16.3): who broke the rule on the way to it."""
     if not rule or journey.changes:
         return None
     exchange = _exchange(journey)
