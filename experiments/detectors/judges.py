@@ -30,13 +30,8 @@ def changed(seen: Observations) -> list[Clue]:
     ]
 
 
-def requests_changed(seen: Observations) -> list[Clue]:
-    """The same, of what the client sent."""
-    return changed_if(seen, lambda transit: transit.outbound)
-
-
 def answers_changed(seen: Observations) -> list[Clue]:
-    """The same, of what the client received."""
+    """The same, of what the client received only."""
     return changed_if(seen, lambda transit: not transit.outbound)
 
 
