@@ -7,6 +7,7 @@ from pathlib import Path
 
 from siplab.experiments.explain import explained
 from siplab.experiments.output import files
+from siplab.experiments.trial.recording import Audio
 from siplab.experiments.trial.result import TrialResult
 from siplab.lab.worlds.trace import Trace
 
@@ -16,6 +17,7 @@ class ExplainedFolder:
     """A ``siplab.experiments.trial.worker.Store``."""
 
     folder: Path
+    audio: Audio = "changes"
 
     def keep(self, result: TrialResult, trace: Trace) -> None:
         files.write_trial(self.folder, explained(result, trace), trace)

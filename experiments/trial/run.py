@@ -10,6 +10,7 @@ from typing import Any
 from siplab import topologies
 from siplab.alg_models import catalogue, profiles
 from siplab.experiments.trial import assignment, controls, endpoints, media, reach, registry
+from siplab.experiments.trial.recording import Recorder
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec, seed_of
 from siplab.experiments.trial.stage import Finding, Setup, Stage
@@ -102,11 +103,11 @@ def run(
     spec: TrialSpec,
     make_world: WorldMaker = simulated,
     folder: Path | None = None,
-    sounds: Path | None = None,
+    recorder: Recorder | None = None,
 ) -> tuple[TrialResult, Trace]:
     """Run one trial; an outside program's output goes into ``folder``.
 
-    What the phones heard is written to WAV files whose names begin with ``sounds``.
+    ``recorder`` writes what the phones said and heard.
 
     Raises ``UsageError`` for a bad spec; what goes wrong later is in the result.
     """
@@ -136,8 +137,8 @@ def run(
         problems = world.close()
     result.checks = stage.checks
     result.media = media.report(stage.phones, world.now)
-    if sounds is not None:
-        media.record(sounds.parent, sounds.name, stage.phones, world.now)
+    if recorder is not None:
+        recorder.record(stage.phones, world.now)
     if kind == "detector":
         result.finding = outcome or Finding("error")
     result.errors += problems + [

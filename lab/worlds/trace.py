@@ -91,7 +91,10 @@ class Lost(NamedTuple):
 
 
 class SkippedPackets(NamedTuple):
-    """``packets`` of a flow of media that share the fate of the one before; the last was due at ``until``."""
+    """``packets`` of a flow of media that share the fate of the one before; the last was due at ``until``.
+
+    They say ``content`` (``lab.sip.base.Train``) from packet number ``first`` on; empty: they are encrypted.
+    """
 
     now: float
     host: str
@@ -99,6 +102,8 @@ class SkippedPackets(NamedTuple):
     remote: Endpoint
     packets: int
     until: float
+    content: str = ""
+    first: int = 0
 
 
 class Remark(NamedTuple):
