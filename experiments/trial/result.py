@@ -42,6 +42,7 @@ class TrialResult:
     ``errors``: why the trial is invalid (a model that raised, packets that the kernel lost).
     ``notes``: what a reader has to know of its models, that they stand for something unknown.
     ``explanation``: why checks failed, for each of them, if somebody asked (``explained``).
+    ``models``: the spec of the model that each gateway ran, mitigations considered.
     """
 
     spec: TrialSpec
@@ -55,6 +56,7 @@ class TrialResult:
     reach: Reach | None = None
     media: list[StreamReport] = field(default_factory=list)
     explanation: list[Explanation] = field(default_factory=list)
+    models: dict[str, str] = field(default_factory=dict)
 
     @property
     def outcome(self) -> str:
@@ -69,8 +71,8 @@ class TrialResult:
     def first_failure(self) -> Check | None:
         return next((check for check in self.checks if not check.passed), None)
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain data, the same for the same trial."""
+    def settings(self) -> dict[str, Any]:
+        """What was tried, as plain data."""
         spec = {name: value for name, value in asdict(self.spec).items() if value or name == "seed"}
         for each in ("model_paths", "detector_paths", "scenario_paths", "reach"):
             spec.pop(each, None)
@@ -78,7 +80,13 @@ class TrialResult:
             spec.pop("gateway")
         if self.spec.program is not None:
             spec["detector"] = self.spec.program.id
-        row: dict[str, Any] = {**spec, "world": self.world, "outcome": self.outcome}
+        return spec
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data, the same for the same trial (``siplab schema results``)."""
+        row: dict[str, Any] = {**self.settings(), "world": self.world, "outcome": self.outcome}
+        if self.models:
+            row["models"] = self.models
         if self.finding is not None:
             row["finding"] = asdict(self.finding)
         if self.checks:
