@@ -15,6 +15,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from siplab.lab.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from siplab.api import (
         TrialRun,
@@ -42,8 +44,6 @@ if TYPE_CHECKING:
     from siplab.lab.worlds.base import WorldError
     from siplab.lab.worlds.topology import Topology
     from siplab.lab.worlds.trace import Trace
-
-__version__ = "0.2.0"
 
 # Where a name is that is not in ``siplab.api``.
 _WHERE: Final = {

@@ -62,7 +62,7 @@ def play(name: str, settings: Settings, why: str = "") -> None:
     out = settings.out
     if out is not None:
         files.prepare(out)
-    reports = [path for path in (settings.json_file, out / "results.json" if out else None) if path]
+    reports = [path for path in (settings.json_file, out / files.RESULTS if out else None) if path]
     for path in reports:
         files.check_writable(path)
     output, errors = console.output(), console.errors()
@@ -84,7 +84,6 @@ def play(name: str, settings: Settings, why: str = "") -> None:
     output.print(f"{len(results)} trials: {table.summary(results)}")
     running.say_notes(note for result in results for note in result.notes)
     data = files.as_json(chosen.id, kind, results)
-    for path in reports:
-        files.write_json(path, data)
+    files.write_results(reports, data)
     if any(result.errors for result in results):
         raise typer.Exit(1)

@@ -79,8 +79,7 @@ def keep_partly(name: str, world: str, reports: Sequence[Path]) -> Callable[[lis
     """Writes what is there into the files that were asked for."""
 
     def keep(results: list[TrialResult], total: int) -> None:
-        for path in reports:
-            files.write_json(path, files.as_json(name, world, results, total))
+        files.write_results(reports, files.as_json(name, world, results, total))
 
     return keep
 

@@ -15,7 +15,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-import siplab
 from siplab.experiments.explain import explained
 from siplab.experiments.output import drawing
 from siplab.experiments.output.view import (
@@ -36,6 +35,7 @@ from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 from siplab.lab.media.audio import by_name
+from siplab.lab.version import __version__
 from siplab.lab.worlds.topology import Topology
 from siplab.lab.worlds.trace import Trace
 
@@ -67,7 +67,7 @@ def document(
             variants.append(Variant("remedy", each.id, each.summary, shown))
     return TrialDocument(
         VERSION,
-        siplab.__version__,
+        __version__,
         asked.trial.title,
         spec.model,
         _about_model(spec),

@@ -6,12 +6,16 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from siplab.experiments.output import pcapng
+from siplab.experiments.output import pcapng, provenance
+from siplab.experiments.output.provenance import covers, determinants
+from siplab.experiments.output.schemas import VERSION
 from siplab.experiments.trial.result import TrialResult
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.trace import Trace
+
+RESULTS: Final = "results.json"
 
 
 def prepare(folder: Path) -> None:
@@ -35,10 +39,21 @@ def check_writable(path: Path) -> None:
 
 
 def write_trial(folder: Path, result: TrialResult, trace: Trace) -> None:
-    """Write a trial's trace and capture."""
+    """Write a trial's trace and capture; the result has their names from then on."""
     name = result.spec.stem
-    (folder / f"{name}.trace.jsonl").write_text(trace.to_json_lines(), encoding="utf-8")
-    pcapng.write(trace, folder / f"{name}.pcapng")
+    result.files = {"trace": f"{name}.trace.jsonl", "capture": f"{name}.pcapng", **result.files}
+    head = {
+        "kind": "trial",
+        "version": VERSION,
+        **determinants([result]),
+        "world": result.world,
+        "settings": result.settings(),
+        "models": result.models,
+        "covers": covers(result),
+    }
+    text = json.dumps(head, ensure_ascii=False, separators=(",", ":")) + "\n" + trace.to_json_lines()
+    write_text(folder / result.files["trace"], text)
+    pcapng.write(trace, folder / result.files["capture"])
 
 
 def as_json(name: str, world: str, results: Sequence[TrialResult], of: int | None = None) -> dict[str, Any]:
@@ -46,10 +61,23 @@ def as_json(name: str, world: str, results: Sequence[TrialResult], of: int | Non
 
     ``of``: how many trials there are to be, where not all were run.
     """
-    data = {"version": 1, "experiment": name, "world": world}
+    data: dict[str, Any] = {"version": VERSION, "experiment": name, "world": world, **determinants(results)}
     if of is not None and of != len(results):
         data |= {"interrupted": True, "trials_to_run": of}
-    return data | {"trials": [each.as_json() for each in results]}
+    return data | {"trials": [_row(each) for each in results]}
+
+
+def _row(result: TrialResult) -> dict[str, Any]:
+    row = result.as_json()
+    return row | {"covers": told} if (told := covers(result)) else row
+
+
+def write_results(paths: Sequence[Path], data: dict[str, Any]) -> None:
+    """Write results; in the folder of each ``provenance.json`` says where and when they were made."""
+    for path in paths:
+        write_json(path, data)
+    for folder in {path.parent for path in paths if path.name == RESULTS}:
+        write_json(folder / provenance.NAME, provenance.provenance())
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:

@@ -13,9 +13,7 @@ rules of this file:
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from functools import cache, lru_cache
@@ -25,6 +23,7 @@ from typing import IO, Any, Final, get_type_hints
 
 from pydantic import TypeAdapter
 
+from siplab.experiments.output import digests
 from siplab.experiments.trial import registry
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.result import TrialResult
@@ -143,7 +142,7 @@ def key_of(spec: TrialSpec, world: str) -> str:
         if spec.detector and isinstance(spec.detector, str)
         else None,
         [registry.mitigations().get(each).settings for each in spec.mitigations],
-        [_files(each) for each in (*spec.model_paths, *spec.detector_paths, *spec.scenario_paths)],
+        [digests.files(each) for each in (*spec.model_paths, *spec.detector_paths, *spec.scenario_paths)],
     ]
     return hashlib.sha256("\n".join(map(repr, parts)).encode()).hexdigest()
 
@@ -154,25 +153,6 @@ def _model(name: str, paths: tuple[str, ...]) -> str:
     return f"{model.id} {model.parameters}"
 
 
-@cache
 def _sources() -> str:
     """A digest of the project's own files: another version may give other results."""
-    digests = []
-    for name in _ROOMS:
-        folder = Path(next(iter(importlib.import_module(f"siplab.{name}").__path__)))
-        digests.append(_files(str(folder)))
-    return " ".join(digests)
-
-
-@cache
-def _files(place: str) -> str:
-    """A digest of a file, or of the Python and YAML files in a folder."""
-    path = Path(place)
-    total = hashlib.sha256()
-    found = sorted(path.rglob("*")) if path.is_dir() else [path]
-    for each in found:
-        if each.suffix in (".py", ".yaml", ".yml", ".json") or each == path:
-            with each.open("rb") as file:
-                total.update(f"{each.relative_to(path)}\n{os.fstat(file.fileno()).st_size}\n".encode())
-                total.update(file.read())
-    return total.hexdigest()
+    return " ".join(map(digests.sources, _ROOMS))

@@ -42,7 +42,8 @@ class TrialResult:
     ``errors``: why the trial is invalid (a model that raised, packets that the kernel lost).
     ``notes``: what a reader has to know of its models, that they stand for something unknown.
     ``explanation``: why checks failed, for each of them, if somebody asked (``explained``).
-    ``models``: the spec of the model that each gateway ran, mitigations considered.
+    ``models``: the spec of the model that each gateway ran, mitigations considered. ``files``: names of what
+    was written of it, by kind.
     """
 
     spec: TrialSpec
@@ -57,6 +58,7 @@ class TrialResult:
     media: list[StreamReport] = field(default_factory=list)
     explanation: list[Explanation] = field(default_factory=list)
     models: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
 
     @property
     def outcome(self) -> str:
@@ -87,6 +89,8 @@ class TrialResult:
         row: dict[str, Any] = {**self.settings(), "world": self.world, "outcome": self.outcome}
         if self.models:
             row["models"] = self.models
+        if self.files:
+            row["files"] = self.files
         if self.finding is not None:
             row["finding"] = asdict(self.finding)
         if self.checks:

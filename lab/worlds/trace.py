@@ -202,11 +202,16 @@ class Trace:
 
 
 def from_json_lines(text: str) -> Trace:
-    """The trace that ``to_json_lines`` wrote. Raises ``ValueError`` naming the first bad line."""
+    """The trace that ``to_json_lines`` wrote; a line about the trial may stand before it.
+
+    Raises ``ValueError`` naming the first bad line.
+    """
     trace = Trace()
     for number, line in enumerate(text.splitlines(), 1):
         try:
-            trace.add(_from_json(json.loads(line)))
+            row = json.loads(line)
+            if number > 1 or row["kind"] != "trial":
+                trace.add(_from_json(row))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"line {number} is no record of a trace: {error}") from None
     return trace

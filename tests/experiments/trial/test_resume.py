@@ -15,7 +15,7 @@ import pytest
 
 from siplab.experiments.explain import explained
 from siplab.experiments.library import experiment
-from siplab.experiments.output import journal
+from siplab.experiments.output import digests, journal
 from siplab.experiments.output.journal import Journal
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial import runner
@@ -205,7 +205,7 @@ def test_a_model_that_changed_is_run_again(tmp_path: Path, monkeypatch: pytest.M
     spec = TrialSpec("home", "mine", "register", model_paths=(str(mine),))
     before = journal.key_of(spec, "simulated")
     mine.write_text(mine.read_text() + "\n# another version\n")
-    journal._files.cache_clear()
+    digests.files.cache_clear()
     assert journal.key_of(spec, "simulated") != before
 
 
