@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
+from siplab.experiments.commands import stored
 from siplab.experiments.commands.options import AsJson
 from siplab.experiments.explain import explain as explain_checks
-from siplab.experiments.output import console, journal
+from siplab.experiments.output import console
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec, seed_of
 from siplab.experiments.trial.stage import Check
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.trace import from_json_lines
-
-_SPEC: Final = ("topology", "model", "scenario", "detector", "mitigations", "seed", "control", "gateway")
-_KINDS: Final = ("phone", "server")
-
 
 app = typer.Typer(add_completion=False)
 
@@ -39,11 +35,11 @@ def explain(
 
     The message at which things went wrong, and the rule that it breaks.
     """
-    folder, rows = _load(place)
+    folder, rows = stored.load(place)
     found = []
     matching = 0
     for row in rows:
-        spec = _spec(row, place)
+        spec = stored.spec_of(row, place)
         if name in (spec.name, ""):
             exact = True
         elif name in spec.name:
@@ -78,34 +74,6 @@ def _print(found: list[tuple[bool, TrialSpec, list[dict[str, Any]], list[dict[st
             output.print(Text(f"  {each['check']}", style="red"))
             console.print_folded(each["text"], output, 4)
         output.print()
-
-
-def _load(place: Path) -> tuple[Path, list[dict[str, Any]]]:
-    """The folder and the trials in it. Raises ``UsageError``."""
-    if not place.exists():
-        raise UsageError(f"{place}: no such file or folder; it is what --out of `siplab run` was given")
-    folder, path = (place, place / "results.json") if place.is_dir() else (place.parent, place)
-    if place.is_dir() and not path.exists():
-        path = place / journal.NAME  # the run was killed
-        if not path.exists():
-            raise UsageError(
-                f"{place}: no results.json in it; `siplab run EXPERIMENT --out FOLDER` writes it"
-            )
-    if path.name == journal.NAME:
-        return folder, journal.results_in(path)
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["trials"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path}: no results of `siplab run`: {error}") from None
-    return folder, rows
-
-
-def _spec(row: dict[str, Any], place: Path) -> TrialSpec:
-    try:
-        values = {name: row[name] for name in (*_SPEC, *_KINDS) if name in row}
-        return TrialSpec(**{**values, "mitigations": tuple(values.get("mitigations", ()))})
-    except TypeError:
-        raise UsageError(f"{place}: a trial in it has no topology or no model") from None
 
 
 def _explained(row: dict[str, Any], spec: TrialSpec, folder: Path) -> list[dict[str, Any]]:

@@ -122,6 +122,18 @@ Gateway = Annotated[
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on from what the folder of --out has: run only what is missing.")
 ]
+Report = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="FILE.html",
+        help="Write a page: one HTML file that needs a browser and no network.",
+    ),
+]
+Sounds = Annotated[
+    Literal["changes", "full"],
+    typer.Option("--audio", help="With --out: record calls around what changes, or in full (two minutes)."),
+]
 
 
 def as_texts(values: Iterable[Path]) -> tuple[str, ...]:

@@ -10,9 +10,19 @@ import typer
 from rich.text import Text
 
 from siplab.experiments.commands import running
-from siplab.experiments.commands.options import Choice, Jobs, ModelPath, Resume, Seed, as_texts, grouped
+from siplab.experiments.commands.options import (
+    Choice,
+    Jobs,
+    ModelPath,
+    Report,
+    Resume,
+    Seed,
+    Sounds,
+    as_texts,
+    grouped,
+)
 from siplab.experiments.library import experiment
-from siplab.experiments.output import console, files, table
+from siplab.experiments.output import book, console, files, table
 from siplab.lab.errors import UsageError
 
 app = typer.Typer(add_completion=False)
@@ -31,6 +41,8 @@ class Settings:
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the results to this file.")] = None
     out: Annotated[Path | None, typer.Option(help="Write results.json, traces and captures here.")] = None
     resume: Resume = False
+    report: Report = None
+    audio: Sounds = "changes"
     model_path: ModelPath = field(default_factory=list)
 
 
@@ -63,7 +75,7 @@ def play(name: str, settings: Settings, why: str = "") -> None:
     if out is not None:
         files.prepare(out)
     reports = [path for path in (settings.json_file, out / files.RESULTS if out else None) if path]
-    for path in reports:
+    for path in (*reports, *([settings.report] if settings.report else [])):
         files.check_writable(path)
     output, errors = console.output(), console.errors()
     errors.print(
@@ -77,6 +89,7 @@ def play(name: str, settings: Settings, why: str = "") -> None:
         resume=settings.resume,
         errors=errors,
         keep=running.keep_partly(chosen.id, kind, reports),
+        audio=settings.audio,
     )
     if chosen.summary:
         console.print_folded(chosen.summary, output, style="italic")
@@ -85,5 +98,8 @@ def play(name: str, settings: Settings, why: str = "") -> None:
     running.say_notes(note for result in results for note in result.notes)
     data = files.as_json(chosen.id, kind, results)
     files.write_results(reports, data)
+    if settings.report is not None:
+        text = book.of_many(chosen.id, chosen.summary or "", results, folder=out)
+        files.write_text(settings.report, text)
     if any(result.errors for result in results):
         raise typer.Exit(1)

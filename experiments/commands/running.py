@@ -17,6 +17,7 @@ from siplab.experiments.output import console, files
 from siplab.experiments.output.journal import Journal
 from siplab.experiments.output.progress import TrialProgress
 from siplab.experiments.trial import runner
+from siplab.experiments.trial.recording import Audio
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.runner import InterruptedRunError
 from siplab.experiments.trial.spec import TrialSpec
@@ -57,6 +58,7 @@ def run_trials(
     resume: bool,
     errors: Console,
     keep: Callable[[list[TrialResult], int], None] = lambda results, total: None,
+    audio: Audio = "changes",
 ) -> list[TrialResult]:
     """All results, in order. On Ctrl-C ``keep`` gets those that are there, and the command ends."""
     try:
@@ -65,7 +67,7 @@ def run_trials(
                 there = len(journal.known(specs))
                 errors.print(f"{there} of {len(specs)} trials are there already")
             with TrialProgress(len(specs), errors) as advance:
-                store = None if out is None else ExplainedFolder(out)
+                store = None if out is None else ExplainedFolder(out, audio)
                 return runner.run_all(
                     specs, world=world, jobs=jobs, store=store, progress=advance, journal=journal
                 )

@@ -44,22 +44,22 @@ OFF: Final = "alg-off"  # as a remedy it is what the control shows
 
 
 def document(
-    result: TrialResult, trace: Trace, remedies: Sequence[str] = (), *, compare: bool = True
+    result: TrialResult, trace: Trace, remedies: Sequence[str] = (), *, try_remedies: bool = True
 ) -> TrialDocument:
     """Everything about one trial; ``remedies`` are shown whatever comes of them.
 
-    Without ``compare`` nothing is run. Raises ``UsageError`` for an unknown remedy.
+    Without ``try_remedies`` no others are tried. Raises ``UsageError`` for an unknown remedy.
     """
     spec = result.spec
     asked = Variant("asked", "as asked for", "", _view(result, trace))
     variants, tried = [asked], []
-    if compare and _can_be_compared(spec):
+    if _can_be_compared(spec):
         control, _ = _run(replace(spec, model="none"))
         if spec.model != "none" and control is not None:
             variants.append(
                 Variant("control", "ALG off", "The same call through the router without ALG", control)
             )
-        found = _remedies(spec, remedies, failed=result.outcome in ("fail", "alg"))
+        found = _remedies(spec, remedies, everything=try_remedies and result.outcome == "fail")
         tried = [each for each, _ in found]
         chosen = [(each, shown) for each, shown in found if shown is not None and _worth(each, remedies)]
         for each, shown in chosen if remedies else chosen[:SHOWN]:
@@ -87,7 +87,7 @@ def _view(result: TrialResult, trace: Trace) -> TrialView:
 
 
 def _can_be_compared(spec: TrialSpec) -> bool:
-    return spec.program is None and spec.gateway == "queue"
+    return bool(spec.played) and spec.program is None and spec.gateway == "queue"
 
 
 def _run(spec: TrialSpec) -> tuple[TrialView | None, str]:
@@ -100,11 +100,11 @@ def _run(spec: TrialSpec) -> tuple[TrialView | None, str]:
 
 
 def _remedies(
-    spec: TrialSpec, named: Sequence[str], *, failed: bool
+    spec: TrialSpec, named: Sequence[str], *, everything: bool
 ) -> list[tuple[Remedy, TrialView | None]]:
     known = registry.mitigations()
     chosen = [known.get(each) for each in named]
-    if failed and spec.scenario:
+    if everything:
         chosen += [
             each for each in known if each.id not in (OFF, *(one.id for one in chosen), *spec.mitigations)
         ]

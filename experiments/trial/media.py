@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from siplab.lab.media.audio import Signal
 from siplab.lab.media.heard import HeardSpan, spans
@@ -75,7 +75,7 @@ def _of_call(
             reporter.sent if reporter is not None else 0,
             reporter.received if reporter is not None else 0,
             tuple(
-                each._replace(begin=round(each.begin - begin, 3), end=round(each.end - begin, 3))
+                replace(each, begin=round(each.begin - begin, 3), end=round(each.end - begin, 3))
                 for each in (spans(listener.sounds, signals) if kind == "audio" else ())
             ),
         )

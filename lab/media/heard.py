@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Final
 
 from siplab.lab.media.audio import SILENCE, Signal
 from siplab.lab.media.rtp_receiver import Sound
@@ -12,7 +13,8 @@ from siplab.lab.media.rtp_sender import PACKET_TIME
 _MOST: Final = 2000  # spans of one stream; what comes behind them is counted to the last
 
 
-class HeardSpan(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class HeardSpan:
     """Sound without a gap, from ``begin`` to ``end`` in seconds.
 
     ``content`` is the name of the signal, empty for what is none of the phones' signals, as a mix of them;
@@ -55,7 +57,7 @@ def spans(sounds: Iterable[Sound], known: Sequence[Signal]) -> list[HeardSpan]:
                 and (frame - expected) % length == 0
             )
         ):
-            found[-1] = last._replace(end=max(last.end, end))
+            found[-1] = replace(last, end=max(last.end, end))
         else:
             found.append(HeardSpan(each.at, end, content, frame % length))
     return found

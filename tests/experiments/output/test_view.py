@@ -1,4 +1,4 @@
-"""The data behind every picture: it agrees with the trace and with its schema, and says what determines it."""
+"""The data behind every picture: it agrees with trace and schema, and says what determines it."""
 
 from __future__ import annotations
 
