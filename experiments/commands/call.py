@@ -12,6 +12,7 @@ from siplab.experiments.commands import running
 from siplab.experiments.commands.options import (
     Gateway,
     ModelPath,
+    PcapMedia,
     Report,
     Seed,
     Sounds,
@@ -78,15 +79,16 @@ def call(
     wanted: Trial,
     page: Page,
     world: World = "auto",
-    out: Annotated[Path | None, typer.Option(help="Write trace and capture here.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write trace, captures and sound here.")] = None,
     audio: Sounds = "changes",
+    pcap_media: PcapMedia = "short",
     brief: Annotated[bool, typer.Option("--brief", help="Only what came of it, and why.")] = False,
 ) -> None:
     """Run one trial: what came of it, and every message that the router changed.
 
     Exit status: 0 the trial ran (a failing check is a result), 1 it is invalid, 2 bad input.
     """
-    play(wanted, world, out, brief=brief, page=page, audio=audio)
+    play(wanted, world, out, brief=brief, page=page, audio=audio, media=pcap_media)
 
 
 def play(
@@ -98,6 +100,7 @@ def play(
     why: str = "",
     page: Page | None = None,
     audio: Sounds = "changes",
+    media: PcapMedia = "short",
 ) -> None:
     """Run it; ``why`` in that world, if nobody asked for it.
 
@@ -130,7 +133,7 @@ def play(
         files.prepare(out)
     if page is not None and page.report is not None:
         files.check_writable(page.report)
-    result, trace = runner.run_traced(spec, kind, None if out is None else ExplainedFolder(out, audio))
+    result, trace = runner.run_traced(spec, kind, None if out is None else ExplainedFolder(out, audio, media))
     output = console.output()
     if not brief:
         head = f"{spec.name.replace('__', ', ')} in the {kind} world ({why or reason})"

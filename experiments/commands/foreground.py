@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from siplab.experiments.output import pcapng
+from siplab.experiments.output import pcapng, side_captures
 from siplab.experiments.programs import agents, placeholders
 from siplab.experiments.trial import assignment, worker
 from siplab.experiments.trial import run as trial
@@ -84,6 +84,7 @@ def _run(request: Program) -> int:
         problems = world.close()
     if request.pcap is not None:
         pcapng.write(world.trace, request.pcap)
+        side_captures.write(world.trace, net, request.pcap)
     if request.trace is not None:
         request.trace.write_text(world.trace.to_json_lines(), encoding="utf-8")
     for problem in problems:

@@ -134,6 +134,14 @@ Sounds = Annotated[
     Literal["changes", "full"],
     typer.Option("--audio", help="With --out: record calls around what changes, or in full (two minutes)."),
 ]
+PcapMedia = Annotated[
+    Literal["carried", "short", "all"],
+    typer.Option(
+        "--pcap-media",
+        help="Media in the captures of each side: only packets that were carried, all of streams below "
+        "5 minutes, or all.",
+    ),
+]
 
 
 def as_texts(values: Iterable[Path]) -> tuple[str, ...]:
@@ -179,7 +187,10 @@ class Beside:
         list[str], names("--with", metavar="AGENT", help="The lab's server, far-phone or mirror; repeatable.")
     ] = field(default_factory=list)
     pcap: Annotated[
-        Path | None, typer.Option(help="Write what the router's taps saw to this pcapng file.")
+        Path | None,
+        typer.Option(
+            help="Write what the router's taps saw to this pcapng file, and a file per side beside it."
+        ),
     ] = None
     trace: Annotated[Path | None, typer.Option("--trace", help="Write the trace to this file.")] = None
     model_path: ModelPath = field(default_factory=list)

@@ -14,6 +14,7 @@ from siplab.experiments.commands.options import (
     Choice,
     Jobs,
     ModelPath,
+    PcapMedia,
     Report,
     Resume,
     Seed,
@@ -43,6 +44,7 @@ class Settings:
     resume: Resume = False
     report: Report = None
     audio: Sounds = "changes"
+    pcap_media: PcapMedia = "carried"
     model_path: ModelPath = field(default_factory=list)
 
 
@@ -90,6 +92,7 @@ def play(name: str, settings: Settings, why: str = "") -> None:
         errors=errors,
         keep=running.keep_partly(chosen.id, kind, reports),
         audio=settings.audio,
+        media=settings.pcap_media,
     )
     if chosen.summary:
         console.print_folded(chosen.summary, output, style="italic")

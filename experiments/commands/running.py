@@ -16,6 +16,7 @@ from siplab.experiments.explain.folder import ExplainedFolder
 from siplab.experiments.output import console, files
 from siplab.experiments.output.journal import Journal
 from siplab.experiments.output.progress import TrialProgress
+from siplab.experiments.output.side_captures import Media
 from siplab.experiments.trial import runner
 from siplab.experiments.trial.recording import Audio
 from siplab.experiments.trial.result import TrialResult
@@ -59,6 +60,7 @@ def run_trials(
     errors: Console,
     keep: Callable[[list[TrialResult], int], None] = lambda results, total: None,
     audio: Audio = "changes",
+    media: Media = "carried",
 ) -> list[TrialResult]:
     """All results, in order. On Ctrl-C ``keep`` gets those that are there, and the command ends."""
     try:
@@ -67,7 +69,7 @@ def run_trials(
                 there = len(journal.known(specs))
                 errors.print(f"{there} of {len(specs)} trials are there already")
             with TrialProgress(len(specs), errors) as advance:
-                store = None if out is None else ExplainedFolder(out, audio)
+                store = None if out is None else ExplainedFolder(out, audio, media)
                 return runner.run_all(
                     specs, world=world, jobs=jobs, store=store, progress=advance, journal=journal
                 )

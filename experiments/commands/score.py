@@ -16,7 +16,9 @@ from siplab.experiments.commands import running
 from siplab.experiments.commands.options import (
     Jobs,
     ModelPath,
+    PcapMedia,
     Resume,
+    Sounds,
     World,
     as_numbers,
     as_texts,
@@ -146,6 +148,8 @@ class Written:
 
     out: Annotated[Path | None, _into(help="Folder for all of these, with traces and captures.")] = None
     resume: Resume = False
+    audio: Sounds = "changes"
+    pcap_media: PcapMedia = "carried"
     report: Annotated[
         Path | None,
         _into("--report", metavar="FILE.html", help="A page: the trials in which a detector was wrong."),
@@ -243,7 +247,14 @@ def score(
         )
     )
     results = running.run_trials(
-        plan.trials, world=kind, jobs=trials.jobs, out=written.out, resume=written.resume, errors=errors
+        plan.trials,
+        world=kind,
+        jobs=trials.jobs,
+        out=written.out,
+        resume=written.resume,
+        errors=errors,
+        audio=written.audio,
+        media=written.pcap_media,
     )
     scores = tally.scores(plan, results)
     table.print_scores(scores, output, repeated=trials.repeat > 1)

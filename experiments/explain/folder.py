@@ -7,8 +7,10 @@ from pathlib import Path
 
 from siplab.experiments.explain import explained
 from siplab.experiments.output import files
+from siplab.experiments.output.side_captures import Media
 from siplab.experiments.trial.recording import Audio
 from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.run import network_of
 from siplab.lab.worlds.trace import Trace
 
 
@@ -18,6 +20,8 @@ class ExplainedFolder:
 
     folder: Path
     audio: Audio = "changes"
+    media: Media = "carried"
 
     def keep(self, result: TrialResult, trace: Trace) -> None:
-        files.write_trial(self.folder, explained(result, trace), trace)
+        network = network_of(result.spec)
+        files.write_trial(self.folder, explained(result, trace), trace, network, self.media)

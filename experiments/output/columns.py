@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 from siplab.lab.worlds.network import Network
+from siplab.lab.worlds.topology import Topology
+
+
+def areas(topology: Topology) -> dict[str, str]:
+    """By network the name of its area: networks between which no gateway stands are one."""
+    area = {name: name for name in topology.networks}
+    for router in topology.routers.values():
+        for group in (router.inside, router.outside) if router.is_gateway else (router.all_interfaces,):
+            joined = {area[name] for name in group}
+            area = {name: min(joined) if old in joined else old for name, old in area.items()}
+    return area
 
 
 def in_path_order(network: Network) -> list[str]:
@@ -12,11 +23,7 @@ def in_path_order(network: Network) -> list[str]:
     gateways of the outside comes last, the innermost rightmost.
     """
     topology = network.topology
-    area = {name: name for name in topology.networks}  # network -> the name of its area
-    for router in topology.routers.values():
-        for group in (router.inside, router.outside) if router.is_gateway else (router.all_interfaces,):
-            joined = {area[name] for name in group}
-            area = {name: min(joined) if old in joined else old for name, old in area.items()}
+    area = areas(topology)
     beyond = {
         area[inside]: (name, area[next(iter(router.outside))])
         for name, router in reversed(topology.gateways.items())

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from siplab.experiments.output import pcapng, provenance
+from siplab.experiments.output import pcapng, provenance, side_captures
 from siplab.experiments.output.provenance import covers, determinants
 from siplab.experiments.output.schemas import VERSION
+from siplab.experiments.output.side_captures import Media
 from siplab.experiments.trial.result import TrialResult
 from siplab.lab.errors import UsageError
+from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.trace import Trace
 
 RESULTS: Final = "results.json"
@@ -38,8 +40,10 @@ def check_writable(path: Path) -> None:
         raise UsageError(f"{path}: {error.strerror}") from None
 
 
-def write_trial(folder: Path, result: TrialResult, trace: Trace) -> None:
-    """Write a trial's trace and capture; the result has their names from then on."""
+def write_trial(
+    folder: Path, result: TrialResult, trace: Trace, network: Network, media: Media = "carried"
+) -> None:
+    """Write a trial's trace and captures; the result has their names from then on."""
     name = result.spec.stem
     result.files = {"trace": f"{name}.trace.jsonl", "capture": f"{name}.pcapng", **result.files}
     head = {
@@ -53,7 +57,10 @@ def write_trial(folder: Path, result: TrialResult, trace: Trace) -> None:
     }
     text = json.dumps(head, ensure_ascii=False, separators=(",", ":")) + "\n" + trace.to_json_lines()
     write_text(folder / result.files["trace"], text)
-    pcapng.write(trace, folder / result.files["capture"])
+    capture = folder / result.files["capture"]
+    pcapng.write(trace, capture)
+    for side, path in side_captures.write(trace, network, capture, media).items():
+        result.files[f"capture-{side}"] = path.name
 
 
 def as_json(name: str, world: str, results: Sequence[TrialResult], of: int | None = None) -> dict[str, Any]:
