@@ -1,8 +1,8 @@
 """What the machine must be able to do for a test, said in one place.
 
 ``@pytest.mark.needs("emulated", "sipp")``: without namespaces or without SIPp the test is skipped, and the
-reason says what is missing. With ``CI=true`` in the environment it fails instead, and so does every test that is
-skipped for another reason: there, a skipped test would pass for a tested feature. No test needs what an ordinary
+reason says what is missing. With ``CI=true`` in the environment each test that is skipped, for this reason or
+another, fails instead: there, a skipped test would pass for a tested feature. No test needs what an ordinary
 Linux kernel may lack (netem, nft queue, Open vSwitch), so there are no exceptions.
 """
 
