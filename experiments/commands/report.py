@@ -29,9 +29,9 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Make one HTML file of a stored run: an index, and every trial that failed, message by message.
+    """A page of a stored run: one HTML file, every failing trial in it.
 
-    The file needs nothing but a browser, and no network.
+    The file needs nothing but a browser, and no network: an index, and each trial message by message.
     """
     folder, rows = stored.load(place)
     path = folder / "report.html" if out is None else out

@@ -50,7 +50,7 @@ app = typer.Typer(add_completion=False)
 def print_schema(
     kind: Annotated[str, typer.Argument(metavar="KIND", help=" | ".join(KINDS))],
 ) -> None:
-    """Print the JSON Schema of a kind of YAML file, or of results, a line of a trace, a trial's page."""
+    """Print the JSON Schema of a kind of YAML file, or of what comes out."""
     console.print_json(schema(kind))
 
 

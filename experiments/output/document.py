@@ -59,12 +59,13 @@ def document(
             variants.append(
                 Variant("control", "ALG off", "The same call through the router without ALG", control)
             )
-        found = _remedies(spec, remedies, everything=try_remedies and result.outcome == "fail")
+        named = [registry.mitigations().get(each).id for each in remedies]
+        found = _remedies(spec, named, everything=try_remedies and result.outcome == "fail")
         tried = [each for each, _ in found]
-        chosen = [(each, shown) for each, shown in found if shown is not None and _worth(each, remedies)]
-        for each, shown in chosen if remedies else chosen[:SHOWN]:
-            assert shown is not None
-            variants.append(Variant("remedy", each.id, each.summary, shown))
+        helped = [each for each, _ in found if each.outcome == "pass"][:SHOWN]
+        for each, shown in found:
+            if shown is not None and (each.id in named if named else each in helped):
+                variants.append(Variant("remedy", each.id, each.summary, shown))
     return TrialDocument(
         VERSION,
         __version__,
@@ -114,10 +115,6 @@ def _remedies(
         outcome = "" if shown is None else shown.outcome
         found.append((Remedy(each.id, each.summary, outcome, why), shown))
     return found
-
-
-def _worth(remedy: Remedy, named: Sequence[str]) -> bool:
-    return remedy.outcome == "pass" or remedy.id in named
 
 
 def _about_model(spec: TrialSpec) -> str:

@@ -6,7 +6,6 @@ One browser does everything, once (``tests/browser/page.mjs``); each test here i
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from siplab.experiments.output.page.render import Entry, page
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial import runner
 from siplab.experiments.trial.spec import TrialSpec
+from tests.conftest import missing
 
 BROWSER: Final = Path(__file__).parents[2] / "browser"
 EVIL: Final = "<img src=x onerror=window.PWNED=1><script>window.PWNED=2</script>"
@@ -49,7 +49,7 @@ FINDINGS: Final = (
 )
 
 
-def missing() -> str:
+def lacking() -> str:
     """What the browser tests lack here."""
     for program in ("node", "chromium"):
         if shutil.which(program) is None:
@@ -76,10 +76,8 @@ def poisoned(value: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def findings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    if lack := missing():
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{lack}; tools/setup.sh test installs it", pytrace=False)
-        pytest.skip(f"{lack}; tools/setup.sh test installs it")
+    if lack := lacking():
+        missing(f"{lack}; tools/setup.sh test installs it")
     folder = tmp_path_factory.mktemp("pages")
     result, trace = trial.run(SPEC)
     shown = document(result, trace)
