@@ -51,7 +51,7 @@ def document(
     Without ``try_remedies`` no others are tried. Raises ``UsageError`` for an unknown remedy.
     """
     spec = result.spec
-    asked = Variant("asked", "as asked for", "", _view(result, trace))
+    asked = Variant("asked", _name(spec), "", _view(result, trace))
     variants, tried = [asked], []
     if _can_be_compared(spec):
         control, _ = _run(replace(spec, model="none"))
@@ -79,6 +79,10 @@ def document(
         tuple(tried),
         tuple(_voices(each.trial for each in variants)),
     )
+
+
+def _name(spec: TrialSpec) -> str:
+    return "as asked for" if spec.model == "none" or OFF in spec.mitigations else "ALG on"
 
 
 def _view(result: TrialResult, trace: Trace) -> TrialView:
