@@ -4,7 +4,8 @@ The rules of this file:
 
 - A *side* is all networks between which no gateway stands. With one gateway there are ``inside`` and
   ``outside``; with more, a side has the name of its first network.
-- A packet is there once, as its sender or a gateway let it go, or as a program's packet came by. What became
+- A packet is there once, as its sender or a gateway let it go, or as a program's packet came by. SIP has the
+  numbers of message and change that ladder and page know it by. What became
   of it is its comment: what the ALG changed, why it was dropped or lost.
 - Packets of media that were not carried are made again from the one before, from what its sender says, and
   from the way and fate of that one. Each says ``rebuilt``. They are the bytes that carrying them would have
@@ -23,7 +24,8 @@ from typing import Final, Literal
 
 from siplab.experiments.output.changes import Entries, change_of
 from siplab.experiments.output.columns import areas
-from siplab.experiments.output.journeys import PacketKey, packet_key
+from siplab.experiments.output.journeys import PacketKey, journeys_of, packet_key
+from siplab.experiments.output.numbering import numbered_changes
 from siplab.experiments.output.pcapng import (
     INBOUND,
     OUTBOUND,
@@ -56,6 +58,7 @@ class _Seen:
     direction: int
     way: list[_Seen]
     notes: list[str] = field(default_factory=list)
+    label: str = ""  # the numbers of message and changes
 
     def note(self, text: str) -> None:
         if text and text not in self.notes:
@@ -78,7 +81,13 @@ def packets_by_side(
     recorder = _Recorder(trace, network, media)
     found: dict[str, list[CapturedPacket]] = {side: [] for side in recorder.sides.values()}
     for each in sorted(recorder.seen, key=lambda each: each.now):
-        row = CapturedPacket(each.side, each.now, each.packet, each.direction, "; ".join(each.notes))
+        row = CapturedPacket(
+            each.side,
+            each.now,
+            each.packet,
+            each.direction,
+            "; ".join(filter(None, [each.label, *each.notes])),
+        )
         found[each.side].append(row)
     return found
 
@@ -94,9 +103,12 @@ class _Recorder:
         self._latest: dict[tuple[Endpoint, Endpoint], tuple[bytes, _Seen]] = {}  # media, by flow
         self._entries = Entries()
         self._left_out = _left_out(trace, media)
-        for record in trace:
+        journeys = journeys_of(trace, network)
+        numbered_changes(journeys)
+        self._journeys = {each.order: (number, each) for number, each in enumerate(journeys, 1)}
+        for order, record in enumerate(trace):
             if isinstance(record, Sent):
-                self._sent(record)
+                self._sent(record, order)
             elif isinstance(record, Received):
                 self._arrived(record.now, _datagram(record.remote, record.local, record.payload))
             elif isinstance(record, Segment):
@@ -141,11 +153,16 @@ class _Recorder:
         waiting = self._under_way[side, packet_key(packet)]
         return waiting.popleft() if waiting else None
 
-    def _sent(self, record: Sent) -> None:
+    def _sent(self, record: Sent, order: int) -> None:
         packet = _datagram(record.local, record.remote, record.payload)
         if packet is None:
             return
         seen = self._add(record.now, packet, self._side_of(record.local.ip), OUTBOUND)
+        number, journey = self._journeys[order]
+        if journey.is_signalling:
+            seen.label = f"message {number}" + "".join(
+                f", change {each}" for each in journey.numbers.values()
+            )
         if unpack_rtp(record.payload) is not None or record.payload[2:4] == b"\x01\x06":  # RTP, or UDPTL
             self._latest[record.local, record.remote] = record.payload, seen
 
@@ -177,6 +194,7 @@ class _Recorder:
                 there = self._side_at(record, each.side, _destination(packet))
                 way = None if each.originated else seen.way
                 left = self._add(record.now, packet, there, OUTBOUND, way)
+                left.label = "" if each.originated else seen.label
                 left.note(on_leaving(each, change_of(entered, each)))
 
     def _lost(self, record: Lost) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 
 from siplab.experiments.output import changes, commands
 from siplab.experiments.output.changes import aligned
 from siplab.experiments.output.columns import in_path_order
 from siplab.experiments.output.journeys import Journey, journeys_of, show
+from siplab.experiments.output.numbering import NumberedChange, numbered_changes
 from siplab.experiments.output.rows import rows_of
 from siplab.experiments.output.view import (
     Altered,
@@ -36,7 +37,7 @@ from siplab.lab.worlds.trace import Noted, Trace
 def view(result: TrialResult, trace: Trace, network: Network) -> TrialView:
     """All that there is to show. Explanations are those of ``result``: ``explained`` puts them there."""
     journeys = journeys_of(trace, network)
-    numbered = _numbered(journeys)
+    numbered = numbered_changes(journeys)
     messages = tuple(_message(number, each) for number, each in enumerate(journeys, 1))
     finding = result.finding
     spec = result.spec
@@ -51,7 +52,7 @@ def view(result: TrialResult, trace: Trace, network: Network) -> TrialView:
         min(answers, default=None),
         tuple(_nodes(journeys, network, result.models)),
         messages,
-        tuple(each.as_change() for each in numbered),
+        tuple(_change(each) for each in numbered),
         rows_of(messages),
         tuple(_checks(result, messages)),
         None
@@ -68,58 +69,25 @@ def view(result: TrialResult, trace: Trace, network: Network) -> TrialView:
 # -- changes -----------------------------------------------------------------------------------------
 
 
-@dataclass
-class _Numbered:
-    """One change, and the messages to which it happened, by their numbers."""
-
-    number: int
-    gateway: str
-    change: changes.Change | None
-    messages: list[int] = field(default_factory=list)
-
-    def as_change(self) -> Change:
-        made = self.change
-        return Change(
-            self.number,
-            self.gateway,
-            tuple(self.messages),
-            tuple(made.parts) if made else (),
-            tuple(
-                BrokenRule(
-                    each.rule,
-                    each.reference,
-                    each.sentence,
-                    RULES[each.rule].description,
-                    RULES[each.rule].severity == "warning",
-                )
-                for each in (made.broken if made else ())
-            ),
-            bool(made and check(SipMessage.parse(made.before))),
-        )
-
-
-def _numbered(journeys: Sequence[Journey]) -> list[_Numbered]:
-    """The different changes in order; each journey gets the numbers of its own."""
-    known: dict[object, _Numbered] = {}
-    for message, journey in enumerate(journeys, 1):
-        for gateway, change in journey.changes.items():
-            key = (gateway, _essence(change))
-            entry = known.setdefault(key, _Numbered(len(known) + 1, gateway, change))
-            entry.messages.append(message)
-            journey.numbers[gateway] = entry.number
-    return list(known.values())
-
-
-def _essence(change: changes.Change | None) -> object:
-    """What two changes have in common that a reader takes for the same: parts, marked bytes, rules."""
-    if change is None:
-        return None
-    marks = tuple(
-        tuple(line.text[start:end] for start, end in line.marks) if line else None
-        for pair in aligned(change.before, change.after)
-        for line in pair
+def _change(numbered: NumberedChange) -> Change:
+    made = numbered.change
+    return Change(
+        numbered.number,
+        numbered.gateway,
+        tuple(numbered.messages),
+        tuple(made.parts) if made else (),
+        tuple(
+            BrokenRule(
+                each.rule,
+                each.reference,
+                each.sentence,
+                RULES[each.rule].description,
+                RULES[each.rule].severity == "warning",
+            )
+            for each in (made.broken if made else ())
+        ),
+        bool(made and check(SipMessage.parse(made.before))),
     )
-    return tuple(change.parts), marks, tuple((each.rule, each.header) for each in change.broken)
 
 
 def _lines(change: changes.Change | None) -> tuple[LinePair, ...]:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from siplab.experiments.explain import explained
 from siplab.experiments.output.side_captures import REBUILT, Media, packets_by_side, write
+from siplab.experiments.output.viewing import view
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
@@ -151,3 +153,16 @@ def test_tshark_counts_the_loss_of_a_network_as_the_receiver_does(tmp_path: Path
     (found,) = (count for (source, _), count in streams(files["inside"]).items() if source != "192.168.1.102")
     assert found[0] >= alice.received
     assert found[0] + found[1] <= bob.sent
+
+
+def test_comments_have_the_numbers_of_the_page() -> None:
+    spec = TrialSpec("home", "sdp-c-only", "outgoing-call", server="hosted")
+    result, trace = trial.run(spec)
+    shown = view(explained(result, trace), trace, trial.network_of(spec))
+    (guilty,) = (each.cause.message for each in shown.checks if each.cause is not None)
+    assert guilty is not None
+    (altered,) = shown.message(guilty).altered
+    for packets in packets_by_side(trace, trial.network_of(spec)).values():
+        label = f"message {guilty}, change {altered.change}"
+        (found,) = (each for each in packets if each.comment.split(";")[0] == label)
+        assert ip.parse(found.packet).payload.startswith(b"INVITE")
