@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from siplab.experiments.output.compatibility import Compatibility, Key, with_reports
 from siplab.experiments.output.document import document
 from siplab.experiments.output.page.render import Entry, page
 from siplab.experiments.output.view import TrialDocument
@@ -92,3 +93,26 @@ def titled(results: Iterable[tuple[str, TrialResult, Trace]], title: str, about:
         made = document(result, trace, try_remedies=False)
         entries.append(Entry(name, result.outcome, _entry(result, None).failed, made))
     return page(title, about, entries)
+
+
+def of_matrix(
+    table: Compatibility,
+    failures: Mapping[Key, TrialResult],
+    folder: Path | None,
+    *,
+    before: Compatibility | None = None,
+) -> str:
+    """The page of a table: ``failures`` are the trials that its cells lead to, as many as a page holds."""
+    entries, reports = [], {}
+    for key, result in list(failures.items())[:MOST]:
+        made, why = _document(result, folder)
+        entries.append(_entry(result, made, why))
+        if made is not None:
+            reports[key] = f"trial-{len(entries)}"
+    more = len(failures) - len(entries)
+    remedies = len(table.remedies) - 1  # the empty one is none
+    about = f"{len(table.subjects)} routers, {len(table.scenarios)} scenarios, {remedies} remedies."
+    if more > 0:
+        about += f" The first {MOST} failing trials have reports here, {more} are left out."
+    title = "Compatibility" if before is None else "Compatibility, and what differs"
+    return page(title, about, entries, matrix=with_reports(table, reports), before=before)

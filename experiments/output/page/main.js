@@ -19,6 +19,7 @@ function choose(side, message, focus) {
   if (focus && matchMedia("(max-width: 900px)").matches) byId("message-title")?.scrollIntoView({ block: "start" });
 }
 
+const nameOf = (element) => element && (element.getAttribute("aria-label") || element.dataset?.cell || element.dataset?.node || (/^(BUTTON|INPUT)$/.test(element.tagName) ? element.closest("label, button").textContent : ""));
 const box = (name, title) => el("label", {}, el("input", { type: "checkbox", checked: Boolean(state[name]), onchange: (event) => go({ [name]: Number(event.target.checked) }) }), ` ${title}`);
 
 function header(doc) {
@@ -27,7 +28,7 @@ function header(doc) {
   const search = el("input", { type: "search", placeholder: "filter messages", "aria-label": "Filter messages", value: state.q });
   search.addEventListener("input", () => { state.q = search.value; writeHash(); drawLadders(doc); });
   return [
-    el("div", { class: "title" }, book.entries.length > 1 ? el("button", { class: "plain", onclick: () => go({ ...START, theme: state.theme }) }, "◀ all trials") : null,
+    el("div", { class: "title" }, book.entries.length > 1 || book.matrix ? el("button", { class: "plain", onclick: () => go({ ...START, theme: state.theme, remedy: state.remedy, set: state.set, cell: state.cell }) }, "◀ all trials") : null,
       el("h1", {}, visible(`${doc.played || "A trial"} through ${doc.model}`)), verdict(asked.outcome),
       failed ? el("span", { class: "quiet" }, `${failed} of ${asked.checks.length} checks failed`) : null, el("span", { class: "rest" }),
       el("button", { class: "plain", "aria-label": "Light or dark", onclick: () => go({ theme: dark() ? "light" : "dark" }) }, dark() ? "☀" : "☾")),
@@ -76,14 +77,18 @@ function indexTable() {
 const dark = () => state.theme ? state.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 
 function draw() {
-  const doc = current(), main = byId("main"), focused = document.activeElement?.getAttribute?.("aria-label");
+  const doc = current(), main = byId("main"), focused = nameOf(document.activeElement);
   stopSound();
   document.documentElement.dataset.theme = state.theme;
   byId("status").textContent = "";
   if (!doc) {
     byId("head").replaceChildren(...indexView());
-    main.replaceChildren(indexTable());
-    return;
+    if (!book.matrix) return main.replaceChildren(indexTable());
+    const table = byId("matrix"), place = table ? [table.scrollLeft, table.scrollTop] : [0, 0];
+    main.replaceChildren(...matrixView());
+    document.documentElement.style.setProperty("--room", `${Math.max(360, innerHeight - byId("head").offsetHeight)}px`);
+    [byId("matrix").scrollLeft, byId("matrix").scrollTop] = place;
+    return refocus(focused);
   }
   if (!byId("ladders")) main.replaceChildren(el("section", { id: "ladders", "aria-label": "Messages" }), el("aside", { id: "dock", "aria-label": "Details" }));
   if (!doc.variants[state.v]) state.v = 0;
@@ -91,13 +96,17 @@ function draw() {
   document.documentElement.style.setProperty("--room", `${Math.max(360, innerHeight - byId("head").offsetHeight)}px`);
   drawLadders(doc);
   byId("dock").replaceChildren(...dock(doc));
-  if (focused) [...document.querySelectorAll("[aria-label]")].find((each) => each.getAttribute("aria-label") === focused && each.tagName !== "SECTION" && each.tagName !== "ASIDE")?.focus({ preventScroll: true });
+  refocus(focused);
+}
+
+function refocus(focused) {
+  if (focused) [...document.querySelectorAll("button, select, input, .box")].find((each) => nameOf(each) === focused)?.focus({ preventScroll: true });
 }
 
 async function openDoc(id) {
   if (!opened.has(id)) opened.set(id, await unpacked(id));
   const doc = opened.get(id), control = doc.variants.findIndex((each) => each.kind === "control");
-  go({ ...START, theme: state.theme, doc: id, b: innerWidth > 1250 && control > 0 ? control : -1 });
+  go({ ...START, theme: state.theme, remedy: state.remedy, set: state.set, cell: state.cell, doc: id, b: innerWidth > 1250 && control > 0 ? control : -1 });
   scrollTo(0, 0);
 }
 
@@ -138,7 +147,7 @@ addEventListener("beforeprint", () => draw());
 (async () => {
   book = await unpacked("book");
   loadVoices(book.voices);
-  const known = readHash(), single = book.entries.length === 1 ? book.entries[0].doc : "";
+  const known = readHash(), single = book.entries.length === 1 && !book.matrix ? book.entries[0].doc : "";
   if (state.doc && !book.entries.some((each) => each.doc === state.doc)) state.doc = "";
   if (!state.doc && single && known.size === 0) await openDoc(single);
   else {

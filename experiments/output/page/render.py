@@ -20,10 +20,11 @@ from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from typing import Any, Final
 
+from siplab.experiments.output.compatibility import Compatibility
 from siplab.experiments.output.view import TrialDocument, Voice
 
 LIMIT: Final = 25_000_000  # bytes of a page with many trials
-_SCRIPTS: Final = ("dom", "state", "ladder", "message", "sound", "network", "outcome", "main")
+_SCRIPTS: Final = ("dom", "state", "ladder", "message", "sound", "network", "outcome", "matrix", "main")
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,20 @@ class Entry:
     why: str = ""
 
 
-def page(title: str, about: str, entries: Sequence[Entry], left_out: Sequence[str] = ()) -> str:
-    """The whole file. Documents that do not fit are left out, and the page says so."""
+def page(
+    title: str,
+    about: str,
+    entries: Sequence[Entry],
+    left_out: Sequence[str] = (),
+    *,
+    matrix: Compatibility | None = None,
+    before: Compatibility | None = None,
+) -> str:
+    """The whole file. Documents that do not fit are left out, and the page says so.
+
+    ``matrix``: a table that stands in the place of the index, with what it was ``before``. Documents are
+    called ``trial-1`` and so on, in the order of ``entries``.
+    """
     voices: dict[str, Voice] = {}
     rows: list[dict[str, Any]] = []
     blocks: list[str] = []
@@ -69,6 +82,8 @@ def page(title: str, about: str, entries: Sequence[Entry], left_out: Sequence[st
         "about": about,
         "entries": rows,
         "left_out": list(left_out),
+        "matrix": matrix and asdict(matrix),
+        "before": before and asdict(before),
         "voices": [asdict(each) for each in voices.values()],
     }
     script = "(() => {\n'use strict';\n" + "\n".join(_read(f"{each}.js") for each in _SCRIPTS) + "\n})();"

@@ -1,6 +1,6 @@
 // What is shown: kept in the URL's hash, so that a link shows the same.
 
-const START = { doc: "", v: 0, b: -1, m: 0, side: 0, tab: "outcome", q: "", node: "", fold: 1, media: 1, only: 0, theme: "" };
+const START = { doc: "", v: 0, b: -1, m: 0, side: 0, tab: "outcome", q: "", node: "", fold: 1, media: 1, only: 0, theme: "", remedy: 0, set: 0, hide: 0, cell: "" };
 const state = { ...START };
 
 function readHash() {

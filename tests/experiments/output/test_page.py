@@ -16,6 +16,7 @@ from typing import Any, Final
 import pytest
 
 from siplab.experiments.output import book
+from siplab.experiments.output.compatibility import Plan, refused, subjects, table
 from siplab.experiments.output.document import document
 from siplab.experiments.output.page.render import Entry, page
 from siplab.experiments.trial import run as trial
@@ -45,6 +46,7 @@ FINDINGS: Final = (
     "reads well at 390 px",
     "hostile text stays text",
     "an index leads to trials and back",
+    "the table of compatibility: unknown is grey, a cell leads to its report",
     "no errors, no requests",
 )
 
@@ -114,7 +116,25 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     specs = [TrialSpec("home", model, "register") for model in ("none", "correct", "semicolon-loss")]
     results = runner.run_all(specs, world="simulated")
     (folder / "index.html").write_text(book.of_many("Three trials", "For tests.", results), encoding="utf-8")
-    expected |= {"trials": 3, "documents": 1}
+    plan = Plan(
+        subjects(["semicolon-loss"], ["asus", "avm-fritzbox"]),
+        ("register",),
+        ("", "tls"),
+        (("home", "", ""),),
+        (1,),
+    )
+    left = refused(plan)
+    known = [spec for key, _ in plan.cells() if key not in left for spec in plan.specs(key)]
+    results = runner.run_all(known, world="simulated")
+    failures = {
+        key: result
+        for (key, _), result in zip([one for one in plan.cells() if one[0] not in left], results, strict=True)
+        if result.outcome == "fail"
+    }
+    (folder / "matrix.html").write_text(
+        book.of_matrix(table(plan, results, left), failures, None), encoding="utf-8"
+    )
+    expected |= {"trials": 3, "documents": 1, "router": "semicolon-loss"}
     (folder / "expected.json").write_text(json.dumps(expected), encoding="utf-8")
     done = subprocess.run(
         ["node", BROWSER / "page.mjs", folder], capture_output=True, text=True, timeout=300, check=False
