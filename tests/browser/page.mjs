@@ -191,6 +191,11 @@ await check("hostile text stays text", async () => {
   await shot(hostile, "hostile");
   await hostile.context().close();
 });
+await check("any hash opens the page", async () => {
+  const odd = await open("call.html", "#doc=main&v=99&b=-7&m=100000&side=9&tab=%3Cimg%3E&q=&node=nobody&cell=x");
+  if (!(await odd.locator("h1").textContent()).includes("sdp-c-only")) throw new Error("no title");
+  await odd.context().close();
+});
 await check("an index leads to trials and back", async () => {
   const index = await open("index.html");
   same(await index.locator("tbody tr").count(), expected.trials);

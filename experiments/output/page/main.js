@@ -63,14 +63,13 @@ function indexView() {
 }
 
 function indexTable() {
-  const wanted = state.q.trim().toLowerCase();
   const search = el("input", { type: "search", placeholder: "filter trials", "aria-label": "Filter trials", value: state.q });
   const rows = el("tbody");
   const fill = () => rows.replaceChildren(...book.entries.filter((each) => !state.q.trim() || `${each.title} ${each.outcome} ${each.failed}`.toLowerCase().includes(state.q.trim().toLowerCase())).map((each) =>
     el("tr", {}, el("td", {}, each.doc ? el("button", { onclick: () => openDoc(each.doc) }, visible(each.title)) : visible(each.title)), el("td", {}, verdict(each.outcome)), el("td", {}, visible(each.failed)), el("td", { class: "quiet small" }, visible(each.why)))));
   search.addEventListener("input", () => { state.q = search.value; writeHash(); fill(); });
   fill();
-  return el("section", { class: "index", "aria-label": "All trials", "data-filter": wanted }, el("div", { class: "bar" }, search), ...book.left_out.map((each) => el("p", { class: "quiet" }, visible(each))),
+  return el("section", { class: "index", "aria-label": "All trials", }, el("div", { class: "bar" }, search), ...book.left_out.map((each) => el("p", { class: "quiet" }, visible(each))),
     el("table", {}, el("thead", {}, el("tr", {}, ["trial", "outcome", "what failed first", ""].map((each) => el("th", { scope: "col" }, each)))), rows));
 }
 
@@ -103,8 +102,18 @@ function refocus(focused) {
   if (focused) [...document.querySelectorAll("button, select, input, .box")].find((each) => nameOf(each) === focused)?.focus({ preventScroll: true });
 }
 
+// A page of one trial has no index.
+const only = () => book.entries.length === 1 && !book.matrix ? book.entries[0].doc : "";
+
+// What the hash names may be anything.
+async function load() {
+  if (!book.entries.some((each) => each.doc && each.doc === state.doc)) state.doc = only();
+  if (state.doc && !opened.has(state.doc)) opened.set(state.doc, await unpacked(state.doc));
+}
+
 async function openDoc(id) {
-  if (!opened.has(id)) opened.set(id, await unpacked(id));
+  state.doc = id;
+  await load();
   const doc = opened.get(id), control = doc.variants.findIndex((each) => each.kind === "control");
   go({ ...START, theme: state.theme, remedy: state.remedy, set: state.set, cell: state.cell, doc: id, b: innerWidth > 1250 && control > 0 ? control : -1 });
   scrollTo(0, 0);
@@ -137,7 +146,7 @@ addEventListener("keydown", (event) => {
 
 addEventListener("hashchange", async () => {
   readHash();
-  if (state.doc && !opened.has(state.doc) && byId(state.doc)) opened.set(state.doc, await unpacked(state.doc));
+  await load();
   draw();
 });
 let resized = 0;
@@ -147,13 +156,13 @@ addEventListener("beforeprint", () => draw());
 (async () => {
   book = await unpacked("book");
   loadVoices(book.voices);
-  const known = readHash(), single = book.entries.length === 1 && !book.matrix ? book.entries[0].doc : "";
-  if (state.doc && !book.entries.some((each) => each.doc === state.doc)) state.doc = "";
-  if (!state.doc && single && known.size === 0) await openDoc(single);
+  const known = readHash();
+  if (known.size === 0 && only()) await openDoc(only());
   else {
-    state.doc ||= single;
-    if (state.doc) opened.set(state.doc, await unpacked(state.doc));
+    await load();
     draw();
   }
   document.body.dataset.ready = "true";
-})();
+})().catch((error) => {
+  byId("status").textContent = "DecompressionStream" in window ? `This page is damaged: ${error.message}` : "This browser is too old for this page: any of the years since 2023 will do.";
+});

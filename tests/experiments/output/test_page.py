@@ -45,6 +45,7 @@ FINDINGS: Final = (
     "prints whole",
     "reads well at 390 px",
     "hostile text stays text",
+    "any hash opens the page",
     "an index leads to trials and back",
     "the table of compatibility: unknown is grey, a cell leads to its report",
     "no errors, no requests",
