@@ -42,6 +42,8 @@ from siplab.lab.worlds.trace import Trace
 SHOWN: Final = 2  # cures that are shown in full, where nobody names remedies
 OFF: Final = "alg-off"  # as a remedy it is what the control shows
 
+_Ran = tuple[TrialResult, Trace]
+
 
 def document(
     result: TrialResult, trace: Trace, remedies: Sequence[str] = (), *, try_remedies: bool = True
@@ -54,18 +56,16 @@ def document(
     asked = Variant("asked", _name(spec), "", _view(result, trace))
     variants, tried = [asked], []
     if _can_be_compared(spec):
-        control, _ = _run(replace(spec, model="none"))
-        if spec.model != "none" and control is not None:
-            variants.append(
-                Variant("control", "ALG off", "The same call through the router without ALG", control)
-            )
+        if spec.model != "none" and (control := _run(replace(spec, model="none"))[0]) is not None:
+            about = "The same call through the router without ALG"
+            variants.append(Variant("control", "ALG off", about, _view(*control)))
         named = [registry.mitigations().get(each).id for each in remedies]
         found = _remedies(spec, named, everything=try_remedies and result.outcome == "fail")
         tried = [each for each, _ in found]
-        helped = [each for each, _ in found if each.outcome == "pass"][:SHOWN]
-        for each, shown in found:
-            if shown is not None and (each.id in named if named else each in helped):
-                variants.append(Variant("remedy", each.id, each.summary, shown))
+        shown = named or [each.id for each in tried if each.outcome == "pass"][:SHOWN]
+        for each, ran in found:
+            if ran is not None and each.id in shown:
+                variants.append(Variant("remedy", each.id, each.summary, _view(*ran)))
     return TrialDocument(
         VERSION,
         __version__,
@@ -95,29 +95,24 @@ def _can_be_compared(spec: TrialSpec) -> bool:
     return bool(spec.played) and spec.program is None and spec.gateway == "queue"
 
 
-def _run(spec: TrialSpec) -> tuple[TrialView | None, str]:
+def _run(spec: TrialSpec) -> tuple[_Ran | None, str]:
     """What comes of a trial, or why it can't be."""
     try:
-        result, trace = trial.run(spec)
+        return trial.run(spec), ""
     except UsageError as error:
         return None, str(error)
-    return _view(result, trace), ""
 
 
-def _remedies(
-    spec: TrialSpec, named: Sequence[str], *, everything: bool
-) -> list[tuple[Remedy, TrialView | None]]:
+def _remedies(spec: TrialSpec, named: Sequence[str], *, everything: bool) -> list[tuple[Remedy, _Ran | None]]:
     known = registry.mitigations()
     chosen = [known.get(each) for each in named]
     if everything:
-        chosen += [
-            each for each in known if each.id not in (OFF, *(one.id for one in chosen), *spec.mitigations)
-        ]
+        skipped = {OFF, *named, *spec.mitigations}
+        chosen += [each for each in known if each.id not in skipped]
     found = []
     for each in chosen:
-        shown, why = _run(replace(spec, mitigations=(*spec.mitigations, each.id)))
-        outcome = "" if shown is None else shown.outcome
-        found.append((Remedy(each.id, each.summary, outcome, why), shown))
+        ran, why = _run(replace(spec, mitigations=(*spec.mitigations, each.id)))
+        found.append((Remedy(each.id, each.summary, ran[0].outcome if ran else "", why), ran))
     return found
 
 
