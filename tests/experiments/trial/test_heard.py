@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from siplab.experiments.explain.folder import ExplainedFolder
-from siplab.experiments.trial import registry, worker
+from siplab.experiments.library import experiment
+from siplab.experiments.trial import registry, runner, worker
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.media import StreamReport
 from siplab.experiments.trial.spec import TrialSpec
@@ -127,3 +128,9 @@ def test_every_scenario_passes_where_nothing_is_wrong(topology: str, model: str,
     assert result.errors == []
     assert [check.name for check in result.checks if not check.passed] == []
     assert len(result.checks) > 1
+
+
+@pytest.mark.deep
+def test_what_quickstart_leaves_behind_is_below_20_mb(tmp_path: Path) -> None:
+    runner.run_all(experiment.load("quickstart").trials(), world="simulated", store=ExplainedFolder(tmp_path))
+    assert sum(each.stat().st_size for each in tmp_path.iterdir()) < 20_000_000
