@@ -23,7 +23,7 @@ from siplab.lab import specs
 UNWIRED: Final = {
     # ``name``: not there at all; ``name=value``: that value is not. What is not on it shows on the wire.
     "phone": (),
-    "server": ("b2bua", "direct_media"),
+    "server": (),
 }  # fmt: skip
 
 _CONFIG: Final = ConfigDict(extra="forbid", use_attribute_docstrings=True)  # the Schema shows them

@@ -52,9 +52,11 @@ class ServerConfig:
     ``max_expires``, in ``lab.server.registrar``; 0 is no limit. ``nonce_tied``: what must be the same as when
     a nonce was given. ``session_timer``: the session interval that is asked for (RFC 4028), with
     ``session_timer_natted`` where NAT is seen only. ``private_own``: a private address of the server's own
-    stands in Record-Route. ``tcp_connect``: a phone that registered over TCP is reached by that connection,
-    or by one that is opened to its Contact. ``flow_tied``: an INVITE must come from where the user's REGISTER
-    came from. ``only_source_port``: requests from another port are dropped; 0: none is.
+    stands in Record-Route, and in the Contact of a back-to-back user agent. ``b2bua``: the server is one
+    (``lab.server.b2bua``), ``direct_media``: it then has media sent directly. ``tcp_connect``: a phone that
+    registered over TCP is reached by that connection, or by one that is opened to its Contact.
+    ``flow_tied``: an INVITE must come from where the user's REGISTER came from. ``only_source_port``:
+    requests from another port are dropped; 0: none is.
     """
 
     domain: str
@@ -90,7 +92,9 @@ class ServerConfig:
     ping: Literal["", "natted", "all"] = ""
     ping_kind: Literal["options", "zero-bytes"] = "options"
     ping_interval: float = 25.0
+    b2bua: bool = False
     relay_when: Literal["never", "natted", "always"] = "never"
+    direct_media: bool = False
     latch: Latch = "untrusted"
     latch_after: int = 1
     latch_window: float = 0.0
