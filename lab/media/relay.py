@@ -252,9 +252,9 @@ class MediaRelay:
     def onward(self, source: Endpoint, local: Endpoint) -> tuple[Endpoint, Endpoint] | None:
         """From where to where media go on that arrive; ``None``: they go no further."""
         leg, other = self._legs[local]
-        if leg.changes(source):
-            return local, local  # where nothing ever goes, so that each packet is carried
         target = other.target
+        if leg.changes(source) or (target is None and other.learning and other.heard):
+            return local, local  # where nothing ever goes, so that each packet is carried
         if target is None or not leg.takes(source):
             return None
         return other.local, target

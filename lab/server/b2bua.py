@@ -275,7 +275,9 @@ class BackToBack(Proxy):
 
         leg.asked = True
         leg.steps += 1
-        lines = own_contact(leg, self.server) + b"Content-Type: " + SDP_TYPE + b"\r\n"
+        lines = (
+            own_contact(leg, self.server) + leg.call.timer_lines(leg) + b"Content-Type: " + SDP_TYPE + b"\r\n"
+        )
         self.ask(leg, b"INVITE", now, answered, lines, raised(at.description, leg.steps))
 
     # -- the end -----------------------------------------------------------------------------
@@ -399,11 +401,21 @@ class Bridging(Forwarding):
             lines = (
                 b"".join([line_of(each) for each in request.message.all(b"record-route")]) + routes + lines
             )
-        lines += agent.timer_answer_lines(request, response, natted=call.natted)
+        asked = agent.timer_answer_lines(request, response, natted=call.natted)
+        lines += asked
+        if 200 <= status < 300 and request.method in (b"INVITE", b"UPDATE"):
+            self._settle_timer(response.value(b"session-expires") or asked.partition(b":")[2])
         body = agent.body_for(self._from, response, now)
         wire = self.transaction.reply(status, now, headers=lines, body=body)
         self._tell_watchers(status, now)
         return wire
+
+    def _settle_timer(self, value: bytes) -> None:
+        """What a 2xx says of the session timer: how long, and who refreshes (RFC 4028 section 7.2)."""
+        call, other = self._from.call, self._from.call.other(self._from)
+        seconds = value.partition(b";")[0].strip()
+        call.session = int(seconds[:9]) if seconds.isdigit() else 0
+        call.refresher = other if b"refresher=uas" in value.lower() else self._from
 
     def _accept(self, status: int, response: Incoming, leg: Leg, now: float) -> None:
         """A 2xx to an INVITE: acknowledge it, and answer the one who asked."""

@@ -109,6 +109,8 @@ class BridgedCall:
     ``key`` is the caller's Call-ID, by which relay and notifier know the call; ``natted``: NAT was seen at
     one of the two sides; ``direct``: media do not go by way of the server. ``legs`` are all of it, those
     to phones that ring among them. ``cancel`` gives up calling the callee.
+    ``session`` is the session interval that was agreed (RFC 4028), in seconds, 0 for none, and ``refresher``
+    who refreshes.
     """
 
     key: bytes
@@ -118,6 +120,14 @@ class BridgedCall:
     legs: list[Leg] = field(default_factory=list)
     callee: Leg | None = None
     cancel: Callable[[float], None] | None = None
+    session: int = 0
+    refresher: Leg | None = None
+
+    def timer_lines(self, leg: Leg) -> bytes:
+        """What a re-INVITE of the server's own to a side has to say, so that the session timer runs on."""
+        who = b"uas" if leg is self.refresher else b"uac"
+        lines = b"Supported: timer\r\nSession-Expires: %d;refresher=%b\r\n" % (self.session, who)
+        return lines if self.session else b""
 
     @property
     def caller(self) -> Leg:
