@@ -30,6 +30,7 @@ UdpLength = Literal["ignore", "stream", "reject", "cut"]
 Matched = Literal["branch", "method", "call-id", "from-tag", "cseq", "sent-by"]
 NatTest = Literal[
     "contact-private",
+    "register-contact-private",
     "contact-host",
     "contact-port",
     "via-private",
@@ -137,7 +138,8 @@ class ServerSettings(ServerKind):
     in Via."""
     nat_tests: tuple[NatTest, ...] = ("via-host", "via-port", "contact-host", "contact-port")
     """What shows that a phone is behind NAT, one is enough: a private address in Contact or Via, or a host
-    or port there that is not the source's; invite-via-private: that of an INVITE only."""
+    or port there that is not the source's; register-contact-private and invite-via-private: that of a
+    REGISTER or an INVITE only."""
     store: Literal["contact", "source-if-nat", "source", "rewrite-contact"] = "source"
     """Where calls to a registered phone go: its Contact, the source of its REGISTER if NAT was seen, always
     the source, or a Contact that was replaced by the source when it was stored."""
