@@ -42,7 +42,7 @@ def test_as_with_a_proxy(scenario: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("scenario", [*SCENARIOS, *MORE])
 def test_as_with_a_proxy_each_of_them(scenario: str, kind: str) -> None:
-    # Without an ALG a proxy may note in a private Contact where it came from; a B2BUA knows it for itself or not.
+    # Without an ALG a proxy may note in a private Contact where it came from, a B2BUA has its own instead.
     knows_source = registry.servers().get(kind).settings.store != "contact"
     for model in ("none", "correct") if knows_source else ("correct",):
         # Media that do not go by way of the server may fare better or worse.

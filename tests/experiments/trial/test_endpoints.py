@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 
 from siplab.experiments.library import experiment
+from siplab.experiments.output import commands
 from siplab.experiments.trial import registry
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.result import TrialResult
@@ -75,20 +77,48 @@ def test_an_experiment_with_kinds(tmp_path: Path) -> None:
     file = tmp_path / "kinds.yaml"
     file.write_text(
         "id: kinds\nmodels: [none, correct]\nscenarios: outgoing-call\n"
-        "phones: [plain, legacy]\nservers: strict-addresses\n"
+        "phones: [plain, legacy]\nservers: strict-addresses\nfar_phones: libre\n"
     )
     specs = experiment.load(str(file)).trials()
-    assert [(each.phone, each.server, each.model) for each in specs] == [
-        (phone, "strict-addresses", model) for phone in ("plain", "legacy") for model in ("none", "correct")
+    assert [(each.phone, each.server, each.far_phone, each.model) for each in specs] == [
+        (phone, "strict-addresses", "libre", model)
+        for phone in ("plain", "legacy")
+        for model in ("none", "correct")
     ]
     done = siplab("run", str(file), "--world", "simulated", "--json", "/dev/null")
     assert done.returncode == 0
-    assert "phone legacy, server strict-addresses, with nothing done about it" in " ".join(
+    assert "phone legacy, server strict-addresses, far phone libre, with nothing done about it" in " ".join(
         done.stdout.split()
     )
     file.write_text("id: kinds\nmodels: none\nscenarios: register\nphones: [legcay]\n")
     with pytest.raises(UsageError, match="unknown phone 'legcay'"):
         experiment.load(str(file)).trials()
+
+
+def test_lists_on_the_command_line() -> None:
+    done = siplab("run", "quickstart", "--world", "simulated", "--phones", "libre,plain",
+        "--servers", "proxy-detect(nat_tests=[via-host,via-port])", "--servers", "hosted",
+        "--far-phones", "libre",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    out = " ".join(done.stdout.split())
+    for phone in ("libre", "plain"):
+        for server in ("proxy-detect(nat_tests=[via-host,via-port])", "hosted"):
+            assert f"phone {phone}, server {server}, far phone libre, with nothing done about it" in out
+    done = siplab("run", "quickstart", "--far-phones", "libre,lbre")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "unknown phone 'lbre'; did you mean libre?" in done.stderr
+
+
+def test_the_printed_command_plays_the_trial() -> None:
+    spec = TrialSpec(
+        "nat-full-cone", "correct", "hold(pause=3)", mitigations=("rport",), seed=3,
+        phone="spa(keepalive=notify)", server="sbc-hnt(restrict=sdp)", far_phone="polycom",
+    )  # fmt: skip
+    words = shlex.split(commands.call(spec))
+    done = siplab(*words[1:], "--world", "simulated")
+    assert done.returncode == 0, done.stderr
+    assert spec.name.replace("__", ", ") in " ".join(done.stdout.split())
 
 
 def test_nothing_named_changes_nothing() -> None:
