@@ -122,10 +122,14 @@ class Stage:
     def server(self) -> SipServer:
         """The registrar and proxy."""
         host, address = self.host("server")
-        config = ServerConfig(
-            domain=DOMAIN, realm=DOMAIN, users=PASSWORDS, ip=address, mtu=self.world.mtu_of(host)
-        )
-        server = SipServer(replace(config, **self.setup.server), self.rng("server"))
+        settings: dict[str, Any] = {
+            "domain": DOMAIN,
+            "realm": DOMAIN,
+            "users": PASSWORDS,
+            "ip": address,
+            "mtu": self.world.mtu_of(host),
+        }
+        server = SipServer(ServerConfig(**{**settings, **self.setup.server}), self.rng("server"))
         self.world.add(host, server)
         return server
 

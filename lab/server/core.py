@@ -141,6 +141,8 @@ class ServerCore(Agent, TransactionUser):
         )
         self.server_line = b"Server: " + config.server_name.encode() + b"\r\n"
         self._domain = config.domain.lower().encode()
+        asking = config.store == "source-if-nat" or config.session_timer_natted or config.natted_expires > 0
+        self._minds_nat = asking or "natted" in (config.ping, config.relay_when, config.alias)
         self._endpoints = {Endpoint(config.ip, port) for port in config.ports}
         if config.private_own:
             self._endpoints.add(PRIVATE_OWN)
@@ -172,8 +174,13 @@ class ServerCore(Agent, TransactionUser):
     # -- whose request it is -----------------------------------------------------------------
 
     def is_natted(self, request: Incoming, contact: bytes) -> bool:
-        """Whether a phone is behind NAT; who has no test and stores the source of all takes all for that."""
+        """Whether a phone is behind NAT, where it makes a difference to this server.
+
+        Who has no test and stores the source of all takes all for that.
+        """
         config = self.config
+        if not self._minds_nat:
+            return False
         if not config.nat_tests:
             return config.store in ("source", "rewrite-contact")
         return nat_seen(request, contact, config.nat_tests)
@@ -184,8 +191,10 @@ class ServerCore(Agent, TransactionUser):
 
     def realm_of(self, request: Incoming) -> bytes:
         """The realm to be asked for; empty for the server's own."""
+        if self.config.domains != "from-realm":
+            return b""
         uri = uri_of(name_addr_of(request.value(b"from")).uri)
-        return uri.host.lower() if self.config.domains == "from-realm" and uri is not None else b""
+        return uri.host.lower() if uri is not None else b""
 
     def _ties(self, request: Incoming) -> Ties:
         found: dict[str, object] = {
