@@ -229,7 +229,17 @@ def simulated_bench() -> dict[str, Any]:
         stage = Stage(world, Setup({"router": "none"}, phone=silent, far_phone=silent), seed)
         phone, far, server = stage.phone, stage.far_phone, stage.server
         here = Endpoint(server.config.ip, stage.setup.sip_port)
-        known = Binding(far.contact, None, here, expires_at=3600.0, call_id=b"", cseq=0)
+        known = Binding(
+            far.contact,
+            None,
+            here,
+            expires_at=3600.0,
+            call_id=b"",
+            cseq=0,
+            source=here,
+            natted=False,
+            made_at=0.0,
+        )
         server.bindings[server.aor("bob")] = [known]
         stage.do(phone, phone.register)
         assert stage.until(lambda: phone.registration.state is RegistrationState.REGISTERED, 5.0)

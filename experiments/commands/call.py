@@ -46,6 +46,9 @@ class Trial:
     mitigation: Annotated[list[str], names(help="A remedy; repeatable.")] = field(default_factory=list)
     phone: Annotated[str, typer.Option(help="The kind of the phone behind the router.")] = ""
     server: Annotated[str, typer.Option(help="The kind of the server.")] = ""
+    far_phone: Annotated[str, typer.Option("--far-phone", help="The kind of the phones on the internet.")] = (
+        ""
+    )
     topology: Annotated[str, typer.Option(help="The network.")] = "home"
     gateway: Gateway = "queue"
     seed: Seed = None
@@ -100,6 +103,7 @@ def play(
         gateway=wanted.gateway,
         phone=wanted.phone,
         server=wanted.server,
+        far_phone=wanted.far_phone,
     )
     trial.check_spec(spec)
     kind, reason = runner.choose_world(world)

@@ -15,6 +15,6 @@ def demo() -> None:
     In the simulated world: `siplab run quickstart`, and then the call
     `siplab call --model semicolon-loss --scenario register`.
     """
-    run.play("quickstart", run.Settings(world="simulated"), _WHY)
+    run.play("quickstart", run.Settings(world="simulated"), why=_WHY)
     print()
     call.play(call.Trial(model="semicolon-loss", scenario="register"), "simulated", why=_WHY)

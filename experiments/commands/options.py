@@ -156,6 +156,21 @@ class Lab:
 
 
 @dataclass
+class Kinds:
+    """Which endpoints meet the router: every combination is tried."""
+
+    phones: Annotated[
+        list[str], names("--phones", help="Kinds of the phones behind the router; repeatable.")
+    ] = field(default_factory=list)
+    servers: Annotated[list[str], names("--servers", help="Kinds of the server; repeatable.")] = field(
+        default_factory=list
+    )
+    far_phones: Annotated[
+        list[str], names("--far-phones", help="Kinds of the phones on the internet; repeatable.")
+    ] = field(default_factory=list)
+
+
+@dataclass
 class Beside:
     """What else runs in a lab, and what is written of it."""
 

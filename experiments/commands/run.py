@@ -10,7 +10,16 @@ import typer
 from rich.text import Text
 
 from siplab.experiments.commands import running
-from siplab.experiments.commands.options import Choice, Jobs, ModelPath, Resume, Seed, as_texts, grouped
+from siplab.experiments.commands.options import (
+    Choice,
+    Jobs,
+    Kinds,
+    ModelPath,
+    Resume,
+    Seed,
+    as_texts,
+    grouped,
+)
 from siplab.experiments.library import experiment
 from siplab.experiments.output import console, files, table
 from siplab.lab.errors import UsageError
@@ -38,22 +47,27 @@ class Settings:
 @grouped
 def run(
     name: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="An experiment's id, or a YAML file.")],
+    kinds: Kinds,
     settings: Settings,
 ) -> None:
     """Run an experiment and print its table.
 
+    Endpoints that are named here take the place of the file's: --phones libre,linphone --servers hosted.
+
     Exit status: 0 all trials ran (failing checks are results), 1 some are invalid, 2 bad input.
     """
-    play(name, settings)
+    play(name, settings, kinds)
 
 
-def play(name: str, settings: Settings, why: str = "") -> None:
+def play(name: str, settings: Settings, kinds: Kinds | None = None, why: str = "") -> None:
     """Run it; ``why`` in that world, if nobody asked for it.
 
     Raises ``UsageError``, and ``typer.Exit`` when there are invalid trials.
     """
     running.check(resume=settings.resume, out=settings.out)
     chosen = experiment.load(name)
+    if kinds is not None:
+        chosen = chosen.with_kinds(kinds.phones, kinds.servers, kinds.far_phones)
     try:
         specs = chosen.trials(as_texts(settings.model_path), settings.seed)
     except UsageError as error:

@@ -5,6 +5,7 @@ Every combination of model, mitigation set and scenario or detector is a trial, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -31,11 +32,12 @@ NamedOrProgram = Annotated[
 class Experiment(BaseModel):
     """The file's fields.
 
-    ``models``, ``scenarios`` and ``detectors`` are specs: ``ID`` or ``ID(parameter=value)``; ``models:
-    all`` means the whole catalogue, ``scenarios: all`` every scenario. ``mitigations`` is a list of sets,
-    the empty one being "nothing done". With ``gateway: kernel`` the routers' own kernel does the work,
-    which can be the models `linux` and `none` only. ``phones`` and ``servers``: kinds of endpoints, the
-    empty one being the plain one. ``repeat`` runs each trial with that many seeds, from ``seed`` on.
+    ``models``, ``scenarios`` and ``detectors`` are specs: ``ID`` or ``ID(parameter=value)``; ``models: all``
+    means the whole catalogue, ``scenarios: all`` every scenario. ``mitigations`` is a list of sets, the
+    empty one being "nothing done". With ``gateway: kernel`` the routers' own kernel does the work, which can
+    be the models `linux` and `none` only. ``phones``, ``servers`` and ``far_phones`` (the phones on the
+    internet): kinds of endpoints, the empty one being the lab's default. ``repeat`` runs each trial with
+    that many seeds, from ``seed`` on.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -50,12 +52,13 @@ class Experiment(BaseModel):
     mitigations: Annotated[list[list[str]], Field(min_length=1)] = [[]]
     phones: Annotated[list[str], Field(min_length=1)] = [""]
     servers: Annotated[list[str], Field(min_length=1)] = [""]
+    far_phones: Annotated[list[str], Field(min_length=1)] = [""]
     seed: Annotated[int, Field(ge=0)] = 1
     repeat: Annotated[int, Field(ge=1, le=10000)] = 1
     world: Literal["auto", "simulated", "emulated"] = "auto"
     gateway: Literal["queue", "kernel"] = "queue"
 
-    @field_validator("models", "scenarios", "detectors", "phones", "servers", mode="before")
+    @field_validator("models", "scenarios", "detectors", "phones", "servers", "far_phones", mode="before")
     @classmethod
     def _one_or_many(cls, value: object) -> object:
         return [value] if isinstance(value, str | dict) and value != "all" else value
@@ -76,6 +79,13 @@ class Experiment(BaseModel):
             for each in self.detectors
         ]
         return self.model_copy(update={"detectors": found})
+
+    def with_kinds(
+        self, phones: Sequence[str], servers: Sequence[str], far_phones: Sequence[str]
+    ) -> Experiment:
+        """The same with other kinds of endpoints; none of a sort: those of the file."""
+        chosen = {"phones": phones, "servers": servers, "far_phones": far_phones}
+        return self.model_copy(update={name: list(each) for name, each in chosen.items() if each})
 
     def trials(
         self,
@@ -112,9 +122,11 @@ class Experiment(BaseModel):
                 gateway=self.gateway,
                 phone=phone,
                 server=server,
+                far_phone=far_phone,
             )
             for phone in self.phones
             for server in self.servers
+            for far_phone in self.far_phones
             for mitigations in self.mitigations
             for model in models
             for scenario, detector in played

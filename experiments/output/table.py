@@ -11,6 +11,7 @@ from rich.text import Text
 
 from siplab.experiments.output.console import grid
 from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.spec import TrialSpec
 
 T = TypeVar("T")
 
@@ -30,11 +31,8 @@ def print_table(results: Sequence[TrialResult], console: Console) -> None:
     """Print one table per set of mitigations, and per kinds of endpoints."""
     columns = _unique(each.spec.played for each in results)
     detectors = {each.spec.played for each in results if each.spec.detector}
-    for spec in _unique((each.spec.phone, each.spec.server, each.spec.mitigations) for each in results):
-        block = [
-            each for each in results if (each.spec.phone, each.spec.server, each.spec.mitigations) == spec
-        ]
-        title = _title(*spec)
+    for title in _unique(_title(each.spec) for each in results):
+        block = [each for each in results if _title(each.spec) == title]
         if len(columns) > _MANY:
             _print_failures(block, columns, title, console)
             continue
@@ -77,9 +75,9 @@ def _print(title: str, heads: Sequence[str], rows: Sequence[Sequence[str | Text]
     console.print()
 
 
-def _title(phone: str, server: str, mitigations: tuple[str, ...]) -> str:
-    remedy = f"with {' and '.join(mitigations)}" if mitigations else "with nothing done about it"
-    kinds = [f"{kind} {name}" for kind, name in (("phone", phone), ("server", server)) if name]
+def _title(spec: TrialSpec) -> str:
+    remedy = f"with {' and '.join(spec.mitigations)}" if spec.mitigations else "with nothing done about it"
+    kinds = [f"{kind.replace('-', ' ')} {name}" for kind, name in spec.kinds.items()]
     return ", ".join([*kinds, remedy])
 
 

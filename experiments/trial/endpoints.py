@@ -64,16 +64,3 @@ def apply(setup: Setup, phone: str, server: str, far_phone: str = "") -> Setup:
     if server:
         setup = registry.servers().get(server).settings.apply(setup)
     return setup
-
-
-def notes(phone: str, server: str, far_phone: str = "") -> list[str]:
-    """What of these kinds the lab's agents do not do yet, a sentence for each kind."""
-    found = []
-    named = [(registry.phones, phone), (registry.servers, server)]
-    if far_phone != phone:
-        named.append((registry.phones, far_phone))
-    for known, spec in named:
-        unwired = getattr(known().get(spec).settings, "unwired", ()) if spec else ()
-        if unwired:
-            found.append(f"{known().kind} '{spec}': not applied yet: {', '.join(unwired)}")
-    return found

@@ -121,7 +121,6 @@ def run(
     stage = Stage(world, setup, seed, folder)
     notes = dict.fromkeys(profiles.note(model) for model in chosen.values())
     result = TrialResult(spec, world.kind, notes=[note for note in notes if note])
-    result.notes += endpoints.notes(spec.phone, spec.server, spec.far_phone)
     try:
         outcome = player.run(stage)
     except WorldError as error:

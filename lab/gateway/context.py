@@ -67,12 +67,17 @@ class Context:
     remote: Endpoint
     binding: Binding | None
     nat: Nat
-    rng: random.Random
+    _generator: Callable[[], random.Random]
     is_inside: Callable[[str], bool]
     memory: dict[Any, Any] = field(default_factory=dict)
     answers: list[bytes] = field(default_factory=list)
     deliver_to: Endpoint | None = None
     router: str = ""
+
+    @property
+    def rng(self) -> random.Random:
+        """The model's own random generator."""
+        return self._generator()
 
     def remember(self, step: object, factory: Callable[[], T]) -> T:
         """This gateway's memory for ``step``; ``factory`` makes it on the first use."""

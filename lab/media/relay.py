@@ -139,6 +139,11 @@ class RelayedCall:
     streams: list[tuple[Leg, Leg]] = field(default_factory=list)
 
 
+def is_description(message: Incoming) -> bool:
+    """Whether the body is said to be SDP."""
+    return message.value(b"content-type").partition(b";")[0].strip().lower() == SDP_TYPE
+
+
 class MediaRelay:
     """The relay of one server. ``calls`` maps Call-IDs to what is relayed."""
 
@@ -159,19 +164,31 @@ class MediaRelay:
 
         ``whole``: Content-Length is not looked at.
         """
+        writer = message.to_tag if message.status else message.from_tag
+        call = self.calls.get(message.call_id)
+        # The first description of a call is the caller's, or the answer to an INVITE without one.
+        caller = call.caller_tag if call is not None else message.from_tag
+        return self.rewrite(message, message.call_id, caller, now, by_caller=writer == caller, whole=whole)
+
+    def rewrite(
+        self,
+        message: Incoming,
+        call_id: bytes,
+        caller_tag: bytes,
+        now: float,
+        *,
+        by_caller: bool,
+        whole: bool = False,
+    ) -> bytes | None:
+        """The same of a message of the call that is known by ``call_id``, written by caller or callee."""
         body = message.message.body if whole else message.body
-        kind = message.value(b"content-type").partition(b";")[0].strip().lower()
-        if not body or kind != SDP_TYPE or not message.call_id:
+        if not body or not call_id or not is_description(message):
             return None
         sdp = Sdp.parse(body)
         if any(section.port is None or section.port > 65535 for section in sdp.media):
             return None  # rtpengine refuses it, and what can't be read goes on as it came
-        writer = message.to_tag if message.status else message.from_tag
-        call = self.calls.get(message.call_id)
-        if call is None:
-            # The first description of a call is the caller's, or the answer to an INVITE without one.
-            call = self.calls[message.call_id] = RelayedCall(message.from_tag)
-        side = 0 if writer == call.caller_tag else 1
+        call = self.calls.setdefault(call_id, RelayedCall(caller_tag))
+        side = 0 if by_caller else 1
         for at, section in enumerate(sdp.media):
             self._rewrite(call, at, side, sdp, section, message.source, now)
         for section in sdp.sections:
@@ -235,9 +252,9 @@ class MediaRelay:
     def onward(self, source: Endpoint, local: Endpoint) -> tuple[Endpoint, Endpoint] | None:
         """From where to where media go on that arrive; ``None``: they go no further."""
         leg, other = self._legs[local]
-        if leg.changes(source):
-            return local, local  # where nothing ever goes, so that each packet is carried
         target = other.target
+        if leg.changes(source) or (target is None and other.learning and other.heard):
+            return local, local  # where nothing ever goes, so that each packet is carried
         if target is None or not leg.takes(source):
             return None
         return other.local, target

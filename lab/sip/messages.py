@@ -378,8 +378,11 @@ class Request:
         self.names = names
         self.wire = wire
 
-    def compose(self, headers: bytes = b"", body: bytes = b"") -> Request:
-        """Set ``wire`` from the parts; ``headers`` are whole lines, Content-Length is added."""
+    def compose(self, headers: bytes = b"", body: bytes = b"", *, hops: int = 70) -> Request:
+        """Set ``wire`` from the parts; ``headers`` are whole lines, Content-Length is added.
+
+        ``hops``: how many proxies it may pass (Max-Forwards).
+        """
         names = self.names
         self.wire = b"".join(
             (
@@ -389,7 +392,7 @@ class Request:
                 b" SIP/2.0\r\n",
                 names.via,
                 self.via,
-                b"\r\nMax-Forwards: 70\r\n",
+                b"\r\nMax-Forwards: %d\r\n" % hops,
                 self.routes,
                 names.from_,
                 self.from_,
