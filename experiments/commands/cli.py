@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 import siplab
+from siplab.lab import interrupts
 from siplab.lab.errors import UsageError
 
 _RUN, _SHOW, _MACHINE = "Trials", "What there is", "This machine, and other people's programs"
@@ -93,7 +94,9 @@ def main() -> None:
 
     console.tame_streams()
     try:
-        sys.exit(app(standalone_mode=False))
+        with interrupts.watched():
+            status = app(standalone_mode=False)
+        sys.exit(status)
     except _ArgumentsError as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             sys.exit(2)  # the help stands there already

@@ -10,9 +10,19 @@ import typer
 from rich.text import Text
 
 from siplab.experiments.commands import running
-from siplab.experiments.commands.options import Choice, Jobs, ModelPath, Resume, Seed, as_texts, grouped
+from siplab.experiments.commands.options import (
+    Choice,
+    Jobs,
+    ModelPath,
+    Resume,
+    Seed,
+    TrialTimeout,
+    as_texts,
+    grouped,
+)
 from siplab.experiments.library import experiment
 from siplab.experiments.output import console, files, table
+from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
 from siplab.lab.errors import UsageError
 
 app = typer.Typer(add_completion=False)
@@ -31,6 +41,7 @@ class Settings:
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the results to this file.")] = None
     out: Annotated[Path | None, typer.Option(help="Write results.json, traces and captures here.")] = None
     resume: Resume = False
+    trial_timeout: TrialTimeout = TRIAL_TIMEOUT
     model_path: ModelPath = field(default_factory=list)
 
 
@@ -73,6 +84,7 @@ def play(name: str, settings: Settings, why: str = "") -> None:
         specs,
         world=kind,
         jobs=settings.jobs,
+        limit=settings.trial_timeout,
         out=out,
         resume=settings.resume,
         errors=errors,

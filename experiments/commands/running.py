@@ -53,6 +53,7 @@ def run_trials(
     *,
     world: str,
     jobs: int,
+    limit: float,
     out: Path | None,
     resume: bool,
     errors: Console,
@@ -67,7 +68,13 @@ def run_trials(
             with TrialProgress(len(specs), errors) as advance:
                 store = None if out is None else ExplainedFolder(out)
                 return runner.run_all(
-                    specs, world=world, jobs=jobs, store=store, progress=advance, journal=journal
+                    specs,
+                    world=world,
+                    jobs=jobs,
+                    store=store,
+                    progress=advance,
+                    journal=journal,
+                    limit=limit,
                 )
     except InterruptedRunError as interruption:
         keep(interruption.results, interruption.total)

@@ -17,6 +17,7 @@ from siplab.experiments.commands.options import (
     Jobs,
     ModelPath,
     Resume,
+    TrialTimeout,
     World,
     as_numbers,
     as_texts,
@@ -34,6 +35,7 @@ from siplab.experiments.score.baseline import Baseline
 from siplab.experiments.score.tally import Score
 from siplab.experiments.trial import registry
 from siplab.experiments.trial.spec import needs_emulated
+from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
 from siplab.lab.errors import UsageError
 
 app = typer.Typer(add_completion=False)
@@ -77,6 +79,7 @@ class Trials:
     repeat: Annotated[int, typer.Option(min=1, max=10_000, help="Run each trial with that many seeds.")] = 1
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 1
     jobs: Jobs = 1
+    trial_timeout: TrialTimeout = TRIAL_TIMEOUT
 
 
 def _of_program(*declarations: str, **options: Any) -> Any:
@@ -237,7 +240,13 @@ def score(
         )
     )
     results = running.run_trials(
-        plan.trials, world=kind, jobs=trials.jobs, out=written.out, resume=written.resume, errors=errors
+        plan.trials,
+        world=kind,
+        jobs=trials.jobs,
+        limit=trials.trial_timeout,
+        out=written.out,
+        resume=written.resume,
+        errors=errors,
     )
     scores = tally.scores(plan, results)
     table.print_scores(scores, output, repeated=trials.repeat > 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -24,6 +24,9 @@ from siplab.lab.errors import UsageError
 if TYPE_CHECKING:
     from siplab.experiments.trial.stage import Finding, Stage
     from siplab.lab.worlds.topology import Topology
+
+
+_ENDING: Final = 30.0  # seconds in which programs, and containers, are ended at the latest
 
 
 def _words(value: object) -> object:
@@ -278,6 +281,12 @@ class ProgramDetector(_Part):
     def needs_containers(self) -> bool:
         """Whether a part of it runs in a container."""
         return any(each is not None and each.image is not None for each in (self.client, self.server))
+
+    @property
+    def longest(self) -> float:
+        """Seconds that its programs may take until the last one is ended."""
+        readies = (each.ready for each in (self.client, self.server) if each is not None)
+        return self.client.timeout + sum(each.timeout for each in readies if each is not None) + _ENDING
 
     def description(self) -> str:
         """All that decides what it does, as one text."""

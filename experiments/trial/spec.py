@@ -21,6 +21,10 @@ class OutsideDetector(Protocol):
     def needs_containers(self) -> bool:
         """Whether a part of it runs in a container."""
 
+    @property
+    def longest(self) -> float:
+        """Seconds that its programs may take."""
+
     def description(self) -> str:
         """All that decides what it does, as one text."""
 

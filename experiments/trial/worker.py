@@ -1,22 +1,20 @@
-"""Running trials in a process of their own: the task of emulated bubbles and of simulated workers."""
+"""Running trials in a process of their own: the task of bubbles, and of processes for simulated trials."""
 
 from __future__ import annotations
 
 import gc
-import multiprocessing
-import os
-import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab import foreign, interrupts, plugins
+from siplab.lab.errors import OutputError
 from siplab.lab.gateway.alg import Model
 from siplab.lab.worlds.base import World
 from siplab.lab.worlds.emulated import bubble, ports
@@ -25,6 +23,9 @@ from siplab.lab.worlds.emulated.live import LiveWorld
 from siplab.lab.worlds.emulated.world import EmulatedLab
 from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.trace import Trace
+
+# Seconds that a thread which a trial leaves behind has for its end.
+_MOMENT: Final = 0.1
 
 
 class Store(Protocol):
@@ -113,34 +114,72 @@ class EmulatedLabs:
         )
 
 
-def simulated_worker() -> None:
-    """Settle a worker process: it leaves Ctrl-C to the one that started it, and ends with that one."""
+class Request(NamedTuple):
+    """A trial to run. ``traced``: the trace is wanted beside the result."""
+
+    spec: TrialSpec
+    store: Store | None = None
+    traced: bool = False
+
+
+class Answer(NamedTuple):
+    """What came of it. ``spoilt``: something that the trial left in the process is still at work there."""
+
+    result: TrialResult
+    trace: Trace | None
+    spoilt: bool
+
+
+Runner = Callable[[TrialSpec, Store | None], tuple[TrialResult, Trace]]
+
+
+def serve(connection: Connection, run: Runner, kind: str) -> None:
+    """Answer each ``Request`` with an ``Answer`` until the parent hangs up. ``kind``: of the world."""
     prepare()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    plugins.import_at_once()
+
+    def answer(*request: Any) -> Answer:
+        wanted = Request(*request)
+        threads = set(threading.enumerate())
+        result, trace = _surviving(wanted, run, kind)
+        left = [each for each in threading.enumerate() if each not in threads and not _ends(each)]
+        if left:
+            names = ", ".join(foreign.one_line(str(each.name)) for each in left)
+            result.errors.append(f"it left a thread behind: {names}")
+        return Answer(result, trace if wanted.traced else None, bool(left))
+
+    with suppress(ConnectionError):  # an interrupted run does not wait for the answer
+        bubble.serve(connection, answer)
 
 
-def _end_with(parent: BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
+def _surviving(wanted: Request, run: Runner, kind: str) -> tuple[TrialResult, Trace]:
+    """Run a trial; whatever somebody's code does to the lab's own, it is the trial that is invalid."""
+    try:
+        return run(wanted.spec, wanted.store)
+    except OutputError:
+        raise
+    except BaseException as error:
+        if not trial.plugins_of(wanted.spec):
+            raise
+        return TrialResult(wanted.spec, kind, errors=[foreign.told(error)]), Trace()
+
+
+def _ends(thread: threading.Thread) -> bool:
+    """Whether a thread comes to its end by itself, which may take a moment."""
+    thread.join(_MOMENT)
+    return not thread.is_alive()
+
+
+def simulated(connection: Connection) -> None:
+    """Task of a process for simulated trials."""
+    serve(connection, run_traced, "simulated")
 
 
 def emulated(connection: Connection) -> None:
-    """Task of a bubble: answers ``(spec, store or None)`` with a ``TrialResult``."""
-    prepare()
-    # A terminal's Ctrl-C reaches this process too, and is not for it. Programs would inherit SIG_IGN.
-    signal.signal(signal.SIGINT, lambda number, frame: None)
-    labs = EmulatedLabs()
-    with suppress(ConnectionError):  # an interrupted run does not wait for the answer
-        bubble.serve(connection, lambda spec, store: labs.run(spec, store)[0])
-
-
-def emulated_traced(connection: Connection) -> None:
-    """The same, answering with the trace beside the result."""
-    labs = EmulatedLabs()
-    bubble.serve(connection, labs.run)
+    """Task of a bubble."""
+    # A terminal's Ctrl-C reaches this process too, and is not for it.
+    interrupts.leave_to_parent()
+    serve(connection, EmulatedLabs().run, "emulated")
 
 
 def run_one(
