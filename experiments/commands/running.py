@@ -20,7 +20,7 @@ from siplab.experiments.trial import runner
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.runner import InterruptedRunError
 from siplab.experiments.trial.spec import TrialSpec
-from siplab.lab.errors import UsageError
+from siplab.lab.errors import OutputError, UsageError
 
 INTERRUPTED: Final = 130  # the exit status of what Ctrl-C ends
 
@@ -62,9 +62,15 @@ def run_trials(
     """All results, in order. On Ctrl-C ``keep`` gets those that are there, and the command ends."""
     try:
         with Journal(out, world, resume=resume) if out is not None else nullcontext() as journal:
+            if journal is not None and journal.moved is not None:
+                console.say(f"the results of a former run are in {journal.moved} now")
             if resume and journal is not None:
                 there = len(journal.known(specs))
                 errors.print(f"{there} of {len(specs)} trials are there already")
+                if journal.damaged:
+                    console.say(
+                        f"{journal.path}: {journal.damaged} damaged lines; their trials are run again"
+                    )
             with TrialProgress(len(specs), errors) as advance:
                 store = None if out is None else ExplainedFolder(out)
                 return runner.run_all(
@@ -80,6 +86,8 @@ def run_trials(
         keep(interruption.results, interruption.total)
         console.say(f"{interruption}; {_how_to_go_on(out)}")
         raise typer.Exit(INTERRUPTED) from None
+    except OutputError as error:
+        raise OutputError(f"{error}; {_how_to_go_on(out)}") from None
 
 
 def keep_partly(name: str, world: str, reports: Sequence[Path]) -> Callable[[list[TrialResult], int], None]:

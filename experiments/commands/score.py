@@ -251,11 +251,11 @@ def score(
     scores = tally.scores(plan, results)
     table.print_scores(scores, output, repeated=trials.repeat > 1)
     for form, path in places:
-        path.write_text(_report(form, scores, kind, trials.seed, trials.repeat), encoding="utf-8")
+        files.write_text(path, _report(form, scores, kind, trials.seed, trials.repeat))
     if written.badge_on_output:
         print(outputs.as_badge(scores[0]))
     elif written.badge is not None:
-        written.badge.write_text(outputs.as_badge(scores[0]) + "\n", encoding="utf-8")
+        files.write_text(written.badge, outputs.as_badge(scores[0]) + "\n")
 
     name = str(comparison.baseline_file)
     worse = _compare(before, scores, name, output) if before is not None else False
