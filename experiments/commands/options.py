@@ -116,6 +116,10 @@ TrialTimeout = Annotated[
         help="Seconds of CPU after which a trial in a process of its own is ended.",
     ),
 ]
+KeepCapabilities = Annotated[
+    bool,
+    typer.Option("--keep-capabilities", help="Let programs do all that root may do, in their network too."),
+]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed of all randomness in the trials.")]
 ModelPath = Annotated[
     list[Path], paths("--model-path", help="A .py file or folder with models of your own; repeatable.")

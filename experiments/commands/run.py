@@ -13,6 +13,7 @@ from siplab.experiments.commands import running
 from siplab.experiments.commands.options import (
     Choice,
     Jobs,
+    KeepCapabilities,
     ModelPath,
     Resume,
     Seed,
@@ -42,6 +43,7 @@ class Settings:
     out: Annotated[Path | None, typer.Option(help="Write results.json, traces and captures here.")] = None
     resume: Resume = False
     trial_timeout: TrialTimeout = TRIAL_TIMEOUT
+    keep_capabilities: KeepCapabilities = False
     model_path: ModelPath = field(default_factory=list)
 
 
@@ -65,6 +67,8 @@ def play(name: str, settings: Settings, why: str = "") -> None:
     """
     running.check(resume=settings.resume, out=settings.out)
     chosen = experiment.load(name)
+    if settings.keep_capabilities:
+        chosen = chosen.with_all_capabilities()
     try:
         specs = chosen.trials(as_texts(settings.model_path), settings.seed)
     except UsageError as error:

@@ -15,6 +15,7 @@ from rich.text import Text
 from siplab.experiments.commands import running
 from siplab.experiments.commands.options import (
     Jobs,
+    KeepCapabilities,
     ModelPath,
     Resume,
     TrialTimeout,
@@ -80,6 +81,7 @@ class Trials:
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 1
     jobs: Jobs = 1
     trial_timeout: TrialTimeout = TRIAL_TIMEOUT
+    keep_capabilities: KeepCapabilities = False
 
 
 def _of_program(*declarations: str, **options: Any) -> Any:
@@ -211,7 +213,10 @@ def score(
     if subjects.from_experiment is not None:
         programs += experiment.load(subjects.from_experiment).detectors
     own = program.as_detector()
-    chosen = _detectors(subjects.detector, subjects.paths, [*programs, *([own] if own else [])])
+    programs += [own] if own else []
+    if trials.keep_capabilities:
+        programs = [each if isinstance(each, str) else each.with_all_capabilities() for each in programs]
+    chosen = _detectors(subjects.detector, subjects.paths, programs)
     if written.badge is not None and len(chosen) > 1:
         raise UsageError("--badge is for one detector: name it with --detector")
     before = comparison.before(chosen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import (
@@ -20,6 +21,7 @@ from pydantic import (
 
 from siplab.experiments.programs import placeholders
 from siplab.lab.errors import UsageError
+from siplab.lab.worlds.emulated.confinement import ALL, CAPABILITIES, Confinement
 
 if TYPE_CHECKING:
     from siplab.experiments.trial.stage import Finding, Stage
@@ -69,6 +71,15 @@ def _identifier(value: str) -> str:
     return value
 
 
+def _capabilities(value: tuple[str, ...]) -> tuple[str, ...]:
+    known = (ALL, *CAPABILITIES)
+    for each in value:
+        if each not in known:
+            near = get_close_matches(each.upper().removeprefix("CAP_"), known, n=1)
+            raise ValueError(f"'{each}' is no capability" + (f"; did you mean {near[0]}?" if near else ""))
+    return value
+
+
 def _one_or_many(value: object) -> object:
     return value if isinstance(value, list | tuple) else [value]
 
@@ -114,6 +125,8 @@ class ProgramConfig(_Part):
 
     ``host``: a host of the topology, by name. ``image``: a container image in which to run it;
     ``command`` may then be left out. ``environment``: variables beside those that the lab sets.
+    ``writable``: folders and files of this machine that it may write to; ``capabilities``: what it may do
+    beside using the network (capabilities(7), without ``CAP_``).
     """
 
     command: Command | None = None
@@ -121,6 +134,8 @@ class ProgramConfig(_Part):
     host: str | None = None
     environment: dict[str, str] = {}
     ready: Ready | None = None
+    writable: tuple[str, ...] = ()
+    capabilities: Annotated[tuple[str, ...], AfterValidator(_capabilities)] = ()
 
     @field_validator("environment", mode="before")
     @classmethod
@@ -133,6 +148,8 @@ class ProgramConfig(_Part):
 
     @model_validator(mode="after")
     def _something_to_run(self) -> ProgramConfig:
+        if self.image is not None and self.writable:
+            raise ValueError("'writable' is for programs of this machine: an image has its own files")
         if self.command is None and self.image is None:
             raise ValueError("name a 'command' to run, or a container 'image'")
         return self
@@ -276,6 +293,18 @@ class ProgramDetector(_Part):
             raise UsageError(
                 f"detector '{id}': field '{field}': {first['msg'].removeprefix('Value error, ')}"
             ) from None
+
+    def with_all_capabilities(self) -> ProgramDetector:
+        """The same, with programs that may do whatever this process may."""
+        changed = {"capabilities": (ALL,)}
+        server = None if self.server is None else self.server.model_copy(update=changed)
+        return self.model_copy(update={"client": self.client.model_copy(update=changed), "server": server})
+
+    @property
+    def may_change_networks(self) -> bool:
+        """Whether a program of it may change more of a network than processes."""
+        programs = [each for each in (self.client, self.server) if each is not None]
+        return any(Confinement(capabilities=each.capabilities).changes_network for each in programs)
 
     @property
     def needs_containers(self) -> bool:

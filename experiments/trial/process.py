@@ -7,7 +7,6 @@ import subprocess
 import sys
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
-from typing import Any
 
 from siplab.lab.worlds.emulated.bubble import how_it_ended, passing_on
 
@@ -36,13 +35,6 @@ class TrialProcess:
     def worker(self) -> int:
         """Process id of what runs the trials."""
         return self._process.pid
-
-    def result(self) -> Any:
-        """The answer to a request sent before. Raises what was raised there, or ``EOFError``."""
-        answer = self.connection.recv()
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
 
     def close(self, patience: float = 0.0) -> str:
         """End it, now; says how it ended where that was not our doing.

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.process import TrialProcess
@@ -34,8 +34,6 @@ class Place(Protocol):
     @property
     def worker(self) -> int: ...
 
-    def result(self) -> Any: ...
-
     def close(self, patience: float = 0.0) -> str: ...
 
 
@@ -58,15 +56,14 @@ class _Line:
     def answer(self) -> Answer | str:
         """The answer to the first that was asked, which is there; or why there is none."""
         try:
-            answer: Answer = self.place.result()
+            answer = self.place.connection.recv()
         except (EOFError, OSError):
             return ""
-        except UsageError:
-            raise
-        except Exception as error:
-            if not trial.plugins_of(self._specs[self.asked[0]]):
-                raise
-            return foreign.told(error)
+        if isinstance(answer, Exception):
+            if isinstance(answer, UsageError) or not trial.plugins_of(self._specs[self.asked[0]]):
+                raise answer
+            return foreign.told(answer)
+        assert isinstance(answer, Answer)
         self.asked.popleft()
         if self.asked:
             self._watchdog.begin(waits(self._specs[self.asked[0]]))

@@ -22,6 +22,10 @@ class OutsideDetector(Protocol):
         """Whether a part of it runs in a container."""
 
     @property
+    def may_change_networks(self) -> bool:
+        """Whether its programs may change the networks that they run on."""
+
+    @property
     def longest(self) -> float:
         """Seconds that its programs may take."""
 

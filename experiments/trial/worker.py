@@ -6,6 +6,7 @@ import gc
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
@@ -61,22 +62,32 @@ class EmulatedLabs:
         """A world for one trial, on a network that is up."""
         return self._lab(network).trial(models, seed)
 
-    def live(self, network: Network, models: Mapping[str, Model], seed: object) -> World:
-        """The same by the wall clock, for programs."""
-        return LiveWorld(self._lab(network), models, seed)
+    def live(
+        self, network: Network, models: Mapping[str, Model], seed: object, *, thorough: bool = True
+    ) -> World:
+        """The same by the wall clock, for programs. ``thorough``: they may change more than processes."""
+        lab = self._lab(network)
+        lab.remember(thorough=thorough)
+        return LiveWorld(lab, models, seed)
 
-    def kernel(self, network: Network, models: Mapping[str, Model], seed: object) -> World:
+    def kernel(
+        self, network: Network, models: Mapping[str, Model], seed: object, *, thorough: bool = True
+    ) -> World:
         """The same with gateways of the kernel's own, by the wall clock."""
         key = id(network), tuple(with_alg(models))
         lab = self._kernel_labs.get(key)
         if lab is None:
             lab = self._kernel_labs[key] = KernelLab(network, key[1])
+        lab.remember(thorough=thorough)
         return KernelWorld(lab, seed)
 
     def run(self, spec: TrialSpec, store: Store | None) -> tuple[TrialResult, Trace]:
         """Run a trial in the kind of world that it needs, on a network that no other trial has spoilt."""
         by_kernel = spec.gateway == "kernel"
-        make = self.kernel if by_kernel else self.live if spec.program else self.world
+        thorough = spec.program is not None and spec.program.may_change_networks
+        make: trial.WorldMaker = self.world
+        if by_kernel or spec.program:
+            make = partial(self.kernel if by_kernel else self.live, thorough=thorough)
         result, trace = run_traced(spec, store, make)
         self.release(trial.network_of(spec), spoilt=bool(result.errors), worn=spec.program is not None)
         return result, trace
@@ -101,16 +112,16 @@ class EmulatedLabs:
         return lab
 
     def _worn(self, network: Network) -> bool:
-        """Whether programs left TCP something to do: it would show in another trial."""
+        """Whether programs changed it, or left TCP something to do: it would show in another trial."""
         labs = [
             self._labs.get(id(network)),
             *(lab for key, lab in self._kernel_labs.items() if key[0] == id(network)),
         ]
         return any(
-            ports.has_connections(lab.fabric.namespaces[host])
+            lab.changed()
+            or any(ports.has_connections(lab.fabric.namespaces[host]) for host in network.topology.hosts)
             for lab in labs
             if lab is not None
-            for host in network.topology.hosts
         )
 
 
@@ -133,8 +144,11 @@ class Answer(NamedTuple):
 Runner = Callable[[TrialSpec, Store | None], tuple[TrialResult, Trace]]
 
 
-def serve(connection: Connection, run: Runner, kind: str) -> None:
-    """Answer each ``Request`` with an ``Answer`` until the parent hangs up. ``kind``: of the world."""
+def serve(connection: Connection, run: Runner, kind: str, spoilt: Callable[[], bool] = lambda: False) -> None:
+    """Answer each ``Request`` with an ``Answer`` until the parent hangs up.
+
+    ``kind``: of the world. ``spoilt``: whether what trials share in this process is no longer what it was.
+    """
     prepare()
     plugins.import_at_once()
 
@@ -146,7 +160,7 @@ def serve(connection: Connection, run: Runner, kind: str) -> None:
         if left:
             names = ", ".join(foreign.one_line(str(each.name)) for each in left)
             result.errors.append(f"it left a thread behind: {names}")
-        return Answer(result, trace if wanted.traced else None, bool(left))
+        return Answer(result, trace if wanted.traced else None, bool(left) or spoilt())
 
     with suppress(ConnectionError):  # an interrupted run does not wait for the answer
         bubble.serve(connection, answer)
@@ -179,7 +193,13 @@ def emulated(connection: Connection) -> None:
     """Task of a bubble."""
     # A terminal's Ctrl-C reaches this process too, and is not for it.
     interrupts.leave_to_parent()
-    serve(connection, EmulatedLabs().run, "emulated")
+    mounts = _mounts()
+    serve(connection, EmulatedLabs().run, "emulated", lambda: _mounts() != mounts)
+
+
+def _mounts() -> str:
+    """What is mounted in the bubble, which a privileged program can get at."""
+    return Path("/proc/self/mountinfo").read_text(encoding="utf-8")
 
 
 def run_one(
