@@ -134,6 +134,10 @@ Gateway = Annotated[
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on from what the folder of --out has: run only what is missing.")
 ]
+Trust = Annotated[
+    bool,
+    typer.Option("--trust", help="With --resume: also results of programs whose inputs can't be known."),
+]
 
 
 def as_texts(values: Iterable[Path]) -> tuple[str, ...]:

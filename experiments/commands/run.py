@@ -18,6 +18,7 @@ from siplab.experiments.commands.options import (
     Resume,
     Seed,
     TrialTimeout,
+    Trust,
     as_texts,
     grouped,
 )
@@ -42,6 +43,7 @@ class Settings:
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the results to this file.")] = None
     out: Annotated[Path | None, typer.Option(help="Write results.json, traces and captures here.")] = None
     resume: Resume = False
+    trust: Trust = False
     trial_timeout: TrialTimeout = TRIAL_TIMEOUT
     keep_capabilities: KeepCapabilities = False
     model_path: ModelPath = field(default_factory=list)
@@ -91,6 +93,7 @@ def play(name: str, settings: Settings, why: str = "") -> None:
         limit=settings.trial_timeout,
         out=out,
         resume=settings.resume,
+        trust=settings.trust,
         errors=errors,
         keep=running.keep_partly(chosen.id, kind, reports),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -56,17 +57,22 @@ def run_trials(
     limit: float,
     out: Path | None,
     resume: bool,
+    trust: bool,
     errors: Console,
     keep: Callable[[list[TrialResult], int], None] = lambda results, total: None,
 ) -> list[TrialResult]:
     """All results, in order. On Ctrl-C ``keep`` gets those that are there, and the command ends."""
     try:
-        with Journal(out, world, resume=resume) if out is not None else nullcontext() as journal:
+        with Journal(out, world, resume=resume, trust=trust) if out is not None else nullcontext() as journal:
             if journal is not None and journal.moved is not None:
                 console.say(f"the results of a former run are in {journal.moved} now")
             if resume and journal is not None:
                 there = len(journal.known(specs))
                 errors.print(f"{there} of {len(specs)} trials are there already")
+                for reason, count in Counter(journal.untrusted.values()).items():
+                    console.say(
+                        f"{count} trials are run again: {reason}; --trust takes their results as they are"
+                    )
                 if journal.damaged:
                     console.say(
                         f"{journal.path}: {journal.damaged} damaged lines; their trials are run again"

@@ -19,6 +19,7 @@ from siplab.experiments.commands.options import (
     ModelPath,
     Resume,
     TrialTimeout,
+    Trust,
     World,
     as_numbers,
     as_texts,
@@ -150,6 +151,7 @@ class Written:
 
     out: Annotated[Path | None, _into(help="Folder for all of these, with traces and captures.")] = None
     resume: Resume = False
+    trust: Trust = False
     json_file: Annotated[Path | None, _into("--json", help="JSON.")] = None
     csv_file: Annotated[Path | None, _into("--csv", help="CSV.")] = None
     junit_file: Annotated[Path | None, _into("--junit", help="JUnit XML.")] = None
@@ -251,6 +253,7 @@ def score(
         limit=trials.trial_timeout,
         out=written.out,
         resume=written.resume,
+        trust=written.trust,
         errors=errors,
     )
     scores = tally.scores(plan, results)

@@ -6,30 +6,26 @@ rules of this file:
 - A line is written whole or not at all, and ends with a newline: what follows the last newline was cut off by
   the end of the process, and does not count. A line that is damaged is skipped, and counted.
 - Nothing is ever wiped: a run that does not go on from it moves it aside. One run at a time has the folder.
-- The key is a digest of everything that decides a trial: its settings with their defaults, the parameters of
-  model, scenario, detector and mitigations, the topology, the world, files of the user's own, and the
-  project's sources. A result of anything else is not used again.
+- The key is a digest of everything that decides a trial (``keys``). A result of anything else is not used
+  again; nor, unless it is trusted, that of a program whose inputs can't be known.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib
 import json
 import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, get_type_hints
 
 from pydantic import TypeAdapter
 
-from siplab.experiments.trial import registry
-from siplab.experiments.trial import run as trial
+from siplab.experiments.output.keys import key_of, unknowable
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import OutputError, UsageError
@@ -41,20 +37,22 @@ except ImportError:  # not a Unix: two runs into one folder are not noticed
 
 NAME: Final = "results.jsonl"
 _SAVED_EVERY: Final = 5.0  # real seconds after which the disk is asked to keep what it has
-_ROOMS: Final = ("lab", "alg_models", "topologies", "experiments")
 
 
 class Journal:
     """``with Journal(folder, world, resume=...) as journal``: ``known`` first, then ``add`` after each trial.
 
     ``damaged``: how many lines of it can't be read; they count as trials that were not run. ``moved``: what a
-    journal is called now that a run without ``resume`` found in the folder.
+    journal is called now that a run without ``resume`` found in the folder. ``untrusted``: trials that are
+    there, but may depend on more than is known, and why; with ``trust`` they count.
     Raises ``UsageError`` when another run has the folder, ``OutputError`` when it can't be written.
     """
 
-    def __init__(self, folder: Path, world: str, *, resume: bool = False) -> None:
+    def __init__(self, folder: Path, world: str, *, resume: bool = False, trust: bool = False) -> None:
         self.path = folder / NAME
         self.damaged = 0
+        self.untrusted: dict[int, str] = {}
+        self._trust = trust
         self.moved: Path | None = None
         self._world = world
         self._rows: dict[str, dict[str, Any]] = {}
@@ -81,6 +79,10 @@ class Journal:
         for index, spec in enumerate(specs):
             row = self._rows.get(key_of(spec, self._world))
             if row is None or row["errors"]:
+                continue
+            reason = "" if self._trust else unknowable(spec)
+            if reason:
+                self.untrusted[index] = reason
                 continue
             try:
                 found[index] = from_json(spec, row)
@@ -189,57 +191,3 @@ def from_json(spec: TrialSpec, row: dict[str, Any]) -> TrialResult:
         return TrialResult(spec, **values)
     except (ValueError, TypeError) as error:
         raise UsageError(f"{spec.name}: its stored result can't be read: {error}") from None
-
-
-# -- what a result holds for ---------------------------------------------------------------------------
-
-
-def key_of(spec: TrialSpec, world: str) -> str:
-    """A digest of all that decides what comes of a trial in a world (``simulated`` or ``emulated``)."""
-    settings = {each.name: getattr(spec, each.name) for each in fields(spec)}
-    program = spec.program
-    network = trial.network_of(spec)
-    parts = [
-        world,
-        _sources(),
-        {**settings, "detector": program.description() if program is not None else spec.detector},
-        network.topology,
-        {n: _model(each, spec.model_paths) for n, each in trial.setup_of(spec, network).models.items()},
-        registry.scenarios(spec.scenario_paths).get(spec.scenario).settings if spec.scenario else None,
-        registry.detectors(spec.detector_paths).get(spec.detector).settings
-        if spec.detector and isinstance(spec.detector, str)
-        else None,
-        [registry.mitigations().get(each).settings for each in spec.mitigations],
-        [_files(each) for each in (*spec.model_paths, *spec.detector_paths, *spec.scenario_paths)],
-    ]
-    return hashlib.sha256("\n".join(map(repr, parts)).encode()).hexdigest()
-
-
-@lru_cache(maxsize=4096)
-def _model(name: str, paths: tuple[str, ...]) -> str:
-    model = trial.models(paths).get(name)
-    return f"{model.id} {model.parameters}"
-
-
-@cache
-def _sources() -> str:
-    """A digest of the project's own files: another version may give other results."""
-    digests = []
-    for name in _ROOMS:
-        folder = Path(next(iter(importlib.import_module(f"siplab.{name}").__path__)))
-        digests.append(_files(str(folder)))
-    return " ".join(digests)
-
-
-@cache
-def _files(place: str) -> str:
-    """A digest of a file, or of the Python and YAML files in a folder."""
-    path = Path(place)
-    total = hashlib.sha256()
-    found = sorted(path.rglob("*")) if path.is_dir() else [path]
-    for each in found:
-        if each.suffix in (".py", ".yaml", ".yml", ".json") or each == path:
-            with each.open("rb") as file:
-                total.update(f"{each.relative_to(path)}\n{os.fstat(file.fileno()).st_size}\n".encode())
-                total.update(file.read())
-    return total.hexdigest()

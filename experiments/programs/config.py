@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import (
@@ -19,7 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-from siplab.experiments.programs import placeholders
+from siplab.experiments.programs import inputs, placeholders
+from siplab.experiments.programs.inputs import Inputs
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.emulated.confinement import ALL, CAPABILITIES, Confinement
 
@@ -305,6 +307,23 @@ class ProgramDetector(_Part):
         """Whether a program of it may change more of a network than processes."""
         programs = [each for each in (self.client, self.server) if each is not None]
         return any(Confinement(capabilities=each.capabilities).changes_network for each in programs)
+
+    @property
+    def inputs(self) -> Inputs:
+        """What its verdict depends on beside its description, as far as it can be known."""
+        found: list[Inputs] = []
+        for name, program in (("client", self.client), ("server", self.server)):
+            if program is None:
+                continue
+            if program.image is not None:
+                found.append(Inputs((), f"the {name} is in a container image"))
+            elif program.writable:
+                found.append(Inputs((), f"the {name} keeps files from trial to trial"))
+            if program.command is not None and program.image is None:
+                here = self.here or str(Path.cwd())
+                found.append(inputs.of(name, program.command, program.environment, here))
+        reasons = [each.unknowable for each in found if each.unknowable]
+        return Inputs(tuple(file for each in found for file in each.files), reasons[0] if reasons else "")
 
     @property
     def needs_containers(self) -> bool:

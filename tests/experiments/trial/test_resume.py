@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from siplab.experiments.explain import explained
 from siplab.experiments.library import experiment
-from siplab.experiments.output import journal
+from siplab.experiments.output import journal, keys
 from siplab.experiments.output.journal import Journal
+from siplab.experiments.programs import ProgramDetector
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial import runner
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.runner import InterruptedRunError
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.experiments.trial.stage import Finding
 from siplab.lab import outputs
 from siplab.lab.errors import UsageError
 from tests.command import siplab
@@ -199,15 +202,119 @@ def test_another_trial_is_not_taken_for_it(tmp_path: Path, other: TrialSpec) -> 
         assert third.known(SPECS) == {}
 
 
-def test_a_model_that_changed_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mine = tmp_path / "mine.py"
+@pytest.fixture
+def fresh() -> Iterator[Callable[[], None]]:
+    """What has been read of files is forgotten, as in another run."""
+
+    def forget() -> None:
+        for each in (keys.plugin_digest, keys._file_and_beside, keys._packages, keys._sources):
+            each.cache_clear()
+
+    yield forget
+    forget()
+
+
+def test_a_model_that_changed_is_run_again(tmp_path: Path, fresh: Callable[[], None]) -> None:
+    mine, beside, package = tmp_path / "mine.py", tmp_path / "helper.py", tmp_path / "parts"
     source = (ROOT / "alg_models" / "faults" / "semicolon_loss.py").read_text()
     mine.write_text(source.replace('id="semicolon-loss"', 'id="mine"'))
+    beside.write_text("")
+    package.mkdir()
+    (package / "__init__.py").write_text("")
     spec = TrialSpec("home", "mine", "register", model_paths=(str(mine),))
-    before = journal.key_of(spec, "simulated")
-    mine.write_text(mine.read_text() + "\n# another version\n")
-    journal._files.cache_clear()
-    assert journal.key_of(spec, "simulated") != before
+    seen = {keys.key_of(spec, "simulated")}
+    for number, file in enumerate((mine, beside, package / "__init__.py", tmp_path / "data.json"), 2):
+        with file.open("a") as out:
+            out.write("\n# another version\n")
+        fresh()
+        seen.add(keys.key_of(spec, "simulated"))
+        assert len(seen) == number, file
+
+
+def test_a_program_that_changed_is_run_again(tmp_path: Path, fresh: Callable[[], None]) -> None:
+    files = {
+        name: tmp_path / name for name in ("client.py", "helper.py", "table.cfg", "environment.txt", "tool")
+    }
+    for each in files.values():
+        each.write_text("")
+    files["tool"].chmod(0o755)
+    program = ProgramDetector.model_validate(
+        {
+            "id": "mine",
+            "client": {
+                "command": "python3 {here}/client.py --table={here}/table.cfg {server_ip}",
+                "environment": {"FILE": "{here}/environment.txt"},
+            },
+            "server": {"command": "{here}/tool"},
+            "verdict": {"exit": {"clean": 0}},
+            "here": str(tmp_path),
+        }
+    )
+    spec = TrialSpec("home", "none", detector=program)
+    assert keys.unknowable(spec) == ""
+    seen = {keys.key_of(spec, "emulated")}
+    for number, file in enumerate(files.values(), 2):
+        file.write_text("# another version")
+        fresh()
+        seen.add(keys.key_of(spec, "emulated"))
+        assert len(seen) == number, file
+
+
+@pytest.mark.parametrize(
+    ("client", "reason"),
+    [
+        ({"command": "sh -c 'exit 0'"}, "code in it"),
+        ({"command": "python3 -m mine"}, "code in it"),
+        ({"command": "cat {here}"}, "is given the folder"),
+        ({"image": "mine:1"}, "container image"),
+        ({"command": "true", "writable": ["/tmp"]}, "keeps files"),
+    ],
+)
+def test_programs_whose_inputs_cannot_be_known_are_run_again(
+    tmp_path: Path, client: dict[str, object], reason: str
+) -> None:
+    program = ProgramDetector.model_validate(
+        {"id": "mine", "client": client, "verdict": {"exit": {"clean": 0}}, "here": "/tmp"}
+    )
+    spec = TrialSpec("home", "none", detector=program)
+    with Journal(tmp_path, "emulated") as first:
+        first.add(TrialResult(spec, "emulated", finding=Finding("clean")))
+    with Journal(tmp_path, "emulated", resume=True) as second:
+        assert second.known([spec]) == {}
+        assert reason in second.untrusted[0]
+    with Journal(tmp_path, "emulated", resume=True, trust=True) as third:
+        assert third.known([spec])[0].outcome == "clean"
+
+
+def test_another_python_or_kernel_is_another_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, kernel = (
+        TrialSpec("home", "none", "register"),
+        TrialSpec("home", "linux", "register", gateway="kernel"),
+    )
+    before = keys.key_of(spec, "emulated"), keys.key_of(kernel, "emulated")
+    monkeypatch.setattr(platform, "uname", lambda: "another")
+    assert keys.key_of(spec, "emulated") == before[0]
+    assert keys.key_of(kernel, "emulated") != before[1]
+    monkeypatch.setattr(sys, "version", "another")
+    assert keys.key_of(spec, "emulated") != before[0]
+
+
+def test_an_installed_package_that_changed_is_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: Callable[[], None]
+) -> None:
+    info = tmp_path / "mine-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[siplab.detectors]\nmine = mine_of_mine\n")
+    (info / "RECORD").write_text("mine_of_mine.py,sha256=a,1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    spec = TrialSpec("home", "none", "register")
+    seen = set()
+    for version in "ab":
+        (info / "RECORD").write_text(f"mine_of_mine.py,sha256={version},1\n")
+        fresh()
+        seen.add(keys.key_of(spec, "simulated"))
+    assert len(seen) == 2
 
 
 def test_a_void_trial_is_run_again(tmp_path: Path) -> None:
@@ -311,8 +418,10 @@ def test_a_line_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 import resource
 from pathlib import Path
 from siplab.experiments.output.journal import Journal
+from siplab.experiments.programs import ProgramDetector
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.experiments.trial.stage import Finding
 from siplab.lab.errors import OutputError
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 with Journal(Path({str(tmp_path)!r}), "simulated") as journal:
