@@ -92,7 +92,7 @@ def _packages() -> str:
 
 @cache
 def plugin_digest(place: str) -> str:
-    """A digest of a folder's Python, YAML and JSON files, or of a file with all that it may import from there."""
+    """A digest of a folder's Python, YAML and JSON files, or of a file and of what lies beside it."""
     path = Path(place)
     if path.is_dir():
         return _digest(path, _below(path))

@@ -45,9 +45,6 @@ def _paths(words: list[str]) -> Iterator[Path]:
     for word in words:
         for text in dict.fromkeys((word, word.rpartition("=")[2])):
             # Names that only a trial knows are no files yet.
-            if (
-                "/" in text
-                and "\0" not in text
-                and not any(f"{{{each}}}" in text for each in placeholders.PLAIN)
-            ):
+            later = any(f"{{{each}}}" in text for each in placeholders.PLAIN)
+            if "\0" not in text and not later and ("/" in text or Path(text).is_file()):
                 yield Path(text)
