@@ -13,6 +13,7 @@ from siplab.experiments.commands.options import (
     Gateway,
     ModelPath,
     Seed,
+    TrialTimeout,
     World,
     as_model,
     as_texts,
@@ -26,6 +27,7 @@ from siplab.experiments.output import console, files, ladder
 from siplab.experiments.trial import registry, runner
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
 from siplab.lab.errors import UsageError
 
 app = typer.Typer(add_completion=False)
@@ -52,6 +54,7 @@ class Trial:
     topology: Annotated[str, typer.Option(help="The network.")] = "home"
     gateway: Gateway = "queue"
     seed: Seed = None
+    trial_timeout: TrialTimeout = TRIAL_TIMEOUT
     model_path: ModelPath = field(default_factory=list)
     scenario_path: Annotated[
         list[Path],
@@ -109,7 +112,8 @@ def play(
     kind, reason = runner.choose_world(world)
     if out is not None:
         files.prepare(out)
-    result, trace = runner.run_traced(spec, kind, None if out is None else ExplainedFolder(out))
+    store = None if out is None else ExplainedFolder(out)
+    result, trace = runner.run_traced(spec, kind, store, limit=wanted.trial_timeout)
     output = console.output()
     if not brief:
         head = f"{spec.name.replace('__', ', ')} in the {kind} world ({why or reason})"

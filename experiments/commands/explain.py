@@ -92,7 +92,10 @@ def _load(place: Path) -> tuple[Path, list[dict[str, Any]]]:
                 f"{place}: no results.json in it; `siplab run EXPERIMENT --out FOLDER` writes it"
             )
     if path.name == journal.NAME:
-        return folder, journal.results_in(path)
+        results, damaged = journal.results_in(path)
+        if damaged:
+            console.say(f"{path}: {damaged} damaged lines are skipped")
+        return folder, results
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["trials"]
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -108,6 +108,18 @@ World = Annotated[
     typer.Option(help="Where trials run: the real kernel (emulated), in memory, or what this machine can."),
 ]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Trials side by side.")]
+TrialTimeout = Annotated[
+    float,
+    typer.Option(
+        "--trial-timeout",
+        min=0.1,
+        help="Seconds of CPU after which a trial in a process of its own is ended.",
+    ),
+]
+KeepCapabilities = Annotated[
+    bool,
+    typer.Option("--keep-capabilities", help="Let programs do all that root may do, in their network too."),
+]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed of all randomness in the trials.")]
 ModelPath = Annotated[
     list[Path], paths("--model-path", help="A .py file or folder with models of your own; repeatable.")
@@ -121,6 +133,10 @@ Gateway = Annotated[
 ]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on from what the folder of --out has: run only what is missing.")
+]
+Trust = Annotated[
+    bool,
+    typer.Option("--trust", help="With --resume: also results of programs whose inputs can't be known."),
 ]
 
 

@@ -13,15 +13,19 @@ from siplab.experiments.commands import running
 from siplab.experiments.commands.options import (
     Choice,
     Jobs,
+    KeepCapabilities,
     Kinds,
     ModelPath,
     Resume,
     Seed,
+    TrialTimeout,
+    Trust,
     as_texts,
     grouped,
 )
 from siplab.experiments.library import experiment
 from siplab.experiments.output import console, files, table
+from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
 from siplab.lab.errors import UsageError
 
 app = typer.Typer(add_completion=False)
@@ -40,6 +44,9 @@ class Settings:
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the results to this file.")] = None
     out: Annotated[Path | None, typer.Option(help="Write results.json, traces and captures here.")] = None
     resume: Resume = False
+    trust: Trust = False
+    trial_timeout: TrialTimeout = TRIAL_TIMEOUT
+    keep_capabilities: KeepCapabilities = False
     model_path: ModelPath = field(default_factory=list)
 
 
@@ -68,6 +75,8 @@ def play(name: str, settings: Settings, kinds: Kinds | None = None, why: str = "
     chosen = experiment.load(name)
     if kinds is not None:
         chosen = chosen.with_kinds(kinds.phones, kinds.servers, kinds.far_phones)
+    if settings.keep_capabilities:
+        chosen = chosen.with_all_capabilities()
     try:
         specs = chosen.trials(as_texts(settings.model_path), settings.seed)
     except UsageError as error:
@@ -87,8 +96,10 @@ def play(name: str, settings: Settings, kinds: Kinds | None = None, why: str = "
         specs,
         world=kind,
         jobs=settings.jobs,
+        limit=settings.trial_timeout,
         out=out,
         resume=settings.resume,
+        trust=settings.trust,
         errors=errors,
         keep=running.keep_partly(chosen.id, kind, reports),
     )

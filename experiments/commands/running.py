@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -20,7 +21,7 @@ from siplab.experiments.trial import runner
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.runner import InterruptedRunError
 from siplab.experiments.trial.spec import TrialSpec
-from siplab.lab.errors import UsageError
+from siplab.lab.errors import OutputError, UsageError
 
 INTERRUPTED: Final = 130  # the exit status of what Ctrl-C ends
 
@@ -53,26 +54,46 @@ def run_trials(
     *,
     world: str,
     jobs: int,
+    limit: float,
     out: Path | None,
     resume: bool,
+    trust: bool,
     errors: Console,
     keep: Callable[[list[TrialResult], int], None] = lambda results, total: None,
 ) -> list[TrialResult]:
     """All results, in order. On Ctrl-C ``keep`` gets those that are there, and the command ends."""
     try:
-        with Journal(out, world, resume=resume) if out is not None else nullcontext() as journal:
+        with Journal(out, world, resume=resume, trust=trust) if out is not None else nullcontext() as journal:
+            if journal is not None and journal.moved is not None:
+                console.say(f"the results of a former run are in {journal.moved} now")
             if resume and journal is not None:
                 there = len(journal.known(specs))
                 errors.print(f"{there} of {len(specs)} trials are there already")
+                for reason, count in Counter(journal.untrusted.values()).items():
+                    console.say(
+                        f"{count} trials are run again: {reason}; --trust takes their results as they are"
+                    )
+                if journal.damaged:
+                    console.say(
+                        f"{journal.path}: {journal.damaged} damaged lines; their trials are run again"
+                    )
             with TrialProgress(len(specs), errors) as advance:
                 store = None if out is None else ExplainedFolder(out)
                 return runner.run_all(
-                    specs, world=world, jobs=jobs, store=store, progress=advance, journal=journal
+                    specs,
+                    world=world,
+                    jobs=jobs,
+                    store=store,
+                    progress=advance,
+                    journal=journal,
+                    limit=limit,
                 )
     except InterruptedRunError as interruption:
         keep(interruption.results, interruption.total)
         console.say(f"{interruption}; {_how_to_go_on(out)}")
         raise typer.Exit(INTERRUPTED) from None
+    except OutputError as error:
+        raise OutputError(f"{error}; {_how_to_go_on(out)}") from None
 
 
 def keep_partly(name: str, world: str, reports: Sequence[Path]) -> Callable[[list[TrialResult], int], None]:

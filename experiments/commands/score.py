@@ -15,8 +15,11 @@ from rich.text import Text
 from siplab.experiments.commands import running
 from siplab.experiments.commands.options import (
     Jobs,
+    KeepCapabilities,
     ModelPath,
     Resume,
+    TrialTimeout,
+    Trust,
     World,
     as_numbers,
     as_texts,
@@ -34,6 +37,7 @@ from siplab.experiments.score.baseline import Baseline
 from siplab.experiments.score.tally import Score
 from siplab.experiments.trial import registry
 from siplab.experiments.trial.spec import needs_emulated
+from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
 from siplab.lab.errors import UsageError
 
 app = typer.Typer(add_completion=False)
@@ -77,6 +81,8 @@ class Trials:
     repeat: Annotated[int, typer.Option(min=1, max=10_000, help="Run each trial with that many seeds.")] = 1
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 1
     jobs: Jobs = 1
+    trial_timeout: TrialTimeout = TRIAL_TIMEOUT
+    keep_capabilities: KeepCapabilities = False
 
 
 def _of_program(*declarations: str, **options: Any) -> Any:
@@ -145,6 +151,7 @@ class Written:
 
     out: Annotated[Path | None, _into(help="Folder for all of these, with traces and captures.")] = None
     resume: Resume = False
+    trust: Trust = False
     json_file: Annotated[Path | None, _into("--json", help="JSON.")] = None
     csv_file: Annotated[Path | None, _into("--csv", help="CSV.")] = None
     junit_file: Annotated[Path | None, _into("--junit", help="JUnit XML.")] = None
@@ -208,7 +215,10 @@ def score(
     if subjects.from_experiment is not None:
         programs += experiment.load(subjects.from_experiment).detectors
     own = program.as_detector()
-    chosen = _detectors(subjects.detector, subjects.paths, [*programs, *([own] if own else [])])
+    programs += [own] if own else []
+    if trials.keep_capabilities:
+        programs = [each if isinstance(each, str) else each.with_all_capabilities() for each in programs]
+    chosen = _detectors(subjects.detector, subjects.paths, programs)
     if written.badge is not None and len(chosen) > 1:
         raise UsageError("--badge is for one detector: name it with --detector")
     before = comparison.before(chosen)
@@ -237,16 +247,23 @@ def score(
         )
     )
     results = running.run_trials(
-        plan.trials, world=kind, jobs=trials.jobs, out=written.out, resume=written.resume, errors=errors
+        plan.trials,
+        world=kind,
+        jobs=trials.jobs,
+        limit=trials.trial_timeout,
+        out=written.out,
+        resume=written.resume,
+        trust=written.trust,
+        errors=errors,
     )
     scores = tally.scores(plan, results)
     table.print_scores(scores, output, repeated=trials.repeat > 1)
     for form, path in places:
-        path.write_text(_report(form, scores, kind, trials.seed, trials.repeat), encoding="utf-8")
+        files.write_text(path, _report(form, scores, kind, trials.seed, trials.repeat))
     if written.badge_on_output:
         print(outputs.as_badge(scores[0]))
     elif written.badge is not None:
-        written.badge.write_text(outputs.as_badge(scores[0]) + "\n", encoding="utf-8")
+        files.write_text(written.badge, outputs.as_badge(scores[0]) + "\n")
 
     name = str(comparison.baseline_file)
     worse = _compare(before, scores, name, output) if before is not None else False

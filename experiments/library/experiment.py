@@ -87,6 +87,11 @@ class Experiment(BaseModel):
         chosen = {"phones": phones, "servers": servers, "far_phones": far_phones}
         return self.model_copy(update={name: list(each) for name, each in chosen.items() if each})
 
+    def with_all_capabilities(self) -> Experiment:
+        """The same, with programs that may do whatever this process may."""
+        found = [each if isinstance(each, str) else each.with_all_capabilities() for each in self.detectors]
+        return self.model_copy(update={"detectors": found})
+
     def trials(
         self,
         extra_paths: tuple[str, ...] = (),

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 from siplab import topologies
 from siplab.experiments.trial.stage import Finding, Stage
 from siplab.lab.worlds.topology import Topology
+
+
+class ProgramInputs(Protocol):
+    """What a program depends on: ``files``, and why there may be more (empty: there is not)."""
+
+    @property
+    def files(self) -> tuple[Path, ...]: ...
+
+    @property
+    def unknowable(self) -> str: ...
 
 
 class OutsideDetector(Protocol):
@@ -20,6 +31,18 @@ class OutsideDetector(Protocol):
     @property
     def needs_containers(self) -> bool:
         """Whether a part of it runs in a container."""
+
+    @property
+    def inputs(self) -> ProgramInputs:
+        """What its verdict depends on beside its description."""
+
+    @property
+    def may_change_networks(self) -> bool:
+        """Whether its programs may change the networks that they run on."""
+
+    @property
+    def longest(self) -> float:
+        """Seconds that its programs may take."""
 
     def description(self) -> str:
         """All that decides what it does, as one text."""

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from siplab.lab.errors import UsageError
+from siplab.lab.foreign import LONGEST_LINE, clipped
 from siplab.lab.media.audio import tone
 from siplab.lab.phone.phone import Phone, PhoneConfig
 from siplab.lab.probing.mirror import MirrorServer
@@ -255,7 +256,17 @@ class Stage:
     def check(
         self, name: str, passed: bool, symptom: str, detail: str = "", about: About = "signalling"
     ) -> bool:
-        """Record a check; gives ``passed`` back."""
+        """Record a check; gives ``passed`` back. Raises ``TypeError`` for other than texts and a ``bool``."""
+        for field_, value in (("name", name), ("symptom", symptom), ("detail", detail), ("about", about)):
+            if not isinstance(value, str):
+                raise TypeError(f"stage.check takes a text as {field_}, not {type(value).__name__}")
+        if not isinstance(passed, bool):
+            raise TypeError(f"stage.check takes True or False as passed, not {type(passed).__name__}")
+        if about not in get_args(About):
+            raise TypeError(
+                f"stage.check is about {' or '.join(get_args(About))}, not {clipped(about, 40)!r}"
+            )
+        name, symptom, detail = clipped(name, LONGEST_LINE), clipped(symptom), clipped(detail)
         self.checks.append(Check(name, passed, symptom, detail, about))
         self.world.trace.add(Checked(self.now, name, passed))
         return passed

@@ -239,6 +239,10 @@ class Model:
                 kind = type(self.fault).__name__
                 raise UsageError(f"model '{self.id}': {kind} needs a method recipe() that returns a Recipe")
             object.__setattr__(self, "recipe", self.fault.recipe())
+        if not isinstance(self.recipe, Recipe):
+            raise UsageError(
+                f"model '{self.id}': its recipe is of {type(self.recipe).__name__}, not a Recipe"
+            )
         # Worked out once: both are asked for with every packet.
         object.__setattr__(self, "steps", self.recipe.steps)
         object.__setattr__(self, "policy", Policy(**self.recipe.policy))

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
+from siplab.lab.foreign import clipped
 from siplab.lab.gateway.binding import NOBODY, Binding, Pinhole, TcpState
 from siplab.lab.gateway.binding_table import PortsExhaustedError
 from siplab.lab.gateway.nat import Nat
@@ -90,7 +91,7 @@ class Context:
     def drop(self, reason: str) -> None:
         """Drop the packet. ``reason`` is what traces say; nothing is decided by it."""
         _require("drop", reason, str)
-        raise Dropped(reason)
+        raise Dropped(clipped(reason))
 
     def answer(self, message: bytes) -> None:
         """Have the router itself send ``message`` back to the sender, as if its peer had.

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from siplab.lab import foreign, interrupts
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.binding import Binding
 from siplab.lab.gateway.context import Context, Dropped
@@ -103,8 +104,10 @@ class Inspection:
         except Dropped as reason:
             self.fate, self.detail = Fate.DROPPED_BY_MODEL, str(reason)
             result = None
-        except Exception as error:  # a model is a plug-in; its failure must not stop traffic
-            self.error = f"{type(error).__name__}: {error}"
+        except BaseException as error:  # a model is a plug-in; its failure must not stop traffic
+            if interrupts.is_users(error):
+                raise
+            self.error = foreign.told(error)
             return payload
         if context.answers:
             self.answers += context.answers

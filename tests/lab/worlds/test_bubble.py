@@ -243,7 +243,7 @@ def test_a_trial_whose_process_dies_is_void_and_the_others_go_on(tmp_path: Path)
     ]
     results = runner.run_all(specs, world="emulated")
     assert [result.outcome for result in results] == ["pass", "error", "pass"]
-    assert results[1].errors == ["the trial's process died"]
+    assert results[1].errors == ["the trial's process died (exit status 9)"]
 
 
 # -- a machine that does not permit it -----------------------------------------------------------------
