@@ -103,12 +103,17 @@ def main() -> None:
     except UsageError as error:
         console.say(str(error))
         sys.exit(2)
-    except (KeyboardInterrupt, typer.Abort):
-        sys.exit(130)
     except BrokenPipeError:
         # The reader of our output went away (a pager that was closed): not an error of ours.
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        console.say(f"{error.filename}: {error.strerror}")  # a name too long, a folder that nobody may enter
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(130)
 
 
 if __name__ == "__main__":
