@@ -111,8 +111,6 @@ def main() -> None:
     except UsageError as error:
         console.say(str(error))
         sys.exit(2)
-    except (KeyboardInterrupt, typer.Abort):
-        sys.exit(130)
     except BrokenPipeError:
         # The reader of our output went away (a pager that was closed), and so did we, before the end.
         _drop_output()

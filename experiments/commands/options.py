@@ -93,7 +93,7 @@ def numbers(*declarations: str, **options: Any) -> Any:
 def as_numbers(values: Iterable[str], option: str, least: int = 0, most: int = 65535) -> list[int]:
     """The numbers of such an option. Raises ``UsageError``'s like, as the arguments' parser does."""
     for each in values:
-        if not each.isdecimal() or not least <= int(each) <= most:
+        if not each.isdecimal() or len(each) > 9 or not least <= int(each) <= most:
             raise typer.BadParameter(
                 f"{each!r} is no number from {least} to {most}", param_hint=f"'{option}'"
             )

@@ -5,6 +5,7 @@ Every combination of model, mitigation set and scenario or detector is a trial, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_val
 from siplab.experiments.programs import ProgramDetector
 from siplab.experiments.trial import registry
 from siplab.experiments.trial import run as trial
-from siplab.experiments.trial.spec import TrialSpec
+from siplab.experiments.trial.spec import TrialSpec, check_count
 from siplab.lab import documents
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.emulated import kernel
@@ -114,6 +115,9 @@ class Experiment(BaseModel):
             scenarios = [each.id for each in registry.scenarios(scenario_paths)]
         played: list[tuple[str, str | ProgramDetector]] = [(each, "") for each in scenarios]
         played += [("", each) for each in self.detectors]
+        parts = (self.phones, self.servers, self.mitigations, models, played)
+        count = self.repeat * math.prod(len(each) for each in parts)
+        check_count(count, f"experiment '{self.id}'")
         specs = [
             TrialSpec(
                 self.topology,

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from siplab import topologies
 from siplab.experiments.trial.stage import Finding, Stage
+from siplab.lab.errors import UsageError
 from siplab.lab.worlds.topology import Topology
+
+MOST_TRIALS: Final = 100_000
+_LONGEST_STEM: Final = 180  # file systems take 255 bytes, and endings follow
 
 
 class ProgramInputs(Protocol):
@@ -114,7 +119,20 @@ class TrialSpec:
     @property
     def stem(self) -> str:
         """How the names of a trial's files begin: its name, with nothing in it that a file system minds."""
-        return re.sub(r"[^A-Za-z0-9_.=,+-]", "_", self.name)
+        text = re.sub(r"[^A-Za-z0-9_.=,+-]", "_", self.name)
+        if len(text) <= _LONGEST_STEM:
+            return text
+        digest = hashlib.sha256(self.name.encode("utf-8", "backslashreplace")).hexdigest()[:12]
+        return f"{text[:_LONGEST_STEM]}_{digest}"
+
+
+def check_count(count: int, what: str) -> None:
+    """Raises ``UsageError`` for more trials than one run may have, before they are made."""
+    if count > MOST_TRIALS:
+        raise UsageError(
+            f"{what} has {count:,} trials, and a run at most {MOST_TRIALS:,}: "
+            "name fewer of what is combined, or a smaller repeat"
+        )
 
 
 def needs_emulated(detector: str) -> str:

@@ -21,8 +21,9 @@ def differences(sent: bytes, seen: bytes) -> list[str]:
     found: list[str] = []
     if before.start_line != after.start_line:
         found.append("start line")
-    for name in dict.fromkeys(field.name for message in (before, after) for field in message.fields):
-        if [field.raw for field in before.all(name)] != [field.raw for field in after.all(name)]:
+    here, there = _by_name(before), _by_name(after)
+    for name in {**here, **there}:
+        if here.get(name) != there.get(name):
             found.append(spelled(name) or "line without a name")
     if _order(before, after) != _order(after, before):
         found.append("order of headers")
@@ -32,6 +33,13 @@ def differences(sent: bytes, seen: bytes) -> list[str]:
         found.append("empty lines")
     # The same pieces may be cut in other places: a message without its empty line, say.
     return found or ["spacing"]
+
+
+def _by_name(message: SipMessage) -> dict[bytes, list[bytes]]:
+    fields: dict[bytes, list[bytes]] = {}
+    for field in message.fields:
+        fields.setdefault(field.name, []).append(field.raw)
+    return fields
 
 
 def _order(message: SipMessage, other: SipMessage) -> list[bytes]:
