@@ -131,7 +131,11 @@ class BackToBack(Proxy):
         peer = leg.call.other(leg) if leg is not None else None
         way = way_to(peer) if peer is not None else None
         if peer is None or way is None:
-            return super()._targets(request, routes, local)
+            found = super()._targets(request, routes, local)
+            if isinstance(found, list) and any(self.server.is_own(each.remote) for each in found):
+                # Its Via shows no loop: who registers this server twice would be called without end.
+                return Refusal(482, "the request leads to this server itself", Facts(part="Contact"))
+            return found
         return [Target(way.uri, way.remote, peer.local, way.transport)]
 
     def replaces_line(self, request: Incoming) -> bytes:

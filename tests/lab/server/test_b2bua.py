@@ -153,6 +153,16 @@ def test_a_request_of_no_call_is_answered_481(lab: Lab) -> None:
     assert len(lab.net.sent("481 INFO")) == 1
 
 
+def test_a_contact_that_is_the_server_itself(lab: Lab) -> None:
+    """Two of them would double with each turn (RFC 5393)."""
+    (binding,) = lab.server.bindings["sip:bob@lab.test"]
+    binding.contact, binding.received = b"sip:bob@198.51.100.10:5080", None
+    lab.server.bindings["sip:bob@lab.test"].append(binding)
+    lab.call()
+    assert lab.alice.calls[-1].status == 482
+    assert len(lab.net.log) < 10
+
+
 # -- media and addresses -----------------------------------------------------------------------------------
 
 
