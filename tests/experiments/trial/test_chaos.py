@@ -1,4 +1,4 @@
-"""Whatever is killed, stopped, filled or damaged in a run: no trial that is done is lost or comes out other."""
+"""Whatever is killed, stopped, filled or damaged in a run: what is done is not lost, and is what it was."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -56,7 +57,10 @@ ITEMS = [Item("guess", "It guesses.", Guess()), Item("any-port", "Any port.", Ca
 """
 
 
-def test_a_model_that_depends_on_what_it_must_not(tmp_path: Path) -> None:
+def test_a_model_that_depends_on_what_it_must_not(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("tried", 7)
     path = tmp_path / "mine.py"
     path.write_text(_MODEL)
     done = siplab("models", "check", str(path), "--scenario", "register")
