@@ -1,7 +1,7 @@
-"""``python -m tools.reliability``: writes the table of docs/reliability.md, of what the tests try and what held.
+"""``python -m tools.reliability``: writes the table of docs/reliability.md, of what tests try and what held.
 
-It runs the tests of each area. A test says by ``record_property("tried", n)`` how many things it tries; one that says
-nothing tries one. ``--check`` writes nothing and exits with 1 if the page is out of date.
+It runs the tests of each area. A test says by ``record_property("tried", n)`` how many things it tries; one that
+says nothing tries one. ``--check`` writes nothing and exits with 1 if the page is out of date.
 """
 
 from __future__ import annotations
@@ -28,21 +28,59 @@ AREAS: Final = (
     ("Models that raise, end Python or the process, hang, print", _PLUGINS, ("test_a_model_cannot",)),
     ("What detectors return or raise", _PLUGINS, ("test_a_detector_may", "test_what_is_right")),
     ("What scenarios check or raise", _PLUGINS, ("test_a_scenario_may",)),
-    ("Modules that are none, or end the command", _PLUGINS, ("test_a_module", "test_an_item", "test_the_command")),
+    ("Modules that are none, or end Python", _PLUGINS, ("test_a_module", "test_an_item", "test_the_command")),
     ("Plug-ins that are not the same twice", "tests/experiments/trial/test_determinism_check.py", ()),
     ("Programs that change hosts, files, processes", _CONFINED, ()),
     ("Containers that do", _CONTAINERS, ("test_no_container", "test_a_container_that_is_killed")),
-    ("Programs that hang, crash, flood", "tests/experiments/programs/test_programs.py", ("test_bad_programs",)),
-    ("Runs that are interrupted, killed or gone on with", _RESUME, ("test_ctrl_c", "test_a_run_that", "test_scores")),
-    ("What a stored result depends on", _RESUME, ("test_a_model_that", "test_a_program_that", "test_programs_whose",
-                                                    "test_another", "test_an_installed")),
-    ("Damaged journals, full disks, outputs that can't be written", _RESUME,
-     ("test_damaged", "test_a_line", "test_a_full", "test_an_output", "test_outputs", "test_a_former", "test_a_folder",
-      "test_a_reader")),
-    ("Labs whose processes are killed or stopped", _BUBBLE, ("test_sigkill", "test_an_end", "test_the_death", "test_the_end",
-                                                              "test_a_bubble", "test_a_trial_whose")),
+    (
+        "Programs that hang, crash, flood",
+        "tests/experiments/programs/test_programs.py",
+        ("test_bad_programs",),
+    ),
+    (
+        "Runs that are interrupted, killed or gone on with",
+        _RESUME,
+        ("test_ctrl_c", "test_a_run_that", "test_scores"),
+    ),
+    (
+        "What a stored result depends on",
+        _RESUME,
+        (
+            "test_a_model_that",
+            "test_a_program_that",
+            "test_programs_whose",
+            "test_another",
+            "test_an_installed",
+        ),
+    ),
+    (
+        "Damaged journals, full disks, outputs that can't be written",
+        _RESUME,
+        (
+            "test_damaged",
+            "test_a_line",
+            "test_a_full",
+            "test_an_output",
+            "test_outputs",
+            "test_a_former",
+            "test_a_folder",
+            "test_a_reader",
+        ),
+    ),
+    (
+        "Labs whose processes are killed or stopped",
+        _BUBBLE,
+        (
+            "test_sigkill",
+            "test_an_end",
+            "test_the_death",
+            "test_the_end",
+            "test_a_bubble",
+            "test_a_trial_whose",
+        ),
+    ),
     ("Runs with all of that by chance (chaos)", "tests/experiments/trial/test_chaos.py", ()),
-)  # fmt: skip
+)
 
 
 def played() -> dict[tuple[str, str], list[tuple[int, bool]]]:
