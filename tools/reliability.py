@@ -1,7 +1,7 @@
 """``python -m tools.reliability``: writes the table of docs/reliability.md, of what tests try and what held.
 
-It runs the tests of each area. A test says by ``record_property("tried", n)`` how many things it tries; one that
-says nothing tries one. ``--check`` writes nothing and exits with 1 if the page is out of date.
+It runs the tests of each area. A test says by ``record_property("tried", n)`` how many things it tries; one
+that says nothing tries one. ``--check`` writes nothing and exits with 1 if the page is out of date.
 """
 
 from __future__ import annotations

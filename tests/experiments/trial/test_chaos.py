@@ -132,7 +132,7 @@ class Chaos:
             time.sleep(0.002)
         if program.poll() is None:
             act(program)
-        _, err = program.communicate(timeout=120)
+        _, err = program.communicate(timeout=900)
         assert b"Traceback" not in err, err.decode()
         return program.returncode
 
