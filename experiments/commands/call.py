@@ -76,7 +76,8 @@ def call(
 ) -> None:
     """Run one trial: what came of it, and every message that the router changed.
 
-    Exit status: 0 the trial ran (a failing check is a result), 1 it is invalid, 2 bad input.
+    Exit status: 0 the trial ran (a failing check is a result), 1 it is invalid or the verdict is an error,
+    2 bad input, or an output that can't be written.
     """
     play(wanted, world, out, brief=brief)
 
@@ -120,5 +121,5 @@ def play(
         console.print_folded(head, output, style="dim")
     ladder.render(explained(result, trace), trace, trial.network_of(spec), output, brief=brief)
     running.say_notes(result.notes)
-    if result.errors:
-        raise typer.Exit(1)
+    verdicts = [result.finding.verdict] if result.finding is not None else []
+    running.end(invalid=bool(result.errors), verdicts=verdicts)

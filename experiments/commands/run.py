@@ -61,7 +61,8 @@ def run(
 
     Endpoints that are named here take the place of the file's: --phones libre,linphone --servers hosted.
 
-    Exit status: 0 all trials ran (failing checks are results), 1 some are invalid, 2 bad input.
+    Exit status: 0 all trials ran (failing checks are results), 1 some are invalid or all verdicts are errors,
+    2 bad input, or an output that can't be written.
     """
     play(name, settings, kinds)
 
@@ -111,5 +112,5 @@ def play(name: str, settings: Settings, kinds: Kinds | None = None, why: str = "
     data = files.as_json(chosen.id, kind, results)
     for path in reports:
         files.write_json(path, data)
-    if any(result.errors for result in results):
-        raise typer.Exit(1)
+    found = [result.finding.verdict for result in results if result.finding is not None]
+    running.end(invalid=any(result.errors for result in results), verdicts=found)

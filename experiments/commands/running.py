@@ -17,7 +17,7 @@ from siplab.experiments.explain.folder import ExplainedFolder
 from siplab.experiments.output import console, files
 from siplab.experiments.output.journal import Journal
 from siplab.experiments.output.progress import TrialProgress
-from siplab.experiments.trial import runner
+from siplab.experiments.trial import determinism, runner
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.runner import InterruptedRunError
 from siplab.experiments.trial.spec import TrialSpec
@@ -96,6 +96,13 @@ def run_trials(
         raise OutputError(f"{error}; {_how_to_go_on(out)}") from None
 
 
+def end(*, invalid: bool, verdicts: Iterable[str] = ()) -> None:
+    """Raises ``typer.Exit`` with 1 for invalid trials, and where all verdicts of a detector are ``error``."""
+    found = set(verdicts)
+    if invalid or found == {"error"}:
+        raise typer.Exit(1)
+
+
 def keep_partly(name: str, world: str, reports: Sequence[Path]) -> Callable[[list[TrialResult], int], None]:
     """Writes what is there into the files that were asked for."""
 
@@ -111,3 +118,23 @@ def _how_to_go_on(out: Path | None) -> str:
         return "with --out FOLDER it could be gone on with"
     arguments = [each for each in sys.argv[1:] if each != "--resume"]
     return f"go on with: {shlex.join(['siplab', *arguments, '--resume'])}"
+
+
+def check_determinism(specs: Sequence[TrialSpec], limit: float) -> None:
+    """Run each trial in two processes, and say which are not the same in both.
+
+    Raises ``typer.Exit`` where there is one, ``UsageError`` for programs, which run by the wall clock.
+    """
+    program = next((each.program for each in specs if each.program is not None), None)
+    if program is not None:
+        raise UsageError(
+            f"detector '{program.id}' is a program: it runs by the wall clock, and is never the same"
+        )
+    output, wrong = console.output(), 0
+    with TrialProgress(len(specs), console.errors()) as advance:
+        for spec, text in determinism.differences(specs, limit, advance):
+            wrong += 1
+            console.print_exact(f"{spec.name}: {text}", output, "red")
+    console.print_exact(f"{len(specs)} trials, {len(specs) - wrong} the same in two processes", output)
+    if wrong:
+        raise typer.Exit(1)

@@ -83,6 +83,10 @@ class Trials:
     jobs: Jobs = 1
     trial_timeout: TrialTimeout = TRIAL_TIMEOUT
     keep_capabilities: KeepCapabilities = False
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Only see whether each trial is the same in two processes; 1 if not."),
+    ] = False
 
 
 def _of_program(*declarations: str, **options: Any) -> Any:
@@ -208,7 +212,8 @@ def score(
 ) -> None:
     """Score detectors: every model of the catalogue, and routers without an ALG.
 
-    Exit status: 0 done, 1 an invalid trial or worse than the baseline, 2 bad input.
+    Exit status: 0 done, 1 an invalid trial, worse than the baseline, a detector that gave nothing but errors,
+    or, with --check, a trial that is not the same twice; 2 bad input, or an output that can't be written.
     """
     running.check(resume=written.resume, out=written.out)
     programs: list[str | ProgramDetector] = []
@@ -231,6 +236,9 @@ def score(
         model_paths=known,
         detector_paths=subjects.paths,
     )
+    if trials.check:
+        running.check_determinism(plan.trials, trials.trial_timeout)
+        return
     outside = next((each for each in chosen if isinstance(each, ProgramDetector)), None)
     if outside is not None and trials.world == "simulated":
         raise UsageError(needs_emulated(outside.id))
@@ -270,8 +278,9 @@ def score(
     if comparison.baseline_file is not None and comparison.update_baseline:
         baseline.write(comparison.baseline_file, scores)
         console.print_exact(f"baseline written to {name}", output)
-    if worse or any(each.count("invalid") for each in scores):
-        raise typer.Exit(1)
+    running.end(invalid=worse or any(each.count("invalid") for each in scores))
+    for each in scores:
+        running.end(invalid=False, verdicts=[outcome for row in each.rows for outcome in row.outcomes])
 
 
 def _detectors(

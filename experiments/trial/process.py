@@ -8,26 +8,28 @@ import sys
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
 
+from siplab.experiments.trial import disturbance
 from siplab.lab.worlds.emulated.bubble import how_it_ended, passing_on
 
 
 class TrialProcess:
     """A running one. ``connection`` takes the requests of ``siplab.experiments.trial.worker.serve``.
 
-    ``environment``: variables of its own. What is printed in it goes to standard error. It does not hear of
-    Ctrl-C, and ends with this process.
+    ``disturbed``: a number, for one whose clock and seeds are others (``disturbance``). What is printed in it
+    goes to standard error. It does not hear of Ctrl-C, and ends with this process.
     """
 
-    def __init__(self, **environment: str) -> None:
+    def __init__(self, disturbed: int = 0) -> None:
         self.connection, theirs = Pipe()
         self._process = subprocess.Popen(
             [
                 sys.executable,
                 *("-m", "siplab.experiments.trial.process", str(theirs.fileno()), str(os.getpid())),
+                str(disturbed),
             ],
             pass_fds=[theirs.fileno()],
             process_group=0,
-            **passing_on(environment),
+            **passing_on(disturbance.environment(disturbed) if disturbed else {}),
         )
         theirs.close()
 
@@ -52,7 +54,7 @@ class TrialProcess:
 
 
 def main() -> None:
-    """Entry of the new process: ``-m siplab.experiments.trial.process DESCRIPTOR PARENT``."""
+    """Entry of the new process: ``-m siplab.experiments.trial.process DESCRIPTOR PARENT DISTURBED``."""
     from siplab.experiments.trial import worker
     from siplab.lab import interrupts
 
@@ -63,6 +65,8 @@ def main() -> None:
         from siplab.lab.worlds.emulated import namespaces
 
         namespaces.die_with_parent(parent)
+    if int(sys.argv[3]):
+        disturbance.disturb(int(sys.argv[3]))
     worker.simulated(Connection(descriptor))
 
 

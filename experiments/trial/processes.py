@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import os
+import pickle
 import sys
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Final, Protocol
@@ -22,6 +24,7 @@ from siplab.lab.worlds.trace import Trace
 
 # Simulated trials take milliseconds: a process that has the next ones already does not wait for them.
 AHEAD: Final = 4
+_PIECE: Final = 1 << 20
 # Seconds in which a process that let go of its channel has come to its end.
 _DYING: Final = 2.0
 
@@ -43,6 +46,7 @@ class _Line:
     def __init__(self, place: Place, specs: Sequence[TrialSpec], limit: float) -> None:
         self.place = place
         self.asked: deque[int] = deque()
+        self._came = bytearray()
         self._specs = specs
         self._watchdog = Watchdog(place.worker, limit)
 
@@ -53,21 +57,46 @@ class _Line:
         if len(self.asked) == 1:
             self._watchdog.begin(waits(self._specs[index]))
 
-    def answer(self) -> Answer | str:
-        """The answer to the first that was asked, which is there; or why there is none."""
+    def answers(self) -> Iterator[tuple[int, Answer | str]]:
+        """The trials that are answered by now, once the connection is readable; a text says why none will be.
+
+        Read as it comes: a process that stops in the middle of an answer keeps nobody waiting.
+        """
         try:
-            answer = self.place.connection.recv()
-        except (EOFError, OSError):
-            return ""
-        if isinstance(answer, Exception):
-            if isinstance(answer, UsageError) or not trial.plugins_of(self._specs[self.asked[0]]):
-                raise answer
-            return foreign.told(answer)
-        assert isinstance(answer, Answer)
-        self.asked.popleft()
-        if self.asked:
-            self._watchdog.begin(waits(self._specs[self.asked[0]]))
-        return answer
+            piece = os.read(self.place.connection.fileno(), _PIECE)
+        except OSError:
+            piece = b""
+        if not piece:
+            yield self.asked[0], ""
+            return
+        self._came += piece
+        while (message := self._message()) is not None:
+            index = self.asked[0]
+            try:
+                answer = pickle.loads(message)  # noqa: S301 - from a process of ours
+            except Exception as error:  # somebody's code wrote into the channel
+                answer = error
+            if isinstance(answer, Answer):
+                self.asked.popleft()
+                if self.asked:
+                    self._watchdog.begin(waits(self._specs[self.asked[0]]))
+                yield index, answer
+                continue
+            if isinstance(answer, UsageError) or not trial.plugins_of(self._specs[index]):
+                raise answer if isinstance(answer, Exception) else RuntimeError("an answer of another kind")
+            yield index, foreign.told(answer) if isinstance(answer, Exception) else "its answer is none"
+            return
+
+    def _message(self) -> bytes | None:
+        """The first whole message, as ``multiprocessing.connection`` writes them."""
+        head, size = 4, int.from_bytes(self._came[:4], "big", signed=True)
+        if len(self._came) >= 4 and size == -1:  # 2 GiB and more
+            head, size = 12, int.from_bytes(self._came[4:12], "big")
+        if len(self._came) < head + max(size, 0):
+            return None
+        message = bytes(self._came[head : head + size])
+        del self._came[: head + size]
+        return message
 
     def overdue(self) -> str:
         return self._watchdog.overdue() if self.asked else ""
@@ -116,15 +145,16 @@ def side_by_side(
                         line.ask(waiting.popleft(), store)
             for connection in wait([each for each, line in lines.items() if line.asked], LOOK):
                 line = lines[connection]  # type: ignore[index]
-                index, answer = line.asked[0], line.answer()
-                if isinstance(answer, str):
-                    yield give_up(line, answer)
-                    continue
-                if answer.spoilt:
-                    del lines[line.place.connection]
-                    line.place.close()
-                    waiting.extendleft(reversed(line.asked))
-                yield index, answer.result
+                for index, answer in line.answers():
+                    if isinstance(answer, str):
+                        yield give_up(line, answer)
+                        break
+                    yield index, answer.result
+                    if answer.spoilt:
+                        del lines[line.place.connection]
+                        line.place.close()
+                        waiting.extendleft(reversed(line.asked))
+                        break
             for line in list(lines.values()):
                 reason = line.overdue()
                 if reason:
@@ -140,13 +170,12 @@ def traced(
     """Run one trial; its result, its trace, and whether the place is fit for another. It is closed if not."""
     line = _Line(place, [spec], limit)
     line.ask(0, store, traced=True)
-    reason = ""
-    while not wait([place.connection], LOOK):
-        reason = line.overdue()
-        if reason:
-            reason = _ended(spec, reason)
-            break
-    answer = reason or line.answer()
+    answer: Answer | str | None = None
+    while answer is None:
+        if wait([place.connection], LOOK):
+            answer = next((each for _, each in line.answers()), None)
+        elif reason := line.overdue():
+            answer = _ended(spec, reason)
     if isinstance(answer, str):
         how = place.close(0.0 if answer else _DYING)
         return _invalid(spec, world, answer or died(how)), Trace(), False

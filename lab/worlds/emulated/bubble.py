@@ -174,14 +174,23 @@ def passing_on(environment: Mapping[str, str], *, attached: bool = False) -> dic
 
 
 def how_it_ended(status: int) -> str:
-    """The end of a process, or of the one that it waited for: ``exit status 3``, ``SIGKILL``."""
-    number = -status if status < 0 else 256 - status if status > 256 - signal.NSIG else 0
-    if not number:
+    """The end of a process, by ``Popen``'s status: ``exit status 3``, ``SIGKILL``."""
+    if status >= 0:
         return f"exit status {status}"
     try:
-        return signal.Signals(number).name
+        return signal.Signals(-status).name
     except ValueError:
-        return f"signal {number}"
+        return f"signal {-status}"
+
+
+def _end_alike(status: int) -> None:
+    """End as a child did, whose status waitpid(2) gave: by the same signal, or with the same exit status."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        with suppress(OSError):  # some can't be given another handler
+            signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
 
 
 def _portable(error: Exception) -> Exception:
@@ -219,7 +228,7 @@ def _enter(connection: Connection, parent: int) -> None:
         # A terminal's Ctrl-C reaches the whole group; the task decides what it means.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _, status = os.waitpid(child, 0)
-        os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+        _end_alike(status)
     # Fork forgets the request, so here it is again. In the new process namespace the parent's
     # number is 0, hence the other way to see whether it died in between.
     ns.die_with_parent(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,7 +63,10 @@ def said(result: TrialResult) -> str:
 
 @pytest.mark.needs("emulated")
 @pytest.mark.parametrize("privileged", [False, True])
-def test_the_next_trial_finds_everything_as_it_was(privileged: bool) -> None:
+def test_the_next_trial_finds_everything_as_it_was(
+    privileged: bool, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("tried", len(BREAKERS))
     order: list[ProgramDetector] = []
     for name, script in BREAKERS.items():
         breaker = detector(script, name)

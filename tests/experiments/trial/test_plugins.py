@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,8 @@ from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab import foreign
 from tests.command import Done, one_line_error, siplab
+
+Record = Callable[[str, object], None]
 
 _HEAD: Final = """
 import os, signal, sys, threading, time, re
@@ -110,7 +113,8 @@ def written(folder: Path, kind: str, table: dict[str, tuple[str, str]]) -> tuple
     return (str(path),)
 
 
-def test_a_model_cannot_end_the_run(tmp_path: Path) -> None:
+def test_a_model_cannot_end_the_run(tmp_path: Path, record_property: Record) -> None:
+    record_property("tried", len(MODELS))
     paths = written(tmp_path, "model", MODELS)
     specs = [TrialSpec("home", each, "register", model_paths=paths) for each in (*MODELS, "none")]
     results = runner.run_all(specs, world="simulated", jobs=2, limit=1)
@@ -120,7 +124,8 @@ def test_a_model_cannot_end_the_run(tmp_path: Path) -> None:
         _judge(result, error)
 
 
-def test_a_detector_may_return_anything(tmp_path: Path) -> None:
+def test_a_detector_may_return_anything(tmp_path: Path, record_property: Record) -> None:
+    record_property("tried", len(DETECTORS))
     paths = written(tmp_path, "detector", DETECTORS)
     specs = [TrialSpec("home", "none", detector=each, detector_paths=paths) for each in DETECTORS]
     for result, (_, said) in zip(runner.run_all(specs, world="simulated"), DETECTORS.values(), strict=True):
@@ -135,7 +140,8 @@ def test_a_detector_may_return_anything(tmp_path: Path) -> None:
         json.dumps(result.as_json())
 
 
-def test_a_scenario_may_do_anything(tmp_path: Path) -> None:
+def test_a_scenario_may_do_anything(tmp_path: Path, record_property: Record) -> None:
+    record_property("tried", len(SCENARIOS))
     paths = written(tmp_path, "scenario", SCENARIOS)
     specs = [TrialSpec("home", "none", each, scenario_paths=paths) for each in SCENARIOS]
     for result, (_, error) in zip(runner.run_all(specs, world="simulated"), SCENARIOS.values(), strict=True):
