@@ -35,7 +35,8 @@ class Experiment(BaseModel):
     all`` means the whole catalogue, ``scenarios: all`` every scenario. ``mitigations`` is a list of sets,
     the empty one being "nothing done". With ``gateway: kernel`` the routers' own kernel does the work,
     which can be the models `linux` and `none` only. ``phones`` and ``servers``: kinds of endpoints, the
-    empty one being the plain one. ``repeat`` runs each trial with that many seeds, from ``seed`` on.
+    empty one being the default one. ``repeat`` runs each trial with that many seeds, from ``seed`` on.
+    ``columns``: of the table: what is played, or the endpoints, with what fails first of all that is played.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -52,6 +53,7 @@ class Experiment(BaseModel):
     servers: Annotated[list[str], Field(min_length=1)] = [""]
     seed: Annotated[int, Field(ge=0)] = 1
     repeat: Annotated[int, Field(ge=1, le=10000)] = 1
+    columns: Literal["situations", "endpoints"] = "situations"
     world: Literal["auto", "simulated", "emulated"] = "auto"
     gateway: Literal["queue", "kernel"] = "queue"
 

@@ -1,4 +1,7 @@
-"""An experiment's results as a table: a row per router, a column per situation, a block per remedy."""
+"""An experiment's results as a table: a row per router, a column per situation, a block per remedy.
+
+Or a column for each pair of endpoints, with what fails first.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +51,35 @@ def print_table(results: Sequence[TrialResult], console: Console) -> None:
             for model in _unique(each.spec.model for each in block)
         ]
         _print(title, ["router's ALG", *heads], rows, console)
+    _print_errors(results, console)
+
+
+def print_endpoints(results: Sequence[TrialResult], console: Console) -> None:
+    """Print one table per set of mitigations: what fails first with each phone and server."""
+    phones = _unique(each.spec.phone for each in results)
+    servers = _unique(each.spec.server for each in results)
+    pairs = [(phone, server) for phone in phones for server in servers]
+    for remedies in _unique(each.spec.mitigations for each in results):
+        block = [each for each in results if each.spec.mitigations == remedies]
+        cells: dict[tuple[str, str, str], list[TrialResult]] = {}
+        for each in block:
+            cells.setdefault((each.spec.model, each.spec.phone, each.spec.server), []).append(each)
+        rows: list[list[str | Text]] = [
+            [model, *(_first(cells[model, phone, server]) for phone, server in pairs)]
+            for model in _unique(each.spec.model for each in block)
+        ]
+        common = servers[0] if len(servers) == 1 else ""
+        heads = [phone if common else f"{phone}, {server}" for phone, server in pairs]
+        _print(_title("", common, remedies), ["router's ALG", *heads], rows, console)
+    _print_errors(results, console)
+
+
+def _first(results: Sequence[TrialResult]) -> Text:
+    """The first outcome that is not as it should be; the first of all if there is none."""
+    return _outcome(next((each for each in results if each.outcome not in ("pass", "clean")), results[0]))
+
+
+def _print_errors(results: Sequence[TrialResult], console: Console) -> None:
     errors = [each for each in results if each.errors]
     for each in errors[:10]:
         console.print(Text(f"error in {each.spec.name}: {each.errors[0]}", style="red"))

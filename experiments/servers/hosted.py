@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Gt
 
@@ -22,6 +22,8 @@ from siplab.experiments.trial.registry import Item
 @dataclass(frozen=True)
 class Hosted(ServerKind):
     """``ping``: which phones are kept alive, every ``interval`` seconds."""
+
+    far_kind: ClassVar[str] = "plain"
 
     ping: Literal["natted", "all", ""] = "natted"
     interval: Annotated[float, Gt(0)] = 25.0

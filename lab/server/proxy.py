@@ -38,7 +38,7 @@ from siplab.lab.sip.messages import (
 from siplab.lab.sip.timers import Timer
 from siplab.lab.sip.transaction_fsm import ClientTransaction, ServerTransaction
 from siplab.lab.wire.headers import split_list
-from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.ip import Endpoint, is_private
 from siplab.lab.wire.sip import Field
 
 # Methods whose requests may create a dialog, in which the proxy then wants to stay (section 16.6).
@@ -259,6 +259,9 @@ class Proxy:
                 ours += _record_route(PRIVATE_OWN, request.transport)
             if private or onward != back:  # RFC 5658: each side sees the endpoint that it talks to
                 ours += _record_route(*back)
+        if request.method == b"REGISTER" and self.server.config.upstream is not None:
+            # A proxy at a private address is the customer's, and nobody outside could call by way of it.
+            ours += b"" if is_private(target.local.ip) else _path(target.local, target.transport)
         if self._asks_timer(request, natted=natted):
             ours += b"Session-Expires: %d\r\n" % self.server.config.session_timer
         if b"max-forwards" not in request.heads:
@@ -540,6 +543,11 @@ class _Alias(NamedTuple):
 
 def _record_route(endpoint: Endpoint, transport: Transport) -> bytes:
     return b"Record-Route: <sip:" + hostport(endpoint) + transport_parameter(transport) + b";lr>\r\n"
+
+
+def _path(endpoint: Endpoint, transport: Transport) -> bytes:
+    """By way of this proxy the phone wants to be called (RFC 3327)."""
+    return b"Path: <sip:" + hostport(endpoint) + transport_parameter(transport) + b";lr>\r\n"
 
 
 def _read_alias(value: bytes) -> _Alias | None:
