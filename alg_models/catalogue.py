@@ -21,7 +21,7 @@ from typing import Any, Final
 from siplab.alg_models import exact, faults, profiles, vendors
 from siplab.lab import foreign, specs
 from siplab.lab.errors import UsageError
-from siplab.lab.gateway.alg import Card, Model
+from siplab.lab.gateway.alg import Card, Model, Sufferer
 from siplab.lab.gateway.nat_config import NatConfig
 from siplab.lab.plugins import from_entry_points, from_path
 
@@ -37,7 +37,8 @@ _HERE: Final = "this program"
 _CARD_TEXTS: Final = ("summary", "kind", "fault_class", "symptom")
 _CARD_ROWS: Final = ("examples", "rules", "sources", "breaks", "shows")
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9.-]*\Z")
-# What each model of this project was measured to break: written by `python -m tools.matrix --write`.
+# What each model of this project was measured to break, with which endpoints, the default ones first:
+# written by `python -m tools.matrix --write`.
 BREAKS: Final = Path(__file__).with_name("breaks.json")
 
 
@@ -95,11 +96,15 @@ class Catalogue:
         """What is there by now is the project's own."""
         self._own.update(self._origins.values())
 
-    def tell_breaks(self, measured: Mapping[str, Sequence[str]]) -> None:
-        """Put into the cards of these models, by id, which scenarios they break (see ``Card.breaks``)."""
-        for name, scenarios in measured.items():
+    def tell_breaks(self, measured: Mapping[str, Sequence[Sufferer]]) -> None:
+        """Put into the cards of these models, by id, what they break with which endpoints.
+
+        The first are the default ones, which ``Card.breaks`` is about.
+        """
+        for name, sufferers in measured.items():
             model = self._models[name]
-            self._models[name] = replace(model, card=replace(model.card, breaks=tuple(scenarios)))
+            card = replace(model.card, breaks=sufferers[0].breaks, sufferers=tuple(sufferers))
+            self._models[name] = replace(model, card=card)
 
     def __iter__(self) -> Iterator[Model]:
         return iter(self._models.values())
@@ -197,6 +202,18 @@ def _own_modules() -> Iterator[str]:
 
 
 @cache
-def _breaks() -> dict[str, list[str]]:
-    known: dict[str, list[str]] = json.loads(BREAKS.read_text(encoding="utf-8"))
-    return known
+def _breaks() -> dict[str, list[Sufferer]]:
+    known = json.loads(BREAKS.read_text(encoding="utf-8"))
+    return {
+        model: [
+            Sufferer(
+                each["phone"],
+                each["server"],
+                tuple(each["breaks"]),
+                seen=each.get("seen", False),
+                tried=tuple(each.get("tried", ())),
+            )
+            for each in told
+        ]
+        for model, told in known.items()
+    }

@@ -23,7 +23,7 @@ from siplab.lab.errors import UsageError
 _RUN, _SHOW, _MACHINE = "Trials", "What there is", "This machine, and other people's programs"
 # Name, module, heading in the help, what it does: a command's module is imported only to run it.
 COMMANDS: Final = (
-    ("demo", "demo", _RUN, "Six routers, three situations, two remedies: what an ALG does to a phone."),
+    ("demo", "demo", _RUN, "Six routers, three situations, two remedies: what an ALG does to which phone."),
     ("run", "run", _RUN, "Run an experiment and print its table."),
     ("call", "call", _RUN, "Run one trial: what came of it, and every message that the router changed."),
     ("score", "score", _RUN, "Score detectors: every model of the catalogue, and routers without an ALG."),

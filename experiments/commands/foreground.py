@@ -12,7 +12,7 @@ from pathlib import Path
 
 from siplab.experiments.output import files, pcapng
 from siplab.experiments.programs import agents, placeholders
-from siplab.experiments.trial import assignment, worker
+from siplab.experiments.trial import assignment, endpoints, worker
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.stage import Setup, Stage
 from siplab.lab.errors import UsageError
@@ -72,7 +72,7 @@ def _run(request: Program) -> int:
         else LiveWorld(EmulatedLab(net), models, request.seed)
     )
     try:
-        stage = Stage(world, Setup(models=chosen), request.seed)
+        stage = Stage(world, endpoints.apply(Setup(models=chosen)), request.seed)
         agents.start(stage, request.agents, "--with")
         for host, line in request.also:
             world.start(host, shlex.split(line), stdout=sys.stderr.fileno())

@@ -47,7 +47,7 @@ def listed(
         row
         for row in rows
         if (not class_ or cards.class_of(row) in class_)
-        and broken <= set(cards.broken_by(catalogue.get(row["id"]).card))
+        and broken <= set(cards.broken_by(catalogue.get(row["id"]).card.breaks))
     ]
     listing.print_list(chosen, words, "models", as_json=as_json)
 

@@ -106,7 +106,8 @@ def play(name: str, settings: Settings, kinds: Kinds | None = None, why: str = "
     )
     if chosen.summary:
         console.print_folded(chosen.summary, output, style="italic")
-    table.print_table(results, output)
+    show = table.print_endpoints if chosen.columns == "endpoints" else table.print_table
+    show(results, output)
     output.print(f"{len(results)} trials: {table.summary(results)}")
     running.say_notes(note for result in results for note in result.notes)
     data = files.as_json(chosen.id, kind, results)

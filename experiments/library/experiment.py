@@ -37,8 +37,9 @@ class Experiment(BaseModel):
     means the whole catalogue, ``scenarios: all`` every scenario. ``mitigations`` is a list of sets, the
     empty one being "nothing done". With ``gateway: kernel`` the routers' own kernel does the work, which can
     be the models `linux` and `none` only. ``phones``, ``servers`` and ``far_phones`` (the phones on the
-    internet): kinds of endpoints, the empty one being the lab's default. ``repeat`` runs each trial with
-    that many seeds, from ``seed`` on.
+    internet): kinds of endpoints, the empty one being the default one. ``repeat`` runs each trial with
+    that many seeds, from ``seed`` on. ``columns``: of the table: what is played, or the endpoints, with what
+    fails first of all that is played.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -56,6 +57,7 @@ class Experiment(BaseModel):
     far_phones: Annotated[list[str], Field(min_length=1)] = [""]
     seed: Annotated[int, Field(ge=0)] = 1
     repeat: Annotated[int, Field(ge=1, le=10000)] = 1
+    columns: Literal["situations", "endpoints"] = "situations"
     world: Literal["auto", "simulated", "emulated"] = "auto"
     gateway: Literal["queue", "kernel"] = "queue"
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from annotated_types import Gt
 
@@ -39,6 +39,8 @@ class Hosted(ServerKind):
     ``latch``: whose media go back to where they come from: everybody's, or those of phones whose SDP does not
     name the address that the message came from (AudioCodes' NATMode 3).
     """
+
+    far_kind: ClassVar[str] = "plain"
 
     ping: Literal["natted", "all", ""] = "natted"
     interval: Annotated[float, Gt(0)] = 25.0

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from siplab import topologies
+from siplab.experiments.trial.pairs import Pair
 from siplab.experiments.trial.stage import Finding, Stage
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.topology import Topology
@@ -67,8 +68,8 @@ class TrialSpec:
     ``control`` names a clean control of the scoreboard, whose settings the trial then has; with ``reach``
     the result says whether the router's fault was within reach of what happened.
     ``gateway``: ``queue``, the lab's own, or ``kernel``, where the router's kernel does the work.
-    ``phone``, ``server`` and ``far_phone`` (the phones on the internet) name kinds of them; empty is
-    ``plain``, ``rport-aware`` and a plain phone that latches.
+    ``phone``, ``server`` and ``far_phone`` (the phones on the internet) name kinds of them; empty is what
+    ``pairs.DEFAULT`` says.
     """
 
     topology: str = "home"
@@ -96,6 +97,10 @@ class TrialSpec:
     def program(self) -> OutsideDetector | None:
         """The detector, when it is a program."""
         return None if isinstance(self.detector, str) else self.detector
+
+    def between(self, pair: Pair) -> TrialSpec:
+        """The same trial with these endpoints, named."""
+        return replace(self, phone=pair.phone, server=pair.server, far_phone=pair.far_phone)
 
     @property
     def kinds(self) -> dict[str, str]:
@@ -144,6 +149,10 @@ def needs_emulated(detector: str) -> str:
 
 
 def seed_of(spec: TrialSpec) -> str:
-    """What the trial's world is made with: all but the model, so that two models meet the same call."""
+    """What the trial's world is made with: all but the model and the kinds of endpoints.
+
+    So two models meet the same call, and two kinds of phones the same network on the same day.
+    """
     # Whoever does the work in the router, the same is said: traces can be laid side by side.
-    return f"{spec.seed}/{replace(spec, gateway='queue', model='').name}"
+    same = replace(spec, gateway="queue", model="", phone="", server="", far_phone="")
+    return f"{spec.seed}/{same.name}"

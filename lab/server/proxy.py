@@ -38,7 +38,7 @@ from siplab.lab.sip.messages import (
 from siplab.lab.sip.timers import Timer
 from siplab.lab.sip.transaction_fsm import ClientTransaction, ServerTransaction
 from siplab.lab.wire.headers import split_list
-from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.ip import Endpoint, is_private
 from siplab.lab.wire.sip import Field
 
 # Methods whose requests may create a dialog, in which the proxy then wants to stay (section 16.6).
@@ -266,6 +266,9 @@ class Proxy:
             if private or onward != back:  # RFC 5658: each side sees the endpoint that it talks to
                 ours += _record_route(*back)
         ours += self.timer_lines(request, natted=natted)
+        if request.method == b"REGISTER" and self.server.config.upstream is not None:
+            # A proxy at a private address is the customer's, and nobody outside could call by way of it.
+            ours += b"" if is_private(target.local.ip) else _path(target.local, target.transport)
         if b"max-forwards" not in request.heads:
             ours += b"Max-Forwards: 70\r\n"
         parts = [request.method, b" ", target.uri, b" SIP/2.0\r\nVia: ", via, b"\r\n"]
@@ -566,6 +569,11 @@ class _Alias(NamedTuple):
 
 def _record_route(endpoint: Endpoint, transport: Transport) -> bytes:
     return b"Record-Route: <sip:" + hostport(endpoint) + transport_parameter(transport) + b";lr>\r\n"
+
+
+def _path(endpoint: Endpoint, transport: Transport) -> bytes:
+    """By way of this proxy the phone wants to be called (RFC 3327)."""
+    return b"Path: <sip:" + hostport(endpoint) + transport_parameter(transport) + b";lr>\r\n"
 
 
 def _read_alias(value: bytes) -> _Alias | None:
