@@ -19,6 +19,8 @@ class TrialProcess:
     goes to standard error. It does not hear of Ctrl-C, and ends with this process.
     """
 
+    greeted = False  # whether it has said that it is ready
+
     def __init__(self, disturbed: int = 0) -> None:
         self.connection, theirs = Pipe()
         self._process = subprocess.Popen(

@@ -17,7 +17,7 @@ from siplab.experiments.trial.process import TrialProcess
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.experiments.trial.watchdog import LOOK, Watchdog
-from siplab.experiments.trial.worker import Answer, Request, Store
+from siplab.experiments.trial.worker import READY, Answer, Request, Store
 from siplab.lab import foreign
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.trace import Trace
@@ -30,9 +30,13 @@ _DYING: Final = 2.0
 
 
 class Place(Protocol):
-    """A process in which trials are run. ``worker``: the id of what uses the CPU for them."""
+    """A process in which trials are run.
+
+    ``worker``: the id of what uses the CPU for them. ``greeted``: whether it has said that it is ready.
+    """
 
     connection: Connection
+    greeted: bool
 
     @property
     def worker(self) -> int: ...
@@ -55,7 +59,7 @@ class _Line:
         with suppress(OSError):  # it is dead: so says its answer
             self.place.connection.send(Request(self._specs[index], store, traced))
         if len(self.asked) == 1:
-            self._watchdog.begin(waits(self._specs[index]))
+            self._watchdog.begin(waits(self._specs[index]), starting=not self.place.greeted)
 
     def answers(self) -> Iterator[tuple[int, Answer | str]]:
         """The trials that are answered by now, once the connection is readable; a text says why none will be.
@@ -76,6 +80,10 @@ class _Line:
                 answer = pickle.loads(message)  # noqa: S301 - from a process of ours
             except Exception as error:  # somebody's code wrote into the channel
                 answer = error
+            if answer == READY:
+                self.place.greeted = True
+                self._watchdog.begin(waits(self._specs[index]))
+                continue
             if isinstance(answer, Answer):
                 self.asked.popleft()
                 if self.asked:

@@ -13,8 +13,11 @@ from typing import Final, NamedTuple
 
 # Seconds of CPU that a trial may take unless somebody says otherwise.
 TRIAL_TIMEOUT: Final = 60.0
+# What a process gets for importing what it needs.
+STARTING: Final = 60.0
 # Real seconds between two looks at a process.
 LOOK: Final = 0.5
+_RUNNABLE: Final = "R"
 _STOPPED: Final = ("T", "t")  # states of proc_pid_stat(5): by a signal, by a debugger
 
 
@@ -43,20 +46,26 @@ class Watchdog:
         self._limit = limit
         self.begin(0.0)
 
-    def begin(self, waits: float) -> None:
-        """A trial begins, in which the process may wait ``waits`` seconds for others beside its limit."""
+    def begin(self, waits: float, *, starting: bool = False) -> None:
+        """A trial begins, in which the process may wait ``waits`` seconds for others beside its limit.
+
+        ``starting``: the process does, and has ``STARTING`` seconds beside that.
+        """
+        extra = STARTING if starting else 0.0
         now = used(self._pid)
         self._began = self._last = now.seconds if now else 0.0
         self._moved = time.monotonic()
-        self._patience = self._limit + waits
+        self._most = self._limit + extra
+        self._patience = self._limit + waits + extra
 
     def overdue(self) -> str:
         """Why the trial must be ended, or nothing."""
         now, limit = used(self._pid), f"{self._limit:g} s"
         if now is not None:
-            if now.seconds - self._began > self._limit:
+            if now.seconds - self._began > self._most:
                 return f"it took more than {limit} of CPU (--trial-timeout)"
-            if now.seconds != self._last:
+            # One that waits for a processor is not idle.
+            if now.seconds != self._last or now.state == _RUNNABLE:
                 self._last, self._moved = now.seconds, time.monotonic()
         still = time.monotonic() - self._moved
         if now is not None and now.state in _STOPPED and still > self._limit:

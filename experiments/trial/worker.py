@@ -25,6 +25,7 @@ from siplab.lab.worlds.emulated.world import EmulatedLab
 from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.trace import Trace
 
+READY: Final = "ready"
 # Seconds that a thread which a trial leaves behind has for its end.
 _MOMENT: Final = 0.1
 
@@ -185,7 +186,8 @@ def _ends(thread: threading.Thread) -> bool:
 
 
 def simulated(connection: Connection) -> None:
-    """Task of a process for simulated trials."""
+    """Task of a process for simulated trials, which begins with ``READY``."""
+    connection.send(READY)
     serve(connection, run_traced, "simulated")
 
 

@@ -53,6 +53,8 @@ class Bubble:
     Raises ``CapabilityError`` when namespaces are not permitted.
     """
 
+    greeted = True  # there is none before it is ready
+
     def __init__(
         self, task: str, *, attached: bool = False, descriptors: Mapping[str, int] | None = None
     ) -> None:
