@@ -30,6 +30,7 @@ EACH_CARD = pytest.mark.parametrize(
 
 # How much of each is known better than by inference. It may rise; when it falls, something was lost.
 MINIMA = {
+    "sipp": 0.1,
     "pjsip": 0.9, "linphone": 0.9, "libre": 0.9, "sofia": 0.5, "spa": 0.25, "desk": 0.3, "polycom": 0.2,
     "high-port": 0.05, "proxy-plain": 0.7, "proxy-detect": 0.9, "proxy-always": 0.5, "pbx-nat": 0.8,
     "pbx-plain": 0.7, "freeswitch": 0.65, "sbc-hnt": 0.25, "trunk": 0.05,
