@@ -1,7 +1,7 @@
-"""``make soak``: the detection server among honest and hostile clients for ten minutes, on the loopback interface.
+"""``make soak``: the detection server among honest and hostile clients, ten minutes, over the loopback.
 
-Honest ones examine their way one after the other; all the time noise pours in, connections are opened and left
-alone, cookies are asked for and sessions begun. At the end: was every honest client answered rightly, and
+Honest ones examine their way one after the other; all the time noise pours in, connections are opened and
+left alone, cookies are asked for and sessions begun. At the end: was every honest client answered rightly, and
 are memory and CPU in the last third what they were in the first?
 """
 
@@ -99,10 +99,9 @@ def soak(seconds: float) -> dict[str, Any]:
         server.terminate()
         last = json.loads(server.communicate(timeout=30)[0].splitlines()[-1])
     finally:
-        for each in (server,):
-            if each.poll() is None:
-                each.kill()
-                each.wait()
+        if server.poll() is None:
+            server.kill()
+            server.wait()
     third = max(1, len(samples) // 3)
     first, final = samples[:third], samples[-third:]
     memory = [round(statistics.median(row[0] for row in rows)) for rows in (first, final)]

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import tomllib
 import urllib.request
-from pathlib import Path
 
 import pytest
 import yaml
@@ -15,6 +14,7 @@ import yaml
 from tests.conftest import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+WORKFLOWS = ROOT / ".github" / "workflows"
 TARGETS = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
@@ -32,30 +32,28 @@ def test_the_constraints_are_the_lowest_versions() -> None:
         assert version.startswith(allowed[name]), name
 
 
-@pytest.mark.parametrize(
-    "file", sorted((ROOT / ".github" / "workflows").iterdir()), ids=lambda file: file.name
-)
-def test_workflows_call_what_there_is(file: Path) -> None:
-    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / file.name).read_text())["jobs"]
+@pytest.mark.parametrize("file", ["tests.yml", "release.yml"])
+def test_workflows_call_what_there_is(file: str) -> None:
+    jobs = yaml.safe_load((WORKFLOWS / file).read_text())["jobs"]
     scripts = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
-    called = set(re.findall(r"\bmake ([a-z-]+)", "\n".join(scripts)))
+    called = set(re.findall(r"(?:^|&& )make ([a-z-]+)", "\n".join(scripts), re.MULTILINE))
     assert called
     assert called <= TARGETS
 
 
 def test_every_python_that_is_named_is_tested() -> None:
-    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "tests.yml").read_text())["jobs"]
+    jobs = yaml.safe_load((WORKFLOWS / "tests.yml").read_text())["jobs"]
     named = {each.rsplit(" ", 1)[1] for each in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", each)}
     assert set(jobs["python"]["strategy"]["matrix"]["python"]) == named
 
 
 def test_only_the_release_may_publish_and_without_a_token() -> None:
-    release = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text())
+    release = yaml.safe_load((WORKFLOWS / "release.yml").read_text())
     assert release["permissions"] == {"contents": "read"}
     assert [name for name, job in release["jobs"].items() if "id-token" in job.get("permissions", {})] == [
         "publish"
     ]
-    assert "secrets." not in (ROOT / ".github" / "workflows" / "release.yml").read_text()
+    assert "secrets." not in (WORKFLOWS / "release.yml").read_text()
 
 
 def test_licences_are_listed() -> None:
