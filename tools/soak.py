@@ -1,8 +1,8 @@
 """``make soak``: the detection server among honest and hostile clients, ten minutes, over the loopback.
 
 Honest ones examine their way one after the other; all the time noise pours in, connections are opened and
-left alone, cookies are asked for and sessions begun. At the end: was every honest client answered rightly, and
-are memory and CPU in the last third what they were in the first?
+left alone, cookies are asked for and sessions begun. At the end: was every honest client answered rightly,
+and are memory and CPU in the last third what they were in the first?
 """
 
 from __future__ import annotations
