@@ -18,6 +18,7 @@ from siplab.lab.sip.base import Transport
 from siplab.lab.wire import headers
 from siplab.lab.wire.headers import split_list
 from siplab.lab.wire.ip import Endpoint, pack_ip
+from siplab.lab.wire.remembered import remembered
 from siplab.lab.wire.sip import Field, SipMessage
 
 BRANCH_COOKIE: Final = b"z9hG4bK"
@@ -88,20 +89,22 @@ COMPACT_NAMES: Final = Names(b"v: ", b"f: ", b"t: ", b"i: ", b"m: ", b"c: ", b"l
 _AS_THEY_STAND: Final = Names(b"", b"", b"", b"", b"", b"", b"")
 
 
-vias_in = lru_cache(maxsize=2048)(headers.vias)
+_remembered = remembered(2048, 192)
+
+vias_in = _remembered(headers.vias)
 """``headers.vias``, remembered: a Via value is read again at every hop and in every reply. Read-only."""
 
-tag_of = lru_cache(maxsize=2048)(headers.tag_of)
+tag_of = _remembered(headers.tag_of)
 """``headers.tag_of``, remembered."""
 
-uri_of = lru_cache(maxsize=2048)(headers.parse_uri)
+uri_of = _remembered(headers.parse_uri)
 """``headers.parse_uri``, remembered. Read-only."""
 
-name_addr_of = lru_cache(maxsize=2048)(headers.name_addr)
+name_addr_of = _remembered(headers.name_addr)
 """``headers.name_addr``, remembered. Read-only."""
 
 
-@lru_cache(maxsize=2048)
+@_remembered
 def address_text(host: bytes) -> str | None:
     """The address that a host is, as text without brackets; ``None`` for a host name."""
     try:

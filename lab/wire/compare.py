@@ -7,10 +7,13 @@ Names are for readers, and for baselines: header fields as people write them (``
 from __future__ import annotations
 
 from collections import Counter
+from typing import Final
 
 from siplab.lab.wire.sdp import Sdp
 from siplab.lab.wire.sip import SipMessage
 from siplab.lab.wire.syntax import spelled
+
+_MOST_NAMES: Final = 32  # a message may have as many names as it has lines
 
 
 def differences(sent: bytes, seen: bytes) -> list[str]:
@@ -22,9 +25,10 @@ def differences(sent: bytes, seen: bytes) -> list[str]:
     if before.start_line != after.start_line:
         found.append("start line")
     here, there = _by_name(before), _by_name(after)
-    for name in {**here, **there}:
-        if here.get(name) != there.get(name):
-            found.append(spelled(name) or "line without a name")
+    names = [name for name in {**here, **there} if here.get(name) != there.get(name)]
+    found += [spelled(name) or "line without a name" for name in names[:_MOST_NAMES]]
+    if len(names) > _MOST_NAMES:
+        found.append("many more headers")
     if _order(before, after) != _order(after, before):
         found.append("order of headers")
     if before.body != after.body:
