@@ -9,9 +9,10 @@ from siplab.experiments.explain.story import parsed, sent
 from siplab.experiments.explain.troubles import Trouble, TroubleKind
 from siplab.experiments.output import fates
 from siplab.experiments.output.changes import LinePair
-from siplab.experiments.output.journeys import Journey, show
+from siplab.experiments.output.journeys import Journey
 from siplab.experiments.trial.stage import Check
 from siplab.lab.gateway.fate import Fate
+from siplab.lab.wire.labels import show
 
 _LONG: Final = 120  # characters of a line that are shown
 # What a router may not do to a part of a message, where no rule of syntax says it.
