@@ -23,8 +23,8 @@ def pinholes_of(nat: Nat, now: float) -> Pinholes:
 
 def changes(before: Pinholes, after: Pinholes) -> str:
     """What was opened, closed or limited, a line for each."""
-    lines = [f"opened {_written(key)}" for key in after if key not in before]
-    lines += [f"closed {_written(key)}" for key in before if key not in after]
+    lines = [f"opened the pinhole {_written(key)}" for key in after if key not in before]
+    lines += [f"closed the pinhole {_written(key)}" for key in before if key not in after]
     return "\n".join(lines)
 
 

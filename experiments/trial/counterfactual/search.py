@@ -52,12 +52,21 @@ def cure_of(replayer: Replayer, check: str, others: Sequence[str] = ()) -> Cure 
                 actions = search.messages(found)
                 also = search.another(found)
                 last = replayer.run([check, *others], actions, (), reference, detailed=True)
-                states = [each for each in actions if each.kind is ActionKind.STATE]
-                seen = replayer.run([check], (), watched=states).done if states else ()
-                done = (*(each for each in last.done if each.kind is not ActionKind.STATE), *seen)
                 cures = frozenset(name for name, passed in last.checks.items() if passed)
+                done = _with_pinholes(last.done, replayer, check)
                 return Cure(actions, _joined(found), _joined(also), reference, done, cures)
     return None
+
+
+def _with_pinholes(
+    done: Sequence[GatewayAction], replayer: Replayer, check: str
+) -> tuple[GatewayAction, ...]:
+    """The actions, and of those of what an ALG remembers, what it did to the table of pinholes."""
+    states = [each.bare for each in done if each.kind is ActionKind.STATE]
+    if not states:
+        return tuple(done)
+    seen = {each.bare: each.after for each in replayer.run([check], (), watched=states).done}
+    return tuple(replace(each, after=seen.get(each.bare, each.after)) for each in done)
 
 
 def _joined(classes: Sequence[GatewayAction]) -> tuple[GatewayAction, ...]:

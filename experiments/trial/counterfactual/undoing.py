@@ -11,8 +11,7 @@ Undone is: as a *reference* would have it in the same state of the NAT. That is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
@@ -67,16 +66,6 @@ class Undoing:
         steps: tuple[Step, ...] = (_Replaced(gateway, model.steps, self),) if model.steps else ()
         return Model(model.id, model.card, Recipe(steps, policy=policy, nat=nat))
 
-    @contextmanager
-    def watching(self, action: GatewayAction, context: Context) -> Iterator[None]:
-        """Note what becomes of the pinholes meanwhile."""
-        before = pinholes_of(context.nat, context.now)
-        try:
-            yield
-        finally:
-            said = changes(before, pinholes_of(context.nat, context.now))
-            self.done.append(replace(action, after=said, now=round(context.now, 6)))
-
     def _settings(
         self, gateway: str, kind: ActionKind, settings: Mapping[str, Any], defaults: object
     ) -> dict[str, Any]:
@@ -122,8 +111,12 @@ class _Replaced:
         nth = undoing.counts[place]
         action = GatewayAction(self.gateway, ActionKind.STATE, direction, label, nth)
         if any(each.covers(action) for each in undoing.watched):
-            with undoing.watching(action, context):
+            before = pinholes_of(context.nat, context.now)
+            try:
                 _run(self.steps, message, context)
+            finally:
+                said = changes(before, pinholes_of(context.nat, context.now))
+                undoing.done.append(replace(action, after=said, now=round(context.now, 6)))
             return
         here = [each for each in undoing.chosen if each.touches(*place, nth)]
         if here:
@@ -150,10 +143,13 @@ class _OneMessage:
 
     def undo(self, here: Sequence[GatewayAction]) -> None:
         """Do what the ALG does, without what ``here`` names."""
-        if any(each.kind is ActionKind.STATE for each in here) and self._undoes(ActionKind.STATE):
-            _run(self._reference, self._message, self._context)
-            return
         context = self._context
+        if any(each.kind is ActionKind.STATE for each in here) and self._undoes(ActionKind.STATE):
+            before = pinholes_of(context.nat, context.now)
+            _run(self._reference, self._message, context)
+            said = changes(before, pinholes_of(context.nat, context.now))
+            self._undoing.done[-1] = replace(self._undoing.done[-1], instead=said)
+            return
         own, dropped = SipMessage.parse(self._before), None
         try:
             self._own(own, here)

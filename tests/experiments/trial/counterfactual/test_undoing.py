@@ -75,7 +75,7 @@ def test_what_the_alg_remembers_is_undone_with_its_pinholes() -> None:
     bye = parse("state of 200 OK (BYE) in")
     assert again.run(["stays shut"], [bye]).passes("stays shut")
     (seen,) = replayer("correct", "stale-pinhole").run(["stays shut"], (), watched=[bye]).done
-    assert "closed 203.0.113.7:" in seen.after
+    assert "closed the pinhole 203.0.113.7:" in seen.after
     (seen,) = again.run(["stays shut"], (), watched=[bye]).done
     assert seen.after == ""
 
@@ -153,6 +153,6 @@ def test_of_a_set_that_cures_the_smallest_part_is_left(needed: set[int], count: 
 
 def test_packets_go_through_other_routers_across_a_reboot() -> None:
     """A router without a fault did nothing that one without an ALG would not have done, rebooted or not."""
-    spec = TrialSpec("home", "none", "router-reboot")
+    spec = TrialSpec("dual-stack", "none", "router-reboot")
     _, trace = trial.run(spec)
-    assert reach.measure(trace, trial.network("home"), seed_of(spec)) == reach.Reach(touched=False)
+    assert reach.measure(trace, trial.network("dual-stack"), seed_of(spec)) == reach.Reach(touched=False)
