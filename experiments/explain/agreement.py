@@ -75,6 +75,11 @@ def _told(cause: Cause, action: GatewayAction) -> bool:
         return cause.kind in _OF_SETTING.get(action.part, ())
     if cause.kind not in _TOLD.get(action.kind, ()):
         return False
+    if cause.kind is CauseKind.UNTRANSLATED:
+        assert cause.endpoint is not None
+        return (
+            action.is_omission and cause.journey.label == action.label and cause.endpoint.ip in action.before
+        )
     if cause.kind is CauseKind.NOT_RESTORED:  # what was left undone is in another message
         return action.part in cause.parts
     if cause.journey.label != action.label:
@@ -88,9 +93,9 @@ def shown(done: Sequence[GatewayAction], story: Story) -> Cause:
     journey = _journey(action, story)
     gateway = action.gateway
     match action.kind:
-        case ActionKind.PART if journey is not None and action.before != action.after:
+        case ActionKind.PART if journey is not None and not action.is_omission:
             parts = tuple(dict.fromkeys(each.part for each in done if _place(each) == _place(action)))
-            return replace(changed(journey, action.part), gateway=gateway, parts=parts)
+            return replace(changed(journey, action.part), gateway=gateway, parts=parts, action=action)
         case ActionKind.PART:
             return Cause(CauseKind.UNTRANSLATED, journey, gateway, (action.part,), action=action)
         case ActionKind.DROP:

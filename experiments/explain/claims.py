@@ -43,7 +43,7 @@ def _verb(action: GatewayAction, cure: Cure) -> str:
             what = f"{action.part} of {_message(action)}"
             if not cure.reference or (alike and all(each.before == each.instead for each in alike)):
                 return f"leaves {what} as it was"
-            if alike and all(each.before == each.after for each in alike):
+            if alike and all(each.is_omission for each in alike):
                 return f"translates {what}"
             return f"writes {what} as a correct ALG does"
         case ActionKind.DROP:

@@ -87,7 +87,10 @@ def _told(known: list[Trouble], window: Window, story: Story, check: Check, proo
         agreed = confirmed(cause, proof.cure.done)
         if agreed is not None:
             return trouble, agreed
-    return None, shown(proof.cure.done, story)
+    # What went wrong then, and did not with the actions undone, came of them.
+    after = {each.identity for each in troubles(Story(proof.cure.trace, story.network))}
+    gone = next((trouble for trouble, _ in candidates if trouble and trouble.identity not in after), None)
+    return gone, shown(proof.cure.done, story)
 
 
 def _candidates(known: list[Trouble], window: Window, story: Story, *, media: bool) -> Iterator[_Told]:
@@ -149,5 +152,5 @@ def _made(check: Check, told: _Told, proof: Proof | None, same: Explanation | No
         also=proof.cure.also,
         reference="correct" if proof.cure.reference else "none",
         runs=proof.runs,
-        confirmed=trouble is not None,
+        confirmed=cause.action is None,
     )

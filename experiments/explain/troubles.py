@@ -67,6 +67,11 @@ class Trouble:
     event: EventKind | None = None
     facts: Facts = NO_FACTS
 
+    @property
+    def identity(self) -> object:
+        """The same for the same trouble in another run of the trial."""
+        return self.kind, self.key, self.host, self.event
+
     def open_at(self, start: int, end: int) -> bool:
         """Whether it happened before ``end``, also after ``start``, and it was not resolved until ``end``."""
         return (

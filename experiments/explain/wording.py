@@ -14,6 +14,7 @@ from siplab.experiments.output.journeys import Journey
 from siplab.experiments.trial.counterfactual.actions import GatewayAction
 from siplab.experiments.trial.stage import Check
 from siplab.lab.gateway.fate import Fate
+from siplab.lab.sip.events import EventKind
 from siplab.lab.wire.labels import show
 
 _LONG: Final = 120  # characters of a line that are shown
@@ -250,7 +251,8 @@ def _outcome(trouble: Trouble | None, cause: Cause) -> str:
     journey = trouble.journey
     match trouble.kind:
         case TroubleKind.REFUSED:
-            return f"The {trouble.host} {trouble.why.rstrip('.')}{times}."
+            noted = "" if trouble.event in (EventKind.DISCARDED, EventKind.REJECTED) else "noted: "
+            return f"The {trouble.host} {noted}{trouble.why.rstrip('.')}{times}."
         case TroubleKind.NOT_SENT:
             return f"At {trouble.now:.3f} s the {trouble.host} could not send: {trouble.why}."
         case TroubleKind.TIMED_OUT:

@@ -70,6 +70,11 @@ class GatewayAction:
         )
 
     @property
+    def is_omission(self) -> bool:
+        """Whether it left a part as it came, which the reference would have changed."""
+        return self.kind is ActionKind.PART and self.before == self.after
+
+    @property
     def bare(self) -> GatewayAction:
         """The same without what is there for readers."""
         return replace(self, before="", after="", instead="", now=0.0)

@@ -26,10 +26,11 @@ def obstacle(spec: TrialSpec) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one run: which checks passed or failed, and what was undone, or seen if that was asked."""
+    """What came of one run: which checks passed or failed; what was undone, or seen if that was asked."""
 
     checks: Mapping[str, bool]
     done: tuple[GatewayAction, ...]
+    trace: Trace
 
     def passes(self, check: str) -> bool:
         """Whether it came to the check, and that passed."""
@@ -71,14 +72,13 @@ class Replayer:
         kept: Sequence[GatewayAction] = (),
         reference: Reference = CORRECT,
         *,
-        detailed: bool = False,
         watched: Sequence[GatewayAction] = (),
     ) -> Outcome:
         """Run it until the checks ``wanted`` are there, with ``chosen`` less ``kept`` undone.
 
-        ``detailed`` and ``watched``: as in ``Undoing``.
+        ``watched``: as in ``Undoing``.
         """
-        undoing = Undoing(tuple(chosen), tuple(kept), reference, detailed, tuple(watched))
+        undoing = Undoing(tuple(chosen), tuple(kept), reference, tuple(watched))
         trace = _Watched(wanted)
 
         def world(net: Network, models: Mapping[str, Model], seed: object) -> SimulatedWorld:
@@ -94,5 +94,5 @@ class Replayer:
             pass
         except Exception:
             # A scenario that comes to grief with this router has not passed.
-            return Outcome({}, tuple(dict.fromkeys(undoing.done)))
-        return Outcome(trace.checks, tuple(dict.fromkeys(undoing.done)))
+            trace.checks.clear()
+        return Outcome(trace.checks, tuple(dict.fromkeys(undoing.done)), trace)

@@ -8,17 +8,17 @@ actions that are alike, then over the messages of what is left.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from siplab.experiments.trial.counterfactual.actions import ActionKind, GatewayAction
 from siplab.experiments.trial.counterfactual.replay import Outcome, Replayer
 from siplab.experiments.trial.counterfactual.undoing import CORRECT, NONE, Reference
+from siplab.lab.worlds.trace import Trace
 
 _SETTINGS: Final = tuple(GatewayAction("", each) for each in ActionKind if each.is_setting)
 _PARTS: Final = tuple(GatewayAction("", each) for each in ActionKind if each is not ActionKind.STATE)
 _STATES: Final = (*_SETTINGS, GatewayAction("", ActionKind.STATE))
-_FEW: Final = 3  # single messages that are named; more are reported as the class
 _ENOUGH: Final = 24  # runs spent on finding single messages
 
 
@@ -28,7 +28,8 @@ class Cure:
 
     ``classes``: the same without the messages. ``also``: the classes of another set, with none in common, if
     there is one. ``reference``: what is done in their place. ``done``: the single actions that were undone,
-    with what each of them did. ``cures``: the checks that pass with them.
+    with what each of them did. ``cures``: the checks that pass with them. ``trace``: of the run in which they
+    were.
     """
 
     actions: tuple[GatewayAction, ...]
@@ -37,6 +38,7 @@ class Cure:
     reference: Reference
     done: tuple[GatewayAction, ...]
     cures: frozenset[str]
+    trace: Trace = field(repr=False, compare=False)
 
 
 def cure_of(replayer: Replayer, check: str, others: Sequence[str] = ()) -> Cure | None:
@@ -51,10 +53,10 @@ def cure_of(replayer: Replayer, check: str, others: Sequence[str] = ()) -> Cure 
             if found is not None:
                 actions = search.messages(found)
                 also = search.another(found)
-                last = replayer.run([check, *others], actions, (), reference, detailed=True)
+                last = replayer.run([check, *others], actions, (), reference)
                 cures = frozenset(name for name, passed in last.checks.items() if passed)
                 done = _with_pinholes(last.done, replayer, check)
-                return Cure(actions, _joined(found), _joined(also), reference, done, cures)
+                return Cure(actions, _joined(found), _joined(also), reference, done, cures, last.trace)
     return None
 
 
@@ -99,10 +101,15 @@ class _Search:
     def classes(self, kept: Sequence[GatewayAction] = ()) -> tuple[GatewayAction, ...] | None:
         """The classes of actions that have to be undone, or ``None``; ``kept``: without these."""
         outcome = self._run(self._everything, kept)
+        left_undone = {each.of_class for each in outcome.done if each.is_omission}
         units = list(dict.fromkeys(each.of_class for each in outcome.done))
         if not units or not outcome.passes(self._check):
             return None
-        found = smallest(units, self._cures)
+        # Rather what was done than what was left undone.
+        done = [each for each in units if each not in left_undone]
+        if left_undone and done and self._cures(done):
+            return tuple(smallest(done, self._cures))
+        found = smallest([*done, *(each for each in units if each in left_undone)], self._cures)
         # With one unit nothing has been run yet; and the reference may have done more than was undone.
         return tuple(found) if len(found) < len(units) or self._cures(found) else None
 
@@ -111,13 +118,13 @@ class _Search:
         these are many.
         """
         last = self._replayer.runs + _ENOUGH
-        chosen = tuple(classes)
+        chosen = _joined(classes)
         for of_label in (True, False):
             done = self._run(chosen).done
             units = list(dict.fromkeys(each.of_label if of_label else each.bare for each in done))
             found = smallest(units, self._cures, lambda: self._replayer.runs < last)
-            if len(found) > max(_FEW, len(classes)):
-                break
+            if len(found) > len(_joined(classes)) + 1:
+                break  # they are many: named together
             chosen = tuple(_grouped(found, units))
         return chosen
 

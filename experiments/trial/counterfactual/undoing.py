@@ -25,7 +25,7 @@ from siplab.lab.gateway.alg import Context, Dropped, Model, Policy, Recipe, Step
 from siplab.lab.gateway.nat_config import NatConfig
 from siplab.lab.wire.compare import differences
 from siplab.lab.wire.labels import label_of
-from siplab.lab.wire.sip import SipMessage
+from siplab.lab.wire.sip import Field, SipMessage
 
 Reference = tuple[Step, ...]
 CORRECT: Final[Reference] = CORRECT_STEPS
@@ -36,15 +36,14 @@ NONE: Final[Reference] = ()
 class Undoing:
     """What is undone in one run of a trial, and what of it there was to undo.
 
-    ``chosen`` less ``kept`` are undone. ``done``: the single actions that were. ``detailed``: these say what
-    they did. ``watched``: nothing of these messages is undone, and ``done`` has what the ALG did to the
-    table of pinholes at each. A new one for every run: it counts messages.
+    ``chosen`` less ``kept`` are undone. ``done``: the single actions that were, with what they did.
+    ``watched``: nothing of these messages is undone, and ``done`` has what the ALG did to the table of
+    pinholes at each. A new one for every run: it counts messages.
     """
 
     chosen: Sequence[GatewayAction]
     kept: Sequence[GatewayAction] = ()
     reference: Reference = CORRECT
-    detailed: bool = False
     watched: Sequence[GatewayAction] = ()
     done: list[GatewayAction] = field(default_factory=list)
     counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -179,6 +178,7 @@ class _OneMessage:
             other = SipMessage.parse(self._before)
             _run(_writers(self._reference, parts), other, context)
             context.deliver_to = where
+            own.fields = [Field(each.raw) for each in own.fields]  # some ALGs misread names on purpose
             own = self._with_parts(own, other)
         self._message.become(bytes(own))
 
@@ -197,17 +197,10 @@ class _OneMessage:
             context.renew_mapping()
 
     def _with_parts(self, own: SipMessage, other: SipMessage) -> SipMessage:
-        chosen = []
+        chosen, came = [], SipMessage.parse(self._before)
         for part in differences(bytes(own), bytes(other)):
-            said = {}
-            if self._undoing.detailed:
-                came = SipMessage.parse(self._before)
-                said = {
-                    "before": text_of(came, part),
-                    "after": text_of(own, part),
-                    "instead": text_of(other, part),
-                }
-            if self._undoes(ActionKind.PART, part, **said):
+            texts = (text_of(each, part) for each in (came, own, other))
+            if self._undoes(ActionKind.PART, part, *texts):
                 chosen.append(part)
         return merged(own, other, chosen) if chosen else own
 

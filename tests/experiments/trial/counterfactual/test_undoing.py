@@ -36,7 +36,7 @@ def test_with_nothing_undone_the_checks_come_out_as_they_did() -> None:
 def test_one_part_of_one_message_is_undone() -> None:
     again = replayer("record-route-mangled", "outgoing-call")
     one = GatewayAction("router", ActionKind.PART, "in", "200 OK (INVITE)", 1, "Record-Route")
-    outcome = again.run(["stays up"], [one], detailed=True)
+    outcome = again.run(["stays up"], [one])
     assert outcome.passes("stays up")
     (done,) = outcome.done
     assert done.bare == one
