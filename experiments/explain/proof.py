@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from siplab.experiments.trial.counterfactual import replay
 from siplab.experiments.trial.counterfactual.replay import Replayer
-from siplab.experiments.trial.counterfactual.search import Cure, cure_of
+from siplab.experiments.trial.counterfactual.search import Cure, cure_of, same_class
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.experiments.trial.stage import Check
 
@@ -33,11 +33,14 @@ def prove(spec: TrialSpec, checks: Sequence[Check]) -> dict[str, Proof]:
     found: dict[str, Proof] = {}
     replayer = Replayer(spec)
     for number, name in enumerate(failed):
-        known = (each for each in found.values() if each.cure is not None and name in each.cure.cures)
-        proof = next(known, None)
-        if proof is None:
-            begin = replayer.runs
-            cure = cure_of(replayer, name, failed[number + 1 :])
-            proof = Proof(cure, replayer.runs - begin)
-        found[name] = proof
+        cured = (each for each in found.values() if each.cure is not None and name in each.cure.cures)
+        found[name] = next(cured, None) or _search(replayer, name, failed[number + 1 :], found.values())
     return found
+
+
+def _search(replayer: Replayer, check: str, others: Sequence[str], known: Iterable[Proof]) -> Proof:
+    begin = replayer.runs
+    cures = {each.cure.classes: each.cure for each in known if each.cure is not None}
+    tried = (same_class(replayer, check, others, each) for each in cures.values())
+    cure = next((each for each in tried if each is not None), None) or cure_of(replayer, check, others)
+    return Proof(cure, replayer.runs - begin)

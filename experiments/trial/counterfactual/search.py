@@ -19,7 +19,7 @@ from siplab.lab.worlds.trace import Trace
 _SETTINGS: Final = tuple(GatewayAction("", each) for each in ActionKind if each.is_setting)
 _PARTS: Final = tuple(GatewayAction("", each) for each in ActionKind if each is not ActionKind.STATE)
 _STATES: Final = (*_SETTINGS, GatewayAction("", ActionKind.STATE))
-_ENOUGH: Final = 24  # runs spent on finding single messages
+_ENOUGH: Final = 12  # runs spent on finding single messages
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,16 @@ def cure_of(replayer: Replayer, check: str, others: Sequence[str] = ()) -> Cure 
                 done = _with_pinholes(last.done, replayer, check)
                 return Cure(actions, _joined(found), _joined(also), reference, done, cures, last.trace)
     return None
+
+
+def same_class(replayer: Replayer, check: str, others: Sequence[str], known: Cure) -> Cure | None:
+    """The cure of a failed check, if it is the undoing of the same classes that cured another one."""
+    outcome = replayer.run([check, *others], known.classes, (), known.reference)
+    if not outcome.passes(check):
+        return None
+    cures = frozenset(name for name, passed in outcome.checks.items() if passed)
+    done = _with_pinholes(outcome.done, replayer, check)
+    return Cure(known.classes, known.classes, (), known.reference, done, cures, outcome.trace)
 
 
 def _with_pinholes(
