@@ -1,7 +1,8 @@
 """``python -m tools.causes``: does undoing what `explain` names make failed checks pass? Prints figures.
 
 For every trial of the matrix in which a check fails, with both pairs of endpoints, and for all that the
-models' cards show. ``--write`` puts the figures into docs/measured/causes.md. It takes some minutes.
+models' cards show. ``--write`` puts the figures into docs/measured/causes.md; ``--cards`` takes what
+the cards show alone. It takes some minutes.
 """
 
 from __future__ import annotations
@@ -150,7 +151,9 @@ def line(name: str, sums: Figures) -> str:
 
 def main() -> int:
     """Print the page, or write it."""
-    kinds = {name: list(matrix(*pair)) for name, pair in PAIRS.items()} | {CARDS: list(shown())}
+    kinds = {CARDS: list(shown())}
+    if "--cards" not in sys.argv[1:]:
+        kinds = {name: list(matrix(*pair)) for name, pair in PAIRS.items()} | kinds
     text = _HEAD
     for name, specs in kinds.items():
         found = rows(specs, os.cpu_count() or 1)

@@ -51,9 +51,12 @@ NOT_OF_ALGS: Final = frozenset(
 )
 
 
-def confirmed(cause: Cause, done: Iterable[GatewayAction]) -> Cause | None:
-    """The cause, if it is an action that was undone, without parts that were not; else ``None``."""
-    alike = [each for each in done if _told(cause, each)]
+def confirmed(cause: Cause, done: Iterable[GatewayAction], *, media: bool) -> Cause | None:
+    """The cause, if it is an action that was undone, without parts that were not; else ``None``.
+
+    ``media``: whether it is told of media that got nowhere.
+    """
+    alike = [each for each in done if _told(cause, each, media=media)]
     if not alike:
         return None
     parts = {each.part for each in alike if each.kind is ActionKind.PART}
@@ -65,7 +68,7 @@ def confirmed(cause: Cause, done: Iterable[GatewayAction]) -> Cause | None:
     return replace(one, parts=tuple(chosen))
 
 
-def _told(cause: Cause, action: GatewayAction) -> bool:
+def _told(cause: Cause, action: GatewayAction, *, media: bool) -> bool:
     if cause.gateway not in ("", action.gateway) or cause.journey is None:
         return False
     if action.kind.is_setting:
@@ -77,9 +80,9 @@ def _told(cause: Cause, action: GatewayAction) -> bool:
         return False
     if cause.kind is CauseKind.UNTRANSLATED:
         assert cause.endpoint is not None
-        return (
-            action.is_omission and cause.journey.label == action.label and cause.endpoint.ip in action.before
-        )
+        if action.part.startswith("SDP") != media or cause.journey.label != action.label:
+            return False  # the session description says where media go, the head where messages do
+        return action.is_omission and cause.endpoint.ip in action.before
     if cause.kind is CauseKind.NOT_RESTORED:  # what was left undone is in another message
         return action.part in cause.parts
     if cause.journey.label != action.label:

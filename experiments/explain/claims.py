@@ -18,6 +18,8 @@ def claim(proof: Proof) -> str:
     if proof.obstacle:
         return f"Not run again, so not proven: {proof.obstacle}."
     if proof.cure is None:
+        if not proof.undone:
+            return "Not an ALG's: no router here did anything that could be undone."
         return f"Not the ALG's: with all that it did undone the check fails too ({runs})."
     cure = proof.cure
     alone = "undone alone" if len(cure.classes) == 1 else "nothing of it can be left out"

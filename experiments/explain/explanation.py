@@ -84,7 +84,7 @@ def _told(known: list[Trouble], window: Window, story: Story, check: Check, proo
     if proof.cure is None:
         return next((each for each in candidates if each[1].kind in NOT_OF_ALGS), nothing)
     for trouble, cause in candidates:
-        agreed = confirmed(cause, proof.cure.done)
+        agreed = confirmed(cause, proof.cure.done, media=trouble is not None and trouble.media)
         if agreed is not None:
             return trouble, agreed
     # What went wrong then, and did not with the actions undone, came of them.

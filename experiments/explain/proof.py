@@ -16,12 +16,13 @@ from siplab.experiments.trial.stage import Check
 class Proof:
     """What running the trial ``runs`` times again says of a failed check.
 
-    ``cure``: what has to be undone; ``None``: nothing that the routers' ALGs did matters, or, with an
-    ``obstacle``, that the trial can't be run again and nothing is known.
+    ``cure``: what has to be undone; ``None``: nothing that the routers' ALGs did matters (``undone``: though
+    there was something), or, with an ``obstacle``, that the trial can't be run again and nothing is known.
     """
 
     cure: Cure | None = None
     runs: int = 0
+    undone: bool = False
     obstacle: str = ""
 
 
@@ -43,4 +44,4 @@ def _search(replayer: Replayer, check: str, others: Sequence[str], known: Iterab
     cures = {each.cure.classes: each.cure for each in known if each.cure is not None}
     tried = (same_class(replayer, check, others, each) for each in cures.values())
     cure = next((each for each in tried if each is not None), None) or cure_of(replayer, check, others)
-    return Proof(cure, replayer.runs - begin)
+    return Proof(cure, replayer.runs - begin, replayer.undone)

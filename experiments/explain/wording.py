@@ -253,6 +253,8 @@ def _outcome(trouble: Trouble | None, cause: Cause) -> str:
         case TroubleKind.REFUSED:
             noted = "" if trouble.event in (EventKind.DISCARDED, EventKind.REJECTED) else "noted: "
             return f"The {trouble.host} {noted}{trouble.why.rstrip('.')}{times}."
+        case TroubleKind.LOST:
+            return f"{trouble.times} packets were lost in all." if trouble.times > 1 else ""
         case TroubleKind.NOT_SENT:
             return f"At {trouble.now:.3f} s the {trouble.host} could not send: {trouble.why}."
         case TroubleKind.TIMED_OUT:

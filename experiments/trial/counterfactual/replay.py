@@ -59,11 +59,15 @@ class _Watched(Trace):
 
 
 class Replayer:
-    """Runs one trial in the simulated world, as often as it is asked; ``runs`` counts."""
+    """Runs one trial in the simulated world, as often as it is asked.
+
+    ``runs``: how often it did. ``undone``: whether there was ever anything to undo.
+    """
 
     def __init__(self, spec: TrialSpec) -> None:
         self.spec = spec
         self.runs = 0
+        self.undone = False
 
     def run(
         self,
@@ -95,4 +99,5 @@ class Replayer:
         except Exception:
             # A scenario that comes to grief with this router has not passed.
             trace.checks.clear()
+        self.undone = self.undone or bool(undoing.done)
         return Outcome(trace.checks, tuple(dict.fromkeys(undoing.done)), trace)
