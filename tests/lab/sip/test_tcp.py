@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from siplab.lab.sip.streams import cut
@@ -308,6 +308,7 @@ class Bad:
 
 
 @settings(max_examples=100, deadline=None)
+@example(481, [(True, b"a"), (True, b"b"), (True, b"c")], 576, 0.0)
 @given(
     st.integers(0, 2**32),
     st.lists(st.tuples(st.booleans(), st.binary(max_size=4000)), max_size=12),
@@ -331,6 +332,10 @@ def test_every_byte_arrives_once_and_in_order(
     connection.close(wire.now)
     wire.run(TIME_WAIT + 200.0)
     assert not wire.client.stack.connections
+    # An end that no FIN reached is half-open: its next segment is answered with an RST (RFC 9293 3.5.1).
+    for half_open in list(wire.server.stack.connections.values()):
+        half_open.write([b"anybody there?"], wire.now)
+        wire.run(1.0)
     assert not wire.server.stack.connections
 
 
