@@ -9,6 +9,7 @@ from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.counterfactual.actions import GatewayAction
 from siplab.experiments.trial.counterfactual.undoing import CORRECT, Reference, Undoing
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Model
 from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.simulated import SimulatedWorld
@@ -21,6 +22,10 @@ def obstacle(spec: TrialSpec) -> str:
         return "a program from outside took part, by the wall clock"
     if spec.gateway == "kernel":
         return "the kernel did the router's work"
+    try:
+        trial.check_spec(spec)
+    except UsageError as error:  # a model of somebody's own, say, whose file is not named
+        return str(error)
     return ""
 
 

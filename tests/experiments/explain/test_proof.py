@@ -317,6 +317,17 @@ def test_a_trial_of_the_kernels_keeps_the_mechanism_alone() -> None:
     )
 
 
+def test_a_model_that_nobody_names_any_more_is_not_cleared() -> None:
+    spec = spec_of("home", "acts", "register")
+    result, trace = trial.run(spec_of("home", "semicolon-loss", "register"))
+    proofs = prove(spec, result.checks)
+    found = explain(result.checks, trace, trial.network("home"), seed_of(result.spec), proofs)[0]
+    assert (found.basis, found.kind) == (Basis.MECHANISM, "changed")
+    assert found.text.startswith("Not run again, so not proven: unknown model 'acts'")
+    with pytest.raises(UsageError, match="can't be run again: unknown model 'acts'"):
+        what_if(spec, ["registered"], [parse("Via")])
+
+
 def test_an_invalid_trial_is_not_run_again(tmp_path: Path) -> None:
     spec = spec_of("home", "acts", "register", model_paths=own(tmp_path, "raise ValueError"))
     result, trace = trial.run(spec)
