@@ -19,12 +19,12 @@ from typing import Any, NamedTuple
 import pytest
 
 from siplab.alg_models import catalogue
-from siplab.experiments.explain import explained
+from siplab.experiments.explain import explain
 from siplab.experiments.output.journeys import journeys_of
 from siplab.experiments.trial import registry
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.result import Explanation, TrialResult
-from siplab.experiments.trial.spec import TrialSpec
+from siplab.experiments.trial.spec import TrialSpec, seed_of
 from siplab.lab.wire import ip
 from siplab.lab.worlds.trace import Trace
 
@@ -85,7 +85,7 @@ class Played(NamedTuple):
 
     result: TrialResult
     digest: str  # of its result and its whole trace
-    explanation: list[Explanation]  # of each failed check
+    explanation: list[Explanation]  # of each failed check, from the trace alone
     crossings: list[Crossing]  # where a check failed
     has_tcp: bool
 
@@ -136,7 +136,7 @@ def _play(spec: TrialSpec) -> Played:
         return made
     journeys = [each for each in journeys_of(trace, trial.network("home")) if each.sent is not None]
     return made._replace(
-        explanation=explained(replace(outcome), trace).explanation,
+        explanation=explain(outcome.checks, trace, trial.network("home"), seed_of(spec)),
         crossings=[
             Crossing(
                 round(each.now, 6),
