@@ -16,6 +16,7 @@ from siplab.experiments.commands.options import (
     Report,
     Seed,
     Sounds,
+    TrialTimeout,
     World,
     as_model,
     as_texts,
@@ -29,6 +30,7 @@ from siplab.experiments.output import book, console, files, ladder
 from siplab.experiments.trial import registry, runner
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
 from siplab.lab.errors import UsageError
 
 app = typer.Typer(add_completion=False)
@@ -49,9 +51,13 @@ class Trial:
     mitigation: Annotated[list[str], names(help="A remedy; repeatable.")] = field(default_factory=list)
     phone: Annotated[str, typer.Option(help="The kind of the phone behind the router.")] = ""
     server: Annotated[str, typer.Option(help="The kind of the server.")] = ""
+    far_phone: Annotated[str, typer.Option("--far-phone", help="The kind of the phones on the internet.")] = (
+        ""
+    )
     topology: Annotated[str, typer.Option(help="The network.")] = "home"
     gateway: Gateway = "queue"
     seed: Seed = None
+    trial_timeout: TrialTimeout = TRIAL_TIMEOUT
     model_path: ModelPath = field(default_factory=list)
     scenario_path: Annotated[
         list[Path],
@@ -86,7 +92,8 @@ def call(
 ) -> None:
     """Run one trial: what came of it, and every message that the router changed.
 
-    Exit status: 0 the trial ran (a failing check is a result), 1 it is invalid, 2 bad input.
+    Exit status: 0 the trial ran (a failing check is a result), 1 it is invalid or the verdict is an error,
+    2 bad input, or an output that can't be written.
     """
     play(wanted, world, out, brief=brief, page=page, audio=audio, media=pcap_media)
 
@@ -124,6 +131,7 @@ def play(
         gateway=wanted.gateway,
         phone=wanted.phone,
         server=wanted.server,
+        far_phone=wanted.far_phone,
     )
     trial.check_spec(spec)
     for each in page.compare if page is not None else ():
@@ -133,7 +141,8 @@ def play(
         files.prepare(out)
     if page is not None and page.report is not None:
         files.check_writable(page.report)
-    result, trace = runner.run_traced(spec, kind, None if out is None else ExplainedFolder(out, audio, media))
+    store = None if out is None else ExplainedFolder(out, audio, media)
+    result, trace = runner.run_traced(spec, kind, store, limit=wanted.trial_timeout)
     output = console.output()
     if not brief:
         head = f"{spec.name.replace('__', ', ')} in the {kind} world ({why or reason})"
@@ -142,5 +151,5 @@ def play(
     if page is not None and page.report is not None:
         files.write_text(page.report, book.of_one(result, trace, page.compare))
     running.say_notes(result.notes)
-    if result.errors:
-        raise typer.Exit(1)
+    verdicts = [result.finding.verdict] if result.finding is not None else []
+    running.end(invalid=bool(result.errors), verdicts=verdicts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -11,13 +10,22 @@ import typer
 from rich.text import Text
 
 from siplab.alg_models import vendors as vendor_files
-from siplab.experiments.commands import running
-from siplab.experiments.commands.options import Jobs, ModelPath, Resume, World, as_texts, grouped, names
+from siplab.experiments.commands import running, stored
+from siplab.experiments.commands.options import (
+    Jobs,
+    ModelPath,
+    Resume,
+    TrialTimeout,
+    World,
+    as_texts,
+    grouped,
+    names,
+)
 from siplab.experiments.output import book, compatibility, console, files
 from siplab.experiments.output.compatibility import Compatibility, Plan
 from siplab.experiments.trial import registry
 from siplab.experiments.trial.result import TrialResult
-from siplab.lab.errors import UsageError
+from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
 
 app = typer.Typer(add_completion=False)
 _STYLES = {"works": "green", "fails": "red", "varies": "yellow", "invalid": "bold red"}
@@ -51,6 +59,7 @@ class What:
     repeat: Annotated[int, typer.Option(min=1, max=10_000, help="Run each trial with that many seeds.")] = 1
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 1
     model_path: ModelPath = field(default_factory=list)
+    trial_timeout: TrialTimeout = TRIAL_TIMEOUT
 
     def plan(self) -> Plan:
         """All cells. Raises ``UsageError`` for an unknown name."""
@@ -107,7 +116,14 @@ def matrix(what: What, written: Written, world: World = "auto", jobs: Jobs = 1) 
     errors = console.errors()
     errors.print(Text.assemble(("matrix", "bold"), f": {len(specs)} trials in the {kind} world ({why})"))
     results = running.run_trials(
-        specs, world=kind, jobs=jobs, out=written.out, resume=written.resume, errors=errors
+        specs,
+        world=kind,
+        jobs=jobs,
+        limit=what.trial_timeout,
+        out=written.out,
+        resume=written.resume,
+        trust=False,
+        errors=errors,
     )
     table = compatibility.table(plan, results, left)
     show(table)
@@ -119,8 +135,7 @@ def matrix(what: What, written: Written, world: World = "auto", jobs: Jobs = 1) 
         files.write_text(
             written.html, book.of_matrix(table, _first_failures(table, results, plan), written.out)
         )
-    if any(result.errors for result in results):
-        raise typer.Exit(1)
+    running.end(invalid=any(result.errors for result in results), verdicts=[])
 
 
 def _first_failures(
@@ -157,8 +172,4 @@ def show(table: Compatibility) -> None:
 
 def load(path: Path) -> Compatibility:
     """A table that --json wrote. Raises ``UsageError``."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: no table of `siplab matrix --json`: {error}") from None
-    return compatibility.from_json(data, str(path))
+    return compatibility.from_json(stored.plain(path, "table of `siplab matrix --json`"), str(path))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from siplab import lab, topologies
-from siplab.experiments.output.digests import sources
+from siplab.experiments.output.keys import room_digest
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.result import TrialResult
 from siplab.lab.version import __version__
@@ -28,7 +28,7 @@ def determinants(results: Iterable[TrialResult]) -> dict[str, Any]:
     named = sorted({each.spec.topology for each in results})
     return {
         "siplab": __version__,
-        "catalogue": sources("alg_models"),
+        "catalogue": room_digest("alg_models"),
         "topologies": {each: topologies.load(each).model_dump(mode="json", by_alias=True) for each in named},
     }
 

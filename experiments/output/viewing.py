@@ -8,7 +8,7 @@ from dataclasses import asdict
 from siplab.experiments.output import changes, commands
 from siplab.experiments.output.changes import aligned
 from siplab.experiments.output.columns import in_path_order
-from siplab.experiments.output.journeys import Journey, journeys_of, show
+from siplab.experiments.output.journeys import Journey, journeys_of
 from siplab.experiments.output.numbering import NumberedChange, numbered_changes
 from siplab.experiments.output.rows import rows_of
 from siplab.experiments.output.view import (
@@ -28,6 +28,7 @@ from siplab.experiments.output.view import (
 from siplab.experiments.trial.result import Explanation, TrialResult
 from siplab.lab.sip.events import EventKind
 from siplab.lab.wire import ip
+from siplab.lab.wire.labels import show
 from siplab.lab.wire.sip import SipMessage
 from siplab.lab.wire.syntax import RULES, check
 from siplab.lab.worlds.network import Network

@@ -10,7 +10,6 @@ The rules of this file:
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Final, Literal
 
 from siplab.lab.media.audio import SAMPLES, write_stereo
 from siplab.lab.media.rtp_sender import PACKET_TIME
+from siplab.lab.outputs import write_text
 from siplab.lab.phone.call import Call
 from siplab.lab.phone.phone import Phone
 from siplab.lab.wire import g711
@@ -64,12 +64,11 @@ class Recorder:
             said = list(_said(peer, first, len(heard)))
             frames += zip(said, heard, strict=True)
         write_stereo(path, frames)
-        with path.with_suffix(".csv").open("w", encoding="utf-8", newline="") as file:
-            table = csv.writer(file)
-            table.writerow(("what", "from", "to", "at"))  # seconds from the answer, and in the file
-            for what, first, last, at in rows:
-                place = "" if at is None else f"{at:.2f}"
-                table.writerow((what, f"{first - begin:.3f}", f"{last - begin:.3f}", place))
+        lines = ["what,from,to,at\n"]  # seconds from the answer, and in the file
+        for what, first, last, at in rows:
+            place = "" if at is None else f"{at:.2f}"
+            lines.append(f"{what},{first - begin:.3f},{last - begin:.3f},{place}\n")
+        write_text(path.with_suffix(".csv"), "".join(lines))
 
 
 def _around(begin: float, end: float, silences: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

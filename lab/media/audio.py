@@ -20,6 +20,7 @@ from typing import Final
 
 from siplab.lab.errors import UsageError
 from siplab.lab.media.speech import RATE, syllables
+from siplab.lab.outputs import replaced
 from siplab.lab.wire import g711
 
 SAMPLES: Final = 160  # in one packet: 20 ms
@@ -91,18 +92,19 @@ def from_wav(path: Path) -> Signal:
 def write_stereo(path: Path, frames: Iterable[tuple[bytes, bytes]]) -> None:
     """Write pairs of mu-law frames, left and right, as a WAV file of G.711, two channels, 8000 Hz.
 
-    Python's ``wave`` writes linear samples only, which take twice the room.
+    Python's ``wave`` writes linear samples only, which take twice the room. Raises ``OutputError``.
     """
     data = b"".join(bytes(each for pair in zip(*both, strict=True) for each in pair) for both in frames)
     kind = struct.pack("<HHIIHHH", _MU_LAW, 2, RATE, 2 * RATE, 2, 8, 0)
     chunks = b"fmt " + struct.pack("<I", len(kind)) + kind + b"fact" + struct.pack("<II", 4, len(data) // 2)
     chunks += b"data" + struct.pack("<I", len(data)) + data
-    path.write_bytes(b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks)
+    with replaced(path) as out:
+        out.write(b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks)
 
 
 def write_wav(path: Path, frames: Iterable[bytes]) -> None:
-    """Write mu-law frames as a WAV file of 16 bit, mono, 8000 Hz."""
-    with wave.open(str(path), "wb") as file:
+    """Write mu-law frames as a WAV file of 16 bit, mono, 8000 Hz. Raises ``OutputError``."""
+    with replaced(path) as out, wave.open(out, "wb") as file:
         file.setsampwidth(2)
         file.setnchannels(1)
         file.setframerate(RATE)

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.sides import Emission, Side
+from siplab.lab.plain_data import from_json
 from siplab.lab.sip.events import NO_FACTS, EventKind, Facts
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError
@@ -209,7 +210,7 @@ def from_json_lines(text: str) -> Trace:
     trace = Trace()
     for number, line in enumerate(text.splitlines(), 1):
         try:
-            row = json.loads(line)
+            row = from_json(line)
             if number > 1 or row["kind"] != "trial":
                 trace.add(_from_json(row))
         except (ValueError, KeyError, TypeError, AttributeError) as error:

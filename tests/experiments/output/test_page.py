@@ -27,7 +27,7 @@ from tests.conftest import missing
 BROWSER: Final = Path(__file__).parents[2] / "browser"
 EVIL: Final = "<img src=x onerror=window.PWNED=1><script>window.PWNED=2</script>"
 # The router changes c= and leaves m=: the provider's relay sends media to a port that nobody opened.
-SPEC: Final = TrialSpec("home", "sdp-c-only", "outgoing-call", server="hosted")
+SPEC: Final = TrialSpec("home", "sdp-c-only", "outgoing-call", server="hosted(latch=untrusted)")
 FINDINGS: Final = (
     "side by side, row by row",
     "a changed row shows its lines and marked bytes",

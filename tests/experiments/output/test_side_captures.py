@@ -35,7 +35,9 @@ def rows(spec: TrialSpec, media: Media = "all") -> list[Row]:
     "spec",
     [
         TrialSpec("home", "correct", "outgoing-call(duration=5)"),
-        TrialSpec("home", "sdp-c-only", "outgoing-call(duration=5)", server="hosted"),  # relayed, and dropped
+        TrialSpec(
+            "home", "sdp-c-only", "outgoing-call(duration=5)", server="hosted(latch=untrusted)"
+        ),  # relayed, and dropped
         TrialSpec("home", "none", "hold(pause=5)"),
         TrialSpec("home", "none", "dtmf"),
         TrialSpec("home", "none", "fax"),
@@ -121,7 +123,9 @@ def captured(tmp_path: Path, spec: TrialSpec) -> tuple[TrialResult, Trace, dict[
 
 
 def test_tshark_finds_no_loss_and_nothing_resent_in_a_healthy_call(tmp_path: Path) -> None:
-    result, _, files = captured(tmp_path, TrialSpec("home", "correct", "outgoing-call"))
+    # Media straight from phone to phone: nobody relays them.
+    spec = TrialSpec("home", "correct", "outgoing-call", phone="plain", server="rport-aware")
+    result, _, files = captured(tmp_path, spec)
     sent = {each.who: each.sent for each in result.media}
     phone = {"inside": "192.168.1.102", "outside": "203.0.113.7"}
     for side, path in files.items():
@@ -132,7 +136,7 @@ def test_tshark_finds_no_loss_and_nothing_resent_in_a_healthy_call(tmp_path: Pat
 
 
 def test_tshark_sees_the_one_way_audio_that_the_check_tells(tmp_path: Path) -> None:
-    spec = TrialSpec("home", "sdp-c-only", "outgoing-call", server="hosted")
+    spec = TrialSpec("home", "sdp-c-only", "outgoing-call", server="hosted(latch=untrusted)")
     result, _, files = captured(tmp_path, spec)
     heard = {each.who: (each.sent, each.received) for each in result.media}
     assert heard["alice"][1] == 0
@@ -156,7 +160,7 @@ def test_tshark_counts_the_loss_of_a_network_as_the_receiver_does(tmp_path: Path
 
 
 def test_comments_have_the_numbers_of_the_page() -> None:
-    spec = TrialSpec("home", "sdp-c-only", "outgoing-call", server="hosted")
+    spec = TrialSpec("home", "sdp-c-only", "outgoing-call", server="hosted(latch=untrusted)")
     result, trace = trial.run(spec)
     shown = view(explained(result, trace), trace, trial.network_of(spec))
     (guilty,) = (each.cause.message for each in shown.checks if each.cause is not None)

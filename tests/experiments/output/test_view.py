@@ -22,7 +22,7 @@ from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.worlds.trace import Trace, from_json_lines
 
 # The router changes c= and leaves m=: the provider's relay sends media to a port that nobody opened.
-ONE_WAY = TrialSpec("home", "sdp-c-only", "outgoing-call", server="hosted")
+ONE_WAY = TrialSpec("home", "sdp-c-only", "outgoing-call", server="hosted(latch=untrusted)")
 
 
 def seen(spec: TrialSpec) -> tuple[TrialView, Trace]:
