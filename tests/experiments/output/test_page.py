@@ -1,6 +1,6 @@
 """Pages in a real browser: what a reader sees, hears and reaches; hostile text becomes text, and no more.
 
-One browser does everything, once (``tests/browser/page.mjs``); each test here is one of its findings.
+One browser does everything, once (``tests/browser/page.mjs``), and says what it found.
 """
 
 from __future__ import annotations
@@ -77,11 +77,11 @@ def poisoned(value: Any) -> Any:
     return f"{value}{EVIL}" if isinstance(value, str) and value else value
 
 
-@pytest.fixture(scope="module")
-def findings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+def test_in_a_browser(tmp_path: Path) -> None:
+    """One test, so that there is one browser, however many workers play tests."""
     if lack := lacking():
         missing(f"{lack}; tools/setup.sh test installs it")
-    folder = tmp_path_factory.mktemp("pages")
+    folder = tmp_path
     result, trace = trial.run(SPEC)
     shown = document(result, trace)
     view = shown.variants[0].trial
@@ -142,16 +142,8 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, object] = json.loads(done.stdout)
-    return found
-
-
-@pytest.mark.parametrize("finding", FINDINGS)
-def test_in_a_browser(findings: dict[str, object], finding: str) -> None:
-    assert findings[finding] is True
-
-
-def test_nothing_is_found_that_no_test_asks_for(findings: dict[str, object]) -> None:
-    assert set(findings) == set(FINDINGS)
+    assert {name: what for name, what in found.items() if what is not True} == {}
+    assert list(found) == list(FINDINGS)
 
 
 def test_a_call_with_four_variants_and_sound_is_below_400_kb() -> None:
