@@ -15,7 +15,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from siplab.experiments.trial.counterfactual.actions import GatewayAction
 from siplab.experiments.trial.media import StreamReport
+from siplab.experiments.trial.result import Basis
 from siplab.experiments.trial.stage import About
 
 VERSION: Final = 1
@@ -161,7 +163,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Cause:
-    """Why a check failed.
+    """Why a check failed. ``basis``: what that rests on; ``undone``: without these actions it passes.
 
     ``message``: the number of the message that is meant, ``None`` for none. ``gateway``: who is to blame,
     empty for nobody. ``kind``: the cause, by its name. ``rule``: what was broken. ``witness``: who noticed.
@@ -169,6 +171,8 @@ class Cause:
 
     text: str
     kind: str
+    basis: Basis
+    undone: tuple[GatewayAction, ...]
     message: int | None
     gateway: str
     parts: tuple[str, ...]

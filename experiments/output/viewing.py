@@ -55,7 +55,7 @@ def view(result: TrialResult, trace: Trace, network: Network) -> TrialView:
         messages,
         tuple(_change(each) for each in numbered),
         rows_of(messages),
-        tuple(_checks(result, messages)),
+        tuple(_checks(result, journeys)),
         None
         if finding is None
         else DetectorFinding(
@@ -181,7 +181,7 @@ def _nodes(journeys: Iterable[Journey], network: Network, models: dict[str, str]
 # -- the outcome -------------------------------------------------------------------------------------
 
 
-def _checks(result: TrialResult, messages: Sequence[Message]) -> Iterable[CheckResult]:
+def _checks(result: TrialResult, journeys: Sequence[Journey]) -> Iterable[CheckResult]:
     causes = {each.check: each for each in result.explanation}
     for each in result.checks:
         found = causes.get(each.name)
@@ -190,7 +190,9 @@ def _checks(result: TrialResult, messages: Sequence[Message]) -> Iterable[CheckR
             cause = Cause(
                 found.text.removesuffix(each.symptom).strip(),  # it stands beside the check already
                 found.kind,
-                message_meant(found, messages),
+                found.basis,
+                found.undone,
+                message_meant(found, journeys),
                 found.router,
                 tuple(found.parts),
                 found.rule,
@@ -199,21 +201,10 @@ def _checks(result: TrialResult, messages: Sequence[Message]) -> Iterable[CheckR
         yield CheckResult(each.name, each.passed, each.symptom, each.detail, each.about, cause)
 
 
-def message_meant(explanation: Explanation, messages: Sequence[Message]) -> int | None:
-    """The number of the message that an explanation names; one that its router changed, if there are
-    several.
-    """
-    if not explanation.message:
-        return None
-    named = [
-        each
-        for each in messages
-        if each.label == explanation.message
-        and each.path[:1] == (explanation.sender,)
-        and abs(each.time - explanation.now) < 1e-5
-    ]
-    blamed = [each for each in named if explanation.router in [other.gateway for other in each.altered]]
-    return next((each.number for each in [*blamed, *named]), None)
+def message_meant(explanation: Explanation, journeys: Sequence[Journey]) -> int | None:
+    """The number of the message that an explanation names; ``None``: it names none."""
+    numbers = {each.order: number for number, each in enumerate(journeys, 1) if each.path}
+    return numbers.get(explanation.order)
 
 
 def as_json(shown: object) -> dict[str, object]:

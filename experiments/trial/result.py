@@ -29,7 +29,8 @@ class Explanation:
     another one; ``reference``: the ALG that acts in their place; ``runs``: how often the trial was run again.
     ``confirmed``: what follows was told by the trace, and running the trial again confirms it.
     ``message``: label of the message that a router touched (``REGISTER``, ``200 OK (INVITE)``), on its way
-    ``sender`` to ``receiver`` at ``now`` (seconds). ``router``: who touched it; empty: nobody did, the
+    ``sender`` to ``receiver`` at ``now`` (seconds); ``order``: of the record in the trace with which it
+    begins, -1: none. ``router``: who touched it; empty: nobody did, the
     network has no ALG to blame. ``kind``: the cause, by its name. ``parts``: what of it was
     changed, by the names of ``lab.wire.compare``. ``rule``: what that breaks. ``witness``: who noticed, and
     in which words.
@@ -48,6 +49,7 @@ class Explanation:
     sender: str = ""
     receiver: str = ""
     now: float = 0.0
+    order: int = -1
     router: str = ""
     parts: tuple[str, ...] = ()
     rule: str = ""

@@ -44,7 +44,8 @@ function messageView(trial, number) {
       el("button", { class: "plain", disabled: !before, onclick: () => choose(state.side, before.number) }, "◀ change before"),
       el("button", { class: "plain", disabled: !next, onclick: () => choose(state.side, next.number) }, "next change ▶")),
     ...each.altered.flatMap((one) => alteration(trial, one)),
-    ...blamed.map((check) => el("div", { class: "why" }, el("strong", {}, `This is why “${visible(check.name)}” fails. `), prose(check.cause.text), el("br"), el("em", {}, visible(check.symptom)))),
+    ...blamed.map((check) => el("div", { class: "why" }, el("strong", {}, `This is why “${visible(check.name)}” fails. `), prose(check.cause.text), el("br"), el("em", {}, visible(check.symptom)), check.cause.undone.filter((action) => action.instead && action.label === each.label).map((action) =>
+      el("div", { class: "diff" }, el("pre", { class: "before", "data-which": "router" }, visible(action.after)), el("pre", { class: "after", "data-which": "instead" }, visible(action.instead)))))),
     el("dl", { class: "facts" },
       el("dt", {}, "when"), el("dd", {}, `${seconds(each.time)} s` + (each.packets > 1 ? ` until ${seconds(each.until)} s, ${each.packets} packets` : "") + (each.repeated ? " (sent again)" : "")),
       each.path.length ? [el("dt", {}, "way"), el("dd", {}, each.path.join(" → "))] : null,

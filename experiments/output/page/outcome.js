@@ -1,12 +1,14 @@
 // What came of the trial: checks with their reasons, remedies, and the command that shows it again.
 
+const BASES = { undone: "Proven: the trial was run again without it.", "not-the-alg": "Proven: nothing that an ALG did matters.", mechanism: "Told by the trace." };
+
 function checkView(side, check) {
   const { cause } = check;
   return el("div", { class: `check ${check.passed ? "passed" : "failed"}` },
     el("span", { class: "mark", "aria-label": check.passed ? "passed" : "failed" }, check.passed ? "✓" : "✗"),
     el("div", {}, el("strong", {}, visible(check.name)), check.detail ? el("span", { class: "quiet" }, ` (${visible(check.detail)})`) : null,
       check.passed ? null : el("div", { class: "symptom" }, visible(check.symptom)),
-      cause ? el("div", { class: "why" }, prose(cause.text), cause.rule ? el("div", { class: "small quiet" }, `Rule: ${visible(cause.rule)}`) : null,
+      cause ? el("div", { class: "why" }, prose(cause.text), el("div", { class: "small quiet" }, `${BASES[cause.basis] || ""}${cause.rule ? ` Rule: ${visible(cause.rule)}` : ""}`),
         cause.message ? el("p", {}, el("button", { class: "show", onclick: () => choose(side, cause.message, true) }, `Show it: message ${cause.message}`)) : null) : null));
 }
 
