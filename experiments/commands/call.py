@@ -149,7 +149,9 @@ def play(
         console.print_folded(head, output, style="dim")
     ladder.render(explained(result, trace), trace, trial.network_of(spec), output, brief=brief)
     if page is not None and page.report is not None:
-        files.write_text(page.report, book.of_one(result, trace, page.compare))
+        files.write_text(
+            page.report, book.of_one(result, trace, page.compare, run=running.simulated(wanted.trial_timeout))
+        )
     running.say_notes(result.notes)
     verdicts = [result.finding.verdict] if result.finding is not None else []
     running.end(invalid=bool(result.errors), verdicts=verdicts)

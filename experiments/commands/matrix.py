@@ -133,7 +133,13 @@ def matrix(what: What, written: Written, world: World = "auto", jobs: Jobs = 1) 
         files.write_text(written.csv_file, compatibility.as_csv(table))
     if written.html is not None:
         files.write_text(
-            written.html, book.of_matrix(table, _first_failures(table, results, plan), written.out)
+            written.html,
+            book.of_matrix(
+                table,
+                _first_failures(table, results, plan),
+                written.out,
+                run=running.simulated(what.trial_timeout),
+            ),
         )
     running.end(invalid=any(result.errors for result in results), verdicts=[])
 

@@ -121,7 +121,13 @@ def play(name: str, settings: Settings, kinds: Kinds | None = None, why: str = "
     data = files.as_json(chosen.id, kind, results)
     files.write_results(reports, data)
     if settings.report is not None:
-        text = book.of_many(chosen.id, chosen.summary or "", results, folder=out)
+        text = book.of_many(
+            chosen.id,
+            chosen.summary or "",
+            results,
+            folder=out,
+            run=running.simulated(settings.trial_timeout),
+        )
         files.write_text(settings.report, text)
     found = [result.finding.verdict for result in results if result.finding is not None]
     running.end(invalid=any(result.errors for result in results), verdicts=found)

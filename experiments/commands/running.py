@@ -24,6 +24,7 @@ from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.runner import InterruptedRunError
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import OutputError, UsageError
+from siplab.lab.worlds.trace import Trace
 
 INTERRUPTED: Final = 130  # the exit status of what Ctrl-C ends
 
@@ -49,6 +50,11 @@ def say_notes(notes: Iterable[str]) -> None:
     for note in dict.fromkeys(notes):
         if note:
             console.say(note)
+
+
+def simulated(limit: float) -> Callable[[TrialSpec], tuple[TrialResult, Trace]]:
+    """Runs trials for a page; one with plug-ins in a process of its own, ``limit`` seconds at most."""
+    return lambda spec: runner.run_traced(spec, "simulated", limit=limit)
 
 
 def run_trials(

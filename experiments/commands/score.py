@@ -281,7 +281,7 @@ def score(
     for form, path in places:
         files.write_text(path, _report(form, scores, kind, trials.seed, trials.repeat))
     if written.report is not None:
-        files.write_text(written.report, _page(scores, results, written.out))
+        files.write_text(written.report, _page(scores, results, written.out, trials.trial_timeout))
     if written.badge_on_output:
         print(outputs.as_badge(scores[0]))
     elif written.badge is not None:
@@ -319,13 +319,18 @@ def _report(form: str, scores: Sequence[Score], world: str, seed: int, repeat: i
             return outputs.as_markdown(scores, repeated=repeat > 1)
 
 
-def _page(scores: Sequence[Score], results: Sequence[TrialResult], folder: Path | None) -> str:
+def _page(scores: Sequence[Score], results: Sequence[TrialResult], folder: Path | None, limit: float) -> str:
     """The trials in which a detector was wrong, or gave no answer."""
     outcomes = [outcome for each in scores for row in each.rows for outcome in row.outcomes]
     wrong = ("error", "false-alarm", "missed", "undecided", "invalid")
     about = "Trials in which a detector was wrong or gave no answer can be opened."
     return book.of_many(
-        "Scoreboard", about, results, folder=folder, failed=lambda number, _: outcomes[number] in wrong
+        "Scoreboard",
+        about,
+        results,
+        folder=folder,
+        failed=lambda number, _: outcomes[number] in wrong,
+        run=running.simulated(limit),
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from siplab.experiments.output.compatibility import Compatibility, Key, with_reports
-from siplab.experiments.output.document import document
+from siplab.experiments.output.document import Run, document
 from siplab.experiments.output.page.render import Entry, page
 from siplab.experiments.output.view import TrialDocument
 from siplab.experiments.trial import run as trial
@@ -18,9 +18,9 @@ from siplab.lab.worlds.trace import Trace, from_json_lines
 MOST: Final = 300  # trials with a document of their own in one page
 
 
-def of_one(result: TrialResult, trace: Trace, remedies: Sequence[str] = ()) -> str:
+def of_one(result: TrialResult, trace: Trace, remedies: Sequence[str] = (), *, run: Run = trial.run) -> str:
     """The page of one trial. Raises ``UsageError`` for an unknown remedy."""
-    made = document(result, trace, remedies)
+    made = document(result, trace, remedies, run=run)
     return page(made.title, "", [_entry(result, made)])
 
 
@@ -32,11 +32,12 @@ def of_many(
     folder: Path | None = None,
     failed: Callable[[int, TrialResult], bool] = lambda number, result: result.outcome in ("fail", "error"),
     progress: Callable[[object], None] = lambda result: None,
+    run: Run = trial.run,
 ) -> str:
     """The page of an experiment: an index of all, and the trials that ``failed`` (by number and result).
 
     Traces are those in ``folder``, where it has them. Else the trial is run again in the simulated world,
-    which comes to the same bytes; one that can't be says why it has no document.
+    which comes to the same bytes, by ``run``; one that can't be says why it has no document.
     """
     entries: list[Entry] = []
     left_out = 0
@@ -44,7 +45,7 @@ def of_many(
         made, why = None, ""
         if failed(number, result):
             if sum(each.document is not None for each in entries) < MOST:
-                made, why = _document(result, folder)
+                made, why = _document(result, folder, run)
             else:
                 left_out += 1
                 why = "left out"
@@ -62,15 +63,15 @@ def _entry(result: TrialResult, made: TrialDocument | None, why: str = "") -> En
     return Entry(result.spec.name.replace("__", ", "), result.outcome, failed, made, why)
 
 
-def _document(result: TrialResult, folder: Path | None) -> tuple[TrialDocument | None, str]:
+def _document(result: TrialResult, folder: Path | None, run: Run) -> tuple[TrialDocument | None, str]:
     spec = result.spec
     try:
         trace = stored_trace(folder, result) if folder is not None else None
         if trace is None:
             if spec.program is not None or spec.gateway == "kernel":
                 return None, "its trace was not kept (--out FOLDER)"
-            result, trace = trial.run(spec)
-        return document(result, trace, try_remedies=False), ""
+            result, trace = run(spec)
+        return document(result, trace, try_remedies=False, run=run), ""
     except UsageError as error:
         return None, str(error)
 
@@ -101,11 +102,12 @@ def of_matrix(
     folder: Path | None,
     *,
     before: Compatibility | None = None,
+    run: Run = trial.run,
 ) -> str:
     """The page of a table: ``failures`` are the trials that its cells lead to, as many as a page holds."""
     entries, reports = [], {}
     for key, result in list(failures.items())[:MOST]:
-        made, why = _document(result, folder)
+        made, why = _document(result, folder, run)
         entries.append(_entry(result, made, why))
         if made is not None:
             reports[key] = f"trial-{len(entries)}"

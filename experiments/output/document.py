@@ -11,7 +11,7 @@ The rules of this file:
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -43,24 +43,31 @@ SHOWN: Final = 2  # cures that are shown in full, where nobody names remedies
 OFF: Final = "alg-off"  # as a remedy it is what the control shows
 
 _Ran = tuple[TrialResult, Trace]
+Run = Callable[[TrialSpec], _Ran]
 
 
 def document(
-    result: TrialResult, trace: Trace, remedies: Sequence[str] = (), *, try_remedies: bool = True
+    result: TrialResult,
+    trace: Trace,
+    remedies: Sequence[str] = (),
+    *,
+    try_remedies: bool = True,
+    run: Run = trial.run,
 ) -> TrialDocument:
     """Everything about one trial; ``remedies`` are shown whatever comes of them.
 
-    Without ``try_remedies`` no others are tried. Raises ``UsageError`` for an unknown remedy.
+    Without ``try_remedies`` no others are tried. ``run`` runs what stands beside the trial.
+    Raises ``UsageError`` for an unknown remedy.
     """
     spec = result.spec
     asked = Variant("asked", _name(spec), "", _view(result, trace))
     variants, tried = [asked], []
     if _can_be_compared(spec):
-        if spec.model != "none" and (control := _run(replace(spec, model="none"))[0]) is not None:
+        if spec.model != "none" and (control := _run(replace(spec, model="none"), run)[0]) is not None:
             about = "The same call through the router without ALG"
             variants.append(Variant("control", "ALG off", about, _view(*control)))
         named = [registry.mitigations().get(each).id for each in remedies]
-        found = _remedies(spec, named, everything=try_remedies and result.outcome == "fail")
+        found = _remedies(spec, named, run, everything=try_remedies and result.outcome == "fail")
         tried = [each for each, _ in found]
         shown = named or [each.id for each in tried if each.outcome == "pass"][:SHOWN]
         for each, ran in found:
@@ -95,15 +102,17 @@ def _can_be_compared(spec: TrialSpec) -> bool:
     return bool(spec.played) and spec.program is None and spec.gateway == "queue"
 
 
-def _run(spec: TrialSpec) -> tuple[_Ran | None, str]:
+def _run(spec: TrialSpec, run: Run) -> tuple[_Ran | None, str]:
     """What comes of a trial, or why it can't be."""
     try:
-        return trial.run(spec), ""
+        return run(spec), ""
     except UsageError as error:
         return None, str(error)
 
 
-def _remedies(spec: TrialSpec, named: Sequence[str], *, everything: bool) -> list[tuple[Remedy, _Ran | None]]:
+def _remedies(
+    spec: TrialSpec, named: Sequence[str], run: Run, *, everything: bool
+) -> list[tuple[Remedy, _Ran | None]]:
     known = registry.mitigations()
     chosen = [known.get(each) for each in named]
     if everything:
@@ -111,7 +120,7 @@ def _remedies(spec: TrialSpec, named: Sequence[str], *, everything: bool) -> lis
         chosen += [each for each in known if each.id not in skipped]
     found = []
     for each in chosen:
-        ran, why = _run(replace(spec, mitigations=(*spec.mitigations, each.id)))
+        ran, why = _run(replace(spec, mitigations=(*spec.mitigations, each.id)), run)
         found.append((Remedy(each.id, each.summary, ran[0].outcome if ran else "", why), ran))
     return found
 
