@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -326,6 +327,14 @@ def test_a_model_that_nobody_names_any_more_is_not_cleared() -> None:
     assert found.text.startswith("Not run again, so not proven: unknown model 'acts'")
     with pytest.raises(UsageError, match="can't be run again: unknown model 'acts'"):
         what_if(spec, ["registered"], [parse("Via")])
+
+
+def test_of_checks_with_one_name_none_is_taken_for_the_other() -> None:
+    spec = spec_of("home", "semicolon-loss", "register")
+    checks = trial.run(spec)[0].checks
+    proofs = prove(spec, [replace(checks[0], passed=True), checks[0], checks[1]])
+    assert proofs["registered"] == Proof(obstacle="several checks have this name")
+    assert proofs["known to the server"].cure is not None
 
 
 def test_an_invalid_trial_is_not_run_again(tmp_path: Path) -> None:
