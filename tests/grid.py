@@ -16,6 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
+
 from siplab.alg_models import catalogue
 from siplab.experiments.explain import explain
 from siplab.experiments.output.journeys import journeys_of
@@ -49,6 +51,13 @@ def specs(model: str, topology: str = "home", mitigations: tuple[str, ...] = ())
     played = [TrialSpec(topology, model, scenario=item.id) for item in registry.scenarios()]
     played += [TrialSpec(topology, model, detector=item.id) for item in registry.detectors()]
     return [replace(each, mitigations=mitigations) for each in played]
+
+
+def part(of: Sequence[str], share: int) -> list[Any]:
+    """One in ``share`` of them in the tests that always run, and all of them with ``make test-deep``."""
+    return [
+        each if at % share == 0 else pytest.param(each, marks=pytest.mark.deep) for at, each in enumerate(of)
+    ]
 
 
 def some(among: Sequence[TrialSpec], count: int) -> list[TrialSpec]:
@@ -108,6 +117,11 @@ def played(spec: TrialSpec) -> Played:
         made = _play(spec)
         file.write(pickle.dumps(made))
     return made
+
+
+def outcome(spec: TrialSpec) -> TrialResult:
+    """The outcome of a trial that nobody else asks for: played here, and not explained."""
+    return trial.run(spec)[0]
 
 
 def result(spec: TrialSpec) -> TrialResult:

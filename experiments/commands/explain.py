@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+from pydantic import BaseModel, ValidationError
 from rich.text import Text
 
 from siplab.experiments.commands.options import AsJson, ModelPath, as_texts
@@ -15,10 +15,12 @@ from siplab.experiments.explain import explained
 from siplab.experiments.explain.what_if import Answer, what_if
 from siplab.experiments.output import console, journal
 from siplab.experiments.trial.counterfactual.actions import parse
-from siplab.experiments.trial.result import Basis, TrialResult
+from siplab.experiments.trial.result import Basis, Explanation, TrialResult
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.experiments.trial.stage import Check
+from siplab.lab import documents
 from siplab.lab.errors import UsageError
+from siplab.lab.plain_data import PlainDataError, from_json
 from siplab.lab.worlds.trace import from_json_lines
 
 _SPEC: Final = ("topology", "model", "scenario", "detector", "mitigations", "seed", "control", "gateway")
@@ -124,20 +126,46 @@ def _load(place: Path) -> tuple[Path, list[dict[str, Any]]]:
                 f"{place}: no results.json in it; `siplab run EXPERIMENT --out FOLDER` writes it"
             )
     if path.name == journal.NAME:
-        return folder, journal.results_in(path)
+        results, damaged = journal.results_in(path)
+        if damaged:
+            console.say(f"{path}: {damaged} damaged lines are skipped")
+        return folder, results
+    text = documents.text(path)
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["trials"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path}: no results of `siplab run`: {error}") from None
-    return folder, rows
+        data = from_json(text)
+    except PlainDataError as error:
+        raise UsageError(f"{path}{error.place}: no results of `siplab run`: {error}") from None
+    if not isinstance(data, dict) or not isinstance(data.get("trials"), list):
+        raise UsageError(f"{path}: no results of `siplab run`: there is no list of trials in it")
+    return folder, data["trials"]
+
+
+class _Stored(BaseModel):
+    """What must be sound in a stored trial for it to be explained."""
+
+    topology: str
+    model: str
+    scenario: str = ""
+    detector: str = ""
+    mitigations: list[str] = []
+    seed: int = 1
+    control: str = ""
+    gateway: str = "queue"
+    phone: str = ""
+    server: str = ""
+    checks: list[Check] = []
+    explanation: list[Explanation] = []
 
 
 def _spec(row: dict[str, Any], place: Path) -> TrialSpec:
     try:
-        values = {name: row[name] for name in (*_SPEC, *_KINDS) if name in row}
-        return TrialSpec(**{**values, "mitigations": tuple(values.get("mitigations", ()))})
-    except TypeError:
-        raise UsageError(f"{place}: a trial in it has no topology or no model") from None
+        _Stored.model_validate(row)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise UsageError(f"{place}: a trial in it is none: field '{field}': {first['msg']}") from None
+    values = {name: row[name] for name in (*_SPEC, *_KINDS) if name in row}
+    return TrialSpec(**{**values, "mitigations": tuple(values.get("mitigations", ()))})
 
 
 def _explained(row: dict[str, Any], spec: TrialSpec, folder: Path) -> list[dict[str, Any]]:
@@ -146,9 +174,10 @@ def _explained(row: dict[str, Any], spec: TrialSpec, folder: Path) -> list[dict[
     path = folder / f"{spec.stem}.trace.jsonl"
     if any(each.get("basis", Basis.MECHANISM) != Basis.MECHANISM for each in stored) or not path.exists():
         return stored
+    text = documents.text(path)
     try:
-        trace = from_json_lines(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        trace = from_json_lines(text)
+    except ValueError as error:
         raise UsageError(f"{path}: {error}") from None
     result = TrialResult(spec, row["world"], [Check(**each) for each in row["checks"]], errors=row["errors"])
     return [asdict(each) for each in explained(result, trace).explanation]

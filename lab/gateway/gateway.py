@@ -18,7 +18,7 @@ from __future__ import annotations
 import ipaddress
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -49,7 +49,7 @@ class Gateway:
 
     ``inside_networks``: the prefixes behind it. ``inside_addresses`` are the router's own
     addresses there and ``public_ip`` its one on the outside. Randomness comes from ``rng``, the
-    model's own from ``model_rng`` (``None``: from ``rng`` too).
+    model's own from what ``model_rng`` makes (``None``: from ``rng`` too).
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Gateway:
         inside_addresses: Sequence[str] = (),
         nat: NatConfig | None = None,
         rng: random.Random,
-        model_rng: random.Random | None = None,
+        model_rng: Callable[[], random.Random] | None = None,
         mtu: int = ip.DEFAULT_MTU,
     ) -> None:
         self.model = model
@@ -70,7 +70,7 @@ class Gateway:
         config: Any = replace(nat or NatConfig(), **model.recipe.nat)  # a faulty router's own choices
         self.nat = Nat(config, public_ip, rng)
         self._own = OwnAddress(inside_addresses, public_ip)
-        self._alg = Alg(model, self.nat, model_rng or rng, self.is_inside, self._own.inside)
+        self._alg = Alg(model, self.nat, model_rng or (lambda: rng), self.is_inside, self._own.inside)
         self._networks = [_network(each) for each in inside_networks]
         self._inside_cache: dict[str, bool] = {}
         self._fragments = Reassembler()
