@@ -141,13 +141,14 @@ def play(
         files.prepare(out)
     if page is not None and page.report is not None:
         files.check_writable(page.report)
-    store = None if out is None else ExplainedFolder(out, audio, media)
+    store = None if out is None else ExplainedFolder(out, audio, media, proven=True)
     result, trace = runner.run_traced(spec, kind, store, limit=wanted.trial_timeout)
     output = console.output()
     if not brief:
         head = f"{spec.name.replace('__', ', ')} in the {kind} world ({why or reason})"
         console.print_folded(head, output, style="dim")
-    ladder.render(explained(result, trace), trace, trial.network_of(spec), output, brief=brief)
+    shown = result if result.explanation else explained(result, trace)
+    ladder.render(shown, trace, trial.network_of(spec), output, brief=brief)
     if page is not None and page.report is not None:
         files.write_text(
             page.report, book.of_one(result, trace, page.compare, run=running.simulated(wanted.trial_timeout))

@@ -21,7 +21,8 @@ class ExplainedFolder:
     folder: Path
     audio: Audio = "changes"
     media: Media = "carried"
+    proven: bool = False  # many trials are told of from their traces: proofs take many more runs
 
     def keep(self, result: TrialResult, trace: Trace) -> None:
-        network = network_of(result.spec)
-        files.write_trial(self.folder, explained(result, trace), trace, network, self.media)
+        told = explained(result, trace, proven=self.proven)
+        files.write_trial(self.folder, told, trace, network_of(result.spec), self.media)

@@ -60,7 +60,7 @@ def document(
     Raises ``UsageError`` for an unknown remedy.
     """
     spec = result.spec
-    asked = Variant("asked", _name(spec), "", _view(result, trace))
+    asked = Variant("asked", _name(spec), "", _view(result, trace, proven=try_remedies))
     variants, tried = [asked], []
     if _can_be_compared(spec):
         if spec.model != "none" and (control := _run(replace(spec, model="none"), run)[0]) is not None:
@@ -92,9 +92,9 @@ def _name(spec: TrialSpec) -> str:
     return "as asked for" if spec.model == "none" or OFF in spec.mitigations else "ALG on"
 
 
-def _view(result: TrialResult, trace: Trace) -> TrialView:
+def _view(result: TrialResult, trace: Trace, *, proven: bool = False) -> TrialView:
     if not result.explanation:
-        explained(result, trace)
+        explained(result, trace, proven=proven)
     return view(result, trace, trial.network_of(result.spec))
 
 
