@@ -45,6 +45,7 @@ class Trial:
     detector: Annotated[str, typer.Option(help="A detector in the place of a scenario.")] = ""
     mitigation: Annotated[list[str], names(help="A remedy; repeatable.")] = field(default_factory=list)
     phone: Annotated[str, typer.Option(help="The kind of the phone behind the router.")] = ""
+    far_phone: Annotated[str, typer.Option(help="The kind of the phones on the internet.")] = ""
     server: Annotated[str, typer.Option(help="The kind of the server.")] = ""
     topology: Annotated[str, typer.Option(help="The network.")] = "home"
     gateway: Gateway = "queue"
@@ -100,6 +101,7 @@ def play(
         gateway=wanted.gateway,
         phone=wanted.phone,
         server=wanted.server,
+        far_phone=wanted.far_phone,
     )
     trial.check_spec(spec)
     kind, reason = runner.choose_world(world)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from siplab.experiments.trial import registry
+from siplab.experiments.trial.spec import is_program
 from siplab.experiments.trial.stage import Setup
 
 
@@ -56,12 +57,17 @@ def apply(setup: Setup, phone: str, server: str, far_phone: str = "") -> Setup:
 
     ``far_phone``: what the phones on the internet are, before what the server's kind says of them.
     """
-    if phone:
+    programs = {"phone": phone, "far-phone": far_phone, "server": server}
+    programs = {role: spec for role, spec in programs.items() if is_program(spec)}
+    for role, spec in programs.items():
+        registry.program(spec, "server" if role == "server" else "phone")
+    setup = replace(setup, programs={**setup.programs, **programs})
+    if phone and "phone" not in programs:
         setup = registry.phones().get(phone).settings.apply(setup)
-    if far_phone:
+    if far_phone and "far-phone" not in programs:
         kind = registry.phones().get(far_phone).settings
         setup = replace(setup, far_phone={**setup.far_phone, **kind.far_phone()})
-    if server:
+    if server and "server" not in programs:
         setup = registry.servers().get(server).settings.apply(setup)
     return setup
 
@@ -73,7 +79,8 @@ def notes(phone: str, server: str, far_phone: str = "") -> list[str]:
     if far_phone != phone:
         named.append((registry.phones, far_phone))
     for known, spec in named:
-        unwired = getattr(known().get(spec).settings, "unwired", ()) if spec else ()
+        plain = spec and not is_program(spec)
+        unwired = getattr(known().get(spec).settings, "unwired", ()) if plain else ()
         if unwired:
             found.append(f"{known().kind} '{spec}': not applied yet: {', '.join(unwired)}")
     return found

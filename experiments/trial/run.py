@@ -11,6 +11,7 @@ from siplab import topologies
 from siplab.alg_models import catalogue, profiles
 from siplab.experiments.trial import assignment, controls, endpoints, media, reach, registry
 from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.roles import NotApplicableError
 from siplab.experiments.trial.spec import TrialSpec, seed_of
 from siplab.experiments.trial.stage import Finding, Setup, Stage
 from siplab.lab.errors import UsageError
@@ -118,12 +119,15 @@ def run(
     player = _player(spec)
     chosen = {name: known.get(model) for name, model in setup.models.items()}
     world = make_world(net, chosen, seed)
-    stage = Stage(world, setup, seed, folder)
+    stage: Stage = (registry.program_stage() if spec.real else Stage)(world, setup, seed, folder)
     notes = dict.fromkeys(profiles.note(model) for model in chosen.values())
     result = TrialResult(spec, world.kind, notes=[note for note in notes if note])
     result.notes += endpoints.notes(spec.phone, spec.server, spec.far_phone)
     try:
         outcome = player.run(stage)
+    except NotApplicableError as error:
+        result.not_applicable = str(error)
+        outcome = None
     except WorldError as error:
         result.errors.append(str(error))
         outcome = None
@@ -133,7 +137,7 @@ def run(
             raise
         outcome = Finding("error", detail=f"it raised {type(error).__name__}: {error}")
     finally:
-        problems = world.close()
+        problems = stage.finish() + world.close()
     result.checks = stage.checks
     result.media = media.report(stage.phones, world.now)
     if sounds is not None:

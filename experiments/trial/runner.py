@@ -12,7 +12,7 @@ from typing import Final, Literal, Protocol
 
 from siplab.experiments.trial import worker
 from siplab.experiments.trial.result import TrialResult
-from siplab.experiments.trial.spec import TrialSpec, needs_emulated
+from siplab.experiments.trial.spec import TrialSpec, is_program, needs_emulated
 from siplab.experiments.trial.worker import Store
 from siplab.lab.errors import CapabilityError, UsageError
 from siplab.lab.worlds.emulated import capability
@@ -126,10 +126,13 @@ def run_traced(spec: TrialSpec, world: str, store: Store | None = None) -> tuple
 
 
 def _refuse_programs(specs: Sequence[TrialSpec]) -> None:
-    """Raises ``UsageError`` when a detector is a program: there is nothing to run it on."""
+    """Raises ``UsageError`` when a program takes part: there is nothing to run it on."""
     for spec in specs:
         if spec.program is not None:
-            raise UsageError(needs_emulated(spec.program.id))
+            raise UsageError(needs_emulated(f"detector '{spec.program.id}'"))
+        for kind, each in spec.kinds.items():
+            if is_program(each):
+                raise UsageError(needs_emulated(f"the {kind} '{each}'"))
 
 
 def require_kernel(world: str) -> None:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Final, Protocol
 
 from siplab import topologies
 from siplab.experiments.trial.stage import Finding, Stage
 from siplab.lab.worlds.topology import Topology
+
+
+PROGRAM: Final = "program:"
+
+
+def is_program(kind: str) -> bool:
+    """Whether a kind of phone or server is a real program, ``program:NAME``."""
+    return kind.startswith(PROGRAM)
 
 
 class OutsideDetector(Protocol):
@@ -40,7 +48,7 @@ class TrialSpec:
     the result says whether the router's fault was within reach of what happened.
     ``gateway``: ``queue``, the lab's own, or ``kernel``, where the router's kernel does the work.
     ``phone``, ``server`` and ``far_phone`` (the phones on the internet) name kinds of them; empty is
-    ``plain``, ``rport-aware`` and a plain phone that latches.
+    ``plain``, ``rport-aware`` and a plain phone that latches; ``program:NAME`` is a real program.
     """
 
     topology: str = "home"
@@ -70,6 +78,16 @@ class TrialSpec:
         return None if isinstance(self.detector, str) else self.detector
 
     @property
+    def real(self) -> bool:
+        """Whether a real program plays a phone or the server."""
+        return any(map(is_program, self.kinds.values()))
+
+    @property
+    def by_wall_clock(self) -> bool:
+        """Whether programs take part, which have clocks of their own."""
+        return self.real or self.program is not None
+
+    @property
     def kinds(self) -> dict[str, str]:
         """The kinds of endpoints that are named."""
         named = {"phone": self.phone, "server": self.server, "far-phone": self.far_phone}
@@ -94,10 +112,10 @@ class TrialSpec:
         return re.sub(r"[^A-Za-z0-9_.=,+-]", "_", self.name)
 
 
-def needs_emulated(detector: str) -> str:
-    """What is said where there is no kernel to run an outside detector on."""
+def needs_emulated(what: str) -> str:
+    """What is said where there is no kernel to run a program on; ``what`` names it."""
     return (
-        f"detector '{detector}' is a program: it needs the emulated world (real sockets, a real kernel), "
+        f"{what} is a program: it needs the emulated world (real sockets, a real kernel), "
         "the simulated one has neither; run 'siplab doctor' to see what this machine lacks for it"
     )
 

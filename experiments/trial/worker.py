@@ -75,9 +75,9 @@ class EmulatedLabs:
     def run(self, spec: TrialSpec, store: Store | None) -> tuple[TrialResult, Trace]:
         """Run a trial in the kind of world that it needs, on a network that no other trial has spoilt."""
         by_kernel = spec.gateway == "kernel"
-        make = self.kernel if by_kernel else self.live if spec.program else self.world
+        make = self.kernel if by_kernel else self.live if spec.by_wall_clock else self.world
         result, trace = run_traced(spec, store, make)
-        self.release(trial.network_of(spec), spoilt=bool(result.errors), worn=spec.program is not None)
+        self.release(trial.network_of(spec), spoilt=bool(result.errors), worn=spec.by_wall_clock)
         return result, trace
 
     def release(self, network: Network, *, spoilt: bool, worn: bool) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from siplab.lab.errors import CapabilityError
+from siplab.lab.worlds.emulated import host_files
 from siplab.lab.worlds.emulated import namespaces as ns
 from siplab.lab.worlds.network import Network
 
@@ -86,6 +87,7 @@ class Fabric:
             self._join(segment, Link)
         self._addresses_and_routes()
         self._configure()
+        host_files.furnish(map(self.pid, self.nodes), host_files.names_of(network.topology))
 
     def pid(self, node: str) -> int:
         """Process id, inside the bubble, of a node's shell."""

@@ -11,6 +11,7 @@ import os
 import selectors
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ from siplab.lab.worlds.base import WorldError
 from siplab.lab.worlds.emulated import namespaces as ns
 from siplab.lab.worlds.emulated import offload, sockets
 from siplab.lab.worlds.emulated.containers import ContainerProcess
+from siplab.lab.worlds.emulated.host_tap import HostTap
 from siplab.lab.worlds.emulated.world import UNREACHABLE_ERRORS, EmulatedLab, QueueOwner
 from siplab.lab.worlds.forwarding import Arrival, Delivery, SegmentDelivery, Unreachable, source_of
 from siplab.lab.worlds.trace import Passage, WorldEvent
@@ -37,6 +39,9 @@ _PACKAGES: Final = {
     "sipsak": "sipsak",
     "kamailio": "kamailio",
     "baresip": "baresip-core",
+    "rtpengine": "rtpengine-daemon",
+    "linphonec": "linphone-cli",
+    "turnserver": "coturn",
 }
 
 
@@ -53,6 +58,7 @@ class LiveWorld(QueueOwner):
         for queue in lab.queues.values():
             self._selector.register(queue, selectors.EVENT_READ, queue.run)
         self._programs: list[subprocess.Popen[bytes]] = []
+        self._taps: dict[str, HostTap] = {}
 
     # -- programs --------------------------------------------------------------------------------
 
@@ -134,6 +140,29 @@ class LiveWorld(QueueOwner):
     def namespace(self, host: str) -> int:
         """A descriptor of a host's network namespace."""
         return int(self._lab.fabric.namespaces[host])
+
+    def socket(self, host: str, family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
+        """A socket on a host, with which to reach what listens there. It does not block."""
+        with ns.inside(self.namespace(host)):
+            made = socket.socket(family, kind)
+        made.setblocking(False)
+        return made
+
+    def tap(self, host: str) -> None:
+        """Have the trace tell what programs on a host send and get, as it tells of the lab's agents."""
+        if host in self._taps:
+            return
+        fabric = self._lab.fabric
+        devices = {device: Side.INSIDE for (node, _), device in fabric.interfaces.items() if node == host}
+        for device in devices:
+            # A tap sees packets before the device would have completed their checksums.
+            offload.turn_off(fabric.namespaces[host], device)
+        tap = self._taps[host] = HostTap(host, fabric.namespaces[host], devices)
+        self._selector.register(tap, selectors.EVENT_READ, lambda: self._read_tap(tap))
+
+    def _read_tap(self, tap: HostTap) -> None:
+        for record in tap.read(self.now):
+            self.trace.add(record)
 
     def watch(self, descriptor: int, readable: Callable[[], object]) -> None:
         """Call ``readable`` whenever there is something to read from a descriptor."""
@@ -326,7 +355,11 @@ class LiveWorld(QueueOwner):
     def close(self) -> list[str]:
         for process in self._programs:
             self.stop(process)
+        missed = {host: tap.missed() for host, tap in self._taps.items()}
+        for tap in self._taps.values():
+            tap.close()
         problems = super().close()
+        problems += [f"the tap at {host} missed {count} packet(s)" for host, count in missed.items() if count]
         self._selector.close()
         return problems
 
