@@ -38,6 +38,7 @@ COMMANDS: Final = (
     ("detect", "detect", _MACHINE, "Detectors on a real network: a server outside, this machine inside."),
     ("exec", "execute", _MACHINE, "Run any program on a host of a running lab; its exit status is siplab's."),
     ("shell", "shell", _MACHINE, "Open a shell on a host of a running lab."),
+    ("agree", "agree", _MACHINE, "Do the lab's phones and servers fail as real ones do? Both, side by side."),
     ("calibrate", "calibrate", _MACHINE, "Compare this kernel's SIP ALG with its model."),
     ("doctor", "doctor", _MACHINE, "What this machine can do, and how to fix what it can't."),
 )  # fmt: skip

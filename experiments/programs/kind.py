@@ -25,7 +25,7 @@ Scalar = bool | int | float | str
 
 PhoneAbility = Literal["register", "call", "answer", "hang-up", "hold", "transfer", "dial"]
 ServerAbility = Literal["lookup"]
-Order = Literal["call", "answer", "hang-up", "hold", "resume", "transfer", "dial", "quit"]
+Order = Literal["call", "answer", "hang-up", "hold", "resume", "transfer", "dial"]
 Happening = Literal["registered", "refused", "incoming", "ringing", "established", "closed", "control"]
 """``control``: it takes orders from now on."""
 
@@ -106,8 +106,11 @@ class CtrlTcp(Strict):
     """baresip's module ctrl_tcp: JSON in netstrings, at the loopback address of the host."""
 
     kind: Literal["ctrl-tcp"]
+    program: Identifier
     port: Annotated[int, Field(gt=0, le=65535)]
     """Of the first such program on a host; each further one has the next."""
+    happenings: dict[Happening, Pattern] = {}
+    """What it prints of what may happen before anybody is connected; regular expressions for a line."""
 
 
 class Lines(Strict):
@@ -115,6 +118,10 @@ class Lines(Strict):
 
     kind: Literal["lines"]
     program: Identifier
+    begin: tuple[str, ...] = ()
+    """The lines that it gets first, with the placeholders of command lines."""
+    status: str | None = None
+    """The line that has it say whether it is registered, where it does not say so by itself."""
     orders: dict[Order, str]
     """The line for each order, with ``{target}``, ``{digits}`` or ``{call_id}``."""
     happenings: dict[Happening, Pattern]
@@ -128,6 +135,22 @@ class JsonRpc(Strict):
 
 
 Control = Annotated[CtrlTcp | Lines | JsonRpc, Field(discriminator="kind")]
+
+
+class Heard(Strict):
+    """The recordings of a phone: WAV files of 8000 Hz, mono, 16 bit, that grow while it hears."""
+
+    files: Relative
+    """Pattern of their names, in the program's folder."""
+    until_change: bool = False
+    """The recording ends at the first re-INVITE of a call: from then on what arrives at the host counts."""
+
+
+class Like(Strict):
+    """The lab's kind that is made after the program, where its parameters have these values."""
+
+    kind: Text
+    when: dict[Name, Scalar] = {}
 
 
 class Version(Strict):
@@ -162,9 +185,11 @@ class ProgramKind(Strict):
     """File in the program's folder: the template that it is made of, beside the YAML file."""
     programs: Annotated[tuple[RunSpec, ...], Field(min_length=1)]
     control: Control | None = None
+    like: tuple[Like, ...] = ()
+    """The first that fits counts: `siplab agree` lays it beside the program."""
     ports: Annotated[dict[Literal["sip", "rtp_low", "rtp_high"], int], Field()] = {}
-    heard: Relative | None = None
-    """Pattern of the WAV files (8000 Hz, mono, 16 bit) in which a phone records what it hears."""
+    heard: Heard | None = None
+    """Where a phone records what it hears. Without: it is taken to hear what arrives at its host."""
 
     @model_validator(mode="after")
     def _fits(self) -> ProgramKind:
@@ -179,7 +204,11 @@ class ProgramKind(Strict):
                 raise MisplacedError(
                     f"there is no parameter '{taken.parameter}'", "settings", name, "parameter"
                 )
-        if isinstance(self.control, Lines) and self.control.program not in names:
+        for at, like in enumerate(self.like):
+            for name in like.when:
+                if name not in self.parameters:
+                    raise MisplacedError(f"there is no parameter '{name}'", "like", at, "when", name)
+        if isinstance(self.control, Lines | CtrlTcp) and self.control.program not in names:
             raise MisplacedError(
                 f"there is no program '{self.control.program}'", "control", self.control.kind, "program"
             )

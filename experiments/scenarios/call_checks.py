@@ -12,7 +12,6 @@ from siplab.experiments.trial.stage import Stage
 from siplab.lab.media.session import Hold, Kind
 from siplab.lab.phone.call import Call, CallState, Direction
 from siplab.lab.phone.phone import Phone
-from siplab.lab.sip.base import Action
 
 # A caller waits this long for an answer before it gives up, in seconds.
 PATIENCE = 35.0

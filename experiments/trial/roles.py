@@ -1,7 +1,7 @@
-"""What scenarios may ask of a phone, a call and a server, whoever plays them: the lab's own or a real program.
+"""What scenarios may ask of a phone, a call and a server, whoever plays them: the lab's or a real program.
 
-The lab's ``Phone``, ``Call`` and ``SipServer`` can do more. A scenario that asks for more than this is played by
-the lab's own only: a real program raises ``NotApplicableError`` for it.
+The lab's ``Phone``, ``Call`` and ``SipServer`` can do more. A scenario that asks for more than this is played
+by the lab's own only: a real program raises ``NotApplicableError`` for it.
 """
 
 from __future__ import annotations
@@ -87,9 +87,7 @@ class PhoneRole(Protocol[C]):
     def answer(self, now: float) -> list[Action]: ...
     def hang_up(self, now: float, call: C | None = None) -> list[Action]: ...
     def hold(self, call: C, how: Hold, now: float, done: Callable[[int, float], None]) -> list[Action]: ...
-    def transfer(
-        self, call: C, target: str, now: float, *, replaced: C | None = None
-    ) -> list[Action]: ...
+    def transfer(self, call: C, target: str, now: float, *, replaced: C | None = None) -> list[Action]: ...
     def dial(self, call: C, digits: str, now: float) -> list[Action]: ...
 
 

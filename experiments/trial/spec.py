@@ -10,7 +10,6 @@ from siplab import topologies
 from siplab.experiments.trial.stage import Finding, Stage
 from siplab.lab.worlds.topology import Topology
 
-
 PROGRAM: Final = "program:"
 
 

@@ -77,9 +77,7 @@ class Phone(UserAgentServer):
             call.hang_up(now)
         return self.layer.flush()
 
-    def hold(
-        self, call: Call, how: Hold, now: float, done: Callable[[int, float], None]
-    ) -> list[Action]:
+    def hold(self, call: Call, how: Hold, now: float, done: Callable[[int, float], None]) -> list[Action]:
         """Hold a call, or resume it with ``""``; ``done`` gets the status of the answer and when it came."""
         call.hold(now, how, done)
         return self.layer.flush()

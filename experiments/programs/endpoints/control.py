@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -18,6 +18,7 @@ from siplab.experiments.programs.process import Process
 from siplab.lab.worlds.emulated.live import LiveWorld
 
 _PIECE: Final = 65536
+_ASK_EVERY: Final = 6  # looks
 _LONGEST: Final = 1 << 20  # bytes of one event; more is no event
 
 
@@ -42,6 +43,30 @@ class Control(Protocol):
     def close(self) -> None: ...
 
 
+class Printed:
+    """What happens, as a program prints it: regular expressions for a line."""
+
+    def __init__(self, process: Process, happenings: Mapping[Happening, str]) -> None:
+        self._process = process
+        self._read = [0, 0]
+        self._patterns = {kind: re.compile(pattern) for kind, pattern in happenings.items()}
+
+    def poll(self) -> list[Event]:
+        """What whole lines, new since the last look, tell."""
+        self._process.drain()
+        found = []
+        for at, data in enumerate((self._process.stdout, self._process.stderr)):
+            end = data.rfind(b"\n") + 1
+            fresh, self._read[at] = data[self._read[at] : end], max(self._read[at], end)
+            for line in fresh.decode("utf-8", "replace").splitlines():
+                found += [
+                    Event(kind, text=" ".join(line.split()))
+                    for kind, pattern in self._patterns.items()
+                    if pattern.search(line)
+                ]
+        return found
+
+
 class CtrlTcpControl:
     """baresip's module ctrl_tcp: each way netstrings of JSON, events unasked."""
 
@@ -62,10 +87,10 @@ class CtrlTcpControl:
         "resume": "resume",
         "transfer": "transfer",
         "dial": "sndcode",
-        "quit": "quit",
     }
 
-    def __init__(self, world: LiveWorld, host: str, port: int) -> None:
+    def __init__(self, world: LiveWorld, host: str, port: int, printed: Printed) -> None:
+        self._printed = printed
         self._socket = world.socket(host, socket.AF_INET, socket.SOCK_STREAM)
         with suppress(BlockingIOError):
             self._socket.connect(("127.0.0.1", port))
@@ -73,7 +98,7 @@ class CtrlTcpControl:
         self._told = False
 
     def poll(self) -> list[Event]:
-        found = [] if self._told else [Event("control")]
+        found = [*([] if self._told else [Event("control")]), *self._printed.poll()]
         self._told = True
         with suppress(OSError):  # nothing there, or the program has ended: its exit status tells
             while piece := self._socket.recv(_PIECE):
@@ -119,24 +144,25 @@ class CtrlTcpControl:
 class LinesControl:
     """A program with orders on standard input, that prints what happens."""
 
-    def __init__(self, process: Process, lines: Lines) -> None:
+    def __init__(self, process: Process, lines: Lines, begin: Iterable[str]) -> None:
         self._process = process
         self._lines = lines
-        self._read = 0
-        self._patterns = {kind: re.compile(pattern) for kind, pattern in lines.happenings.items()}
+        self._printed = Printed(process, lines.happenings)
+        self._told = False
+        self._registered = False
+        self._looks = 0
+        for line in begin:
+            process.say(line)
 
     def poll(self) -> list[Event]:
-        self._process.drain()
-        text = self._process.stdout
-        end = text.rfind(b"\n") + 1
-        fresh, self._read = text[self._read : end], max(self._read, end)
-        found = []
-        for line in fresh.decode("utf-8", "replace").splitlines():
-            found += [self._event(kind, line) for kind, each in self._patterns.items() if each.search(line)]
+        found = [*([] if self._told else [Event("control")]), *self._printed.poll()]
+        self._told = True
+        self._registered |= any(each.kind == "registered" for each in found)
+        if self._lines.status is not None and not self._registered:
+            if self._looks % _ASK_EVERY == 0:
+                self._process.say(self._lines.status)
+            self._looks += 1
         return found
-
-    def _event(self, kind: Happening, line: str) -> Event:
-        return Event(kind, text=" ".join(line.split()))
 
     def order(self, order: Order, **values: str) -> None:
         text = self._lines.orders[order]

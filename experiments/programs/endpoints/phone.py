@@ -1,4 +1,4 @@
-"""A real program in the place of a phone: what scenarios ask of it becomes orders, what it tells becomes calls.
+"""A real program in the place of a phone: what scenarios ask of it becomes orders, what it tells calls.
 
 The rules of this file:
 
@@ -10,12 +10,11 @@ The rules of this file:
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal, NoReturn
 
 from siplab.experiments.programs.endpoints.control import Control, Event
-from siplab.experiments.programs.endpoints.recording import Ear
+from siplab.experiments.programs.endpoints.recording import Ear, Listener
 from siplab.experiments.programs.endpoints.sip_view import Seen, SipView
 from siplab.experiments.programs.kind import Order
 from siplab.experiments.programs.kinds import Chosen
@@ -104,7 +103,7 @@ class ProgramPhone(Agent):
         view: SipView,
         ear: Ear,
         launch: Callable[[], Control],
-        poll_sound: Callable[[float], None],
+        listener: Listener,
         failure: Callable[[], str],
         wait: Callable[[Callable[[], bool]], bool],
     ) -> None:
@@ -118,7 +117,7 @@ class ProgramPhone(Agent):
         self.view = view
         self.now = 0.0
         self._chosen = chosen
-        self._launch, self._poll_sound, self._failure, self._wait = launch, poll_sound, failure, wait
+        self._launch, self._listener, self._failure, self._wait = launch, listener, failure, wait
         self._control: Control | None = None
         self._under_control = False
         self._due: list[tuple[float, Callable[[], None]]] = []
@@ -153,7 +152,9 @@ class ProgramPhone(Agent):
 
     def answer(self, now: float) -> list[Action]:
         self._able("answer")
-        if any(each.state is CallState.RINGING and each.direction is Direction.INCOMING for each in self.calls):
+        if any(
+            each.state is CallState.RINGING and each.direction is Direction.INCOMING for each in self.calls
+        ):
             self._order("answer")
         return []
 
@@ -213,15 +214,16 @@ class ProgramPhone(Agent):
 
     def on_timer(self, now: float) -> list[Action]:
         self.now = now
-        self._poll_sound(now)
+        self._listener.poll(now)
         for each in self.view.update():
             self._saw(each)
         if self._control is not None:
             for event in self._control.poll():
                 self._happened(event, now)
-        due, self._due = [each for each in self._due if each[0] <= now], [
-            each for each in self._due if each[0] > now
-        ]
+        due, self._due = (
+            [each for each in self._due if each[0] <= now],
+            [each for each in self._due if each[0] > now],
+        )
         for _, act in due:
             act()
         return []
@@ -291,11 +293,17 @@ class ProgramPhone(Agent):
             self.registration.status = message.status or 0
         if not seen.leaving and seen.is_final(b"INVITE"):
             latest = next((each for each in reversed(self.calls) if not each.over), None)
-            if latest is not None and latest.direction is Direction.OUTGOING and latest.established_at is None:
+            if (
+                latest is not None
+                and latest.direction is Direction.OUTGOING
+                and latest.established_at is None
+            ):
                 latest.status = message.status or 0
             if self._held is not None and seen.now >= self._held[0] and message.status not in (401, 407):
                 (_, done), self._held = self._held, None
                 done(message.status or 0, seen.now)
+        if message.method == b"INVITE" and message.is_request and b"tag=" in message.value(b"to"):
+            self._listener.change()
         if not seen.leaving and message.method == b"NOTIFY" and message.is_request:
             self._transferred(message.body)
 
@@ -314,9 +322,5 @@ class ProgramPhone(Agent):
     def close(self) -> None:
         """Let go of its control."""
         if self._control is not None:
-            with suppress(OSError):
-                self._control.order("quit")
             self._control.close()
             self._control = None
-
-

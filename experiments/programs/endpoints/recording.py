@@ -1,7 +1,8 @@
 """What a real phone heard: found by tone in the files that it records, while they grow.
 
-Each phone of the lab says a tone of its own. A frame of 20 ms in which somebody else's is loud counts as heard,
-at the time at which it was written. A phone that records nothing is taken to hear what arrives at its host.
+Each phone of the lab says a tone of its own. A frame of 20 ms in which somebody else's is loud counts as
+heard, at the time at which it was written. A phone that records nothing is taken to hear what arrives at its
+host.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _HEADER: Final = 44  # bytes of a plain WAV header
 _FRAME: Final = 2 * SAMPLES
 _LOUD: Final = 0.5  # of all that is heard
 _SECONDS: Final = 0.02
-_NOWHERE: Final = Endpoint("0.0.0.0", 0)
+_NOWHERE: Final = Endpoint("", 0)
 
 
 class Ear:
@@ -71,6 +72,10 @@ class Arrivals:
         self._trace, self._host, self._ports, self._ear = trace, host, ports, ear
         self._read = 0
 
+    def skip(self) -> None:
+        """Begin with what comes from now on."""
+        self._read = len(self._trace.records)
+
     def poll(self, now: float) -> None:
         records = self._trace.records
         while self._read < len(records):
@@ -83,3 +88,22 @@ class Arrivals:
             header = unpack_rtp(record.payload)
             if header is not None and header.payload_type == PCMU and len(record.payload) == 12 + SAMPLES:
                 self._ear.frames([g711.decode(record.payload[12:])], record.now - _SECONDS, record.now)
+
+
+class Listener:
+    """What a phone hears: by its recordings, if it has any, and by what arrives at its host otherwise.
+
+    ``until_change``: the recordings end when a call is changed; ``change`` says that one was.
+    """
+
+    def __init__(self, files: Files | None, arrivals: Arrivals, *, until_change: bool) -> None:
+        self._files, self._arrivals = files, arrivals
+        self._until_change = until_change
+
+    def poll(self, now: float) -> None:
+        (self._arrivals if self._files is None else self._files).poll(now)
+
+    def change(self) -> None:
+        if self._until_change and self._files is not None:
+            self._files = None
+            self._arrivals.skip()

@@ -94,7 +94,9 @@ class ProgramServer:
         self.name = f"program '{chosen.kind.id}'"
         control = chosen.kind.control
         can = isinstance(control, JsonRpc) and "lookup" in chosen.kind.can
-        self._rpc = JsonRpcSocket(world, folder / control.socket) if can and isinstance(control, JsonRpc) else None
+        self._rpc = (
+            JsonRpcSocket(world, folder / control.socket) if can and isinstance(control, JsonRpc) else None
+        )
         self.registrar = Registrar(self.name, self._rpc)
 
     def __getattr__(self, name: str) -> Any:

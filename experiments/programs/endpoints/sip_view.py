@@ -13,7 +13,7 @@ from siplab.lab.worlds.trace import Received, Segment, Sent, Trace, looks_like_s
 
 @dataclass(frozen=True)
 class Seen:
-    """A message at a host; ``leaving``: the program sent it. ``cseq``: its number, -1 for none that is one."""
+    """A message at a host; ``leaving``: the program sent it. ``cseq``: its number, -1 for none."""
 
     now: float
     leaving: bool
@@ -71,8 +71,8 @@ class SipView:
 def unconfirmed(seen: list[Seen], since: float, now: float) -> str:
     """Why a call that was answered after ``since`` will end by itself; empty if it won't.
 
-    A callee repeats its 2xx until the ACK has come, at intervals that double from 0.5 s to 4 s, and hangs up after
-    32 s without (RFC 3261 section 13.3.1.4). So 3.5 s after the first one it shows.
+    A callee repeats its 2xx until the ACK has come, at intervals that double from 0.5 s to 4 s, and hangs up
+    after 32 s without (RFC 3261 section 13.3.1.4). So 3.5 s after the first one it shows.
     """
     answers = [
         each
@@ -84,8 +84,12 @@ def unconfirmed(seen: list[Seen], since: float, now: float) -> str:
     first = next(each for each in answers if each.call_id == answers[-1].call_id)
     repeated = [each for each in answers if each.call_id == first.call_id and each.cseq == first.cseq]
     if repeated[-1].now - first.now > LATE:
-        return f"the 200 is still repeated {repeated[-1].now - first.now:.1f} s after the answer: no ACK comes"
-    acks = (each for each in seen if not each.leaving and each.message.method == b"ACK" and each.now >= first.now)
+        return (
+            f"the 200 is still repeated {repeated[-1].now - first.now:.1f} s after the answer: no ACK comes"
+        )
+    acks = (
+        each for each in seen if not each.leaving and each.message.method == b"ACK" and each.now >= first.now
+    )
     if next(acks, None) is None and now - first.now > LATE:
         return f"no ACK has come {now - first.now:.1f} s after the answer"
     return ""

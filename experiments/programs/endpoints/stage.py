@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from siplab.experiments.programs import kinds, placeholders
-from siplab.experiments.programs.endpoints.control import Control, CtrlTcpControl, LinesControl
+from siplab.experiments.programs.endpoints.control import Control, CtrlTcpControl, LinesControl, Printed
 from siplab.experiments.programs.endpoints.phone import Config, ProgramPhone
-from siplab.experiments.programs.endpoints.recording import Arrivals, Ear, Files
+from siplab.experiments.programs.endpoints.recording import Arrivals, Ear, Files, Listener
 from siplab.experiments.programs.endpoints.server import ProgramServer
 from siplab.experiments.programs.endpoints.sip_view import SipView, unconfirmed
 from siplab.experiments.programs.endpoints.started import Started
@@ -35,8 +35,12 @@ from siplab.lab.worlds.emulated.live import LiveWorld
 from siplab.lab.worlds.topology import DOMAIN
 
 LONGEST: Final = 8.0  # seconds that anything is waited for
-TALK: Final = 4.2  # seconds after which a call that is not confirmed shows: RFC 3261's third repetition is over
+TALK: Final = (
+    4.2  # seconds after which a call that is not confirmed shows: RFC 3261's third repetition is over
+)
+GIVEN_UP_AFTER: Final = 32.0  # seconds without an ACK: 64 * T1 (RFC 3261 section 13.3.1.4)
 _RING_TIME: Final = 0.6
+_SETTLING: Final = 0.15
 _INSIDE: Final = ("phone", "second-phone")
 _LONGEST_TONE: Final = 120  # seconds; the file begins anew at its end
 _PORT_STEP: Final = 200  # between the media ports of two phones on one host
@@ -59,6 +63,7 @@ class ProgramStage(Stage):
         self._started: list[Started] = []
         self._real: list[ProgramPhone] = []
         self._real_server: ProgramServer | None = None
+        self._passed_over: list[tuple[float, float]] = []  # when, and how many seconds of a call
 
     # -- who is there ------------------------------------------------------------------------------
 
@@ -89,11 +94,11 @@ class ProgramStage(Stage):
         chosen = self._with_settings(kinds.get(spec, "phone"), asked)
         host, address = self.host(role)
         number = sum(each.config.ip == address for each in self._real)  # how many are there already
-        ports = {**DEFAULT_PORTS, **chosen.kind.ports}
+        ports: dict[str, int] = {**DEFAULT_PORTS, **{str(k): v for k, v in chosen.kind.ports.items()}}
         sip_port = ports["sip"] + 10 * number
         low, high = (ports[each] + _PORT_STEP * number for each in ("rtp_low", "rtp_high"))
         control = chosen.kind.control
-        values = {
+        values: dict[str, str] = {
             "user": user,
             "password": PASSWORDS[user],
             "server_ip": server,
@@ -106,11 +111,11 @@ class ProgramStage(Stage):
         }
         view = SipView(self._world.trace, host, sip_port)
         ear = Ear([frequency for name, frequency in TONES.items() if name != user])
-        place = self._place / user
-        listen: Callable[[float], None] = (
-            Files(place, chosen.kind.heard, ear).poll
-            if chosen.kind.heard is not None
-            else Arrivals(self._world.trace, host, range(low, high + 1), ear).poll
+        heard = chosen.kind.heard
+        listener = Listener(
+            None if heard is None else Files(self._place / user, heard.files, ear),
+            Arrivals(self._world.trace, host, range(low, high + 1), ear),
+            until_change=heard is not None and heard.until_change,
         )
         running: list[Started] = []
 
@@ -124,7 +129,7 @@ class ProgramStage(Stage):
             view,
             ear,
             launch,
-            listen,
+            listener,
             lambda: running[0].failure if running else "",
             lambda done: self._world.run_until(done, self.longest),
         )
@@ -135,9 +140,11 @@ class ProgramStage(Stage):
     def _control_of(self, chosen: Chosen, host: str, started: Started, port: int) -> Control:
         control = chosen.kind.control
         if isinstance(control, CtrlTcp):
-            return CtrlTcpControl(self._world, host, port)
+            printed = Printed(started.processes[control.program], control.happenings)
+            return CtrlTcpControl(self._world, host, port, printed)
         if isinstance(control, Lines):
-            return LinesControl(started.processes[control.program], control)
+            begin = [started.filled(line, "control.begin") for line in control.begin]
+            return LinesControl(started.processes[control.program], control, begin)
         raise UsageError(f"program '{chosen.kind.id}': a phone needs a 'control' of kind ctrl-tcp or lines")
 
     def _with_settings(self, chosen: Chosen, asked: Mapping[str, Any]) -> Chosen:
@@ -174,7 +181,9 @@ class ProgramStage(Stage):
     # -- what happens ------------------------------------------------------------------------------
 
     def until(self, done: Callable[[], bool], timeout: float) -> bool:
-        return super().until(done, min(timeout, self.longest))
+        found = super().until(done, min(timeout, self.longest))
+        super().idle(_SETTLING)  # what one phone tells, the other may be about to tell
+        return found
 
     def idle(self, seconds: float) -> None:
         if seconds > self.longest:
@@ -184,13 +193,17 @@ class ProgramStage(Stage):
         super().idle(seconds)
 
     def talk(self, callee: Phone, seconds: float) -> None:
-        super().idle(min(seconds, TALK))
+        spent = min(seconds, TALK)
+        super().idle(spent)
+        self._passed_over.append((self.now, seconds - spent))
 
     def doomed(self, callee: Phone) -> str:
         call = callee.calls[-1] if callee.calls else None
         if not isinstance(callee, ProgramPhone) or call is None:
             return ""
-        return unconfirmed(callee.view.seen, call.started, self.now)
+        since = call.established_at or call.started
+        lasted = self.now - since + sum(skipped for at, skipped in self._passed_over if at >= since)
+        return unconfirmed(callee.view.seen, call.started, self.now) if lasted >= GIVEN_UP_AFTER else ""
 
     def finish(self) -> list[str]:
         troubles = [trouble for each in self._started if (trouble := each.failure)]

@@ -17,7 +17,8 @@ from siplab.lab.errors import UsageError
 from siplab.lab.worlds.base import WorldError
 from siplab.lab.worlds.emulated.live import LiveWorld
 
-_GRACE: Final = 0.3  # seconds that a program gets for tidying up
+# A program that tidies up says goodbye on the network, which is none of the trial's.
+_GRACE: Final = 0.0
 
 
 class Started:
@@ -67,6 +68,10 @@ class Started:
             ready = Ready(port=port, log=run.ready.log, timeout=run.ready.timeout)
             running.await_ready(self._world, process, ready, daemon=run.daemon)
 
+    def filled(self, text: str, field: str) -> str:
+        """A text of the kind's file with its placeholders filled in. Raises ``UsageError``."""
+        return placeholders.fill(text, self._values, f"program '{self._chosen.kind.id}': field {field}")
+
     @property
     def failure(self) -> str:
         """What ended before its time, in one line; empty while all run."""
@@ -84,4 +89,3 @@ class Started:
             for stream, data in (("stdout", process.stdout), ("stderr", process.stderr)):
                 if data:
                     (self.folder / f"{process.name}.{stream}").write_bytes(data)
-

@@ -52,7 +52,7 @@ def furnish(pids: Iterable[int], hosts: str) -> None:
             os._exit(_FAILED)
         os._exit(0)
     os.close(write)
-    with open(read, "rb") as pipe:
+    with os.fdopen(read, "rb") as pipe:
         complaint = pipe.read().decode()
     _, status = os.waitpid(child, 0)
     if status:

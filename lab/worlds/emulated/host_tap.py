@@ -21,19 +21,24 @@ class HostTap:
     def __init__(self, host: str, namespace: int, interfaces: Mapping[str, Side]) -> None:
         self._host = host
         self._tap = Tap(namespace, interfaces)
+        self._tap.stamp()
 
     def fileno(self) -> int:
         return self._tap.fileno()
 
-    def read(self, now: float) -> Iterator[Sent | Received | Segment]:
-        """What passed since the last call, in the kernel's order. Fragments are not put together."""
-        for seen in self._tap.read():
+    def read(self, began: float) -> Iterator[Sent | Received | Segment]:
+        """What passed since the last call. ``began``: the time of day at which the trial did.
+
+        Fragments are not put together: they are left out.
+        """
+        for at, seen in self._tap.read_stamped():
             try:
                 packet = ip.parse(seen.packet)
             except MalformedPacketError:
                 continue
             if packet.is_fragment:
                 continue
+            now = round(max(0.0, at - began), 6)
             if packet.protocol == ip.TCP:
                 yield Segment(now, self._host, seen.leaving, seen.packet)
             elif packet.protocol == ip.UDP and seen.leaving:

@@ -158,10 +158,13 @@ class LiveWorld(QueueOwner):
             # A tap sees packets before the device would have completed their checksums.
             offload.turn_off(fabric.namespaces[host], device)
         tap = self._taps[host] = HostTap(host, fabric.namespaces[host], devices)
-        self._selector.register(tap, selectors.EVENT_READ, lambda: self._read_tap(tap))
+        self._selector.register(tap, selectors.EVENT_READ, self._read_taps)
 
-    def _read_tap(self, tap: HostTap) -> None:
-        for record in tap.read(self.now):
+    def _read_taps(self) -> None:
+        """Add what the taps saw to the trace, in the order in which it passed them."""
+        began = time.time() - (time.monotonic() - self._began)
+        records = [record for tap in self._taps.values() for record in tap.read(began)]
+        for record in sorted(records, key=lambda each: each.now):
             self.trace.add(record)
 
     def watch(self, descriptor: int, readable: Callable[[], object]) -> None:
@@ -241,6 +244,8 @@ class LiveWorld(QueueOwner):
     # -- packets -----------------------------------------------------------------------------------
 
     def queued(self, gateway: str, side: Side, packet: Any) -> None:
+        if self._taps:
+            self._read_taps()  # it left its host before it came here
         self.now = time.monotonic() - self._began
         data: bytes = packet.get_payload()
         if self.impairments is not None:
