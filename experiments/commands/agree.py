@@ -19,7 +19,7 @@ from siplab.lab.errors import UsageError
 
 app = typer.Typer(add_completion=False)
 GOAL: Final = 0.97
-SCENARIOS: Final = ("register", "outgoing-call", "incoming-call", "hold", "transfer")
+SCENARIOS: Final = ("register", "outgoing-call", "incoming-call", "hold(pause=4)", "transfer")
 
 
 @app.command()

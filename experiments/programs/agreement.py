@@ -100,10 +100,16 @@ def play(
         results = runner.run_all(specs, world="emulated", jobs=jobs, progress=progress)
         for at, result in zip(wanted, results, strict=True):
             seen[at].append(first_failed(result))
-        wanted = [at for at in wanted if seen[at][-1] != (expected(cells[at]) or lab[at])]
+        wanted = [at for at in wanted if not _settled(seen[at], expected(cells[at]) or lab[at], repeat)]
         if not wanted:
             break
     return [Row(cell, *_most(seen[at], lab[at])) for at, cell in enumerate(cells)]
+
+
+def _settled(seen: list[str], expected: str, repeat: int) -> bool:
+    """Whether more runs can't, or need not, change what counts."""
+    most = Counter(seen).most_common(1)[0][1]
+    return seen == [expected] or most > repeat // 2
 
 
 def _most(seen: list[str], lab: str) -> tuple[str, str, tuple[tuple[str, int], ...]]:

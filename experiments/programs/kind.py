@@ -100,6 +100,8 @@ class RunSpec(Strict):
     """Only if this parameter is true."""
     daemon: bool = False
     """It goes into the background: its first process ends at once, and that is no fault."""
+    once: bool = False
+    """It does its work and ends; how, its exit status tells."""
 
 
 class CtrlTcp(Strict):
@@ -122,9 +124,11 @@ class Lines(Strict):
     """The lines that it gets first, with the placeholders of command lines."""
     status: str | None = None
     """The line that has it say whether it is registered, where it does not say so by itself."""
-    orders: dict[Order, str]
+    orders: dict[Order, str] = {}
     """The line for each order, with ``{target}``, ``{digits}`` or ``{call_id}``."""
-    happenings: dict[Happening, Pattern]
+    happenings: dict[Happening, Pattern] = {}
+    """Regular expressions for a line of its output. A program that runs ``once`` has registered if its exit
+    status is 0."""
 
 
 class JsonRpc(Strict):

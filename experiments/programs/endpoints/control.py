@@ -15,11 +15,11 @@ from typing import Any, Final, Protocol
 
 from siplab.experiments.programs.kind import Happening, Lines, Order
 from siplab.experiments.programs.process import Process
+from siplab.experiments.trial.roles import NotApplicableError
 from siplab.lab.worlds.emulated.live import LiveWorld
 
 _PIECE: Final = 65536
 _ASK_EVERY: Final = 6  # looks
-_LONGEST: Final = 1 << 20  # bytes of one event; more is no event
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,27 @@ class Printed:
         return found
 
 
+class Netstrings:
+    """JSON objects in netstrings, ``LENGTH:TEXT,``, from a stream; what follows something else is lost."""
+
+    def __init__(self) -> None:
+        self._data = b""
+
+    def feed(self, data: bytes) -> list[dict[str, Any]]:
+        """The objects that are complete now."""
+        self._data += data
+        found: list[dict[str, Any]] = []
+        while True:
+            size, colon, rest = self._data.partition(b":")
+            if not colon or not size.isdigit() or len(size) > 7 or len(rest) < int(size) + 1:
+                return found
+            text, self._data = rest[: int(size)], rest[int(size) + 1 :]
+            with suppress(ValueError):
+                message = json.loads(text)
+                if isinstance(message, dict):
+                    found.append(message)
+
+
 class CtrlTcpControl:
     """baresip's module ctrl_tcp: each way netstrings of JSON, events unasked."""
 
@@ -94,34 +115,20 @@ class CtrlTcpControl:
         self._socket = world.socket(host, socket.AF_INET, socket.SOCK_STREAM)
         with suppress(BlockingIOError):
             self._socket.connect(("127.0.0.1", port))
-        self._data = b""
+        self._words = Netstrings()
         self._told = False
 
     def poll(self) -> list[Event]:
         found = [*([] if self._told else [Event("control")]), *self._printed.poll()]
         self._told = True
+        data = b""
         with suppress(OSError):  # nothing there, or the program has ended: its exit status tells
             while piece := self._socket.recv(_PIECE):
-                self._data += piece
-        while (message := self._next()) is not None:
-            event = self._event(message)
-            if event is not None:
-                found.append(event)
-        return found
+                data += piece
+        events = (self._event(message) for message in self._words.feed(data))
+        return [*found, *(each for each in events if each is not None)]
 
-    def _next(self) -> Any:
-        size, colon, rest = self._data.partition(b":")
-        if not colon or not size.isdigit() or int(size) > _LONGEST or len(rest) < int(size) + 1:
-            return None
-        text, self._data = rest[: int(size)], rest[int(size) + 1 :]
-        try:
-            return json.loads(text)
-        except ValueError:
-            return {}
-
-    def _event(self, message: Any) -> Event | None:
-        if not isinstance(message, dict):
-            return None
+    def _event(self, message: dict[str, Any]) -> Event | None:
         kind = self._EVENTS.get(str(message.get("type", "")))
         if kind is None:
             return None
@@ -144,8 +151,9 @@ class CtrlTcpControl:
 class LinesControl:
     """A program with orders on standard input, that prints what happens."""
 
-    def __init__(self, process: Process, lines: Lines, begin: Iterable[str]) -> None:
+    def __init__(self, process: Process, lines: Lines, begin: Iterable[str], *, once: bool) -> None:
         self._process = process
+        self._once = once
         self._lines = lines
         self._printed = Printed(process, lines.happenings)
         self._told = False
@@ -157,7 +165,9 @@ class LinesControl:
     def poll(self) -> list[Event]:
         found = [*([] if self._told else [Event("control")]), *self._printed.poll()]
         self._told = True
-        self._registered |= any(each.kind == "registered" for each in found)
+        if self._once and self._process.status is not None and not self._registered:
+            found.append(Event("registered" if self._process.status == 0 else "refused"))
+        self._registered |= any(each.kind in ("registered", "refused") for each in found)
         if self._lines.status is not None and not self._registered:
             if self._looks % _ASK_EVERY == 0:
                 self._process.say(self._lines.status)
@@ -165,7 +175,9 @@ class LinesControl:
         return found
 
     def order(self, order: Order, **values: str) -> None:
-        text = self._lines.orders[order]
+        text = self._lines.orders.get(order)
+        if text is None:
+            raise NotApplicableError(f"{self._process.name} takes no order to {order}")
         for name, value in values.items():
             text = text.replace(f"{{{name}}}", value)
         self._process.say(text)

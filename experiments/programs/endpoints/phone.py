@@ -121,7 +121,8 @@ class ProgramPhone(Agent):
         self._control: Control | None = None
         self._under_control = False
         self._due: list[tuple[float, Callable[[], None]]] = []
-        self._held: tuple[float, Callable[[int, float], None]] | None = None
+        self._held: Callable[[int, float], None] | None = None
+        self._change: int | None = None  # CSeq of the re-INVITE that was to be sent
 
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):
@@ -172,7 +173,7 @@ class ProgramPhone(Agent):
         self._able("hold")
         if how not in ("", "sendonly"):
             raise NotApplicableError(f"{self.name} holds a call its own way, not with '{how}'")
-        self._held = (now, done)
+        self._held, self._change = done, None
         self._order("hold" if how else "resume")
         return []
 
@@ -299,11 +300,13 @@ class ProgramPhone(Agent):
                 and latest.established_at is None
             ):
                 latest.status = message.status or 0
-            if self._held is not None and seen.now >= self._held[0] and message.status not in (401, 407):
-                (_, done), self._held = self._held, None
+            if self._held is not None and seen.cseq == self._change and message.status not in (401, 407):
+                done, self._held = self._held, None
                 done(message.status or 0, seen.now)
         if message.method == b"INVITE" and message.is_request and b"tag=" in message.value(b"to"):
             self._listener.change()
+            if seen.leaving and self._held is not None:
+                self._change = seen.cseq
         if not seen.leaving and message.method == b"NOTIFY" and message.is_request:
             self._transferred(message.body)
 

@@ -144,7 +144,8 @@ class ProgramStage(Stage):
             return CtrlTcpControl(self._world, host, port, printed)
         if isinstance(control, Lines):
             begin = [started.filled(line, "control.begin") for line in control.begin]
-            return LinesControl(started.processes[control.program], control, begin)
+            once = any(each.once for each in chosen.kind.programs if each.name == control.program)
+            return LinesControl(started.processes[control.program], control, begin, once=once)
         raise UsageError(f"program '{chosen.kind.id}': a phone needs a 'control' of kind ctrl-tcp or lines")
 
     def _with_settings(self, chosen: Chosen, asked: Mapping[str, Any]) -> Chosen:

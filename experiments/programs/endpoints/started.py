@@ -75,9 +75,9 @@ class Started:
     @property
     def failure(self) -> str:
         """What ended before its time, in one line; empty while all run."""
-        daemons = {each.name for each in self._chosen.kind.programs if each.daemon}
+        short = {each.name for each in self._chosen.kind.programs if each.daemon or each.once}
         for name, process in self.processes.items():
-            if process.over and name not in daemons:
+            if process.over and name not in short:
                 return f"{running.how_it_went(process)}{process.last_words}"
         return ""
 

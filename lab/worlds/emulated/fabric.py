@@ -87,7 +87,9 @@ class Fabric:
             self._join(segment, Link)
         self._addresses_and_routes()
         self._configure()
-        host_files.furnish(map(self.pid, self.nodes), host_files.names_of(network.topology))
+        host_files.furnish(
+            {self.pid(name): host_files.names_of(network.topology, name) for name in self.nodes}
+        )
 
     def pid(self, node: str) -> int:
         """Process id, inside the bubble, of a node's shell."""

@@ -8,14 +8,15 @@ of any other name fails at once. ``SHARED`` is one folder on all hosts: what a t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from siplab.lab.errors import CapabilityError
 from siplab.lab.worlds.emulated import namespaces as ns
-from siplab.lab.worlds.topology import DOMAIN, Topology
+from siplab.lab.worlds.topology import DOMAIN, HostSpec, RouterSpec, Topology
 
 SHARED: Final = Path("/run/siplab")
 _OWN: Final = "/run/siplab-host"  # what is laid over /etc
@@ -24,27 +25,34 @@ _RESOLV: Final = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
 _FAILED: Final = 1
 
 
-def names_of(topology: Topology) -> str:
-    """``/etc/hosts`` for a topology: each host and its name in the domain; the domain is the server's."""
+def names_of(topology: Topology, own: str = "") -> str:
+    """``/etc/hosts`` for a topology: each host and its name in the domain; the domain is the server's.
+
+    ``own``: the host or router that it is for. Programs ask for the name of the machine, too: it stands for
+    its address.
+    """
     lines = ["127.0.0.1 localhost", "::1 localhost"]
     for name, host in topology.hosts.items():
         more = f" {DOMAIN}" if host.role == "server" else ""
         lines += [f"{address} {name}.{DOMAIN} {name}{more}" for address in host.all_interfaces.values()]
+    nodes: dict[str, HostSpec | RouterSpec] = {**topology.hosts, **topology.routers}
+    if own in nodes:
+        lines.append(f"{next(iter(nodes[own].all_interfaces.values()))} {socket.gethostname()}")
     return "\n".join(lines) + "\n"
 
 
-def furnish(pids: Iterable[int], hosts: str) -> None:
-    """Lay the files into the mount namespaces of processes. Raises ``CapabilityError``.
+def furnish(hosts: Mapping[int, str]) -> None:
+    """Lay the files into the mount namespaces of processes, by their ids. Raises ``CapabilityError``.
 
-    Must be called in a bubble, whose own files stay as they are.
+    The values are the texts of ``/etc/hosts``. Must be called in a bubble, whose own files stay as they are.
     """
     SHARED.mkdir(exist_ok=True)
     read, write = os.pipe2(os.O_CLOEXEC)
     child = os.fork()  # who enters a mount namespace does not find its own way back
     if child == 0:
         try:
-            for pid in pids:
-                _furnish(pid, hosts)
+            for pid, text in hosts.items():
+                _furnish(pid, text)
         except OSError as error:
             os.write(write, str(error).encode())
             os._exit(_FAILED)

@@ -8,6 +8,7 @@ serves queues, sockets and the end of programs.
 from __future__ import annotations
 
 import os
+import random
 import selectors
 import shutil
 import signal
@@ -16,7 +17,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Literal
 
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Model
@@ -59,6 +60,8 @@ class LiveWorld(QueueOwner):
             self._selector.register(queue, selectors.EVENT_READ, queue.run)
         self._programs: list[subprocess.Popen[bytes]] = []
         self._taps: dict[str, HostTap] = {}
+        self._aged = 0.0
+        self._seed = seed
 
     # -- programs --------------------------------------------------------------------------------
 
@@ -136,6 +139,29 @@ class LiveWorld(QueueOwner):
             yield enter
         finally:
             os.close(mounts)
+
+    # -- a router under live traffic ---------------------------------------------------------------
+
+    def swap(
+        self, gateway: str, model: Model, *, flows: Literal["all", "new"] = "all", flush: bool = False
+    ) -> None:
+        """Put another model into a gateway. What stays, ``Gateway.swap`` says; with ``flush`` nothing."""
+        router = self.gateways[gateway]
+        if flush:
+            router.reboot()
+        router.swap(
+            model, random.Random(f"{self._seed}/{gateway}/{model.id}"), self.gateway_time, flows=flows
+        )
+        self.remark(gateway, WorldEvent.SWAPPED, f"the model is {model.id} now")
+
+    @property
+    def gateway_time(self) -> float:
+        """The time by which gateways count: ``now``, and by how much they were aged."""
+        return self.now + self._aged
+
+    def age(self, seconds: float) -> None:
+        """Make everything that the gateways remember so much older, as if nothing had passed for so long."""
+        self._aged += seconds
 
     def namespace(self, host: str) -> int:
         """A descriptor of a host's network namespace."""
@@ -253,7 +279,7 @@ class LiveWorld(QueueOwner):
             self._admit(gateway, side, data)
             return
         try:
-            emissions = self.gateways[gateway].handle(data, side, self.now)
+            emissions = self.gateways[gateway].handle(data, side, self.gateway_time)
         except BaseException:
             packet.drop()
             raise
@@ -298,7 +324,7 @@ class LiveWorld(QueueOwner):
         return packet.protocol in (ip.TCP, ip.UDP) and Endpoint(source, packet.sport) in ours
 
     def _cross(self, gateway: str, side: Side, data: bytes) -> None:
-        emissions = self.gateways[gateway].handle(data, side, self.now)
+        emissions = self.gateways[gateway].handle(data, side, self.gateway_time)
         self.trace.add(Passage(self.now, gateway, side, data, emissions))
         for emission in emissions:
             if emission.side is not None:
