@@ -81,5 +81,7 @@ class LiveCapture:
             del self._waiting[:count]
 
     def close(self) -> None:
+        """Write what the reader takes at once, and let go."""
+        self.flush()
         self.over = True
         os.close(self._descriptor)

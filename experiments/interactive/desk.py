@@ -29,6 +29,7 @@ from siplab.lab.worlds.emulated.world import EmulatedLab
 from siplab.lab.worlds.trace import Passage, Received, Record, Sent, SkippedPackets, Trace, looks_like_sip
 
 SOCKET: Final = "SIPLAB_DESK"
+GUARDIAN: Final = "SIPLAB_GUARDIAN"
 MOST_RECORDS: Final = 50_000  # that are kept of a lab that may be up for days
 _LONG: Final = 3600.0
 
@@ -37,7 +38,8 @@ _LONG: Final = 3600.0
 class Plan:
     """A lab to build. ``phone``, ``far_phone`` and ``server``: kinds, the latter of real programs too.
 
-    ``agents``: the lab's own that are in it; ``registers``: whether the phones register at once.
+    ``agents``: the lab's own that are in it. ``attach_to``: the network that a real card joins, if there is a
+    guardian's line.
     """
 
     topology: str
@@ -48,6 +50,7 @@ class Plan:
     agents: tuple[str, ...] = ()
     model_paths: tuple[str, ...] = ()
     seed: int = 1
+    attach_to: str = ""
 
 
 class LiveTrace(Trace):
@@ -89,11 +92,14 @@ class Desk:
         models = {name: known.get(spec) for name, spec in self._chosen.items()}
         self._world = LiveWorld(EmulatedLab(self._network), models, plan.seed)
         self._trace = self._world.trace = LiveTrace()
+        self._trace.watchers.append(self._look)
         self._began = time.time() - self._world.now
-        self._captures: list[LiveCapture] = []
+        self._captures: dict[LiveCapture, socket.socket] = {}  # and who waits for its end
         self._programs: dict[int, tuple[str, Any]] = {}
         self._callers: set[socket.socket] = set()
         self._over = False
+        if plan.attach_to:
+            self._world.attach(plan.attach_to, int(os.environ[GUARDIAN]))
         self._stage = self._people()
 
     def _people(self) -> Stage:
@@ -121,8 +127,8 @@ class Desk:
                 self._world.run_until(lambda: self._over, _LONG)
                 del self._trace.records[:-MOST_RECORDS]
         finally:
-            for capture in self._captures:
-                capture.close()
+            for capture, caller in list(self._captures.items()):
+                self._end(capture, caller)
             problems = self._stage.finish() + self._world.close()
             for caller in list(self._callers):
                 caller.close()
@@ -167,6 +173,8 @@ class Desk:
                 if getattr(process, "caller", None) is caller:
                     self._world.stop(process)
                     self._programs.pop(number, None)
+            for capture in [each for each, who in self._captures.items() if who is caller]:
+                self._end(capture, caller)
             caller.close()
 
     # -- requests ----------------------------------------------------------------------------------
@@ -258,17 +266,19 @@ class Desk:
         if tap in topology.hosts:
             self._world.tap(tap)
         capture = LiveCapture(tap, os.dup(descriptors[0]), self._began)
-        self._captures = [each for each in self._captures if not each.over]
-        self._captures.append(capture)
+        self._captures[capture] = caller
+        return _LATER
 
-        def look(record: Record) -> None:
+    def _look(self, record: Record) -> None:
+        for capture, caller in list(self._captures.items()):
             capture.take(record)
             if capture.over:
-                self._trace.watchers.remove(look)
-                line.send(caller, {"answer": capture.lost})
+                self._end(capture, caller)
 
-        self._trace.watchers.append(look)
-        return _LATER
+    def _end(self, capture: LiveCapture, caller: socket.socket) -> None:
+        del self._captures[capture]
+        capture.close()
+        line.send(caller, {"answer": capture.lost})
 
     def alg(
         self,

@@ -29,6 +29,7 @@ from siplab.lab.worlds.base import WorldError
 from siplab.lab.worlds.emulated import namespaces as ns
 from siplab.lab.worlds.emulated import offload, sockets
 from siplab.lab.worlds.emulated.containers import ContainerProcess
+from siplab.lab.worlds.emulated.guardian import ask_to_take
 from siplab.lab.worlds.emulated.host_tap import HostTap
 from siplab.lab.worlds.emulated.world import UNREACHABLE_ERRORS, EmulatedLab, QueueOwner
 from siplab.lab.worlds.forwarding import Arrival, Delivery, SegmentDelivery, Unreachable, source_of
@@ -162,6 +163,21 @@ class LiveWorld(QueueOwner):
     def age(self, seconds: float) -> None:
         """Make everything that the gateways remember so much older, as if nothing had passed for so long."""
         self._aged += seconds
+
+    def attach(self, segment: str, guardian: int) -> None:
+        """Take a real card onto a network of the lab, from the guardian at the end of a descriptor.
+
+        Raises ``UsageError``.
+        """
+        if segment not in self.network.topology.networks:
+            known = ", ".join(self.network.topology.networks)
+            raise UsageError(
+                f"no network '{segment}' in topology '{self.network.topology.id}'; there are {known}"
+            )
+        fabric = self._lab.fabric
+        hub, bridge = fabric.bridge_of(segment)
+        fabric.open_to_others(segment)
+        ask_to_take(guardian, fabric.namespaces[hub], bridge)
 
     def namespace(self, host: str) -> int:
         """A descriptor of a host's network namespace."""
