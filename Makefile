@@ -2,7 +2,7 @@
 # Each target does the set-up that it needs; a second run skips it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-deep lint bench agree doctor clean
+.PHONY: help demo test test-deep lint bench agree fuzz soak coverage lowest dist doctor clean
 
 BIN := .venv/bin
 
@@ -37,6 +37,25 @@ bench: .venv/ready-test  ## speed: queue, simulation, lab start, trials (JSON in
 
 agree: .venv/ready-test  ## does the lab fail as real phones and servers did? (docs/agreement.md)
 	@$(BIN)/python -m tools.agreement
+
+fuzz: .venv/ready-test  ## look for inputs that break a reader (FUZZ_FLAGS="--seconds 600 --keep sip"); finds become tests
+	@$(BIN)/pip install --quiet atheris || echo "fuzz: no atheris for this platform: mutations instead"
+	@$(BIN)/python -m tools.fuzz $(FUZZ_FLAGS)
+
+soak: .venv/ready-test  ## ten minutes of honest and hostile clients at the detection server
+	@$(BIN)/python -m tools.soak
+
+# The tests that look at these rooms from the inside; all others come to them only by the way.
+coverage: .venv/ready-test  ## branches of lab/wire, lab/gateway and alg_models that their tests take
+	@$(BIN)/python -m pytest -n auto -q tests/lab/wire tests/lab/gateway tests/alg_models tests/lab/test_rfc4475.py \
+		tests/lab/probing/test_probes.py --cov=siplab.lab.wire --cov=siplab.lab.gateway --cov=siplab.alg_models \
+		--cov-branch --cov-report=term --cov-fail-under=95
+
+lowest:  ## the smoke set with the lowest versions that pyproject.toml allows
+	@tools/lowest.sh
+
+dist:  ## wheel, sdist and SBOM (CycloneDX) in dist/, checked
+	@tools/dist.sh
 
 doctor: .venv/ready-demo  ## what this machine can do, and how to fix what it can't
 	@$(BIN)/siplab doctor

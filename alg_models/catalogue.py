@@ -12,16 +12,17 @@ import json
 import pkgutil
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache, reduce
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
 from siplab.alg_models import exact, faults, profiles, vendors
-from siplab.lab import specs
+from siplab.lab import foreign, specs
 from siplab.lab.errors import UsageError
-from siplab.lab.gateway.alg import Model
+from siplab.lab.gateway.alg import Card, Model, Sufferer
+from siplab.lab.gateway.nat_config import NatConfig
 from siplab.lab.plugins import from_entry_points, from_path
 
 ENTRY_POINT_GROUP: Final = "siplab.models"
@@ -31,8 +32,13 @@ _KINDS: Final = {
     "controls": "control",
     "reference-implementations": "reference-implementation",
 }
+_HERE: Final = "this program"
+# Texts of a card, and what is a row of things in it.
+_CARD_TEXTS: Final = ("summary", "kind", "fault_class", "symptom")
+_CARD_ROWS: Final = ("examples", "rules", "sources", "breaks", "shows")
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9.-]*\Z")
-# What each model of this project was measured to break: written by `python -m tools.matrix --write`.
+# What each model of this project was measured to break, with which endpoints, the default ones first:
+# written by `python -m tools.matrix --write`.
 BREAKS: Final = Path(__file__).with_name("breaks.json")
 
 
@@ -42,8 +48,9 @@ class Catalogue:
     def __init__(self, models: Iterable[Model] = ()) -> None:
         self._models: dict[str, Model] = {}
         self._origins: dict[str, str] = {}
+        self._own = {_HERE}  # origins of which the models are the project's own
         for model in models:
-            self.add(model, "this program")
+            self.add(model, _HERE)
 
     def add(self, model: Model, origin: str) -> None:
         """Register a model. Raises ``UsageError`` for a clashing or malformed id."""
@@ -51,7 +58,7 @@ class Catalogue:
             raise UsageError(
                 f"{origin}: MODEL must be a siplab.lab.gateway.alg.Model, not {type(model).__name__}"
             )
-        if not _ID.match(model.id):
+        if not isinstance(model.id, str) or not _ID.match(model.id):
             raise UsageError(
                 f"{origin}: model id '{model.id}' must be lower-case letters, digits, '-' and '.'"
             )
@@ -59,29 +66,45 @@ class Catalogue:
             raise UsageError(
                 f"{origin}: model id '{model.id}' is taken by {self._origins[model.id]}; give it another id"
             )
+        _check_card(model, origin)
         self._models[model.id] = model
         self._origins[model.id] = origin
 
     def add_module(self, module: ModuleType, origin: str) -> None:
         """Register what a module offers. Raises ``UsageError`` when it offers nothing."""
-        found: list[Any] = [*getattr(module, "MODELS", ())]
-        if hasattr(module, "MODEL"):
-            found.append(module.MODEL)
-        if not found:
-            raise UsageError(f"{origin}: no MODEL or MODELS in it")
-        for model in found:
-            self.add(model, origin)
+        with foreign.blamed(origin):
+            found: list[Any] = [*getattr(module, "MODELS", ())]
+            if hasattr(module, "MODEL"):
+                found.append(module.MODEL)
+            if not found:
+                raise UsageError(f"{origin}: no MODEL or MODELS in it")
+            for model in found:
+                self.add(model, origin)
+
+    def origin(self, spec: str) -> str:
+        """Whose code is in a model, of those that users bring: files, entry points; empty: nobody's."""
+        names = (specs.parse(part, "model")[0] for part in specs.split(spec, "model"))
+        origins = (self._origins.get(each, "") for each in names)
+        return ", ".join(dict.fromkeys(each for each in origins if each not in self._own and each))
 
     def add_path(self, path: Path) -> None:
         """Register the models in a Python file, or in every ``*.py`` of a folder. Raises ``UsageError``."""
         for module, origin in from_path(path, "model"):
             self.add_module(module, origin)
 
-    def tell_breaks(self, measured: Mapping[str, Sequence[str]]) -> None:
-        """Put into the cards of these models, by id, which scenarios they break (see ``Card.breaks``)."""
-        for name, scenarios in measured.items():
+    def own_up_to_here(self) -> None:
+        """What is there by now is the project's own."""
+        self._own.update(self._origins.values())
+
+    def tell_breaks(self, measured: Mapping[str, Sequence[Sufferer]]) -> None:
+        """Put into the cards of these models, by id, what they break with which endpoints.
+
+        The first are the default ones, which ``Card.breaks`` is about.
+        """
+        for name, sufferers in measured.items():
             model = self._models[name]
-            self._models[name] = replace(model, card=replace(model.card, breaks=tuple(scenarios)))
+            card = replace(model.card, breaks=sufferers[0].breaks, sufferers=tuple(sufferers))
+            self._models[name] = replace(model, card=card)
 
     def __iter__(self) -> Iterator[Model]:
         return iter(self._models.values())
@@ -103,7 +126,8 @@ class Catalogue:
         model = self._models.get(name) or profiles.find(name, self.get)
         if model is None:
             raise specs.unknown("model", name, [*self._models, *vendors.available()])
-        return model.with_parameters(values)
+        with foreign.blamed(f"model '{name}'"):
+            return model.with_parameters(values)
 
     def select(self, names: Iterable[str]) -> list[Model]:
         """The models of ids and specs, each once, in order.
@@ -131,6 +155,26 @@ class Catalogue:
         ]
 
 
+def _check_card(model: Model, origin: str) -> None:
+    """Raises ``UsageError`` when a card, or a model's recipe, has something that it can't have."""
+    where = f"{origin}: model '{model.id}'"
+    if not isinstance(model.card, Card):
+        raise UsageError(f"{where}: its card is of {type(model.card).__name__}, not a Card")
+    for name in _CARD_TEXTS:
+        if not isinstance(getattr(model.card, name), str):
+            raise UsageError(f"{where}: field '{name}' of its card must be a text")
+    for name in _CARD_ROWS:
+        if not isinstance(getattr(model.card, name), tuple | list):
+            raise UsageError(f"{where}: field '{name}' of its card must be a tuple")
+    for step in model.steps:
+        if not callable(getattr(step, "apply", None)):
+            raise UsageError(f"{where}: {type(step).__name__} is no step: it has no method apply()")
+    known = {each.name for each in fields(NatConfig)}
+    for name in model.recipe.nat:
+        if name not in known:
+            raise UsageError(f"{where}: its recipe has the unknown NAT setting '{name}'")
+
+
 def load(paths: Sequence[Path] = (), *, plugins: bool = True) -> Catalogue:
     """The project's models, then those of installed packages, then those of ``paths``.
 
@@ -139,6 +183,7 @@ def load(paths: Sequence[Path] = (), *, plugins: bool = True) -> Catalogue:
     catalogue = Catalogue()
     for name in _own_modules():
         catalogue.add_module(importlib.import_module(name), name)
+    catalogue.own_up_to_here()
     catalogue.tell_breaks(_breaks())
     if plugins:
         for module, origin in from_entry_points(ENTRY_POINT_GROUP):
@@ -157,6 +202,18 @@ def _own_modules() -> Iterator[str]:
 
 
 @cache
-def _breaks() -> dict[str, list[str]]:
-    known: dict[str, list[str]] = json.loads(BREAKS.read_text(encoding="utf-8"))
-    return known
+def _breaks() -> dict[str, list[Sufferer]]:
+    known = json.loads(BREAKS.read_text(encoding="utf-8"))
+    return {
+        model: [
+            Sufferer(
+                each["phone"],
+                each["server"],
+                tuple(each["breaks"]),
+                seen=each.get("seen", False),
+                tried=tuple(each.get("tried", ())),
+            )
+            for each in told
+        ]
+        for model, told in known.items()
+    }

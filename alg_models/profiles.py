@@ -131,6 +131,7 @@ def _profile(card: VendorProfile, models: Mapping[str, Model | None], variant: s
                 Source(f"{text} ({each.source})", each.evidence, each.url or "") for text, each in statements
             ),
             breaks=told.card.breaks,
+            sufferers=told.card.sufferers,
         ),
         recipe=told.recipe,
         variants=tuple({"variant": each} for each in models if each != MAIN) if variant == MAIN else (),

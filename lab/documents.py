@@ -1,18 +1,21 @@
-"""Reading a YAML file into a validated object, with errors that name file, line, field and fix."""
+"""Reading a file into validated objects, with errors that name file, line, field and fix.
+
+Every document that somebody else may have written is read here (``plain_data`` bounds what it may be).
+"""
 
 from __future__ import annotations
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from siplab.lab.errors import UsageError
+from siplab.lab.plain_data import PlainDataError, from_yaml, text_of
 
 M = TypeVar("M", bound=BaseModel)
-_FAST: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class MisplacedError(ValueError):
@@ -25,24 +28,27 @@ class MisplacedError(ValueError):
 
 def read(path: Path, kind: type[M]) -> M:
     """The document in ``path`` as a ``kind``. Raises ``UsageError``: one line per first fault."""
+    return parse(text(path), kind, str(path))
+
+
+def text(path: Path) -> str:
+    """The text of a file. Raises ``UsageError``."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return text_of(path)
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UsageError(f"{path}: can't be read: {error.strerror or error}") from None
+    except ValueError as error:  # too large, or no UTF-8
         raise UsageError(f"{path}: can't be read: {error}") from None
-    return parse(text, kind, str(path))
 
 
 def parse(text: str, kind: type[M], name: str) -> M:
     """The same from text; ``name`` stands for the file in errors."""
     try:
-        data = _load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UsageError(f"{name}:{line}: not YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise UsageError(f"{name}: not YAML: {' '.join(str(error).split())}") from None
+        data, node = from_yaml(text)
+    except PlainDataError as error:
+        raise UsageError(f"{name}{error.place}: {error}") from None
     if not isinstance(data, dict):
         raise UsageError(f"{name}:1: the file must hold 'key: value' lines, not {type(data).__name__}")
     try:
@@ -57,17 +63,8 @@ def parse(text: str, kind: type[M], name: str) -> M:
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
             message = f"unknown field{_known_fields(kind, place)}"
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         raise UsageError(f"{name}:{_line_of(node, place)}: field '{field}': {message}{more}") from None
-
-
-def _load(text: str) -> Any:
-    """The data of a YAML document; libyaml reads it far faster, and words its errors differently."""
-    try:
-        return yaml.load(text, Loader=_FAST)  # noqa: S506  # both are safe loaders
-    except yaml.YAMLError:
-        return yaml.safe_load(text)
 
 
 def _place(data: object, location: tuple[str | int, ...]) -> list[str | int]:

@@ -13,10 +13,10 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any, Final, TypeVar
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from siplab.lab.errors import UsageError
+from siplab.lab.plain_data import PlainDataError, from_yaml
 
 T = TypeVar("T")
 
@@ -36,9 +36,10 @@ def parse(spec: str, kind: str) -> tuple[str, dict[str, Any]]:
         if not equals:
             raise UsageError(f"{kind} '{spec}': '{part.strip()}' is not written parameter=value")
         try:
-            values[name.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise UsageError(f"{kind} '{spec}': '{value.strip()}' can't be read as a value") from None
+            values[name.strip()] = from_yaml(value)[0]
+        except PlainDataError as error:
+            wrong = f"'{value.strip()}' can't be read as a value: {error}"
+            raise UsageError(f"{kind} '{spec}': {wrong}") from None
     return found["id"], values
 
 

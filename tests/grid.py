@@ -16,13 +16,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
+
 from siplab.alg_models import catalogue
-from siplab.experiments.explain import explained
+from siplab.experiments.explain import explain
 from siplab.experiments.output.journeys import journeys_of
 from siplab.experiments.trial import registry
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.result import Explanation, TrialResult
-from siplab.experiments.trial.spec import TrialSpec
+from siplab.experiments.trial.spec import TrialSpec, seed_of
 from siplab.lab.wire import ip
 from siplab.lab.worlds.trace import Trace
 
@@ -51,6 +53,13 @@ def specs(model: str, topology: str = "home", mitigations: tuple[str, ...] = ())
     return [replace(each, mitigations=mitigations) for each in played]
 
 
+def part(of: Sequence[str], share: int) -> list[Any]:
+    """One in ``share`` of them in the tests that always run, and all of them with ``make test-deep``."""
+    return [
+        each if at % share == 0 else pytest.param(each, marks=pytest.mark.deep) for at, each in enumerate(of)
+    ]
+
+
 def some(among: Sequence[TrialSpec], count: int) -> list[TrialSpec]:
     """A share of them: others for another model, network or mitigation, the same ones each time."""
     first = among[0]
@@ -76,7 +85,7 @@ class Played(NamedTuple):
 
     result: TrialResult
     digest: str  # of its result and its whole trace
-    explanation: list[Explanation]  # of each failed check
+    explanation: list[Explanation]  # of each failed check, from the trace alone
     crossings: list[Crossing]  # where a check failed
     has_tcp: bool
 
@@ -110,6 +119,11 @@ def played(spec: TrialSpec) -> Played:
     return made
 
 
+def outcome(spec: TrialSpec) -> TrialResult:
+    """The outcome of a trial that nobody else asks for: played here, and not explained."""
+    return trial.run(spec)[0]
+
+
 def result(spec: TrialSpec) -> TrialResult:
     """The outcome of a trial. Raises ``UsageError`` when it can't be played."""
     return played(spec).result
@@ -122,7 +136,7 @@ def _play(spec: TrialSpec) -> Played:
         return made
     journeys = [each for each in journeys_of(trace, trial.network("home")) if each.sent is not None]
     return made._replace(
-        explanation=explained(replace(outcome), trace).explanation,
+        explanation=explain(outcome.checks, trace, trial.network("home"), seed_of(spec)),
         crossings=[
             Crossing(
                 round(each.now, 6),

@@ -128,7 +128,7 @@ def test_the_python_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> No
     for code in blocks(ROOT / "README.md", "python"):
         exec(code, {})
     out = capsys.readouterr().out
-    assert out.startswith("fail At 0.000 s the router changed the Via of the REGISTER")
+    assert out.startswith("fail Passes if the router writes Via of each REGISTER going out as a correct ALG")
     assert out.endswith("mirror 1.0 0.0\n")
 
 

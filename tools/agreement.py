@@ -22,6 +22,11 @@ CELLS: Final = Path(__file__).parents[1] / "tests" / "data" / "real-cells.tsv"
 PAGE: Final = DOCS / "agreement.md"
 PHONE: Final = "libre"
 SERVERS: Final = {"plain": "proxy-plain", "nat": "proxy-detect"}
+PROGRAMS: Final = {
+    "plain": "baresip 1.0.0 + Kamailio 5.6.3",
+    "nat": "baresip 1.0.0 + Kamailio 5.6.3 with nathelper and rtpengine 10.5.3",
+}
+"""What was run in each configuration: phones and server."""
 GOAL: Final = 0.97
 WORKS: Final = "works"
 

@@ -7,7 +7,8 @@
     and the whole scoreboard of a detector;
 (c) an emulated lab up and down, against the same namespaces and links made by plain ``ip``;
 (d) one trial on a running emulated lab;
-(e) the detection server under a flood of noise (``--only detect`` for this alone).
+(e) the detection server under a flood of noise (``--only detect`` for this alone);
+(f) how the time of all readers of messages grows with hostile messages (``--only shapes``).
 
 Packets per second would say how busy the machine is; CPU time per packet is what stays the same.
 """
@@ -50,6 +51,7 @@ from siplab.lab.worlds.emulated.live import LiveWorld
 from siplab.lab.worlds.emulated.world import EmulatedLab
 from tools.bench_detect import detect_bench
 from tools.bench_media import media_bench
+from tools.bench_shapes import LIMIT, shapes_bench
 
 ROUNDS = 7
 PACKETS = 6000
@@ -229,7 +231,17 @@ def simulated_bench() -> dict[str, Any]:
         stage = Stage(world, Setup({"router": "none"}, phone=silent, far_phone=silent), seed)
         phone, far, server = stage.phone, stage.far_phone, stage.server
         here = Endpoint(server.config.ip, stage.setup.sip_port)
-        known = Binding(far.contact, None, here, expires_at=3600.0, call_id=b"", cseq=0)
+        known = Binding(
+            far.contact,
+            None,
+            here,
+            expires_at=3600.0,
+            call_id=b"",
+            cseq=0,
+            source=here,
+            natted=False,
+            made_at=0.0,
+        )
         server.bindings[server.aor("bob")] = [known]
         stage.do(phone, phone.register)
         assert stage.until(lambda: phone.registration.state is RegistrationState.REGISTERED, 5.0)
@@ -425,12 +437,13 @@ def inside(connection: Connection) -> None:
 def main() -> int:
     """Measure, print, write ``out/bench.json``."""
     console = Console()
-    if sys.argv[1:] == ["--only", "detect"]:
-        with console.status("detection server"):
-            console.print_json(json.dumps(detect_bench()))
+    alone = {"detect": detect_bench, "shapes": shapes_bench}
+    if len(sys.argv) == 3 and sys.argv[1] == "--only" and sys.argv[2] in alone:
+        with console.status(sys.argv[2]):
+            console.print_json(json.dumps(alone[sys.argv[2]]()))
         return 0
     if sys.argv[1:]:
-        print("bench: the one option is --only detect", file=sys.stderr)
+        print(f"bench: the one option is --only {' or --only '.join(alone)}", file=sys.stderr)
         return 2
     results: dict[str, Any] = {"python": sys.version.split()[0], "kernel": os.uname().release}
     with console.status("siplab --help"):
@@ -445,6 +458,8 @@ def main() -> int:
         results["hour"] = media_bench(spread, ROUNDS)
     with console.status("detection server"):
         results["detect"] = detect_bench()
+    with console.status("hostile messages"):
+        results["shapes"] = shapes_bench()
     obstacle = capability.obstacle()
     if obstacle is None:
         with Bubble("tools.bench:inside") as bubble:
@@ -492,6 +507,13 @@ def _print(results: dict[str, Any], console: Console, obstacle: str | None) -> N
         "detection server: noise dealt with",
         f"{flood['dealt_with_per_second']} a second, {flood['cpu_us_per_packet']} us CPU each",
         f"{flood['sent_per_second']} a second sent, {flood['grown_kib']} KiB grown",
+    )
+    hostile = results["shapes"]
+    slowest = hostile["slowest"][0]
+    table.add_row(
+        f"hostile messages: {hostile['shapes']} shapes x {hostile['readers']} readers",
+        f"time grows with n^{hostile['greatest_growth']} at most",
+        f"{len(hostile['above_the_limit'])} above n^{LIMIT}; slowest {slowest['ms']} ms for 60,000 bytes",
     )
     if obstacle is not None:
         console.print(table)

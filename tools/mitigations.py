@@ -11,6 +11,7 @@ import sys
 from typing import Final
 
 from siplab.experiments.trial import registry
+from siplab.experiments.trial.pairs import STRICT
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 from tools import trials
@@ -23,7 +24,10 @@ LATE: Final = "incoming-call(idle=70)"
 SITUATIONS: Final = (
     (TrialSpec("home", "none", LATE), "No ALG. The NAT's binding has ended before the call comes."),
     (TrialSpec("home", "semicolon-loss", "register"), "The ALG damages the grammar."),
-    (TrialSpec("home", "via-rport-stripped", "register"), "The ALG takes `rport` out of Via."),
+    (
+        TrialSpec("home", "via-rport-stripped", "register").between(STRICT),
+        "The ALG takes `rport` out of Via.",
+    ),
     (
         TrialSpec("home", "port5060-hijack", "register"),
         "The router's own proxy takes what goes to port 5060.",
@@ -37,10 +41,16 @@ SITUATIONS: Final = (
         "The ALG hides the NAT, so the provider sends no keep-alive.",
     ),
     (TrialSpec("home", "keepalive-crlf-swallowed", LATE), "The router swallows CRLF keep-alives."),
-    (TrialSpec("home", "none", "register", phone="legacy"), "No ALG; a phone that knows nothing of NAT."),
-    (TrialSpec("home", "none", "outgoing-call", phone="legacy"), "The same phone calls."),
     (
-        TrialSpec("home", "correct", "outgoing-call", phone="legacy"),
+        TrialSpec("home", "none", "register", phone="legacy", server="rport-aware"),
+        "No ALG; a phone that knows nothing of NAT.",
+    ),
+    (
+        TrialSpec("home", "none", "outgoing-call", phone="legacy", server="rport-aware"),
+        "The same phone calls.",
+    ),
+    (
+        TrialSpec("home", "correct", "outgoing-call", phone="legacy", server="rport-aware"),
         "A correct ALG; the phone sends media from another port, and the other side answers to that.",
     ),
     (
@@ -51,7 +61,7 @@ SITUATIONS: Final = (
         TrialSpec("nat-symmetric", "none", "outgoing-call", server="strict-addresses"),
         "The same behind a symmetric NAT.",
     ),
-    (TrialSpec("two-sites", "none", "outgoing-call"), "No ALG; both phones are behind NAT."),
+    (TrialSpec("two-sites", "none", "outgoing-call").between(STRICT), "No ALG; both phones are behind NAT."),
     (
         TrialSpec("home", "none", "media-silence", server="hosted"),
         "No ALG; after five minutes of silence the binding of the media has ended.",

@@ -85,7 +85,7 @@ TRIAL: Final = (
     Station("the trace: what was sent, received, changed, dropped", "lab/worlds/trace.py"),
     Station("was it in reach? replay without the ALG", "experiments/trial/reach.py"),
     Station("the result", "experiments/trial/result.py", "model raised: invalid"),
-    Station("why checks failed: follow the trace back", "experiments/explain/explanation.py"),
+    Station("why checks failed: run it again, follow the trace", "experiments/explain/explanation.py"),
     Station("ladder, tables, captures, scores: views of both", "experiments/output/ladder.py"),
 )
 

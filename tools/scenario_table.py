@@ -1,8 +1,8 @@
 """``python -m tools.scenario_table``: where each scenario works, as the table of docs/scenarios.md.
 
 Every scenario, with each of its ways, on a public address and behind each kind of NAT, there without an ALG
-and with a correct one. One that fails without a known reason ends the command with an error: the lab is
-wrong, or the table of reasons.
+and with a correct one; the phone is the strict one. One that fails without a known reason ends the command
+with an error: the lab is wrong, or the table of reasons.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from siplab import topologies
 from siplab.experiments.trial import registry
+from siplab.experiments.trial.pairs import STRICT
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab import specs
@@ -153,7 +154,7 @@ def _values(kind: Any) -> tuple[Any, ...]:
 
 def outcome(topology: str, model: str, scenario: str, server: str) -> Reason | None:
     """``None`` when it works, else why not. Raises ``SystemExit`` when nobody knows."""
-    result = trials.result(TrialSpec(topology, model, scenario, server=server))
+    result = trials.result(TrialSpec(topology, model, scenario, phone=STRICT.phone, server=server))
     if result.outcome == "pass":
         return None
     found = next((each for each in REASONS if each.explains(result)), None)

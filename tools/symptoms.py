@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from siplab.experiments.output import commands
+from siplab.experiments.trial.pairs import STRICT
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.experiments.trial.stage import Check
 from tools import trials
@@ -64,14 +65,14 @@ SYMPTOMS: Final = (
         "The registration gets lost again and again (lost connection)",
         (A,),
         ("stays registered",),
-        _at("re-register"),
+        _at("re-register").between(STRICT),
         ("mapping-not-stable",),
     ),
     Symptom(
         "A device fails that solves NAT by itself (incompatibility): here STUN and a strict look at Via",
         (A, B),
         ("registered",),
-        _at("register", phone="stun"),
+        _at("register", phone="stun", server="rport-aware"),
         ("correct",),
         controls=("none",),
     ),
@@ -116,7 +117,7 @@ SYMPTOMS: Final = (
         "No audio at all: silence when the call is answered",
         (C,),
         ("callee hears in the call between them", "caller hears in the call between them"),
-        _at("two-phones"),
+        _at("two-phones").between(STRICT),
         ("sdp-c-only", "sdp-m-only"),
     ),
     Symptom(
@@ -220,14 +221,14 @@ SYMPTOMS: Final = (
         "Nobody notices: the router leaves ports open (security gaps, pinholes)",
         (A, C),
         ("stays shut",),
-        _at("stale-pinhole"),
+        _at("stale-pinhole").between(STRICT),
         ("pinhole-left-open",),
     ),
     Symptom(
         "Nobody notices: a web page opens a port of the router",
         (REPORTS,),
         ("stays shut",),
-        _at("stale-pinhole(after=web-page)"),
+        _at("stale-pinhole(after=web-page)").between(STRICT),
         ("pinhole-hijack",),
     ),
 )

@@ -27,11 +27,12 @@ class LoseContactParameters:
     def apply(self, message: SipMessage, context: Context) -> None:
         if context.outbound:
             for field in message.all(b"contact"):
-                for start, end in reversed(split_list(field.value)):
-                    self._value(field, start, end, context.outside.ip.encode())
+                whole = field.value
+                for start, end in reversed(split_list(whole)):  # what is before them stays as it is
+                    self._value(field, whole[start:end], start, context.outside.ip.encode())
 
-    def _value(self, field: Field, start: int, end: int, public: bytes) -> None:
-        value = field.value[start:end]
+    def _value(self, field: Field, value: bytes, start: int, public: bytes) -> None:
+        end = start + len(value)
         places = uris(value)[:1]
         if not places or places[0].host != public:
             return

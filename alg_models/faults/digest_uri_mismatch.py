@@ -63,7 +63,9 @@ MODEL = Model(
             ),
             Source("That it is the Request-URI of REGISTER, and the public address", Evidence.INFERENCE),
         ),
-        shows=(Showing("register", "registered", variant={"names": True}),),
+        shows=(
+            Showing("register", "registered", phone="plain", server="rport-aware", variant={"names": True}),
+        ),
     ),
     fault=RewriteSignedUri(),
     variants=({"names": True},),

@@ -50,7 +50,7 @@ MODEL = Model(
             ),
             Source("That a request with a name is dropped rather than passed", Evidence.INFERENCE),
         ),
-        shows=(Showing("incoming-call", "rings", phone="quirky(quirk=named-contact)"),),
+        shows=(Showing("incoming-call", "rings", phone="quirky(quirk=named-contact)", server="rport-aware"),),
     ),
     fault=WantAddresses(),
 )

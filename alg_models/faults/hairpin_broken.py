@@ -40,7 +40,11 @@ MODEL = Model(
         ),
         shows=(
             Showing(
-                "two-phones", "callee hears in the call between them", topology="two-phones", phone="stun"
+                "two-phones",
+                "callee hears in the call between them",
+                topology="two-phones",
+                phone="stun",
+                server="rport-aware",
             ),
         ),
     ),

@@ -47,7 +47,9 @@ MODEL = Model(
                 Evidence.SOURCE_CODE,
             ),
         ),
-        shows=(Showing("incoming-call", "stays up", topology="lan-proxy"),),
+        shows=(
+            Showing("incoming-call", "stays up", topology="lan-proxy", phone="plain", server="rport-aware"),
+        ),
     ),
     fault=IgnoreRecordRoute(),
 )

@@ -68,7 +68,15 @@ MODEL = Model(
             Source('"SIP ALG - Why Does It Need to be Disabled?": call transfer fails', Evidence.SEED),
             Source("Which header fields that is about", Evidence.INFERENCE),
         ),
-        shows=(Showing("transfer(to=second-phone)", "is transferred", topology="two-phones"),),
+        shows=(
+            Showing(
+                "transfer(to=second-phone)",
+                "is transferred",
+                topology="two-phones",
+                phone="plain",
+                server="rport-aware",
+            ),
+        ),
     ),
     fault=IgnoreReferral(),
     variants=({"mode": "replaces"},),

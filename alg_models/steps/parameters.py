@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_PARAMETER: Final = re.compile(
-    rb";\s*(?P<name>[^\s;=,<>\"]+)(?:\s*=\s*(?:\"(?:[^\"\\]|\\.)*\"|[^\s;,<>\"?]*))?"
-)
+from siplab.lab.wire.headers import QUOTED, find_all
+
+_NAME: Final = rb";\s*(?P<name>[^\s;=,<>\"]+)"
+_PLAIN: Final = rb"[^\s;,<>\"?]*"
+_PARAMETER: Final = re.compile(_NAME + rb"(?:\s*=\s*(?:" + QUOTED + rb"|" + _PLAIN + rb"))?", re.DOTALL)
+_UNQUOTED: Final = re.compile(_NAME + rb"(?:\s*=\s*" + _PLAIN + rb")?")
 
 
 def whole_parameters(
@@ -15,5 +18,5 @@ def whole_parameters(
 ) -> list[tuple[int, int]]:
     """Spans of the parameters of that lower-case name in a part of a value, each with its ';'."""
     limit = len(value) if end is None else end
-    found = _PARAMETER.finditer(value, start, limit)
+    found = find_all(_PARAMETER, _UNQUOTED, value, start, limit)
     return [each.span() for each in found if each["name"].lower() == name]

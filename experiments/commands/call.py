@@ -13,6 +13,7 @@ from siplab.experiments.commands.options import (
     Gateway,
     ModelPath,
     Seed,
+    TrialTimeout,
     World,
     as_model,
     as_texts,
@@ -26,6 +27,7 @@ from siplab.experiments.output import console, files, ladder
 from siplab.experiments.trial import registry, runner
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
 from siplab.lab.errors import UsageError
 
 app = typer.Typer(add_completion=False)
@@ -45,11 +47,14 @@ class Trial:
     detector: Annotated[str, typer.Option(help="A detector in the place of a scenario.")] = ""
     mitigation: Annotated[list[str], names(help="A remedy; repeatable.")] = field(default_factory=list)
     phone: Annotated[str, typer.Option(help="The kind of the phone behind the router.")] = ""
-    far_phone: Annotated[str, typer.Option(help="The kind of the phones on the internet.")] = ""
     server: Annotated[str, typer.Option(help="The kind of the server.")] = ""
+    far_phone: Annotated[str, typer.Option("--far-phone", help="The kind of the phones on the internet.")] = (
+        ""
+    )
     topology: Annotated[str, typer.Option(help="The network.")] = "home"
     gateway: Gateway = "queue"
     seed: Seed = None
+    trial_timeout: TrialTimeout = TRIAL_TIMEOUT
     model_path: ModelPath = field(default_factory=list)
     scenario_path: Annotated[
         list[Path],
@@ -71,7 +76,8 @@ def call(
 ) -> None:
     """Run one trial: what came of it, and every message that the router changed.
 
-    Exit status: 0 the trial ran (a failing check is a result), 1 it is invalid, 2 bad input.
+    Exit status: 0 the trial ran (a failing check is a result), 1 it is invalid or the verdict is an error,
+    2 bad input, or an output that can't be written.
     """
     play(wanted, world, out, brief=brief)
 
@@ -107,12 +113,13 @@ def play(
     kind, reason = runner.choose_world(world)
     if out is not None:
         files.prepare(out)
-    result, trace = runner.run_traced(spec, kind, None if out is None else ExplainedFolder(out))
+    store = None if out is None else ExplainedFolder(out)
+    result, trace = runner.run_traced(spec, kind, store, limit=wanted.trial_timeout)
     output = console.output()
     if not brief:
         head = f"{spec.name.replace('__', ', ')} in the {kind} world ({why or reason})"
         console.print_folded(head, output, style="dim")
     ladder.render(explained(result, trace), trace, trial.network_of(spec), output, brief=brief)
     running.say_notes(result.notes)
-    if result.errors:
-        raise typer.Exit(1)
+    verdicts = [result.finding.verdict] if result.finding is not None else []
+    running.end(invalid=bool(result.errors), verdicts=verdicts)

@@ -1,12 +1,15 @@
 """The command ``siplab``: what there is, and how it ends.
 
 Exit status: 0 it came to its end, 1 a claim failed, a detector got worse or trials are invalid, 2 bad input,
-a file or a machine that can't, 3 undecided, 130 interrupted; ``exec`` and ``shell`` give the program's own.
+a file or a machine that can't, 3 undecided, 130 interrupted, 141 nobody reads the output any more; ``exec``
+and ``shell`` give the program's own.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import Annotated, Any, Final
 
@@ -14,12 +17,13 @@ import typer
 from typer.core import TyperGroup
 
 import siplab
+from siplab.lab import interrupts
 from siplab.lab.errors import UsageError
 
 _RUN, _SHOW, _MACHINE = "Trials", "What there is", "This machine, and other people's programs"
 # Name, module, heading in the help, what it does: a command's module is imported only to run it.
 COMMANDS: Final = (
-    ("demo", "demo", _RUN, "Six routers, three situations, two remedies: what an ALG does to a phone."),
+    ("demo", "demo", _RUN, "Six routers, three situations, two remedies: what an ALG does to which phone."),
     ("run", "run", _RUN, "Run an experiment and print its table."),
     ("call", "call", _RUN, "Run one trial: what came of it, and every message that the router changed."),
     ("score", "score", _RUN, "Score detectors: every model of the catalogue, and routers without an ALG."),
@@ -48,6 +52,7 @@ COMMANDS: Final = (
     ("calibrate", "calibrate", _MACHINE, "Compare this kernel's SIP ALG with its model."),
     ("doctor", "doctor", _MACHINE, "What this machine can do, and how to fix what it can't."),
 )  # fmt: skip
+_PIPE_CLOSED: Final = 141  # as a shell says of SIGPIPE
 _MODULES: Final = {name: module for name, module, *_ in COMMANDS}
 # What the arguments' parser raises; which package it is in depends on the version of typer.
 _ArgumentsError: Final[Any] = typer.BadParameter.__base__
@@ -100,7 +105,10 @@ def main() -> None:
 
     console.tame_streams()
     try:
-        sys.exit(app(standalone_mode=False))
+        with interrupts.watched():
+            status = _run()
+        sys.stdout.flush()
+        sys.exit(status)
     except _ArgumentsError as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             sys.exit(2)  # the help stands there already
@@ -110,12 +118,34 @@ def main() -> None:
     except UsageError as error:
         console.say(str(error))
         sys.exit(2)
-    except (KeyboardInterrupt, typer.Abort):
-        sys.exit(130)
     except BrokenPipeError:
-        # The reader of our output went away (a pager that was closed): not an error of ours.
-        sys.stderr.close()
-        sys.exit(0)
+        # The reader of our output went away (a pager that was closed), and so did we, before the end.
+        _drop_output()
+        sys.exit(_PIPE_CLOSED)
+    except OSError as error:
+        _drop_output()
+        where = f"{error.filename}: " if error.filename else "output: "
+        with suppress(OSError):
+            console.say(f"{where}{error.strerror or error}")
+        sys.exit(2)
+
+
+def _run() -> Any:
+    try:
+        return app(standalone_mode=False)
+    except SystemExit as end:
+        if isinstance(
+            end.__context__, BrokenPipeError
+        ):  # the arguments' parser has a status of its own for it
+            raise end.__context__ from None
+        raise
+
+
+def _drop_output() -> None:
+    """What is still to be printed can't be: Python would try again at its end."""
+    with suppress(OSError, ValueError, AttributeError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
 
 
 if __name__ == "__main__":

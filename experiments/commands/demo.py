@@ -10,11 +10,12 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def demo() -> None:
-    """Six routers, three situations, two remedies: what an ALG does to a phone.
+    """Six routers, three situations, two remedies: what an ALG does to which phone.
 
-    In the simulated world: `siplab run quickstart`, and then the call
+    In the simulated world: `siplab run quickstart` and `siplab run endpoints`, and then the call
     `siplab call --model semicolon-loss --scenario register`.
     """
-    run.play("quickstart", run.Settings(world="simulated"), _WHY)
-    print()
+    for name in ("quickstart", "endpoints"):
+        run.play(name, run.Settings(world="simulated"), why=_WHY)
+        print()
     call.play(call.Trial(model="semicolon-loss", scenario="register"), "simulated", why=_WHY)

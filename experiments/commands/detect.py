@@ -62,11 +62,11 @@ def serve(
     tls = (tls_port, context) if context is not None else None
     service = Service(servers, log, streams=ports, tls=tls)
     service.on_signals()
-    log("listening", at=service.listening)
+    service.say("listening", at=service.listening)
     try:
         service.run()
     finally:
-        log("stopped", **service.numbers())
+        service.say("stopped", **service.numbers())
         service.close()
 
 

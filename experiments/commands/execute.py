@@ -12,12 +12,12 @@ from siplab.alg_models import profiles
 from siplab.experiments.commands import reaching, running
 from siplab.experiments.commands.foreground import Program
 from siplab.experiments.commands.options import Beside, Lab, as_model, as_texts, default_model, grouped
-from siplab.experiments.output import files
+from siplab.experiments.output import console, files
 from siplab.experiments.trial import assignment, runner
 from siplab.experiments.trial import run as trial
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.emulated import kernel
-from siplab.lab.worlds.emulated.bubble import Bubble
+from siplab.lab.worlds.emulated.bubble import Bubble, how_it_ended
 
 app = typer.Typer(add_completion=False)
 Host = Annotated[str, typer.Argument(help="A host or router of the topology.")]
@@ -89,4 +89,7 @@ def in_foreground(host: str, command: tuple[str, ...], lab: Lab, beside: Beside)
     with Bubble("siplab.experiments.commands.foreground:execute", attached=True) as bubble:
         bubble.connection.send(program)
         status = bubble.wait()
+    if status < 0:
+        console.say(f"the lab was ended by {how_it_ended(status)}, and the program with it")
+        status = 128 - status  # as a shell says it
     raise typer.Exit(status)

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+from pydantic import BaseModel, ValidationError
 from rich.text import Text
 
-from siplab.experiments.commands.options import AsJson
-from siplab.experiments.explain import explain as explain_checks
+from siplab.experiments.commands.options import AsJson, ModelPath, as_texts
+from siplab.experiments.explain import explained
+from siplab.experiments.explain.what_if import Answer, what_if
 from siplab.experiments.output import console, journal
-from siplab.experiments.trial import run as trial
-from siplab.experiments.trial.spec import TrialSpec, seed_of
+from siplab.experiments.trial.counterfactual.actions import parse
+from siplab.experiments.trial.result import Explanation, TrialResult
+from siplab.experiments.trial.spec import TrialSpec
 from siplab.experiments.trial.stage import Check
+from siplab.lab import documents
 from siplab.lab.errors import UsageError
+from siplab.lab.plain_data import PlainDataError, from_json
 from siplab.lab.worlds.trace import from_json_lines
 
 _SPEC: Final = ("topology", "model", "scenario", "detector", "mitigations", "seed", "control", "gateway")
-_KINDS: Final = ("phone", "server")
+_KINDS: Final = ("phone", "server", "far_phone")
 
 
 app = typer.Typer(add_completion=False)
@@ -33,17 +38,28 @@ def explain(
     name: Annotated[
         str, typer.Option("--trial", help="This trial only: its name, or a part of it.", metavar="NAME")
     ] = "",
+    undo: Annotated[
+        list[str],
+        typer.Option(
+            help="What if the router had not done this? Like 'Record-Route in', 'SDP c= of 200 OK (INVITE)', "
+            "'drop of ACK', 'policy fragments'; repeatable.",
+            metavar="ACTION",
+        ),
+    ] = [],  # noqa: B006 - typer's way
+    model_path: ModelPath = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
     """Say why checks of a stored run failed, and what the router did.
 
-    The message at which things went wrong, and the rule that it breaks.
+    Which action of the router has to be undone for them to pass, the message at which things went wrong, and
+    the rule that it breaks.
     """
     folder, rows = _load(place)
+    actions = [parse(each) for each in undo]
     found = []
     matching = 0
     for row in rows:
-        spec = _spec(row, place)
+        spec = replace(_spec(row, place), model_paths=as_texts(model_path))
         if name in (spec.name, ""):
             exact = True
         elif name in spec.name:
@@ -53,23 +69,41 @@ def explain(
         matching += 1
         failed = [each for each in row.get("checks", ()) if not each["passed"]]
         if failed:
-            found.append((exact, spec, _explained(row, spec, folder), failed))
+            found.append((exact, spec, row, failed))
     if name and not matching:
         raise UsageError(f"{place}: no trial is called '{name}'")
     if any(exact for exact, *_ in found):
         found = [each for each in found if each[0]]
-    if as_json:
-        data = [{"trial": spec.name, "explanation": reasons} for _, spec, reasons, _ in found]
-        console.print_json(data)
+    if actions:
+        answers = [what_if(spec, [each["name"] for each in failed], actions) for _, spec, _, failed in found]
+        _print_answers(answers, as_json=as_json)
         return
-    _print(found)
+    reasons = [(spec, _explained(row, spec, folder), failed) for _, spec, row, failed in found]
+    if as_json:
+        console.print_json([{"trial": spec.name, "explanation": each} for spec, each, _ in reasons])
+        return
+    _print(reasons)
 
 
-def _print(found: list[tuple[bool, TrialSpec, list[dict[str, Any]], list[dict[str, Any]]]]) -> None:
+def _print_answers(answers: list[Answer], *, as_json: bool) -> None:
+    if as_json:
+        console.print_json([each.as_json() for each in answers])
+        return
+    output = console.output()
+    if not answers:
+        output.print("No check failed.")
+    for each in answers:
+        output.print(Text(each.spec.name.replace("__", ", "), style="bold"))
+        for line in each.lines():
+            console.print_folded(line, output, 2)
+        output.print()
+
+
+def _print(found: list[tuple[TrialSpec, list[dict[str, Any]], list[dict[str, Any]]]]) -> None:
     output = console.output()
     if not found:
         output.print("No check failed.")
-    for _, spec, reasons, failed in found:
+    for spec, reasons, failed in found:
         output.print(Text(spec.name.replace("__", ", "), style="bold"))
         if not reasons:
             names = ", ".join(each["name"] for each in failed)
@@ -92,20 +126,46 @@ def _load(place: Path) -> tuple[Path, list[dict[str, Any]]]:
                 f"{place}: no results.json in it; `siplab run EXPERIMENT --out FOLDER` writes it"
             )
     if path.name == journal.NAME:
-        return folder, journal.results_in(path)
+        results, damaged = journal.results_in(path)
+        if damaged:
+            console.say(f"{path}: {damaged} damaged lines are skipped")
+        return folder, results
+    text = documents.text(path)
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["trials"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path}: no results of `siplab run`: {error}") from None
-    return folder, rows
+        data = from_json(text)
+    except PlainDataError as error:
+        raise UsageError(f"{path}{error.place}: no results of `siplab run`: {error}") from None
+    if not isinstance(data, dict) or not isinstance(data.get("trials"), list):
+        raise UsageError(f"{path}: no results of `siplab run`: there is no list of trials in it")
+    return folder, data["trials"]
+
+
+class _Stored(BaseModel):
+    """What must be sound in a stored trial for it to be explained."""
+
+    topology: str
+    model: str
+    scenario: str = ""
+    detector: str = ""
+    mitigations: list[str] = []
+    seed: int = 1
+    control: str = ""
+    gateway: str = "queue"
+    phone: str = ""
+    server: str = ""
+    checks: list[Check] = []
+    explanation: list[Explanation] = []
 
 
 def _spec(row: dict[str, Any], place: Path) -> TrialSpec:
     try:
-        values = {name: row[name] for name in (*_SPEC, *_KINDS) if name in row}
-        return TrialSpec(**{**values, "mitigations": tuple(values.get("mitigations", ()))})
-    except TypeError:
-        raise UsageError(f"{place}: a trial in it has no topology or no model") from None
+        _Stored.model_validate(row)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise UsageError(f"{place}: a trial in it is none: field '{field}': {first['msg']}") from None
+    values = {name: row[name] for name in (*_SPEC, *_KINDS) if name in row}
+    return TrialSpec(**{**values, "mitigations": tuple(values.get("mitigations", ()))})
 
 
 def _explained(row: dict[str, Any], spec: TrialSpec, folder: Path) -> list[dict[str, Any]]:
@@ -114,10 +174,10 @@ def _explained(row: dict[str, Any], spec: TrialSpec, folder: Path) -> list[dict[
     path = folder / f"{spec.stem}.trace.jsonl"
     if stored or not path.exists():
         return stored
+    text = documents.text(path)
     try:
-        trace = from_json_lines(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        trace = from_json_lines(text)
+    except ValueError as error:
         raise UsageError(f"{path}: {error}") from None
-    checks = [Check(**each) for each in row["checks"]]
-    found = explain_checks(checks, trace, trial.network_of(spec), seed_of(spec))
-    return [vars(each) for each in found]
+    result = TrialResult(spec, row["world"], [Check(**each) for each in row["checks"]], errors=row["errors"])
+    return [asdict(each) for each in explained(result, trace).explanation]

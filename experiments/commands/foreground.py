@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from siplab.experiments.output import pcapng
+from siplab.experiments.output import files, pcapng
 from siplab.experiments.programs import agents, placeholders
-from siplab.experiments.trial import assignment, worker
+from siplab.experiments.trial import assignment, endpoints, worker
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.stage import Setup, Stage
 from siplab.lab.errors import UsageError
@@ -72,7 +72,7 @@ def _run(request: Program) -> int:
         else LiveWorld(EmulatedLab(net), models, request.seed)
     )
     try:
-        stage = Stage(world, Setup(models=chosen), request.seed)
+        stage = Stage(world, endpoints.apply(Setup(models=chosen)), request.seed)
         agents.start(stage, request.agents, "--with")
         for host, line in request.also:
             world.start(host, shlex.split(line), stdout=sys.stderr.fileno())
@@ -85,7 +85,7 @@ def _run(request: Program) -> int:
     if request.pcap is not None:
         pcapng.write(world.trace, request.pcap)
     if request.trace is not None:
-        request.trace.write_text(world.trace.to_json_lines(), encoding="utf-8")
+        files.write_text(request.trace, world.trace.to_json_lines())
     for problem in problems:
         print(f"siplab: {problem}", file=sys.stderr)
     return status

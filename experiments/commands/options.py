@@ -93,7 +93,7 @@ def numbers(*declarations: str, **options: Any) -> Any:
 def as_numbers(values: Iterable[str], option: str, least: int = 0, most: int = 65535) -> list[int]:
     """The numbers of such an option. Raises ``UsageError``'s like, as the arguments' parser does."""
     for each in values:
-        if not each.isdecimal() or not least <= int(each) <= most:
+        if not each.isdecimal() or len(each) > 9 or not least <= int(each) <= most:
             raise typer.BadParameter(
                 f"{each!r} is no number from {least} to {most}", param_hint=f"'{option}'"
             )
@@ -108,6 +108,18 @@ World = Annotated[
     typer.Option(help="Where trials run: the real kernel (emulated), in memory, or what this machine can."),
 ]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Trials side by side.")]
+TrialTimeout = Annotated[
+    float,
+    typer.Option(
+        "--trial-timeout",
+        min=0.1,
+        help="Seconds of CPU after which a trial in a process of its own is ended.",
+    ),
+]
+KeepCapabilities = Annotated[
+    bool,
+    typer.Option("--keep-capabilities", help="Let programs do all that root may do, in their network too."),
+]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed of all randomness in the trials.")]
 ModelPath = Annotated[
     list[Path], paths("--model-path", help="A .py file or folder with models of your own; repeatable.")
@@ -121,6 +133,10 @@ Gateway = Annotated[
 ]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on from what the folder of --out has: run only what is missing.")
+]
+Trust = Annotated[
+    bool,
+    typer.Option("--trust", help="With --resume: also results of programs whose inputs can't be known."),
 ]
 
 
@@ -153,6 +169,21 @@ class Lab:
         ),
     ] = ""
     gateway: Gateway = "queue"
+
+
+@dataclass
+class Kinds:
+    """Which endpoints meet the router: every combination is tried."""
+
+    phones: Annotated[
+        list[str], names("--phones", help="Kinds of the phones behind the router; repeatable.")
+    ] = field(default_factory=list)
+    servers: Annotated[list[str], names("--servers", help="Kinds of the server; repeatable.")] = field(
+        default_factory=list
+    )
+    far_phones: Annotated[
+        list[str], names("--far-phones", help="Kinds of the phones on the internet; repeatable.")
+    ] = field(default_factory=list)
 
 
 @dataclass

@@ -10,9 +10,22 @@ import typer
 from rich.text import Text
 
 from siplab.experiments.commands import running
-from siplab.experiments.commands.options import Choice, Jobs, ModelPath, Resume, Seed, as_texts, grouped
+from siplab.experiments.commands.options import (
+    Choice,
+    Jobs,
+    KeepCapabilities,
+    Kinds,
+    ModelPath,
+    Resume,
+    Seed,
+    TrialTimeout,
+    Trust,
+    as_texts,
+    grouped,
+)
 from siplab.experiments.library import experiment
 from siplab.experiments.output import console, files, table
+from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
 from siplab.lab.errors import UsageError
 
 app = typer.Typer(add_completion=False)
@@ -31,6 +44,9 @@ class Settings:
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the results to this file.")] = None
     out: Annotated[Path | None, typer.Option(help="Write results.json, traces and captures here.")] = None
     resume: Resume = False
+    trust: Trust = False
+    trial_timeout: TrialTimeout = TRIAL_TIMEOUT
+    keep_capabilities: KeepCapabilities = False
     model_path: ModelPath = field(default_factory=list)
 
 
@@ -38,22 +54,30 @@ class Settings:
 @grouped
 def run(
     name: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="An experiment's id, or a YAML file.")],
+    kinds: Kinds,
     settings: Settings,
 ) -> None:
     """Run an experiment and print its table.
 
-    Exit status: 0 all trials ran (failing checks are results), 1 some are invalid, 2 bad input.
+    Endpoints that are named here take the place of the file's: --phones libre,linphone --servers hosted.
+
+    Exit status: 0 all trials ran (failing checks are results), 1 some are invalid or all verdicts are errors,
+    2 bad input, or an output that can't be written.
     """
-    play(name, settings)
+    play(name, settings, kinds)
 
 
-def play(name: str, settings: Settings, why: str = "") -> None:
+def play(name: str, settings: Settings, kinds: Kinds | None = None, why: str = "") -> None:
     """Run it; ``why`` in that world, if nobody asked for it.
 
     Raises ``UsageError``, and ``typer.Exit`` when there are invalid trials.
     """
     running.check(resume=settings.resume, out=settings.out)
     chosen = experiment.load(name)
+    if kinds is not None:
+        chosen = chosen.with_kinds(kinds.phones, kinds.servers, kinds.far_phones)
+    if settings.keep_capabilities:
+        chosen = chosen.with_all_capabilities()
     try:
         specs = chosen.trials(as_texts(settings.model_path), settings.seed)
     except UsageError as error:
@@ -73,18 +97,21 @@ def play(name: str, settings: Settings, why: str = "") -> None:
         specs,
         world=kind,
         jobs=settings.jobs,
+        limit=settings.trial_timeout,
         out=out,
         resume=settings.resume,
+        trust=settings.trust,
         errors=errors,
         keep=running.keep_partly(chosen.id, kind, reports),
     )
     if chosen.summary:
         console.print_folded(chosen.summary, output, style="italic")
-    table.print_table(results, output)
+    show = table.print_endpoints if chosen.columns == "endpoints" else table.print_table
+    show(results, output)
     output.print(f"{len(results)} trials: {table.summary(results)}")
     running.say_notes(note for result in results for note in result.notes)
     data = files.as_json(chosen.id, kind, results)
     for path in reports:
         files.write_json(path, data)
-    if any(result.errors for result in results):
-        raise typer.Exit(1)
+    found = [result.finding.verdict for result in results if result.finding is not None]
+    running.end(invalid=any(result.errors for result in results), verdicts=found)

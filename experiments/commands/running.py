@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,11 +17,11 @@ from siplab.experiments.explain.folder import ExplainedFolder
 from siplab.experiments.output import console, files
 from siplab.experiments.output.journal import Journal
 from siplab.experiments.output.progress import TrialProgress
-from siplab.experiments.trial import runner
+from siplab.experiments.trial import determinism, runner
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.runner import InterruptedRunError
 from siplab.experiments.trial.spec import TrialSpec
-from siplab.lab.errors import UsageError
+from siplab.lab.errors import OutputError, UsageError
 
 INTERRUPTED: Final = 130  # the exit status of what Ctrl-C ends
 
@@ -53,26 +54,53 @@ def run_trials(
     *,
     world: str,
     jobs: int,
+    limit: float,
     out: Path | None,
     resume: bool,
+    trust: bool,
     errors: Console,
     keep: Callable[[list[TrialResult], int], None] = lambda results, total: None,
 ) -> list[TrialResult]:
     """All results, in order. On Ctrl-C ``keep`` gets those that are there, and the command ends."""
     try:
-        with Journal(out, world, resume=resume) if out is not None else nullcontext() as journal:
+        with Journal(out, world, resume=resume, trust=trust) if out is not None else nullcontext() as journal:
+            if journal is not None and journal.moved is not None:
+                console.say(f"the results of a former run are in {journal.moved} now")
             if resume and journal is not None:
                 there = len(journal.known(specs))
                 errors.print(f"{there} of {len(specs)} trials are there already")
+                for reason, count in Counter(journal.untrusted.values()).items():
+                    console.say(
+                        f"{count} trials are run again: {reason}; --trust takes their results as they are"
+                    )
+                if journal.damaged:
+                    console.say(
+                        f"{journal.path}: {journal.damaged} damaged lines; their trials are run again"
+                    )
             with TrialProgress(len(specs), errors) as advance:
                 store = None if out is None else ExplainedFolder(out)
                 return runner.run_all(
-                    specs, world=world, jobs=jobs, store=store, progress=advance, journal=journal
+                    specs,
+                    world=world,
+                    jobs=jobs,
+                    store=store,
+                    progress=advance,
+                    journal=journal,
+                    limit=limit,
                 )
     except InterruptedRunError as interruption:
         keep(interruption.results, interruption.total)
         console.say(f"{interruption}; {_how_to_go_on(out)}")
         raise typer.Exit(INTERRUPTED) from None
+    except OutputError as error:
+        raise OutputError(f"{error}; {_how_to_go_on(out)}") from None
+
+
+def end(*, invalid: bool, verdicts: Iterable[str] = ()) -> None:
+    """Raises ``typer.Exit`` with 1 for invalid trials, and where all verdicts of a detector are ``error``."""
+    found = set(verdicts)
+    if invalid or found == {"error"}:
+        raise typer.Exit(1)
 
 
 def keep_partly(name: str, world: str, reports: Sequence[Path]) -> Callable[[list[TrialResult], int], None]:
@@ -90,3 +118,23 @@ def _how_to_go_on(out: Path | None) -> str:
         return "with --out FOLDER it could be gone on with"
     arguments = [each for each in sys.argv[1:] if each != "--resume"]
     return f"go on with: {shlex.join(['siplab', *arguments, '--resume'])}"
+
+
+def check_determinism(specs: Sequence[TrialSpec], limit: float) -> None:
+    """Run each trial in two processes, and say which are not the same in both.
+
+    Raises ``typer.Exit`` where there is one, ``UsageError`` for programs, which run by the wall clock.
+    """
+    program = next((each.program for each in specs if each.program is not None), None)
+    if program is not None:
+        raise UsageError(
+            f"detector '{program.id}' is a program: it runs by the wall clock, and is never the same"
+        )
+    output, wrong = console.output(), 0
+    with TrialProgress(len(specs), console.errors()) as advance:
+        for spec, text in determinism.differences(specs, limit, advance):
+            wrong += 1
+            console.print_exact(f"{spec.name}: {text}", output, "red")
+    console.print_exact(f"{len(specs)} trials, {len(specs) - wrong} the same in two processes", output)
+    if wrong:
+        raise typer.Exit(1)

@@ -15,8 +15,11 @@ from rich.text import Text
 from siplab.experiments.commands import running
 from siplab.experiments.commands.options import (
     Jobs,
+    KeepCapabilities,
     ModelPath,
     Resume,
+    TrialTimeout,
+    Trust,
     World,
     as_numbers,
     as_texts,
@@ -34,6 +37,7 @@ from siplab.experiments.score.baseline import Baseline
 from siplab.experiments.score.tally import Score
 from siplab.experiments.trial import registry
 from siplab.experiments.trial.spec import needs_emulated
+from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
 from siplab.lab.errors import UsageError
 
 app = typer.Typer(add_completion=False)
@@ -77,6 +81,12 @@ class Trials:
     repeat: Annotated[int, typer.Option(min=1, max=10_000, help="Run each trial with that many seeds.")] = 1
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 1
     jobs: Jobs = 1
+    trial_timeout: TrialTimeout = TRIAL_TIMEOUT
+    keep_capabilities: KeepCapabilities = False
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Only see whether each trial is the same in two processes; 1 if not."),
+    ] = False
 
 
 def _of_program(*declarations: str, **options: Any) -> Any:
@@ -145,6 +155,7 @@ class Written:
 
     out: Annotated[Path | None, _into(help="Folder for all of these, with traces and captures.")] = None
     resume: Resume = False
+    trust: Trust = False
     json_file: Annotated[Path | None, _into("--json", help="JSON.")] = None
     csv_file: Annotated[Path | None, _into("--csv", help="CSV.")] = None
     junit_file: Annotated[Path | None, _into("--junit", help="JUnit XML.")] = None
@@ -201,14 +212,18 @@ def score(
 ) -> None:
     """Score detectors: every model of the catalogue, and routers without an ALG.
 
-    Exit status: 0 done, 1 an invalid trial or worse than the baseline, 2 bad input.
+    Exit status: 0 done, 1 an invalid trial, worse than the baseline, a detector that gave nothing but errors,
+    or, with --check, a trial that is not the same twice; 2 bad input, or an output that can't be written.
     """
     running.check(resume=written.resume, out=written.out)
     programs: list[str | ProgramDetector] = []
     if subjects.from_experiment is not None:
         programs += experiment.load(subjects.from_experiment).detectors
     own = program.as_detector()
-    chosen = _detectors(subjects.detector, subjects.paths, [*programs, *([own] if own else [])])
+    programs += [own] if own else []
+    if trials.keep_capabilities:
+        programs = [each if isinstance(each, str) else each.with_all_capabilities() for each in programs]
+    chosen = _detectors(subjects.detector, subjects.paths, programs)
     if written.badge is not None and len(chosen) > 1:
         raise UsageError("--badge is for one detector: name it with --detector")
     before = comparison.before(chosen)
@@ -221,6 +236,9 @@ def score(
         model_paths=known,
         detector_paths=subjects.paths,
     )
+    if trials.check:
+        running.check_determinism(plan.trials, trials.trial_timeout)
+        return
     outside = next((each for each in chosen if isinstance(each, ProgramDetector)), None)
     if outside is not None and trials.world == "simulated":
         raise UsageError(needs_emulated(f"detector '{outside.id}'"))
@@ -237,24 +255,32 @@ def score(
         )
     )
     results = running.run_trials(
-        plan.trials, world=kind, jobs=trials.jobs, out=written.out, resume=written.resume, errors=errors
+        plan.trials,
+        world=kind,
+        jobs=trials.jobs,
+        limit=trials.trial_timeout,
+        out=written.out,
+        resume=written.resume,
+        trust=written.trust,
+        errors=errors,
     )
     scores = tally.scores(plan, results)
     table.print_scores(scores, output, repeated=trials.repeat > 1)
     for form, path in places:
-        path.write_text(_report(form, scores, kind, trials.seed, trials.repeat), encoding="utf-8")
+        files.write_text(path, _report(form, scores, kind, trials.seed, trials.repeat))
     if written.badge_on_output:
         print(outputs.as_badge(scores[0]))
     elif written.badge is not None:
-        written.badge.write_text(outputs.as_badge(scores[0]) + "\n", encoding="utf-8")
+        files.write_text(written.badge, outputs.as_badge(scores[0]) + "\n")
 
     name = str(comparison.baseline_file)
     worse = _compare(before, scores, name, output) if before is not None else False
     if comparison.baseline_file is not None and comparison.update_baseline:
         baseline.write(comparison.baseline_file, scores)
         console.print_exact(f"baseline written to {name}", output)
-    if worse or any(each.count("invalid") for each in scores):
-        raise typer.Exit(1)
+    running.end(invalid=worse or any(each.count("invalid") for each in scores))
+    for each in scores:
+        running.end(invalid=False, verdicts=[outcome for row in each.rows for outcome in row.outcomes])
 
 
 def _detectors(

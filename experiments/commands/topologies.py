@@ -12,8 +12,7 @@ from siplab import topologies as topology_files
 from siplab.experiments.commands import listing
 from siplab.experiments.commands.listing import Words
 from siplab.experiments.commands.options import AsJson
-from siplab.experiments.output import cards, console, drawing
-from siplab.lab.errors import UsageError
+from siplab.experiments.output import cards, console, drawing, files
 
 app = listing.group()
 
@@ -35,10 +34,7 @@ def shown(
     """Draw one of them; where the terminal is too narrow for that, list who is where."""
     topology = topology_files.load(identifier)
     if svg is not None:
-        try:
-            svg.write_text(drawing.as_svg(topology), encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"--svg {svg}: {error.strerror}") from None
+        files.write_text(svg, drawing.as_svg(topology))
     if as_json:
         console.print_json(cards.topology(identifier))
         return

@@ -4,11 +4,15 @@ The rules of this file:
 
 - One thread, one selector. A socket is emptied by at most ``_BATCH`` datagrams before the next has its turn.
 - Connections are few, short, and closed when nothing comes; what they send is small.
-- Nothing that arrives can end the loop: what goes wrong is one line in the log.
+- Nothing that arrives can end the loop, and nothing that the log does: what goes wrong is one line in the
+  log, and the first hundred only.
+- How much is logged is not for strangers to choose: they are numbers in a line a minute.
+- Where no descriptor is left, nothing is accepted until the next look at idle connections.
 """
 
 from __future__ import annotations
 
+import errno
 import selectors
 import signal
 import socket
@@ -19,6 +23,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
+from siplab.lab.probing.anti_amplification import network_of
 from siplab.lab.probing.detection_server import LARGEST, DetectionServer, StreamSession
 from siplab.lab.sip.base import Action, Listen, Send
 from siplab.lab.wire.ip import Endpoint
@@ -31,6 +36,8 @@ _IDLE: Final = 15.0  # seconds
 _LONGEST: Final = 60.0  # seconds that a connection lives
 _MOST_UNSENT: Final = 256 * 1024  # bytes
 _LOOK: Final = 1.0  # seconds between two looks at idle connections
+_MOST_PROBLEMS: Final = 100  # that are logged
+_EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _SUMMARY: Final = 60.0  # seconds between two lines of numbers
 
 Log = Callable[..., None]
@@ -43,7 +50,7 @@ class _Connection:
     def __init__(self, sock: socket.socket, session: StreamSession, source: Endpoint, now: float) -> None:
         self.sock = sock
         self.session = session
-        self.source = source
+        self.network = network_of(source.ip)
         self.began = self.last = now
         self.shaking = isinstance(sock, ssl.SSLSocket)
         self.unsent = b""
@@ -70,7 +77,9 @@ class Service:
         self._servers = [server for _, server in servers]
         self._bound: dict[tuple[int, str | int], tuple[socket.socket, Endpoint]] = {}
         self._connections: dict[socket.socket, _Connection] = {}
+        self._resting: list[tuple[socket.socket, Callable[[int], None]]] = []  # listeners, for a moment
         self._stopped = False
+        self.turns = 0  # of the loop
         self.listening: list[str] = []
         self._wake, self._waker = socket.socketpair()
         self._waker.setblocking(False)
@@ -118,6 +127,7 @@ class Service:
         while not self._stopped:
             dues = [due for server in self._servers if (due := server.next_timer()) is not None]
             wait = max(0.0, min([look, *dues]) - self.now)
+            self.turns += 1
             for key, mask in self._selector.select(wait):
                 self._safely(key.data, mask)
             now = self.now
@@ -128,11 +138,10 @@ class Service:
             if now >= look:
                 look = now + _LOOK
                 self._end_idle(now)
-                self._report_events()
+                self._listen_again()
             if now >= summary:
                 summary = now + _SUMMARY
-                self._log("numbers", **self.numbers())
-        self._report_events()
+                self.say("numbers", **self.numbers())
 
     def _on_timer(self, server: DetectionServer, _: int) -> None:
         self._perform(server, server.on_timer(self.now))
@@ -141,10 +150,14 @@ class Service:
         try:
             call(mask)
         except Exception as error:  # whatever it is, the server goes on
-            for server in self._servers:
-                server.counts["problems"] += 1
-            if sum(server.counts["problems"] for server in self._servers) <= 100:
-                self._log("problem", what=f"{type(error).__name__}: {error}"[:200])
+            self._servers[0].counts["problems"] += 1
+            if sum(server.counts["problems"] for server in self._servers) <= _MOST_PROBLEMS:
+                self.say("problem", what=f"{type(error).__name__}: {error}"[:200])
+
+    def say(self, event: str, **details: Any) -> None:
+        """A line of the log, if it can be written."""
+        with suppress(OSError, ValueError):  # the disk of the log is full, or nobody reads it
+            self._log(event, **details)
 
     def numbers(self) -> dict[str, Any]:
         """What became of datagrams, how full the tables are, and resident memory in KiB."""
@@ -158,12 +171,6 @@ class Service:
             row["peak KiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return row
 
-    def _report_events(self) -> None:
-        for server in self._servers:
-            for event in server.events:
-                self._log(event.kind, who=event.detail)
-            server.events.clear()
-
     def close(self) -> None:
         """Close every socket."""
         for connection in list(self._connections.values()):
@@ -171,6 +178,8 @@ class Service:
         for key in list(self._selector.get_map().values()):
             if isinstance(key.fileobj, socket.socket):
                 key.fileobj.close()
+        for listener, _ in self._resting:
+            listener.close()
         self._selector.close()
         self._waker.close()
 
@@ -212,10 +221,15 @@ class Service:
         def readable(_: int) -> None:
             try:
                 sock, address = listener.accept()
-            except OSError:
+            except OSError as error:
+                if error.errno in _EXHAUSTED:  # it stays readable: the loop would turn without end
+                    server.counts["nothing left to accept with"] += 1
+                    self._selector.unregister(listener)
+                    self._resting.append((listener, readable))
                 return
             source = Endpoint(address[0], address[1])
-            here = sum(each.source.ip == source.ip for each in self._connections.values())
+            network = network_of(source.ip)
+            here = sum(each.network == network for each in self._connections.values())
             if len(self._connections) >= _MOST_CONNECTIONS or here >= _PER_SOURCE:
                 server.counts["too many connections"] += 1
                 sock.close()
@@ -234,6 +248,11 @@ class Service:
             self._selector.register(sock, selectors.EVENT_READ, lambda mask: self._serve(made))
 
         self._selector.register(listener, selectors.EVENT_READ, readable)
+
+    def _listen_again(self) -> None:
+        for listener, readable in self._resting:
+            self._selector.register(listener, selectors.EVENT_READ, readable)
+        self._resting.clear()
 
     def _serve(self, connection: _Connection) -> None:
         """Do what can be done now: shake hands, read, answer."""

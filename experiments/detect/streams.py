@@ -54,6 +54,7 @@ def exchange(server: Endpoint, kind: Kind, rng: random.Random, deadline: float) 
         return Exchange(False, problem=_why(error))
     try:
         if kind == "TLS":
+            sock.settimeout(min(_CONNECT, _left(deadline)))
             sock = _anybody().wrap_socket(sock)
         return _talk(sock, kind, rng, deadline)
     except OSError as error:
@@ -106,7 +107,7 @@ def _talk(sock: socket.socket, kind: Kind, rng: random.Random, deadline: float) 
     for wire in probes(local, kind.encode(), marks):
         method = wire.partition(b" ")[0].decode()
         try:
-            sock.settimeout(_ANSWER)
+            sock.settimeout(min(_ANSWER, _left(deadline)))
             sock.sendall(wire)
             answer, buffer = _answer(sock, buffer, min(deadline, time.monotonic() + _ANSWER))
         except OSError as error:
@@ -115,6 +116,14 @@ def _talk(sock: socket.socket, kind: Kind, rng: random.Random, deadline: float) 
             return Exchange(True, tuple(seen), "no answer came", method)
         seen.append(reflection(wire, answer))
     return Exchange(True, tuple(seen))
+
+
+def _left(deadline: float) -> float:
+    """Seconds until then. Raises ``TimeoutError`` for none."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
 
 
 def _answer(sock: socket.socket, buffer: bytes, end: float) -> tuple[bytes, bytes]:

@@ -22,6 +22,7 @@ from siplab.experiments.explain.story import Story, changed_parts, parsed, seen,
 from siplab.experiments.explain.troubles import Trouble, TroubleKind
 from siplab.experiments.output.changes import LinePair, aligned, broken
 from siplab.experiments.output.journeys import Journey
+from siplab.experiments.trial.counterfactual.actions import GatewayAction
 from siplab.lab.gateway.fate import Fate
 from siplab.lab.sip.events import EventKind
 from siplab.lab.wire.headers import tag_of, uris
@@ -48,6 +49,10 @@ class CauseKind(StrEnum):
     BINDING_CLOSED = "binding-closed"  # sooner than any timer explains
     FILTERED = "filtered"
     DEVIATED = "deviated"  # it left differently from how a router without a fault sends it
+    # What only running the trial again can tell.
+    REMAPPED = "remapped"  # its sender got another public endpoint by it
+    REMEMBERED = "remembered"  # the ALG opened or closed pinholes by it, or remembered something of it
+    SETTING = "setting"  # a setting of the ALG or of the NAT
     # No router did anything.
     UNTRANSLATED = "untranslated"  # a private address went through
     UNCHANGED = "unchanged"
@@ -71,6 +76,8 @@ class Cause:
     violation: Violation | None = None
     endpoint: Endpoint | None = None
     idle: float | None = None  # seconds since the binding was last used
+    action: GatewayAction | None = None  # where running the trial again shows it, and the trace does not
+    unnoticed: bool = False  # no endpoint complained: found by comparison with other routers
 
 
 def cause_of(trouble: Trouble, story: Story) -> Cause:

@@ -10,12 +10,12 @@ from bisect import bisect_right
 
 from siplab.alg_models.controls import CORRECT, NONE
 from siplab.experiments.output.journeys import Journey
+from siplab.experiments.trial.counterfactual.packets import through
 from siplab.lab.gateway.gateway import Emission
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import MalformedPacketError
-from siplab.lab.worlds.base import make_gateways
 from siplab.lab.worlds.network import Network
-from siplab.lab.worlds.trace import Passage, Remark, Trace, WorldEvent, looks_like_sip
+from siplab.lab.worlds.trace import Trace, looks_like_sip
 
 
 def deviations(trace: Trace, network: Network, journeys: list[Journey], seed: object = None) -> list[Journey]:
@@ -23,22 +23,10 @@ def deviations(trace: Trace, network: Network, journeys: list[Journey], seed: ob
 
     ``seed``: the one of the trial's world; it matters only where ports are allotted at random.
     """
-    controls = [
-        make_gateways(network, dict.fromkeys(network.topology.gateways, model), seed)
-        for model in (NONE, CORRECT)
-    ]
     places: list[int] = []
-    for order, record in enumerate(trace):
-        if isinstance(record, Remark) and record.kind is WorldEvent.REBOOTED:
-            for gateways in controls:
-                gateways[record.who].reboot()
-        if not isinstance(record, Passage):
-            continue
-        own = _payloads(record.emissions)
-        others = [
-            _payloads(gateways[record.gateway].handle(record.packet, record.side, record.now))
-            for gateways in controls
-        ]
+    for order, passage, emitted in through(trace, network, [NONE, CORRECT], seed):
+        own = _payloads(passage.emissions)
+        others = [_payloads(each) for each in emitted]
         if own not in others and any(looks_like_sip(each) for each in (*own, *others[0])):
             places.append(order)
     starts = [each.order for each in journeys]

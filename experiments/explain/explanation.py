@@ -1,75 +1,110 @@
 """From the failed checks of a trial to one short paragraph each.
 
-The cause of a failed check is the first trouble since the check before it that was not resolved; where
-there is none, the first one before. Media checks look at media first.
+What the trace tells is the *mechanism*: the first trouble since the check before it that was not resolved;
+where there is none, the first one before. Media checks look at media first. Of these causes the first is told
+that the proof confirms, if there is a proof.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from siplab.experiments.explain import wording
+from siplab.experiments.explain.agreement import NOT_OF_ALGS, confirmed, shown
 from siplab.experiments.explain.blame import Cause, CauseKind, cause_of, changed
+from siplab.experiments.explain.claims import claim
 from siplab.experiments.explain.comparison import deviations
+from siplab.experiments.explain.proof import Proof
 from siplab.experiments.explain.story import Story, Window
 from siplab.experiments.explain.troubles import Trouble, TroubleKind, troubles
 from siplab.experiments.output.journeys import Journey
-from siplab.experiments.trial.result import Explanation
+from siplab.experiments.trial.result import Basis, Explanation
 from siplab.experiments.trial.stage import Check
 from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.trace import Trace
 
+_Told = tuple[Trouble | None, Cause]
+
 
 def explain(
-    checks: Sequence[Check], trace: Trace, network: Network, seed: object = None
+    checks: Sequence[Check],
+    trace: Trace,
+    network: Network,
+    seed: object = None,
+    proofs: Mapping[str, Proof] | None = None,
 ) -> list[Explanation]:
     """An explanation for each failed check, in order. Empty when there is no trace, or nothing failed.
 
-    ``seed``: the one that the trial's world was made with, where routers choose ports at random.
+    ``seed``: the one that the trial's world was made with, where routers choose ports at random. ``proofs``:
+    what was found by running the trial again, by the names of the checks.
     """
     if all(each.passed for each in checks) or not len(trace):
         return []
     story = Story(trace, network)
     known = troubles(story)
     found: list[Explanation] = []
-    causes: list[tuple[Trouble | None, Cause, Explanation]] = []
+    earlier: list[tuple[_Told, Proof | None, Explanation]] = []
     windows = story.windows or [Window(each.name, each.passed, 0, len(trace)) for each in checks]
     for check, window in zip(checks, windows, strict=False):
         if check.passed:
             continue
-        trouble, cause = _choose(known, window, story, media=check.about == "media")
-        if causes and trouble is not None and trouble.facts.status == 480:  # what registered failed before
-            trouble, cause, _ = causes[0]
-        if not cause.gateway and (trouble is None or trouble.kind is TroubleKind.TIMED_OUT):
-            # Nobody says which message it was.
-            other = _deviation(story, window, deviations(trace, network, story.journeys, seed))
-            cause = other if other.gateway or trouble is None else cause
-        same = next((each for _, other, each in causes if other == cause), None)
-        explanation = _made(check, trouble, cause, same)
-        causes.append((trouble, cause, explanation))
+        proof = (proofs or {}).get(check.name)
+        told = _told(known, window, story, check, proof)
+        trouble, cause = told
+        if proof is None or proof.obstacle:
+            if (
+                earlier and trouble is not None and trouble.facts.status == 480
+            ):  # what registered failed before
+                told = earlier[0][0]
+            elif not cause.gateway and (trouble is None or trouble.kind is TroubleKind.TIMED_OUT):
+                # Nobody says which message it was.
+                other = _deviation(story, window, deviations(trace, network, story.journeys, seed))
+                told = (trouble, other if other.gateway or trouble is None else cause)
+        same = next((each for other, its, each in earlier if _are_one((told, proof), (other, its))), None)
+        explanation = _made(check, told, proof, same)
+        earlier.append((told, proof, explanation))
         found.append(explanation)
     return found
 
 
-def _choose(
-    known: list[Trouble], window: Window, story: Story, *, media: bool
-) -> tuple[Trouble | None, Cause]:
-    """The first trouble that a router has to do with, else the first."""
-    first: tuple[Trouble | None, Cause] = (None, Cause(CauseKind.UNCHANGED, None))
+def _are_one(one: tuple[_Told, Proof | None], other: tuple[_Told, Proof | None]) -> bool:
+    """Whether two checks failed for one reason."""
+    if one[1] is not None and one[1].cure is not None:
+        return one[1] is other[1]
+    return one[0][1] == other[0][1] and (one[1] and one[1].cure) == (other[1] and other[1].cure)
+
+
+def _told(known: list[Trouble], window: Window, story: Story, check: Check, proof: Proof | None) -> _Told:
+    """What the trace tells, where a proof confirms it; else what the proof shows."""
+    candidates = list(_candidates(known, window, story, media=check.about == "media"))
+    nothing: _Told = (None, Cause(CauseKind.UNCHANGED, None))
+    if proof is None or proof.obstacle:
+        return next((each for each in candidates if each[1].gateway), (candidates or [nothing])[0])
+    if proof.cure is None:
+        return next((each for each in candidates if each[1].kind in NOT_OF_ALGS), nothing)
+    for trouble, cause in candidates:
+        agreed = confirmed(cause, proof.cure.done, media=trouble is not None and trouble.media)
+        if agreed is not None:
+            return trouble, agreed
+    # What went wrong then, and did not with the actions undone, came of them.
+    after = {each.identity for each in troubles(Story(proof.cure.trace, story.network))}
+    gone = next((trouble for trouble, _ in candidates if trouble and trouble.identity not in after), None)
+    return gone, shown(proof.cure.done, story)
+
+
+def _candidates(known: list[Trouble], window: Window, story: Story, *, media: bool) -> Iterator[_Told]:
+    """The troubles with what they come from, the likeliest first."""
+    some = False
     for start in (window.start, 0):
         opened = [each for each in known if each.open_at(start, window.end)]
         for trouble in sorted(opened, key=lambda each: each.media != media):
-            cause = cause_of(trouble, story)
-            if cause.gateway:
-                return trouble, cause
-            if first[0] is None:
-                first = trouble, cause
-    if first[0] is None and media:  # what was lost is missed, though more came afterwards
-        lost = [
-            each for each in known if each.media and window.start <= each.last and each.order < window.end
-        ]
-        first = next(((each, cause_of(each, story)) for each in lost), first)
-    return first
+            some = True
+            yield trouble, cause_of(trouble, story)
+    if not some and media:  # what was lost is missed, though more came afterwards
+        for each in known:
+            if each.media and window.start <= each.last and each.order < window.end:
+                yield each, cause_of(each, story)
 
 
 def _deviation(story: Story, window: Window, found: Sequence[Journey]) -> Cause:
@@ -79,27 +114,43 @@ def _deviation(story: Story, window: Window, found: Sequence[Journey]) -> Cause:
         if each.order < window.end:
             gateway = next((node for node in each.path[1:] if node in story.network.gateways), "")
             # No rule of SIP lets anybody on the way touch what people say to each other.
-            return changed(each, "body") if each.changes else Cause(CauseKind.DEVIATED, each, gateway)
+            cause = changed(each, "body") if each.changes else Cause(CauseKind.DEVIATED, each, gateway)
+            return replace(cause, unnoticed=True)
     return Cause(CauseKind.UNCHANGED, None)
 
 
-def _made(check: Check, trouble: Trouble | None, cause: Cause, same: Explanation | None) -> Explanation:
+def _made(check: Check, told: _Told, proof: Proof | None, same: Explanation | None) -> Explanation:
+    trouble, cause = told
     journey = cause.journey
     rule = wording.rule_of(cause, trouble)
     if same is not None:
         text = f"For the same reason as '{same.check}'. {check.symptom}"
     else:
-        text = wording.paragraph(check, trouble, cause, rule)
-    return Explanation(
+        claimed = claim(proof) if proof is not None else ""
+        text = " ".join(each for each in (claimed, wording.paragraph(check, trouble, cause, rule)) if each)
+    made = Explanation(
         check.name,
         text,
         cause.kind.value,
-        journey.label if journey is not None else "",
-        journey.path[0] if journey is not None else "",
-        journey.path[-1] if journey is not None else "",
-        round(journey.now, 6) if journey is not None else 0.0,
-        cause.gateway,
-        cause.parts,
-        rule,
-        f"{trouble.host}: {trouble.why}" if trouble is not None else "",
+        message=journey.label if journey is not None else "",
+        sender=journey.path[0] if journey is not None else "",
+        receiver=journey.path[-1] if journey is not None else "",
+        now=round(journey.now, 6) if journey is not None else 0.0,
+        router=cause.gateway,
+        parts=cause.parts,
+        rule=rule,
+        witness=f"{trouble.host}: {trouble.why}" if trouble is not None else "",
+    )
+    if proof is None or proof.obstacle:
+        return made
+    if proof.cure is None:
+        return replace(made, basis=Basis.NOT_THE_ALG, runs=proof.runs)
+    return replace(
+        made,
+        basis=Basis.UNDONE,
+        undone=proof.cure.actions,
+        also=proof.cure.also,
+        reference="correct" if proof.cure.reference else "none",
+        runs=proof.runs,
+        confirmed=cause.action is None,
     )

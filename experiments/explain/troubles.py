@@ -50,7 +50,7 @@ class TroubleKind(StrEnum):
 @dataclass
 class Trouble:
     """``why``: in the words of who noticed it. ``host``: who that was; ``event`` and ``facts``: what an
-    endpoint noted. ``order`` and ``last``: its first and last record.
+    endpoint noted. ``order`` and ``last``: its first and last record. ``times``: how many packets met it.
     """
 
     kind: TroubleKind
@@ -66,6 +66,11 @@ class Trouble:
     resolved: list[int] = field(default_factory=list)  # records at which the same got through
     event: EventKind | None = None
     facts: Facts = NO_FACTS
+
+    @property
+    def identity(self) -> object:
+        """The same for the same trouble in another run of the trial."""
+        return self.kind, self.key, self.host, self.event
 
     def open_at(self, start: int, end: int) -> bool:
         """Whether it happened before ``end``, also after ``start``, and it was not resolved until ``end``."""
@@ -93,7 +98,7 @@ def troubles(story: Story) -> list[Trouble]:
         facts = (trouble.event, trouble.facts, end and end.fate, journey.lost, left and left.destination)
         known = found.setdefault((trouble.kind, trouble.key, *facts), trouble)
         if known is not trouble:
-            known.last, known.times = trouble.last, known.times + 1
+            known.last, known.times = trouble.last, known.times + trouble.times
     about_messages = {id(note) for journey in story.journeys for note in journey.heard}
     for order, note in story.notes:
         if id(note) in about_messages and note.kind not in _DEAD_ENDS:
@@ -160,7 +165,7 @@ def _trouble_of(journey: Journey, bounced: bool) -> Trouble | None:
 def _made(kind: TroubleKind, journey: Journey, why: str, host: str, *, retried: bool = False) -> Trouble:
     trouble = Trouble(kind, journey.order, journey.now, why, host, journey, not journey.is_signalling)
     trouble.key = _key(journey, retried=retried)
-    trouble.last = journey.order
+    trouble.last, trouble.times = journey.order, 1 + journey.more
     return trouble
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
+from siplab.experiments.explain import settings
 from siplab.experiments.explain.blame import Cause, CauseKind
 from siplab.experiments.explain.story import parsed, sent
 from siplab.experiments.explain.troubles import Trouble, TroubleKind
 from siplab.experiments.output import fates
 from siplab.experiments.output.changes import LinePair
-from siplab.experiments.output.journeys import Journey, show
+from siplab.experiments.output.journeys import Journey
+from siplab.experiments.trial.counterfactual.actions import GatewayAction
 from siplab.experiments.trial.stage import Check
 from siplab.lab.gateway.fate import Fate
+from siplab.lab.sip.events import EventKind
+from siplab.lab.wire.labels import show
 
 _LONG: Final = 120  # characters of a line that are shown
 # What a router may not do to a part of a message, where no rule of syntax says it.
@@ -88,13 +92,17 @@ def paragraph(check: Check, trouble: Trouble | None, cause: Cause, rule: str) ->
 
 def _action(trouble: Trouble | None, cause: Cause) -> str:
     journey = cause.journey
+    if cause.kind is CauseKind.SETTING:
+        assert cause.action is not None
+        words = settings.said(cause.action)
+        return f"The {cause.gateway} {words}." if words else ""
     if journey is None:
         return "Every message passed the routers as it would without an ALG." if trouble is None else ""
     router, message, when = f"the {cause.gateway}", _message(journey), f"At {journey.now:.3f} s"
     match cause.kind:
         case CauseKind.CHANGED:
             words = f"{when} {router} changed the {_listed(cause.parts)} of the {message}"
-            if trouble is None:
+            if cause.unnoticed:
                 words = (
                     "No endpoint complained of a message. The first that a router without a fault would have "
                     f"sent differently was the {message} at {journey.now:.3f} s: {router} changed the "
@@ -112,8 +120,7 @@ def _action(trouble: Trouble | None, cause: Cause) -> str:
             )
         case CauseKind.DROPPED:
             end = journey.ending
-            assert end is not None
-            why = end.detail if end.fate is Fate.DROPPED_BY_MODEL else fates.words(end)
+            why = "" if end is None else end.detail if end.fate is Fate.DROPPED_BY_MODEL else fates.words(end)
             return f"{when} {router} dropped the {message}{f': {why}' if why else ''}."
         case CauseKind.ANSWERED:
             return f"{when} {router} answered the {message} itself, and the {journey.aim} never saw it."
@@ -137,6 +144,17 @@ def _action(trouble: Trouble | None, cause: Cause) -> str:
                 f"{when} {router} did not let the {message} in: nothing had been sent from {cause.endpoint} "
                 f"to {journey.sent.source} before, which its filtering asks for."
             )
+        case CauseKind.REMAPPED:
+            assert cause.action is not None
+            return (
+                f"{when} {router} gave the sender of the {message} another public endpoint in the place of "
+                f"{cause.action.before}."
+            )
+        case CauseKind.REMEMBERED:
+            assert cause.action is not None
+            return f"{when}, by the {message}, {router} {_pinholes(cause.action)}."
+        case CauseKind.UNTRANSLATED if cause.endpoint is None:
+            return f"{when} {router} left the {_listed(cause.parts)} of the {message} as it was."
         case CauseKind.UNTRANSLATED:
             assert cause.endpoint is not None
             what = "SDP of the" if trouble is not None and trouble.media else "head of the"
@@ -195,6 +213,21 @@ def _lines(lines: tuple[LinePair, ...]) -> str:
     return f": {', '.join(shown)}" if shown else ""
 
 
+def _pinholes(action: GatewayAction) -> str:
+    """What became of the pinholes, and what would have."""
+    did, right = action.after.splitlines(), action.instead.splitlines()
+    said = _few([each for each in did if each not in right])
+    missed = _few([each for each in right if each not in did])
+    words = said or ("did nothing else to its pinholes" if did else "did nothing to its pinholes")
+    return f"{words}; done right, it would have {missed}" if missed else words
+
+
+def _few(lines: list[str]) -> str:
+    """Two of them at most."""
+    more = f" and {len(lines) - 2} more" if len(lines) > 2 else ""
+    return " and ".join(lines[:2]) + more
+
+
 def _short(line: bytes) -> str:
     text = show(line.rstrip(b"\r\n"))
     return text if len(text) <= _LONG else f"{text[: _LONG - 3]}..."
@@ -218,7 +251,10 @@ def _outcome(trouble: Trouble | None, cause: Cause) -> str:
     journey = trouble.journey
     match trouble.kind:
         case TroubleKind.REFUSED:
-            return f"The {trouble.host} {trouble.why.rstrip('.')}{times}."
+            noted = "" if trouble.event in (EventKind.DISCARDED, EventKind.REJECTED) else "noted: "
+            return f"The {trouble.host} {noted}{trouble.why.rstrip('.')}{times}."
+        case TroubleKind.LOST:
+            return f"{trouble.times} packets were lost in all." if trouble.times > 1 else ""
         case TroubleKind.NOT_SENT:
             return f"At {trouble.now:.3f} s the {trouble.host} could not send: {trouble.why}."
         case TroubleKind.TIMED_OUT:

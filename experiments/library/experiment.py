@@ -5,6 +5,8 @@ Every combination of model, mitigation set and scenario or detector is a trial, 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_val
 from siplab.experiments.programs import ProgramDetector
 from siplab.experiments.trial import registry
 from siplab.experiments.trial import run as trial
-from siplab.experiments.trial.spec import TrialSpec
+from siplab.experiments.trial.spec import TrialSpec, check_count
 from siplab.lab import documents
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.emulated import kernel
@@ -31,11 +33,13 @@ NamedOrProgram = Annotated[
 class Experiment(BaseModel):
     """The file's fields.
 
-    ``models``, ``scenarios`` and ``detectors`` are specs: ``ID`` or ``ID(parameter=value)``; ``models:
-    all`` means the whole catalogue, ``scenarios: all`` every scenario. ``mitigations`` is a list of sets,
-    the empty one being "nothing done". With ``gateway: kernel`` the routers' own kernel does the work,
-    which can be the models `linux` and `none` only. ``phones`` and ``servers``: kinds of endpoints, the
-    empty one being the plain one. ``repeat`` runs each trial with that many seeds, from ``seed`` on.
+    ``models``, ``scenarios`` and ``detectors`` are specs: ``ID`` or ``ID(parameter=value)``; ``models: all``
+    means the whole catalogue, ``scenarios: all`` every scenario. ``mitigations`` is a list of sets, the
+    empty one being "nothing done". With ``gateway: kernel`` the routers' own kernel does the work, which can
+    be the models `linux` and `none` only. ``phones``, ``servers`` and ``far_phones`` (the phones on the
+    internet): kinds of endpoints, the empty one being the default one. ``repeat`` runs each trial with
+    that many seeds, from ``seed`` on. ``columns``: of the table: what is played, or the endpoints, with what
+    fails first of all that is played.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -50,12 +54,14 @@ class Experiment(BaseModel):
     mitigations: Annotated[list[list[str]], Field(min_length=1)] = [[]]
     phones: Annotated[list[str], Field(min_length=1)] = [""]
     servers: Annotated[list[str], Field(min_length=1)] = [""]
+    far_phones: Annotated[list[str], Field(min_length=1)] = [""]
     seed: Annotated[int, Field(ge=0)] = 1
     repeat: Annotated[int, Field(ge=1, le=10000)] = 1
+    columns: Literal["situations", "endpoints"] = "situations"
     world: Literal["auto", "simulated", "emulated"] = "auto"
     gateway: Literal["queue", "kernel"] = "queue"
 
-    @field_validator("models", "scenarios", "detectors", "phones", "servers", mode="before")
+    @field_validator("models", "scenarios", "detectors", "phones", "servers", "far_phones", mode="before")
     @classmethod
     def _one_or_many(cls, value: object) -> object:
         return [value] if isinstance(value, str | dict) and value != "all" else value
@@ -75,6 +81,18 @@ class Experiment(BaseModel):
             each.model_copy(update={"here": str(folder)}) if isinstance(each, ProgramDetector) else each
             for each in self.detectors
         ]
+        return self.model_copy(update={"detectors": found})
+
+    def with_kinds(
+        self, phones: Sequence[str], servers: Sequence[str], far_phones: Sequence[str]
+    ) -> Experiment:
+        """The same with other kinds of endpoints; none of a sort: those of the file."""
+        chosen = {"phones": phones, "servers": servers, "far_phones": far_phones}
+        return self.model_copy(update={name: list(each) for name, each in chosen.items() if each})
+
+    def with_all_capabilities(self) -> Experiment:
+        """The same, with programs that may do whatever this process may."""
+        found = [each if isinstance(each, str) else each.with_all_capabilities() for each in self.detectors]
         return self.model_copy(update={"detectors": found})
 
     def trials(
@@ -99,6 +117,9 @@ class Experiment(BaseModel):
             scenarios = [each.id for each in registry.scenarios(scenario_paths)]
         played: list[tuple[str, str | ProgramDetector]] = [(each, "") for each in scenarios]
         played += [("", each) for each in self.detectors]
+        parts = (self.phones, self.servers, self.mitigations, models, played)
+        count = self.repeat * math.prod(len(each) for each in parts)
+        check_count(count, f"experiment '{self.id}'")
         specs = [
             TrialSpec(
                 self.topology,
@@ -112,9 +133,11 @@ class Experiment(BaseModel):
                 gateway=self.gateway,
                 phone=phone,
                 server=server,
+                far_phone=far_phone,
             )
             for phone in self.phones
             for server in self.servers
+            for far_phone in self.far_phones
             for mitigations in self.mitigations
             for model in models
             for scenario, detector in played

@@ -10,7 +10,7 @@ Source: RFC 7362; Kamailio's and OpenSIPS' nathelper; the "server-side NAT solut
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from siplab.experiments.servers.hosted import Hosted
@@ -25,7 +25,8 @@ class FarEnd:
     ping: Literal["natted", "all", ""] = "natted"
 
     def apply(self, setup: Setup) -> Setup:
-        return Hosted(self.ping).apply(setup)
+        changed = Hosted(self.ping).apply(setup)
+        return replace(changed, server={**changed.server, "ping_kind": "options"})
 
 
 ITEM = Item("hosted-nat-traversal", "The provider relays media and keeps phones behind NAT alive.", FarEnd())

@@ -15,9 +15,10 @@ from siplab.experiments.output import commands
 from siplab.experiments.output.console import grid, print_exact, print_folded
 from siplab.experiments.trial import registry
 from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.pairs import DEFAULT
 from siplab.experiments.trial.registry import Registry
 from siplab.experiments.trial.spec import TrialSpec
-from siplab.lab.gateway.alg import Card, Model, Showing
+from siplab.lab.gateway.alg import Card, Model, Showing, Sufferer
 
 Row = dict[str, Any]
 
@@ -59,7 +60,16 @@ def model(spec: str, paths: tuple[str, ...] = ()) -> Row:
         ],
         "breaks rules": list(card.rules),
         "symptom": card.symptom,
-        "breaks scenarios": broken_by(card),
+        "breaks scenarios": [
+            {
+                "phone": each.phone,
+                "server": each.server,
+                "seen": each.seen,
+                "tried": list(each.tried),
+                "scenarios": broken_by(each.breaks),
+            }
+            for each in _sufferers(card)
+        ],
         "shows": [_command(each, showing) for showing in card.shows],
         "sources": [
             {
@@ -81,14 +91,21 @@ def class_of(row: Row) -> str:
     return str(row.get("class") or row.get("kind") or "")
 
 
-def broken_by(card: Card) -> list[str]:
-    """The scenarios that a card says its model breaks, in the registry's order."""
-    every = "all" in card.breaks
+def broken_by(breaks: Sequence[str]) -> list[str]:
+    """The scenarios that are meant by what a card says its model breaks, in the registry's order."""
+    every = "all" in breaks
     return [
         each.id
         for each in registry.scenarios()
-        if each.id in card.breaks or (every and f"-{each.id}" not in card.breaks)
+        if each.id in breaks or (every and f"-{each.id}" not in breaks)
     ]
+
+
+def _sufferers(card: Card) -> Sequence[Sufferer]:
+    """With which endpoints a model breaks what; the cards of models from elsewhere may say less."""
+    if card.sufferers or not card.breaks:
+        return card.sufferers
+    return [Sufferer(DEFAULT.phone, DEFAULT.server, card.breaks)]
 
 
 def showing_spec(model: Model, showing: Showing) -> TrialSpec:
@@ -222,6 +239,8 @@ def _print_value(value: Any, console: Console, indent: int) -> None:
             for mark, name, style in _EXAMPLE_MARKS:
                 for line in str(value.get(name, "")).splitlines():
                     print_exact(f"{lead}  {mark} {line}", console, style)
+        elif "tried" in value:
+            _print_sufferer(value, console, indent)
         elif "claim" in value:
             print_folded(f"[{value['evidence']}] {value['claim']}", console, indent)
             if "url" in value:
@@ -244,6 +263,22 @@ def _print_value(value: Any, console: Console, indent: int) -> None:
                 print_folded(line, console, indent, hanging=2 if line.startswith("- ") else 0)
             if not line:
                 console.print()
+
+
+def _print_sufferer(value: Row, console: Console, indent: int) -> None:
+    """With which endpoints a model breaks what."""
+    who = f"{value['phone']} + {value['server']}"
+    if value["seen"]:
+        who += ", seen"
+    elif who == str(DEFAULT):
+        who += ", the default"
+    broken, tried = value["scenarios"], value["tried"] or [each.id for each in registry.scenarios()]
+    if not broken:
+        said = f"none of {_short(tried)}" if value["tried"] else "none"
+    else:
+        said = "all" if len(broken) == len(tried) and not value["tried"] else _short(broken)
+        said += f" (of {_short(tried)})" if value["tried"] and len(broken) < len(tried) else ""
+    print_folded(f"- {who}: {said}", console, indent, hanging=2)
 
 
 def _paragraphs(text: str) -> list[str]:

@@ -11,8 +11,12 @@ def call(spec: TrialSpec) -> str:
     """``siplab call`` with the trial's settings; what is the default is left out."""
     options = [("--topology", spec.topology if spec.topology != "home" else ""), ("--model", spec.model)]
     options += [("--scenario", spec.scenario), ("--detector", str(spec.detector))]
-    options += [("--phone", spec.phone), ("--server", spec.server)]
+    options += [(f"--{kind}", each) for kind, each in spec.kinds.items()]
     options += [("--mitigation", each) for each in spec.mitigations]
+    options += [("--gateway", spec.gateway if spec.gateway != "queue" else "")]
+    options += [("--model-path", each) for each in spec.model_paths]
+    options += [("--scenario-path", each) for each in spec.scenario_paths]
+    options += [("--detector-path", each) for each in spec.detector_paths]
     options += [("--seed", str(spec.seed) if spec.seed != 1 else "")]
     words = [word for option, value in options if value for word in (option, value)]
     return shlex.join(["siplab", "call", *words])

@@ -27,6 +27,7 @@ from rich.table import Table
 from rich.text import Text
 
 _UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_LONGEST: Final = 4000  # characters of one complaint
 _COMMAND: Final = re.compile(r"`siplab [^`]*`")
 _NEAREST: Final = {
     **dict.fromkeys("│┃║", "|"),
@@ -79,6 +80,8 @@ def print_json(data: Any) -> None:
 
 def say(text: str) -> None:
     """One line on standard error, for the notes and complaints of the program; it is never folded."""
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST]}... ({len(text):,} characters)"
     print(f"siplab: {visible(text)}", file=sys.stderr)
 
 

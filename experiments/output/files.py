@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,10 @@ from typing import Any
 from siplab.experiments.output import pcapng
 from siplab.experiments.trial.result import TrialResult
 from siplab.lab.errors import UsageError
+from siplab.lab.outputs import check_writable, write_text
 from siplab.lab.worlds.trace import Trace
+
+__all__ = ["as_json", "check_writable", "prepare", "write_json", "write_text", "write_trial"]
 
 
 def prepare(folder: Path) -> None:
@@ -22,22 +24,10 @@ def prepare(folder: Path) -> None:
         raise UsageError(f"--out {folder}: {error.strerror}") from None
 
 
-def check_writable(path: Path) -> None:
-    """Find out before hours of trials, not after. Raises ``UsageError``."""
-    existed = path.exists()
-    try:
-        with path.open("a"):
-            pass
-        if not existed:
-            path.unlink()
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
-
-
 def write_trial(folder: Path, result: TrialResult, trace: Trace) -> None:
-    """Write a trial's trace and capture."""
+    """Write a trial's trace and capture. Raises ``OutputError``."""
     name = result.spec.stem
-    (folder / f"{name}.trace.jsonl").write_text(trace.to_json_lines(), encoding="utf-8")
+    write_text(folder / f"{name}.trace.jsonl", trace.to_json_lines())
     pcapng.write(trace, folder / f"{name}.pcapng")
 
 
@@ -53,18 +43,5 @@ def as_json(name: str, world: str, results: Sequence[TrialResult], of: int | Non
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
-    """Write JSON to a file, which at any moment is the old one or the new one, never a part."""
+    """Write JSON to a file. Raises ``OutputError``."""
     write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """The same for text."""
-    if not path.is_file() and path.exists():  # a pipe, a terminal
-        path.write_text(text, encoding="utf-8")
-        return
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

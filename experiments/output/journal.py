@@ -3,60 +3,73 @@
 ``results.jsonl``, beside ``results.json``: one line per trial, with a key that says what it holds for. The
 rules of this file:
 
-- A line is written with one call and ends with a newline: what follows the last newline was cut off by the
-  end of the process, and does not count.
-- The key is a digest of everything that decides a trial: its settings with their defaults, the parameters of
-  model, scenario, detector and mitigations, the topology, the world, files of the user's own, and the
-  project's sources. A result of anything else is not used again.
+- A line is written whole or not at all, and ends with a newline: what follows the last newline was cut off by
+  the end of the process, and does not count. A line that is damaged is skipped, and counted.
+- Nothing is ever wiped: a run that does not go on from it moves it aside. One run at a time has the folder.
+- The key is a digest of everything that decides a trial (``keys``). A result of anything else is not used
+  again; nor, unless it is trusted, that of a program whose inputs can't be known.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, get_type_hints
+from typing import Any, Final, get_type_hints
 
 from pydantic import TypeAdapter
 
-from siplab.experiments.trial import registry
-from siplab.experiments.trial import run as trial
+from siplab.experiments.output.keys import key_of, unknowable
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
-from siplab.lab.errors import UsageError
+from siplab.lab.errors import OutputError, UsageError
+
+try:
+    import fcntl
+except ImportError:  # not a Unix: two runs into one folder are not noticed
+    fcntl = None  # type: ignore[assignment]
 
 NAME: Final = "results.jsonl"
-_ROOMS: Final = ("lab", "alg_models", "topologies", "experiments")
+_SAVED_EVERY: Final = 5.0  # real seconds after which the disk is asked to keep what it has
 
 
 class Journal:
     """``with Journal(folder, world, resume=...) as journal``: ``known`` first, then ``add`` after each trial.
 
-    Without ``resume`` what the folder has of a former run is dropped. Raises ``UsageError`` when it can't be
-    written.
+    ``damaged``: how many lines of it can't be read; they count as trials that were not run. ``moved``: what a
+    journal is called now that a run without ``resume`` found in the folder. ``untrusted``: trials that are
+    there, but may depend on more than is known, and why; with ``trust`` they count.
+    Raises ``UsageError`` when another run has the folder, ``OutputError`` when it can't be written.
     """
 
-    def __init__(self, folder: Path, world: str, *, resume: bool = False) -> None:
+    def __init__(self, folder: Path, world: str, *, resume: bool = False, trust: bool = False) -> None:
         self.path = folder / NAME
+        self.damaged = 0
+        self.untrusted: dict[int, str] = {}
+        self._trust = trust
+        self.moved: Path | None = None
         self._world = world
         self._rows: dict[str, dict[str, Any]] = {}
+        self._lock = _locked(folder)
         try:
-            whole = 0
-            if resume and self.path.exists():
-                data = self.path.read_bytes()
-                whole = data.rfind(b"\n") + 1
-                self._rows = {row["key"]: row["result"] for row in _rows(data[:whole], str(self.path))}
-            self._file: IO[bytes] = self.path.open("r+b" if whole else "wb", buffering=0)
-            self._file.truncate(whole)
-            self._file.seek(whole)
+            if self.path.exists() and not resume:
+                self.moved = _moved_aside(self.path)
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            data = self.path.read_bytes()
+            self._end = data.rfind(b"\n") + 1
+            rows, self.damaged = _rows(data[: self._end])
+            self._rows = {row["key"]: row["result"] for row in rows}
+            os.ftruncate(self._file, self._end)
         except OSError as error:
-            raise UsageError(f"{self.path}: {error.strerror}") from None
+            os.close(self._lock)
+            raise OutputError(f"{self.path}: {error.strerror}") from None
+        self._saved = time.monotonic()
 
     def known(self, specs: Sequence[TrialSpec]) -> dict[int, TrialResult]:
         """The results that are there already, by the number of their trial. Invalid ones do not count."""
@@ -65,14 +78,36 @@ class Journal:
         found = {}
         for index, spec in enumerate(specs):
             row = self._rows.get(key_of(spec, self._world))
-            if row is not None and not row["errors"]:
+            if row is None or row["errors"]:
+                continue
+            reason = "" if self._trust else unknowable(spec)
+            if reason:
+                self.untrusted[index] = reason
+                continue
+            try:
                 found[index] = from_json(spec, row)
+            except UsageError:  # a line that is whole, and not what a run writes
+                self.damaged += 1
+                del self._rows[key_of(spec, self._world)]
         return found
 
     def add(self, result: TrialResult) -> None:
-        """Write down one result."""
+        """Write down one result: all of its line, or nothing of it. Raises ``OutputError``."""
         row = {"key": key_of(result.spec, self._world), "result": result.as_json()}
-        self._file.write((json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n").encode())
+        text = json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n"
+        line = text.encode(errors="backslashreplace")
+        try:
+            written = 0
+            while written < len(line):  # a disk that gets full takes a part first
+                written += os.pwrite(self._file, line[written:], self._end + written)
+            self._end += len(line)
+            if time.monotonic() - self._saved > _SAVED_EVERY:
+                os.fsync(self._file)
+                self._saved = time.monotonic()
+        except OSError as error:
+            with suppress(OSError):
+                os.ftruncate(self._file, self._end)
+            raise OutputError(f"{self.path}: {error.strerror}") from None
 
     def __enter__(self) -> Journal:
         return self
@@ -80,29 +115,63 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        with suppress(OSError):  # a disk that fails has said so already, or has all of it
+            os.fsync(self._file)
+        os.close(self._file)
+        os.close(self._lock)
 
 
-def results_in(path: Path) -> list[dict[str, Any]]:
-    """The trials of a journal as plain data, as they are in ``results.json``. Raises ``UsageError``."""
+def _locked(folder: Path) -> int:
+    """The folder's lock, which is free again when its holder ends, of SIGKILL too."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise OutputError(f"{folder}: {error.strerror}") from None
+    if fcntl is not None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise UsageError(f"--out {folder}: another run is writing into it; name another folder") from None
+        except OSError:
+            pass  # a file system without locks
+    return descriptor
+
+
+def _moved_aside(path: Path) -> Path | None:
+    """Rename a former journal to the first name that is free; ``None`` for an empty one, which is dropped."""
+    if path.stat().st_size == 0:
+        path.unlink()
+        return None
+    number = 1
+    while (aside := path.with_suffix(f".{number}{path.suffix}")).exists():
+        number += 1
+    return path.rename(aside)
+
+
+def results_in(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The trials of a journal as plain data, as they are in ``results.json``, and how many lines are damaged.
+
+    Raises ``UsageError``.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
-    whole = data[: data.rfind(b"\n") + 1]
+    rows, damaged = _rows(data[: data.rfind(b"\n") + 1])
     # A trial may have been run again since: the last result counts.
-    return list({row["key"]: row["result"] for row in _rows(whole, str(path))}.values())
+    return list({row["key"]: row["result"] for row in rows}.values()), damaged
 
 
-def _rows(data: bytes, name: str) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(data.splitlines(), 1):
-        try:
+def _rows(data: bytes) -> tuple[list[dict[str, Any]], int]:
+    """The lines that are results of trials, and how many are not."""
+    found, lines = [], data.split(b"\n")[:-1]
+    for line in lines:
+        with suppress(ValueError, KeyError, TypeError, RecursionError):
             row = json.loads(line)
-            if not isinstance(row["key"], str) or not isinstance(row["result"]["errors"], list):
-                raise TypeError
-        except (ValueError, KeyError, TypeError):
-            raise UsageError(f"{name}:{number}: no result of a trial; start anew without --resume") from None
-        yield row
+            if isinstance(row["key"], str) and isinstance(row["result"]["errors"], list):
+                found.append(row)
+    return found, len(lines) - len(found)
 
 
 # -- results from plain data -------------------------------------------------------------------------
@@ -122,57 +191,3 @@ def from_json(spec: TrialSpec, row: dict[str, Any]) -> TrialResult:
         return TrialResult(spec, **values)
     except (ValueError, TypeError) as error:
         raise UsageError(f"{spec.name}: its stored result can't be read: {error}") from None
-
-
-# -- what a result holds for ---------------------------------------------------------------------------
-
-
-def key_of(spec: TrialSpec, world: str) -> str:
-    """A digest of all that decides what comes of a trial in a world (``simulated`` or ``emulated``)."""
-    settings = {each.name: getattr(spec, each.name) for each in fields(spec)}
-    program = spec.program
-    network = trial.network_of(spec)
-    parts = [
-        world,
-        _sources(),
-        {**settings, "detector": program.description() if program is not None else spec.detector},
-        network.topology,
-        {n: _model(each, spec.model_paths) for n, each in trial.setup_of(spec, network).models.items()},
-        registry.scenarios(spec.scenario_paths).get(spec.scenario).settings if spec.scenario else None,
-        registry.detectors(spec.detector_paths).get(spec.detector).settings
-        if spec.detector and isinstance(spec.detector, str)
-        else None,
-        [registry.mitigations().get(each).settings for each in spec.mitigations],
-        [_files(each) for each in (*spec.model_paths, *spec.detector_paths, *spec.scenario_paths)],
-    ]
-    return hashlib.sha256("\n".join(map(repr, parts)).encode()).hexdigest()
-
-
-@lru_cache(maxsize=4096)
-def _model(name: str, paths: tuple[str, ...]) -> str:
-    model = trial.models(paths).get(name)
-    return f"{model.id} {model.parameters}"
-
-
-@cache
-def _sources() -> str:
-    """A digest of the project's own files: another version may give other results."""
-    digests = []
-    for name in _ROOMS:
-        folder = Path(next(iter(importlib.import_module(f"siplab.{name}").__path__)))
-        digests.append(_files(str(folder)))
-    return " ".join(digests)
-
-
-@cache
-def _files(place: str) -> str:
-    """A digest of a file, or of the Python and YAML files in a folder."""
-    path = Path(place)
-    total = hashlib.sha256()
-    found = sorted(path.rglob("*")) if path.is_dir() else [path]
-    for each in found:
-        if each.suffix in (".py", ".yaml", ".yml", ".json") or each == path:
-            with each.open("rb") as file:
-                total.update(f"{each.relative_to(path)}\n{os.fstat(file.fileno()).st_size}\n".encode())
-                total.update(file.read())
-    return total.hexdigest()

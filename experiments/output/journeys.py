@@ -15,6 +15,7 @@ from siplab.experiments.output.fates import ending, words
 from siplab.lab.gateway.sides import Emission
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError
+from siplab.lab.wire.labels import label_of
 from siplab.lab.wire.sip import SipMessage
 from siplab.lab.worlds.network import MAX_HOPS, Network
 from siplab.lab.worlds.trace import (
@@ -314,11 +315,8 @@ def _label(packet: ip.Packet) -> tuple[str, bool]:
         return _ICMP_NAMES.get((packet.protocol, packet.icmp_type), f"ICMP type {packet.icmp_type}"), False
     payload = packet.payload
     message = SipMessage.parse(payload)
-    if message.is_response:
-        status = b" ".join(message.start_line.split()[1:])
-        return f"{show(status)} ({show(message.method) or 'CSeq unreadable'})", True
-    if message.is_request:
-        return show(message.method) + (" with SDP" if message.body.startswith(b"v=") else ""), True
+    if label := label_of(message):
+        return label, True
     if packet.protocol == ip.TCP:
         return "TCP", False
     if packet.protocol != ip.UDP:
@@ -328,9 +326,3 @@ def _label(packet: ip.Packet) -> tuple[str, bool]:
     if len(payload) >= 8 and payload[0] >> 6 == 2:  # version 2; RFC 5761 section 4 tells them apart
         return ("RTCP" if 192 <= payload[1] <= 223 else "RTP"), False
     return ("datagram" if payload.strip(b"\r\n \0") else "keep-alive"), False
-
-
-def show(data: bytes) -> str:
-    """Bytes of the wire as text on one line; what can't be printed is escaped."""
-    text = data.decode("utf-8", "backslashreplace")
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

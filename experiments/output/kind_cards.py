@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from siplab.experiments.output import cards
-from siplab.experiments.trial import kind_settings, registry
+from siplab.experiments.trial import registry
 from siplab.experiments.trial.kinds import Shelf
 from siplab.lab import specs
 
@@ -61,11 +61,6 @@ def show(kind: str, spec: str) -> Row:
             row |= origin.known.model_dump(mode="json", exclude={"value"}, exclude_none=True)
         else:
             row |= {"evidence": "unknown", "from": origin.card or "the lab's plain " + kind}
-        if (
-            not kind_settings.is_wired(kind, setting, value)
-            and value != kind_settings.defaults(kind)[setting]
-        ):
-            row["applied"] = False
         settings.append(row)
     return {
         "id": item.id,
@@ -105,8 +100,6 @@ def print_card(card: Row, console: Console) -> None:
         # A value that nobody knows is not one of this kind: it stands behind the word.
         head: list[str | tuple[str, str]] = [(row["name"], "bold cyan"), ": ", value if known else "unknown"]
         head += [(f"  [{row['evidence']}]", "dim")] if known else []
-        if "applied" in row:
-            head.append(("  not applied yet", "yellow"))
         console.print(Text.assemble("  ", *head))
         if not known:
             _say(f"runs with {value}, from {row['from']}", console, 4, "dim")

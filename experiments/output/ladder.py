@@ -27,8 +27,9 @@ from rich.text import Text
 
 from siplab.experiments.output.changes import Change, Line, aligned
 from siplab.experiments.output.console import PlainConsole, folded, print_exact
-from siplab.experiments.output.journeys import Journey, journeys_of, show
+from siplab.experiments.output.journeys import Journey, journeys_of
 from siplab.experiments.trial.result import TrialResult
+from siplab.lab.wire.labels import show
 from siplab.lab.wire.sip import SipMessage
 from siplab.lab.wire.syntax import RULES, check
 from siplab.lab.worlds.network import Network

@@ -25,6 +25,7 @@ from typing import Final, NamedTuple
 from siplab.experiments.output.changes import Change, Entries, change_of
 from siplab.experiments.output.fates import ending, words
 from siplab.lab.gateway.sides import Emission
+from siplab.lab.outputs import replaced
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError
 from siplab.lab.worlds.trace import Lost, Passage, Received, Segment, Sent, Trace
@@ -47,10 +48,10 @@ class _Row(NamedTuple):
 
 
 def write(trace: Trace, path: Path) -> None:
-    """Write the file, in the place of an older one."""
+    """Write the file, in the place of an older one. Raises ``OutputError``."""
     rows = list(_rows(trace))
     numbers = {tap: number for number, tap in enumerate(dict.fromkeys(row.tap for row in rows))}
-    with path.open("wb") as file:
+    with replaced(path) as file:
         file.write(_section())
         for tap in numbers:
             file.write(_interface(tap))

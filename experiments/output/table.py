@@ -1,9 +1,12 @@
-"""An experiment's results as a table: a row per router, a column per situation, a block per remedy."""
+"""An experiment's results as a table: a row per router, a column per situation, a block per remedy.
+
+Or a column for each pair of endpoints, with what fails first.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from rich.console import Console
@@ -31,11 +34,10 @@ def print_table(results: Sequence[TrialResult], console: Console) -> None:
     """Print one table per set of mitigations, and per kinds of endpoints."""
     columns = _unique(each.spec.played for each in results)
     detectors = {each.spec.played for each in results if each.spec.detector}
-    for spec in _unique((each.spec.phone, each.spec.server, each.spec.mitigations) for each in results):
-        block = [
-            each for each in results if (each.spec.phone, each.spec.server, each.spec.mitigations) == spec
-        ]
-        title = _title(*spec)
+    by_title: dict[str, list[TrialResult]] = {}
+    for each in results:
+        by_title.setdefault(_title(each.spec.kinds, each.spec.mitigations), []).append(each)
+    for title, block in by_title.items():
         if len(columns) > _MANY:
             _print_failures(block, columns, title, console)
             continue
@@ -49,6 +51,38 @@ def print_table(results: Sequence[TrialResult], console: Console) -> None:
             for model in _unique(each.spec.model for each in block)
         ]
         _print(title, ["router's ALG", *heads], rows, console)
+    _print_errors(results, console)
+
+
+def print_endpoints(results: Sequence[TrialResult], console: Console) -> None:
+    """Print one table per set of mitigations: what fails first with each phone and server."""
+    phones = _unique(each.spec.phone for each in results)
+    servers = _unique(each.spec.server for each in results)
+    pairs = [(phone, server) for phone in phones for server in servers]
+    for remedies, far_phone in _unique((each.spec.mitigations, each.spec.far_phone) for each in results):
+        block = [
+            each for each in results if (each.spec.mitigations, each.spec.far_phone) == (remedies, far_phone)
+        ]
+        cells: dict[tuple[str, str, str], list[TrialResult]] = {}
+        for each in block:
+            cells.setdefault((each.spec.model, each.spec.phone, each.spec.server), []).append(each)
+        rows: list[list[str | Text]] = [
+            [model, *(_first(cells[model, phone, server]) for phone, server in pairs)]
+            for model in _unique(each.spec.model for each in block)
+        ]
+        common = servers[0] if len(servers) == 1 else ""
+        heads = [phone if common else f"{phone}, {server}" for phone, server in pairs]
+        title = _title({"server": common, "far-phone": far_phone}, remedies)
+        _print(title, ["router's ALG", *heads], rows, console)
+    _print_errors(results, console)
+
+
+def _first(results: Sequence[TrialResult]) -> Text:
+    """The first outcome that is not as it should be; the first of all if there is none."""
+    return _outcome(next((each for each in results if each.outcome not in ("pass", "clean")), results[0]))
+
+
+def _print_errors(results: Sequence[TrialResult], console: Console) -> None:
     errors = [each for each in results if each.errors]
     for each in errors[:10]:
         console.print(Text(f"error in {each.spec.name}: {each.errors[0]}", style="red"))
@@ -78,10 +112,9 @@ def _print(title: str, heads: Sequence[str], rows: Sequence[Sequence[str | Text]
     console.print()
 
 
-def _title(phone: str, server: str, mitigations: tuple[str, ...]) -> str:
+def _title(kinds: Mapping[str, str], mitigations: Sequence[str]) -> str:
     remedy = f"with {' and '.join(mitigations)}" if mitigations else "with nothing done about it"
-    kinds = [f"{kind} {name}" for kind, name in (("phone", phone), ("server", server)) if name]
-    return ", ".join([*kinds, remedy])
+    return ", ".join([*(f"{kind.replace('-', ' ')} {name}" for kind, name in kinds.items() if name), remedy])
 
 
 def _cell(results: Sequence[TrialResult]) -> Text:

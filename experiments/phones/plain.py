@@ -1,7 +1,8 @@
-"""The phone that the lab uses where none is named.
+"""The phone of the strict pair of endpoints, as the RFCs have it.
 
 It asks for ``rport`` (RFC 3581), sends SIP and media from the ports that it receives at (RFC 4961), and
-knows nothing else of NAT: no keep-alive, its own address in Via, Contact and SDP.
+knows nothing else of NAT: no keep-alive, its own address in Via, Contact and SDP. It takes a response only
+with its own Via, Call-ID, From tag and CSeq, which no stack does that was read.
 """
 
 from __future__ import annotations

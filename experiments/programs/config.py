@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -18,12 +20,17 @@ from pydantic import (
     model_validator,
 )
 
-from siplab.experiments.programs import placeholders
+from siplab.experiments.programs import inputs, placeholders
+from siplab.experiments.programs.inputs import Inputs
 from siplab.lab.errors import UsageError
+from siplab.lab.worlds.emulated.confinement import ALL, CAPABILITIES, Confinement
 
 if TYPE_CHECKING:
     from siplab.experiments.trial.stage import Finding, Stage
     from siplab.lab.worlds.topology import Topology
+
+
+_ENDING: Final = 30.0  # seconds in which programs, and containers, are ended at the latest
 
 
 def _words(value: object) -> object:
@@ -66,10 +73,20 @@ def _identifier(value: str) -> str:
     return value
 
 
+def _capabilities(value: tuple[str, ...]) -> tuple[str, ...]:
+    known = (ALL, *CAPABILITIES)
+    for each in value:
+        if each not in known:
+            near = get_close_matches(each.upper().removeprefix("CAP_"), known, n=1)
+            raise ValueError(f"'{each}' is no capability" + (f"; did you mean {near[0]}?" if near else ""))
+    return value
+
+
 def _one_or_many(value: object) -> object:
     return value if isinstance(value, list | tuple) else [value]
 
 
+Capabilities = Annotated[tuple[str, ...], AfterValidator(_capabilities)]
 Command = Annotated[
     tuple[str, ...],
     BeforeValidator(_texts),
@@ -111,6 +128,8 @@ class ProgramConfig(_Part):
 
     ``host``: a host of the topology, by name. ``image``: a container image in which to run it;
     ``command`` may then be left out. ``environment``: variables beside those that the lab sets.
+    ``writable``: folders and files of this machine that it may write to; ``capabilities``: what it may do
+    beside using the network (capabilities(7), without ``CAP_``).
     """
 
     command: Command | None = None
@@ -118,6 +137,8 @@ class ProgramConfig(_Part):
     host: str | None = None
     environment: dict[str, str] = {}
     ready: Ready | None = None
+    writable: tuple[str, ...] = ()
+    capabilities: Capabilities = ()
 
     @field_validator("environment", mode="before")
     @classmethod
@@ -130,6 +151,8 @@ class ProgramConfig(_Part):
 
     @model_validator(mode="after")
     def _something_to_run(self) -> ProgramConfig:
+        if self.image is not None and self.writable:
+            raise ValueError("'writable' is for programs of this machine: an image has its own files")
         if self.command is None and self.image is None:
             raise ValueError("name a 'command' to run, or a container 'image'")
         return self
@@ -274,10 +297,45 @@ class ProgramDetector(_Part):
                 f"detector '{id}': field '{field}': {first['msg'].removeprefix('Value error, ')}"
             ) from None
 
+    def with_all_capabilities(self) -> ProgramDetector:
+        """The same, with programs that may do whatever this process may."""
+        changed = {"capabilities": (ALL,)}
+        server = None if self.server is None else self.server.model_copy(update=changed)
+        return self.model_copy(update={"client": self.client.model_copy(update=changed), "server": server})
+
+    @property
+    def may_change_networks(self) -> bool:
+        """Whether a program of it may change more of a network than processes."""
+        programs = [each for each in (self.client, self.server) if each is not None]
+        return any(Confinement(capabilities=each.capabilities).changes_network for each in programs)
+
+    @property
+    def inputs(self) -> Inputs:
+        """What its verdict depends on beside its description, as far as it can be known."""
+        found: list[Inputs] = []
+        for name, program in (("client", self.client), ("server", self.server)):
+            if program is None:
+                continue
+            if program.image is not None:
+                found.append(Inputs((), f"the {name} is in a container image"))
+            elif program.writable:
+                found.append(Inputs((), f"the {name} keeps files from trial to trial"))
+            if program.command is not None and program.image is None:
+                here = self.here or str(Path.cwd())
+                found.append(inputs.of(name, program.command, program.environment, here))
+        reasons = [each.unknowable for each in found if each.unknowable]
+        return Inputs(tuple(file for each in found for file in each.files), reasons[0] if reasons else "")
+
     @property
     def needs_containers(self) -> bool:
         """Whether a part of it runs in a container."""
         return any(each is not None and each.image is not None for each in (self.client, self.server))
+
+    @property
+    def longest(self) -> float:
+        """Seconds that its programs may take until the last one is ended."""
+        readies = (each.ready for each in (self.client, self.server) if each is not None)
+        return self.client.timeout + sum(each.timeout for each in readies if each is not None) + _ENDING
 
     def description(self) -> str:
         """All that decides what it does, as one text."""

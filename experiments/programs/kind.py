@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from siplab.experiments.programs.config import Command, Pattern, Seconds
+from siplab.experiments.programs.config import Capabilities, Command, Pattern, Seconds
 from siplab.lab.documents import MisplacedError
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")]
@@ -98,6 +98,8 @@ class RunSpec(Strict):
     ready: ReadySpec | None = None
     when: Name | None = None
     """Only if this parameter is true."""
+    capabilities: Capabilities = ()
+    """What it needs beside NET_RAW and NET_BIND_SERVICE (capabilities(7)): SETUID to drop privileges."""
     daemon: bool = False
     """It goes into the background: its first process ends at once, and that is no fault."""
     once: bool = False
@@ -142,7 +144,7 @@ Control = Annotated[CtrlTcp | Lines | JsonRpc, Field(discriminator="kind")]
 
 
 class Heard(Strict):
-    """The recordings of a phone: WAV files of 8000 Hz, mono, 16 bit, that grow while it hears."""
+    """The recordings of a phone: WAV files of 16 bit, of 8000 Hz or a multiple, that grow while it hears."""
 
     files: Relative
     """Pattern of their names, in the program's folder."""

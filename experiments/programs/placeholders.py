@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from siplab.lab.errors import UsageError
@@ -110,6 +111,16 @@ def filled(
     return command, environment
 
 
+def paths(program: ProgramConfig, values: Mapping[str, str], where: str) -> tuple[str, ...]:
+    """The places that a program may write to, with their placeholders filled in. Raises ``UsageError``."""
+    found = [Path(fill(each, values, f"{where}.writable")).expanduser() for each in program.writable]
+    for path in found:
+        if not path.is_absolute() or not path.exists():
+            what = "is not there" if path.is_absolute() else "must begin with '/', '~' or {here}"
+            raise UsageError(f"{where}.writable: '{path}' {what}")
+    return tuple(str(each.resolve()) for each in found)
+
+
 def check(detector: ProgramDetector, topology: Topology) -> None:
     """Raises ``UsageError`` for what can be known to be wrong before anything runs."""
     values = dict.fromkeys((*PLAIN, *addresses(topology)), "")
@@ -118,3 +129,4 @@ def check(detector: ProgramDetector, topology: Topology) -> None:
             where = f"detector '{detector.id}': field {name}"
             host_of(program, role, topology, f"{where}.host")
             filled(program, values if program.image is None else without_folders(values), where)
+            paths(program, {**values, "here": detector.here or str(Path.cwd())}, where)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from siplab.experiments.programs import verdicts
+from siplab.lab.worlds.emulated.confinement import Confinement
 from siplab.lab.worlds.emulated.live import LiveWorld
 
 _PIECE: Final = 64 * 1024
@@ -90,7 +91,8 @@ class Process:
 
     ``image``: the container image in which to run it, in the place of this machine's programs.
     ``directory``: the working directory, else this process's. ``orders``: ``say`` can write to its standard
-    input, which is empty otherwise.
+    input, which is empty otherwise. ``confinement``: what it may do; of an image its capabilities count, and
+    the rest is the engine's affair.
     Raises ``UsageError`` when it can't be started.
     """
 
@@ -105,6 +107,7 @@ class Process:
         environment: Mapping[str, str],
         image: str | None = None,
         directory: str | None = None,
+        confinement: Confinement | None = None,
         orders: bool = False,
     ) -> None:
         self.name = name
@@ -129,11 +132,18 @@ class Process:
                         environment=environment,
                         directory=directory,
                         session=True,
+                        confinement=confinement,
                     )
                 )
             else:
                 self._process = world.start_container(
-                    host, image, command, stdout=out_write, stderr=err_write, environment=environment
+                    host,
+                    image,
+                    command,
+                    stdout=out_write,
+                    stderr=err_write,
+                    environment=environment,
+                    capabilities=confinement.capabilities if confinement is not None else (),
                 )
         except BaseException:
             os.close(out_read)

@@ -22,7 +22,9 @@ from siplab.experiments.programs.process import Process
 from siplab.experiments.trial.spec import needs_emulated
 from siplab.experiments.trial.stage import Finding, Stage
 from siplab.lab.errors import UsageError
+from siplab.lab.worlds.base import WorldError
 from siplab.lab.worlds.emulated import host_files, ports, processes
+from siplab.lab.worlds.emulated.confinement import Confinement
 from siplab.lab.worlds.emulated.live import LiveWorld
 
 # Seconds between two looks at what nothing announces: a port that gets bound.
@@ -154,9 +156,18 @@ class _Trial:
             **({} if program.image else {"SIPLAB_FOLDER": str(self._folder)}),
             **environment,
         }
+        confinement = Confinement(
+            (str(self._folder), *placeholders.paths(program, values, field)),
+            program.capabilities,
+            tuple(dict.fromkeys((self._values["here"], str(Path.cwd())))),
+        )
         try:
-            process = Process(self._world, name, host, command, environment, program.image)
+            process = Process(
+                self._world, name, host, command, environment, program.image, confinement=confinement
+            )
         except UsageError as error:
+            if program.image is None and not self._world.can_start(host):
+                raise WorldError(f"host '{host}' can't start any program: {error}") from None
             raise ProgramError(f"the {name} could not be started: {error}") from None
         self._started.append(process)
         if program.ready is not None:

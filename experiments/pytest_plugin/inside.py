@@ -13,7 +13,7 @@ from siplab.experiments.programs import agents, placeholders
 from siplab.experiments.programs.config import Ready
 from siplab.experiments.programs.process import Process
 from siplab.experiments.programs.running import ProgramError, await_ready, how_it_went
-from siplab.experiments.trial import assignment, worker
+from siplab.experiments.trial import assignment, endpoints, worker
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
@@ -87,7 +87,7 @@ class _Lab:
         self.before = processes.present()
         self.programs: dict[int, Process] = {}
         self.finished: dict[int, Completed] = {}
-        self._stage = Stage(world, Setup(models=chosen), spec.seed)
+        self._stage = Stage(world, endpoints.apply(Setup(models=chosen)), spec.seed)
 
     def start_agents(self, names: tuple[str, ...]) -> None:
         agents.start(self._stage, names)

@@ -13,6 +13,7 @@ from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.run import models as known_models
 from siplab.experiments.trial.run import network as network_of
 from siplab.lab.errors import UsageError
+from siplab.lab.outputs import write_text
 from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.trace import Passage, Sighting, Trace
 
@@ -107,5 +108,5 @@ class Observed(abc.ABC):
 
     def write_trace(self, path: Path | str) -> Path:
         """Write the trace, one JSON object per line; returns its path."""
-        Path(path).write_text(self.trace.to_json_lines(), encoding="utf-8")
+        write_text(Path(path), self.trace.to_json_lines())
         return Path(path)

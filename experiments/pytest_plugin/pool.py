@@ -12,6 +12,8 @@ from siplab.lab.worlds.emulated.bubble import Bubble
 
 _TASK: Final = "siplab.experiments.pytest_plugin.inside:task"
 # What is a user's to fix or to judge: shown without what happened inside the bubble.
+# Seconds in which a process that let go of its channel has come to its end.
+_DYING: Final = 2.0
 _PLAIN: Final = (CapabilityError, UsageError, ProgramError, WorldError)
 
 
@@ -34,7 +36,10 @@ class Line:
                 self._bubble.connection.send((what, *arguments))
                 answer = self._bubble.connection.recv()
             except (EOFError, OSError):
-                raise WorldError("the lab's process died") from None
+                how = self._bubble.close(_DYING)
+                raise WorldError(
+                    f"the lab's process died ({how})" if how else "the lab's process died"
+                ) from None
             self.broken = False
         if isinstance(answer, _PLAIN):
             raise type(answer)(str(answer))

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from siplab.experiments.score.tally import Score
 from siplab.lab import documents
 from siplab.lab.errors import UsageError
+from siplab.lab.outputs import write_text
 
 VERSION: Final = 1
 Word = Literal[
@@ -73,16 +74,13 @@ def load(path: Path) -> Baseline:
 
 
 def write(path: Path, scores: Sequence[Score]) -> None:
-    """Write the baseline that these scores are. Raises ``UsageError``."""
+    """Write the baseline that these scores are. Raises ``OutputError``."""
     data = {
         "format": "siplab-score-baseline",
         "version": VERSION,
         "detectors": {each.detector: {row.subject.id: row.outcome for row in each.rows} for each in scores},
     }
-    try:
-        path.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
+    write_text(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
 
 def check(before: Baseline, detectors: Sequence[str], name: str) -> None:

@@ -15,7 +15,7 @@ from typing import Final, Literal
 from siplab.experiments.programs import ProgramDetector
 from siplab.experiments.trial import controls
 from siplab.experiments.trial import run as trial
-from siplab.experiments.trial.spec import TrialSpec
+from siplab.experiments.trial.spec import TrialSpec, check_count
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Model, Policy
 
@@ -119,6 +119,7 @@ def plan(
     twice = next((each for each in names if names.count(each) > 1), None)
     if twice is not None:
         raise UsageError(f"detector '{twice}' is named twice")
+    check_count(len(detectors) * len(rows) * repeat, "the scoreboard")
     trials = tuple(
         TrialSpec(
             row.topology,

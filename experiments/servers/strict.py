@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from siplab.experiments.trial.endpoints import ServerKind
 from siplab.experiments.trial.registry import Item
@@ -17,6 +17,8 @@ from siplab.experiments.trial.registry import Item
 @dataclass(frozen=True)
 class Strict(ServerKind):
     """A mismatch is answered 400."""
+
+    far_kind: ClassVar[str] = "plain"
 
     def server(self) -> Mapping[str, Any]:
         return {"strict_digest_uri": True}

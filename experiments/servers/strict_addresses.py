@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from siplab.experiments.trial.endpoints import ServerKind
 from siplab.experiments.trial.registry import Item
@@ -18,6 +18,8 @@ from siplab.experiments.trial.registry import Item
 @dataclass(frozen=True)
 class StrictAddresses(ServerKind):
     """No RFC 3581, no far-end NAT traversal, no latching."""
+
+    far_kind: ClassVar[str] = "plain"
 
     def server(self) -> Mapping[str, Any]:
         return {"rport": "never", "store": "contact", "alias": "never"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from siplab.experiments.trial.endpoints import ServerKind
 from siplab.experiments.trial.registry import Item
@@ -17,6 +17,8 @@ from siplab.experiments.trial.registry import Item
 @dataclass(frozen=True)
 class StrictMedia(ServerKind):
     """No latching; media and later offers are checked."""
+
+    far_kind: ClassVar[str] = "plain"
 
     def far_phone(self) -> Mapping[str, Any]:
         return {"latch_after": 0, "strict_media": True}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from siplab.experiments.trial import registry
+from siplab.experiments.trial.pairs import DEFAULT
 from siplab.experiments.trial.spec import is_program
 from siplab.experiments.trial.stage import Setup
 
@@ -34,7 +35,12 @@ class PhoneKind:
 
 @dataclass(frozen=True)
 class ServerKind:
-    """What the provider has: its server, and the phones on the internet."""
+    """What the provider has: its server, and the phones on the internet.
+
+    ``far_kind``: what those are where nobody names a kind of them.
+    """
+
+    far_kind: ClassVar[str] = DEFAULT.far_phone
 
     def server(self) -> Mapping[str, Any]:
         """Fields of ``ServerConfig``."""
@@ -52,8 +58,8 @@ class ServerKind:
         )
 
 
-def apply(setup: Setup, phone: str, server: str, far_phone: str = "") -> Setup:
-    """The settings with these kinds of endpoints, empty: the plain ones. Raises ``UsageError``.
+def apply(setup: Setup, phone: str = "", server: str = "", far_phone: str = "") -> Setup:
+    """The settings with these kinds of endpoints, empty: those of ``pairs.DEFAULT``. Raises ``UsageError``.
 
     ``far_phone``: what the phones on the internet are, before what the server's kind says of them.
     """
@@ -62,25 +68,12 @@ def apply(setup: Setup, phone: str, server: str, far_phone: str = "") -> Setup:
     for role, spec in programs.items():
         registry.program(spec, "server" if role == "server" else "phone")
     setup = replace(setup, programs={**setup.programs, **programs})
-    if phone and "phone" not in programs:
-        setup = registry.phones().get(phone).settings.apply(setup)
-    if far_phone and "far-phone" not in programs:
-        kind = registry.phones().get(far_phone).settings
-        setup = replace(setup, far_phone={**setup.far_phone, **kind.far_phone()})
-    if server and "server" not in programs:
-        setup = registry.servers().get(server).settings.apply(setup)
-    return setup
-
-
-def notes(phone: str, server: str, far_phone: str = "") -> list[str]:
-    """What of these kinds the lab's agents do not do yet, a sentence for each kind."""
-    found = []
-    named = [(registry.phones, phone), (registry.servers, server)]
-    if far_phone != phone:
-        named.append((registry.phones, far_phone))
-    for known, spec in named:
-        plain = spec and not is_program(spec)
-        unwired = getattr(known().get(spec).settings, "unwired", ()) if plain else ()
-        if unwired:
-            found.append(f"{known().kind} '{spec}': not applied yet: {', '.join(unwired)}")
-    return found
+    if "phone" not in programs:
+        setup = registry.phones().get(phone or DEFAULT.phone).settings.apply(setup)
+    provider = ServerKind()
+    if "server" not in programs:
+        provider = registry.servers().get(server or DEFAULT.server).settings
+    if "far-phone" in programs:
+        return replace(provider.apply(setup), far_phone=setup.far_phone)  # a program has no such settings
+    far = registry.phones().get(far_phone or provider.far_kind).settings
+    return provider.apply(replace(setup, far_phone={**setup.far_phone, **far.far_phone()}))

@@ -3,8 +3,7 @@
 The rules of this file:
 
 - A default is what the lab's plain phone (or server) does. A card states what another one does.
-- Names are those of ``PhoneConfig`` and ``ServerConfig``. ``UNWIRED`` lists what these do not have yet: such
-  a setting stands on a card, is not applied, and the trial says so.
+- Names are those of ``PhoneConfig`` and ``ServerConfig``.
 """
 
 from __future__ import annotations
@@ -20,12 +19,6 @@ from pydantic.dataclasses import dataclass
 from siplab.experiments.trial.endpoints import PhoneKind, ServerKind
 from siplab.lab import specs
 
-UNWIRED: Final = {
-    # ``name``: not there at all; ``name=value``: that value is not. What is not on it shows on the wire.
-    "phone": (),
-    "server": ("b2bua", "direct_media"),
-}  # fmt: skip
-
 _CONFIG: Final = ConfigDict(extra="forbid", use_attribute_docstrings=True)  # the Schema shows them
 
 Count = Annotated[int, Field(ge=0)]
@@ -37,6 +30,7 @@ UdpLength = Literal["ignore", "stream", "reject", "cut"]
 Matched = Literal["branch", "method", "call-id", "from-tag", "cseq", "sent-by"]
 NatTest = Literal[
     "contact-private",
+    "register-contact-private",
     "contact-host",
     "contact-port",
     "via-private",
@@ -127,13 +121,8 @@ class PhoneSettings(PhoneKind):
     lost_ack: Annotated[float, Field(gt=0)] = 32.0
     """How long it waits for the ACK to its 200 before it hangs up (RFC 3261 13.3.1.4)."""
 
-    @property
-    def unwired(self) -> tuple[str, ...]:
-        """The settings that differ from the plain phone's and are not applied."""
-        return tuple(name for name in _changed(self) if not is_wired("phone", name, getattr(self, name)))
-
     def phone(self) -> Mapping[str, Any]:
-        return {name: value for name, value in _changed(self).items() if name not in self.unwired}
+        return _changed(self)
 
     def far_phone(self) -> Mapping[str, Any]:
         # The phones on the internet latch unless it is said that they do not.
@@ -149,7 +138,8 @@ class ServerSettings(ServerKind):
     in Via."""
     nat_tests: tuple[NatTest, ...] = ("via-host", "via-port", "contact-host", "contact-port")
     """What shows that a phone is behind NAT, one is enough: a private address in Contact or Via, or a host
-    or port there that is not the source's; invite-via-private: that of an INVITE only."""
+    or port there that is not the source's; register-contact-private and invite-via-private: that of a
+    REGISTER or an INVITE only."""
     store: Literal["contact", "source-if-nat", "source", "rewrite-contact"] = "source"
     """Where calls to a registered phone go: its Contact, the source of its REGISTER if NAT was seen, always
     the source, or a Contact that was replaced by the source when it was stored."""
@@ -197,13 +187,15 @@ class ServerSettings(ServerKind):
     """What a proxy reads: the whole message, or what it needs (RFC 3261 16.3); see ``_refusals.yaml``."""
     alias: Literal["always", "natted", "never"] = "always"
     """Whose Contact gets a note of its source (;alias=) that requests within the call follow: everybody's
-    where the two differ, that of phones behind NAT, or nobody's."""
+    where the two differ, that of phones behind NAT, or nobody's. A B2BUA has a Contact of its own instead."""
     b2bua: bool = False
-    """Whether it is a back-to-back user agent (RFC 7092), with a dialog of its own towards either side."""
+    """Whether it is a back-to-back user agent (RFC 7092), with a dialog of its own towards either side:
+    neither sees the other's Call-ID, tags, Via and Contact."""
     relay_when: Literal["never", "natted", "always"] = "never"
     """Whose media go by way of the server (RFC 7362)."""
     direct_media: bool = False
-    """Whether a B2BUA sends media directly between the phones once the call is up, by a re-INVITE."""
+    """Whether a B2BUA has media sent directly between the phones once the call is up, by re-INVITEs with what
+    each one's SDP says."""
     latch: Literal["untrusted", "always", "never"] = "untrusted"
     """Whether the relay sends media back to where they come from: where the SDP's address is not the
     sender's, always, or never."""
@@ -227,24 +219,14 @@ class ServerSettings(ServerKind):
     only_source_port: Port = 0
     """The source port that requests must have to be answered; 0: any."""
 
-    @property
-    def unwired(self) -> tuple[str, ...]:
-        """The settings that differ from the lab's plain server and are not applied."""
-        return tuple(name for name in _changed(self) if not is_wired("server", name, getattr(self, name)))
-
     def server(self) -> Mapping[str, Any]:
-        return {name: value for name, value in _changed(self).items() if name not in self.unwired}
+        return _changed(self)
 
 
 SETTINGS: Final[dict[str, type[PhoneSettings] | type[ServerSettings]]] = {
     "phone": PhoneSettings,
     "server": ServerSettings,
 }
-
-
-def is_wired(kind: str, name: str, value: object) -> bool:
-    """Whether the lab's agents do that yet."""
-    return name not in UNWIRED[kind] and f"{name}={value}" not in UNWIRED[kind]
 
 
 @cache

@@ -10,7 +10,7 @@ The rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -136,6 +136,11 @@ class Shelf:
     def get(self, identifier: str) -> Card | None:
         """The card of that id; a kind that is written in Python has none."""
         return self._cards.get(identifier)
+
+    def values(self, identifier: str, names: Iterable[str]) -> dict[str, Any]:
+        """What a card says of these settings, which it has to know. Raises ``KeyError``."""
+        known = self._cards[identifier].known
+        return {name: known[name].value for name in names}
 
     def origins(self, card: Card) -> dict[str, Origin]:
         """Every setting: whose value it has."""

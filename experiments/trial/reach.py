@@ -19,11 +19,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from siplab.alg_models.controls import NONE
+from siplab.experiments.trial.counterfactual.packets import through
 from siplab.lab.gateway.gateway import Emission, Side
 from siplab.lab.wire import ip
 from siplab.lab.wire.compare import differences
 from siplab.lab.wire.ip import MalformedPacketError, Packet
-from siplab.lab.worlds.base import make_gateways
 from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.trace import Trace, looks_like_sip
 
@@ -41,11 +41,9 @@ class Reach:
 
 def measure(trace: Trace, network: Network, seed: object) -> Reach:
     """Replay a trial's packets. ``seed``: the one that the trial's world was made with."""
-    clean = make_gateways(network, dict.fromkeys(network.topology.gateways, NONE), seed)
     touched = False
     changed: dict[str, None] = {}
-    for passage in trace.passages:
-        expected = clean[passage.gateway].handle(passage.packet, passage.side, passage.now)
+    for _, passage, (expected,) in through(trace, network, [NONE], seed):
         if expected == passage.emissions or _seen(expected) == _seen(passage.emissions):
             continue
         touched = True

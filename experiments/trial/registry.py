@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, Generic, TypeVar
 
-from siplab.lab import specs
+from siplab.lab import foreign, specs
 from siplab.lab.errors import UsageError
 from siplab.lab.plugins import from_entry_points, from_path
 
 S = TypeVar("S")
+
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 
 # Installed packages announce modules with an ITEM under it.
 DETECTORS_GROUP: Final = "siplab.detectors"
@@ -48,6 +51,7 @@ class Registry(Generic[S]):
         self.kind = kind
         package = importlib.import_module(f"siplab.experiments.{kind}s")
         self._items: dict[str, Item[S]] = {}
+        self._origins: dict[str, str] = {}  # of those that users bring
         self._asked_for: dict[str, Item[S]] = {}  # reading a spec costs more than many a trial's part
         for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda each: each.name):
             module = importlib.import_module(f"{package.__name__}.{info.name}")
@@ -59,18 +63,25 @@ class Registry(Generic[S]):
 
     def add_module(self, module: ModuleType, origin: str) -> None:
         """Register the ``ITEM`` or ``ITEMS`` of somebody's module. Raises ``UsageError``."""
-        found: list[Any] = [*getattr(module, "ITEMS", ())]
-        if hasattr(module, "ITEM"):
-            found.append(module.ITEM)
-        if not found:
-            raise UsageError(f"{origin}: no ITEM or ITEMS in it")
-        for item in found:
-            if not isinstance(item, Item):
-                kind = type(item).__name__
-                raise UsageError(f"{origin}: ITEM must be a siplab.{self.kind}.Item, not {kind}")
-            if item.id in self._items:
-                raise UsageError(f"{origin}: {self.kind} id '{item.id}' is taken; give it another id")
-            self._items[item.id] = _documented(item, module)
+        with foreign.blamed(origin):
+            found: list[Any] = [*getattr(module, "ITEMS", ())]
+            if hasattr(module, "ITEM"):
+                found.append(module.ITEM)
+            if not found:
+                raise UsageError(f"{origin}: no ITEM or ITEMS in it")
+            for item in found:
+                if not isinstance(item, Item):
+                    kind = type(item).__name__
+                    raise UsageError(f"{origin}: ITEM must be a siplab.{self.kind}.Item, not {kind}")
+                _check(item, f"{origin}: {self.kind}")
+                if item.id in self._items:
+                    raise UsageError(f"{origin}: {self.kind} id '{item.id}' is taken; give it another id")
+                self._items[item.id] = _documented(item, module)
+                self._origins[item.id] = origin
+
+    def origin(self, spec: str) -> str:
+        """Whose code it is, of those that users bring: the file or the entry point; empty: the project's."""
+        return self._origins.get(specs.parse(spec, self.kind)[0], "")
 
     def __iter__(self) -> Iterator[Item[S]]:
         return iter(self._items.values())
@@ -89,8 +100,24 @@ class Registry(Generic[S]):
             raise specs.unknown(self.kind, name, self._items)
         if not values:
             return item
-        settings = specs.configured(item.settings, values, f"{self.kind} '{name}'")
+        with foreign.blamed(f"{self.kind} '{name}'"):
+            settings = specs.configured(item.settings, values, f"{self.kind} '{name}'")
         return replace(item, id=specs.written(item.id, values), settings=settings)
+
+
+def _check(item: Item[Any], where: str) -> None:
+    """Raises ``UsageError`` for what somebody's item can't have."""
+    if not isinstance(item.id, str) or not _ID.match(item.id):
+        raise UsageError(f"{where} id {item.id!r:.80} must be letters, digits, '-', '_' and '.'")
+    for name in ("summary", "about"):
+        if not isinstance(getattr(item, name), str):
+            raise UsageError(f"{where} '{item.id}': its {name} must be a text")
+    if not isinstance(item.aliases, tuple | list) or not all(isinstance(each, str) for each in item.aliases):
+        raise UsageError(f"{where} '{item.id}': its aliases must be a tuple of texts")
+    if isinstance(item.settings, type) or not is_dataclass(item.settings):
+        raise UsageError(f"{where} '{item.id}': its settings must be an instance of a dataclass")
+    if not callable(getattr(item.settings, "run", None)):
+        raise UsageError(f"{where} '{item.id}': its settings have no method run(stage)")
 
 
 def _documented(item: Item[S], module: ModuleType) -> Item[S]:

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from enum import StrEnum
+from typing import Any, Literal
 
+from siplab.experiments.trial.counterfactual.actions import GatewayAction
 from siplab.experiments.trial.media import StreamReport
 from siplab.experiments.trial.reach import Reach
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.experiments.trial.stage import Check, Finding
 
 
+class Basis(StrEnum):
+    """What an explanation rests on."""
+
+    UNDONE = "undone"  # the trial was run again: with some actions of routers undone the check passes
+    NOT_THE_ALG = "not-the-alg"  # it was run again: nothing that the routers' ALGs did matters
+    MECHANISM = "mechanism"  # it can't be run again: what the trace tells, and no proof
+
+
 @dataclass(frozen=True)
 class Explanation:
     """Why one check failed. ``text`` says it all; the rest is the same for programs.
 
+    ``undone``: the smallest set of actions found whose undoing makes the check pass; ``also``: the classes of
+    another one; ``reference``: the ALG that acts in their place; ``runs``: how often the trial was run again.
+    ``confirmed``: what follows was told by the trace, and running the trial again confirms it.
     ``message``: label of the message that a router touched (``REGISTER``, ``200 OK (INVITE)``), on its way
     ``sender`` to ``receiver`` at ``now`` (seconds). ``router``: who touched it; empty: nobody did, the
     network has no ALG to blame. ``kind``: the cause, by its name. ``parts``: what of it was
@@ -25,6 +38,12 @@ class Explanation:
     check: str
     text: str
     kind: str
+    basis: Basis = Basis.MECHANISM
+    undone: tuple[GatewayAction, ...] = ()
+    also: tuple[GatewayAction, ...] = ()
+    reference: Literal["correct", "none", ""] = ""
+    runs: int = 0
+    confirmed: bool = False
     message: str = ""
     sender: str = ""
     receiver: str = ""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from siplab import topologies
 from siplab.alg_models import catalogue, profiles
-from siplab.experiments.trial import assignment, controls, endpoints, media, reach, registry
+from siplab.experiments.trial import answers, assignment, controls, endpoints, media, reach, registry
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.roles import NotApplicableError
 from siplab.experiments.trial.spec import TrialSpec, seed_of
 from siplab.experiments.trial.stage import Finding, Setup, Stage
+from siplab.lab import foreign, interrupts
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Model
 from siplab.lab.worlds.base import World, WorldError
@@ -49,6 +50,20 @@ def network_of(spec: TrialSpec) -> Network:
     known = registry.mitigations()
     rewiring = tuple(each for each in spec.mitigations if hasattr(known.get(each).settings, "rewire"))
     return _rewired(spec.topology, rewiring) if rewiring else network(spec.topology)
+
+
+@lru_cache(maxsize=4096)
+def plugins_of(spec: TrialSpec) -> str:
+    """Whose code has a part in a trial, of those that users bring: files, entry points; empty: nobody's."""
+    found = [*spec.model_paths, *spec.detector_paths, *spec.scenario_paths]
+    known = models(spec.model_paths)
+    chosen = assignment.models_of(spec.model, topologies.load(spec.topology))
+    found += [known.origin(each) for each in dict.fromkeys(chosen.values())]
+    if spec.scenario:
+        found.append(registry.scenarios(spec.scenario_paths).origin(spec.scenario))
+    elif isinstance(spec.detector, str):
+        found.append(registry.detectors(spec.detector_paths).origin(spec.detector))
+    return ", ".join(dict.fromkeys(each for each in found if each))
 
 
 def check_spec(spec: TrialSpec) -> None:
@@ -122,23 +137,26 @@ def run(
     stage: Stage = (registry.program_stage() if spec.real else Stage)(world, setup, seed, folder)
     notes = dict.fromkeys(profiles.note(model) for model in chosen.values())
     result = TrialResult(spec, world.kind, notes=[note for note in notes if note])
-    result.notes += endpoints.notes(spec.phone, spec.server, spec.far_phone)
+    outcome: Finding | None = None
     try:
-        outcome = player.run(stage)
+        answer = player.run(stage)
+        outcome = answers.finding(answer) if kind == "detector" else None
     except NotApplicableError as error:
         result.not_applicable = str(error)
-        outcome = None
     except WorldError as error:
-        result.errors.append(str(error))
-        outcome = None
-    except Exception as error:
-        # A detector of somebody's that raises has given an answer: a wrong one.
-        if not spec.detector or isinstance(error, UsageError):
+        result.errors.append(foreign.one_line(str(error)))
+    except BaseException as error:
+        if spec.detector and isinstance(error, Exception) and not isinstance(error, UsageError):
+            # A detector that raises has given an answer: a wrong one.
+            outcome = Finding("error", detail=f"it raised {foreign.told(error)}")
+        elif interrupts.is_users(error) or not plugins_of(spec):
             raise
-        outcome = Finding("error", detail=f"it raised {type(error).__name__}: {error}")
+        else:
+            result.errors.append(f"the {kind} raised {foreign.told(error)}")
     finally:
         problems = stage.finish() + world.close()
-    result.checks = stage.checks
+    result.checks, wrong = answers.checks(stage.checks)
+    problems += wrong
     result.media = media.report(stage.phones, world.now)
     if sounds is not None:
         media.record(sounds.parent, sounds.name, stage.phones, world.now)

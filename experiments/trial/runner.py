@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from multiprocessing.connection import wait
-from typing import Final, Literal, Protocol
+from typing import Literal, Protocol
 
-from siplab.experiments.trial import worker
+from siplab.experiments.trial import processes, worker
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.process import TrialProcess
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec, is_program, needs_emulated
+from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
 from siplab.experiments.trial.worker import Store
+from siplab.lab import interrupts
 from siplab.lab.errors import CapabilityError, UsageError
 from siplab.lab.worlds.emulated import capability
 from siplab.lab.worlds.emulated.bubble import Bubble
@@ -22,7 +23,6 @@ from siplab.lab.worlds.trace import Trace
 
 WorldChoice = Literal["auto", "simulated", "emulated"]
 Progress = Callable[[TrialResult], None]
-_CHUNK: Final = 8  # trials that a worker gets at once
 
 
 class Journal(Protocol):
@@ -64,11 +64,13 @@ def run_all(
     store: Store | None = None,
     progress: Progress = lambda result: None,
     journal: Journal | None = None,
+    limit: float = TRIAL_TIMEOUT,
 ) -> list[TrialResult]:
     """Run every trial; results come back in the order of ``specs``, ``progress`` as they finish.
 
     ``store`` keeps what trials leave behind. ``journal``: what it knows is not run again, and it gets each
-    result as soon as that is there.
+    result as soon as that is there. ``limit``: seconds of CPU after which a trial is ended that runs in a
+    process of its own: with plug-ins, in the emulated world, or with ``jobs``.
     Raises ``InterruptedRunError`` on Ctrl-C, with what was done until then.
     """
     if world == "simulated":
@@ -76,21 +78,22 @@ def run_all(
     if any(spec.gateway == "kernel" for spec in specs):
         require_kernel(world)
     results: dict[int, TrialResult] = {}
-    runner = _emulated if world == "emulated" else _simulated
     try:
         if journal is not None:
             results = journal.known(specs)
             for index in sorted(results):
                 progress(results[index])
         numbers = [index for index in range(len(specs)) if index not in results]
-        # Closing the generator on Ctrl-C ends its workers.
-        with closing(runner([specs[index] for index in numbers], jobs, store)) as finished:
+        # Closing the generator on Ctrl-C ends its processes.
+        running = _results([specs[index] for index in numbers], world, jobs, store, limit)
+        with interrupts.watched(), closing(running) as finished:
             for number, result in finished:
                 with _undisturbed():
                     results[numbers[number]] = result
                     if journal is not None:
                         journal.add(result)
                 progress(result)
+                interrupts.check()
     except KeyboardInterrupt:
         raise InterruptedRunError([results[index] for index in sorted(results)], len(specs)) from None
     return [results[index] for index in range(len(specs))]
@@ -109,20 +112,21 @@ def _undisturbed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def run_traced(spec: TrialSpec, world: str, store: Store | None = None) -> tuple[TrialResult, Trace]:
-    """Run one trial and give its trace too."""
+def run_traced(
+    spec: TrialSpec, world: str, store: Store | None = None, *, limit: float = TRIAL_TIMEOUT
+) -> tuple[TrialResult, Trace]:
+    """Run one trial and give its trace too. ``limit``: as for ``run_all``, where the trial has plug-ins."""
     if spec.gateway == "kernel":
         require_kernel(world)
-    if world == "simulated":
-        _refuse_programs([spec])
-        return worker.run_traced(spec, store)
-    with ExitStack() as stack:
-        bubble = _bubble("siplab.experiments.trial.worker:emulated_traced", [spec], stack)
-        try:
-            answer: tuple[TrialResult, Trace] = bubble.call(spec, store)
-        except EOFError:
-            return TrialResult(spec, "emulated", errors=["the trial's process died"]), Trace()
-        return answer
+    with interrupts.watched():
+        if world == "simulated":
+            _refuse_programs([spec])
+            if trial.plugins_of(spec) and processes.can_be_watched():
+                return processes.simulated_traced(spec, store, limit)
+            return worker.run_traced(spec, store)
+        with ExitStack() as stack:
+            bubble = stack.enter_context(_bubble([spec], stack))
+            return processes.traced(spec, bubble, world, store, limit)[:2]
 
 
 def _refuse_programs(specs: Sequence[TrialSpec]) -> None:
@@ -144,70 +148,33 @@ def require_kernel(world: str) -> None:
         raise CapabilityError(f"no gateway 'kernel' here: {obstacle}")
 
 
-def _simulated(
-    specs: Sequence[TrialSpec], jobs: int, store: Store | None
+def _bubble(specs: Sequence[TrialSpec], stack: ExitStack) -> Bubble:
+    """A bubble that ends with ``stack``, and that may run containers if one of ``specs`` needs them."""
+    task = "siplab.experiments.trial.worker:emulated"
+    if not any(spec.program is not None and spec.program.needs_containers for spec in specs):
+        return Bubble(task)
+    keeper = stack.enter_context(closing(KeeperProcess()))
+    bubble = Bubble(task, descriptors={VARIABLE: keeper.channel.fileno()})
+    keeper.channel.close()  # the bubble's from now on: its end is to be the end of the containers
+    return bubble
+
+
+def _results(
+    specs: Sequence[TrialSpec], world: str, jobs: int, store: Store | None, limit: float
 ) -> Generator[tuple[int, TrialResult], None, None]:
-    if jobs == 1:
+    """Number and result of each trial, as it ends."""
+    if world == "emulated":
+        with ExitStack() as stack:
+            yield from processes.side_by_side(
+                specs, lambda: _bubble(specs, stack), world, jobs=jobs, store=store, limit=limit
+            )
+        return
+    watched = processes.can_be_watched() and (jobs > 1 or any(map(trial.plugins_of, specs)))
+    if not watched:
         worker.prepare()
         for index, spec in enumerate(specs):
             yield index, worker.run_one(spec, store)
         return
-    # Spawned, not forked: a fork of a process with threads (a progress bar) may deadlock.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=worker.simulated_worker) as pool:
-        stores = [store] * len(specs)
-        # Small enough that an interrupted run loses little, and ends soon.
-        chunk = max(1, min(_CHUNK, len(specs) // (jobs * 8)))
-        with _no_interruptions():  # here the workers are started
-            found = pool.map(worker.run_one, specs, stores, chunksize=chunk)
-        yield from enumerate(found)
-
-
-@contextmanager
-def _no_interruptions() -> Iterator[None]:
-    """Ctrl-C waits; processes that are started in here inherit that they never see it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _bubble(task: str, specs: Sequence[TrialSpec], stack: ExitStack) -> Bubble:
-    """A bubble that ends with ``stack``, and that may run containers if one of ``specs`` needs them."""
-    if not any(spec.program is not None and spec.program.needs_containers for spec in specs):
-        return stack.enter_context(Bubble(task))
-    keeper = stack.enter_context(closing(KeeperProcess()))
-    bubble = Bubble(task, descriptors={VARIABLE: keeper.channel.fileno()})
-    keeper.channel.close()  # the bubble's from now on: its end is to be the end of the containers
-    return stack.enter_context(bubble)
-
-
-def _emulated(
-    specs: Sequence[TrialSpec], jobs: int, store: Store | None
-) -> Generator[tuple[int, TrialResult], None, None]:
-    with ExitStack() as stack:
-        idle = [
-            _bubble("siplab.experiments.trial.worker:emulated", specs, stack)
-            for _ in range(min(jobs, len(specs)))
-        ]
-        busy: dict[object, tuple[Bubble, int]] = {}
-        waiting = list(enumerate(specs))[::-1]
-        while waiting or busy:
-            while idle and waiting:
-                bubble, (index, spec) = idle.pop(), waiting.pop()
-                bubble.connection.send((spec, store))
-                busy[bubble.connection] = (bubble, index)
-            for connection in wait(list(busy)):  # type: ignore[arg-type]
-                bubble, index = busy.pop(connection)
-                try:
-                    yield index, bubble.result()
-                except EOFError:
-                    # The worker died: its trial is invalid, the others go on in a new bubble.
-                    yield index, TrialResult(specs[index], "emulated", errors=["the trial's process died"])
-                    bubble.close()
-                    bubble = _bubble("siplab.experiments.trial.worker:emulated", specs, stack)
-                idle.append(bubble)
+    yield from processes.side_by_side(
+        specs, TrialProcess, world, jobs=jobs, store=store, limit=limit, ahead=processes.AHEAD
+    )

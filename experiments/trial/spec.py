@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final, Protocol
 
 from siplab import topologies
+from siplab.experiments.trial.pairs import Pair
 from siplab.experiments.trial.stage import Finding, Stage
+from siplab.lab.errors import UsageError
 from siplab.lab.worlds.topology import Topology
 
 PROGRAM: Final = "program:"
@@ -16,6 +20,20 @@ PROGRAM: Final = "program:"
 def is_program(kind: str) -> bool:
     """Whether a kind of phone or server is a real program, ``program:NAME``."""
     return kind.startswith(PROGRAM)
+
+
+MOST_TRIALS: Final = 100_000
+_LONGEST_STEM: Final = 180  # file systems take 255 bytes, and endings follow
+
+
+class ProgramInputs(Protocol):
+    """What a program depends on: ``files``, and why there may be more (empty: there is not)."""
+
+    @property
+    def files(self) -> tuple[Path, ...]: ...
+
+    @property
+    def unknowable(self) -> str: ...
 
 
 class OutsideDetector(Protocol):
@@ -27,6 +45,18 @@ class OutsideDetector(Protocol):
     @property
     def needs_containers(self) -> bool:
         """Whether a part of it runs in a container."""
+
+    @property
+    def inputs(self) -> ProgramInputs:
+        """What its verdict depends on beside its description."""
+
+    @property
+    def may_change_networks(self) -> bool:
+        """Whether its programs may change the networks that they run on."""
+
+    @property
+    def longest(self) -> float:
+        """Seconds that its programs may take."""
 
     def description(self) -> str:
         """All that decides what it does, as one text."""
@@ -46,8 +76,8 @@ class TrialSpec:
     ``control`` names a clean control of the scoreboard, whose settings the trial then has; with ``reach``
     the result says whether the router's fault was within reach of what happened.
     ``gateway``: ``queue``, the lab's own, or ``kernel``, where the router's kernel does the work.
-    ``phone``, ``server`` and ``far_phone`` (the phones on the internet) name kinds of them; empty is
-    ``plain``, ``rport-aware`` and a plain phone that latches; ``program:NAME`` is a real program.
+    ``phone``, ``server`` and ``far_phone`` (the phones on the internet) name kinds of them; empty is what
+    ``pairs.DEFAULT`` says, ``program:NAME`` a real program.
     """
 
     topology: str = "home"
@@ -75,6 +105,10 @@ class TrialSpec:
     def program(self) -> OutsideDetector | None:
         """The detector, when it is a program."""
         return None if isinstance(self.detector, str) else self.detector
+
+    def between(self, pair: Pair) -> TrialSpec:
+        """The same trial with these endpoints, named."""
+        return replace(self, phone=pair.phone, server=pair.server, far_phone=pair.far_phone)
 
     @property
     def real(self) -> bool:
@@ -108,7 +142,20 @@ class TrialSpec:
     @property
     def stem(self) -> str:
         """How the names of a trial's files begin: its name, with nothing in it that a file system minds."""
-        return re.sub(r"[^A-Za-z0-9_.=,+-]", "_", self.name)
+        text = re.sub(r"[^A-Za-z0-9_.=,+-]", "_", self.name)
+        if len(text) <= _LONGEST_STEM:
+            return text
+        digest = hashlib.sha256(self.name.encode("utf-8", "backslashreplace")).hexdigest()[:12]
+        return f"{text[:_LONGEST_STEM]}_{digest}"
+
+
+def check_count(count: int, what: str) -> None:
+    """Raises ``UsageError`` for more trials than one run may have, before they are made."""
+    if count > MOST_TRIALS:
+        raise UsageError(
+            f"{what} has {count:,} trials, and a run at most {MOST_TRIALS:,}: "
+            "name fewer of what is combined, or a smaller repeat"
+        )
 
 
 def needs_emulated(what: str) -> str:
@@ -120,6 +167,10 @@ def needs_emulated(what: str) -> str:
 
 
 def seed_of(spec: TrialSpec) -> str:
-    """What the trial's world is made with: all but the model, so that two models meet the same call."""
+    """What the trial's world is made with: all but the model and the kinds of endpoints.
+
+    So two models meet the same call, and two kinds of phones the same network on the same day.
+    """
     # Whoever does the work in the router, the same is said: traces can be laid side by side.
-    return f"{spec.seed}/{replace(spec, gateway='queue', model='').name}"
+    same = replace(spec, gateway="queue", model="", phone="", server="", far_phone="")
+    return f"{spec.seed}/{same.name}"

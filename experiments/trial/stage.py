@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from siplab.lab.errors import UsageError
+from siplab.lab.foreign import LONGEST_LINE, clipped
 from siplab.lab.media.audio import tone
 from siplab.lab.phone.phone import Phone, PhoneConfig
 from siplab.lab.probing.mirror import MirrorServer
@@ -123,10 +124,14 @@ class Stage:
     def server(self) -> SipServer:
         """The registrar and proxy."""
         host, address = self.host("server")
-        config = ServerConfig(
-            domain=DOMAIN, realm=DOMAIN, users=PASSWORDS, ip=address, mtu=self.world.mtu_of(host)
-        )
-        server = SipServer(replace(config, **self.setup.server), self.rng("server"))
+        settings: dict[str, Any] = {
+            "domain": DOMAIN,
+            "realm": DOMAIN,
+            "users": PASSWORDS,
+            "ip": address,
+            "mtu": self.world.mtu_of(host),
+        }
+        server = SipServer(ServerConfig(**{**settings, **self.setup.server}), self.rng("server"))
         self.world.add(host, server)
         return server
 
@@ -177,16 +182,12 @@ class Stage:
         """Another phone behind the router, carol: on a host of its own, or beside the first one."""
         if self.has("second-phone"):
             return self._phone("second-phone", "carol", PHONE_RTP_PORT, self.setup.phone)
-        beside = {"sip_port": 5062, **self.setup.phone}
-        for name, step in (("rtp_port", 1000), ("source_port", 2)):
-            if isinstance(beside.get(name), int) and beside[name]:
-                beside[name] += step  # the first phone has these
-        return self._phone("phone", "carol", PHONE_RTP_PORT + 1000, beside)
+        return self._phone("phone", "carol", PHONE_RTP_PORT + 1000, _beside(self.setup.phone, 5062))
 
     @cached_property
     def third_phone(self) -> Phone:
         """Another phone on the internet, dave, on the host of the first one."""
-        changes = {"latch_after": 1, "sip_port": 5070, **self.setup.far_phone}
+        changes = {"latch_after": 1, **_beside(self.setup.far_phone, 5070)}
         return self._phone("far-phone", "dave", FAR_RTP_PORT + 1000, changes)
 
     @property
@@ -268,7 +269,26 @@ class Stage:
     def check(
         self, name: str, passed: bool, symptom: str, detail: str = "", about: About = "signalling"
     ) -> bool:
-        """Record a check; gives ``passed`` back."""
+        """Record a check; gives ``passed`` back. Raises ``TypeError`` for other than texts and a ``bool``."""
+        for field_, value in (("name", name), ("symptom", symptom), ("detail", detail), ("about", about)):
+            if not isinstance(value, str):
+                raise TypeError(f"stage.check takes a text as {field_}, not {type(value).__name__}")
+        if not isinstance(passed, bool):
+            raise TypeError(f"stage.check takes True or False as passed, not {type(passed).__name__}")
+        if about not in get_args(About):
+            raise TypeError(
+                f"stage.check is about {' or '.join(get_args(About))}, not {clipped(about, 40)!r}"
+            )
+        name, symptom, detail = clipped(name, LONGEST_LINE), clipped(symptom), clipped(detail)
         self.checks.append(Check(name, passed, symptom, detail, about))
         self.world.trace.add(Checked(self.now, name, passed))
         return passed
+
+
+def _beside(settings: Mapping[str, Any], sip_port: int) -> dict[str, Any]:
+    """The settings of another phone on the same host, whose ports the first one has."""
+    changes = {"sip_port": sip_port, **settings}
+    for name, step in (("rtp_port", 1000), ("source_port", 2)):
+        if isinstance(changes.get(name), int) and changes[name]:
+            changes[name] += step
+    return changes

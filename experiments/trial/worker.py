@@ -1,22 +1,21 @@
-"""Running trials in a process of their own: the task of emulated bubbles and of simulated workers."""
+"""Running trials in a process of their own: the task of bubbles, and of processes for simulated trials."""
 
 from __future__ import annotations
 
 import gc
-import multiprocessing
-import os
-import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab import foreign, interrupts, plugins
+from siplab.lab.errors import OutputError
 from siplab.lab.gateway.alg import Model
 from siplab.lab.worlds.base import World
 from siplab.lab.worlds.emulated import bubble, ports
@@ -25,6 +24,10 @@ from siplab.lab.worlds.emulated.live import LiveWorld
 from siplab.lab.worlds.emulated.world import EmulatedLab
 from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.trace import Trace
+
+READY: Final = "ready"
+# Seconds that a thread which a trial leaves behind has for its end.
+_MOMENT: Final = 0.1
 
 
 class Store(Protocol):
@@ -60,22 +63,33 @@ class EmulatedLabs:
         """A world for one trial, on a network that is up."""
         return self._lab(network).trial(models, seed)
 
-    def live(self, network: Network, models: Mapping[str, Model], seed: object) -> World:
-        """The same by the wall clock, for programs."""
-        return LiveWorld(self._lab(network), models, seed)
+    def live(
+        self, network: Network, models: Mapping[str, Model], seed: object, *, thorough: bool = True
+    ) -> World:
+        """The same by the wall clock, for programs. ``thorough``: they may change more than processes."""
+        lab = self._lab(network)
+        lab.remember(thorough=thorough)
+        return LiveWorld(lab, models, seed)
 
-    def kernel(self, network: Network, models: Mapping[str, Model], seed: object) -> World:
+    def kernel(
+        self, network: Network, models: Mapping[str, Model], seed: object, *, thorough: bool = True
+    ) -> World:
         """The same with gateways of the kernel's own, by the wall clock."""
         key = id(network), tuple(with_alg(models))
         lab = self._kernel_labs.get(key)
         if lab is None:
             lab = self._kernel_labs[key] = KernelLab(network, key[1])
+        lab.remember(thorough=thorough)
         return KernelWorld(lab, seed)
 
     def run(self, spec: TrialSpec, store: Store | None) -> tuple[TrialResult, Trace]:
         """Run a trial in the kind of world that it needs, on a network that no other trial has spoilt."""
         by_kernel = spec.gateway == "kernel"
-        make = self.kernel if by_kernel else self.live if spec.by_wall_clock else self.world
+        # A phone or a server does not change its network; a detector's programs may.
+        thorough = spec.program is not None and spec.program.may_change_networks
+        make: trial.WorldMaker = self.world
+        if by_kernel or spec.by_wall_clock:
+            make = partial(self.kernel if by_kernel else self.live, thorough=thorough)
         result, trace = run_traced(spec, store, make)
         self.release(trial.network_of(spec), spoilt=bool(result.errors), worn=spec.by_wall_clock)
         return result, trace
@@ -100,47 +114,95 @@ class EmulatedLabs:
         return lab
 
     def _worn(self, network: Network) -> bool:
-        """Whether programs left TCP something to do: it would show in another trial."""
+        """Whether programs changed it, or left TCP something to do: it would show in another trial."""
         labs = [
             self._labs.get(id(network)),
             *(lab for key, lab in self._kernel_labs.items() if key[0] == id(network)),
         ]
         return any(
-            ports.has_connections(lab.fabric.namespaces[host])
+            lab.changed()
+            or any(ports.has_connections(lab.fabric.namespaces[host]) for host in network.topology.hosts)
             for lab in labs
             if lab is not None
-            for host in network.topology.hosts
         )
 
 
-def simulated_worker() -> None:
-    """Settle a worker process: it leaves Ctrl-C to the one that started it, and ends with that one."""
+class Request(NamedTuple):
+    """A trial to run. ``traced``: the trace is wanted beside the result."""
+
+    spec: TrialSpec
+    store: Store | None = None
+    traced: bool = False
+
+
+class Answer(NamedTuple):
+    """What came of it. ``spoilt``: something that the trial left in the process is still at work there."""
+
+    result: TrialResult
+    trace: Trace | None
+    spoilt: bool
+
+
+Runner = Callable[[TrialSpec, Store | None], tuple[TrialResult, Trace]]
+
+
+def serve(connection: Connection, run: Runner, kind: str, spoilt: Callable[[], bool] = lambda: False) -> None:
+    """Answer each ``Request`` with an ``Answer`` until the parent hangs up.
+
+    ``kind``: of the world. ``spoilt``: whether what trials share in this process is no longer what it was.
+    """
     prepare()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    plugins.import_at_once()
+
+    def answer(*request: Any) -> Answer:
+        wanted = Request(*request)
+        threads = set(threading.enumerate())
+        result, trace = _surviving(wanted, run, kind)
+        left = [each for each in threading.enumerate() if each not in threads and not _ends(each)]
+        if left:
+            names = ", ".join(foreign.one_line(str(each.name)) for each in left)
+            result.errors.append(f"it left a thread behind: {names}")
+        return Answer(result, trace if wanted.traced else None, bool(left) or spoilt())
+
+    with suppress(ConnectionError):  # an interrupted run does not wait for the answer
+        bubble.serve(connection, answer)
 
 
-def _end_with(parent: BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
+def _surviving(wanted: Request, run: Runner, kind: str) -> tuple[TrialResult, Trace]:
+    """Run a trial; whatever somebody's code does to the lab's own, it is the trial that is invalid."""
+    try:
+        return run(wanted.spec, wanted.store)
+    except OutputError:
+        raise
+    except BaseException as error:
+        if not trial.plugins_of(wanted.spec):
+            raise
+        return TrialResult(wanted.spec, kind, errors=[foreign.told(error)]), Trace()
+
+
+def _ends(thread: threading.Thread) -> bool:
+    """Whether a thread comes to its end by itself, which may take a moment."""
+    thread.join(_MOMENT)
+    return not thread.is_alive()
+
+
+def simulated(connection: Connection) -> None:
+    """Task of a process for simulated trials, which begins with ``READY``."""
+    connection.send(READY)
+    serve(connection, run_traced, "simulated")
 
 
 def emulated(connection: Connection) -> None:
-    """Task of a bubble: answers ``(spec, store or None)`` with a ``TrialResult``."""
-    prepare()
-    # A terminal's Ctrl-C reaches this process too, and is not for it. Programs would inherit SIG_IGN.
-    signal.signal(signal.SIGINT, lambda number, frame: None)
-    labs = EmulatedLabs()
-    with suppress(ConnectionError):  # an interrupted run does not wait for the answer
-        bubble.serve(connection, lambda spec, store: labs.run(spec, store)[0])
+    """Task of a bubble."""
+    # A terminal's Ctrl-C reaches this process too, and is not for it.
+    interrupts.leave_to_parent()
+    mounts = _mounts()
+    serve(connection, EmulatedLabs().run, "emulated", lambda: _mounts() != mounts)
 
 
-def emulated_traced(connection: Connection) -> None:
-    """The same, answering with the trace beside the result."""
-    labs = EmulatedLabs()
-    bubble.serve(connection, labs.run)
+def _mounts() -> str:
+    """What is mounted in the bubble, which a privileged program can get at."""
+    return Path("/proc/self/mountinfo").read_text(encoding="utf-8")
 
 
 def run_one(

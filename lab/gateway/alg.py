@@ -71,9 +71,9 @@ FaultClass = Literal["rewriting", "parsing", "state", "transport", "policy", ""]
 
 @dataclass(frozen=True, slots=True)
 class Showing:
-    """Where a fault shows that no scenario shows with the lab's ordinary phone and server.
+    """Where a fault shows that no scenario shows with the lab's default endpoints.
 
-    ``scenario``, ``topology``, ``phone`` and ``server`` are what a trial names (empty: the ordinary ones).
+    ``scenario``, ``topology``, ``phone`` and ``server`` are what a trial names (empty: the default ones).
     ``fails``: the check that fails first, and passes with the fault fixed. ``variant``: parameters of the
     fault that are not its defaults.
     """
@@ -87,6 +87,21 @@ class Showing:
 
 
 @dataclass(frozen=True, slots=True)
+class Sufferer:
+    """Endpoints, and the scenarios that fail with them in the topology home because of a model.
+
+    ``breaks``: ids of scenarios; "all": every one, "-tcp-call": but not that one. ``seen``: phone and server
+    are real programs that were run, else kinds of the lab's; ``tried``: which scenarios were, empty: all.
+    """
+
+    phone: str
+    server: str
+    breaks: tuple[str, ...]
+    seen: bool = False
+    tried: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """The documentation of a model, all of it shown by ``siplab models show``."""
 
@@ -97,10 +112,11 @@ class Card:
     rules: tuple[str, ...] = ()  # "RFC 3261 25.1"
     symptom: str = ""
     sources: tuple[Source, ...] = ()
-    # Scenarios of the lab that fail with this model in the home topology, with the ordinary endpoints;
+    # Scenarios of the lab that fail with this model in the home topology, with the default endpoints;
     # "all": every one, "-tcp-call": but not that one. Variants of the model are not meant. For the models of
-    # this project the catalogue fills it in, from what was measured.
+    # this project the catalogue fills it in, from what was measured, and ``sufferers`` for more endpoints.
     breaks: tuple[str, ...] = ()
+    sufferers: tuple[Sufferer, ...] = ()
     shows: tuple[Showing, ...] = ()
 
 
@@ -210,6 +226,17 @@ def _either(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one + other))
 
 
+def _all_suffering(one: tuple[Sufferer, ...], other: tuple[Sufferer, ...]) -> tuple[Sufferer, ...]:
+    """What either of two models breaks, by endpoints; nobody has seen both in one router."""
+    found: dict[tuple[str, str], Sufferer] = {}
+    for each in one + other:
+        if not each.seen:
+            before = found.get((each.phone, each.server))
+            broken = _either(before.breaks if before is not None else (), each.breaks)
+            found[each.phone, each.server] = replace(each, breaks=broken)
+    return tuple(found.values())
+
+
 @runtime_checkable
 class Fault(Protocol):
     """What is wrong with an ALG: a frozen dataclass whose fields are the model's parameters."""
@@ -239,6 +266,10 @@ class Model:
                 kind = type(self.fault).__name__
                 raise UsageError(f"model '{self.id}': {kind} needs a method recipe() that returns a Recipe")
             object.__setattr__(self, "recipe", self.fault.recipe())
+        if not isinstance(self.recipe, Recipe):
+            raise UsageError(
+                f"model '{self.id}': its recipe is of {type(self.recipe).__name__}, not a Recipe"
+            )
         # Worked out once: both are asked for with every packet.
         object.__setattr__(self, "steps", self.recipe.steps)
         object.__setattr__(self, "policy", Policy(**self.recipe.policy))
@@ -278,6 +309,7 @@ class Model:
             symptom=f"{mine.symptom} {theirs.symptom}",
             sources=mine.sources + theirs.sources,
             breaks=_either(mine.breaks, theirs.breaks),
+            sufferers=_all_suffering(mine.sufferers, theirs.sufferers),
         )
         return Model(f"{self.id}+{other.id}", card, recipe)
 
@@ -296,4 +328,5 @@ __all__ = [
     "Showing",
     "Source",
     "Step",
+    "Sufferer",
 ]

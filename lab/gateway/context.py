@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
+from siplab.lab.foreign import clipped
 from siplab.lab.gateway.binding import NOBODY, Binding, Pinhole, TcpState
 from siplab.lab.gateway.binding_table import PortsExhaustedError
 from siplab.lab.gateway.nat import Nat
@@ -67,12 +68,17 @@ class Context:
     remote: Endpoint
     binding: Binding | None
     nat: Nat
-    rng: random.Random
+    _generator: Callable[[], random.Random]
     is_inside: Callable[[str], bool]
     memory: dict[Any, Any] = field(default_factory=dict)
     answers: list[bytes] = field(default_factory=list)
     deliver_to: Endpoint | None = None
     router: str = ""
+
+    @property
+    def rng(self) -> random.Random:
+        """The model's own random generator."""
+        return self._generator()
 
     def remember(self, step: object, factory: Callable[[], T]) -> T:
         """This gateway's memory for ``step``; ``factory`` makes it on the first use."""
@@ -85,7 +91,7 @@ class Context:
     def drop(self, reason: str) -> None:
         """Drop the packet. ``reason`` is what traces say; nothing is decided by it."""
         _require("drop", reason, str)
-        raise Dropped(reason)
+        raise Dropped(clipped(reason))
 
     def answer(self, message: bytes) -> None:
         """Have the router itself send ``message`` back to the sender, as if its peer had.

@@ -18,7 +18,7 @@ from __future__ import annotations
 import ipaddress
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -48,7 +48,7 @@ class Gateway:
 
     ``inside_networks``: the prefixes behind it. ``inside_addresses`` are the router's own
     addresses there and ``public_ip`` its one on the outside. Randomness comes from ``rng``, the
-    model's own from ``model_rng`` (``None``: from ``rng`` too).
+    model's own from what ``model_rng`` makes (``None``: from ``rng`` too).
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Gateway:
         inside_addresses: Sequence[str] = (),
         nat: NatConfig | None = None,
         rng: random.Random,
-        model_rng: random.Random | None = None,
+        model_rng: Callable[[], random.Random] | None = None,
         mtu: int = ip.DEFAULT_MTU,
     ) -> None:
         config: Any = replace(nat or NatConfig(), **model.recipe.nat)  # a faulty router's own choices
@@ -72,7 +72,7 @@ class Gateway:
         self._ipv6_filter = Ipv6Filter(config)
         self._mtu = mtu
         self._elders: dict[Binding, Treatment] = {}  # flows that go on under an earlier model
-        self._take(model, model_rng or rng)
+        self._take(model, model_rng or (lambda: rng))
 
     # -- the one entry -------------------------------------------------------------------------
 
@@ -110,9 +110,9 @@ class Gateway:
         except PortsExhaustedError as error:
             return [Emission(None, packet, Fate.NO_FREE_PORT, str(error))]
 
-    def _take(self, model: Model, rng: random.Random) -> None:
+    def _take(self, model: Model, make_generator: Callable[[], random.Random]) -> None:
         self._treatment = treatment = Treatment(
-            model, self.nat, rng, self.is_inside, self._own.inside, self._mtu
+            model, self.nat, make_generator, self.is_inside, self._own.inside, self._mtu
         )
         self.model, self.policy = model, treatment.policy
         self._known, self._udp = treatment.flows.known, treatment.udp
@@ -149,7 +149,7 @@ class Gateway:
                 self._elders.setdefault(binding, old)
             else:
                 self._elders.pop(binding, None)
-        self._take(model, rng)
+        self._take(model, lambda: rng)
 
     def next_end(self, now: float) -> float:
         """When something of this gateway's state runs out next, if no packet comes; infinity for never."""

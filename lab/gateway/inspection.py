@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from siplab.lab import foreign, interrupts
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.binding import Binding
 from siplab.lab.gateway.context import Context, Dropped
@@ -22,22 +23,29 @@ from siplab.lab.wire.sip import SipMessage
 class Alg:
     """A model in one gateway: what all of its inspections share."""
 
-    __slots__ = ("is_inside", "memory", "model", "nat", "rng", "router")
+    __slots__ = ("_made", "_make_generator", "is_inside", "memory", "model", "nat", "router")
 
     def __init__(
         self,
         model: Model,
         nat: Nat,
-        rng: random.Random,
+        make_generator: Callable[[], random.Random],
         is_inside: Callable[[str], bool],
         router: str = "",
     ) -> None:
         self.model = model
         self.router = router
         self.nat = nat
-        self.rng = rng
+        self._make_generator = make_generator
+        self._made: random.Random | None = None
         self.is_inside = is_inside
         self.memory: dict[Any, Any] = {}
+
+    def generator(self) -> random.Random:
+        """The model's random generator, made when it is first asked for: few models draw."""
+        if self._made is None:
+            self._made = self._make_generator()
+        return self._made
 
 
 class Inspection:
@@ -85,7 +93,7 @@ class Inspection:
             return payload
         protocol, inside, outside, remote, binding, now = self._flow
         context = Context(
-            now, outbound, protocol, inside, outside, remote, binding, alg.nat, alg.rng, alg.is_inside,
+            now, outbound, protocol, inside, outside, remote, binding, alg.nat, alg.generator, alg.is_inside,
             alg.memory, router=alg.router,
         )  # fmt: skip
         result: bytes | None
@@ -96,8 +104,10 @@ class Inspection:
         except Dropped as reason:
             self.fate, self.detail = Fate.DROPPED_BY_MODEL, str(reason)
             result = None
-        except Exception as error:  # a model is a plug-in; its failure must not stop traffic
-            self.error = f"{type(error).__name__}: {error}"
+        except BaseException as error:  # a model is a plug-in; its failure must not stop traffic
+            if interrupts.is_users(error):
+                raise
+            self.error = foreign.told(error)
             return payload
         if context.answers:
             self.answers += context.answers

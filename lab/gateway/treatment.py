@@ -22,7 +22,7 @@ class Treatment:
         self,
         model: Model,
         nat: Nat,
-        rng: random.Random,
+        make_generator: Callable[[], random.Random],
         is_inside: Callable[[str], bool],
         router: str,
         mtu: int,
@@ -30,7 +30,7 @@ class Treatment:
         self.model = model
         self.policy = model.policy
         self.looks = bool(model.steps) or self.policy.non_sip == "drop"
-        self.alg = Alg(model, nat, rng, is_inside, router)
+        self.alg = Alg(model, nat, make_generator, is_inside, router)
         self.flows = FlowTable(nat, self.policy)
         self.udp = UdpInspector(self.alg, self.flows, mtu)
         self.tcp = TcpInspector(self.alg, mtu)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from siplab.lab.errors import UsageError
+from siplab.lab.outputs import replaced
 from siplab.lab.wire import g711
 
 RATE: Final = 8000  # samples per second
@@ -90,8 +91,8 @@ def from_wav(path: Path) -> Signal:
 
 
 def write_wav(path: Path, frames: Iterable[bytes]) -> None:
-    """Write mu-law frames as a WAV file of 16 bit, mono, 8000 Hz."""
-    with wave.open(str(path), "wb") as file:
+    """Write mu-law frames as a WAV file of 16 bit, mono, 8000 Hz. Raises ``OutputError``."""
+    with replaced(path) as out, wave.open(out, "wb") as file:
         file.setsampwidth(2)
         file.setnchannels(1)
         file.setframerate(RATE)

@@ -11,20 +11,25 @@ The rules of this file:
   and what comes from anywhere else is dropped.
 - Learning starts anew with a description of another address or port, and with one of a side that was on hold
   and sends again: its router may have forgotten where its media came from.
-- Only what goes to the ports of the ``m=`` lines is relayed: RTCP on a port of its own is not.
-  Attributes (``a=candidate``, ``a=rtcp``) stay as they are.
+- RTCP on a port of its own is relayed from the port above the media's, which ``a=rtcp`` then names (RFC
+  3605).
+- Where a description has ICE candidates the relay is one more, the least of them, as rtpengine has it that is
+  told nothing of ICE: the ways that both sides find between them go before.
+- Other attributes stay as they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
+from siplab.lab.media.attributes import Said, read_attributes, rtcp_port
+from siplab.lab.media.ice_candidates import Candidate, candidate_line
 from siplab.lab.sip.base import Action, Close, Listen, PassOn, Train
 from siplab.lab.sip.messages import SDP_TYPE, Incoming, address_text
 from siplab.lab.wire.ip import Endpoint, is_private
-from siplab.lab.wire.sdp import Sdp, Section, address_of
+from siplab.lab.wire.sdp import Sdp, SdpLine, Section, address_of
 
 _ON_HOLD: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  # RFC 3264 section 8.4, not a socket
 
@@ -133,10 +138,19 @@ class Leg:
 
 @dataclass(slots=True, eq=False)
 class RelayedCall:
-    """The streams of one call, by their place in the description: the caller's leg and the callee's."""
+    """The streams of one call, by their place in the description: the caller's leg and the callee's.
+
+    ``reports``: the legs of their RTCP.
+    """
 
     caller_tag: bytes
     streams: list[tuple[Leg, Leg]] = field(default_factory=list)
+    reports: list[tuple[Leg, Leg]] = field(default_factory=list)
+
+
+def is_description(message: Incoming) -> bool:
+    """Whether the body is said to be SDP."""
+    return message.value(b"content-type").partition(b";")[0].strip().lower() == SDP_TYPE
 
 
 class MediaRelay:
@@ -159,19 +173,31 @@ class MediaRelay:
 
         ``whole``: Content-Length is not looked at.
         """
+        writer = message.to_tag if message.status else message.from_tag
+        call = self.calls.get(message.call_id)
+        # The first description of a call is the caller's, or the answer to an INVITE without one.
+        caller = call.caller_tag if call is not None else message.from_tag
+        return self.rewrite(message, message.call_id, caller, now, by_caller=writer == caller, whole=whole)
+
+    def rewrite(
+        self,
+        message: Incoming,
+        call_id: bytes,
+        caller_tag: bytes,
+        now: float,
+        *,
+        by_caller: bool,
+        whole: bool = False,
+    ) -> bytes | None:
+        """The same of a message of the call that is known by ``call_id``, written by caller or callee."""
         body = message.message.body if whole else message.body
-        kind = message.value(b"content-type").partition(b";")[0].strip().lower()
-        if not body or kind != SDP_TYPE or not message.call_id:
+        if not body or not call_id or not is_description(message):
             return None
         sdp = Sdp.parse(body)
         if any(section.port is None or section.port > 65535 for section in sdp.media):
             return None  # rtpengine refuses it, and what can't be read goes on as it came
-        writer = message.to_tag if message.status else message.from_tag
-        call = self.calls.get(message.call_id)
-        if call is None:
-            # The first description of a call is the caller's, or the answer to an INVITE without one.
-            call = self.calls[message.call_id] = RelayedCall(message.from_tag)
-        side = 0 if writer == call.caller_tag else 1
+        call = self.calls.setdefault(call_id, RelayedCall(caller_tag))
+        side = 0 if by_caller else 1
         for at, section in enumerate(sdp.media):
             self._rewrite(call, at, side, sdp, section, message.source, now)
         for section in sdp.sections:
@@ -185,7 +211,7 @@ class MediaRelay:
     def release(self, call_id: bytes) -> None:
         """A call is over: its ports are closed."""
         call = self.calls.pop(call_id, None)
-        for legs in call.streams if call is not None else ():
+        for legs in (*call.streams, *call.reports) if call is not None else ():
             for leg in legs:
                 del self._legs[leg.local]
                 self._act(Close(leg.local))
@@ -194,7 +220,11 @@ class MediaRelay:
         self, call: RelayedCall, at: int, side: int, sdp: Sdp, section: Section, source: Endpoint, now: float
     ) -> None:
         while len(call.streams) <= at:
-            call.streams.append(self._new_legs())
+            call.streams.append(self._new_legs(self._next_port, self._rules))
+            # Reports are too few to be counted before one is believed.
+            first = rtcp_port(self._next_port)
+            call.reports.append(self._new_legs(first, replace(self._rules, latch_after=1)))
+            self._next_port += 4  # even ports, as RFC 3550 section 11 has it
         port = section.port
         if not port:
             return  # refused, or nothing that could be read
@@ -204,12 +234,25 @@ class MediaRelay:
         trusted = announced is not None and announced.ip == source.ip and not is_private(announced.ip)
         said = [line.value for part in (section, sdp.session) for line in part.lines if line.value in _WAYS]
         leg.describe(announced, sends=not said or said[0] in _SENDS, trusted=trusted, now=now)
+        attributes = read_attributes(sdp, section, announced)
+        # An RTCP report may come while its side is on hold.
+        call.reports[at][side].describe(attributes.rtcp, sends=True, trusted=trusted, now=now)
         section.port = other.local.port
+        self._name_itself(section, attributes, port, other.local)
 
-    def _new_legs(self) -> tuple[Leg, Leg]:
-        here, there = (Endpoint(self._ip, self._next_port + step) for step in (0, 2))
-        legs = Leg(here, self._rules), Leg(there, self._rules)
-        self._next_port += 4  # even ports, as RFC 3550 section 11 has it
+    def _name_itself(self, section: Section, said: Said, port: int, local: Endpoint) -> None:
+        """Put the relay into the attributes that have addresses; ``port``: what the writer wants media at."""
+        mixed = said.rtcp is not None and said.rtcp.port == port
+        for line in section.attributes(b"rtcp"):
+            family = b"IP6" if ":" in self._ip else b"IP4"
+            whole = b" IN " + family + b" " + self._ip.encode() if b" " in line.value else b""
+            line.value = b"rtcp:%d" % (local.port if mixed else rtcp_port(local.port)) + whole
+        if section.attributes(b"candidate"):
+            least = Candidate(b"relay", 1, local, "relay", Endpoint("0.0.0.0", 9))  # noqa: S104  # RFC 8839 5.1
+            section.lines.append(SdpLine(candidate_line(least)))
+
+    def _new_legs(self, first: int, rules: RelayRules) -> tuple[Leg, Leg]:
+        legs = Leg(Endpoint(self._ip, first), rules), Leg(Endpoint(self._ip, first + 2), rules)
         for leg, other in (legs, legs[::-1]):
             self._legs[leg.local] = leg, other
             self._act(Listen(leg.local))
@@ -235,9 +278,9 @@ class MediaRelay:
     def onward(self, source: Endpoint, local: Endpoint) -> tuple[Endpoint, Endpoint] | None:
         """From where to where media go on that arrive; ``None``: they go no further."""
         leg, other = self._legs[local]
-        if leg.changes(source):
-            return local, local  # where nothing ever goes, so that each packet is carried
         target = other.target
+        if leg.changes(source) or (target is None and other.learning and other.heard):
+            return local, local  # where nothing ever goes, so that each packet is carried
         if target is None or not leg.takes(source):
             return None
         return other.local, target

@@ -10,7 +10,9 @@ file:
   each byte that comes from there, and each answer is charged to it. Accounts are few, and the longest unused
   goes first.
 - *Buckets* limit how often something happens, per source, in a table of fixed size: two sources may
-  share a row, and no flood of invented sources makes it grow. IPv6 sources count by their /64.
+  share a row, and no flood of invented sources makes it grow.
+- Whoever has one IPv6 address has its /64: sources are counted by that wherever they are counted
+  (``network_of``). Only a cookie is for one address, since it proves that one.
 """
 
 from __future__ import annotations
@@ -30,6 +32,11 @@ ADMIT: Final = b"\x00ala1"
 _SIZE: Final = 8  # bytes of a cookie
 _HELLO_BYTES: Final = 32
 _LIFETIME: Final = 600.0  # seconds, at least, for which a cookie is taken
+
+
+def network_of(ip: str) -> bytes:
+    """What a source counts as: an IPv4 address, or the /64 of an IPv6 address."""
+    return pack_ip(ip)[:8]
 
 
 class Cookies:
@@ -84,14 +91,13 @@ class Buckets:
     def _row(self, ip: str) -> int:
         if len(self._rows) == 1:
             return 0
-        address = pack_ip(ip)[:8]
-        hashed = hashlib.blake2b(address, key=self._secret, digest_size=4).digest()
+        hashed = hashlib.blake2b(network_of(ip), key=self._secret, digest_size=4).digest()
         return int.from_bytes(hashed, "big") % len(self._rows)
 
 
 @dataclass
 class Account:
-    """What an address may still be sent, in bytes, and when it was last heard of, in seconds."""
+    """What a source may still be sent, in bytes, and when it was last heard of, in seconds."""
 
     credit: float = 0.0
     last: float = 0.0
@@ -99,7 +105,7 @@ class Account:
 
 @dataclass
 class Accounts:
-    """The accounts of addresses that brought their cookies back.
+    """The accounts of sources that brought their cookies back.
 
     ``factor``: bytes of answers for each byte heard; ``most``: bytes that an account may hold; ``size``:
     accounts; ``lifetime``: seconds without a word after which one is closed.
@@ -109,39 +115,41 @@ class Accounts:
     most: float = 256 * 1024
     size: int = 1024
     lifetime: float = _LIFETIME
-    _rows: OrderedDict[str, Account] = field(default_factory=OrderedDict)
+    _rows: OrderedDict[bytes, Account] = field(default_factory=OrderedDict)
 
     def open(self, ip: str, now: float) -> None:
         """This address brought its cookie back."""
-        row = self._rows.setdefault(ip, Account())
+        source = network_of(ip)
+        row = self._rows.setdefault(source, Account())
         row.last = now
-        self._rows.move_to_end(ip)
+        self._rows.move_to_end(source)
         while len(self._rows) > self.size:
             self._rows.popitem(last=False)
 
     def hear(self, ip: str, size: int, now: float) -> bool:
         """So many bytes came from an address; says whether it has an account."""
-        row = self._rows.get(ip)
+        source = network_of(ip)
+        row = self._rows.get(source)
         if row is None:
             return False
         if now - row.last > self.lifetime:
-            del self._rows[ip]
+            del self._rows[source]
             return False
         row.last = now
         row.credit = min(self.most, row.credit + self.factor * size)
-        self._rows.move_to_end(ip)
+        self._rows.move_to_end(source)
         return True
 
     def charge(self, ip: str, size: int) -> bool:
         """Charge an answer; says whether there was enough."""
-        row = self._rows.get(ip)
+        row = self._rows.get(network_of(ip))
         if row is None or row.credit < size:
             return False
         row.credit -= size
         return True
 
     def __contains__(self, ip: str) -> bool:
-        return ip in self._rows
+        return network_of(ip) in self._rows
 
     def __len__(self) -> int:
         return len(self._rows)

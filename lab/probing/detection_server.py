@@ -20,10 +20,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from siplab.lab.probing import public_clients, stream_mirror
-from siplab.lab.probing.anti_amplification import HELLO, Accounts, Buckets, Cookies, answer_hello, opened
+from siplab.lab.probing.anti_amplification import (
+    HELLO,
+    Accounts,
+    Buckets,
+    Cookies,
+    answer_hello,
+    network_of,
+    opened,
+)
 from siplab.lab.probing.reflector import CONTROL_PORT, Limits, Reflector
 from siplab.lab.sip.base import Action, Agent, Send
-from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.timers import Timers
 from siplab.lab.wire.ip import Endpoint
 
@@ -31,18 +38,20 @@ LARGEST: Final = 4096  # bytes of a datagram that is looked at, or of a message 
 PUBLIC: Final = Limits(
     sessions=64,
     per_source=8,
-    orders=256,
+    orders=128,
     order_length=8,
-    records=1024,
-    record_bytes=512 * 1024,
+    records=512,
+    record_bytes=256 * 1024,
     text=32 * 1024,
     wait=120.0,
-    waiting=1024,
+    waiting=256,
+    waiting_each=32,
     peers=8,
 )
 _KEEPALIVE: Final = b"\r\n\r\n"
 _MOST_SEEN: Final = 1024
 _MOST_DELAYED: Final = 256
+_DELAYED_EACH: Final = 4  # of one source
 _PUBLIC_FACTOR: Final = 3
 _MESSAGES: Final = 32  # of one connection
 
@@ -76,6 +85,15 @@ class _Rate:
         return self._each.take(ip, now) and self._total.take("", now)
 
 
+@dataclass(frozen=True)
+class _Late:
+    """Answers that wait, whom they are for, and the bytes that they may have."""
+
+    actions: list[Action]
+    network: bytes
+    worth: int
+
+
 class DetectionServer(Agent):
     """``ports``: of SIP. ``secret``: random bytes. ``ip``: what it listens at; ``0.0.0.0`` for every address.
 
@@ -104,9 +122,9 @@ class DetectionServer(Agent):
         self._unmarked = _Rate(rates.unmarked, rates.known_total, secret)
         self._strangers = _Rate(rates.public, rates.public_total, secret)
         self._bytes = Buckets(*rates.bytes, secret, rows=1)
-        self._seen: OrderedDict[str, float] = OrderedDict()
+        self._seen: OrderedDict[bytes, float] = OrderedDict()
         self._timers = Timers()
-        self._delayed = 0
+        self._delayed: Counter[bytes] = Counter()  # answers, by the network of who gets them
         self._late: list[Action] = []
 
     @property
@@ -116,7 +134,7 @@ class DetectionServer(Agent):
             "accounts": len(self._accounts),
             "sessions": self._reflector.sessions,
             "seen": len(self._seen),
-            "delayed": self._delayed,
+            "delayed": self._delayed.total(),
         }
 
     def start(self, now: float) -> list[Action]:
@@ -152,7 +170,8 @@ class DetectionServer(Agent):
             # worth: nobody can have answers sent at a client's expense by writing its address.
             worth = None if known and client in (None, source.ip) else len(payload)
             return self._settle(self._reflector.receive(payload, source, local, now), worth, now)
-        if payload == _KEEPALIVE and source.ip in self._seen and self._strangers.take(source.ip, now):
+        seen = payload == _KEEPALIVE and network_of(source.ip) in self._seen
+        if seen and self._strangers.take(source.ip, now):
             return self._settle([Send(local, source, b"\r\n")], len(payload), now)
         return self._drop("no probe")
 
@@ -179,7 +198,7 @@ class DetectionServer(Agent):
         if not self._known.take(source.ip, now):
             return self._drop("too often")
         if source.ip not in self._accounts:
-            self.note(now, EventKind.CLIENT, source.ip, Facts(remote=source))
+            self.counts["clients"] += 1
         self._accounts.open(source.ip, now)
         self._accounts.hear(source.ip, len(payload), now)
         self.counts["questions"] += 1
@@ -190,7 +209,7 @@ class DetectionServer(Agent):
     def _mirror(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
         if not self._strangers.take(source.ip, now):
             return self._drop("too often")
-        self._see("mirror", source, now)
+        self._see(source, now)
         answers = public_clients.mirror_answers(payload, source, local)
         actions: list[Action] = [Send(local, source, each) for each in answers]
         return self._settle(actions, _PUBLIC_FACTOR * len(payload), now)
@@ -201,28 +220,32 @@ class DetectionServer(Agent):
         answer = public_clients.hidden_source_answer(payload, source, local)
         if answer is None:
             return self._drop("no probe")
-        self._see("hidden source", source, now)
+        self._see(source, now)
         wire, delay = answer
         actions: list[Action] = [Send(local, source, wire)]
         if not delay:
             return self._settle(actions, _PUBLIC_FACTOR * len(payload), now)
-        if self._delayed >= _MOST_DELAYED or len(wire) > _PUBLIC_FACTOR * len(payload):
+        network = network_of(source.ip)
+        full = self._delayed.total() >= _MOST_DELAYED or self._delayed[network] >= _DELAYED_EACH
+        if full or len(wire) > _PUBLIC_FACTOR * len(payload):
             return self._drop("too often")
-        self._delayed += 1
-        self._timers.start(now + delay, self._send_late, actions)
+        self._delayed[network] += 1
+        self._timers.start(now + delay, self._send_late, _Late(actions, network, len(wire)))
         return []
 
-    def _send_late(self, actions: list[Action], now: float) -> None:
-        self._delayed -= 1
-        self.counts["answers"] += len(actions)
-        self._late += actions
+    def _send_late(self, late: _Late, now: float) -> None:
+        self._delayed[late.network] -= 1
+        if not self._delayed[late.network]:
+            del self._delayed[late.network]
+        self._late += self._settle(late.actions, late.worth, now)
 
-    def _see(self, kind: str, source: Endpoint, now: float) -> None:
-        if source.ip not in self._seen:
-            self.note(now, EventKind.PUBLIC_CLIENT, f"{source.ip} ({kind})", Facts(remote=source))
-        self.counts["public clients"] += 1
-        self._seen[source.ip] = now
-        self._seen.move_to_end(source.ip)
+    def _see(self, source: Endpoint, now: float) -> None:
+        """Its source is remembered for its keep-alives; who it was is nobody's business but in numbers."""
+        network = network_of(source.ip)
+        self.counts["public clients"] += network not in self._seen
+        self.counts["requests of public clients"] += 1
+        self._seen[network] = now
+        self._seen.move_to_end(network)
         while len(self._seen) > _MOST_SEEN:
             self._seen.popitem(last=False)
 
@@ -294,7 +317,7 @@ class StreamSession:
             self.over = True
             return b""
         if self._server.with_public_clients() and public_clients.is_mirror_request(wire):
-            counts["public clients"] += 1
+            counts["requests of public clients"] += 1
             return b"".join(public_clients.mirror_answers(wire, self._source, self._local))
         if stream_mirror.is_probe(wire):
             counts["probes"] += 1

@@ -11,9 +11,10 @@ The rules of this file:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from siplab.lab.probing.probe_wire import kind_of, marks_of
 from siplab.lab.wire.compare import differences
@@ -71,6 +72,9 @@ class Transit:
         return marks_of(datagram.payload) if datagram else ()
 
 
+_MOST_MARKS: Final = 16
+_MOST_ALIKE: Final = 64
+
 Marks = Callable[[bytes], tuple[bytes, ...]]
 """What of a datagram tells which one it is, the surest first."""
 
@@ -96,18 +100,10 @@ def compare(
             transits.append(Transit(outbound, kind_of(datagram.payload), same, datagram))
     open_ = [datagram for key, datagram in by_bytes.items() if key not in reached]
     used: set[int] = set()
+    index = _Index(open_ or sent, marks)
     for datagram in others:
-        kind, mine = kind_of(datagram.payload), marks(datagram.payload)
-        best, score = None, 3
-        for candidate in open_ or sent:
-            theirs = marks(candidate.payload)
-            common = len(set(mine).intersection(theirs))
-            if candidate.port != datagram.port or not common:
-                continue
-            # The first mark (the topmost Via's) names the transaction, others perhaps only the dialog.
-            points = common + 4 * (kind_of(candidate.payload) == kind) + 2 * (mine[0] == theirs[0])
-            if points > score:
-                best, score = candidate, points
+        kind = kind_of(datagram.payload)
+        best = index.nearest(datagram, kind)
         if best is not None:
             used.add(id(best))
         transits.append(Transit(outbound, kind, best, datagram))
@@ -117,3 +113,46 @@ def compare(
         if id(datagram) not in used
     ]
     return transits
+
+
+class _Index:
+    """Datagrams by their ports and marks.
+
+    Whoever answers may have written what they like: only so many marks of one datagram count, and so many
+    datagrams of one mark, that the work grows with the number of datagrams and no faster.
+    """
+
+    def __init__(self, datagrams: Iterable[SeenDatagram], marks: Marks) -> None:
+        self._marks = marks
+        self._entries: list[_Entry] = []
+        self._rows: dict[tuple[int, bytes], list[int]] = {}
+        for datagram in datagrams:
+            own = marks(datagram.payload)[:_MOST_MARKS]
+            if not own:
+                continue
+            for mark in dict.fromkeys(own):
+                row = self._rows.setdefault((datagram.port, mark), [])
+                if len(row) < _MOST_ALIKE:
+                    row.append(len(self._entries))
+            self._entries.append(_Entry(datagram, kind_of(datagram.payload), own[0]))
+
+    def nearest(self, datagram: SeenDatagram, kind: str) -> SeenDatagram | None:
+        """The one that has most in common with a datagram of that kind; ``None`` when that is too little."""
+        mine = self._marks(datagram.payload)[:_MOST_MARKS]
+        common: Counter[int] = Counter()
+        for mark in dict.fromkeys(mine):
+            common.update(self._rows.get((datagram.port, mark), ()))
+        best, score = None, 3
+        for number in sorted(common):
+            each = self._entries[number]
+            # The first mark (the topmost Via's) names the transaction, others perhaps only the dialog.
+            points = common[number] + 4 * (each.kind == kind) + 2 * (mine[0] == each.first_mark)
+            if points > score:
+                best, score = each.datagram, points
+        return best
+
+
+class _Entry(NamedTuple):
+    datagram: SeenDatagram
+    kind: str
+    first_mark: bytes

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Any, Final
 
-from siplab.lab.probing.probe_book import ProbeLog, Row
+from siplab.lab.probing.probe_book import MOST_ROWS, ProbeLog, Row, told_endpoint
 from siplab.lab.probing.probe_messages import description
 from siplab.lab.probing.probe_plan import T1, Observations, Probe, ReflectorAddress
 from siplab.lab.probing.probe_wire import digest, kind_of, marks_of, new_mark, pack, unpack
@@ -249,19 +249,20 @@ class ProbeClient(Agent):
     def _on_control(self, content: dict[str, Any], now: float) -> list[Action]:
         try:
             return self._told(content, now)
-        except (KeyError, TypeError, ValueError):  # whoever says such things is no reflector
-            return []
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
+            return []  # whoever says such things is no reflector
 
     def _told(self, content: dict[str, Any], now: float) -> list[Action]:
         kind, book = content.get("t"), self._log
         if kind == "ok" and self._stage is Stage.ORDER:
-            ip, port = content["you"]
-            book.public = Endpoint(str(ip), int(port))
+            book.public = told_endpoint(*content["you"])
             self._ordered.add(int(content["n"]))
             return [] if self._questions() else self._enter(Stage.PROBES, now)
         if kind == "rows" and self._stage is Stage.REPORT and content.get("n") == self._round:
             start, rows = int(content["from"]), [Row(each) for each in content["rows"]]
             self._total = int(content["of"])
+            if self._total > MOST_ROWS or start < 0 or start + len(rows) > MOST_ROWS:
+                raise ValueError("no reflector remembers so much")
             book.rows.update(enumerate(rows, start))
             if len(book.rows) >= self._total:
                 self._wanted = book.unknown()

@@ -5,14 +5,26 @@ From them come the ``Observations``. Nothing here sends, and nothing judges.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from siplab.lab.probing.behind_proxy import is_proxys_own, without_proxy
 from siplab.lab.probing.observation import SeenDatagram, Transit, compare
 from siplab.lab.probing.probe_plan import OTHER, Observations, Probe, ReflectorAddress
 from siplab.lab.probing.probe_wire import digest, kind_of, marks_of
-from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.ip import Endpoint, is_address
+
+MOST_ROWS: Final = 4096  # of a report
+
+
+def told_endpoint(ip: object, port: object) -> Endpoint:
+    """An endpoint that somebody else named. Raises ``ValueError`` when it is none."""
+    if not isinstance(ip, str) or not is_address(ip) or "%" in ip:
+        raise ValueError("no address")
+    if not isinstance(port, int) or not 0 < port < 65536:
+        raise ValueError("no port")
+    return Endpoint(ip, port)
 
 
 class Row:
@@ -24,11 +36,13 @@ class Row:
         heard, port, ip, peer, name, copies, first, last = cells
         self.heard = bool(heard)
         self.port = int(port)
-        self.peer = Endpoint(str(ip), int(peer))
+        self.peer = told_endpoint(ip, peer)
         self.name = str(name)
         self.copies = int(copies)
         self.first = float(first)
         self.last = float(last)
+        if not (math.isfinite(self.first) and math.isfinite(self.last)):
+            raise ValueError("no time")
 
 
 class ProbeLog:

@@ -16,11 +16,13 @@ import json
 import random
 import re
 import zlib
-from functools import lru_cache
 from typing import Any, Final
+
+from siplab.lab.wire.remembered import remembered
 
 MAGIC: Final = b"\x00alp1"
 LARGEST: Final = 1_000_000  # bytes of JSON: a datagram must not unfold into a flood
+_LONG: Final = 2048  # bytes of a datagram that is worth remembering: probes are shorter
 _MARK: Final = re.compile(rb"q[0-9a-f]{11}")
 _CSEQ: Final = re.compile(rb"\ncseq\s*:\s*\d+\s+([A-Za-z0-9.!%*_+`'~-]+)", re.IGNORECASE)
 _STUN_COOKIE: Final = b"\x21\x12\xa4\x42"
@@ -31,7 +33,12 @@ def new_mark(rng: random.Random) -> bytes:
     return b"q%011x" % rng.getrandbits(44)
 
 
-@lru_cache(maxsize=1024)
+def is_mark(text: bytes) -> bool:
+    """Whether a text is a mark, and nothing else."""
+    return _MARK.fullmatch(text) is not None
+
+
+@remembered(1024, _LONG)
 def marks_of(payload: bytes) -> tuple[bytes, ...]:
     """All marks in a datagram, in order, each once."""
     return tuple(dict.fromkeys(_MARK.findall(payload)))
@@ -42,7 +49,7 @@ def find_marks(payload: bytes) -> list[bytes]:
     return _MARK.findall(payload)
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024, _LONG)
 def kind_of(payload: bytes) -> str:
     """What a datagram is: ``INVITE``, ``200 INVITE``, ``empty lines``, ``STUN request``, ``other``."""
     if not payload.strip(b"\r\n"):
@@ -59,10 +66,10 @@ def kind_of(payload: bytes) -> str:
 
 
 def _text(word: bytes) -> str:
-    return word[:32].decode("ascii", "backslashreplace")
+    return word[:32].decode("latin-1").encode("unicode_escape").decode("ascii")
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096, _LONG)
 def digest(payload: bytes) -> str:
     """A short fingerprint by which both sides name a datagram."""
     return hashlib.blake2b(payload, digest_size=6).hexdigest()

@@ -25,7 +25,17 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from siplab.lab.media import stun
-from siplab.lab.probing.probe_wire import LARGEST, digest, find_marks, kind_of, marks_of, pack, unpack
+from siplab.lab.probing.anti_amplification import network_of
+from siplab.lab.probing.probe_wire import (
+    LARGEST,
+    digest,
+    find_marks,
+    is_mark,
+    kind_of,
+    marks_of,
+    pack,
+    unpack,
+)
 from siplab.lab.sip.base import Action, Agent, Listen, Send
 from siplab.lab.sip.messages import Incoming, hostport, name_addr_of, response
 from siplab.lab.sip.timers import Timers
@@ -37,6 +47,7 @@ CONTROL_PORT: Final = 7077
 RTP_PORT: Final = 40400
 _PAGE: Final = 40  # rows of a report in one datagram
 _LONGEST_ORDER: Final = 64  # characters
+_LONGEST_NAME: Final = 32  # characters of a session's name
 _SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]*)?")
 NAME: Final = b"Server: siplab-witness\r\n"
 
@@ -46,8 +57,8 @@ class Limits:
     """What a reflector keeps at most, and for how long it lets itself be told to wait.
 
     ``record_bytes`` is per session, ``text`` the bytes of a question unpacked, ``wait`` in seconds,
-    ``waiting`` how many orders may be put off at a time. ``peers`` are addresses from which one session's
-    probes may come.
+    ``waiting`` how many orders may be put off at a time, ``waiting_each`` of one session. ``peers`` are
+    addresses from which one session's probes may come.
     """
 
     sessions: int = 64
@@ -59,6 +70,7 @@ class Limits:
     text: int = LARGEST
     wait: float = 86400.0
     waiting: int = 100_000
+    waiting_each: int = 100_000
     peers: int = 100_000
 
 
@@ -94,6 +106,7 @@ class Session:
     known: dict[tuple[bool, int, Endpoint, bytes], Record] = field(default_factory=dict)
     peers: set[str] = field(default_factory=set)
     size: int = 0  # bytes of the records
+    waiting: int = 0  # orders that are put off
 
     def write(self, heard: bool, port: int, peer: Endpoint, payload: bytes, now: float) -> None:
         key = (heard, port, peer, payload)
@@ -165,7 +178,7 @@ class Reflector(Agent):
 
     def _converse(self, payload: bytes, source: Endpoint, local: Endpoint) -> None:
         asked = unpack(payload, self._limits.text)
-        if asked is None or not isinstance(asked.get("s"), str):
+        if asked is None or not isinstance(asked.get("s"), str) or len(asked["s"]) > _LONGEST_NAME:
             return
         name, kind = asked["s"], asked.get("t")
         answer: dict[str, Any] | None = None
@@ -194,6 +207,8 @@ class Reflector(Agent):
         if name not in self._sessions:
             self._make_room(source.ip)
         session = self._sessions.setdefault(name, Session(source.ip, self._limits))
+        if source.ip not in session.peers and len(session.peers) >= self._limits.peers:
+            return
         session.peers.add(source.ip)
         self._by_peer[source.ip] = session
         for mark, rows in orders.items():
@@ -201,12 +216,15 @@ class Reflector(Agent):
                 if len(session.orders) >= self._limits.orders:
                     break
                 key = mark.encode("ascii", "replace")
-                session.orders[key] = [str(each)[:_LONGEST_ORDER] for each in rows]
-                self._by_mark[key] = session
+                texts = [each for each in rows if isinstance(each, str) and len(each) <= _LONGEST_ORDER]
+                if is_mark(key) and len(texts) == len(rows):
+                    session.orders[key] = texts
+                    self._by_mark[key] = session
 
     def _make_room(self, client: str) -> None:
         """Forget the oldest session of a client that has many, or of all."""
-        own = [name for name, each in self._sessions.items() if each.client == client]
+        network = network_of(client)
+        own = [name for name, each in self._sessions.items() if network_of(each.client) == network]
         if len(own) >= self._limits.per_source:
             self._forget(own[0])
         while len(self._sessions) >= self._limits.sessions:
@@ -214,8 +232,12 @@ class Reflector(Agent):
 
     def _forget(self, name: str) -> None:
         gone = self._sessions.pop(name)
-        self._by_mark = {mark: each for mark, each in self._by_mark.items() if each is not gone}
-        self._by_peer = {peer: each for peer, each in self._by_peer.items() if each is not gone}
+        for mark in gone.orders:
+            if self._by_mark.get(mark) is gone:
+                del self._by_mark[mark]
+        for peer in gone.peers:
+            if self._by_peer.get(peer) is gone:
+                del self._by_peer[peer]
 
     # -- what arrives on the other ports -----------------------------------------------------------
 
@@ -246,8 +268,10 @@ class Reflector(Agent):
             work = _Work(session, what, incoming, payload, marks[0], number)
             if delay[:1] == "@":
                 seconds = float(delay[1:]) if _SECONDS.fullmatch(delay[1:]) else 0.0
-                if self._waiting < self._limits.waiting:
+                limits = self._limits
+                if self._waiting < limits.waiting and session.waiting < limits.waiting_each:
                     self._waiting += 1
+                    session.waiting += 1
                     self._timers.start(now + min(seconds, self._limits.wait), self._carry_out_late, work)
             else:
                 self._carry_out(work, now)
@@ -270,6 +294,7 @@ class Reflector(Agent):
 
     def _carry_out_late(self, work: _Work, now: float) -> None:
         self._waiting -= 1
+        work.session.waiting -= 1
         self._carry_out(work, now)
 
     def _carry_out(self, work: _Work, now: float) -> None:

@@ -52,9 +52,11 @@ class ServerConfig:
     ``max_expires``, in ``lab.server.registrar``; 0 is no limit. ``nonce_tied``: what must be the same as when
     a nonce was given. ``session_timer``: the session interval that is asked for (RFC 4028), with
     ``session_timer_natted`` where NAT is seen only. ``private_own``: a private address of the server's own
-    stands in Record-Route. ``tcp_connect``: a phone that registered over TCP is reached by that connection,
-    or by one that is opened to its Contact. ``flow_tied``: an INVITE must come from where the user's REGISTER
-    came from. ``only_source_port``: requests from another port are dropped; 0: none is.
+    stands in Record-Route, and in the Contact of a back-to-back user agent. ``b2bua``: the server is one
+    (``lab.server.b2bua``), ``direct_media``: it then has media sent directly. ``tcp_connect``: a phone that
+    registered over TCP is reached by that connection, or by one that is opened to its Contact.
+    ``flow_tied``: an INVITE must come from where the user's REGISTER came from. ``only_source_port``:
+    requests from another port are dropped; 0: none is.
     """
 
     domain: str
@@ -90,7 +92,9 @@ class ServerConfig:
     ping: Literal["", "natted", "all"] = ""
     ping_kind: Literal["options", "zero-bytes"] = "options"
     ping_interval: float = 25.0
+    b2bua: bool = False
     relay_when: Literal["never", "natted", "always"] = "never"
+    direct_media: bool = False
     latch: Latch = "untrusted"
     latch_after: int = 1
     latch_window: float = 0.0
@@ -137,6 +141,8 @@ class ServerCore(Agent, TransactionUser):
         )
         self.server_line = b"Server: " + config.server_name.encode() + b"\r\n"
         self._domain = config.domain.lower().encode()
+        asking = config.store == "source-if-nat" or config.session_timer_natted or config.natted_expires > 0
+        self._minds_nat = asking or "natted" in (config.ping, config.relay_when, config.alias)
         self._endpoints = {Endpoint(config.ip, port) for port in config.ports}
         if config.private_own:
             self._endpoints.add(PRIVATE_OWN)
@@ -168,8 +174,13 @@ class ServerCore(Agent, TransactionUser):
     # -- whose request it is -----------------------------------------------------------------
 
     def is_natted(self, request: Incoming, contact: bytes) -> bool:
-        """Whether a phone is behind NAT; who has no test and stores the source of all takes all for that."""
+        """Whether a phone is behind NAT, where it makes a difference to this server.
+
+        Who has no test and stores the source of all takes all for that.
+        """
         config = self.config
+        if not self._minds_nat:
+            return False
         if not config.nat_tests:
             return config.store in ("source", "rewrite-contact")
         return nat_seen(request, contact, config.nat_tests)
@@ -180,8 +191,10 @@ class ServerCore(Agent, TransactionUser):
 
     def realm_of(self, request: Incoming) -> bytes:
         """The realm to be asked for; empty for the server's own."""
+        if self.config.domains != "from-realm":
+            return b""
         uri = uri_of(name_addr_of(request.value(b"from")).uri)
-        return uri.host.lower() if self.config.domains == "from-realm" and uri is not None else b""
+        return uri.host.lower() if uri is not None else b""
 
     def _ties(self, request: Incoming) -> Ties:
         found: dict[str, object] = {

@@ -16,6 +16,7 @@ from siplab.lab.wire.ip import is_private
 
 NatTest = Literal[
     "contact-private",
+    "register-contact-private",
     "contact-host",
     "contact-port",
     "via-private",
@@ -23,9 +24,10 @@ NatTest = Literal[
     "via-port",
     "invite-via-private",
 ]
-"""A private address in Contact or Via, or a host or port there that is not the source's;
-``invite-via-private``: that of an INVITE only. nathelper's test 19 is ``contact-private``, ``via-host`` and
-``via-port``."""
+"""A private address in Contact or Via, or a host or port there that is not the source's.
+
+``register-contact-private`` and ``invite-via-private``: that of a REGISTER or an INVITE only. nathelper's
+test 19 is ``contact-private``, ``via-host`` and ``via-port``."""
 
 
 def nat_seen(request: Incoming, contact: bytes, tests: Collection[NatTest]) -> bool:
@@ -37,9 +39,10 @@ def nat_seen(request: Incoming, contact: bytes, tests: Collection[NatTest]) -> b
     contact_ip = address_text(uri.host) if uri is not None else None
     contact_port = uri.port if uri is not None else 0
     for test in tests:
-        if test == "invite-via-private" and request.method != b"INVITE":
+        method, _, _ = test.partition("-")
+        if method in ("register", "invite") and request.method != method.upper().encode():
             continue
-        ip, port = (contact_ip, contact_port) if test.startswith("contact") else (via_ip, via_port)
+        ip, port = (contact_ip, contact_port) if "contact" in test else (via_ip, via_port)
         if test.endswith("-private"):
             found = ip is not None and is_private(ip)
         elif test.endswith("-host"):

@@ -38,7 +38,7 @@ from siplab.lab.sip.messages import (
 from siplab.lab.sip.timers import Timer
 from siplab.lab.sip.transaction_fsm import ClientTransaction, ServerTransaction
 from siplab.lab.wire.headers import split_list
-from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.ip import Endpoint, is_private
 from siplab.lab.wire.sip import Field
 
 # Methods whose requests may create a dialog, in which the proxy then wants to stay (section 16.6).
@@ -80,7 +80,7 @@ class Proxy:
         self.layer = server.layer
         self.notifier = notifier
         self._registrar = registrar
-        self._relay = relay
+        self.relay = relay
 
     # -- requests ----------------------------------------------------------------------------
 
@@ -117,7 +117,13 @@ class Proxy:
         if isinstance(targets, Refusal):
             server.reject(transaction, targets.status, now, targets.reason, facts=targets.facts)
             return
-        Forwarding(self, transaction, routes, now).forward(targets, now)
+        self.forward(transaction, routes, targets, now)
+
+    def forward(
+        self, transaction: ServerTransaction, routes: list[bytes], targets: list[Target], now: float
+    ) -> None:
+        """Send a request on to its targets."""
+        Forwarding(self, transaction, routes).forward(targets, now)
 
     def on_ack(self, ack: Incoming, now: float) -> None:
         """Forward the ACK of a 2xx, which is no transaction's (section 16.11)."""
@@ -259,8 +265,10 @@ class Proxy:
                 ours += _record_route(PRIVATE_OWN, request.transport)
             if private or onward != back:  # RFC 5658: each side sees the endpoint that it talks to
                 ours += _record_route(*back)
-        if self._asks_timer(request, natted=natted):
-            ours += b"Session-Expires: %d\r\n" % self.server.config.session_timer
+        ours += self.timer_lines(request, natted=natted)
+        if request.method == b"REGISTER" and self.server.config.upstream is not None:
+            # A proxy at a private address is the customer's, and nobody outside could call by way of it.
+            ours += b"" if is_private(target.local.ip) else _path(target.local, target.transport)
         if b"max-forwards" not in request.heads:
             ours += b"Max-Forwards: 70\r\n"
         parts = [request.method, b" ", target.uri, b" SIP/2.0\r\nVia: ", via, b"\r\n"]
@@ -324,11 +332,7 @@ class Proxy:
         message = response.message
         parts = [message.start_line]
         body = self._relayed(response, now, natted=natted)
-        timed = b"session-expires" in response.heads or b"timer" not in request.value(b"supported")
-        if 200 <= response.status < 300 and not timed and self._asks_timer(request, natted=natted):
-            # RFC 4028 section 8.2: the callee knows no timer, the caller does.
-            parts.append(b"Session-Expires: %d;refresher=uac\r\n" % self.server.config.session_timer)
-            parts.append(b"Require: timer\r\n")
+        parts.append(self.timer_answer_lines(request, response, natted=natted))
         first = True
         for field in message.fields:
             if field.name == b"via" and first:
@@ -351,21 +355,36 @@ class Proxy:
 
     def _relayed(self, message: Incoming, now: float, *, natted: bool) -> bytes | None:
         """The body with the relay's ports in it; ``None`` without a relay, or without a description."""
-        relay, config = self._relay, self.server.config
+        relay, config = self.relay, self.server.config
         if relay is None or not (natted or config.relay_when == "always" or message.call_id in relay.calls):
             return None
         return relay.rewritten(message, now, whole=config.udp_length == "ignore")
 
-    def _asks_timer(self, request: Incoming, *, natted: bool) -> bool:
-        """Whether this server wants a session timer in a call that has none (RFC 4028 section 8.1)."""
+    def timer_lines(self, request: Incoming, *, natted: bool) -> bytes:
+        """What this server adds to a request to have a session timer (RFC 4028 section 8.1)."""
         config = self.server.config
         asked = config.session_timer and (natted or not config.session_timer_natted)
-        return bool(asked) and request.method == b"INVITE" and b"session-expires" not in request.heads
+        if not asked or request.method != b"INVITE" or b"session-expires" in request.heads:
+            return b""
+        return b"Session-Expires: %d\r\n" % config.session_timer
+
+    def timer_answer_lines(self, request: Incoming, response: Incoming, *, natted: bool) -> bytes:
+        """What it adds to a 2xx where the callee knows no timer and the caller does (section 8.2)."""
+        timed = b"session-expires" in response.heads or b"timer" not in request.value(b"supported")
+        asked = self.timer_lines(request, natted=natted)
+        if timed or not asked or not 200 <= response.status < 300:
+            return b""
+        return asked.rstrip() + b";refresher=uac\r\nRequire: timer\r\n"
+
+    def end_call(self, call_id: bytes, now: float) -> None:
+        """A call has ended."""
+        self.notifier.end_call(call_id, now)
+        self.release(call_id)
 
     def release(self, call_id: bytes) -> None:
         """A call has ended, or was never set up: nothing is relayed for it any more."""
-        if self._relay is not None:
-            self._relay.release(call_id)
+        if self.relay is not None:
+            self.relay.release(call_id)
 
     def _with_alias(self, field: Field, incoming: Incoming, *, natted: bool) -> bytes:
         """A Contact line, with a note of where it really came from when its URI does not say so."""
@@ -396,20 +415,20 @@ class Forwarding:
         "_best",
         "_branches",
         "_from_nat",
+        "_key",
         "_natted",
         "_proxy",
         "_routes",
         "_timer_c",
-        "cancelled",
         "transaction",
     )
 
-    def __init__(self, proxy: Proxy, transaction: ServerTransaction, routes: list[bytes], now: float) -> None:
+    def __init__(self, proxy: Proxy, transaction: ServerTransaction, routes: list[bytes]) -> None:
         self._proxy = proxy
         self.transaction = transaction
         transaction.user_data = self
-        self.cancelled = False
         self._routes = routes
+        self._key = transaction.request.call_id  # what the call is known by
         # branch -> final status, 0 while it is open
         self._branches: dict[ClientTransaction, int] = {}
         self._from_nat: set[ClientTransaction] = set()  # those to phones behind NAT
@@ -424,10 +443,9 @@ class Forwarding:
         if request.method == b"INVITE" and not request.to_tag:
             user = uri_of(request.uri)
             called = user.user.decode("utf-8", "replace") if user is not None else ""
-            proxy.notifier.set_call(request.call_id, called, "trying", now)
+            proxy.notifier.set_call(self._key, called, "trying", now)
         elif request.method == b"BYE":
-            proxy.notifier.end_call(request.call_id, now)
-            proxy.release(request.call_id)
+            proxy.end_call(self._key, now)
         if request.method == b"INVITE":
             transaction.reply(100, now)
             self._start_timer_c(now)
@@ -436,13 +454,16 @@ class Forwarding:
             seen = proxy.server.is_natted(request, contact_uri(request))
             self._natted = seen or any(target.natted for target in targets)
         for target in targets:
-            copy = proxy.copy(request, target, self._routes, now, natted=self._natted)
+            copy = self._copy(target, now)
             branch = proxy.layer.request(copy, target.local, target.remote, now, self._answered)
             self._branches[branch] = 0
             if target.natted:
                 self._from_nat.add(branch)
             facts = Facts(method=method, remote=target.remote)
             proxy.server.note(now, EventKind.FORWARDED, f"{method} to {target.remote}", facts)
+
+    def _copy(self, target: Target, now: float) -> Request:
+        return self._proxy.copy(self.transaction.request, target, self._routes, now, natted=self._natted)
 
     def cancel(self, now: float) -> None:
         """CANCEL every branch that is still open (section 16.10)."""
@@ -480,7 +501,7 @@ class Forwarding:
     def _give_best(self, status: int, response: Incoming | None, now: float) -> None:
         request = self.transaction.request
         if request.method == b"INVITE" and not request.to_tag:
-            self._proxy.release(request.call_id)
+            self._proxy.release(self._key)
         if response is None or status == 503:
             # A 503 of one next hop says nothing of this server (section 16.7, step 6).
             what = "timed out" if status == 408 else "can't be reached"
@@ -496,15 +517,23 @@ class Forwarding:
             why = f"{status}: no Via is left to send it on by"
             self._proxy.server.note(now, EventKind.DISCARDED, why, Facts(status, part="Via"))
             return
-        request, notifier = self.transaction.request, self._proxy.notifier
         passed = self._proxy.strip(
-            response, now, request=request, from_nat=branch in self._from_nat, natted=self._natted
+            response,
+            now,
+            request=self.transaction.request,
+            from_nat=branch in self._from_nat,
+            natted=self._natted,
         )
         self.transaction.send(status, passed, now)
-        known = notifier.calls.get(request.call_id)
+        self._tell_watchers(status, now)
+
+    def _tell_watchers(self, status: int, now: float) -> None:
+        """Those who watch the called user's phone learn how far the call is."""
+        request, notifier = self.transaction.request, self._proxy.notifier
+        known = notifier.calls.get(self._key)
         if request.method == b"INVITE" and not request.to_tag and known is not None:
             state = "early" if status < 200 else "confirmed" if status < 300 else "terminated"
-            notifier.set_call(request.call_id, known[0], state, now)
+            notifier.set_call(self._key, known[0], state, now)
 
     def _start_timer_c(self, now: float) -> None:
         if self.transaction.request.method == b"INVITE":
@@ -540,6 +569,11 @@ class _Alias(NamedTuple):
 
 def _record_route(endpoint: Endpoint, transport: Transport) -> bytes:
     return b"Record-Route: <sip:" + hostport(endpoint) + transport_parameter(transport) + b";lr>\r\n"
+
+
+def _path(endpoint: Endpoint, transport: Transport) -> bytes:
+    """By way of this proxy the phone wants to be called (RFC 3327)."""
+    return b"Path: <sip:" + hostport(endpoint) + transport_parameter(transport) + b";lr>\r\n"
 
 
 def _read_alias(value: bytes) -> _Alias | None:

@@ -6,7 +6,8 @@ The rules of this file:
 - A REGISTER changes all the bindings that it lists, or none (section 10.3, step 7).
 - With ``store="source"`` a binding whose Contact is not where the REGISTER came from remembers the source,
   as providers do for phones behind NAT (RFC 3581's idea, for requests); with ``source-if-nat`` one of a phone
-  that shows that it is behind NAT.
+  that shows that it is behind NAT. A REGISTER with a ``Path`` (RFC 3327) is the work of an outbound proxy of
+  the provider's own, and calls go back by way of that, wherever ``store`` has them go.
 - ``binding_match`` says when a Contact is one that is known: by section 19.1.4, byte for byte, or whenever
   the user is the same. ``old_cseq`` is the answer to a CSeq that is not above the binding's; with 400 an
   equal one within 20 s changes nothing, as with Kamailio.
@@ -189,7 +190,8 @@ class Registrar:
         uri, expires, old, natted = change
         store = self._server.config.store
         received = None
-        if (store == "source" and next_hop(uri) != request.source) or (store == "source-if-nat" and natted):
+        away = store == "source" and next_hop(uri) != request.source
+        if away or (store == "source-if-nat" and natted) or b"path" in request.heads:
             received = request.source
         binding = Binding(
             uri,

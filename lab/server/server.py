@@ -1,4 +1,4 @@
-"""A SIP server: registrar and proxy of one domain, on one host and any number of ports.
+"""A SIP server of one domain, on one host and any number of ports: registrar, and proxy or B2BUA.
 
 The rules of this file:
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 import random
 
 from siplab.lab.media.relay import MediaRelay, RelayRules
+from siplab.lab.server.b2bua import BackToBack
 from siplab.lab.server.core import ServerConfig, ServerCore
 from siplab.lab.server.nat_keepalive import NatKeepalive
 from siplab.lab.server.notifier import Notifier
@@ -28,7 +29,7 @@ __all__ = ["Binding", "ServerConfig", "SipServer"]
 
 
 class SipServer(ServerCore):
-    """Registrar and proxy. ``bindings`` maps ``sip:user@domain`` to its bindings."""
+    """Registrar, and proxy or B2BUA. ``bindings`` maps ``sip:user@domain`` to its bindings."""
 
     def __init__(self, config: ServerConfig, rng: random.Random) -> None:
         super().__init__(config, rng)
@@ -38,7 +39,8 @@ class SipServer(ServerCore):
         rules = RelayRules(config.latch, config.latch_after, config.latch_window, config.restrict)
         relayed = config.relay_when != "never"
         self.relay = MediaRelay(config.ip, config.relay_port, self._act, rules) if relayed else None
-        self.proxy = Proxy(self, self.registrar, self.notifier, self.relay)
+        core = BackToBack if config.b2bua else Proxy
+        self.proxy = core(self, self.registrar, self.notifier, self.relay)
 
     @property
     def bindings(self) -> dict[str, list[Binding]]:

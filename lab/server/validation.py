@@ -42,6 +42,8 @@ _DIGITS: Final = re.compile(rb"\d*")
 
 def fatal_of(validation: Validation, bad_port: BadPort, udp_length: UdpLength) -> Fatal:
     """The violation for which a server with these settings takes a message no further, if it has one."""
+    if (validation, bad_port, udp_length) == ("strict", "reject", "cut"):
+        return lambda message: syntax.first(message, _strictly)
 
     def fatal(message: SipMessage) -> Violation | None:
         def minds(violation: Violation) -> bool:
@@ -61,7 +63,7 @@ def fatal_of(validation: Validation, bad_port: BadPort, udp_length: UdpLength) -
                 return udp_length == "reject" or cut
             if validation == "forgiving":
                 return rule in _HARD
-            return syntax.is_fatal(violation) and rule not in _BODY
+            return _strictly(violation)
 
         if udp_length == "reject" and message.value(b"content-length") != b"%d" % len(message.body):
             # The quick way does not notice bytes beyond the body.
@@ -69,6 +71,10 @@ def fatal_of(validation: Validation, bad_port: BadPort, udp_length: UdpLength) -
         return syntax.first(message, minds)
 
     return fatal
+
+
+def _strictly(violation: Violation) -> bool:
+    return syntax.is_fatal(violation) and violation.rule not in _BODY
 
 
 def silent_of(validation: Validation, bad_port: BadPort) -> frozenset[str]:

@@ -23,8 +23,11 @@ from functools import lru_cache
 from typing import Any, Final
 
 from siplab.lab.sip.messages import Incoming, token
+from siplab.lab.wire.headers import QUOTED, find_all
 
-_PARAMETER: Final = re.compile(rb"([A-Za-z0-9-]+)\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|([^\s\",]*))")
+_NAME: Final = rb"(?<![A-Za-z0-9-])([A-Za-z0-9-]++)\s*+=\s*"
+_PARAMETER: Final = re.compile(_NAME + rb"(" + QUOTED + rb"|[^\s\",]*)", re.DOTALL)
+_UNQUOTED_PARAMETER: Final = re.compile(_NAME + rb"([^\s\",]*)")
 _HASHES: Final[dict[bytes, Callable[..., Any]]] = {b"MD5": hashlib.md5, b"SHA-256": hashlib.sha256}
 
 
@@ -34,8 +37,9 @@ def parameters(value: bytes) -> dict[bytes, bytes] | None:
     if scheme.lower() != b"digest":
         return None
     found: dict[bytes, bytes] = {}
-    for name, quoted, plain in _PARAMETER.findall(rest):
-        found.setdefault(name.lower(), quoted or plain)
+    for each in find_all(_PARAMETER, _UNQUOTED_PARAMETER, rest, 0, len(rest)):
+        text = each[2]
+        found.setdefault(each[1].lower(), text[1:-1] if text[:1] == b'"' else text)
     return found
 
 

@@ -58,9 +58,6 @@ class EventKind(StrEnum):
     CANDIDATE = "candidate"
     MAPPED = "mapped"
     STUN_FAILED = "stun-failed"
-    # A detection server
-    CLIENT = "client"
-    PUBLIC_CLIENT = "public client"
 
 
 class Facts(NamedTuple):

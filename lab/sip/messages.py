@@ -18,6 +18,7 @@ from siplab.lab.sip.base import Transport
 from siplab.lab.wire import headers
 from siplab.lab.wire.headers import split_list
 from siplab.lab.wire.ip import Endpoint, pack_ip
+from siplab.lab.wire.remembered import remembered
 from siplab.lab.wire.sip import Field, SipMessage
 
 BRANCH_COOKIE: Final = b"z9hG4bK"
@@ -88,20 +89,22 @@ COMPACT_NAMES: Final = Names(b"v: ", b"f: ", b"t: ", b"i: ", b"m: ", b"c: ", b"l
 _AS_THEY_STAND: Final = Names(b"", b"", b"", b"", b"", b"", b"")
 
 
-vias_in = lru_cache(maxsize=2048)(headers.vias)
+_remembered = remembered(2048, 192)
+
+vias_in = _remembered(headers.vias)
 """``headers.vias``, remembered: a Via value is read again at every hop and in every reply. Read-only."""
 
-tag_of = lru_cache(maxsize=2048)(headers.tag_of)
+tag_of = _remembered(headers.tag_of)
 """``headers.tag_of``, remembered."""
 
-uri_of = lru_cache(maxsize=2048)(headers.parse_uri)
+uri_of = _remembered(headers.parse_uri)
 """``headers.parse_uri``, remembered. Read-only."""
 
-name_addr_of = lru_cache(maxsize=2048)(headers.name_addr)
+name_addr_of = _remembered(headers.name_addr)
 """``headers.name_addr``, remembered. Read-only."""
 
 
-@lru_cache(maxsize=2048)
+@_remembered
 def address_text(host: bytes) -> str | None:
     """The address that a host is, as text without brackets; ``None`` for a host name."""
     try:
@@ -378,8 +381,11 @@ class Request:
         self.names = names
         self.wire = wire
 
-    def compose(self, headers: bytes = b"", body: bytes = b"") -> Request:
-        """Set ``wire`` from the parts; ``headers`` are whole lines, Content-Length is added."""
+    def compose(self, headers: bytes = b"", body: bytes = b"", *, hops: int = 70) -> Request:
+        """Set ``wire`` from the parts; ``headers`` are whole lines, Content-Length is added.
+
+        ``hops``: how many proxies it may pass (Max-Forwards).
+        """
         names = self.names
         self.wire = b"".join(
             (
@@ -389,7 +395,7 @@ class Request:
                 b" SIP/2.0\r\n",
                 names.via,
                 self.via,
-                b"\r\nMax-Forwards: 70\r\n",
+                b"\r\nMax-Forwards: %d\r\n" % hops,
                 self.routes,
                 names.from_,
                 self.from_,

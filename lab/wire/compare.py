@@ -7,10 +7,13 @@ Names are for readers, and for baselines: header fields as people write them (``
 from __future__ import annotations
 
 from collections import Counter
+from typing import Final
 
 from siplab.lab.wire.sdp import Sdp
 from siplab.lab.wire.sip import SipMessage
 from siplab.lab.wire.syntax import spelled
+
+_MOST_NAMES: Final = 32  # a message may have as many names as it has lines
 
 
 def differences(sent: bytes, seen: bytes) -> list[str]:
@@ -21,9 +24,11 @@ def differences(sent: bytes, seen: bytes) -> list[str]:
     found: list[str] = []
     if before.start_line != after.start_line:
         found.append("start line")
-    for name in dict.fromkeys(field.name for message in (before, after) for field in message.fields):
-        if [field.raw for field in before.all(name)] != [field.raw for field in after.all(name)]:
-            found.append(spelled(name) or "line without a name")
+    here, there = _by_name(before), _by_name(after)
+    names = [name for name in {**here, **there} if here.get(name) != there.get(name)]
+    found += [spelled(name) or "line without a name" for name in names[:_MOST_NAMES]]
+    if len(names) > _MOST_NAMES:
+        found.append("many more headers")
     if _order(before, after) != _order(after, before):
         found.append("order of headers")
     if before.body != after.body:
@@ -32,6 +37,13 @@ def differences(sent: bytes, seen: bytes) -> list[str]:
         found.append("empty lines")
     # The same pieces may be cut in other places: a message without its empty line, say.
     return found or ["spacing"]
+
+
+def _by_name(message: SipMessage) -> dict[bytes, list[bytes]]:
+    fields: dict[bytes, list[bytes]] = {}
+    for field in message.fields:
+        fields.setdefault(field.name, []).append(field.raw)
+    return fields
 
 
 def _order(message: SipMessage, other: SipMessage) -> list[bytes]:

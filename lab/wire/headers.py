@@ -3,6 +3,9 @@
 All are lenient: what can't be read is ``None`` or is skipped, never an exception. What a
 rewriter needs are *spans*, so each reader gives offsets into the value that it was given.
 Strictness lives in ``siplab.lab.wire.syntax``.
+
+No reader takes more than linear time, whatever the value: an expression that fails late is not tried again
+at every place of a long value (``make bench`` measures it, ``tools/shapes.py`` has the values).
 """
 
 from __future__ import annotations
@@ -17,22 +20,65 @@ _VIA: Final = re.compile(
     rb"(?P<host>" + _HOST + rb")\s*(?::\s*(?P<port>\d+))?",
     re.IGNORECASE,
 )
-_URI: Final = re.compile(
-    rb"(?P<scheme>sips?):(?:(?P<user>[^\s@<>\",]*)@)?(?P<host>" + _HOST + rb")(?::(?P<port>\d+))?",
-    re.IGNORECASE,
-)
+_SCHEME: Final = re.compile(rb"sips?:", re.IGNORECASE)
+_AFTER_USER: Final = re.compile(rb"[\s@<>\",]")
+_HOST_PORT: Final = re.compile(rb"(?P<host>" + _HOST + rb")(?::(?P<port>\d+))?")
+_NAME: Final = rb";\s*(?P<name>[^\s;=,<>\"]+)\s*"
+_PLAIN_VALUE: Final = rb"[^\s;,<>\"?]*"
+QUOTED: Final = rb"\"(?:[^\"\\]++|\\.)*+\""
+"""The expression of a quoted string (RFC 3261 section 25.1), for ``re.DOTALL``."""
 _PARAMETER: Final = re.compile(
-    rb";\s*(?P<name>[^\s;=,<>\"]+)\s*(?:=\s*(?P<value>\"(?:[^\"\\]|\\.)*\"|[^\s;,<>\"?]*))?"
+    _NAME + rb"(?:=\s*(?P<value>" + QUOTED + rb"|" + _PLAIN_VALUE + rb"))?", re.DOTALL
 )
+_UNQUOTED_PARAMETER: Final = re.compile(_NAME + rb"(?:=\s*(?P<value>" + _PLAIN_VALUE + rb"))?")
 _LITERAL: Final = re.compile(rb"\d\.\d{1,3}\.|\[")
-_QUOTED: Final = re.compile(rb"\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
+_QUOTED: Final = re.compile(QUOTED, re.DOTALL)
+
+
+def find_all(
+    pattern: re.Pattern[bytes], unquoted: re.Pattern[bytes], value: bytes, start: int, end: int
+) -> Iterator[re.Match[bytes]]:
+    """Matches of a pattern that may contain ``QUOTED``, in linear time.
+
+    ``unquoted`` is the same pattern without the alternative of a quoted string: it reads what stands behind
+    the last quote that can close one, where every attempt would search the rest of the value in vain.
+    """
+    closing = _last_quote(value, start, end)
+    if closing < 0:
+        return unquoted.finditer(value, start, end)
+    return _find_all(pattern, unquoted, value, start, end, closing)
+
+
+def _find_all(
+    pattern: re.Pattern[bytes], unquoted: re.Pattern[bytes], value: bytes, at: int, end: int, closing: int
+) -> Iterator[re.Match[bytes]]:
+    for found in pattern.finditer(value, at, end):
+        yield found
+        at = found.end()
+        if at > closing:
+            yield from unquoted.finditer(value, at, end)
+            return
+
+
+def _last_quote(value: bytes, start: int, end: int) -> int:
+    """Where the last quote without a backslash before it stands; -1 for none."""
+    at = value.rfind(b'"', start, end)
+    while at >= 0:
+        begin = at
+        while begin > start and value[begin - 1] == 0x5C:
+            begin -= 1
+        if (at - begin) % 2 == 0:
+            return at
+        at = value.rfind(b'"', start, begin)
+    return -1
 
 
 def mask_quoted(value: bytes, mask: bytes = b"x") -> bytes:
     """The value with every quoted string overwritten by ``mask``: the same offsets, no surprises."""
     if b'"' not in value:
         return value
-    return _QUOTED.sub(lambda found: mask * len(found[0]), value)
+    end = _last_quote(value, 0, len(value)) + 1
+    return _QUOTED.sub(lambda found: mask * len(found[0]), value[:end]) + value[end:]
 
 
 def split_list(value: bytes) -> list[tuple[int, int]]:
@@ -92,17 +138,22 @@ def hostport_of(found: re.Match[bytes]) -> HostPort:
     return HostPort(host, int(port[:9]), start, found.end("port"))
 
 
+def _parameters(value: bytes, start: int, end: int | None) -> Iterator[re.Match[bytes]]:
+    return find_all(_PARAMETER, _UNQUOTED_PARAMETER, value, start, len(value) if end is None else end)
+
+
 def parameters(value: bytes, start: int = 0, end: int | None = None) -> dict[bytes, bytes]:
     """The ``;name=value`` parameters in a span: names in lower case, first of a name wins."""
     found: dict[bytes, bytes] = {}
-    for name, content in _PARAMETER.findall(value, start, len(value) if end is None else end):
+    for each in _parameters(value, start, end):
+        name, content = each.groups(b"")
         found.setdefault(name.lower(), content)
     return found
 
 
 def parameter_spans(value: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
     """``(lower-case name, start, end)`` of each parameter's value; an absent value is empty there."""
-    for each in _PARAMETER.finditer(value, start, len(value) if end is None else end):
+    for each in _parameters(value, start, end):
         begin, stop = each.span(2)
         if begin < 0:  # no "=": an empty value behind the name
             begin = stop = each.end()
@@ -136,7 +187,26 @@ def has_address(value: bytes) -> bool:
 def uris(value: bytes) -> list[HostPort]:
     """Host and port of each sip: and sips: URI in a value, those in quoted strings left out."""
     # A mask of letters would read as the host of `sip:"..."`.
-    return [hostport_of(found) for found in _URI.finditer(mask_quoted(value, b" "))]
+    masked = mask_quoted(value, b" ")
+    found = []
+    at, after_user, behind_user = 0, -1, None
+    while scheme := _SCHEME.search(masked, at):
+        at = scheme.end()
+        if at > after_user:  # else it is known from the scheme before: `sip:sip:sip:`
+            after_user, behind_user = _behind_user(masked, at)
+        place = behind_user or _HOST_PORT.match(masked, at)
+        if place:
+            found.append(hostport_of(place))
+            at = place.end()
+    return found
+
+
+def _behind_user(text: bytes, start: int) -> tuple[int, re.Match[bytes] | None]:
+    """Where a user name that begins at ``start`` must end, and the host and port behind its ``@``."""
+    stop = _AFTER_USER.search(text, start)
+    if stop is None:
+        return len(text), None
+    return stop.start(), _HOST_PORT.match(text, stop.end()) if stop[0] == b"@" else None
 
 
 class Uri(NamedTuple):
@@ -155,7 +225,12 @@ class Uri(NamedTuple):
 
 def parse_uri(text: bytes) -> Uri | None:
     """Read one URI, without the angle brackets; ``None`` when it is not a SIP URI."""
-    found = _URI.match(text)
+    scheme = _SCHEME.match(text)
+    if scheme is None:
+        return None
+    stop, found = _behind_user(text, scheme.end())
+    user = text[scheme.end() : stop] if found else b""
+    found = found or _HOST_PORT.match(text, scheme.end())
     if found is None:
         return None
     place = hostport_of(found)
@@ -163,8 +238,8 @@ def parse_uri(text: bytes) -> Uri | None:
     if rest[:1] not in (b"", b";", b"?"):
         return None
     return Uri(
-        found["scheme"].lower(),
-        found["user"] or b"",
+        scheme[0][:-1].lower(),
+        user,
         place.host,
         place.port,
         parameters(rest.partition(b"?")[0]) if rest else {},

@@ -88,11 +88,12 @@ class Section:
 class Sdp:
     """A session description: ``session`` part first, then one ``Section`` per ``m=`` line."""
 
-    __slots__ = ("media", "session")
+    __slots__ = ("_session_connection", "media", "session")
 
     def __init__(self, session: Section, media: list[Section]) -> None:
         self.session = session
         self.media = media
+        self._session_connection = (-1, -1)  # how many lines there were, and which of them it was
 
     @classmethod
     def parse(cls, data: bytes) -> Sdp:
@@ -114,7 +115,20 @@ class Sdp:
 
     def connection(self, section: Section) -> SdpLine | None:
         """The ``c=`` line in force for a media section: its own, else the session's (5.7)."""
-        return section.first(b"c") or self.session.first(b"c")
+        return section.first(b"c") or self._of_session()
+
+    def _of_session(self) -> SdpLine | None:
+        """The session's ``c=`` line, looked for once: there may be thousands of lines and of media."""
+        lines = self.session.lines
+        number, at = self._session_connection
+        if number == len(lines):
+            if at < 0:
+                return None
+            if lines[at].type == b"c":
+                return lines[at]
+        at = next((at for at, line in enumerate(lines) if line.type == b"c"), -1)
+        self._session_connection = len(lines), at
+        return lines[at] if at >= 0 else None
 
     def __bytes__(self) -> bytes:
         parts: list[bytes] = []

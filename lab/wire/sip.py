@@ -322,13 +322,13 @@ def _end_of_head(data: bytes, start: int = 0) -> tuple[int, int]:
 
 def _unfold(lines: list[bytes]) -> list[bytes]:
     """Join continuation lines with the line that they continue."""
-    joined: list[bytes] = []
+    joined: list[list[bytes]] = []
     for line in lines:
         if joined and line[:1] in (b" ", b"\t"):
-            joined[-1] += line
+            joined[-1].append(line)
         else:
-            joined.append(line)
-    return joined
+            joined.append([line])
+    return [b"".join(parts) for parts in joined]
 
 
 def split_stream(buffer: bytes) -> Iterator[tuple[bytes, bool]]:

@@ -155,6 +155,7 @@ class _Report:
         message = self.message
         seen: dict[bytes, int] = {}
         sound: set[bytes] = set()
+        stars: list[int] = []
         at = self.top + len(message.start_line)
         for field in message.fields:
             name = field.name
@@ -169,8 +170,9 @@ class _Report:
             if not broken:
                 sound.add(name)
             if name == b"contact" and field.value == b"*":
-                self._star(at + field.value_offset)
+                stars.append(at + field.value_offset)
             at += len(field.raw)
+        self._stars(stars)
         for name in _MANDATORY:
             if name not in seen:
                 self._add_in(spelled(name), name.decode() + "-missing", 0, f"There is no {spelled(name)}.")
@@ -205,13 +207,14 @@ class _Report:
             offset = self.message.offset_of(field) + field.value_offset
             self.add(rule, spelled(name), offset, f"The {spelled(name)} has no tag.")
 
-    def _star(self, offset: int) -> None:
+    def _stars(self, offsets: list[int]) -> None:
         message = self.message
-        contacts = [field.value for field in message.all(b"contact")]
-        if self.method != b"REGISTER" or len(contacts) != 1:
-            self.add("contact-star-misused", "Contact", offset, "`*` stands where no registration ends.")
-        elif message.value(b"expires").strip(b"0") or not message.value(b"expires"):
-            self.add("contact-star-misused", "Contact", offset, "`*` goes with `Expires: 0` only.")
+        alone = self.method == b"REGISTER" and len(message.all(b"contact")) == 1
+        for offset in offsets:
+            if not alone:
+                self.add("contact-star-misused", "Contact", offset, "`*` stands where no registration ends.")
+            elif message.value(b"expires").strip(b"0") or not message.value(b"expires"):
+                self.add("contact-star-misused", "Contact", offset, "`*` goes with `Expires: 0` only.")
 
     # -- framing and body ------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 import random
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Gateway
@@ -40,7 +41,7 @@ def make_gateways(network: Network, models: Mapping[str, Model], seed: object) -
             inside_addresses=list(router.inside.values()),
             nat=router.nat,
             rng=random.Random(f"{seed}/{name}"),
-            model_rng=random.Random(f"{seed}/{name}/{models[name].id}"),
+            model_rng=partial(random.Random, f"{seed}/{name}/{models[name].id}"),
             mtu=topology.networks[outside].mtu,
         )
     return gateways

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.sides import Emission, Side
+from siplab.lab.plain_data import from_json
 from siplab.lab.sip.events import NO_FACTS, EventKind, Facts
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError
@@ -202,7 +203,7 @@ def from_json_lines(text: str) -> Trace:
     trace = Trace()
     for number, line in enumerate(text.splitlines(), 1):
         try:
-            trace.add(_from_json(json.loads(line)))
+            trace.add(_from_json(from_json(line)))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"line {number} is no record of a trace: {error}") from None
     return trace

@@ -221,7 +221,8 @@ def test_a_fault_shows_where_its_card_says(model: Model, showing: Showing) -> No
 
 
 def test_the_docs_name_the_faults_without_a_symptom_in_the_lab() -> None:
-    silent = [model.id for model in CATALOGUE if not (model.card.breaks or model.card.shows)]
+    breaking = {model.id for model in CATALOGUE if any(each.breaks for each in model.card.sufferers)}
+    silent = [model.id for model in CATALOGUE if model.id not in breaking and not model.card.shows]
     text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
     table = text.partition("## Faults without a symptom in the lab")[2].partition("\n## ")[0]
     named = re.findall(r"^\| `([a-z0-9-]+)` \|", table, re.MULTILINE)

@@ -107,12 +107,23 @@ def test_soup_of_sip_never_raises(new_lab: LabMaker, pieces: list[bytes]) -> Non
     feed(new_lab(), b"".join(pieces))
 
 
+def some_server(rng: random.Random) -> dict[str, object]:
+    """A proxy, or a back-to-back user agent of some kind."""
+    return {
+        "b2bua": rng.random() < 0.5,
+        "direct_media": rng.random() < 0.5,
+        "relay_when": rng.choice(("never", "always")),
+        "session_timer": rng.choice((0, 90)),
+        "private_own": rng.random() < 0.3,
+    }
+
+
 @MANY
 @given(data=st.data())
 def test_a_damaged_conversation_never_raises(new_lab: LabMaker, data: st.DataObject) -> None:
     """Each message of a real call may have a few bytes replaced, repeated or cut."""
-    lab = new_lab()
     rng = random.Random(data.draw(st.integers(0, 2**32)))
+    lab = new_lab(server=some_server(rng))
 
     def damage(datagram: Datagram) -> Datagram | None:
         payload = datagram.payload
@@ -178,7 +189,7 @@ def test_odd_headers_in_calls_with_everything_never_raise(new_lab: LabMaker, see
         "streams": ("audio", "video", "image"), "early_media": rng.random() < 0.5,
         "late_offer": rng.random() < 0.3, "refresh_method": rng.choice(("INVITE", "UPDATE")),
     }  # fmt: skip
-    lab = new_lab(alice=settings, bob=settings)
+    lab = new_lab(alice=settings, bob=settings, server=some_server(rng))
     lab.register()
 
     def damage(datagram: Datagram) -> Datagram:

@@ -12,7 +12,7 @@ from pathlib import Path
 from struct import unpack
 from typing import Final
 
-from siplab.lab.media.audio import SAMPLES, strength
+from siplab.lab.media.audio import RATE, SAMPLES, strength
 from siplab.lab.media.rtp_receiver import RtpReceiver
 from siplab.lab.wire import g711
 from siplab.lab.wire.ip import Endpoint
@@ -20,7 +20,6 @@ from siplab.lab.wire.rtp import PCMU, unpack_rtp
 from siplab.lab.worlds.trace import Received, Trace
 
 _HEADER: Final = 44  # bytes of a plain WAV header
-_FRAME: Final = 2 * SAMPLES
 _LOUD: Final = 0.5  # of all that is heard
 _SECONDS: Final = 0.02
 # Programs share the machine with others, and stumble: a shorter gap says nothing of the router.
@@ -57,14 +56,28 @@ class Files:
         for path in self._folder.glob(self._pattern):
             at = self._read.setdefault(path, _HEADER)
             with path.open("rb") as file:
+                step = _step(file.read(_HEADER))
                 file.seek(at)
                 data = file.read()
-            count = len(data) // _FRAME
+            size = 2 * SAMPLES * step
+            count = len(data) // size
             if count:
-                frames = (unpack(f"<{SAMPLES}h", data[n * _FRAME : (n + 1) * _FRAME]) for n in range(count))
+                pieces = (data[n * size : (n + 1) * size] for n in range(count))
+                frames = (unpack(f"<{SAMPLES * step}h", each)[::step] for each in pieces)
                 self._ear.frames(frames, self._looked, now)
-                self._read[path] = at + count * _FRAME
+                self._read[path] = at + count * size
         self._looked = now
+
+
+def _step(header: bytes) -> int:
+    """How many numbers of a WAV file there are for each of 8000 samples a second: 1 in mono of 8000 Hz.
+
+    A header that is not written yet, or is none, counts as that.
+    """
+    if len(header) < _HEADER or header[:4] != b"RIFF":
+        return 1
+    channels, rate = int.from_bytes(header[22:24], "little"), int.from_bytes(header[24:28], "little")
+    return max(1, min(channels, 2) * (rate // RATE))
 
 
 class Arrivals:

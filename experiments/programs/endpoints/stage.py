@@ -173,7 +173,8 @@ class ProgramStage(Stage):
         return started
 
     def _tone(self, user: str) -> Path:
-        path = self._place / f"{user}.wav"
+        path = self._place / user / "tone.wav"
+        path.parent.mkdir(exist_ok=True)
         if not path.exists():
             frames = tone(TONES[user]).frames
             write_wav(path, (frames[at % len(frames)] for at in range(50 * _LONGEST_TONE)))

@@ -15,6 +15,7 @@ from siplab.experiments.programs.process import Process
 from siplab.experiments.programs.running import ProgramError
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.base import WorldError
+from siplab.lab.worlds.emulated.confinement import Confinement
 from siplab.lab.worlds.emulated.live import LiveWorld
 
 # A program that tidies up says goodbye on the network, which is none of the trial's.
@@ -56,6 +57,7 @@ class Started:
             # A program in Python that is somebody's does not import what this process may.
             {"PYTHONPATH": "", "HOME": str(self.folder), **environment},
             directory=str(self.folder),
+            confinement=Confinement(writable=(str(self.folder),), capabilities=run.capabilities),
             orders=True,
         )
         self.processes[run.name] = process

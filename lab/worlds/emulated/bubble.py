@@ -23,7 +23,9 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
@@ -44,14 +46,15 @@ class Bubble:
     Raises ``CapabilityError`` when namespaces are not permitted.
     """
 
+    greeted = True  # there is none before it is ready
+
     def __init__(
         self, task: str, *, attached: bool = False, descriptors: Mapping[str, int] | None = None
     ) -> None:
         self.connection, theirs = Pipe()
         descriptor = theirs.fileno()
         passed = [str(each) for each in (descriptors or {}).values()]
-        environment = {**os.environ, **dict(zip(descriptors or (), passed, strict=True))}
-        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+        environment = dict(zip(descriptors or (), passed, strict=True))
         self._process = subprocess.Popen(
             [
                 sys.executable,
@@ -59,9 +62,7 @@ class Bubble:
                 *(str(descriptor), str(os.getpid()), *passed),
             ],
             pass_fds=[descriptor, *map(int, passed)],
-            stdin=None if attached else subprocess.DEVNULL,
-            stdout=None if attached else sys.stderr.fileno() if _has_descriptor(sys.stderr) else None,
-            env=environment,
+            **passing_on(environment, attached=attached),
             # Ctrl-C in the terminal is for this process, which ends the bubble in its own way.
             process_group=None if attached else 0,
         )
@@ -79,6 +80,15 @@ class Bubble:
         """Process id of the waiter, seen from outside."""
         return self._process.pid
 
+    @property
+    def worker(self) -> int:
+        """Process id of what runs the task, the bubble's process 1, seen from outside."""
+        try:
+            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii")
+        except OSError:  # it is gone, or this kernel does not tell
+            return self.pid
+        return int(children.split()[0]) if children.split() else self.pid
+
     def call(self, *arguments: Any) -> Any:
         """Send one request and wait for its answer. Raises what the task raised, or ``EOFError``."""
         self.connection.send(arguments)
@@ -95,12 +105,19 @@ class Bubble:
         """Wait for the task to end; returns its exit status."""
         return self._process.wait()
 
-    def close(self) -> None:
-        """End the bubble and everything in it, now."""
+    def close(self, patience: float = 0.0) -> str:
+        """End the bubble and everything in it, now; says how it ended where that was not our doing.
+
+        ``patience``: seconds for one that is ending by itself.
+        """
         self.connection.close()
-        if self._process.poll() is None:
+        early = None
+        with suppress(subprocess.TimeoutExpired):
+            early = self._process.wait(patience)
+        if early is None:
             self._process.kill()
         self._process.wait()
+        return "" if early is None else how_it_ended(early)
 
     def __enter__(self) -> Bubble:
         return self
@@ -127,7 +144,48 @@ def serve(connection: Connection, handle: Any, wait: Callable[[], object] = lamb
         except Exception as error:
             error.add_note("".join(traceback.format_exception(error)))
             answer = _portable(error)
-        connection.send(answer)
+        try:
+            connection.send(answer)
+        except OSError:
+            raise
+        except Exception as error:  # it can't be pickled, and nothing of it was sent
+            connection.send(RuntimeError(f"an answer that can't be passed on: {type(error).__name__}"))
+
+
+def passing_on(environment: Mapping[str, str], *, attached: bool = False) -> dict[str, Any]:
+    """How this program's Python is started again: its modules, ``environment`` beside its own variables.
+
+    Standard output is standard error's, unless ``attached``.
+    """
+    return {
+        "stdin": None if attached else subprocess.DEVNULL,
+        "stdout": None if attached else sys.stderr.fileno() if _has_descriptor(sys.stderr) else None,
+        "env": {
+            **os.environ,
+            **environment,
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        },
+    }
+
+
+def how_it_ended(status: int) -> str:
+    """The end of a process, by ``Popen``'s status: ``exit status 3``, ``SIGKILL``."""
+    if status >= 0:
+        return f"exit status {status}"
+    try:
+        return signal.Signals(-status).name
+    except ValueError:
+        return f"signal {-status}"
+
+
+def _end_alike(status: int) -> None:
+    """End as a child did, whose status waitpid(2) gave: by the same signal, or with the same exit status."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        with suppress(OSError):  # some can't be given another handler
+            signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
 
 
 def _portable(error: Exception) -> Exception:
@@ -165,7 +223,7 @@ def _enter(connection: Connection, parent: int) -> None:
         # A terminal's Ctrl-C reaches the whole group; the task decides what it means.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _, status = os.waitpid(child, 0)
-        os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+        _end_alike(status)
     # Fork forgets the request, so here it is again. In the new process namespace the parent's
     # number is 0, hence the other way to see whether it died in between.
     ns.die_with_parent(0)

@@ -128,20 +128,26 @@ class Containers:
         self._channel = Channel()
         self._held: dict[str, str] = {}  # host -> the container that holds its network namespace
 
+    def hold(self, host: str) -> bool:
+        """Have a container hold a host's network namespace; says whether none did. Raises ``UsageError``."""
+        if host in self._held:
+            return False
+        reply, (namespace,) = self._channel.ask({"do": "hold"})
+        self._held[host] = reply["container"]
+        self._fabric.adopt(host, namespace)
+        return True
+
     def start(
         self,
         host: str,
         image: str,
         command: Sequence[str],
         environment: Mapping[str, str],
+        capabilities: Sequence[str],
         stdout: int,
         stderr: int,
     ) -> ContainerProcess:
-        """Start a program. Raises ``UsageError`` when the engine will not."""
-        if host not in self._held:
-            reply, (namespace,) = self._channel.ask({"do": "hold"})
-            self._held[host] = reply["container"]
-            self._fabric.adopt(host, namespace)
+        """Start a program on a host that is held. Raises ``UsageError`` when the engine will not."""
         end_read, end_write = os.pipe2(os.O_CLOEXEC)
         request = {
             "do": "run",
@@ -149,6 +155,7 @@ class Containers:
             "image": image,
             "command": list(command),
             "environment": dict(environment),
+            "capabilities": list(capabilities),
         }
         try:
             reply, _ = self._channel.ask(request, [stdout, stderr, end_write])

@@ -15,6 +15,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -98,6 +99,7 @@ class Fabric:
     def close(self) -> None:
         """Take the network down (the end of the bubble would do as much)."""
         for node in self.nodes.values():
+            node.shell.send_signal(signal.SIGCONT)  # a stopped one does not end
             node.terminate()
         for descriptor in self.namespaces.values():
             os.close(descriptor)

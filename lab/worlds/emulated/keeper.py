@@ -146,6 +146,7 @@ class Keeper:
             request["image"],
             request["command"] or None,
             environment=request["environment"],
+            cap_add=request["capabilities"],
             network_mode=f"container:{request['host']}",
             labels=self._labels,
             name=f"siplab-{uuid.uuid4().hex[:12]}",

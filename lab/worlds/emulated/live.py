@@ -28,6 +28,7 @@ from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.base import WorldError
 from siplab.lab.worlds.emulated import namespaces as ns
 from siplab.lab.worlds.emulated import offload, sockets
+from siplab.lab.worlds.emulated.confinement import Confinement
 from siplab.lab.worlds.emulated.containers import ContainerProcess
 from siplab.lab.worlds.emulated.guardian import ask_to_take
 from siplab.lab.worlds.emulated.host_tap import HostTap
@@ -45,6 +46,8 @@ _PACKAGES: Final = {
     "linphonec": "linphone-cli",
     "turnserver": "coturn",
 }
+# Real seconds in which a program that does nothing is over.
+_PATIENCE: Final = 5.0
 
 
 class LiveWorld(QueueOwner):
@@ -77,9 +80,11 @@ class LiveWorld(QueueOwner):
         environment: Mapping[str, str] | None = None,
         directory: str | None = None,
         session: bool = False,
+        confinement: Confinement | None = None,
     ) -> subprocess.Popen[bytes]:
         """Start a program on a host; with ``session`` it leads a session, and a process group, of its own.
 
+        ``confinement``: what it may do; without one, what this process may.
         Raises ``UsageError`` for an unknown host, or a program that is missing or can't be run.
         """
         nodes = self._lab.fabric.nodes
@@ -94,7 +99,7 @@ class LiveWorld(QueueOwner):
                 f"no program '{program}' here" + (f": apt-get install {package}" if package else "")
             )
         try:
-            with self._entrance(host, directory) as enter:
+            with self._entrance(host, directory, confinement) as enter:
                 process = subprocess.Popen(
                     command,
                     stdin=stdin,
@@ -107,6 +112,8 @@ class LiveWorld(QueueOwner):
                 )
         except OSError as error:
             raise UsageError(f"'{program}' can't be run: {error.strerror}") from None
+        except subprocess.SubprocessError:
+            raise WorldError(f"'{host}' does not let programs in: it can't be confined there") from None
         self._programs.append(process)
         return process
 
@@ -119,12 +126,27 @@ class LiveWorld(QueueOwner):
         stdout: int,
         stderr: int,
         environment: Mapping[str, str],
+        capabilities: Sequence[str] = (),
     ) -> ContainerProcess:
-        """Start a program in a container on a host. Raises ``UsageError`` when that can't be done."""
-        return self._lab.containers.start(host, image, command, environment, stdout, stderr)
+        """Start a program in a container on a host. Raises ``UsageError`` when that can't be done.
+
+        ``capabilities``: beside those that the engine gives to every container.
+        """
+        if self._lab.containers.hold(host):
+            self._lab.adopted(host)
+        return self._lab.containers.start(host, image, command, environment, capabilities, stdout, stderr)
+
+    def can_start(self, host: str) -> bool:
+        """Whether a host can run anything: ``true``, which every machine has."""
+        try:
+            return self.start(host, ["true"]).wait(_PATIENCE) == 0
+        except (UsageError, WorldError, subprocess.TimeoutExpired):
+            return False
 
     @contextmanager
-    def _entrance(self, host: str, directory: str | None) -> Iterator[Callable[[], None]]:
+    def _entrance(
+        self, host: str, directory: str | None, confinement: Confinement | None
+    ) -> Iterator[Callable[[], None]]:
         """What a new process does to get onto a host: it joins its namespaces."""
         fabric = self._lab.fabric
         network, place = fabric.namespaces[host], directory or os.getcwd()  # noqa: PTH109
@@ -133,6 +155,8 @@ class LiveWorld(QueueOwner):
         def enter() -> None:
             ns.enter(network, ns.NEWNET)
             ns.enter(mounts, ns.NEWNS)
+            if confinement is not None:
+                confinement.enter()
             with suppress(OSError):
                 os.chdir(place)
 

@@ -7,6 +7,7 @@ all, hence ctypes. All functions raise ``OSError`` with the kernel's reason.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 from collections.abc import Iterator
@@ -22,11 +23,17 @@ NEWNET: Final = 0x40000000
 MS_NOSUID: Final = 2
 MS_NODEV: Final = 4
 MS_NOEXEC: Final = 8
+MS_REMOUNT: Final = 32
 MS_BIND: Final = 4096
 MS_REC: Final = 16384
 MS_PRIVATE: Final = 1 << 18
 
 _PR_SET_PDEATHSIG: Final = 1
+_PR_CAPBSET_DROP: Final = 24
+_CAPABILITY_VERSION: Final = 0x20080522  # _LINUX_CAPABILITY_VERSION_3
+_MOUNT_SETATTR: Final = 442  # the number of the system call, on every machine
+_AT_RECURSIVE: Final = 0x8000
+_RDONLY: Final = 1  # MS_RDONLY, MOUNT_ATTR_RDONLY
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -42,10 +49,36 @@ def unshare(flags: int) -> None:
     _check(_libc.unshare(flags), "unshare")
 
 
-def mount(source: str, target: str, kind: str, flags: int = 0) -> None:
+def mount(source: str, target: str, kind: str, flags: int = 0, options: str = "") -> None:
     """mount(2)."""
-    result = _libc.mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), None)
+    data = options.encode() or None
+    result = _libc.mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), data)
     _check(result, f"mount {kind} on {target}")
+
+
+def set_read_only(path: str, on: bool) -> None:
+    """Whether what is mounted at a path, and below it, can be written to (mount_setattr(2))."""
+    attributes = (ctypes.c_uint64 * 4)(*((_RDONLY, 0) if on else (0, _RDONLY)))
+    result = _libc.syscall(
+        _MOUNT_SETATTR, -1, path.encode(), _AT_RECURSIVE, ctypes.byref(attributes), ctypes.sizeof(attributes)
+    )
+    if result != 0 and ctypes.get_errno() == errno.ENOSYS:  # before Linux 5.12: this mount alone
+        mount("none", path, "none", MS_REMOUNT | MS_BIND | (_RDONLY if on else 0))
+        return
+    _check(result, f"mount_setattr {path}")
+
+
+def keep_capabilities(numbers: set[int]) -> None:
+    """Give up all capabilities but these, for good (capabilities(7))."""
+    last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+    for each in range(last + 1):
+        if each not in numbers:
+            _check(_libc.prctl(_PR_CAPBSET_DROP, each, 0, 0, 0), "prctl")
+    mask = sum(1 << each for each in numbers if each <= last)
+    low, high = mask & 0xFFFFFFFF, mask >> 32
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
+    data = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)  # effective, permitted, inheritable
+    _check(_libc.capset(ctypes.byref(header), ctypes.byref(data)), "capset")
 
 
 def die_with_parent(parent: int) -> None:

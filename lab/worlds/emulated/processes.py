@@ -23,6 +23,13 @@ def present() -> frozenset[int]:
     return frozenset(int(each.name) for each in Path("/proc").iterdir() if each.name.isdecimal())
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a signal stopped a process, and none let it go on (proc_pid_stat(5))."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] in "Tt"
+    return False
+
+
 def end_all_but(kept: frozenset[int]) -> int:
     """End every process of this bubble that is not in ``kept``; returns how many there were.
 

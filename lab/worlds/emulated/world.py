@@ -25,7 +25,7 @@ from siplab.lab.sip.base import Send, SendSegment, Transport
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.base import WorldError, make_gateways
-from siplab.lab.worlds.emulated import sockets
+from siplab.lab.worlds.emulated import fingerprint, sockets
 from siplab.lab.worlds.emulated.containers import Containers
 from siplab.lab.worlds.emulated.fabric import INSIDE_QUEUE, OUTSIDE_QUEUE, Fabric, Tables
 from siplab.lab.worlds.emulated.queue import Drops, PacketQueue
@@ -54,6 +54,7 @@ class EmulatedLab:
         self.network = network
         self.fabric = Fabric(network, tables)
         self.world: QueueOwner | None = None
+        self._pristine: dict[bool, fingerprint.Fingerprint] = {}
         self.senders = {
             name: sockets.RawSender(self.fabric.namespaces[name]) for name in network.topology.gateways
         }
@@ -79,6 +80,24 @@ class EmulatedLab:
         if known is None:
             known = self.senders[node] = sockets.RawSender(self.fabric.namespaces[node])
         return known
+
+    def remember(self, *, thorough: bool) -> None:
+        """What the network is like now is what it has to be like after trials with programs."""
+        if thorough not in self._pristine:
+            self._pristine[thorough] = fingerprint.of(self.fabric, thorough=thorough)
+
+    def adopted(self, host: str) -> None:
+        """A host has another network namespace than it was remembered with."""
+        for thorough, known in self._pristine.items():
+            known |= fingerprint.of(self.fabric, thorough=thorough, hosts=[host])
+
+    def changed(self) -> str:
+        """What is other than it was remembered, or nothing."""
+        pairs = [
+            (before, fingerprint.of(self.fabric, thorough=thorough))
+            for thorough, before in self._pristine.items()
+        ]
+        return next((found for pair in pairs if (found := fingerprint.difference(*pair))), "")
 
     @cached_property
     def containers(self) -> Containers:

@@ -70,7 +70,7 @@ def test_out_holds_results_traces_and_captures(tmp_path: Path) -> None:
 def test_call_shows_the_change_and_the_rule() -> None:
     done = siplab("call", "--model", "semicolon-loss", "--scenario", "register", "--world", "simulated")
     assert done.returncode == 0, done.stderr
-    for part in ("REGISTER", "RFC 3261 25.1", "400"):
+    for part in ("REGISTER", "RFC 3261 25.1", "discarded"):
         assert part in done.stdout
 
 

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from siplab.experiments.output.ladder import as_text, render
+from siplab.experiments.trial.pairs import STRICT
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.run import network, run
 from siplab.experiments.trial.spec import TrialSpec
@@ -28,7 +29,7 @@ from siplab.lab.worlds.trace import Passage, Remark, Sent, Trace, WorldEvent
 
 
 def shown(model: str, width: int = 100, **what: str) -> str:
-    result, trace = run(TrialSpec("home", model, **what))  # type: ignore[arg-type]
+    result, trace = run(TrialSpec("home", model, **what).between(STRICT))  # type: ignore[arg-type]
     return as_text(result, trace, network("home"), width)
 
 
@@ -177,7 +178,7 @@ def test_no_line_is_wider_than_the_console(model: str, scenario: str, width: int
 
 
 def printed(**options: Any) -> str:
-    result, trace = run(TrialSpec("home", "semicolon-loss", scenario="register"))
+    result, trace = run(TrialSpec("home", "semicolon-loss", scenario="register").between(STRICT))
     file = io.StringIO()
     render(result, trace, network("home"), Console(file=file, width=100, **options))
     return file.getvalue()

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +31,8 @@ from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import CapabilityError, UsageError
 from siplab.lab.worlds.emulated import containers, keeper
 from tests.conftest import ROOT
+from tests.experiments.programs import test_confinement
+from tests.experiments.programs.test_confinement import GOOD
 
 DETECTOR = Path(__file__).parents[2] / "data" / "detectors" / "container.sh"
 IMAGE = "siplab-test:1"
@@ -183,6 +186,56 @@ def test_bad_containers_are_errors_and_programs_beside_them_still_run(engine: An
         for word in words:
             assert word in result.finding.detail
     assert results[-1].outcome == "clean", results[-1].finding
+    assert present(engine) == []
+
+
+# What a program in a container does to its host's network, if it may.
+_BREAKERS = {
+    "routes": "ip route del default",
+    "addresses": "ip addr flush dev eth0",
+    "link": "ip link set eth0 down",
+    "settings": "sysctl -w net.ipv4.ip_default_ttl=1",
+    "processes": "kill -9 -1",
+}
+
+
+@pytest.mark.needs("emulated", "docker")
+def test_no_container_spoils_the_next_trial(
+    engine: Any, record_property: Callable[[str, object], None]
+) -> None:
+    """Without more capabilities it can do nothing; with them the network is thrown away."""
+    record_property("tried", 2 * len(_BREAKERS))
+    order: list[TrialSpec] = []
+    for name, command in _BREAKERS.items():
+        for more in ((), ("NET_ADMIN",)):
+            chosen = detector(f"{name}{len(more)}", f"sh -c 'busybox {command}; exit 0'")
+            client = chosen.client.model_copy(update={"capabilities": more})
+            order += [
+                trial(chosen.model_copy(update={"client": client})),
+                trial(test_confinement.detector(GOOD)),
+            ]
+    results = run(*order)
+    for spec, result in zip(order, results, strict=True):
+        assert result.errors == []
+        assert result.finding is not None
+        if spec.played == "good":
+            assert result.finding.verdict == "clean", result.finding
+    assert present(engine) == []
+
+
+@pytest.mark.needs("emulated", "docker")
+def test_a_container_that_is_killed_is_named_and_the_run_goes_on(engine: Any) -> None:
+    def kill() -> None:
+        found = until(lambda: engine.containers.list(filters={"ancestor": IMAGE}), "no container")
+        found[0].kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    results = run(trial(detector("killed", "sleep 600")), trial(test_confinement.detector(GOOD)))
+    killer.join()
+    assert [(each.outcome, each.errors) for each in results] == [("error", []), ("clean", [])]
+    assert results[0].finding is not None
+    assert "ended by SIGKILL" in results[0].finding.detail
     assert present(engine) == []
 
 

@@ -92,6 +92,18 @@ def test_only_the_others_tone_counts_and_at_its_time(tmp_path: Path) -> None:
     assert ear.heard.silences(1.0, 3.0) == [(2.0, 3.0)]
 
 
+def test_a_recording_of_another_rate(tmp_path: Path) -> None:
+    ear = Ear([620])
+    rate = 48000
+    samples = [int(8000 * math.sin(2 * math.pi * 620 * at / rate)) for at in range(rate)]
+    header = b"RIFF" + bytes(18) + struct.pack("<HI", 2, rate) + bytes(16)
+    (tmp_path / "heard.wav").write_bytes(
+        header + b"".join(struct.pack("<hh", each, each) for each in samples)
+    )
+    Files(tmp_path, "heard.wav", ear).poll(1.0)
+    assert ear.heard.between(0.0, 1.0) == 50
+
+
 def test_a_recording_that_ends_with_a_change_of_the_call_is_replaced_by_what_arrives(tmp_path: Path) -> None:
     trace, ear = Trace(), Ear([620])
     (tmp_path / "heard.wav").write_bytes(bytes(44) + wave(620, 0.2))

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import pickle
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -278,7 +279,10 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
 
 
 @pytest.mark.needs("emulated")
-def test_bad_programs_are_errors_and_the_next_trial_does_not_notice() -> None:
+def test_bad_programs_are_errors_and_the_next_trial_does_not_notice(
+    record_property: Callable[[str, object], None],
+) -> None:
+    record_property("tried", len(BAD))
     good = detector("sh -c 'test -z \"$(ls {folder})\"'", server="cat {here}/server.py")
     specs: list[TrialSpec] = []
     for number, (options, _) in enumerate(BAD):

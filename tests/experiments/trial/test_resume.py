@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from siplab.experiments.explain import explained
 from siplab.experiments.library import experiment
-from siplab.experiments.output import journal
+from siplab.experiments.output import journal, keys
 from siplab.experiments.output.journal import Journal
+from siplab.experiments.programs import ProgramDetector
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial import runner
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.runner import InterruptedRunError
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.experiments.trial.stage import Finding
+from siplab.lab import outputs
 from siplab.lab.errors import UsageError
 from tests.command import siplab
 from tests.conftest import ROOT
@@ -198,15 +202,119 @@ def test_another_trial_is_not_taken_for_it(tmp_path: Path, other: TrialSpec) -> 
         assert third.known(SPECS) == {}
 
 
-def test_a_model_that_changed_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mine = tmp_path / "mine.py"
+@pytest.fixture
+def fresh() -> Iterator[Callable[[], None]]:
+    """What has been read of files is forgotten, as in another run."""
+
+    def forget() -> None:
+        for each in (keys.plugin_digest, keys._file_and_beside, keys._packages, keys._sources):
+            each.cache_clear()
+
+    yield forget
+    forget()
+
+
+def test_a_model_that_changed_is_run_again(tmp_path: Path, fresh: Callable[[], None]) -> None:
+    mine, beside, package = tmp_path / "mine.py", tmp_path / "helper.py", tmp_path / "parts"
     source = (ROOT / "alg_models" / "faults" / "semicolon_loss.py").read_text()
     mine.write_text(source.replace('id="semicolon-loss"', 'id="mine"'))
+    beside.write_text("")
+    package.mkdir()
+    (package / "__init__.py").write_text("")
     spec = TrialSpec("home", "mine", "register", model_paths=(str(mine),))
-    before = journal.key_of(spec, "simulated")
-    mine.write_text(mine.read_text() + "\n# another version\n")
-    journal._files.cache_clear()
-    assert journal.key_of(spec, "simulated") != before
+    seen = {keys.key_of(spec, "simulated")}
+    for number, file in enumerate((mine, beside, package / "__init__.py", tmp_path / "data.json"), 2):
+        with file.open("a") as out:
+            out.write("\n# another version\n")
+        fresh()
+        seen.add(keys.key_of(spec, "simulated"))
+        assert len(seen) == number, file
+
+
+def test_a_program_that_changed_is_run_again(tmp_path: Path, fresh: Callable[[], None]) -> None:
+    files = {
+        name: tmp_path / name for name in ("client.py", "helper.py", "table.cfg", "environment.txt", "tool")
+    }
+    for each in files.values():
+        each.write_text("")
+    files["tool"].chmod(0o755)
+    program = ProgramDetector.model_validate(
+        {
+            "id": "mine",
+            "client": {
+                "command": "python3 {here}/client.py --table={here}/table.cfg {server_ip}",
+                "environment": {"FILE": "{here}/environment.txt"},
+            },
+            "server": {"command": "{here}/tool"},
+            "verdict": {"exit": {"clean": 0}},
+            "here": str(tmp_path),
+        }
+    )
+    spec = TrialSpec("home", "none", detector=program)
+    assert keys.unknowable(spec) == ""
+    seen = {keys.key_of(spec, "emulated")}
+    for number, file in enumerate(files.values(), 2):
+        file.write_text("# another version")
+        fresh()
+        seen.add(keys.key_of(spec, "emulated"))
+        assert len(seen) == number, file
+
+
+@pytest.mark.parametrize(
+    ("client", "reason"),
+    [
+        ({"command": "sh -c 'exit 0'"}, "code in it"),
+        ({"command": "python3 -m mine"}, "code in it"),
+        ({"command": "cat {here}"}, "is given the folder"),
+        ({"image": "mine:1"}, "container image"),
+        ({"command": "true", "writable": ["/tmp"]}, "keeps files"),
+    ],
+)
+def test_programs_whose_inputs_cannot_be_known_are_run_again(
+    tmp_path: Path, client: dict[str, object], reason: str
+) -> None:
+    program = ProgramDetector.model_validate(
+        {"id": "mine", "client": client, "verdict": {"exit": {"clean": 0}}, "here": "/tmp"}
+    )
+    spec = TrialSpec("home", "none", detector=program)
+    with Journal(tmp_path, "emulated") as first:
+        first.add(TrialResult(spec, "emulated", finding=Finding("clean")))
+    with Journal(tmp_path, "emulated", resume=True) as second:
+        assert second.known([spec]) == {}
+        assert reason in second.untrusted[0]
+    with Journal(tmp_path, "emulated", resume=True, trust=True) as third:
+        assert third.known([spec])[0].outcome == "clean"
+
+
+def test_another_python_or_kernel_is_another_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, kernel = (
+        TrialSpec("home", "none", "register"),
+        TrialSpec("home", "linux", "register", gateway="kernel"),
+    )
+    before = keys.key_of(spec, "emulated"), keys.key_of(kernel, "emulated")
+    monkeypatch.setattr(platform, "uname", lambda: "another")
+    assert keys.key_of(spec, "emulated") == before[0]
+    assert keys.key_of(kernel, "emulated") != before[1]
+    monkeypatch.setattr(sys, "version", "another")
+    assert keys.key_of(spec, "emulated") != before[0]
+
+
+def test_an_installed_package_that_changed_is_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: Callable[[], None]
+) -> None:
+    info = tmp_path / "mine-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[siplab.detectors]\nmine = mine_of_mine\n")
+    (info / "RECORD").write_text("mine_of_mine.py,sha256=a,1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    spec = TrialSpec("home", "none", "register")
+    seen = set()
+    for version in "ab":
+        (info / "RECORD").write_text(f"mine_of_mine.py,sha256={version},1\n")
+        fresh()
+        seen.add(keys.key_of(spec, "simulated"))
+    assert len(seen) == 2
 
 
 def test_a_void_trial_is_run_again(tmp_path: Path) -> None:
@@ -228,10 +336,154 @@ def test_a_line_that_was_cut_off_does_not_count(tmp_path: Path) -> None:
     assert path.read_bytes() == whole
 
 
-def test_a_file_that_is_no_journal_is_named(tmp_path: Path) -> None:
-    (tmp_path / journal.NAME).write_text("{}\n")
-    with pytest.raises(UsageError, match=r"results.jsonl:1: no result of a trial; start anew"):
-        Journal(tmp_path, "simulated", resume=True)
+@pytest.mark.parametrize("line", ["{}", "[" * 100_000, '{"key":"a","result":{"errors":[', "", "\0\0\0"])
+def test_damaged_lines_are_skipped_and_counted(tmp_path: Path, line: str) -> None:
+    with Journal(tmp_path, "simulated") as first:
+        runner.run_all(SPECS, world="simulated", journal=first)
+    path = tmp_path / journal.NAME
+    whole = path.read_text().splitlines()
+    path.write_text("\n".join([whole[0], line, whole[1] + whole[2], *whole[2:]]) + "\n")
+    with Journal(tmp_path, "simulated", resume=True) as second:
+        assert sorted(second.known(SPECS)) == [0, 2]
+        assert second.damaged == 2
+        results = runner.run_all(SPECS, world="simulated", journal=second)
+    assert [each.errors for each in results] == [[], [], []]
+    rows, damaged = journal.results_in(path)
+    assert (len(rows), damaged) == (3, 2)
+
+
+def test_a_former_run_is_moved_aside(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        with Journal(tmp_path, "simulated") as each:
+            assert (each.moved is None) == (number == 1)
+            runner.run_all(SPECS[:number], world="simulated", journal=each)
+    kept = {each.name: len(each.read_text().splitlines()) for each in tmp_path.glob("*.jsonl")}
+    assert kept == {"results.1.jsonl": 1, "results.2.jsonl": 2, "results.jsonl": 3}
+
+
+def test_a_folder_is_one_runs_at_a_time(tmp_path: Path) -> None:
+    with Journal(tmp_path, "simulated") as first:
+        runner.run_all(SPECS, world="simulated", journal=first)
+        for resume in (False, True):
+            with pytest.raises(UsageError, match="another run is writing into it; name another folder"):
+                Journal(tmp_path, "simulated", resume=resume)
+        assert len(lines(tmp_path)) == 3
+    with Journal(tmp_path, "simulated", resume=True) as second:
+        assert len(second.known(SPECS)) == 3
+
+
+# -- a disk that is full -------------------------------------------------------------------------------
+
+
+def limited(size: int, *arguments: object) -> tuple[int, str]:
+    """A run whose files may have ``size`` bytes: the write that crosses that is short, the next one fails."""
+    script = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2); "
+    script += "sys.argv[:2] = ['siplab']; from siplab.__main__ import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(size), *map(str, arguments)],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+def test_a_full_disk_is_one_line_and_nothing_is_lost(tmp_path: Path) -> None:
+    short = tmp_path / "short.yaml"
+    short.write_text(
+        "id: short\nmodels: [none, correct]\nscenarios: [register, outgoing-call]\nworld: simulated\n"
+    )
+    folder = tmp_path / "out"
+    # Enough for a registration's trace, not for that of a call.
+    status, err = limited(30_000, "run", short, "--out", folder)
+    assert status == 2
+    assert "Traceback" not in err
+    assert "File too large; go on with: siplab run" in err.strip().splitlines()[-1]
+    kept = lines(folder)
+    assert kept
+    assert not list(folder.glob(".siplab-*"))
+    done = siplab("run", str(short), "--out", str(folder), "--resume")
+    assert done.returncode == 0, done.stderr
+    assert f"{len(kept)} of 4 trials are there already" in done.stderr
+    assert "damaged" not in done.stderr
+    assert siplab("run", str(short), "--out", str(tmp_path / "whole")).returncode == 0
+    assert (folder / "results.json").read_bytes() == (tmp_path / "whole" / "results.json").read_bytes()
+
+
+def test_a_line_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    """The write that the disk has no more room for is a short one."""
+    code = f"""
+import resource
+from pathlib import Path
+from siplab.experiments.output.journal import Journal
+from siplab.experiments.programs import ProgramDetector
+from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.spec import TrialSpec
+from siplab.experiments.trial.stage import Finding
+from siplab.lab.errors import OutputError
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+with Journal(Path({str(tmp_path)!r}), "simulated") as journal:
+    for seed in range(1, 100):
+        spec = TrialSpec("home", "none", "register", seed=seed)
+        try:
+            journal.add(TrialResult(spec, "simulated"))
+        except OutputError as error:
+            print(error)
+            break
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == f"{tmp_path / journal.NAME}: File too large\n"
+    rows, damaged = journal.results_in(tmp_path / journal.NAME)
+    assert len(rows) >= 2
+    assert damaged == 0
+    assert (tmp_path / journal.NAME).read_bytes().endswith(b"\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a system without /dev/full")
+@pytest.mark.parametrize("option", ["--json", "--csv", "--junit", "--markdown", "--badge"])
+def test_an_output_that_cannot_be_written_is_status_2(option: str) -> None:
+    done = siplab(
+        *("score", "--detector", "mirror", "--models", "semicolon-loss", "--world", "simulated"),
+        *(option, "/dev/full"),
+    )
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1] == "siplab: /dev/full: No space left on device"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a system without /dev/full")
+def test_a_full_standard_output_is_status_2() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, "models"],
+            cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (2, "siplab: output: No space left on device\n")
+
+
+def test_a_reader_that_goes_away_is_no_success() -> None:
+    process = start("models", "--json")
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(60) == 141
+
+
+def test_outputs_are_the_old_ones_until_they_are_the_new_ones(tmp_path: Path) -> None:
+    path = tmp_path / "score.json"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), outputs.replaced(path) as file:  # noqa: PT012
+        file.write(b"new")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert [each.name for each in tmp_path.iterdir()] == ["score.json"]
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    outputs.write_text(link, "new \ud800")
+    assert link.is_symlink()
+    assert path.read_text() == "new \\ud800"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.pairs import STRICT
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.media.rtcp import Jitter, Reporter
 from siplab.lab.phone.phone import Phone
@@ -234,25 +235,27 @@ def test_reports_share_the_media_port_where_both_say_so(new_lab: LabMaker, bobs:
 
 def test_a_phone_believes_a_description_that_its_media_agree_with(new_lab: LabMaker) -> None:
     """Who latches the media latches the reports, and nobody else: a wrong a=rtcp shows."""
-    result, _ = trial.run(TrialSpec("home", "none", "rtcp"))
+    result, _ = trial.run(TrialSpec("home", "none", "rtcp").between(STRICT))
     assert result.outcome == "pass"
     for model in ("sdp-rtcp-attr-stale", "sdp-rtcp-attr-stale(part=port)", "linux"):
-        result, _ = trial.run(TrialSpec("home", model, "rtcp"))
+        result, _ = trial.run(TrialSpec("home", model, "rtcp").between(STRICT))
         assert [check.name for check in result.checks if not check.passed] == ["caller gets reports"]
         for port in ("mux", "next-port"):
-            result, _ = trial.run(TrialSpec("home", model, f"rtcp(port={port})"))
+            result, _ = trial.run(TrialSpec("home", model, f"rtcp(port={port})").between(STRICT))
             assert result.outcome == "pass"
 
 
 def test_a_missing_pinhole_shows() -> None:
     """This router opens one for RTP, and none for RTCP."""
     for port in ("announced", "next-port"):
-        result, _ = trial.run(TrialSpec("home", "broadcom(spare_via=false)", f"rtcp(port={port})"))
+        result, _ = trial.run(
+            TrialSpec("home", "broadcom(spare_via=false)", f"rtcp(port={port})").between(STRICT)
+        )
         assert [check.name for check in result.checks if not check.passed] == ["caller gets reports"]
 
 
 def test_the_stream_report_counts_them() -> None:
-    result, _ = trial.run(TrialSpec("home", "correct", "rtcp"))
+    result, _ = trial.run(TrialSpec("home", "correct", "rtcp").between(STRICT))
     alice, bob = result.media
     # The goodbye of the side that is hung up on may come after the router has closed the way.
     assert alice.rtcp_sent - 1 <= bob.rtcp_received <= alice.rtcp_sent

@@ -214,11 +214,11 @@ def examine() -> tuple[Observations, DetectionServer]:
     while not client.done and now < 600:
         if up:
             each = up.pop(0)
-            public = Endpoint(CLIENT.ip, 40000 + each.local.port)
+            public = Endpoint(CLIENT.ip, 1000 + each.local.port)
             down += sent(desk.receive(each.payload, public, each.remote, now))
         elif down:
             each = down.pop(0)
-            inside = Endpoint(PHONE.ip, each.remote.port - 40000)
+            inside = Endpoint(PHONE.ip, each.remote.port - 1000)
             up += sent(visitor.receive(each.payload, each.local, inside, now))
         else:
             now = min(due for due in (visitor.next_timer(), desk.next_timer()) if due is not None)

@@ -115,6 +115,8 @@ def status_of(answer: SipMessage | None) -> int | None:
         ("via-port", b"203.0.113.77", PUBLIC, True),
         ("via-port", b"203.0.113.9:61002", PUBLIC, False),
         ("invite-via-private", b"192.168.1.20:5060", PUBLIC, False),
+        ("register-contact-private", b"203.0.113.77:61002", PRIVATE, True),
+        ("register-contact-private", b"192.168.1.20:5060", PUBLIC, False),
     ],
 )
 def test_nat_tests(test: NatTest, via: bytes, contact: bytes, seen: bool) -> None:
@@ -124,6 +126,9 @@ def test_nat_tests(test: NatTest, via: bytes, contact: bytes, seen: bool) -> Non
     if test == "invite-via-private":
         invite = SipMessage.parse(wire.replace(b"REGISTER", b"INVITE"))
         assert nat_seen(Incoming(invite, SOURCE, SERVER), contact[1:-1], (test,))
+    if test == "register-contact-private":
+        invite = SipMessage.parse(wire.replace(b"REGISTER", b"INVITE"))
+        assert not nat_seen(Incoming(invite, SOURCE, SERVER), contact[1:-1], (test,))
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import pytest
 
 from siplab.experiments.trial import runner
+from siplab.experiments.trial.processes import side_by_side
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import CapabilityError
 from siplab.lab.worlds.emulated.bubble import OTHERWISE, Bubble
@@ -243,7 +244,48 @@ def test_a_trial_whose_process_dies_is_void_and_the_others_go_on(tmp_path: Path)
     ]
     results = runner.run_all(specs, world="emulated")
     assert [result.outcome for result in results] == ["pass", "error", "pass"]
-    assert results[1].errors == ["the trial's process died"]
+    assert results[1].errors == ["the trial's process died (exit status 9)"]
+
+
+def test_the_end_of_a_bubble_by_a_signal_is_known() -> None:
+    with Bubble("tests.lab.worlds.inside:task") as bubble:
+        os.kill(processes.children(bubble.pid)[0].pid, signal.SIGKILL)
+        assert bubble.close(processes.PATIENCE) == "SIGKILL"
+
+
+def test_the_end_of_a_lab_by_a_signal_is_one_line() -> None:
+    """Of process 1, by whomever: the command says so, and its exit status is that of a shell."""
+    command = [sys.executable, "-m", "siplab", "exec", "phone", "--", "sh", "-c", "echo up; exec sleep 600"]
+    program = subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert program.stdout is not None
+    assert program.stdout.readline() == "up\n"
+    # One that looked what this machine can do may not have been waited for yet.
+    (first,) = (each for child in processes.children(program.pid) for each in processes.children(child.pid))
+    os.kill(first.pid, signal.SIGKILL)
+    _, err = program.communicate(timeout=processes.PATIENCE)
+    assert (program.returncode, err) == (
+        137,
+        "siplab: the lab was ended by SIGKILL, and the program with it\n",
+    )
+
+
+def test_a_bubble_that_is_stopped_is_noticed() -> None:
+    specs = [TrialSpec("home", "none", "register", seed=seed) for seed in range(1, 4)]
+    stopped: list[int] = []
+
+    def opened() -> Bubble:
+        bubble = Bubble("siplab.experiments.trial.worker:emulated")
+        if not stopped:
+            stopped.append(bubble.worker)
+            os.kill(bubble.worker, signal.SIGSTOP)
+        return bubble
+
+    running = side_by_side(specs, opened, "emulated", jobs=1, store=None, limit=0.5)
+    results = [result for _, result in running]
+    assert [each.outcome for each in results] == ["error", "pass", "pass"]
+    assert "its process was stopped" in results[0].errors[0]
 
 
 # -- a machine that does not permit it -----------------------------------------------------------------

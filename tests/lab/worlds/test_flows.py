@@ -7,6 +7,7 @@ import pytest
 from siplab.experiments.scenarios.call_checks import connect
 from siplab.experiments.scenarios.register import sign_in
 from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.pairs import STRICT
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.experiments.trial.stage import Setup, Stage
 from siplab.lab.wire.ip import Endpoint
@@ -72,7 +73,7 @@ def test_a_pause_ends_what_is_known_of_a_flow(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_an_hour_is_heard_though_few_packets_are_carried() -> None:
-    result, trace = trial.run(TrialSpec("home", "none", "outgoing-call(duration=3600)"))
+    result, trace = trial.run(TrialSpec("home", "none", "outgoing-call(duration=3600)").between(STRICT))
     details = {check.name: check.detail for check in result.checks}
     assert details["caller hears"] == details["callee hears"] == "180001 of 180001 RTP packets"
     # A binding of 60 s wants refreshing: some 60 stretches, with a packet or two each way.

@@ -12,6 +12,7 @@ import pytest
 from siplab import topologies
 from siplab.experiments.commands import schemas
 from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.pairs import STRICT
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.nat_config import Dependence, PortAllocation
@@ -165,7 +166,7 @@ def test_two_homes_may_have_the_same_subnet(tmp_path: Path) -> None:
     assert network.next_hop("phone", "192.168.1.77") is None
     assert network.next_hop("far-phone", "192.168.1.102") is None
     outcomes = {
-        model: trial.run(TrialSpec(str(file), model, "outgoing-call"))[0].outcome
+        model: trial.run(TrialSpec(str(file), model, "outgoing-call").between(STRICT))[0].outcome
         for model in ("none", "router=correct,far-router=correct")
     }
     assert outcomes == {"none": "fail", "router=correct,far-router=correct": "pass"}

@@ -1,0 +1,222 @@
+"""A model that does what another one does, but for some of its actions, which are undone.
+
+Undone is: as a *reference* would have it in the same state of the NAT. That is the correct ALG, or none.
+
+- A part of a message is put in as the reference writes it; the ALG's other work on the message stays.
+- The undoing of ``state`` has the reference treat the message in the ALG's place, so that the ALG opens no
+  pinhole for it and remembers nothing of it.
+- A setting that is undone has the value that routers have without it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final
+
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.alg_models.steps.headers import HoldRegistration
+from siplab.alg_models.steps.media import CloseDialog, TranslateSdp
+from siplab.experiments.trial.counterfactual.actions import ActionKind, GatewayAction
+from siplab.experiments.trial.counterfactual.parts import merged, text_of
+from siplab.experiments.trial.counterfactual.pinholes import changes, pinholes_of
+from siplab.lab.gateway.alg import Context, Dropped, Model, Policy, Recipe, Step
+from siplab.lab.gateway.nat_config import NatConfig
+from siplab.lab.wire.compare import differences
+from siplab.lab.wire.labels import label_of
+from siplab.lab.wire.sip import Field, SipMessage
+
+Reference = tuple[Step, ...]
+CORRECT: Final[Reference] = CORRECT_STEPS
+NONE: Final[Reference] = ()
+
+
+@dataclass
+class Undoing:
+    """What is undone in one run of a trial, and what of it there was to undo.
+
+    ``chosen`` less ``kept`` are undone. ``done``: the single actions that were, with what they did.
+    ``watched``: nothing of these messages is undone, and ``done`` has what the ALG did to the table of
+    pinholes at each. A new one for every run: it counts messages.
+    """
+
+    chosen: Sequence[GatewayAction]
+    kept: Sequence[GatewayAction] = ()
+    reference: Reference = CORRECT
+    watched: Sequence[GatewayAction] = ()
+    done: list[GatewayAction] = field(default_factory=list)
+    counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+
+    def undoes(self, action: GatewayAction) -> bool:
+        """Whether an action is to be undone; then it is in ``done`` from now on."""
+        if not any(each.covers(action) for each in self.chosen) or any(
+            each.covers(action) for each in self.kept
+        ):
+            return False
+        self.done.append(action)
+        return True
+
+    def model(self, gateway: str, model: Model) -> Model:
+        """The model with these actions undone, in that gateway."""
+        policy = self._settings(gateway, ActionKind.POLICY, model.recipe.policy, Policy())
+        nat = self._settings(gateway, ActionKind.NAT, model.recipe.nat, NatConfig())
+        # A model that looks at no message goes on to look at none.
+        steps: tuple[Step, ...] = (_Replaced(gateway, model.steps, self),) if model.steps else ()
+        return Model(model.id, model.card, Recipe(steps, policy=policy, nat=nat))
+
+    def _settings(
+        self, gateway: str, kind: ActionKind, settings: Mapping[str, Any], defaults: object
+    ) -> dict[str, Any]:
+        kept = {}
+        for name, value in settings.items():
+            usual = getattr(defaults, name)
+            if value == usual:
+                continue
+            action = GatewayAction(gateway, kind, part=name, after=_written(value), instead=_written(usual))
+            if not self.undoes(action):
+                kept[name] = value
+        return kept
+
+
+def _written(value: object) -> str:
+    """A setting's value for readers."""
+    if isinstance(value, frozenset):
+        return ", ".join(sorted(str(each) for each in value)) or "none"
+    return str(value)
+
+
+class _FixedMapping(Context):
+    """A context by which nobody gets another public endpoint."""
+
+    __slots__ = ("was_asked",)
+
+    def renew_mapping(self) -> None:
+        self.was_asked = True
+
+
+@dataclass(frozen=True, eq=False)
+class _Replaced:
+    """The one step of such a model: the steps of the other, or of the reference."""
+
+    gateway: str
+    steps: tuple[Step, ...]
+    undoing: Undoing
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        undoing, direction, label = self.undoing, "out" if context.outbound else "in", label_of(message)
+        place = self.gateway, direction, label
+        undoing.counts[place] += 1
+        nth = undoing.counts[place]
+        action = GatewayAction(self.gateway, ActionKind.STATE, direction, label, nth)
+        if any(each.covers(action) for each in undoing.watched):
+            before = pinholes_of(context.nat, context.now)
+            try:
+                _run(self.steps, message, context)
+            finally:
+                said = changes(before, pinholes_of(context.nat, context.now))
+                undoing.done.append(replace(action, after=said, now=round(context.now, 6)))
+            return
+        here = [each for each in undoing.chosen if each.touches(*place, nth)]
+        if here:
+            _OneMessage(self, message, context, action).undo(here)
+        else:
+            _run(self.steps, message, context)
+
+
+class _OneMessage:
+    """The work on one message of which something is undone."""
+
+    def __init__(self, step: _Replaced, message: SipMessage, context: Context, action: GatewayAction) -> None:
+        self._steps, self._undoing = step.steps, step.undoing
+        self._message, self._context = message, context
+        self._before = bytes(message)
+        self._action = replace(action, now=round(context.now, 6))
+        self._reference = step.undoing.reference if message.is_sip else ()
+
+    def _undoes(
+        self, kind: ActionKind, part: str = "", before: str = "", after: str = "", instead: str = ""
+    ) -> bool:
+        action = replace(self._action, kind=kind, part=part, before=before, after=after, instead=instead)
+        return self._undoing.undoes(action)
+
+    def undo(self, here: Sequence[GatewayAction]) -> None:
+        """Do what the ALG does, without what ``here`` names."""
+        context = self._context
+        if any(each.kind is ActionKind.STATE for each in here) and self._undoes(ActionKind.STATE):
+            before = pinholes_of(context.nat, context.now)
+            _run(self._reference, self._message, context)
+            said = changes(before, pinholes_of(context.nat, context.now))
+            self._undoing.done[-1] = replace(self._undoing.done[-1], instead=said)
+            return
+        own, dropped = SipMessage.parse(self._before), None
+        try:
+            self._own(own, here)
+        except Dropped as reason:
+            dropped = reason
+        if context.answers or dropped is not None:
+            # Who answers in the peer's place drops the message: one action.
+            kind, said = ActionKind.DROP, str(dropped)
+            if context.answers:
+                kind, said = ActionKind.ANSWER, _first_line(context.answers[0])
+            undone = self._undoes(kind, after=said)
+            if undone:
+                context.answers.clear()
+            if dropped is not None:
+                if not undone:
+                    raise dropped
+                _run(self._reference, self._message, context)
+                return
+        where = context.deliver_to
+        if where is not None and self._undoes(
+            ActionKind.DELIVERY, after=str(where), instead=str(context.inside)
+        ):
+            context.deliver_to = None
+        parts = [each.part for each in here if each.kind is ActionKind.PART]
+        if parts:
+            where = context.deliver_to
+            other = SipMessage.parse(self._before)
+            _run(_writers(self._reference, parts), other, context)
+            context.deliver_to = where
+            own.fields = [Field(each.raw) for each in own.fields]  # some ALGs misread names on purpose
+            own = self._with_parts(own, other)
+        self._message.become(bytes(own))
+
+    def _own(self, message: SipMessage, here: Sequence[GatewayAction]) -> None:
+        if not any(each.kind is ActionKind.MAPPING for each in here):
+            _run(self._steps, message, self._context)
+            return
+        context = self._context
+        fixed = _FixedMapping(**{each.name: getattr(context, each.name) for each in fields(Context)})
+        fixed.was_asked = False
+        try:
+            _run(self._steps, message, fixed)
+        finally:
+            context.deliver_to = fixed.deliver_to
+        if fixed.was_asked and not self._undoes(ActionKind.MAPPING, before=str(context.outside)):
+            context.renew_mapping()
+
+    def _with_parts(self, own: SipMessage, other: SipMessage) -> SipMessage:
+        chosen, came = [], SipMessage.parse(self._before)
+        for part in differences(bytes(own), bytes(other)):
+            texts = (text_of(each, part) for each in (came, own, other))
+            if self._undoes(ActionKind.PART, part, *texts):
+                chosen.append(part)
+        return merged(own, other, chosen) if chosen else own
+
+
+def _run(steps: Sequence[Step], message: SipMessage, context: Context) -> None:
+    for step in steps:
+        step.apply(message, context)
+
+
+def _writers(reference: Reference, parts: Sequence[str]) -> Reference:
+    """The steps that write these parts, without those that do nothing but open and close pinholes."""
+    left_out: tuple[type, ...] = (HoldRegistration, CloseDialog)
+    if not any(each in ("", "body", "Content-Length") or each.startswith("SDP") for each in parts):
+        left_out += (TranslateSdp,)
+    return tuple(step for step in reference if not isinstance(step, left_out))
+
+
+def _first_line(message: bytes) -> str:
+    return message.partition(b"\r\n")[0].decode("utf-8", "backslashreplace")

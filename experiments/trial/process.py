@@ -1,0 +1,76 @@
+"""A process that runs simulated trials, one after the other, and that can be ended at any time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from multiprocessing.connection import Connection, Pipe
+
+from siplab.experiments.trial import disturbance
+from siplab.lab.worlds.emulated.bubble import how_it_ended, passing_on
+
+
+class TrialProcess:
+    """A running one. ``connection`` takes the requests of ``siplab.experiments.trial.worker.serve``.
+
+    ``disturbed``: a number, for one whose clock and seeds are others (``disturbance``). What is printed in it
+    goes to standard error. It does not hear of Ctrl-C, and ends with this process.
+    """
+
+    greeted = False  # whether it has said that it is ready
+
+    def __init__(self, disturbed: int = 0) -> None:
+        self.connection, theirs = Pipe()
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                *("-m", "siplab.experiments.trial.process", str(theirs.fileno()), str(os.getpid())),
+                str(disturbed),
+            ],
+            pass_fds=[theirs.fileno()],
+            process_group=0,
+            **passing_on(disturbance.environment(disturbed) if disturbed else {}),
+        )
+        theirs.close()
+
+    @property
+    def worker(self) -> int:
+        """Process id of what runs the trials."""
+        return self._process.pid
+
+    def close(self, patience: float = 0.0) -> str:
+        """End it, now; says how it ended where that was not our doing.
+
+        ``patience``: seconds for one that is ending by itself.
+        """
+        self.connection.close()
+        early = None
+        with suppress(subprocess.TimeoutExpired):
+            early = self._process.wait(patience)
+        if early is None:
+            self._process.kill()
+        self._process.wait()
+        return "" if early is None else how_it_ended(early)
+
+
+def main() -> None:
+    """Entry of the new process: ``-m siplab.experiments.trial.process DESCRIPTOR PARENT DISTURBED``."""
+    from siplab.experiments.trial import worker
+    from siplab.lab import interrupts
+
+    descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
+    os.set_inheritable(descriptor, False)
+    interrupts.leave_to_parent()
+    if sys.platform == "linux":
+        from siplab.lab.worlds.emulated import namespaces
+
+        namespaces.die_with_parent(parent)
+    if int(sys.argv[3]):
+        disturbance.disturb(int(sys.argv[3]))
+    worker.simulated(Connection(descriptor))
+
+
+if __name__ == "__main__":
+    main()

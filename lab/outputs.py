@@ -1,0 +1,61 @@
+"""Files that are written: at any moment the old one or the new one, never a part."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from siplab.lab.errors import OutputError
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write into, which takes the place of ``path`` when all is written; a pipe gets it at once.
+
+    Raises ``OutputError`` that names ``path`` and the reason.
+    """
+    try:
+        if path.exists() and not path.is_file():  # a pipe, a terminal
+            with path.open("wb") as file:
+                yield file
+            return
+        target = path.resolve()  # what a link leads to
+        beside = _beside(target)
+        try:
+            with beside.open("wb") as file:
+                yield file
+            beside.replace(target)
+        finally:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror or error}") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text as UTF-8. Raises ``OutputError``."""
+    with replaced(path) as file:
+        file.write(text.encode(errors="backslashreplace"))  # half a surrogate pair is no letter
+
+
+def check_writable(path: Path) -> None:
+    """Find out before hours of trials, not after. Raises ``OutputError``."""
+    if path.is_dir():
+        raise OutputError(f"{path}: a folder is there, not a file")
+    try:
+        if path.exists() and not path.is_file():
+            with path.open("ab"):
+                return
+        beside = _beside(path.resolve())
+        with beside.open("wb"):
+            beside.unlink()
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror or error}") from None
+
+
+def _beside(path: Path) -> Path:
+    # Of a length of its own: the file's name may be as long as names can be.
+    return path.with_name(f".siplab-{os.getpid()}.part")

@@ -1,0 +1,91 @@
+"""What a release is made of says the same everywhere: constraints, workflows, licences."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tomllib
+import urllib.request
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+WORKFLOWS = ROOT / ".github" / "workflows"
+TARGETS = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def name_of(requirement: str) -> str:
+    return re.split(r"[\[=<>!~; ]", requirement)[0].lower()
+
+
+def test_the_constraints_are_the_lowest_versions() -> None:
+    lines = (ROOT / "tools" / "lowest.txt").read_text().splitlines()
+    lowest = dict(line.split("==") for line in lines if not line.startswith("#"))
+    allowed = dict(each.split(">=") for each in PROJECT["dependencies"])
+    assert set(lowest) == set(allowed)
+    for name, version in lowest.items():
+        # 6.0 and 0.6 stand for 6.0.1 and 0.6.0: the least that has a wheel.
+        assert version.startswith(allowed[name]), name
+
+
+@pytest.mark.parametrize("file", ["tests.yml", "release.yml"])
+def test_workflows_call_what_there_is(file: str) -> None:
+    jobs = yaml.safe_load((WORKFLOWS / file).read_text())["jobs"]
+    scripts = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    called = set(re.findall(r"(?:^|&& )make ([a-z-]+)", "\n".join(scripts), re.MULTILINE))
+    assert called
+    assert called <= TARGETS
+
+
+def test_every_python_that_is_named_is_tested() -> None:
+    jobs = yaml.safe_load((WORKFLOWS / "tests.yml").read_text())["jobs"]
+    named = {each.rsplit(" ", 1)[1] for each in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", each)}
+    assert set(jobs["python"]["strategy"]["matrix"]["python"]) == named
+
+
+def test_only_the_release_may_publish_and_without_a_token() -> None:
+    release = yaml.safe_load((WORKFLOWS / "release.yml").read_text())
+    assert release["permissions"] == {"contents": "read"}
+    assert [name for name, job in release["jobs"].items() if "id-token" in job.get("permissions", {})] == [
+        "publish"
+    ]
+    assert "secrets." not in (WORKFLOWS / "release.yml").read_text()
+
+
+def test_licences_are_listed() -> None:
+    text = (ROOT / "SECURITY.md").read_text().lower()
+    extras = [
+        each for name, group in PROJECT["optional-dependencies"].items() if name != "dev" for each in group
+    ]
+    for each in (*PROJECT["dependencies"], *extras, "scapy"):
+        if name_of(each) != "setuptools":
+            assert name_of(each) in text, each
+
+
+def test_nothing_that_is_installed_imports_scapy() -> None:
+    for room in ("alg_models", "experiments", "lab", "siplab"):
+        for file in (ROOT / room).rglob("*.py"):
+            assert not re.search(r"^\s*(?:import|from) scapy", file.read_text(), re.MULTILINE), file
+
+
+def _index() -> bool:
+    try:
+        with urllib.request.urlopen("https://pypi.org/simple/annotated-types/", timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.mark.deep
+def test_the_lowest_versions_work() -> None:
+    """The workflow file runs the same."""
+    if not _index() or shutil.which("sh") is None:
+        pytest.skip("no package index can be reached from here")
+    done = subprocess.run(
+        [ROOT / "tools" / "lowest.sh"], capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

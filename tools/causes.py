@@ -1,0 +1,173 @@
+"""``python -m tools.causes``: does undoing what `explain` names make failed checks pass? Prints figures.
+
+For every trial of the matrix in which a check fails, with both pairs of endpoints, and for all that the
+models' cards show. ``--write`` puts the figures into docs/measured/causes.md; ``--cards`` takes what
+the cards show alone. It takes some minutes.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from siplab.experiments.explain.proof import Proof, prove
+from siplab.experiments.trial import registry
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.counterfactual.actions import GatewayAction
+from siplab.experiments.trial.counterfactual.replay import Replayer
+from siplab.experiments.trial.spec import TrialSpec
+
+PAGE: Final = Path(__file__).parents[1] / "docs" / "measured" / "causes.md"
+PAIRS: Final = {"plain, rport-aware": ("plain", "rport-aware"), "the default pair": ("", "")}
+CARDS: Final = "the cards"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What came of the first failed check of a trial.
+
+    ``proven``: something was found whose undoing makes it pass; ``holds``: all that is said of it comes true
+    when that is run once more. ``classes``: how many classes of actions; ``runs``: trials run again.
+    """
+
+    spec: TrialSpec
+    check: str
+    proven: bool
+    holds: bool
+    is_same_again: bool
+    classes: int
+    runs: int
+
+
+def matrix(phone: str, server: str) -> Iterator[TrialSpec]:
+    """Every model and variant in every scenario."""
+    for model in trial.models().runnable():
+        for item in registry.scenarios():
+            yield TrialSpec("home", model.id, item.id, phone=phone, server=server)
+
+
+def shown() -> Iterator[TrialSpec]:
+    """What the models' cards show."""
+    for model in trial.models():
+        for each in model.card.shows:
+            spec = model.with_parameters(each.variant).id
+            yield TrialSpec(each.topology, spec, each.scenario, phone=each.phone, server=each.server)
+
+
+def row(spec: TrialSpec, *, twice: bool = True) -> Row | None:
+    """The trial's row; ``None``: no check fails, or it is invalid. ``twice``: prove it a second time."""
+    result, _ = trial.run(spec)
+    first = result.first_failure
+    if first is None or result.errors:
+        return None
+    proof = prove(spec, [first])[first.name]
+    again = prove(spec, [first])[first.name] if twice else proof
+    cure, other = proof.cure, again.cure
+    return Row(
+        spec,
+        first.name,
+        cure is not None,
+        _holds(proof, spec, first.name),
+        (cure and (cure.actions, cure.also)) == (other and (other.actions, other.also)),
+        len(cure.classes) if cure is not None else 0,
+        proof.runs,
+    )
+
+
+def _holds(proof: Proof, spec: TrialSpec, check: str) -> bool:
+    """Whether what is said comes true: the check passes with these actions undone, and not with fewer."""
+    cure = proof.cure
+    if cure is None:
+        return True
+
+    def passes(actions: Sequence[GatewayAction]) -> bool:
+        return Replayer(spec).run([check], actions, (), cure.reference).passes(check)
+
+    fewer = [[each for each in cure.actions if each is not left] for left in cure.actions]
+    return (
+        passes(cure.actions)
+        and not any(passes(each) for each in fewer)
+        and (not cure.also or passes(cure.also))
+    )
+
+
+def rows(specs: Sequence[TrialSpec], jobs: int) -> list[Row]:
+    """The rows of all trials in which a check fails."""
+    with ProcessPoolExecutor(jobs) as pool:
+        return [each for each in pool.map(row, specs, chunksize=8) if each is not None]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Sums over rows: shares from 0 to 1."""
+
+    checks: int
+    proven: float
+    holds: float
+    same_again: float
+    one_class: float
+    runs: float  # median
+    most_runs: int
+
+
+def figures(found: Sequence[Row]) -> Figures:
+    """Of at least one row. A router without an ALG and settings of its own has nothing to undo."""
+    one_class = [each.classes == 1 for each in found if each.proven]
+    return Figures(
+        len(found),
+        statistics.mean(each.proven for each in found),
+        statistics.mean(each.holds for each in found),
+        statistics.mean(each.is_same_again for each in found),
+        statistics.mean(one_class),
+        statistics.median(each.runs for each in found),
+        max(each.runs for each in found),
+    )
+
+
+_HEAD: Final = """\
+# Causes by running the trial again
+
+Of every trial in which a check fails, the first one: the matrix on the network `home`, and what the models'
+cards show. Made by `python -m tools.causes --write`; `make test-deep` holds the figures.
+
+| endpoints | failed checks | a set that makes it pass | holds when run once more | the same set again | \
+one class of actions | trials run again (median, most) |
+|---|---|---|---|---|---|---|
+"""
+
+
+def line(name: str, sums: Figures) -> str:
+    """A row of the page's table."""
+    shares = (sums.proven, sums.holds, sums.same_again, sums.one_class)
+    cells = [name, str(sums.checks), *(f"{100 * each:.1f} %" for each in shares)]
+    return f"| {' | '.join(cells)} | {sums.runs:g}, {sums.most_runs} |\n"
+
+
+def main() -> int:
+    """Print the page, or write it."""
+    kinds = {CARDS: list(shown())}
+    if "--cards" not in sys.argv[1:]:
+        kinds = {name: list(matrix(*pair)) for name, pair in PAIRS.items()} | kinds
+    text = _HEAD
+    for name, specs in kinds.items():
+        found = rows(specs, os.cpu_count() or 1)
+        text += line(name, figures(found))
+        for each in found:
+            if not (each.proven and each.holds and each.is_same_again):
+                print(each, file=sys.stderr)
+    if "--write" in sys.argv[1:]:
+        PAGE.parent.mkdir(parents=True, exist_ok=True)
+        PAGE.write_text(text, encoding="utf-8")
+    else:
+        print(text, end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
