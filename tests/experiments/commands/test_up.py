@@ -21,6 +21,7 @@ from siplab.lab.gateway.sides import Emission, Side
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.trace import Passage, Sent
+from tests.command import siplab
 
 PHONE, SERVER = Endpoint("192.168.1.102", 5060), Endpoint("198.51.100.10", 5060)
 
@@ -41,6 +42,8 @@ class Up:
         self.greeting = self.process.stderr.readline()
 
     def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        if arguments[0] not in ("exec", "capture"):  # which have the real standard output written to
+            return siplab(*arguments, XDG_RUNTIME_DIR=self.environment["XDG_RUNTIME_DIR"])
         return subprocess.run(
             [sys.executable, "-m", "siplab", *arguments],
             input=stdin,
