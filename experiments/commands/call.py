@@ -113,13 +113,14 @@ def play(
     kind, reason = runner.choose_world(world)
     if out is not None:
         files.prepare(out)
-    store = None if out is None else ExplainedFolder(out)
+    store = None if out is None else ExplainedFolder(out, proven=True)
     result, trace = runner.run_traced(spec, kind, store, limit=wanted.trial_timeout)
     output = console.output()
     if not brief:
         head = f"{spec.name.replace('__', ', ')} in the {kind} world ({why or reason})"
         console.print_folded(head, output, style="dim")
-    ladder.render(explained(result, trace), trace, trial.network_of(spec), output, brief=brief)
+    shown = result if result.explanation else explained(result, trace)
+    ladder.render(shown, trace, trial.network_of(spec), output, brief=brief)
     running.say_notes(result.notes)
     verdicts = [result.finding.verdict] if result.finding is not None else []
     running.end(invalid=bool(result.errors), verdicts=verdicts)

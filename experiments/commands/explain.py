@@ -15,7 +15,7 @@ from siplab.experiments.explain import explained
 from siplab.experiments.explain.what_if import Answer, what_if
 from siplab.experiments.output import console, journal
 from siplab.experiments.trial.counterfactual.actions import parse
-from siplab.experiments.trial.result import Explanation, TrialResult
+from siplab.experiments.trial.result import Basis, Explanation, TrialResult
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.experiments.trial.stage import Check
 from siplab.lab import documents
@@ -169,10 +169,10 @@ def _spec(row: dict[str, Any], place: Path) -> TrialSpec:
 
 
 def _explained(row: dict[str, Any], spec: TrialSpec, folder: Path) -> list[dict[str, Any]]:
-    """The explanation that is stored with a result, else one from the trial's trace."""
+    """The explanation that is stored with a result if it is proven, else one with a proof."""
     stored: list[dict[str, Any]] = row.get("explanation", [])
     path = folder / f"{spec.stem}.trace.jsonl"
-    if stored or not path.exists():
+    if any(each.get("basis", Basis.MECHANISM) != Basis.MECHANISM for each in stored) or not path.exists():
         return stored
     text = documents.text(path)
     try:

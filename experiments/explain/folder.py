@@ -16,6 +16,7 @@ class ExplainedFolder:
     """A ``siplab.experiments.trial.worker.Store``."""
 
     folder: Path
+    proven: bool = False  # many trials are told of from their traces: proofs take many more runs
 
     def keep(self, result: TrialResult, trace: Trace) -> None:
-        files.write_trial(self.folder, explained(result, trace), trace)
+        files.write_trial(self.folder, explained(result, trace, proven=self.proven), trace)
