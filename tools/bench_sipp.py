@@ -8,6 +8,7 @@ and the highest call rate, of those in ``RATES``, at which no packet was dropped
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import tempfile
 from multiprocessing.connection import Connection
@@ -194,6 +195,11 @@ def calls(rate: float, count: int, seconds: float, sound: bool) -> dict[str, Any
 
 
 # -- what is measured ------------------------------------------------------------------------------------
+
+
+def can_be_measured() -> bool:
+    """Whether the programs are here."""
+    return all(shutil.which(each) for each in ("sipp", "kamailio"))
 
 
 def measure() -> dict[str, Any]:

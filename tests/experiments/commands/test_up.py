@@ -140,7 +140,7 @@ def test_a_lab_stays_and_others_reach_it(lab: Up, tmp_path: Path) -> None:
             ("capture", "router/above"),
             "no tap 'router/above'; there are router/inside, router/outside, phone",
         ),
-        (("age", "-1"), "a number of seconds above 0"),
+        (("age", "0"), "a number of seconds above 0"),
         (("exec", "--lab", "one", "attic", "--", "true"), "no host 'attic'"),
         (("exec", "--lab", "one", "phone", "--", "no-such-program"), "no program 'no-such-program'"),
         (
