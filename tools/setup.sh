@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 case "${1:-}" in
     demo) PACKAGES="python3-venv" EXTRAS="" ;;
     test)
-        PACKAGES="python3-venv python3-dev gcc libc6-dev libnetfilter-queue-dev mininet net-tools iproute2 iptables sip-tester sipsak busybox-static tshark util-linux chromium"
+        PACKAGES="python3-venv python3-dev gcc libc6-dev libnetfilter-queue-dev mininet net-tools iproute2 iptables sip-tester sipsak busybox-static tshark util-linux chromium kamailio kamailio-tls-modules baresip-core rtpengine-daemon coturn linphone-cli"
         EXTRAS="[emulated,dev]"
         ;;
     *)
@@ -43,6 +43,16 @@ recent_python() {
     return 1
 }
 
+# Daemons come along (kamailio, rtpengine, coturn): the lab starts them in its own networks, nobody on this machine.
+# While packages are installed, policy-rc.d says so, where there is none yet.
+POLICY=/usr/sbin/policy-rc.d
+without_services() {
+    [ ! -e "$POLICY" ] || return 0
+    trap 'as_root rm -f "$POLICY"' EXIT
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$POLICY" >/dev/null
+    as_root chmod 755 "$POLICY"
+}
+
 installed() {
     [ "$(dpkg-query -W -f='${Status}' "$1" 2>/dev/null)" = "install ok installed" ]
 }
@@ -67,6 +77,7 @@ if [ -n "$missing" ]; then
     if may_install; then
         say "installing Debian packages:$missing"
         as_root apt-get update -qq
+        without_services
         # shellcheck disable=SC2086  # a list of words
         as_root env DEBIAN_FRONTEND=noninteractive \
             apt-get install -y -qq --no-install-recommends $missing >/dev/null

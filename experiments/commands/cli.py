@@ -45,6 +45,13 @@ COMMANDS: Final = (
     ("detect", "detect", _MACHINE, "Detectors on a real network: a server outside, this machine inside."),
     ("exec", "execute", _MACHINE, "Run any program on a host of a running lab; its exit status is siplab's."),
     ("shell", "shell", _MACHINE, "Open a shell on a host of a running lab."),
+    ("up", "up", _MACHINE, "Build a lab and keep it up; exec, capture, alg, age, status and down reach it."),
+    ("status", "status", _MACHINE, "What is in a lab that is up."),
+    ("capture", "capture", _MACHINE, "Write the packets at a tap of a lab that is up to standard output."),
+    ("alg", "alg", _MACHINE, "Put another model into the router of a lab that is up, or none."),
+    ("age", "age", _MACHINE, "Make what the routers of a lab that is up remember older."),
+    ("down", "down", _MACHINE, "End a lab that is up."),
+    ("agree", "agree", _MACHINE, "Do the lab's phones and servers fail as real ones do? Both, side by side."),
     ("calibrate", "calibrate", _MACHINE, "Compare this kernel's SIP ALG with its model."),
     ("doctor", "doctor", _MACHINE, "What this machine can do, and how to fix what it can't."),
 )  # fmt: skip

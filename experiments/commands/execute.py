@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from siplab.alg_models import profiles
-from siplab.experiments.commands import running
+from siplab.experiments.commands import reaching, running
 from siplab.experiments.commands.foreground import Program
 from siplab.experiments.commands.options import Beside, Lab, as_model, as_texts, default_model, grouped
 from siplab.experiments.output import console, files
@@ -30,8 +30,13 @@ def execute(
     command: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="The program and its arguments.")],
     lab: Lab,
     beside: Beside,
+    up: Annotated[str, typer.Option("--lab", help="A lab that is up, in the place of one of its own.")] = "",
 ) -> None:
     """Run any program on a host of a running lab; its exit status is siplab's."""
+    if up:
+        if (lab, beside) != (Lab(), Beside()):
+            raise UsageError("--lab names a lab that is up: it has its topology, model and agents already")
+        raise typer.Exit(reaching.execute(host, tuple(command), up))
     in_foreground(host, tuple(command), lab, beside)
 
 

@@ -225,3 +225,10 @@ class Beside:
     ] = None
     trace: Annotated[Path | None, typer.Option("--trace", help="Write the trace to this file.")] = None
     model_path: ModelPath = field(default_factory=list)
+
+
+def only(command: Callable[..., None]) -> typer.Typer:
+    """The app of a command that is all that there is in it."""
+    app = typer.Typer(add_completion=False)
+    app.command()(command)
+    return app

@@ -251,7 +251,7 @@ def score(
         return
     outside = next((each for each in chosen if isinstance(each, ProgramDetector)), None)
     if outside is not None and trials.world == "simulated":
-        raise UsageError(needs_emulated(outside.id))
+        raise UsageError(needs_emulated(f"detector '{outside.id}'"))
     wanted = "emulated" if outside is not None else trials.world
     kind, why = running.choose_world(None if wanted != trials.world else wanted, wanted, "programs need it")
     places = written.places()

@@ -60,6 +60,8 @@ def key_of(spec: TrialSpec, world: str) -> str:
 
 def unknowable(spec: TrialSpec) -> str:
     """Why a trial may depend on more than its key covers, or nothing."""
+    if spec.real:
+        return "a real program plays in it, with libraries and settings of its own"
     return "" if spec.program is None else spec.program.inputs.unknowable
 
 

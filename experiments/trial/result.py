@@ -62,6 +62,7 @@ class TrialResult:
 
     ``errors``: why the trial is invalid (a model that raised, packets that the kernel lost).
     ``notes``: what a reader has to know of its models, that they stand for something unknown.
+    ``not_applicable``: what the scenario asks for and an endpoint can't do; nothing is known then.
     ``explanation``: why checks failed, for each of them, if somebody asked (``explained``).
     ``models``: the spec of the model that each gateway ran, mitigations considered. ``files``: names of what
     was written of it, by kind.
@@ -73,6 +74,7 @@ class TrialResult:
     finding: Finding | None = None
     errors: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    not_applicable: str = ""
     duration: float = 0.0  # seconds of the trial's clock
     packets_changed: int = 0
     reach: Reach | None = None
@@ -83,9 +85,11 @@ class TrialResult:
 
     @property
     def outcome(self) -> str:
-        """``error``, else the detector's verdict, else ``pass`` or ``fail``."""
+        """``error``, ``not applicable``, else the detector's verdict, else ``pass`` or ``fail``."""
         if self.errors:
             return "error"
+        if self.not_applicable:
+            return "not applicable"
         if self.finding is not None:
             return self.finding.verdict
         return "pass" if all(check.passed for check in self.checks) else "fail"
@@ -112,6 +116,10 @@ class TrialResult:
             row["models"] = self.models
         if self.files:
             row["files"] = self.files
+        if self.spec.real:
+            row["real"] = True
+        if self.not_applicable:
+            row["not_applicable"] = self.not_applicable
         if self.finding is not None:
             row["finding"] = asdict(self.finding)
         if self.checks:

@@ -90,12 +90,13 @@ class EmulatedLabs:
     def run(self, spec: TrialSpec, store: Store | None) -> tuple[TrialResult, Trace]:
         """Run a trial in the kind of world that it needs, on a network that no other trial has spoilt."""
         by_kernel = spec.gateway == "kernel"
+        # A phone or a server does not change its network; a detector's programs may.
         thorough = spec.program is not None and spec.program.may_change_networks
         make: trial.WorldMaker = self.world
-        if by_kernel or spec.program:
+        if by_kernel or spec.by_wall_clock:
             make = partial(self.kernel if by_kernel else self.live, thorough=thorough)
         result, trace = run_traced(spec, store, make)
-        self.release(trial.network_of(spec), spoilt=bool(result.errors), worn=spec.program is not None)
+        self.release(trial.network_of(spec), spoilt=bool(result.errors), worn=spec.by_wall_clock)
         return result, trace
 
     def release(self, network: Network, *, spoilt: bool, worn: bool) -> None:

@@ -42,9 +42,13 @@ class Sound:
 
 
 class RtpReceiver:
-    """One direction of one stream. ``lost`` counts sequence numbers that never came, as far as known."""
+    """One direction of one stream. ``lost`` counts sequence numbers that never came, as far as known.
 
-    def __init__(self) -> None:
+    ``silence_after``: seconds without a packet that count as silence.
+    """
+
+    def __init__(self, silence_after: float = SILENCE_AFTER) -> None:
+        self._silence_after = silence_after
         self.received = 0
         self.duplicates = 0
         self.reordered = 0
@@ -117,10 +121,10 @@ class RtpReceiver:
         for each in self.stretches:
             if each.end < begin or each.begin > end:
                 continue
-            if each.begin - heard > SILENCE_AFTER:
+            if each.begin - heard > self._silence_after:
                 found.append((heard, each.begin))
             heard = max(heard, each.end)
-        if end - heard > SILENCE_AFTER:
+        if end - heard > self._silence_after:
             found.append((heard, end))
         return found
 
@@ -173,7 +177,7 @@ class RtpReceiver:
     def _hear(self, begin: float, end: float, count: int, source: Endpoint) -> None:
         self.received += count
         self.sources[source] = self.sources.get(source, 0) + count
-        if self.stretches and begin - self.stretches[-1].end <= SILENCE_AFTER:
+        if self.stretches and begin - self.stretches[-1].end <= self._silence_after:
             last = self.stretches[-1]
             last.end, last.packets = max(last.end, end), last.packets + count
         else:

@@ -21,7 +21,7 @@ from siplab.experiments.trial import runner
 from siplab.experiments.trial.processes import side_by_side
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import CapabilityError
-from siplab.lab.worlds.emulated.bubble import NOT_PERMITTED, Bubble
+from siplab.lab.worlds.emulated.bubble import OTHERWISE, Bubble
 from tests import grid
 from tests.conftest import ROOT, OrdinaryUser, missing
 from tests.lab.worlds import inside, processes
@@ -364,7 +364,7 @@ def test_the_error_of_a_bubble_that_is_not_permitted() -> None:
     )
     done = _without_namespaces("-c", script)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(NOT_PERMITTED)
+    assert OTHERWISE in done.stdout
     assert len(done.stdout.splitlines()) == 1
 
 
