@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 case "${1:-}" in
     demo) PACKAGES="python3-venv" EXTRAS="" ;;
     test)
-        PACKAGES="python3-venv python3-dev gcc libc6-dev libnetfilter-queue-dev mininet net-tools iproute2 iptables sip-tester sipsak busybox-static tshark util-linux kamailio baresip-core rtpengine-daemon coturn linphone-cli"
+        PACKAGES="python3-venv python3-dev gcc libc6-dev libnetfilter-queue-dev mininet net-tools iproute2 iptables sip-tester sipsak busybox-static tshark util-linux chromium kamailio baresip-core rtpengine-daemon coturn linphone-cli"
         EXTRAS="[emulated,dev]"
         ;;
     *)
@@ -66,6 +66,7 @@ if command -v dpkg-query >/dev/null 2>&1; then
         # Only where there is none: those of other origin don't get on with Debian's.
         command -v dockerd >/dev/null 2>&1 || missing="$missing docker.io"
         command -v node >/dev/null 2>&1 || missing="$missing nodejs"
+        command -v npm >/dev/null 2>&1 || missing="$missing npm"
         recent_python >/dev/null || missing="$missing python3.11-dev"
     elif recent_python >/dev/null && "$(recent_python)" -c 'import ensurepip' 2>/dev/null; then
         missing=""
@@ -94,5 +95,9 @@ if ! .venv/bin/pip install --quiet -e ".$EXTRAS"; then
     [ "$1" = test ] || exit 2
     say "the packages for the emulated world could not be installed; going on without them"
     .venv/bin/pip install --quiet -e '.[dev]'
+fi
+if [ "$1" = test ] && command -v npm >/dev/null 2>&1 && [ tests/browser/package-lock.json -nt tests/browser/node_modules ]; then
+    say "installing what the browser tests need: npm ci in tests/browser"
+    npm ci --prefix tests/browser --no-audit --no-fund --silent || say "npm brought nothing: tests in a browser will be skipped"
 fi
 touch ".venv/ready-$1"

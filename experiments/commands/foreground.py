@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from siplab.experiments.output import files, pcapng
+from siplab.experiments.output import files, pcapng, side_captures
 from siplab.experiments.programs import agents, placeholders
 from siplab.experiments.trial import assignment, endpoints, worker
 from siplab.experiments.trial import run as trial
@@ -90,6 +90,7 @@ def _run(request: Program) -> int:
         problems = world.close()
     if request.pcap is not None:
         pcapng.write(world.trace, request.pcap)
+        side_captures.write(world.trace, net, request.pcap)
     if request.trace is not None:
         files.write_text(request.trace, world.trace.to_json_lines())
     for problem in problems:

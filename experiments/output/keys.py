@@ -74,8 +74,14 @@ def _model(name: str, paths: tuple[str, ...]) -> str:
 @cache
 def _sources() -> str:
     """A digest of the project's own files: another version may give other results."""
-    folders = (Path(next(iter(importlib.import_module(f"siplab.{name}").__path__))) for name in _ROOMS)
-    return " ".join(_digest(folder, _below(folder)) for folder in folders)
+    return " ".join(map(room_digest, _ROOMS))
+
+
+@cache
+def room_digest(room: str) -> str:
+    """A digest of one of the project's folders, as ``alg_models``."""
+    folder = Path(next(iter(importlib.import_module(f"siplab.{room}").__path__)))
+    return _digest(folder, _below(folder))
 
 
 @cache

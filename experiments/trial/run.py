@@ -10,6 +10,7 @@ from typing import Any
 from siplab import topologies
 from siplab.alg_models import catalogue, profiles
 from siplab.experiments.trial import answers, assignment, controls, endpoints, media, reach, registry
+from siplab.experiments.trial.recording import Recorder
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.roles import NotApplicableError
 from siplab.experiments.trial.spec import TrialSpec, seed_of
@@ -118,11 +119,11 @@ def run(
     spec: TrialSpec,
     make_world: WorldMaker = simulated,
     folder: Path | None = None,
-    sounds: Path | None = None,
+    recorder: Recorder | None = None,
 ) -> tuple[TrialResult, Trace]:
     """Run one trial; an outside program's output goes into ``folder``.
 
-    What the phones heard is written to WAV files whose names begin with ``sounds``.
+    ``recorder`` writes what the phones said and heard.
 
     Raises ``UsageError`` for a bad spec; what goes wrong later is in the result.
     """
@@ -137,6 +138,7 @@ def run(
     stage: Stage = (registry.program_stage() if spec.real else Stage)(world, setup, seed, folder)
     notes = dict.fromkeys(profiles.note(model) for model in chosen.values())
     result = TrialResult(spec, world.kind, notes=[note for note in notes if note])
+    result.models = dict(setup.models)
     outcome: Finding | None = None
     try:
         answer = player.run(stage)
@@ -158,8 +160,8 @@ def run(
     result.checks, wrong = answers.checks(stage.checks)
     problems += wrong
     result.media = media.report(stage.phones, world.now)
-    if sounds is not None:
-        media.record(sounds.parent, sounds.name, stage.phones, world.now)
+    if recorder is not None:
+        recorder.record(stage.phones, world.now)
     if kind == "detector":
         result.finding = outcome or Finding("error")
     result.errors += problems + [

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, get_args
 
 from siplab.lab.errors import UsageError
 from siplab.lab.foreign import LONGEST_LINE, clipped
-from siplab.lab.media.audio import tone
+from siplab.lab.media.audio import Signal, speech, tone
 from siplab.lab.phone.phone import Phone, PhoneConfig
 from siplab.lab.probing.mirror import MirrorServer
 from siplab.lab.server.server import ServerConfig, SipServer
@@ -26,7 +26,7 @@ from siplab.lab.worlds.topology import DOMAIN as DOMAIN
 from siplab.lab.worlds.trace import Checked
 
 PASSWORDS: Final = {"alice": "wonderland", "bob": "builder", "carol": "christmas", "dave": "david"}
-# What each says: so it can be heard who speaks.
+# What each says where it has to be measured who speaks, in Hz.
 TONES: Final = {"alice": 440, "bob": 620, "carol": 800, "dave": 1000}
 # A high RTP port, as many phones have: sums of ports then run past 65535.
 PHONE_RTP_PORT: Final = 49170
@@ -93,6 +93,11 @@ class Finding:
     evidence: tuple[str, ...] = ()
 
 
+def pure_tone(user: str) -> Signal:
+    """A tone of the user's own."""
+    return tone(TONES[user])
+
+
 class Stage:
     """One trial in progress."""
 
@@ -101,6 +106,7 @@ class Stage:
         self.setup = setup
         self.folder = folder  # for files that somebody wants to see later
         self.checks: list[Check] = []
+        self.says: Callable[[str], Signal] = speech  # what a phone's user says in calls
         self._seed = seed
 
     # -- who is there ----------------------------------------------------------------------------
@@ -227,7 +233,7 @@ class Stage:
             "ip": address,
             "server": Endpoint(server.config.ip, port),
             "rtp_port": rtp_port,
-            "signal": tone(TONES[user]),
+            "signal": self.says(user),
             "mtu": self.world.mtu_of(host),
         }
         phone = Phone(PhoneConfig(**{**settings, **changes}), self.rng(user))

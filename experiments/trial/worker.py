@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
 from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.recording import Audio, Recorder
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab import foreign, interrupts, plugins
@@ -36,6 +37,10 @@ class Store(Protocol):
     @property
     def folder(self) -> Path:
         """Where the output of outside programs and recordings go, beside what ``keep`` writes."""
+
+    @property
+    def audio(self) -> Audio:
+        """How much of each call is recorded."""
 
     def keep(self, result: TrialResult, trace: Trace) -> None:
         """A trial is over. May add to the result what follows from the trace."""
@@ -219,6 +224,7 @@ def run_traced(
     if store is None:
         return trial.run(spec, make_world)
     stem = store.folder / spec.stem
-    result, trace = trial.run(spec, make_world, stem.with_name(f"{stem.name}.programs"), stem)
+    programs, recorder = stem.with_name(f"{stem.name}.programs"), Recorder(stem, store.audio)
+    result, trace = trial.run(spec, make_world, programs, recorder)
     store.keep(result, trace)
     return result, trace

@@ -33,7 +33,7 @@ class Stretch:
 
 
 @dataclass(frozen=True)
-class _Sound:
+class Sound:
     """Frames from a time on: one that arrived, or a train of them."""
 
     at: float
@@ -55,7 +55,7 @@ class RtpReceiver:
         self.stretches: list[Stretch] = []
         self.sources: dict[Endpoint, int] = {}
         self.events: list[int] = []
-        self._sounds: list[_Sound] = []
+        self.sounds: list[Sound] = []
         self._ranges: dict[int, list[int]] = {}  # SSRC -> first and last extended sequence number, packets
 
     def packet(self, header: RtpHeader | None, payload: bytes, source: Endpoint, now: float) -> None:
@@ -64,18 +64,18 @@ class RtpReceiver:
             return
         self._hear(now, now, 1, source)
         if header is not None and len(payload) == SAMPLES:
-            self._sounds.append(_Sound(now, payload))
+            self.sounds.append(Sound(now, payload))
 
     def train(self, train: Train, source: Endpoint, delay: float = 0.0) -> None:
         """Packets that shared the fate of the one before."""
         self._account(train.header, train.packets)
         first = train.begin + delay
         self._hear(first, first + (train.packets - 1) * train.interval, train.packets, source)
-        self._sounds.append(_Sound(first, b"", train))
+        self.sounds.append(Sound(first, b"", train))
 
     def frame_at(self, now: float) -> bytes | None:
         """The frame to play at a time, of what has arrived; ``None`` while nothing is heard."""
-        for each in reversed(self._sounds):
+        for each in reversed(self.sounds):
             if each.at > now + 1e-6:
                 continue
             if each.train is None:
@@ -144,7 +144,7 @@ class RtpReceiver:
             clock += 0.02
 
     def _frames(self) -> Iterator[tuple[float, bytes]]:
-        for each in self._sounds:
+        for each in self.sounds:
             if each.train is None:
                 yield each.at, each.frame
                 continue

@@ -93,7 +93,10 @@ class Lost(NamedTuple):
 
 
 class SkippedPackets(NamedTuple):
-    """``packets`` of a flow of media that share the fate of the one before; the last was due at ``until``."""
+    """``packets`` of a flow of media that share the fate of the one before; the last was due at ``until``.
+
+    They say ``content`` (``lab.sip.base.Train``) from packet number ``first`` on; empty: they are encrypted.
+    """
 
     now: float
     host: str
@@ -101,6 +104,8 @@ class SkippedPackets(NamedTuple):
     remote: Endpoint
     packets: int
     until: float
+    content: str = ""
+    first: int = 0
 
 
 class Remark(NamedTuple):
@@ -199,11 +204,16 @@ class Trace:
 
 
 def from_json_lines(text: str) -> Trace:
-    """The trace that ``to_json_lines`` wrote. Raises ``ValueError`` naming the first bad line."""
+    """The trace that ``to_json_lines`` wrote; a line about the trial may stand before it.
+
+    Raises ``ValueError`` naming the first bad line.
+    """
     trace = Trace()
     for number, line in enumerate(text.splitlines(), 1):
         try:
-            trace.add(_from_json(from_json(line)))
+            row = from_json(line)
+            if number > 1 or row["kind"] != "trial":
+                trace.add(_from_json(row))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"line {number} is no record of a trace: {error}") from None
     return trace

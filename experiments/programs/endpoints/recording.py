@@ -12,8 +12,9 @@ from pathlib import Path
 from struct import unpack
 from typing import Final
 
-from siplab.lab.media.audio import RATE, SAMPLES, strength
+from siplab.lab.media.audio import SAMPLES, strength
 from siplab.lab.media.rtp_receiver import RtpReceiver
+from siplab.lab.media.speech import RATE
 from siplab.lab.wire import g711
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.rtp import PCMU, unpack_rtp
