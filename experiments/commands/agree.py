@@ -34,7 +34,7 @@ def agree(
     jobs: Jobs = 4,
     as_json: AsJson = False,
 ) -> None:
-    """Play models and scenarios with the lab's agents and with real software, and compare what fails first.
+    """Play models with real software too: does the same fail first?
 
     Exit status: 0 at least 97 % of the cells agree, 1 fewer do, 2 bad input.
     """

@@ -40,7 +40,9 @@ def execute(
     in_foreground(host, tuple(command), lab, beside)
 
 
-def in_foreground(host: str, command: tuple[str, ...], lab: Lab, beside: Beside) -> None:
+def in_foreground(
+    host: str, command: tuple[str, ...], lab: Lab, beside: Beside, *, mininet: bool = False
+) -> None:
     """Run it with this terminal; ends with its exit status. Raises ``UsageError``."""
     others = []
     for each in beside.also:
@@ -83,6 +85,7 @@ def in_foreground(host: str, command: tuple[str, ...], lab: Lab, beside: Beside)
         beside.pcap,
         beside.trace,
         gateway=lab.gateway,
+        mininet=mininet,
     )
     # Ctrl-C belongs to the program. A handler, not SIG_IGN: that would be inherited.
     signal.signal(signal.SIGINT, lambda number, frame: None)

@@ -27,7 +27,8 @@ from siplab.lab.worlds.topology import Topology
 class Program:
     """What to run where.
 
-    ``also``: ``(host, command line)`` of programs beside it; ``agents``: the lab's own.
+    ``also``: ``(host, command line)`` of programs beside it; ``agents``: the lab's own. ``mininet``: its
+    command line in the place of a program.
     """
 
     topology: str
@@ -41,6 +42,7 @@ class Program:
     trace: Path | None = None
     seed: int = 1
     gateway: str = "queue"
+    mininet: bool = False
 
 
 def execute(connection: Connection) -> int:
@@ -76,8 +78,12 @@ def _run(request: Program) -> int:
         agents.start(stage, request.agents, "--with")
         for host, line in request.also:
             world.start(host, shlex.split(line), stdout=sys.stderr.fileno())
-        process = world.start(
-            request.host, request.command, stdin=None, environment=_environment(request, net.topology)
+        process = (
+            world.mininet_shell()
+            if request.mininet
+            else world.start(
+                request.host, request.command, stdin=None, environment=_environment(request, net.topology)
+            )
         )
         status = interruptible(world, process)
     finally:

@@ -19,7 +19,7 @@ Lab = Annotated[str, typer.Option("--lab", help="Which, where several are up.")]
 
 
 def status(lab: Lab = "", as_json: AsJson = False) -> None:
-    """What is in a lab that is up: hosts, taps, models, the routers' bindings, programs."""
+    """What is in a lab that is up: hosts, models, bindings, programs."""
     with Caller(lab) as caller:
         row = caller.ask("status")
     if as_json:
@@ -42,7 +42,10 @@ def status(lab: Lab = "", as_json: AsJson = False) -> None:
 def capture(
     tap: Annotated[str, typer.Argument(help="router/inside, router/outside, or a host.")], lab: Lab = ""
 ) -> None:
-    """Write the packets at a tap to standard output as they pass: for wireshark -k -i -, or sngrep."""
+    """Write the packets at a tap of a lab that is up to standard output.
+
+    For a pipe: siplab capture router/outside | wireshark -k -i -
+    """
     if sys.stdout.isatty():
         raise UsageError(
             "a capture is nothing for a terminal: siplab capture router/outside | wireshark -k -i -"
@@ -68,7 +71,7 @@ def alg(
     flush: Annotated[bool, typer.Option("--flush", help="The router forgets its bindings, too.")] = False,
     lab: Lab = "",
 ) -> None:
-    """Put another model into the router while calls are up.
+    """Put another model into the router of a lab that is up, or none.
 
     Bindings stay, and so do pinholes until their timers run out; the model's memory starts empty.
     """
@@ -80,7 +83,7 @@ def alg(
 
 
 def age(seconds: Annotated[float, typer.Argument(help="By how much.")], lab: Lab = "") -> None:
-    """Make everything that the routers remember older, as if nothing had passed for so long."""
+    """Make what the routers of a lab that is up remember older."""
     with Caller(lab) as caller:
         caller.ask("age", seconds=seconds)
 

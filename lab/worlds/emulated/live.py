@@ -32,6 +32,7 @@ from siplab.lab.worlds.emulated.confinement import Confinement
 from siplab.lab.worlds.emulated.containers import ContainerProcess
 from siplab.lab.worlds.emulated.guardian import ask_to_take
 from siplab.lab.worlds.emulated.host_tap import HostTap
+from siplab.lab.worlds.emulated.mininet_shell import MininetShell
 from siplab.lab.worlds.emulated.world import UNREACHABLE_ERRORS, EmulatedLab, QueueOwner
 from siplab.lab.worlds.forwarding import Arrival, Delivery, SegmentDelivery, Unreachable, source_of
 from siplab.lab.worlds.trace import Passage, WorldEvent
@@ -116,6 +117,10 @@ class LiveWorld(QueueOwner):
             raise WorldError(f"'{host}' does not let programs in: it can't be confined there") from None
         self._programs.append(process)
         return process
+
+    def mininet_shell(self) -> MininetShell:
+        """Start Mininet's command line, with this process's terminal."""
+        return MininetShell(self._lab.fabric)
 
     def start_container(
         self,
@@ -241,7 +246,9 @@ class LiveWorld(QueueOwner):
         """No longer call anything for a descriptor, which must still be open."""
         self._selector.unregister(descriptor)
 
-    def wait(self, process: subprocess.Popen[bytes], timeout: float | None = None) -> int | None:
+    def wait(
+        self, process: subprocess.Popen[bytes] | MininetShell, timeout: float | None = None
+    ) -> int | None:
         """Serve the lab until a program ends.
 
         Returns its exit status, ``None`` when ``timeout`` seconds passed first.
@@ -435,7 +442,7 @@ class LiveWorld(QueueOwner):
         return problems
 
 
-def interruptible(world: LiveWorld, process: subprocess.Popen[bytes]) -> int:
+def interruptible(world: LiveWorld, process: subprocess.Popen[bytes] | MininetShell) -> int:
     """Serve the lab while a program in the foreground runs; Ctrl-C is the program's affair.
 
     Returns the status as a shell would: 128 + signal for a program that a signal ended.

@@ -275,3 +275,31 @@ def test_a_capture_whose_reader_has_gone_is_over() -> None:
     capture.take(Sent(1.0, "phone", PHONE, SERVER, b"x"))
     assert capture.over
     capture.close()
+
+
+# -- Mininet's command line -------------------------------------------------------------------------
+
+
+@pytest.mark.needs("emulated", "sipsak")
+def test_mininets_command_line_while_the_router_is_served() -> None:
+    """Its first word is a node, other nodes' names stand for their addresses, and packets pass the queue."""
+    lines = [
+        "nodes",
+        "phone ip -4 -br addr",
+        "laptop echo reach registrar",
+        "phone sipsak -s sip:198.51.100.10; echo gave $?",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "siplab", "shell", "--mininet", "--with", "server", "--model", "correct"],
+        input="\n".join([*lines, "exit", ""]),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said = done.stdout + done.stderr
+    assert "far-phone internet laptop phone registrar router" in said
+    assert "192.168.1.102/24" in said
+    assert "reach 198.51.100.10" in said
+    assert "gave 0" in said

@@ -85,11 +85,11 @@ def test_only_the_others_tone_counts_and_at_its_time(tmp_path: Path) -> None:
         file.write(wave(620, 1.0))
     files.poll(2.0)
     with path.open("ab") as file:
-        file.write(bytes(16000))
-    files.poll(3.0)
-    assert ear.heard.between(0.0, 4.0) == 50
+        file.write(bytes(32000))
+    files.poll(4.0)
+    assert ear.heard.between(0.0, 5.0) == 50
     assert ear.heard.silences(1.0, 2.0) == []
-    assert ear.heard.silences(1.0, 3.0) == [(2.0, 3.0)]
+    assert ear.heard.silences(1.0, 4.0) == [(2.0, 4.0)]
 
 
 def test_a_recording_of_another_rate(tmp_path: Path) -> None:
