@@ -10,7 +10,8 @@ import base64
 import json
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from functools import cache
+from typing import Any, Final, NamedTuple, TypeVar, get_type_hints
 
 from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.sides import Emission, Side
@@ -19,6 +20,8 @@ from siplab.lab.sip.events import NO_FACTS, EventKind, Facts
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError
 from siplab.lab.worlds.streams import TapStreams
+
+T = TypeVar("T")
 
 
 class LossReason(StrEnum):
@@ -244,7 +247,7 @@ def _from_json(row: dict[str, Any]) -> Record:
             value = _facts(value)
         values[name] = value
     record: Record = kind(**values)
-    return record
+    return _sound(record)
 
 
 def _endpoint(text: str) -> Endpoint:
@@ -254,20 +257,38 @@ def _endpoint(text: str) -> Endpoint:
 
 def _facts(row: dict[str, Any]) -> Facts:
     ends: dict[str, Any] = {each: _endpoint(row[each]) for each in ("local", "remote") if each in row}
-    return Facts(**{**row, **ends})
+    return _sound(Facts(**{**row, **ends}))
 
 
 def _emission_from_json(row: dict[str, Any], entered: bytes) -> Emission:
     side = row["side"]
-    return Emission(
-        None if side is None else Side[side.upper()],
-        entered if side is None else base64.b64decode(row["packet"], validate=True),
-        Fate(row["fate"]),
-        row.get("detail", ""),
-        row.get("originated", False),
-        row.get("changed", False),
-        row.get("error", ""),
+    return _sound(
+        Emission(
+            None if side is None else Side[side.upper()],
+            entered if side is None else base64.b64decode(row["packet"], validate=True),
+            Fate(row["fate"]),
+            row.get("detail", ""),
+            row.get("originated", False),
+            row.get("changed", False),
+            row.get("error", ""),
+        )
     )
+
+
+def _sound(record: T) -> T:
+    """The same, if its numbers and texts are that. Raises ``TypeError``."""
+    form: Any = type(record)
+    for name, kind in _plain_fields(form).items():
+        value = getattr(record, name)
+        fits = type(value) in (int, float) if kind is float else type(value) is kind
+        if not fits:
+            raise TypeError(f"'{name}' is {value!r:.40} and should be {kind.__name__}")
+    return record
+
+
+@cache
+def _plain_fields(record: Any) -> dict[str, type]:
+    return {name: kind for name, kind in get_type_hints(record).items() if kind in (bool, int, float, str)}
 
 
 _KINDS: Final[dict[str, Any]] = {

@@ -282,7 +282,7 @@ def test_a_bubble_that_is_stopped_is_noticed() -> None:
             os.kill(bubble.worker, signal.SIGSTOP)
         return bubble
 
-    running = side_by_side(specs, opened, "emulated", jobs=1, store=None, limit=0.5)
+    running = side_by_side(specs, opened, "emulated", jobs=1, store=None, limit=3)
     results = [result for _, result in running]
     assert [each.outcome for each in results] == ["error", "pass", "pass"]
     assert "its process was stopped" in results[0].errors[0]
