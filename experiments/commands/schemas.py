@@ -14,6 +14,7 @@ from siplab.experiments.library.experiment import Experiment
 from siplab.experiments.output import console
 from siplab.experiments.output.schemas import ResultsFile, TraceLine
 from siplab.experiments.output.view import TrialDocument
+from siplab.experiments.programs.kind import ProgramKind
 from siplab.lab import specs
 from siplab.lab.worlds.topology import TopologyFile
 
@@ -34,6 +35,7 @@ FILES: Final[dict[str, Callable[[], Any]]] = {
     "case": lambda: Case,
     "phone": lambda: _card("phone"),
     "server": lambda: _card("server"),
+    "program": lambda: ProgramKind,
 }
 KINDS: Final[dict[str, Callable[[], Any]]] = {
     **FILES,

@@ -31,7 +31,8 @@ class TrialRow(_Plain):
     """A trial: what was tried (what is the default is left out), and what came of it.
 
     ``models``: the spec of the model that each gateway ran. ``covers``: which products a vendor's card speaks
-    of, by its spec. ``files``: names of what was written beside, by kind.
+    of, by its spec. ``files``: names of what was written beside, by kind. ``real``: real programs played a
+    phone or the server. ``not_applicable``: what the scenario asks for and they can't do.
     """
 
     topology: str
@@ -50,6 +51,8 @@ class TrialRow(_Plain):
     models: dict[str, str] = {}
     covers: dict[str, str] = {}
     files: dict[str, str] = {}
+    real: bool = False
+    not_applicable: str = ""
     finding: Finding | None = None
     checks: list[Check] = []
     explanation: list[Explanation] = []

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from siplab.experiments.output.schemas import TrialRow
 from siplab.experiments.programs import kinds
 from siplab.experiments.programs.endpoints.folder import rendered
 from siplab.experiments.trial import run as trial
@@ -63,7 +64,7 @@ def test_what_it_cannot_do_does_not_apply(tmp_path: Path) -> None:
     row = result.as_json()
     assert row["real"] is True
     assert row["not_applicable"] == result.not_applicable
-    json.dumps(row)
+    TrialRow.model_validate_json(json.dumps(row))  # what results.json may have
 
 
 @pytest.mark.needs("emulated", "kamailio", "baresip", "rtpengine")
