@@ -72,6 +72,8 @@ class Row:
     located: int  # trials caught in which one of the named parts is a changed one
     locatable: int  # trials caught in which the router changed a part of a message
     detail: str
+    seconds: float = 0.0  # of the trials' clocks, together
+    stems: tuple[str, ...] = ()  # how the names of the trials' files begin
 
     @property
     def outcome(self) -> str:
@@ -185,6 +187,8 @@ def _row(subject: Subject, results: Sequence[TrialResult]) -> Row:
         sum(_located(each) for each in locatable),
         len(locatable),
         _detail(results),
+        sum(each.duration for each in results),
+        tuple(each.spec.stem for each in results),
     )
 
 
