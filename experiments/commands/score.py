@@ -57,7 +57,10 @@ class Subjects:
     from_experiment: Annotated[str | None, typer.Option("--from", metavar="EXPERIMENT", help=_IN_FILE)] = None
     models: Annotated[
         list[str],
-        names(help="all, faults, variants (all, and the models' variants), or a model; repeatable."),
+        names(
+            help="all, faults, variants (all, and their variants), bare (faults without the translation), "
+            "losses (routers that lose one thing each), or a model; repeatable."
+        ),
     ] = field(default_factory=lambda: ["all"])
     topology: Annotated[str, typer.Option(help="The network of the models; controls have their own.")] = (
         "home"

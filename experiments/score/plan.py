@@ -34,6 +34,8 @@ GROUPS: Final = (
     "reference-implementation",
     "profile",
     "combination",
+    "bare",
+    "loss",
     "clean",
 )
 _KINDS: Final = {
@@ -41,6 +43,8 @@ _KINDS: Final = {
     "reference-implementation": "reference-implementation",
     "profile": "profile",
     "combination": "combination",
+    "bare": "bare",
+    "loss": "loss",
 }
 
 

@@ -1,10 +1,10 @@
 """What an honest proxy, which the client was told to use, may do to a message: taken back, so that the rest
 shows.
 
-It puts a Via on top and notes in ours where we came from, stays in the route (Record-Route), counts
-Max-Forwards down (RFC 3261 section 16.6), and may note in a Contact where the phone is to be found
-(``;alias=``). It answers 100 itself, and acknowledges refusals itself (section 16.7 and 17.1.1.3). Nothing
-else is its business.
+It puts a Via on top and notes in ours where we came from, stays in the route (Record-Route; Path for a
+REGISTER, RFC 3327), counts Max-Forwards down (RFC 3261 section 16.6), and may note in a Contact where the
+phone is to be found (``;alias=``). It answers 100 itself, and acknowledges refusals itself (section 16.7 and
+17.1.1.3). Nothing else is its business.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def without_proxy(payload: bytes, proxy: Endpoint, *, arrived: bool) -> bytes:
                 continue
             if message.is_request:  # an answer brings back what the proxy noted
                 field.value = _SOURCE_NOTES.sub(b"", field.value)
-        elif field.name == b"record-route":
+        elif field.name in (b"record-route", b"path"):
             uri = parse_uri(name_addr(field.value).uri)
             if uri is not None and _is(uri.bare_host, uri.port, proxy):
                 continue
