@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from siplab.alg_models import exact, faults, profiles, vendors
+from siplab.alg_models import bare, exact, faults, losses, profiles, vendors
 from siplab.lab import foreign, specs
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Card, Model, Sufferer
@@ -123,17 +123,25 @@ class Catalogue:
 
     def _one(self, spec: str) -> Model:
         name, values = specs.parse(spec, "model")
-        model = self._models.get(name) or profiles.find(name, self.get)
+        model = self._models.get(name) or self._derived(name)
         if model is None:
             raise specs.unknown("model", name, [*self._models, *vendors.available()])
         with foreign.blamed(f"model '{name}'"):
             return model.with_parameters(values)
 
+    def _derived(self, name: str) -> Model | None:
+        """A model that is in no list: what detectors are measured with, or a vendor's profile."""
+        if name == losses.MODEL.id:
+            return losses.MODEL
+        return bare.find(name, self.get) or profiles.find(name, self.get)
+
     def select(self, names: Iterable[str]) -> list[Model]:
         """The models of ids and specs, each once, in order.
 
         ``all``, ``faults``, ``controls`` and ``reference-implementations`` stand for those of the catalogue,
-        ``variants`` for all with the variants that they name. Raises ``UsageError`` for an unknown one.
+        ``variants`` for all with the variants that they name, ``bare`` for the faults (and variants) that can
+        stand alone, without the correct ALG, ``losses`` for routers that lose one thing each.
+        Raises ``UsageError`` for an unknown one.
         """
         chosen: dict[str, Model] = {}
         for name in names:
@@ -141,6 +149,10 @@ class Catalogue:
                 found = [each for each in self if each.card.kind == _KINDS[name]]
             elif name in ("all", "variants"):
                 found = list(self) if name == "all" else self.runnable()
+            elif name == "bare":
+                found = [each for each in map(bare.of, self.runnable()) if each is not None]
+            elif name == "losses":
+                found = losses.models()
             else:
                 found = [self.get(name)]
             chosen |= {each.id: each for each in found}

@@ -60,7 +60,10 @@ class Subjects:
     from_experiment: Annotated[str | None, typer.Option("--from", metavar="EXPERIMENT", help=_IN_FILE)] = None
     models: Annotated[
         list[str],
-        names(help="all, faults, variants (all, and the models' variants), or a model; repeatable."),
+        names(
+            help="all, faults, variants (all, and their variants), bare (faults without the translation), "
+            "losses (routers that lose one thing each), or a model; repeatable."
+        ),
     ] = field(default_factory=lambda: ["all"])
     topology: Annotated[str, typer.Option(help="The network of the models; controls have their own.")] = (
         "home"
@@ -204,6 +207,13 @@ class Comparison:
         bool, typer.Option("--update-baseline", help="Write this run into the baseline's file.")
     ] = False
 
+    fail_under: Annotated[
+        float | None,
+        typer.Option(
+            "--fail-under", metavar="SCORE", min=-1, max=1, help="Exit status 1 where a score is less."
+        ),
+    ] = None
+
     def before(self, detectors: Sequence[object]) -> Baseline | None:
         """The baseline to compare these with. Raises ``UsageError``."""
         if self.baseline_file is None and self.update_baseline:
@@ -222,8 +232,9 @@ def score(
 ) -> None:
     """Score detectors: every model of the catalogue, and routers without an ALG.
 
-    Exit status: 0 done, 1 an invalid trial, worse than the baseline, a detector that gave nothing but errors,
-    or, with --check, a trial that is not the same twice; 2 bad input, or an output that can't be written.
+    Exit status: 0 done; 1 an invalid trial, worse than the baseline or than --fail-under, a detector that
+    gave nothing but errors, or, with --check, a trial that is not the same twice; 2 bad input, or an output
+    that can't be written.
     """
     running.check(resume=written.resume, out=written.out)
     programs: list[str | ProgramDetector] = []
@@ -238,6 +249,8 @@ def score(
         raise UsageError("--badge is for one detector: name it with --detector")
     before = comparison.before(chosen)
     known = as_texts(subjects.model_path)
+    for name in planning.not_scored(subjects.models, model_paths=known):
+        console.say(f"{name} is not scored: nothing is known of its ALG that could be run")
     plan = planning.plan(
         chosen,
         planning.subjects(subjects.models, topology=subjects.topology, model_paths=known),
@@ -279,7 +292,7 @@ def score(
     scores = tally.scores(plan, results)
     table.print_scores(scores, output, repeated=trials.repeat > 1)
     for form, path in places:
-        files.write_text(path, _report(form, scores, kind, trials.seed, trials.repeat))
+        files.write_text(path, _report(form, scores, kind, trials, written.out))
     if written.report is not None:
         files.write_text(written.report, _page(scores, results, written.out, trials.trial_timeout))
     if written.badge_on_output:
@@ -292,6 +305,7 @@ def score(
     if comparison.baseline_file is not None and comparison.update_baseline:
         baseline.write(comparison.baseline_file, scores)
         console.print_exact(f"baseline written to {name}", output)
+    worse = _below(comparison.fail_under, scores, output) or worse
     running.end(invalid=worse or any(each.count("invalid") for each in scores))
     for each in scores:
         running.end(invalid=False, verdicts=[outcome for row in each.rows for outcome in row.outcomes])
@@ -306,17 +320,27 @@ def _detectors(
     return [*chosen, *programs] or [each.id for each in known]
 
 
-def _report(form: str, scores: Sequence[Score], world: str, seed: int, repeat: int) -> str:
+def _report(form: str, scores: Sequence[Score], world: str, trials: Trials, captures: Path | None) -> str:
     match form:
         case "json":
-            data = outputs.as_json(scores, world=world, seed=seed, repeat=repeat)
+            data = outputs.as_json(scores, world=world, seed=trials.seed, repeat=trials.repeat)
             return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
         case "csv":
             return outputs.as_csv(scores)
         case "xml":
-            return junit.as_xml(scores)
+            return junit.as_xml(scores, captures.absolute() if captures is not None else None)
         case _:
-            return outputs.as_markdown(scores, repeated=repeat > 1)
+            return outputs.as_markdown(scores, repeated=trials.repeat > 1)
+
+
+def _below(least: float | None, scores: Sequence[Score], output: Console) -> bool:
+    """Say which scores are less than they have to be."""
+    below = [each for each in scores if least is not None and each.value < least]
+    for each in below:
+        console.print_exact(
+            f"{each.detector} has a score of {each.value:.4f}: less than {least:g}", output, "red"
+        )
+    return bool(below)
 
 
 def _page(scores: Sequence[Score], results: Sequence[TrialResult], folder: Path | None, limit: float) -> str:

@@ -36,6 +36,7 @@ from siplab.experiments.detectors.examination import (
     register,
     unregister,
 )
+from siplab.experiments.detectors.real_calls import real_calls
 from siplab.experiments.detectors.unusual import unusual
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Finding, Stage
@@ -65,6 +66,7 @@ def conversation(local: Endpoint) -> Sequence[Probe]:
         keepalive(),
         binding_request(),
         *unusual(local),
+        *real_calls(local),
         unregister(local),
     ]
     if ":" not in local.ip:  # IPv6 has no fragments under way

@@ -123,6 +123,8 @@ class _Trial:
         server: Process | None = None
         if self._detector.server is not None:
             server = self._start("server", "server", self._detector.server)
+        host, _ = placeholders.host_of(self._detector.client, "phone", self._topology, "client.host")
+        before = ports.packets_sent(self._world.namespace(host))
         client = self._start("client", "phone", self._detector.client)
         limit = self._detector.client.timeout
 
@@ -140,6 +142,10 @@ class _Trial:
         if client.flooding:
             raise ProgramError(how_it_went(client))
         assert client.status is not None
+        silent = ports.packets_sent(self._world.namespace(host)) == before
+        if silent and self._detector.verdict.exit is not None:
+            # So ends an interpreter whose file is missing, and a program that does not know an option.
+            raise ProgramError(f"{how_it_went(client)} and had sent no packet{client.last_words}")
         return verdicts.read(
             self._detector.verdict, verdicts.Ended(client.status, client.stdout, client.stderr)
         )

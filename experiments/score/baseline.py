@@ -20,7 +20,16 @@ from siplab.lab.outputs import write_text
 
 VERSION: Final = 1
 Word = Literal[
-    "error", "false-alarm", "missed", "undecided", "caught", "quiet", "out-of-reach", "unscored", "invalid"
+    "error",
+    "false-alarm",
+    "missed",
+    "undecided",
+    "caught",
+    "translation",
+    "quiet",
+    "out-of-reach",
+    "unscored",
+    "invalid",
 ]
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape, quoteattr
 
 from siplab.experiments.score.tally import Row, Score
 
 # What XML 1.0 can't hold at all (section 2.2), even escaped: a detector may print anything.
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
 _FAILURES: Final = {
     "missed": "an ALG was called clean",
     "false-alarm": "a router that does nothing to SIP here was accused",
@@ -22,8 +24,11 @@ _SKIPPED: Final = {
 }
 
 
-def as_xml(scores: Sequence[Score]) -> str:
-    """The whole document."""
+def as_xml(scores: Sequence[Score], captures: Path | None = None) -> str:
+    """The whole document. ``captures``: the folder that has the trials' captures, where they are kept.
+
+    Times are seconds of the trials' clocks. A capture is an attachment, as Jenkins and GitLab read it.
+    """
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', "<testsuites>"]
     for score in scores:
         counts = {
@@ -31,42 +36,48 @@ def as_xml(scores: Sequence[Score]) -> str:
             "failures": sum(row.outcome in _FAILURES for row in score.rows),
             "errors": sum(row.outcome in ("error", "invalid") for row in score.rows),
             "skipped": sum(row.outcome in _SKIPPED for row in score.rows),
+            "time": f"{sum(row.seconds for row in score.rows):.3f}",
         }
         attributes = " ".join(f'{name}="{count}"' for name, count in counts.items())
         lines.append(f"  <testsuite name={_quoted(score.detector)} {attributes}>")
         for row in score.rows:
-            lines += _case(score.detector, row)
+            lines += _case(score.detector, row, captures)
         lines.append("  </testsuite>")
     return "\n".join([*lines, "</testsuites>"]) + "\n"
 
 
-def _case(detector: str, row: Row) -> list[str]:
+def _case(detector: str, row: Row, captures: Path | None) -> list[str]:
     classname = f"siplab.{detector}.{row.subject.group}"
-    opening = f"    <testcase classname={_quoted(classname)} name={_quoted(row.subject.id)}"
+    names = f"classname={_quoted(classname)} name={_quoted(row.subject.id)}"
+    inside = [*_verdict(row), *_attachments(row, captures)]
+    opening = f'    <testcase {names} time="{row.seconds:.3f}"'
+    return [f"{opening}>", *inside, "    </testcase>"] if inside else [f"{opening}/>"]
+
+
+def _verdict(row: Row) -> list[str]:
+    """The element that says what a case came to; none for one that is as it should be."""
     verdicts = ", ".join(dict.fromkeys(row.verdicts))
     what = f"said {verdicts}, expected {row.subject.expected}"
     if row.detail:
         what += f": {row.detail}"
+    kind = _quoted(row.outcome)
     if row.outcome in _FAILURES:
         message = f"{_FAILURES[row.outcome]} ({what})"
-        return [
-            f"{opening}>",
-            f"      <failure type={_quoted(row.outcome)} message={_quoted(message)}/>",
-            "    </testcase>",
-        ]
+        return [f"      <failure type={kind} message={_quoted(message)}/>"]
     if row.outcome in _SKIPPED:
-        return [
-            f"{opening}>",
-            f"      <skipped message={_quoted(_SKIPPED[row.outcome])}/>",
-            "    </testcase>",
-        ]
+        return [f"      <skipped message={_quoted(_SKIPPED[row.outcome])}/>"]
     if row.outcome in ("error", "invalid"):
-        kind = _quoted(row.outcome)
-        return [f"{opening}>", f"      <error type={kind} message={_quoted(what)}/>", "    </testcase>"]
-    return [f"{opening}/>"]
+        return [f"      <error type={kind} message={_quoted(what)}/>"]
+    return []
+
+
+def _attachments(row: Row, captures: Path | None) -> list[str]:
+    """The captures of a case's trials."""
+    if captures is None:
+        return []
+    paths = "\n".join(f"[[ATTACHMENT|{captures / stem}.pcapng]]" for stem in row.stems)
+    return [f"      <system-out>{escape(_NOT_XML.sub(_REPLACED, paths))}</system-out>"]
 
 
 def _quoted(text: str) -> str:
-    return quoteattr(
-        _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text), {"\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
-    )
+    return quoteattr(_NOT_XML.sub(_REPLACED, text), {"\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})

@@ -43,6 +43,7 @@ def _summary(score: Score) -> dict[str, Any]:
         "undecided": score.count("undecided"),
         "errors": score.count("error"),
         "out_of_reach": score.count("out-of-reach"),
+        "seen_by_translation": score.count("translation"),
         "unscored": score.count("unscored"),
         "invalid": score.count("invalid"),
         "localisation": None if score.localisation is None else _rate(score.localisation),
@@ -98,8 +99,8 @@ def as_markdown(scores: Sequence[Score], *, repeated: bool) -> str:
     """A table for a README, and what each detector got wrong."""
     lines = [
         "| detector | score | caught, of those in reach | of all | false alarms | undecided | errors "
-        "| out of reach | right about what was changed |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| out of reach | seen by its translation | right about what was changed |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for each in scores:
         cells = (
@@ -111,6 +112,7 @@ def as_markdown(scores: Sequence[Score], *, repeated: bool) -> str:
             str(each.count("undecided")),
             str(each.count("error")),
             str(each.count("out-of-reach")),
+            str(each.count("translation")),
             "says nothing" if each.localisation is None else fraction(each.localisation, repeated),
         )
         lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")

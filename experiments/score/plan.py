@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from siplab.alg_models.profiles import Profile
 from siplab.experiments.programs import ProgramDetector
 from siplab.experiments.trial import controls
 from siplab.experiments.trial import run as trial
@@ -33,6 +34,8 @@ GROUPS: Final = (
     "reference-implementation",
     "profile",
     "combination",
+    "bare",
+    "loss",
     "clean",
 )
 _KINDS: Final = {
@@ -40,6 +43,8 @@ _KINDS: Final = {
     "reference-implementation": "reference-implementation",
     "profile": "profile",
     "combination": "combination",
+    "bare": "bare",
+    "loss": "loss",
 }
 
 
@@ -78,7 +83,7 @@ def subjects(
     """The routers, and all clean controls.
 
     ``models``: ids, specs and what stands for several, as ``Catalogue.select`` takes them.
-    Raises ``UsageError`` for an unknown one.
+    A vendor of whose ALG nothing is known is none (``not_scored``). Raises ``UsageError`` for an unknown one.
     """
     known = trial.models(model_paths)
     chosen = {each.id: each for each in known.select(models)}
@@ -88,13 +93,24 @@ def subjects(
     rows = [
         Subject(each.id, _group(each), expected_of(each), topology, each.id)
         for each in chosen.values()
-        if each.id != "none" or "none" in models  # the control "plain-nat" is the same
+        if not _is_unknown(each)
+        and (each.id != "none" or "none" in models)  # the control "plain-nat" is the same
     ]
     rows += [
         Subject(each.name, "clean", "clean", each.topology, "none", each.name)
         for each in controls.available()
     ]
     return sorted(rows, key=lambda row: GROUPS.index(row.group))
+
+
+def not_scored(models: Sequence[str], *, model_paths: tuple[str, ...] = ()) -> list[str]:
+    """Those of the models that are no subjects: vendors of whose ALG nothing is known that could be run."""
+    chosen = trial.models(model_paths).select(models)
+    return [each.id for each in chosen if _is_unknown(each)]
+
+
+def _is_unknown(model: Model) -> bool:
+    return isinstance(model, Profile) and model.behind is None
 
 
 def _group(model: Model) -> str:

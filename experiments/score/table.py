@@ -21,6 +21,7 @@ _COLUMNS: Final = (
     "un-\ndecided",
     "errors",
     "out of\nreach",
+    "seen by\ntranslation",
     "right on\nwhat changed",
 )
 
@@ -57,6 +58,7 @@ def _summary(scores: Sequence[Score], repeated: bool, width: int) -> RenderableT
                 str(each.count("undecided")),
                 Text(str(mistakes), style="red" if mistakes else ""),
                 str(each.count("out-of-reach")),
+                str(each.count("translation")),
                 "-" if each.localisation is None else _short(each.localisation, repeated),
             ]
         )

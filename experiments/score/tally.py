@@ -3,6 +3,8 @@
 Each trial has one *outcome*:
 
 - ``caught``: an ALG, in reach, was accused. ``missed``: it was called clean.
+- ``translation``: an ALG with a fault was accused, but of the fault nothing showed in this exchange: the
+  correct ALG that it stands on would have given the same packets.
 - ``quiet``: a router without an ALG was called clean. ``false-alarm``: it was accused; so is a router whose
   fault was out of reach, for what the detector saw there was byte for byte what a clean router gives.
 - ``out-of-reach``: nothing that the ALG did could be seen in this exchange, and nobody was accused.
@@ -29,6 +31,7 @@ OUTCOMES: Final = (
     "missed",
     "undecided",
     "caught",
+    "translation",
     "quiet",
     "out-of-reach",
     "unscored",
@@ -72,6 +75,8 @@ class Row:
     located: int  # trials caught in which one of the named parts is a changed one
     locatable: int  # trials caught in which the router changed a part of a message
     detail: str
+    seconds: float = 0.0  # of the trials' clocks, together
+    stems: tuple[str, ...] = ()  # how the names of the trials' files begin
 
     @property
     def outcome(self) -> str:
@@ -95,14 +100,14 @@ class Score:
 
     @property
     def detection(self) -> Rate:
-        """ALGs caught, of those in reach."""
+        """ALGs caught, of those in reach; of a fault it is the fault itself that was, not the translation."""
         return Rate(self.count("caught"), self._algs("caught", "missed", "undecided", "error"))
 
     @property
     def coverage(self) -> Rate:
-        """ALGs caught, of all: what was out of the reach of a detector's exchange stays unseen too."""
-        everything = ("caught", "missed", "undecided", "error", "out-of-reach", "false-alarm")
-        return Rate(self.count("caught"), self._algs(*everything))
+        """ALGs noticed, of all, if only by their translation; what was out of reach stays unseen too."""
+        everything = ("caught", "translation", "missed", "undecided", "error", "out-of-reach", "false-alarm")
+        return Rate(self.count("caught", "translation"), self._algs(*everything))
 
     @property
     def false_alarms(self) -> Rate:
@@ -169,6 +174,8 @@ def outcome(subject: Subject, result: TrialResult) -> str:
         if subject.expected == "alg":
             return "out-of-reach"
         return "quiet" if verdict == "clean" else verdict
+    if verdict == "alg" and result.reach is not None and result.reach.translation_only:
+        return "translation"
     return {"alg": "caught", "clean": "missed"}.get(verdict, verdict)
 
 
@@ -185,6 +192,8 @@ def _row(subject: Subject, results: Sequence[TrialResult]) -> Row:
         sum(_located(each) for each in locatable),
         len(locatable),
         _detail(results),
+        sum(each.duration for each in results),
+        tuple(each.spec.stem for each in results),
     )
 
 

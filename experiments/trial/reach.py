@@ -15,11 +15,12 @@ fault was *out of reach*. Any other byte, a packet more or a packet less puts it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from siplab.alg_models.controls import NONE
 from siplab.experiments.trial.counterfactual.packets import through
+from siplab.lab.gateway.alg import Card, Model, Recipe
 from siplab.lab.gateway.gateway import Emission, Side
 from siplab.lab.wire import ip
 from siplab.lab.wire.compare import differences
@@ -33,23 +34,45 @@ class Reach:
     """``touched``: a router without an ALG would have emitted something else.
 
     ``changed``: the parts of SIP messages that the routers rewrote, by the names of ``lab.wire.compare``.
+    ``translation_only``: what was touched a router would have touched, too, that translates and has no fault:
+    of the fault nothing showed.
     """
 
     touched: bool
     changed: tuple[str, ...] = ()
+    translation_only: bool = False
 
 
-def measure(trace: Trace, network: Network, seed: object) -> Reach:
-    """Replay a trial's packets. ``seed``: the one that the trial's world was made with."""
+def measure(trace: Trace, network: Network, seed: object, models: Mapping[str, Model] | None = None) -> Reach:
+    """Replay a trial's packets. ``seed``: the one that the trial's world was made with.
+
+    ``models``: what the gateways had, by their names; without them nothing is said of the translation.
+    """
     touched = False
+    faultless = _without_faults(models or {})
+    compared: list[Model | Mapping[str, Model]] = [NONE] if faultless is None else [NONE, faultless]
+    fault_showed = faultless is None
     changed: dict[str, None] = {}
-    for _, passage, (expected,) in through(trace, network, [NONE], seed):
+    for _, passage, (expected, *translated) in through(trace, network, compared, seed):
+        fault_showed = fault_showed or any(
+            each != passage.emissions and _seen(each) != _seen(passage.emissions) for each in translated
+        )
         if expected == passage.emissions or _seen(expected) == _seen(passage.emissions):
             continue
         touched = True
         for before, after in _rewritten(passage.packet, expected, passage.emissions):
             changed |= dict.fromkeys(differences(before, after))
-    return Reach(touched, tuple(changed))
+    return Reach(touched, tuple(changed), touched and not fault_showed)
+
+
+def _without_faults(models: Mapping[str, Model]) -> dict[str, Model] | None:
+    """The same ALGs as far as they are correct; ``None`` where no gateway has a fault on a correct ALG."""
+    faultless = {
+        name: Model("faultless", Card("The translation alone."), Recipe(base=model.recipe.base))
+        for name, model in models.items()
+        if model.recipe.base and model.recipe != Recipe(base=model.recipe.base)
+    }
+    return {**models, **faultless} if faultless else None
 
 
 def _seen(emissions: list[Emission]) -> list[tuple[Side, bytes]]:

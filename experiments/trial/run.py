@@ -172,5 +172,5 @@ def run(
         emission.changed for passage in world.trace.passages for emission in passage.emissions
     )
     if spec.reach:
-        result.reach = reach.measure(world.trace, net, seed)
+        result.reach = reach.measure(world.trace, net, seed, chosen)
     return result, world.trace

@@ -106,7 +106,7 @@ class Card:
     """The documentation of a model, all of it shown by ``siplab models show``."""
 
     summary: str
-    kind: str = "fault"  # control, fault, reference-implementation, profile
+    kind: str = "fault"  # control, fault, reference-implementation, profile, combination, bare, loss
     fault_class: FaultClass = ""
     examples: tuple[Example, ...] = ()
     rules: tuple[str, ...] = ()  # "RFC 3261 25.1"

@@ -11,9 +11,10 @@ The rules of this file:
 - Its messages are made from the probe *as it arrived*, as a server's are: what an ALG wrote into a
   Via or a Contact is what comes back.
 
-Orders, one text each: ``200`` or ``200+sdp`` (a response), ``INVITE``, ``OPTIONS+sdp``... (a request of its
-own to the Contact that it heard), ``in:BYE`` (one within the dialog), ``pong`` (an empty line), ``stun`` and
-``echo``. Before any order ``@20`` makes it wait that many seconds.
+Orders, one text each: ``200``, ``200+sdp`` or ``200+all`` (a response, with a description or with all that
+the probe had in it), ``INVITE``, ``OPTIONS+sdp``... (a request of its own to the Contact that it heard),
+``in:BYE`` (one within the dialog), ``pong`` (an empty line), ``stun`` and ``echo``. Before any order ``@20``
+makes it wait that many seconds.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from siplab.lab.probing.probe_wire import (
     pack,
     unpack,
 )
+from siplab.lab.probing.real_calls import OF_METHOD, OF_STATUS
 from siplab.lab.sip.base import Action, Agent, Listen, Send
 from siplab.lab.sip.messages import Incoming, hostport, name_addr_of, response
 from siplab.lab.sip.timers import Timers
@@ -50,6 +52,20 @@ _LONGEST_ORDER: Final = 64  # characters
 _LONGEST_NAME: Final = 32  # characters of a session's name
 _SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]*)?")
 NAME: Final = b"Server: siplab-witness\r\n"
+# What a response has anyway, or can't have from a request.
+_OWN_FIELDS: Final = frozenset(
+    (
+        b"via",
+        b"from",
+        b"to",
+        b"call-id",
+        b"cseq",
+        b"contact",
+        b"content-length",
+        b"max-forwards",
+        b"user-agent",
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -324,7 +340,9 @@ class Reflector(Agent):
         return None
 
     def _response(self, probe: Incoming, status: int, with_body: str, own: bytes) -> bytes:
-        lines = NAME
+        lines = NAME + OF_STATUS.get(status, b"")
+        if with_body == "all":
+            return self._with_all(probe, status, own)
         if probe.method == b"REGISTER":  # what is registered, as it arrived (RFC 3261 section 10.3)
             expires = probe.value(b"expires") or b"3600"
             contacts = [each for each in probe.values(b"contact") if each != b"*"]
@@ -341,6 +359,15 @@ class Reflector(Agent):
                 body += b"".join(b"a=x-filler:%03d %s\r\n" % (number, b"y" * 60) for number in range(16))
         probe.stamp_via()
         return response(probe, status, to_tag=b"" if status == 100 else _tag(probe), headers=lines, body=body)
+
+    def _with_all(self, probe: Incoming, status: int, own: bytes) -> bytes:
+        """A response with the fields and the body of the probe, as they arrived: no more than was sent."""
+        fields = (field for field in probe.message.fields if field.name not in _OWN_FIELDS)
+        lines = NAME + b"Contact: <sip:witness@%b>\r\n" % own
+        lines += b"".join(field.raw for field in fields if field.raw.endswith(b"\r\n"))
+        body = probe.message.body
+        probe.stamp_via()
+        return response(probe, status, to_tag=_tag(probe), headers=lines, body=body)
 
     def _say(self, session: Session, local: Endpoint, peer: Endpoint, wire: bytes, now: float) -> None:
         session.write(False, local.port, peer, wire, now)
@@ -424,6 +451,8 @@ def _request(
         b'P-Asserted-Identity: "Witness" <sip:witness@%b>' % own,
         b"User-Agent: siplab-witness",
     ]
+    if method in OF_METHOD:
+        lines.append(OF_METHOD[method].removesuffix(b"\r\n"))
     if body:
         lines.append(b"Content-Type: application/sdp")
     lines.append(b"Content-Length: %d" % len(body))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from siplab.lab.gateway.alg import Model
@@ -20,12 +20,16 @@ class Crossing(NamedTuple):
     others: list[list[Emission]]
 
 
-def through(trace: Trace, network: Network, models: Sequence[Model], seed: object) -> Iterator[Crossing]:
-    """Each passage of a trace with what gateways emit that have one of ``models`` each.
+def through(
+    trace: Trace, network: Network, models: Sequence[Model | Mapping[str, Model]], seed: object
+) -> Iterator[Crossing]:
+    """Each passage of a trace with what gateways emit that have one of ``models`` each, or those of a map.
 
     ``seed``: that of the trial's world. Where a router was rebooted, these are too.
     """
-    rows = [make_gateways(network, dict.fromkeys(network.topology.gateways, each), seed) for each in models]
+    gateways = network.topology.gateways
+    chosen = [each if isinstance(each, Mapping) else dict.fromkeys(gateways, each) for each in models]
+    rows = [make_gateways(network, each, seed) for each in chosen]
     for order, record in enumerate(trace):
         if isinstance(record, Passage):
             others = [row[record.gateway].handle(record.packet, record.side, record.now) for row in rows]

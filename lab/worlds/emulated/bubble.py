@@ -32,6 +32,7 @@ from typing import Any, Final
 from siplab.lab.errors import CapabilityError
 from siplab.lab.worlds.emulated import forbidden
 from siplab.lab.worlds.emulated import namespaces as ns
+from siplab.lab.worlds.emulated import tools
 
 _READY: Final = "bubble ready"
 OTHERWISE: Final = "or use --world simulated"
@@ -162,6 +163,7 @@ def passing_on(environment: Mapping[str, str], *, attached: bool = False) -> dic
         "stdout": None if attached else sys.stderr.fileno() if _has_descriptor(sys.stderr) else None,
         "env": {
             **os.environ,
+            "PATH": tools.search_path(),
             **environment,
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         },

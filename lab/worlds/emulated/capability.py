@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import sys
 from functools import cache
 from importlib.util import find_spec
@@ -16,7 +15,7 @@ from multiprocessing.connection import Connection
 from typing import NamedTuple
 
 from siplab.lab.errors import CapabilityError
-from siplab.lab.worlds.emulated import fabric
+from siplab.lab.worlds.emulated import fabric, tools
 
 
 class Ability(NamedTuple):
@@ -68,11 +67,11 @@ def abilities() -> tuple[Ability, ...]:
     ):
         rows.append(Ability(f"Python package {module}", find_spec(module) is not None, True, "", fix))
     for tool, package in fabric.TOOLS.items():
-        path = shutil.which(tool)
+        path = tools.find(tool)
         rows.append(Ability(tool, path is not None, True, path or "", f"apt-get install {package}"))
     rows.append(_try_bubble(all(row.present for row in rows)))
     for tool, package in OPTIONAL_TOOLS.items():
-        path = shutil.which(tool)
+        path = tools.find(tool)
         rows.append(Ability(tool, path is not None, False, path or "", f"apt-get install {package}"))
     return tuple(rows)
 

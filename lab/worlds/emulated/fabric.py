@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from typing import Any, Final
 from siplab.lab.errors import CapabilityError, UsageError
 from siplab.lab.worlds.emulated import host_files
 from siplab.lab.worlds.emulated import namespaces as ns
+from siplab.lab.worlds.emulated import tools
 from siplab.lab.worlds.network import Network
 
 INSIDE_QUEUE: Final = 0
@@ -39,7 +39,7 @@ TOOLS: Final = {
 
 def missing_tools() -> list[tuple[str, str]]:
     """``(program, Debian package)`` of what the fabric needs and this machine lacks."""
-    return [(tool, package) for tool, package in TOOLS.items() if shutil.which(tool) is None]
+    return [(tool, package) for tool, package in TOOLS.items() if tools.find(tool) is None]
 
 
 def require_tools() -> None:

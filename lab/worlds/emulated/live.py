@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 import selectors
+import shlex
 import shutil
 import signal
 import socket
@@ -95,6 +96,8 @@ class LiveWorld(QueueOwner):
             )
         program = command[0]
         if shutil.which(program) is None:
+            if "/" in program and os.path.isfile(program):  # noqa: PTH113 - a command, not a path
+                raise UsageError(f"'{program}' is not executable: chmod +x {shlex.quote(program)}")
             package = _PACKAGES.get(os.path.basename(program))  # noqa: PTH119 - a command, not a path
             raise UsageError(
                 f"no program '{program}' here" + (f": apt-get install {package}" if package else "")

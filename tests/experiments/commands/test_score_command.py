@@ -19,6 +19,7 @@ from tests.conftest import ROOT
 
 WRONG = "experiments/detectors/wrong"
 SOME = ("--models", "correct", "--models", "semicolon-loss", "--models", "keepalive-crlf-swallowed")
+SIMULATED = ("--world", "simulated")
 MINE = ("score", "--world", "simulated", "--detector", "mine", *SOME)
 MIRROR = ("score", "--world", "simulated", "--detector", "mirror", *SOME)
 
@@ -100,6 +101,40 @@ def test_a_badge_alone_on_standard_output() -> None:
     assert badge["schemaVersion"] == 1
     assert badge["message"] == "100 % of 2 in reach, 0 false alarms"
     assert badge["color"] == "brightgreen"
+
+
+def test_a_vendor_of_whom_nothing_is_known_is_neither_model_nor_control(tmp_path: Path) -> None:
+    file = tmp_path / "score.json"
+    done = siplab("score", "--models", "watchguard", "--detector", "mirror", "--json", str(file), *SIMULATED)
+    assert done.returncode == 0, done.stderr
+    assert "watchguard is not scored: nothing is known" in done.stderr
+    (detector,) = json.loads(file.read_text())["detectors"]
+    assert "watchguard" not in [row["id"] for row in detector["rows"]]
+    assert detector["coverage"]["of"] == 0
+
+
+def test_a_score_has_to_be_reached() -> None:
+    for least, status in (("0.5", 0), ("0.9", 1)):
+        done = siplab(*MIRROR, "--fail-under", least)
+        assert done.returncode == status, done.stderr
+        assert ("mirror has a score of 0.6667: less than 0.9" in done.stdout) is bool(status)
+    assert siplab(*MIRROR, "--fail-under", "7").returncode == 2
+
+
+def test_junit_has_times_and_captures(tmp_path: Path) -> None:
+    out = tmp_path / "a folder"
+    done = siplab(*MIRROR, "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    suite = ElementTree.fromstring((out / "score.xml").read_text()).find("testsuite")
+    assert suite is not None
+    assert float(suite.get("time", "0")) == pytest.approx(
+        sum(float(each.get("time", "0")) for each in suite), abs=0.05
+    )
+    assert float(suite.get("time", "0")) > 0
+    for case in suite:
+        text = case.findtext("system-out") or ""
+        assert text.startswith("[[ATTACHMENT|")
+        assert Path(text[13:-2]).is_file()
 
 
 # -- baselines -------------------------------------------------------------------------------------

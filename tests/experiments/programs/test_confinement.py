@@ -14,7 +14,10 @@ from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.emulated.confinement import CAPABILITIES, GRANTED
-from tests.conftest import OrdinaryUser
+from tests.conftest import ROOT, OrdinaryUser
+
+# A program that sent no packet has no verdict.
+KNOCK: Final = f"python3 {ROOT}/tests/data/detectors/knock.py {{server_ip}}"
 
 # What a program does to the host that it is on, and to others; each was seen to spoil the trials after it.
 BREAKERS: Final = {
@@ -45,7 +48,7 @@ GOOD: Final = (
 
 def detector(script: str, id: str = "good", **fields: Any) -> ProgramDetector:
     """One whose client is a shell script; whatever its exit status, it says something."""
-    client = {"command": ["sh", "-c", script], "timeout": 10, **fields}
+    client = {"command": ["sh", "-c", f"{KNOCK}; {script}"], "timeout": 10, **fields}
     return ProgramDetector.model_validate(
         {"id": id, "client": client, "verdict": {"exit": {"clean": 0, "alg": list(range(1, 256))}}}
     )

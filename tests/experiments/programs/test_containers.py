@@ -178,7 +178,9 @@ def test_bad_containers_are_errors_and_programs_beside_them_still_run(engine: An
         ),
     ]
     # A program of this machine, on a host whose network a container had before.
-    native = ProgramDetector.from_options(client="sh -c 'ip -o addr | grep -q {own_ip}'", clean_exit=0)
+    native = ProgramDetector.from_options(
+        client=f"sh -c '{test_confinement.KNOCK}; ip -o addr | grep -q {{own_ip}}'", clean_exit=0
+    )
     results = run(*[trial(each) for each, _ in bad], trial(native))
     for result, (_, words) in zip(results, bad, strict=False):
         assert result.finding is not None
@@ -272,7 +274,7 @@ def test_containers_are_gone_when_the_lab_is_killed(engine: Any, tmp_path: Path,
             os.kill(keeper_pid, signal.SIGKILL)
             lab.kill()
             lab.wait(PATIENCE)
-            native_image = detector("quick", "sh -c 'exit 0'")
+            native_image = detector("quick", "sh -c 'busybox nc -w 1 {server_ip} 9; exit 0'")
             assert run(trial(native_image))[0].outcome == "clean"
         else:
             lab.kill()

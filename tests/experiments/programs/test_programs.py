@@ -267,8 +267,15 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ({"client": "sh -c 'echo no such option; exit 9'"}, ["exit status 9", "no such option"]),
     ({"client": "yes"}, ["printed more than 4 MiB"]),
     ({"client": "sh -c 'yes >&2 & exec yes'"}, ["printed more than 4 MiB"]),
+    # What never sent a packet did not look at the router, whatever it ends with.
+    ({"client": "python3 {here}/no-such-file.py"}, ["sent no packet", "exit status 2", "can't open file"]),
+    ({"client": "python3 {here}/usage.py --moon", "alg_exit": 2}, ["sent no packet", "arguments: --moon"]),
+    ({"client": "true"}, ["exit status 0 and had sent no packet"]),
     ({"client": "no-such-program"}, ["client could not be started", "no-such-program"]),
-    ({"client": "{here}/sipsak.sh"}, ["client could not be started", "sipsak.sh"]),  # not executable
+    (
+        {"client": "{here}/sipsak.sh"},
+        ["client could not be started", "sipsak.sh' is not executable: chmod +x"],
+    ),
     ({"server": "no-such-program"}, ["server could not be started"]),
     ({"server": "sh -c 'echo in use >&2; exit 3'", "ready_port": "udp/5060"}, ["exit status 3", "in use"]),
     ({"server": "true", "ready_port": "udp/5060"}, ["server ended with exit status 0 before it was ready"]),
@@ -283,7 +290,10 @@ def test_bad_programs_are_errors_and_the_next_trial_does_not_notice(
     record_property: Callable[[str, object], None],
 ) -> None:
     record_property("tried", len(BAD))
-    good = detector("sh -c 'test -z \"$(ls {folder})\"'", server="cat {here}/server.py")
+    good = detector(
+        "sh -c 'python3 {here}/knock.py {server_ip}; test -z \"$(ls {folder})\"'",
+        server="cat {here}/server.py",
+    )
     specs: list[TrialSpec] = []
     for number, (options, _) in enumerate(BAD):
         specs += [trial(detector(**{"id": f"bad{number}", **options})), trial(good, seed=number)]
@@ -301,7 +311,7 @@ def test_bad_programs_are_errors_and_the_next_trial_does_not_notice(
 def test_nothing_of_a_trial_is_there_in_the_next() -> None:
     """No process, no bound port, no NAT binding, no TCP connection that still says goodbye."""
     leaves = detector(
-        "sh -c 'setsid sleep 600 & setsid setsid sleep 601 & exit 0'",
+        "sh -c 'python3 {here}/knock.py {server_ip}; setsid sleep 600 & setsid setsid sleep 601 & exit 0'",
         server="sh -c 'setsid python3 {here}/server.py {own_ip} {port} & sleep 600'",
         ready_port="udp/5060",
         id="leaves",
@@ -312,7 +322,9 @@ def test_nothing_of_a_trial_is_there_in_the_next() -> None:
         ready_port="tcp/5060",
         id="connects",
     )
-    looks = detector("sh -c 'found=$(ps -e -o comm=); echo $found'", id="looks")
+    looks = detector(
+        "sh -c 'python3 {here}/knock.py {server_ip}; found=$(ps -e -o comm=); echo $found'", id="looks"
+    )
     results = run(*[trial(each) for each in (looks, leaves, leaves, connects, connects, looks)])
     assert [verdict(each)[0] for each in results] == ["clean"] * 6
     assert verdict(results[0])[1].split().count("ps") == 1
@@ -332,7 +344,8 @@ def test_placeholders_and_variables() -> None:
         '"203.0.113.7 192.168.1.102 192.168.1.103 198.51.100.20 laptop 5080 none" && '
         'test "$SIPLAB_REGISTRAR_IP $SIPLAB_HOST $SIPLAB_FOLDER" = "{server_ip} laptop {folder}" && '
         'test "$WHO" = "{{x}}" && '
-        "ip -o addr | grep -q {own_ip}"
+        "ip -o addr | grep -q {own_ip} && "
+        f"python3 {EXAMPLES}/knock.py {{server_ip}}"
     )
     chosen = ProgramDetector.model_validate(
         {
@@ -382,9 +395,9 @@ def test_an_ordinary_user_can_have_programs_too(ordinary_user: OrdinaryUser) -> 
 def test_the_command_runs_an_experiment_with_a_program(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(
         "id: mine\nmodels: [none]\ndetectors:\n"
-        '  id: mine\n  client: {command: "sh {here}/look.sh"}\n  verdict: {exit: {clean: 0}}\n'
+        '  id: mine\n  client: {command: "sh {here}/look.sh {server_ip}"}\n  verdict: {exit: {clean: 0}}\n'
     )
-    (tmp_path / "look.sh").write_text("exit 0\n")
+    (tmp_path / "look.sh").write_text(f"exec python3 {EXAMPLES}/knock.py $1\n")
     out = tmp_path / "out"
     done = siplab("run", str(tmp_path / "mine.yaml"), "--world", "emulated", "--out", str(out))
     assert done.returncode == 0, done.stderr

@@ -265,3 +265,25 @@ def test_classes_add_up(board: dict[str, Score]) -> None:
         assert sum(each.detection.of for each in parts) == score.detection.of
         assert sum(each.coverage.count for each in parts) == score.coverage.count
         assert sum(len(each.rows) for each in parts) == len(score.rows)
+
+
+def test_what_is_seen_by_its_translation_says_nothing_of_the_fault() -> None:
+    """``mirror`` makes no call with early media: it accuses the translation that the fault stands on."""
+    rows = plan.subjects(["early-media-no-pinhole", "semicolon-loss", "correct"])
+    planned = plan.plan(["mirror"], rows)
+    (score,) = tally.scores(planned, [trial.run(each)[0] for each in planned.trials])
+    found = {row.subject.id: row.outcome for row in score.rows if row.subject.group != "clean"}
+    assert found == {
+        "early-media-no-pinhole": "translation",
+        "semicolon-loss": "caught",
+        "correct": "caught",
+    }
+    assert (score.detection.count, score.detection.of) == (2, 2)
+    assert (score.coverage.count, score.coverage.of) == (3, 3)
+
+
+def test_a_fault_is_scored_alone_too() -> None:
+    rows = plan.subjects(["bare", "losses"])
+    groups = {row.group for row in rows}
+    assert groups == {"bare", "loss", "clean"}
+    assert {row.expected for row in rows if row.group in ("bare", "loss")} == {"alg"}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from siplab.lab.worlds.emulated import capability, fabric
+from siplab.lab.worlds.emulated import capability, fabric, tools
 from tests import conftest
 from tests.command import path_without, siplab
 
@@ -15,10 +18,41 @@ from tests.command import path_without, siplab
 @pytest.mark.needs("emulated")
 @pytest.mark.parametrize(("tool", "package"), fabric.TOOLS.items())
 def test_a_machine_without_a_tool(tool: str, package: str, tmp_path: Path) -> None:
-    path = path_without(tool, tmp_path)
-    done = siplab("call", "--model", "none", "--scenario", "register", "--world", "emulated", PATH=path)
+    done = without_system_folders(
+        *("call", "--model", "none", "--scenario", "register", "--world", "emulated"),
+        path=path_without(tool, tmp_path),
+    )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"siplab: no emulated world here: {tool}: apt-get install {package}\n"
+
+
+def without_system_folders(*arguments: str, path: str) -> subprocess.CompletedProcess[str]:
+    """Run the command on a machine whose programs are all in ``path``."""
+    code = (
+        "import sys; from siplab.lab.worlds.emulated import tools; tools.SYSTEM_FOLDERS = (); "
+        "from siplab.experiments.commands.start import main; main()"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env={**os.environ, "PATH": path, "PYTHONPATH": str(conftest.ROOT), "COLUMNS": "120"},
+        cwd=conftest.ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.needs("emulated")
+def test_programs_of_administrators_are_found_with_an_ordinary_users_path(tmp_path: Path) -> None:
+    """Debian's PATH of an ordinary user has no ``sbin``; what lies there can be run all the same."""
+    for name in ("mnexec", "ifconfig", "python3"):
+        found = tools.find(name)
+        assert found is not None
+        (tmp_path / name).symlink_to(found)
+    path = os.pathsep.join([str(tmp_path), "/usr/bin"])
+    done = siplab("call", "--model", "none", "--scenario", "register", "--world", "emulated", PATH=path)
+    assert (done.returncode, done.stderr.count("no emulated world")) == (0, 0), done.stderr
 
 
 @pytest.mark.needs("emulated")

@@ -1,0 +1,74 @@
+"""A fault of the catalogue without the correct ALG under it: a router that does only what is wrong.
+
+Most faults stand on a correct translation, which any detector sees. Alone they show whether a detector sees
+*them*: ``bare-semicolon-loss`` loses semicolons and translates nothing. The catalogue finds such models, and
+has them in none of its lists but ``bare``.
+
+A fault that only leaves out, or does otherwise, what the correct ALG does has no bare form: without the
+translation there is nothing that it could spoil.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from siplab.lab import specs
+from siplab.lab.errors import UsageError
+from siplab.lab.gateway.alg import Model, Policy, Recipe
+
+PREFIX: Final = "bare-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bare(Model):
+    """The bare form of ``whole``, with the same parameters."""
+
+    whole: Model
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return self.whole.parameters
+
+    def with_parameters(self, values: Mapping[str, Any]) -> Model:
+        """The same with parameters set. Raises ``UsageError`` naming a wrong one."""
+        return _bare(self.whole.with_parameters(values)) if values else self
+
+
+def of(model: Model) -> Model | None:
+    """The bare form of a model; ``None`` where it has none, or is bare already."""
+    if model.card.kind != "fault" or not model.recipe.base:
+        return None
+    made = _bare(model)
+    return made if made.steps or made.policy != Policy() else None
+
+
+def find(name: str, resolve: Callable[[str], Model]) -> Model | None:
+    """The model that an id with the prefix names. Raises ``UsageError`` for what is no fault."""
+    if not name.startswith(PREFIX):
+        return None
+    whole = resolve(name.removeprefix(PREFIX))
+    if whole.card.kind != "fault":
+        raise UsageError(f"model '{name}': '{whole.id}' is no fault, so there is no bare form of it")
+    return _bare(whole)
+
+
+def _bare(whole: Model) -> Model:
+    recipe = whole.recipe
+    name, values = specs.parse(whole.id, "model")
+    card = replace(
+        whole.card,
+        summary=f"Only the fault, no translation. {whole.card.summary}",
+        kind="bare",
+        examples=(),
+        breaks=(),
+        sufferers=(),
+        shows=(),
+    )
+    return Bare(
+        specs.written(PREFIX + name, values),
+        card,
+        Recipe(first=recipe.first, last=recipe.last, policy=recipe.policy, nat=recipe.nat),
+        whole=whole,
+    )
