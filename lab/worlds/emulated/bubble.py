@@ -30,9 +30,8 @@ from types import TracebackType
 from typing import Any, Final
 
 from siplab.lab.errors import CapabilityError
-from siplab.lab.worlds.emulated import forbidden
+from siplab.lab.worlds.emulated import forbidden, tools
 from siplab.lab.worlds.emulated import namespaces as ns
-from siplab.lab.worlds.emulated import tools
 
 _READY: Final = "bubble ready"
 OTHERWISE: Final = "or use --world simulated"

@@ -21,9 +21,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from siplab.lab.errors import CapabilityError, UsageError
-from siplab.lab.worlds.emulated import host_files
+from siplab.lab.worlds.emulated import host_files, tools
 from siplab.lab.worlds.emulated import namespaces as ns
-from siplab.lab.worlds.emulated import tools
 from siplab.lab.worlds.network import Network
 
 INSIDE_QUEUE: Final = 0
