@@ -37,6 +37,7 @@ bench: .venv/ready-test  ## speed: queue, simulation, lab start, trials (JSON in
 
 agree: .venv/ready-test  ## does the lab fail as real phones and servers did? (docs/agreement.md)
 	@$(BIN)/python -m tools.agreement
+	@$(BIN)/siplab agree --cells tests/data/agreement.tsv
 
 fuzz: .venv/ready-test  ## look for inputs that break a reader (FUZZ_FLAGS="--seconds 600 --keep sip"); finds become tests
 	@$(BIN)/pip install --quiet atheris || echo "fuzz: no atheris for this platform: mutations instead"

@@ -39,11 +39,10 @@ if TYPE_CHECKING:
     from siplab.lab.errors import CapabilityError, UsageError
     from siplab.lab.gateway.gateway import Gateway, Side
     from siplab.lab.gateway.nat_config import NatConfig
+    from siplab.lab.version import __version__ as __version__
     from siplab.lab.worlds.base import WorldError
     from siplab.lab.worlds.topology import Topology
     from siplab.lab.worlds.trace import Trace
-
-__version__ = "0.2.0"
 
 # Where a name is that is not in ``siplab.api``.
 _WHERE: Final = {
@@ -61,6 +60,7 @@ _WHERE: Final = {
     "TrialResult": "siplab.experiments.trial.result",
     "UsageError": "siplab.lab.errors",
     "WorldError": "siplab.lab.worlds.base",
+    "__version__": "siplab.lab.version",
 }
 
 __all__ = [
@@ -101,7 +101,7 @@ if not (Path(__file__).parent / "lab").is_dir():
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in __all__ and name not in _WHERE:
         raise AttributeError(f"module 'siplab' has no attribute '{name}'")
     module = import_module(_WHERE.get(name, "siplab.api"))
     value = getattr(module, "TrialSpec" if name == "Trial" else name)

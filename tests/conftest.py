@@ -22,6 +22,7 @@ from typing import Final, NamedTuple, NoReturn
 
 import pytest
 
+from siplab.experiments.programs import kinds
 from siplab.experiments.trial import worker
 from siplab.lab.worlds.emulated import capability
 from siplab.lab.worlds.emulated.bubble import Bubble
@@ -34,7 +35,10 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 # Programs that only tests need, and the Debian packages that have them, where these have other names.
-_PACKAGES: Final = {"node": "nodejs"}
+_PACKAGES: Final = {
+    "node": "nodejs",
+    **{need.program: need.package for kind in kinds.shipped().values() for need in kind.needs},
+}
 
 NOBODY: Final = 65534
 _SETPRIV: Final = ("setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups")

@@ -8,7 +8,8 @@
 (c) an emulated lab up and down, against the same namespaces and links made by plain ``ip``;
 (d) one trial on a running emulated lab;
 (e) the detection server under a flood of noise (``--only detect`` for this alone);
-(f) how the time of all readers of messages grows with hostile messages (``--only shapes``).
+(f) how the time of all readers of messages grows with hostile messages (``--only shapes``);
+(g) how much SIPp can send through a router before its queue drops (``--only sipp``).
 
 Packets per second would say how busy the machine is; CPU time per packet is what stays the same.
 """
@@ -49,6 +50,7 @@ from siplab.lab.worlds.emulated import namespaces as ns
 from siplab.lab.worlds.emulated.bubble import Bubble, serve
 from siplab.lab.worlds.emulated.live import LiveWorld
 from siplab.lab.worlds.emulated.world import EmulatedLab
+from tools import bench_sipp
 from tools.bench_detect import detect_bench
 from tools.bench_media import media_bench
 from tools.bench_shapes import LIMIT, shapes_bench
@@ -437,7 +439,7 @@ def inside(connection: Connection) -> None:
 def main() -> int:
     """Measure, print, write ``out/bench.json``."""
     console = Console()
-    alone = {"detect": detect_bench, "shapes": shapes_bench}
+    alone = {"detect": detect_bench, "shapes": shapes_bench, "sipp": bench_sipp.measure}
     if len(sys.argv) == 3 and sys.argv[1] == "--only" and sys.argv[2] in alone:
         with console.status(sys.argv[2]):
             console.print_json(json.dumps(alone[sys.argv[2]]()))
@@ -466,6 +468,9 @@ def main() -> int:
             for name in _INSIDE:
                 with console.status(name):
                     results[name] = bubble.call(name)
+        if bench_sipp.can_be_measured():
+            with console.status("SIPp"):
+                results["sipp"] = bench_sipp.measure()
     _print(results, console, obstacle)
     path = Path("out/bench.json")
     path.parent.mkdir(exist_ok=True)
@@ -532,6 +537,15 @@ def _print(results: dict[str, Any], console: Console, obstacle: str | None) -> N
     table.add_row("the same by plain ip", show(up["plain_ip_ms"], "ms"), "")
     for name, values in results["trial"].items():
         table.add_row(f"trial on a running lab: {name}", show(values, "ms"), "")
+    if "sipp" in results:
+        sipp = results["sipp"]
+        sound = sipp["calls_with_sound"]
+        table.add_row(
+            f"SIPp: {sound['calls']} calls with sound at once",
+            f"{sound['packets_per_second']} packets a second",
+            "; ".join(sound["problems"]) or "none dropped in a queue",
+        )
+        table.add_row("SIPp: calls a second before a queue drops", f"{sipp['highest_call_rate']}", "")
     console.print(table)
 
 

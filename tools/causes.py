@@ -21,10 +21,11 @@ from siplab.experiments.trial import registry
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.counterfactual.actions import GatewayAction
 from siplab.experiments.trial.counterfactual.replay import Replayer
+from siplab.experiments.trial.pairs import DEFAULT, STRICT, Pair
 from siplab.experiments.trial.spec import TrialSpec
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "measured" / "causes.md"
-PAIRS: Final = {"plain, rport-aware": ("plain", "rport-aware"), "the default pair": ("", "")}
+PAIRS: Final = {str(pair): pair for pair in (DEFAULT, STRICT)}
 CARDS: Final = "the cards"
 
 
@@ -45,11 +46,11 @@ class Row:
     runs: int
 
 
-def matrix(phone: str, server: str) -> Iterator[TrialSpec]:
-    """Every model and variant in every scenario."""
+def matrix(pair: Pair) -> Iterator[TrialSpec]:
+    """Every model and variant in every scenario, between these endpoints."""
     for model in trial.models().runnable():
         for item in registry.scenarios():
-            yield TrialSpec("home", model.id, item.id, phone=phone, server=server)
+            yield TrialSpec("home", model.id, item.id).between(pair)
 
 
 def shown() -> Iterator[TrialSpec]:
@@ -153,7 +154,7 @@ def main() -> int:
     """Print the page, or write it."""
     kinds = {CARDS: list(shown())}
     if "--cards" not in sys.argv[1:]:
-        kinds = {name: list(matrix(*pair)) for name, pair in PAIRS.items()} | kinds
+        kinds = {name: list(matrix(pair)) for name, pair in PAIRS.items()} | kinds
     text = _HEAD
     for name, specs in kinds.items():
         found = rows(specs, os.cpu_count() or 1)

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 case "${1:-}" in
     demo) PACKAGES="python3-venv" EXTRAS="" ;;
     test)
-        PACKAGES="python3-venv python3-dev gcc libc6-dev libnetfilter-queue-dev mininet net-tools iproute2 iptables sip-tester sipsak busybox-static tshark util-linux"
+        PACKAGES="python3-venv python3-dev gcc libc6-dev libnetfilter-queue-dev mininet net-tools iproute2 iptables sip-tester sipsak busybox-static tshark util-linux chromium kamailio baresip-core rtpengine-daemon coturn linphone-cli"
         EXTRAS="[emulated,dev]"
         ;;
     *)
@@ -43,6 +43,16 @@ recent_python() {
     return 1
 }
 
+# Daemons come along (kamailio, rtpengine, coturn): the lab starts them in its own networks, nobody on this machine.
+# While packages are installed, policy-rc.d says so, where there is none yet.
+POLICY=/usr/sbin/policy-rc.d
+without_services() {
+    [ ! -e "$POLICY" ] || return 0
+    trap 'as_root rm -f "$POLICY"' EXIT
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$POLICY" >/dev/null
+    as_root chmod 755 "$POLICY"
+}
+
 installed() {
     [ "$(dpkg-query -W -f='${Status}' "$1" 2>/dev/null)" = "install ok installed" ]
 }
@@ -56,6 +66,7 @@ if command -v dpkg-query >/dev/null 2>&1; then
         # Only where there is none: those of other origin don't get on with Debian's.
         command -v dockerd >/dev/null 2>&1 || missing="$missing docker.io"
         command -v node >/dev/null 2>&1 || missing="$missing nodejs"
+        command -v npm >/dev/null 2>&1 || missing="$missing npm"
         recent_python >/dev/null || missing="$missing python3.11-dev"
     elif recent_python >/dev/null && "$(recent_python)" -c 'import ensurepip' 2>/dev/null; then
         missing=""
@@ -66,6 +77,7 @@ if [ -n "$missing" ]; then
     if may_install; then
         say "installing Debian packages:$missing"
         as_root apt-get update -qq
+        without_services
         # shellcheck disable=SC2086  # a list of words
         as_root env DEBIAN_FRONTEND=noninteractive \
             apt-get install -y -qq --no-install-recommends $missing >/dev/null
@@ -83,5 +95,9 @@ if ! .venv/bin/pip install --quiet -e ".$EXTRAS"; then
     [ "$1" = test ] || exit 2
     say "the packages for the emulated world could not be installed; going on without them"
     .venv/bin/pip install --quiet -e '.[dev]'
+fi
+if [ "$1" = test ] && command -v npm >/dev/null 2>&1 && [ tests/browser/package-lock.json -nt tests/browser/node_modules ]; then
+    say "installing what the browser tests need: npm ci in tests/browser"
+    npm ci --prefix tests/browser --no-audit --no-fund --silent || say "npm brought nothing: tests in a browser will be skipped"
 fi
 touch ".venv/ready-$1"

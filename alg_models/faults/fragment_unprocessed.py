@@ -42,7 +42,7 @@ MODEL = Model(
                 Evidence.SOURCE_CODE,
             ),
         ),
-        shows=(Showing("large-invite", "caller hears", phone="legacy", server="hosted"),),
+        shows=(Showing("large-invite", "caller hears", phone="legacy", server="hosted(latch=untrusted)"),),
     ),
     fault=PassFragments(),
 )

@@ -12,7 +12,10 @@ from siplab.experiments.commands import running
 from siplab.experiments.commands.options import (
     Gateway,
     ModelPath,
+    PcapMedia,
+    Report,
     Seed,
+    Sounds,
     TrialTimeout,
     World,
     as_model,
@@ -23,7 +26,7 @@ from siplab.experiments.commands.options import (
 )
 from siplab.experiments.explain import explained
 from siplab.experiments.explain.folder import ExplainedFolder
-from siplab.experiments.output import console, files, ladder
+from siplab.experiments.output import book, console, files, ladder
 from siplab.experiments.trial import registry, runner
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
@@ -66,12 +69,25 @@ class Trial:
     ] = field(default_factory=list)
 
 
+@dataclass
+class Page:
+    """The page to write, and what it shows beside the trial."""
+
+    report: Report = None
+    compare: Annotated[
+        list[str], names(help="A remedy for --report to show beside; repeatable. Default: two that help.")
+    ] = field(default_factory=list)
+
+
 @app.command()
 @grouped
 def call(
     wanted: Trial,
+    page: Page,
     world: World = "auto",
-    out: Annotated[Path | None, typer.Option(help="Write trace and capture here.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write trace, captures and sound here.")] = None,
+    audio: Sounds = "changes",
+    pcap_media: PcapMedia = "short",
     brief: Annotated[bool, typer.Option("--brief", help="Only what came of it, and why.")] = False,
 ) -> None:
     """Run one trial: what came of it, and every message that the router changed.
@@ -79,11 +95,19 @@ def call(
     Exit status: 0 the trial ran (a failing check is a result), 1 it is invalid or the verdict is an error,
     2 bad input, or an output that can't be written.
     """
-    play(wanted, world, out, brief=brief)
+    play(wanted, world, out, brief=brief, page=page, audio=audio, media=pcap_media)
 
 
 def play(
-    wanted: Trial, world: World = "auto", out: Path | None = None, *, brief: bool = False, why: str = ""
+    wanted: Trial,
+    world: World = "auto",
+    out: Path | None = None,
+    *,
+    brief: bool = False,
+    why: str = "",
+    page: Page | None = None,
+    audio: Sounds = "changes",
+    media: PcapMedia = "short",
 ) -> None:
     """Run it; ``why`` in that world, if nobody asked for it.
 
@@ -110,16 +134,25 @@ def play(
         far_phone=wanted.far_phone,
     )
     trial.check_spec(spec)
+    for each in page.compare if page is not None else ():
+        registry.mitigations().get(each)
     kind, reason = runner.choose_world(world)
     if out is not None:
         files.prepare(out)
-    store = None if out is None else ExplainedFolder(out)
+    if page is not None and page.report is not None:
+        files.check_writable(page.report)
+    store = None if out is None else ExplainedFolder(out, audio, media, proven=True)
     result, trace = runner.run_traced(spec, kind, store, limit=wanted.trial_timeout)
     output = console.output()
     if not brief:
         head = f"{spec.name.replace('__', ', ')} in the {kind} world ({why or reason})"
         console.print_folded(head, output, style="dim")
-    ladder.render(explained(result, trace), trace, trial.network_of(spec), output, brief=brief)
+    shown = result if result.explanation else explained(result, trace)
+    ladder.render(shown, trace, trial.network_of(spec), output, brief=brief)
+    if page is not None and page.report is not None:
+        files.write_text(
+            page.report, book.of_one(result, trace, page.compare, run=running.simulated(wanted.trial_timeout))
+        )
     running.say_notes(result.notes)
     verdicts = [result.finding.verdict] if result.finding is not None else []
     running.end(invalid=bool(result.errors), verdicts=verdicts)

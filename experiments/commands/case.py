@@ -13,10 +13,12 @@ from siplab.experiments import cases
 from siplab.experiments.cases import playing
 from siplab.experiments.cases.playing import Verdict
 from siplab.experiments.cases.schema import Case, Step
-from siplab.experiments.commands.options import AsJson, Jobs
-from siplab.experiments.output import cards, commands
+from siplab.experiments.commands.options import AsJson, Jobs, Report
+from siplab.experiments.output import book, cards, commands
 from siplab.experiments.output.console import errors, grid, output, print_exact, print_folded, print_json
+from siplab.experiments.output.files import check_writable, write_text
 from siplab.experiments.output.progress import TrialProgress
+from siplab.experiments.trial import run as trial
 from siplab.experiments.trial import runner
 
 _STYLES: Final = {"works": "green", "fails": "bold red", "varies": "bold yellow"}
@@ -37,6 +39,7 @@ def case(
         typer.Option(help="Where trials run. auto: in both worlds where this machine can."),
     ] = "auto",
     jobs: Jobs = 1,
+    report: Report = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a story from the field, and check that what was reported is what comes out."""
@@ -45,10 +48,14 @@ def case(
         _list(console, as_json=as_json)
         return
     chosen = cases.load(name)
+    if report is not None:
+        check_writable(report)
     worlds, why = _worlds(world)
     total = len(worlds) * sum(len(step.trials()) for step in chosen.steps)
     with TrialProgress(total, errors()) as advance:
         verdicts = playing.play(chosen, worlds, jobs, advance)
+    if report is not None:
+        write_text(report, _page(chosen))
     if as_json:
         print_json(_as_data(chosen, verdicts, worlds))
     else:
@@ -67,6 +74,15 @@ def _worlds(choice: str) -> tuple[list[str], str]:
     if kind == "simulated":
         return ["simulated"], why
     return ["simulated", "emulated"], "asked for" if choice == "both" else "this machine can both"
+
+
+def _page(chosen: Case) -> str:
+    """The first trial of each step."""
+    steps = []
+    for number, step in enumerate(chosen.steps, 1):
+        result, trace = trial.run(step.trials()[0])  # in memory: the same bytes as in the other world
+        steps.append((f"Step {number}: {step.claim}", result, trace))
+    return book.titled(steps, chosen.title, f"After {chosen.source}. {chosen.lesson}")
 
 
 def _list(console: Console, *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -9,7 +10,9 @@ from rich.text import Text
 
 from siplab.experiments.commands.options import AsJson, Choice
 from siplab.experiments.output import console
+from siplab.experiments.programs import kinds
 from siplab.lab.worlds.emulated import capability
+from siplab.lab.worlds.emulated.capability import Ability
 
 app = typer.Typer(add_completion=False)
 
@@ -22,7 +25,7 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """What this machine can do, and how to fix what it can't."""
-    abilities = (*capability.abilities(), capability.kernel_ability())
+    abilities = (*capability.abilities(), capability.kernel_ability(), *_real_programs())
     obstacle = capability.obstacle()
     if as_json:
         console.print_json([each._asdict() for each in abilities])
@@ -44,3 +47,17 @@ def doctor(
             output.print("The simulated world runs here; the emulated one does not.")
     if world == "emulated" and obstacle is not None:
         raise typer.Exit(1)
+
+
+def _real_programs() -> Iterator[Ability]:
+    """The programs that can play phones and servers, each with the version that is here."""
+    listed = {name for name, *_ in capability.abilities()}
+    for kind in kinds.shipped().values():
+        for need in kind.needs:
+            if need.program in listed:
+                continue
+            listed.add(need.program)
+            version = kinds.version_of(need)
+            detail = f"version {version}" if version else ""
+            what = f"{need.program} for --{kind.role} program:{kind.id}"
+            yield Ability(what, version is not None, False, detail, f"apt-get install {need.package}")

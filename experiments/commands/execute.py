@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from siplab.alg_models import profiles
-from siplab.experiments.commands import running
+from siplab.experiments.commands import reaching, running
 from siplab.experiments.commands.foreground import Program
 from siplab.experiments.commands.options import Beside, Lab, as_model, as_texts, default_model, grouped
 from siplab.experiments.output import console, files
@@ -30,12 +30,19 @@ def execute(
     command: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="The program and its arguments.")],
     lab: Lab,
     beside: Beside,
+    up: Annotated[str, typer.Option("--lab", help="A lab that is up, in the place of one of its own.")] = "",
 ) -> None:
     """Run any program on a host of a running lab; its exit status is siplab's."""
+    if up:
+        if (lab, beside) != (Lab(), Beside()):
+            raise UsageError("--lab names a lab that is up: it has its topology, model and agents already")
+        raise typer.Exit(reaching.execute(host, tuple(command), up))
     in_foreground(host, tuple(command), lab, beside)
 
 
-def in_foreground(host: str, command: tuple[str, ...], lab: Lab, beside: Beside) -> None:
+def in_foreground(
+    host: str, command: tuple[str, ...], lab: Lab, beside: Beside, *, mininet: bool = False
+) -> None:
     """Run it with this terminal; ends with its exit status. Raises ``UsageError``."""
     others = []
     for each in beside.also:
@@ -78,6 +85,7 @@ def in_foreground(host: str, command: tuple[str, ...], lab: Lab, beside: Beside)
         beside.pcap,
         beside.trace,
         gateway=lab.gateway,
+        mininet=mininet,
     )
     # Ctrl-C belongs to the program. A handler, not SIG_IGN: that would be inherited.
     signal.signal(signal.SIGINT, lambda number, frame: None)

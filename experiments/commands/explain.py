@@ -4,28 +4,23 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
-from pydantic import BaseModel, ValidationError
 from rich.text import Text
 
+from siplab.experiments.commands import stored
 from siplab.experiments.commands.options import AsJson, ModelPath, as_texts
 from siplab.experiments.explain import explained
 from siplab.experiments.explain.what_if import Answer, what_if
-from siplab.experiments.output import console, journal
+from siplab.experiments.output import console
 from siplab.experiments.trial.counterfactual.actions import parse
-from siplab.experiments.trial.result import Explanation, TrialResult
+from siplab.experiments.trial.result import Basis, TrialResult
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.experiments.trial.stage import Check
 from siplab.lab import documents
 from siplab.lab.errors import UsageError
-from siplab.lab.plain_data import PlainDataError, from_json
 from siplab.lab.worlds.trace import from_json_lines
-
-_SPEC: Final = ("topology", "model", "scenario", "detector", "mitigations", "seed", "control", "gateway")
-_KINDS: Final = ("phone", "server", "far_phone")
-
 
 app = typer.Typer(add_completion=False)
 
@@ -54,12 +49,12 @@ def explain(
     Which action of the router has to be undone for them to pass, the message at which things went wrong, and
     the rule that it breaks.
     """
-    folder, rows = _load(place)
+    folder, rows = stored.load(place)
     actions = [parse(each) for each in undo]
     found = []
     matching = 0
     for row in rows:
-        spec = replace(_spec(row, place), model_paths=as_texts(model_path))
+        spec = replace(stored.spec_of(row, place), model_paths=as_texts(model_path))
         if name in (spec.name, ""):
             exact = True
         elif name in spec.name:
@@ -114,65 +109,11 @@ def _print(found: list[tuple[TrialSpec, list[dict[str, Any]], list[dict[str, Any
         output.print()
 
 
-def _load(place: Path) -> tuple[Path, list[dict[str, Any]]]:
-    """The folder and the trials in it. Raises ``UsageError``."""
-    if not place.exists():
-        raise UsageError(f"{place}: no such file or folder; it is what --out of `siplab run` was given")
-    folder, path = (place, place / "results.json") if place.is_dir() else (place.parent, place)
-    if place.is_dir() and not path.exists():
-        path = place / journal.NAME  # the run was killed
-        if not path.exists():
-            raise UsageError(
-                f"{place}: no results.json in it; `siplab run EXPERIMENT --out FOLDER` writes it"
-            )
-    if path.name == journal.NAME:
-        results, damaged = journal.results_in(path)
-        if damaged:
-            console.say(f"{path}: {damaged} damaged lines are skipped")
-        return folder, results
-    text = documents.text(path)
-    try:
-        data = from_json(text)
-    except PlainDataError as error:
-        raise UsageError(f"{path}{error.place}: no results of `siplab run`: {error}") from None
-    if not isinstance(data, dict) or not isinstance(data.get("trials"), list):
-        raise UsageError(f"{path}: no results of `siplab run`: there is no list of trials in it")
-    return folder, data["trials"]
-
-
-class _Stored(BaseModel):
-    """What must be sound in a stored trial for it to be explained."""
-
-    topology: str
-    model: str
-    scenario: str = ""
-    detector: str = ""
-    mitigations: list[str] = []
-    seed: int = 1
-    control: str = ""
-    gateway: str = "queue"
-    phone: str = ""
-    server: str = ""
-    checks: list[Check] = []
-    explanation: list[Explanation] = []
-
-
-def _spec(row: dict[str, Any], place: Path) -> TrialSpec:
-    try:
-        _Stored.model_validate(row)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise UsageError(f"{place}: a trial in it is none: field '{field}': {first['msg']}") from None
-    values = {name: row[name] for name in (*_SPEC, *_KINDS) if name in row}
-    return TrialSpec(**{**values, "mitigations": tuple(values.get("mitigations", ()))})
-
-
 def _explained(row: dict[str, Any], spec: TrialSpec, folder: Path) -> list[dict[str, Any]]:
-    """The explanation that is stored with a result, else one from the trial's trace."""
+    """The explanation that is stored with a result if it is proven, else one with a proof."""
     stored: list[dict[str, Any]] = row.get("explanation", [])
     path = folder / f"{spec.stem}.trace.jsonl"
-    if stored or not path.exists():
+    if any(each.get("basis", Basis.MECHANISM) != Basis.MECHANISM for each in stored) or not path.exists():
         return stored
     text = documents.text(path)
     try:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from siplab.experiments.output import files, pcapng
+from siplab.experiments.output import files, pcapng, side_captures
 from siplab.experiments.programs import agents, placeholders
 from siplab.experiments.trial import assignment, endpoints, worker
 from siplab.experiments.trial import run as trial
@@ -27,7 +27,8 @@ from siplab.lab.worlds.topology import Topology
 class Program:
     """What to run where.
 
-    ``also``: ``(host, command line)`` of programs beside it; ``agents``: the lab's own.
+    ``also``: ``(host, command line)`` of programs beside it; ``agents``: the lab's own. ``mininet``: its
+    command line in the place of a program.
     """
 
     topology: str
@@ -41,6 +42,7 @@ class Program:
     trace: Path | None = None
     seed: int = 1
     gateway: str = "queue"
+    mininet: bool = False
 
 
 def execute(connection: Connection) -> int:
@@ -76,14 +78,19 @@ def _run(request: Program) -> int:
         agents.start(stage, request.agents, "--with")
         for host, line in request.also:
             world.start(host, shlex.split(line), stdout=sys.stderr.fileno())
-        process = world.start(
-            request.host, request.command, stdin=None, environment=_environment(request, net.topology)
+        process = (
+            world.mininet_shell()
+            if request.mininet
+            else world.start(
+                request.host, request.command, stdin=None, environment=_environment(request, net.topology)
+            )
         )
         status = interruptible(world, process)
     finally:
         problems = world.close()
     if request.pcap is not None:
         pcapng.write(world.trace, request.pcap)
+        side_captures.write(world.trace, net, request.pcap)
     if request.trace is not None:
         files.write_text(request.trace, world.trace.to_json_lines())
     for problem in problems:

@@ -134,6 +134,26 @@ Gateway = Annotated[
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on from what the folder of --out has: run only what is missing.")
 ]
+Report = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="FILE.html",
+        help="Write a page: one HTML file that needs a browser and no network.",
+    ),
+]
+Sounds = Annotated[
+    Literal["changes", "full"],
+    typer.Option("--audio", help="With --out: record calls around what changes, or in full (two minutes)."),
+]
+PcapMedia = Annotated[
+    Literal["carried", "short", "all"],
+    typer.Option(
+        "--pcap-media",
+        help="Media in the captures of each side: only packets that were carried, all of streams below "
+        "5 minutes, or all.",
+    ),
+]
 Trust = Annotated[
     bool,
     typer.Option("--trust", help="With --resume: also results of programs whose inputs can't be known."),
@@ -198,7 +218,17 @@ class Beside:
         list[str], names("--with", metavar="AGENT", help="The lab's server, far-phone or mirror; repeatable.")
     ] = field(default_factory=list)
     pcap: Annotated[
-        Path | None, typer.Option(help="Write what the router's taps saw to this pcapng file.")
+        Path | None,
+        typer.Option(
+            help="Write what the router's taps saw to this pcapng file, and a file per side beside it."
+        ),
     ] = None
     trace: Annotated[Path | None, typer.Option("--trace", help="Write the trace to this file.")] = None
     model_path: ModelPath = field(default_factory=list)
+
+
+def only(command: Callable[..., None]) -> typer.Typer:
+    """The app of a command that is all that there is in it."""
+    app = typer.Typer(add_completion=False)
+    app.command()(command)
+    return app

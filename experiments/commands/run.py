@@ -16,15 +16,18 @@ from siplab.experiments.commands.options import (
     KeepCapabilities,
     Kinds,
     ModelPath,
+    PcapMedia,
+    Report,
     Resume,
     Seed,
+    Sounds,
     TrialTimeout,
     Trust,
     as_texts,
     grouped,
 )
 from siplab.experiments.library import experiment
-from siplab.experiments.output import console, files, table
+from siplab.experiments.output import book, console, files, table
 from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
 from siplab.lab.errors import UsageError
 
@@ -44,6 +47,9 @@ class Settings:
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the results to this file.")] = None
     out: Annotated[Path | None, typer.Option(help="Write results.json, traces and captures here.")] = None
     resume: Resume = False
+    report: Report = None
+    audio: Sounds = "changes"
+    pcap_media: PcapMedia = "carried"
     trust: Trust = False
     trial_timeout: TrialTimeout = TRIAL_TIMEOUT
     keep_capabilities: KeepCapabilities = False
@@ -86,8 +92,8 @@ def play(name: str, settings: Settings, kinds: Kinds | None = None, why: str = "
     out = settings.out
     if out is not None:
         files.prepare(out)
-    reports = [path for path in (settings.json_file, out / "results.json" if out else None) if path]
-    for path in reports:
+    reports = [path for path in (settings.json_file, out / files.RESULTS if out else None) if path]
+    for path in (*reports, *([settings.report] if settings.report else [])):
         files.check_writable(path)
     output, errors = console.output(), console.errors()
     errors.print(
@@ -103,6 +109,8 @@ def play(name: str, settings: Settings, kinds: Kinds | None = None, why: str = "
         trust=settings.trust,
         errors=errors,
         keep=running.keep_partly(chosen.id, kind, reports),
+        audio=settings.audio,
+        media=settings.pcap_media,
     )
     if chosen.summary:
         console.print_folded(chosen.summary, output, style="italic")
@@ -111,7 +119,15 @@ def play(name: str, settings: Settings, kinds: Kinds | None = None, why: str = "
     output.print(f"{len(results)} trials: {table.summary(results)}")
     running.say_notes(note for result in results for note in result.notes)
     data = files.as_json(chosen.id, kind, results)
-    for path in reports:
-        files.write_json(path, data)
+    files.write_results(reports, data)
+    if settings.report is not None:
+        text = book.of_many(
+            chosen.id,
+            chosen.summary or "",
+            results,
+            folder=out,
+            run=running.simulated(settings.trial_timeout),
+        )
+        files.write_text(settings.report, text)
     found = [result.finding.verdict for result in results if result.finding is not None]
     running.end(invalid=any(result.errors for result in results), verdicts=found)

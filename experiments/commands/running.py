@@ -17,11 +17,14 @@ from siplab.experiments.explain.folder import ExplainedFolder
 from siplab.experiments.output import console, files
 from siplab.experiments.output.journal import Journal
 from siplab.experiments.output.progress import TrialProgress
+from siplab.experiments.output.side_captures import Media
 from siplab.experiments.trial import determinism, runner
+from siplab.experiments.trial.recording import Audio
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.runner import InterruptedRunError
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import OutputError, UsageError
+from siplab.lab.worlds.trace import Trace
 
 INTERRUPTED: Final = 130  # the exit status of what Ctrl-C ends
 
@@ -49,6 +52,11 @@ def say_notes(notes: Iterable[str]) -> None:
             console.say(note)
 
 
+def simulated(limit: float) -> Callable[[TrialSpec], tuple[TrialResult, Trace]]:
+    """Runs trials for a page; one with plug-ins in a process of its own, ``limit`` seconds at most."""
+    return lambda spec: runner.run_traced(spec, "simulated", limit=limit)
+
+
 def run_trials(
     specs: Sequence[TrialSpec],
     *,
@@ -60,6 +68,8 @@ def run_trials(
     trust: bool,
     errors: Console,
     keep: Callable[[list[TrialResult], int], None] = lambda results, total: None,
+    audio: Audio = "changes",
+    media: Media = "carried",
 ) -> list[TrialResult]:
     """All results, in order. On Ctrl-C ``keep`` gets those that are there, and the command ends."""
     try:
@@ -78,7 +88,7 @@ def run_trials(
                         f"{journal.path}: {journal.damaged} damaged lines; their trials are run again"
                     )
             with TrialProgress(len(specs), errors) as advance:
-                store = None if out is None else ExplainedFolder(out)
+                store = None if out is None else ExplainedFolder(out, audio, media)
                 return runner.run_all(
                     specs,
                     world=world,
@@ -107,8 +117,7 @@ def keep_partly(name: str, world: str, reports: Sequence[Path]) -> Callable[[lis
     """Writes what is there into the files that were asked for."""
 
     def keep(results: list[TrialResult], total: int) -> None:
-        for path in reports:
-            files.write_json(path, files.as_json(name, world, results, total))
+        files.write_results(reports, files.as_json(name, world, results, total))
 
     return keep
 

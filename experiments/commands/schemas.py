@@ -1,4 +1,4 @@
-"""``siplab schema``: JSON Schemas of the YAML files that users write, for editors and for other programs."""
+"""``siplab schema``: JSON Schemas of the YAML files that users write, and of the JSON that comes out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from siplab.alg_models.vendors.schema import VendorProfile
 from siplab.experiments.cases.schema import Case
 from siplab.experiments.library.experiment import Experiment
 from siplab.experiments.output import console
+from siplab.experiments.output.schemas import ResultsFile, TraceLine
+from siplab.experiments.output.view import TrialDocument
+from siplab.experiments.programs.kind import ProgramKind
 from siplab.lab import specs
 from siplab.lab.worlds.topology import TopologyFile
 
@@ -24,13 +27,21 @@ def _card(kind: str) -> Any:
     return kinds.card_type(kind)
 
 
-KINDS: Final[dict[str, Callable[[], Any]]] = {
+# What users write.
+FILES: Final[dict[str, Callable[[], Any]]] = {
     "vendor": lambda: VendorProfile,
     "topology": lambda: TopologyFile,
     "experiment": lambda: Experiment,
     "case": lambda: Case,
     "phone": lambda: _card("phone"),
     "server": lambda: _card("server"),
+    "program": lambda: ProgramKind,
+}
+KINDS: Final[dict[str, Callable[[], Any]]] = {
+    **FILES,
+    "trial": lambda: TrialDocument,
+    "trace": lambda: TraceLine,
+    "results": lambda: ResultsFile,
 }
 
 
@@ -41,7 +52,7 @@ app = typer.Typer(add_completion=False)
 def print_schema(
     kind: Annotated[str, typer.Argument(metavar="KIND", help=" | ".join(KINDS))],
 ) -> None:
-    """Print the JSON Schema of a kind of YAML file."""
+    """Print the JSON Schema of a kind of YAML file, or of what comes out."""
     console.print_json(schema(kind))
 
 

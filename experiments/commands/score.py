@@ -17,7 +17,9 @@ from siplab.experiments.commands.options import (
     Jobs,
     KeepCapabilities,
     ModelPath,
+    PcapMedia,
     Resume,
+    Sounds,
     TrialTimeout,
     Trust,
     World,
@@ -29,13 +31,14 @@ from siplab.experiments.commands.options import (
     paths,
 )
 from siplab.experiments.library import experiment
-from siplab.experiments.output import console, files
+from siplab.experiments.output import book, console, files
 from siplab.experiments.programs import ProgramDetector
 from siplab.experiments.score import baseline, junit, outputs, table, tally
 from siplab.experiments.score import plan as planning
 from siplab.experiments.score.baseline import Baseline
 from siplab.experiments.score.tally import Score
 from siplab.experiments.trial import registry
+from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import needs_emulated
 from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
 from siplab.lab.errors import UsageError
@@ -158,6 +161,12 @@ class Written:
 
     out: Annotated[Path | None, _into(help="Folder for all of these, with traces and captures.")] = None
     resume: Resume = False
+    audio: Sounds = "changes"
+    pcap_media: PcapMedia = "carried"
+    report: Annotated[
+        Path | None,
+        _into("--report", metavar="FILE.html", help="A page: the trials in which a detector was wrong."),
+    ] = None
     trust: Trust = False
     json_file: Annotated[Path | None, _into("--json", help="JSON.")] = None
     csv_file: Annotated[Path | None, _into("--csv", help="CSV.")] = None
@@ -180,7 +189,8 @@ class Written:
         found = [(form, path) for form, path in wanted.items() if path is not None]
         found += [(form, self.out / f"score.{form}") for form in wanted if self.out is not None]
         badge = [] if self.badge is None or self.badge_on_output else [self.badge]
-        for path in [*(path for _, path in found), *badge]:
+        page = [] if self.report is None else [self.report]
+        for path in [*(path for _, path in found), *badge, *page]:
             files.check_writable(path)
         return found
 
@@ -254,7 +264,7 @@ def score(
         return
     outside = next((each for each in chosen if isinstance(each, ProgramDetector)), None)
     if outside is not None and trials.world == "simulated":
-        raise UsageError(needs_emulated(outside.id))
+        raise UsageError(needs_emulated(f"detector '{outside.id}'"))
     wanted = "emulated" if outside is not None else trials.world
     kind, why = running.choose_world(None if wanted != trials.world else wanted, wanted, "programs need it")
     places = written.places()
@@ -276,11 +286,15 @@ def score(
         resume=written.resume,
         trust=written.trust,
         errors=errors,
+        audio=written.audio,
+        media=written.pcap_media,
     )
     scores = tally.scores(plan, results)
     table.print_scores(scores, output, repeated=trials.repeat > 1)
     for form, path in places:
         files.write_text(path, _report(form, scores, kind, trials, written.out))
+    if written.report is not None:
+        files.write_text(written.report, _page(scores, results, written.out, trials.trial_timeout))
     if written.badge_on_output:
         print(outputs.as_badge(scores[0]))
     elif written.badge is not None:
@@ -327,6 +341,21 @@ def _below(least: float | None, scores: Sequence[Score], output: Console) -> boo
             f"{each.detector} has a score of {each.value:.4f}: less than {least:g}", output, "red"
         )
     return bool(below)
+
+
+def _page(scores: Sequence[Score], results: Sequence[TrialResult], folder: Path | None, limit: float) -> str:
+    """The trials in which a detector was wrong, or gave no answer."""
+    outcomes = [outcome for each in scores for row in each.rows for outcome in row.outcomes]
+    wrong = ("error", "false-alarm", "missed", "undecided", "invalid")
+    about = "Trials in which a detector was wrong or gave no answer can be opened."
+    return book.of_many(
+        "Scoreboard",
+        about,
+        results,
+        folder=folder,
+        failed=lambda number, _: outcomes[number] in wrong,
+        run=running.simulated(limit),
+    )
 
 
 def _compare(before: Baseline, scores: Sequence[Score], name: str, output: Console) -> bool:

@@ -18,12 +18,13 @@ from siplab.lab.worlds.trace import Trace
 __all__ = ["Explanation", "explain", "explained"]
 
 
-def explained(result: TrialResult, trace: Trace) -> TrialResult:
+def explained(result: TrialResult, trace: Trace, *, proven: bool = True) -> TrialResult:
     """The result with the reasons of its failed checks in it.
 
-    It is run again for that, in the simulated world, up to a few dozen times. An invalid one is not.
+    ``proven``: it is run again for that, in the simulated world, up to a few dozen times, unless it is
+    invalid. Else there is what the trace tells.
     """
     spec = result.spec
-    proofs = None if result.errors else prove(spec, result.checks)
+    proofs = prove(spec, result.checks) if proven and not result.errors else None
     result.explanation = explain(result.checks, trace, network_of(spec), seed_of(spec), proofs)
     return result

@@ -136,6 +136,7 @@ def _made(check: Check, told: _Told, proof: Proof | None, same: Explanation | No
         sender=journey.path[0] if journey is not None else "",
         receiver=journey.path[-1] if journey is not None else "",
         now=round(journey.now, 6) if journey is not None else 0.0,
+        order=journey.order if journey is not None else -1,
         router=cause.gateway,
         parts=cause.parts,
         rule=rule,

@@ -7,7 +7,10 @@ from pathlib import Path
 
 from siplab.experiments.explain import explained
 from siplab.experiments.output import files
+from siplab.experiments.output.side_captures import Media
+from siplab.experiments.trial.recording import Audio
 from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.run import network_of
 from siplab.lab.worlds.trace import Trace
 
 
@@ -16,6 +19,10 @@ class ExplainedFolder:
     """A ``siplab.experiments.trial.worker.Store``."""
 
     folder: Path
+    audio: Audio = "changes"
+    media: Media = "carried"
+    proven: bool = False  # many trials are told of from their traces: proofs take many more runs
 
     def keep(self, result: TrialResult, trace: Trace) -> None:
-        files.write_trial(self.folder, explained(result, trace), trace)
+        told = explained(result, trace, proven=self.proven)
+        files.write_trial(self.folder, told, trace, network_of(result.spec), self.media)

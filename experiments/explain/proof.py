@@ -28,12 +28,16 @@ class Proof:
 
 def prove(spec: TrialSpec, checks: Sequence[Check]) -> dict[str, Proof]:
     """The proof for each failed check, by its name. Those that one cure cures share it."""
+    names = [each.name for each in checks]
     failed = [each.name for each in checks if not each.passed]
     if why := replay.obstacle(spec):
         return dict.fromkeys(failed, Proof(obstacle=why))
     found: dict[str, Proof] = {}
     replayer = Replayer(spec)
     for number, name in enumerate(failed):
+        if names.count(name) > 1:
+            found[name] = Proof(obstacle="several checks have this name")
+            continue
         cured = (each for each in found.values() if each.cure is not None and name in each.cure.cures)
         found[name] = next(cured, None) or _search(replayer, name, failed[number + 1 :], found.values())
     return found

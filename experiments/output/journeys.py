@@ -76,7 +76,7 @@ class Journey:
             self.pass_by(node)
 
 
-_Key = tuple[int, Endpoint, Endpoint, bytes]
+PacketKey = tuple[int, Endpoint, Endpoint, bytes]
 
 
 class _Tracker:
@@ -86,7 +86,7 @@ class _Tracker:
         self.journeys: list[Journey] = []
         self._network = network
         self._shown = frozenset(network.topology.hosts) | network.gateways
-        self._under_way: dict[_Key, deque[Journey]] = {}
+        self._under_way: dict[PacketKey, deque[Journey]] = {}
         self._last: dict[tuple[Endpoint, Endpoint], Journey] = {}  # from where to where, for its sender
         self._entries = Entries()
         self._sent: set[tuple[str, Endpoint, bytes]] = set()
@@ -108,10 +108,10 @@ class _Tracker:
     def _expect(self, journey: Journey, packet: ip.Packet) -> None:
         """The journey's packet looks like this from now on."""
         journey.bound_for = packet.dst
-        self._under_way.setdefault(_key(packet), deque()).append(journey)
+        self._under_way.setdefault(packet_key(packet), deque()).append(journey)
 
     def _find(self, packet: ip.Packet) -> Journey | None:
-        waiting = self._under_way.get(_key(packet), deque())
+        waiting = self._under_way.get(packet_key(packet), deque())
         while waiting:
             journey = waiting.popleft()
             if not journey.ended:
@@ -290,7 +290,8 @@ def _parsed(data: bytes) -> ip.Packet | None:
         return None
 
 
-def _key(packet: ip.Packet) -> _Key:
+def packet_key(packet: ip.Packet) -> PacketKey:
+    """What tells a packet from others, whatever its headers of IP say."""
     # UDP headers say nothing that the rest does not; of the others, what tells packets apart.
     head = {ip.UDP: b"", ip.TCP: packet.transport[4:14]}.get(packet.protocol, packet.transport[:2])
     return packet.protocol, packet.source, packet.destination, head + packet.payload

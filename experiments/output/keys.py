@@ -60,6 +60,8 @@ def key_of(spec: TrialSpec, world: str) -> str:
 
 def unknowable(spec: TrialSpec) -> str:
     """Why a trial may depend on more than its key covers, or nothing."""
+    if spec.real:
+        return "a real program plays in it, with libraries and settings of its own"
     return "" if spec.program is None else spec.program.inputs.unknowable
 
 
@@ -72,8 +74,14 @@ def _model(name: str, paths: tuple[str, ...]) -> str:
 @cache
 def _sources() -> str:
     """A digest of the project's own files: another version may give other results."""
-    folders = (Path(next(iter(importlib.import_module(f"siplab.{name}").__path__))) for name in _ROOMS)
-    return " ".join(_digest(folder, _below(folder)) for folder in folders)
+    return " ".join(map(room_digest, _ROOMS))
+
+
+@cache
+def room_digest(room: str) -> str:
+    """A digest of one of the project's folders, as ``alg_models``."""
+    folder = Path(next(iter(importlib.import_module(f"siplab.{room}").__path__)))
+    return _digest(folder, _below(folder))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""One trial as a ladder: who sent what to whom, what the router did to it, and what came of it.
+"""One trial as a ladder for a terminal: how what ``view`` holds is drawn.
 
 The rules of this file:
 
@@ -18,20 +18,16 @@ from __future__ import annotations
 import io
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Final
 
 from rich.console import Console
 from rich.text import Text
 
-from siplab.experiments.output.changes import Change, Line, aligned
 from siplab.experiments.output.console import PlainConsole, folded, print_exact
-from siplab.experiments.output.journeys import Journey, journeys_of
+from siplab.experiments.output.view import Change, Line, Message, TrialView
+from siplab.experiments.output.viewing import view
 from siplab.experiments.trial.result import TrialResult
-from siplab.lab.wire.labels import show
-from siplab.lab.wire.sip import SipMessage
-from siplab.lab.wire.syntax import RULES, check
 from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.trace import Trace
 
@@ -39,27 +35,24 @@ _TIME_WIDTH: Final = 10
 _WORDS_WIDTH: Final = 38  # at least, for the words beside the arrows
 _LEAST_GAP, _MOST_GAP = 8, 14  # between two columns
 _INDENT: Final = 4
-_LONGEST_REPETITION: Final = 4  # rows that come again together
-_LONG: Final = 400  # bytes of a run that are shown in full
+_LONG: Final = 400  # characters of a run that are shown in full
 
 
 def render(
     result: TrialResult, trace: Trace, network: Network, console: Console, *, brief: bool = False
 ) -> None:
     """Print the outcome of one trial, the ladder and the changes; ``brief``: the outcome alone."""
-    outcome = list(_outcome(result, console.width, brief=brief))
+    shown = view(result, trace, network)
+    outcome = list(_outcome(shown, console.width, brief=brief))
     for line in outcome:
         print_exact(line, console)
     if brief:
         return
     if outcome:
         console.print()
-    journeys = journeys_of(trace, network)
-    changes = _numbered(journeys)
-    width = console.width
     plain = console.color_system is None or console.no_color
-    ladder = _Ladder(network, journeys, width).lines()
-    for line in (*ladder, Text(), *_changes(changes, width, plain=plain)):
+    ladder = _Ladder(shown, console.width).lines()
+    for line in (*ladder, Text(), *_changes(shown, console.width, plain=plain)):
         # They are folded already; what is longer all the same must not be lost.
         print_exact(line, console)
 
@@ -75,98 +68,38 @@ def as_text(result: TrialResult, trace: Trace, network: Network, width: int = 10
 # -- the ladder --------------------------------------------------------------------------------------
 
 
-def _in_path_order(network: Network) -> list[str]:
-    """Hosts and gateways from the inside outwards.
-
-    The networks that the first host is in come first, the innermost leftmost; what is behind other
-    gateways of the outside comes last, the innermost rightmost.
-    """
-    topology = network.topology
-    area = {name: name for name in topology.networks}  # network -> the name of its area
-    for router in topology.routers.values():
-        for group in (router.inside, router.outside) if router.is_gateway else (router.all_interfaces,):
-            joined = {area[name] for name in group}
-            area = {name: min(joined) if old in joined else old for name, old in area.items()}
-    beyond = {
-        area[inside]: (name, area[next(iter(router.outside))])
-        for name, router in reversed(topology.gateways.items())
-        for inside in router.inside
-    }
-
-    def way_out(place: str) -> list[str]:
-        gateways: list[str] = []
-        while place in beyond and beyond[place][0] not in gateways:
-            gateway, place = beyond[place]
-            gateways.append(gateway)
-        return gateways
-
-    ways = {name: way_out(area[host.network]) for name, host in topology.hosts.items()}
-    homes = list(dict.fromkeys(way[-1] for way in ways.values() if way))
-    for name, router in topology.gateways.items():
-        ways[name] = way_out(area[next(iter(router.inside))])
-
-    def place(name: str) -> tuple[float, ...]:
-        way = ways[name]
-        if not way:
-            return (1,)
-        home = homes.index(way[-1]) if way[-1] in homes else len(homes)
-        depth = len(way) - (0.5 if name in topology.gateways else 0.0)
-        return (2, home, depth) if home else (0, -depth)
-
-    return sorted(ways, key=place)
-
-
 class _Ladder:
-    """Draws journeys between columns."""
+    """Draws messages between columns."""
 
-    def __init__(self, network: Network, journeys: list[Journey], width: int) -> None:
-        self._journeys = journeys
-        taking_part = {node for each in journeys for node in (*each.path, each.aim)} | network.gateways
-        columns = [node for node in _in_path_order(network) if node in taking_part]
+    def __init__(self, shown: TrialView, width: int) -> None:
+        self._shown = shown
+        columns = [node.name for node in shown.nodes]
         count = max(len(columns), 1)
         self._gap = min(_MOST_GAP, max(_LEAST_GAP, (width - _TIME_WIDTH - _WORDS_WIDTH) // count))
         self._at = {node: self._gap // 2 + self._gap * number for number, node in enumerate(columns)}
         self._width = self._gap * count
         self._words_width = max(width - _TIME_WIDTH - self._width - 1, 20)
-        self._told: list[str] = []  # the notes of the last row that had any
+        self._told: tuple[str, ...] = ()  # the notes of the last row that had any
 
     def lines(self) -> Iterator[Text]:
         yield from self._head()
-        rows: list[_Row] = []
-        counted: dict[tuple[object, ...], list[Journey]] = {}
-        for journey in self._journeys:
-            key = (
-                journey.label, tuple(journey.path), tuple(journey.notes), journey.fell_short,
-                tuple(journey.numbers.values()),
-            )  # fmt: skip
-            if journey.is_signalling:
-                rows += [_Row(each, group) for each, group in counted.items()]
-                counted.clear()
-                rows.append(_Row(key, [journey]))
-            else:
-                counted.setdefault(key, []).append(journey)
-        rows += [_Row(each, group) for each, group in counted.items()]
-        for row in _without_repetitions(rows):
-            yield from self._drawn(row.journeys)
-
-    def _drawn(self, group: list[Journey]) -> Iterator[Text]:
-        first, count = group[0], sum(1 + each.more for each in group)
-        words = f" x{count}" if count > 1 or not first.is_signalling else ""
-        end = max(max(each.now, each.until) for each in group)
-        if end > first.now:
-            words += f" until {end:.3f}"
-        if all(each.again for each in group[1:] or group):
-            words += " (sent again)"
-        yield from self._row(first, words)
+        for row in self._shown.rows:
+            words = f" x{row.times}" if row.times > 1 or row.counted else ""
+            if row.until is not None:
+                words += f" until {row.until:.3f}"
+            if row.repeated:
+                words += " (sent again)"
+            yield from self._row(self._shown.message(row.messages[0]), words)
 
     def _head(self) -> Iterator[Text]:
         """What the marks mean, and the names of the columns."""
         words = ["o sent", "> received"]
-        if any(set(each.path[1:-1]) - set(each.changes) for each in self._journeys):
+        messages = self._shown.messages
+        if any(set(each.path[1:-1]) - {one.gateway for one in each.altered} for each in messages):
             words.append("+ passed on unchanged")
-        if any(each.changes for each in self._journeys):
+        if any(each.altered for each in messages):
             words.append("* changed on the way, see below")
-        if any(each.failed for each in self._journeys):
+        if any(each.failed for each in messages):
             words.append("X ended there")
         yield Text("   ".join(words), style="dim")
         yield Text()
@@ -182,21 +115,21 @@ class _Ladder:
 
     # -- one row -------------------------------------------------------------------------------------
 
-    def _row(self, journey: Journey, more: str) -> Iterator[Text]:
-        """The arrows of one journey, with its words beside them."""
-        words = [(journey.label + more, "bold" if journey.is_signalling else "")]
-        if journey.notes:
-            notes = ["X as above"] if journey.failed and journey.notes == self._told else journey.notes
+    def _row(self, message: Message, more: str) -> Iterator[Text]:
+        """The arrows of one message, with its words beside them."""
+        words = [(message.label + more, "bold" if message.signalling else "")]
+        if message.notes:
+            notes = ("X as above",) if message.failed and message.notes == self._told else message.notes
             words += [(note, "red") for note in notes]
-            self._told = journey.notes
+            self._told = message.notes
         texts = [
             (line, style)
             for text, style in words
             for line in textwrap.wrap(text, self._words_width, subsequent_indent="  ")
         ]
-        drawings = self._drawings(journey)
+        drawings = self._drawings(message)
         for number in range(max(len(texts), len(drawings))):
-            time = f"{journey.now:.3f} " if number == 0 else ""
+            time = f"{message.time:.3f} " if number == 0 else ""
             line = Text(f"{time:>{_TIME_WIDTH}}", style="dim")
             cells = drawings[number] if number < len(drawings) else self._lifelines()
             line.append_text(_coloured("".join(cells)))
@@ -210,9 +143,9 @@ class _Ladder:
             cells[at] = "|"
         return cells
 
-    def _drawings(self, journey: Journey) -> list[list[str]]:
+    def _drawings(self, message: Message) -> list[list[str]]:
         """One row of cells for each stretch of the path in one direction."""
-        nodes = [node for node in journey.path if node in self._at]
+        nodes = [node for node in message.path if node in self._at]
         if not nodes:
             return [self._lifelines()]
         stretches: list[list[str]] = [nodes[:1]]
@@ -222,16 +155,16 @@ class _Ladder:
                 stretches.append([one])
             stretches[-1].append(other)
         return [
-            self._stretch(journey, stretch, number == 0, number == len(stretches) - 1)
+            self._stretch(message, stretch, number == 0, number == len(stretches) - 1)
             for number, stretch in enumerate(stretches)
         ]
 
-    def _stretch(self, journey: Journey, nodes: list[str], is_first: bool, is_last: bool) -> list[str]:
+    def _stretch(self, message: Message, nodes: list[str], is_first: bool, is_last: bool) -> list[str]:
         cells = self._lifelines()
         begin, end = self._at[nodes[0]], self._at[nodes[-1]]
         rightwards = begin < end or (begin == end and not begin > self._gap)
         step = 1 if rightwards else -1
-        falls_short = is_last and journey.fell_short
+        falls_short = is_last and message.fell_short
         stub = end + step * (self._gap // 2 - 1) if falls_short else end
         if stub != begin:
             for at in range(begin, stub, step):
@@ -245,44 +178,15 @@ class _Ladder:
             cells[self._at[node]] = "+"
         if is_first:
             cells[begin] = "o"
-        for node, number in journey.numbers.items():
-            if node in passed:
-                mark = f"*{number}"
-                cells[self._at[node] : self._at[node] + len(mark)] = mark
-        if is_last and journey.failed:
+        for each in message.altered:
+            if each.gateway in passed:
+                at, mark = self._at[each.gateway], f"*{each.change}"
+                cells[at : at + len(mark)] = mark
+        if is_last and message.failed:
             if stub != begin:
                 cells[tip] = "-"
             cells[stub] = "X"
         return cells
-
-
-class _Row(NamedTuple):
-    """Packets that are drawn as one; those of one ``key`` look alike."""
-
-    key: tuple[object, ...]
-    journeys: list[Journey]
-
-
-def _without_repetitions(rows: list[_Row]) -> list[_Row]:
-    """Each run of rows that comes again at once, joined: a request, or a request and its answer."""
-    found: list[_Row] = []
-    at = 0
-    while at < len(rows):
-        for length in range(1, _LONGEST_REPETITION + 1):
-            keys = [row.key for row in rows[at : at + length]]
-            times = 1
-            while [row.key for row in rows[at + times * length : at + (times + 1) * length]] == keys:
-                times += 1
-            if times > 1:
-                break
-        else:
-            length = 1
-        run = rows[at : at + times * length]
-        found += [
-            _Row(run[n].key, [each for row in run[n::length] for each in row.journeys]) for n in range(length)
-        ]
-        at += len(run)
-    return found
 
 
 def _coloured(cells: str) -> Text:
@@ -296,68 +200,33 @@ def _coloured(cells: str) -> Text:
 # -- the changes ---------------------------------------------------------------------------------------
 
 
-@dataclass
-class _Numbered:
-    """One change, and the messages to which it happened."""
-
-    number: int
-    gateway: str
-    change: Change | None
-    journeys: list[Journey]
-
-
-def _numbered(journeys: list[Journey]) -> list[_Numbered]:
-    """The different changes in order; each journey gets the numbers of its own."""
-    known: dict[object, _Numbered] = {}
-    for journey in journeys:
-        for gateway, change in journey.changes.items():
-            key = (gateway, _essence(change))
-            entry = known.setdefault(key, _Numbered(len(known) + 1, gateway, change, []))
-            entry.journeys.append(journey)
-            journey.numbers[gateway] = entry.number
-    return list(known.values())
-
-
-def _essence(change: Change | None) -> object:
-    """What two changes have in common that a reader takes for the same: parts, marked bytes, rules."""
-    if change is None:
-        return None
-    marks = tuple(
-        tuple(line.text[start:end] for start, end in line.marks) if line else None
-        for pair in aligned(change.before, change.after)
-        for line in pair
-    )
-    return tuple(change.parts), marks, tuple((each.rule, each.header) for each in change.broken)
-
-
-def _changes(changes: list[_Numbered], width: int, *, plain: bool) -> Iterator[Text]:
-    if not changes:
+def _changes(shown: TrialView, width: int, *, plain: bool) -> Iterator[Text]:
+    if not shown.changes:
         yield Text("No message was changed on the way.")
         yield Text()
         return
     yield Text("What was changed on the way", style="bold")
-    for each in changes:
+    for each in shown.changes:
         yield Text()
-        yield from _one_change(each, width, plain=plain)
+        yield from _one_change(each, shown.message(each.messages[0]), width, plain=plain)
     yield Text()
 
 
-def _one_change(entry: _Numbered, width: int, *, plain: bool) -> Iterator[Text]:
-    first = entry.journeys[0]
+def _one_change(change: Change, first: Message, width: int, *, plain: bool) -> Iterator[Text]:
     head = (
-        f"{first.label}, {first.path[0]} to {first.path[-1]}, changed by {entry.gateway} at {first.now:.3f}"
+        f"{first.label}, {first.path[0]} to {first.path[-1]}, changed by {change.gateway} at {first.time:.3f}"
     )
-    if len(entry.journeys) > 1:
-        head += f"; likewise in {len(entry.journeys) - 1} more"
-    lead = f"{f'*{entry.number}':<{_INDENT}}"
+    if len(change.messages) > 1:
+        head += f"; likewise in {len(change.messages) - 1} more"
+    lead = f"{f'*{change.number}':<{_INDENT}}"
     for line in textwrap.wrap(head, max(width, 40), initial_indent=lead, subsequent_indent=" " * _INDENT):
         yield Text(line, style="bold")
-    change = entry.change
-    if change is None:
+    lines = next(each.lines for each in first.altered if each.change == change.number)
+    if not lines:
         yield Text(" " * _INDENT + "It was one of several pieces of a message: no comparison.")
         return
     yield from _folded(f"parts: {', '.join(change.parts)}", width, _INDENT)
-    for pair in aligned(change.before, change.after):
+    for pair in lines:
         before = "before" if pair.after else "removed"
         after = "after" if pair.before else "added"
         for what, shown, style, marks in (
@@ -366,36 +235,29 @@ def _one_change(entry: _Numbered, width: int, *, plain: bool) -> Iterator[Text]:
         ):
             if shown is not None:
                 yield from _shown_line(what, _marked_text(shown, style, marks if plain else ("", "")), width)
-    for each in change.broken:
-        yield from _folded(f"breaks {each.reference}: {each.sentence}", width, _INDENT, "red")
-        rule = RULES[each.rule]
-        tolerated = "" if rule.severity != "warning" else " Receivers should put up with it."
-        yield from _folded(f"({each.rule}: {rule.description}{tolerated})", width, _INDENT + 2, "dim")
+    for rule in change.broken:
+        yield from _folded(f"breaks {rule.reference}: {rule.sentence}", width, _INDENT, "red")
+        tolerated = " Receivers should put up with it." if rule.tolerated else ""
+        yield from _folded(f"({rule.rule}: {rule.about}{tolerated})", width, _INDENT + 2, "dim")
     if not change.broken:
-        further = " further" if check(SipMessage.parse(change.before)) else ""
+        further = " further" if change.broken_before else ""
         yield from _folded(f"breaks no{further} rule of syntax", width, _INDENT, "dim")
 
 
 def _marked_text(line: Line, style: str, markers: tuple[str, str]) -> Text:
-    """A line with its marks; its line ending only where that differs."""
-    end = len(line.text.rstrip(b"\r\n"))
     text, at = Text(), 0
-    for start, stop in [*line.marks, (len(line.text), len(line.text))]:
-        text.append(_shortened(line.text[at : min(start, max(end, at))]))
-        marked = line.text[start:stop]
-        if len(line.marks) == 1 and stop - start == len(line.text) and end:
-            marked = marked[:end]  # the whole line is new or gone: its ending goes without saying
-        if marked:
-            text.append(markers[0]).append(_shortened(marked), style=style).append(markers[1])
+    for start, stop in line.marks:
+        text.append(_shortened(line.text[at:start]))
+        text.append(markers[0]).append(_shortened(line.text[start:stop]), style=style).append(markers[1])
         at = stop
-    return text
+    return text.append(_shortened(line.text[at:]))
 
 
-def _shortened(data: bytes) -> str:
-    if len(data) <= _LONG:
-        return show(data)
+def _shortened(text: str) -> str:
+    if len(text) <= _LONG:
+        return text
     half = _LONG // 2
-    return f"{show(data[:half])} ...({len(data) - 2 * half} bytes more)... {show(data[-half:])}"
+    return f"{text[:half]} ...({len(text) - 2 * half} more)... {text[-half:]}"
 
 
 def _shown_line(what: str, text: Text, width: int) -> Iterator[Text]:
@@ -415,30 +277,27 @@ def _folded(text: str, width: int, indent: int, style: str = "") -> Iterator[Tex
 # -- the outcome -----------------------------------------------------------------------------------------
 
 
-def _outcome(result: TrialResult, width: int, *, brief: bool) -> Iterator[Text]:
-    # The symptom stands beside the check already.
-    symptoms = {each.name: each.symptom for each in result.checks}
-    why = {each.check: each.text.removesuffix(symptoms[each.check]).strip() for each in result.explanation}
-    if result.errors:
+def _outcome(shown: TrialView, width: int, *, brief: bool) -> Iterator[Text]:
+    if shown.errors:
         yield Text("The trial is invalid", style="bold red")
-        for error in result.errors:
+        for error in shown.errors:
             yield from _folded(error, width, _INDENT, "red")
-    if result.checks:
-        failed = sum(not each.passed for each in result.checks)
-        head = f"Fails: {failed} of {len(result.checks)} checks" if failed else "Works"
+    if shown.checks:
+        failed = sum(not each.passed for each in shown.checks)
+        head = f"Fails: {failed} of {len(shown.checks)} checks" if failed else "Works"
         style = "bold red" if failed else "bold green"
-        yield Text("Checks", style="bold") if result.errors else Text(head, style)
-    for each in result.checks:
+        yield Text("Checks", style="bold") if shown.errors else Text(head, style)
+    for each in shown.checks:
         detail = f" ({each.detail})" if each.detail else ""
         if not each.passed:
             yield from _folded(f"FAIL  {each.name}: {each.symptom}{detail}", width, _INDENT, "red")
-            if each.name in why:
-                yield from _folded(f"why:  {why[each.name]}", width, _INDENT + 6)
+            if each.cause is not None:
+                yield from _folded(f"why:  {each.cause.text}", width, _INDENT + 6)
         elif not brief:
             yield from _folded(f"pass  {each.name}{detail}", width, _INDENT, "green")
-    finding = result.finding
+    finding = shown.finding
     if finding is not None:
-        yield Text(f"What the detector {result.spec.detector} found", style="bold")
+        yield Text(f"What the detector {shown.settings['detector']} found", style="bold")
         saw = f": {', '.join(finding.changed)} changed" if finding.changed else ""
         detail = f" ({finding.detail})" if finding.detail else ""
         yield from _folded(f"{finding.verdict}{saw}{detail}", width, _INDENT)

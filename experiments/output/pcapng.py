@@ -18,7 +18,7 @@ The format is draft-ietf-opsawg-pcapng.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -35,11 +35,13 @@ LOST: Final = "lost"
 _RAW_IP: Final = 101  # LINKTYPE_RAW: the packet begins with an IPv4 or IPv6 header
 _SECTION, _INTERFACE, _PACKET = 0x0A0D0D0A, 1, 6
 _END, _COMMENT, _IF_NAME, _FLAGS, _PROGRAM = 0, 1, 2, 2, 4
-_INBOUND, _OUTBOUND = 1, 2
+INBOUND, OUTBOUND = 1, 2
 _MAX_OPTION: Final = 65535
 
 
-class _Row(NamedTuple):
+class CapturedPacket(NamedTuple):
+    """A packet at an interface at a time in seconds; the comment is for readers."""
+
     tap: str
     now: float
     packet: bytes
@@ -48,8 +50,12 @@ class _Row(NamedTuple):
 
 
 def write(trace: Trace, path: Path) -> None:
-    """Write the file, in the place of an older one. Raises ``OutputError``."""
-    rows = list(_rows(trace))
+    """Write the file with an interface per tap, in the place of an older one. Raises ``OutputError``."""
+    write_packets(list(_rows(trace)), path)
+
+
+def write_packets(rows: Sequence[CapturedPacket], path: Path) -> None:
+    """Write packets in their order. Raises ``OutputError``."""
     numbers = {tap: number for number, tap in enumerate(dict.fromkeys(row.tap for row in rows))}
     with replaced(path) as file:
         file.write(_section())
@@ -62,49 +68,54 @@ def write(trace: Trace, path: Path) -> None:
 # -- what to write -------------------------------------------------------------------------------
 
 
-def _rows(trace: Trace) -> Iterator[_Row]:
+def _rows(trace: Trace) -> Iterator[CapturedPacket]:
     entries = Entries()
     for record in trace:
         if isinstance(record, Sent):
-            yield from _datagram(record, record.local, record.remote, _OUTBOUND)
+            yield from _datagram(record, record.local, record.remote, OUTBOUND)
         elif isinstance(record, Received):
-            yield from _datagram(record, record.remote, record.local, _INBOUND)
+            yield from _datagram(record, record.remote, record.local, INBOUND)
         elif isinstance(record, Segment):
-            yield _Row(record.host, record.now, record.packet, _OUTBOUND if record.leaving else _INBOUND)
+            yield CapturedPacket(
+                record.host, record.now, record.packet, OUTBOUND if record.leaving else INBOUND
+            )
         elif isinstance(record, Passage):
             yield from _passage(record, entries)
         elif isinstance(record, Lost):
-            yield _Row(LOST, record.now, record.packet, _INBOUND, f"lost at {record.node}: {record.detail}")
+            yield CapturedPacket(
+                LOST, record.now, record.packet, INBOUND, f"lost at {record.node}: {record.detail}"
+            )
 
 
 def _datagram(
     record: Sent | Received, source: Endpoint, destination: Endpoint, direction: int
-) -> Iterator[_Row]:
+) -> Iterator[CapturedPacket]:
     try:
         packet = ip.udp(source, destination, record.payload)
     except MalformedPacketError:
         return
-    yield _Row(record.host, record.now, packet, direction)
+    yield CapturedPacket(record.host, record.now, packet, direction)
 
 
-def _passage(record: Passage, entries: Entries) -> Iterator[_Row]:
+def _passage(record: Passage, entries: Entries) -> Iterator[CapturedPacket]:
     entered = entries.whole(record)
     tap = f"{record.gateway}/{record.side.name.lower()}"
-    yield _Row(tap, record.now, record.packet, _INBOUND, _on_entry(record))
+    yield CapturedPacket(tap, record.now, record.packet, INBOUND, on_entry(record))
     for each in record.emissions:
         if each.side is not None:
             tap = f"{record.gateway}/{each.side.name.lower()}"
-            comment = _on_leaving(each, change_of(entered, each))
-            yield _Row(tap, record.now, _leaving(each), _OUTBOUND, comment)
+            comment = on_leaving(each, change_of(entered, each))
+            yield CapturedPacket(tap, record.now, leaving(each), OUTBOUND, comment)
 
 
-def _leaving(emission: Emission) -> bytes:
+def leaving(emission: Emission) -> bytes:
+    """The packet as it leaves the gateway: one hop more behind it."""
     packet = emission.packet
     ttl = packet[8 if packet[0] >> 4 == 4 else 7]
     return packet if emission.originated or ttl <= 1 else ip.decrement_ttl(packet)
 
 
-def _on_entry(record: Passage) -> str:
+def on_entry(record: Passage) -> str:
     """What the packet that came in has to say: only when it was dropped."""
     stayed = [each for each in record.emissions if each.side is None]
     if not stayed and all(each.originated for each in record.emissions):
@@ -112,7 +123,8 @@ def _on_entry(record: Passage) -> str:
     return "; ".join(ending(record.gateway, each) for each in stayed)
 
 
-def _on_leaving(emission: Emission, change: Change | None) -> str:
+def on_leaving(emission: Emission, change: Change | None) -> str:
+    """What the packet that left has to say."""
     said = words(emission)
     parts = [f"made by the router: {said}" if emission.originated else said]
     if change is not None:
@@ -148,7 +160,7 @@ def _interface(name: str) -> bytes:
     return _block(_INTERFACE, struct.pack("<HHI", _RAW_IP, 0, 262144), [(_IF_NAME, name.encode())])
 
 
-def _packet(row: _Row, interface: int) -> bytes:
+def _packet(row: CapturedPacket, interface: int) -> bytes:
     microseconds = round(row.now * 1_000_000)
     size = len(row.packet)
     head = struct.pack("<IIIII", interface, microseconds >> 32, microseconds & 0xFFFFFFFF, size, size)

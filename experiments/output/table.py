@@ -23,10 +23,11 @@ _STYLES = {
     "alg": "bold yellow",
     "clean": "green",
     "undecided": "magenta",
+    "not applicable": "dim",
     "error": "bold white on red",
 }
 _MANY = 10  # columns: more are not laid side by side
-_WORDS = {"pass": "works", "alg": "ALG!", "error": "ERROR"}
+_WORDS = {"pass": "works", "alg": "ALG!", "error": "ERROR", "not applicable": "n/a"}
 
 
 def print_table(results: Sequence[TrialResult], console: Console) -> None:
@@ -159,5 +160,5 @@ def _unique(values: Iterable[T]) -> list[T]:
 def summary(results: Sequence[TrialResult]) -> str:
     """One line of counts."""
     counts = Counter(each.outcome for each in results)
-    order = ("pass", "fail", "alg", "clean", "undecided", "error")
+    order = ("pass", "fail", "alg", "clean", "undecided", "not applicable", "error")
     return ", ".join(f"{counts[word]} {_WORDS.get(word, word)}" for word in order if counts[word])

@@ -86,6 +86,7 @@ def _one_or_many(value: object) -> object:
     return value if isinstance(value, list | tuple) else [value]
 
 
+Capabilities = Annotated[tuple[str, ...], AfterValidator(_capabilities)]
 Command = Annotated[
     tuple[str, ...],
     BeforeValidator(_texts),
@@ -137,7 +138,7 @@ class ProgramConfig(_Part):
     environment: dict[str, str] = {}
     ready: Ready | None = None
     writable: tuple[str, ...] = ()
-    capabilities: Annotated[tuple[str, ...], AfterValidator(_capabilities)] = ()
+    capabilities: Capabilities = ()
 
     @field_validator("environment", mode="before")
     @classmethod

@@ -90,8 +90,9 @@ class Process:
     """A started program. ``command`` and ``environment`` have no placeholders left.
 
     ``image``: the container image in which to run it, in the place of this machine's programs.
-    ``directory``: the working directory, else this process's. ``confinement``: what it may do; of an image
-    its capabilities count, and the rest is the engine's affair.
+    ``directory``: the working directory, else this process's. ``orders``: ``say`` can write to its standard
+    input, which is empty otherwise. ``confinement``: what it may do; of an image its capabilities count, and
+    the rest is the engine's affair.
     Raises ``UsageError`` when it can't be started.
     """
 
@@ -107,6 +108,7 @@ class Process:
         image: str | None = None,
         directory: str | None = None,
         confinement: Confinement | None = None,
+        orders: bool = False,
     ) -> None:
         self.name = name
         self.host = host
@@ -116,6 +118,7 @@ class Process:
         self._world = world
         out_read, out_write = os.pipe2(os.O_CLOEXEC)
         err_read, err_write = os.pipe2(os.O_CLOEXEC)
+        in_read, self._in = os.pipe2(os.O_CLOEXEC) if orders else (subprocess.DEVNULL, -1)
         try:
             self._process: _Started
             if image is None:
@@ -123,6 +126,7 @@ class Process:
                     world.start(
                         host,
                         command,
+                        stdin=in_read,
                         stdout=out_write,
                         stderr=err_write,
                         environment=environment,
@@ -144,16 +148,30 @@ class Process:
         except BaseException:
             os.close(out_read)
             os.close(err_read)
+            self._close_input()
             raise
         finally:
             os.close(out_write)
             os.close(err_write)
+            if orders:
+                os.close(in_read)
         self.began = time.monotonic()  # what it takes to start a container is none of its time
         self._out = _Stream(world, out_read, self.LIMIT)
         self._err = _Stream(world, err_read, self.LIMIT)
         self._watching = True
         self._searched, self._found = -1, False
         world.watch(self._process.fileno(), self._note_end)
+
+    def say(self, line: str) -> None:
+        """Write a line to its standard input; one that does not read any more gets nothing."""
+        if self._in >= 0:
+            with suppress(BrokenPipeError, BlockingIOError):
+                os.write(self._in, f"{line}\n".encode())
+
+    def _close_input(self) -> None:
+        if self._in >= 0:
+            os.close(self._in)
+            self._in = -1
 
     # -- what it did -----------------------------------------------------------------------------
 
@@ -231,6 +249,7 @@ class Process:
     def close(self) -> None:
         """Read what is left, and let go of it."""
         self.drain()
+        self._close_input()
         self._out.close()
         self._err.close()
         self._note_end()

@@ -23,7 +23,7 @@ from siplab.experiments.trial.spec import needs_emulated
 from siplab.experiments.trial.stage import Finding, Stage
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.base import WorldError
-from siplab.lab.worlds.emulated import ports, processes
+from siplab.lab.worlds.emulated import host_files, ports, processes
 from siplab.lab.worlds.emulated.confinement import Confinement
 from siplab.lab.worlds.emulated.live import LiveWorld
 
@@ -44,7 +44,7 @@ def run(detector: ProgramDetector, stage: Stage) -> Finding:
     """
     world = stage.world
     if not isinstance(world, LiveWorld):
-        raise UsageError(needs_emulated(detector.id))
+        raise UsageError(needs_emulated(f"detector '{detector.id}'"))
     detector.check(world.network.topology)
     agents.start(stage, detector.agents)
     with _folder(stage) as folder:
@@ -63,8 +63,8 @@ def _folder(stage: Stage) -> Iterator[Path]:
         stage.folder.mkdir(parents=True)
         yield stage.folder.resolve()
         return
-    # The bubble's own /run: what is in there ends with the bubble, however that ends.
-    with tempfile.TemporaryDirectory(prefix="siplab-", dir="/run", ignore_cleanup_errors=True) as made:
+    # On all hosts of the bubble: what is in there ends with it, however that ends.
+    with tempfile.TemporaryDirectory(dir=host_files.SHARED, ignore_cleanup_errors=True) as made:
         yield Path(made)
 
 
@@ -181,8 +181,11 @@ class _Trial:
         return process
 
 
-def await_ready(world: LiveWorld, process: Process, ready: Ready) -> None:
-    """Serve the lab until a program is ready. Raises ``ProgramError`` when it does not get there."""
+def await_ready(world: LiveWorld, process: Process, ready: Ready, *, daemon: bool = False) -> None:
+    """Serve the lab until a program is ready. Raises ``ProgramError`` when it does not get there.
+
+    ``daemon``: that its first process has ended, with status 0, says nothing.
+    """
     namespace = world.namespace(process.host)
     protocol, _, port = (ready.port or "").partition("/")
 
@@ -191,11 +194,14 @@ def await_ready(world: LiveWorld, process: Process, ready: Ready) -> None:
             return process.printed(ready.log)
         return ports.is_bound(namespace, protocol, int(port))
 
-    world.run_until(lambda: is_ready() or process.over, ready.timeout, every=_LOOK)
+    def is_over() -> bool:
+        return process.failed if daemon else process.over
+
+    world.run_until(lambda: is_ready() or is_over(), ready.timeout, every=_LOOK)
     process.drain()
     if is_ready() and not process.failed:
         return
-    if process.over:
+    if is_over():
         raise ProgramError(f"{how_it_went(process)} before it was ready{process.last_words}")
     wanted = f"'{ready.log}' in its output" if ready.log else f"{ready.port} bound on {process.host}"
     raise ProgramError(

@@ -323,8 +323,13 @@ class Labs:
         topology: str = "home",
         gateway: str = "queue",
         seed: int = 1,
+        phone: str = "",
+        server: str = "",
+        far_phone: str = "",
     ) -> Trial:
         """Run a scenario or a detector of the lab's own, under virtual time where no program takes part.
+
+        ``phone``, ``server``, ``far_phone``: kinds of endpoints, real programs too (``program:baresip``).
 
         Where there is no emulated world the simulated one gives the same bytes, unless
         ``--siplab-world emulated`` says otherwise. Raises ``WorldError`` for an invalid trial (a model that
@@ -342,6 +347,9 @@ class Labs:
             seed,
             self._model_paths,
             gateway=gateway,
+            phone=phone,
+            server=server,
+            far_phone=far_phone,
         )
         trial.check_spec(spec)
         try:
@@ -356,7 +364,7 @@ class Labs:
         return made
 
     def _needs_kernel(self, spec: TrialSpec) -> bool:
-        return self._world == "auto" and (spec.program is not None or spec.gateway == "kernel")
+        return self._world == "auto" and (spec.by_wall_clock or spec.gateway == "kernel")
 
     def _in_bubble(self, spec: TrialSpec) -> tuple[TrialResult, Trace]:
         pool = self._pool()

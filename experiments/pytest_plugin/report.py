@@ -49,7 +49,16 @@ def _sections(made: Observed, number: int, folder: Path) -> Iterator[tuple[str, 
         yield "programs", "\n".join(_programs(made))
     stem = f"{number}-{_file_name(made.name)}"
     files = [made.pcap(folder / f"{stem}.pcapng"), made.write_trace(folder / f"{stem}.trace.jsonl")]
+    files.append(_page(made, folder / f"{stem}.html"))
     yield "files", "\n".join(str(each) for each in files)
+
+
+def _page(made: Observed, path: Path) -> Path:
+    """The same as a page for a browser."""
+    from siplab.experiments.output import book  # making it takes longer than most reports do
+
+    path.write_text(book.of_one(made.result, made.trace), encoding="utf-8")
+    return path
 
 
 def _programs(lab: Lab) -> Iterator[str]:

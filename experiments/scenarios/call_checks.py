@@ -12,7 +12,6 @@ from siplab.experiments.trial.stage import Stage
 from siplab.lab.media.session import Hold, Kind
 from siplab.lab.phone.call import Call, CallState, Direction
 from siplab.lab.phone.phone import Phone
-from siplab.lab.sip.base import Action
 
 # A caller waits this long for an answer before it gives up, in seconds.
 PATIENCE = 35.0
@@ -88,8 +87,8 @@ _DROPS = "The call drops by itself, typically after 32 seconds."
 
 def stays_up(stage: Stage, talk: Talk, seconds: float, name: str = "stays up", symptom: str = _DROPS) -> bool:
     """Talk for so long."""
-    stage.idle(seconds)
-    ended_early = _first_end(talk.outgoing, talk.incoming)
+    stage.talk(talk.callee, seconds)
+    ended_early = _first_end(talk.outgoing, talk.incoming) or stage.doomed(talk.callee)
     return stage.check(
         name,
         ended_early == "",
@@ -98,15 +97,10 @@ def stays_up(stage: Stage, talk: Talk, seconds: float, name: str = "stays up", s
     )
 
 
-def hold(stage: Stage, call: Call, how: Hold, name: str) -> bool:
-    """Hold a call in that way, or resume it with ``""``: whether the other side agreed."""
+def hold(stage: Stage, phone: Phone, call: Call, how: Hold, name: str) -> bool:
+    """Hold a phone's call in that way, or resume it with ``""``: whether the other side agreed."""
     outcome: list[int] = []
-
-    def command(now: float) -> list[Action]:
-        call.hold(now, how, lambda status, later: outcome.append(status))
-        return call.phone.layer.flush()
-
-    stage.do(call.phone, command)
+    stage.do(phone, lambda now: phone.hold(call, how, now, lambda status, later: outcome.append(status)))
     stage.until(lambda: bool(outcome) or call.over, PATIENCE)
     symptom = "The hold key has no effect." if how else "A held call does not come back."
     return stage.check(name, outcome == [200], symptom, f"status {outcome[0] if outcome else 'none'}")

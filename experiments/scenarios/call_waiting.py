@@ -23,7 +23,7 @@ class CallWaiting:
         if first is None:
             return
         both_hear(stage, first, 2.0)
-        if not hold(stage, first.outgoing, "sendonly", "first call is held"):
+        if not hold(stage, phone, first.outgoing, "sendonly", "first call is held"):
             return
         stage.idle(1.0)
         second = connect(stage, caller=third, callee=phone, target="alice@lab.test", name="second call ")
@@ -31,7 +31,7 @@ class CallWaiting:
             return
         both_hear(stage, second, name="in the second call")
         hang_up(stage, second, name="second call hangs up")
-        hold(stage, first.outgoing, "", "first call is resumed")
+        hold(stage, phone, first.outgoing, "", "first call is resumed")
         stage.idle(1.0)
         begin = stage.now
         stage.idle(4.0)

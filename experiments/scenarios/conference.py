@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from siplab.experiments.scenarios.call_checks import Talk, connect, hang_up
 from siplab.experiments.scenarios.register import sign_in
 from siplab.experiments.trial.registry import Item
-from siplab.experiments.trial.stage import TONES, Stage
+from siplab.experiments.trial.stage import TONES, Stage, pure_tone
 from siplab.lab.media.audio import strength
 from siplab.lab.phone import conference
 from siplab.lab.phone.call import Call
@@ -22,6 +22,7 @@ class Conference:
     """Three parties, the phone in the middle."""
 
     def run(self, stage: Stage) -> None:
+        stage.says = pure_tone
         stage.with_phone(lines=2)
         phone, far = sign_in(stage, stage.third_phone)
         third = stage.third_phone

@@ -39,10 +39,10 @@ class Hold:
         if talk is None:
             return
         both_hear(stage, talk, name="before")
-        holder, held = talk.outgoing, talk.incoming
+        by, holder, held = talk.caller, talk.outgoing, talk.incoming
         if self.by == "far-phone":
-            holder, held = held, holder
-        if not hold(stage, holder, self.how, "is held"):
+            by, holder, held = talk.callee, held, holder
+        if not hold(stage, by, holder, self.how, "is held"):
             return
         stage.idle(1.0)
         begin = stage.now
@@ -53,7 +53,7 @@ class Hold:
         )
         if self.music:
             hears(stage, held, begin, stage.now, "held side", "on hold")
-        if hold(stage, holder, "", "is resumed"):
+        if hold(stage, by, holder, "", "is resumed"):
             both_hear(stage, talk, name="after")
         hang_up(stage, talk)
 

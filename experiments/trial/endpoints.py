@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from siplab.experiments.trial import registry
 from siplab.experiments.trial.pairs import DEFAULT
+from siplab.experiments.trial.spec import is_program
 from siplab.experiments.trial.stage import Setup
 
 
@@ -62,8 +63,17 @@ def apply(setup: Setup, phone: str = "", server: str = "", far_phone: str = "") 
 
     ``far_phone``: what the phones on the internet are, before what the server's kind says of them.
     """
-    setup = registry.phones().get(phone or DEFAULT.phone).settings.apply(setup)
-    provider: ServerKind = registry.servers().get(server or DEFAULT.server).settings
+    programs = {"phone": phone, "far-phone": far_phone, "server": server}
+    programs = {role: spec for role, spec in programs.items() if is_program(spec)}
+    for role, spec in programs.items():
+        registry.program(spec, "server" if role == "server" else "phone")
+    setup = replace(setup, programs={**setup.programs, **programs})
+    if "phone" not in programs:
+        setup = registry.phones().get(phone or DEFAULT.phone).settings.apply(setup)
+    provider = ServerKind()
+    if "server" not in programs:
+        provider = registry.servers().get(server or DEFAULT.server).settings
+    if "far-phone" in programs:
+        return replace(provider.apply(setup), far_phone=setup.far_phone)  # a program has no such settings
     far = registry.phones().get(far_phone or provider.far_kind).settings
-    setup = replace(setup, far_phone={**setup.far_phone, **far.far_phone()})
-    return provider.apply(setup)
+    return provider.apply(replace(setup, far_phone={**setup.far_phone, **far.far_phone()}))

@@ -110,10 +110,15 @@ class _Line:
         return self._watchdog.overdue() if self.asked else ""
 
 
+_REAL: Final = 600.0  # seconds by the wall clock that a trial with real phones or servers may take
+
+
 def waits(spec: TrialSpec) -> float:
     """Seconds that a trial may wait for others: programs, or a kernel's clock."""
     if spec.gateway == "kernel":
         return float("inf")
+    if spec.real:
+        return _REAL
     return 0.0 if spec.program is None else spec.program.longest
 
 

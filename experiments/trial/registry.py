@@ -164,6 +164,19 @@ def servers() -> Registry[Any]:
     return Registry("server")
 
 
+def program(spec: str, role: str) -> Any:
+    """The real program that ``program:NAME(parameter=value)`` names. Raises ``UsageError``.
+
+    ``role``: ``phone`` or ``server``, which it has to be.
+    """
+    return importlib.import_module("siplab.experiments.programs.kinds").get(spec, role)
+
+
+def program_stage() -> Any:
+    """The ``Stage`` on which real programs play."""
+    return importlib.import_module("siplab.experiments.programs.endpoints.stage").ProgramStage
+
+
 @cache
 def mitigations() -> Registry[Any]:
     """The mitigations: ``settings.apply(setup)`` gives another ``Setup``.

@@ -29,7 +29,8 @@ class Explanation:
     another one; ``reference``: the ALG that acts in their place; ``runs``: how often the trial was run again.
     ``confirmed``: what follows was told by the trace, and running the trial again confirms it.
     ``message``: label of the message that a router touched (``REGISTER``, ``200 OK (INVITE)``), on its way
-    ``sender`` to ``receiver`` at ``now`` (seconds). ``router``: who touched it; empty: nobody did, the
+    ``sender`` to ``receiver`` at ``now`` (seconds); ``order``: of the record in the trace with which it
+    begins, -1: none. ``router``: who touched it; empty: nobody did, the
     network has no ALG to blame. ``kind``: the cause, by its name. ``parts``: what of it was
     changed, by the names of ``lab.wire.compare``. ``rule``: what that breaks. ``witness``: who noticed, and
     in which words.
@@ -48,6 +49,7 @@ class Explanation:
     sender: str = ""
     receiver: str = ""
     now: float = 0.0
+    order: int = -1
     router: str = ""
     parts: tuple[str, ...] = ()
     rule: str = ""
@@ -60,7 +62,10 @@ class TrialResult:
 
     ``errors``: why the trial is invalid (a model that raised, packets that the kernel lost).
     ``notes``: what a reader has to know of its models, that they stand for something unknown.
+    ``not_applicable``: what the scenario asks for and an endpoint can't do; nothing is known then.
     ``explanation``: why checks failed, for each of them, if somebody asked (``explained``).
+    ``models``: the spec of the model that each gateway ran, mitigations considered. ``files``: names of what
+    was written of it, by kind.
     """
 
     spec: TrialSpec
@@ -69,17 +74,22 @@ class TrialResult:
     finding: Finding | None = None
     errors: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    not_applicable: str = ""
     duration: float = 0.0  # seconds of the trial's clock
     packets_changed: int = 0
     reach: Reach | None = None
     media: list[StreamReport] = field(default_factory=list)
     explanation: list[Explanation] = field(default_factory=list)
+    models: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
 
     @property
     def outcome(self) -> str:
-        """``error``, else the detector's verdict, else ``pass`` or ``fail``."""
+        """``error``, ``not applicable``, else the detector's verdict, else ``pass`` or ``fail``."""
         if self.errors:
             return "error"
+        if self.not_applicable:
+            return "not applicable"
         if self.finding is not None:
             return self.finding.verdict
         return "pass" if all(check.passed for check in self.checks) else "fail"
@@ -88,8 +98,8 @@ class TrialResult:
     def first_failure(self) -> Check | None:
         return next((check for check in self.checks if not check.passed), None)
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain data, the same for the same trial."""
+    def settings(self) -> dict[str, Any]:
+        """What was tried, as plain data."""
         spec = {name: value for name, value in asdict(self.spec).items() if value or name == "seed"}
         for each in ("model_paths", "detector_paths", "scenario_paths", "reach"):
             spec.pop(each, None)
@@ -97,7 +107,19 @@ class TrialResult:
             spec.pop("gateway")
         if self.spec.program is not None:
             spec["detector"] = self.spec.program.id
-        row: dict[str, Any] = {**spec, "world": self.world, "outcome": self.outcome}
+        return spec
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data, the same for the same trial (``siplab schema results``)."""
+        row: dict[str, Any] = {**self.settings(), "world": self.world, "outcome": self.outcome}
+        if self.models:
+            row["models"] = self.models
+        if self.files:
+            row["files"] = self.files
+        if self.spec.real:
+            row["real"] = True
+        if self.not_applicable:
+            row["not_applicable"] = self.not_applicable
         if self.finding is not None:
             row["finding"] = asdict(self.finding)
         if self.checks:

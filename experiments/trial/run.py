@@ -10,7 +10,9 @@ from typing import Any
 from siplab import topologies
 from siplab.alg_models import catalogue, profiles
 from siplab.experiments.trial import answers, assignment, controls, endpoints, media, reach, registry
+from siplab.experiments.trial.recording import Recorder
 from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.roles import NotApplicableError
 from siplab.experiments.trial.spec import TrialSpec, seed_of
 from siplab.experiments.trial.stage import Finding, Setup, Stage
 from siplab.lab import foreign, interrupts
@@ -117,11 +119,11 @@ def run(
     spec: TrialSpec,
     make_world: WorldMaker = simulated,
     folder: Path | None = None,
-    sounds: Path | None = None,
+    recorder: Recorder | None = None,
 ) -> tuple[TrialResult, Trace]:
     """Run one trial; an outside program's output goes into ``folder``.
 
-    What the phones heard is written to WAV files whose names begin with ``sounds``.
+    ``recorder`` writes what the phones said and heard.
 
     Raises ``UsageError`` for a bad spec; what goes wrong later is in the result.
     """
@@ -133,13 +135,16 @@ def run(
     player = _player(spec)
     chosen = {name: known.get(model) for name, model in setup.models.items()}
     world = make_world(net, chosen, seed)
-    stage = Stage(world, setup, seed, folder)
+    stage: Stage = (registry.program_stage() if spec.real else Stage)(world, setup, seed, folder)
     notes = dict.fromkeys(profiles.note(model) for model in chosen.values())
     result = TrialResult(spec, world.kind, notes=[note for note in notes if note])
+    result.models = dict(setup.models)
     outcome: Finding | None = None
     try:
         answer = player.run(stage)
         outcome = answers.finding(answer) if kind == "detector" else None
+    except NotApplicableError as error:
+        result.not_applicable = str(error)
     except WorldError as error:
         result.errors.append(foreign.one_line(str(error)))
     except BaseException as error:
@@ -151,12 +156,12 @@ def run(
         else:
             result.errors.append(f"the {kind} raised {foreign.told(error)}")
     finally:
-        problems = world.close()
+        problems = stage.finish() + world.close()
     result.checks, wrong = answers.checks(stage.checks)
     problems += wrong
     result.media = media.report(stage.phones, world.now)
-    if sounds is not None:
-        media.record(sounds.parent, sounds.name, stage.phones, world.now)
+    if recorder is not None:
+        recorder.record(stage.phones, world.now)
     if kind == "detector":
         result.finding = outcome or Finding("error")
     result.errors += problems + [

@@ -11,7 +11,7 @@ from siplab.experiments.trial import processes, worker
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.process import TrialProcess
 from siplab.experiments.trial.result import TrialResult
-from siplab.experiments.trial.spec import TrialSpec, needs_emulated
+from siplab.experiments.trial.spec import TrialSpec, is_program, needs_emulated
 from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
 from siplab.experiments.trial.worker import Store
 from siplab.lab import interrupts
@@ -130,10 +130,13 @@ def run_traced(
 
 
 def _refuse_programs(specs: Sequence[TrialSpec]) -> None:
-    """Raises ``UsageError`` when a detector is a program: there is nothing to run it on."""
+    """Raises ``UsageError`` when a program takes part: there is nothing to run it on."""
     for spec in specs:
         if spec.program is not None:
-            raise UsageError(needs_emulated(spec.program.id))
+            raise UsageError(needs_emulated(f"detector '{spec.program.id}'"))
+        for kind, each in spec.kinds.items():
+            if is_program(each):
+                raise UsageError(needs_emulated(f"the {kind} '{each}'"))
 
 
 def require_kernel(world: str) -> None:

@@ -14,6 +14,14 @@ from siplab.experiments.trial.stage import Finding, Stage
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.topology import Topology
 
+PROGRAM: Final = "program:"
+
+
+def is_program(kind: str) -> bool:
+    """Whether a kind of phone or server is a real program, ``program:NAME``."""
+    return kind.startswith(PROGRAM)
+
+
 MOST_TRIALS: Final = 100_000
 _LONGEST_STEM: Final = 180  # file systems take 255 bytes, and endings follow
 
@@ -69,7 +77,7 @@ class TrialSpec:
     the result says whether the router's fault was within reach of what happened.
     ``gateway``: ``queue``, the lab's own, or ``kernel``, where the router's kernel does the work.
     ``phone``, ``server`` and ``far_phone`` (the phones on the internet) name kinds of them; empty is what
-    ``pairs.DEFAULT`` says.
+    ``pairs.DEFAULT`` says, ``program:NAME`` a real program.
     """
 
     topology: str = "home"
@@ -101,6 +109,16 @@ class TrialSpec:
     def between(self, pair: Pair) -> TrialSpec:
         """The same trial with these endpoints, named."""
         return replace(self, phone=pair.phone, server=pair.server, far_phone=pair.far_phone)
+
+    @property
+    def real(self) -> bool:
+        """Whether a real program plays a phone or the server."""
+        return any(map(is_program, self.kinds.values()))
+
+    @property
+    def by_wall_clock(self) -> bool:
+        """Whether programs take part, which have clocks of their own."""
+        return self.real or self.program is not None
 
     @property
     def kinds(self) -> dict[str, str]:
@@ -140,10 +158,10 @@ def check_count(count: int, what: str) -> None:
         )
 
 
-def needs_emulated(detector: str) -> str:
-    """What is said where there is no kernel to run an outside detector on."""
+def needs_emulated(what: str) -> str:
+    """What is said where there is no kernel to run a program on; ``what`` names it."""
     return (
-        f"detector '{detector}' is a program: it needs the emulated world (real sockets, a real kernel), "
+        f"{what} is a program: it needs the emulated world (real sockets, a real kernel), "
         "the simulated one has neither; run 'siplab doctor' to see what this machine lacks for it"
     )
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, get_args
 
 from siplab.lab.errors import UsageError
 from siplab.lab.foreign import LONGEST_LINE, clipped
-from siplab.lab.media.audio import tone
+from siplab.lab.media.audio import Signal, speech, tone
 from siplab.lab.phone.phone import Phone, PhoneConfig
 from siplab.lab.probing.mirror import MirrorServer
 from siplab.lab.server.server import ServerConfig, SipServer
@@ -22,11 +22,11 @@ from siplab.lab.server.stun_server import STUN_PORT, StunServer
 from siplab.lab.sip.base import Action, Agent
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.base import World
+from siplab.lab.worlds.topology import DOMAIN as DOMAIN
 from siplab.lab.worlds.trace import Checked
 
-DOMAIN: Final = "lab.test"
 PASSWORDS: Final = {"alice": "wonderland", "bob": "builder", "carol": "christmas", "dave": "david"}
-# What each says: so it can be heard who speaks.
+# What each says where it has to be measured who speaks, in Hz.
 TONES: Final = {"alice": 440, "bob": 620, "carol": 800, "dave": 1000}
 # A high RTP port, as many phones have: sums of ports then run past 65535.
 PHONE_RTP_PORT: Final = 49170
@@ -44,7 +44,7 @@ class Setup:
     ``phone``, ``far_phone`` and ``server`` override fields of the agents' configurations. ``stun``: the
     provider has a STUN server, which the phones behind the router ask. ``edge_port``: these phones
     speak to an outbound proxy at that port, on the server's host where it has none of its own; 0: only where
-    the network has one.
+    the network has one. ``programs``: the real program that plays ``phone``, ``far-phone`` or ``server``.
     """
 
     models: Mapping[str, str]
@@ -54,6 +54,7 @@ class Setup:
     server: Mapping[str, Any] = field(default_factory=dict)
     stun: bool = False
     edge_port: int = 0
+    programs: Mapping[str, str] = field(default_factory=dict)
 
     def with_model(self, spec: str) -> Setup:
         """The same with every gateway's model replaced."""
@@ -92,6 +93,11 @@ class Finding:
     evidence: tuple[str, ...] = ()
 
 
+def pure_tone(user: str) -> Signal:
+    """A tone of the user's own."""
+    return tone(TONES[user])
+
+
 class Stage:
     """One trial in progress."""
 
@@ -100,6 +106,7 @@ class Stage:
         self.setup = setup
         self.folder = folder  # for files that somebody wants to see later
         self.checks: list[Check] = []
+        self.says: Callable[[str], Signal] = speech  # what a phone's user says in calls
         self._seed = seed
 
     # -- who is there ----------------------------------------------------------------------------
@@ -226,7 +233,7 @@ class Stage:
             "ip": address,
             "server": Endpoint(server.config.ip, port),
             "rtp_port": rtp_port,
-            "signal": tone(TONES[user]),
+            "signal": self.says(user),
             "mtu": self.world.mtu_of(host),
         }
         phone = Phone(PhoneConfig(**{**settings, **changes}), self.rng(user))
@@ -252,6 +259,18 @@ class Stage:
     def idle(self, seconds: float) -> None:
         """Let time go by."""
         self.world.idle(seconds)
+
+    def talk(self, callee: Phone, seconds: float) -> None:
+        """Let a call go on for so long, or until it shows otherwise whether it would."""
+        self.world.idle(seconds)
+
+    def doomed(self, callee: Phone) -> str:
+        """Why the latest call of ``callee`` will end by itself though it is still up; empty if it won't."""
+        return ""
+
+    def finish(self) -> list[str]:
+        """The trial is over: end what is none of the world's; returns what was wrong with it."""
+        return []
 
     def check(
         self, name: str, passed: bool, symptom: str, detail: str = "", about: About = "signalling"

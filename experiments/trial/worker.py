@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
 from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.recording import Audio, Recorder
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab import foreign, interrupts, plugins
@@ -36,6 +37,10 @@ class Store(Protocol):
     @property
     def folder(self) -> Path:
         """Where the output of outside programs and recordings go, beside what ``keep`` writes."""
+
+    @property
+    def audio(self) -> Audio:
+        """How much of each call is recorded."""
 
     def keep(self, result: TrialResult, trace: Trace) -> None:
         """A trial is over. May add to the result what follows from the trace."""
@@ -85,12 +90,13 @@ class EmulatedLabs:
     def run(self, spec: TrialSpec, store: Store | None) -> tuple[TrialResult, Trace]:
         """Run a trial in the kind of world that it needs, on a network that no other trial has spoilt."""
         by_kernel = spec.gateway == "kernel"
+        # A phone or a server does not change its network; a detector's programs may.
         thorough = spec.program is not None and spec.program.may_change_networks
         make: trial.WorldMaker = self.world
-        if by_kernel or spec.program:
+        if by_kernel or spec.by_wall_clock:
             make = partial(self.kernel if by_kernel else self.live, thorough=thorough)
         result, trace = run_traced(spec, store, make)
-        self.release(trial.network_of(spec), spoilt=bool(result.errors), worn=spec.program is not None)
+        self.release(trial.network_of(spec), spoilt=bool(result.errors), worn=spec.by_wall_clock)
         return result, trace
 
     def release(self, network: Network, *, spoilt: bool, worn: bool) -> None:
@@ -218,6 +224,7 @@ def run_traced(
     if store is None:
         return trial.run(spec, make_world)
     stem = store.folder / spec.stem
-    result, trace = trial.run(spec, make_world, stem.with_name(f"{stem.name}.programs"), stem)
+    programs, recorder = stem.with_name(f"{stem.name}.programs"), Recorder(stem, store.audio)
+    result, trace = trial.run(spec, make_world, programs, recorder)
     store.keep(result, trace)
     return result, trace

@@ -21,23 +21,22 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from siplab.lab.gateway import icmp
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.binding import Binding
 from siplab.lab.gateway.binding_table import PortsExhaustedError
 from siplab.lab.gateway.fate import Fate
-from siplab.lab.gateway.flow import FlowTable, patch, translate
+from siplab.lab.gateway.flow import patch, translate
 from siplab.lab.gateway.fragments import Reassembler
-from siplab.lab.gateway.inspection import Alg, Inspection
+from siplab.lab.gateway.inspection import Inspection
 from siplab.lab.gateway.ipv6_filter import Ipv6Filter
 from siplab.lab.gateway.nat import Nat
 from siplab.lab.gateway.nat_config import Dependence, NatConfig
 from siplab.lab.gateway.own_address import OwnAddress
 from siplab.lab.gateway.sides import Emission, Side
-from siplab.lab.gateway.tcp_inspection import TcpInspector
-from siplab.lab.gateway.udp_inspection import UdpInspector
+from siplab.lab.gateway.treatment import Treatment
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import ICMP, TCP, UDP, Endpoint, MalformedPacketError, Packet
 
@@ -64,21 +63,16 @@ class Gateway:
         model_rng: Callable[[], random.Random] | None = None,
         mtu: int = ip.DEFAULT_MTU,
     ) -> None:
-        self.model = model
-        self.policy = model.policy
-        self._looks = bool(model.steps) or self.policy.non_sip == "drop"
         config: Any = replace(nat or NatConfig(), **model.recipe.nat)  # a faulty router's own choices
         self.nat = Nat(config, public_ip, rng)
         self._own = OwnAddress(inside_addresses, public_ip)
-        self._alg = Alg(model, self.nat, model_rng or (lambda: rng), self.is_inside, self._own.inside)
         self._networks = [_network(each) for each in inside_networks]
         self._inside_cache: dict[str, bool] = {}
         self._fragments = Reassembler()
-        self._flows = FlowTable(self.nat, self.policy)
-        self._known = self._flows.known
-        self._udp = UdpInspector(self._alg, self._flows, mtu)
-        self._tcp = TcpInspector(self._alg, mtu)
         self._ipv6_filter = Ipv6Filter(config)
+        self._mtu = mtu
+        self._elders: dict[Binding, Treatment] = {}  # flows that go on under an earlier model
+        self._take(model, model_rng or (lambda: rng))
 
     # -- the one entry -------------------------------------------------------------------------
 
@@ -116,18 +110,46 @@ class Gateway:
         except PortsExhaustedError as error:
             return [Emission(None, packet, Fate.NO_FREE_PORT, str(error))]
 
+    def _take(self, model: Model, make_generator: Callable[[], random.Random]) -> None:
+        self._treatment = treatment = Treatment(
+            model, self.nat, make_generator, self.is_inside, self._own.inside, self._mtu
+        )
+        self.model, self.policy = model, treatment.policy
+        self._known, self._udp = treatment.flows.known, treatment.udp
+
     @property
     def connections(self) -> int:
         """How many TCP connections it inspects."""
-        return len(self._tcp.connections)
+        return len(self._treatment.tcp.connections)
 
     def reboot(self) -> None:
         """Forget all that was learned from packets, as when the power fails."""
         self.nat.clear()
-        self._alg.memory.clear()
+        self._elders.clear()
+        self._treatment.clear()
         self._fragments = Reassembler()
-        for known in (self._flows, self._tcp.connections, self._ipv6_filter):
-            known.clear()
+        self._ipv6_filter.clear()
+
+    def swap(
+        self, model: Model, rng: random.Random, now: float, *, flows: Literal["all", "new"] = "all"
+    ) -> None:
+        """Put another model in, while flows are up, as when somebody switches an ALG on or off.
+
+        Bindings stay, and pinholes until their timers run out; the model's memory starts empty. ``flows``:
+        ``all``, the new model gets whatever passes from now on; ``new``, flows whose binding is there go on
+        under the old one, as where the kernel chooses a flow's helper when it begins. A TCP connection stays
+        with the model that has changed its sequence numbers. What a model has the NAT itself do
+        (``Recipe.nat``) is the NAT's, and stays.
+        """
+        old = self._treatment
+        for binding in self.nat.bindings:
+            if not binding.alive(now):
+                self._elders.pop(binding, None)
+            elif flows == "new" or (binding.protocol == TCP and old.tcp.connections):
+                self._elders.setdefault(binding, old)
+            else:
+                self._elders.pop(binding, None)
+        self._take(model, lambda: rng)
 
     def next_end(self, now: float) -> float:
         """When something of this gateway's state runs out next, if no packet comes; infinity for never."""
@@ -238,28 +260,34 @@ class Gateway:
         unseen: bool,
     ) -> list[Emission]:
         """A packet with its binding: to the ALG if it looks at such packets, else translated and on."""
+        treatment = self._treatment
+        if self._elders:
+            treatment = self._elders.get(binding, treatment)
+        policy = treatment.policy
         outbound = side is Side.INSIDE
         port = remote.port
-        if self.policy.match == "destination" and packet.protocol == UDP:
+        if policy.match == "destination" and packet.protocol == UDP:
             port = packet.dport
-        inspected = not unseen and self.policy.inspects(packet.protocol, port)
-        if not inspected and not unseen and (self.policy.follow_pinholes or packet.protocol == TCP):
-            inspected = self._flows.follows(packet, binding, remote, now, outbound=outbound)
-        if inspected and self.policy.signalling_timeout is not None:
-            self.nat.impose_timeout(binding, self.policy.signalling_timeout, now, outbound=outbound)
-        if inspected and self.policy.refresh == "both":
+        inspected = not unseen and policy.inspects(packet.protocol, port)
+        if not inspected and not unseen and (policy.follow_pinholes or packet.protocol == TCP):
+            inspected = treatment.flows.follows(packet, binding, remote, now, outbound=outbound)
+        if inspected and policy.signalling_timeout is not None:
+            self.nat.impose_timeout(binding, policy.signalling_timeout, now, outbound=outbound)
+        if inspected and policy.refresh == "both":
             binding.expires = now + self.nat.timeout_of(binding)
-        inspected = inspected and self._looks
+        inspected = inspected and treatment.looks
         if packet.protocol == UDP and data[0] == 0x45:
-            flow = self._flows.learn(data, side, binding, remote, until, inspected=inspected, keep=not unseen)
+            flow = treatment.flows.learn(
+                data, side, binding, remote, until, inspected=inspected, keep=not unseen
+            )
             if inspected:
-                return self._udp.datagram(data, flow, now)
+                return treatment.udp.datagram(data, flow, now)
             return [Emission(flow.side, patch(data, flow))]
         if inspected and packet.protocol == TCP:
-            return self._tcp.segment(packet, binding, remote, now, outbound=outbound)
+            return treatment.tcp.segment(packet, binding, remote, now, outbound=outbound)
         if inspected:  # UDP with IP options
-            work = Inspection(self._alg, UDP, binding.inside, binding.outside, remote, binding, now)
-            return self._udp.packet(packet, data, work, side, binding)
+            work = Inspection(treatment.alg, UDP, binding.inside, binding.outside, remote, binding, now)
+            return treatment.udp.packet(packet, data, work, side, binding)
         return [Emission(side.other, translate(packet, binding, outbound=outbound))]
 
     def _icmp_error(self, packet: Packet, data: bytes, side: Side, now: float) -> list[Emission]:
@@ -279,8 +307,8 @@ class Gateway:
         if not self._ipv6_filter.admits(packet, near, far, now, outbound=outbound):
             return [Emission(None, data, Fate.FILTERED, f"{far} to {near}")]
         if packet.protocol == UDP and self.policy.inspects(UDP, far.port):
-            work = Inspection(self._alg, UDP, near, near, far, None, now)
-            return self._udp.packet(packet, data, work, side, None)
+            work = Inspection(self._treatment.alg, UDP, near, near, far, None, now)
+            return self._treatment.udp.packet(packet, data, work, side, None)
         return [Emission(side.other, data)]
 
     # -- helpers ---------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ class Stretch:
 
 
 @dataclass(frozen=True)
-class _Sound:
+class Sound:
     """Frames from a time on: one that arrived, or a train of them."""
 
     at: float
@@ -42,16 +42,20 @@ class _Sound:
 
 
 class RtpReceiver:
-    """One direction of one stream. ``lost`` counts sequence numbers that never came, as far as known."""
+    """One direction of one stream. ``lost`` counts sequence numbers that never came, as far as known.
 
-    def __init__(self) -> None:
+    ``silence_after``: seconds without a packet that count as silence.
+    """
+
+    def __init__(self, silence_after: float = SILENCE_AFTER) -> None:
+        self._silence_after = silence_after
         self.received = 0
         self.duplicates = 0
         self.reordered = 0
         self.stretches: list[Stretch] = []
         self.sources: dict[Endpoint, int] = {}
         self.events: list[int] = []
-        self._sounds: list[_Sound] = []
+        self.sounds: list[Sound] = []
         self._ranges: dict[int, list[int]] = {}  # SSRC -> first and last extended sequence number, packets
 
     def packet(self, header: RtpHeader | None, payload: bytes, source: Endpoint, now: float) -> None:
@@ -60,18 +64,18 @@ class RtpReceiver:
             return
         self._hear(now, now, 1, source)
         if header is not None and len(payload) == SAMPLES:
-            self._sounds.append(_Sound(now, payload))
+            self.sounds.append(Sound(now, payload))
 
     def train(self, train: Train, source: Endpoint, delay: float = 0.0) -> None:
         """Packets that shared the fate of the one before."""
         self._account(train.header, train.packets)
         first = train.begin + delay
         self._hear(first, first + (train.packets - 1) * train.interval, train.packets, source)
-        self._sounds.append(_Sound(first, b"", train))
+        self.sounds.append(Sound(first, b"", train))
 
     def frame_at(self, now: float) -> bytes | None:
         """The frame to play at a time, of what has arrived; ``None`` while nothing is heard."""
-        for each in reversed(self._sounds):
+        for each in reversed(self.sounds):
             if each.at > now + 1e-6:
                 continue
             if each.train is None:
@@ -117,10 +121,10 @@ class RtpReceiver:
         for each in self.stretches:
             if each.end < begin or each.begin > end:
                 continue
-            if each.begin - heard > SILENCE_AFTER:
+            if each.begin - heard > self._silence_after:
                 found.append((heard, each.begin))
             heard = max(heard, each.end)
-        if end - heard > SILENCE_AFTER:
+        if end - heard > self._silence_after:
             found.append((heard, end))
         return found
 
@@ -140,7 +144,7 @@ class RtpReceiver:
             clock += 0.02
 
     def _frames(self) -> Iterator[tuple[float, bytes]]:
-        for each in self._sounds:
+        for each in self.sounds:
             if each.train is None:
                 yield each.at, each.frame
                 continue
@@ -173,7 +177,7 @@ class RtpReceiver:
     def _hear(self, begin: float, end: float, count: int, source: Endpoint) -> None:
         self.received += count
         self.sources[source] = self.sources.get(source, 0) + count
-        if self.stretches and begin - self.stretches[-1].end <= SILENCE_AFTER:
+        if self.stretches and begin - self.stretches[-1].end <= self._silence_after:
             last = self.stretches[-1]
             last.end, last.packets = max(last.end, end), last.packets + count
         else:

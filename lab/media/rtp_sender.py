@@ -40,8 +40,20 @@ PACES: Final[dict[Kind, Pace]] = {
 _PICTURE: Final = b"\x65" + bytes(range(256)) * 2  # a still picture, which nobody decodes
 
 
+@dataclass
+class Spoken:
+    """Packets without a pause: when the first was due in seconds, its number, how many."""
+
+    begin: float
+    first: int
+    packets: int = 0
+
+
 class RtpSender:
-    """One stream of one call. ``remote`` ``None``: silent. ``sent`` counts packets; ``limit`` ends it."""
+    """One stream of one call. ``remote`` ``None``: silent. ``sent`` counts packets; ``limit`` ends it.
+
+    ``spoken``: when which packets were sent.
+    """
 
     def __init__(
         self,
@@ -72,6 +84,7 @@ class RtpSender:
         self._muted = False
         self._marker = True  # the first packet after silence has it (RFC 3551 section 4.1)
         self._stopped_at: float | None = None
+        self.spoken: list[Spoken] = []
         self._began = 0.0  # of the time since then without a pause
         self._index = 0  # of the next packet in that time
 
@@ -102,6 +115,7 @@ class RtpSender:
                 self._timestamp = (self._timestamp + missed * PACES[self.kind].step) & 0xFFFFFFFF
             self.next_due, self._marker = now, True
             self._began, self._index = now, 0
+            self.spoken.append(Spoken(now, self.sent))
 
     def stop(self) -> None:
         """Say no more."""
@@ -117,7 +131,9 @@ class RtpSender:
 
     def skip(self, count: int) -> Train:
         """Go on by ``count`` packets without sending them; says what they were."""
-        train = Train(self, self.sent, count, self.next_due or 0.0, self.interval, self._header())
+        due, encrypted = self.next_due or 0.0, self.sealed is not None
+        header = self._header()
+        train = Train(self, self.sent, count, due, self.interval, header, self.content, encrypted)
         self._advance(count)
         return train
 
@@ -126,6 +142,11 @@ class RtpSender:
         if self.kind == "audio":
             return self.signal.frame(number)
         return _PICTURE
+
+    @property
+    def content(self) -> str:
+        """The name of the signal, or the kind of stream."""
+        return self.signal.name if self.kind == "audio" else self.kind
 
     # -- other packets of the stream -------------------------------------------------------------
 
@@ -183,6 +204,8 @@ class RtpSender:
         self._timestamp = (self._timestamp + count * PACES[self.kind].step) & 0xFFFFFFFF
         self._marker = False
         self.sent += count
+        if self.spoken:
+            self.spoken[-1].packets += count
         if self.next_due is not None:
             # Not added up, which would come to something else when packets are skipped.
             self._index += count

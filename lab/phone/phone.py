@@ -11,11 +11,11 @@ The rules of this file:
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from siplab.lab.media import dtmf
 from siplab.lab.media.attributes import rtcp_port
-from siplab.lab.media.session import Kind
+from siplab.lab.media.session import Hold, Kind
 from siplab.lab.phone import instant_message, transfer
 from siplab.lab.phone.call import Call, CallState
 from siplab.lab.phone.call_in import IncomingCall
@@ -75,6 +75,11 @@ class Phone(UserAgentServer):
         call = call or self._current()
         if call is not None:
             call.hang_up(now)
+        return self.layer.flush()
+
+    def hold(self, call: Call, how: Hold, now: float, done: Callable[[int, float], None]) -> list[Action]:
+        """Hold a call, or resume it with ``""``; ``done`` gets the status of the answer and when it came."""
+        call.hold(now, how, done)
         return self.layer.flush()
 
     def dial(self, call: Call, digits: str, now: float) -> list[Action]:

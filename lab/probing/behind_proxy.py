@@ -1,9 +1,9 @@
 """What an honest proxy, which the client was told to use, may do to a message: taken back, so that the rest
 shows.
 
-It puts a Via on top and notes in ours where we came from, stays in the route (Record-Route; Path for a
-REGISTER, RFC 3327), counts Max-Forwards down (RFC 3261 section 16.6), and may note in a Contact where the
-phone is to be found (``;alias=``). It answers 100 itself, and acknowledges refusals itself (section 16.7 and
+It puts a Via on top and notes in ours where we came from, stays in the route (Record-Route; for a REGISTER
+Path, RFC 3327), counts Max-Forwards down (RFC 3261 section 16.6), and may note in a Contact where the phone
+is to be found (``;alias=``). It answers 100 itself, and acknowledges refusals itself (section 16.7 and
 17.1.1.3). Nothing else is its business.
 """
 

@@ -98,11 +98,15 @@ class Flow(Protocol):
     def frame(self, number: int) -> bytes:
         """What the packet of that number says."""
 
+    @property
+    def content(self) -> str:
+        """What its packets say, by name: a signal's, or the kind of a stream that is no sound."""
+
 
 class Train(NamedTuple):
     """``packets`` of a flow from number ``first`` on, due at ``begin`` and each ``interval`` later.
 
-    ``header`` is that of the first.
+    ``header`` is that of the first, ``content`` the flow's. ``encrypted``: neither is to be seen on the wire.
     """
 
     flow: Flow
@@ -111,6 +115,8 @@ class Train(NamedTuple):
     begin: float
     interval: float
     header: RtpHeader
+    content: str = ""
+    encrypted: bool = False
 
 
 class Agent(abc.ABC):

@@ -204,12 +204,14 @@ class LabWorld(World):
                 train, deliveries = skipped
                 last = round(train.begin + (train.packets - 1) * train.interval, 6)
                 assert flow.remote is not None
-                self.trace.add(SkippedPackets(self.now, host, flow.local, flow.remote, train.packets, last))
+                said = ("" if train.encrypted else train.content), train.first
+                way = flow.local, flow.remote
+                self.trace.add(SkippedPackets(self.now, host, *way, train.packets, last, *said))
                 for delivery in deliveries:
                     receiver, agent = self._sockets["udp"][delivery.local]
                     link = agent.onward(delivery.source, delivery.local)
                     if link is not None:
-                        self.trace.add(SkippedPackets(self.now, receiver, *link, train.packets, last))
+                        self.trace.add(SkippedPackets(self.now, receiver, *link, train.packets, last, *said))
                     agent.receive_train(train, delivery.source, delivery.local)
                 return
         remote = flow.remote

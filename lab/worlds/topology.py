@@ -20,6 +20,8 @@ from siplab.lab.gateway.nat_config import NatConfig
 
 # A router's ``alg`` that stands for the model that a trial names.
 TRIAL: Final = "trial"
+# The domain of the provider, in which hosts have their names too.
+DOMAIN: Final = "lab.test"
 
 
 def _name(value: str) -> str:

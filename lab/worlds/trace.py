@@ -10,7 +10,8 @@ import base64
 import json
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from functools import cache
+from typing import Any, Final, NamedTuple, TypeVar, get_type_hints
 
 from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.sides import Emission, Side
@@ -19,6 +20,8 @@ from siplab.lab.sip.events import NO_FACTS, EventKind, Facts
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError
 from siplab.lab.worlds.streams import TapStreams
+
+T = TypeVar("T")
 
 
 class LossReason(StrEnum):
@@ -38,6 +41,7 @@ class WorldEvent(StrEnum):
     """What a world itself notices."""
 
     REBOOTED = "rebooted"  # a gateway
+    SWAPPED = "swapped"  # the model in a gateway
     NOT_SENT = "not-sent"  # a host, or the kernel, refused to send a packet
     UNREACHABLE = "unreachable"  # an ICMP error reached a socket
 
@@ -92,7 +96,10 @@ class Lost(NamedTuple):
 
 
 class SkippedPackets(NamedTuple):
-    """``packets`` of a flow of media that share the fate of the one before; the last was due at ``until``."""
+    """``packets`` of a flow of media that share the fate of the one before; the last was due at ``until``.
+
+    They say ``content`` (``lab.sip.base.Train``) from packet number ``first`` on; empty: they are encrypted.
+    """
 
     now: float
     host: str
@@ -100,6 +107,8 @@ class SkippedPackets(NamedTuple):
     remote: Endpoint
     packets: int
     until: float
+    content: str = ""
+    first: int = 0
 
 
 class Remark(NamedTuple):
@@ -198,11 +207,16 @@ class Trace:
 
 
 def from_json_lines(text: str) -> Trace:
-    """The trace that ``to_json_lines`` wrote. Raises ``ValueError`` naming the first bad line."""
+    """The trace that ``to_json_lines`` wrote; a line about the trial may stand before it.
+
+    Raises ``ValueError`` naming the first bad line.
+    """
     trace = Trace()
     for number, line in enumerate(text.splitlines(), 1):
         try:
-            trace.add(_from_json(from_json(line)))
+            row = from_json(line)
+            if number > 1 or row["kind"] != "trial":
+                trace.add(_from_json(row))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"line {number} is no record of a trace: {error}") from None
     return trace
@@ -233,7 +247,7 @@ def _from_json(row: dict[str, Any]) -> Record:
             value = _facts(value)
         values[name] = value
     record: Record = kind(**values)
-    return record
+    return _sound(record)
 
 
 def _endpoint(text: str) -> Endpoint:
@@ -243,20 +257,38 @@ def _endpoint(text: str) -> Endpoint:
 
 def _facts(row: dict[str, Any]) -> Facts:
     ends: dict[str, Any] = {each: _endpoint(row[each]) for each in ("local", "remote") if each in row}
-    return Facts(**{**row, **ends})
+    return _sound(Facts(**{**row, **ends}))
 
 
 def _emission_from_json(row: dict[str, Any], entered: bytes) -> Emission:
     side = row["side"]
-    return Emission(
-        None if side is None else Side[side.upper()],
-        entered if side is None else base64.b64decode(row["packet"], validate=True),
-        Fate(row["fate"]),
-        row.get("detail", ""),
-        row.get("originated", False),
-        row.get("changed", False),
-        row.get("error", ""),
+    return _sound(
+        Emission(
+            None if side is None else Side[side.upper()],
+            entered if side is None else base64.b64decode(row["packet"], validate=True),
+            Fate(row["fate"]),
+            row.get("detail", ""),
+            row.get("originated", False),
+            row.get("changed", False),
+            row.get("error", ""),
+        )
     )
+
+
+def _sound(record: T) -> T:
+    """The same, if its numbers and texts are that. Raises ``TypeError``."""
+    form: Any = type(record)
+    for name, kind in _plain_fields(form).items():
+        value = getattr(record, name)
+        fits = type(value) in (int, float) if kind is float else type(value) is kind
+        if not fits:
+            raise TypeError(f"'{name}' is {value!r:.40} and should be {kind.__name__}")
+    return record
+
+
+@cache
+def _plain_fields(record: Any) -> dict[str, type]:
+    return {name: kind for name, kind in get_type_hints(record).items() if kind in (bool, int, float, str)}
 
 
 _KINDS: Final[dict[str, Any]] = {

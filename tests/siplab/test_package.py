@@ -97,7 +97,7 @@ def test_installed_beside_a_project_with_such_folders(built: tuple[Path, Path], 
     )
     assert "2 passed" in tested
     assert f"siplab {__version__}" in run(python, "-m", "siplab", "--version", cwd=project)
-    assert "400 Bad Request" in run(python, *CALL, cwd=project)
+    assert "Fails: 2 of 2 checks" in run(python, *CALL, cwd=project)
     (project / "own.yaml").write_text("{id: own, models: none, scenarios: register, world: simulated}\n")
     # The journal of a run looks at the package's own files.
     run(python, "-m", "siplab", "run", "own.yaml", "--out", "kept", cwd=project)

@@ -18,7 +18,7 @@ from siplab.lab.worlds.trace import Checked, Record, Trace
 
 def obstacle(spec: TrialSpec) -> str:
     """Why a trial can't be run again as it was; empty if it can."""
-    if spec.program is not None:
+    if spec.by_wall_clock:
         return "a program from outside took part, by the wall clock"
     if spec.gateway == "kernel":
         return "the kernel did the router's work"

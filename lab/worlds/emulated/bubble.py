@@ -30,19 +30,11 @@ from types import TracebackType
 from typing import Any, Final
 
 from siplab.lab.errors import CapabilityError
+from siplab.lab.worlds.emulated import forbidden, tools
 from siplab.lab.worlds.emulated import namespaces as ns
-from siplab.lab.worlds.emulated import tools
 
 _READY: Final = "bubble ready"
-NOT_PERMITTED: Final = (
-    "this user may not make namespaces here; run as root, or allow unprivileged user namespaces "
-    "(sysctl kernel.unprivileged_userns_clone=1; on Ubuntu 24.04 and later also "
-    "sysctl kernel.apparmor_restrict_unprivileged_userns=0), or use --world simulated"
-)
-NOT_PERMITTED_TO_ROOT: Final = (
-    "root may not make namespaces here (a container without CAP_SYS_ADMIN?); "
-    "start the container with --privileged, or use --world simulated"
-)
+OTHERWISE: Final = "or use --world simulated"
 
 
 class Bubble:
@@ -222,7 +214,7 @@ def _enter(connection: Connection, parent: int) -> None:
         if uid != 0:
             ns.become_root_inside(uid, gid)
     except OSError as error:
-        connection.send(f"{NOT_PERMITTED if uid else NOT_PERMITTED_TO_ROOT} ({error})")
+        connection.send(f"{forbidden.reason(root=uid == 0)}; {OTHERWISE} ({error})")
         sys.exit(2)
     ns.die_with_parent(parent)
     waiter = os.pidfd_open(os.getpid())

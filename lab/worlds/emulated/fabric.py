@@ -20,9 +20,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from siplab.lab.errors import CapabilityError
+from siplab.lab.errors import CapabilityError, UsageError
+from siplab.lab.worlds.emulated import host_files, tools
 from siplab.lab.worlds.emulated import namespaces as ns
-from siplab.lab.worlds.emulated import tools
 from siplab.lab.worlds.network import Network
 
 INSIDE_QUEUE: Final = 0
@@ -87,6 +87,9 @@ class Fabric:
             self._join(segment, Link)
         self._addresses_and_routes()
         self._configure()
+        host_files.furnish(
+            {self.pid(name): host_files.names_of(network.topology, name) for name in self.nodes}
+        )
 
     def pid(self, node: str) -> int:
         """Process id, inside the bubble, of a node's shell."""
@@ -157,6 +160,21 @@ class Fabric:
                 f"route add {prefix or ('default' if ':' not in via else '::/0')} via {via}"
                 for prefix, via in routes
             ]
+
+    def bridge_of(self, segment: str) -> tuple[str, str]:
+        """Node and name of the bridge that is a network. Raises ``UsageError`` for a mere cable."""
+        members = [node for node, _ in self.network.members[segment]]
+        if len(members) == 2:
+            raise UsageError(f"network '{segment}' is one cable between two: there is no socket left")
+        hub = next((node for node in members if node in self.network.topology.routers), members[0])
+        return hub, self.interfaces[hub, segment]
+
+    def open_to_others(self, segment: str) -> None:
+        """Let who is on a network find those that the topology does not know: by ARP, as anywhere else."""
+        for node, _ in self.network.members[segment]:
+            with ns.inside(self.namespaces[node]):
+                device = self.interfaces[node, segment]
+                subprocess.run(["ip", "link", "set", "dev", device, "arp", "on"], check=True)
 
     def adopt(self, host: str, namespace: int) -> None:
         """Give a host another network namespace, that of the descriptor, which is the fabric's from now on.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.sides import Emission, Side
@@ -28,6 +28,9 @@ _SOL_PACKET: Final = 263
 _PACKET_STATISTICS: Final = 6
 _SO_RCVBUFFORCE: Final = 33
 _BUFFER: Final = 16 * 1024 * 1024
+_SO_TIMESTAMPNS: Final = 35
+_STAMP: Final = struct.Struct("qq")  # struct timespec
+_ROOM: Final = socket.CMSG_SPACE(_STAMP.size)
 # How many packets back the cause of one that leaves is looked for.
 _MEMORY: Final = 256
 
@@ -56,6 +59,29 @@ class Tap:
     def fileno(self) -> int:
         return self._socket.fileno()
 
+    def stamp(self) -> None:
+        """Have the kernel note when each packet passed, for ``read_stamped``."""
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+
+    def read_stamped(self) -> Iterator[tuple[float, Seen]]:
+        """The same as ``read``, each with the time of day (in seconds) at which it passed."""
+        for row in iter(self._next, None):
+            seen = self._seen(row[0], row[1])
+            if seen is not None:
+                yield row[2], seen
+
+    def _next(self) -> tuple[bytes, tuple[Any, ...], float] | None:
+        try:
+            data, more, _, address = self._socket.recvmsg(ip.MAX_PACKET, _ROOM)
+        except BlockingIOError:
+            return None
+        seconds = 0.0
+        for level, kind, value in more:
+            if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS) and len(value) == _STAMP.size:
+                whole, nanoseconds = _STAMP.unpack(value)
+                seconds = whole + nanoseconds / 1e9
+        return data, address, seconds
+
     def read(self) -> Iterator[Seen]:
         """What was seen since the last call, in the kernel's order."""
         while True:
@@ -63,13 +89,18 @@ class Tap:
                 data, address = self._socket.recvfrom(ip.MAX_PACKET)
             except BlockingIOError:
                 return
-            interface, protocol, kind = address[:3]
-            side = self._sides.get(interface)
-            if side is None or protocol not in (_ETH_P_IP, _ETH_P_IPV6):
-                continue
-            if kind not in (socket.PACKET_HOST, socket.PACKET_OUTGOING):
-                continue
-            yield Seen(side, kind == socket.PACKET_OUTGOING, data)
+            seen = self._seen(data, address)
+            if seen is not None:
+                yield seen
+
+    def _seen(self, data: bytes, address: tuple[Any, ...]) -> Seen | None:
+        interface, protocol, kind = address[:3]
+        side = self._sides.get(interface)
+        if side is None or protocol not in (_ETH_P_IP, _ETH_P_IPV6):
+            return None
+        if kind not in (socket.PACKET_HOST, socket.PACKET_OUTGOING):
+            return None
+        return Seen(side, kind == socket.PACKET_OUTGOING, data)
 
     def missed(self) -> int:
         """How many packets found no room in the socket since the last call."""

@@ -8,15 +8,17 @@ serves queues, sockets and the end of programs.
 from __future__ import annotations
 
 import os
+import random
 import selectors
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Literal
 
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Model
@@ -29,6 +31,9 @@ from siplab.lab.worlds.emulated import namespaces as ns
 from siplab.lab.worlds.emulated import offload, sockets
 from siplab.lab.worlds.emulated.confinement import Confinement
 from siplab.lab.worlds.emulated.containers import ContainerProcess
+from siplab.lab.worlds.emulated.guardian import ask_to_take
+from siplab.lab.worlds.emulated.host_tap import HostTap
+from siplab.lab.worlds.emulated.mininet_shell import MininetShell
 from siplab.lab.worlds.emulated.world import UNREACHABLE_ERRORS, EmulatedLab, QueueOwner
 from siplab.lab.worlds.forwarding import Arrival, Delivery, SegmentDelivery, Unreachable, source_of
 from siplab.lab.worlds.trace import Passage, WorldEvent
@@ -39,6 +44,9 @@ _PACKAGES: Final = {
     "sipsak": "sipsak",
     "kamailio": "kamailio",
     "baresip": "baresip-core",
+    "rtpengine": "rtpengine-daemon",
+    "linphonec": "linphone-cli",
+    "turnserver": "coturn",
 }
 # Real seconds in which a program that does nothing is over.
 _PATIENCE: Final = 5.0
@@ -57,6 +65,9 @@ class LiveWorld(QueueOwner):
         for queue in lab.queues.values():
             self._selector.register(queue, selectors.EVENT_READ, queue.run)
         self._programs: list[subprocess.Popen[bytes]] = []
+        self._taps: dict[str, HostTap] = {}
+        self._aged = 0.0
+        self._seed = seed
 
     # -- programs --------------------------------------------------------------------------------
 
@@ -110,6 +121,10 @@ class LiveWorld(QueueOwner):
         self._programs.append(process)
         return process
 
+    def mininet_shell(self) -> MininetShell:
+        """Start Mininet's command line, with this process's terminal."""
+        return MininetShell(self._lab.fabric)
+
     def start_container(
         self,
         host: str,
@@ -158,9 +173,73 @@ class LiveWorld(QueueOwner):
         finally:
             os.close(mounts)
 
+    # -- a router under live traffic ---------------------------------------------------------------
+
+    def swap(
+        self, gateway: str, model: Model, *, flows: Literal["all", "new"] = "all", flush: bool = False
+    ) -> None:
+        """Put another model into a gateway. What stays, ``Gateway.swap`` says; with ``flush`` nothing."""
+        router = self.gateways[gateway]
+        if flush:
+            router.reboot()
+        router.swap(
+            model, random.Random(f"{self._seed}/{gateway}/{model.id}"), self.gateway_time, flows=flows
+        )
+        self.remark(gateway, WorldEvent.SWAPPED, f"the model is {model.id} now")
+
+    @property
+    def gateway_time(self) -> float:
+        """The time by which gateways count: ``now``, and by how much they were aged."""
+        return self.now + self._aged
+
+    def age(self, seconds: float) -> None:
+        """Make everything that the gateways remember so much older, as if nothing had passed for so long."""
+        self._aged += seconds
+
+    def attach(self, segment: str, guardian: int) -> None:
+        """Take a real card onto a network of the lab, from the guardian at the end of a descriptor.
+
+        Raises ``UsageError``.
+        """
+        if segment not in self.network.topology.networks:
+            known = ", ".join(self.network.topology.networks)
+            raise UsageError(
+                f"no network '{segment}' in topology '{self.network.topology.id}'; there are {known}"
+            )
+        fabric = self._lab.fabric
+        hub, bridge = fabric.bridge_of(segment)
+        fabric.open_to_others(segment)
+        ask_to_take(guardian, fabric.namespaces[hub], bridge)
+
     def namespace(self, host: str) -> int:
         """A descriptor of a host's network namespace."""
         return int(self._lab.fabric.namespaces[host])
+
+    def socket(self, host: str, family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
+        """A socket on a host, with which to reach what listens there. It does not block."""
+        with ns.inside(self.namespace(host)):
+            made = socket.socket(family, kind)
+        made.setblocking(False)
+        return made
+
+    def tap(self, host: str) -> None:
+        """Have the trace tell what programs on a host send and get, as it tells of the lab's agents."""
+        if host in self._taps:
+            return
+        fabric = self._lab.fabric
+        devices = {device: Side.INSIDE for (node, _), device in fabric.interfaces.items() if node == host}
+        for device in devices:
+            # A tap sees packets before the device would have completed their checksums.
+            offload.turn_off(fabric.namespaces[host], device)
+        tap = self._taps[host] = HostTap(host, fabric.namespaces[host], devices)
+        self._selector.register(tap, selectors.EVENT_READ, self._read_taps)
+
+    def _read_taps(self) -> None:
+        """Add what the taps saw to the trace, in the order in which it passed them."""
+        began = time.time() - (time.monotonic() - self._began)
+        records = [record for tap in self._taps.values() for record in tap.read(began)]
+        for record in sorted(records, key=lambda each: each.now):
+            self.trace.add(record)
 
     def watch(self, descriptor: int, readable: Callable[[], object]) -> None:
         """Call ``readable`` whenever there is something to read from a descriptor."""
@@ -170,7 +249,9 @@ class LiveWorld(QueueOwner):
         """No longer call anything for a descriptor, which must still be open."""
         self._selector.unregister(descriptor)
 
-    def wait(self, process: subprocess.Popen[bytes], timeout: float | None = None) -> int | None:
+    def wait(
+        self, process: subprocess.Popen[bytes] | MininetShell, timeout: float | None = None
+    ) -> int | None:
         """Serve the lab until a program ends.
 
         Returns its exit status, ``None`` when ``timeout`` seconds passed first.
@@ -239,6 +320,8 @@ class LiveWorld(QueueOwner):
     # -- packets -----------------------------------------------------------------------------------
 
     def queued(self, gateway: str, side: Side, packet: Any) -> None:
+        if self._taps:
+            self._read_taps()  # it left its host before it came here
         self.now = time.monotonic() - self._began
         data: bytes = packet.get_payload()
         if self.impairments is not None:
@@ -246,7 +329,7 @@ class LiveWorld(QueueOwner):
             self._admit(gateway, side, data)
             return
         try:
-            emissions = self.gateways[gateway].handle(data, side, self.now)
+            emissions = self.gateways[gateway].handle(data, side, self.gateway_time)
         except BaseException:
             packet.drop()
             raise
@@ -291,7 +374,7 @@ class LiveWorld(QueueOwner):
         return packet.protocol in (ip.TCP, ip.UDP) and Endpoint(source, packet.sport) in ours
 
     def _cross(self, gateway: str, side: Side, data: bytes) -> None:
-        emissions = self.gateways[gateway].handle(data, side, self.now)
+        emissions = self.gateways[gateway].handle(data, side, self.gateway_time)
         self.trace.add(Passage(self.now, gateway, side, data, emissions))
         for emission in emissions:
             if emission.side is not None:
@@ -353,12 +436,16 @@ class LiveWorld(QueueOwner):
     def close(self) -> list[str]:
         for process in self._programs:
             self.stop(process)
+        missed = {host: tap.missed() for host, tap in self._taps.items()}
+        for tap in self._taps.values():
+            tap.close()
         problems = super().close()
+        problems += [f"the tap at {host} missed {count} packet(s)" for host, count in missed.items() if count]
         self._selector.close()
         return problems
 
 
-def interruptible(world: LiveWorld, process: subprocess.Popen[bytes]) -> int:
+def interruptible(world: LiveWorld, process: subprocess.Popen[bytes] | MininetShell) -> int:
     """Serve the lab while a program in the foreground runs; Ctrl-C is the program's affair.
 
     Returns the status as a shell would: 128 + signal for a program that a signal ended.

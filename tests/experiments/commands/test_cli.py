@@ -61,9 +61,14 @@ def test_out_holds_results_traces_and_captures(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert "results.json" in names
-    assert len([name for name in names if name.endswith(".pcapng")]) == 4
+    for kind in (".inside.pcapng", ".outside.pcapng"):
+        assert len([name for name in names if name.endswith(kind)]) == 4
+    assert len([name for name in names if name.endswith(".pcapng")]) == 3 * 4
+    assert "provenance.json" in names
     assert len([name for name in names if name.endswith(".trace.jsonl")]) == 4
-    for line in (tmp_path / "out" / "none__register__seed1.trace.jsonl").read_text().splitlines():
+    head, *lines = (tmp_path / "out" / "none__register__seed1.trace.jsonl").read_text().splitlines()
+    assert json.loads(head)["models"] == {"router": "none"}
+    for line in lines:
         assert json.loads(line)["kind"] in RECORDS
 
 

@@ -88,7 +88,7 @@ def test_a_long_name_still_has_its_files(tmp_path: Path) -> None:
         *("--topology", str(file), "--out", str(out)),
     )
     assert done.returncode == 0, done.stderr
-    assert len(list(out.glob("*.pcapng"))) == 1
+    assert len(list(out.glob("*.pcapng"))) == 3  # of all taps, and of each side
 
 
 # -- explain ---------------------------------------------------------------------------------------

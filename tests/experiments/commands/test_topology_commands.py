@@ -14,6 +14,7 @@ from siplab import topologies
 from siplab.experiments.output import drawing
 from siplab.experiments.trial import assignment
 from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.pairs import STRICT
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 from siplab.lab.wire.sip import SipMessage
@@ -280,7 +281,8 @@ def test_every_reason_is_used_and_true() -> None:
     assert all(each.text in page for each in topology_table.REASONS)
     for model, outcome in (("correct,far-router=correct", "pass"), ("correct", "fail")):
         for scenario in ("outgoing-call", "incoming-call"):
-            assert trial.run(TrialSpec("two-sites", model, scenario))[0].outcome == outcome
+            spec = TrialSpec("two-sites", model, scenario).between(STRICT)
+            assert trial.run(spec)[0].outcome == outcome
 
 
 def test_the_page_names_every_topology() -> None:

@@ -123,6 +123,8 @@ def test_schemas(kind: str) -> None:
     data = json.loads(done.stdout)
     assert data["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert data["title"] == f"siplab {kind}"
+    if kind not in schemas.FILES:
+        return
     # A file of some kinds may be written in one shape or another.
     shapes = [data["$defs"][each["$ref"].rpartition("/")[2]] for each in data.get("anyOf", ())] or [data]
     for shape in shapes:

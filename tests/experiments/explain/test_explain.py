@@ -351,8 +351,11 @@ def test_a_stored_run_is_explained(tmp_path: Path) -> None:
 def test_a_result_without_an_explanation_gets_one_from_its_trace(tmp_path: Path) -> None:
     stored(tmp_path)
     path = tmp_path / "out" / "results.json"
+    done = siplab("explain", str(path), "--json")
+    kept = json.loads(done.stdout)[0]["explanation"]
+    assert kept[0]["basis"] == "undone"
     data = json.loads(path.read_text())
-    kept = data["trials"][1].pop("explanation")
+    assert data["trials"][1].pop("explanation")[0]["basis"] == "mechanism"
     path.write_text(json.dumps(data))
     done = siplab("explain", str(path), "--json", "--trial", "semicolon")
     assert json.loads(done.stdout)[0]["explanation"] == kept

@@ -264,7 +264,7 @@ def written(folder: Path) -> list[str]:
 FILES: Final = [
     f"{name}{ending}"
     for name in ("1-home_semicolon-loss", "2-blind-ip-replace_register_seed1")
-    for ending in (".pcapng", ".trace.jsonl")
+    for ending in (".html", ".pcapng", ".trace.jsonl")
 ]
 
 

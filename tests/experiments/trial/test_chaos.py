@@ -164,7 +164,7 @@ def play(folder: Path, world: str, seed: int, repeat: int, rounds: int = 6) -> N
     out = folder / "out"
     arguments = (
         *("run", str(file), "--model-path", str(mine), "--jobs", "2"),
-        *("--trial-timeout", "1", "--out", str(out)),
+        *("--trial-timeout", "4", "--out", str(out)),
     )
     chaos = Chaos(random.Random(seed), out, arguments, json.loads(json.dumps(reference)), len(specs))
     for _ in range(rounds):

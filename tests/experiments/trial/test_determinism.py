@@ -138,7 +138,7 @@ def test_another_model_draws_other_numbers() -> None:
     net = trial.network("home")
     known = trial.models()
     draws = [
-        make_gateways(net, {"router": known.get(each)}, 1)["router"]._alg.generator().random()
+        make_gateways(net, {"router": known.get(each)}, 1)["router"]._treatment.alg.generator().random()
         for each in ("correct", "none", "none")
     ]
     assert draws[0] != draws[1] == draws[2]

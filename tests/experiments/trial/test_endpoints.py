@@ -246,7 +246,7 @@ def test_the_forgiving_kinds_are_what_was_measured() -> None:
     late = TrialSpec("home", "call-id-rewrite", "register")
     assert run(late).outcome == "fail"
     assert run(replace(late, phone="forgiving")).outcome == "pass"
-    for server, answered in (("", True), ("forgiving", False)):
+    for server, answered in (("rport-aware", True), ("forgiving", False)):
         trial_of = TrialSpec("home", "semicolon-loss", "register", phone="forgiving", server=server)
         _, trace = trial.run(trial_of)
         assert any(each.payload.startswith(b"SIP/2.0 4") for each in trace.sip()) == answered

@@ -580,7 +580,7 @@ def test_known_flows_are_treated_as_if_they_were_unknown(
             assert isinstance(step[1], float)
             now += step[1]
             continue
-        for flows in long._flows.known:
+        for flows in long._treatment.flows.known:
             flows.clear()
         outcome = act(short, step, now)
         assert outcome == act(long, step, now)
@@ -597,8 +597,8 @@ def test_the_short_way_is_taken(new_router: RouterMaker) -> None:
     for _ in range(2):
         router.send(MEDIA, FAR_MEDIA)
         router.receive(FAR_MEDIA, MEDIA.port)
-    assert [len(flows) for flows in router.gateway._flows.known] == [1, 1]
-    flow = router.gateway._flows.known[Side.OUTSIDE][
+    assert [len(flows) for flows in router.gateway._treatment.flows.known] == [1, 1]
+    flow = router.gateway._treatment.flows.known[Side.OUTSIDE][
         ip.udp(FAR_MEDIA, Endpoint(PUBLIC, MEDIA.port), b"")[12:24]
     ]
     flow.addresses = flow.addresses[:6] + bytes((0, 99)) + flow.addresses[8:]

@@ -1,0 +1,6 @@
+"""``siplab age``."""
+
+from siplab.experiments.commands import reaching
+from siplab.experiments.commands.options import only
+
+app = only(reaching.age)

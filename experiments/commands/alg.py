@@ -1,0 +1,6 @@
+"""``siplab alg``."""
+
+from siplab.experiments.commands import reaching
+from siplab.experiments.commands.options import only
+
+app = only(reaching.alg)

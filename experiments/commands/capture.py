@@ -1,0 +1,6 @@
+"""``siplab capture``."""
+
+from siplab.experiments.commands import reaching
+from siplab.experiments.commands.options import only
+
+app = only(reaching.capture)

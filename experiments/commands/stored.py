@@ -1,0 +1,79 @@
+"""Results of a run that were stored, read back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+
+from siplab.experiments.output import console, files, journal
+from siplab.experiments.trial.result import Explanation
+from siplab.experiments.trial.spec import TrialSpec
+from siplab.experiments.trial.stage import Check
+from siplab.lab import documents
+from siplab.lab.errors import UsageError
+from siplab.lab.plain_data import PlainDataError, from_json
+
+_SPEC: Final = ("topology", "model", "scenario", "detector", "mitigations", "seed", "control", "gateway")
+_KINDS: Final = ("phone", "server", "far_phone")
+
+
+def load(place: Path) -> tuple[Path, list[dict[str, Any]]]:
+    """The folder and the trials in it. Raises ``UsageError``."""
+    if not place.exists():
+        raise UsageError(f"{place}: no such file or folder; it is what --out of `siplab run` was given")
+    folder, path = (place, place / files.RESULTS) if place.is_dir() else (place.parent, place)
+    if place.is_dir() and not path.exists():
+        path = place / journal.NAME  # the run was killed
+        if not path.exists():
+            raise UsageError(
+                f"{place}: no results.json in it; `siplab run EXPERIMENT --out FOLDER` writes it"
+            )
+    if path.name == journal.NAME:
+        results, damaged = journal.results_in(path)
+        if damaged:
+            console.say(f"{path}: {damaged} damaged lines are skipped")
+        return folder, results
+    data = plain(path, "results of `siplab run`")
+    if not isinstance(data, dict) or not isinstance(data.get("trials"), list):
+        raise UsageError(f"{path}: no results of `siplab run`: there is no list of trials in it")
+    return folder, data["trials"]
+
+
+def plain(path: Path, what: str) -> object:
+    """What a JSON file holds that should be ``what``. Raises ``UsageError``."""
+    try:
+        return from_json(documents.text(path))
+    except PlainDataError as error:
+        raise UsageError(f"{path}{error.place}: no {what}: {error}") from None
+
+
+class _Stored(BaseModel):
+    """What must be sound in a stored trial for it to be explained."""
+
+    topology: str
+    model: str
+    scenario: str = ""
+    detector: str = ""
+    mitigations: list[str] = []
+    seed: int = 1
+    control: str = ""
+    gateway: str = "queue"
+    phone: str = ""
+    server: str = ""
+    far_phone: str = ""
+    checks: list[Check] = []
+    explanation: list[Explanation] = []
+
+
+def spec_of(row: dict[str, Any], place: Path) -> TrialSpec:
+    """The trial of a row. Raises ``UsageError``."""
+    try:
+        _Stored.model_validate(row)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise UsageError(f"{place}: a trial in it is none: field '{field}': {first['msg']}") from None
+    values = {name: row[name] for name in (*_SPEC, *_KINDS) if name in row}
+    return TrialSpec(**{**values, "mitigations": tuple(values.get("mitigations", ()))})

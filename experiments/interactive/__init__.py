@@ -1,0 +1,1 @@
+"""A lab that stays up, and how other commands reach it."""

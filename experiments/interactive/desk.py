@@ -1,0 +1,345 @@
+"""The desk of a lab that is up: serves its network by the wall clock, and whoever comes with a request.
+
+It runs in the lab's bubble. Requests are those of ``HANDLERS``; one that is wrong is answered by a line, and
+nothing that a caller does ends the lab but ``down``.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, Final
+
+from siplab.experiments.interactive import line
+from siplab.experiments.interactive.capture import LiveCapture
+from siplab.experiments.programs import agents, placeholders
+from siplab.experiments.trial import assignment, endpoints, registry, worker
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.stage import Setup, Stage
+from siplab.lab.errors import UsageError
+from siplab.lab.worlds.base import WorldError
+from siplab.lab.worlds.emulated.live import LiveWorld
+from siplab.lab.worlds.emulated.world import EmulatedLab
+from siplab.lab.worlds.trace import Passage, Received, Record, Sent, SkippedPackets, Trace, looks_like_sip
+
+SOCKET: Final = "SIPLAB_DESK"
+GUARDIAN: Final = "SIPLAB_GUARDIAN"
+MOST_RECORDS: Final = 50_000  # that are kept of a lab that may be up for days
+_LONG: Final = 3600.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A lab to build. ``phone``, ``far_phone`` and ``server``: kinds, the latter of real programs too.
+
+    ``agents``: the lab's own that are in it. ``attach_to``: the network that a real card joins, if there is a
+    guardian's line.
+    """
+
+    topology: str
+    model: str
+    phone: str = ""
+    far_phone: str = ""
+    server: str = ""
+    agents: tuple[str, ...] = ()
+    model_paths: tuple[str, ...] = ()
+    seed: int = 1
+    attach_to: str = ""
+
+
+class LiveTrace(Trace):
+    """The latest records, and a word to those who look on. Media are counted, not kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.watchers: list[Callable[[Record], None]] = []
+        self.total = 0
+
+    def add(self, record: Record) -> None:
+        self.total += 1
+        for each in list(self.watchers):
+            each(record)
+        if not _is_media(record):
+            super().add(record)
+
+
+def _is_media(record: Record) -> bool:
+    if isinstance(record, Sent | Received):
+        return not looks_like_sip(record.payload)
+    if isinstance(record, Passage):
+        return (
+            not any(each.changed or each.error for each in record.emissions)
+            and b"SIP/2.0" not in record.packet
+        )
+    return isinstance(record, SkippedPackets)
+
+
+class Desk:
+    """A running lab. ``announce`` is told of it once, when it is up."""
+
+    def __init__(self, plan: Plan, door: socket.socket) -> None:
+        self._plan = plan
+        self._door = door
+        self._network = trial.network(plan.topology)
+        self._chosen = assignment.models_of(plan.model, self._network.topology)
+        known = trial.models(plan.model_paths)
+        models = {name: known.get(spec) for name, spec in self._chosen.items()}
+        self._world = LiveWorld(EmulatedLab(self._network), models, plan.seed)
+        self._trace = self._world.trace = LiveTrace()
+        self._trace.watchers.append(self._look)
+        self._began = time.time() - self._world.now
+        self._captures: dict[LiveCapture, socket.socket] = {}  # and who waits for its end
+        self._programs: dict[int, tuple[str, Any]] = {}
+        self._callers: set[socket.socket] = set()
+        self._over = False
+        if plan.attach_to:
+            self._world.attach(plan.attach_to, int(os.environ[GUARDIAN]))
+        self._stage = self._people()
+
+    def _people(self) -> Stage:
+        plan = self._plan
+        setup = endpoints.apply(Setup(models=self._chosen), plan.phone, plan.server, plan.far_phone)
+        make = registry.program_stage() if setup.programs else Stage
+        stage: Stage = make(self._world, setup, plan.seed)
+        if plan.server:
+            _ = stage.server
+        agents.start(stage, plan.agents, "--with")
+        for asked, role in ((plan.far_phone, "far_phone"), (plan.phone, "phone")):
+            if asked:
+                phone = getattr(stage, role)
+                stage.do(phone, phone.register)
+        return stage
+
+    # -- the loop ----------------------------------------------------------------------------------
+
+    def serve(self) -> list[str]:
+        """Until somebody says ``down``; returns what the world found wrong."""
+        self._door.setblocking(False)
+        self._world.watch(self._door.fileno(), self._open)
+        try:
+            while not self._over:
+                self._world.run_until(lambda: self._over, _LONG)
+                del self._trace.records[:-MOST_RECORDS]
+        finally:
+            for capture, caller in list(self._captures.items()):
+                self._end(capture, caller)
+            problems = self._stage.finish() + self._world.close()
+            for caller in list(self._callers):
+                caller.close()
+        return problems
+
+    def _open(self) -> None:
+        try:
+            caller, _ = self._door.accept()
+        except OSError:
+            return
+        if not line.is_this_user(caller):
+            caller.close()
+            return
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, line.LONGEST)
+        self._callers.add(caller)
+        self._world.watch(caller.fileno(), lambda: self._hear(caller))
+
+    def _hear(self, caller: socket.socket) -> None:
+        request, descriptors = line.received(caller)
+        if request is None:
+            line.close_all(descriptors)
+            self._hang_up(caller)
+            return
+        handler = HANDLERS.get(str(request.pop("do", "")))
+        try:
+            if handler is None:
+                raise UsageError("this lab is of another version of siplab: start it anew")
+            answer = handler(self, caller, descriptors, **request)
+        except (UsageError, WorldError, TypeError, ValueError, OSError) as error:
+            line.send(caller, {"error": str(error)})
+        else:
+            if answer is not _LATER:
+                line.send(caller, {"answer": answer})
+        finally:
+            line.close_all(descriptors)
+
+    def _hang_up(self, caller: socket.socket) -> None:
+        if caller in self._callers:
+            self._callers.discard(caller)
+            self._world.unwatch(caller.fileno())
+            for number, (_, process) in list(self._programs.items()):
+                if getattr(process, "caller", None) is caller:
+                    self._world.stop(process)
+                    self._programs.pop(number, None)
+            for capture in [each for each, who in self._captures.items() if who is caller]:
+                self._end(capture, caller)
+            caller.close()
+
+    # -- requests ----------------------------------------------------------------------------------
+
+    def status(self, caller: socket.socket, descriptors: list[int]) -> dict[str, object]:
+        """What is there: hosts, taps, models, bindings, programs."""
+        topology = self._network.topology
+        now = self._world.gateway_time
+        return {
+            "topology": topology.id,
+            "seconds": round(self._world.now, 1),
+            "hosts": {name: host.address for name, host in topology.hosts.items()},
+            "models": {name: gateway.model.id for name, gateway in self._world.gateways.items()},
+            "taps": [
+                *(f"{each}/{side}" for each in topology.gateways for side in ("inside", "outside")),
+                *topology.hosts,
+            ],
+            "bindings": [
+                {
+                    "gateway": name,
+                    "protocol": {6: "tcp", 17: "udp"}.get(each.protocol, str(each.protocol)),
+                    "inside": str(each.inside),
+                    "outside": str(each.outside),
+                    "seconds": round(each.expires - now, 1),
+                }
+                for name, gateway in self._world.gateways.items()
+                for each in gateway.nat.bindings
+                if each.alive(now)
+            ],
+            "programs": [f"{host}: {' '.join(process.args)}" for host, process in self._programs.values()],
+            "records": self._trace.total,
+        }
+
+    def execute(
+        self, caller: socket.socket, descriptors: list[int], host: str, command: list[str], directory: str,
+        environment: dict[str, str],
+    ) -> object:  # fmt: skip
+        """Start a program with the three standard streams of the caller; the answer is its exit status."""
+        if len(descriptors) != 3:
+            raise UsageError("a program needs the three standard streams of who asks for it")
+        process = self._world.start(
+            host,
+            command,
+            stdin=descriptors[0],
+            stdout=descriptors[1],
+            stderr=descriptors[2],
+            environment={
+                **environment,
+                **placeholders.variables(self._network.topology, host, self._chosen_text()),
+            },
+            directory=directory,
+            session=True,
+        )
+        ended = os.pidfd_open(process.pid)
+        self._programs[process.pid] = (host, process)
+        process.caller = caller  # type: ignore[attr-defined]  # whose end is the program's too
+
+        def over() -> None:
+            if process.poll() is None:
+                return
+            self._world.unwatch(ended)
+            os.close(ended)
+            self._programs.pop(process.pid, None)
+            status = process.returncode
+            line.send(caller, {"answer": status if status >= 0 else 128 - status})
+
+        self._world.watch(ended, over)
+        return _LATER
+
+    def interrupt(self, caller: socket.socket, descriptors: list[int], number: int) -> object:
+        """Send the caller's program a signal."""
+        for _, process in self._programs.values():
+            if process.caller is caller:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.Signals(number))
+        return _LATER
+
+    def capture(self, caller: socket.socket, descriptors: list[int], tap: str) -> object:
+        """Write what passes a tap to a descriptor, until its reader has had enough."""
+        topology = self._network.topology
+        gateway, _, side = tap.partition("/")
+        if not (tap in topology.hosts or (gateway in topology.gateways and side in ("inside", "outside"))):
+            taps = ", ".join(
+                [*(f"{each}/inside, {each}/outside" for each in topology.gateways), *topology.hosts]
+            )
+            raise UsageError(f"no tap '{tap}'; there are {taps}")
+        if len(descriptors) != 1:
+            raise UsageError("a capture needs somewhere to go")
+        if tap in topology.hosts:
+            self._world.tap(tap)
+        capture = LiveCapture(tap, os.dup(descriptors[0]), self._began)
+        self._captures[capture] = caller
+        return _LATER
+
+    def _look(self, record: Record) -> None:
+        for capture, caller in list(self._captures.items()):
+            capture.take(record)
+            if capture.over:
+                self._end(capture, caller)
+
+    def _end(self, capture: LiveCapture, caller: socket.socket) -> None:
+        del self._captures[capture]
+        capture.close()
+        line.send(caller, {"answer": capture.lost})
+
+    def alg(
+        self,
+        caller: socket.socket,
+        descriptors: list[int],
+        model: str,
+        flows: str = "all",
+        flush: bool = False,
+    ) -> dict[str, str]:
+        """Put another model in: in every gateway that has the trial's, or where the spec says."""
+        if flows not in ("all", "new"):
+            raise UsageError("--flows is 'all' or 'new'")
+        chosen = assignment.models_of(model, self._network.topology)
+        known = trial.models(self._plan.model_paths)
+        found = {name: known.get(spec) for name, spec in chosen.items()}
+        for name, each in found.items():
+            if self._world.gateways[name].model.id != each.id or flush:
+                self._world.swap(name, each, flows="new" if flows == "new" else "all", flush=flush)
+        self._chosen = chosen
+        return chosen
+
+    def age(self, caller: socket.socket, descriptors: list[int], seconds: float) -> None:
+        """Make what the routers remember so much older."""
+        if not isinstance(seconds, int | float) or not 0 < seconds <= 1e6:
+            raise UsageError("name a number of seconds above 0, a million at most")
+        self._world.age(float(seconds))
+
+    def down(self, caller: socket.socket, descriptors: list[int]) -> None:
+        """End the lab."""
+        self._over = True
+
+    def _chosen_text(self) -> str:
+        return next(iter(self._chosen.values()), "")
+
+
+_LATER: Final = object()
+HANDLERS: Final[Mapping[str, Callable[..., object]]] = {
+    "status": Desk.status,
+    "exec": Desk.execute,
+    "signal": Desk.interrupt,
+    "capture": Desk.capture,
+    "alg": Desk.alg,
+    "age": Desk.age,
+    "down": Desk.down,
+}
+
+
+def task(connection: Connection) -> int:
+    """Task of a bubble: a lab that is up. Tells ``ready`` or what is wrong, and in the end what was."""
+    plan: Plan = connection.recv()
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+    worker.prepare()
+    door = socket.socket(fileno=os.dup(int(os.environ[SOCKET])))
+    os.close(int(os.environ.pop(SOCKET)))
+    try:
+        desk = Desk(plan, door)
+    except (UsageError, WorldError) as error:
+        connection.send(str(error))
+        return 2
+    connection.send(None)
+    problems = desk.serve()
+    with suppress(OSError):
+        connection.send(problems)
+    return 0

@@ -1,0 +1,120 @@
+"""Which trials stand in a page, and their documents: those that failed, up to what a page holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from siplab.experiments.output.compatibility import Compatibility, Key, with_reports
+from siplab.experiments.output.document import Run, document
+from siplab.experiments.output.page.render import Entry, page
+from siplab.experiments.output.view import TrialDocument
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.result import TrialResult
+from siplab.lab.errors import UsageError
+from siplab.lab.worlds.trace import Trace, from_json_lines
+
+MOST: Final = 300  # trials with a document of their own in one page
+
+
+def of_one(result: TrialResult, trace: Trace, remedies: Sequence[str] = (), *, run: Run = trial.run) -> str:
+    """The page of one trial. Raises ``UsageError`` for an unknown remedy."""
+    made = document(result, trace, remedies, run=run)
+    return page(made.title, "", [_entry(result, made)])
+
+
+def of_many(
+    title: str,
+    about: str,
+    results: Sequence[TrialResult],
+    *,
+    folder: Path | None = None,
+    failed: Callable[[int, TrialResult], bool] = lambda number, result: result.outcome in ("fail", "error"),
+    progress: Callable[[object], None] = lambda result: None,
+    run: Run = trial.run,
+) -> str:
+    """The page of an experiment: an index of all, and the trials that ``failed`` (by number and result).
+
+    Traces are those in ``folder``, where it has them. Else the trial is run again in the simulated world,
+    which comes to the same bytes, by ``run``; one that can't be says why it has no document.
+    """
+    entries: list[Entry] = []
+    left_out = 0
+    for number, result in enumerate(results):
+        made, why = None, ""
+        if failed(number, result):
+            if sum(each.document is not None for each in entries) < MOST:
+                made, why = _document(result, folder, run)
+            else:
+                left_out += 1
+                why = "left out"
+        entries.append(_entry(result, made, why))
+        progress(result)
+    words = [f"{left_out} more failing trials are left out: a page has the first {MOST}."] if left_out else []
+    if len(entries) > 1:
+        words.append("Trials that did not fail are named only.")
+    return page(title, about, entries, words)
+
+
+def _entry(result: TrialResult, made: TrialDocument | None, why: str = "") -> Entry:
+    first = result.first_failure
+    failed = result.errors[0] if result.errors else f"{first.name}: {first.symptom}" if first else ""
+    return Entry(result.spec.name.replace("__", ", "), result.outcome, failed, made, why)
+
+
+def _document(result: TrialResult, folder: Path | None, run: Run) -> tuple[TrialDocument | None, str]:
+    spec = result.spec
+    try:
+        trace = stored_trace(folder, result) if folder is not None else None
+        if trace is None:
+            if spec.program is not None or spec.gateway == "kernel":
+                return None, "its trace was not kept (--out FOLDER)"
+            result, trace = run(spec)
+        return document(result, trace, try_remedies=False, run=run), ""
+    except UsageError as error:
+        return None, str(error)
+
+
+def stored_trace(folder: Path, result: TrialResult) -> Trace | None:
+    """The trace that a folder has of a trial. Raises ``UsageError`` when it can't be read."""
+    path = folder / f"{result.spec.stem}.trace.jsonl"
+    if not path.is_file():
+        return None
+    try:
+        return from_json_lines(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def titled(results: Iterable[tuple[str, TrialResult, Trace]], title: str, about: str) -> str:
+    """The page of a few trials that have titles of their own, as a case has."""
+    entries = []
+    for name, result, trace in results:
+        made = document(result, trace, try_remedies=False)
+        entries.append(Entry(name, result.outcome, _entry(result, None).failed, made))
+    return page(title, about, entries)
+
+
+def of_matrix(
+    table: Compatibility,
+    failures: Mapping[Key, TrialResult],
+    folder: Path | None,
+    *,
+    before: Compatibility | None = None,
+    run: Run = trial.run,
+) -> str:
+    """The page of a table: ``failures`` are the trials that its cells lead to, as many as a page holds."""
+    entries, reports = [], {}
+    for key, result in list(failures.items())[:MOST]:
+        made, why = _document(result, folder, run)
+        entries.append(_entry(result, made, why))
+        if made is not None:
+            reports[key] = f"trial-{len(entries)}"
+    more = len(failures) - len(entries)
+    remedies = len(table.remedies) - 1  # the empty one is none
+    about = f"{len(table.subjects)} routers, {len(table.scenarios)} scenarios, {remedies} remedies."
+    if more > 0:
+        about += f" The first {MOST} failing trials have reports here, {more} are left out."
+    title = "Compatibility" if before is None else "Compatibility, and what differs"
+    return page(title, about, entries, matrix=with_reports(table, reports), before=before)

@@ -1,0 +1,290 @@
+"""Routers, scenarios and remedies as a table: what works, what a user notices, and what nobody knows.
+
+The rules of this file:
+
+- A cell holds all seeds of one trial. ``works`` and ``fails`` are said of all of them, ``varies`` of some.
+- A vendor whose behaviour nobody documented is ``unknown``: it is not run, and never green nor red.
+- What can't be set up (a remedy that the network has no place for) is ``impossible``, with the reason.
+- The first subject is the router without an ALG: what fails there is not the ALG's fault.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from siplab.alg_models import vendors as vendor_files
+from siplab.alg_models.vendors.schema import UNKNOWN
+from siplab.experiments.output import commands
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab.errors import UsageError
+from siplab.lab.version import __version__
+
+VERSION: Final = 1
+Status = Literal["works", "fails", "varies", "invalid", "unknown", "impossible"]
+_WORSE: Final = ("works", "varies", "fails", "invalid")  # better first; the others are not compared
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A router. ``evidence``: the best there is for it; ``known``: whether anybody documented it."""
+
+    id: str
+    name: str
+    kind: Literal["vendor", "model"]
+    evidence: str
+    known: bool
+    about: str
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a cell is about; ``remedy``: mitigations joined by ``+``, empty for none."""
+
+    subject: str
+    scenario: str
+    remedy: str
+    topology: str
+    phone: str
+    server: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What came of the trials of a key: ``working`` of ``trials``. ``check``: what failed first, most often.
+
+    ``symptom``: what a user notices then. ``why`` it is unknown, impossible or invalid. ``changed``: packets
+    that the router changed in the first trial. ``doc``: the id of its report in a page.
+    """
+
+    key: Key
+    status: Status
+    working: int
+    trials: int
+    check: str
+    symptom: str
+    why: str
+    changed: int
+    command: str
+    doc: str = ""
+
+
+@dataclass(frozen=True)
+class Compatibility:
+    """The whole table."""
+
+    version: Literal[1]
+    siplab: str
+    subjects: tuple[Subject, ...]
+    scenarios: tuple[str, ...]
+    remedies: tuple[str, ...]
+    settings: tuple[tuple[str, str, str], ...]  # topology, phone, server
+    seeds: tuple[int, ...]
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run: for each key its trials, or why there are none."""
+
+    subjects: tuple[Subject, ...]
+    scenarios: tuple[str, ...]
+    remedies: tuple[str, ...]
+    settings: tuple[tuple[str, str, str], ...]
+    seeds: tuple[int, ...]
+    model_paths: tuple[str, ...] = ()
+
+    def cells(self) -> Iterable[tuple[Key, Subject]]:
+        for topology, phone, server in self.settings:
+            for remedy in self.remedies:
+                for subject in self.subjects:
+                    for scenario in self.scenarios:
+                        yield Key(subject.id, scenario, remedy, topology, phone, server), subject
+
+    def specs(self, key: Key) -> list[TrialSpec]:
+        """The trials of a key, one for each seed."""
+        mitigations = tuple(each for each in key.remedy.split("+") if each)
+        return [
+            TrialSpec(
+                key.topology,
+                key.subject,
+                key.scenario,
+                mitigations=mitigations,
+                seed=seed,
+                model_paths=self.model_paths,
+                phone=key.phone,
+                server=key.server,
+            )
+            for seed in self.seeds
+        ]
+
+
+def subjects(
+    models: Sequence[str], vendors: Sequence[str], paths: tuple[str, ...] = ()
+) -> tuple[Subject, ...]:
+    """Routers by ids, the one without an ALG first. Raises ``UsageError`` for an unknown one."""
+    known = trial.models(paths)
+    found = [known.get("none"), *known.select(models)]
+    rows = {
+        each.id: Subject(
+            each.id,
+            each.id,
+            "model",
+            "control"
+            if each.card.kind == "control"
+            else next((str(source.evidence) for source in each.card.sources), "none"),
+            True,
+            each.card.summary,
+        )
+        for each in found
+    }
+    for name in vendors:
+        card = vendor_files.load(name)
+        evidence = card.evidence[0].value if card.evidence else "none"
+        documented = card.model != UNKNOWN
+        about = known.get(card.id).card.summary if documented else "Nobody has documented what it does."
+        rows[card.id] = Subject(card.id, card.name, "vendor", evidence, documented, about)
+    return tuple(rows.values())
+
+
+def check_setting(topology: str, phone: str, server: str) -> None:
+    """Raises ``UsageError`` for a network or a kind of endpoint that there is not."""
+    trial.check_spec(TrialSpec(topology, "none", "register", phone=phone, server=server))
+
+
+def refused(plan: Plan) -> dict[Key, tuple[Status, str]]:
+    """The keys that are not run, and why."""
+    found: dict[Key, tuple[Status, str]] = {}
+    for key, subject in plan.cells():
+        if not subject.known:
+            found[key] = "unknown", subject.about
+            continue
+        try:
+            spec = plan.specs(key)[0]
+            trial.check_spec(spec)
+            trial.setup_of(spec, trial.network_of(spec))
+        except UsageError as error:
+            found[key] = "impossible", str(error)
+    return found
+
+
+def table(plan: Plan, results: Iterable[TrialResult], left: dict[Key, tuple[Status, str]]) -> Compatibility:
+    """The table of a plan, from the results of its trials in order."""
+    rows = iter(results)
+    cells = []
+    for key, _ in plan.cells():
+        if key in left:
+            status, why = left[key]
+            cells.append(Cell(key, status, 0, 0, "", "", why, 0, ""))
+        else:
+            cells.append(_cell(key, [next(rows) for _ in plan.seeds]))
+    return Compatibility(
+        VERSION,
+        __version__,
+        plan.subjects,
+        plan.scenarios,
+        plan.remedies,
+        plan.settings,
+        plan.seeds,
+        tuple(cells),
+    )
+
+
+def _cell(key: Key, results: Sequence[TrialResult]) -> Cell:
+    errors = [error for each in results for error in each.errors]
+    working = sum(each.outcome == "pass" for each in results)
+    failures = Counter(each.first_failure for each in results if each.first_failure is not None)
+    first = failures.most_common(1)[0][0] if failures else None
+    status: Status = "works" if working == len(results) else "varies" if working else "fails"
+    return Cell(
+        key,
+        "invalid" if errors else status,
+        working,
+        len(results),
+        first.name if first else "",
+        first.symptom if first else "",
+        errors[0] if errors else "",
+        results[0].packets_changed,
+        commands.call(results[0].spec),
+    )
+
+
+# -- other forms -------------------------------------------------------------------------------------
+
+
+def word(cell: Cell) -> str:
+    """A cell in a few words, with how many of its trials work where there are several."""
+    words = {"works": "works", "unknown": "nobody knows", "impossible": "not possible", "invalid": "invalid"}
+    said = words.get(cell.status) or cell.check
+    return f"{said} {cell.working}/{cell.trials}" if cell.trials > 1 else said
+
+
+def as_csv(table: Compatibility) -> str:
+    """A line per cell."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    evidence = {each.id: each.evidence for each in table.subjects}
+    told = ("status", "working", "trials", "check", "symptom", "why", "changed", "command")
+    where = ("subject", "topology", "phone", "server", "remedy", "scenario")
+    writer.writerow((*where, "evidence", *told))
+    for each in table.cells:
+        values = [getattr(each.key, name) for name in where]
+        writer.writerow((*values, evidence[each.key.subject], *(getattr(each, name) for name in told)))
+    return file.getvalue()
+
+
+def as_json(table: Compatibility) -> dict[str, Any]:
+    return asdict(table)
+
+
+def from_json(data: object, name: str) -> Compatibility:
+    """The table that ``as_json`` gave. Raises ``UsageError`` naming the field."""
+    try:
+        found: Compatibility = TypeAdapter(Compatibility).validate_python(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    return found
+
+
+# -- two runs ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A cell of which two runs say different things; ``None``: one of them does not have it."""
+
+    key: Key
+    before: Cell | None
+    after: Cell | None
+
+    @property
+    def worse(self) -> bool:
+        """Whether what was better before is worse now; unknown is neither."""
+        cells = (self.before, self.after)
+        ranks = [_WORSE.index(each.status) for each in cells if each and each.status in _WORSE]
+        return len(ranks) == 2 and ranks[1] > ranks[0]
+
+
+def differences(before: Compatibility, after: Compatibility) -> list[Difference]:
+    """The cells that differ in status or in what fails first, in the order of the table."""
+    old, new = ({each.key: each for each in table.cells} for table in (before, after))
+    found = [Difference(key, old.get(key), new.get(key)) for key in {**new, **old}]
+    return [each for each in found if _told(each.before) != _told(each.after)]
+
+
+def _told(cell: Cell | None) -> tuple[object, ...] | None:
+    return None if cell is None else (cell.status, cell.check, cell.working, cell.trials)
+
+
+def with_reports(table: Compatibility, reports: dict[Key, str]) -> Compatibility:
+    """The same with the ids of the reports in a page."""
+    return replace(table, cells=tuple(replace(each, doc=reports.get(each.key, "")) for each in table.cells))

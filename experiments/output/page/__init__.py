@@ -1,0 +1,3 @@
+"""The report page: one HTML file that opens anywhere, asks for nothing, and draws what ``output.view``
+holds.
+"""

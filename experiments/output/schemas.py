@@ -1,0 +1,204 @@
+"""What stands in ``results.json`` and in a line of ``trace.jsonl``, for other programs: ``siplab schema``.
+
+``TrialResult.as_json`` and ``lab.worlds.trace`` write these; a test holds both to what is said here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from siplab.experiments.trial.media import StreamReport
+from siplab.experiments.trial.reach import Reach
+from siplab.experiments.trial.result import Explanation
+from siplab.experiments.trial.stage import Check, Finding
+from siplab.lab.gateway.fate import Fate
+from siplab.lab.sip.events import EventKind
+from siplab.lab.worlds.trace import LossReason, WorldEvent
+
+VERSION: Final = 2
+
+
+class _Plain(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+# -- results -----------------------------------------------------------------------------------------
+
+
+class TrialRow(_Plain):
+    """A trial: what was tried (what is the default is left out), and what came of it.
+
+    ``models``: the spec of the model that each gateway ran. ``covers``: which products a vendor's card speaks
+    of, by its spec. ``files``: names of what was written beside, by kind. ``real``: real programs played a
+    phone or the server. ``not_applicable``: what the scenario asks for and they can't do.
+    """
+
+    topology: str
+    model: str
+    seed: int
+    scenario: str = ""
+    detector: str = ""
+    mitigations: tuple[str, ...] = ()
+    control: str = ""
+    gateway: str = "queue"
+    phone: str = ""
+    server: str = ""
+    far_phone: str = ""
+    world: str
+    outcome: str
+    models: dict[str, str] = {}
+    covers: dict[str, str] = {}
+    files: dict[str, str] = {}
+    real: bool = False
+    not_applicable: str = ""
+    finding: Finding | None = None
+    checks: list[Check] = []
+    explanation: list[Explanation] = []
+    media: list[StreamReport] = []
+    reach: Reach | None = None
+    notes: list[str] = []
+    errors: list[str]
+    duration: float
+    packets_changed: int
+
+
+class ResultsFile(_Plain):
+    """``results.json``: the same for the same experiment, whenever and wherever it is run.
+
+    ``siplab`` is the version, ``catalogue`` a digest of all models; ``topologies`` are the contents of those
+    that trials name. Where and when it was run stands in ``provenance.json``.
+    """
+
+    version: Literal[2]
+    siplab: str
+    catalogue: str
+    experiment: str
+    world: str
+    interrupted: bool = False
+    trials_to_run: int = 0
+    topologies: dict[str, dict[str, Any]]
+    trials: list[TrialRow]
+
+
+# -- traces ------------------------------------------------------------------------------------------
+
+Base64 = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$")]
+Endpoint = Annotated[str, Field(description="ADDRESS:PORT, or [ADDRESS]:PORT for IPv6")]
+
+
+class _Record(_Plain):
+    now: float  # seconds of the trial's clock
+
+
+class HeadLine(_Plain):
+    """The first line: what was tried, and all that determines what came of it."""
+
+    kind: Literal["trial"]
+    version: Literal[2]
+    siplab: str
+    catalogue: str
+    topologies: dict[str, dict[str, Any]]
+    world: str
+    settings: dict[str, Any]
+    models: dict[str, str]
+    covers: dict[str, str] = {}
+
+
+class DatagramLine(_Record):
+    """A datagram at an agent's socket; ``text``: what it says, if it is SIP."""
+
+    kind: Literal["sent", "received"]
+    host: str
+    local: Endpoint
+    remote: Endpoint
+    payload: Base64
+    text: str = ""
+
+
+class SegmentLine(_Record):
+    kind: Literal["segment"]
+    host: str
+    leaving: bool
+    packet: Base64
+
+
+class EmissionRow(_Plain):
+    """What a gateway did with a packet; ``side``: where it left, ``null``: nowhere."""
+
+    side: Literal["inside", "outside"] | None
+    packet: Base64 = ""
+    fate: Fate
+    detail: str = ""
+    originated: bool = False
+    changed: bool = False
+    error: str = ""
+
+
+class PassageLine(_Record):
+    kind: Literal["passage"]
+    gateway: str
+    side: Literal["inside", "outside"]
+    packet: Base64
+    emissions: list[EmissionRow]
+
+
+class LostLine(_Record):
+    kind: Literal["lost"]
+    node: str
+    packet: Base64
+    reason: LossReason
+    detail: str
+
+
+class SkippedLine(_Record):
+    """Packets of a flow that shared the fate of the one before, and are not written one by one."""
+
+    kind: Literal["skipped-packets"]
+    host: str
+    local: Endpoint
+    remote: Endpoint
+    packets: int
+    until: float
+    content: str
+    first: int
+
+
+class RemarkLine(_Record):
+    kind: Literal["remark"]
+    who: str
+    what: WorldEvent
+    detail: str
+    local: Endpoint = ""
+    remote: Endpoint = ""
+
+
+class NotedLine(_Record):
+    """What an agent noticed."""
+
+    kind: Literal["noted"]
+    host: str
+    what: EventKind
+    detail: str
+    facts: dict[str, Any] = {}
+
+
+class CheckedLine(_Record):
+    kind: Literal["checked"]
+    name: str
+    passed: bool
+
+
+TraceLine = Annotated[
+    HeadLine
+    | DatagramLine
+    | SegmentLine
+    | PassageLine
+    | LostLine
+    | SkippedLine
+    | RemarkLine
+    | NotedLine
+    | CheckedLine,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,125 @@
+"""What a real phone heard: found by tone in the files that it records, while they grow.
+
+Each phone of the lab says a tone of its own. A frame of 20 ms in which somebody else's is loud counts as
+heard, at the time at which it was written. A phone that records nothing is taken to hear what arrives at its
+host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from struct import unpack
+from typing import Final
+
+from siplab.lab.media.audio import SAMPLES, strength
+from siplab.lab.media.rtp_receiver import RtpReceiver
+from siplab.lab.media.speech import RATE
+from siplab.lab.wire import g711
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.rtp import PCMU, unpack_rtp
+from siplab.lab.worlds.trace import Received, Trace
+
+_HEADER: Final = 44  # bytes of a plain WAV header
+_LOUD: Final = 0.5  # of all that is heard
+_SECONDS: Final = 0.02
+# Programs share the machine with others, and stumble: a shorter gap says nothing of the router.
+_SILENCE: Final = 1.0
+_NOWHERE: Final = Endpoint("", 0)
+
+
+class Ear:
+    """What one phone hears of others. ``tones``: their frequencies in Hz."""
+
+    def __init__(self, tones: Sequence[int]) -> None:
+        self.heard = RtpReceiver(_SILENCE)
+        self._tones = tones
+
+    def frames(self, frames: Iterable[Sequence[int]], since: float, now: float) -> None:
+        """Samples that came between two times, frame by frame."""
+        row = list(frames)
+        begin = max(since, now - len(row) * _SECONDS)
+        for number, samples in enumerate(row, 1):
+            if any(strength(samples, tone) > _LOUD for tone in self._tones):
+                at = begin + (now - begin) * number / len(row)
+                self.heard.packet(None, b"", _NOWHERE, at)
+
+
+class Files:
+    """The recordings in a folder that match ``pattern``, new ones too."""
+
+    def __init__(self, folder: Path, pattern: str, ear: Ear) -> None:
+        self._folder, self._pattern, self._ear = folder, pattern, ear
+        self._read: dict[Path, int] = {}
+        self._looked = 0.0
+
+    def poll(self, now: float) -> None:
+        for path in self._folder.glob(self._pattern):
+            at = self._read.setdefault(path, _HEADER)
+            with path.open("rb") as file:
+                step = _step(file.read(_HEADER))
+                file.seek(at)
+                data = file.read()
+            size = 2 * SAMPLES * step
+            count = len(data) // size
+            if count:
+                pieces = (data[n * size : (n + 1) * size] for n in range(count))
+                frames = (unpack(f"<{SAMPLES * step}h", each)[::step] for each in pieces)
+                self._ear.frames(frames, self._looked, now)
+                self._read[path] = at + count * size
+        self._looked = now
+
+
+def _step(header: bytes) -> int:
+    """How many numbers of a WAV file there are for each of 8000 samples a second: 1 in mono of 8000 Hz.
+
+    A header that is not written yet, or is none, counts as that.
+    """
+    if len(header) < _HEADER or header[:4] != b"RIFF":
+        return 1
+    channels, rate = int.from_bytes(header[22:24], "little"), int.from_bytes(header[24:28], "little")
+    return max(1, min(channels, 2) * (rate // RATE))
+
+
+class Arrivals:
+    """The RTP that arrives at a host's ports, where the phone itself records nothing."""
+
+    def __init__(self, trace: Trace, host: str, ports: range, ear: Ear) -> None:
+        self._trace, self._host, self._ports, self._ear = trace, host, ports, ear
+        self._read = 0
+
+    def skip(self) -> None:
+        """Begin with what comes from now on."""
+        self._read = len(self._trace.records)
+
+    def poll(self, now: float) -> None:
+        records = self._trace.records
+        while self._read < len(records):
+            record = records[self._read]
+            self._read += 1
+            if not isinstance(record, Received) or record.host != self._host:
+                continue
+            if record.local.port not in self._ports:
+                continue
+            header = unpack_rtp(record.payload)
+            if header is not None and header.payload_type == PCMU and len(record.payload) == 12 + SAMPLES:
+                self._ear.frames([g711.decode(record.payload[12:])], record.now - _SECONDS, record.now)
+
+
+class Listener:
+    """What a phone hears: by its recordings, if it has any, and by what arrives at its host otherwise.
+
+    ``until_change``: the recordings end when a call is changed; ``change`` says that one was.
+    """
+
+    def __init__(self, files: Files | None, arrivals: Arrivals, *, until_change: bool) -> None:
+        self._files, self._arrivals = files, arrivals
+        self._until_change = until_change
+
+    def poll(self, now: float) -> None:
+        (self._arrivals if self._files is None else self._files).poll(now)
+
+    def change(self) -> None:
+        if self._until_change and self._files is not None:
+            self._files = None
+            self._arrivals.skip()

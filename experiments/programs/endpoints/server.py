@@ -1,0 +1,109 @@
+"""A real program in the place of the lab's server."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from siplab.experiments.programs.kind import JsonRpc
+from siplab.experiments.programs.kinds import Chosen
+from siplab.experiments.trial.roles import NotApplicableError
+from siplab.lab.worlds.emulated.live import LiveWorld
+from siplab.lab.worlds.topology import DOMAIN
+
+_PATIENCE: Final = 3.0
+_LONGEST: Final = 65536
+
+
+@dataclass(frozen=True)
+class Binding:
+    """A contact that a registrar has. Bindings of one user are equal if their contacts are."""
+
+    contact: bytes
+
+
+class JsonRpcSocket:
+    """Kamailio's module jsonrpcs, asked by a datagram in a folder."""
+
+    def __init__(self, world: LiveWorld, path: Path) -> None:
+        self._world = world
+        self._path = path
+        self._numbers = itertools.count(1)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.bind(str(path.with_name(f"{path.name}.answers")))
+
+    def ask(self, method: str, *parameters: str) -> Any:
+        """The result; ``None`` when there is none, or no answer within 3 s."""
+        number = next(self._numbers)
+        request = {"jsonrpc": "2.0", "method": method, "params": parameters, "id": number}
+        answers: list[Any] = []
+
+        def answered() -> bool:
+            try:
+                answers.append(json.loads(self._socket.recv(_LONGEST)))
+            except (BlockingIOError, ValueError):
+                return False
+            return bool(answers[-1].get("id") == number)
+
+        try:
+            self._socket.sendto(json.dumps(request).encode(), str(self._path))
+        except OSError:
+            return None
+        found = self._world.run_until(answered, _PATIENCE, every=0.005)
+        return answers[-1].get("result") if found else None
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class Registrar:
+    """What a program knows of where its users are."""
+
+    def __init__(self, name: str, rpc: JsonRpcSocket | None) -> None:
+        self._name = name
+        self._rpc = rpc
+
+    def lookup(self, user: str) -> list[Binding]:
+        """The bindings of a user. Raises ``NotApplicableError`` for a program that can't be asked."""
+        if self._rpc is None:
+            raise NotApplicableError(f"{self._name} can't be asked where a user is")
+        found = self._rpc.ask("ul.lookup", "location", f"{user}@{DOMAIN}")
+        contacts = found.get("Contacts", []) if isinstance(found, dict) else []
+        rows = [each.get("Contact", {}) for each in contacts if isinstance(each, dict)]
+        return [Binding(str(each.get("Address", "")).encode()) for each in rows if isinstance(each, dict)]
+
+
+@dataclass(frozen=True)
+class ServerAddress:
+    """What of a server's configuration others ask for."""
+
+    ip: str
+    domain: str = DOMAIN
+
+
+class ProgramServer:
+    """A real registrar and proxy."""
+
+    def __init__(self, world: LiveWorld, address: str, chosen: Chosen, folder: Path) -> None:
+        self.config = ServerAddress(address)
+        self.name = f"program '{chosen.kind.id}'"
+        control = chosen.kind.control
+        can = isinstance(control, JsonRpc) and "lookup" in chosen.kind.can
+        self._rpc = (
+            JsonRpcSocket(world, folder / control.socket) if can and isinstance(control, JsonRpc) else None
+        )
+        self.registrar = Registrar(self.name, self._rpc)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise NotApplicableError(f"{self.name} does not tell '{name}'")
+
+    def close(self) -> None:
+        if self._rpc is not None:
+            self._rpc.close()

@@ -1,0 +1,99 @@
+"""What the tap on a host saw of one program's SIP, message by message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from siplab.lab.wire import ip
+from siplab.lab.wire.sip import SipMessage
+from siplab.lab.worlds.streams import TapStreams
+from siplab.lab.worlds.trace import Received, Segment, Sent, Trace, looks_like_sip
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A message at a host; ``leaving``: the program sent it. ``cseq``: its number, -1 for none."""
+
+    now: float
+    leaving: bool
+    message: SipMessage
+
+    @property
+    def call_id(self) -> str:
+        return self.message.value(b"call-id").strip().decode("latin-1")
+
+    @property
+    def cseq(self) -> int:
+        word = self.message.value(b"cseq").split()[:1]
+        return int(word[0]) if word and word[0].isdigit() and len(word[0]) < 11 else -1
+
+    def is_final(self, method: bytes) -> bool:
+        """Whether it is a final response to such a request."""
+        status = self.message.status
+        return status is not None and status >= 200 and self.message.method == method
+
+
+class SipView:
+    """The messages of the program on ``host`` whose SIP port is ``port``. Encrypted ones are not seen."""
+
+    def __init__(self, trace: Trace, host: str, port: int) -> None:
+        self.seen: list[Seen] = []
+        self._trace, self._host, self._port = trace, host, port
+        self._read = 0
+        self._streams = TapStreams()
+        self._connected: set[int] = set()  # ports of TCP connections that are the program's
+
+    def update(self) -> list[Seen]:
+        """Read on; gives what is new."""
+        records = self._trace.records
+        before = len(self.seen)
+        while self._read < len(records):
+            record = records[self._read]
+            self._read += 1
+            if isinstance(record, Sent | Received):
+                if record.host == self._host and record.local.port == self._port:
+                    self._add(record.now, isinstance(record, Sent), record.payload)
+            elif isinstance(record, Segment) and record.host == self._host:
+                for payload in self._completed(record):
+                    self._add(record.now, record.leaving, payload)
+        return self.seen[before:]
+
+    def _completed(self, record: Segment) -> Iterator[bytes]:
+        packet = ip.parse(record.packet)
+        yield from self._streams.add(self._host, record.leaving, packet)
+
+    def _add(self, now: float, leaving: bool, payload: bytes) -> None:
+        if looks_like_sip(payload):
+            self.seen.append(Seen(now, leaving, SipMessage.parse(payload)))
+
+
+def unconfirmed(seen: list[Seen], since: float, now: float) -> str:
+    """Why a call that was answered after ``since`` will end by itself; empty if it won't.
+
+    A callee repeats its 2xx until the ACK has come, at intervals that double from 0.5 s to 4 s, and hangs up
+    after 32 s without (RFC 3261 section 13.3.1.4). So 3.5 s after the first one it shows.
+    """
+    answers = [
+        each
+        for each in seen
+        if each.leaving and each.now >= since and each.is_final(b"INVITE") and each.message.status < 300  # type: ignore[operator]
+    ]
+    if not answers:
+        return ""
+    first = next(each for each in answers if each.call_id == answers[-1].call_id)
+    repeated = [each for each in answers if each.call_id == first.call_id and each.cseq == first.cseq]
+    if repeated[-1].now - first.now > LATE:
+        return (
+            f"the 200 is still repeated {repeated[-1].now - first.now:.1f} s after the answer: no ACK comes"
+        )
+    acks = (
+        each for each in seen if not each.leaving and each.message.method == b"ACK" and each.now >= first.now
+    )
+    if next(acks, None) is None and now - first.now > LATE:
+        return f"no ACK has come {now - first.now:.1f} s after the answer"
+    return ""
+
+
+LATE = 2.9
+"""Seconds after a first 2xx: the repetition that comes next is due 3.5 s after it."""

@@ -1,0 +1,227 @@
+"""What a real program is as a phone or a server: a YAML file, with templates of its configuration beside it.
+
+The rules of this file:
+
+- Command lines have placeholders in braces, ``{folder}``; templates have them between ``@``, ``@FOLDER@``,
+  because configuration files are full of braces. They are the same names.
+- A kind says what it ``can`` and which ``settings`` it takes. A scenario that asks for more does not apply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from siplab.experiments.programs.config import Capabilities, Command, Pattern, Seconds
+from siplab.lab.documents import MisplacedError
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Scalar = bool | int | float | str
+
+PhoneAbility = Literal["register", "call", "answer", "hang-up", "hold", "transfer", "dial"]
+ServerAbility = Literal["lookup"]
+Order = Literal["call", "answer", "hang-up", "hold", "resume", "transfer", "dial"]
+Happening = Literal["registered", "refused", "incoming", "ringing", "established", "closed", "control"]
+"""``control``: it takes orders from now on."""
+
+
+def _inside(value: str) -> str:
+    path = PurePosixPath(value)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise ValueError(f"'{value}' must lie in the program's folder: a relative path without '..'")
+    return value
+
+
+Relative = Annotated[str, AfterValidator(_inside)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Parameter(Strict):
+    """What users may set: ``program:kamailio(nat=true)``."""
+
+    default: Scalar
+    values: dict[Scalar, str] = {}
+    """What a template gets for each value; empty: any value, as it is written."""
+    about: Text
+
+    @model_validator(mode="after")
+    def _known(self) -> Parameter:
+        if self.values and self.default not in self.values:
+            raise MisplacedError(f"'{self.default}' is not among 'values'", "default")
+        return self
+
+
+class Taken(Strict):
+    """How the program takes one setting of the lab's phones or servers that a scenario may ask for."""
+
+    parameter: Name | None = None
+    """The parameter that has it."""
+    accepts: tuple[Any, ...] = ()
+    """The values that it has anyway."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Taken:
+        if (self.parameter is None) == (not self.accepts):
+            raise ValueError("name one of 'parameter' and 'accepts'")
+        return self
+
+
+class ReadySpec(Strict):
+    """When a program is ready: ``port`` (``udp/{port}``) is bound on its host, or it printed ``log``."""
+
+    port: str | None = None
+    log: Pattern | None = None
+    timeout: Seconds = 10.0
+    """Seconds that it may take."""
+
+    @model_validator(mode="after")
+    def _one(self) -> ReadySpec:
+        if (self.port is None) == (self.log is None):
+            raise ValueError("name one of 'port' (udp/5060) and 'log' (a regular expression)")
+        return self
+
+
+class RunSpec(Strict):
+    """One program of a kind. They start in the order of the file, each when the one before is ready."""
+
+    name: Identifier
+    command: Command
+    environment: dict[str, str] = {}
+    ready: ReadySpec | None = None
+    when: Name | None = None
+    """Only if this parameter is true."""
+    capabilities: Capabilities = ()
+    """What it needs beside NET_RAW and NET_BIND_SERVICE (capabilities(7)): SETUID to drop privileges."""
+    daemon: bool = False
+    """It goes into the background: its first process ends at once, and that is no fault."""
+    once: bool = False
+    """It does its work and ends; how, its exit status tells."""
+
+
+class CtrlTcp(Strict):
+    """baresip's module ctrl_tcp: JSON in netstrings, at the loopback address of the host."""
+
+    kind: Literal["ctrl-tcp"]
+    program: Identifier
+    port: Annotated[int, Field(gt=0, le=65535)]
+    """Of the first such program on a host; each further one has the next."""
+    happenings: dict[Happening, Pattern] = {}
+    """What it prints of what may happen before anybody is connected; regular expressions for a line."""
+
+
+class Lines(Strict):
+    """Orders as lines on standard input, and what happens told by regular expressions for the output."""
+
+    kind: Literal["lines"]
+    program: Identifier
+    begin: tuple[str, ...] = ()
+    """The lines that it gets first, with the placeholders of command lines."""
+    status: str | None = None
+    """The line that has it say whether it is registered, where it does not say so by itself."""
+    orders: dict[Order, str] = {}
+    """The line for each order, with ``{target}``, ``{digits}`` or ``{call_id}``."""
+    happenings: dict[Happening, Pattern] = {}
+    """Regular expressions for a line of its output. A program that runs ``once`` has registered if its exit
+    status is 0."""
+
+
+class JsonRpc(Strict):
+    """Kamailio's module jsonrpcs by a datagram socket in the program's folder."""
+
+    kind: Literal["jsonrpc"]
+    socket: Relative
+
+
+Control = Annotated[CtrlTcp | Lines | JsonRpc, Field(discriminator="kind")]
+
+
+class Heard(Strict):
+    """The recordings of a phone: WAV files of 16 bit, of 8000 Hz or a multiple, that grow while it hears."""
+
+    files: Relative
+    """Pattern of their names, in the program's folder."""
+    until_change: bool = False
+    """The recording ends at the first re-INVITE of a call: from then on what arrives at the host counts."""
+
+
+class Like(Strict):
+    """The lab's kind that is made after the program, where its parameters have these values."""
+
+    kind: Text
+    when: dict[Name, Scalar] = {}
+
+
+class Version(Strict):
+    """How the program tells its version."""
+
+    command: Command
+    pattern: Pattern
+    """Its first group is the version."""
+
+
+class Needed(Strict):
+    """A program that has to be there, and where it comes from."""
+
+    program: Text
+    package: Text
+    """The Debian package."""
+    version: Version | None = None
+
+
+class ProgramKind(Strict):
+    """A real program as a phone or as a server."""
+
+    id: Identifier
+    summary: Text
+    about: Text
+    role: Literal["phone", "server"]
+    needs: tuple[Needed, ...]
+    can: tuple[PhoneAbility | ServerAbility, ...]
+    parameters: dict[Name, Parameter] = {}
+    settings: dict[Name, Taken] = {}
+    files: dict[Relative, Relative] = {}
+    """File in the program's folder: the template that it is made of, beside the YAML file."""
+    programs: Annotated[tuple[RunSpec, ...], Field(min_length=1)]
+    control: Control | None = None
+    like: tuple[Like, ...] = ()
+    """The first that fits counts: `siplab agree` lays it beside the program."""
+    ports: Annotated[dict[Literal["sip", "rtp_low", "rtp_high"], int], Field()] = {}
+    heard: Heard | None = None
+    """Where a phone records what it hears. Without: it is taken to hear what arrives at its host."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> ProgramKind:
+        names = [each.name for each in self.programs]
+        for at, each in enumerate(self.programs):
+            if names.count(each.name) > 1:
+                raise MisplacedError(f"two programs are called '{each.name}'", "programs", at, "name")
+            if each.when is not None and each.when not in self.parameters:
+                raise MisplacedError(f"there is no parameter '{each.when}'", "programs", at, "when")
+        for name, taken in self.settings.items():
+            if taken.parameter is not None and taken.parameter not in self.parameters:
+                raise MisplacedError(
+                    f"there is no parameter '{taken.parameter}'", "settings", name, "parameter"
+                )
+        for at, like in enumerate(self.like):
+            for name in like.when:
+                if name not in self.parameters:
+                    raise MisplacedError(f"there is no parameter '{name}'", "like", at, "when", name)
+        if isinstance(self.control, Lines | CtrlTcp) and self.control.program not in names:
+            raise MisplacedError(
+                f"there is no program '{self.control.program}'", "control", self.control.kind, "program"
+            )
+        return self
+
+
+DEFAULT_PORTS: Final[Mapping[str, int]] = {"sip": 5060, "rtp_low": 49170, "rtp_high": 49199}
+
+
+__all__ = ["CtrlTcp", "JsonRpc", "Lines", "ProgramKind", "RunSpec"]

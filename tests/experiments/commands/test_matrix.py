@@ -1,0 +1,107 @@
+"""``siplab matrix`` and ``siplab compare``: what works, what nobody knows, what differs between two runs."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.command import one_line_error, siplab
+
+ROUTERS = ("--models", "semicolon-loss", "--vendors", "asus,avm-fritzbox")
+TRIALS = ("--scenario", "register", "--mitigation", "non-standard-port,bridge-mode", "--world", "simulated")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("matrix")
+    written = (
+        "--json",
+        str(place / "m.json"),
+        "--csv",
+        str(place / "m.csv"),
+        "--html",
+        str(place / "m.html"),
+    )
+    done = siplab("matrix", *ROUTERS, *TRIALS, *written)
+    assert done.returncode == 0, done.stderr
+    (place / "printed").write_text(done.stdout)
+    return place
+
+
+@pytest.fixture
+def table(folder: Path) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((folder / "m.json").read_text())
+    return data
+
+
+def cells(table: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(each["key"]["subject"], each["key"]["remedy"]): each for each in table["cells"]}
+
+
+def test_a_cell_says_what_works_and_what_nobody_knows(folder: Path, table: dict[str, Any]) -> None:
+    found = cells(table)
+    assert found["none", ""]["status"] == "works"
+    assert found["semicolon-loss", ""]["status"] == "fails"
+    assert found["semicolon-loss", ""]["symptom"]
+    assert found["semicolon-loss", "non-standard-port"]["status"] == "works"
+    for remedy in table["remedies"]:  # never green nor red, whatever is done about it
+        assert found["avm-fritzbox", remedy]["status"] == "unknown"
+        assert found["avm-fritzbox", remedy]["trials"] == 0
+    assert found["semicolon-loss", "bridge-mode"]["status"] == "impossible"
+    assert "home" in found["semicolon-loss", "bridge-mode"]["why"]
+    printed = (folder / "printed").read_text()
+    assert "nobody knows" in printed
+    assert "user-report" in printed
+
+
+def test_csv_has_a_line_per_cell(folder: Path, table: dict[str, Any]) -> None:
+    with (folder / "m.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(table["cells"])
+    assert {row["subject"]: row["evidence"] for row in rows}["asus"] == "user-report"
+
+
+def test_several_seeds_are_counted_in_one_cell(tmp_path: Path) -> None:
+    path = tmp_path / "m.json"
+    trials = ("--scenario", "register", "--repeat", "3", "--world", "simulated", "--json", str(path))
+    done = siplab("matrix", "--models", "semicolon-loss", *trials)
+    assert done.returncode == 0, done.stderr
+    found = cells(json.loads(path.read_text()))
+    assert (found["none", ""]["working"], found["none", ""]["trials"]) == (3, 3)
+    assert "registered 0/3" in done.stdout
+
+
+def test_two_runs_are_compared(folder: Path, tmp_path: Path, table: dict[str, Any]) -> None:
+    old, new, page = folder / "m.json", tmp_path / "new.json", tmp_path / "c.html"
+    done = siplab("compare", str(old), str(old))
+    assert (done.returncode, done.stdout.strip()) == (0, "No cell differs.")
+    worse = cells(table)["asus", ""]
+    worse |= {"status": "fails", "check": "registered", "working": 0}
+    cells(table)["avm-fritzbox", ""]["status"] = "works"  # somebody found out: that is neither
+    new.write_text(json.dumps(table))
+    done = siplab("compare", str(old), str(new), "--html", str(page))
+    assert done.returncode == 1
+    assert "2 cells differ, 1 are worse" in done.stdout
+    assert page.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("{", ["no table"]), ('{"version": 1}', ["siplab", "Field required"]), ("[]", ["dictionary"])],
+)
+def test_what_is_no_table_is_refused_in_one_line(tmp_path: Path, text: str, words: list[str]) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    one_line_error(siplab("compare", str(path), str(path)), "x.json", *words)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--topology", "qqqq"), ("--phone", "qqqq"), ("--vendors", "qqqq"), ("--mitigation", "qqqq")],
+)
+def test_unknown_names_are_refused(arguments: tuple[str, str]) -> None:
+    one_line_error(siplab("matrix", *arguments, "--scenario", "register", "--world", "simulated"), "qqqq")

@@ -1,0 +1,170 @@
+"""docs/real-software.md: its commands and its file run as they stand."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from siplab.experiments.output.schemas import TrialRow
+from siplab.experiments.programs import kinds
+from siplab.experiments.programs.endpoints.folder import rendered
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial import runner
+from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab.errors import UsageError
+from tests.conftest import OrdinaryUser
+
+PAGE = (Path(__file__).parents[3] / "docs" / "real-software.md").read_text()
+BARESIP = "program:baresip"
+
+
+def the_file(folder: Path) -> Path:
+    """The YAML file of the page."""
+    found = re.search(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    assert found is not None
+    path = folder / "sipsak.yaml"
+    path.write_text(found[1])
+    return path
+
+
+def command_of(start: str) -> list[str]:
+    line = next(each.strip() for each in PAGE.splitlines() if each.strip().startswith(start))
+    return line.split()[1:]
+
+
+# -- the page --------------------------------------------------------------------------------------
+
+
+@pytest.mark.needs("emulated", "kamailio", "sipsak")
+def test_a_program_of_ones_own(tmp_path: Path) -> None:
+    the_file(tmp_path)
+    arguments = command_of("siplab call --model contact-wrong-port")
+    done = subprocess.run(
+        [sys.executable, "-m", "siplab", *arguments, "--brief"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "Works"), done.stdout + done.stderr
+
+
+@pytest.mark.needs("emulated", "kamailio", "sipsak")
+def test_what_it_cannot_do_does_not_apply(tmp_path: Path) -> None:
+    own = f"program:{the_file(tmp_path)}"
+    spec = TrialSpec(model="none", scenario="outgoing-call", phone=own, server="program:kamailio")
+    result, _ = runner.run_traced(spec, "emulated")
+    assert (result.outcome, result.not_applicable) == ("not applicable", "program 'sipsak' can't call")
+    row = result.as_json()
+    assert row["real"] is True
+    assert row["not_applicable"] == result.not_applicable
+    TrialRow.model_validate_json(json.dumps(row))  # what results.json may have
+
+
+@pytest.mark.needs("emulated", "kamailio", "baresip", "rtpengine")
+def test_an_ordinary_user_has_a_whole_call(ordinary_user: OrdinaryUser) -> None:
+    done = ordinary_user.run(
+        [
+            *("-m", "siplab", "call", "--model", "none", "--scenario", "incoming-call", "--brief"),
+            *("--phone", BARESIP, "--far-phone", BARESIP, "--server", "program:kamailio(nat=true)"),
+        ]
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "Works"), done.stdout + done.stderr
+
+
+@pytest.mark.needs("emulated", "kamailio", "baresip")
+def test_what_each_side_heard_is_kept_with_the_configuration(tmp_path: Path) -> None:
+    arguments = command_of("siplab call --model correct --scenario outgoing-call")
+    done = subprocess.run(
+        [sys.executable, "-m", "siplab", *arguments, "--out", str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "pass  callee hears" in done.stdout
+    assert "pass  caller hears" in done.stdout
+    (folder,) = (tmp_path / "out").glob("*.programs")
+    assert "outbound=" in (folder / "alice" / "accounts").read_text()
+    assert "listen=udp:198.51.100.10:5060" in (folder / "server" / "kamailio.cfg").read_text()
+    for user in ("alice", "bob"):
+        (recording,) = (folder / user).glob("dump-*-dec.wav")
+        assert recording.stat().st_size > 2 * 16000  # seconds of it
+
+
+# -- what is wrong with a name or a file ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spec", "complaint"),
+    [
+        (TrialSpec(scenario="register", phone="program:barsip"), "did you mean baresip"),
+        (TrialSpec(scenario="register", phone="program:kamailio"), "is a server, not a phone"),
+        (TrialSpec(scenario="register", server="program:baresip"), "is a phone, not a server"),
+        (TrialSpec(scenario="register", server="program:kamailio(net=true)"), "has no parameter 'net'"),
+        (TrialSpec(scenario="register", server="program:kamailio(nat=1)"), "choose one of false, true"),
+        (TrialSpec(scenario="register", phone="program:/nowhere/x.yaml"), "no such file"),
+    ],
+)
+def test_a_wrong_name_is_told(spec: TrialSpec, complaint: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(complaint)):
+        trial.check_spec(spec)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "complaint"),
+    [
+        ("can: [register]", "can: [fly]", "field 'can.0"),
+        ("once: true", "once: true\n    when: nat", "field 'programs.0.when': there is no parameter 'nat'"),
+        ("program: sipsak}", "program: other}", "there is no program 'other'"),
+        ("role: phone", "role: phone\nfiles: {a: missing}", "no file 'missing' beside it"),
+        ("role: phone", "role: phone\nfiles: {../a: b}", "a relative path without '..'"),
+        ("role: phone", "role: gateway", "field 'role'"),
+        ("id: sipsak", "id: [", "not YAML"),
+    ],
+)
+def test_a_wrong_file_is_told(tmp_path: Path, before: str, after: str, complaint: str) -> None:
+    path = the_file(tmp_path)
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after, 1))
+    with pytest.raises(UsageError) as caught:
+        kinds.get(f"program:{path}", "phone")
+    (line,) = str(caught.value).splitlines()
+    assert complaint in line
+    assert str(path) in line
+
+
+def test_programs_need_the_emulated_world() -> None:
+    spec = TrialSpec(model="none", scenario="register", server="program:kamailio")
+    with pytest.raises(UsageError, match="the server 'program:kamailio' is a program"):
+        runner.run_all([spec], world="simulated")
+
+
+def test_a_template_with_an_unknown_name_is_told() -> None:
+    assert (
+        rendered("sip:@USER@@@DOMAIN@ a@b", {"user": "ann", "domain": "x.test"}, "f") == "sip:ann@x.test a@b"
+    )
+    with pytest.raises(UsageError, match="f: unknown placeholder '@USR@'; known are USER"):
+        rendered("@USR@", {"user": "ann"}, "f")
+
+
+def test_the_shelf_is_whole() -> None:
+    """Every file of the shelf is one, and names a kind of the lab where it is made after one."""
+    for kind in kinds.shipped().values():
+        chosen = kinds.get(kind.id, kind.role)
+        assert set(chosen.texts()) == set(kind.parameters)
+        is_phone = kind.role == "phone"
+        spec = (
+            TrialSpec(scenario="register", phone=chosen.like)
+            if is_phone
+            else TrialSpec(scenario="register", server=chosen.like)
+        )
+        trial.check_spec(spec)
