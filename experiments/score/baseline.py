@@ -13,24 +13,12 @@ from typing import Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from siplab.experiments.score.tally import Score
+from siplab.experiments.score.tally import Score, Word
 from siplab.lab import documents
 from siplab.lab.errors import UsageError
 from siplab.lab.outputs import write_text
 
 VERSION: Final = 1
-Word = Literal[
-    "error",
-    "false-alarm",
-    "missed",
-    "undecided",
-    "caught",
-    "translation",
-    "quiet",
-    "out-of-reach",
-    "unscored",
-    "invalid",
-]
 
 
 class Baseline(BaseModel):

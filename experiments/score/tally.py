@@ -18,13 +18,13 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, get_args
 
 from siplab.experiments.score.plan import GROUPS, Plan, Subject
 from siplab.experiments.trial.result import TrialResult
 
 # Worst first: a row of several trials is what its worst is.
-OUTCOMES: Final = (
+Word = Literal[
     "invalid",
     "error",
     "false-alarm",
@@ -35,7 +35,8 @@ OUTCOMES: Final = (
     "quiet",
     "out-of-reach",
     "unscored",
-)
+]
+OUTCOMES: Final[tuple[str, ...]] = get_args(Word)
 _Z: Final = 1.959964  # 95 % of the normal distribution
 
 

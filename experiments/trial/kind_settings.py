@@ -18,6 +18,7 @@ from pydantic.dataclasses import dataclass
 
 from siplab.experiments.trial.endpoints import PhoneKind, ServerKind
 from siplab.lab import specs
+from siplab.lab.server.nat_tests import NatTest
 
 _CONFIG: Final = ConfigDict(extra="forbid", use_attribute_docstrings=True)  # the Schema shows them
 
@@ -28,16 +29,6 @@ Outcome = Annotated[int, Field(ge=300, le=699)] | Literal["silence", "4xx", "5xx
 BadPort = Literal["drop", "reject", "accept", "wrap"]
 UdpLength = Literal["ignore", "stream", "reject", "cut"]
 Matched = Literal["branch", "method", "call-id", "from-tag", "cseq", "sent-by"]
-NatTest = Literal[
-    "contact-private",
-    "register-contact-private",
-    "contact-host",
-    "contact-port",
-    "via-private",
-    "via-host",
-    "via-port",
-    "invite-via-private",
-]
 
 
 @dataclass(frozen=True, config=_CONFIG)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
 
 from siplab.experiments.trial import disturbance
-from siplab.lab.worlds.emulated.bubble import how_it_ended, passing_on
+from siplab.lab.worlds.emulated.bubble import end, passing_on
 
 
 class TrialProcess:
@@ -46,13 +45,7 @@ class TrialProcess:
         ``patience``: seconds for one that is ending by itself.
         """
         self.connection.close()
-        early = None
-        with suppress(subprocess.TimeoutExpired):
-            early = self._process.wait(patience)
-        if early is None:
-            self._process.kill()
-        self._process.wait()
-        return "" if early is None else how_it_ended(early)
+        return end(self._process, patience)
 
 
 def main() -> None:

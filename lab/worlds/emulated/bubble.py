@@ -111,13 +111,7 @@ class Bubble:
         ``patience``: seconds for one that is ending by itself.
         """
         self.connection.close()
-        early = None
-        with suppress(subprocess.TimeoutExpired):
-            early = self._process.wait(patience)
-        if early is None:
-            self._process.kill()
-        self._process.wait()
-        return "" if early is None else how_it_ended(early)
+        return end(self._process, patience)
 
     def __enter__(self) -> Bubble:
         return self
@@ -167,6 +161,17 @@ def passing_on(environment: Mapping[str, str], *, attached: bool = False) -> dic
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         },
     }
+
+
+def end(process: subprocess.Popen[bytes], patience: float) -> str:
+    """End a process, after ``patience`` seconds; says how it ended where that was not our doing."""
+    early = None
+    with suppress(subprocess.TimeoutExpired):
+        early = process.wait(patience)
+    if early is None:
+        process.kill()
+    process.wait()
+    return "" if early is None else how_it_ended(early)
 
 
 def how_it_ended(status: int) -> str:
