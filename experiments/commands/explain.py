@@ -13,14 +13,12 @@ from siplab.experiments.commands import stored
 from siplab.experiments.commands.options import AsJson, ModelPath, as_texts
 from siplab.experiments.explain import explained
 from siplab.experiments.explain.what_if import Answer, what_if
-from siplab.experiments.output import console
+from siplab.experiments.output import console, journal
 from siplab.experiments.trial.counterfactual.actions import parse
 from siplab.experiments.trial.result import Basis, TrialResult
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.experiments.trial.stage import Check
-from siplab.lab import documents
 from siplab.lab.errors import UsageError
-from siplab.lab.worlds.trace import from_json_lines
 
 app = typer.Typer(add_completion=False)
 
@@ -112,13 +110,10 @@ def _print(found: list[tuple[TrialSpec, list[dict[str, Any]], list[dict[str, Any
 def _explained(row: dict[str, Any], spec: TrialSpec, folder: Path) -> list[dict[str, Any]]:
     """The explanation that is stored with a result if it is proven, else one with a proof."""
     stored: list[dict[str, Any]] = row.get("explanation", [])
-    path = folder / f"{spec.stem}.trace.jsonl"
-    if any(each.get("basis", Basis.MECHANISM) != Basis.MECHANISM for each in stored) or not path.exists():
+    if any(each.get("basis", Basis.MECHANISM) != Basis.MECHANISM for each in stored):
         return stored
-    text = documents.text(path)
-    try:
-        trace = from_json_lines(text)
-    except ValueError as error:
-        raise UsageError(f"{path}: {error}") from None
+    trace = journal.stored_trace(folder, spec.stem)
+    if trace is None:
+        return stored
     result = TrialResult(spec, row["world"], [Check(**each) for each in row["checks"]], errors=row["errors"])
     return [asdict(each) for each in explained(result, trace).explanation]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from siplab.experiments.output import journal
 from siplab.experiments.output.compatibility import Compatibility, Key, with_reports
 from siplab.experiments.output.document import Run, document
 from siplab.experiments.output.page.render import Entry, page
@@ -13,7 +14,7 @@ from siplab.experiments.output.view import TrialDocument
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.result import TrialResult
 from siplab.lab.errors import UsageError
-from siplab.lab.worlds.trace import Trace, from_json_lines
+from siplab.lab.worlds.trace import Trace
 
 MOST: Final = 300  # trials with a document of their own in one page
 
@@ -66,7 +67,7 @@ def _entry(result: TrialResult, made: TrialDocument | None, why: str = "") -> En
 def _document(result: TrialResult, folder: Path | None, run: Run) -> tuple[TrialDocument | None, str]:
     spec = result.spec
     try:
-        trace = stored_trace(folder, result) if folder is not None else None
+        trace = journal.stored_trace(folder, result.spec.stem) if folder is not None else None
         if trace is None:
             if spec.program is not None or spec.gateway == "kernel":
                 return None, "its trace was not kept (--out FOLDER)"
@@ -74,17 +75,6 @@ def _document(result: TrialResult, folder: Path | None, run: Run) -> tuple[Trial
         return document(result, trace, try_remedies=False, run=run), ""
     except UsageError as error:
         return None, str(error)
-
-
-def stored_trace(folder: Path, result: TrialResult) -> Trace | None:
-    """The trace that a folder has of a trial. Raises ``UsageError`` when it can't be read."""
-    path = folder / f"{result.spec.stem}.trace.jsonl"
-    if not path.is_file():
-        return None
-    try:
-        return from_json_lines(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: {error}") from None
 
 
 def titled(results: Iterable[tuple[str, TrialResult, Trace]], title: str, about: str) -> str:

@@ -28,7 +28,9 @@ from pydantic import TypeAdapter
 from siplab.experiments.output.keys import key_of, unknowable
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab import documents
 from siplab.lab.errors import OutputError, UsageError
+from siplab.lab.worlds.trace import Trace, from_json_lines
 
 try:
     import fcntl
@@ -191,3 +193,15 @@ def from_json(spec: TrialSpec, row: dict[str, Any]) -> TrialResult:
         return TrialResult(spec, **values)
     except (ValueError, TypeError) as error:
         raise UsageError(f"{spec.name}: its stored result can't be read: {error}") from None
+
+
+def stored_trace(folder: Path, stem: str) -> Trace | None:
+    """The trace that a folder has of the trial with that stem of files. Raises ``UsageError``."""
+    path = folder / f"{stem}.trace.jsonl"
+    if not path.is_file():
+        return None
+    text = documents.text(path)
+    try:
+        return from_json_lines(text)
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}") from None
