@@ -12,7 +12,8 @@ from siplab.alg_models.exact._linux.tplink import TPLINK
 from siplab.alg_models.exact.linux import POLICY
 from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source
 
-_SETTINGS: Final = Settings(replace(OLD, via_port=False), direct_signalling=False, direct_media=False)
+_KERNEL: Final = replace(OLD, via_port=False, angle_first=True)
+_SETTINGS: Final = Settings(_KERNEL, direct_signalling=False, direct_media=False)
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ MODEL = Model(
         sources=(Source("Follows from rewriting a Contact as a whole", Evidence.INFERENCE),),
         shows=(
             Showing(
-                "deregister(everything=false)",
+                "deregister(by=contact)",
                 "forgotten by the server",
                 phone="quirky(quirk=contact-expires)",
             ),

@@ -67,7 +67,7 @@ MODEL = Model(
             ),
             Example("invite", b"m=audio 49170 RTP/AVP 0", b"m=audio 65536 RTP/AVP 0"),
         ),
-        rules=("RFC 3261 25.1", "RFC 8866 5.14"),
+        rules=("RFC 3261 25.1", "RFC 768", "RFC 8866 5.14"),
         symptom=(
             "A strict server refuses the message; a lenient one calls a port that does not exist: "
             "no calls, no audio."

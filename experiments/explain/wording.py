@@ -18,14 +18,15 @@ from siplab.lab.sip.events import EventKind
 from siplab.lab.wire.labels import show
 
 _LONG: Final = 120  # characters of a line that are shown
-# What a router may not do to a part of a message, where no rule of syntax says it.
+# What a router may not do to a part of a message, where no rule of syntax says it. Where it matters:
+# in a request, in a response.
 _RULES: Final = {
-    "Via": "RFC 3261 18.1.2",
+    "Via": ("RFC 3581 4", "RFC 3261 18.1.2"),
     "Call-ID": "RFC 3261 8.1.1.4",
     "From": "RFC 3261 8.1.1.3",
     "To": "RFC 3261 8.1.1.2",
     "CSeq": "RFC 3261 8.1.1.5",
-    "Contact": "RFC 3261 8.1.1.8",
+    "Contact": ("RFC 3261 8.1.1.8", "RFC 3261 12.1.2"),
     "Record-Route": "RFC 3261 16.6",
     "Route": "RFC 3261 16.12",
     "Max-Forwards": "RFC 3261 16.3",
@@ -41,6 +42,14 @@ _OF_KIND: Final = {
     CauseKind.ANSWERED: "RFC 3261 8.1.2",
     CauseKind.MISDELIVERED: "RFC 4787 4.1",
 }
+# And for what it has set otherwise than it should.
+_OF_SETTING: Final = {
+    "checksum": "RFC 768",
+    "fragments": "RFC 4787 11",
+    "hairpinning": "RFC 4787 6",
+    "refresh": "RFC 4787 4.3",
+    "udp_timeout": "RFC 4787 4.3",
+}
 _REQUIRED_IDLE: Final = 120.0  # seconds that a UDP binding must last without a packet (RFC 4787 section 4.3)
 
 
@@ -52,6 +61,8 @@ def rule_of(cause: Cause, trouble: Trouble | None) -> str:
         return ""
     if cause.kind in _OF_KIND:
         return _OF_KIND[cause.kind]
+    if cause.kind is CauseKind.SETTING and cause.action is not None:
+        return _OF_SETTING.get(cause.action.part, "")
     if cause.kind is CauseKind.DROPPED and trouble is not None:
         return _dropped(trouble)
     if trouble is not None and trouble.facts.reference:
@@ -61,16 +72,27 @@ def rule_of(cause: Cause, trouble: Trouble | None) -> str:
     # What the witness complains of goes before what was changed as well.
     for part in sorted(cause.parts, key=lambda part: trouble is None or part != trouble.facts.part):
         if part in _RULES:
-            return _RULES[part]
+            rule = _RULES[part]
+            return rule if isinstance(rule, str) else rule[_in_response(cause)]
         if part.startswith("SDP"):
-            return "RFC 4566 5" if cause.violation else "RFC 3264 5.1"
+            return "RFC 3264 5.1"
     return ""
+
+
+def _in_response(cause: Cause) -> bool:
+    """Whether it is a response that has the part wrong: what was not changed back came in one."""
+    if cause.kind is CauseKind.NOT_RESTORED:
+        return True
+    return cause.journey is not None and parsed(sent(cause.journey)).is_response
+
+
+_OF_FATE: Final = {Fate.FRAGMENT_DROPPED: "RFC 4787 11", Fate.NO_HAIRPINNING: "RFC 4787 6"}
 
 
 def _dropped(trouble: Trouble) -> str:
     journey = trouble.journey
-    if journey is not None and journey.ending is not None and journey.ending.fate is Fate.FRAGMENT_DROPPED:
-        return "RFC 4787 11"
+    if journey is not None and journey.ending is not None and journey.ending.fate in _OF_FATE:
+        return _OF_FATE[journey.ending.fate]
     if journey is not None and parsed(sent(journey)).method == b"ACK":
         return "RFC 3261 13.3.1.4"  # without it the callee must give the call up
     return "RFC 3261 16.3"

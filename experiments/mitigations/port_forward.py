@@ -3,7 +3,7 @@
 SIP and media keep their port numbers outside, bindings never end, and everybody may send to them. Helps
 against bindings that end and ports that change; the address in messages stays private all the same. It
 does nothing against altered messages, and serves one phone only.
-Source: inference; RFC 6887 section 2.2 has the term.
+Source: inference; RFC 6887 section 3 has the term.
 """
 
 from __future__ import annotations

@@ -25,10 +25,11 @@ from siplab.experiments.trial.stage import Stage
 class Hold:
     """``how`` it is held, ``by`` whom, and for how long (``pause``, in seconds).
 
-    ``music``: whoever is held must hear the other side meanwhile, so ``how`` has to be ``sendonly``.
+    ``music``: whoever is held must hear the other side meanwhile, so ``how`` has to be ``sendonly``, or
+    ``zero-session``, whose c= of the session is overruled by that of the stream.
     """
 
-    how: Literal["sendonly", "inactive", "zero-address"] = "sendonly"
+    how: Literal["sendonly", "inactive", "zero-address", "zero-session"] = "sendonly"
     by: Literal["phone", "far-phone"] = "phone"
     pause: Annotated[float, Ge(2)] = 20.0
     music: bool = False

@@ -18,17 +18,19 @@ from siplab.experiments.trial.stage import Stage
 
 @dataclass(frozen=True)
 class LongCall:
-    """``duration`` and ``session_expires`` in seconds; ``refresh``: the method."""
+    """``duration`` and ``session_expires`` in seconds; how and by whom it is refreshed."""
 
     duration: Annotated[float, Gt(0)] = 3700.0
     session_expires: Annotated[int, Ge(90)] = 600
     refresh: Literal["INVITE", "UPDATE"] = "UPDATE"
+    refresher: Literal["phone", "far-phone"] = "phone"
 
     def run(self, stage: Stage) -> None:
         settings = {
             "extensions": ("timer",),
             "session_expires": self.session_expires,
             "refresh_method": self.refresh,
+            "refresher": "uas" if self.refresher == "far-phone" else "uac",  # the phone calls
         }
         stage.with_phone(**settings)
         stage.with_far_phone(**settings)
@@ -41,7 +43,8 @@ class LongCall:
         if self.duration > 40.0 and not talk.outgoing.over:
             stays_up(stage, talk, self.duration - 40.0)
         expected = int(self.duration // (self.session_expires / 2))
-        refreshes = talk.outgoing.renegotiation.done
+        end = talk.incoming if self.refresher == "far-phone" else talk.outgoing
+        refreshes = end.renegotiation.done
         if expected:
             stage.check(
                 "is refreshed",

@@ -1,4 +1,4 @@
-"""What nobody notices: a stranger knocks at a port of the router that should be shut, or never was open.
+"""What nobody notices: a stranger knocks at ports of the router that should be shut, or never were open.
 
 An ALG opens ways in from the internet. Does it close them when the call or the registration is over, and
 does it open any for somebody who has no right to it?
@@ -27,13 +27,15 @@ _KNOCK: Final = b"anybody home?"
 _SYMPTOM: Final = "Nobody notices: anybody on the internet can send packets into the home."
 _FROM: Final = 7777  # the port that a stranger knocks from
 _BROWSER, _SERVICE = 40500, 40502
+_SIP: Final = 5060
 
 
 @dataclass(frozen=True)
 class Stranger:
-    """``after``: a call, when the knock is at the phone's media port; the end of a registration, when it
-    comes from the provider's host; or a web page that has a browser in the home send a REGISTER for
-    another port there (CVE-2020-28041), when it is at that. ``pause``: seconds until it knocks.
+    """``after``: a call, when it knocks at the phone's media ports, those that were announced and those that
+    its media came from; the end of a registration, when it comes from the provider's host; or a web page
+    that has a browser in the home send a REGISTER for another port there (CVE-2020-28041), when it is at
+    that. ``pause``: seconds until it knocks.
     """
 
     after: Literal["call", "sign-off", "web-page"] = "call"
@@ -46,12 +48,13 @@ class Stranger:
         if found is None:
             stage.check("stays shut", True, _SYMPTOM, "nothing from the home arrived, there is no door")
             return
-        role, door = found
+        role, doors = found
         host, address = stage.host(role)
         stranger = RawUdp(Endpoint(address, _FROM))
         stage.world.add(host, stranger)
         stage.idle(self.pause)
-        stage.do(stranger, lambda now: stranger.say(_KNOCK, door))
+        for door in doors:
+            stage.do(stranger, lambda now, at=door: stranger.say(_KNOCK, at))  # type: ignore[misc]
         stage.idle(1.0)
         home = stage.host("phone")[0]
         reached = [
@@ -63,21 +66,34 @@ class Stranger:
             "stays shut",
             not reached,
             _SYMPTOM,
-            f"knocked at {door}" + "".join(f", reached {each}" for each in reached),
+            f"knocked at {' and '.join(map(str, doors))}" + "".join(f", reached {each}" for each in reached),
             "media" if self.after == "call" else "signalling",
         )
 
-    def _call(self, stage: Stage) -> tuple[str, Endpoint] | None:
+    def _call(self, stage: Stage) -> tuple[str, list[Endpoint]] | None:
         phone, far = sign_in(stage)
         talk = connect(stage, caller=phone, callee=far, target="bob@lab.test")
         if talk is None:
             return None
         stage.idle(2.0)
-        door = talk.incoming.remote_rtp
+        announced = talk.incoming.remote_rtp
         hang_up(stage, talk)
-        return ("far-phone", door) if door is not None else None
+        home = stage.host("phone")[0]
+        bindings = stage.server.registrar.lookup(stage.phone.config.user)
+        public = {each.source.ip for each in bindings}
+        # A provider's relay stands between the phones: the phone's port is what the relay was sent from.
+        used = [announced] if announced is not None else []
+        used += [
+            record.remote
+            for record in stage.world.trace
+            if isinstance(record, Received) and record.host != home and record.local.port % 2 == 0
+            if record.local.port != _SIP
+        ]
+        rtp = dict.fromkeys(each for each in used if each.ip in public)
+        doors = [door for each in rtp for door in (each, each._replace(port=each.port + 1))]
+        return ("far-phone", doors) if doors else None
 
-    def _sign_off(self, stage: Stage) -> tuple[str, Endpoint] | None:
+    def _sign_off(self, stage: Stage) -> tuple[str, list[Endpoint]] | None:
         if not register(stage):
             return None
         phone, server = stage.phone, stage.server
@@ -87,9 +103,9 @@ class Stranger:
         registration = phone.registration
         stage.until(lambda: registration.state is not RegistrationState.REGISTERED, 35.0)
         stage.idle(120.0)  # whatever the NAT keeps for what went out has ended
-        return ("server", door) if door is not None else None
+        return ("server", [door]) if door is not None else None
 
-    def _web_page(self, stage: Stage) -> tuple[str, Endpoint] | None:
+    def _web_page(self, stage: Stage) -> tuple[str, list[Endpoint]] | None:
         home, address = stage.host("phone")
         away, site = stage.host("far-phone")
         browser, service = RawUdp(Endpoint(address, _BROWSER)), RawUdp(Endpoint(address, _SERVICE))
@@ -109,7 +125,7 @@ class Stranger:
         # The site reads in what arrives where the router would let it in.
         contact = SipMessage.parse(page.heard[0][0]).value(b"contact")
         door = _endpoint(name_addr_of(contact).uri)
-        return ("far-phone", door) if door is not None else None
+        return ("far-phone", [door]) if door is not None else None
 
 
 def _forged(browser: Endpoint, service: Endpoint, site: Endpoint) -> bytes:

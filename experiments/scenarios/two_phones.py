@@ -37,12 +37,12 @@ class TwoPhones:
         for name, talk in (("first", out), ("second", other)):
             if talk is not None:
                 hang_up(stage, talk, name=f"{name} call hangs up")
-        back = connect(
-            stage, caller=far, callee=two, target="carol@lab.test", name="call to the second phone "
-        )
-        if back is not None:
-            both_hear(stage, back, name="in the call to the second phone")
-            hang_up(stage, back, name="call to the second phone hangs up")
+        for name, callee, target in (("first", one, "alice@lab.test"), ("second", two, "carol@lab.test")):
+            called = f"call to the {name} phone"
+            back = connect(stage, caller=far, callee=callee, target=target, name=f"{called} ")
+            if back is not None:
+                both_hear(stage, back, name=f"in the {called}")
+                hang_up(stage, back, name=f"{called} hangs up")
         if self.between:
             inner = connect(stage, caller=one, callee=two, target="carol@lab.test", name="call between them ")
             if inner is not None:

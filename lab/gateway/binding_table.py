@@ -41,14 +41,14 @@ class BindingTable:
     @property
     def bindings(self) -> list[Binding]:
         """All bindings in the table, ended ones that nobody has looked up since included."""
-        return list(self._by_port.values())
+        return list(dict.fromkeys((*self._by_port.values(), *self._by_key.values())))
 
     def next_end(self, now: float) -> float:
         """When the next timer of a binding or a pinhole runs out, if nothing passes; infinity for never."""
         return min(
             (
                 end
-                for binding in self._by_port.values()
+                for binding in self.bindings
                 for end in (binding.expires, *(pinhole.expires for pinhole in binding.pinholes))
                 if end > now
             ),
@@ -74,6 +74,13 @@ class BindingTable:
         binding = Binding(key, protocol, inside, Endpoint(self.public_ip, port), reserved)
         self._by_key[key] = binding
         self._by_port[protocol, port] = binding
+        return binding
+
+    def _beside(self, key: tuple[object, ...], protocol: int, inside: Endpoint, port: int) -> Binding:
+        """A binding for one peer at a public port that another binding has."""
+        binding = Binding(key, protocol, inside, Endpoint(self.public_ip, port), True)
+        self._by_key[key] = binding
+        self.generation += 1
         return binding
 
     def _remove(self, binding: Binding) -> None:

@@ -38,7 +38,7 @@ def translate_error(error: Packet, nat: Nat, now: float, *, outbound: bool) -> b
 
 
 def translate_hairpin_error(error: Packet, nat: Nat, now: float) -> bytes | None:
-    """An error about a packet that turned round at the NAT turns round too (RFC 5508 section 4.3)."""
+    """An error about a packet that turned round at the NAT turns round too (RFC 5508 section 5)."""
     out = translate_error(error, nat, now, outbound=True)
     return translate_error(ip.parse(out), nat, now, outbound=False) if out else None
 

@@ -6,7 +6,9 @@ The rules of this file:
 - A *reservation* is a binding that an ALG asked for: it serves its inside endpoint
   whatever the mapping behaviour is, so that an address written into a message stays true.
 - A *static mapping* is a binding that an administrator made ("port forwarding"): it never ends and lets
-  everybody in. A *DMZ host* gets what arrives at public ports that no binding has.
+  everybody in. A *DMZ host* gets every flow from outside that no binding admits, also at a port that a
+  binding has: netfilter's connections are told apart by their peers, so a port that one peer's answers
+  come to is no other's.
 """
 
 from __future__ import annotations
@@ -63,10 +65,10 @@ class Nat(BindingTable):
     def inbound(self, protocol: int, port: int, remote: Endpoint, now: float) -> Binding | None:
         """The binding that lets ``remote`` in at public ``port``, or ``None``: filtered or unknown."""
         binding = self.at_port(protocol, port, now)
-        if binding is None and self.config.dmz_host and protocol != ICMP:
-            binding = self._expose(protocol, port, now)
         if binding is None or not self.admitted_until(binding, remote, now):
-            return None
+            if not self.config.dmz_host or protocol == ICMP:
+                return None
+            binding = self._expose(binding, protocol, port, remote, now)
         self.touch(binding, now, outbound=False)
         binding.pending_peer = None
         if binding.pinholes and remote not in binding.remotes:
@@ -76,6 +78,10 @@ class Nat(BindingTable):
 
     def find(self, protocol: int, inside: Endpoint, remote: Endpoint | None, now: float) -> Binding | None:
         """The live binding that serves ``inside`` (towards ``remote``), if there is one."""
+        if remote is not None and inside.ip == self.config.dmz_host:
+            beside = self._find((protocol, inside, remote, _DMZ), now)
+            if beside is not None:
+                return beside
         found = self._find((protocol, inside, None), now)
         if found is None and remote is not None:
             found = self._find((protocol, inside, filter_key(self.config.mapping, remote)), now)
@@ -317,10 +323,26 @@ class Nat(BindingTable):
             binding = self._insert((protocol, inside, None), protocol, inside, each.port, reserved=True)
             self.open_pinhole(binding, None, math.inf, _STATIC)
 
-    def _expose(self, protocol: int, port: int, now: float) -> Binding:
-        """A binding for a public port that has none, with the DMZ host; it ends as it falls silent."""
+    def _expose(
+        self, taken: Binding | None, protocol: int, port: int, remote: Endpoint, now: float
+    ) -> Binding:
+        """The binding by which a flow from outside reaches the DMZ host; it ends as it falls silent.
+
+        ``taken``: the binding that has the port and does not admit ``remote``, if there is one.
+        """
         inside = Endpoint(self.config.dmz_host, port)
-        binding = self._insert((protocol, inside, _DMZ), protocol, inside, port, reserved=True)
-        self.open_pinhole(binding, None, math.inf, _DMZ)
+        if taken is None:
+            binding = self._insert((protocol, inside, _DMZ), protocol, inside, port, reserved=True)
+            self.open_pinhole(binding, None, math.inf, _DMZ)
+        elif taken.inside == inside:
+            self.open_pinhole(taken, remote, now + self.timeout_of(taken), _DMZ)
+            return taken
+        else:
+            key = (protocol, inside, remote, _DMZ)
+            known = self._find(key, now)
+            if known is not None:
+                return known
+            binding = self._beside(key, protocol, inside, port)
+            self.open_pinhole(binding, remote, math.inf, _DMZ)
         self.limit_idle(binding, self.timeout_of(binding), now)
         return binding

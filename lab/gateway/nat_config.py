@@ -34,7 +34,7 @@ class Refresh(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StaticMapping:
-    """A public port that always stands for one inside endpoint (RFC 6887 section 2.2 has the word)."""
+    """A public port that always stands for one inside endpoint (RFC 6887 section 3 has the word)."""
 
     port: int
     inside: str
@@ -54,7 +54,7 @@ class NatConfig:
     mapping: Dependence = Dependence.ENDPOINT_INDEPENDENT
     filtering: Dependence = Dependence.ADDRESS_AND_PORT_DEPENDENT
     port_allocation: PortAllocation = PortAllocation.PRESERVE
-    port_parity: bool = True  # an even port stays even, an odd one odd (RFC 4787 REQ-3's parity)
+    port_parity: bool = True  # an even port stays even, an odd one odd (RFC 4787 REQ-4)
     first_port: int = 1024  # a port that is not preserved comes from this range
     last_port: int = 65535
     hairpinning: bool = True

@@ -24,8 +24,9 @@ from siplab.lab.wire.sdp import Sdp, Section, address_of
 
 Kind = Literal["audio", "video", "image"]
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
-Hold = Literal["", "sendonly", "inactive", "zero-address"]
-"""How a session is held: not, by an attribute, or by RFC 2543's ``c=IN IP4 0.0.0.0``."""
+Hold = Literal["", "sendonly", "inactive", "zero-address", "zero-session"]
+"""How a session is held: not, by an attribute, by RFC 2543's ``c=IN IP4 0.0.0.0``, or by ``sendonly`` with
+that line for the session, which the c= of each stream overrules (RFC 8866 section 5.7)."""
 
 _DIRECTIONS: Final[dict[bytes, Direction]] = {
     b"sendrecv": "sendrecv",
@@ -324,7 +325,9 @@ class Session:
         return tuple(self.ports)
 
     def _own_direction(self) -> Direction:
-        return self.hold if self.hold in ("sendonly", "inactive") else "sendrecv"
+        if self.hold in ("sendonly", "inactive"):
+            return self.hold
+        return "sendonly" if self.hold == "zero-session" else "sendrecv"
 
     def _know_origin(self, body: bytes, *, changes: bool) -> None:
         """The other side's o=, which may change its version only (RFC 3264 section 8), unless ``changes``."""
@@ -362,7 +365,11 @@ class Session:
         ip = next(iter(map(self._wanted_at, self.ports))).ip
         family = b"IP6" if ":" in ip else b"IP4"
         zero = b"::" if ":" in ip else b"0.0.0.0"
-        at = zero if self.hold == "zero-address" else ip.encode()
+        at = zero if self.hold in ("zero-address", "zero-session") else ip.encode()
+        if self.hold == "zero-session":
+            parts = [
+                part.replace(b"\r\n", b"\r\nc=IN %b %b\r\n" % (family, ip.encode()), 1) for part in parts
+            ]
         rest = b" IN %b %b\r\ns=-\r\nc=IN %b %b\r\nt=0 0\r\n" % (family, ip.encode(), family, at)
         rest += b"".join(parts if self._media is None else [self._media.session_lines, *parts])
         if self._last and rest != self._last:

@@ -5,7 +5,7 @@ The rules of this file:
 - ``KeepAlive`` is for SIP. Over UDP any datagram from the inside refreshes a binding: CRLF as phones send
   it (RFC 5626 section 4.4.1 has it for streams), other bytes, or a request: NOTIFY or a REGISTER without
   Contact, of which only the sending counts, or OPTIONS, whose answer also shows that the way is open.
-- An OPTIONS that nobody answers means that the flow has failed (RFC 5626 section 4.2.1): register again.
+- An OPTIONS that nobody answers means that the flow has failed (RFC 5626 section 4.4): register again (4.5).
 - ``MediaKeepAlive`` is for streams that say nothing: an RTP packet of a payload type that nobody
   negotiated, which the other side must ignore (RFC 6263 section 4.6, RFC 3550 section 5.1).
 """

@@ -104,7 +104,7 @@ def _second_contact(message: SipMessage, ip: bytes) -> None:
 
 
 def _named_contact(message: SipMessage, ip: bytes) -> None:
-    """RFC 3261 section 19.1.2: a URI's host may be a name."""
+    """RFC 3261 section 19.1.1: a URI's host may be a name."""
     for field in message.all(b"contact"):
         at = field.value.find(b"@" + ip)
         if at >= 0:

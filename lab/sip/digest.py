@@ -4,7 +4,7 @@ The rules of this file:
 
 - ``Authority`` is the server's side, ``Answerer`` the client's; neither sends anything.
 - Nonces come from the generator and ``now`` that are passed in; each remembers its highest nonce
-  count, so that a response can't be used twice (RFC 7616 section 3.3), and what it is tied to: whoever
+  count, so that a response can't be used twice (RFC 7616 section 3.4), and what it is tied to: whoever
   presents it with something else gets another one.
 - Whether the signed ``uri`` must equal the Request-URI is the server's choice: RFC 7616
   section 3.4.6 asks for it, many servers skip it, and a router that rewrites the

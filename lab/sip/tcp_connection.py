@@ -10,7 +10,7 @@ The rules of this file:
   off; what nobody acknowledges within R2 (RFC 9293 section 3.8.3) fails the connection.
 - Positions are growing integers; they become 32-bit numbers only on the wire.
 - A segment without data that can't be accepted is answered once in half a second at most: two ends that
-  disagree about their numbers would else acknowledge each other for ever (RFC 5961 section 10).
+  disagree about their numbers would else acknowledge each other for ever (RFC 5961 sections 5.1 and 7).
 """
 
 from __future__ import annotations

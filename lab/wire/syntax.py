@@ -118,7 +118,7 @@ class _Report:
             where = white.start() if white else 0
             self._start("request-uri-malformed", at + where, f"`{show(uri)}` may not stand there as it is.")
         else:
-            for rule, start, sentence in uri_findings(uri):
+            for rule, start, sentence in uri_findings(uri, headers=False):
                 self._add_in("Request-URI", rule, at + start, sentence)
         return True
 
@@ -246,7 +246,9 @@ class _Report:
         if not body:
             return
         kind = message.get(b"content-type")
-        if kind is None:
+        if kind is None and field is None and not body.strip(b"\r\n"):
+            self.add("empty-line-repeated", "", at, "More than one empty line ends the header fields.")
+        elif kind is None:
             self.add("content-type-missing", "Content-Type", at, "There is a body, and no Content-Type.")
         elif kind.value.partition(b";")[0].strip().lower() == b"application/sdp":
             for rule, name, start, sentence in sdp_findings(body):

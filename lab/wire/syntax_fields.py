@@ -43,7 +43,10 @@ _OTHER_URI_ILLEGAL: Final = re.compile(rb"[^\x21\x23-\x3b\x3d\x3f-\x7e]")
 _AFTER_HOST: Final = re.compile(rb"[;?]")
 _HOST_END: Final = re.compile(rb"[:\s]|\Z")
 _PORT: Final = re.compile(rb"\s*:\s*(\d*)")
+_PORT_AT_END: Final = re.compile(rb"(?<=[A-Za-z0-9.\]]):\d+\Z")
 _NAKED_IPV6: Final = re.compile(rb"[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*")
+# The grammar of RFC 3261 25.1 as printed puts a third colon before an IPv4 address.
+_THREE_COLONS: Final = re.compile(rb"(?<!:):::(?=\d+\.)")
 _LABEL: Final = rb"[A-Za-z0-9](?:[A-Za-z0-9\-]*[A-Za-z0-9])?"
 HOSTNAME: Final = rb"(?:" + _LABEL + rb"\.)*[A-Za-z](?:[A-Za-z0-9\-]*[A-Za-z0-9])?\.?"
 _HOSTNAME: Final = re.compile(HOSTNAME)
@@ -54,6 +57,7 @@ _CALL_ID_ILLEGAL: Final = re.compile(rb"[^A-Za-z0-9\-.!%*_+`'~()<>:\\\"/\[\]?{}@
 _CSEQ: Final = re.compile(rb"(\d+)\s+(" + TOKEN + rb"+)")
 _MEDIA_TYPE: Final = re.compile(TOKEN + rb"+\s*/\s*" + TOKEN + rb"+")
 _BLANK: Final = b" \t\r\n"
+_COOKIE: Final = b"z9hG4bK"
 
 
 def show(text: bytes) -> str:
@@ -113,7 +117,10 @@ def host_port_findings(text: bytes, port_rule: str, semicolon_rule: str) -> Find
         if close < 0:
             yield "ipv6-reference-unclosed", 0, f"`{show(text)}` has no closing bracket."
             return
-        if not _is_ipv6(text[1:close]):
+        if _is_ipv6(_THREE_COLONS.sub(b"::", text[1:close])):
+            if _THREE_COLONS.search(text, 1, close):
+                yield "ipv6-three-colons", 1, f"`{show(text[1:close])}` has a colon too many."
+        else:
             yield "ipv6-address-invalid", 1, f"`{show(text[1:close])}` is no IPv6 address."
         at = close + 1
     else:
@@ -132,8 +139,11 @@ def host_port_findings(text: bytes, port_rule: str, semicolon_rule: str) -> Find
         yield semicolon_rule, len(text) - len(rest), f"`{show(rest)}` follows host and port without a `;`."
 
 
-def uri_findings(uri: bytes) -> Findings:
-    """Judge a URI without angle brackets (RFC 3261 19.1); of other schemes, the characters only."""
+def uri_findings(uri: bytes, *, headers: bool = True, port: bool = True) -> Findings:
+    """Judge a URI without angle brackets (RFC 3261 19.1); of other schemes, the characters only.
+
+    ``headers`` and ``port`` say whether a URI in this place may have them (Table 1 in 19.1.2).
+    """
     scheme = _SCHEME.match(uri)
     if not scheme:
         yield "uri-malformed", 0, f"`{show(uri)}` is no URI: it has no scheme." if uri else "There is no URI."
@@ -160,7 +170,12 @@ def uri_findings(uri: bytes) -> Findings:
     for rule, at, sentence in host_port_findings(
         uri[begin:end], "uri-port-out-of-range", "uri-missing-semicolon"
     ):
+        port = True  # worse is said of it already
         yield rule, begin + at, sentence
+    if not port and (written := _PORT_AT_END.search(uri, begin, end)):
+        yield "uri-port-not-allowed", written.start(), f"`{show(written[0])}` may not stand in this URI."
+    if not headers and (asked := uri.find(b"?", end)) >= 0:
+        yield "uri-headers-not-allowed", asked, f"`{show(uri[asked:])}` may not stand in this URI."
     at = end
     for piece in uri[end:].partition(b"?")[0].split(b";")[1:]:
         if not piece or piece[:1] == b"=":
@@ -228,20 +243,24 @@ def _via(value: bytes) -> Findings:
     for name, text, at in parameters:
         if name == b"branch":
             branch = text
-            if not text.startswith(b"z9hG4bK"):
+            if text == _COOKIE:
+                yield "via-branch-empty", at, "The branch has nothing behind its magic cookie."
+            elif not text.startswith(_COOKIE):
                 yield "via-branch-cookie", at, f"The branch `{show(text)}` has no magic cookie."
         elif name == b"rport" and text and not number_in(text, 1, MAX_PORT):
             yield "via-rport-malformed", at, f"`{show(text)}` is no port number from 1 to 65535."
-        elif name == b"received" and not is_ip(text.removeprefix(b"[").removesuffix(b"]")):
-            yield "via-received-malformed", at, f"`{show(text)}` is no IP address."
+        elif name == b"received" and not is_ip(text):
+            bracketed = text[:1] + text[-1:] == b"[]" and _is_ipv6(text[1:-1])
+            rule = "via-received-brackets" if bracketed else "via-received-malformed"
+            yield rule, at, f"`{show(text)}` is no IP address{' without brackets' if bracketed else ''}."
     if stopped >= 0:
         yield "via-parameter-malformed", stopped, f"`{show(value[stopped:])}` is no Via parameter."
     elif branch is None:
         yield "via-branch-missing", 0, "The Via has no branch."
 
 
-def _address(value: bytes, *, angle_required: bool = False) -> Findings:
-    """Judge one ``(name-addr / addr-spec) *( SEMI param )``."""
+def _address(value: bytes, *, angle_required: bool = False, party: bool = False) -> Findings:
+    """Judge one ``(name-addr / addr-spec) *( SEMI param )``; ``party``: it is a From or a To."""
     if not value:
         yield "address-malformed", 0, "There is no address."
         return
@@ -271,7 +290,7 @@ def _address(value: bytes, *, angle_required: bool = False) -> Findings:
     if opening < 0 and (hidden := re.search(rb"[?,]", uri)):
         yield "address-angle-missing", hidden.start(), f"`{show(uri)}` needs `<>` around it."
         return
-    for rule, at, sentence in uri_findings(uri):
+    for rule, at, sentence in uri_findings(uri, headers=not party, port=not party):
         yield rule, begin + at, sentence
     tail = value[rest:].lstrip(_BLANK)
     if tail and tail[:1] != b";":
@@ -354,8 +373,8 @@ def _content_type(value: bytes) -> Findings:
 
 _JUDGES: Final[dict[bytes, Callable[[bytes], Findings]]] = {
     b"via": lambda value: _each(value, _via),
-    b"from": _address,
-    b"to": _address,
+    b"from": lambda value: _address(value, party=True),
+    b"to": lambda value: _address(value, party=True),
     b"reply-to": _address,
     b"refer-to": _address,
     b"contact": _contact,

@@ -51,11 +51,11 @@ _TABLE: Final[tuple[tuple[str, str, Severity, str], ...]] = (
     ("header-not-utf8", "RFC 3261 7", "warning", "SIP's header fields are text in UTF-8."),
     ("header-repeated", "RFC 3261 7.3.1", "fatal",
      "A header field that is no comma-separated list appears once."),
-    ("via-missing", "RFC 3261 8.1.1", "fatal", "Every message has a Via."),
-    ("from-missing", "RFC 3261 8.1.1", "fatal", "Every message has a From."),
-    ("to-missing", "RFC 3261 8.1.1", "fatal", "Every message has a To."),
-    ("call-id-missing", "RFC 3261 8.1.1", "fatal", "Every message has a Call-ID."),
-    ("cseq-missing", "RFC 3261 8.1.1", "fatal", "Every message has a CSeq."),
+    ("via-missing", "RFC 3261 8.1.1, 8.2.6.2", "fatal", "Every message has a Via."),
+    ("from-missing", "RFC 3261 8.1.1, 8.2.6.2", "fatal", "Every message has a From."),
+    ("to-missing", "RFC 3261 8.1.1, 8.2.6.2", "fatal", "Every message has a To."),
+    ("call-id-missing", "RFC 3261 8.1.1, 8.2.6.2", "fatal", "Every message has a Call-ID."),
+    ("cseq-missing", "RFC 3261 8.1.1, 8.2.6.2", "fatal", "Every message has a CSeq."),
     # 16.3: a proxy passes a request without one; RFC 2543 did not ask for it.
     ("max-forwards-missing", "RFC 3261 8.1.1", "warning", "A request has Max-Forwards."),
     # -- Via
@@ -74,8 +74,13 @@ _TABLE: Final[tuple[tuple[str, str, Severity, str], ...]] = (
     # 17.2.3 tells how to match a request of an RFC 2543 client: no branch, or one without the cookie.
     ("via-branch-missing", "RFC 3261 8.1.1.7", "warning", "A Via has a branch parameter."),
     ("via-branch-cookie", "RFC 3261 8.1.1.7", "warning", "A branch begins with `z9hG4bK`."),
+    ("via-branch-empty", "RFC 3261 8.1.1.7", "warning",
+     "A branch has something behind `z9hG4bK` that makes it unique."),
     ("via-rport-malformed", "RFC 3581 5", "fatal", "`rport` has no value, or a port number."),
     ("via-received-malformed", "RFC 3261 25.1", "fatal", "`received` is an IP address."),
+    # The grammar has no brackets here; 4.5 of RFC 5118 has receivers take both.
+    ("via-received-brackets", "RFC 3261 25.1, RFC 5118 4.5", "warning",
+     "An IPv6 address in `received` has no brackets."),
     # -- the other headers that every message has
     ("call-id-empty", "RFC 3261 25.1", "fatal", "A Call-ID is not empty."),
     ("call-id-malformed", "RFC 3261 25.1", "fatal",
@@ -93,7 +98,8 @@ _TABLE: Final[tuple[tuple[str, str, Severity, str], ...]] = (
     ("address-angle-unbalanced", "RFC 3261 25.1", "fatal", "`<` and `>` come in pairs around the URI."),
     ("address-angle-missing", "RFC 3261 20", "fatal",
      "A URI with a comma, a question mark or a semicolon stands in `<>`."),
-    ("address-display-name", "RFC 3261 25.1", "warning", "A display name is tokens or a quoted string."),
+    ("address-display-name", "RFC 3261 25.1, RFC 4475 3.1.2.15", "fatal",
+     "A display name is tokens or a quoted string."),
     ("address-missing-semicolon", "RFC 3261 25.1", "fatal",
      "A `;` separates the address from its first parameter."),
     ("address-parameter-malformed", "RFC 3261 25.1", "fatal",
@@ -105,8 +111,8 @@ _TABLE: Final[tuple[tuple[str, str, Severity, str], ...]] = (
      "An INVITE and its 2xx response have a Contact."),
     ("contact-star-misused", "RFC 3261 10.3", "fatal",
      "`Contact: *` stands alone, in a REGISTER whose Expires is 0."),
-    # 10.2: "Malformed values SHOULD be treated as equivalent to 3600".
-    ("contact-expires-malformed", "RFC 3261 20.10", "warning",
+    # 10.2.1.1: a registrar takes what it can't read for 3600.
+    ("contact-expires-malformed", "RFC 3261 10.2", "warning",
      "The expires parameter of a Contact is a number of seconds."),
     ("route-not-name-addr", "RFC 3261 25.1", "fatal", "A Route or Record-Route value has its URI in `<>`."),
     ("record-route-lr-missing", "RFC 3261 16.6", "warning",
@@ -118,14 +124,20 @@ _TABLE: Final[tuple[tuple[str, str, Severity, str], ...]] = (
      "A `;` separates host and port from the first URI parameter."),
     ("uri-port-out-of-range", "RFC 3261 19.1.1, RFC 768", "unusable",
      "The port of a URI is a number from 1 to 65535."),
+    ("uri-port-not-allowed", "RFC 3261 19.1.2", "warning", "The URI of a From or To has no port (Table 1)."),
+    ("uri-headers-not-allowed", "RFC 3261 19.1.2", "warning",
+     "A Request-URI, From or To has no headers in its URI (Table 1)."),
     ("host-malformed", "RFC 3261 25.1", "fatal",
      "A host is a domain name, an IPv4 address or an IPv6 reference."),
     ("host-underscore", "RFC 3261 25.1", "warning", "A domain name has no underscore."),
-    ("ipv4-octet-out-of-range", "RFC 3986 3.2.2", "fatal", "A part of an IPv4 address is at most 255."),
+    ("ipv4-octet-out-of-range", "RFC 5954 4.1", "fatal", "A part of an IPv4 address is at most 255."),
     ("ipv6-brackets-missing", "RFC 3261 25.1, RFC 5118 4.2", "fatal",
      "An IPv6 address in a host stands in `[]`."),
     ("ipv6-reference-unclosed", "RFC 3261 25.1", "fatal", "The `[` of an IPv6 reference has its `]`."),
-    ("ipv6-address-invalid", "RFC 3986 3.2.2", "fatal", "What stands in `[]` is an IPv6 address."),
+    ("ipv6-address-invalid", "RFC 5954 4.1", "fatal", "What stands in `[]` is an IPv6 address."),
+    # RFC 3261's own grammar makes them; receivers must tolerate that.
+    ("ipv6-three-colons", "RFC 5954 4.1, RFC 5118 4.10", "warning",
+     "Two colons stand for the zeros before an IPv4 address, not three."),
     # -- body
     ("content-length-malformed", "RFC 3261 25.1", "fatal", "Content-Length is a number."),
     ("content-length-missing", "RFC 3261 18.3", "fatal", "Over a stream, a message has Content-Length."),
@@ -133,6 +145,8 @@ _TABLE: Final[tuple[tuple[str, str, Severity, str], ...]] = (
      "The body is not shorter than Content-Length says."),
     # Legal for the receiver, who drops the rest; it still is not "the size of the message-body".
     ("content-length-too-small", "RFC 3261 20.14", "warning", "Content-Length is the size of the body."),
+    # Over UDP it would be a body; a stream may have it between messages.
+    ("empty-line-repeated", "RFC 3261 7.5", "warning", "One empty line ends the header fields."),
     ("content-type-missing", "RFC 3261 20.15", "fatal", "A message with a body has Content-Type."),
     ("content-type-malformed", "RFC 3261 25.1", "fatal", "Content-Type is `type/subtype` and parameters."),
     # -- SDP
@@ -149,6 +163,8 @@ _TABLE: Final[tuple[tuple[str, str, Severity, str], ...]] = (
     ("sdp-line-order", "RFC 8866 5", "warning", "The lines of a part follow the order of RFC 8866."),
     ("sdp-version", "RFC 8866 5.1", "fatal", "The version is 0."),
     ("sdp-origin-malformed", "RFC 8866 5.2", "fatal", "o= has six fields, the second and third numbers."),
+    # SIPp's own scenarios write them.
+    ("sdp-origin-brackets", "RFC 8866 9", "warning", "An IPv6 address in o= has no brackets."),
     ("sdp-origin-out-of-range", "RFC 3264 5", "warning",
      "Session id and version of o= fit in 64 bits, signed."),
     ("sdp-session-name-empty", "RFC 8866 5.3", "warning", "s= is not empty."),

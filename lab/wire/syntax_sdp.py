@@ -176,7 +176,12 @@ def _origin(value: bytes) -> _Findings:
         if not number_in(number, 0, 2**63 - 1):
             yield "sdp-origin-out-of-range", at, f"`{show(number)}` needs more than 64 bits, signed."
         at += len(number) + 1
-    yield from _address(words[3:], at)
+    _, _, _, network, kind, address = words
+    if kind == b"IP6" and address[:1] + address[-1:] == b"[]" and is_ip(address[1:-1]):
+        at += len(network) + len(kind) + 2
+        yield "sdp-origin-brackets", at, f"`{show(address)}` has brackets."
+    else:
+        yield from _address(words[3:], at)
 
 
 def _session_name(value: bytes) -> _Findings:

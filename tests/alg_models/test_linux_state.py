@@ -126,6 +126,14 @@ def test_external_media_stay(new_line: LineMaker) -> None:
     assert arrived(line, RTP, RELAY, PUBLIC_RTP) == Endpoint(PHONE.ip, 49170)
 
 
+@pytest.mark.parametrize("address", [b"0.0.0.0", b"127.0.0.1"])
+def test_an_address_of_no_host_is_not_external(new_line: LineMaker, address: bytes) -> None:
+    """The kernel would reach it by its loopback interface, not by the packet's: the router's is written."""
+    line = new_line(MODEL.with_parameters({"sip_direct_media": False, "sip_external_media": True}))
+    left = line.out(with_body(INVITE, changed(SDP, (b"c=IN IP4 192.168.1.20", b"c=IN IP4 " + address))))
+    assert b"c=IN IP4 203.0.113.7\r\n" in SipMessage.parse(left).body
+
+
 # -- registrations -----------------------------------------------------------------------------------
 
 

@@ -89,6 +89,13 @@ def test_a_repeated_register_keeps_non_standard_port_in_contact_private(line: Li
     assert value(line.out(register), b"contact") == b"<sip:alice@192.168.1.20:5070>"
 
 
+def test_a_display_name_is_not_taken_for_the_uri(line: Line) -> None:
+    """This kernel looks for the URI behind the first ``<``; mainline takes the first ``sip:`` of the line."""
+    contact = b'"sip:alice@192.168.1.77" <sip:alice@192.168.1.20:5060>'
+    register = changed(REGISTER, (b"<sip:alice@192.168.1.20:5060>", contact))
+    assert value(line.out(register), b"contact").endswith(b" <sip:alice@203.0.113.7:61002>")
+
+
 def test_an_answered_call_takes_the_registration_s_place(line: Line) -> None:
     line.out(REGISTER)
     line.back(REGISTER_OK)

@@ -21,6 +21,8 @@ class Kernel:
     - ``skips_master``: the same expectation of another flow is no reason for another port, but an error.
     - ``source_port_kept``: media leaves by the port that was announced, also when that had to change.
     - ``session_needs_address``: o= and the session's c= are left alone where no address is known.
+    - ``angle_first``: in a Contact, ``sip:`` is looked for behind the first ``<`` of the line, so that a
+      display name can't be taken for the URI.
     - ``via_port``: a Via names one end of the packet only if its port does, too.
     """
 
@@ -33,6 +35,7 @@ class Kernel:
     source_port_kept: bool = True
     session_needs_address: bool = True
     via_port: bool = True
+    angle_first: bool = False
 
 
 NEWEST: Final = Kernel()

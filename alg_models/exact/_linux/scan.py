@@ -99,6 +99,7 @@ EXPIRES: Final = Header(b"Expires", b"")
 CONTENT_LENGTH: Final = Header(b"Content-Length", b"l")
 
 _SIP: Final = Marker.of(b"sip:")
+_ANGLE: Final = Marker.of(b"<")
 _COMMA: Final = Marker.of(b",")
 
 
@@ -269,7 +270,10 @@ class Payload:
         if header.marker is None:
             digits = _DIGITS.match(self.data, value)
             return Found(value, digits.end()) if digits and digits[0] else value
-        begin = self.search(value, limit, header.marker)
+        begin = value
+        if self.kernel.angle_first and header is CONTACT:
+            begin = max(begin, self.search(value, limit, _ANGLE))
+        begin = self.search(begin, limit, header.marker)
         if begin < 0:
             return value
         return self._endpoint(begin + len(header.marker.text), limit, user=header.user) or value

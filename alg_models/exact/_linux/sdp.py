@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Final
 
 from siplab.alg_models.exact._linux.expectations import Expectation, Kind, Verdict
@@ -94,8 +95,13 @@ def expect_media(view: View, kind: Kind, media: Endpoint, begin: int, end: int) 
 
 
 def _beyond(view: View, ip: str) -> bool:
-    """Whether an address is reached by the interface that this packet leaves through."""
-    context = view.context
+    """Whether an address is reached by the interface that this packet leaves through.
+
+    The kernel asks its routing table: to 0.0.0.0 and 127.x it would speak by its own loopback interface.
+    """
+    context, address = view.context, ip_address(ip)
+    if address.is_unspecified or address.is_loopback:
+        return False
     return ip != context.nat.public_ip and context.is_inside(ip) is not context.outbound
 
 

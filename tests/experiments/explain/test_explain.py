@@ -35,7 +35,7 @@ DOCUMENTED = (
     ("via-not-restored-some-codes", "register", "not-restored", "REGISTER", "Via", "RFC 3261 18.1.2"),
     ("via-branch-altered", "register", "not-restored", "REGISTER", "Via", "RFC 3261 17.1.3"),
     ("via-branch-altered(mode=removed)", "register", "not-restored", "REGISTER", "Via", "RFC 3261 17.1.3"),
-    ("via-rport-stripped", "register", "changed", "REGISTER", "Via", "RFC 3261 18.1.2"),
+    ("via-rport-stripped", "register", "changed", "REGISTER", "Via", "RFC 3581 4"),
     ("port-overflow", "register", "changed", "REGISTER", "Contact", "RFC 3261 19.1.1"),
     ("port-overflow(mode=sum)", "outgoing-call", "changed", "INVITE with SDP", "SDP m=", "RFC 8866 5.14"),
     (
@@ -61,7 +61,7 @@ DOCUMENTED = (
         "changed",
         "200 OK (INVITE)",
         "Contact",
-        "RFC 3261 8.1.1.8",
+        "RFC 3261 12.1.2",
     ),
     ("record-route-mangled", "outgoing-call", "changed", "200 OK (INVITE)", "Record-Route", "RFC 3261 16.6"),
     ("record-route-mangled", "incoming-call", "changed", "INVITE with SDP", "Record-Route", "RFC 3261 16.6"),

@@ -87,7 +87,35 @@ def test_the_dmz_host_gets_what_is_for_nobody(new_router: RouterMaker) -> None:
     answer = router.receive(HERE, bound.port)
     assert answer is not None
     assert answer.destination == PHONE
-    assert router.receive(THERE, bound.port) is None  # a binding filters, DMZ host or not
+
+
+def test_a_stranger_at_anothers_port_reaches_the_dmz_host(new_router: RouterMaker) -> None:
+    """A new flow is nobody's, whoever has the port: netfilter tells connections apart by their peers."""
+    router = new_router(**SEQUENTIAL, dmz_host=SERVER.ip, udp_timeout=30)
+    bound = router.send(PHONE, HERE).source
+    for _ in range(2):
+        packet = router.receive(THERE, bound.port)
+        assert packet is not None
+        assert packet.destination == Endpoint(SERVER.ip, bound.port)
+    exposed = Endpoint(SERVER.ip, bound.port)
+    assert router.send(exposed, THERE).source == bound  # it answers from where it was asked
+    assert router.send(exposed, HERE).source != bound  # and has no other way out by that port
+    answer = router.receive(HERE, bound.port)
+    assert answer is not None
+    assert answer.destination == PHONE
+    router.now = 61.0
+    assert router.send(exposed, THERE).source != bound
+
+
+def test_a_stranger_at_its_own_port_reaches_it(new_router: RouterMaker) -> None:
+    router = new_router(dmz_host=SERVER.ip)
+    assert router.send(SERVER, HERE).source == Endpoint(PUBLIC, 5060)
+    for now in (0.0, 400.0):
+        router.now = now
+        packet = router.receive(THERE, 5060)
+        assert packet is not None
+        assert packet.destination == SERVER
+        assert router.send(SERVER, THERE).source == Endpoint(PUBLIC, 5060)
 
 
 def test_it_answers_from_where_it_was_asked(new_router: RouterMaker) -> None:

@@ -158,9 +158,12 @@ CASES = [
     Case("via-parameter-malformed", swap(b"bK74bf9", b"bK74bf9;"), "Via", b";\r\n"),
     Case("via-branch-missing", swap(b";branch=z9hG4bK74bf9", b""), "Via", b"SIP/2.0/UDP"),
     Case("via-branch-cookie", swap(b"z9hG4bK74bf9", b"74bf9"), "Via", b"74bf9"),
+    Case("via-branch-empty", swap(b"z9hG4bK74bf9", b"z9hG4bK"), "Via", b"z9hG4bK\r"),
     Case("via-rport-malformed", swap(b"rport=61002", b"rport=70000", ok()), "Via", b"70000"),
     Case("via-rport-malformed", swap(b"rport=61002", b"rport=abc", ok()), "Via", b"abc"),
     Case("via-received-malformed", swap(b"=203.0.113.7", b"=203.0.113", ok()), "Via", b"203.0.113;"),
+    Case("via-received-malformed", swap(b"=203.0.113.7", b"=[203.0.113.7]", ok()), "Via", b"[203.0.113.7]"),
+    Case("via-received-brackets", swap(b"203.0.113.7", b"[2001:db8::9]", ok()), "Via", b"[2001:db8::9]"),
     # the other headers that every message has
     Case("call-id-empty", swap(b"a84b4c76e66710@192.168.1.20", b""), "Call-ID", b"\r\n"),
     Case("call-id-malformed", swap(b"66710@", b"66 710@"), "Call-ID", b" 710@"),
@@ -224,6 +227,22 @@ CASES = [
     Case("uri-port-out-of-range", swap(b":5060>", b":>"), "Contact", b">;expires"),
     Case("uri-port-out-of-range", swap(FROM, FROM.replace(b">", b":70002>")), "From", b"70002"),
     Case("uri-port-out-of-range", swap(b"registrar.example.com ", b"registrar:0 "), "Request-URI", b"0 SIP"),
+    Case("uri-port-not-allowed", swap(FROM, FROM.replace(b">", b":5060>")), "From", b":5060>"),
+    Case(
+        "uri-port-not-allowed",
+        swap(b"To: Bob <sip:bob@example.com>", b"To: sip:b@[::1]:9", ok()).replace(
+            b";tag=314159\r\nCall", b";tag=3\r\nCall"
+        ),
+        "To",
+        b":9",
+    ),
+    Case(
+        "uri-headers-not-allowed",
+        swap(b"sip:registrar.example.com", b"sip:r.example.com?a=b"),
+        "Request-URI",
+        b"?a=b SIP",
+    ),
+    Case("uri-headers-not-allowed", swap(FROM, FROM.replace(b">", b"?a=b>")), "From", b"?a=b>"),
     Case("host-malformed", swap(CONTACT, b"<sip:alice@example..com>"), "Contact", b"example..com"),
     Case("host-malformed", swap(CONTACT, b"<sip:alice@192.168.1>"), "Contact", b"192.168.1>"),
     Case("host-underscore", swap(CONTACT, b"<sip:alice@my_pbx.lan>"), "Contact", b"_pbx"),
@@ -234,7 +253,10 @@ CASES = [
     ),
     Case("ipv6-reference-unclosed", swap(CONTACT, b"<sip:a@[2001:db8::20>"), "Contact", b"[2001"),
     Case("ipv6-address-invalid", swap(CONTACT, b"<sip:a@[2001:db8::20::1]>"), "Contact", b"2001:db8"),
+    Case("ipv6-address-invalid", swap(CONTACT, b"<sip:a@[2001:db8:::20]>"), "Contact", b"2001:db8"),
+    Case("ipv6-three-colons", swap(CONTACT, b"<sip:a@[2001:db8:::192.0.2.1]>"), "Contact", b"2001:db8"),
     # body
+    Case("empty-line-repeated", swap(b"Content-Length: 0\r\n", b"") + b"\r\n", "", b"\r\n"),
     Case("content-length-malformed", swap(b"Length: 0", b"Length: 0x0"), "Content-Length", b"0x0"),
     Case("content-length-malformed", swap(b"Length: 0", b"Length: -1"), "Content-Length", b"-1"),
     Case("content-length-missing", swap(b"Content-Length: 0\r\n", b""), "Content-Length", START, "tcp"),
@@ -280,6 +302,12 @@ CASES = [
         "sdp-origin-malformed", swap_sdp(b"o=alice 2890844526 ", b"o=alice "), "SDP o=", b"alice 2890844527"
     ),
     Case("sdp-origin-malformed", swap_sdp(b"2890844526", b"x"), "SDP o=", b"alice x"),
+    Case(
+        "sdp-origin-brackets",
+        swap_sdp(b"7 IN IP4 192.168.1.20", b"7 IN IP6 [2001:db8::20]"),
+        "SDP o=",
+        b"[2001:db8::20]",
+    ),
     Case(
         "sdp-origin-out-of-range",
         swap_sdp(b"2890844526", b"9223372036854775808"),
@@ -413,7 +441,6 @@ WELL_FORMED = {
     "ipv6": invite(SDP.replace(b"IP4 192.168.1.20", b"IP6 2001:db8::20").replace(b" 192.168", b" 10.168"))
     .replace(b"192.168.1.20:5060", b"[2001:db8::20]:5060")
     .replace(b";rport;", b";rport;received=2001:db8::9;"),
-    "ipv6 received with brackets": swap(b"203.0.113.7", b"[2001:db8::9]", ok()),
     "folded": swap(VIA, b"SIP/2.0/UDP\r\n 192.168.1.20:5060\r\n\t;branch=z9hG4bK74bf9").replace(
         b"Contact: ", b"Contact:\r\n "
     ),
