@@ -26,6 +26,7 @@ KERNEL_NAT: Final = NatConfig(
     port_parity=False,
     refresh=Refresh.BOTH,
     udp_timeout=120.0,
+    udp_new_timeout=30.0,
     tcp_timeout=432000.0,
     tcp_transitory_timeout=120.0,
     icmp_timeout=30.0,

@@ -59,7 +59,9 @@ class Binding:
 
     __slots__ = (
         "before",
+        "began",
         "expires",
+        "heard",
         "idle",
         "inside",
         "key",
@@ -70,6 +72,7 @@ class Binding:
         "protocol",
         "remotes",
         "reserved",
+        "sent",
         "symmetric",
         "timeout",
     )
@@ -88,6 +91,8 @@ class Binding:
         self.pending_peer: Endpoint | None = None  # the peer of a session that began with the latest packet
         self.idle = False  # pinholes hold only while the binding's own timer runs
         self.timeout = 0.0
+        self.began = 0.0  # when its timer last started from nothing; what has passed since, either way:
+        self.sent = self.heard = False
         self.pinholes: list[Pinhole] = []
         self.remotes: dict[Endpoint, TcpState] = {}  # whom the inside has sent to since the timer started
         self.pair: Binding | None = None  # the RTCP port beside a reserved RTP port, and the reverse

@@ -94,11 +94,15 @@ class FlowTable:
         binding: Binding,
         remote: Endpoint,
         until: float,
+        now: float,
         *,
         inspected: bool,
         keep: bool,
     ) -> Flow:
-        """How packets of this UDP flow are patched; noted for those that follow if ``keep``."""
+        """How packets of this UDP flow are patched; noted for those that follow if ``keep``.
+
+        A flow whose timer is still to change is not noted.
+        """
         to = binding.outside if side is Side.INSIDE else binding.inside
         address, port = ip.pack_ip(to.ip), to.port.to_bytes(2, "big")
         if side is Side.INSIDE:
@@ -118,11 +122,11 @@ class FlowTable:
             refreshes=binding.idle
             or refresh == "both"
             or refresh == ("outbound" if side is Side.INSIDE else "inbound"),
-            timeout=self._nat.timeout_of(binding),
+            timeout=self._nat.timeout_of(binding, now),
             until=until,
             inspected=inspected,
         )
-        if keep:
+        if keep and not self._nat.is_new(binding, now):
             flows = self.known[side]
             if len(flows) >= MAX_FLOWS:
                 flows.clear()

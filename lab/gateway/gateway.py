@@ -274,11 +274,11 @@ class Gateway:
         if inspected and policy.signalling_timeout is not None:
             self.nat.impose_timeout(binding, policy.signalling_timeout, now, outbound=outbound)
         if inspected and policy.refresh == "both":
-            binding.expires = now + self.nat.timeout_of(binding)
+            binding.expires = now + self.nat.timeout_of(binding, now)
         inspected = inspected and treatment.looks
         if packet.protocol == UDP and data[0] == 0x45:
             flow = treatment.flows.learn(
-                data, side, binding, remote, until, inspected=inspected, keep=not unseen
+                data, side, binding, remote, until, now, inspected=inspected, keep=not unseen
             )
             if inspected:
                 return treatment.udp.datagram(data, flow, now)

@@ -23,6 +23,7 @@ from siplab.lab.gateway.binding_table import BindingTable, PortsExhaustedError
 from siplab.lab.gateway.nat_config import NatConfig, Refresh
 from siplab.lab.wire.ip import FIN, ICMP, RST, SYN, TCP, UDP, Endpoint
 
+_STREAM: Final = 2.0  # seconds after which netfilter takes a UDP flow for a stream
 # Owners of the pinholes that settings make, not ALGs.
 _STATIC: Final = "static mapping"
 _DMZ: Final = "DMZ host"
@@ -120,15 +121,25 @@ class Nat(BindingTable):
         if ended and binding.remotes:  # only a pinhole kept it: its old sessions are over
             binding.remotes.clear()
             self.generation += 1
+        if ended:
+            binding.began, binding.sent, binding.heard = now, False, False
+        binding.sent |= outbound
+        binding.heard |= not outbound
         if (ended and outbound) or refresh is Refresh.BOTH or (refresh is Refresh.OUTBOUND) == outbound:
-            binding.expires = now + self.timeout_of(binding)
+            binding.expires = now + self.timeout_of(binding, now)
 
-    def timeout_of(self, binding: Binding) -> float:
+    def is_new(self, binding: Binding, now: float) -> bool:
+        """Whether a UDP binding has the short timer of those that were not yet used both ways for a while."""
+        if not self.config.udp_new_timeout or binding.protocol != UDP:
+            return False
+        return not (binding.sent and binding.heard and now - binding.began > _STREAM)
+
+    def timeout_of(self, binding: Binding, now: float) -> float:
         """The idle time of a binding in seconds: an ALG's policy says it, or the configuration."""
         if binding.timeout:
             return binding.timeout
         if binding.protocol == UDP:
-            return self.config.udp_timeout
+            return self.config.udp_new_timeout if self.is_new(binding, now) else self.config.udp_timeout
         if binding.protocol == TCP:
             established = TcpState.ESTABLISHED in binding.remotes.values()
             return self.config.tcp_timeout if established else self.config.tcp_transitory_timeout
@@ -176,12 +187,12 @@ class Nat(BindingTable):
             return  # let in by a pinhole: a connection once the inside answers
         if flags & (FIN | RST):
             binding.remotes[remote] = TcpState.CLOSING
-            binding.expires = min(binding.expires, now + self.timeout_of(binding))
+            binding.expires = min(binding.expires, now + self.timeout_of(binding, now))
         elif flags & SYN:
             binding.remotes[remote] = TcpState.OPENING
         elif state is TcpState.OPENING:
             binding.remotes[remote] = TcpState.ESTABLISHED
-            binding.expires = max(binding.expires, now + self.timeout_of(binding))
+            binding.expires = max(binding.expires, now + self.timeout_of(binding, now))
 
     # -- what an ALG asks for ----------------------------------------------------------------
 
@@ -290,7 +301,7 @@ class Nat(BindingTable):
         for pinhole in binding.pinholes:
             if pinhole.opens and pinhole.admits(remote, now):
                 binding.remotes[remote] = TcpState.OPENING
-                binding.expires = max(binding.expires, now + self.timeout_of(binding))
+                binding.expires = max(binding.expires, now + self.timeout_of(binding, now))
                 if pinhole.once:
                     pinhole.used = True
                     self.close(pinhole)
@@ -335,7 +346,7 @@ class Nat(BindingTable):
             binding = self._insert((protocol, inside, _DMZ), protocol, inside, port, reserved=True)
             self.open_pinhole(binding, None, math.inf, _DMZ)
         elif taken.inside == inside:
-            self.open_pinhole(taken, remote, now + self.timeout_of(taken), _DMZ)
+            self.open_pinhole(taken, remote, now + self.timeout_of(taken, now), _DMZ)
             return taken
         else:
             key = (protocol, inside, remote, _DMZ)
@@ -344,5 +355,5 @@ class Nat(BindingTable):
                 return known
             binding = self._beside(key, protocol, inside, port)
             self.open_pinhole(binding, remote, math.inf, _DMZ)
-        self.limit_idle(binding, self.timeout_of(binding), now)
+        self.limit_idle(binding, self.timeout_of(binding, now), now)
         return binding

@@ -60,6 +60,9 @@ class NatConfig:
     hairpinning: bool = True
     refresh: Refresh = Refresh.OUTBOUND
     udp_timeout: float = 300.0  # RFC 4787 REQ-5: at least 120, 300 recommended
+    # Of a UDP binding that has not yet been used both ways for more than 2 s, as netfilter's
+    # nf_conntrack_udp_timeout is (30 there, and 120 for ``udp_timeout``); 0: the same as ``udp_timeout``.
+    udp_new_timeout: float = 0.0
     tcp_timeout: float = 7440.0  # RFC 5382 REQ-5: established, 2 h 4 min
     tcp_transitory_timeout: float = 240.0  # RFC 5382 REQ-5: opening or closing
     icmp_timeout: float = 60.0  # RFC 5508 REQ-2
@@ -76,6 +79,8 @@ class NatConfig:
         for name in ("udp_timeout", "tcp_timeout", "tcp_transitory_timeout", "icmp_timeout"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0 seconds")
+        if self.udp_new_timeout < 0:
+            raise ValueError("udp_new_timeout must be 0 seconds or more")
         ports = [(each.protocol, each.port) for each in self.static_mappings]
         if len(set(ports)) < len(ports):
             raise ValueError("two static mappings have the same public port")

@@ -37,7 +37,7 @@ class UdpInspector:
             return [*answers, Emission(None, data, work.fate, work.detail, error=work.error)]
         if work.binding is not None and work.binding is not binding:
             flow = self._flows.learn(
-                data, flow.side.other, work.binding, flow.remote, math.inf, inspected=True, keep=False
+                data, flow.side.other, work.binding, flow.remote, math.inf, now, inspected=True, keep=False
             )
         if work.deliver_to is not None:
             flow = flow.delivered_to(data[12:24], work.deliver_to)

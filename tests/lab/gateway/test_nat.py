@@ -264,11 +264,42 @@ def test_an_endpoint_independent_mapping_is_the_reservation() -> None:
         {"tcp_timeout": -1},
         {"tcp_transitory_timeout": 0},
         {"icmp_timeout": 0},
+        {"udp_new_timeout": -1},
     ],
 )
 def test_senseless_settings_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"(port range|must be above 0)"):
+    with pytest.raises(ValueError, match=r"(port range|must be above 0|0 seconds or more)"):
         NatConfig(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("passed", "end"),
+    [
+        ([(0.0, "out")], 30.0),
+        ([(0.0, "out"), (10.0, "out")], 40.0),
+        ([(0.0, "out"), (0.0, "in")], 30.0),
+        ([(0.0, "out"), (0.0, "in"), (1.9, "out")], 31.9),
+        ([(0.0, "out"), (0.0, "in"), (2.1, "out")], 122.1),
+        ([(0.0, "out"), (5.0, "in")], 125.0),
+        ([(0.0, "in"), (20.0, "in"), (45.0, "in")], 75.0),
+    ],
+)
+def test_a_flow_is_a_stream_once_it_was_used_both_ways_for_two_seconds(
+    new_router: RouterMaker, passed: list[tuple[float, str]], end: float
+) -> None:
+    """As netfilter has it; measured with kernel 6.18: what went out and was answered at once ends after 30 s."""
+    router = new_router(udp_timeout=120, udp_new_timeout=30, refresh=Refresh.BOTH)
+    if passed[0][1] == "in":
+        nat = router.gateway.nat
+        nat.open_pinhole(nat.reserve(UDP, PHONE, 0.0), None, 1000.0, "call")
+    for when, direction in passed:
+        router.now = when
+        if direction == "out":
+            router.send(PHONE, HERE)
+        else:
+            assert router.receive(HERE, PHONE.port) is not None
+    (binding,) = router.gateway.nat.bindings
+    assert binding.expires == pytest.approx(end)
 
 
 def test_a_restart_forgets_everything() -> None:
