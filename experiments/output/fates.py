@@ -28,6 +28,7 @@ _SENTENCES: Final = {
     Fate.NO_FREE_PORT: "public ports exhausted",
     Fate.UNKNOWN_FLOW: "ICMP error about no known flow",
     Fate.NOT_TRANSLATED: "protocol is not translated",
+    Fate.FIREWALL: "by its firewall",
     Fate.MALFORMED: "malformed packet",
     Fate.FRAGMENT_DROPPED: "a fragment, which this router drops",
     Fate.FOREIGN_SOURCE: "the source is not an inside address",

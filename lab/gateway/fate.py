@@ -41,6 +41,7 @@ class Fate(StrEnum):
     NOT_TRANSLATED = "not-translated"  # a protocol that has no ports
 
     # The router did.
+    FIREWALL = "firewall"  # by a rule that an administrator made
     MALFORMED = "malformed"
     FRAGMENT_DROPPED = "fragment-dropped"  # by policy
     FOREIGN_SOURCE = "foreign-source"  # from the inside, with an address from elsewhere (RFC 2827)

@@ -28,6 +28,7 @@ from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.binding import Binding
 from siplab.lab.gateway.binding_table import PortsExhaustedError
 from siplab.lab.gateway.fate import Fate
+from siplab.lab.gateway.firewall import FirewallRule, denied_by
 from siplab.lab.gateway.flow import patch, translate
 from siplab.lab.gateway.fragments import Reassembler
 from siplab.lab.gateway.inspection import Inspection
@@ -48,7 +49,7 @@ class Gateway:
 
     ``inside_networks``: the prefixes behind it. ``inside_addresses`` are the router's own
     addresses there and ``public_ip`` its one on the outside. Randomness comes from ``rng``, the
-    model's own from what ``model_rng`` makes (``None``: from ``rng`` too).
+    model's own from what ``model_rng`` makes (``None``: from ``rng`` too). ``firewall``: its rules.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Gateway:
         rng: random.Random,
         model_rng: Callable[[], random.Random] | None = None,
         mtu: int = ip.DEFAULT_MTU,
+        firewall: Sequence[FirewallRule] = (),
     ) -> None:
         config: Any = replace(nat or NatConfig(), **model.recipe.nat)  # a faulty router's own choices
         self.nat = Nat(config, public_ip, rng)
@@ -70,6 +72,7 @@ class Gateway:
         self._inside_cache: dict[str, bool] = {}
         self._fragments = Reassembler()
         self._ipv6_filter = Ipv6Filter(config)
+        self._firewall = tuple(firewall)
         self._mtu = mtu
         self._elders: dict[Binding, Treatment] = {}  # flows that go on under an earlier model
         self._take(model, model_rng or (lambda: rng))
@@ -197,6 +200,12 @@ class Gateway:
         remote = packet.destination
         if packet.protocol == ICMP:
             remote = Endpoint(packet.dst, 0)
+        if self._firewall:
+            known = self.nat.find(packet.protocol, packet.source, remote, now)
+            new = known is None or remote not in known.remotes
+            rule = denied_by(self._firewall, packet.protocol, packet.dport, outbound=True, new=new)
+            if rule is not None:
+                return [Emission(None, data, Fate.FIREWALL, str(rule))]
         binding = self.nat.outbound(packet.protocol, packet.source, remote, now)
         if packet.protocol == TCP:
             self.nat.note_tcp(binding, remote, packet.flags, now)
@@ -240,6 +249,13 @@ class Gateway:
             known = self.nat.at_port(packet.protocol, packet.dport, now)
             fate = Fate.FILTERED if known else Fate.NO_BINDING
             return [Emission(None, data, fate, f"{packet.source} to public port {packet.dport}")]
+        if self._firewall:
+            new = binding.pending_peer == remote or remote not in binding.remotes
+            rule = denied_by(self._firewall, packet.protocol, binding.inside.port, outbound=False, new=new)
+            if rule is not None:
+                self.nat.rollback_timer(binding, now)
+                self.nat.rollback_session(binding)
+                return [Emission(None, data, Fate.FIREWALL, str(rule))]
         if packet.protocol == TCP:
             self.nat.note_tcp(binding, remote, packet.flags, now)
         until = self.nat.admitted_until(binding, remote, now)
@@ -304,6 +320,10 @@ class Gateway:
             return [Emission(None, data, Fate.FOR_ROUTER)]
         outbound = side is Side.INSIDE
         near, far = (packet.source, packet.destination) if outbound else (packet.destination, packet.source)
+        port = packet.dport if packet.protocol in (UDP, TCP) and packet.transport else 0
+        rule = denied_by(self._firewall, packet.protocol, port, outbound=outbound, new=outbound)
+        if rule is not None:
+            return [Emission(None, data, Fate.FIREWALL, str(rule))]
         if not self._ipv6_filter.admits(packet, near, far, now, outbound=outbound):
             return [Emission(None, data, Fate.FILTERED, f"{far} to {near}")]
         if packet.protocol == UDP and self.policy.inspects(UDP, far.port):

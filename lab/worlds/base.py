@@ -43,6 +43,7 @@ def make_gateways(network: Network, models: Mapping[str, Model], seed: object) -
             rng=random.Random(f"{seed}/{name}"),
             model_rng=partial(random.Random, f"{seed}/{name}/{models[name].id}"),
             mtu=topology.networks[outside].mtu,
+            firewall=router.firewall,
         )
     return gateways
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from siplab.lab.documents import MisplacedError
+from siplab.lab.gateway.firewall import FirewallRule
 from siplab.lab.gateway.nat_config import NatConfig
 
 # A router's ``alg`` that stands for the model that a trial names.
@@ -119,6 +120,7 @@ class RouterSpec(_Strict):
 
     Each maps a network's name to the router's address there. ``alg`` is the spec of the model in a
     gateway that has one of its own (``none`` for a carrier's); ``trial``: the one that the trial names.
+    ``firewall``: a gateway's rules, the first that matches decides.
     """
 
     interfaces: dict[Name, Address] = {}
@@ -126,6 +128,7 @@ class RouterSpec(_Strict):
     outside: dict[Name, Address] = {}
     nat: NatConfig = NatConfig()
     alg: str = TRIAL
+    firewall: tuple[FirewallRule, ...] = ()
 
     @property
     def is_gateway(self) -> bool:
@@ -148,7 +151,7 @@ class RouterSpec(_Strict):
             )
         if not self.all_interfaces:
             raise ValueError("a router needs at least one network")
-        own = {"alg": self.alg != TRIAL, "nat": self.nat != NatConfig()}
+        own = {"alg": self.alg != TRIAL, "nat": self.nat != NatConfig(), "firewall": bool(self.firewall)}
         for name, is_set in own.items():
             if is_set and not self.outside:
                 raise MisplacedError(f"a router with 'interfaces' does not translate: no '{name}' here", name)

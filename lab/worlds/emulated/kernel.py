@@ -62,6 +62,12 @@ def check_network(network: Network) -> None:
             f"topology '{network.topology.id}' delays or loses packets, which a gateway 'kernel' can't: "
             "choose another topology, or gateway 'queue'"
         )
+    for name, router in network.topology.gateways.items():
+        if router.firewall:
+            raise UsageError(
+                f"topology '{network.topology.id}': router '{name}' has firewall rules, which a gateway "
+                "'kernel' does not: choose another topology, or gateway 'queue'"
+            )
 
 
 def tables(with_alg: Iterable[str]) -> Tables:

@@ -287,7 +287,7 @@ def test_senseless_settings_are_refused(wrong: dict[str, Any]) -> None:
 def test_a_flow_is_a_stream_once_it_was_used_both_ways_for_two_seconds(
     new_router: RouterMaker, passed: list[tuple[float, str]], end: float
 ) -> None:
-    """As netfilter has it; measured with kernel 6.18: what went out and was answered at once ends after 30 s."""
+    """As netfilter has it: what went out and was answered at once ends after 30 s (seen with kernel 6.18)."""
     router = new_router(udp_timeout=120, udp_new_timeout=30, refresh=Refresh.BOTH)
     if passed[0][1] == "in":
         nat = router.gateway.nat
