@@ -94,11 +94,15 @@ class TranslateSdp:
         words = line.value.split(b" ")
         if len(words) < 8 or words[2].upper() != b"UDP":
             return
-        inside = Endpoint(words[4].decode("latin-1"), _port(words[5]))
-        opened = self.open_media(inside, owner, context)
-        if opened is not None:
-            words[4], words[5] = opened.ip.encode(), b"%d" % opened.port
-            line.value = b" ".join(words)
+        places = [(4, 5)]
+        if words[8::2][:2] == [b"raddr", b"rport"] and len(words) > 11:
+            places.append((9, 11))  # where it was learnt from, which is on the inside, too (RFC 8839 5.1)
+        for ip, port in places:
+            inside = Endpoint(words[ip].decode("latin-1"), _port(words[port]))
+            opened = self.open_media(inside, owner, context)
+            if opened is not None:
+                words[ip], words[port] = opened.ip.encode(), b"%d" % opened.port
+                line.value = b" ".join(words)
 
     def _inbound(self, sdp: Sdp, context: Context) -> None:
         """A session description that names this router's own public address (a call that turned around)."""

@@ -45,7 +45,7 @@ _DROPS: Final = {
 # No ALG has a part in these.
 NOT_OF_ALGS: Final = frozenset(
     {
-        *(CauseKind.BINDING_EXPIRED, CauseKind.FILTERED, CauseKind.UNTRANSLATED),
+        *(CauseKind.BINDING_EXPIRED, CauseKind.FILTERED, CauseKind.FIREWALL, CauseKind.UNTRANSLATED),
         *(CauseKind.UNCHANGED, CauseKind.LOST, CauseKind.NOT_SENT),
     }
 )

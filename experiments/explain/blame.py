@@ -48,6 +48,7 @@ class CauseKind(StrEnum):
     BINDING_EXPIRED = "binding-expired"
     BINDING_CLOSED = "binding-closed"  # sooner than any timer explains
     FILTERED = "filtered"
+    FIREWALL = "firewall"  # a rule of the router's firewall was about it
     DEVIATED = "deviated"  # it left differently from how a router without a fault sends it
     # What only running the trial again can tell.
     REMAPPED = "remapped"  # its sender got another public endpoint by it
@@ -227,6 +228,8 @@ def _blocked(trouble: Trouble, story: Story) -> Cause:
     assert journey.ending is not None
     endpoint, gateway = journey.left.destination, journey.path[-1]
     idle = None
+    if journey.ending.fate is Fate.FIREWALL:
+        return Cause(CauseKind.FIREWALL, journey, gateway, endpoint=endpoint)
     if journey.ending.fate is Fate.NO_BINDING:
         last = story.last_use(endpoint, journey.order)
         if last is not None:

@@ -28,7 +28,9 @@ _TIMEOUTS: Final = frozenset(
     {EventKind.NO_ACK, EventKind.EXPIRED, EventKind.SESSION_EXPIRED, EventKind.TIMER_C}
 )
 # A router dropped it for want of a binding, or of a permission.
-_BY_NAT: Final = frozenset({Fate.NO_BINDING, Fate.FILTERED, Fate.NO_HAIRPINNING, Fate.FOREIGN_DESTINATION})
+_BY_NAT: Final = frozenset(
+    {Fate.NO_BINDING, Fate.FILTERED, Fate.NO_HAIRPINNING, Fate.FOREIGN_DESTINATION, Fate.FIREWALL}
+)
 # A client tries again with what these ask for: RFC 3261 sections 8.1.3.5 and 22.2.
 _RETRIED: Final = frozenset({401, 407, 423})
 
@@ -39,7 +41,7 @@ class TroubleKind(StrEnum):
     REFUSED = "refused"  # by its receiver: discarded, or answered with an error
     DROPPED = "dropped"  # by a router
     ANSWERED = "answered"  # by a router, in the receiver's place
-    BLOCKED = "blocked"  # by a NAT, which has no binding for it or filters it
+    BLOCKED = "blocked"  # by a NAT, which has no binding for it or filters it, or by a firewall
     UNDELIVERED = "undelivered"  # nobody has the address
     DAMAGED = "damaged"  # its checksum is wrong
     LOST = "lost"  # by the network

@@ -166,6 +166,11 @@ def _action(trouble: Trouble | None, cause: Cause) -> str:
                 f"{when} {router} did not let the {message} in: nothing had been sent from {cause.endpoint} "
                 f"to {journey.sent.source} before, which its filtering asks for."
             )
+        case CauseKind.FIREWALL:
+            assert journey.ending is not None
+            return (
+                f"{when} {router} stopped the {message} by a rule of its firewall, '{journey.ending.detail}'."
+            )
         case CauseKind.REMAPPED:
             assert cause.action is not None
             return (
