@@ -14,6 +14,7 @@ from siplab.experiments.library.experiment import Experiment
 from siplab.experiments.output import console
 from siplab.experiments.output.schemas import ResultsFile, TraceLine
 from siplab.experiments.output.view import TrialDocument
+from siplab.experiments.probe_pack.pair_file import PairFile
 from siplab.experiments.programs.kind import ProgramKind
 from siplab.lab import specs
 from siplab.lab.worlds.topology import TopologyFile
@@ -42,6 +43,7 @@ KINDS: Final[dict[str, Callable[[], Any]]] = {
     "trial": lambda: TrialDocument,
     "trace": lambda: TraceLine,
     "results": lambda: ResultsFile,
+    "pair": lambda: PairFile,
 }
 
 

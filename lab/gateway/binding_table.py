@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Mapping
 
 from siplab.lab.gateway.binding import Binding
 from siplab.lab.gateway.nat_config import NatConfig, PortAllocation
@@ -25,6 +26,9 @@ class BindingTable:
         self.config = config
         self.public_ip = public_ip
         self.generation = 0
+        # Inside endpoint (the host may be empty: any) -> the public port to take where that is free. So a NAT
+        # can follow one that was observed, whose choice of ports nobody can predict.
+        self.suggested: Mapping[Endpoint, int] = {}
         self._rng = rng
         self._by_key: dict[tuple[object, ...], Binding] = {}
         self._by_port: dict[tuple[int, int], Binding] = {}
@@ -65,7 +69,7 @@ class BindingTable:
     def _create(
         self, key: tuple[object, ...], protocol: int, inside: Endpoint, now: float, *, reserved: bool
     ) -> Binding:
-        port = self._choose_port(protocol, inside.port, now, pair=False)
+        port = self._choose_port(protocol, inside, now, pair=False)
         return self._insert(key, protocol, inside, port, reserved=reserved)
 
     def _insert(
@@ -91,8 +95,8 @@ class BindingTable:
             del self._by_port[place]
         self.generation += 1
 
-    def _choose_port(self, protocol: int, wanted: int, now: float, *, pair: bool) -> int:
-        config = self.config
+    def _choose_port(self, protocol: int, inside: Endpoint, now: float, *, pair: bool) -> int:
+        config, wanted = self.config, inside.port
         step = 2 if pair or (config.port_parity and protocol != ICMP) else 1
         parity = 0 if pair else wanted & 1
 
@@ -101,6 +105,11 @@ class BindingTable:
                 return False
             return not pair or self.at_port(protocol, port + 1, now) is None
 
+        suggested = 0
+        if self.suggested:
+            suggested = self.suggested.get(inside, 0) or self.suggested.get(Endpoint("", wanted), 0)
+        if 0 < suggested < 65536 - pair and free(suggested):
+            return suggested
         preserve = config.port_allocation is PortAllocation.PRESERVE
         if preserve and wanted and wanted & 1 == parity and free(wanted):
             return wanted

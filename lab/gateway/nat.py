@@ -214,7 +214,7 @@ class Nat(BindingTable):
         if not pair:
             return self._create(key, protocol, inside, now, reserved=True)
         neighbour = Endpoint(inside.ip, inside.port + 1)
-        port = self._choose_port(protocol, inside.port, now, pair=True)
+        port = self._choose_port(protocol, inside, now, pair=True)
         binding = self._insert(key, protocol, inside, port, reserved=True)
         beside = self._insert((protocol, neighbour, None), protocol, neighbour, port + 1, reserved=True)
         binding.pair, beside.pair = beside, binding
@@ -258,7 +258,7 @@ class Nat(BindingTable):
 
         Raises ``PortsExhaustedError``.
         """
-        port = self._choose_port(binding.protocol, 0, now, pair=False)
+        port = self._choose_port(binding.protocol, binding.inside._replace(port=0), now, pair=False)
         fresh = self._insert(binding.key, binding.protocol, binding.inside, port, reserved=binding.reserved)
         fresh.timeout = binding.timeout
         self.generation += 1  # flows that had the old port

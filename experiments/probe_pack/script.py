@@ -1,0 +1,178 @@
+"""What the probe pack sends, and when.
+
+It has all samples of the catalogue (each fault's documented example among them), cases of the calibration's
+corpus, and conversations of its own, which tell models apart that those leave alike. First comes what needs
+no waiting, then three silences at once: 40, 65 and 185 s on flows of their own; ``long`` adds those that take
+up to an hour.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from siplab.alg_models import samples
+from siplab.alg_models.samples import PHONE, PUBLIC, SECOND_PHONE, Sample
+from siplab.experiments.calibration import corpus, places
+from siplab.experiments.calibration.corpus import Case
+from siplab.experiments.probe_pack import conversations
+from siplab.lab.gateway.sides import Side
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint, MalformedPacketError
+from siplab.lab.worlds.open_loop import Conversation, Script, Step
+
+SEED: Final = 7  # of the calibration's cases
+DATAGRAMS: Final = 600
+STEP: Final = 0.02  # seconds between two packets
+HOUR: Final = 3600.0
+IDLE: Final = (65.0, 185.0)  # seconds; NAT bindings and pinholes often last one minute, two or three
+
+_QUICK: Final = 30.0  # seconds: a shorter silence of a sample means nothing
+_MINUTE: Final = 100.0  # a silence up to this is the shorter one, up to ``_MINUTES`` the longer one
+_MINUTES: Final = 200.0
+_BRANCH: Final = re.compile(rb"(?<=z9hG4bK)\d\d(?=[;\r\n, >])")
+_CALL_ID: Final = re.compile(rb"(?im)^(?:call-id|i)[ \t]*:[ \t]*([0-9a-f]{8}|pbx\d)(?=[@\r])")
+_MEDIA_PORTS: Final = range(49170, 49190)  # of the samples
+_MEDIA_PORT: Final = re.compile(rb"(?<!\d)491[78]\d(?!\d)")
+_FIRST_MEDIA_PORT: Final = 30000  # of conversation 0
+_TCP_PORT: Final = 20000  # a connection's port inside, plus the conversation's number
+_DIGITS: Final = b"0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def script(*, long: bool = False) -> Script:
+    """The pack. ``long``: with silences of up to an hour."""
+    quick: list[Conversation] = []
+    idle: list[Conversation] = []
+    for number, each in enumerate(_all()):
+        made = _named_apart(_timed(each), number)
+        if made.ends > HOUR or (made.ends > _MINUTES and not long):
+            continue
+        (idle if made.ends > _QUICK else quick).append(made)
+    begins, placed = 0.0, []
+    for each in quick:
+        placed.append(replace(each, begins=begins))
+        begins += each.ends + STEP
+    for each in idle:
+        placed.append(replace(each, begins=begins))
+        begins += STEP * len(each.steps)
+    return Script(tuple(placed))
+
+
+def _all() -> Iterator[Conversation]:
+    for name, sample in samples.all_samples().items():
+        yield _of_sample(name, sample)
+    for number, case in enumerate(corpus.cases(SEED, DATAGRAMS)):
+        yield _of_case(f"case-{number} {case.kind}", case)
+    yield from conversations.all_conversations()
+
+
+def _of_sample(name: str, sample: Sample) -> Conversation:
+    steps = tuple(Step(*each) for each in sample.packets)
+    first = ip.parse(steps[0].packet).source
+    media = Endpoint(first.ip, 49170)
+    return Conversation(name, steps, {PUBLIC.port: first, PUBLIC.port + 2: media})
+
+
+def _of_case(name: str, case: Case) -> Conversation:
+    """A case keeps ports; here each inside port has a public one of its own."""
+    steps = tuple(
+        Step(
+            index * STEP,
+            Side.INSIDE if each.outbound else Side.OUTSIDE,
+            ip.udp(each.source, each.destination, each.payload),
+        )
+        for index, each in enumerate(case.datagrams)
+    )
+    inside = {places.INSIDE_IP: PHONE.ip, places.OTHER_INSIDE_IP: SECOND_PHONE.ip}
+    ports = {
+        each.destination.port: Endpoint(PHONE.ip, each.destination.port)
+        for each in case.datagrams
+        if not each.outbound
+    }
+    (moved,) = Script((Conversation(name, steps, ports),)).moved(inside).conversations
+    return replace(moved, ports=ports)
+
+
+# -- times ---------------------------------------------------------------------------------------------
+
+
+def _timed(conversation: Conversation) -> Conversation:
+    """Short silences are as short as can be, longer ones those of the pack."""
+    now, before, steps = 0.0, 0.0, []
+    for number, each in enumerate(conversation.steps):
+        gap = each.at - before
+        before = each.at
+        now += _silence(gap) if number else 0.0
+        steps.append(each._replace(at=round(now, 3)))
+    return replace(conversation, steps=tuple(steps))
+
+
+def _silence(gap: float) -> float:
+    if gap < _QUICK:
+        return STEP
+    if gap <= conversations.SHORT:
+        return gap
+    if gap > _MINUTES:
+        return gap
+    return IDLE[0] if gap <= _MINUTE else IDLE[1]
+
+
+# -- names ---------------------------------------------------------------------------------------------
+
+
+def _named_apart(conversation: Conversation, number: int) -> Conversation:
+    """With Call-IDs, branches, media and TCP ports that no other conversation has, of the same lengths."""
+    texts: dict[bytes, bytes] = {}
+    for each in conversation.steps:
+        for token in _CALL_ID.findall(each.packet):
+            unique = hashlib.blake2b(token, key=conversation.name.encode()[:64]).hexdigest()
+            texts[token] = unique[: len(token)].encode()
+    apart = _Apart(texts, number)
+    steps = tuple(each._replace(packet=apart.packet(each.packet)) for each in conversation.steps)
+    tcp = {_source(each.packet) for each in conversation.steps if each.packet[9] == ip.TCP}
+    ports = {
+        public: inside._replace(port=apart.tcp_port if inside in tcp else apart.port(inside.port))
+        for public, inside in conversation.ports.items()
+    }
+    return replace(conversation, steps=steps, ports=ports)
+
+
+class _Apart:
+    """Renames what two conversations would otherwise share."""
+
+    def __init__(self, texts: dict[bytes, bytes], number: int) -> None:
+        self._texts, self._number = texts, number
+        self.tcp_port = _TCP_PORT + number
+
+    def port(self, port: int) -> int:
+        if port not in _MEDIA_PORTS:
+            return port
+        return _FIRST_MEDIA_PORT + len(_MEDIA_PORTS) * self._number + port - _MEDIA_PORTS.start
+
+    def packet(self, packet: bytes) -> bytes:
+        try:
+            parsed = ip.parse(packet)
+        except MalformedPacketError:
+            return packet
+        if parsed.is_fragment:
+            return packet
+        payload = parsed.payload
+        for old, new in self._texts.items():
+            payload = payload.replace(old, new)
+        payload = _BRANCH.sub(lambda found: _two_digits(self._number, found[0]), payload)
+        payload = _MEDIA_PORT.sub(lambda found: b"%d" % self.port(int(found[0])), payload)
+        tcp = parsed.protocol == ip.TCP and parsed.src.startswith("192.168.")
+        sport = self.tcp_port if tcp else self.port(parsed.sport)
+        return bytes(parsed.with_(payload=payload, sport=sport, dport=self.port(parsed.dport)))
+
+
+def _two_digits(number: int, branch: bytes) -> bytes:
+    value = (number * 7 + int(branch)) % len(_DIGITS) ** 2
+    return bytes((_DIGITS[value // len(_DIGITS)], _DIGITS[value % len(_DIGITS)]))
+
+
+def _source(packet: bytes) -> Endpoint:
+    return ip.parse(packet).source
