@@ -105,9 +105,7 @@ class Passive:
         far, server = stage.host(role)
         phone, server = self.phone or phone, self.server or server
         if self.inside and self.outside:
-            sides = [
-                list(captures.datagrams(captures.read(Path(each)))) for each in (self.inside, self.outside)
-            ]
+            sides = [captures.read(Path(each)).messages for each in (self.inside, self.outside)]
             return judged(compare_captures(sides[0], sides[1], phone, server))
         stage.do(stage.phone, stage.phone.register)
         stage.idle(3.0)
