@@ -32,7 +32,7 @@ class Captured(NamedTuple):
 
 
 class Datagram(NamedTuple):
-    """One UDP datagram, or one SIP message of a TCP stream."""
+    """One UDP datagram, or one SIP message of a TCP stream, of which ``dscp`` (RFC 2474) is 0."""
 
     now: float
     tap: str
@@ -40,6 +40,7 @@ class Datagram(NamedTuple):
     destination: Endpoint
     payload: bytes
     transport: Literal["udp", "tcp"] = "udp"
+    dscp: int = 0
 
 
 @dataclass
@@ -125,5 +126,11 @@ class _Reading:
     def _datagram(self, now: float, tap: str, packet: Packet) -> None:
         if looks_like_sip(packet.payload):
             self.capture.messages.append(
-                Datagram(now, tap, packet.source, packet.destination, packet.payload)
+                Datagram(now, tap, packet.source, packet.destination, packet.payload, "udp", _dscp(packet))
             )
+
+
+def _dscp(packet: Packet) -> int:
+    return (
+        packet.header[1] >> 2 if packet.version == 4 else int.from_bytes(packet.header[:2], "big") >> 6 & 0x3F
+    )
