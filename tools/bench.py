@@ -9,7 +9,8 @@
 (d) one trial on a running emulated lab;
 (e) the detection server under a flood of noise (``--only detect`` for this alone);
 (f) how the time of all readers of messages grows with hostile messages (``--only shapes``);
-(g) how much SIPp can send through a router before its queue drops (``--only sipp``).
+(g) how much SIPp can send through a router before its queue drops (``--only sipp``);
+(h) how long a capture of 100,000 packets takes to read.
 
 Packets per second would say how busy the machine is; CPU time per packet is what stays the same.
 """
@@ -51,6 +52,9 @@ from siplab.lab.worlds.emulated.bubble import Bubble, serve
 from siplab.lab.worlds.emulated.live import LiveWorld
 from siplab.lab.worlds.emulated.world import EmulatedLab
 from tools import bench_sipp
+from tools.bench_captures import LIMIT as CAPTURES_LIMIT
+from tools.bench_captures import PACKETS as CAPTURED_PACKETS
+from tools.bench_captures import captures_bench
 from tools.bench_detect import detect_bench
 from tools.bench_media import media_bench
 from tools.bench_shapes import LIMIT, shapes_bench
@@ -458,6 +462,8 @@ def main() -> int:
         results["score"] = score_bench()
     with console.status("an hour of media"):
         results["hour"] = media_bench(spread, ROUNDS)
+    with console.status("captures"):
+        results["captures"] = captures_bench(spread, 3)
     with console.status("detection server"):
         results["detect"] = detect_bench()
     with console.status("hostile messages"):
@@ -487,6 +493,11 @@ def _print(results: dict[str, Any], console: Console, obstacle: str | None) -> N
     help_ = results["help"]
     table.add_row(
         "siplab --help", show(help_["ms"], "ms CPU"), f"{help_['times_bare']} x a bare typer program"
+    )
+    table.add_row(
+        f"a capture of {CAPTURED_PACKETS} packets read",
+        show(results["captures"], "s CPU"),
+        f"at most {CAPTURES_LIMIT:.0f} s",
     )
     for name, what in (
         ("signalling", "register + call with digest"),

@@ -6,11 +6,15 @@ Each target takes any bytes; an exception is a find. Seeds are what the target s
 from __future__ import annotations
 
 import random
+import struct
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from siplab.alg_models import catalogue, samples
+from siplab.experiments import captures
 from siplab.lab.gateway.sides import Side
 from siplab.lab.media import ice_messages, stun
 from siplab.lab.plain_data import PlainDataError, from_json, from_yaml
@@ -121,6 +125,19 @@ def _control(data: bytes) -> None:
     server.on_timer(1000.0)
 
 
+def _capture(data: bytes) -> None:
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        try:
+            capture = captures.read(Path(file.name))
+        except captures.CaptureError:
+            return
+    assert len(capture.lines()) == len(capture.left_out)
+    for _, _, packet in capture.packets:
+        ip.parse(packet)
+
+
 def _yaml(data: bytes) -> None:
     text = data.decode("utf-8", "replace")
     for read in (from_yaml, from_json):
@@ -128,7 +145,25 @@ def _yaml(data: bytes) -> None:
             read(text)
 
 
+def _pcapng_of(packet: bytes) -> bytes:
+    """A file with one packet of raw IP."""
+    blocks = [
+        (0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)),
+        (1, struct.pack("<HHI", 101, 0, 0)),
+        (6, struct.pack("<IIIII", 0, 0, 0, len(packet), len(packet)) + packet + bytes(-len(packet) % 4)),
+    ]
+    return b"".join(
+        struct.pack("<II", kind, len(body) + 12) + body + struct.pack("<I", len(body) + 12)
+        for kind, body in blocks
+    )
+
+
 _MODELS: Final = [catalogue.load().get(name) for name in ("correct", "linux", "broadcom", "blind-ip-replace")]
+_REGISTER: Final = samples.all_samples()["register"].packets[0].data
+_FRAME: Final = bytes(12) + b"\x08\0" + _REGISTER
+_PCAP: Final = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1) + 2 * (
+    struct.pack("<IIII", 0, 0, len(_FRAME), len(_FRAME)) + _FRAME
+)
 _PACKETS: Final = [
     each.data for name in ("register", "invite") for each in samples.all_samples()[name].packets
 ]
@@ -139,6 +174,7 @@ TARGETS: Final[dict[str, Target]] = {
     "tcp": Target(_tcp, (b"\xff" + message(),)),
     "stun": Target(_stun, (b"\0\1\0\0\x21\x12\xa4\x42" + bytes(12),)),
     "control": Target(_control, (pack({"s": "s", "t": "order", "do": {"q00000000001": ["200"]}}),)),
+    "capture": Target(_capture, (_PCAP, _pcapng_of(_REGISTER))),
     "yaml": Target(_yaml, (b"a: [1, {b: c}]\nd: &e 2.5\nf: *e\n", b'{"a": [1, null]}')),
 }
 

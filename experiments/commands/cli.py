@@ -21,6 +21,7 @@ from siplab.lab import interrupts
 from siplab.lab.errors import UsageError
 
 _RUN, _SHOW, _MACHINE = "Trials", "What there is", "This machine, and other people's programs"
+_CAPTURES = "Captures of real routers"
 # Name, module, heading in the help, what it does: a command's module is imported only to run it.
 COMMANDS: Final = (
     ("demo", "demo", _RUN, "Six routers, three situations, two remedies: what an ALG does to which phone."),
@@ -43,6 +44,7 @@ COMMANDS: Final = (
     ("experiments", "experiments", _SHOW, "The experiments that come along: list, or show ID."),
     ("report", "report", _RUN, "A page of a stored run: one HTML file, every failing trial in it."),
     ("schema", "schemas", _SHOW, "Print the JSON Schema of a kind of YAML file, or of what comes out."),
+    ("compare-captures", "compare_captures", _CAPTURES, "What captures from both sides of a router say."),
     ("detect", "detect", _MACHINE, "Detectors on a real network: a server outside, this machine inside."),
     ("exec", "execute", _MACHINE, "Run any program on a host of a running lab; its exit status is siplab's."),
     ("shell", "shell", _MACHINE, "Open a shell on a host of a running lab."),

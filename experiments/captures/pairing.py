@@ -1,0 +1,236 @@
+"""Which message outside is which message inside: captures of a router's two sides, paired.
+
+The rules of this file:
+
+- A message is paired with at most one other, of its own kind: the same method, the same status. Equal bytes
+  come first, then what has most in common of the things that survive rewriting: branch, Call-ID, tags and
+  CSeq, all without the addresses in them, and the lines.
+- Clocks may differ: what is sure tells by how much, and what does not fit that is no pair.
+- **What is missing in one capture is a finding of its own.** It may have been lost by the network, by the
+  router, or by whoever captured; nothing here takes it for the router's doing.
+- A message that came out and never went in is ``made`` by the router only where the other capture covers
+  that time, misses nothing else, and where there is more than one such; or where the caller knows that both
+  captures are complete.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from statistics import median
+from typing import Final
+
+from siplab.experiments.captures.reading import Datagram
+from siplab.experiments.captures.sides import Crossing, crossings
+from siplab.lab.wire.compare import differences
+from siplab.lab.wire.headers import cseq, tag_of, vias
+from siplab.lab.wire.sip import SipMessage
+
+_ADDRESS: Final = re.compile(rb"\[[0-9a-fA-F:.]+\]|(?:\d{1,3}\.){3}\d{1,3}(?::\d{1,5})?")
+_ENOUGH: Final = 4.0  # points that make a pair
+_WINDOW: Final = 2.0  # seconds by which a message may be late, once the clocks' offset is known
+_SAME_TIME: Final = 0.3  # seconds, where nothing but the time says that two belong together
+_MOST_ALIKE: Final = 64  # messages of one kind and number that are compared with each other
+
+
+@dataclass(eq=False)
+class Message:
+    """A SIP message at one side, all equal copies of it together. ``times``: in seconds of that capture."""
+
+    outbound: bool
+    datagram: Datagram
+    times: list[float] = field(default_factory=list)
+
+    @property
+    def payload(self) -> bytes:
+        return self.datagram.payload
+
+    @cached_property
+    def parsed(self) -> SipMessage:
+        return SipMessage.parse(self.payload)
+
+    @cached_property
+    def kind(self) -> tuple[bool, int, bytes]:
+        """Direction, status (0: a request) and method."""
+        return self.outbound, self.parsed.status or 0, self.parsed.method
+
+    @cached_property
+    def label(self) -> str:
+        """``INVITE``, or ``180 (INVITE)``."""
+        method = self.parsed.method.decode("ascii", "backslashreplace")[:20] or "message"
+        return f"{self.parsed.status} ({method})" if self.parsed.status else method
+
+    @cached_property
+    def number(self) -> int:
+        """Of the CSeq; -1: there is none."""
+        found = cseq(self.parsed.value(b"cseq"))
+        return found[0] if found else -1
+
+    @cached_property
+    def marks(self) -> tuple[bytes, bytes, bytes, bytes]:
+        """Branch, Call-ID, From tag and To tag, without the addresses in them."""
+        value = self.parsed.value
+        first = vias(value(b"via"))
+        texts = (
+            first[0].branch if first else b"",
+            value(b"call-id"),
+            tag_of(value(b"from")),
+            tag_of(value(b"to")),
+        )
+        branch, call_id, from_tag, to_tag = (_ADDRESS.sub(b"*", each) for each in texts)
+        return branch, call_id, from_tag, to_tag
+
+    @cached_property
+    def lines(self) -> frozenset[bytes]:
+        """Its lines without addresses and numbers of ports."""
+        return frozenset(_ADDRESS.sub(b"*", line) for line in self.payload.splitlines()[1:] if line)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A message before and after the router. ``sent``: as it went in."""
+
+    sent: Message
+    came: Message
+
+    @property
+    def changed(self) -> list[str]:
+        """The names of the parts that differ (``siplab.lab.wire.compare``)."""
+        return differences(self.sent.payload, self.came.payload)
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """What became of the messages. ``missing``: went in, and is not among what came out; ``strange``: the
+    other way round; ``made``: those of them that the router made. ``offset``: seconds by which the outer
+    capture's clock is ahead; ``None``: not known.
+    """
+
+    pairs: tuple[Pair, ...]
+    missing: tuple[Message, ...]
+    strange: tuple[Message, ...]
+    made: tuple[Message, ...]
+    offset: float | None
+
+    @property
+    def changed(self) -> list[Pair]:
+        return [each for each in self.pairs if each.sent.payload != each.came.payload]
+
+
+def pair(inside: Sequence[Datagram], outside: Sequence[Datagram], *, complete: bool = False) -> Pairing:
+    """Pair the messages of two captures. ``complete``: it is known that neither lacks anything."""
+    near, far = crossings(inside, outside)
+    sent = _grouped([each for each in near if each[0]]) + _grouped([each for each in far if not each[0]])
+    came = _grouped([each for each in far if each[0]]) + _grouped([each for each in near if not each[0]])
+    work = _Work(sent, came)
+    work.equal()
+    work.alike()
+    missing, strange = tuple(work.sent), tuple(work.came)
+    made = strange if complete else _made(strange, missing, work.pairs, near, far, work.offset)
+    return Pairing(
+        tuple(work.pairs), missing, strange, tuple(each for each in made if not each.outbound), work.offset
+    )
+
+
+def _grouped(rows: Iterable[Crossing]) -> list[Message]:
+    found: dict[bytes, Message] = {}
+    for outbound, each in rows:
+        message = found.setdefault(each.payload, Message(outbound, each))
+        message.times.append(each.now)
+    return list(found.values())
+
+
+class _Work:
+    """What is not paired yet, and what is."""
+
+    def __init__(self, sent: list[Message], came: list[Message]) -> None:
+        self.sent, self.came = dict.fromkeys(sent), dict.fromkeys(came)
+        self.pairs: list[Pair] = []
+        self._sure: list[float] = []
+
+    @property
+    def offset(self) -> float | None:
+        return median(self._sure) if self._sure else None
+
+    def equal(self) -> None:
+        """Pair what has the same bytes."""
+        waiting = {(each.outbound, each.payload): each for each in self.came}
+        for each in list(self.sent):
+            other = waiting.get((each.outbound, each.payload))
+            if other is not None:
+                self._join(each, other, sure=True)
+
+    def alike(self) -> None:
+        """Pair what has much in common, the surest first; then what happened at the same time."""
+        candidates = []
+        for number, (each, other) in enumerate(self._of_one_kind()):
+            points = _points(each, other)
+            if points >= _ENOUGH:
+                candidates.append((-points, number, each, other))
+        candidates.sort(key=lambda row: row[:2])
+        for points, _, each, other in candidates:
+            if each in self.sent and other in self.came and self._fits(each, other, _WINDOW):
+                self._join(each, other, sure=-points >= 2 * _ENOUGH)
+        if self.offset is None:
+            return
+        for each, other in self._of_one_kind():
+            alike = each.number == other.number and self._fits(each, other, _SAME_TIME)
+            if alike and each in self.sent and other in self.came:
+                self._join(each, other, sure=False)
+
+    def _of_one_kind(self) -> list[tuple[Message, Message]]:
+        rows: dict[object, list[Message]] = defaultdict(list)
+        for each in self.came:
+            rows[each.kind].append(each)
+        return [(each, other) for each in self.sent for other in rows.get(each.kind, [])[:_MOST_ALIKE]]
+
+    def _fits(self, sent: Message, came: Message, window: float) -> bool:
+        """Whether one came when the other was sent."""
+        offset = self.offset
+        if offset is None:
+            return True
+        ahead = -offset if sent.outbound else offset
+        return any(abs(there + ahead - here) <= window for here in sent.times for there in came.times)
+
+    def _join(self, sent: Message, came: Message, *, sure: bool) -> None:
+        self.pairs.append(Pair(sent, came))
+        del self.sent[sent], self.came[came]
+        if sure:
+            inner, outer = (sent, came) if sent.outbound else (came, sent)
+            self._sure.append(outer.times[0] - inner.times[0])
+
+
+def _points(sent: Message, came: Message) -> float:
+    """How much two messages of one kind have in common."""
+    branch, call_id, from_tag, to_tag = (
+        one == other != b"" for one, other in zip(sent.marks, came.marks, strict=True)
+    )
+    if sent.number != came.number and not branch:
+        return 0.0
+    common = len(sent.lines & came.lines) / max(len(sent.lines), len(came.lines), 1)
+    identity = 4 * branch + 3 * call_id + 2 * from_tag + to_tag
+    # Lines alone are alike in all calls of one phone.
+    return identity + 3 * common if identity else 0.0
+
+
+def _made(
+    strange: Sequence[Message],
+    missing: Sequence[Message],
+    pairs: Sequence[Pair],
+    near: Sequence[Crossing],
+    far: Sequence[Crossing],
+    offset: float | None,
+) -> tuple[Message, ...]:
+    """What came in, and was not sent, as far as captures that may lack something can tell."""
+    if offset is None or missing or len(strange) < 2 or any(each.outbound for each in strange):
+        return ()
+    begin, end = min(each.now for _, each in far), max(each.now for _, each in far)
+    answered = {each.sent.marks[1] for each in pairs if not each.sent.outbound}
+    return tuple(
+        each
+        for each in strange
+        if begin + 1 <= each.times[0] + offset <= end - 1 and each.marks[1] in answered
+    )

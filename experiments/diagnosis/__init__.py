@@ -1,0 +1,1 @@
+"""What captures say of a router, in words."""
