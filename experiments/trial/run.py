@@ -141,6 +141,7 @@ def run(
     result.models = dict(setup.models)
     outcome: Finding | None = None
     try:
+        stage.begin()
         answer = player.run(stage)
         outcome = answers.finding(answer) if kind == "detector" else None
     except NotApplicableError as error:

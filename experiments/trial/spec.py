@@ -112,8 +112,16 @@ class TrialSpec:
 
     @property
     def real(self) -> bool:
-        """Whether a real program plays a phone or the server."""
-        return any(map(is_program, self.kinds.values()))
+        """Whether a real program plays a phone or the server, or a container has a place in the network."""
+        return any(map(is_program, self.kinds.values())) or self.has_images
+
+    @property
+    def has_images(self) -> bool:
+        """Whether hosts or routers of the topology are containers."""
+        try:
+            return bool(topologies.load(self.topology).images)
+        except UsageError:  # of a stored trial whose file is gone
+            return False
 
     @property
     def by_wall_clock(self) -> bool:

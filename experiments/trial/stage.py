@@ -268,6 +268,9 @@ class Stage:
         """Why the latest call of ``callee`` will end by itself though it is still up; empty if it won't."""
         return ""
 
+    def begin(self) -> None:
+        """Start what has to be there before anything is played. Raises ``WorldError``, ``UsageError``."""
+
     def finish(self) -> list[str]:
         """The trial is over: end what is none of the world's; returns what was wrong with it."""
         return []

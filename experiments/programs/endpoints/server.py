@@ -89,15 +89,20 @@ class ServerAddress:
 class ProgramServer:
     """A real registrar and proxy."""
 
-    def __init__(self, world: LiveWorld, address: str, chosen: Chosen, folder: Path) -> None:
+    def __init__(self, name: str, address: str, rpc: JsonRpcSocket | None = None) -> None:
         self.config = ServerAddress(address)
-        self.name = f"program '{chosen.kind.id}'"
+        self.name = name
+        self._rpc = rpc
+        self.registrar = Registrar(name, rpc)
+
+    @classmethod
+    def of(cls, world: LiveWorld, address: str, chosen: Chosen, folder: Path) -> ProgramServer:
+        """One of a kind that runs."""
         control = chosen.kind.control
-        can = isinstance(control, JsonRpc) and "lookup" in chosen.kind.can
-        self._rpc = (
-            JsonRpcSocket(world, folder / control.socket) if can and isinstance(control, JsonRpc) else None
-        )
-        self.registrar = Registrar(self.name, self._rpc)
+        rpc = None
+        if isinstance(control, JsonRpc) and "lookup" in chosen.kind.can:
+            rpc = JsonRpcSocket(world, folder / control.socket)
+        return cls(f"program '{chosen.kind.id}'", address, rpc)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

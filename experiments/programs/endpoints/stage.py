@@ -20,6 +20,7 @@ from siplab.experiments.programs.endpoints.recording import Arrivals, Ear, Files
 from siplab.experiments.programs.endpoints.server import ProgramServer
 from siplab.experiments.programs.endpoints.sip_view import SipView, unconfirmed
 from siplab.experiments.programs.endpoints.started import Started
+from siplab.experiments.programs.hosted import Hosted
 from siplab.experiments.programs.kind import DEFAULT_PORTS, CtrlTcp, Lines
 from siplab.experiments.programs.kinds import Chosen
 from siplab.experiments.trial.roles import NotApplicableError
@@ -53,7 +54,7 @@ class ProgramStage(Stage):
 
     def __init__(self, world: World, setup: Setup, seed: object, folder: Path | None = None) -> None:
         if not isinstance(world, LiveWorld):
-            raise UsageError(needs_emulated(f"'{next(iter(setup.programs.values()))}'"))
+            raise UsageError(needs_emulated(f"'{next(iter(setup.programs.values()), 'an image')}'"))
         super().__init__(world, setup, seed, folder)
         self._world = world
         self._before = processes.present()
@@ -64,6 +65,10 @@ class ProgramStage(Stage):
         self._real: list[ProgramPhone] = []
         self._real_server: ProgramServer | None = None
         self._passed_over: list[tuple[float, float]] = []  # when, and how many seconds of a call
+        self.hosted = Hosted(world, setup)
+
+    def begin(self) -> None:
+        self.hosted.start()
 
     # -- who is there ------------------------------------------------------------------------------
 
@@ -71,16 +76,23 @@ class ProgramStage(Stage):
     def server(self) -> SipServer:
         """The registrar and proxy; a real one has what ``ServerRole`` has."""
         spec = self.setup.programs.get("server")
+        host, address = self.host("server")
+        if host in self.hosted.images:
+            if spec is not None:
+                raise UsageError(f"the server can't be '{spec}': the topology has an image on {host}")
+            self._real_server = ProgramServer(f"the image on {host}", address)
+            return cast(SipServer, self._real_server)
         if spec is None:
             return super().server
-        host, address = self.host("server")
         chosen = self._with_settings(kinds.get(spec, "server"), self.setup.server)
         started = self._start("server", host, address, chosen, {})
-        self._real_server = ProgramServer(self._world, address, chosen, started.folder)
+        self._real_server = ProgramServer.of(self._world, address, chosen, started.folder)
         return cast(SipServer, self._real_server)
 
     def _phone(self, role: str, user: str, rtp_port: int, changes: Mapping[str, Any]) -> Phone:
         inside = role in _INSIDE
+        if self.has(role) and (where := self.host(role)[0]) in self.hosted.images:
+            raise NotApplicableError(f"the image on {where} takes no orders, as a phone of a scenario must")
         spec = self.setup.programs.get("phone" if inside else "far-phone")
         if spec is None:
             return super()._phone(role, user, rtp_port, changes)
@@ -208,13 +220,15 @@ class ProgramStage(Stage):
         return unconfirmed(callee.view.seen, call.started, self.now) if lasted >= GIVEN_UP_AFTER else ""
 
     def finish(self) -> list[str]:
-        troubles = [trouble for each in self._started if (trouble := each.failure)]
+        failures = [*(each.failure for each in self._started), self.hosted.failure]
+        troubles = [each for each in failures if each]
         for phone in self._real:
             phone.close()
         if self._real_server is not None:
             self._real_server.close()
         for each in reversed(self._started):
             each.end()
+        self.hosted.end(self._place)
         processes.end_all_but(self._before)
         self._keep()
         self._temporary.cleanup()
