@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-import json
-import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from siplab.experiments.programs.endpoints.jsonrpc import JsonRpcSocket
 from siplab.experiments.programs.kind import JsonRpc
 from siplab.experiments.programs.kinds import Chosen
 from siplab.experiments.trial.roles import NotApplicableError
 from siplab.lab.worlds.emulated.live import LiveWorld
 from siplab.lab.worlds.topology import DOMAIN
-
-_PATIENCE: Final = 3.0
-_LONGEST: Final = 65536
 
 
 @dataclass(frozen=True)
@@ -24,41 +19,6 @@ class Binding:
     """A contact that a registrar has. Bindings of one user are equal if their contacts are."""
 
     contact: bytes
-
-
-class JsonRpcSocket:
-    """Kamailio's module jsonrpcs, asked by a datagram in a folder."""
-
-    def __init__(self, world: LiveWorld, path: Path) -> None:
-        self._world = world
-        self._path = path
-        self._numbers = itertools.count(1)
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
-        self._socket.bind(str(path.with_name(f"{path.name}.answers")))
-
-    def ask(self, method: str, *parameters: str) -> Any:
-        """The result; ``None`` when there is none, or no answer within 3 s."""
-        number = next(self._numbers)
-        request = {"jsonrpc": "2.0", "method": method, "params": parameters, "id": number}
-        answers: list[Any] = []
-
-        def answered() -> bool:
-            try:
-                answers.append(json.loads(self._socket.recv(_LONGEST)))
-            except (BlockingIOError, ValueError):
-                return False
-            return bool(answers[-1].get("id") == number)
-
-        try:
-            self._socket.sendto(json.dumps(request).encode(), str(self._path))
-        except OSError:
-            return None
-        found = self._world.run_until(answered, _PATIENCE, every=0.005)
-        return answers[-1].get("result") if found else None
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 class Registrar:

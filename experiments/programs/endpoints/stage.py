@@ -48,14 +48,13 @@ _PORT_STEP: Final = 200  # between the media ports of two phones on one host
 
 
 class ProgramStage(Stage):
-    """``longest``: seconds that anything is waited for."""
-
-    longest = LONGEST
+    """``longest``: seconds that anything is waited for; who asks for more of them sees whole calls."""
 
     def __init__(self, world: World, setup: Setup, seed: object, folder: Path | None = None) -> None:
         if not isinstance(world, LiveWorld):
             raise UsageError(needs_emulated(f"'{next(iter(setup.programs.values()), 'an image')}'"))
         super().__init__(world, setup, seed, folder)
+        self.longest = setup.longest or LONGEST
         self._world = world
         self._before = processes.present()
         # The path of a Unix socket has room for 107 characters, so this one is short wherever files are kept.
@@ -180,6 +179,7 @@ class ProgramStage(Stage):
             "port": str(self.setup.sip_port),
             **values,
         }
+        every["tls_port"] = str(int(every["port"]) + 1)
         started = Started(self._world, host, name, chosen, self._place / name, every)
         self._started.append(started)
         return started
@@ -203,11 +203,12 @@ class ProgramStage(Stage):
         if seconds > self.longest:
             raise NotApplicableError(
                 f"the scenario waits {seconds:g} s by the wall clock; {self.longest:g} s is the longest"
+                " (--longest)"
             )
         super().idle(seconds)
 
     def talk(self, callee: Phone, seconds: float) -> None:
-        spent = min(seconds, TALK)
+        spent = seconds if self.setup.longest >= seconds else min(seconds, TALK)
         super().idle(spent)
         self._passed_over.append((self.now, seconds - spent))
 
