@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -62,13 +63,29 @@ def _read(name: str, before: tuple[str, ...]) -> Topology:
         near = str(specs.unknown("topology", name, available())).replace("topologys", "topologies")
         raise UsageError(f"{near}; or the path of a file")
     if not _is_variant(path):
-        return documents.read(path, Topology)
+        return _found_files(documents.read(path, Topology), path.parent)
     variant = documents.read(path, Variant)
     try:
         origin = _load(variant.like, (*before, name))
     except UsageError as error:
         raise UsageError(f"{path}: field 'like': {error}") from None
     return origin.model_copy(update={"id": variant.id, "summary": variant.summary})
+
+
+def _found_files(topology: Topology, folder: Path) -> Topology:
+    """The topology with what its images need of the folder that its file lies in. Raises ``UsageError``."""
+    if not topology.images:
+        return topology
+    changed: dict[str, dict[str, Any]] = {"hosts": {}, "routers": {}}
+    for kind, nodes in (("hosts", topology.hosts), ("routers", topology.routers)):
+        for name, node in nodes.items():
+            image = node.image and node.image.beside(folder)
+            changed[kind][name] = node.model_copy(update={"image": image})
+            for target, source in (image.files if image else {}).items():
+                if not Path(source).is_file():
+                    field = f"{kind}.{name}.image.files.{target}"
+                    raise UsageError(f"topology '{topology.id}': field '{field}': no file {source}")
+    return topology.model_copy(update=changed)
 
 
 def _is_variant(path: Path) -> bool:

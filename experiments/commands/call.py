@@ -11,6 +11,7 @@ import typer
 from siplab.experiments.commands import running
 from siplab.experiments.commands.options import (
     Gateway,
+    Longest,
     ModelPath,
     PcapMedia,
     Report,
@@ -56,6 +57,7 @@ class Trial:
     )
     topology: Annotated[str, typer.Option(help="The network.")] = "home"
     gateway: Gateway = "queue"
+    longest: Longest = 0.0
     seed: Seed = None
     trial_timeout: TrialTimeout = TRIAL_TIMEOUT
     model_path: ModelPath = field(default_factory=list)
@@ -132,6 +134,7 @@ def play(
         phone=wanted.phone,
         server=wanted.server,
         far_phone=wanted.far_phone,
+        longest=wanted.longest,
     )
     trial.check_spec(spec)
     for each in page.compare if page is not None else ():

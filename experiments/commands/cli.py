@@ -51,6 +51,8 @@ COMMANDS: Final = (
     ("up", "up", _MACHINE, "Build a lab and keep it up, until Ctrl-C or `siplab down`."),
     ("status", "status", _MACHINE, "What is in a lab that is up: hosts, models, bindings, programs."),
     ("capture", "capture", _MACHINE, "Write the packets at a tap of a lab that is up to standard output."),
+    ("logs", "logs", _MACHINE, "What a container of a lab that is up has printed."),
+    ("copy", "copying", _MACHINE, "Copy files into a container of a lab that is up, or out of it."),
     ("alg", "alg", _MACHINE, "Put another model into the router of a lab that is up, or none."),
     ("age", "age", _MACHINE, "Make what the routers of a lab that is up remember older."),
     ("down", "down", _MACHINE, "End a lab that is up."),

@@ -16,8 +16,8 @@ from siplab.experiments.output import console, files
 from siplab.experiments.trial import assignment, runner
 from siplab.experiments.trial import run as trial
 from siplab.lab.errors import UsageError
-from siplab.lab.worlds.emulated import kernel
-from siplab.lab.worlds.emulated.bubble import Bubble, how_it_ended
+from siplab.lab.worlds.emulated import containers, kernel
+from siplab.lab.worlds.emulated.bubble import how_it_ended
 
 app = typer.Typer(add_completion=False)
 Host = Annotated[str, typer.Argument(help="A host or router of the topology.")]
@@ -27,21 +27,36 @@ Host = Annotated[str, typer.Argument(help="A host or router of the topology.")]
 @grouped
 def execute(
     host: Host,
-    command: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="The program and its arguments.")],
     lab: Lab,
     beside: Beside,
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="-- CMD...", help="The program and its arguments.")
+    ] = None,
     up: Annotated[str, typer.Option("--lab", help="A lab that is up, in the place of one of its own.")] = "",
+    image: Annotated[
+        str,
+        typer.Option(help="Run it in a container of this image; without a command, the image's own."),
+    ] = "",
 ) -> None:
     """Run any program on a host of a running lab; its exit status is siplab's."""
+    words = tuple(command or ())
+    if not words and not image:
+        raise UsageError("name a program to run, behind '--', or a container --image")
     if up:
         if (lab, beside) != (Lab(), Beside()):
             raise UsageError("--lab names a lab that is up: it has its topology, model and agents already")
-        raise typer.Exit(reaching.execute(host, tuple(command), up))
-    in_foreground(host, tuple(command), lab, beside)
+        raise typer.Exit(reaching.execute(host, words, up, image))
+    in_foreground(host, words, lab, beside, image=image)
 
 
 def in_foreground(
-    host: str, command: tuple[str, ...], lab: Lab, beside: Beside, *, mininet: bool = False
+    host: str,
+    command: tuple[str, ...],
+    lab: Lab,
+    beside: Beside,
+    *,
+    mininet: bool = False,
+    image: str = "",
 ) -> None:
     """Run it with this terminal; ends with its exit status. Raises ``UsageError``."""
     others = []
@@ -86,10 +101,13 @@ def in_foreground(
         beside.trace,
         gateway=lab.gateway,
         mininet=mininet,
+        image=image,
     )
     # Ctrl-C belongs to the program. A handler, not SIG_IGN: that would be inherited.
     signal.signal(signal.SIGINT, lambda number, frame: None)
-    with Bubble("siplab.experiments.commands.foreground:execute", attached=True) as bubble:
+    task = "siplab.experiments.commands.foreground:execute"
+    needed = bool(image or net.topology.images)
+    with containers.bubble(task, needed=needed, attached=True) as bubble:
         bubble.connection.send(program)
         status = bubble.wait()
     if status < 0:

@@ -12,13 +12,14 @@ from pathlib import Path
 
 from siplab.experiments.output import files, pcapng, side_captures
 from siplab.experiments.programs import agents, placeholders
+from siplab.experiments.programs.endpoints.stage import ProgramStage
 from siplab.experiments.trial import assignment, endpoints, worker
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.stage import Setup, Stage
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.base import WorldError
 from siplab.lab.worlds.emulated.kernel import KernelLab, KernelWorld, with_alg
-from siplab.lab.worlds.emulated.live import LiveWorld, interruptible
+from siplab.lab.worlds.emulated.live import LiveWorld, interruptible, interruptible_container
 from siplab.lab.worlds.emulated.world import EmulatedLab
 from siplab.lab.worlds.topology import Topology
 
@@ -28,7 +29,7 @@ class Program:
     """What to run where.
 
     ``also``: ``(host, command line)`` of programs beside it; ``agents``: the lab's own. ``mininet``: its
-    command line in the place of a program.
+    command line in the place of a program. ``image``: a container in which the program runs.
     """
 
     topology: str
@@ -43,6 +44,7 @@ class Program:
     seed: int = 1
     gateway: str = "queue"
     mininet: bool = False
+    image: str = ""
 
 
 def execute(connection: Connection) -> int:
@@ -73,21 +75,36 @@ def _run(request: Program) -> int:
         if request.gateway == "kernel"
         else LiveWorld(EmulatedLab(net), models, request.seed)
     )
+    stage: Stage | None = None
     try:
-        stage = Stage(world, endpoints.apply(Setup(models=chosen)), request.seed)
+        make = ProgramStage if net.topology.images else Stage
+        stage = make(world, endpoints.apply(Setup(models=chosen)), request.seed)
+        stage.begin()
         agents.start(stage, request.agents, "--with")
         for host, line in request.also:
             world.start(host, shlex.split(line), stdout=sys.stderr.fileno())
-        process = (
-            world.mininet_shell()
-            if request.mininet
-            else world.start(
-                request.host, request.command, stdin=None, environment=_environment(request, net.topology)
+        environment = _environment(request, net.topology)
+        if request.image:
+            status = interruptible_container(
+                world,
+                world.start_container(
+                    request.host,
+                    request.image,
+                    request.command,
+                    stdout=sys.stdout.fileno(),
+                    stderr=sys.stderr.fileno(),
+                    environment=environment,
+                ),
             )
-        )
-        status = interruptible(world, process)
+        else:
+            process = (
+                world.mininet_shell()
+                if request.mininet
+                else world.start(request.host, request.command, stdin=None, environment=environment)
+            )
+            status = interruptible(world, process)
     finally:
-        problems = world.close()
+        problems = (stage.finish() if stage is not None else []) + world.close()
     if request.pcap is not None:
         pcapng.write(world.trace, request.pcap)
         side_captures.write(world.trace, net, request.pcap)
@@ -101,6 +118,6 @@ def _run(request: Program) -> int:
 def _environment(request: Program, topology: Topology) -> dict[str, str]:
     """What a program may want to know: where it is, and the addresses of the others."""
     values = placeholders.variables(topology, request.host, request.model)
-    if Path(request.command[0]).name in ("bash", "sh"):
+    if request.command and Path(request.command[0]).name in ("bash", "sh"):
         values["PS1"] = f"({request.model}) {request.host}:\\w# "
     return {**values, "TERM": os.environ.get("TERM", "dumb")}

@@ -120,6 +120,15 @@ KeepCapabilities = Annotated[
     bool,
     typer.Option("--keep-capabilities", help="Let programs do all that root may do, in their network too."),
 ]
+Longest = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        max=3600,
+        help="Seconds that anything is waited for where real programs take part. Default: 8.",
+        show_default=False,
+    ),
+]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed of all randomness in the trials.")]
 ModelPath = Annotated[
     list[Path], paths("--model-path", help="A .py file or folder with models of your own; repeatable.")

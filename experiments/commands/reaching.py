@@ -13,7 +13,9 @@ import typer
 from siplab.experiments.commands.options import AsJson, as_model
 from siplab.experiments.interactive.line import Caller
 from siplab.experiments.output import console
+from siplab.experiments.programs import hosted
 from siplab.lab.errors import UsageError
+from siplab.lab.worlds.emulated import containers
 
 Lab = Annotated[str, typer.Option("--lab", help="Which, where several are up.")]
 
@@ -35,6 +37,8 @@ def status(lab: Lab = "", as_json: AsJson = False) -> None:
         console.print_exact(
             f"binding at {each['gateway']}: {each['protocol']} {ends}, {each['seconds']:g} s left", output
         )
+    for host, state in row["containers"].items():
+        console.print_exact(f"container on {host}: {state}", output)
     for each in row["programs"]:
         console.print_exact(f"program on {each}", output)
 
@@ -94,7 +98,45 @@ def down(lab: Lab = "") -> None:
         caller.ask("down")
 
 
-def execute(host: str, command: tuple[str, ...], lab: str) -> int:
+def logs(
+    host: Annotated[str, typer.Argument(help="A host or router that is a container.")], lab: Lab = ""
+) -> None:
+    """What a container of a lab that is up has printed."""
+    sys.stdout.flush()
+    with Caller(lab) as caller, os.fdopen(os.memfd_create("logs"), "r+b") as found:
+        caller.ask("logs", [found.fileno()], host=host)
+        found.seek(0)
+        console.print_exact(found.read().decode("utf-8", "replace").rstrip("\n"), console.output())
+
+
+def copy(
+    source: Annotated[str, typer.Argument(help="A file of this machine, or HOST:/PATH in a container.")],
+    target: Annotated[str, typer.Argument(help="A folder of this machine, or HOST:/FOLDER in a container.")],
+    lab: Lab = "",
+) -> None:
+    """Copy files into a container of a lab that is up, or out of it."""
+    out, into = _in_container(source), _in_container(target)
+    if (out is None) == (into is None):
+        raise UsageError("write: siplab copy HOST:/PATH FOLDER, or: siplab copy FILE HOST:/FOLDER")
+    with Caller(lab) as caller, os.fdopen(os.memfd_create("archive"), "r+b") as archive:
+        if out is not None:
+            if not Path(target).is_dir():
+                raise UsageError(f"{target} is no folder")
+            caller.ask("fetch", [archive.fileno()], host=out[0], path=out[1])
+            archive.seek(0)
+            hosted.unpack(archive.read(), Path(target))
+        elif into is not None:
+            archive.write(containers.packed({Path(source).name: Path(source)}))
+            archive.seek(0)
+            caller.ask("put", [archive.fileno()], host=into[0], folder=into[1])
+
+
+def _in_container(place: str) -> tuple[str, str] | None:
+    host, colon, path = place.partition(":")
+    return (host, path) if colon and "/" not in host and path.startswith("/") else None
+
+
+def execute(host: str, command: tuple[str, ...], lab: str, image: str = "") -> int:
     """Run a program in a lab that is up, with this terminal; gives its exit status. Raises ``UsageError``."""
     with Caller(lab) as caller:
 
@@ -108,6 +150,7 @@ def execute(host: str, command: tuple[str, ...], lab: str) -> int:
             [0, 1, 2],
             host=host,
             command=list(command),
+            image=image,
             directory=str(Path.cwd()),
             environment={"TERM": os.environ.get("TERM", "dumb"), "PATH": os.environ.get("PATH", os.defpath)},
         )

@@ -15,6 +15,7 @@ from siplab.experiments.commands.options import (
     Jobs,
     KeepCapabilities,
     Kinds,
+    Longest,
     ModelPath,
     PcapMedia,
     Report,
@@ -43,6 +44,7 @@ class Settings:
         typer.Option(help="Where trials run; default: what the experiment says, else what this machine can."),
     ] = None
     seed: Seed = None
+    longest: Longest = 0.0
     jobs: Jobs = 1
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the results to this file.")] = None
     out: Annotated[Path | None, typer.Option(help="Write results.json, traces and captures here.")] = None
@@ -82,6 +84,8 @@ def play(name: str, settings: Settings, kinds: Kinds | None = None, why: str = "
     chosen = experiment.load(name)
     if kinds is not None:
         chosen = chosen.with_kinds(kinds.phones, kinds.servers, kinds.far_phones)
+    if settings.longest:
+        chosen = chosen.model_copy(update={"longest": settings.longest})
     if settings.keep_capabilities:
         chosen = chosen.with_all_capabilities()
     try:

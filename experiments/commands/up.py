@@ -19,7 +19,7 @@ from siplab.experiments.trial import assignment, endpoints, runner
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.stage import Setup
 from siplab.lab.errors import UsageError
-from siplab.lab.worlds.emulated.bubble import Bubble
+from siplab.lab.worlds.emulated import containers
 from siplab.lab.worlds.emulated.guardian import Guardian
 
 app = typer.Typer(add_completion=False)
@@ -38,6 +38,9 @@ class People:
         list[str], names("--with", metavar="AGENT", help="The lab's server, far-phone or mirror; repeatable.")
     ] = field(default_factory=list)
     model_path: ModelPath = field(default_factory=list)
+    containers: Annotated[
+        bool, typer.Option("--containers", help="Let `siplab exec --image` put containers in, later.")
+    ] = False
     attach: Annotated[
         str,
         typer.Option(
@@ -82,7 +85,8 @@ def up(
         path = line.path_of(name)
         try:
             with _lent(people.attach, yes=people.yes) as guardian:
-                _keep(plan, name, door.fileno(), guardian)
+                needed = people.containers or bool(net.topology.images)
+                _keep(plan, name, door.fileno(), guardian, needed=needed)
         finally:
             path.unlink(missing_ok=True)
 
@@ -103,12 +107,13 @@ def _lent(interface: str, *, yes: bool) -> Iterator[Guardian | None]:
         console.say(f"{interface} is back")
 
 
-def _keep(plan: Plan, name: str, door: int, guardian: Guardian | None) -> None:
+def _keep(plan: Plan, name: str, door: int, guardian: Guardian | None, *, needed: bool) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # its end is the same as Ctrl-C's
     descriptors = {SOCKET: door}
     if guardian is not None:
         descriptors[GUARDIAN] = guardian.channel.fileno()
-    with Bubble("siplab.experiments.interactive.desk:task", descriptors=descriptors) as bubble:
+    task = "siplab.experiments.interactive.desk:task"
+    with containers.bubble(task, needed=needed, descriptors=descriptors) as bubble:
         if guardian is not None:
             guardian.channel.close()  # the bubble's from now on: its end is to give the card back
         try:

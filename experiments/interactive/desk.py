@@ -19,11 +19,13 @@ from typing import Any, Final
 from siplab.experiments.interactive import line
 from siplab.experiments.interactive.capture import LiveCapture
 from siplab.experiments.programs import agents, placeholders
-from siplab.experiments.trial import assignment, endpoints, registry, worker
+from siplab.experiments.programs.endpoints.stage import ProgramStage
+from siplab.experiments.trial import assignment, endpoints, worker
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.stage import Setup, Stage
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.base import WorldError
+from siplab.lab.worlds.emulated.containers import ContainerProcess
 from siplab.lab.worlds.emulated.live import LiveWorld
 from siplab.lab.worlds.emulated.world import EmulatedLab
 from siplab.lab.worlds.trace import Passage, Received, Record, Sent, SkippedPackets, Trace, looks_like_sip
@@ -96,17 +98,27 @@ class Desk:
         self._began = time.time() - self._world.now
         self._captures: dict[LiveCapture, socket.socket] = {}  # and who waits for its end
         self._programs: dict[int, tuple[str, Any]] = {}
+        self._contained: dict[socket.socket, ContainerProcess] = {}
         self._callers: set[socket.socket] = set()
         self._over = False
         if plan.attach_to:
             self._world.attach(plan.attach_to, int(os.environ[GUARDIAN]))
         self._stage = self._people()
 
-    def _people(self) -> Stage:
+    def _people(self) -> ProgramStage:
         plan = self._plan
         setup = endpoints.apply(Setup(models=self._chosen), plan.phone, plan.server, plan.far_phone)
-        make = registry.program_stage() if setup.programs else Stage
-        stage: Stage = make(self._world, setup, plan.seed)
+        stage = ProgramStage(self._world, setup, plan.seed)
+        try:
+            stage.begin()
+            self._enter(stage)
+        except BaseException:
+            stage.finish()
+            raise
+        return stage
+
+    def _enter(self, stage: Stage) -> None:
+        plan = self._plan
         if plan.server:
             _ = stage.server
         agents.start(stage, plan.agents, "--with")
@@ -114,7 +126,6 @@ class Desk:
             if asked:
                 phone = getattr(stage, role)
                 stage.do(phone, phone.register)
-        return stage
 
     # -- the loop ----------------------------------------------------------------------------------
 
@@ -169,6 +180,8 @@ class Desk:
         if caller in self._callers:
             self._callers.discard(caller)
             self._world.unwatch(caller.fileno())
+            if caller in self._contained:
+                self._contained[caller].signal(signal.SIGKILL)
             for number, (_, process) in list(self._programs.items()):
                 if getattr(process, "caller", None) is caller:
                     self._world.stop(process)
@@ -204,27 +217,31 @@ class Desk:
                 for each in gateway.nat.bindings
                 if each.alive(now)
             ],
+            "containers": self._stage.hosted.states(),
             "programs": [f"{host}: {' '.join(process.args)}" for host, process in self._programs.values()],
             "records": self._trace.total,
         }
 
     def execute(
         self, caller: socket.socket, descriptors: list[int], host: str, command: list[str], directory: str,
-        environment: dict[str, str],
+        environment: dict[str, str], image: str = "",
     ) -> object:  # fmt: skip
-        """Start a program with the three standard streams of the caller; the answer is its exit status."""
+        """Start a program with the three standard streams of the caller; the answer is its exit status.
+
+        ``image``: the container that it runs in, without standard input.
+        """
         if len(descriptors) != 3:
             raise UsageError("a program needs the three standard streams of who asks for it")
+        variables = placeholders.variables(self._network.topology, host, self._chosen_text())
+        if image:
+            return self._contain(caller, descriptors, host, command, variables, image)
         process = self._world.start(
             host,
             command,
             stdin=descriptors[0],
             stdout=descriptors[1],
             stderr=descriptors[2],
-            environment={
-                **environment,
-                **placeholders.variables(self._network.topology, host, self._chosen_text()),
-            },
+            environment={**environment, **variables},
             directory=directory,
             session=True,
         )
@@ -244,8 +261,55 @@ class Desk:
         self._world.watch(ended, over)
         return _LATER
 
+    def _contain(
+        self, caller: socket.socket, descriptors: list[int], host: str, command: list[str],
+        environment: dict[str, str], image: str,
+    ) -> object:  # fmt: skip
+        container = self._world.start_container(
+            host, image, command, stdout=descriptors[1], stderr=descriptors[2], environment=environment
+        )
+        self._contained[caller] = container
+
+        def over() -> None:
+            status = container.poll()
+            if status is not None:
+                self._world.unwatch(container.fileno())
+                container.close()
+                self._contained.pop(caller, None)
+                line.send(caller, {"answer": status if status >= 0 else 128 - status})
+
+        self._world.watch(container.fileno(), over)
+        return _LATER
+
+    def logs(self, caller: socket.socket, descriptors: list[int], host: str) -> None:
+        """Write what the container on a host printed to a descriptor."""
+        self._fill(descriptors, self._stage.hosted.printed(host))
+
+    def fetch(self, caller: socket.socket, descriptors: list[int], host: str, path: str) -> None:
+        """Write a file or folder of the container on a host to a descriptor, as a tar archive."""
+        self._fill(descriptors, self._container(host).read(path))
+
+    def put(self, caller: socket.socket, descriptors: list[int], host: str, folder: str) -> None:
+        """Unpack a descriptor's tar archive in a folder of the container on a host."""
+        with os.fdopen(os.dup(descriptors[0]), "rb") as archive:
+            self._container(host).write(folder, archive.read())
+
+    def _container(self, host: str) -> ContainerProcess:
+        container = self._stage.hosted.of(host).container
+        assert container is not None
+        return container
+
+    @staticmethod
+    def _fill(descriptors: list[int], data: bytes) -> None:
+        if len(descriptors) != 1:
+            raise UsageError("there is no file to write to")
+        with os.fdopen(os.dup(descriptors[0]), "wb") as file:
+            file.write(data)
+
     def interrupt(self, caller: socket.socket, descriptors: list[int], number: int) -> object:
         """Send the caller's program a signal."""
+        if caller in self._contained:
+            self._contained[caller].signal(signal.Signals(number))
         for _, process in self._programs.values():
             if process.caller is caller:
                 with suppress(ProcessLookupError):
@@ -319,6 +383,9 @@ HANDLERS: Final[Mapping[str, Callable[..., object]]] = {
     "status": Desk.status,
     "exec": Desk.execute,
     "signal": Desk.interrupt,
+    "logs": Desk.logs,
+    "fetch": Desk.fetch,
+    "put": Desk.put,
     "capture": Desk.capture,
     "alg": Desk.alg,
     "age": Desk.age,

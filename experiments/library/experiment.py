@@ -38,8 +38,9 @@ class Experiment(BaseModel):
     empty one being "nothing done". With ``gateway: kernel`` the routers' own kernel does the work, which can
     be the models `linux` and `none` only. ``phones``, ``servers`` and ``far_phones`` (the phones on the
     internet): kinds of endpoints, the empty one being the default one. ``repeat`` runs each trial with
-    that many seeds, from ``seed`` on. ``columns``: of the table: what is played, or the endpoints, with what
-    fails first of all that is played.
+    that many seeds, from ``seed`` on.
+    ``longest``: seconds that real programs are waited for. ``columns``: of the table: what is played, or the
+    endpoints, with what fails first of all that is played.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -60,6 +61,7 @@ class Experiment(BaseModel):
     columns: Literal["situations", "endpoints"] = "situations"
     world: Literal["auto", "simulated", "emulated"] = "auto"
     gateway: Literal["queue", "kernel"] = "queue"
+    longest: Annotated[float, Field(ge=0, le=3600)] = 0.0
 
     @field_validator("models", "scenarios", "detectors", "phones", "servers", "far_phones", mode="before")
     @classmethod
@@ -134,6 +136,7 @@ class Experiment(BaseModel):
                 phone=phone,
                 server=server,
                 far_phone=far_phone,
+                longest=self.longest,
             )
             for phone in self.phones
             for server in self.servers

@@ -17,6 +17,7 @@ def call(spec: TrialSpec) -> str:
     options += [("--model-path", each) for each in spec.model_paths]
     options += [("--scenario-path", each) for each in spec.scenario_paths]
     options += [("--detector-path", each) for each in spec.detector_paths]
+    options += [("--longest", f"{spec.longest:g}" if spec.longest else "")]
     options += [("--seed", str(spec.seed) if spec.seed != 1 else "")]
     words = [word for option, value in options if value for word in (option, value)]
     return shlex.join(["siplab", "call", *words])

@@ -144,6 +144,9 @@ def _router_lines(router: RouterSpec) -> Iterator[str]:
     yield from _addresses(router.all_interfaces)
     if not router.is_gateway:
         return
+    if router.image is not None:
+        yield f"image {router.image.name}"
+        return
     nat = router.nat
     if any(":" not in address for address in router.outside.values()):
         kind = _CLASSIC.get((nat.mapping, nat.filtering))

@@ -46,6 +46,7 @@ class TrialRow(_Plain):
     phone: str = ""
     server: str = ""
     far_phone: str = ""
+    longest: float = 0.0
     world: str
     outcome: str
     models: dict[str, str] = {}

@@ -118,13 +118,13 @@ def _title(kinds: Mapping[str, str], mitigations: Sequence[str]) -> str:
 
 
 def _cell(results: Sequence[TrialResult]) -> Text:
-    """One outcome, or how often each came where trials were repeated."""
+    """One outcome, or how often each came where trials were repeated, the majority first."""
     if len(results) == 1:
         return _outcome(results[0])
     counts = Counter(each.outcome for each in results)
     parts = [
         Text(f"{_WORDS.get(word, word)} {count}/{len(results)}", style=_STYLES[word])
-        for word, count in counts.items()
+        for word, count in counts.most_common()
     ]
     return Text(", ").join(parts)
 

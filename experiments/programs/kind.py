@@ -75,17 +75,19 @@ class Taken(Strict):
 
 
 class ReadySpec(Strict):
-    """When a program is ready: ``port`` (``udp/{port}``) is bound on its host, or it printed ``log``."""
+    """When a program is ready: ``port`` (``udp/{port}``) is bound on its host, it printed ``log``, or it
+    answers the request ``rpc`` by the kind's ``control`` of kind jsonrpc."""
 
     port: str | None = None
     log: Pattern | None = None
+    rpc: Text | None = None
     timeout: Seconds = 10.0
     """Seconds that it may take."""
 
     @model_validator(mode="after")
     def _one(self) -> ReadySpec:
-        if (self.port is None) == (self.log is None):
-            raise ValueError("name one of 'port' (udp/5060) and 'log' (a regular expression)")
+        if [self.port, self.log, self.rpc].count(None) != 2:
+            raise ValueError("name one of 'port' (udp/5060), 'log' (a regular expression) and 'rpc'")
         return self
 
 
@@ -96,14 +98,21 @@ class RunSpec(Strict):
     command: Command
     environment: dict[str, str] = {}
     ready: ReadySpec | None = None
-    when: Name | None = None
-    """Only if this parameter is true."""
+    when: Name | dict[Name, Scalar] | None = None
+    """Only if this parameter is true, or if parameters have these values."""
     capabilities: Capabilities = ()
     """What it needs beside NET_RAW and NET_BIND_SERVICE (capabilities(7)): SETUID to drop privileges."""
     daemon: bool = False
     """It goes into the background: its first process ends at once, and that is no fault."""
     once: bool = False
-    """It does its work and ends; how, its exit status tells."""
+    """It does its work and ends; how, its exit status tells. What follows waits for it, unless it is what
+    ``control`` is about."""
+
+    def is_wanted(self, values: Mapping[str, Scalar]) -> bool:
+        """Whether it is started with these values of the kind's parameters."""
+        if isinstance(self.when, dict):
+            return all(values[name] == value for name, value in self.when.items())
+        return self.when is None or bool(values[self.when])
 
 
 class CtrlTcp(Strict):
@@ -203,8 +212,12 @@ class ProgramKind(Strict):
         for at, each in enumerate(self.programs):
             if names.count(each.name) > 1:
                 raise MisplacedError(f"two programs are called '{each.name}'", "programs", at, "name")
-            if each.when is not None and each.when not in self.parameters:
-                raise MisplacedError(f"there is no parameter '{each.when}'", "programs", at, "when")
+            wanted = each.when if isinstance(each.when, dict) else [each.when] if each.when else []
+            for name in wanted:
+                if name not in self.parameters:
+                    raise MisplacedError(f"there is no parameter '{name}'", "programs", at, "when")
+            if each.ready is not None and each.ready.rpc and not isinstance(self.control, JsonRpc):
+                raise MisplacedError("needs a 'control' of kind jsonrpc", "programs", at, "ready", "rpc")
         for name, taken in self.settings.items():
             if taken.parameter is not None and taken.parameter not in self.parameters:
                 raise MisplacedError(

@@ -9,10 +9,12 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Final, Protocol
 
 from siplab.experiments.programs import verdicts
 from siplab.lab.worlds.emulated.confinement import Confinement
+from siplab.lab.worlds.emulated.containers import ContainerProcess
 from siplab.lab.worlds.emulated.live import LiveWorld
 
 _PIECE: Final = 64 * 1024
@@ -89,7 +91,8 @@ class _Stream:
 class Process:
     """A started program. ``command`` and ``environment`` have no placeholders left.
 
-    ``image``: the container image in which to run it, in the place of this machine's programs.
+    ``image``: the container image in which to run it, in the place of this machine's programs; ``files``:
+    what is put into it, by the paths there. ``container`` is there until ``close``, to be read after its end.
     ``directory``: the working directory, else this process's. ``orders``: ``say`` can write to its standard
     input, which is empty otherwise. ``confinement``: what it may do; of an image its capabilities count, and
     the rest is the engine's affair.
@@ -109,11 +112,13 @@ class Process:
         directory: str | None = None,
         confinement: Confinement | None = None,
         orders: bool = False,
+        files: Mapping[str, Path] | None = None,
     ) -> None:
         self.name = name
         self.host = host
         self.command = tuple(command)
         self.image = image
+        self.container: ContainerProcess | None = None
         self._ended: float | None = None
         self._world = world
         out_read, out_write = os.pipe2(os.O_CLOEXEC)
@@ -136,7 +141,7 @@ class Process:
                     )
                 )
             else:
-                self._process = world.start_container(
+                self._process = self.container = world.start_container(
                     host,
                     image,
                     command,
@@ -144,6 +149,8 @@ class Process:
                     stderr=err_write,
                     environment=environment,
                     capabilities=confinement.capabilities if confinement is not None else (),
+                    files=files,
+                    stays=True,
                 )
         except BaseException:
             os.close(out_read)
@@ -253,6 +260,8 @@ class Process:
         self._out.close()
         self._err.close()
         self._note_end()
+        if self.container is not None:
+            self.container.remove()
         self._process.close()
 
     def _note_end(self) -> None:

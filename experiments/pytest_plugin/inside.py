@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from siplab.experiments.programs import agents, placeholders
 from siplab.experiments.programs.config import Ready
+from siplab.experiments.programs.endpoints.stage import ProgramStage
 from siplab.experiments.programs.process import Process
 from siplab.experiments.programs.running import ProgramError, await_ready, how_it_went
 from siplab.experiments.trial import assignment, endpoints, worker
@@ -87,10 +88,15 @@ class _Lab:
         self.before = processes.present()
         self.programs: dict[int, Process] = {}
         self.finished: dict[int, Completed] = {}
-        self._stage = Stage(world, endpoints.apply(Setup(models=chosen)), spec.seed)
+        kind = ProgramStage if self.network.topology.images else Stage
+        self._stage: Stage = kind(world, endpoints.apply(Setup(models=chosen)), spec.seed)
 
     def start_agents(self, names: tuple[str, ...]) -> None:
         agents.start(self._stage, names)
+
+    def begin(self) -> None:
+        """Start what the topology has in it."""
+        self._stage.begin()
 
     def start(self, order: Order) -> int:
         environment = {
@@ -136,8 +142,9 @@ class _Lab:
         """Everything ends; returns what the world found wrong."""
         for number in reversed(list(self.programs)):
             self.finish(number, _LAST_GRACE)
+        problems = self._stage.finish()
         processes.end_all_but(self.before)
-        return self.world.close()
+        return problems + self.world.close()
 
     def report(self) -> list[Completed]:
         """What became of the programs, in the order in which they were started."""
@@ -177,6 +184,7 @@ class Desk:
         """Build a lab and start the lab's own agents in it."""
         self._lab, self._failure = _Lab(spec, self._labs), None
         try:
+            self._lab.begin()
             self._lab.start_agents(spec.agents)
         except BaseException:
             self.close()
@@ -195,7 +203,7 @@ class Desk:
                 problems.append(f"{type(self._failure).__name__}: {self._failure}")
             spoilt = bool(problems)
         finally:
-            self._labs.release(lab.network, spoilt=spoilt, worn=True)
+            self._labs.release(lab.network, spoilt=spoilt or bool(lab.network.topology.images), worn=True)
         return lab.world.trace, lab.report(), problems
 
     def trace(self) -> Trace:

@@ -87,7 +87,7 @@ class Lab(Observed):
             "emulated",
         )
         self._pool = pool
-        self._line = pool.take()
+        self._line = pool.take(contains=self.result.spec.has_images)
         self._trace: Trace | None = None  # once it is over
         self._programs: list[Completed] = []
         try:
@@ -368,7 +368,7 @@ class Labs:
 
     def _in_bubble(self, spec: TrialSpec) -> tuple[TrialResult, Trace]:
         pool = self._pool()
-        line = pool.take()
+        line = pool.take(contains=spec.has_images)
         try:
             answer: tuple[TrialResult, Trace] = line.call("trial", spec)
         finally:

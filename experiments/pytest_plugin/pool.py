@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from typing import Any, Final
 
 from siplab.experiments.programs.running import ProgramError
 from siplab.lab.errors import CapabilityError, UsageError
 from siplab.lab.worlds.base import WorldError
-from siplab.lab.worlds.emulated.bubble import Bubble
+from siplab.lab.worlds.emulated import containers
 
 _TASK: Final = "siplab.experiments.pytest_plugin.inside:task"
 # What is a user's to fix or to judge: shown without what happened inside the bubble.
@@ -18,10 +19,12 @@ _PLAIN: Final = (CapabilityError, UsageError, ProgramError, WorldError)
 
 
 class Line:
-    """The way to a bubble. One request at a time; threads take turns."""
+    """The way to a bubble. One request at a time; threads take turns. ``contains``: it may run containers."""
 
-    def __init__(self) -> None:
-        self._bubble = Bubble(_TASK)
+    def __init__(self, *, contains: bool = False) -> None:
+        self.contains = contains
+        self._open = ExitStack()
+        self._bubble = self._open.enter_context(containers.bubble(_TASK, needed=contains))
         self._turn = threading.Lock()
         self.broken = False
 
@@ -48,7 +51,7 @@ class Line:
         return answer
 
     def close(self) -> None:
-        self._bubble.close()
+        self._open.close()
 
 
 class Pool:
@@ -57,9 +60,13 @@ class Pool:
     def __init__(self) -> None:
         self._idle: list[Line] = []
 
-    def take(self) -> Line:
-        """A bubble of one's own. Raises ``CapabilityError`` where namespaces are not permitted."""
-        return self._idle.pop() if self._idle else Line()
+    def take(self, *, contains: bool = False) -> Line:
+        """A bubble of one's own. Raises ``CapabilityError`` where there can be none."""
+        found = next((each for each in self._idle if each.contains == contains), None)
+        if found is None:
+            return Line(contains=contains)
+        self._idle.remove(found)
+        return found
 
     def give_back(self, line: Line) -> None:
         """Done with it; nothing of a lab is left in there."""

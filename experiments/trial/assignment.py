@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 from siplab.lab.errors import UsageError
-from siplab.lab.worlds.topology import TRIAL, Topology
+from siplab.lab.worlds.topology import Topology
 
 NO_MODEL: Final = "none"
 _NAMED: Final = re.compile(r"\s*([a-z][a-z0-9-]*)\s*=(.*)", re.DOTALL)
@@ -35,16 +35,16 @@ def split(text: str) -> tuple[str, dict[str, str]]:
 
 
 def models_of(text: str, topology: Topology) -> dict[str, str]:
-    """The model spec of each gateway. Raises ``UsageError`` when ``text`` does not suit the topology."""
+    """The model spec of each gateway that has one. Raises ``UsageError`` when ``text`` does not suit."""
     rest, named = split(text)
-    gateways = topology.gateways
+    gateways = {name: router for name, router in topology.gateways.items() if router.image is None}
     for name in named:
         if name not in gateways:
             known = ", ".join(gateways) or "none"
             raise UsageError(
                 f"model '{text}': topology '{topology.id}' has no gateway '{name}' (it has: {known})"
             )
-    ours = [name for name, router in gateways.items() if router.alg == TRIAL]
+    ours = [name for name, router in gateways.items() if router.takes_trials_model]
     if rest not in ("", NO_MODEL) and not ours:
         raise UsageError(
             f"topology '{topology.id}' has no router that could have the model '{rest}': use 'none'"

@@ -110,6 +110,7 @@ class _Line:
         return self._watchdog.overdue() if self.asked else ""
 
 
+_WAITS: Final = 10  # times that a scenario may wait for as long as it may
 _REAL: Final = 600.0  # seconds by the wall clock that a trial with real phones or servers may take
 
 
@@ -118,7 +119,7 @@ def waits(spec: TrialSpec) -> float:
     if spec.gateway == "kernel":
         return float("inf")
     if spec.real:
-        return _REAL
+        return _REAL + _WAITS * spec.longest
     return 0.0 if spec.program is None else spec.program.longest
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ def setup_of(spec: TrialSpec, net: Network) -> Setup:
     chosen = assignment.models_of(spec.model, topologies.load(spec.topology))
     # A mitigation may have taken a router away.
     setup = Setup(models={name: model for name, model in chosen.items() if name in net.topology.gateways})
-    setup = endpoints.apply(setup, spec.phone, spec.server, spec.far_phone)
+    setup = endpoints.apply(replace(setup, longest=spec.longest), spec.phone, spec.server, spec.far_phone)
     if spec.control:
         setup = controls.get(spec.control).apply(setup)
     for each in spec.mitigations:
@@ -141,6 +142,7 @@ def run(
     result.models = dict(setup.models)
     outcome: Finding | None = None
     try:
+        stage.begin()
         answer = player.run(stage)
         outcome = answers.finding(answer) if kind == "detector" else None
     except NotApplicableError as error:

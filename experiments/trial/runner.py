@@ -16,9 +16,8 @@ from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
 from siplab.experiments.trial.worker import Store
 from siplab.lab import interrupts
 from siplab.lab.errors import CapabilityError, UsageError
-from siplab.lab.worlds.emulated import capability
+from siplab.lab.worlds.emulated import capability, containers
 from siplab.lab.worlds.emulated.bubble import Bubble
-from siplab.lab.worlds.emulated.containers import VARIABLE, KeeperProcess
 from siplab.lab.worlds.trace import Trace
 
 WorldChoice = Literal["auto", "simulated", "emulated"]
@@ -125,7 +124,7 @@ def run_traced(
                 return processes.simulated_traced(spec, store, limit)
             return worker.run_traced(spec, store)
         with ExitStack() as stack:
-            bubble = stack.enter_context(_bubble([spec], stack))
+            bubble = _bubble([spec], stack)
             return processes.traced(spec, bubble, world, store, limit)[:2]
 
 
@@ -134,6 +133,8 @@ def _refuse_programs(specs: Sequence[TrialSpec]) -> None:
     for spec in specs:
         if spec.program is not None:
             raise UsageError(needs_emulated(f"detector '{spec.program.id}'"))
+        if spec.has_images:
+            raise UsageError(needs_emulated(f"an image of topology '{spec.topology}'"))
         for kind, each in spec.kinds.items():
             if is_program(each):
                 raise UsageError(needs_emulated(f"the {kind} '{each}'"))
@@ -150,13 +151,10 @@ def require_kernel(world: str) -> None:
 
 def _bubble(specs: Sequence[TrialSpec], stack: ExitStack) -> Bubble:
     """A bubble that ends with ``stack``, and that may run containers if one of ``specs`` needs them."""
-    task = "siplab.experiments.trial.worker:emulated"
-    if not any(spec.program is not None and spec.program.needs_containers for spec in specs):
-        return Bubble(task)
-    keeper = stack.enter_context(closing(KeeperProcess()))
-    bubble = Bubble(task, descriptors={VARIABLE: keeper.channel.fileno()})
-    keeper.channel.close()  # the bubble's from now on: its end is to be the end of the containers
-    return bubble
+    needed = any(
+        spec.has_images or (spec.program is not None and spec.program.needs_containers) for spec in specs
+    )
+    return stack.enter_context(containers.bubble("siplab.experiments.trial.worker:emulated", needed=needed))
 
 
 def _results(

@@ -77,7 +77,8 @@ class TrialSpec:
     the result says whether the router's fault was within reach of what happened.
     ``gateway``: ``queue``, the lab's own, or ``kernel``, where the router's kernel does the work.
     ``phone``, ``server`` and ``far_phone`` (the phones on the internet) name kinds of them; empty is what
-    ``pairs.DEFAULT`` says, ``program:NAME`` a real program.
+    ``pairs.DEFAULT`` says, ``program:NAME`` a real program. ``longest``: seconds by the wall clock that
+    anything is waited for where real programs take part, 0: as long as usual.
     """
 
     topology: str = "home"
@@ -95,6 +96,7 @@ class TrialSpec:
     phone: str = ""
     server: str = ""
     far_phone: str = ""
+    longest: float = 0.0
 
     @property
     def played(self) -> str:
@@ -112,8 +114,16 @@ class TrialSpec:
 
     @property
     def real(self) -> bool:
-        """Whether a real program plays a phone or the server."""
-        return any(map(is_program, self.kinds.values()))
+        """Whether a real program plays a phone or the server, or a container has a place in the network."""
+        return any(map(is_program, self.kinds.values())) or self.has_images
+
+    @property
+    def has_images(self) -> bool:
+        """Whether hosts or routers of the topology are containers."""
+        try:
+            return bool(topologies.load(self.topology).images)
+        except UsageError:  # of a stored trial whose file is gone
+            return False
 
     @property
     def by_wall_clock(self) -> bool:
@@ -137,6 +147,8 @@ class TrialSpec:
             parts.insert(0, topologies.short_name(self.topology))
         if self.gateway != "queue":
             parts.append(self.gateway)
+        if self.longest:
+            parts.append(f"longest{self.longest:g}")
         return "__".join(part.replace("/", "-").replace(" ", "") for part in parts if part)
 
     @property
@@ -172,5 +184,5 @@ def seed_of(spec: TrialSpec) -> str:
     So two models meet the same call, and two kinds of phones the same network on the same day.
     """
     # Whoever does the work in the router, the same is said: traces can be laid side by side.
-    same = replace(spec, gateway="queue", model="", phone="", server="", far_phone="")
+    same = replace(spec, gateway="queue", model="", phone="", server="", far_phone="", longest=0.0)
     return f"{spec.seed}/{same.name}"

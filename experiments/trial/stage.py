@@ -44,7 +44,8 @@ class Setup:
     ``phone``, ``far_phone`` and ``server`` override fields of the agents' configurations. ``stun``: the
     provider has a STUN server, which the phones behind the router ask. ``edge_port``: these phones
     speak to an outbound proxy at that port, on the server's host where it has none of its own; 0: only where
-    the network has one. ``programs``: the real program that plays ``phone``, ``far-phone`` or ``server``.
+    the network has one. ``programs``: the real program that plays ``phone``, ``far-phone`` or ``server``;
+    ``longest``: seconds that it is waited for at most, 0: as long as usual.
     """
 
     models: Mapping[str, str]
@@ -55,6 +56,7 @@ class Setup:
     stun: bool = False
     edge_port: int = 0
     programs: Mapping[str, str] = field(default_factory=dict)
+    longest: float = 0.0
 
     def with_model(self, spec: str) -> Setup:
         """The same with every gateway's model replaced."""
@@ -267,6 +269,9 @@ class Stage:
     def doomed(self, callee: Phone) -> str:
         """Why the latest call of ``callee`` will end by itself though it is still up; empty if it won't."""
         return ""
+
+    def begin(self) -> None:
+        """Start what has to be there before anything is played. Raises ``WorldError``, ``UsageError``."""
 
     def finish(self) -> list[str]:
         """The trial is over: end what is none of the world's; returns what was wrong with it."""

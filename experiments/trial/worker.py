@@ -96,7 +96,9 @@ class EmulatedLabs:
         if by_kernel or spec.by_wall_clock:
             make = partial(self.kernel if by_kernel else self.live, thorough=thorough)
         result, trace = run_traced(spec, store, make)
-        self.release(trial.network_of(spec), spoilt=bool(result.errors), worn=spec.by_wall_clock)
+        # What a container did to its network is nobody's to undo.
+        spoilt = bool(result.errors) or spec.has_images
+        self.release(trial.network_of(spec), spoilt=spoilt, worn=spec.by_wall_clock)
         return result, trace
 
     def release(self, network: Network, *, spoilt: bool, worn: bool) -> None:

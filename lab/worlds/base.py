@@ -24,7 +24,7 @@ class WorldError(Exception):
 
 
 def make_gateways(network: Network, models: Mapping[str, Model], seed: object) -> dict[str, Gateway]:
-    """A gateway for each NAT router of the topology; those without a model get none of ``models``.
+    """A gateway for each NAT router of the topology that is no container.
 
     A model draws from a generator of its own: what the NAT draws is the same whatever the model is.
     Raises ``KeyError`` when a gateway has no model.
@@ -32,6 +32,8 @@ def make_gateways(network: Network, models: Mapping[str, Model], seed: object) -
     topology = network.topology
     gateways: dict[str, Gateway] = {}
     for name, router in topology.gateways.items():
+        if router.image is not None:
+            continue
         # Translation is IPv4's affair; a gateway with IPv6 alone is a firewall.
         outside, public_ip = min(router.outside.items(), key=lambda row: ":" in row[1])
         gateways[name] = Gateway(

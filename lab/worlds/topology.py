@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from siplab.lab.documents import MisplacedError
 from siplab.lab.gateway.firewall import FirewallRule
 from siplab.lab.gateway.nat_config import NatConfig
+from siplab.lab.worlds.image_spec import Image, ImageSpec
 
 # A router's ``alg`` that stands for the model that a trial names.
 TRIAL: Final = "trial"
@@ -97,12 +98,14 @@ class HostSpec(_Strict):
     """One computer or phone. ``role`` says what the lab's scenarios use it as.
 
     ``addresses`` maps further networks to the host's address there; the lab's agents use ``address``.
+    ``image``: the container that it is, for the emulated world only.
     """
 
     network: Name
     address: Address
     addresses: dict[Name, Address] = {}
     role: str = ""
+    image: Image | None = None
 
     @property
     def all_interfaces(self) -> dict[str, str]:
@@ -121,6 +124,7 @@ class RouterSpec(_Strict):
     Each maps a network's name to the router's address there. ``alg`` is the spec of the model in a
     gateway that has one of its own (``none`` for a carrier's); ``trial``: the one that the trial names.
     ``firewall``: a gateway's rules, the first that matches decides.
+    ``image``: the container that does a gateway's work, whatever that is: it has no model of the lab's.
     """
 
     interfaces: dict[Name, Address] = {}
@@ -129,10 +133,16 @@ class RouterSpec(_Strict):
     nat: NatConfig = NatConfig()
     alg: str = TRIAL
     firewall: tuple[FirewallRule, ...] = ()
+    image: Image | None = None
 
     @property
     def is_gateway(self) -> bool:
         return bool(self.outside)
+
+    @property
+    def takes_trials_model(self) -> bool:
+        """Whether the model that a trial names goes in here."""
+        return self.is_gateway and self.alg == TRIAL and self.image is None
 
     @property
     def all_interfaces(self) -> dict[str, str]:
@@ -155,6 +165,10 @@ class RouterSpec(_Strict):
         for name, is_set in own.items():
             if is_set and not self.outside:
                 raise MisplacedError(f"a router with 'interfaces' does not translate: no '{name}' here", name)
+            if is_set and self.image is not None:
+                raise MisplacedError(f"the image does a router's work in its own way: no '{name}' here", name)
+        if self.image is not None and not self.outside:
+            raise MisplacedError("an image takes a gateway's place: it needs 'inside' and 'outside'", "image")
         return self
 
 
@@ -212,6 +226,12 @@ class Topology(_Strict):
         ]
 
     @property
+    def images(self) -> dict[str, ImageSpec]:
+        """The hosts and gateways that are containers."""
+        nodes: list[tuple[str, HostSpec | RouterSpec]] = [*self.routers.items(), *self.hosts.items()]
+        return {name: node.image for name, node in nodes if node.image is not None}
+
+    @property
     def gateways(self) -> dict[str, RouterSpec]:
         """The routers that translate addresses."""
         return {name: router for name, router in self.routers.items() if router.is_gateway}
@@ -239,7 +259,7 @@ def varied(topology: Topology, values: Mapping[str, Any]) -> Topology:
     their outside. Raises ``KeyError`` for any other name, pydantic's ``ValidationError`` for a wrong value.
     """
     data = topology.model_dump()
-    routers = [name for name, router in topology.gateways.items() if router.alg == TRIAL]
+    routers = [name for name, router in topology.gateways.items() if router.takes_trials_model]
     for name, value in values.items():
         if name in NAT_PARAMETERS:
             for router in routers:

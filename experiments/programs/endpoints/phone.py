@@ -282,7 +282,9 @@ class ProgramPhone(Agent):
             call.ended_by = "local" if call.hanging_up or not self._was_ended(call) else "remote"
 
     def _was_ended(self, call: ProgramCall) -> bool:
-        """Whether a BYE or CANCEL has come since the call began."""
+        """Whether a BYE or CANCEL has come since the call began; one that TLS hides is taken to have."""
+        if not self.view.seen:
+            return True
         return any(
             not each.leaving and each.message.method in (b"BYE", b"CANCEL") and each.now >= call.started
             for each in self.view.seen

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-import json
-import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from siplab.experiments.programs.endpoints.jsonrpc import JsonRpcSocket
 from siplab.experiments.programs.kind import JsonRpc
 from siplab.experiments.programs.kinds import Chosen
 from siplab.experiments.trial.roles import NotApplicableError
 from siplab.lab.worlds.emulated.live import LiveWorld
 from siplab.lab.worlds.topology import DOMAIN
-
-_PATIENCE: Final = 3.0
-_LONGEST: Final = 65536
 
 
 @dataclass(frozen=True)
@@ -24,41 +19,6 @@ class Binding:
     """A contact that a registrar has. Bindings of one user are equal if their contacts are."""
 
     contact: bytes
-
-
-class JsonRpcSocket:
-    """Kamailio's module jsonrpcs, asked by a datagram in a folder."""
-
-    def __init__(self, world: LiveWorld, path: Path) -> None:
-        self._world = world
-        self._path = path
-        self._numbers = itertools.count(1)
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
-        self._socket.bind(str(path.with_name(f"{path.name}.answers")))
-
-    def ask(self, method: str, *parameters: str) -> Any:
-        """The result; ``None`` when there is none, or no answer within 3 s."""
-        number = next(self._numbers)
-        request = {"jsonrpc": "2.0", "method": method, "params": parameters, "id": number}
-        answers: list[Any] = []
-
-        def answered() -> bool:
-            try:
-                answers.append(json.loads(self._socket.recv(_LONGEST)))
-            except (BlockingIOError, ValueError):
-                return False
-            return bool(answers[-1].get("id") == number)
-
-        try:
-            self._socket.sendto(json.dumps(request).encode(), str(self._path))
-        except OSError:
-            return None
-        found = self._world.run_until(answered, _PATIENCE, every=0.005)
-        return answers[-1].get("result") if found else None
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 class Registrar:
@@ -89,15 +49,20 @@ class ServerAddress:
 class ProgramServer:
     """A real registrar and proxy."""
 
-    def __init__(self, world: LiveWorld, address: str, chosen: Chosen, folder: Path) -> None:
+    def __init__(self, name: str, address: str, rpc: JsonRpcSocket | None = None) -> None:
         self.config = ServerAddress(address)
-        self.name = f"program '{chosen.kind.id}'"
+        self.name = name
+        self._rpc = rpc
+        self.registrar = Registrar(name, rpc)
+
+    @classmethod
+    def of(cls, world: LiveWorld, address: str, chosen: Chosen, folder: Path) -> ProgramServer:
+        """One of a kind that runs."""
         control = chosen.kind.control
-        can = isinstance(control, JsonRpc) and "lookup" in chosen.kind.can
-        self._rpc = (
-            JsonRpcSocket(world, folder / control.socket) if can and isinstance(control, JsonRpc) else None
-        )
-        self.registrar = Registrar(self.name, self._rpc)
+        rpc = None
+        if isinstance(control, JsonRpc) and "lookup" in chosen.kind.can:
+            rpc = JsonRpcSocket(world, folder / control.socket)
+        return cls(f"program '{chosen.kind.id}'", address, rpc)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

@@ -20,6 +20,7 @@ from siplab.experiments.programs.endpoints.recording import Arrivals, Ear, Files
 from siplab.experiments.programs.endpoints.server import ProgramServer
 from siplab.experiments.programs.endpoints.sip_view import SipView, unconfirmed
 from siplab.experiments.programs.endpoints.started import Started
+from siplab.experiments.programs.hosted import Hosted
 from siplab.experiments.programs.kind import DEFAULT_PORTS, CtrlTcp, Lines
 from siplab.experiments.programs.kinds import Chosen
 from siplab.experiments.trial.roles import NotApplicableError
@@ -47,14 +48,13 @@ _PORT_STEP: Final = 200  # between the media ports of two phones on one host
 
 
 class ProgramStage(Stage):
-    """``longest``: seconds that anything is waited for."""
-
-    longest = LONGEST
+    """``longest``: seconds that anything is waited for; who asks for more of them sees whole calls."""
 
     def __init__(self, world: World, setup: Setup, seed: object, folder: Path | None = None) -> None:
         if not isinstance(world, LiveWorld):
-            raise UsageError(needs_emulated(f"'{next(iter(setup.programs.values()))}'"))
+            raise UsageError(needs_emulated(f"'{next(iter(setup.programs.values()), 'an image')}'"))
         super().__init__(world, setup, seed, folder)
+        self.longest = setup.longest or LONGEST
         self._world = world
         self._before = processes.present()
         # The path of a Unix socket has room for 107 characters, so this one is short wherever files are kept.
@@ -64,6 +64,10 @@ class ProgramStage(Stage):
         self._real: list[ProgramPhone] = []
         self._real_server: ProgramServer | None = None
         self._passed_over: list[tuple[float, float]] = []  # when, and how many seconds of a call
+        self.hosted = Hosted(world, setup)
+
+    def begin(self) -> None:
+        self.hosted.start()
 
     # -- who is there ------------------------------------------------------------------------------
 
@@ -71,16 +75,23 @@ class ProgramStage(Stage):
     def server(self) -> SipServer:
         """The registrar and proxy; a real one has what ``ServerRole`` has."""
         spec = self.setup.programs.get("server")
+        host, address = self.host("server")
+        if host in self.hosted.images:
+            if spec is not None:
+                raise UsageError(f"the server can't be '{spec}': the topology has an image on {host}")
+            self._real_server = ProgramServer(f"the image on {host}", address)
+            return cast(SipServer, self._real_server)
         if spec is None:
             return super().server
-        host, address = self.host("server")
         chosen = self._with_settings(kinds.get(spec, "server"), self.setup.server)
         started = self._start("server", host, address, chosen, {})
-        self._real_server = ProgramServer(self._world, address, chosen, started.folder)
+        self._real_server = ProgramServer.of(self._world, address, chosen, started.folder)
         return cast(SipServer, self._real_server)
 
     def _phone(self, role: str, user: str, rtp_port: int, changes: Mapping[str, Any]) -> Phone:
         inside = role in _INSIDE
+        if self.has(role) and (where := self.host(role)[0]) in self.hosted.images:
+            raise NotApplicableError(f"the image on {where} takes no orders, as a phone of a scenario must")
         spec = self.setup.programs.get("phone" if inside else "far-phone")
         if spec is None:
             return super()._phone(role, user, rtp_port, changes)
@@ -168,6 +179,7 @@ class ProgramStage(Stage):
             "port": str(self.setup.sip_port),
             **values,
         }
+        every["tls_port"] = str(int(every["port"]) + 1)
         started = Started(self._world, host, name, chosen, self._place / name, every)
         self._started.append(started)
         return started
@@ -191,11 +203,12 @@ class ProgramStage(Stage):
         if seconds > self.longest:
             raise NotApplicableError(
                 f"the scenario waits {seconds:g} s by the wall clock; {self.longest:g} s is the longest"
+                " (--longest)"
             )
         super().idle(seconds)
 
     def talk(self, callee: Phone, seconds: float) -> None:
-        spent = min(seconds, TALK)
+        spent = seconds if self.setup.longest >= seconds else min(seconds, TALK)
         super().idle(spent)
         self._passed_over.append((self.now, seconds - spent))
 
@@ -208,13 +221,15 @@ class ProgramStage(Stage):
         return unconfirmed(callee.view.seen, call.started, self.now) if lasted >= GIVEN_UP_AFTER else ""
 
     def finish(self) -> list[str]:
-        troubles = [trouble for each in self._started if (trouble := each.failure)]
+        failures = [*(each.failure for each in self._started), self.hosted.failure]
+        troubles = [each for each in failures if each]
         for phone in self._real:
             phone.close()
         if self._real_server is not None:
             self._real_server.close()
         for each in reversed(self._started):
             each.end()
+        self.hosted.end(self._place)
         processes.end_all_but(self._before)
         self._keep()
         self._temporary.cleanup()

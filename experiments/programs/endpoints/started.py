@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 from siplab.experiments.programs import placeholders, running
 from siplab.experiments.programs.config import Ready
 from siplab.experiments.programs.endpoints import folder
-from siplab.experiments.programs.kind import RunSpec
+from siplab.experiments.programs.endpoints.jsonrpc import JsonRpcSocket
+from siplab.experiments.programs.kind import CtrlTcp, JsonRpc, Lines, RunSpec
 from siplab.experiments.programs.kinds import Chosen
 from siplab.experiments.programs.process import Process
 from siplab.experiments.programs.running import ProgramError
@@ -20,6 +22,7 @@ from siplab.lab.worlds.emulated.live import LiveWorld
 
 # A program that tidies up says goodbye on the network, which is none of the trial's.
 _GRACE: Final = 0.0
+_ASK: Final = 0.1  # seconds between two questions whether it is ready
 
 
 class Started:
@@ -31,12 +34,17 @@ class Started:
         self.processes: dict[str, Process] = {}
         self.folder = place
         self._world, self._host, self._name, self._chosen = world, host, name, chosen
-        self._values = {**values, **chosen.texts(), "folder": str(place)}
+        plain = {**values, "folder": str(place)}
+        where = f"program '{chosen.kind.id}': field parameters"
+        texts = {
+            name: folder.rendered(text, plain, f"{where}.{name}") for name, text in chosen.texts().items()
+        }
+        self._values = {**plain, **texts}
         folder.fill(place, chosen, self._values)
         world.tap(host)
         try:
             for each in chosen.kind.programs:
-                if each.when is None or chosen.values[each.when]:
+                if each.is_wanted(chosen.values):
                     self._start(each)
         except (ProgramError, UsageError) as error:
             self.end()
@@ -61,14 +69,36 @@ class Started:
             orders=True,
         )
         self.processes[run.name] = process
-        if run.daemon:
+        if run.daemon or (run.once and not self._is_controlled(run)):
             self._world.run_until(lambda: process.status is not None, 10.0)
             if process.status != 0:
                 raise ProgramError(f"{running.how_it_went(process)}{process.last_words}")
-        if run.ready is not None:
+        if run.ready is not None and run.ready.rpc is not None:
+            self._await_answer(process, run.ready.rpc, run.ready.timeout)
+        elif run.ready is not None:
             port = run.ready.port and placeholders.fill(run.ready.port, self._values, f"{where}.ready.port")
             ready = Ready(port=port, log=run.ready.log, timeout=run.ready.timeout)
             running.await_ready(self._world, process, ready, daemon=run.daemon)
+
+    def _is_controlled(self, run: RunSpec) -> bool:
+        control = self._chosen.kind.control
+        return isinstance(control, CtrlTcp | Lines) and control.program == run.name
+
+    def _await_answer(self, process: Process, request: str, timeout: float) -> None:
+        control = self._chosen.kind.control
+        assert isinstance(control, JsonRpc)
+        with closing(JsonRpcSocket(self._world, self.folder / control.socket)) as rpc:
+            deadline = self._world.now + timeout
+            while rpc.ask(request, patience=_ASK) is None:
+                if process.failed:
+                    raise ProgramError(
+                        f"{running.how_it_went(process)} before it was ready{process.last_words}"
+                    )
+                if self._world.now > deadline:
+                    raise ProgramError(
+                        f"the {process.name} was not ready within {timeout:g} s: no answer to {request}"
+                        f"{process.last_words}"
+                    )
 
     def filled(self, text: str, field: str) -> str:
         """A text of the kind's file with its placeholders filled in. Raises ``UsageError``."""

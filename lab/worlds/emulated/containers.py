@@ -5,6 +5,7 @@ The part outside of the bubble is ``siplab.lab.worlds.emulated.keeper``.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import select
@@ -12,18 +13,44 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Final
 
 from siplab.lab.errors import CapabilityError, UsageError
+from siplab.lab.worlds.emulated.bubble import Bubble
 from siplab.lab.worlds.emulated.fabric import Fabric
 from siplab.lab.worlds.emulated.keeper import LARGEST
+from siplab.lab.worlds.topology import DOMAIN, Topology
 
 # How a bubble learns of its end of the socket pair.
 VARIABLE: Final = "SIPLAB_KEEPER"
 # Real seconds that an engine gets for removing the containers of a lab.
 _PATIENCE: Final = 60.0
+
+
+@contextmanager
+def bubble(
+    task: str, *, needed: bool, attached: bool = False, descriptors: Mapping[str, int] | None = None
+) -> Iterator[Bubble]:
+    """A bubble that may run containers if they are ``needed``; they are gone when it is.
+
+    Raises ``CapabilityError``.
+    """
+    if not needed:
+        with Bubble(task, attached=attached, descriptors=descriptors) as made:
+            yield made
+        return
+    keeper = KeeperProcess()
+    try:
+        passed = {**(descriptors or {}), VARIABLE: keeper.channel.fileno()}
+        with Bubble(task, attached=attached, descriptors=passed) as made:
+            keeper.channel.close()  # the bubble's from now on: its end is to be the end of the containers
+            yield made
+    finally:
+        keeper.close()
 
 
 class KeeperProcess:
@@ -88,7 +115,32 @@ class ContainerProcess:
         """Send its first process a signal."""
         if self.poll() is None:
             with suppress(UsageError):  # it ended meanwhile
-                self._channel.ask({"do": "signal", "container": self._container, "signal": number.name})
+                self._ask("signal", signal=number.name)
+
+    def health(self) -> str:
+        """What the image's HEALTHCHECK says: ``starting``, ``healthy``, ``unhealthy``; '' for none."""
+        return str(self._ask("state").get("health", ""))
+
+    def read(self, path: str) -> bytes:
+        """A file or folder of the container, as a tar archive. Raises ``UsageError``."""
+        with os.fdopen(os.memfd_create("archive"), "r+b") as archive:
+            self._ask("read", [archive.fileno()], path=path)
+            archive.seek(0)
+            return archive.read()
+
+    def write(self, folder: str, archive: bytes) -> None:
+        """Unpack a tar archive in a folder of the container. Raises ``UsageError``."""
+        with _held(archive) as descriptor:
+            self._ask("write", [descriptor], path=folder)
+
+    def remove(self) -> None:
+        """Take the container away, with its files."""
+        with suppress(UsageError):
+            self._ask("release")
+
+    def _ask(self, what: str, descriptors: Sequence[int] = (), **values: str) -> dict[str, Any]:
+        reply, _ = self._channel.ask({"do": what, "container": self._container, **values}, descriptors)
+        return reply
 
     def close(self) -> None:
         if self._end is not None:
@@ -102,7 +154,7 @@ class Channel:
     def __init__(self) -> None:
         descriptor = os.environ.get(VARIABLE)
         if descriptor is None:
-            raise UsageError("this lab was started without containers")
+            raise UsageError("this lab was started without containers: siplab up --containers")
         self._socket = socket.socket(fileno=os.dup(int(descriptor)))
 
     def ask(
@@ -132,7 +184,8 @@ class Containers:
         """Have a container hold a host's network namespace; says whether none did. Raises ``UsageError``."""
         if host in self._held:
             return False
-        reply, (namespace,) = self._channel.ask({"do": "hold"})
+        names = _names(self._fabric.network.topology)
+        reply, (namespace,) = self._channel.ask({"do": "hold", "host": host, "names": names})
         self._held[host] = reply["container"]
         self._fabric.adopt(host, namespace)
         return True
@@ -146,8 +199,13 @@ class Containers:
         capabilities: Sequence[str],
         stdout: int,
         stderr: int,
+        files: Mapping[str, Path] | None = None,
+        stays: bool = False,
     ) -> ContainerProcess:
-        """Start a program on a host that is held. Raises ``UsageError`` when the engine will not."""
+        """Start a program on a host that is held. Raises ``UsageError`` when the engine will not.
+
+        ``files``: by their paths in the container. ``stays``: until ``remove``, to be read after its end.
+        """
         end_read, end_write = os.pipe2(os.O_CLOEXEC)
         request = {
             "do": "run",
@@ -156,9 +214,13 @@ class Containers:
             "command": list(command),
             "environment": dict(environment),
             "capabilities": list(capabilities),
+            "stays": stays,
         }
         try:
-            reply, _ = self._channel.ask(request, [stdout, stderr, end_write])
+            with _held(packed(files or {})) as archive:
+                reply, _ = self._channel.ask(
+                    request, [stdout, stderr, end_write, *([archive] if files else [])]
+                )
         except BaseException:
             os.close(end_read)
             raise
@@ -172,3 +234,38 @@ class Containers:
             with suppress(UsageError):
                 self._channel.ask({"do": "release", "container": container})
         self._held.clear()
+
+
+def _names(topology: Topology) -> dict[str, str]:
+    """What a container finds in /etc/hosts: each host's name, alone and in the domain, and the domain."""
+    names: dict[str, str] = {}
+    for name, host in topology.hosts.items():
+        names |= {name: host.address, f"{name}.{DOMAIN}": host.address}
+        if host.role == "server":
+            names[DOMAIN] = host.address
+    return names
+
+
+def packed(files: Mapping[str, Path]) -> bytes:
+    """Files of this machine as a tar archive, by their paths in it. Raises ``UsageError``."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        for target, source in files.items():
+            try:
+                entry = archive.gettarinfo(str(source), arcname=target.lstrip("/"))
+                entry.uid = entry.gid = 0
+                entry.uname = entry.gname = ""
+                with source.open("rb") as file:
+                    archive.addfile(entry, file)
+            except OSError as error:
+                raise UsageError(f"{source}: can't be read: {error.strerror}") from None
+    return data.getvalue()
+
+
+@contextmanager
+def _held(data: bytes) -> Iterator[int]:
+    """A descriptor that has these bytes."""
+    with os.fdopen(os.memfd_create("archive"), "r+b") as file:
+        file.write(data)
+        file.flush()
+        yield file.fileno()

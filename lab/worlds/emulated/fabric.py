@@ -1,7 +1,8 @@
 """The emulated network: a topology built of Mininet nodes, veth pairs and bridges.
 
 Every node is a Mininet host in a network namespace of its own. A segment with two members is a
-veth pair; one with more is a bridge in the namespace of its router, as in a real home router.
+veth pair; one with more is a bridge in the namespace of its router, as in a real home router. Where that
+is a container, which has its interfaces alone, the bridge is in a namespace for itself.
 Router namespaces forward, with every arriving packet of a gateway queued to this process:
 queue 0 for packets from the inside, 1 for those from the outside.
 
@@ -79,6 +80,7 @@ class Fabric:
             for name, node in self.nodes.items()
         }
         self._has_ipv6 = any(":" in address for address in network.addresses)
+        self._switches: dict[str, Any] = {}  # network -> the node that is only its bridge
         for name in self.nodes:
             self._sysctls(name, self._before_links(name))
         self._batches: dict[str, list[str]] = {name: ["link set lo up"] for name in self.nodes}
@@ -97,7 +99,7 @@ class Fabric:
 
     def close(self) -> None:
         """Take the network down (the end of the bubble would do as much)."""
-        for node in self.nodes.values():
+        for node in (*self.nodes.values(), *self._switches.values()):
             node.shell.send_signal(signal.SIGCONT)  # a stopped one does not end
             node.terminate()
         for descriptor in self.namespaces.values():
@@ -120,14 +122,34 @@ class Fabric:
                 intfName2=self.interfaces[other, segment],
             )
             return
-        hub = (routers or members)[0]
-        bridge = self.interfaces[hub, segment]
+        hub, bridge = self._hub(segment)
+        if hub not in self.nodes:
+            self._make_switch(segment, hub)
         batch = self._batches[hub]
         batch.append(f"link add name {bridge} type bridge mcast_snooping 0")
+        home = self._switches.get(segment) or self.nodes[hub]
         for index, node in enumerate(each for each in members if each != hub):
             port = f"{segment[:11]}.{index}"
-            link(self.nodes[node], self.nodes[hub], intfName1=self.interfaces[node, segment], intfName2=port)
+            link(self.nodes[node], home, intfName1=self.interfaces[node, segment], intfName2=port)
             batch += [f"link set dev {port} master {bridge}", f"link set dev {port} up"]
+        if segment in self._switches:
+            batch.append(f"link set dev {bridge} up")
+
+    def _hub(self, segment: str) -> tuple[str, str]:
+        """The namespace that a segment's bridge is in, and its name there."""
+        members = [node for node, _ in self.network.members[segment]]
+        hub = next((node for node in members if node in self.network.topology.routers), members[0])
+        if hub in self.network.topology.images:
+            return f"{segment} bridge", segment
+        return hub, self.interfaces[hub, segment]
+
+    def _make_switch(self, segment: str, name: str) -> None:
+        from mininet.node import Node
+
+        node = self._switches[segment] = Node(name.replace(" ", "-"), inNamespace=True)
+        self.namespaces[name] = os.open(f"/proc/{node.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        self._batches[name] = []
+        self._sysctls(name, self._before_links(name))
 
     def _addresses_and_routes(self) -> None:
         network = self.network
@@ -166,8 +188,7 @@ class Fabric:
         members = [node for node, _ in self.network.members[segment]]
         if len(members) == 2:
             raise UsageError(f"network '{segment}' is one cable between two: there is no socket left")
-        hub = next((node for node in members if node in self.network.topology.routers), members[0])
-        return hub, self.interfaces[hub, segment]
+        return self._hub(segment)
 
     def open_to_others(self, segment: str) -> None:
         """Let who is on a network find those that the topology does not know: by ARP, as anywhere else."""
@@ -184,7 +205,7 @@ class Fabric:
         for (node, segment), device in self.interfaces.items():
             if node != host:
                 continue
-            # A network of two hosts and no router is a bridge in one of them: that can't move.
+            # A network of hosts and no router is a bridge in one of them: that can't move.
             with ns.inside(self.namespaces[host]):
                 done = subprocess.run(
                     ["ip", "link", "set", device, "netns", f"/proc/self/fd/{namespace}"],
@@ -205,7 +226,7 @@ class Fabric:
         self._run_batches(list(self._batches))
         for name, router in self.network.topology.routers.items():
             self._sysctls(name, self._after_links(name))
-            if router.is_gateway:
+            if router.is_gateway and router.image is None:
                 self._rules(name)
 
     def _run_batches(self, nodes: list[str]) -> None:

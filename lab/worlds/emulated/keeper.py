@@ -34,6 +34,7 @@ LABEL: Final = "siplab.lab"  # its value says which lab's
 _KEEPER: Final = "siplab.keeper"
 _WAITER_IMAGE: Final = "siplab-waiter:1"
 LARGEST: Final = 1 << 18  # bytes of a request
+MOST_READ: Final = 256 << 20  # bytes of what is taken out of a container at once
 
 # pause(2) for ever, and ppoll(2) without anything to wait for, in machine code.
 _WAIT_FOR_EVER: Final = {
@@ -89,12 +90,18 @@ class Keeper:
         """Do what is asked; returns the reply and the descriptors that go with it."""
         kind = request["do"]
         if kind == "hold":
-            return self._hold()
+            return self._hold(request["host"], request["names"])
         if kind == "run":
             return self._run(request, descriptors), []
         container = self._running[request["container"]]
         if kind == "signal":
             container.kill(signal=request["signal"])
+        elif kind == "state":
+            return self._state(container), []
+        elif kind == "read":
+            _read(container, request["path"], descriptors[0])
+        elif kind == "write":
+            _put(container, request["path"], descriptors[0])
         elif kind == "release":
             container.remove(force=True)
             del self._running[container.id]
@@ -119,7 +126,7 @@ class Keeper:
                 with suppress(Exception):
                     container.remove(force=True)
 
-    def _hold(self) -> tuple[dict[str, Any], list[int]]:
+    def _hold(self, host: str, names: dict[str, str]) -> tuple[dict[str, Any], list[int]]:
         import docker
 
         try:
@@ -132,6 +139,10 @@ class Keeper:
             _WAITER_IMAGE,
             ["/wait"],
             network_mode="none",
+            hostname=host,
+            extra_hosts=names,
+            dns=["127.0.0.1"],  # which refuses at once
+            dns_opt=["timeout:1", "attempts:1"],
             labels=self._labels,
             name=f"siplab-{uuid.uuid4().hex[:12]}",
         )
@@ -151,7 +162,10 @@ class Keeper:
             labels=self._labels,
             name=f"siplab-{uuid.uuid4().hex[:12]}",
         )
+        out, err, end, *files = descriptors
         try:
+            for archive in files:
+                _put(container, "/", archive)
             # Before it starts: not a byte is missed, and the end is not either.
             stream = container.attach(stdout=True, stderr=True, stream=True, demux=True)
             container.start()
@@ -159,12 +173,21 @@ class Keeper:
             container.remove(force=True)
             raise
         self._running[container.id] = container
-        copies = [os.dup(each) for each in descriptors]
-        threading.Thread(target=self._follow, args=(container, stream, copies), daemon=True).start()
+        copies = [os.dup(each) for each in (out, err, end)]
+        follow = threading.Thread(
+            target=self._follow, args=(container, stream, copies, request["stays"]), daemon=True
+        )
+        follow.start()
         return {"container": container.id}
 
-    def _follow(self, container: Any, stream: Any, descriptors: list[int]) -> None:
-        """Pass on what a container prints, then its exit status; then remove it."""
+    @staticmethod
+    def _state(container: Any) -> dict[str, Any]:
+        container.reload()
+        state = container.attrs["State"]
+        return {"status": state["Status"], "health": (state.get("Health") or {}).get("Status", "")}
+
+    def _follow(self, container: Any, stream: Any, descriptors: list[int], stays: bool) -> None:
+        """Pass on what a container prints, then its exit status; then remove it, unless it ``stays``."""
         out, err, end = descriptors
         status = 255
         try:
@@ -179,13 +202,32 @@ class Keeper:
             with suppress(OSError):
                 os.write(end, b"%d" % status)
             os.close(end)
-            with suppress(Exception):  # the lab may be at its end, and all is being removed
-                container.remove(force=True)
+            if not stays:
+                with suppress(Exception):  # the lab may be at its end, and all is being removed
+                    container.remove(force=True)
 
 
 def _write(descriptor: int, data: bytes) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
+
+
+def _put(container: Any, place: str, archive: int) -> None:
+    """Unpack a descriptor's tar archive in a folder of a container."""
+    os.lseek(archive, 0, os.SEEK_SET)
+    with os.fdopen(os.dup(archive), "rb") as stream:
+        container.put_archive(place, stream)
+
+
+def _read(container: Any, path: str, descriptor: int) -> None:
+    """Write a file or folder of a container to a descriptor, as a tar archive. Raises ``ValueError``."""
+    pieces, _ = container.get_archive(path)
+    total = 0
+    for piece in pieces:
+        total += len(piece)
+        if total > MOST_READ:
+            raise ValueError(f"{path} has more than {MOST_READ >> 20} MiB")
+        _write(descriptor, piece)
 
 
 def _explained(error: Exception) -> str:

@@ -15,15 +15,11 @@ from siplab.lab.errors import CapabilityError, UsageError
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.sides import Side
 from siplab.lab.worlds.emulated import namespaces as ns
-from siplab.lab.worlds.emulated import offload
 from siplab.lab.worlds.emulated.fabric import Fabric, Tables
-from siplab.lab.worlds.emulated.kernel_tap import Pairing, Tap, account
 from siplab.lab.worlds.emulated.live import LiveWorld
 from siplab.lab.worlds.emulated.world import EmulatedLab
-from siplab.lab.worlds.forwarding import Arrival
 from siplab.lab.worlds.impairments import impairments_of
 from siplab.lab.worlds.network import Network
-from siplab.lab.worlds.trace import Passage
 
 # The models that stand for a kernel: with its SIP helper, and without.
 WITH_ALG: Final = "linux"
@@ -131,19 +127,7 @@ class KernelLab(EmulatedLab):
             super().__init__(network, tables(with_alg))
         except CapabilityError as error:
             raise CapabilityError(f"{error} (gateway 'kernel' needs {', '.join(FEATURES)})") from None
-        for (node, _), interface in self.fabric.interfaces.items():
-            offload.turn_off(self.fabric.namespaces[node], interface)
-        gateways = network.topology.gateways
-        self.taps = {name: Tap(self.fabric.namespaces[name], self._sides(name)) for name in gateways}
-        self._netlink = {name: _Conntrack(self.fabric.namespaces[name]) for name in gateways}
-
-    def _sides(self, gateway: str) -> dict[str, Side]:
-        router = self.network.topology.gateways[gateway]
-        return {
-            self.fabric.interfaces[gateway, segment]: side
-            for side, segments in ((Side.INSIDE, router.inside), (Side.OUTSIDE, router.outside))
-            for segment in segments
-        }
+        self._netlink = {name: _Conntrack(self.fabric.namespaces[name]) for name in network.topology.gateways}
 
     def forget(self) -> None:
         """Clear the gateways' connections and expectations, and what their taps saw."""
@@ -155,8 +139,6 @@ class KernelLab(EmulatedLab):
             tap.missed()
 
     def close(self) -> None:
-        for tap in self.taps.values():
-            tap.close()
         for each in self._netlink.values():
             each.close()
         super().close()
@@ -195,35 +177,8 @@ class KernelWorld(LiveWorld):
     _lab: KernelLab
 
     def __init__(self, lab: KernelLab, seed: object) -> None:
-        super().__init__(lab, {}, seed)
         lab.forget()
-        self._pairing = {name: Pairing(name) for name in lab.taps}
-        self._passages: list[Passage] = []
-        for tap in lab.taps.values():
-            self._selector.register(tap, 1, self._observe)
+        super().__init__(lab, {}, seed)
 
     def queued(self, gateway: str, side: Side, packet: Any) -> None:
         raise AssertionError("a gateway of the kernel's own has no queue")
-
-    def _dispatch(self, arrival: Arrival) -> None:
-        self._observe()  # what an agent received has passed the router before
-        super()._dispatch(arrival)
-
-    def _observe(self) -> None:
-        for name, tap in self._lab.taps.items():
-            for seen in tap.read():
-                passage = self._pairing[name].add(seen, self.now)
-                if passage is not None:
-                    self._passages.append(passage)
-                    self.trace.add(passage)
-
-    def close(self) -> list[str]:
-        problems = super().close()
-        self._observe()
-        for passage in self._passages:
-            account(passage)
-        for name, tap in self._lab.taps.items():
-            missed = tap.missed()
-            if missed:
-                problems.append(f"the tap of {name} missed {missed} packets")
-        return problems

@@ -18,6 +18,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO, Any, Final, Literal
 
 from siplab.lab.errors import UsageError
@@ -33,6 +34,7 @@ from siplab.lab.worlds.emulated.confinement import Confinement
 from siplab.lab.worlds.emulated.containers import ContainerProcess
 from siplab.lab.worlds.emulated.guardian import ask_to_take
 from siplab.lab.worlds.emulated.host_tap import HostTap
+from siplab.lab.worlds.emulated.kernel_tap import Pairing, account
 from siplab.lab.worlds.emulated.mininet_shell import MininetShell
 from siplab.lab.worlds.emulated.world import UNREACHABLE_ERRORS, EmulatedLab, QueueOwner
 from siplab.lab.worlds.forwarding import Arrival, Delivery, SegmentDelivery, Unreachable, source_of
@@ -50,6 +52,7 @@ _PACKAGES: Final = {
 }
 # Real seconds in which a program that does nothing is over.
 _PATIENCE: Final = 5.0
+_LONG: Final = 3600.0
 
 
 class LiveWorld(QueueOwner):
@@ -68,6 +71,10 @@ class LiveWorld(QueueOwner):
         self._taps: dict[str, HostTap] = {}
         self._aged = 0.0
         self._seed = seed
+        self._pairing = {name: Pairing(name) for name in lab.taps}
+        self._passages: list[Passage] = []  # at gateways that are not the lab's own
+        for gateway_tap in lab.taps.values():
+            self._selector.register(gateway_tap, selectors.EVENT_READ, self._observe)
 
     # -- programs --------------------------------------------------------------------------------
 
@@ -135,14 +142,22 @@ class LiveWorld(QueueOwner):
         stderr: int,
         environment: Mapping[str, str],
         capabilities: Sequence[str] = (),
+        files: Mapping[str, Path] | None = None,
+        stays: bool = False,
     ) -> ContainerProcess:
         """Start a program in a container on a host. Raises ``UsageError`` when that can't be done.
 
-        ``capabilities``: beside those that the engine gives to every container.
+        ``capabilities``: beside those that the engine gives to every container. ``files``: by their paths in
+        the container. ``stays``: until it is removed, so that it can be read after its end.
         """
+        if host not in self._lab.fabric.nodes:
+            known = ", ".join(self._lab.fabric.nodes)
+            raise UsageError(f"no host '{host}' in topology '{self.network.topology.id}'; there are {known}")
         if self._lab.containers.hold(host):
             self._lab.adopted(host)
-        return self._lab.containers.start(host, image, command, environment, capabilities, stdout, stderr)
+        return self._lab.containers.start(
+            host, image, command, environment, capabilities, stdout, stderr, files, stays
+        )
 
     def can_start(self, host: str) -> bool:
         """Whether a host can run anything: ``true``, which every machine has."""
@@ -240,6 +255,19 @@ class LiveWorld(QueueOwner):
         records = [record for tap in self._taps.values() for record in tap.read(began)]
         for record in sorted(records, key=lambda each: each.now):
             self.trace.add(record)
+
+    def _observe(self) -> None:
+        """Add to the trace what passed the gateways that are not the lab's own."""
+        for name, tap in self._lab.taps.items():
+            for seen in tap.read():
+                passage = self._pairing[name].add(seen, self.now)
+                if passage is not None:
+                    self._passages.append(passage)
+                    self.trace.add(passage)
+
+    def _dispatch(self, arrival: Arrival) -> None:
+        self._observe()  # what an agent received has passed the router before
+        super()._dispatch(arrival)
 
     def watch(self, descriptor: int, readable: Callable[[], object]) -> None:
         """Call ``readable`` whenever there is something to read from a descriptor."""
@@ -440,6 +468,10 @@ class LiveWorld(QueueOwner):
         for tap in self._taps.values():
             tap.close()
         problems = super().close()
+        self._observe()
+        for passage in self._passages:
+            account(passage)
+        missed |= {name: tap.missed() for name, tap in self._lab.taps.items()}
         problems += [f"the tap at {host} missed {count} packet(s)" for host, count in missed.items() if count]
         self._selector.close()
         return problems
@@ -460,4 +492,25 @@ def interruptible(world: LiveWorld, process: subprocess.Popen[bytes] | MininetSh
     return status if status >= 0 else 128 - status
 
 
-__all__ = ["LiveWorld", "interruptible"]
+def interruptible_container(world: LiveWorld, container: ContainerProcess) -> int:
+    """The same for a program in a container, which a terminal's Ctrl-C does not reach by itself."""
+    asked: list[int] = []
+    previous = signal.signal(signal.SIGINT, lambda number, frame: asked.append(number))
+    world.watch(container.fileno(), lambda: None)
+    try:
+        while not world.run_until(lambda: bool(asked) or container.poll() is not None, _LONG):
+            pass
+        for number in (signal.SIGINT, signal.SIGKILL):
+            container.signal(number)
+            world.run_until(lambda: container.poll() is not None, _PATIENCE)
+        status = container.poll()
+    finally:
+        world.unwatch(container.fileno())
+        container.close()
+        signal.signal(signal.SIGINT, previous)
+    if status is None:
+        raise WorldError("the container does not end")
+    return status if status >= 0 else 128 - status
+
+
+__all__ = ["LiveWorld", "interruptible", "interruptible_container"]

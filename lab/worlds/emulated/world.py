@@ -19,18 +19,21 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any, Final
 
+from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Emission, Gateway, Side
 from siplab.lab.sip.base import Send, SendSegment, Transport
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.base import WorldError, make_gateways
-from siplab.lab.worlds.emulated import fingerprint, sockets
+from siplab.lab.worlds.emulated import fingerprint, offload, sockets
 from siplab.lab.worlds.emulated.containers import Containers
 from siplab.lab.worlds.emulated.fabric import INSIDE_QUEUE, OUTSIDE_QUEUE, Fabric, Tables
+from siplab.lab.worlds.emulated.kernel_tap import Tap
 from siplab.lab.worlds.emulated.queue import Drops, PacketQueue
 from siplab.lab.worlds.emulated.tcp_ports import TcpPort
 from siplab.lab.worlds.forwarding import Arrival, Delivery, Forwarder, SegmentDelivery, Unreachable
+from siplab.lab.worlds.impairments import impairments_of
 from siplab.lab.worlds.lab_world import LabWorld, as_packet
 from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.trace import Passage, WorldEvent
@@ -48,22 +51,45 @@ class EmulatedLab:
     """A running network with its queues, for any number of trials. Must be made in a bubble.
 
     ``tables``: what the gateways do with packets, in the place of queueing them to this process.
+    ``taps``: see the packets of gateways that are not the lab's own.
+    Raises ``UsageError``, ``CapabilityError``.
     """
 
     def __init__(self, network: Network, tables: Tables | None = None) -> None:
+        check_images(network)
         self.network = network
         self.fabric = Fabric(network, tables)
         self.world: QueueOwner | None = None
         self._pristine: dict[bool, fingerprint.Fingerprint] = {}
-        self.senders = {
-            name: sockets.RawSender(self.fabric.namespaces[name]) for name in network.topology.gateways
+        gateways = network.topology.gateways
+        boxes = [name for name in network.topology.images if name in gateways]
+        for name in boxes:
+            self.containers.hold(name)
+        self.senders = {name: sockets.RawSender(self.fabric.namespaces[name]) for name in gateways}
+        self.taps = {
+            name: Tap(self.fabric.namespaces[name], self._sides(name))
+            for name in (boxes if tables is None else gateways)
         }
+        if self.taps:
+            # A tap sees packets before a device would have completed their checksums.
+            for (node, _), interface in self.fabric.interfaces.items():
+                offload.turn_off(self.fabric.namespaces[node], interface)
         self.queues: dict[tuple[str, Side], PacketQueue] = {}
-        for name in network.topology.gateways if tables is None else ():
+        for name in gateways if tables is None else ():
+            if name in boxes:
+                continue
             for number, side in ((INSIDE_QUEUE, Side.INSIDE), (OUTSIDE_QUEUE, Side.OUTSIDE)):
                 self.queues[name, side] = PacketQueue(
                     self.fabric.namespaces[name], number, self._callback(name, side)
                 )
+
+    def _sides(self, gateway: str) -> dict[str, Side]:
+        router = self.network.topology.gateways[gateway]
+        return {
+            self.fabric.interfaces[gateway, segment]: side
+            for side, segments in ((Side.INSIDE, router.inside), (Side.OUTSIDE, router.outside))
+            for segment in segments
+        }
 
     def _callback(self, gateway: str, side: Side) -> Any:
         def callback(packet: Any) -> None:
@@ -111,11 +137,23 @@ class EmulatedLab:
     def close(self) -> None:
         for queue in self.queues.values():
             queue.close()
+        for tap in self.taps.values():
+            tap.close()
         for sender in self.senders.values():
             sender.close()
         if "containers" in self.__dict__:
             self.containers.close()
         self.fabric.close()
+
+
+def check_images(network: Network) -> None:
+    """Raises ``UsageError`` for a container as a router where networks delay or lose packets."""
+    boxes = [name for name in network.topology.images if name in network.topology.gateways]
+    if boxes and impairments_of(network, None) is not None:
+        raise UsageError(
+            f"topology '{network.topology.id}' delays or loses packets, which router '{boxes[0]}', an image, "
+            "can't: choose another topology"
+        )
 
 
 class QueueOwner(LabWorld):

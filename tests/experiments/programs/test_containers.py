@@ -1,22 +1,14 @@
-"""Detectors in containers: an image with no tools for it, on a host of the lab, and gone with the lab.
-
-The engine is Debian's, started here with everything of its own in a temporary folder; so is the image.
-"""
+"""Detectors in containers: an image with no tools for it, on a host of the lab, and gone with the lab."""
 
 from __future__ import annotations
 
-import io
 import os
 import platform
-import shutil
 import signal
 import subprocess
 import sys
-import tarfile
-import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,93 +25,16 @@ from siplab.lab.worlds.emulated import containers, keeper
 from tests.conftest import ROOT
 from tests.experiments.programs import test_confinement
 from tests.experiments.programs.test_confinement import GOOD
+from tests.waiting import PATIENCE, until
 
-DETECTOR = Path(__file__).parents[2] / "data" / "detectors" / "container.sh"
 IMAGE = "siplab-test:1"
 TOPOLOGY = topologies.load("home")
-PATIENCE = 60.0
 LABELLED = {"label": keeper.LABEL}
-
-
-def until(done: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while not (found := done()):
-        if time.monotonic() > deadline:
-            raise TimeoutError(what)
-        time.sleep(0.02)
-    return found
 
 
 def present(engine: Any) -> list[Any]:
     """The containers of any lab."""
     return list(engine.containers.list(all=True, filters=LABELLED, ignore_removed=True))
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Any]:
-    """An engine of this module's own, as ``DOCKER_HOST``; the Docker SDK's client of it."""
-    import docker
-
-    # Not pytest's folder: paths of sockets have to be short.
-    folder = Path(tempfile.mkdtemp(prefix="siplab-engine-"))
-    address = f"unix://{folder}/docker.sock"
-    before = os.environ.get("DOCKER_HOST")
-    with (folder / "log").open("wb") as log:
-        daemon = subprocess.Popen(
-            [
-                *(
-                    "dockerd",
-                    "--host",
-                    address,
-                    "--data-root",
-                    f"{folder}/data",
-                    "--exec-root",
-                    f"{folder}/exec",
-                ),
-                *("--pidfile", f"{folder}/pid", "--storage-driver", "vfs", "--bridge", "none"),
-                *("--iptables=false", "--ip6tables=false", "--ip-forward=false"),
-            ],
-            stdout=log,
-            stderr=log,
-        )
-
-    def answers() -> Any:
-        assert daemon.poll() is None, (folder / "log").read_text()[-2000:]
-        try:
-            return docker.DockerClient(base_url=address, timeout=PATIENCE)
-        except docker.errors.DockerException:
-            return None
-
-    try:
-        client = until(answers, "the engine does not answer")
-        client.api.import_image_from_data(image(), repository="siplab-test", tag="1")
-        os.environ["DOCKER_HOST"] = address
-        yield client
-        for container in client.containers.list(all=True, ignore_removed=True):
-            container.remove(force=True)
-        client.close()
-    finally:
-        os.environ.pop("DOCKER_HOST", None)
-        if before is not None:
-            os.environ["DOCKER_HOST"] = before
-        daemon.terminate()
-        daemon.wait(PATIENCE)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def image() -> bytes:
-    """A root file system: busybox, four names of it, and the detector."""
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as archive:
-        busybox = shutil.which("busybox")
-        assert busybox is not None
-        archive.add(busybox, "bin/busybox")
-        for name in ("sh", "nc", "md5sum", "sleep"):
-            link = tarfile.TarInfo(f"bin/{name}")
-            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-            archive.addfile(link)
-        archive.add(DETECTOR, "detector.sh")
-    return data.getvalue()
 
 
 def detector(name: str, client: str, timeout: float = 30.0, **more: Any) -> ProgramDetector:

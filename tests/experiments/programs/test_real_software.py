@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +14,14 @@ import pytest
 from siplab.experiments.output.schemas import TrialRow
 from siplab.experiments.programs import kinds
 from siplab.experiments.programs.endpoints.folder import rendered
+from siplab.experiments.programs.endpoints.stage import ProgramStage
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial import runner
+from siplab.experiments.trial.roles import NotApplicableError
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
+from siplab.lab.worlds.trace import Sent
+from tests.command import siplab
 from tests.conftest import OrdinaryUser
 
 PAGE = (Path(__file__).parents[3] / "docs" / "real-software.md").read_text()
@@ -99,6 +104,52 @@ def test_what_each_side_heard_is_kept_with_the_configuration(tmp_path: Path) -> 
         assert recording.stat().st_size > 2 * 16000  # seconds of it
 
 
+@pytest.mark.needs("emulated", "kamailio", "baresip", "rtpengine", "openssl")
+def test_by_tls_a_call_comes_in_where_an_alg_breaks_it(tmp_path: Path) -> None:
+    arguments = command_of("siplab call --model semicolon-loss")
+    words = shlex.split(" ".join(arguments))
+    done = siplab(*words, "--brief", process=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "Works"), done.stdout + done.stderr
+
+
+@pytest.mark.needs("emulated", "kamailio", "baresip", "turnserver")
+@pytest.mark.parametrize("relay", ["turn", pytest.param("stun", marks=pytest.mark.deep)])
+def test_a_relay_of_coturn_carries_a_call_without_an_alg(relay: str) -> None:
+    spec = TrialSpec(
+        model="none",
+        scenario="outgoing-call",
+        phone=f"program:baresip(relay={relay})",
+        server="program:kamailio(turn=true)",
+        far_phone=BARESIP,
+    )
+    result, trace = runner.run_traced(spec, "emulated")
+    assert (result.outcome, result.errors) == ("pass", []), result.checks
+    ports = {each.remote.port for each in trace.records if isinstance(each, Sent) and each.host == "phone"}
+    assert 3478 in ports
+
+
+@pytest.mark.needs("emulated", "kamailio", "sipsak", "sipp")
+@pytest.mark.parametrize(
+    "phone", ["sipsak", "sipp", pytest.param("sipp(transport=tcp)", marks=pytest.mark.deep)]
+)
+def test_those_that_only_register(phone: str) -> None:
+    spec = TrialSpec(
+        model="none", scenario="register", phone=f"program:{phone}", server="program:kamailio", longest=9.0
+    )
+    result, _ = runner.run_traced(spec, "emulated")
+    assert (result.outcome, result.errors) == ("pass", []), result.checks
+    assert result.as_json()["longest"] == 9.0
+    assert "longest9" in spec.name
+
+
+def test_who_waits_too_long_is_told_of_the_option() -> None:
+    """The limit is the one that was asked for, and a call that may last so long is not cut short."""
+    stage = object.__new__(ProgramStage)
+    stage.longest = 2.0
+    with pytest.raises(NotApplicableError, match=r"waits 3 s by the wall clock; 2 s is the longest"):
+        stage.idle(3.0)
+
+
 # -- what is wrong with a name or a file ----------------------------------------------------------------
 
 
@@ -128,6 +179,9 @@ def test_a_wrong_name_is_told(spec: TrialSpec, complaint: str) -> None:
         ("role: phone", "role: phone\nfiles: {../a: b}", "a relative path without '..'"),
         ("role: phone", "role: gateway", "field 'role'"),
         ("id: sipsak", "id: [", "not YAML"),
+        ("once: true", "ready: {rpc: a}", "field 'programs.0.ready.rpc': needs a 'control' of kind jsonrpc"),
+        ("once: true", "ready: {rpc: a, log: b}", "name one of 'port'"),
+        ("once: true", "when: {nat: 1}", "field 'programs.0.when': there is no parameter 'nat'"),
     ],
 )
 def test_a_wrong_file_is_told(tmp_path: Path, before: str, after: str, complaint: str) -> None:

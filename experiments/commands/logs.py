@@ -1,0 +1,6 @@
+"""``siplab logs``."""
+
+from siplab.experiments.commands import reaching
+from siplab.experiments.commands.options import only
+
+app = only(reaching.logs)

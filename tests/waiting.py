@@ -1,0 +1,19 @@
+"""Waiting for what nothing announces."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+PATIENCE: Final = 60.0
+
+
+def until(done: Callable[[], Any], what: str) -> Any:
+    """What ``done`` gives as soon as that is something. Raises ``TimeoutError`` that says ``what`` lacks."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := done()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(what)
+        time.sleep(0.02)
+    return found
