@@ -15,6 +15,7 @@ from siplab.experiments.commands.options import (
     Jobs,
     ModelPath,
     Resume,
+    Share,
     TrialTimeout,
     World,
     as_texts,
@@ -60,6 +61,7 @@ class What:
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 1
     model_path: ModelPath = field(default_factory=list)
     trial_timeout: TrialTimeout = TRIAL_TIMEOUT
+    share: Share = True
 
     def plan(self) -> Plan:
         """All cells. Raises ``UsageError`` for an unknown name."""
@@ -120,6 +122,7 @@ def matrix(what: What, written: Written, world: World = "auto", jobs: Jobs = 1) 
         world=kind,
         jobs=jobs,
         limit=what.trial_timeout,
+        share=what.share,
         out=written.out,
         resume=written.resume,
         trust=False,

@@ -108,6 +108,13 @@ World = Annotated[
     typer.Option(help="Where trials run: the real kernel (emulated), in memory, or what this machine can."),
 ]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Trials side by side.")]
+Share = Annotated[
+    bool,
+    typer.Option(
+        "--share/--no-share",
+        help="Run simulated trials that come out alike, byte for byte, only once; never with --out.",
+    ),
+]
 TrialTimeout = Annotated[
     float,
     typer.Option(

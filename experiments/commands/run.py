@@ -20,6 +20,7 @@ from siplab.experiments.commands.options import (
     Report,
     Resume,
     Seed,
+    Share,
     Sounds,
     TrialTimeout,
     Trust,
@@ -52,6 +53,7 @@ class Settings:
     pcap_media: PcapMedia = "carried"
     trust: Trust = False
     trial_timeout: TrialTimeout = TRIAL_TIMEOUT
+    share: Share = True
     keep_capabilities: KeepCapabilities = False
     model_path: ModelPath = field(default_factory=list)
 
@@ -104,6 +106,7 @@ def play(name: str, settings: Settings, kinds: Kinds | None = None, why: str = "
         world=kind,
         jobs=settings.jobs,
         limit=settings.trial_timeout,
+        share=settings.share,
         out=out,
         resume=settings.resume,
         trust=settings.trust,
@@ -118,6 +121,7 @@ def play(name: str, settings: Settings, kinds: Kinds | None = None, why: str = "
     show(results, output)
     output.print(f"{len(results)} trials: {table.summary(results)}")
     running.say_notes(note for result in results for note in result.notes)
+    running.say_alike(results)
     data = files.as_json(chosen.id, kind, results)
     files.write_results(reports, data)
     if settings.report is not None:

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from siplab.experiments.explain.folder import ExplainedFolder
-from siplab.experiments.output import console, files
+from siplab.experiments.output import alike, console, files
 from siplab.experiments.output.journal import Journal
 from siplab.experiments.output.progress import TrialProgress
 from siplab.experiments.output.side_captures import Media
@@ -68,6 +68,7 @@ def run_trials(
     trust: bool,
     errors: Console,
     keep: Callable[[list[TrialResult], int], None] = lambda results, total: None,
+    share: bool = True,
     audio: Audio = "changes",
     media: Media = "carried",
 ) -> list[TrialResult]:
@@ -97,6 +98,7 @@ def run_trials(
                     progress=advance,
                     journal=journal,
                     limit=limit,
+                    share=share,
                 )
     except InterruptedRunError as interruption:
         keep(interruption.results, interruption.total)
@@ -104,6 +106,20 @@ def run_trials(
         raise typer.Exit(INTERRUPTED) from None
     except OutputError as error:
         raise OutputError(f"{error}; {_how_to_go_on(out)}") from None
+
+
+_MOST_TOLD: Final = 5
+
+
+def say_alike(results: Iterable[TrialResult]) -> None:
+    """Which models can't be told apart, the largest groups first."""
+    found = sorted(alike.groups(results), key=lambda each: -len(each.models))
+    for each in found[:_MOST_TOLD]:
+        console.say(
+            f"{len(each.models)} models can't be told apart in {each.setting}: {', '.join(each.models)}"
+        )
+    if len(found) > _MOST_TOLD:
+        console.say(f"so it is with {len(found) - _MOST_TOLD} more groups ('alike' in results.json)")
 
 
 def end(*, invalid: bool, verdicts: Iterable[str] = ()) -> None:

@@ -19,6 +19,7 @@ from siplab.experiments.commands.options import (
     ModelPath,
     PcapMedia,
     Resume,
+    Share,
     Sounds,
     TrialTimeout,
     Trust,
@@ -88,6 +89,7 @@ class Trials:
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 1
     jobs: Jobs = 1
     trial_timeout: TrialTimeout = TRIAL_TIMEOUT
+    share: Share = True
     keep_capabilities: KeepCapabilities = False
     check: Annotated[
         bool,
@@ -282,6 +284,7 @@ def score(
         world=kind,
         jobs=trials.jobs,
         limit=trials.trial_timeout,
+        share=trials.share,
         out=written.out,
         resume=written.resume,
         trust=written.trust,

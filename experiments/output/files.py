@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from siplab.experiments.output import pcapng, provenance, side_captures
+from siplab.experiments.output import alike, pcapng, provenance, side_captures
 from siplab.experiments.output.provenance import covers, determinants
 from siplab.experiments.output.schemas import VERSION
 from siplab.experiments.output.side_captures import Media
@@ -73,6 +74,8 @@ def as_json(name: str, world: str, results: Sequence[TrialResult], of: int | Non
     data: dict[str, Any] = {"version": VERSION, "experiment": name, "world": world, **determinants(results)}
     if of is not None and of != len(results):
         data |= {"interrupted": True, "trials_to_run": of}
+    if told := alike.groups(results):
+        data["alike"] = [asdict(each) for each in told]
     return data | {"trials": [_row(each) for each in results]}
 
 

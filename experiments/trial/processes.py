@@ -54,10 +54,10 @@ class _Line:
         self._specs = specs
         self._watchdog = Watchdog(place.worker, limit)
 
-    def ask(self, index: int, store: Store | None, *, traced: bool = False) -> None:
+    def ask(self, index: int, store: Store | None, *, traced: bool = False, share: bool = False) -> None:
         self.asked.append(index)
         with suppress(OSError):  # it is dead: so says its answer
-            self.place.connection.send(Request(self._specs[index], store, traced))
+            self.place.connection.send(Request(self._specs[index], store, traced, share))
         if len(self.asked) == 1:
             self._watchdog.begin(waits(self._specs[index]), starting=not self.place.greeted)
 
@@ -131,11 +131,12 @@ def side_by_side(
     store: Store | None,
     limit: float,
     ahead: int = 1,
+    share: bool = False,
 ) -> Generator[tuple[int, TrialResult], None, None]:
     """Run the trials in ``jobs`` places; number and result of each as it ends.
 
     A trial whose process dies, or that takes more than ``limit`` seconds of CPU, is invalid; the others go on
-    in a new process. ``ahead``: how many trials a process has at a time.
+    in a new process. ``ahead``: how many trials a process has at a time. ``share``: see ``trial.sharing``.
     """
     waiting = deque(range(len(specs)))
     lines: dict[Connection, _Line] = {}
@@ -155,7 +156,7 @@ def side_by_side(
             for _ in range(ahead):  # one each, then a second one each...
                 for line in lines.values():
                     if waiting and len(line.asked) < ahead:
-                        line.ask(waiting.popleft(), store)
+                        line.ask(waiting.popleft(), store, share=share)
             for connection in wait([each for each, line in lines.items() if line.asked], LOOK):
                 line = lines[connection]  # type: ignore[index]
                 for index, answer in line.answers():

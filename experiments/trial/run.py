@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,11 @@ def _setup(
     return setup
 
 
+def notes_of(chosen: Iterable[Model]) -> list[str]:
+    """What a reader has to know of models, each thing once."""
+    return [note for note in dict.fromkeys(map(profiles.note, chosen)) if note]
+
+
 def _player(spec: TrialSpec) -> Any:
     """What has ``run(stage)``."""
     if not isinstance(spec.detector, str):
@@ -150,8 +155,7 @@ def run(
     chosen = {name: known.get(model) for name, model in setup.models.items()}
     world = make_world(net, chosen, seed)
     stage: Stage = (registry.program_stage() if spec.real else Stage)(world, setup, seed, folder)
-    notes = dict.fromkeys(profiles.note(model) for model in chosen.values())
-    result = TrialResult(spec, world.kind, notes=[note for note in notes if note])
+    result = TrialResult(spec, world.kind, notes=notes_of(chosen.values()))
     result.models = dict(setup.models)
     outcome: Finding | None = None
     try:
