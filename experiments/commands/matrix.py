@@ -13,6 +13,7 @@ from siplab.alg_models import vendors as vendor_files
 from siplab.experiments.commands import running, stored
 from siplab.experiments.commands.options import (
     Jobs,
+    KeptTraces,
     ModelPath,
     Resume,
     Share,
@@ -90,6 +91,7 @@ class Written:
     """What is written, where."""
 
     out: Annotated[Path | None, typer.Option(help="Folder for traces and captures, and for --resume.")] = None
+    traces: KeptTraces = "failed"
     resume: Resume = False
     json_file: Annotated[Path | None, typer.Option("--json", help="JSON, for `siplab compare`.")] = None
     csv_file: Annotated[Path | None, typer.Option("--csv", help="CSV, a line per cell.")] = None
@@ -123,6 +125,7 @@ def matrix(what: What, written: Written, world: World = "auto", jobs: Jobs = 1) 
         jobs=jobs,
         limit=what.trial_timeout,
         share=what.share,
+        traces=written.traces,
         out=written.out,
         resume=written.resume,
         trust=False,

@@ -153,6 +153,14 @@ Sounds = Annotated[
     Literal["changes", "full"],
     typer.Option("--audio", help="With --out: record calls around what changes, or in full (two minutes)."),
 ]
+KeptTraces = Annotated[
+    Literal["none", "failed", "all"],
+    typer.Option(
+        "--traces",
+        help="With --out: keep nothing of single trials; the packed traces of those that fail, and of what "
+        "detectors saw; or of each its trace, captures and sound.",
+    ),
+]
 PcapMedia = Annotated[
     Literal["carried", "short", "all"],
     typer.Option(

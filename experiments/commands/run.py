@@ -14,6 +14,7 @@ from siplab.experiments.commands.options import (
     Choice,
     Jobs,
     KeepCapabilities,
+    KeptTraces,
     Kinds,
     ModelPath,
     PcapMedia,
@@ -47,6 +48,7 @@ class Settings:
     jobs: Jobs = 1
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the results to this file.")] = None
     out: Annotated[Path | None, typer.Option(help="Write results.json, traces and captures here.")] = None
+    traces: KeptTraces = "failed"
     resume: Resume = False
     report: Report = None
     audio: Sounds = "changes"
@@ -107,6 +109,7 @@ def play(name: str, settings: Settings, kinds: Kinds | None = None, why: str = "
         jobs=settings.jobs,
         limit=settings.trial_timeout,
         share=settings.share,
+        traces=settings.traces,
         out=out,
         resume=settings.resume,
         trust=settings.trust,

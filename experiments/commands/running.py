@@ -13,7 +13,7 @@ from typing import Any, Final
 import typer
 from rich.console import Console
 
-from siplab.experiments.explain.folder import ExplainedFolder
+from siplab.experiments.explain.folder import ExplainedFolder, Traces
 from siplab.experiments.output import alike, console, files
 from siplab.experiments.output.journal import Journal
 from siplab.experiments.output.progress import TrialProgress
@@ -69,6 +69,7 @@ def run_trials(
     errors: Console,
     keep: Callable[[list[TrialResult], int], None] = lambda results, total: None,
     share: bool = True,
+    traces: Traces = "failed",
     audio: Audio = "changes",
     media: Media = "carried",
 ) -> list[TrialResult]:
@@ -89,7 +90,7 @@ def run_trials(
                         f"{journal.path}: {journal.damaged} damaged lines; their trials are run again"
                     )
             with TrialProgress(len(specs), errors) as advance:
-                store = None if out is None else ExplainedFolder(out, audio, media)
+                store = None if out is None else ExplainedFolder(out, audio, media, traces=traces)
                 return runner.run_all(
                     specs,
                     world=world,

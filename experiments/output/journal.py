@@ -78,7 +78,7 @@ class Journal:
         """The results that are there already, by the number of their trial. Invalid ones do not count."""
         if not self._rows:
             return {}
-        if self._asked is not None and self._asked[0] is specs:  # who says how many there are, and who runs them
+        if self._asked is not None and self._asked[0] is specs:
             return dict(self._asked[1])
         found = {}
         for index, spec in enumerate(specs):
@@ -202,6 +202,8 @@ def from_json(spec: TrialSpec, row: dict[str, Any]) -> TrialResult:
 def stored_trace(folder: Path, stem: str) -> Trace | None:
     """The trace that a folder has of the trial with that stem of files. Raises ``UsageError``."""
     path = folder / f"{stem}.trace.jsonl"
+    if not path.is_file():
+        path = path.with_name(f"{path.name}.gz")
     if not path.is_file():
         return None
     text = documents.text(path)

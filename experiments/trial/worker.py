@@ -40,8 +40,8 @@ class Store(Protocol):
         """Where the output of outside programs and recordings go, beside what ``keep`` writes."""
 
     @property
-    def audio(self) -> Audio:
-        """How much of each call is recorded."""
+    def audio(self) -> Audio | None:
+        """How much of each call is recorded; ``None``: nothing."""
 
     def keep(self, result: TrialResult, trace: Trace) -> None:
         """A trial is over. May add to the result what follows from the trace."""
@@ -239,7 +239,8 @@ def run_traced(
     if store is None:
         return trial.run(spec, make_world)
     stem = store.folder / spec.stem
-    programs, recorder = stem.with_name(f"{stem.name}.programs"), Recorder(stem, store.audio)
+    programs = stem.with_name(f"{stem.name}.programs")
+    recorder = None if store.audio is None else Recorder(stem, store.audio)
     result, trace = trial.run(spec, make_world, programs, recorder)
     store.keep(result, trace)
     return result, trace
