@@ -10,8 +10,10 @@ The rules of this file:
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,10 +45,15 @@ class PlainDataError(ValueError):
 
 
 def text_of(path: Path) -> str:
-    """The text of a file. Raises ``OSError``, and ``ValueError`` for a large one and for no UTF-8."""
+    """The text of a file, unpacked if its name ends in ``.gz``.
+
+    Raises ``OSError``, and ``ValueError`` for a large one and for no UTF-8.
+    """
     try:
-        with path.open("rb") as file:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             data = file.read(LARGEST + 1)
+    except (EOFError, zlib.error):
+        raise OSError("it is packed with gzip, and damaged") from None
     except ValueError:  # a NUL in the name
         raise OSError(f"no file has such a name: {str(path)!r}") from None
     if len(data) > LARGEST:

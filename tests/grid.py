@@ -11,10 +11,11 @@ import hashlib
 import json
 import pickle
 import random
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pytest
 
@@ -24,6 +25,7 @@ from siplab.experiments.output.journeys import journeys_of
 from siplab.experiments.trial import registry
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.result import Explanation, TrialResult
+from siplab.experiments.trial.sharing import Sharing
 from siplab.experiments.trial.spec import TrialSpec, seed_of
 from siplab.lab.wire import ip
 from siplab.lab.worlds.trace import Trace
@@ -121,7 +123,7 @@ def played(spec: TrialSpec) -> Played:
 
 def outcome(spec: TrialSpec) -> TrialResult:
     """The outcome of a trial that nobody else asks for: played here, and not explained."""
-    return trial.run(spec)[0]
+    return _sharing.run(spec)[0]
 
 
 def result(spec: TrialSpec) -> TrialResult:
@@ -129,15 +131,39 @@ def result(spec: TrialSpec) -> TrialResult:
     return played(spec).result
 
 
+class _Seen(NamedTuple):
+    """What follows from a trace, and costs more than most trials that are shared."""
+
+    lines: str
+    explanation: list[Explanation]
+    crossings: list[Crossing]
+    has_tcp: bool
+
+
+_sharing: Final = Sharing()
+_seen: Final[weakref.WeakKeyDictionary[Trace, _Seen]] = weakref.WeakKeyDictionary()
+
+
 def _play(spec: TrialSpec) -> Played:
-    outcome, trace = trial.run(spec)
-    made = Played(outcome, digest(outcome, trace), [], [], has_tcp=False)
+    outcome, trace = _sharing.run(spec)
+    seen = _seen.get(trace)
+    if seen is None:
+        seen = _seen[trace] = _see(outcome, trace)
+    row = outcome.as_json()
+    row.pop("world")
+    digest = hashed(row, seen.lines)
+    return Played(outcome, digest, seen.explanation, seen.crossings, has_tcp=seen.has_tcp)
+
+
+def _see(outcome: TrialResult, trace: Trace) -> _Seen:
+    spec, lines = outcome.spec, trace.to_json_lines()
     if outcome.outcome != "fail" or spec.topology != "home":
-        return made
+        return _Seen(lines, [], [], has_tcp=False)
     journeys = [each for each in journeys_of(trace, trial.network("home")) if each.sent is not None]
-    return made._replace(
-        explanation=explain(outcome.checks, trace, trial.network("home"), seed_of(spec)),
-        crossings=[
+    return _Seen(
+        lines,
+        explain(outcome.checks, trace, trial.network("home"), seed_of(spec)),
+        [
             Crossing(
                 round(each.now, 6),
                 each.label,

@@ -43,6 +43,7 @@ COMMANDS: Final = (
     ("servers", "servers", _SHOW, "The kinds of servers: list, or show ID."),
     ("experiments", "experiments", _SHOW, "The experiments that come along: list, or show ID."),
     ("report", "report", _RUN, "A page of a stored run: one HTML file, every failing trial in it."),
+    ("pcap", "pcap", _RUN, "Make captures of the traces that a run has kept."),
     ("schema", "schemas", _SHOW, "Print the JSON Schema of a kind of YAML file, or of what comes out."),
     ("compare-captures", "compare_captures", _CAPTURES, "What captures from both sides of a router say."),
     ("detect", "detect", _MACHINE, "Detectors on a real network: a server outside, this machine inside."),

@@ -13,8 +13,10 @@ from siplab.alg_models import vendors as vendor_files
 from siplab.experiments.commands import running, stored
 from siplab.experiments.commands.options import (
     Jobs,
+    KeptTraces,
     ModelPath,
     Resume,
+    Share,
     TrialTimeout,
     World,
     as_texts,
@@ -60,6 +62,7 @@ class What:
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 1
     model_path: ModelPath = field(default_factory=list)
     trial_timeout: TrialTimeout = TRIAL_TIMEOUT
+    share: Share = True
 
     def plan(self) -> Plan:
         """All cells. Raises ``UsageError`` for an unknown name."""
@@ -88,6 +91,7 @@ class Written:
     """What is written, where."""
 
     out: Annotated[Path | None, typer.Option(help="Folder for traces and captures, and for --resume.")] = None
+    traces: KeptTraces = "failed"
     resume: Resume = False
     json_file: Annotated[Path | None, typer.Option("--json", help="JSON, for `siplab compare`.")] = None
     csv_file: Annotated[Path | None, typer.Option("--csv", help="CSV, a line per cell.")] = None
@@ -120,6 +124,8 @@ def matrix(what: What, written: Written, world: World = "auto", jobs: Jobs = 1) 
         world=kind,
         jobs=jobs,
         limit=what.trial_timeout,
+        share=what.share,
+        traces=written.traces,
         out=written.out,
         resume=written.resume,
         trust=False,

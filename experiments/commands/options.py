@@ -108,6 +108,13 @@ World = Annotated[
     typer.Option(help="Where trials run: the real kernel (emulated), in memory, or what this machine can."),
 ]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Trials side by side.")]
+Share = Annotated[
+    bool,
+    typer.Option(
+        "--share/--no-share",
+        help="Run simulated trials that come out alike, byte for byte, only once; never with --out.",
+    ),
+]
 TrialTimeout = Annotated[
     float,
     typer.Option(
@@ -154,6 +161,14 @@ Report = Annotated[
 Sounds = Annotated[
     Literal["changes", "full"],
     typer.Option("--audio", help="With --out: record calls around what changes, or in full (two minutes)."),
+]
+KeptTraces = Annotated[
+    Literal["none", "failed", "all"],
+    typer.Option(
+        "--traces",
+        help="With --out: keep nothing of single trials; the packed traces of those that fail, and of what "
+        "detectors saw; or of each its trace, captures and sound.",
+    ),
 ]
 PcapMedia = Annotated[
     Literal["carried", "short", "all"],

@@ -14,6 +14,7 @@ from siplab.experiments.commands.options import (
     Choice,
     Jobs,
     KeepCapabilities,
+    KeptTraces,
     Kinds,
     Longest,
     ModelPath,
@@ -21,6 +22,7 @@ from siplab.experiments.commands.options import (
     Report,
     Resume,
     Seed,
+    Share,
     Sounds,
     TrialTimeout,
     Trust,
@@ -48,12 +50,14 @@ class Settings:
     jobs: Jobs = 1
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the results to this file.")] = None
     out: Annotated[Path | None, typer.Option(help="Write results.json, traces and captures here.")] = None
+    traces: KeptTraces = "failed"
     resume: Resume = False
     report: Report = None
     audio: Sounds = "changes"
     pcap_media: PcapMedia = "carried"
     trust: Trust = False
     trial_timeout: TrialTimeout = TRIAL_TIMEOUT
+    share: Share = True
     keep_capabilities: KeepCapabilities = False
     model_path: ModelPath = field(default_factory=list)
 
@@ -108,6 +112,8 @@ def play(name: str, settings: Settings, kinds: Kinds | None = None, why: str = "
         world=kind,
         jobs=settings.jobs,
         limit=settings.trial_timeout,
+        share=settings.share,
+        traces=settings.traces,
         out=out,
         resume=settings.resume,
         trust=settings.trust,
@@ -122,6 +128,7 @@ def play(name: str, settings: Settings, kinds: Kinds | None = None, why: str = "
     show(results, output)
     output.print(f"{len(results)} trials: {table.summary(results)}")
     running.say_notes(note for result in results for note in result.notes)
+    running.say_alike(results)
     data = files.as_json(chosen.id, kind, results)
     files.write_results(reports, data)
     if settings.report is not None:

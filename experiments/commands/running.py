@@ -13,8 +13,8 @@ from typing import Any, Final
 import typer
 from rich.console import Console
 
-from siplab.experiments.explain.folder import ExplainedFolder
-from siplab.experiments.output import console, files
+from siplab.experiments.explain.folder import ExplainedFolder, Traces
+from siplab.experiments.output import alike, console, files
 from siplab.experiments.output.journal import Journal
 from siplab.experiments.output.progress import TrialProgress
 from siplab.experiments.output.side_captures import Media
@@ -68,6 +68,8 @@ def run_trials(
     trust: bool,
     errors: Console,
     keep: Callable[[list[TrialResult], int], None] = lambda results, total: None,
+    share: bool = True,
+    traces: Traces = "failed",
     audio: Audio = "changes",
     media: Media = "carried",
 ) -> list[TrialResult]:
@@ -88,7 +90,7 @@ def run_trials(
                         f"{journal.path}: {journal.damaged} damaged lines; their trials are run again"
                     )
             with TrialProgress(len(specs), errors) as advance:
-                store = None if out is None else ExplainedFolder(out, audio, media)
+                store = None if out is None else ExplainedFolder(out, audio, media, traces=traces)
                 return runner.run_all(
                     specs,
                     world=world,
@@ -97,6 +99,7 @@ def run_trials(
                     progress=advance,
                     journal=journal,
                     limit=limit,
+                    share=share,
                 )
     except InterruptedRunError as interruption:
         keep(interruption.results, interruption.total)
@@ -104,6 +107,20 @@ def run_trials(
         raise typer.Exit(INTERRUPTED) from None
     except OutputError as error:
         raise OutputError(f"{error}; {_how_to_go_on(out)}") from None
+
+
+_MOST_TOLD: Final = 5
+
+
+def say_alike(results: Iterable[TrialResult]) -> None:
+    """Which models can't be told apart, the largest groups first."""
+    found = sorted(alike.groups(results), key=lambda each: -len(each.models))
+    for each in found[:_MOST_TOLD]:
+        console.say(
+            f"{len(each.models)} models can't be told apart in {each.setting}: {', '.join(each.models)}"
+        )
+    if len(found) > _MOST_TOLD:
+        console.say(f"so it is with {len(found) - _MOST_TOLD} more groups ('alike' in results.json)")
 
 
 def end(*, invalid: bool, verdicts: Iterable[str] = ()) -> None:

@@ -16,9 +16,11 @@ from siplab.experiments.commands import running
 from siplab.experiments.commands.options import (
     Jobs,
     KeepCapabilities,
+    KeptTraces,
     ModelPath,
     PcapMedia,
     Resume,
+    Share,
     Sounds,
     TrialTimeout,
     Trust,
@@ -88,6 +90,7 @@ class Trials:
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 1
     jobs: Jobs = 1
     trial_timeout: TrialTimeout = TRIAL_TIMEOUT
+    share: Share = True
     keep_capabilities: KeepCapabilities = False
     check: Annotated[
         bool,
@@ -160,6 +163,7 @@ class Written:
     """What is written, where."""
 
     out: Annotated[Path | None, _into(help="Folder for all of these, with traces and captures.")] = None
+    traces: KeptTraces = "failed"
     resume: Resume = False
     audio: Sounds = "changes"
     pcap_media: PcapMedia = "carried"
@@ -282,6 +286,8 @@ def score(
         world=kind,
         jobs=trials.jobs,
         limit=trials.trial_timeout,
+        share=trials.share,
+        traces=written.traces,
         out=written.out,
         resume=written.resume,
         trust=written.trust,
@@ -291,8 +297,9 @@ def score(
     )
     scores = tally.scores(plan, results)
     table.print_scores(scores, output, repeated=trials.repeat > 1)
+    captures = written.out if written.traces == "all" else None
     for form, path in places:
-        files.write_text(path, _report(form, scores, kind, trials, written.out))
+        files.write_text(path, _report(form, scores, kind, trials, captures))
     if written.report is not None:
         files.write_text(written.report, _page(scores, results, written.out, trials.trial_timeout))
     if written.badge_on_output:

@@ -1,9 +1,10 @@
-"""What ``--out`` keeps of each trial: trace and capture, and in its result why checks failed."""
+"""What ``--out`` keeps of each trial: its trace, its captures, and in its result why checks failed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from siplab.experiments.explain import explained
 from siplab.experiments.output import files
@@ -13,16 +14,35 @@ from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.run import network_of
 from siplab.lab.worlds.trace import Trace
 
+Traces = Literal["none", "failed", "all"]
+
 
 @dataclass(frozen=True)
 class ExplainedFolder:
-    """A ``siplab.experiments.trial.worker.Store``."""
+    """A ``siplab.experiments.trial.worker.Store``.
+
+    ``traces``: of which trials files are kept. ``all``: of each its trace, captures and sound; ``failed``:
+    the trace, packed, of each scenario that did not pass, of what detectors saw, and of what can't be run
+    again; captures can be made of it (``siplab pcap``).
+    """
 
     folder: Path
-    audio: Audio = "changes"
+    sounds: Audio = "changes"
     media: Media = "carried"
     proven: bool = False  # many trials are told of from their traces: proofs take many more runs
+    traces: Traces = "all"
+
+    @property
+    def audio(self) -> Audio | None:
+        return self.sounds if self.traces == "all" else None
 
     def keep(self, result: TrialResult, trace: Trace) -> None:
         told = explained(result, trace, proven=self.proven)
-        files.write_trial(self.folder, told, trace, network_of(result.spec), self.media)
+        if self.traces == "all":
+            files.write_trial(self.folder, told, trace, network_of(result.spec), self.media)
+        elif self.traces == "failed" and (
+            result.outcome not in ("pass", "not applicable")
+            or result.spec.by_wall_clock
+            or result.spec.gateway == "kernel"
+        ):
+            files.write_trace(self.folder, told, trace, packed=True)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from siplab.experiments.output import pcapng, provenance, side_captures
+from siplab.experiments.output import alike, pcapng, provenance, side_captures
 from siplab.experiments.output.provenance import covers, determinants
 from siplab.experiments.output.schemas import VERSION
 from siplab.experiments.output.side_captures import Media
 from siplab.experiments.trial.result import TrialResult
 from siplab.lab.errors import UsageError
-from siplab.lab.outputs import check_writable, write_text
+from siplab.lab.outputs import check_writable, replaced, write_text
 from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.trace import Trace
 
@@ -22,13 +24,16 @@ __all__ = [
     "as_json",
     "check_writable",
     "prepare",
+    "write_captures",
     "write_json",
     "write_results",
     "write_text",
+    "write_trace",
     "write_trial",
 ]
 
 RESULTS: Final = "results.json"
+_LEVEL: Final = 6  # of gzip: higher ones take three times as long for a twentieth less
 
 
 def prepare(folder: Path) -> None:
@@ -46,8 +51,14 @@ def write_trial(
 
     Raises ``OutputError``.
     """
-    name = result.spec.stem
-    result.files = {"trace": f"{name}.trace.jsonl", "capture": f"{name}.pcapng", **result.files}
+    write_trace(folder, result, trace)
+    result.files |= write_captures(folder, result.spec.stem, trace, network, media)
+
+
+def write_trace(folder: Path, result: TrialResult, trace: Trace, *, packed: bool = False) -> None:
+    """Write a trial's trace, with gzip if so wanted. Raises ``OutputError``."""
+    name = f"{result.spec.stem}.trace.jsonl{'.gz' if packed else ''}"
+    result.files = {"trace": name, **result.files}
     head = {
         "kind": "trial",
         "version": VERSION,
@@ -58,11 +69,27 @@ def write_trial(
         "covers": covers(result),
     }
     text = json.dumps(head, ensure_ascii=False, separators=(",", ":")) + "\n" + trace.to_json_lines()
-    write_text(folder / result.files["trace"], text)
-    capture = folder / result.files["capture"]
+    if not packed:
+        write_text(folder / name, text)
+        return
+    with replaced(folder / name) as out:
+        # The same text gives the same bytes: no time, no name in it.
+        out.write(gzip.compress(text.encode(errors="backslashreplace"), _LEVEL, mtime=0))
+
+
+def write_captures(
+    folder: Path, stem: str, trace: Trace, network: Network, media: Media = "carried"
+) -> dict[str, str]:
+    """Write the captures of a trace, of all taps and of each side; returns their names by kind.
+
+    Raises ``OutputError``.
+    """
+    capture = folder / f"{stem}.pcapng"
     pcapng.write(trace, capture)
+    names = {"capture": capture.name}
     for side, path in side_captures.write(trace, network, capture, media).items():
-        result.files[f"capture-{side}"] = path.name
+        names[f"capture-{side}"] = path.name
+    return names
 
 
 def as_json(name: str, world: str, results: Sequence[TrialResult], of: int | None = None) -> dict[str, Any]:
@@ -73,6 +100,8 @@ def as_json(name: str, world: str, results: Sequence[TrialResult], of: int | Non
     data: dict[str, Any] = {"version": VERSION, "experiment": name, "world": world, **determinants(results)}
     if of is not None and of != len(results):
         data |= {"interrupted": True, "trials_to_run": of}
+    if told := alike.groups(results):
+        data["alike"] = [asdict(each) for each in told]
     return data | {"trials": [_row(each) for each in results]}
 
 

@@ -58,6 +58,7 @@ class Journal:
         self.moved: Path | None = None
         self._world = world
         self._rows: dict[str, dict[str, Any]] = {}
+        self._asked: tuple[Sequence[TrialSpec], dict[int, TrialResult]] | None = None
         self._lock = _locked(folder)
         try:
             if self.path.exists() and not resume:
@@ -77,6 +78,8 @@ class Journal:
         """The results that are there already, by the number of their trial. Invalid ones do not count."""
         if not self._rows:
             return {}
+        if self._asked is not None and self._asked[0] is specs:
+            return dict(self._asked[1])
         found = {}
         for index, spec in enumerate(specs):
             row = self._rows.get(key_of(spec, self._world))
@@ -91,7 +94,8 @@ class Journal:
             except UsageError:  # a line that is whole, and not what a run writes
                 self.damaged += 1
                 del self._rows[key_of(spec, self._world)]
-        return found
+        self._asked = specs, found
+        return dict(found)
 
     def add(self, result: TrialResult) -> None:
         """Write down one result: all of its line, or nothing of it. Raises ``OutputError``."""
@@ -198,6 +202,8 @@ def from_json(spec: TrialSpec, row: dict[str, Any]) -> TrialResult:
 def stored_trace(folder: Path, stem: str) -> Trace | None:
     """The trace that a folder has of the trial with that stem of files. Raises ``UsageError``."""
     path = folder / f"{stem}.trace.jsonl"
+    if not path.is_file():
+        path = path.with_name(f"{path.name}.gz")
     if not path.is_file():
         return None
     text = documents.text(path)

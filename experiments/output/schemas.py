@@ -65,6 +65,16 @@ class TrialRow(_Plain):
     packets_changed: int
 
 
+class AlikeRow(_Plain):
+    """Models whose trials of one setting were the same, byte for byte, with every seed.
+
+    It is known of trials that may be shared: not with ``--no-share``, ``--out`` or in the emulated world.
+    """
+
+    setting: str
+    models: list[str]
+
+
 class ResultsFile(_Plain):
     """``results.json``: the same for the same experiment, whenever and wherever it is run.
 
@@ -80,6 +90,7 @@ class ResultsFile(_Plain):
     interrupted: bool = False
     trials_to_run: int = 0
     topologies: dict[str, dict[str, Any]]
+    alike: list[AlikeRow] = []
     trials: list[TrialRow]
 
 

@@ -8,7 +8,6 @@ import pickle
 import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Final, Protocol
 
@@ -50,16 +49,22 @@ class _Line:
     def __init__(self, place: Place, specs: Sequence[TrialSpec], limit: float) -> None:
         self.place = place
         self.asked: deque[int] = deque()
+        self._answered = False
         self._came = bytearray()
         self._specs = specs
         self._watchdog = Watchdog(place.worker, limit)
 
-    def ask(self, index: int, store: Store | None, *, traced: bool = False) -> None:
+    def ask(self, index: int, store: Store | None, *, traced: bool = False, share: bool = False) -> bool:
+        """Give it a trial more; ``False`` when it has died since its last one, which none is to blame for."""
+        try:
+            self.place.connection.send(Request(self._specs[index], store, traced, share))
+        except OSError:  # if it never did one, so says the answer
+            if self._answered and not self.asked:
+                return False
         self.asked.append(index)
-        with suppress(OSError):  # it is dead: so says its answer
-            self.place.connection.send(Request(self._specs[index], store, traced))
         if len(self.asked) == 1:
             self._watchdog.begin(waits(self._specs[index]), starting=not self.place.greeted)
+        return True
 
     def answers(self) -> Iterator[tuple[int, Answer | str]]:
         """The trials that are answered by now, once the connection is readable; a text says why none will be.
@@ -86,6 +91,7 @@ class _Line:
                 continue
             if isinstance(answer, Answer):
                 self.asked.popleft()
+                self._answered = True
                 if self.asked:
                     self._watchdog.begin(waits(self._specs[self.asked[0]]))
                 yield index, answer
@@ -132,11 +138,12 @@ def side_by_side(
     store: Store | None,
     limit: float,
     ahead: int = 1,
+    share: bool = False,
 ) -> Generator[tuple[int, TrialResult], None, None]:
     """Run the trials in ``jobs`` places; number and result of each as it ends.
 
     A trial whose process dies, or that takes more than ``limit`` seconds of CPU, is invalid; the others go on
-    in a new process. ``ahead``: how many trials a process has at a time.
+    in a new process. ``ahead``: how many trials a process has at a time. ``share``: see ``trial.sharing``.
     """
     waiting = deque(range(len(specs)))
     lines: dict[Connection, _Line] = {}
@@ -154,9 +161,14 @@ def side_by_side(
                 place = open_place()
                 lines[place.connection] = _Line(place, specs, limit)
             for _ in range(ahead):  # one each, then a second one each...
-                for line in lines.values():
-                    if waiting and len(line.asked) < ahead:
-                        line.ask(waiting.popleft(), store)
+                for line in list(lines.values()):
+                    if not waiting or len(line.asked) >= ahead:
+                        continue
+                    if line.ask(waiting[0], store, share=share):
+                        waiting.popleft()
+                    else:
+                        del lines[line.place.connection]  # another one takes its place
+                        line.place.close()
             for connection in wait([each for each, line in lines.items() if line.asked], LOOK):
                 line = lines[connection]  # type: ignore[index]
                 for index, answer in line.answers():

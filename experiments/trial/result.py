@@ -65,7 +65,8 @@ class TrialResult:
     ``not_applicable``: what the scenario asks for and an endpoint can't do; nothing is known then.
     ``explanation``: why checks failed, for each of them, if somebody asked (``explained``).
     ``models``: the spec of the model that each gateway ran, mitigations considered. ``files``: names of what
-    was written of it, by kind.
+    was written of it, by kind. ``course``: a digest of all that the gateways answered, where that was
+    listened to (``trial.sharing``): trials of one setting that have the same can't be told apart.
     """
 
     spec: TrialSpec
@@ -82,6 +83,7 @@ class TrialResult:
     explanation: list[Explanation] = field(default_factory=list)
     models: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    course: str = ""
 
     @property
     def outcome(self) -> str:

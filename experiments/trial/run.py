@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -96,15 +96,35 @@ def simulated(net: Network, chosen: Mapping[str, Model], seed: object) -> World:
 
 def setup_of(spec: TrialSpec, net: Network) -> Setup:
     """The trial's settings with its mitigations applied, in the order in which they are named."""
-    chosen = assignment.models_of(spec.model, topologies.load(spec.topology))
+    gateways = tuple(net.topology.gateways)
+    kinds = spec.phone, spec.server, spec.far_phone
+    return _setup(spec.topology, spec.model, gateways, kinds, spec.control, spec.mitigations, spec.longest)
+
+
+@lru_cache(maxsize=256)
+def _setup(
+    topology: str,
+    model: str,
+    gateways: tuple[str, ...],
+    kinds: tuple[str, str, str],
+    control: str,
+    mitigations: tuple[str, ...],
+    longest: float,
+) -> Setup:
+    chosen = assignment.models_of(model, topologies.load(topology))
     # A mitigation may have taken a router away.
-    setup = Setup(models={name: model for name, model in chosen.items() if name in net.topology.gateways})
-    setup = endpoints.apply(replace(setup, longest=spec.longest), spec.phone, spec.server, spec.far_phone)
-    if spec.control:
-        setup = controls.get(spec.control).apply(setup)
-    for each in spec.mitigations:
+    setup = Setup(models={name: model for name, model in chosen.items() if name in gateways}, longest=longest)
+    setup = endpoints.apply(setup, *kinds)
+    if control:
+        setup = controls.get(control).apply(setup)
+    for each in mitigations:
         setup = registry.mitigations().get(each).settings.apply(setup)
     return setup
+
+
+def notes_of(chosen: Iterable[Model]) -> list[str]:
+    """What a reader has to know of models, each thing once."""
+    return [note for note in dict.fromkeys(map(profiles.note, chosen)) if note]
 
 
 def _player(spec: TrialSpec) -> Any:
@@ -137,8 +157,7 @@ def run(
     chosen = {name: known.get(model) for name, model in setup.models.items()}
     world = make_world(net, chosen, seed)
     stage: Stage = (registry.program_stage() if spec.real else Stage)(world, setup, seed, folder)
-    notes = dict.fromkeys(profiles.note(model) for model in chosen.values())
-    result = TrialResult(spec, world.kind, notes=[note for note in notes if note])
+    result = TrialResult(spec, world.kind, notes=notes_of(chosen.values()))
     result.models = dict(setup.models)
     outcome: Finding | None = None
     try:
@@ -166,13 +185,12 @@ def run(
         recorder.record(stage.phones, world.now)
     if kind == "detector":
         result.finding = outcome or Finding("error")
-    result.errors += problems + [
-        f"the model raised {each}" for each in dict.fromkeys(world.trace.model_errors)
-    ]
+    emissions = [emission for passage in world.trace.passages for emission in passage.emissions]
+    raised = dict.fromkeys(emission.error for emission in emissions if emission.error)
+    result.errors += problems + [f"the model raised {each}" for each in raised]
     result.duration = world.now
-    result.packets_changed = sum(
-        emission.changed for passage in world.trace.passages for emission in passage.emissions
-    )
+    result.packets_changed = sum(emission.changed for emission in emissions)
     if spec.reach:
         result.reach = reach.measure(world.trace, net, seed, chosen)
+    world.untie()
     return result, world.trace

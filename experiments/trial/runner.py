@@ -11,6 +11,7 @@ from siplab.experiments.trial import processes, worker
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.process import TrialProcess
 from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.sharing import Sharing
 from siplab.experiments.trial.spec import TrialSpec, is_program, needs_emulated
 from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
 from siplab.experiments.trial.worker import Store
@@ -64,12 +65,15 @@ def run_all(
     progress: Progress = lambda result: None,
     journal: Journal | None = None,
     limit: float = TRIAL_TIMEOUT,
+    share: bool = True,
 ) -> list[TrialResult]:
     """Run every trial; results come back in the order of ``specs``, ``progress`` as they finish.
 
     ``store`` keeps what trials leave behind. ``journal``: what it knows is not run again, and it gets each
     result as soon as that is there. ``limit``: seconds of CPU after which a trial is ended that runs in a
     process of its own: with plug-ins, in the emulated world, or with ``jobs``.
+    ``share``: simulated trials that come out alike are run once (``trial.sharing``), unless ``store`` keeps
+    what each leaves behind.
     Raises ``InterruptedRunError`` on Ctrl-C, with what was done until then.
     """
     if world == "simulated":
@@ -84,7 +88,7 @@ def run_all(
                 progress(results[index])
         numbers = [index for index in range(len(specs)) if index not in results]
         # Closing the generator on Ctrl-C ends its processes.
-        running = _results([specs[index] for index in numbers], world, jobs, store, limit)
+        running = _results([specs[index] for index in numbers], world, jobs, store, limit, share=share)
         with interrupts.watched(), closing(running) as finished:
             for number, result in finished:
                 with _undisturbed():
@@ -158,7 +162,7 @@ def _bubble(specs: Sequence[TrialSpec], stack: ExitStack) -> Bubble:
 
 
 def _results(
-    specs: Sequence[TrialSpec], world: str, jobs: int, store: Store | None, limit: float
+    specs: Sequence[TrialSpec], world: str, jobs: int, store: Store | None, limit: float, *, share: bool
 ) -> Generator[tuple[int, TrialResult], None, None]:
     """Number and result of each trial, as it ends."""
     if world == "emulated":
@@ -170,9 +174,11 @@ def _results(
     watched = processes.can_be_watched() and (jobs > 1 or any(map(trial.plugins_of, specs)))
     if not watched:
         worker.prepare()
+        sharing = Sharing()
         for index, spec in enumerate(specs):
-            yield index, worker.run_one(spec, store)
+            shares = share and store is None
+            yield index, sharing.run(spec)[0] if shares else worker.run_one(spec, store)
         return
     yield from processes.side_by_side(
-        specs, TrialProcess, world, jobs=jobs, store=store, limit=limit, ahead=processes.AHEAD
+        specs, TrialProcess, world, jobs=jobs, store=store, limit=limit, ahead=processes.AHEAD, share=share
     )

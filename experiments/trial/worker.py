@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.recording import Audio, Recorder
 from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.sharing import Sharing
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab import foreign, interrupts, plugins
 from siplab.lab.errors import OutputError
@@ -39,8 +40,8 @@ class Store(Protocol):
         """Where the output of outside programs and recordings go, beside what ``keep`` writes."""
 
     @property
-    def audio(self) -> Audio:
-        """How much of each call is recorded."""
+    def audio(self) -> Audio | None:
+        """How much of each call is recorded; ``None``: nothing."""
 
     def keep(self, result: TrialResult, trace: Trace) -> None:
         """A trial is over. May add to the result what follows from the trace."""
@@ -135,11 +136,12 @@ class EmulatedLabs:
 
 
 class Request(NamedTuple):
-    """A trial to run. ``traced``: the trace is wanted beside the result."""
+    """A trial to run. ``traced``: the trace is wanted beside the result. ``share``: see ``trial.sharing``."""
 
     spec: TrialSpec
     store: Store | None = None
     traced: bool = False
+    share: bool = False
 
 
 class Answer(NamedTuple):
@@ -150,7 +152,7 @@ class Answer(NamedTuple):
     spoilt: bool
 
 
-Runner = Callable[[TrialSpec, Store | None], tuple[TrialResult, Trace]]
+Runner = Callable[[Request], tuple[TrialResult, Trace]]
 
 
 def serve(connection: Connection, run: Runner, kind: str, spoilt: Callable[[], bool] = lambda: False) -> None:
@@ -178,7 +180,7 @@ def serve(connection: Connection, run: Runner, kind: str, spoilt: Callable[[], b
 def _surviving(wanted: Request, run: Runner, kind: str) -> tuple[TrialResult, Trace]:
     """Run a trial; whatever somebody's code does to the lab's own, it is the trial that is invalid."""
     try:
-        return run(wanted.spec, wanted.store)
+        return run(wanted)
     except OutputError:
         raise
     except BaseException as error:
@@ -196,7 +198,14 @@ def _ends(thread: threading.Thread) -> bool:
 def simulated(connection: Connection) -> None:
     """Task of a process for simulated trials, which begins with ``READY``."""
     connection.send(READY)
-    serve(connection, run_traced, "simulated")
+    sharing = Sharing()
+
+    def run(wanted: Request) -> tuple[TrialResult, Trace]:
+        if wanted.share and wanted.store is None:
+            return sharing.run(wanted.spec)
+        return run_traced(wanted.spec, wanted.store)
+
+    serve(connection, run, "simulated")
 
 
 def emulated(connection: Connection) -> None:
@@ -204,7 +213,13 @@ def emulated(connection: Connection) -> None:
     # A terminal's Ctrl-C reaches this process too, and is not for it.
     interrupts.leave_to_parent()
     mounts = _mounts()
-    serve(connection, EmulatedLabs().run, "emulated", lambda: _mounts() != mounts)
+    labs = EmulatedLabs()
+    serve(
+        connection,
+        lambda wanted: labs.run(wanted.spec, wanted.store),
+        "emulated",
+        lambda: _mounts() != mounts,
+    )
 
 
 def _mounts() -> str:
@@ -226,7 +241,8 @@ def run_traced(
     if store is None:
         return trial.run(spec, make_world)
     stem = store.folder / spec.stem
-    programs, recorder = stem.with_name(f"{stem.name}.programs"), Recorder(stem, store.audio)
+    programs = stem.with_name(f"{stem.name}.programs")
+    recorder = None if store.audio is None else Recorder(stem, store.audio)
     result, trace = trial.run(spec, make_world, programs, recorder)
     store.keep(result, trace)
     return result, trace

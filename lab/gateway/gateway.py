@@ -65,7 +65,9 @@ class Gateway:
         mtu: int = ip.DEFAULT_MTU,
         firewall: Sequence[FirewallRule] = (),
     ) -> None:
-        config: Any = replace(nat or NatConfig(), **model.recipe.nat)  # a faulty router's own choices
+        config: Any = nat or NatConfig()
+        if model.recipe.nat:  # a faulty router's own choices
+            config = replace(config, **model.recipe.nat)
         self.nat = Nat(config, public_ip, rng)
         self._own = OwnAddress(inside_addresses, public_ip)
         self._networks = [_network(each) for each in inside_networks]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from siplab.lab.media.audio import SILENCE, Signal
@@ -27,37 +28,44 @@ class HeardSpan:
     frame: int
 
 
+@lru_cache(maxsize=64)
+def _frames_of(signals: tuple[Signal, ...]) -> dict[bytes, tuple[str, int]]:
+    """The first signal that has a frame, and the first number of that frame in it."""
+    return {
+        frame: (each.name, number)
+        for each in reversed(signals)
+        for number, frame in reversed(list(enumerate(each.frames)))
+    }
+
+
 def spans(sounds: Iterable[Sound], known: Sequence[Signal]) -> list[HeardSpan]:
     """The spans of what arrived; ``known``: the signals that may be in it."""
     signals = {each.name: each for each in (*known, SILENCE)}
-    frames = {
-        frame: (each.name, number)
-        for each in reversed(list(signals.values()))
-        for number, frame in reversed(list(enumerate(each.frames)))
-    }
+    frames = _frames_of(tuple(signals.values()))
     found: list[HeardSpan] = []
+    begin = until = 0.0
+    content, frame, length = "", -1, 1  # of the span under way, none yet
     for each in sounds:
-        last = found[-1] if found else None
-        expected = 0 if last is None else last.frame + round((each.at - last.begin) / PACKET_TIME)
-        if each.train is not None:
-            packets, content, frame = each.train.packets, each.train.content, each.train.first
+        at, train = each.at, each.train
+        expected = frame + round((at - begin) / PACKET_TIME)
+        if train is not None:
+            packets, what, number = train.packets, train.content, train.first
         else:
-            # The same signal, as far on as the time is, if that can be: many frames of a pause are alike.
-            signal = signals.get(last.content) if last is not None else None
-            goes_on = last is not None and signal is not None and signal.frame(expected) == each.frame
             packets = 1
-            content, frame = (last.content, expected) if last and goes_on else frames.get(each.frame, ("", 0))
-        length = len(signals[content].frames) if content in signals else 1
-        end = each.at + packets * PACKET_TIME
-        if last is not None and (
-            len(found) >= _MOST
-            or (
-                each.at - last.end < PACKET_TIME * 0.75
-                and content == last.content
-                and (frame - expected) % length == 0
-            )
-        ):
-            found[-1] = replace(last, end=max(last.end, end))
-        else:
-            found.append(HeardSpan(each.at, end, content, frame % length))
+            # The same signal, as far on as the time is, if that can be: many frames of a pause are alike.
+            if frame >= 0 and content in signals and signals[content].frame(expected) == each.frame:
+                what, number = content, expected
+            else:
+                what, number = frames.get(each.frame, ("", 0))
+        end = at + packets * PACKET_TIME
+        goes_on = what == content and at - until < PACKET_TIME * 0.75 and (number - expected) % length == 0
+        if frame >= 0 and (goes_on or len(found) + 1 >= _MOST):
+            until = max(until, end)
+            continue
+        if frame >= 0:
+            found.append(HeardSpan(begin, until, content, frame))
+        length = len(signals[what].frames) if what in signals else 1
+        begin, until, content, frame = at, end, what, number % length
+    if frame >= 0:
+        found.append(HeardSpan(begin, until, content, frame))
     return found

@@ -45,6 +45,11 @@ class Phone(UserAgentServer):
         self.keepalive = KeepAlive(self, lambda now: self.registration.register(now))
         self.registration = Registration(self, self.keepalive.follow)
 
+    def untie(self) -> None:
+        for call in self.calls:
+            vars(call).clear()
+        super().untie()
+
     # -- commands ----------------------------------------------------------------------------
 
     def register(self, now: float) -> list[Action]:

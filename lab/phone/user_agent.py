@@ -101,6 +101,10 @@ class UserAgent(Agent, TransactionUser):
         self.discovery = AddressDiscovery(self.layer, rng, config.stun, seen, self._on_mapped)
         self.ice_discovery = AddressDiscovery(self.layer, rng, config.ice_server, seen, self._on_candidate)
 
+    def untie(self) -> None:
+        self.layer.untie()
+        super().untie()
+
     # -- requests and refusals -----------------------------------------------------------------
 
     def new_call_id(self) -> bytes:

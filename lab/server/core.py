@@ -147,6 +147,10 @@ class ServerCore(Agent, TransactionUser):
         if config.private_own:
             self._endpoints.add(PRIVATE_OWN)
 
+    def untie(self) -> None:
+        self.layer.untie()
+        super().untie()
+
     def _on_connection_lost(self, local: Endpoint, remote: Endpoint, reason: str, now: float) -> None:
         facts = Facts(local=local, remote=remote)
         self.note(now, EventKind.CONNECTION_LOST, f"{local} to {remote}: {reason}", facts)

@@ -191,11 +191,9 @@ class Incoming:
         self.source = source
         self.local = local
         self.reply_to: Endpoint | None = None
-        heads: dict[bytes, Field] = {}
-        for field in message.fields:
-            if field.name not in heads:
-                heads[field.name] = field
-        self.heads = heads
+        self.heads = heads = {
+            field.name: field for field in reversed(message.fields)
+        }  # the first of each name
         self.call_id = heads[b"call-id"].value if b"call-id" in heads else b""
         self.from_tag = tag_of(heads[b"from"].value) if b"from" in heads else b""
         self.to_tag = tag_of(heads[b"to"].value) if b"to" in heads else b""

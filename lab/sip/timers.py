@@ -54,6 +54,12 @@ class Timers:
         heapq.heappush(self._heap, (due, self._started, timer))
         return timer
 
+    def clear(self) -> None:
+        """Forget all of them; none fires any more."""
+        for _, _, timer in self._heap:
+            timer.cancel()
+        self._heap.clear()
+
     def next(self) -> float | None:
         """When the next timer is due; ``None`` when none runs."""
         heap = self._heap

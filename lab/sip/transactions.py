@@ -252,6 +252,12 @@ class TransactionLayer:
         known = self.clients if isinstance(transaction, ClientTransaction) else self.servers
         known.pop(transaction.key, None)
 
+    def untie(self) -> None:
+        """Let go of all transactions and timers, which know the layer and its user."""
+        self.clients.clear()
+        self.servers.clear()
+        self.timers.clear()
+
     # -- responses --------------------------------------------------------------------------
 
     def _receive_response(self, incoming: Incoming, now: float) -> None:

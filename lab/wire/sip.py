@@ -63,6 +63,24 @@ def canonical_name(name: bytes) -> bytes:
         return full
 
 
+class _NamesOfLines(dict[bytes, bytes]):
+    """Canonical names by the whole line: most lines of a message were in the one before it, too."""
+
+    def __missing__(self, line: bytes) -> bytes:
+        colon = line.find(b":")
+        name = b"" if colon < 0 else canonical_name(line[:colon])
+        if len(line) <= _LONGEST_REMEMBERED:
+            if len(self) >= _MOST_REMEMBERED:
+                self.clear()
+            self[line] = name
+        return name
+
+
+_MOST_REMEMBERED: Final = 4096
+_LONGEST_REMEMBERED: Final = 512  # bytes
+_names_of_lines: Final = _NamesOfLines()
+
+
 class Field:
     """One header field with its folded continuation lines and its line ending.
 
@@ -77,13 +95,7 @@ class Field:
         self.raw = raw
         # The value's place is worked out when somebody asks: most fields are only carried.
         self._begin = -1
-        self._end = -1
-        colon = raw.find(b":")
-        if colon < 0:
-            self.name = b""
-        else:
-            written = raw[:colon]
-            self.name = _canonical_names.get(written) or canonical_name(written)
+        self.name = _names_of_lines[raw]
 
     def _locate(self) -> int:
         raw = self.raw

@@ -333,8 +333,10 @@ _TYPE: Final = _PLAIN[b"content-type"][1]
 _CAPTURED: Final = _CSEQ | _LENGTH | _TYPE
 
 
-_REMEMBERED: Final = 4096
-_ACCEPTED: set[bytes] = set()  # lines in their usual spelling, whose content no other rule needs
+_MOST_REMEMBERED: Final = 4096
+_LONGEST_REMEMBERED: Final = 512  # bytes
+# Lines that are accepted and whose content no other rule needs, with their bits as in _PLAIN.
+_accepted: Final[dict[bytes, tuple[int, int]]] = {}
 
 
 def _is_plain(message: SipMessage, transport: str) -> bool:
@@ -350,34 +352,38 @@ def _is_plain(message: SipMessage, transport: str) -> bool:
     method = media_type = b""
     length = -1
     for field in message.fields:
+        raw = field.raw
+        known = _accepted.get(raw)  # most lines of a message were in the one before it, too
+        if known is not None:
+            bit, once = known
+            if seen & once:
+                return False
+            seen |= bit
+            continue
         plain = _PLAIN.get(field.name)
         if plain is None:
-            if _PLAIN_OTHER(field.raw) is None and _is_broken(field):
+            if _PLAIN_OTHER(raw) is not None:
+                _remember(raw, 0, 0)
+            elif _is_broken(field):
                 return False
             continue
         accept, bit, once = plain
         if seen & once:
             return False
         seen |= bit
-        raw = field.raw
-        if raw in _ACCEPTED:  # most lines of a message were in the one before it, too
-            continue
         found = accept(raw)
         if found is None:
             # What the rules between fields need to know must have been read.
             if bit & _CAPTURED or _is_broken(field) or (bit == _CONTACT and field.value == b"*"):
                 return False
-        elif bit & _CAPTURED:
-            if bit == _CSEQ:
-                method = found[2]
-            elif bit == _LENGTH:
-                length = int(found[1])
-            else:
-                media_type = found[1]
+        elif not bit & _CAPTURED:
+            _remember(raw, bit, once)
+        elif bit == _CSEQ:
+            method = found[2]
+        elif bit == _LENGTH:
+            length = int(found[1])
         else:
-            if len(_ACCEPTED) >= _REMEMBERED:
-                _ACCEPTED.clear()
-            _ACCEPTED.add(raw)
+            media_type = found[1]
     if seen & _ALL_MANDATORY != _ALL_MANDATORY or not message.separator:
         return False
     if request is not None and request[1] != method:
@@ -398,6 +404,13 @@ def _is_plain(message: SipMessage, transport: str) -> bool:
         if media_type.lower() == b"application/sdp" and PLAIN_SDP.fullmatch(body) is None:
             return all(RULES[rule].severity == "warning" for rule, _, _, _ in sdp_findings(body))
     return True
+
+
+def _remember(line: bytes, bit: int, once: int) -> None:
+    if len(line) <= _LONGEST_REMEMBERED:
+        if len(_accepted) >= _MOST_REMEMBERED:
+            _accepted.clear()
+        _accepted[line] = bit, once
 
 
 def _is_broken(field: Field) -> bool:

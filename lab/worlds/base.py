@@ -15,6 +15,7 @@ from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Gateway
 from siplab.lab.sip.base import Action, Agent
 from siplab.lab.wire.ip import Endpoint
+from siplab.lab.worlds.agenda import Agenda
 from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.trace import Noted, Remark, Trace, WorldEvent
 
@@ -59,6 +60,7 @@ class World(abc.ABC):
         self.trace = Trace()
         self.gateways: dict[str, Gateway] = {}
         self._agents: list[tuple[str, Agent]] = []
+        self._agenda = Agenda()
         self._told: dict[Agent, int] = {}  # how many of its events the trace has
 
     @property
@@ -89,11 +91,13 @@ class World(abc.ABC):
     def add(self, host: str, agent: Agent) -> None:
         """Put an agent on a host and start it. Raises ``WorldError`` when it can't have its ports."""
         self._agents.append((host, agent))
+        self._agenda.add(host, agent)
         self.perform(agent, agent.start(self.now))
 
     def remove(self, agent: Agent) -> None:
         """Take an agent away at once, as when somebody pulls the plug: nothing is sent any more."""
         self._agents = [(host, each) for host, each in self._agents if each is not agent]
+        self._agenda.remove(agent)
         self._close_ports(agent)
 
     def reboot(self, gateway: str) -> None:
@@ -105,6 +109,7 @@ class World(abc.ABC):
 
     def perform(self, agent: Agent, actions: list[Action]) -> None:
         """Carry out what an agent asked for, once the trace has what it noticed."""
+        self._agenda.touch(agent)
         told = self._told.get(agent, 0)
         if len(agent.events) > told:
             self._tell(agent, told)
@@ -118,6 +123,16 @@ class World(abc.ABC):
     def idle(self, seconds: float) -> None:
         """Let ``seconds`` go by."""
         self.run_until(lambda: False, seconds)
+
+    def untie(self) -> None:
+        """Nobody will ask any more but for the trace and the time: let go of agents and gateways.
+
+        See ``Agent.untie``. Worlds that are shown or looked at when they are over are not untied.
+        """
+        for _, agent in self._agents:
+            agent.untie()
+        for gateway in self.gateways.values():
+            vars(gateway).clear()
 
     def remark(
         self,
@@ -151,15 +166,8 @@ class World(abc.ABC):
         self._told[agent] = len(agent.events)
 
     def _next_timer(self) -> float | None:
-        nearest: float | None = None
-        for _, agent in self._agents:
-            when = agent.next_timer()
-            if when is not None and (nearest is None or when < nearest):
-                nearest = when
-        return nearest
+        return self._agenda.next_timer()
 
     def _fire(self) -> None:
-        for _, agent in self._agents:
-            when = agent.next_timer()
-            if when is not None and when <= self.now:
-                self.perform(agent, agent.on_timer(self.now))
+        for agent in self._agenda.due(self.now):
+            self.perform(agent, agent.on_timer(self.now))

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from siplab.lab.sip.base import Agent, Flow, Train
+from siplab.lab.sip.base import Flow, Train
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.forwarding import Arrival, Delivery
 
@@ -46,16 +46,6 @@ class FlowKeeper:
         self.event = 0
         self._known: dict[int, tuple[Flow, _Known]] = {}
         self._passed: dict[tuple[Endpoint, Endpoint], _Known] = {}  # by agents that pass flows on
-
-    def next(self, agents: Sequence[tuple[str, Agent]]) -> tuple[str, Agent, Flow, float] | None:
-        """The flow whose packet is due first."""
-        nearest: tuple[str, Agent, Flow, float] | None = None
-        for host, agent in agents:
-            for flow in agent.flows:
-                due = flow.next_due
-                if due is not None and flow.remote is not None and (nearest is None or due < nearest[3]):
-                    nearest = (host, agent, flow, due)
-        return nearest
 
     def skip(
         self,
@@ -115,7 +105,10 @@ class FlowKeeper:
 
     def passed(self, local: Endpoint, remote: Endpoint, arrivals: Sequence[Arrival]) -> None:
         """Note what became of a packet that an agent passed on."""
-        self._note(self._passed.setdefault((local, remote), _Known()), remote, arrivals)
+        known = self._passed.get((local, remote))
+        if known is None:
+            known = self._passed[local, remote] = _Known()
+        self._note(known, remote, arrivals)
 
     def _note(self, known: _Known, remote: Endpoint, arrivals: Sequence[Arrival]) -> None:
         fate: Fate = (remote, tuple((type(each), each[0], each[1]) for each in arrivals))
@@ -124,4 +117,7 @@ class FlowKeeper:
 
     def _of(self, flow: Flow) -> _Known:
         # The flow is kept beside what is known of it, so that its id stays its own.
-        return self._known.setdefault(id(flow), (flow, _Known()))[1]
+        kept = self._known.get(id(flow))
+        if kept is None:
+            kept = self._known[id(flow)] = flow, _Known()
+        return kept[1]

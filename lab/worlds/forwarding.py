@@ -134,7 +134,8 @@ class Forwarder:
     def _step(
         self, here: str, packet: bytes, queue: deque[tuple[str, bytes]], arrivals: list[Arrival]
     ) -> None:
-        destination = destination_of(packet)
+        # As ``destination_of``: no other line of the lab is passed as often.
+        destination = ip.unpack_ip(packet[16:20]) if packet[0] >> 4 == 4 else destination_of(packet)
         hop, passed, mtu = self.network.segment(here, destination)
         if passed:
             if _ttl(packet) > passed and len(packet) <= mtu:

@@ -63,6 +63,7 @@ class LabWorld(World):
     def run_until(self, done: Callable[[], bool], timeout: float) -> bool:
         """Let things happen until ``done`` or for ``timeout`` seconds; says whether it was done."""
         deadline = self.now + timeout
+        self._agenda.touch_all()
         for _ in range(MAX_STEPS):
             if self._arrivals:
                 self._dispatch(self._arrivals.popleft())
@@ -73,8 +74,8 @@ class LabWorld(World):
             if done():
                 return True
             when = self._next_timer()
-            flow = self._flows.next(self._agents)
-            if flow is not None and (when is None or flow[3] < when) and flow[3] <= deadline:
+            flow = self._agenda.next_flow()
+            if flow is not None and (when is None or flow.due < when) and flow.due <= deadline:
                 self._play(*flow, deadline if when is None else min(when, deadline))
                 continue
             if when is None or when > deadline:
@@ -198,6 +199,7 @@ class LabWorld(World):
     def _play(self, host: str, agent: Agent, flow: Flow, due: float, until: float) -> None:
         """Carry a flow's next packet, or pass over a stretch that shares the fate of the latest."""
         self.now = max(self.now, due)
+        self._agenda.touch(agent)
         if self.impairments is None and until > self.now:
             skipped = self._flows.skip(flow, lambda: self._horizon(until), self._onward)
             if skipped is not None:
@@ -208,11 +210,12 @@ class LabWorld(World):
                 way = flow.local, flow.remote
                 self.trace.add(SkippedPackets(self.now, host, *way, train.packets, last, *said))
                 for delivery in deliveries:
-                    receiver, agent = self._sockets["udp"][delivery.local]
-                    link = agent.onward(delivery.source, delivery.local)
+                    receiver, hearer = self._sockets["udp"][delivery.local]
+                    link = hearer.onward(delivery.source, delivery.local)
                     if link is not None:
                         self.trace.add(SkippedPackets(self.now, receiver, *link, train.packets, last, *said))
-                    agent.receive_train(train, delivery.source, delivery.local)
+                    hearer.receive_train(train, delivery.source, delivery.local)
+                    self._agenda.touch(hearer)
                 return
         remote = flow.remote
         assert remote is not None

@@ -62,6 +62,7 @@ class LiveNetworkWorld(World):
     def run_until(self, done: Callable[[], bool], timeout: float) -> bool:
         end = min(self.now + timeout, self._limit)
         while not done():
+            self._agenda.touch_all()
             now = self.now
             if now >= end:
                 return False

@@ -87,6 +87,7 @@ class Network:
         self.gateways = frozenset(topology.gateways)
         self._next_hops = _Known(self._find_next_hop)
         self._segments = _Known(self._find_segment)
+        self._straight = _Known(self._find_straight)
         self._refusals = _Known(self._find_refusal)
         self._crossed = _Known(self._find_crossed)
 
@@ -97,6 +98,13 @@ class Network:
     def segment(self, node: str, destination: str) -> PathSegment:
         """The path from ``node`` to the next station that does more than forward."""
         return self._segments[node, destination]
+
+    def straight(self, node: str, destination: str) -> int:
+        """How large a packet can be that ``node`` sends to a host by no gateway and whole; 0: none can.
+
+        In bytes. Only plain routers lie on its way, and not more than the usual TTL allows.
+        """
+        return self._straight[node, destination]
 
     def crossed(self, node: str, destination: str) -> tuple[str, ...]:
         """The networks between ``node`` and the next station that does more than forward, in order."""
@@ -145,6 +153,12 @@ class Network:
             mtu = min(mtu, self.mtu[onward.network])
             hop, passed = onward, passed + 1
         return PathSegment(hop, passed, mtu)
+
+    def _find_straight(self, key: tuple[str, str]) -> int:
+        hop, routers, mtu = self.segment(*key)
+        if hop is None or hop.side is not None or not hop.final or routers >= ip.DEFAULT_TTL:
+            return 0
+        return min(mtu, *(self.mtu[each] for each in self.crossed(*key)))
 
     def _find_crossed(self, key: tuple[str, str]) -> tuple[str, ...]:
         node, destination = key

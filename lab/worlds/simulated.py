@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Emission, Side
@@ -14,6 +15,8 @@ from siplab.lab.worlds.forwarding import Arrival, Delivery, Forwarder, SegmentDe
 from siplab.lab.worlds.lab_world import LabWorld, as_packet
 from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.trace import Passage
+
+_LONGEST_HEADERS: Final = 48  # bytes: IPv6 and UDP
 
 
 class SimulatedWorld(LabWorld):
@@ -27,6 +30,14 @@ class SimulatedWorld(LabWorld):
         self._forwarder = Forwarder(network, self)
 
     def transmit(self, host: str, send: Send | SendSegment) -> list[Arrival]:
+        if (
+            isinstance(send, Send)
+            and len(send.payload) <= self.network.straight(host, send.remote.ip) - _LONGEST_HEADERS
+            and send.ttl == ip.DEFAULT_TTL
+            and send.remote in self._sockets["udp"]
+        ):
+            # No gateway and nobody else sees the packet itself.
+            return [Delivery(send.remote, send.local, send.payload)]
         return self._forwarder.send(host, as_packet(send))
 
     def depart(self, gateway: str, pieces: list[bytes]) -> list[Arrival]:
@@ -37,6 +48,10 @@ class SimulatedWorld(LabWorld):
 
     def close_socket(self, local: Endpoint, transport: Transport) -> None:
         pass
+
+    def untie(self) -> None:
+        super().untie()
+        del self._forwarder
 
     # -- the carrier's part ------------------------------------------------------------------------
 

@@ -174,7 +174,7 @@ class Trace:
 
     @property
     def passages(self) -> list[Passage]:
-        return [each for each in self.records if isinstance(each, Passage)]
+        return [each for each in self.records if type(each) is Passage]
 
     @property
     def model_errors(self) -> list[str]:

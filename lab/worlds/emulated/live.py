@@ -326,8 +326,9 @@ class LiveWorld(QueueOwner):
     def _turn(self, longest: float | None) -> None:
         """Wait for whatever comes first, ``longest`` seconds at most, and deal with it."""
         self._tick()
-        flow = self._flows.next(self._agents)
-        dues = [each for each in (self._next_timer(), flow[3] if flow else None) if each is not None]
+        self._agenda.touch_all()
+        flow = self._agenda.next_flow()
+        dues = [each for each in (self._next_timer(), flow.due if flow else None) if each is not None]
         until_timer = max(0.0, min(dues) - self.now) if dues else None
         waits = [each for each in (longest, until_timer) if each is not None]
         for key, _ in self._selector.select(min(waits) if waits else None):
@@ -336,8 +337,9 @@ class LiveWorld(QueueOwner):
             while self._arrivals:
                 self._dispatch(self._arrivals.popleft())
         self._tick()
+        self._agenda.touch_all()
         self._fire()
-        while (flow := self._flows.next(self._agents)) is not None and flow[3] <= self.now:
+        while (flow := self._agenda.next_flow()) is not None and flow.due <= self.now:
             self._play(*flow, self.now)
         while self.impairments is not None and (departure := self.impairments.pop(self.now)) is not None:
             departure()

@@ -57,7 +57,9 @@ def test_seed_decides_the_bytes(tmp_path: Path) -> None:
 def test_out_holds_results_traces_and_captures(tmp_path: Path) -> None:
     file = tmp_path / "small.yaml"
     file.write_text("id: small\nmodels: [none, semicolon-loss]\nscenarios: [register]\ndetectors: [mirror]\n")
-    done = siplab("run", str(file), "--world", "simulated", "--out", str(tmp_path / "out"))
+    done = siplab(
+        *("run", str(file), "--world", "simulated", "--out", str(tmp_path / "out"), "--traces", "all")
+    )
     assert done.returncode == 0, done.stderr
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert "results.json" in names

@@ -98,7 +98,7 @@ def test_a_long_name_still_has_its_files(tmp_path: Path) -> None:
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stored")
     (folder / "x.yaml").write_text(SMALL)
-    done = siplab("run", str(folder / "x.yaml"), "--out", str(folder / "out"))
+    done = siplab("run", str(folder / "x.yaml"), "--out", str(folder / "out"), "--traces", "all")
     assert done.returncode == 0, done.stderr
     return folder / "out"
 

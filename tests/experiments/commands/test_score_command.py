@@ -38,7 +38,7 @@ def test_tables_say_who_is_good_at_what() -> None:
 
 
 def test_files(tmp_path: Path) -> None:
-    done = siplab(*MIRROR, "--out", str(tmp_path / "out"), "--repeat", "2", "-j", "2")
+    done = siplab(*MIRROR, "--out", str(tmp_path / "out"), "--repeat", "2", "-j", "2", "--traces", "all")
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "out"
 
@@ -123,7 +123,7 @@ def test_a_score_has_to_be_reached() -> None:
 
 def test_junit_has_times_and_captures(tmp_path: Path) -> None:
     out = tmp_path / "a folder"
-    done = siplab(*MIRROR, "--out", str(out))
+    done = siplab(*MIRROR, "--out", str(out), "--traces", "all")
     assert done.returncode == 0, done.stderr
     suite = ElementTree.fromstring((out / "score.xml").read_text()).find("testsuite")
     assert suite is not None

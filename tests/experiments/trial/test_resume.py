@@ -397,7 +397,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_lost(tmp_path: Path) -> None:
     )
     folder = tmp_path / "out"
     # Enough for a registration's trace, not for that of a call.
-    status, err = limited(30_000, "run", short, "--out", folder)
+    status, err = limited(30_000, "run", short, "--out", folder, "--traces", "all")
     assert status == 2
     assert "Traceback" not in err
     assert "File too large; go on with: siplab run" in err.strip().splitlines()[-1]

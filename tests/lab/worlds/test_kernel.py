@@ -155,7 +155,7 @@ def test_one_trial_leaves_nothing_to_the_next() -> None:
 def test_an_experiment_runs_both_kernels_and_writes_what_was_seen(tmp_path: Path) -> None:
     file = tmp_path / "kernel.yaml"
     file.write_text("id: kernel\ngateway: kernel\nscenarios: [register]\n")
-    done = siplab("run", str(file), "--out", str(tmp_path / "out"))
+    done = siplab("run", str(file), "--out", str(tmp_path / "out"), "--traces", "all")
     assert done.returncode == 0, done.stderr
     trials = json.loads((tmp_path / "out" / "results.json").read_text())["trials"]
     assert [(each["model"], each["gateway"], each["outcome"]) for each in trials] == [

@@ -1,0 +1,185 @@
+"""Trials that come out alike are run once, exactly.
+
+The model is no part of what a trial's world is made with. So two trials that differ in the model alone are
+the same one as long as their gateways give the same answers: to every packet, to every question when
+something of theirs runs out, to every reboot. What the gateways of a setting were asked and what they
+answered is kept as a tree; a new model's gateways are asked the same, and where they give the answers of a
+trial that was run, its result is theirs. At the first other answer the trial is run as always, and the tree
+grows.
+
+What a model draws at random is drawn in the same order from the same generator, so random models share too.
+Not shared is what does not follow from the spec alone, see ``Sharing.applies``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, NamedTuple
+
+from siplab.experiments.trial import reach
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.result import TrialResult
+from siplab.experiments.trial.spec import TrialSpec, seed_of
+from siplab.lab.gateway.alg import Model
+from siplab.lab.gateway.gateway import Emission, Gateway, Side
+from siplab.lab.worlds.base import World, make_gateways
+from siplab.lab.worlds.network import Network
+from siplab.lab.worlds.simulated import SimulatedWorld
+from siplab.lab.worlds.trace import Trace
+
+_MOST_STEPS: Final = 200_000  # that are kept, of all settings: some 200 MB
+
+
+class _Question(NamedTuple):
+    """What a world asks a gateway."""
+
+    gateway: str
+    method: str
+    arguments: tuple[Any, ...]
+
+    def put(self, gateway: Any) -> Any:
+        """Ask; the answer can be compared and never changes."""
+        answer = getattr(gateway, self.method)(*self.arguments)
+        return tuple(answer) if isinstance(answer, list) else answer
+
+
+class _Heard:
+    """A gateway whose answers are taken down. It has what worlds ask for, and nothing else to look at."""
+
+    def __init__(self, name: str, gateway: Gateway, log: list[tuple[_Question, Any]]) -> None:
+        self._name, self._gateway, self._log = name, gateway, log
+
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        question = _Question(self._name, method, arguments)
+        answer = question.put(self._gateway)
+        self._log.append((question, answer))
+        return answer
+
+    def handle(self, packet: bytes, side: Side, now: float) -> list[Emission]:
+        return list(self._ask("handle", packet, side, now))
+
+    def next_end(self, now: float) -> float:
+        end: float = self._ask("next_end", now)
+        return end
+
+    def reboot(self) -> None:
+        self._ask("reboot")
+
+
+@dataclass(slots=True, eq=False)
+class _Node:
+    """Trials that were alike until here: what gateways are asked next, and where each answer leads."""
+
+    question: _Question | None = None
+    ways: dict[Any, _Node] = field(default_factory=dict)
+    end: tuple[TrialResult, Trace] | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Tree:
+    root: _Node = field(default_factory=_Node)
+    steps: int = 0
+
+
+class Sharing:
+    """The trials that were run, as trees, one for each setting. ``ran`` and ``shared`` count trials."""
+
+    def __init__(self) -> None:
+        self._trees: OrderedDict[TrialSpec, _Tree] = OrderedDict()
+        self.ran = self.shared = 0
+
+    @staticmethod
+    def applies(spec: TrialSpec) -> bool:
+        """Whether a trial may be shared: whether all follows from its spec.
+
+        It does not where a program or the kernel's gateway takes part, nor where code has a part that is not
+        the lab's own: a plug-in may remember, or look at a clock.
+        """
+        return not spec.by_wall_clock and spec.gateway == "queue" and not trial.plugins_of(spec)
+
+    def run(self, spec: TrialSpec) -> tuple[TrialResult, Trace]:
+        """As ``trial.run`` in the simulated world; what comes of it is not to be changed.
+
+        Raises ``UsageError`` for a bad spec.
+        """
+        if not self.applies(spec):
+            self.ran += 1
+            return trial.run(spec)
+        net = trial.network_of(spec)
+        setup = trial.setup_of(spec, net)
+        known = trial.models(spec.model_paths)
+        chosen = {name: known.get(model) for name, model in setup.models.items()}
+        setting = replace(spec, model="")
+        tree = self._trees.pop(setting, None) or _Tree()
+        self._trees[setting] = tree  # the latest is the last
+        end = _end_of(tree.root, make_gateways(net, chosen, seed_of(spec)))
+        if end is None:
+            self.ran += 1
+            return self._run(spec, tree)
+        self.shared += 1
+        result, trace = end
+        result = replace(
+            result,
+            spec=spec,
+            models=dict(setup.models),
+            notes=trial.notes_of(chosen.values()),
+            errors=list(result.errors),
+            explanation=[],
+            files={},
+        )
+        if spec.reach:
+            result.reach = reach.measure(trace, net, seed_of(spec), chosen)
+        return result, trace
+
+    def _run(self, spec: TrialSpec, tree: _Tree) -> tuple[TrialResult, Trace]:
+        log: list[tuple[_Question, Any]] = []
+
+        def make_world(net: Network, chosen: Mapping[str, Model], seed: object) -> World:
+            world = SimulatedWorld(net, chosen, seed)
+            heard: dict[str, Any] = {
+                name: _Heard(name, gateway, log) for name, gateway in world.gateways.items()
+            }
+            world.gateways = heard
+            return world
+
+        result, trace = trial.run(spec, make_world)
+        result.course = _digest(log)
+        node = tree.root
+        for question, answer in log:
+            node.question = question
+            onward = node.ways.get(answer)
+            if onward is None:
+                onward = node.ways[answer] = _Node()
+                tree.steps += 1
+            node = onward
+        node.end = replace(result, errors=list(result.errors)), trace
+        while len(self._trees) > 1 and sum(each.steps for each in self._trees.values()) > _MOST_STEPS:
+            self._trees.popitem(last=False)
+        return result, trace
+
+
+def _end_of(node: _Node, gateways: Mapping[str, Gateway]) -> tuple[TrialResult, Trace] | None:
+    """What came of the trial that was run with the same answers; ``None`` when there is none."""
+    while node.question is not None:
+        onward = node.ways.get(node.question.put(gateways[node.question.gateway]))
+        if onward is None:
+            return None
+        node = onward
+    return node.end
+
+
+def _digest(log: list[tuple[_Question, Any]]) -> str:
+    """The same for the same answers."""
+    found = hashlib.blake2b(digest_size=16)
+    for question, answer in log:
+        found.update(repr((question.gateway, question.method)).encode())
+        if isinstance(answer, tuple):
+            for each in answer:
+                found.update(b"%d " % len(each.packet) + each.packet)
+                found.update(repr((each.side, each.fate, each.detail, each.changed, each.error)).encode())
+        else:
+            found.update(repr(answer).encode())
+    return found.hexdigest()

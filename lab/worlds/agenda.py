@@ -1,0 +1,128 @@
+"""Whose turn it is: the agent whose timer is due first, and the flow whose packet is.
+
+An agent is asked anew only when something has happened to it, so that a thousand idle phones cost nothing.
+What is due at the same time comes in the order in which the agents were added.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import NamedTuple
+
+from siplab.lab.sip.base import Agent, Flow
+
+
+class DueFlow(NamedTuple):
+    """A flow of an agent on a host, and when its next packet is due, in seconds."""
+
+    host: str
+    agent: Agent
+    flow: Flow
+    due: float
+
+
+class _Times:
+    """A time for each of some numbers, and which is the first of them."""
+
+    def __init__(self) -> None:
+        self._time_of: dict[int, float] = {}
+        self._heap: list[tuple[float, int]] = []  # with entries that no longer hold among them
+
+    def set(self, number: int, time: float | None) -> None:
+        """Give a number another time, or none."""
+        if self._time_of.get(number) == time:
+            return
+        if time is None:
+            del self._time_of[number]
+        else:
+            self._time_of[number] = time
+            heapq.heappush(self._heap, (time, number))
+
+    def first(self) -> tuple[float, int] | None:
+        """The first time, with the least number that has it."""
+        heap, time_of = self._heap, self._time_of
+        while heap:
+            time, number = heap[0]
+            if time_of.get(number) == time:
+                return heap[0]
+            heapq.heappop(heap)
+        return None
+
+
+class Agenda:
+    """The timers and flows of the agents of one world."""
+
+    def __init__(self) -> None:
+        self._added = 0
+        self._members: dict[int, tuple[str, Agent]] = {}  # host and agent, by the order in which they came
+        self._numbers: dict[Agent, int] = {}
+        self._touched: set[Agent] = set()
+        self._timers, self._flows = _Times(), _Times()
+        self._flow_of: dict[int, Flow] = {}
+
+    def add(self, host: str, agent: Agent) -> None:
+        """An agent has come."""
+        self._added += 1
+        self._members[self._added] = host, agent
+        self._numbers[agent] = self._added
+        self._touched.add(agent)
+
+    def remove(self, agent: Agent) -> None:
+        """An agent is gone; nothing happens when it was not there."""
+        number = self._numbers.pop(agent, None)
+        if number is not None:
+            del self._members[number]
+            self._timers.set(number, None)
+            self._flows.set(number, None)
+
+    def touch(self, agent: Agent) -> None:
+        """Something has happened to an agent."""
+        self._touched.add(agent)
+
+    def touch_all(self) -> None:
+        """Agents may have been dealt with behind the world's back."""
+        self._touched.update(self._numbers)
+
+    def next_timer(self) -> float | None:
+        """When the next timer is due, in seconds; ``None`` when none runs."""
+        if self._touched:
+            self._ask()
+        first = self._timers.first()
+        return None if first is None else first[0]
+
+    def due(self, now: float) -> list[Agent]:
+        """The agents whose timers are due at ``now`` (seconds) or before; each is to be told."""
+        self._ask()
+        numbers: list[int] = []
+        while (first := self._timers.first()) is not None and first[0] <= now:
+            numbers.append(first[1])
+            self._timers.set(first[1], None)
+        agents = [self._members[number][1] for number in sorted(numbers)]
+        self._touched.update(agents)
+        return agents
+
+    def next_flow(self) -> DueFlow | None:
+        """The flow whose packet is due first."""
+        if self._touched:
+            self._ask()
+        first = self._flows.first()
+        if first is None:
+            return None
+        due, number = first
+        return DueFlow(*self._members[number], self._flow_of[number], due)
+
+    def _ask(self) -> None:
+        """When the timers and flows are due of agents to which something has happened."""
+        for agent in self._touched:
+            number = self._numbers.get(agent)
+            if number is None:
+                continue  # it is gone
+            self._timers.set(number, agent.next_timer())
+            earliest: float | None = None
+            for flow in agent.flows:
+                due = flow.next_due
+                if due is not None and flow.remote is not None and (earliest is None or due < earliest):
+                    earliest = due
+                    self._flow_of[number] = flow
+            self._flows.set(number, earliest)
+        self._touched.clear()
