@@ -47,13 +47,13 @@ WORDS = [
 _ASA = "contact-portless-ignored+strict-syntax-drop(longest_uri=255,longest_line=65535)"
 NAMED_MODELS: dict[str, tuple[str, ...]] = {
     "asus": ("linux",),
-    "broadcom-bcm963xx": ("broadcom", "zyxel-linux: linux(kernel=3)"),
+    "broadcom-bcm963xx": ("broadcom", "zyxel-linux: linux(kernel=3.4)"),
     "cisco-asa": (f"{_ASA}+media-idle-blocked(seconds=120)",),
     "dd-wrt": ("none",),
     "draytek": ("unknown", "vigor-2750-2130: linux"),
     "fortinet-fortigate": ("sbc-like(vendor=fortinet)", "session-helper: unknown"),
     "juniper": ("sbc-like(vendor=juniper)", "screenos: unknown"),
-    "linux-netfilter": ("linux", "before-4-20: unknown", "linux-2-6-38: linux(kernel=3)"),
+    "linux-netfilter": ("linux", "before-4-20: unknown", "linux-2-6-38: linux(kernel=2.6.39)"),
     "mikrotik": ("linux(ports=5060 5061)",),
     "nethserver": ("linux",),
     "openwrt": ("none", "with-nathelper-extra: linux", "openmptcprouter: linux", "nethsecurity: none"),
@@ -70,7 +70,7 @@ NAMED_MODELS: dict[str, tuple[str, ...]] = {
     ),
     "ubiquiti": ("linux",),
     "vyatta-vyos": ("linux",),
-    "zyxel": ("broadcom", "p2812-linux: linux(kernel=3)", "uos: unknown"),
+    "zyxel": ("broadcom", "p2812-linux: linux(kernel=3.4)", "uos: unknown"),
     "zyxel-zywall-usg": ("media-idle-blocked(seconds=300)",),
 }
 
@@ -261,7 +261,9 @@ def test_a_profile_takes_the_parameters_of_its_model(known: catalogue.Catalogue)
     assert changed.id == "zyxel-zywall-usg(seconds=30)"
     assert changed.behind is not None
     assert changed.behind.id == "media-idle-blocked(seconds=30)"
-    assert "as the model linux(ports=5060 5061,kernel=3) (" in known.get("mikrotik(kernel=3)").card.summary
+    assert (
+        "as the model linux(ports=5060 5061,kernel=3.4) (" in known.get("mikrotik(kernel=3.4)").card.summary
+    )
     again = changed.with_parameters({"seconds": 40})
     assert again.steps == known.get("media-idle-blocked(seconds=40)").steps
     with pytest.raises(UsageError, match="parameter 'seconds'"):
