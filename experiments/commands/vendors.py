@@ -29,6 +29,18 @@ def shown(
     listing.print_card(vendor_cards.vendor(identifier), as_json=as_json, show=vendor_cards.print_card)
 
 
+@app.command("count")
+def counted(as_json: AsJson = False) -> None:
+    """How many cards behave, and how well that is known."""
+    listing.print_card(vendor_cards.counted(), as_json=as_json, show=vendor_cards.print_counted)
+
+
+@app.command("unknown")
+def unknown(as_json: AsJson = False) -> None:
+    """What nobody knows, what is guessed, and what somebody with that router should run."""
+    listing.print_card(vendor_cards.unknown(), as_json=as_json, show=vendor_cards.print_unknown)
+
+
 @app.command("compare")
 def compared(
     names: Annotated[list[str], typer.Argument(metavar="A B ...", help="Vendors, and models' specs.")],

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from siplab.experiments.output import pcapng, provenance, side_captures
-from siplab.experiments.output.provenance import covers, determinants
+from siplab.experiments.output.provenance import determinants, vendors
 from siplab.experiments.output.schemas import VERSION
 from siplab.experiments.output.side_captures import Media
 from siplab.experiments.trial.result import TrialResult
@@ -55,7 +55,7 @@ def write_trial(
         "world": result.world,
         "settings": result.settings(),
         "models": result.models,
-        "covers": covers(result),
+        "vendors": vendors(result),
     }
     text = json.dumps(head, ensure_ascii=False, separators=(",", ":")) + "\n" + trace.to_json_lines()
     write_text(folder / result.files["trace"], text)
@@ -78,7 +78,7 @@ def as_json(name: str, world: str, results: Sequence[TrialResult], of: int | Non
 
 def _row(result: TrialResult) -> dict[str, Any]:
     row = result.as_json()
-    return row | {"covers": told} if (told := covers(result)) else row
+    return row | {"vendors": told} if (told := vendors(result)) else row
 
 
 def write_results(paths: Sequence[Path], data: dict[str, Any]) -> None:

@@ -139,6 +139,7 @@ def run(
     notes = dict.fromkeys(profiles.note(model) for model in chosen.values())
     result = TrialResult(spec, world.kind, notes=[note for note in notes if note])
     result.models = dict(setup.models)
+    result.unknown = any(map(profiles.is_unknown, chosen.values()))
     outcome: Finding | None = None
     try:
         answer = player.run(stage)
