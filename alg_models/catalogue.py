@@ -140,7 +140,9 @@ class Catalogue:
 
         ``all``, ``faults``, ``controls`` and ``reference-implementations`` stand for those of the catalogue,
         ``variants`` for all with the variants that they name, ``bare`` for the faults (and variants) that can
-        stand alone, without the correct ALG, ``losses`` for routers that lose one thing each.
+        stand alone, without the correct ALG, ``losses`` for routers that lose one thing each, ``vendors`` for
+        the vendors' cards, with their variants, as far as known, and ``vendors+hypotheses`` for what the
+        unknown ones may do, too.
         Raises ``UsageError`` for an unknown one.
         """
         chosen: dict[str, Model] = {}
@@ -153,10 +155,25 @@ class Catalogue:
                 found = [each for each in map(bare.of, self.runnable()) if each is not None]
             elif name == "losses":
                 found = losses.models()
+            elif name in ("vendors", "vendors+hypotheses"):
+                found = self._vendors(hypotheses=name != "vendors")
             else:
                 found = [self.get(name)]
             chosen |= {each.id: each for each in found}
         return list(chosen.values())
+
+    def _vendors(self, *, hypotheses: bool) -> list[Model]:
+        """The vendors' profiles of which something is known, and if wanted what others may do."""
+        found: list[Model] = []
+        for each in vendors.available():
+            card = vendors.load(each)
+            names = [each, *(specs.written(each, {"variant": variant.id}) for variant in card.variants)]
+            found += [model for model in map(self.get, names) if not profiles.is_unknown(model)]
+            if hypotheses:
+                found += [
+                    self.get(specs.written(each, {"hypothesis": guess.id})) for guess in card.hypotheses
+                ]
+        return found
 
     def runnable(self) -> list[Model]:
         """Every model and every variant that a model names."""

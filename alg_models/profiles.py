@@ -16,14 +16,22 @@ from typing import Any, Final
 
 from siplab.alg_models import vendors
 from siplab.alg_models.controls import NONE
-from siplab.alg_models.vendors.schema import MAIN, UNKNOWN, Sourced, VendorProfile
+from siplab.alg_models.vendors.schema import MAIN, UNKNOWN, Hypothesis, Sourced, VendorProfile
 from siplab.lab import specs
 from siplab.lab.errors import UsageError
-from siplab.lab.gateway.alg import Card, Model, Source
+from siplab.lab.gateway.alg import Card, Evidence, Model, Source
 
 _UNDOCUMENTED: Final = "nobody has documented what its ALG does to messages"
 _AWAITED: Final = "no model does yet what is documented of its ALG"
 _INSTEAD: Final = "it runs as a router without one"
+_BLOCKED: Final = "sip-blocked"
+_OFF: Final = {
+    "all-flows": "no message is touched any more",
+    "new-flows": "flows that were up keep the ALG until they end",
+    "reboot": "after a restart of the router",
+    "drops-sip": "SIP over UDP port 5060 is dropped",
+    "no-effect": "the switch has no effect",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,46 +39,82 @@ class Profile(Model):
     """The model of a vendor's card.
 
     ``models`` has what stands behind the card (``main``) and behind each of its variants, ``None``
-    for an unknown one. Parameters are ``variant``, where there are variants, and those of the
-    model behind. ``note`` is empty, or says why the profile runs as a router without an ALG.
+    for an unknown one; ``guesses`` what stands behind its hypotheses, ``after_off`` what the router does
+    once the ALG's switch is put to "off". Parameters are ``variant``, where there are variants,
+    ``hypothesis``, where there are some, ``alg`` (``on`` or ``off``) and those of the model behind.
+    ``note``: what a reader of results must know of it.
     """
 
     vendor: VendorProfile
     models: Mapping[str, Model | None]
+    guesses: Mapping[str, Model]
+    after_off: Mapping[str, Model]
     variant: str = MAIN
+    hypothesis: str = ""
+    off: bool = False
     note: str = ""
 
     @property
     def behind(self) -> Model | None:
         """The model that runs; ``None``: what the router does is unknown."""
-        return self.models[self.variant]
+        if self.hypothesis:
+            return self.guesses[self.hypothesis]
+        known = self.models[self.variant]
+        return self.after_off.get(self.variant, known) if self.off else known
 
     @property
     def parameters(self) -> dict[str, Any]:
         """Name and value of each parameter."""
-        own = {"variant": self.variant} if len(self.models) > 1 else {}
-        return {**own, **(self.behind.parameters if self.behind else {})}
+        own: dict[str, Any] = {"variant": self.variant} if len(self.models) > 1 else {}
+        own |= {"hypothesis": self.hypothesis} if self.guesses else {}
+        return {**own, "alg": "off" if self.off else "on", **(self.behind.parameters if self.behind else {})}
 
     def with_parameters(self, values: Mapping[str, Any]) -> Model:
         """This profile with parameters set. Raises ``UsageError`` naming a wrong one."""
         if not values:
             return self
-        rest, several = dict(values), len(self.models) > 1
-        variant = str(rest.pop("variant", self.variant)) if several else self.variant
-        if variant not in self.models:
-            known = ", ".join(self.models)
-            raise UsageError(f"model '{self.vendor.id}' has no variant '{variant}' (variants: {known})")
-        model = self.models[variant]
-        names = [*(["variant"] if several else []), *(model.parameters if model else ())]
+        rest = dict(values)
+        variant = str(rest.pop("variant", self.variant)) if len(self.models) > 1 else self.variant
+        hypothesis = str(rest.pop("hypothesis", self.hypothesis)) if self.guesses else ""
+        off = _switched_off(self.vendor.id, rest.pop("alg")) if "alg" in rest else self.off
+        self._check(variant, "variant", self.models)
+        if hypothesis:
+            self._check(hypothesis, "hypothesis", self.guesses)
+        chosen = replace(self, variant=variant, hypothesis=hypothesis, off=off)
+        model = chosen.behind
+        own = [name for name in ("variant", "hypothesis", "alg") if name in chosen.parameters]
+        names = [*own, *(model.parameters if model else ())]
         for name in rest:  # refused in the words of the profile, which is what the user wrote
             if name not in names:
                 known = ", ".join(names) or "none"
                 raise UsageError(f"model '{self.vendor.id}' has no parameter '{name}' (parameters: {known})")
+        models, guesses = self.models, self.guesses
         if model is not None and rest:
             name, given = specs.parse(model.id, "model")
             model = replace(model.with_parameters(rest), id=specs.written(name, {**given, **rest}))
-        made = _profile(self.vendor, {**self.models, variant: model}, variant)
+            if hypothesis:
+                guesses = {**guesses, hypothesis: model}
+            else:
+                models = {**models, variant: model}
+        made = _profile(self.vendor, models, guesses, self.after_off, variant, hypothesis, off=off)
         return replace(made, id=specs.written(self.vendor.id, values), variants=())
+
+    def _check(self, name: str, what: str, known: Mapping[str, Any]) -> None:
+        if name not in known:
+            raise UsageError(
+                f"model '{self.vendor.id}' has no {what} '{name}' ({_plural(what)}: {', '.join(known)})"
+            )
+
+
+def _plural(word: str) -> str:
+    return "hypotheses" if word == "hypothesis" else f"{word}s"
+
+
+def _switched_off(vendor: str, value: object) -> bool:
+    """Whether ``alg=`` says off; YAML reads the words as booleans."""
+    if value in (True, "on", False, "off"):
+        return value in (False, "off")
+    raise UsageError(f"model '{vendor}', parameter 'alg': '{value}' is neither on nor off")
 
 
 def find(name: str, resolve: Callable[[str], Model]) -> Profile | None:
@@ -90,12 +134,59 @@ def of_card(card: VendorProfile, resolve: Callable[[str], Model]) -> Profile:
     """The profile of a card. Raises ``UsageError`` when it names a model that does not exist."""
     chosen = {MAIN: card.model, **{each.id: each.model or card.model for each in card.variants}}
     models = {name: None if spec == UNKNOWN else resolve(spec) for name, spec in chosen.items()}
-    return _profile(card, models, MAIN)
+    guesses = {each.id: resolve(each.model) for each in card.hypotheses}
+    after = {name: _after_off(card, name, model, resolve) for name, model in models.items()}
+    return _profile(card, models, guesses, {name: each for name, each in after.items() if each}, MAIN)
+
+
+def _after_off(
+    card: VendorProfile, variant: str, model: Model | None, resolve: Callable[[str], Model]
+) -> Model | None:
+    """What a router does whose ALG was switched off, as its switch works; ``None``: as before."""
+    switch = card.switch_of(variant)
+    if switch is not None and switch.effect == "drops-sip":
+        return resolve(_BLOCKED)
+    stays = switch.effect == "no-effect" if switch is not None else card.switch_off.possible == "no"
+    return model if stays else NONE
+
+
+def spec_switched_off(spec: str) -> str:
+    """The spec of a vendor's router with its ALG switched off; ``none`` in the place of another model."""
+    name, values = specs.parse(specs.split(spec, "model")[0], "model")
+    if name not in vendors.available():
+        return NONE.id
+    kept = {each: value for each, value in values.items() if each in ("variant", "hypothesis")}
+    return specs.written(name, {**kept, "alg": "off"})
 
 
 def note(model: Model) -> str:
-    """What a reader of results must know of a model: that it stands for an unknown. Else empty."""
+    """What a reader of results must know of a vendor's profile; empty for another model."""
     return model.note if isinstance(model, Profile) else ""
+
+
+def is_unknown(model: Model) -> bool:
+    """Whether it stands for a router of which nobody knows what it does."""
+    return isinstance(model, Profile) and model.behind is None
+
+
+def about(model: Model) -> dict[str, str]:
+    """What a result says of a vendor's profile: which card and how well it is known. Empty for others."""
+    if not isinstance(model, Profile):
+        return {}
+    card, where = model.vendor, model.vendor.variant(model.variant)
+    level = Evidence.INFERENCE if model.hypothesis else card.behaviour(model.variant)
+    covers = (where.covers if where is not None else None) or card.covers
+    found = {
+        "id": card.id,
+        "variant": model.variant if len(model.models) > 1 else "",
+        "hypothesis": model.hypothesis,
+        "alg": "off" if model.off else "",
+        "model": model.behind.id if model.behind is not None else UNKNOWN,
+        "evidence": level.value if level is not None else "",
+        "covers": covers if covers and model.behind is not None else "",
+        "as_of": card.as_of.isoformat() if card.as_of is not None else "",
+    }
+    return {name: text for name, text in found.items() if text}
 
 
 def shortly(profile: Profile) -> str:
@@ -108,28 +199,43 @@ def why_unknown(*, documented: bool) -> str:
     return f"{_AWAITED if documented else _UNDOCUMENTED}; {_INSTEAD}"
 
 
-def _profile(card: VendorProfile, models: Mapping[str, Model | None], variant: str) -> Profile:
-    model = models[variant]
-    why = "" if model else _why(card, models)
+def _profile(
+    card: VendorProfile,
+    models: Mapping[str, Model | None],
+    guesses: Mapping[str, Model],
+    after_off: Mapping[str, Model],
+    variant: str,
+    hypothesis: str = "",
+    *,
+    off: bool = False,
+) -> Profile:
+    model = guesses[hypothesis] if hypothesis else models[variant]
+    if off and not hypothesis:
+        model = after_off.get(variant, model)
+    elif off:
+        model = NONE
     told = model or NONE
-    where = next((each for each in card.variants if each.id == variant), None)
+    where = card.variant(variant)
     claims = (*(where.claims if where else ()), *card.claims)
     statements: list[tuple[str, Sourced]] = [(each.text, each) for each in claims]
     if card.lineage is not None:
         statements.insert(0, (card.lineage.claim, card.lineage))
-    return Profile(
+    guess = next((each for each in card.hypotheses if each.id == hypothesis), None)
+    sources = [Source(f"{text} ({each.source})", each.evidence, each.url or "") for text, each in statements]
+    if guess is not None:
+        words = f"{guess.because} ({guess.source})"
+        sources.insert(0, Source(words, Evidence.INFERENCE, guess.url or ""))
+    made = Profile(
         id=card.id,
         card=Card(
-            summary=_summary(card, model, variant),
+            summary=_summary(card, model, variant, guess, off=off),
             # One that stands for a router without an ALG is a control: no fault can be added to it.
             kind="control" if told.card.kind == "control" else "profile",
             # A model's examples are those of its defaults.
             examples=() if "(" in told.id else told.card.examples,
             rules=told.card.rules,
             symptom=told.card.symptom if model else "Unknown.",
-            sources=tuple(
-                Source(f"{text} ({each.source})", each.evidence, each.url or "") for text, each in statements
-            ),
+            sources=tuple(sources),
             breaks=told.card.breaks,
             sufferers=told.card.sufferers,
         ),
@@ -137,25 +243,59 @@ def _profile(card: VendorProfile, models: Mapping[str, Model | None], variant: s
         variants=tuple({"variant": each} for each in models if each != MAIN) if variant == MAIN else (),
         vendor=card,
         models=models,
+        guesses=guesses,
+        after_off=after_off,
         variant=variant,
-        note=why,
+        hypothesis=hypothesis,
+        off=off,
     )
+    return replace(made, note=_why(card, models) if model is None else _known(made))
 
 
 def _why(card: VendorProfile, models: Mapping[str, Model | None]) -> str:
-    others = ", ".join(f"{card.id}(variant={name})" for name, model in models.items() if model)
-    instead = f"; {others} can run" if others else ""
+    others = [f"{card.id}(variant={name})" for name, model in models.items() if model]
+    instead = f"; {', '.join(others)} can run" if others else ""
+    guesses = [f"{card.id}(hypothesis={each.id})" for each in card.hypotheses]
+    instead += f"; {', '.join(guesses)} can run as a guess" if guesses else ""
     return f"'{card.id}' is unknown: {why_unknown(documented=_documented(card))}{instead}"
+
+
+def _known(profile: Profile) -> str:
+    """Which device a known profile stands for, and how well."""
+    card, told = profile.vendor, about(profile)
+    name = specs.written(card.id, {"variant": profile.variant} if profile.variant != MAIN else {})
+    words = [f"'{name}' runs {told['model']}"]
+    guess = next((each for each in card.hypotheses if each.id == profile.hypothesis), None)
+    if guess is not None:
+        words = [f"'{card.id}' is unknown, and {told['model']} is a hypothesis ({guess.sure})"]
+    if profile.off:
+        switch = card.switch_of(profile.variant)
+        if switch is not None:
+            words.append(f"its ALG is switched off: {_OFF[switch.effect]} ({switch.evidence})")
+        elif card.switch_off.possible == "no":
+            words.append("its ALG can't be switched off")
+        else:
+            words.append("its ALG is switched off")
+    words.append(f"known by {told['evidence']}" if "evidence" in told else "")
+    covers = f". {told['covers']}" if "covers" in told else ""
+    words.append(f"as of {told['as_of']}" if "as_of" in told else "")
+    return ", ".join(filter(None, words)) + covers
 
 
 def _documented(card: VendorProfile) -> bool:
     return bool(card.claims or card.lineage)
 
 
-def _summary(card: VendorProfile, model: Model | None, variant: str) -> str:
+def _summary(
+    card: VendorProfile, model: Model | None, variant: str, guess: Hypothesis | None, *, off: bool
+) -> str:
     name = card.name if variant == MAIN else f"{card.name}, variant {variant}"
+    name += ", ALG switched off" if off else ""
     if model is None:
         return f"{name}: unknown; runs as a router without an ALG."
-    level = f" (lineage: {card.lineage.evidence})" if card.lineage else ""
-    covers = f" {card.covers}" if card.covers and variant == MAIN else ""
-    return f"{name}, as the model {model.id}{level}.{covers}"
+    if guess is not None:
+        return f"{name}: unknown; a hypothesis ({guess.sure}), as the model {model.id}."
+    level = card.behaviour(variant)
+    where = card.variant(variant)
+    covers = where.covers if where is not None else card.covers
+    return f"{name}, as the model {model.id} ({level}).{f' {covers}' if covers else ''}"

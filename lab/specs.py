@@ -36,7 +36,10 @@ def parse(spec: str, kind: str) -> tuple[str, dict[str, Any]]:
         if not equals:
             raise UsageError(f"{kind} '{spec}': '{part.strip()}' is not written parameter=value")
         try:
-            values[name.strip()] = from_yaml(value)[0]
+            found_value = from_yaml(value)[0]
+            # 3.10 as a version of a kernel is not 3.1; a field of numbers reads the text as well.
+            lossy = isinstance(found_value, float) and str(found_value) != value.strip()
+            values[name.strip()] = value.strip() if lossy else found_value
         except PlainDataError as error:
             wrong = f"'{value.strip()}' can't be read as a value: {error}"
             raise UsageError(f"{kind} '{spec}': {wrong}") from None

@@ -2,7 +2,8 @@
 
 ``python -m tools.matrix`` prints it, ``--write`` puts it into ``tests/golden/matrix.txt``, which a
 test compares: a model that stops breaking what it did, or starts to break more, shows. What is shipped with
-the models of that (``Card.sufferers``) is made from the golden file.
+the models of that (``Card.sufferers``) is made from the golden file. ``--new`` plays models only that have
+no row yet, and takes out the rows of models that are gone.
 """
 
 from __future__ import annotations
@@ -181,13 +182,16 @@ def _outcome(result: TrialResult) -> str:
 
 def main() -> int:
     """Print the matrix, or write the golden file."""
-    asked = [[detections(model), *(specs(model, pair) for pair in PAIRS)] for model in models()]
+    known = golden() if "--new" in sys.argv[1:] else {}
+    played = [model for model in models() if model not in known]
+    asked = [[detections(model), *(specs(model, pair) for pair in PAIRS)] for model in played]
     flat = [each for model in asked for group in model for each in group]
     found = iter(runner.run_all(flat, world="simulated", jobs=os.cpu_count() or 1))
-    text = _HEAD
-    for model, groups in zip(models(), asked, strict=True):
-        detected, *played = ([next(found) for _ in group] for group in groups)
-        text += row(model, seen(detected), dict(zip(PAIRS, map(failing, played), strict=True)))
+    rows: dict[str, str] = dict(known)
+    for model, groups in zip(played, asked, strict=True):
+        detected, *calls = ([next(found) for _ in group] for group in groups)
+        rows[model] = row(model, seen(detected), dict(zip(PAIRS, map(failing, calls), strict=True)))
+    text = _HEAD + "".join(rows[model] for model in models())
     if "--write" in sys.argv[1:]:
         GOLDEN.parent.mkdir(parents=True, exist_ok=True)
         GOLDEN.write_text(text, encoding="utf-8")

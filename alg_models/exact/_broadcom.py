@@ -13,6 +13,7 @@ from typing import Annotated, Final
 
 from annotated_types import Ge, Gt, Le
 
+from siplab.alg_models.exact._broadcom_generations import GENERATIONS, Generation, Name
 from siplab.alg_models.exact._text import Place, find, host_and_port, literal, mark, number
 from siplab.lab.gateway.alg import Context, Recipe
 from siplab.lab.wire.ip import UDP, Endpoint
@@ -35,6 +36,9 @@ _DESCRIBING: Final = (b"INVITE", b"UPDATE", b"SIP/2.0 180", b"SIP/2.0 183", b"SI
 _ENDING: Final = (b"BYE", b"SIP/2.0 400")
 _SHORTEST: Final = 11  # bytes; what is shorter is not looked at
 _FIRST_PORT: Final = 1024
+_RESPONSE: Final = b"SIP/2.0 "
+_RPORT: Final = re.compile(rb"rport=")
+_SPARED_PHONE: Final = b"User-Agent: Jitsi"
 _EXPECTED: Final = 180.0  # seconds that a signalling pinhole waits for its first packet
 _ENDED: Final = 5.0  # seconds
 _FLOWS: Final = 4096  # what is remembered comes from messages: bound it
@@ -43,10 +47,22 @@ Flow = tuple[Endpoint, Endpoint]
 
 
 @dataclass
-class _Memory:
-    """The inside media endpoints that each signalling flow has opened the way to."""
+class _Flow:
+    """A signalling flow: the inside media endpoints that it opened the way to, and what its phone is like.
 
-    media: dict[Flow, dict[Endpoint, None]] = field(default_factory=dict)
+    ``knows_public``: it names the public address itself; ``spared``: its headers are never touched again.
+    """
+
+    media: dict[Endpoint, None] = field(default_factory=dict)
+    knows_public: bool = False
+    spared: bool = False
+
+
+@dataclass
+class _Memory:
+    """The signalling flows."""
+
+    flows: dict[Flow, _Flow] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -55,7 +71,9 @@ class Broadcom:
 
     ``server_port``: the port list of the module, of one port here. ``sip_timeout``: idle time in seconds
     of signalling flows. ``spare_via``: leave Via of responses 100, 180, 183 and 200 alone, as a later
-    change to the source does.
+    change to the source does; of generation b3 only. ``generation``: of kernel 2.6.30 (b1), 3.4.11 (b2),
+    4.16L05 (b3), or Sercomm's. ``register_pinhole``: whoever has the registrar's address gets in at the port
+    of a flow that carried a REGISTER, as in Realtek's kernel for the RTL8676.
 
     In the kernel the first packet that comes through a pinhole makes it a connection of that sender alone;
     here it admits everybody as long as it lives. A media pinhole that nobody uses ends there after 180 s.
@@ -64,6 +82,12 @@ class Broadcom:
     server_port: Annotated[int, Ge(1), Le(65535)] = 5060
     sip_timeout: Annotated[float, Gt(0)] = 3600.0
     spare_via: bool = True
+    generation: Name = "b3"
+    register_pinhole: bool = False
+
+    @property
+    def _is(self) -> Generation:
+        return GENERATIONS[self.generation]
 
     def recipe(self) -> Recipe:
         return Recipe(
@@ -72,7 +96,7 @@ class Broadcom:
                 "ports": frozenset({self.server_port}),
                 "transports": frozenset({"udp"}),
                 "signalling_timeout": self.sip_timeout,
-                "fragments": "unprocessed",
+                "fragments": "reassemble" if self._is.reassembles else "unprocessed",
             },
         )
 
@@ -80,13 +104,18 @@ class Broadcom:
         before = text = bytes(message)
         if len(text) < _SHORTEST or context.binding is None:  # IPv6 is not translated
             return
-        media = self._media(context)
+        flow = self._flow(context)
+        media = flow.media
         self._prolong(media, context)
         self._divert(context)
-        text = self._via(text, context)
-        text = self._contact(text, context)
+        if self.register_pinhole:
+            self._admit_registrar(text, context)
+        flow.spared = flow.spared or (self._is.knows_stun and _SPARED_PHONE in text)
+        if not flow.spared:
+            text = self._via(text, flow, context)
+            text = self._contacts(text, flow, context)
         if text.startswith(_ENDING):
-            self._shorten(media, context)
+            self._end(media, context)
         elif text.startswith(_DESCRIBING):
             text = self._description(text, media, context)
             text = _fit_length(text, context)
@@ -95,16 +124,25 @@ class Broadcom:
 
     # -- header fields ----------------------------------------------------------------------------------
 
-    def _via(self, text: bytes, context: Context) -> bytes:
+    def _via(self, text: bytes, flow: _Flow, context: Context) -> bytes:
         """The first Via that names the sender going out, or the flow's public endpoint coming in."""
         inside, outside = context.inside, context.outside
-        spared = self.spare_via and text.startswith(_SPARED)
+        spared = self.spare_via and self._is.spares_via and text.startswith(_SPARED)
         at = 0
         while (at := find(_VIA, text, at)) >= 0:
             place = host_and_port(text, at)
             if place is None:
                 continue
+            if self._is.knows_stun and place.ip == outside.ip:
+                found = self._public_via(text, place, flow, context)
+                if found is not None:
+                    return found
+            if self._is.via_needs_port and not place.port:
+                at = place.end
+                continue
             if context.outbound and place.ip == inside.ip and place.port not in (0, inside.port):
+                if self._is.via_own_pinhole:
+                    return _put(text, place, self._expect(Endpoint(place.ip, place.port), context))
                 self._expect_at_own_port(context)
                 return _put(text, place, outside)
             if context.outbound and place.ip in (inside.ip, outside.ip):
@@ -117,18 +155,56 @@ class Broadcom:
             at = place.end
         return text
 
-    def _contact(self, text: bytes, context: Context) -> bytes:
-        """The first Contact, going out: the sender's with its port written, or one that is public already."""
-        at = find(_CONTACT, text)
-        place = host_and_port(text, at) if at >= 0 and context.outbound else None
-        if place is None:
-            return text
+    def _public_via(self, text: bytes, place: Place, flow: _Flow, context: Context) -> bytes | None:
+        """Sercomm's way with a Via that has the public address; ``None``: the phone did not write it."""
         inside, outside = context.inside, context.outside
-        if place.ip == outside.ip or (place.ip, place.port) == inside:
-            return _put(text, place, outside)
-        if place.ip == inside.ip and place.port:
-            return _put(text, place, self._expect(Endpoint(place.ip, place.port), context))
+        if context.outbound:
+            flow.knows_public = True
+            return _put(text, place, outside) if place.port == inside.port else text
+        if not flow.knows_public:
+            return None
+        if place.port == outside.port:
+            return _put(text, place, Endpoint(outside.ip, inside.port))
+        found = _RPORT.search(text) if text.startswith(_RESPONSE) else None
+        return (
+            text if found is None else text[: found.end()] + b"%d" % place.port + _behind(text, found.end())
+        )
+
+    def _contacts(self, text: bytes, flow: _Flow, context: Context) -> bytes:
+        """The first Contact going out, or all of them, both ways."""
+        if not context.outbound and not self._is.all_contacts:
+            return text
+        at = find(_CONTACT, text)
+        while at >= 0:
+            place = host_and_port(text, at)
+            if place is None:
+                if self._is.named_contact == "drop":
+                    context.drop("a Contact without an address literal")
+                return text
+            new = self._contact(place, flow, context)
+            at = place.end
+            if new is not None:
+                text, at = _put(text, place, new), place.start + len(str(new))
+            if not self._is.all_contacts:
+                return text
+            at = find(_CONTACT, text, at)
         return text
+
+    def _contact(self, place: Place, flow: _Flow, context: Context) -> Endpoint | None:
+        """What stands for a Contact: the sender's with its port written, or one that is public already."""
+        inside, outside = context.inside, context.outside
+        if not context.outbound:
+            if (place.ip, place.port) != outside:
+                return None
+            return Endpoint(outside.ip, inside.port) if flow.knows_public else inside
+        if place.ip == outside.ip and self._is.knows_stun:
+            flow.knows_public = True
+            return outside if place.port == inside.port else None
+        if place.ip == outside.ip or (place.ip, place.port) == inside:
+            return outside
+        if place.ip == inside.ip and place.port:
+            return self._expect(Endpoint(place.ip, place.port), context)
+        return None
 
     # -- the session description ------------------------------------------------------------------------
 
@@ -141,6 +217,8 @@ class Broadcom:
             if place is not None:
                 address = _inner(place, context)
                 text, _ = _exchange(text, place, context)
+            elif at >= 0 and self._is.named_origin == "drop":
+                context.drop("an o= line without an address literal")
             at = 0
             while (at := find(_CONNECTION, text, at)) >= 0:
                 place = literal(text, at)
@@ -149,12 +227,14 @@ class Broadcom:
                     return text
                 address = _inner(place, context)
                 text, at = _exchange(text, place, context)
+                if not self._is.all_connections:
+                    break
         for sign in (_AUDIO, _VIDEO):
             at = find(sign, text)
             if at >= 0:
                 text, _ = self._port(text, at, address, media, context)
         text = self._alternatives(text, media, context)
-        at = 0 if context.outbound else len(text)
+        at = 0 if context.outbound and self._is.rtcp_address else len(text)
         while (at := find(_RTCP, text, at)) >= 0:
             place = literal(text, at)
             if place is not None:
@@ -201,15 +281,15 @@ class Broadcom:
 
     # -- pinholes ---------------------------------------------------------------------------------------
 
-    def _media(self, context: Context) -> dict[Endpoint, None]:
-        """The media endpoints of this signalling flow."""
-        flows = context.remember(self, _Memory).media
+    def _flow(self, context: Context) -> _Flow:
+        """This signalling flow."""
+        flows = context.remember(self, _Memory).flows
         flow = (context.inside, context.remote)
         found = flows.get(flow)
         if found is None:
             if len(flows) >= _FLOWS:
                 del flows[next(iter(flows))]
-            found = flows[flow] = {}
+            found = flows[flow] = _Flow()
         return found
 
     def _prolong(self, media: dict[Endpoint, None], context: Context) -> None:
@@ -222,8 +302,14 @@ class Broadcom:
             else:
                 context.nat.open_pinhole(binding, None, context.now + self.sip_timeout, owner)
 
-    def _shorten(self, media: dict[Endpoint, None], context: Context) -> None:
-        """All media of the flow, whichever call it is of, end 5 s after their last packet."""
+    def _end(self, media: dict[Endpoint, None], context: Context) -> None:
+        """All media of the flow, whichever call it is of, end 5 s after their last packet, or at once."""
+        if self._is.ending == "nothing":
+            return
+        if self._is.ending == "at-once":
+            context.close_pinholes(_media_owner(context))
+            media.clear()
+            return
         for endpoint in media:
             binding = context.nat.find(UDP, endpoint, context.remote, context.now)
             if binding is not None:
@@ -242,6 +328,16 @@ class Broadcom:
         if found is None:
             context.drop("out of UDP ports")
         return found or context.outside
+
+    def _admit_registrar(self, text: bytes, context: Context) -> None:
+        """Let whoever has the registrar's address in at the flow's public port; every packet prolongs it."""
+        binding, owner = context.binding, ("broadcom", "registrar", context.inside, context.remote)
+        if binding is None:
+            return
+        known = any(hole.owner == owner for hole in binding.pinholes)
+        if known or (context.outbound and text.startswith(b"REGISTER")):
+            end = context.now + self.sip_timeout
+            context.nat.open_pinhole(binding, Endpoint(context.remote.ip, 0), end, owner).inspected = True
 
     def _expect_at_own_port(self, context: Context) -> None:
         """Let everybody in at the flow's own public port, after a Via that names another port."""
@@ -274,6 +370,11 @@ def _signalling_owner(context: Context) -> object:
 
 def _media_owner(context: Context) -> object:
     return ("broadcom", "media", context.inside, context.remote)
+
+
+def _behind(text: bytes, at: int) -> bytes:
+    """What follows the digits at ``at``."""
+    return text[at:].lstrip(b"0123456789")
 
 
 def _put(text: bytes, place: Place, endpoint: Endpoint) -> bytes:

@@ -72,7 +72,33 @@ MODEL = Model(
             "late offers are one-way; hanging up one call cuts the pinholes of the others short."
         ),
         sources=(
-            Source(f"Broadcom BCM963xx kernel, {_FILES}", Evidence.SOURCE_CODE, _URL),
+            Source(f"Broadcom BCM963xx kernel, {_FILES}: generation b3", Evidence.SOURCE_CODE, _URL),
+            Source(
+                "TC72XX_LxG1.0.10mp5_OpenSrc, kernel 2.6.30, at ba09825a: generation b1",
+                Evidence.SOURCE_CODE,
+                "https://github.com/tch-opensrc/TC72XX_LxG1.0.10mp5_OpenSrc",
+            ),
+            Source(
+                "DT_Hybrid_GPL, kernel 3.4.11, at b478c9bb: generation b2",
+                Evidence.SOURCE_CODE,
+                "https://github.com/Stricted/DT_Hybrid_GPL",
+            ),
+            Source(
+                "speedport_neo_source at f489a95d, built with -D_SC_BUILD_: generation sercomm",
+                Evidence.SOURCE_CODE,
+                "https://github.com/steve-m/speedport_neo_source",
+            ),
+            Source(
+                "DSL2750U_U1_GPL_IN_1.08_IN at 889d1b19: register_pinhole",
+                Evidence.SOURCE_CODE,
+                "https://github.com/cubieb/DSL2750U_U1_GPL_IN_1.08_IN",
+            ),
+            Source(
+                "That generation sercomm gives a phone which names the public address its own port back, "
+                "and others "
+                "their own endpoint, by what the flow's phone wrote before",
+                Evidence.INFERENCE,
+            ),
             Source(
                 "That a media pinhole which a BYE shortened is kept by traffic: 5 s are an idle time",
                 Evidence.INFERENCE,
@@ -85,5 +111,11 @@ MODEL = Model(
         ),
     ),
     fault=Broadcom(),
-    variants=({"spare_via": False},),
+    variants=(
+        {"spare_via": False},
+        {"generation": "b1"},
+        {"generation": "b2"},
+        {"generation": "sercomm"},
+        {"generation": "b1", "register_pinhole": True},
+    ),
 )

@@ -58,7 +58,11 @@ MODEL = Model(
             "goes to a private address."
         ),
         sources=(
-            Source("\"What is SIP ALG?\", 'Lack of incoming calls'", Evidence.SEED),
+            Source(
+                "voip-info.org, Routers SIP ALG: of use for calls going out, not for those coming in",
+                Evidence.USER_REPORT,
+                "http://www.voip-info.org/wiki/view/Routers+SIP+ALG",
+            ),
             Source(
                 "Linux before the symmetric mapping: responses were not translated as requests were",
                 Evidence.VENDOR_DOCUMENTATION,

@@ -13,6 +13,8 @@ The rules of this file:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import date
 from typing import Annotated, Final, Literal
 
 from pydantic import (
@@ -134,13 +136,84 @@ class Timer(Sourced):
     text: Text | None = None
 
 
+class Repository(_Strict):
+    """Where the source of a device's firmware can be read."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$")]
+    """``owner/name`` on GitHub."""
+    commit: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{6,40}$")]
+    place: Text
+    """The files in it."""
+
+
+Effect = Literal["all-flows", "new-flows", "reboot", "drops-sip", "no-effect"]
+"""What an ALG's switch does when it is put to "off".
+
+``all-flows``: no message is touched any more; ``new-flows``: flows that are up keep the ALG until they end;
+``reboot``: it takes a restart; ``drops-sip``: SIP is not let through any more; ``no-effect``: none.
+"""
+ON_AGAIN: Final = ("reset", "power-loss", "update", "cloud")
+
+
+class Switch(Sourced):
+    """How the switch of an ALG really works."""
+
+    effect: Effect
+    text: Text | None = None
+    """By what means, and which words mislead."""
+    on_again: tuple[Literal["reset", "power-loss", "update", "cloud"], ...] = ()
+    """What puts the ALG on again."""
+
+
+class Awaited(_Strict):
+    """What is documented, and no model does yet."""
+
+    model: Identifier
+    """The id that such a model would have."""
+    text: Text
+
+
+class Confirmation(_Strict):
+    """What somebody with such a router can try, to see whether a hypothesis holds."""
+
+    probe: Text
+    expect: Text
+
+
+class Hypothesis(_Strict):
+    """What a router may do. Its level of evidence is ``inference``, and it never counts as known."""
+
+    id: Identifier
+    model: Text
+    sure: Literal["likely", "possible"]
+    because: Text
+    """What it follows from."""
+    source: Text
+    url: Url | None = None
+    confirm: Annotated[tuple[Confirmation, ...], Field(min_length=1)]
+
+    @field_validator("model")
+    @classmethod
+    def _spec(cls, value: str) -> str:
+        if value == UNKNOWN:
+            raise ValueError("a hypothesis names a model")
+        return _model_spec(value)
+
+
 class Variant(_Strict):
     """A version of the ALG that differs: other firmware, another kernel, another engine."""
 
     id: Identifier
     summary: Text
+    devices: tuple[Text, ...] = ()
+    """The devices that have it, with their firmware."""
     model: Text | None = None
     """Where it differs from the card's."""
+    covers: Text | None = None
+    """What the model does not do of what is known."""
+    repository: Repository | None = None
+    default: Default | None = None
+    switch: Switch | None = None
     claims: tuple[Claim, ...] = ()
 
     @field_validator("model")
@@ -167,6 +240,13 @@ class VendorProfile(_Strict):
     claims: tuple[Claim, ...] = ()
     default: Default
     switch_off: SwitchOff
+    switch: Switch | None = None
+    repository: Repository | None = None
+    hypotheses: tuple[Hypothesis, ...] = ()
+    """What it may do; run only when asked for. Best first."""
+    awaits: tuple[Awaited, ...] = ()
+    as_of: date | None = None
+    """When the card was last compared with what is known."""
     timers: tuple[Timer, ...] = ()
     nat: tuple[Claim, ...] = ()
     """How it translates addresses, ALG or not."""
@@ -188,6 +268,14 @@ class VendorProfile(_Strict):
             if not key or key in seen:
                 raise ValueError(f"'{alias}' finds nothing that id and other aliases don't")
             seen.add(key)
+        return value
+
+    @field_validator("hypotheses")
+    @classmethod
+    def _each_once(cls, value: tuple[Hypothesis, ...]) -> tuple[Hypothesis, ...]:
+        names = [each.id for each in value]
+        if len(set(names)) < len(names):
+            raise ValueError("two hypotheses have one id")
         return value
 
     @field_validator("variants")
@@ -222,14 +310,44 @@ class VendorProfile(_Strict):
     @property
     def evidence(self) -> tuple[Evidence, ...]:
         """Every level that an entry of this card has, best first."""
-        found: list[Evidence | None] = [self.default.evidence, self.switch_off.evidence]
-        rows: list[Sourced] = [*self.claims, *self.timers, *self.nat]
-        rows += [*self.switch_off.procedures, *self.switch_off.workarounds]
-        rows += [claim for variant in self.variants for claim in variant.claims]
-        if self.lineage is not None:
-            rows.append(self.lineage)
-        found += [row.evidence for row in rows]
+        defaults = [self.default, *(each.default for each in self.variants if each.default is not None)]
+        found: list[Evidence | None] = [*(each.evidence for each in defaults), self.switch_off.evidence]
+        found += [row.evidence for row in self.entries()]
         return tuple(level for level in Evidence if level in found)
+
+    def entries(self) -> Iterator[Sourced]:
+        """Everything on it that somebody says."""
+        yield from (*self.claims, *self.timers, *self.nat)
+        yield from (*self.switch_off.procedures, *self.switch_off.workarounds)
+        yield from (claim for variant in self.variants for claim in variant.claims)
+        switches = (self.switch, *(variant.switch for variant in self.variants))
+        yield from (each for each in (self.lineage, *switches) if each is not None)
+
+    def behaviour(self, variant: str = MAIN) -> Evidence | None:
+        """How well what the model does is known of a variant, at best; ``None``: there is no model."""
+        chosen = self.variant(variant)
+        model = (chosen.model if chosen is not None else None) or self.model
+        if model == UNKNOWN:
+            return None
+        rows: list[Sourced] = list(chosen.claims) if chosen is not None and chosen.model else []
+        if not rows:
+            rows = [self.lineage] if self.lineage is not None else list(self.claims)
+        return min((row.evidence for row in rows), key=list(Evidence).index)
+
+    @property
+    def behaves(self) -> bool:
+        """Whether a model does what is known of one of its variants, by more than inference."""
+        levels = map(self.behaviour, (MAIN, *(each.id for each in self.variants)))
+        return any(level not in (None, Evidence.INFERENCE) for level in levels)
+
+    def variant(self, name: str) -> Variant | None:
+        """The variant of that id; ``None`` for ``main``."""
+        return next((each for each in self.variants if each.id == name), None)
+
+    def switch_of(self, name: str) -> Switch | None:
+        """How the switch of a variant works, as far as is known."""
+        chosen = self.variant(name)
+        return (chosen.switch if chosen is not None else None) or self.switch
 
     @property
     def models(self) -> tuple[str, ...]:

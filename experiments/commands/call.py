@@ -19,6 +19,7 @@ from siplab.experiments.commands.options import (
     Sounds,
     TrialTimeout,
     World,
+    as_hypothesis,
     as_model,
     as_texts,
     default_model,
@@ -58,6 +59,9 @@ class Trial:
     topology: Annotated[str, typer.Option(help="The network.")] = "home"
     gateway: Gateway = "queue"
     longest: Longest = 0.0
+    hypothesis: Annotated[
+        bool, typer.Option("--hypothesis", help="Of a vendor nobody knows: run what it likeliest does.")
+    ] = False
     seed: Seed = None
     trial_timeout: TrialTimeout = TRIAL_TIMEOUT
     model_path: ModelPath = field(default_factory=list)
@@ -118,6 +122,8 @@ def play(
     if bool(wanted.scenario) == bool(wanted.detector):
         raise UsageError("name one of --scenario and --detector")
     model = as_model(wanted.model) or default_model(wanted.gateway)
+    if wanted.hypothesis:
+        model = as_hypothesis(model)
     if not model:
         raise UsageError("name the router's ALG with --model; `siplab models` lists them")
     spec = TrialSpec(

@@ -201,6 +201,21 @@ def as_model(name: str) -> str:
     return (vendors.search(name) if " " in name and not set("=+,") & set(name) else None) or name
 
 
+def as_hypothesis(spec: str) -> str:
+    """The spec of the likeliest hypothesis about a vendor. Raises ``UsageError`` where there is none."""
+    from siplab.alg_models import vendors
+    from siplab.lab import specs
+    from siplab.lab.errors import UsageError
+
+    name, values = specs.parse(spec, "model")
+    if name not in vendors.available():
+        raise UsageError(f"--hypothesis: '{spec}' is no vendor; 'siplab vendors' lists them")
+    guesses = vendors.load(name).hypotheses
+    if not guesses:
+        raise UsageError(f"--hypothesis: the card '{name}' has no hypothesis")
+    return specs.written(name, {"hypothesis": guesses[0].id, **values})
+
+
 @dataclass
 class Lab:
     """Which network, and what its router is."""

@@ -9,7 +9,7 @@ import typer
 from siplab.experiments.commands import listing
 from siplab.experiments.commands.listing import Words
 from siplab.experiments.commands.options import AsJson, ModelPath, as_texts, split
-from siplab.experiments.output import vendor_cards, vendor_compare
+from siplab.experiments.output import vendor_cards, vendor_compare, vendor_off
 
 app = listing.group()
 
@@ -27,6 +27,27 @@ def shown(
 ) -> None:
     """Everything about one of them, by its id or as people call it."""
     listing.print_card(vendor_cards.vendor(identifier), as_json=as_json, show=vendor_cards.print_card)
+
+
+@app.command("count")
+def counted(as_json: AsJson = False) -> None:
+    """How many cards behave, and how well that is known."""
+    listing.print_card(vendor_cards.counted(), as_json=as_json, show=vendor_cards.print_counted)
+
+
+@app.command("unknown")
+def unknown(as_json: AsJson = False) -> None:
+    """What nobody knows, what is guessed, and what somebody with that router should run."""
+    listing.print_card(vendor_cards.unknown(), as_json=as_json, show=vendor_cards.print_unknown)
+
+
+@app.command("off")
+def off(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A vendor, a brand or a device.")],
+    as_json: AsJson = False,
+) -> None:
+    """How to switch its ALG off, what the switch does, and what helps where it stays on."""
+    listing.print_card(vendor_off.off(name), as_json=as_json, show=vendor_off.print_off)
 
 
 @app.command("compare")

@@ -148,9 +148,12 @@ def subjects(
     }
     for name in vendors:
         card = vendor_files.load(name)
-        evidence = card.evidence[0].value if card.evidence else "none"
+        level = card.behaviour()
+        evidence = level.value if level is not None else "none"
         documented = card.model != UNKNOWN
-        about = known.get(card.id).card.summary if documented else "Nobody has documented what it does."
+        about = "Nobody has documented what it does."
+        if documented:
+            about = known.get(card.id).card.summary + (f" As of {card.as_of}." if card.as_of else "")
         rows[card.id] = Subject(card.id, card.name, "vendor", evidence, documented, about)
     return tuple(rows.values())
 

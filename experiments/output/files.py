@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from siplab.experiments.output import alike, pcapng, provenance, side_captures
-from siplab.experiments.output.provenance import covers, determinants
+from siplab.experiments.output.provenance import determinants, vendors
 from siplab.experiments.output.schemas import VERSION
 from siplab.experiments.output.side_captures import Media
 from siplab.experiments.trial.result import TrialResult
@@ -66,7 +66,7 @@ def write_trace(folder: Path, result: TrialResult, trace: Trace, *, packed: bool
         "world": result.world,
         "settings": result.settings(),
         "models": result.models,
-        "covers": covers(result),
+        "vendors": vendors(result),
     }
     text = json.dumps(head, ensure_ascii=False, separators=(",", ":")) + "\n" + trace.to_json_lines()
     if not packed:
@@ -107,7 +107,7 @@ def as_json(name: str, world: str, results: Sequence[TrialResult], of: int | Non
 
 def _row(result: TrialResult) -> dict[str, Any]:
     row = result.as_json()
-    return row | {"covers": told} if (told := covers(result)) else row
+    return row | {"vendors": told} if (told := vendors(result)) else row
 
 
 def write_results(paths: Sequence[Path], data: dict[str, Any]) -> None:

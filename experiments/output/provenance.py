@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from siplab import lab, topologies
+from siplab.alg_models import profiles
 from siplab.experiments.output.keys import room_digest
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.result import TrialResult
@@ -33,15 +34,11 @@ def determinants(results: Iterable[TrialResult]) -> dict[str, Any]:
     }
 
 
-def covers(result: TrialResult) -> dict[str, str]:
-    """Which products the cards of the vendors in a trial speak of."""
+def vendors(result: TrialResult) -> dict[str, dict[str, str]]:
+    """Of the vendors in a trial: what runs for them, how well that is known, and of which products."""
     known = trial.models(result.spec.model_paths)
-    found = {}
-    for spec in result.models.values():
-        vendor = getattr(known.get(spec), "vendor", None)
-        if vendor is not None and vendor.covers:
-            found[spec] = vendor.covers
-    return found
+    found = {spec: profiles.about(known.get(spec)) for spec in result.models.values()}
+    return {spec: told for spec, told in found.items() if told}
 
 
 def provenance() -> dict[str, Any]:

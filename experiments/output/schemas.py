@@ -27,12 +27,26 @@ class _Plain(BaseModel):
 # -- results -----------------------------------------------------------------------------------------
 
 
+class VendorNote(_Plain):
+    """What stands behind a vendor's card. ``evidence``: how well it is known; ``as_of``: an ISO date."""
+
+    id: str
+    variant: str = ""
+    hypothesis: str = ""
+    alg: str = ""
+    model: str
+    evidence: str = ""
+    covers: str = ""
+    as_of: str = ""
+
+
 class TrialRow(_Plain):
     """A trial: what was tried (what is the default is left out), and what came of it.
 
-    ``models``: the spec of the model that each gateway ran. ``covers``: which products a vendor's card speaks
-    of, by its spec. ``files``: names of what was written beside, by kind. ``real``: real programs played a
-    phone or the server. ``not_applicable``: what the scenario asks for and they can't do.
+    ``models``: the spec of the model that each gateway ran. ``vendors``: what runs for a vendor's
+    card and how well that is known, by its spec. ``files``: names of what was written beside, by kind.
+    ``real``: real programs played a phone or the server. ``not_applicable``: what the scenario asks for and
+    they can't do.
     """
 
     topology: str
@@ -50,7 +64,7 @@ class TrialRow(_Plain):
     world: str
     outcome: str
     models: dict[str, str] = {}
-    covers: dict[str, str] = {}
+    vendors: dict[str, VendorNote] = {}
     files: dict[str, str] = {}
     real: bool = False
     not_applicable: str = ""
@@ -115,7 +129,7 @@ class HeadLine(_Plain):
     world: str
     settings: dict[str, Any]
     models: dict[str, str]
-    covers: dict[str, str] = {}
+    vendors: dict[str, VendorNote] = {}
 
 
 class DatagramLine(_Record):

@@ -24,10 +24,17 @@ _STYLES = {
     "clean": "green",
     "undecided": "magenta",
     "not applicable": "dim",
+    "unknown": "dim",
     "error": "bold white on red",
 }
 _MANY = 10  # columns: more are not laid side by side
-_WORDS = {"pass": "works", "alg": "ALG!", "error": "ERROR", "not applicable": "n/a"}
+_WORDS = {
+    "pass": "works",
+    "alg": "ALG!",
+    "error": "ERROR",
+    "not applicable": "n/a",
+    "unknown": "nobody knows",
+}
 
 
 def print_table(results: Sequence[TrialResult], console: Console) -> None:
@@ -160,5 +167,5 @@ def _unique(values: Iterable[T]) -> list[T]:
 def summary(results: Sequence[TrialResult]) -> str:
     """One line of counts."""
     counts = Counter(each.outcome for each in results)
-    order = ("pass", "fail", "alg", "clean", "undecided", "not applicable", "error")
+    order = ("pass", "fail", "alg", "clean", "undecided", "not applicable", "unknown", "error")
     return ", ".join(f"{counts[word]} {_WORDS.get(word, word)}" for word in order if counts[word])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import groupby
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.text import Text
 
 from siplab.alg_models import profiles
 from siplab.alg_models import vendors as vendor_files
-from siplab.alg_models.vendors.schema import UNKNOWN, VendorProfile
+from siplab.alg_models.vendors.schema import MAIN, UNKNOWN, VendorProfile
 from siplab.experiments.output.console import print_exact, print_folded
+from siplab.lab.gateway.alg import Evidence
 
 Row = dict[str, Any]
 
@@ -44,9 +46,93 @@ def _row(profile: VendorProfile) -> Row:
         "default": profile.default.state,
         "can be disabled": profile.switch_off.possible,
         "best evidence": profile.evidence[0].value if profile.evidence else "none",
+        "behaviour": _behaviour(profile),
         "model": profile.model,
         "lineage": profile.lineage.of if profile.lineage else "",
     }
+
+
+def _behaviour(profile: VendorProfile) -> str:
+    """How well it is known what its messages meet, of the variant that is known best."""
+    names = (MAIN, *(each.id for each in profile.variants))
+    levels = [level for level in map(profile.behaviour, names) if level is not None]
+    if levels:
+        return str(min(levels, key=list(Evidence).index).value)
+    return "hypothesis" if profile.hypotheses else UNKNOWN
+
+
+def counted() -> Row:
+    """How many cards behave, and by what evidence; the others have a hypothesis, or nothing."""
+    cards = [vendor_files.load(each) for each in vendor_files.available()]
+    levels = Counter(_behaviour(each) for each in cards)
+    return {
+        "cards": len(cards),
+        "behave by more than inference": sum(each.behaves for each in cards),
+        "of these, as a router without an ALG": sum(
+            each.behaves and set(each.models) <= {"none"} for each in cards
+        ),
+        "variants with a model": sum(
+            each.model not in (None, UNKNOWN) for card in cards for each in card.variants
+        ),
+        "by evidence": {level.value: levels[level.value] for level in Evidence if levels[level.value]},
+        "with hypotheses alone": levels["hypothesis"],
+        "unknown": levels[UNKNOWN],
+    }
+
+
+def print_counted(data: Row, console: Console) -> None:
+    """The counts, one to a line."""
+    for name, value in data.items():
+        told = (
+            ", ".join(f"{count} {level}" for level, count in value.items())
+            if name == "by evidence"
+            else value
+        )
+        console.print(f"{name}: {told}", highlight=False)
+
+
+def unknown() -> Row:
+    """What nobody knows: the cards without a model, and what somebody with that router should run.
+
+    A card whose variants have models is listed, too, where its own is unknown.
+    """
+    rows: list[Row] = []
+    for each in map(vendor_files.load, vendor_files.available()):
+        if each.model != UNKNOWN:
+            continue
+        known = [variant.id for variant in each.variants if variant.model not in (None, UNKNOWN)]
+        rows.append(
+            {
+                "id": each.id,
+                "name": each.name,
+                "known variants": known,
+                "hypotheses": [guess.model_dump(mode="json", exclude_none=True) for guess in each.hypotheses],
+            }
+        )
+    return {"routers": rows, "run": _RUN}
+
+
+_RUN: Final = "siplab detect run"
+
+
+def print_unknown(data: Row, console: Console) -> None:
+    """One paragraph to a router, and at the end what tells most of them apart."""
+    for row in data["routers"]:
+        console.print(Text.assemble((row["id"], "bold"), "  ", row["name"]))
+        if row["known variants"]:
+            print_folded(f"known: variants {', '.join(row['known variants'])}", console, 2)
+        for guess in row["hypotheses"]:
+            print_folded(f"hypothesis {guess['id']} ({guess['sure']}): {guess['model']}", console, 2)
+            for each in guess["confirm"]:
+                print_folded(f"try: {each['probe']}; if it holds: {each['expect']}", console, 4)
+        if not row["hypotheses"]:
+            print_folded("nothing found; every observation is new", console, 2)
+    console.print()
+    print_folded(
+        f"Behind such a router: {_RUN} (docs/detect.md) says what it changes; its report, and captures of "
+        "both sides, are what a card needs.",
+        console,
+    )
 
 
 # -- printing --------------------------------------------------------------------------------------
@@ -64,15 +150,19 @@ def print_card(card: Row, console: Console) -> None:
     print_folded(f"model: {card['model']}{why}", console, 2)
     if "covers" in card:
         print_folded(card["covers"], console, 4)
+    _repository(card, console)
+    if "as_of" in card:
+        print_folded(f"as of {card['as_of']}", console, 2)
+    for guess in card["hypotheses"]:
+        _hypothesis(guess, console)
     if "lineage" in card:
         _section(f"lineage: {card['lineage']['of']}", console)
         _statement(card["lineage"], card["lineage"]["claim"], console)
-    default = card["default"]
-    _section(f"default: {default['state']}", console)
-    if default["state"] != UNKNOWN or "text" in default:
-        _statement(default, default.get("text", f"{default['state']} as shipped"), console)
+    _section(f"default: {card['default']['state']}", console)
+    _default(card["default"], console)
     _claims(card["claims"], console, "what it does")
     _switch_off(card["switch_off"], console)
+    _switch(card, console)
     if card["timers"]:
         _section("timers", console)
         for timer in card["timers"]:
@@ -83,7 +173,20 @@ def print_card(card: Row, console: Console) -> None:
         _section(f"variant {variant['id']}", console)
         model = f" Model: {variant['model']}." if "model" in variant else ""
         print_folded(variant["summary"] + model, console, 2)
+        if variant["devices"]:
+            print_folded(f"devices: {', '.join(variant['devices'])}", console, 2)
+        if "covers" in variant:
+            print_folded(variant["covers"], console, 4)
+        _repository(variant, console)
+        if "default" in variant:
+            print_folded(f"default: {variant['default']['state']}", console, 2)
+            _default(variant["default"], console)
+        _switch(variant, console)
         _claims(variant["claims"], console)
+    if card["awaits"]:
+        _section("documented, and no model does it yet", console)
+        for each in card["awaits"]:
+            print_folded(f"{each['model']}: {each['text']}", console, 2)
     if card["notes"]:
         _section("notes", console)
         for note in card["notes"]:
@@ -101,6 +204,43 @@ def _switch_off(switch: Row, console: Console) -> None:
                 print_exact(f"      {number}. {step}", console, "bold")
             for command in row["check"]:
                 print_exact(f"      to see its state: {command}", console)
+
+
+def _default(default: Row, console: Console) -> None:
+    if default["state"] != UNKNOWN or "text" in default:
+        _statement(default, default.get("text", f"{default['state']} as shipped"), console)
+
+
+def _repository(row: Row, console: Console) -> None:
+    if "repository" in row:
+        where = row["repository"]
+        print_exact(f"  source: {where['name']} @{where['commit']}", console)
+        print_folded(where["place"], console, 4)
+
+
+def _switch(row: Row, console: Console) -> None:
+    """How the switch really works."""
+    if "switch" not in row:
+        return
+    switch = row["switch"]
+    _statement(switch, f"switched off: {switch['effect']}{_colon(switch.get('text'))}", console)
+    if switch["on_again"]:
+        print_folded(f"on again after: {', '.join(switch['on_again'])}", console, 4)
+
+
+def _colon(text: str | None) -> str:
+    return f": {text}" if text else ""
+
+
+def _hypothesis(guess: Row, console: Console) -> None:
+    """What it may do; never without the word."""
+    _section(f"hypothesis {guess['id']} ({guess['sure']}), nothing that is known", console)
+    print_folded(f"model: {guess['model']}", console, 2)
+    print_folded(f"[inference] {guess['because']}", console, 2)
+    _source(guess["source"], guess.get("url"), console)
+    for each in guess["confirm"]:
+        print_folded(f"try: {each['probe']}", console, 4)
+        print_folded(f"if it holds: {each['expect']}", console, 4)
 
 
 def _claims(claims: list[Row], console: Console, title: str = "") -> None:

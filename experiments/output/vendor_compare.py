@@ -73,7 +73,7 @@ class Router:
     @property
     def unknown(self) -> str:
         """Why there is nothing to show; empty when there is something."""
-        if not isinstance(self.model, Profile) or self.model.behind is not None:
+        if not isinstance(self.model, Profile) or not profiles.is_unknown(self.model):
             return ""
         return f"unknown: {profiles.shortly(self.model)}"
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from siplab.alg_models.profiles import Profile
+from siplab.alg_models import profiles
 from siplab.experiments.programs import ProgramDetector
 from siplab.experiments.trial import controls
 from siplab.experiments.trial import run as trial
@@ -93,7 +93,7 @@ def subjects(
     rows = [
         Subject(each.id, _group(each), expected_of(each), topology, each.id)
         for each in chosen.values()
-        if not _is_unknown(each)
+        if not profiles.is_unknown(each)
         and (each.id != "none" or "none" in models)  # the control "plain-nat" is the same
     ]
     rows += [
@@ -106,11 +106,7 @@ def subjects(
 def not_scored(models: Sequence[str], *, model_paths: tuple[str, ...] = ()) -> list[str]:
     """Those of the models that are no subjects: vendors of whose ALG nothing is known that could be run."""
     chosen = trial.models(model_paths).select(models)
-    return [each.id for each in chosen if _is_unknown(each)]
-
-
-def _is_unknown(model: Model) -> bool:
-    return isinstance(model, Profile) and model.behind is None
+    return [each.id for each in chosen if profiles.is_unknown(each)]
 
 
 def _group(model: Model) -> str:

@@ -61,7 +61,8 @@ class TrialResult:
     """What came of it.
 
     ``errors``: why the trial is invalid (a model that raised, packets that the kernel lost).
-    ``notes``: what a reader has to know of its models, that they stand for something unknown.
+    ``notes``: what a reader has to know of vendors' models: how well they are known, or that nobody does.
+    ``unknown``: a router stands for one of which nobody knows what it does; nothing is known then.
     ``not_applicable``: what the scenario asks for and an endpoint can't do; nothing is known then.
     ``explanation``: why checks failed, for each of them, if somebody asked (``explained``).
     ``models``: the spec of the model that each gateway ran, mitigations considered. ``files``: names of what
@@ -75,6 +76,7 @@ class TrialResult:
     finding: Finding | None = None
     errors: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    unknown: bool = False
     not_applicable: str = ""
     duration: float = 0.0  # seconds of the trial's clock
     packets_changed: int = 0
@@ -87,11 +89,13 @@ class TrialResult:
 
     @property
     def outcome(self) -> str:
-        """``error``, ``not applicable``, else the detector's verdict, else ``pass`` or ``fail``."""
+        """``error``, ``not applicable``, ``unknown``, the detector's verdict, or ``pass`` or ``fail``."""
         if self.errors:
             return "error"
         if self.not_applicable:
             return "not applicable"
+        if self.unknown:
+            return "unknown"
         if self.finding is not None:
             return self.finding.verdict
         return "pass" if all(check.passed for check in self.checks) else "fail"

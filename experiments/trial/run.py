@@ -159,6 +159,7 @@ def run(
     stage: Stage = (registry.program_stage() if spec.real else Stage)(world, setup, seed, folder)
     result = TrialResult(spec, world.kind, notes=notes_of(chosen.values()))
     result.models = dict(setup.models)
+    result.unknown = any(map(profiles.is_unknown, chosen.values()))
     outcome: Finding | None = None
     try:
         stage.begin()

@@ -195,6 +195,13 @@ class Recipe:
         chosen = [self.replace.get(type(step), step) for step in self.base]
         return (*self.first, *(step for step in chosen if step is not None), *self.last)
 
+    @property
+    def added(self) -> Recipe:
+        """What it adds to whatever ALG it starts from. Raises ``ValueError`` when that is not all of it."""
+        if self.replace or not (self.first or self.last or self.policy or self.nat):
+            raise ValueError("the fault is in a step that only the correct ALG has")
+        return Recipe(first=self.first, last=self.last, policy=self.policy, nat=self.nat)
+
     def plus(self, other: Recipe) -> Recipe:
         """Both differences at once. Raises ``ValueError`` with the reason when they exclude each other."""
         if self.base and other.base and self.base != other.base:
@@ -296,8 +303,15 @@ class Model:
                 raise UsageError(f"'{each.id}' can't be combined: it stands for a router without a fault")
         if self.id == other.id:
             raise UsageError(f"'{self.id}' twice is no other router than once")
+        one, another = self.recipe, other.recipe
         try:
-            recipe = self.recipe.plus(other.recipe)
+            if one.base and another.base and one.base != another.base:
+                # A fault stands on the correct ALG, and may as well stand on another.
+                if other.card.kind == "fault":
+                    another = another.added
+                elif self.card.kind == "fault":
+                    one = one.added
+            recipe = one.plus(another)
         except ValueError as reason:
             raise UsageError(f"'{self.id}' and '{other.id}' can't be combined: {reason}") from None
         mine, theirs = self.card, other.card

@@ -20,7 +20,7 @@ from siplab.lab.wire.sip import SipMessage
 if TYPE_CHECKING:
     from tests.alg_models.conftest import Line, LineMaker
 
-OLD = MODEL.with_parameters({"kernel": 3})
+OLD = MODEL.with_parameters({"kernel": "2.6.36"})
 RTP = b"\x80\x00" + bytes(20)
 ANOTHER_PORT = REGISTRAR._replace(port=5070)
 STRANGER = Endpoint("198.51.100.66", 5060)

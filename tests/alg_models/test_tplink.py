@@ -1,4 +1,4 @@
-"""TP-Link's variant of an old Linux ALG: where it is another than ``linux(kernel=3)``."""
+"""TP-Link's variant of an old Linux ALG: where it is another than ``linux(kernel=2.6.36)``."""
 
 from __future__ import annotations
 

@@ -30,10 +30,13 @@ class Kind(StrEnum):
     AUDIO = "audio"
     VIDEO = "video"
     IMAGE = "image"
+    VIA = "via"  # Netgear's: answers to the port that a Via names
 
+
+SIGNALLING: Final = (Kind.SIGNALLING, Kind.VIA)
 
 # How many of a class one flow may have; one more pushes the oldest out.
-MOST: Final = {Kind.SIGNALLING: 1, Kind.AUDIO: 4, Kind.VIDEO: 4, Kind.IMAGE: 2}
+MOST: Final = {Kind.SIGNALLING: 1, Kind.VIA: 1, Kind.AUDIO: 4, Kind.VIDEO: 4, Kind.IMAGE: 2}
 
 
 class Verdict(StrEnum):
@@ -125,11 +128,11 @@ class Expectations:
                 seconds,
                 protocol=new.protocol,
                 once=not new.permanent,
-                inspected=new.kind is Kind.SIGNALLING,
+                inspected=new.kind in SIGNALLING,
                 active=new.active,
                 symmetric=symmetric,
             )
-            if new.pinhole is None and new.kind is not Kind.SIGNALLING:
+            if new.pinhole is None and new.kind not in SIGNALLING:
                 return Verdict.BUSY  # another flow has that port: two can't share one here
             # A phone that listens elsewhere than it sends from shares one port with its calls. The
             # registrar's come by the phone's own flow; those from another port find no way in here.
@@ -166,8 +169,14 @@ class Expectations:
     def flush(self, master: Flow, context: Context, *, media: bool) -> None:
         """End a flow's expectations: all of its media, or the one of its signalling."""
         for each in list(self._of.get(master, ())):
-            if (each.kind is not Kind.SIGNALLING) is media:
+            if each.kind not in SIGNALLING if media else each.kind is Kind.SIGNALLING:
                 self.remove(each, context)
+
+    def shorten(self, master: Flow, context: Context, idle: float) -> None:
+        """Media flows that came end after ``idle`` seconds without a packet."""
+        for each in self._of.get(master, ()):
+            if each.kind not in SIGNALLING and each.pinhole is not None and each.pinhole.used:
+                context.limit_media(each.destination.port, idle)
 
     def forget(self, master: Flow, context: Context) -> None:
         """A flow has ended, and all that it expected with it."""

@@ -29,6 +29,8 @@ class Settings:
     direct_signalling: bool = True
     direct_media: bool = True
     external_media: bool = False
+    routes: bool = False  # Record-Route and Route are translated as From and To are
+    calls_at_once: bool = False  # a registration's way in is open before the registrar agrees
 
 
 class Flow:
@@ -124,6 +126,9 @@ class View:
 
     def mapped(self, endpoint: Endpoint) -> Endpoint | None:
         """MAP: what stands for an address in this packet after translation; ``None``: it stays."""
+        rule = self.settings.kernel.other_port
+        if rule != "untouched" and endpoint not in (self.source, self.destination):
+            return self._by_address(endpoint, own=rule == "own")
         if endpoint == self.source:
             new = self.new_source
         elif endpoint == self.destination:
@@ -133,6 +138,14 @@ class View:
         else:
             return None
         return None if new == endpoint else new
+
+    def _by_address(self, endpoint: Endpoint, *, own: bool) -> Endpoint | None:
+        """An address of this packet with another port. ``own``: with the packet's, on the wrong side."""
+        ends = ((self.source, self.new_source), (self.destination, self.new_destination))
+        for old, new in ends:
+            if endpoint.ip == old.ip != new.ip:
+                return Endpoint(new.ip, old.port if own else endpoint.port)
+        return None
 
     def map(self, offset: int, end: int, endpoint: Endpoint) -> None:
         """Write what MAP makes of an address, always with its port, whether one stood there or not."""

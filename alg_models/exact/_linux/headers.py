@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
+from siplab.alg_models.exact._linux.expectations import TIMEOUT
 from siplab.alg_models.exact._linux.flow import View
-from siplab.alg_models.exact._linux.scan import CONTACT, FROM, TO, VIA_TCP, VIA_UDP, Marker
+from siplab.alg_models.exact._linux.register import expect_calls, write_contact
+from siplab.alg_models.exact._linux.scan import (
+    CONTACT,
+    FROM,
+    RECORD_ROUTE,
+    ROUTE,
+    TO,
+    VIA_TCP,
+    VIA_UDP,
+    Found,
+    Marker,
+)
 from siplab.lab.gateway.context import Context
 from siplab.lab.wire.ip import Endpoint
 
@@ -21,18 +33,32 @@ def translate_headers(view: View) -> None:
     if request:
         uri = payload.request_uri()
         if uri and uri.endpoint:
-            view.map(uri.offset, uri.end, uri.endpoint)
+            _map(view, uri, uri.endpoint)
     _via(view, request=request)
     # A value that shrank may make the search begin behind the comma that follows it.
     contact = payload.uri(CONTACT)
     while contact and contact.endpoint:
-        view.map(contact.offset, contact.end, contact.endpoint)
+        _map(view, contact, contact.endpoint)
         contact = payload.uri(CONTACT, contact.end, in_header=True)
-    for header in (FROM, TO):
+    for header in (FROM, TO, RECORD_ROUTE, ROUTE) if view.settings.routes else (FROM, TO):
         found = payload.uri(header)
         if found and found.endpoint:
-            view.map(found.offset, found.end, found.endpoint)
+            _map(view, found, found.endpoint)
     _force_port(view, view.context)
+
+
+def _map(view: View, found: Found, endpoint: Endpoint) -> None:
+    """Write what MAP makes of an address; some vendors let calls in where a header names another port."""
+    own_port = endpoint.port == view.source.port
+    if (
+        view.settings.kernel.other_port != "pinhole"
+        or endpoint.ip != view.source.ip
+        or own_port
+        or not view.nat
+    ):
+        view.map(found.offset, found.end, endpoint)
+        return
+    write_contact(view, found, expect_calls(view, endpoint, "", TIMEOUT, active=True))
 
 
 def _via(view: View, *, request: bool) -> None:
@@ -42,10 +68,12 @@ def _via(view: View, *, request: bool) -> None:
     if via is None or via.endpoint is None:
         return
     named = view.source if request else view.destination
-    if via.endpoint.ip != named.ip or (settings.kernel.via_port and via.endpoint.port != named.port):
+    kernel = settings.kernel
+    theirs = via.endpoint.ip != named.ip or (kernel.via_port and via.endpoint.port != named.port)
+    if theirs and not kernel.via_any:
         return
     before = len(payload.data)
-    view.map(via.offset, via.end, via.endpoint)
+    _map(view, via, via.endpoint)
     end = via.end
     if settings.kernel.shifts_parameters:
         end += len(payload.data) - before

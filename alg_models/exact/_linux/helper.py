@@ -18,6 +18,9 @@ from siplab.lab.wire.sip import SipMessage
 
 _SHORTEST: Final = len(b"SIP/2.0 200")
 _BLANK: Final = b"\r\n\r\n"
+_ENDED: Final = (
+    5.0  # seconds without a packet that media has after the end of its call, where a vendor ends it
+)
 _LETTER: Final = re.compile(rb"[A-Za-z\xc0-\xd6\xd8-\xf6\xf8-\xff]")
 
 
@@ -80,6 +83,8 @@ class SipHelper:
                 break
             end += len(_BLANK) + body.value
             if end > len(data):
+                if self.settings.kernel.drops_long_segments:
+                    context.drop("a message that goes on in the next segment")
                 break
             whole = self._payload(data[:end], context)
             done += self._message(View(whole, context, flow, memory, self.settings))
@@ -125,7 +130,7 @@ def _request(view: View, handlers: Mapping[bytes, Request]) -> None:
     for method, handler in handlers.items():
         if not head.startswith(method):
             continue
-        if kernel.hardened:
+        if kernel.whole_methods:
             end = len(method)
             if head[end : end + 1] != b" " or not _LETTER.match(payload.data, end + 1):
                 continue
@@ -148,9 +153,11 @@ def _response(view: View, handlers: Mapping[bytes, Response]) -> None:
 
 
 def _invite(view: View, cseq: int) -> None:
-    view.memory.expectations.flush(view.flow, view.context, media=True)
-    process_sdp(view)
-    view.flow.invite_cseq = cseq
+    kernel = view.settings.kernel
+    if kernel.invite_flushes:
+        view.memory.expectations.flush(view.flow, view.context, media=True)
+    if process_sdp(view) or not kernel.cseq_needs_media:
+        view.flow.invite_cseq = cseq
 
 
 def _offer_or_answer(view: View, _: int) -> None:
@@ -159,6 +166,12 @@ def _offer_or_answer(view: View, _: int) -> None:
 
 def _bye(view: View, _: int) -> None:
     view.memory.expectations.flush(view.flow, view.context, media=True)
+
+
+def _bye_or_cancel(view: View, cseq: int) -> None:
+    """Broadcom's: media that came already ends soon, that of other calls of the phone too."""
+    view.memory.expectations.shorten(view.flow, view.context, _ENDED)
+    _bye(view, cseq)
 
 
 def _answered(view: View, cseq: int, code: int) -> None:
@@ -183,4 +196,10 @@ LINUX: Final = Methods(
         b"PRACK": _answered,
         b"REGISTER": register_response,
     },
+)
+
+# Of Broadcom's software 5.02, kernel 4.1.
+BROADCOM: Final = Methods(
+    requests={**LINUX.requests, b"BYE": _bye_or_cancel, b"CANCEL": _bye_or_cancel},
+    responses=LINUX.responses,
 )

@@ -31,12 +31,24 @@ def register_request(view: View, cseq: int) -> None:
     seconds = expires_parameter(view, contact.end, seconds)
     if seconds:
         source = view.new_destination.ip if view.settings.direct_signalling else ""
-        write_contact(view, contact, expect_calls(view, contact.endpoint, source, TIMEOUT, active=False))
+        active = view.settings.calls_at_once
+        write_contact(view, contact, expect_calls(view, contact.endpoint, source, TIMEOUT, active=active))
     flow.register_cseq = cseq
 
 
-def expect_calls(view: View, contact: Endpoint, source: str, seconds: float, *, active: bool) -> int:
-    """Expect calls for a Contact at the flow's own port, the Contact's or another; returns it, or 0."""
+def expect_calls(
+    view: View,
+    contact: Endpoint,
+    source: str,
+    seconds: float,
+    *,
+    active: bool,
+    kind: Kind = Kind.SIGNALLING,
+) -> int:
+    """Expect calls for a Contact at the flow's own port, the Contact's or another; returns it, or 0.
+
+    A registration's way in stays when a call comes; another ``kind`` of expectation ends with it.
+    """
     context, flow, settings = view.context, view.flow, view.settings
     wanted = contact.port
     if wanted == (flow.forced_dport or view.source.port):
@@ -48,12 +60,12 @@ def expect_calls(view: View, contact: Endpoint, source: str, seconds: float, *, 
             port = wanted + (context.rng.randrange(65535 - wanted or 1) if hardened else tried)
         new = Expectation(
             flow,
-            Kind.SIGNALLING,
+            kind,
             context.protocol,
             source,
             Endpoint(view.new_source.ip, port),
             contact,
-            permanent=True,
+            permanent=kind is Kind.SIGNALLING,
             active=active,
         )
         verdict = view.memory.expectations.relate(
@@ -61,7 +73,7 @@ def expect_calls(view: View, contact: Endpoint, source: str, seconds: float, *, 
         )
         if verdict is Verdict.DONE:
             return port
-        if verdict is not Verdict.BUSY or not view.nat:
+        if not view.nat or (verdict is Verdict.ALREADY and settings.kernel.search_stops):
             return 0
     return 0
 
@@ -126,5 +138,7 @@ def expires_parameter(view: View, at: int, seconds: int) -> int:
 
 def same_transport(view: View, at: int) -> bool:
     """Whether a Contact names no transport, or the one that the message came by."""
+    if not view.settings.kernel.checks_transport:
+        return True
     named = view.payload.text_parameter(at, _TRANSPORT)
     return named is None or named == (b"TCP" if view.tcp else b"UDP")

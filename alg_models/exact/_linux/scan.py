@@ -71,22 +71,26 @@ class Header:
     """A header that the kernel knows: its names, the marker before what matters, and what that is."""
 
     def __init__(self, name: bytes, compact: bytes, marker: bytes = b"", *, user: bool = False) -> None:
-        names = re.escape(name)
-        if compact:
-            # A letter behind the compact form would make it another name.
-            names += rb"|%b(?=[^%b])" % (compact, _LETTERS)
         self.marker = Marker.of(marker) if marker else None
         self.user = user
+        full = re.escape(name)
+        # A letter behind the compact form would make it another name. The first kernels look one place
+        # too far.
+        short = rb"|%b(?=%b[^%b])"
         self._patterns = {
-            (hardened, plain): re.compile(
-                rb"%b(?:%b)(?>(?:%b:(?=[\s\S])(%b))?)" % (start, names, space, space), re.IGNORECASE
+            (tabs, plain, far): re.compile(
+                rb"%b(?:%b)(?>(?:%b:(?=[\s\S])(%b))?)"
+                % (start, full + (short % (compact, skip, _LETTERS) if compact else b""), space, space),
+                re.IGNORECASE,
             )
-            for hardened, space in ((True, _SPACE), (False, _OLD_SPACE))
+            for tabs, space in ((True, _SPACE), (False, _OLD_SPACE))
             for plain, start in ((True, rb"\n"), (False, _ANY_START))
+            for far, skip in ((False, b""), (True, rb"[\s\S]"))
         }
 
-    def finder(self, hardened: bool, plain: bool) -> Callable[[bytes, int], re.Match[bytes] | None]:
-        return self._patterns[hardened, plain].search
+    def finder(self, kernel: Kernel, plain: bool) -> Callable[[bytes, int], re.Match[bytes] | None]:
+        """The search for it, the payload's lines being all ended by CRLF where ``plain``."""
+        return self._patterns[kernel.tabs, plain, kernel.compact_needs_blank].search
 
 
 CSEQ: Final = Header(b"CSeq", b"")
@@ -95,6 +99,8 @@ TO: Final = Header(b"To", b"t", b"sip:", user=True)
 CONTACT: Final = Header(b"Contact", b"m", b"sip:", user=True)
 VIA_UDP: Final = Header(b"Via", b"v", b"UDP ")
 VIA_TCP: Final = Header(b"Via", b"v", b"TCP ")
+RECORD_ROUTE: Final = Header(b"Record-Route", b"", b"sip:", user=True)
+ROUTE: Final = Header(b"Route", b"", b"sip:", user=True)
 EXPIRES: Final = Header(b"Expires", b"")
 CONTENT_LENGTH: Final = Header(b"Content-Length", b"l")
 
@@ -258,14 +264,14 @@ class Payload:
 
         An offset: there is one that can't be read, to be searched on from there; -1: there is none.
         """
-        found = header.finder(self.kernel.hardened, self._plain)(self.data, at)
+        found = header.finder(self.kernel, self._plain)(self.data, at)
         if found is None or found[1] is None:
             return -1  # a line that only begins with the name ends the search
         limit = len(self.data)
         value = found.end()
         if value < limit and self.data[value] in b"\r\n":
             folded = b"\n" in found[1] or b"\r" in found[1]
-            if not (folded and self.kernel.hardened):
+            if not (folded and self.kernel.tabs):
                 return -1
         if header.marker is None:
             digits = _DIGITS.match(self.data, value)
@@ -323,6 +329,8 @@ class Payload:
         found = _SIP.pattern.search(data, begin, limit - 1)
         ending = _LINE_END.search(data, begin, found.start() if found else limit - 4)
         if found is None or ending:
+            return None
+        if self.kernel.uri_needs_user and _USER.match(data, found.end(), limit) is None:
             return None
         return self._endpoint(found.end(), limit, user=True)
 
@@ -405,8 +413,8 @@ class Payload:
         if address is None:
             return None
         ip, end = address
-        if not self.kernel.hardened and data[end : end + 1] == b":":
-            # Old kernels read it as they read an address with a port.
+        if self.kernel.sdp_port and data[end : end + 1] == b":":
+            # It is read as an address with a port is.
             digits = _DIGITS.match(data, end + 1)
             end = digits.end() if digits else end
         return Found(begin, end, Endpoint(ip, 0))

@@ -12,30 +12,33 @@ from siplab.alg_models.exact._linux.scan import CONNECTION, CONTENT_LENGTH, OWNE
 from siplab.lab.wire.ip import UDP, Endpoint
 
 _KINDS: Final = {b"audio ": Kind.AUDIO, b"video ": Kind.VIDEO, b"image ": Kind.IMAGE}
-_STREAMS: Final = 3
 
 
 ExpectMedia = Callable[[View, Kind, Endpoint, int, int], str]
 
 
-def process_sdp(view: View, expect: ExpectMedia | None = None) -> None:
-    """Spec 1.7: expect the media of up to three streams, and name the router where they are ours."""
+def process_sdp(view: View, expect: ExpectMedia | None = None) -> int:
+    """Spec 1.7: expect the media of up to three streams, and name the router where they are ours.
+
+    Returns how many streams were looked at.
+    """
     payload, context = view.payload, view.context
     version = payload.sdp_number(VERSION, 0)
     if version is None:
-        return
+        return 0
     begin = version.offset
     session = payload.sdp_address(CONNECTION, begin)
     address = session.endpoint.ip if session and session.endpoint else ""
-    chosen = address if view.settings.kernel.session_needs_address else ""
+    kernel = view.settings.kernel
+    chosen = address if kernel.session_needs_address else ""
     at, streams = begin, 0
-    while streams < _STREAMS:
+    while streams < kernel.streams:
         media = payload.sdp_media(at)
         if media is None:
             break
         at = media.offset
         kind = _KINDS.get(payload.data[at : at + 6])
-        if kind is None or media.end - at < 6:
+        if kind is None or media.end - at < 6 or (kind is Kind.IMAGE and not kernel.image):
             at = media.end
             continue
         at += 6
@@ -54,6 +57,7 @@ def process_sdp(view: View, expect: ExpectMedia | None = None) -> None:
         streams += 1
     if chosen and view.nat:
         _write_session(view, begin, chosen)
+    return streams
 
 
 def expect_media(view: View, kind: Kind, media: Endpoint, begin: int, end: int) -> str:
@@ -129,10 +133,10 @@ def reserve(view: View, kind: Kind, source: str, wanted: Endpoint, saved: Endpoi
             _, rtcp = relate(1, port)
             if rtcp in fine:
                 return port
-            if rtp is Verdict.DONE:
+            if rtp is Verdict.DONE and kernel.frees_rtp:
                 expectations.remove(first, context)
             rtp = rtcp
-        if not search or (rtp is Verdict.ALREADY and kernel.skips_master):
+        if not search or (rtp is Verdict.ALREADY and kernel.search_stops):
             return 0
     return 0
 

@@ -55,14 +55,14 @@ def test_a_cell_says_what_works_and_what_nobody_knows(folder: Path, table: dict[
     assert "home" in found["semicolon-loss", "bridge-mode"]["why"]
     printed = (folder / "printed").read_text()
     assert "nobody knows" in printed
-    assert "user-report" in printed
+    assert "inference" in printed
 
 
 def test_csv_has_a_line_per_cell(folder: Path, table: dict[str, Any]) -> None:
     with (folder / "m.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(table["cells"])
-    assert {row["subject"]: row["evidence"] for row in rows}["asus"] == "user-report"
+    assert {row["subject"]: row["evidence"] for row in rows}["asus"] == "inference"
 
 
 def test_several_seeds_are_counted_in_one_cell(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from tests.command import one_line_error, siplab
 def test_the_list() -> None:
     rows = json.loads(siplab("vendors", "--json").stdout)
     assert [row["id"] for row in rows] == vendors.available()
-    columns = ["id", "default", "can be disabled", "best evidence", "model", "lineage"]
+    columns = ["id", "default", "can be disabled", "best evidence", "behaviour", "model", "lineage"]
     assert all(list(row) == columns for row in rows)
     table = siplab("vendors").stdout
     for row in rows:

@@ -137,4 +137,4 @@ def test_files_are_as_their_schemas_say(tmp_path: Path, spec: TrialSpec) -> None
 def test_a_vendors_result_says_what_its_card_covers(tmp_path: Path) -> None:
     result, _ = worker.run_traced(TrialSpec("home", "asus", "register"), ExplainedFolder(tmp_path))
     (row,) = files.as_json("test", "simulated", [result])["trials"]
-    assert row["covers"]["asus"]
+    assert row["vendors"]["asus"]["covers"]
