@@ -41,6 +41,7 @@ COMMANDS: Final = (
     ("servers", "servers", _SHOW, "The kinds of servers: list, or show ID."),
     ("experiments", "experiments", _SHOW, "The experiments that come along: list, or show ID."),
     ("report", "report", _RUN, "A page of a stored run: one HTML file, every failing trial in it."),
+    ("sandbox", "sandbox", _RUN, "The laboratory as one HTML file, for any browser, without a network."),
     ("schema", "schemas", _SHOW, "Print the JSON Schema of a kind of YAML file, or of what comes out."),
     ("detect", "detect", _MACHINE, "Detectors on a real network: a server outside, this machine inside."),
     ("exec", "execute", _MACHINE, "Run any program on a host of a running lab; its exit status is siplab's."),
