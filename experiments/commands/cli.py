@@ -44,6 +44,7 @@ COMMANDS: Final = (
     ("experiments", "experiments", _SHOW, "The experiments that come along: list, or show ID."),
     ("report", "report", _RUN, "A page of a stored run: one HTML file, every failing trial in it."),
     ("pcap", "pcap", _RUN, "Make captures of the traces that a run has kept."),
+    ("sandbox", "sandbox", _RUN, "The laboratory as one HTML file, for any browser, without a network."),
     ("schema", "schemas", _SHOW, "Print the JSON Schema of a kind of YAML file, or of what comes out."),
     ("compare-captures", "compare_captures", _CAPTURES, "What captures from both sides of a router say."),
     ("detect", "detect", _MACHINE, "Detectors on a real network: a server outside, this machine inside."),

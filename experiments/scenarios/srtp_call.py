@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from siplab.experiments.scenarios.call_checks import both_hear, connect, hang_up
 from siplab.experiments.scenarios.register import sign_in
@@ -12,7 +13,9 @@ from siplab.experiments.trial.stage import Stage
 
 @dataclass(frozen=True)
 class SrtpCall:
-    """Both phones take encrypted media only."""
+    """Both phones take encrypted media only. ``package``: what must be installed for it."""
+
+    package: ClassVar[str] = "cryptography"
 
     def run(self, stage: Stage) -> None:
         for settings in (stage.with_phone, stage.with_far_phone):

@@ -3,30 +3,16 @@
 import { chromium } from "playwright-core";
 import fs from "node:fs";
 import path from "node:path";
-import { createRequire } from "node:module";
+import { checks, misfits, reachAll, same, serious } from "./common.mjs";
 
 const folder = path.resolve(process.argv[2]);
-const axe = fs.readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const expected = JSON.parse(fs.readFileSync(path.join(folder, "expected.json"), "utf8"));
-const found = {};
+const { found, check } = checks();
 const trouble = []; // console errors, and requests that leave the file
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
   args: ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"],
 });
-
-async function check(name, work) {
-  try {
-    const detail = await work();
-    found[name] = detail === true || detail === undefined ? true : detail;
-  } catch (error) {
-    found[name] = `${error}`.slice(0, 2000);
-  }
-}
-function same(one, other, what = "") {
-  const [a, b] = [JSON.stringify(one), JSON.stringify(other)];
-  if (a !== b) throw new Error(`${what}: ${a} is not ${b}`);
-}
 
 async function open(name, hash = "", viewport = { width: 1500, height: 900 }, options = {}) {
   const context = await browser.newContext({ viewport, ...options });
@@ -118,28 +104,13 @@ await check("a box of the network leads to its messages", async () => {
 });
 await check("the keyboard alone reaches everything", async () => {
   await page.locator("#tab-outcome").click();
-  const all = await page.evaluate(() => {
-    document.activeElement.blur();
-    const some = [...document.querySelectorAll("button:not([disabled]), select, input, summary, [tabindex='0']")].filter((each) => each.getClientRects().length && each.getAttribute("tabindex") !== "-1" && !each.closest("details:not([open]) > :not(summary)"));
-    some.forEach((each, number) => { each.dataset.stop = number; });
-    return some.length;
-  });
-  const reached = new Set();
-  for (let press = 0; press < all * 2 + 10 && reached.size < all; press++) {
-    await page.keyboard.press("Tab");
-    const stop = await page.evaluate(() => document.activeElement?.dataset?.stop);
-    if (stop !== undefined) reached.add(stop);
-  }
-  same(reached.size, all, "stops that Tab reaches, of all");
+  await reachAll(page);
 });
 for (const [scheme, tab] of [["light", "outcome"], ["dark", "message"], ["light", "sound"], ["light", "network"]]) {
   await check(`axe finds nothing serious: ${scheme}, ${tab}`, async () => {
     await page.emulateMedia({ colorScheme: scheme });
     await page.locator(`#tab-${tab}`).click();
-    if (!(await page.evaluate(() => "axe" in window))) await page.evaluate(axe);
-    const { violations } = await page.evaluate(() => window.axe.run());
-    const serious = violations.filter((each) => ["serious", "critical"].includes(each.impact));
-    same(serious.map((each) => `${each.id}: ${each.nodes[0].html.slice(0, 200)}`), []);
+    same(await serious(page), []);
     if (scheme === "dark") await shot(page, "dark");
   });
 }
@@ -156,21 +127,7 @@ await check("prints whole", async () => {
 });
 await check("reads well at 390 px", async () => {
   const small = await open("call.html", "", { width: 390, height: 844 });
-  const faults = await small.evaluate(() => {
-    const bad = [];
-    if (document.documentElement.scrollWidth > innerWidth) bad.push(`the page is ${document.documentElement.scrollWidth} px wide`);
-    for (const label of document.querySelectorAll(".row .label")) {
-      const box = label.getBoundingClientRect();
-      if (box.left < 0 || box.right > innerWidth) bad.push(`cut off: ${label.textContent}`);
-    }
-    const blocks = [...document.querySelectorAll("#head button, #head select, #head input, #head h1, #head .verdict")].filter((each) => !each.closest("button") || each.tagName === "BUTTON");
-    blocks.forEach((one, number) => blocks.slice(number + 1).forEach((other) => {
-      const a = one.getBoundingClientRect(), b = other.getBoundingClientRect();
-      if (a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1) bad.push(`${one.textContent} overlaps ${other.textContent}`);
-    }));
-    return bad;
-  });
-  same(faults, []);
+  same(await misfits(small, "#head button, #head select, #head input, #head h1, #head .verdict"), []);
   await shot(small, "phone", { fullPage: true });
   await small.context().close();
 });
@@ -220,9 +177,7 @@ await check("the table of compatibility: unknown is grey, a cell leads to its re
   same(await table.locator("tbody tr").count(), 1);
   await table.locator(".cell.fails button").first().click();
   if (!(await table.locator("#dock").textContent()).includes("Cured by")) throw new Error("no cure is told");
-  await table.evaluate(axe);
-  const { violations } = await table.evaluate(() => window.axe.run());
-  same(violations.filter((each) => ["serious", "critical"].includes(each.impact)).map((each) => `${each.id}: ${each.nodes[0].html.slice(0, 200)}`), []);
+  same(await serious(table), []);
   await table.locator("input[type=search]").fill("");
   await shot(table, "matrix");
   const [download] = await Promise.all([table.waitForEvent("download"), table.getByRole("button", { name: "CSV" }).click()]);

@@ -1,0 +1,57 @@
+"""One HTML file: a template with its style, its script, packed data, and a policy against everything else.
+
+The rules of this file:
+
+- The page asks for nothing: its policy forbids every request, and allows no script but its own, by its
+  digest.
+- What comes from trials goes in packed (gzip, Base64), so nothing of it is ever read as HTML. The page's
+  script makes text of it, and text only.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import html
+import json
+from collections.abc import Sequence
+from importlib import resources
+
+
+def block(name: str, data: object) -> str:
+    """Plain data, packed, under an id by which the page's script finds it."""
+    return packed(name, json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def packed(name: str, data: bytes) -> str:
+    """The same of bytes."""
+    return stored(name, gzip.compress(data, mtime=0))
+
+
+def stored(name: str, data: bytes) -> str:
+    """The same of bytes that are packed already."""
+    return f'<script type="text/plain" id="{name}">{base64.b64encode(data).decode()}</script>'
+
+
+def own(name: str) -> str:
+    """A file of the report page's."""
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def filled(
+    template: str, title: str, style: str, scripts: Sequence[str], data: Sequence[str], allowed: str = ""
+) -> str:
+    """The whole file. ``allowed``: what the page's policy allows beside its script and its style."""
+    script = "(() => {\n'use strict';\n" + "\n".join(scripts) + "\n})();"
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    rules = f"default-src 'none'; script-src 'sha256-{digest}'{allowed}; style-src 'unsafe-inline'"
+    values = {
+        "title": html.escape(title),
+        "policy": html.escape(f"{rules}; base-uri 'none'"),
+        "style": style,
+        "data": "\n".join(data),
+        "script": script,
+    }
+    head, *parts = template.split("{{")
+    return head + "".join(values[name] + rest for name, _, rest in (part.partition("}}") for part in parts))

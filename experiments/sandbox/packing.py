@@ -1,0 +1,60 @@
+"""The archive of Python files that the sandbox imports: the project without what needs a machine, and wheels.
+
+Made anew from the same files it is the same, byte for byte.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+# Rooms and folders that stay behind: what needs a kernel, a terminal, or other people's programs.
+LEFT_OUT: Final = (
+    "experiments/calibration",
+    "experiments/commands",
+    "experiments/detect",
+    "experiments/interactive",
+    "experiments/pytest_plugin",
+    "experiments/score",
+    "lab/worlds/emulated",
+)
+ROOMS: Final = ("lab", "topologies", "alg_models", "experiments")
+_SURFACE: Final = ("__init__.py", "model.py", "scenario.py", "detector.py")
+_SUFFIXES: Final = (".py", ".yaml", ".json", ".txt", ".so")
+_DATE: Final = (2020, 1, 1, 0, 0, 0)
+
+
+def packed(wheels: Iterable[Path]) -> bytes:
+    """The archive: ``siplab/`` and the packages of ``wheels``."""
+    target = io.BytesIO()
+    files = dict(sorted([*_project(), *(each for wheel in wheels for each in _wheel(wheel))]))
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name, data in files.items():
+            archive.writestr(zipfile.ZipInfo(name, _DATE), data, zipfile.ZIP_DEFLATED, 9)
+    return target.getvalue()
+
+
+def _project() -> Iterator[tuple[str, bytes]]:
+    # The folder of this package's rooms, in a checkout and in an installed wheel.
+    house = Path(__file__).parents[2]
+    surface = house if (house / "model.py").is_file() else house / "siplab"
+    for name in _SURFACE:
+        yield f"siplab/{name}", (surface / name).read_bytes()
+    for room in ROOMS:
+        for path in sorted((house / room).rglob("*")):
+            name = path.relative_to(house).as_posix()
+            if path.suffix in _SUFFIXES and not any(name.startswith(f"{each}/") for each in LEFT_OUT):
+                yield f"siplab/{name}", path.read_bytes()
+
+
+def _wheel(path: Path) -> Iterator[tuple[str, bytes]]:
+    """What is imported of a wheel; of extensions only those of the browser's Python."""
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            foreign = name.endswith(".so") and "wasm32" not in path.name
+            wanted = name.endswith(_SUFFIXES) or name.endswith((".dist-info/METADATA", ".typed"))
+            if wanted and not foreign:
+                yield name, archive.read(name)

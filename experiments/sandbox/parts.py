@@ -1,0 +1,138 @@
+"""What the sandbox needs and the project does not have: Pyodide and wheels, as ``lock.json`` pins them.
+
+Fetched once by npm and pip into a cache; what is there is used only if its digest is the lock's.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+from siplab.lab.errors import CapabilityError
+from siplab.lab.foreign import one_line
+
+_LIMIT: Final = 600.0  # seconds for one download
+_PYODIDE: Final = (
+    "pyodide.js",
+    "pyodide.asm.mjs",
+    "pyodide.asm.wasm",
+    "python_stdlib.zip",
+    "pyodide-lock.json",
+)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The files of Pyodide by their names, and the wheels."""
+
+    pyodide: dict[str, bytes]
+    wheels: tuple[Path, ...]
+
+
+@cache
+def lock() -> dict[str, Any]:
+    """What is pinned: ``pyodide`` (version, file, integrity), ``python``, ``platforms``, ``wheels``."""
+    text = resources.files(__package__).joinpath("lock.json").read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: ``$XDG_CACHE_HOME/siplab/sandbox``, else below ``~/.cache``."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "siplab" / "sandbox"
+
+
+def fetch(folder: Path | None = None) -> Parts:
+    """The parts, downloaded where they are not in ``folder`` (default: the cache) already.
+
+    Raises ``CapabilityError`` where npm, pip or the network is missing.
+    """
+    folder = cache_folder() if folder is None else folder
+    pyodide = folder / lock()["pyodide"]["file"]
+    wheels = [folder / each["file"] for each in lock()["wheels"]]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CapabilityError(f"{folder}: {error.strerror}; XDG_CACHE_HOME names another place") from None
+    if not _is_pinned_package(pyodide):
+        _npm(folder)
+    if not all(map(_is_pinned_wheel, wheels)):
+        _pip(folder)
+    for path, pinned in [
+        (pyodide, _is_pinned_package(pyodide)),
+        *((each, _is_pinned_wheel(each)) for each in wheels),
+    ]:
+        if not pinned:
+            raise CapabilityError(f"{path}: not the file that lock.json pins; delete it and try again")
+    return Parts(_unpacked(pyodide), tuple(wheels))
+
+
+def _is_pinned_package(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    digest = base64.b64encode(hashlib.sha512(path.read_bytes()).digest()).decode()
+    return bool(f"sha512-{digest}" == lock()["pyodide"]["integrity"])
+
+
+def _is_pinned_wheel(path: Path) -> bool:
+    (pinned,) = (each["sha256"] for each in lock()["wheels"] if each["file"] == path.name)
+    return path.is_file() and bool(hashlib.sha256(path.read_bytes()).hexdigest() == pinned)
+
+
+def _npm(folder: Path) -> None:
+    npm = shutil.which("npm")
+    version = lock()["pyodide"]["version"]
+    if npm is None:
+        raise CapabilityError("the sandbox needs npm, which fetches Pyodide (apt-get install npm)")
+    _download(
+        [npm, "pack", "--silent", "--pack-destination", str(folder), f"pyodide@{version}"],
+        folder,
+        f"pyodide {version} from npm",
+    )
+
+
+def _pip(folder: Path) -> None:
+    found = lock()
+    python = found["python"]
+    wanted = folder / "requirements.txt"
+    lines = [
+        f"{each['name']}=={each['version']} --hash=sha256:{each['sha256']}\n" for each in found["wheels"]
+    ]
+    wanted.write_text("".join(lines), encoding="utf-8")
+    options = ["--no-deps", "--only-binary", ":all:", "--python-version", python, "--implementation", "cp"]
+    options += ["--abi", f"cp{python.replace('.', '')}", "--require-hashes", "--dest", str(folder)]
+    options += [word for each in found["platforms"] for word in ("--platform", each)]
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", *options]
+    _download([*command, "--requirement", str(wanted)], folder, "wheels from PyPI")
+
+
+def _download(command: Sequence[str], folder: Path, what: str) -> None:
+    try:
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=_LIMIT, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise CapabilityError(f"the sandbox needs {what}, once: no answer within {_LIMIT:g} s") from None
+    if done.returncode:
+        said = [each for each in (done.stderr + done.stdout).splitlines() if "error" in each.lower()]
+        reason = one_line(said[-1]) if said else f"exit status {done.returncode}"
+        raise CapabilityError(f"the sandbox needs {what}, once, and it did not come: {reason}")
+
+
+def _unpacked(package: Path) -> dict[str, bytes]:
+    with tarfile.open(package) as archive:
+        files = {name: archive.extractfile(f"package/{name}") for name in _PYODIDE}
+        return {name: file.read() for name, file in files.items() if file is not None}

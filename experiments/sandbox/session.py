@@ -1,0 +1,148 @@
+"""What the sandbox's page asks of Python, as JSON in and JSON out.
+
+The rules of this file:
+
+- Nothing imported here needs a terminal, a kernel or another process: it all runs in a browser.
+- What the page asks for may be anything: somebody's link has it. Bad input is an answer, not an exception.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, replace
+from importlib import resources
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+from siplab import topologies
+from siplab.alg_models import vendors
+from siplab.experiments.output.compatibility import subjects
+from siplab.experiments.output.document import document
+from siplab.experiments.trial import registry
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.pairs import DEFAULT
+from siplab.experiments.trial.registry import Item
+from siplab.experiments.trial.spec import TrialSpec, needs_emulated
+from siplab.lab import foreign
+from siplab.lab.errors import UsageError
+
+Answer = dict[str, Any]
+_WRITTEN: Final = count(1)  # each text of a model is a file of its own: modules are imported once
+
+
+def answer(request: str) -> str:
+    """The answer to ``{"ask": NAME, ...}``: what that function gives, or ``{"error": one line}``.
+
+    What else stands there are the function's arguments; ``asked`` is what a trial is made of.
+    """
+    given = json.loads(request)
+    try:
+        return json.dumps(_ANSWERS[given.pop("ask")](**given), ensure_ascii=False)
+    except UsageError as error:
+        return json.dumps({"error": foreign.one_line(str(error))})
+
+
+def choices() -> Answer:
+    """What can be chosen, each with its id, a sentence, and why it can't be where it can't."""
+    known = subjects(["all"], vendors.available())
+    return {
+        "model": [
+            {
+                "id": each.id,
+                "summary": each.about if each.kind == "model" else each.name,
+                "group": _group(each.id) if each.kind == "model" else "vendors",
+                "lacking": "" if each.known else "nobody documented what it does",
+            }
+            for each in known
+        ],
+        "scenario": _items(registry.scenarios()),
+        "phone": _items(registry.phones()),
+        "server": _items(registry.servers()),
+        "topology": [
+            {"id": each, "summary": topologies.load(each).summary, "lacking": ""}
+            for each in topologies.available()
+        ],
+        "mitigation": _items(registry.mitigations()),
+        "defaults": {"phone": DEFAULT.phone, "server": DEFAULT.server},
+        "own": resources.files(__package__).joinpath("own_model.txt").read_text(encoding="utf-8"),
+    }
+
+
+def run(asked: Mapping[str, Any], source: str = "", *, whole: bool = False) -> Answer:
+    """The document of a trial, its ``model`` the one of ``source`` where that is given.
+
+    ``whole``: with every remedy tried, which takes longer.
+    """
+    spec = spec_of(asked, source)
+    result, trace = trial.run(spec)
+    named = spec.mitigations
+    if named:  # beside the trial without it
+        result, trace = trial.run(replace(spec, mitigations=()))
+    return {"document": asdict(document(result, trace, named, try_remedies=whole))}
+
+
+def digest(asked: Mapping[str, Any]) -> Answer:
+    """The digest of a trial's result and trace: the same here and there if all is."""
+    result, trace = trial.run(spec_of(asked))
+    text = json.dumps(result.as_json(), sort_keys=True) + "\n" + trace.to_json_lines()
+    return {"digest": hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()}
+
+
+def spec_of(asked: Mapping[str, Any], source: str = "") -> TrialSpec:
+    """The trial that the page names. Raises ``UsageError``."""
+    text = {name: str(asked.get(name) or "") for name in ("topology", "model", "scenario", "phone", "server")}
+    seed = asked.get("seed", 1)
+    if not isinstance(seed, int) or not 0 <= seed < 2**53:
+        raise UsageError("seed must be a whole number from 0 on")
+    paths = (_written(source),) if source else ()
+    spec = TrialSpec(
+        text["topology"] or "home",
+        _own_model(paths) if paths else text["model"] or "none",
+        text["scenario"],
+        mitigations=tuple(map(str, asked.get("mitigations") or ())),
+        seed=seed,
+        model_paths=paths,
+        phone=text["phone"],
+        server=text["server"],
+    )
+    if spec.real:
+        raise UsageError(needs_emulated("what 'program:' names"))
+    trial.check_spec(spec)
+    if lacking := _lacking(registry.scenarios().get(spec.scenario)):
+        raise UsageError(f"scenario '{spec.scenario}' {lacking}")
+    return spec
+
+
+def _written(source: str) -> str:
+    path = Path(f"model-{next(_WRITTEN)}.py")
+    path.write_text(source, encoding="utf-8")
+    return str(path)
+
+
+def _own_model(paths: tuple[str, ...]) -> str:
+    known = trial.models(paths)
+    return next(each.id for each in known if known.origin(each.id) in paths)
+
+
+def _group(model: str) -> str:
+    card = trial.models().get(model).card
+    return str(card.fault_class or card.kind)
+
+
+def _items(items: Iterable[Item[Any]]) -> list[Answer]:
+    return [{"id": each.id, "summary": each.summary, "lacking": _lacking(each)} for each in items]
+
+
+def _lacking(item: Item[Any]) -> str:
+    """What an item needs and this Python has not."""
+    package = getattr(item.settings, "package", "")
+    return (
+        f"needs the package '{package}', which is not here" if package and find_spec(package) is None else ""
+    )
+
+
+_ANSWERS: Final[dict[str, Callable[..., Answer]]] = {"choices": choices, "run": run, "digest": digest}

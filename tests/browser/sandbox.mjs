@@ -1,0 +1,112 @@
+// Uses the sandbox as people do, without a network, and prints what it found as JSON.
+// node sandbox.mjs chromium|firefox FOLDER: with sandbox.html and expected.json; screenshots go there too.
+import { chromium } from "playwright-core";
+import puppeteer from "puppeteer-core";
+import fs from "node:fs";
+import path from "node:path";
+import { checks, misfits, reachAll, same, serious } from "./common.mjs";
+
+const [which, place] = process.argv.slice(2);
+const folder = path.resolve(place);
+const expected = JSON.parse(fs.readFileSync(path.join(folder, "expected.json"), "utf8"));
+const { found, check } = checks();
+const trouble = []; // console errors, and requests that leave the file
+const PATIENCE = 300_000; // ms for what takes a few seconds on an idle machine
+
+const browser = which === "chromium"
+  ? await chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: ["--no-sandbox"], timeout: PATIENCE })
+  : await puppeteer.launch({ browser: "firefox", executablePath: process.env.FIREFOX || "/usr/bin/firefox-esr", headless: true, timeout: PATIENCE, protocolTimeout: PATIENCE });
+
+async function open(hash = "", size = { width: 1500, height: 900 }) {
+  const page = which === "chromium" ? await browser.newPage({ viewport: size }) : await browser.newPage();
+  if (which === "firefox") await page.setViewport(size);
+  page.setDefaultTimeout(PATIENCE);
+  page.on("console", (message) => { if (["error", "warning", "warn"].includes(message.type())) trouble.push(message.text()); });
+  page.on("pageerror", (error) => trouble.push(error.message));
+  page.on("request", (request) => { if (!/^(file|data|blob):/.test(request.url())) trouble.push(`asks for ${request.url()}`); });
+  await page.goto(`file://${path.join(folder, "sandbox.html")}${hash}`, { timeout: PATIENCE });
+  await done(page);
+  return page;
+}
+const done = (page) => page.waitForSelector("body[data-done], body[data-failed]");
+const text = (page, selector) => page.$eval(selector, (each) => each.textContent);
+const shot = (page, name) => page.screenshot({ path: path.join(folder, `${name}.png`) });
+const fill = (page, values) => page.evaluate((given) => {
+  for (const [name, value] of Object.entries(given)) {
+    const field = document.querySelector(`#trial [name=${name}]`);
+    field.value = value;
+    if (field.value !== value) throw new Error(`${name} has no ${value}`);
+    field.dispatchEvent(new Event("change"));
+  }
+}, values);
+async function run(page, values) {
+  await fill(page, values);
+  await page.evaluate(() => delete document.body.dataset.done);
+  await page.click("#trial button.main");
+  await done(page);
+}
+
+const page = await open(expected.link);
+await check("a link runs its trial", async () => {
+  same(await text(page, "#head h1"), expected.title);
+  same(await page.$$eval("#dock .check.failed strong", (all) => all.length > 0), true);
+  if (which === "chromium") await shot(page, "sandbox");
+});
+await check("results and traces are those of native Python", async () => {
+  for (const [asked, digest] of expected.digests) {
+    const answer = await page.evaluate((trial) => window.siplab.ask({ ask: "digest", asked: trial }), asked);
+    same(answer, { digest }, JSON.stringify(asked));
+  }
+});
+await check("another trial is chosen and run", async () => {
+  await run(page, { model: "none", scenario: "register", seed: "7" });
+  same(await text(page, "#head h1"), "register through none");
+  same(await page.evaluate(() => new URLSearchParams(location.hash.slice(1)).get("seed")), "7");
+});
+await check("what needs cryptography is grey, and says so", async () => {
+  const [disabled, says] = await page.$eval("#trial option[value=srtp-call]", (each) => [each.disabled, each.textContent]);
+  if (!disabled || !says.includes("cryptography")) throw new Error(says);
+});
+await check("a model of one's own is run, and its faults are one line", async () => {
+  await run(page, { model: "own", scenario: "register" });
+  same(await text(page, "#head h1"), "register through my-model");
+  same(await page.$$eval("#dock .check.failed strong", (all) => all.length > 0), true);
+  await page.evaluate(() => { document.querySelector("#source").value = "<b>not Python"; });
+  await run(page, {});
+  const said = await text(page, "#progress");
+  if (!said.includes("SyntaxError") || said.includes("\n")) throw new Error(said);
+});
+if (which === "chromium") {
+  await check("what never ends can be stopped", async () => {
+    await page.evaluate(() => { document.querySelector("#source").value = "while True: pass"; delete document.body.dataset.done; });
+    await page.click("#trial button.main");
+    await page.getByRole("button", { name: "Stop" }).click();
+    await page.waitForFunction(() => document.querySelector("#progress").textContent === "Stopped.");
+    await run(page, { model: "none" });
+    same(await text(page, "#head h1"), "register through none");
+  });
+  await check("a hostile link is text", async () => {
+    await page.evaluate(() => { delete document.body.dataset.done; location.hash = "model=%3Cimg%20src%3Dx%20onerror%3Dwindow.PWNED%3D1%3E"; });
+    await done(page);
+    same(await page.evaluate(() => [window.PWNED === undefined, document.querySelectorAll("img").length]), [true, 0]);
+    if (!(await text(page, "#progress")).includes("<img")) throw new Error("the fault is not told");
+  });
+  await check("the keyboard alone reaches everything", async () => {
+    await run(page, { model: "semicolon-loss" });
+    await reachAll(page);
+  });
+  for (const scheme of ["light", "dark"]) await check(`axe finds nothing serious: ${scheme}`, async () => {
+    await page.emulateMedia({ colorScheme: scheme });
+    same(await serious(page), []);
+  });
+  await check("reads well at 390 px", async () => {
+    await page.emulateMedia({ colorScheme: "light" });
+    await page.setViewportSize({ width: 390, height: 844 });
+    await run(page, {});
+    same(await misfits(page, "#bench button, #bench select, #bench input, #head button, #head select, #head h1"), []);
+    await shot(page, "sandbox-phone");
+  });
+}
+await check("no errors, no requests", () => same(trouble, []));
+await browser.close();
+console.log(JSON.stringify(found));
