@@ -32,6 +32,7 @@ COMMANDS: Final = (
     ("compare", "compare", _RUN, "What two runs of `siplab matrix` say differently."),
     ("explain", "explain", _RUN, "Say why checks of a stored run failed, and what the router did."),
     ("case", "case", _RUN, "Run a story from the field, and check that what was reported is what comes out."),
+    ("advise", "advise", _RUN, "What to do about a router: the remedies that help, by who has to act."),
     ("claims", "claims", _RUN, "What the founding articles claim, measured: list, or measure ID."),
     ("models", "models", _SHOW, "The ALGs: list them, or show ID."),
     ("vendors", "vendors", _SHOW, "What is known of vendors' ALGs: list them, show one, compare several."),

@@ -10,8 +10,10 @@ Source: the three articles that this project began with, and the cards of vendor
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from siplab.alg_models import profiles
+from siplab.experiments.mitigations._actors import Actor
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Setup
 
@@ -19,6 +21,8 @@ from siplab.experiments.trial.stage import Setup
 @dataclass(frozen=True)
 class AlgOff:
     """Every gateway runs the model ``none``, or what is left of a vendor's router."""
+
+    actors: ClassVar = (Actor.ROUTER,)
 
     def apply(self, setup: Setup) -> Setup:
         models = {name: profiles.spec_switched_off(spec) for name, spec in setup.models.items()}

@@ -10,7 +10,9 @@ a router of the user's own behind it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
+from siplab.experiments.mitigations._actors import Actor
 from siplab.experiments.mitigations._rewiring import gateways_above, without
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Setup
@@ -21,6 +23,8 @@ from siplab.lab.worlds.topology import Topology
 @dataclass(frozen=True)
 class BridgeMode:
     """The second router above the phone is taken out; the first one has its outside."""
+
+    actors: ClassVar = (Actor.ROUTER, Actor.HARDWARE)
 
     def apply(self, setup: Setup) -> Setup:
         return setup

@@ -9,7 +9,9 @@ Source: inference; routers' menus have it under this name or as "exposed host".
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
+from siplab.experiments.mitigations._actors import Actor
 from siplab.experiments.mitigations._rewiring import gateways_above, with_routers
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Setup
@@ -19,6 +21,8 @@ from siplab.lab.worlds.topology import Topology
 @dataclass(frozen=True)
 class Dmz:
     """``dmz_host`` of every NAT above the phone."""
+
+    actors: ClassVar = (Actor.ROUTER,)
 
     def apply(self, setup: Setup) -> Setup:
         return setup

@@ -9,7 +9,9 @@ Source: the founding article B, "please check your firewall configuration".
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
+from siplab.experiments.mitigations._actors import Actor
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Setup
 from siplab.lab.errors import UsageError
@@ -19,6 +21,8 @@ from siplab.lab.worlds.topology import TRIAL, Topology
 @dataclass(frozen=True)
 class FirewallOpen:
     """No ``firewall`` on the customer's routers: those that may have the trial's ALG."""
+
+    actors: ClassVar = (Actor.ROUTER,)
 
     def apply(self, setup: Setup) -> Setup:
         return setup

@@ -11,8 +11,9 @@ Source: RFC 7362; Kamailio's and OpenSIPS' nathelper; the "server-side NAT solut
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
+from siplab.experiments.mitigations._actors import Actor
 from siplab.experiments.servers.hosted import Hosted
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Setup
@@ -21,6 +22,8 @@ from siplab.experiments.trial.stage import Setup
 @dataclass(frozen=True)
 class FarEnd:
     """The server becomes of the kind ``hosted``. ``ping``: which phones it keeps alive."""
+
+    actors: ClassVar = (Actor.PROVIDER,)
 
     ping: Literal["natted", "all", ""] = "natted"
 

@@ -10,7 +10,9 @@ switched off; RFC 6092.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
+from siplab.experiments.mitigations._actors import Actor
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Setup
 from siplab.lab.errors import UsageError
@@ -20,6 +22,8 @@ from siplab.lab.worlds.topology import Topology
 @dataclass(frozen=True)
 class Ipv6:
     """Every host is used by its IPv6 address."""
+
+    actors: ClassVar = (Actor.PHONE, Actor.PROVIDER, Actor.LINE)
 
     def apply(self, setup: Setup) -> Setup:
         return setup

@@ -10,10 +10,11 @@ alternatives; RFC 5626 section 4.4.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Gt
 
+from siplab.experiments.mitigations._actors import Actor
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Setup
 
@@ -21,6 +22,8 @@ from siplab.experiments.trial.stage import Setup
 @dataclass(frozen=True)
 class KeepAlive:
     """``method``: what is sent; ``interval``: seconds between two."""
+
+    actors: ClassVar = (Actor.PHONE,)
 
     method: Literal["crlf-crlf", "crlf", "options"] = "crlf-crlf"
     interval: Annotated[float, Gt(0)] = 25.0

@@ -9,10 +9,11 @@ Source: RFC 6263.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from annotated_types import Gt
 
+from siplab.experiments.mitigations._actors import Actor
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Setup
 
@@ -20,6 +21,8 @@ from siplab.experiments.trial.stage import Setup
 @dataclass(frozen=True)
 class MediaKeepAlive:
     """``interval``: seconds between two packets, on both sides of a call."""
+
+    actors: ClassVar = (Actor.PHONE,)
 
     interval: Annotated[float, Gt(0)] = 15.0
 

@@ -8,10 +8,11 @@ Source: FusionPBX's documentation on NAT recommends another port.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Le
 
+from siplab.experiments.mitigations._actors import Actor
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Setup
 
@@ -19,6 +20,8 @@ from siplab.experiments.trial.stage import Setup
 @dataclass(frozen=True)
 class NonStandardPort:
     """Phones use ``port`` of the server instead of 5060."""
+
+    actors: ClassVar = (Actor.PHONE, Actor.PROVIDER)
 
     port: Annotated[int, Ge(1), Le(65535)] = 5080
 

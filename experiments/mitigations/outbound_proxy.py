@@ -9,10 +9,11 @@ names it among the alternatives.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Le
 
+from siplab.experiments.mitigations._actors import Actor
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Setup
 
@@ -20,6 +21,8 @@ from siplab.experiments.trial.stage import Setup
 @dataclass(frozen=True)
 class OutboundProxy:
     """``port``: where the proxy listens."""
+
+    actors: ClassVar = (Actor.PHONE, Actor.PROVIDER)
 
     port: Annotated[int, Ge(1), Le(65535)] = 5090
 

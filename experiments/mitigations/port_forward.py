@@ -9,10 +9,11 @@ Source: inference; RFC 6887 section 3 has the term.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Le
 
+from siplab.experiments.mitigations._actors import Actor
 from siplab.experiments.mitigations._rewiring import gateways_above, with_routers
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import PHONE_RTP_PORT, Setup
@@ -25,6 +26,8 @@ _MEDIA_PORTS = 4  # audio and video with their odd neighbours
 @dataclass(frozen=True)
 class PortForward:
     """``sip``: the phone's SIP port, ``media``: the first of its media ports."""
+
+    actors: ClassVar = (Actor.ROUTER,)
 
     sip: Annotated[int, Ge(1), Le(65535)] = 5060
     media: Annotated[int, Ge(1), Le(65530)] = PHONE_RTP_PORT

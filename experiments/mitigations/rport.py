@@ -9,7 +9,9 @@ the safe alternative.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
+from siplab.experiments.mitigations._actors import Actor
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Setup
 
@@ -17,6 +19,8 @@ from siplab.experiments.trial.stage import Setup
 @dataclass(frozen=True)
 class Rport:
     """``rport`` in every Via."""
+
+    actors: ClassVar = (Actor.PHONE,)
 
     def apply(self, setup: Setup) -> Setup:
         return replace(setup, phone={**setup.phone, "rport": True})

@@ -9,10 +9,11 @@ Source: inference from RFC 4787 REQ-6: any packet from the inside refreshes a bi
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge
 
+from siplab.experiments.mitigations._actors import Actor
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Setup
 
@@ -20,6 +21,8 @@ from siplab.experiments.trial.stage import Setup
 @dataclass(frozen=True)
 class ShortRegistration:
     """``expires``: the lifetime that is asked for, in seconds."""
+
+    actors: ClassVar = (Actor.PHONE,)
 
     expires: Annotated[int, Ge(60)] = 60
 

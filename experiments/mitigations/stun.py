@@ -11,7 +11,9 @@ Keenetic's and ZyXEL's documentation says not to combine it with an ALG.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
+from siplab.experiments.mitigations._actors import Actor
 from siplab.experiments.phones.stun import Stun as StunPhone
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Setup
@@ -20,6 +22,8 @@ from siplab.experiments.trial.stage import Setup
 @dataclass(frozen=True)
 class Stun:
     """The phone becomes of the kind ``stun``."""
+
+    actors: ClassVar = (Actor.PHONE, Actor.PROVIDER)
 
     def apply(self, setup: Setup) -> Setup:
         return StunPhone().apply(setup)

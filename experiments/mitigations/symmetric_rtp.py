@@ -8,7 +8,9 @@ signalling. Source: RFC 4961, RFC 7362 section 4.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
+from siplab.experiments.mitigations._actors import Actor
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Setup
 
@@ -16,6 +18,8 @@ from siplab.experiments.trial.stage import Setup
 @dataclass(frozen=True)
 class SymmetricRtp:
     """One port for both directions, and latching, on both sides."""
+
+    actors: ClassVar = (Actor.PHONE,)
 
     def apply(self, setup: Setup) -> Setup:
         both = {"latch_after": 1, "rtp_source_offset": 0}

@@ -13,10 +13,11 @@ name TLS among the ways round an ALG that can't be switched off.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Le
 
+from siplab.experiments.mitigations._actors import Actor
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Setup
 
@@ -24,6 +25,8 @@ from siplab.experiments.trial.stage import Setup
 @dataclass(frozen=True)
 class Tls:
     """``port`` of the server is used, with sealed SIP."""
+
+    actors: ClassVar = (Actor.PHONE, Actor.PROVIDER)
 
     port: Annotated[int, Ge(1), Le(65535)] = 5061
 

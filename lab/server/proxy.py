@@ -345,7 +345,7 @@ class Proxy:
                 if self.server.config.upstream is not None and response.method == b"REGISTER":
                     parts.append(_bare_contact(field))  # it was for the registrar
                 else:
-                    parts.append(self._with_alias(field, response, natted=from_nat))
+                    parts.append(self._with_alias(field, response, natted=from_nat, request=request))
             elif body is not None and field.name == b"content-length":
                 parts.append(field.raw[: field.value_offset] + b"%d\r\n" % len(body))
             else:
@@ -386,7 +386,23 @@ class Proxy:
         if self.relay is not None:
             self.relay.release(call_id)
 
-    def _with_alias(self, field: Field, incoming: Incoming, *, natted: bool) -> bytes:
+    def _comes_straight(self, incoming: Incoming, request: Incoming | None) -> bool:
+        """Whether no other proxy stands between whoever wrote the message and this server.
+
+        What another one passed on comes from where that is, which is no place to reach the writer at.
+        ``request``: what a response answers.
+        """
+        if request is None:
+            return len(incoming.values(b"via")) == 1
+        if self._take_own_routes(request)[0]:
+            return False
+        routes = incoming.values(b"record-route")
+        hop = next_hop(name_addr_of(routes[0]).uri) if routes else None
+        return hop is None or self.server.is_own(hop) or hop == PRIVATE_OWN
+
+    def _with_alias(
+        self, field: Field, incoming: Incoming, *, natted: bool, request: Incoming | None = None
+    ) -> bytes:
         """A Contact line, with a note of where it really came from when its URI does not say so."""
         value = field.value
         alias = self.server.config.alias
@@ -397,6 +413,8 @@ class Proxy:
         uri = uri_of(text)
         source, transport = incoming.source, incoming.transport
         if uri is None or (next_hop(text) == source and transport_of(text) == transport):
+            return field.raw
+        if not self._comes_straight(incoming, request):
             return field.raw
         head, opening, tail = value.partition(b"<" + text + b">")
         note = b"%b%b~%d~%b" % (_ALIAS, source.ip.encode(), source.port, _PROTOCOLS[transport])
