@@ -173,6 +173,8 @@ def cuttings(message: bytes) -> list[list[int]]:
 @each_side
 def test_each_message_over_tcp(model: Model, side: Side) -> None:
     for name, message in MESSAGES.items():
+        if name == "baddn":
+            continue  # its header never ends: over a stream it is no message yet
         whole, *cut = [Connection(model, name).send(side, message, places) for places in cuttings(message)]
         if model.id == "none":
             assert [whole, *cut] == [message] * 4, name

@@ -332,6 +332,8 @@ class LiveWorld(QueueOwner):
         until_timer = max(0.0, min(dues) - self.now) if dues else None
         waits = [each for each in (longest, until_timer) if each is not None]
         for key, _ in self._selector.select(min(waits) if waits else None):
+            if self._selector.get_map().get(key.fd) is not key:
+                continue  # closed by what another one brought in this turn
             self._tick()
             key.data()
             while self._arrivals:

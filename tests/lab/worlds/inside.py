@@ -21,7 +21,7 @@ from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Side
-from siplab.lab.sip.base import Send
+from siplab.lab.sip.base import Action, Agent, Close, Listen, Send
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.base import World
@@ -46,6 +46,7 @@ from tests.lab.worlds.players import (
     play,
 )
 
+FAR: Final = Endpoint("198.51.100.20", 40000)
 # Bounds what would otherwise hang; nothing takes anywhere near as long.
 PATIENCE: Final = 30.0
 _LABS: Final[dict[str, EmulatedLab]] = {}
@@ -220,6 +221,37 @@ def overflow(count: int) -> Flooded:
     problems_after = after.close()
     running.close()
     return Flooded(problems, passed_on, registrar.heard, problems_after)
+
+
+class Shutter(Agent):
+    """Listens at two ports, and closes the other one as soon as anything comes to one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ports = [REGISTRAR._replace(port=7000), REGISTRAR._replace(port=7001)]
+        self.heard: list[bytes] = []
+
+    def start(self, now: float) -> list[Action]:
+        return [Listen(each) for each in self.ports]
+
+    def receive(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
+        self.heard.append(payload)
+        self.ports.remove(local)
+        (other,) = self.ports
+        return [Close(other)]
+
+
+def closed_in_between() -> tuple[list[bytes], list[str]]:
+    """Two datagrams arrive at once in a live world; what the first one brings about shuts the other's port."""
+    running = lab()
+    world = LiveWorld(running, plain(running.network), 0)
+    shutter, sender = Shutter(), Talker(FAR)
+    world.add("registrar", shutter)
+    world.add("far-phone", sender)
+    world.perform(sender, [Send(FAR, each, b"x") for each in shutter.ports])
+    world.run_until(lambda: bool(shutter.heard), PATIENCE)
+    world.idle(0.05)
+    return shutter.heard, world.close()
 
 
 def flooded_trial(spec: TrialSpec, count: int) -> TrialAnswer:

@@ -145,6 +145,10 @@ def test_a_queue_that_overflows_is_a_problem(bubble: Bubble) -> None:
     assert flooded.problems_after == []
 
 
+def test_a_port_that_closes_while_something_waits_at_it(bubble: Bubble) -> None:
+    assert bubble.call(inside.closed_in_between) == ([b"x"], [])
+
+
 def test_a_trial_whose_queue_overflowed_is_void(bubble: Bubble) -> None:
     answer = bubble.call(inside.flooded_trial, _REGISTER, 1500)
     assert answer.outcome == "error"
