@@ -242,7 +242,7 @@ class Shutter(Agent):
 
 
 def closed_in_between() -> tuple[list[bytes], list[str]]:
-    """Two datagrams arrive at once in a live world; what the first one brings about shuts the other's port."""
+    """Two datagrams arrive at once in a live world; the first one has the other port closed."""
     running = lab()
     world = LiveWorld(running, plain(running.network), 0)
     shutter, sender = Shutter(), Talker(FAR)
