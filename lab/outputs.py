@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,7 +25,7 @@ def replaced(path: Path) -> Iterator[IO[bytes]]:
         target = path.resolve()  # what a link leads to
         beside = _beside(target)
         try:
-            with beside.open("wb") as file:
+            with beside.open("xb") as file:
                 yield file
             beside.replace(target)
         finally:
@@ -50,12 +50,13 @@ def check_writable(path: Path) -> None:
             with path.open("ab"):
                 return
         beside = _beside(path.resolve())
-        with beside.open("wb"):
+        with beside.open("xb"):
             beside.unlink()
     except OSError as error:
         raise OutputError(f"{path}: {error.strerror or error}") from None
 
 
 def _beside(path: Path) -> Path:
-    # Of a length of its own: the file's name may be as long as names can be.
-    return path.with_name(f".siplab-{os.getpid()}.part")
+    # Of a length of its own: the file's name may be as long as names can be. Not by the number of the process:
+    # two that write into one folder may have the same, each in a PID namespace of its own.
+    return path.with_name(f".siplab-{secrets.token_hex(8)}.part")
