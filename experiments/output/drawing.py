@@ -130,6 +130,8 @@ def network_label(name: str, spec: NetworkSpec) -> str:
     if spec.delay:
         spread = f" ± {spec.jitter * 1000:g}" if spec.jitter else ""
         words.append(f"delay {spec.delay * 1000:g}{spread} ms")
+    if spec.bandwidth:
+        words.append(f"{spec.bandwidth:g} Mbit/s")
     for what in ("loss", "reorder", "duplicate"):
         if share := getattr(spec, what):
             words.append(f"{what} {share * 100:g} %")
