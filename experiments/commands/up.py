@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -22,6 +22,7 @@ from siplab.lab.errors import UsageError
 from siplab.lab.worlds.emulated import containers
 from siplab.lab.worlds.emulated.guardian import Guardian
 
+DESK: Final = "siplab.experiments.interactive.desk:task"
 app = typer.Typer(add_completion=False)
 
 
@@ -89,7 +90,7 @@ def up(
         try:
             with _lent(people.attach, yes=people.yes) as guardian:
                 needed = people.containers or bool(net.topology.images)
-                _keep(plan, name, door.fileno(), guardian, needed=needed, page=people.web)
+                _keep(plan, name, door.fileno(), guardian, needed=needed, web_page=people.web)
         finally:
             path.unlink(missing_ok=True)
 
@@ -110,13 +111,14 @@ def _lent(interface: str, *, yes: bool) -> Iterator[Guardian | None]:
         console.say(f"{interface} is back")
 
 
-def _keep(plan: Plan, name: str, door: int, guardian: Guardian | None, *, needed: bool, page: bool) -> None:
+def _keep(
+    plan: Plan, name: str, door: int, guardian: Guardian | None, *, needed: bool, web_page: bool
+) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # its end is the same as Ctrl-C's
     descriptors = {SOCKET: door}
     if guardian is not None:
         descriptors[GUARDIAN] = guardian.channel.fileno()
-    task = "siplab.experiments.interactive.desk:task"
-    with containers.bubble(task, needed=needed, descriptors=descriptors) as bubble:
+    with containers.bubble(DESK, needed=needed, descriptors=descriptors) as bubble:
         if guardian is not None:
             guardian.channel.close()  # the bubble's from now on: its end is to give the card back
         try:
@@ -129,7 +131,7 @@ def _keep(plan: Plan, name: str, door: int, guardian: Guardian | None, *, needed
             console.say(
                 f"the lab '{name}' is up: siplab status, exec --lab {name}, capture, alg set, age, down"
             )
-            with _page(plan, name) if page else nullcontext():
+            with page(plan, name) if web_page else nullcontext():
                 problems = bubble.connection.recv()
         except KeyboardInterrupt:
             problems = []
@@ -142,7 +144,8 @@ def _keep(plan: Plan, name: str, door: int, guardian: Guardian | None, *, needed
 
 
 @contextmanager
-def _page(plan: Plan, name: str) -> Iterator[None]:
+def page(plan: Plan, name: str) -> Iterator[None]:
+    """Serve the live page of a lab that is up, and say where. Raises ``UsageError``."""
     known = trial.models(plan.model_paths)
     with web.served(name, [model.id for model in known.runnable()]) as address:
         console.say(f"its page: {address}")

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -129,6 +130,31 @@ def test_in_a_browser(served: Served) -> None:
     found = json.loads(done.stdout)
     assert len(found) == 7
     assert found == dict.fromkeys(found, True)
+
+
+@pytest.mark.needs("emulated")
+def test_a_program_with_a_page_beside_it(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "siplab", "exec", "--web", "--model", "correct", "phone", "--", "cat"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        address = process.stderr.readline().split()[-1]
+        shown = get(address, urlsplit(address).path).read().decode()
+        assert "<td>correct</td>" in shown
+        assert "phone: cat" in shown
+        assert process.communicate("through\n", timeout=60)[0] == "through\n"
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.wait()
+    done = siplab("exec", "--web", "--pcap", "x.pcapng", "phone", "--", "true")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
 def test_messages_are_numbered_and_those_that_are_none_are_left_out() -> None:
