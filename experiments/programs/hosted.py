@@ -103,9 +103,9 @@ class Hosted:
 
     @property
     def failure(self) -> str:
-        """Which one ended before its time, in one line; empty while all run."""
+        """Which one failed, in one line; one that has done its work, with exit status 0, has not."""
         for node, process in self.processes.items():
-            if process.over:
+            if process.failed:
                 return f"on {node}: {how_it_went(process)}{process.last_words}"
         return ""
 
