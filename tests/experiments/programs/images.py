@@ -63,7 +63,7 @@ def image(*files: str) -> bytes:
             archive.addfile(link)
         archive.add(DATA / "detectors" / "container.sh", "detector.sh")
         found = list(_with_libraries(files))
-        add_folders(archive, ["tmp", *(each for path in found for each in _above(path.lstrip("/")))])
+        add_folders(archive, ["tmp", *(each for path in found for each in above(path.lstrip("/")))])
         for path in found:
             archive.add(path, path.lstrip("/"))
     return data.getvalue()
@@ -77,7 +77,8 @@ def add_folders(archive: tarfile.TarFile, folders: Iterable[str]) -> None:
         archive.addfile(folder)
 
 
-def _above(path: str) -> list[str]:
+def above(path: str) -> list[str]:
+    """The folders above a path, the highest first."""
     return [str(each) for each in reversed(Path(path).parents) if each != Path()]
 
 

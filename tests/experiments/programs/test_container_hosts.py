@@ -147,6 +147,21 @@ def test_a_scenario_with_a_server_in_a_container(engine: Any, tmp_path: Path) ->
     assert labelled(engine) == []
 
 
+@pytest.mark.needs("emulated", "docker", "sipsak")
+def test_an_image_for_a_moment(engine: Any, tmp_path: Path) -> None:
+    """In a lab of its own, with the lab's server; its exit status and its output are siplab's."""
+    trace = tmp_path / "trace.jsonl"
+    words = ("sh", "-c", "sipsak -s sip:$SIPLAB_REGISTRAR_IP && echo answered; exit 5")
+    options = ("--image", "siplab-phone:1", "--with", "server", "--model", "correct", "--trace", str(trace))
+    done = siplab("exec", *options, "phone", "--", *words)
+    assert (done.returncode, done.stdout) == (5, "answered\n"), done.stderr
+    assert trace.read_text().count('"passage"') >= 2  # the request and its answer crossed the router
+    assert labelled(engine) == []
+    nothing = siplab("exec", "phone")
+    assert (nothing.returncode, nothing.stderr.count("\n")) == (2, 1)
+    assert "name a program to run" in nothing.stderr
+
+
 @pytest.mark.needs("emulated", "docker", "iptables-nft")
 def test_a_router_in_a_container(engine: Any) -> None:
     """It translates by itself; the taps on its two sides are the trace."""
