@@ -77,7 +77,11 @@ def layout(topology: Topology) -> Layout:
     lines = {
         **{name: (name, *_router_lines(router)) for name, router in topology.routers.items()},
         **{
-            name: (f"{name} ({host.role})" if host.role else name, *_addresses(host.all_interfaces))
+            name: (
+                f"{name} ({host.role})" if host.role else name,
+                *_addresses(host.all_interfaces),
+                *([f"image {host.image.name}"] if host.image is not None else []),
+            )
             for name, host in topology.hosts.items()
         },
     }

@@ -95,11 +95,14 @@ class Hosted:
             health = container.health()
             return health != "starting" or process.over
 
-        if not self._world.run_until(decided, timeout, every=_LOOK) or health == "unhealthy":
-            after = f"after {process.seconds:.0f} s"
-            raise ProgramError(f"its HEALTHCHECK says '{health}' {after}{process.last_words}")
+        in_time = self._world.run_until(decided, timeout, every=_LOOK)
+        if health == "unhealthy":  # as engines say of one that has just ended, too
+            self._world.run_until(lambda: process.over, _GRACE)
         if process.failed:
             raise ProgramError(f"{how_it_went(process)}{process.last_words}")
+        if not in_time or health == "unhealthy":
+            after = f"after {process.seconds:.0f} s"
+            raise ProgramError(f"its HEALTHCHECK says '{health}' {after}{process.last_words}")
 
     @property
     def failure(self) -> str:

@@ -178,7 +178,32 @@ def test_a_router_in_a_container(engine: Any) -> None:
     assert labelled(engine) == []
 
 
+@pytest.mark.needs("emulated", "docker", "iptables-nft")
+def test_one_that_does_not_get_ready_is_told(engine: Any, tmp_path: Path) -> None:
+    text = (DATA / "router.yaml").read_text()
+    slow = text.replace("command:", "timeout: 0.5\n      command:").replace("touch /ready", "true")
+    cases = {
+        "slow": (slow, "its HEALTHCHECK says 'starting'"),
+        "ends": (text.replace("touch /ready", "exit 3"), "exit status 3"),
+        "none": (text.replace("siplab-router:1", "no-such:1"), "docker pull"),
+    }
+    specs = []
+    for name, (changed, _) in cases.items():
+        assert changed != text
+        (tmp_path / f"{name}.yaml").write_text(changed)
+        specs.append(TrialSpec(str(tmp_path / f"{name}.yaml"), "none", scenario="register"))
+    for result, (_, words) in zip(runner.run_all(specs, world="emulated"), cases.values(), strict=True):
+        assert any(words in each and "the image on router" in each for each in result.errors), result.errors
+    assert labelled(engine) == []
+
+
 # -- what is said without an engine ----------------------------------------------------------------------
+
+
+def test_a_drawing_names_the_images() -> None:
+    for topology, names in ((BOXES, ["siplab-registrar:1", "siplab-phone:1"]), (ROUTER, ["siplab-router:1"])):
+        shown = siplab("topologies", "show", topology).stdout
+        assert all(f"image {name}" in shown for name in names), shown
 
 
 def test_images_need_the_emulated_world() -> None:
