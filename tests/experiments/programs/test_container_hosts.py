@@ -157,6 +157,24 @@ def test_an_image_for_a_moment(engine: Any, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (5, "answered\n"), done.stderr
     assert trace.read_text().count('"passage"') >= 2  # the request and its answer crossed the router
     assert labelled(engine) == []
+
+    # Ctrl-C is for the program.
+    waiting = ("sh", "-c", "trap 'exit 7' INT; echo begun; while :; do sleep 0.1; done")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "siplab", "exec", "--image", "siplab-phone:1", "phone", "--", *waiting],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(PATIENCE) == 7
+    finally:
+        process.kill()
+        process.communicate()
     nothing = siplab("exec", "phone")
     assert (nothing.returncode, nothing.stderr.count("\n")) == (2, 1)
     assert "name a program to run" in nothing.stderr
