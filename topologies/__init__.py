@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from siplab.lab import documents, specs
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.topology import LINK_PARAMETERS, NAT_PARAMETERS, Topology, Variant, varied
+from siplab.topologies import from_mininet
 
 _FOLDER = Path(__file__).parent
 
@@ -23,12 +24,12 @@ def available() -> list[str]:
 
 def short_name(spec: str) -> str:
     """A topology's spec without folders, for the names of trials: the same wherever the file lies."""
-    return re.sub(r"^[^()]*/|\.ya?ml(?=\(|$)", "", spec)
+    return re.sub(r"^[^()]*/|\.(?:ya?ml|py)(?=[(:]|$)", "", spec)
 
 
 @lru_cache(maxsize=256)
 def load(spec: str) -> Topology:
-    """A topology: ``ID``, the path of a YAML file, or either with ``(parameter=value)``.
+    """A topology: ``ID``, the path of a YAML file or of Mininet's, or one with ``(parameter=value)``.
 
     Parameters are the fields of ``nat`` and of ``networks``, see ``varied``. Raises ``UsageError``.
     """
@@ -55,6 +56,8 @@ def _load(spec: str, before: tuple[str, ...]) -> Topology:
 
 
 def _read(name: str, before: tuple[str, ...]) -> Topology:
+    if from_mininet.is_one(name):
+        return from_mininet.load(name)
     if name.endswith((".yaml", ".yml")) or "/" in name:
         path = Path(name)
     elif name in available():

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from siplab.alg_models import profiles
-from siplab.experiments.commands import reaching, running
+from siplab.experiments.commands import reaching, running, watched
 from siplab.experiments.commands.foreground import Program
 from siplab.experiments.commands.options import Beside, Lab, as_model, as_texts, default_model, grouped
 from siplab.experiments.output import console, files
@@ -37,15 +37,22 @@ def execute(
         str,
         typer.Option(help="Run it in a container of this image; without a command, the image's own."),
     ] = "",
+    web: Annotated[
+        bool, typer.Option("--web", help="Serve a live page of the lab meanwhile, at the loopback address.")
+    ] = False,
 ) -> None:
     """Run any program on a host of a running lab; its exit status is siplab's."""
     words = tuple(command or ())
     if not words and not image:
         raise UsageError("name a program to run, behind '--', or a container --image")
     if up:
+        if web:
+            raise UsageError("--web is for a lab of its own: siplab up --web has a page already")
         if (lab, beside) != (Lab(), Beside()):
             raise UsageError("--lab names a lab that is up: it has its topology, model and agents already")
         raise typer.Exit(reaching.execute(host, words, up, image))
+    if web:
+        raise typer.Exit(watched.execute(host, words, lab, beside, image))
     in_foreground(host, words, lab, beside, image=image)
 
 

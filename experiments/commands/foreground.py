@@ -18,8 +18,9 @@ from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.stage import Setup, Stage
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.base import WorldError
+from siplab.lab.worlds.emulated.foreground import interruptible, interruptible_container
 from siplab.lab.worlds.emulated.kernel import KernelLab, KernelWorld, with_alg
-from siplab.lab.worlds.emulated.live import LiveWorld, interruptible, interruptible_container
+from siplab.lab.worlds.emulated.live import LiveWorld
 from siplab.lab.worlds.emulated.world import EmulatedLab
 from siplab.lab.worlds.topology import Topology
 

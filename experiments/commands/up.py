@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from siplab.experiments.commands.options import ModelPath, Seed, as_model, as_texts, grouped, names
-from siplab.experiments.interactive import line
+from siplab.experiments.interactive import line, web
 from siplab.experiments.interactive.desk import GUARDIAN, SOCKET, Plan
 from siplab.experiments.output import console
 from siplab.experiments.trial import assignment, endpoints, runner
@@ -22,6 +22,7 @@ from siplab.lab.errors import UsageError
 from siplab.lab.worlds.emulated import containers
 from siplab.lab.worlds.emulated.guardian import Guardian
 
+DESK: Final = "siplab.experiments.interactive.desk:task"
 app = typer.Typer(add_completion=False)
 
 
@@ -38,6 +39,9 @@ class People:
         list[str], names("--with", metavar="AGENT", help="The lab's server, far-phone or mirror; repeatable.")
     ] = field(default_factory=list)
     model_path: ModelPath = field(default_factory=list)
+    web: Annotated[
+        bool, typer.Option("--web", help="Serve a live page of it, at this machine's loopback address.")
+    ] = False
     containers: Annotated[
         bool, typer.Option("--containers", help="Let `siplab exec --image` put containers in, later.")
     ] = False
@@ -86,7 +90,7 @@ def up(
         try:
             with _lent(people.attach, yes=people.yes) as guardian:
                 needed = people.containers or bool(net.topology.images)
-                _keep(plan, name, door.fileno(), guardian, needed=needed)
+                _keep(plan, name, door.fileno(), guardian, needed=needed, web_page=people.web)
         finally:
             path.unlink(missing_ok=True)
 
@@ -107,13 +111,14 @@ def _lent(interface: str, *, yes: bool) -> Iterator[Guardian | None]:
         console.say(f"{interface} is back")
 
 
-def _keep(plan: Plan, name: str, door: int, guardian: Guardian | None, *, needed: bool) -> None:
+def _keep(
+    plan: Plan, name: str, door: int, guardian: Guardian | None, *, needed: bool, web_page: bool
+) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # its end is the same as Ctrl-C's
     descriptors = {SOCKET: door}
     if guardian is not None:
         descriptors[GUARDIAN] = guardian.channel.fileno()
-    task = "siplab.experiments.interactive.desk:task"
-    with containers.bubble(task, needed=needed, descriptors=descriptors) as bubble:
+    with containers.bubble(DESK, needed=needed, descriptors=descriptors) as bubble:
         if guardian is not None:
             guardian.channel.close()  # the bubble's from now on: its end is to give the card back
         try:
@@ -126,7 +131,8 @@ def _keep(plan: Plan, name: str, door: int, guardian: Guardian | None, *, needed
             console.say(
                 f"the lab '{name}' is up: siplab status, exec --lab {name}, capture, alg set, age, down"
             )
-            problems = bubble.connection.recv()
+            with page(plan, name) if web_page else nullcontext():
+                problems = bubble.connection.recv()
         except KeyboardInterrupt:
             problems = []
         except EOFError:
@@ -135,3 +141,12 @@ def _keep(plan: Plan, name: str, door: int, guardian: Guardian | None, *, needed
         console.say(each)
     if problems:
         raise typer.Exit(1)
+
+
+@contextmanager
+def page(plan: Plan, name: str) -> Iterator[None]:
+    """Serve the live page of a lab that is up, and say where. Raises ``UsageError``."""
+    known = trial.models(plan.model_paths)
+    with web.served(name, [model.id for model in known.runnable()]) as address:
+        console.say(f"its page: {address}")
+        yield

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from siplab.experiments.interactive import line
 from siplab.experiments.interactive.capture import LiveCapture
+from siplab.experiments.interactive.passed import Passed
 from siplab.experiments.programs import agents, placeholders
 from siplab.experiments.programs.endpoints.stage import ProgramStage
 from siplab.experiments.trial import assignment, endpoints, worker
@@ -95,6 +96,8 @@ class Desk:
         self._world = LiveWorld(EmulatedLab(self._network), models, plan.seed)
         self._trace = self._world.trace = LiveTrace()
         self._trace.watchers.append(self._look)
+        self._passed = Passed()
+        self._trace.watchers.append(self._passed.take)
         self._began = time.time() - self._world.now
         self._captures: dict[LiveCapture, socket.socket] = {}  # and who waits for its end
         self._programs: dict[int, tuple[str, Any]] = {}
@@ -364,6 +367,10 @@ class Desk:
         self._chosen = chosen
         return chosen
 
+    def messages(self, caller: socket.socket, descriptors: list[int], since: int) -> list[dict[str, Any]]:
+        """The SIP messages that have passed the routers since the one of that number."""
+        return self._passed.since(since)
+
     def age(self, caller: socket.socket, descriptors: list[int], seconds: float) -> None:
         """Make what the routers remember so much older."""
         if not isinstance(seconds, int | float) or not 0 < seconds <= 1e6:
@@ -388,6 +395,7 @@ HANDLERS: Final[Mapping[str, Callable[..., object]]] = {
     "put": Desk.put,
     "capture": Desk.capture,
     "alg": Desk.alg,
+    "messages": Desk.messages,
     "age": Desk.age,
     "down": Desk.down,
 }

@@ -77,7 +77,11 @@ def layout(topology: Topology) -> Layout:
     lines = {
         **{name: (name, *_router_lines(router)) for name, router in topology.routers.items()},
         **{
-            name: (f"{name} ({host.role})" if host.role else name, *_addresses(host.all_interfaces))
+            name: (
+                f"{name} ({host.role})" if host.role else name,
+                *_addresses(host.all_interfaces),
+                *([f"image {host.image.name}"] if host.image is not None else []),
+            )
             for name, host in topology.hosts.items()
         },
     }
@@ -130,6 +134,8 @@ def network_label(name: str, spec: NetworkSpec) -> str:
     if spec.delay:
         spread = f" ± {spec.jitter * 1000:g}" if spec.jitter else ""
         words.append(f"delay {spec.delay * 1000:g}{spread} ms")
+    if spec.bandwidth:
+        words.append(f"{spec.bandwidth:g} Mbit/s")
     for what in ("loss", "reorder", "duplicate"):
         if share := getattr(spec, what):
             words.append(f"{what} {share * 100:g} %")

@@ -95,17 +95,20 @@ class Hosted:
             health = container.health()
             return health != "starting" or process.over
 
-        if not self._world.run_until(decided, timeout, every=_LOOK) or health == "unhealthy":
-            after = f"after {process.seconds:.0f} s"
-            raise ProgramError(f"its HEALTHCHECK says '{health}' {after}{process.last_words}")
+        in_time = self._world.run_until(decided, timeout, every=_LOOK)
+        if health == "unhealthy":  # as engines say of one that has just ended, too
+            self._world.run_until(lambda: process.over, _GRACE)
         if process.failed:
             raise ProgramError(f"{how_it_went(process)}{process.last_words}")
+        if not in_time or health == "unhealthy":
+            after = f"after {process.seconds:.0f} s"
+            raise ProgramError(f"its HEALTHCHECK says '{health}' {after}{process.last_words}")
 
     @property
     def failure(self) -> str:
-        """Which one ended before its time, in one line; empty while all run."""
+        """Which one failed, in one line; one that has done its work, with exit status 0, has not."""
         for node, process in self.processes.items():
-            if process.over:
+            if process.failed:
                 return f"on {node}: {how_it_went(process)}{process.last_words}"
         return ""
 

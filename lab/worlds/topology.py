@@ -70,7 +70,8 @@ class NetworkSpec(_Strict):
 
     ``mtu`` is in bytes, ``delay`` and ``jitter`` in seconds: a packet takes ``delay``, up to ``jitter``
     more or less. ``loss``, ``reorder`` and ``duplicate`` are the shares of packets that get lost, that
-    overtake others by crossing without delay, and that arrive twice.
+    overtake others by crossing without delay, and that arrive twice. ``bandwidth``: what each interface sends
+    at most, in Mbit/s, 0 for no limit; in the emulated world by the wall clock only, where it takes time.
     """
 
     subnet: Annotated[str, AfterValidator(_subnet)]
@@ -80,6 +81,7 @@ class NetworkSpec(_Strict):
     jitter: Annotated[float, Field(ge=0, le=60)] = 0.0
     reorder: Share = 0.0
     duplicate: Share = 0.0
+    bandwidth: Annotated[float, Field(ge=0, le=100_000)] = 0.0
 
     @property
     def is_impaired(self) -> bool:

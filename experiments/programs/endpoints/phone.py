@@ -122,6 +122,7 @@ class ProgramPhone(Agent):
         self._under_control = False
         self._due: list[tuple[float, Callable[[], None]]] = []
         self._held: Callable[[int, float], None] | None = None
+        self._answered: dict[str, int] = {}  # Call-ID -> CSeq of the INVITE that was answered first
         self._change: int | None = None  # CSeq of the re-INVITE that was to be sent
 
     def __getattr__(self, name: str) -> NoReturn:
@@ -305,12 +306,20 @@ class ProgramPhone(Agent):
             if self._held is not None and seen.cseq == self._change and message.status not in (401, 407):
                 done, self._held = self._held, None
                 done(message.status or 0, seen.now)
+        if self._is_further_answer(seen):
+            self._listener.change()
         if message.method == b"INVITE" and message.is_request and b"tag=" in message.value(b"to"):
             self._listener.change()
             if seen.leaving and self._held is not None:
                 self._change = seen.cseq
         if not seen.leaving and message.method == b"NOTIFY" and message.is_request:
             self._transferred(message.body)
+
+    def _is_further_answer(self, seen: Seen) -> bool:
+        """Whether a call that was answered is answered again: a re-INVITE in fragments is not seen itself."""
+        if not seen.leaving or not seen.is_final(b"INVITE") or (seen.message.status or 0) >= 300:
+            return False
+        return self._answered.setdefault(seen.call_id, seen.cseq) != seen.cseq
 
     def _transferred(self, body: bytes) -> None:
         """A report of a call that the other side placed for us (RFC 3515): message/sipfrag."""

@@ -23,6 +23,8 @@ from siplab.lab.worlds.trace import Received, Trace
 _HEADER: Final = 44  # bytes of a plain WAV header
 _LOUD: Final = 0.5  # of all that is heard
 _SECONDS: Final = 0.02
+# Bytes that SRTP adds: HMAC_SHA1_32, HMAC_SHA1_80 (RFC 4568 section 6.2), AEAD_AES_GCM (RFC 7714).
+_TAGS: Final = frozenset({4, 10, 16})
 # Programs share the machine with others, and stumble: a shorter gap says nothing of the router.
 _SILENCE: Final = 1.0
 _NOWHERE: Final = Endpoint("", 0)
@@ -43,6 +45,10 @@ class Ear:
             if any(strength(samples, tone) > _LOUD for tone in self._tones):
                 at = begin + (now - begin) * number / len(row)
                 self.heard.packet(None, b"", _NOWHERE, at)
+
+    def sealed(self, at: float) -> None:
+        """A frame that came encrypted: that somebody speaks is all that can be known of it."""
+        self.heard.packet(None, b"", _NOWHERE, at)
 
 
 class Files:
@@ -102,8 +108,12 @@ class Arrivals:
             if record.local.port not in self._ports:
                 continue
             header = unpack_rtp(record.payload)
-            if header is not None and header.payload_type == PCMU and len(record.payload) == 12 + SAMPLES:
+            if header is None or header.payload_type != PCMU:
+                continue
+            if len(record.payload) == 12 + SAMPLES:
                 self._ear.frames([g711.decode(record.payload[12:])], record.now - _SECONDS, record.now)
+            elif len(record.payload) - 12 - SAMPLES in _TAGS:
+                self._ear.sealed(record.now)
 
 
 class Listener:

@@ -29,6 +29,8 @@ from siplab.lab.worlds.network import Network
 INSIDE_QUEUE: Final = 0
 OUTSIDE_QUEUE: Final = 1
 
+_BURST: Final = 15_000  # bytes that may go at once
+
 TOOLS: Final = {
     "mnexec": "mininet",
     "ifconfig": "net-tools",
@@ -220,10 +222,12 @@ class Fabric:
         self.namespaces[host] = namespace
         self._sysctls(host, self._before_links(host))
         self._run_batches([host])
+        self._limit([host])
 
     def _configure(self) -> None:
         """Set up every node, all nodes side by side."""
         self._run_batches(list(self._batches))
+        self._limit(list(self.nodes))
         for name, router in self.network.topology.routers.items():
             self._sysctls(name, self._after_links(name))
             if router.is_gateway and router.image is None:
@@ -247,6 +251,18 @@ class Fabric:
             process.stderr.close()
             if process.wait() != 0:
                 raise CapabilityError(f"the network of '{name}' could not be set up: {complaint}")
+
+    def _limit(self, nodes: list[str]) -> None:
+        """Let interfaces send no faster than their networks say: a token bucket (tc-tbf(8)) each."""
+        for (node, segment), device in self.interfaces.items():
+            rate = self.network.topology.networks[segment].bandwidth
+            if node not in nodes or not rate:
+                continue
+            command = f"tc qdisc replace dev {device} root tbf rate {rate:g}mbit burst {_BURST} latency 100ms"
+            with ns.inside(self.namespaces[node]):
+                done = subprocess.run(command.split(), capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise CapabilityError(f"the bandwidth of '{segment}' can't be limited: {done.stderr.strip()}")
 
     @property
     def has_ipv6(self) -> bool:

@@ -12,7 +12,6 @@ import random
 import selectors
 import shlex
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -52,7 +51,6 @@ _PACKAGES: Final = {
 }
 # Real seconds in which a program that does nothing is over.
 _PATIENCE: Final = 5.0
-_LONG: Final = 3600.0
 
 
 class LiveWorld(QueueOwner):
@@ -479,42 +477,3 @@ class LiveWorld(QueueOwner):
         problems += [f"the tap at {host} missed {count} packet(s)" for host, count in missed.items() if count]
         self._selector.close()
         return problems
-
-
-def interruptible(world: LiveWorld, process: subprocess.Popen[bytes] | MininetShell) -> int:
-    """Serve the lab while a program in the foreground runs; Ctrl-C is the program's affair.
-
-    Returns the status as a shell would: 128 + signal for a program that a signal ended.
-    """
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        status = world.wait(process)
-    finally:
-        signal.signal(signal.SIGINT, previous)
-    if status is None:
-        raise WorldError("the program has no exit status")
-    return status if status >= 0 else 128 - status
-
-
-def interruptible_container(world: LiveWorld, container: ContainerProcess) -> int:
-    """The same for a program in a container, which a terminal's Ctrl-C does not reach by itself."""
-    asked: list[int] = []
-    previous = signal.signal(signal.SIGINT, lambda number, frame: asked.append(number))
-    world.watch(container.fileno(), lambda: None)
-    try:
-        while not world.run_until(lambda: bool(asked) or container.poll() is not None, _LONG):
-            pass
-        for number in (signal.SIGINT, signal.SIGKILL):
-            container.signal(number)
-            world.run_until(lambda: container.poll() is not None, _PATIENCE)
-        status = container.poll()
-    finally:
-        world.unwatch(container.fileno())
-        container.close()
-        signal.signal(signal.SIGINT, previous)
-    if status is None:
-        raise WorldError("the container does not end")
-    return status if status >= 0 else 128 - status
-
-
-__all__ = ["LiveWorld", "interruptible", "interruptible_container"]

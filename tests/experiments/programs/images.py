@@ -62,12 +62,24 @@ def image(*files: str) -> bytes:
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             archive.addfile(link)
         archive.add(DATA / "detectors" / "container.sh", "detector.sh")
-        folder = tarfile.TarInfo("tmp")
-        folder.type, folder.mode = tarfile.DIRTYPE, 0o1777
-        archive.addfile(folder)
-        for path in _with_libraries(files):
+        found = list(_with_libraries(files))
+        add_folders(archive, ["tmp", *(each for path in found for each in above(path.lstrip("/")))])
+        for path in found:
             archive.add(path, path.lstrip("/"))
     return data.getvalue()
+
+
+def add_folders(archive: tarfile.TarFile, folders: Iterable[str]) -> None:
+    """Folders that any user may enter; without an entry of their own only root could."""
+    for name in dict.fromkeys(folders):
+        folder = tarfile.TarInfo(name)
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755
+        archive.addfile(folder)
+
+
+def above(path: str) -> list[str]:
+    """The folders above a path, the highest first."""
+    return [str(each) for each in reversed(Path(path).parents) if each != Path()]
 
 
 def _with_libraries(files: Iterable[str]) -> Iterable[str]:

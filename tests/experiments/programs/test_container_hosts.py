@@ -147,6 +147,39 @@ def test_a_scenario_with_a_server_in_a_container(engine: Any, tmp_path: Path) ->
     assert labelled(engine) == []
 
 
+@pytest.mark.needs("emulated", "docker", "sipsak")
+def test_an_image_for_a_moment(engine: Any, tmp_path: Path) -> None:
+    """In a lab of its own, with the lab's server; its exit status and its output are siplab's."""
+    trace = tmp_path / "trace.jsonl"
+    words = ("sh", "-c", "sipsak -s sip:$SIPLAB_REGISTRAR_IP && echo answered; exit 5")
+    options = ("--image", "siplab-phone:1", "--with", "server", "--model", "correct", "--trace", str(trace))
+    done = siplab("exec", *options, "phone", "--", *words)
+    assert (done.returncode, done.stdout) == (5, "answered\n"), done.stderr
+    assert trace.read_text().count('"passage"') >= 2  # the request and its answer crossed the router
+    assert labelled(engine) == []
+
+    # Ctrl-C is for the program.
+    waiting = ("sh", "-c", "trap 'exit 7' INT; echo begun; while :; do sleep 0.1; done")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "siplab", "exec", "--image", "siplab-phone:1", "phone", "--", *waiting],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(PATIENCE) == 7
+    finally:
+        process.kill()
+        process.communicate()
+    nothing = siplab("exec", "phone")
+    assert (nothing.returncode, nothing.stderr.count("\n")) == (2, 1)
+    assert "name a program to run" in nothing.stderr
+
+
 @pytest.mark.needs("emulated", "docker", "iptables-nft")
 def test_a_router_in_a_container(engine: Any) -> None:
     """It translates by itself; the taps on its two sides are the trace."""
@@ -163,7 +196,32 @@ def test_a_router_in_a_container(engine: Any) -> None:
     assert labelled(engine) == []
 
 
+@pytest.mark.needs("emulated", "docker", "iptables-nft")
+def test_one_that_does_not_get_ready_is_told(engine: Any, tmp_path: Path) -> None:
+    text = (DATA / "router.yaml").read_text()
+    slow = text.replace("command:", "timeout: 0.5\n      command:").replace("touch /ready", "true")
+    cases = {
+        "slow": (slow, "its HEALTHCHECK says 'starting'"),
+        "ends": (text.replace("touch /ready", "exit 3"), "exit status 3"),
+        "none": (text.replace("siplab-router:1", "no-such:1"), "docker pull"),
+    }
+    specs = []
+    for name, (changed, _) in cases.items():
+        assert changed != text
+        (tmp_path / f"{name}.yaml").write_text(changed)
+        specs.append(TrialSpec(str(tmp_path / f"{name}.yaml"), "none", scenario="register"))
+    for result, (_, words) in zip(runner.run_all(specs, world="emulated"), cases.values(), strict=True):
+        assert any(words in each and "the image on router" in each for each in result.errors), result.errors
+    assert labelled(engine) == []
+
+
 # -- what is said without an engine ----------------------------------------------------------------------
+
+
+def test_a_drawing_names_the_images() -> None:
+    for topology, names in ((BOXES, ["siplab-registrar:1", "siplab-phone:1"]), (ROUTER, ["siplab-router:1"])):
+        shown = siplab("topologies", "show", topology).stdout
+        assert all(f"image {name}" in shown for name in names), shown
 
 
 def test_images_need_the_emulated_world() -> None:

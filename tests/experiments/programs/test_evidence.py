@@ -125,6 +125,13 @@ def test_a_recording_that_ends_with_a_change_of_the_call_is_replaced_by_what_arr
     listener.poll(1.6)
     assert ear.heard.received == 20
 
+    # Ten more bytes are what SRTP adds: nobody finds a tone in there. Others are no frame of 20 ms.
+    for number, more in enumerate((10, 10, 7, 200)):
+        frame = pack_rtp(RtpHeader(0, False, number, 160 * number, 1), bytes(160 + more))
+        trace.add(Received(2 + number * 0.02, "phone", Endpoint(HERE.ip, 49170), THERE, frame))
+    listener.poll(2.1)
+    assert ear.heard.received == 22
+
 
 class _Process:
     """What ``Printed`` asks of a process."""

@@ -142,6 +142,22 @@ def test_those_that_only_register(phone: str) -> None:
     assert "longest9" in spec.name
 
 
+@pytest.mark.deep
+@pytest.mark.needs("emulated", "kamailio", "baresip", "rtpengine")
+def test_encrypted_media_are_heard_after_a_hold() -> None:
+    """The re-INVITE comes in fragments, and no tone is found in what arrives behind it."""
+    phone = "program:baresip(srtp=true)"
+    spec = TrialSpec(
+        model="none",
+        scenario="hold(pause=4)",
+        phone=phone,
+        server="program:kamailio(nat=true)",
+        far_phone=phone,
+    )
+    result, _ = runner.run_traced(spec, "emulated")
+    assert (result.outcome, result.errors) == ("pass", []), result.checks
+
+
 def test_who_waits_too_long_is_told_of_the_option() -> None:
     """The limit is the one that was asked for, and a call that may last so long is not cut short."""
     stage = object.__new__(ProgramStage)
