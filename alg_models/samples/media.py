@@ -133,6 +133,9 @@ SAMPLES: Final[dict[str, Sample]] = {
     "media-multipart": sample(outbound(MULTIPART_INVITE)),
     "media-no-length": sample(outbound(without_content_length(INVITE))),
     "media-reinvite": sample(_call, outbound(REINVITE, 5.0)),
+    "media-next-version": sample(
+        _call, outbound(with_body(REINVITE, SDP.replace(b"alice 1 1", b"alice 1 2")), 5.0)
+    ),
     "media-ack": sample(_late, outbound(ACK, 0.2)),
     "media-prack": sample(outbound(EMPTY_INVITE), inbound(RELIABLE, 0.1), outbound(PRACK, 0.2)),
     "media-update": sample(_call, outbound(UPDATE, 5.0)),

@@ -163,6 +163,14 @@ Content-Length: 5000
 """)
 
 
+# A phone that numbers its calls as Alice's does, and an answer of a STUN server on the port of SIP.
+SAME_CALL_ID: Final = INVITE.replace(b"192.168.1.20", b"192.168.1.21")
+STUN_ANSWER: Final = (
+    b"\x01\x01\x00\x0c\x21\x12\xa4\x42" + bytes(12)
+    + b"\x00\x01\x00\x08\x00\x01\xee\x4a\xcb\x00\x71\x07"
+)  # fmt: skip
+
+
 def segment(
     source: Endpoint, target: Endpoint, payload: bytes, *, seq: int, ack: int = 501, flags: int = ip.ACK
 ) -> Packet:
@@ -219,6 +227,22 @@ SAMPLES: Final[dict[str, Sample]] = {
     "state-update-after-1h": call(outbound(UPDATE, 3600.0)),
     "state-update-after-13h": call(outbound(UPDATE, 46800.0)),
     "state-ack": call(),
+    "state-stun-answer": sample(outbound(REGISTER), inbound(STUN_ANSWER, 1.0)),
+    "state-same-call-id": sample(
+        outbound(INVITE), outbound(SAME_CALL_ID, 1.0, source=SECOND_PHONE)
+    ),
+    "state-fourth-call": sample(
+        outbound(REGISTER),
+        outbound(INVITE, 1.0),
+        outbound(OPTIONS, 2.0),
+        outbound(REGISTER_CAROL, 3.0, source=SECOND_PHONE),
+    ),
+    "state-invite-after-5h": sample(
+        registered,
+        *(outbound(REGISTER, 200.0 * each) for each in range(1, 90)),
+        inbound(INCOMING, 18000.0),
+    ),
+    "state-register-again-later": sample(outbound(REGISTER), outbound(REGISTER, 400.0)),
     "state-hairpin-rtp": sample(
         outbound(RTP, source=RTP_PORT, target=RELAY),
         outbound(RTP, 0.1, source=SECOND_PHONE._replace(port=49170), target=PUBLIC),

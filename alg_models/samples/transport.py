@@ -140,6 +140,13 @@ SAMPLES: Final[dict[str, Sample]] = {
     "transport-fragments": fragmented(padded(INVITE, 1700)),
     "transport-nearly-mtu": sample(outbound(padded(PORTLESS, 1498))),
     "transport-tcp": sample(CONNECTED, tcp_outbound(TCP_REGISTER, 0)),
+    "transport-tcp-two": sample(
+        CONNECTED,
+        tcp_outbound(TCP_REGISTER, 0),
+        tcp_outbound(
+            TCP_REGISTER.replace(b"alice", b"bob").replace(b"CSeq: 1", b"CSeq: 2"), len(TCP_REGISTER)
+        ),
+    ),
     "transport-tcp-second-half": sample(
         CONNECTED, tcp_outbound(TCP_REGISTER[:CUT], 0), tcp_outbound(TCP_REGISTER[CUT:], CUT)
     ),

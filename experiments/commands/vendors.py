@@ -9,7 +9,7 @@ import typer
 from siplab.experiments.commands import listing
 from siplab.experiments.commands.listing import Words
 from siplab.experiments.commands.options import AsJson, ModelPath, as_texts, split
-from siplab.experiments.output import vendor_cards, vendor_compare, vendor_off
+from siplab.experiments.output import kernel_timeline, vendor_cards, vendor_compare, vendor_off
 
 app = listing.group()
 
@@ -50,9 +50,20 @@ def off(
     listing.print_card(vendor_off.off(name), as_json=as_json, show=vendor_off.print_off)
 
 
+@app.command("timeline")
+def timeline(
+    family: Annotated[str, typer.Argument(metavar="FAMILY", help="Whose versions: linux.")] = "linux",
+    as_json: AsJson = False,
+) -> None:
+    """Which kernel's ALG has which fault, and whose routers have it."""
+    listing.print_card(kernel_timeline.timeline(family), as_json=as_json, show=kernel_timeline.print_timeline)
+
+
 @app.command("compare")
 def compared(
-    names: Annotated[list[str], typer.Argument(metavar="A B ...", help="Vendors, and models' specs.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="A B ...", help="Vendors, and models' specs; all: every card.")
+    ],
     as_json: AsJson = False,
     model_path: ModelPath = [],  # noqa: B006
 ) -> None:

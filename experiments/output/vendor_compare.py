@@ -51,6 +51,17 @@ _URI: Final = "Request-URI"
 _STATUS: Final = "status line"
 # What ``siplab.lab.wire.compare`` names and no line of a message holds.
 _UNVALUED: Final = frozenset({"start line", "order of headers", "empty lines", "spacing", "body"})
+_BYE: Final = samples.wire(b"""\
+BYE sip:bob@198.51.100.20:5060 SIP/2.0
+Via: SIP/2.0/UDP 192.168.1.20:5060;rport;branch=z9hG4bK77
+Max-Forwards: 70
+From: <sip:alice@lab.test>;tag=3
+To: <sip:bob@lab.test>;tag=4
+Call-ID: b95c5d87@192.168.1.20
+CSeq: 2 BYE
+Content-Length: 0
+
+""")
 _CALLED: Final = b"Contact: <sip:bob@198.51.100.20:5060>\r\nContent-Type: application/sdp\r\n"
 
 
@@ -81,10 +92,11 @@ class Router:
 def compare(names: Sequence[str], paths: tuple[str, ...] = ()) -> Row:
     """The comparison as data: ``routers``, and per message its rows.
 
-    ``names`` are ids, other names or files of vendors' cards, and models' specs.
+    ``names`` are ids, other names or files of vendors' cards, and models' specs; ``all`` are all cards.
     Raises ``UsageError`` for one that does not exist.
     """
-    routers = [_router(name, paths) for name in dict.fromkeys(names)]
+    wanted = [each for name in names for each in (vendors.available() if name == "all" else [name])]
+    routers = [_router(name, paths) for name in dict.fromkeys(wanted)]
     reference = Router("as sent", NONE)
     for each in (reference, *routers):
         if not each.unknown:
@@ -140,6 +152,10 @@ def _conversation(gateway: Gateway) -> Iterator[tuple[str, Crossing]]:
     crossing, called = _cross(gateway, samples.outbound(basic.INVITE, 1.0))
     yield "INVITE, going out", crossing
     yield "200 to the INVITE, coming in", _answer(gateway, _received(called), _CALLED, basic.FAR_SDP, 1.1)
+    if called is not None:
+        yield "BYE, going out", _cross(gateway, samples.outbound(_BYE, 1.5))[0]
+    else:
+        yield "BYE, going out", Crossing(b"", b"", "not sent: the call was not made")
     yield "INVITE, coming in", _incoming_call(gateway, registration, contacts)
 
 

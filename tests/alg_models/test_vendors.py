@@ -205,7 +205,10 @@ def test_profiles_are_in_no_list(known: catalogue.Catalogue) -> None:
         ("draytec", "did you mean draytek"),
         ("openwrt(variant=snapshot)", "no variant 'snapshot' (variants: main, with-nathelper-extra"),
         ("mikrotik(variant=main)", "model 'mikrotik' has no parameter 'variant' (parameters: alg, kernel, "),
-        ("huawei-ar(seconds=3)", "model 'huawei-ar' has no parameter 'seconds' (parameters: alg)"),
+        (
+            "huawei-ar(seconds=3)",
+            "model 'huawei-ar' has no parameter 'seconds' (parameters: hypothesis, alg)",
+        ),
         ("draytek(sum=3)", "model 'draytek' has no parameter 'sum' (parameters: variant, hypothesis, alg)"),
         ("huawei-ar+port-overflow", "'huawei-ar' can't be combined"),
         ("port-overflow+huawei-ar", "'huawei-ar' can't be combined"),

@@ -33,6 +33,7 @@ FEW, MANY = 1_000, 10_000
 INSIDE, OUTSIDE = Endpoint("192.168.1.20", 5060), Endpoint("198.51.100.10", 5060)
 PUBLIC = Endpoint("203.0.113.7", 5060)
 ROOT = Path(__file__).parents[2]
+SILENT = ("pinholes-only",)  # it writes nothing
 
 
 def gateway(model: Model, seed: int = 0) -> Gateway:
@@ -126,7 +127,7 @@ def test_any_packet_gets_an_answer(model: Model, count: int) -> None:
             assert each.side is not None or each.fate is not Fate.FORWARDED
             assert each.error == ""
             changed += each.changed or each.fate is Fate.DROPPED_BY_MODEL
-    if model.steps:
+    if model.steps and model.id not in SILENT:
         assert changed, "no message reached the model"
 
 

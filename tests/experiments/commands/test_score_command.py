@@ -105,11 +105,11 @@ def test_a_badge_alone_on_standard_output() -> None:
 
 def test_a_vendor_of_whom_nothing_is_known_is_neither_model_nor_control(tmp_path: Path) -> None:
     file = tmp_path / "score.json"
-    done = siplab("score", "--models", "watchguard", "--detector", "mirror", "--json", str(file), *SIMULATED)
+    done = siplab("score", "--models", "ubee", "--detector", "mirror", "--json", str(file), *SIMULATED)
     assert done.returncode == 0, done.stderr
-    assert "watchguard is not scored: nothing is known" in done.stderr
+    assert "ubee is not scored: nothing is known" in done.stderr
     (detector,) = json.loads(file.read_text())["detectors"]
-    assert "watchguard" not in [row["id"] for row in detector["rows"]]
+    assert "ubee" not in [row["id"] for row in detector["rows"]]
     assert detector["coverage"]["of"] == 0
 
 

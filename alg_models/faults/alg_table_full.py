@@ -1,0 +1,90 @@
+"""The table of calls fills up, and then SIP of everybody is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le
+
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source, Step
+from siplab.lab.wire.sip import SipMessage
+
+
+@dataclass
+class _Table:
+    calls: dict[bytes, None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FillTable:
+    """Each Call-ID takes an entry, which is never given back; with ``entries`` taken the table is full.
+
+    ``then``: ``refuse``, messages without an entry are dropped; ``pass``, they pass untranslated.
+    """
+
+    entries: Annotated[int, Ge(1), Le(65536)] = 3
+    then: Literal["refuse", "pass"] = "refuse"
+
+    def recipe(self) -> Recipe:
+        replaced = {} if self.then == "refuse" else {type(each): Inside(each, self) for each in CORRECT_STEPS}
+        return Recipe(base=CORRECT_STEPS, replace=replaced, first=(self,) if self.then == "refuse" else ())
+
+    def full(self, message: SipMessage, context: Context) -> bool:
+        calls = context.remember(self, _Table).calls
+        call = message.value(b"call-id")
+        if call not in calls and len(calls) < self.entries:
+            calls[call] = None
+        return call not in calls
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        if self.full(message, context):
+            context.drop("the table of calls is full")
+
+
+@dataclass(frozen=True)
+class Inside:
+    """Do a step to messages that have an entry in the table."""
+
+    step: Step
+    table: FillTable
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        if not self.table.full(message, context):
+            self.step.apply(message, context)
+
+
+MODEL = Model(
+    id="alg-table-full",
+    card=Card(
+        fault_class="state",
+        summary=(
+            "Translates correctly until three Call-IDs were seen; what belongs to no earlier one is "
+            "dropped from then on."
+        ),
+        examples=(
+            Example("state-fourth-call", b"REGISTER sip:lab.test SIP/2.0", None),
+            Example("register", b"REGISTER sip:lab.test SIP/2.0", b"REGISTER sip:lab.test SIP/2.0"),
+        ),
+        rules=(
+            "RFC 3261 16.3",
+            "RFC 4787 11",
+        ),
+        symptom=(
+            "It works for days; then nobody registers or calls any more, whichever phone, until the "
+            "router is restarted."
+        ),
+        sources=(
+            Source(
+                "CVE-2022-22204, Junos: a certain packet leaves a stale call entry; the table fills, and "
+                "all SIP is refused",
+                Evidence.VENDOR_DOCUMENTATION,
+                "https://raw.githubusercontent.com/CVEProject/cvelistV5/main/cves/2022/22xxx/CVE-2022-22204.json",
+            ),
+            Source("How few entries there are here, so that a call shows it", Evidence.INFERENCE),
+        ),
+    ),
+    fault=FillTable(),
+    variants=({"then": "pass"},),
+)

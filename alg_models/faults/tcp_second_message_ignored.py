@@ -1,0 +1,94 @@
+"""Of several messages that come together over TCP only the first is translated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from siplab.alg_models.controls import CORRECT_STEPS
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source, Step
+from siplab.lab.wire.ip import TCP, Endpoint
+from siplab.lab.wire.sip import SipMessage
+
+_FLOWS: Final = 4096  # what is remembered comes from packets: bound it
+
+
+@dataclass
+class _Moments:
+    """When a connection's last message came, and its Call-ID and CSeq, by direction."""
+
+    last: dict[tuple[bool, Endpoint, Endpoint], tuple[float, bytes]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FirstOnly:
+    """Over TCP, translate one message of each moment: what comes with it, in the same segment, passes as "
+    "it is."""
+
+    def recipe(self) -> Recipe:
+        return Recipe(base=CORRECT_STEPS, replace={type(each): Unless(each, self) for each in CORRECT_STEPS})
+
+
+@dataclass(frozen=True)
+class Unless:
+    """Do a step, but not to a message that follows another one in its segment."""
+
+    step: Step
+    rule: FirstOnly
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        if context.protocol == TCP and self._follows(message, context):
+            return
+        self.step.apply(message, context)
+
+    def _follows(self, message: SipMessage, context: Context) -> bool:
+        moments = context.remember(self.rule, _Moments).last
+        flow = (context.outbound, context.inside, context.remote)
+        name = message.value(b"call-id") + message.value(b"cseq") + b"%d" % (message.status or 0)
+        now, first = moments.get(flow, (-1.0, b""))
+        if now == context.now:
+            return first != name
+        if len(moments) >= _FLOWS:
+            del moments[next(iter(moments))]
+        moments[flow] = (context.now, name)
+        return False
+
+
+MODEL = Model(
+    id="tcp-second-message-ignored",
+    card=Card(
+        fault_class="transport",
+        summary="Translates correctly, but over TCP only the first of several messages that come together.",
+        examples=(
+            Example(
+                "transport-tcp-two",
+                b"Contact: <sip:bob@192.168.1.20;transport=tcp>",
+                b"Contact: <sip:bob@192.168.1.20;transport=tcp>",
+            ),
+            Example(
+                "register",
+                b"Contact: <sip:alice@192.168.1.20:5060>",
+                b"Contact: <sip:alice@203.0.113.7:61002>",
+            ),
+        ),
+        rules=("RFC 3261 18.3",),
+        symptom=(
+            "Over TCP it works as long as messages come one by one; those that a phone or a server sends "
+            "at once keep their private addresses."
+        ),
+        sources=(
+            Source(
+                "That an ALG which reads one message of a segment leaves the rest; Linux loops over them "
+                "for that reason (net/netfilter/nf_conntrack_sip.c, sip_help_tcp)",
+                Evidence.INFERENCE,
+                "https://github.com/torvalds/linux",
+            ),
+        ),
+        shows=(
+            Showing(
+                "tcp-call(framing=pipelined)", "caller hears in the outgoing call", server="strict-addresses"
+            ),
+        ),
+    ),
+    fault=FirstOnly(),
+)
