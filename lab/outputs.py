@@ -57,6 +57,6 @@ def check_writable(path: Path) -> None:
 
 
 def _beside(path: Path) -> Path:
-    # Of a length of its own: the file's name may be as long as names can be. Not by the number of the process:
+    # Of a length of its own: the file's name may be as long as names can be. Not by the process's number:
     # two that write into one folder may have the same, each in a PID namespace of its own.
     return path.with_name(f".siplab-{secrets.token_hex(8)}.part")
