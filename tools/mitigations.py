@@ -70,7 +70,9 @@ SITUATIONS: Final = (
         TrialSpec("alg-behind-alg", "none,hub=via-branch-altered", "register"),
         "The provider's hub alters Via; the own router has no ALG.",
     ),
+    (TrialSpec("firewall-no-media", "none", "outgoing-call"), "No ALG. The firewall lets no media in."),
     (TrialSpec("dual-stack", "blind-ip-replace", "register"), "The ALG replaces addresses blindly."),
+    (TrialSpec("firewall-no-media", "none", "outgoing-call"), "No ALG. The firewall lets no media in."),
 )
 PAIRS: Final = (
     ("rport", "symmetric-rtp"),

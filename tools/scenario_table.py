@@ -71,7 +71,7 @@ REASONS: Final = (
         "side sent a keep-alive (RFC 5626 section 3.5).",
         "none",
         ("rport-aware",),
-        LATE,
+        (*LATE, "long-call(refresher=far-phone)"),
     ),
     Reason(
         "There is no router that could keep anybody out.",
