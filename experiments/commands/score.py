@@ -38,6 +38,7 @@ from siplab.experiments.score import plan as planning
 from siplab.experiments.score.baseline import Baseline
 from siplab.experiments.score.tally import Score
 from siplab.experiments.trial import registry
+from siplab.experiments.trial.pairs import DEFAULT
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import needs_emulated
 from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
@@ -299,7 +300,7 @@ def score(
         Text.assemble(
             ("score", "bold"),
             f": {len(chosen)} detectors, {len(plan.subjects)} routers, {len(plan.trials)} trials "
-            f"in the {kind} world ({why})",
+            f"in the {kind} world ({why}); phone {DEFAULT.phone}, server {DEFAULT.server}",
         )
     )
     results = running.run_trials(

@@ -3,10 +3,10 @@
 Messages of the two sides are paired by what survives most rewriting (branch, tags and Call-ID before the
 ``@``, method, CSeq); each pair should be byte for byte the same. With ``inside`` and ``outside`` the
 captures are pcap or pcapng files: tcpdump's on the phone's host and on the server's, say. Without, the lab's
-phone registers and makes a call, and what its host and the server's sent and received is compared. What it
-can't see: what nobody said while it listened; and what is missing on one side may be missing in the capture
-only, so that is no accusation. A proxy between the two places is seen as what it is, something that changes
-messages: capture in front of it.
+phone registers and makes two calls, of which each side ends one, and what its host and the server's sent and
+received is compared. What it can't see: what nobody said while it listened; and what is missing on one side
+may be missing in the capture only, so that is no accusation. A proxy between the two places is seen as what
+it is, something that changes messages: capture in front of it.
 """
 
 from __future__ import annotations
@@ -109,12 +109,15 @@ class Passive:
                 list(captures.datagrams(captures.read(Path(each)))) for each in (self.inside, self.outside)
             ]
             return judged(compare_captures(sides[0], sides[1], phone, server))
-        stage.do(stage.phone, stage.phone.register)
+        phones = [stage.phone, stage.far_phone] if stage.has("far-phone") else [stage.phone]
+        for each in reversed(phones):
+            stage.do(each, each.register)
         stage.idle(3.0)
-        stage.do(stage.phone, lambda now: stage.phone.call("sip:bob@lab.test", now))
-        stage.idle(3.0)
-        stage.do(stage.phone, stage.phone.hang_up)
-        stage.idle(3.0)
+        for each in phones:  # each of them ends a call, so that BYE is seen both ways
+            stage.do(stage.phone, lambda now: stage.phone.call("sip:bob@lab.test", now))
+            stage.idle(3.0)
+            stage.do(each, each.hang_up)
+            stage.idle(3.0)
         return judged(compare_captures(_at(stage, near), _at(stage, far), phone, server))
 
 

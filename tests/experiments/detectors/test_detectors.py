@@ -26,6 +26,7 @@ from siplab.experiments.trial.spec import TrialSpec
 from siplab.experiments.trial.stage import Finding, Setup, Stage
 from siplab.lab.errors import UsageError
 from siplab.lab.probing.probe_messages import request
+from siplab.lab.server.core import PRIVATE_OWN
 from siplab.lab.sip.messages import Incoming
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
@@ -391,3 +392,22 @@ def test_both_worlds_say_the_same(detector: str, model: str, bubble: Bubble) -> 
     emulated = bubble.call(inside.run, spec)
     assert emulated == inside.run(spec, emulated=False)
     assert emulated.result["errors"] == []
+
+
+def test_passive_sees_a_bye_from_each_side() -> None:
+    _, trace = trial.run(TrialSpec("home", "none", detector="passive"))
+    senders = {each.host for each in trace if isinstance(each, Sent) and each.payload.startswith(b"BYE ")}
+    assert {"phone", "far-phone"} <= senders
+
+
+def test_servers_that_look_as_if_an_alg_had_been_at_them_are_not_accused() -> None:
+    """Private addresses, Via parameters that nobody asked for, two dialogs for one call."""
+    for control in ("private-record-route", "private-contact", "rport-unasked", "media-relay"):
+        for detector in ("combined", "passive", "received"):
+            result, trace = trial.run(TrialSpec("home", "none", detector=detector, control=control))
+            assert result.finding is not None
+            assert result.finding.verdict == "clean", (control, detector)
+            assert not result.errors
+            if detector == "passive" and control.startswith("private"):
+                said = b"".join(each.payload for each in trace if isinstance(each, Sent))
+                assert PRIVATE_OWN.ip.encode() in said
