@@ -19,7 +19,7 @@ from typing import Final
 
 from siplab.experiments import captures
 from siplab.experiments.captures import Datagram
-from siplab.experiments.detectors.examination import name_of
+from siplab.experiments.detectors.probe_runs import name_of
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Finding, Stage
 from siplab.lab.probing.observation import SeenDatagram, Transit, compare

@@ -13,7 +13,7 @@ from siplab import topologies
 from siplab.alg_models import catalogue
 from siplab.experiments import captures
 from siplab.experiments.captures import CaptureError
-from siplab.experiments.detectors import recognition
+from siplab.experiments.detectors import model_fingerprints
 from siplab.experiments.detectors.combined import Combined
 from siplab.experiments.detectors.low_ttl import changed_in
 from siplab.experiments.detectors.obfuscated_source import verdict
@@ -227,12 +227,12 @@ def test_combined_names_the_likely_fault(model: str) -> None:
 def test_models_that_do_the_same_are_all_named_and_never_too_many() -> None:
     faults = found("home", "call-duration-cap", "combined").faults
     assert faults[0] == "correct"
-    assert 1 < len(faults) <= recognition.MOST
+    assert 1 < len(faults) <= model_fingerprints.MOST
 
 
 def test_fingerprints_are_kept_without_loss() -> None:
     rows = {"correct": frozenset("ab"), "x": frozenset("ac"), "y": frozenset[str]()}
-    assert recognition.unfolded(recognition.folded(rows)) == rows
+    assert model_fingerprints.unfolded(model_fingerprints.folded(rows)) == rows
 
 
 def test_the_fingerprints_on_file_are_those_of_the_models() -> None:
@@ -242,7 +242,7 @@ def test_the_fingerprints_on_file_are_those_of_the_models() -> None:
         model = catalogue.load().get(spec)
         world: World = SimulatedWorld(net, {"router": model}, 3)
         seen = Combined().observe(Stage(world, Setup(models={"router": spec}), 3))
-        assert recognition.fingerprint(seen) == recognition.catalogue().rows[spec]
+        assert model_fingerprints.fingerprint(seen) == model_fingerprints.catalogue().rows[spec]
 
 
 # -- what the parts say of single messages ---------------------------------------------------------
