@@ -56,6 +56,7 @@ def matrix(
     mitigations: Sequence[Sequence[str]] = ((),),
     phones: Sequence[str] = ("",),
     servers: Sequence[str] = ("",),
+    far_phones: Sequence[str] = ("",),
     topology: str = "home",
     seed: int = 1,
     repeat: int = 1,
@@ -78,6 +79,7 @@ def matrix(
         "mitigations": [list(each) for each in mitigations],
         "phones": list(phones),
         "servers": list(servers),
+        "far_phones": list(far_phones),
         "seed": seed,
         "repeat": repeat,
     }

@@ -55,6 +55,7 @@ from tools import bench_sipp
 from tools.bench_captures import LIMIT as CAPTURES_LIMIT
 from tools.bench_captures import PACKETS as CAPTURED_PACKETS
 from tools.bench_captures import captures_bench
+from tools.bench_combined import combined_bench
 from tools.bench_detect import detect_bench
 from tools.bench_media import media_bench
 from tools.bench_shapes import LIMIT, shapes_bench
@@ -443,7 +444,12 @@ def inside(connection: Connection) -> None:
 def main() -> int:
     """Measure, print, write ``out/bench.json``."""
     console = Console()
-    alone = {"detect": detect_bench, "shapes": shapes_bench, "sipp": bench_sipp.measure}
+    alone = {
+        "detect": detect_bench,
+        "combined": combined_bench,
+        "shapes": shapes_bench,
+        "sipp": bench_sipp.measure,
+    }
     if len(sys.argv) == 3 and sys.argv[1] == "--only" and sys.argv[2] in alone:
         with console.status(sys.argv[2]):
             console.print_json(json.dumps(alone[sys.argv[2]]()))
@@ -460,6 +466,8 @@ def main() -> int:
         results["models"] = models_bench()
     with console.status("scoreboards"):
         results["score"] = score_bench()
+    with console.status("conversation of combined"):
+        results["combined"] = combined_bench()
     with console.status("an hour of media"):
         results["hour"] = media_bench(spread, ROUNDS)
     with console.status("captures"):
@@ -518,6 +526,12 @@ def _print(results: dict[str, Any], console: Console, obstacle: str | None) -> N
     for detector in ("mirror", "combined"):
         cost = show(results["score"][detector], "s CPU")
         table.add_row(f"scoreboard of {detector}", cost, f"{results['score']['routers']} routers")
+    grown = results["combined"]
+    table.add_row(
+        "conversation of combined, beside what it was without what real calls contain",
+        f"{grown['cpu_ratio']} x CPU",
+        f"{grown['packets_ratio']} x packets",
+    )
     flood = results["detect"]
     table.add_row(
         "detection server: noise dealt with",

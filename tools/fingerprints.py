@@ -10,7 +10,7 @@ import json
 import sys
 
 from siplab import topologies
-from siplab.experiments.detectors import recognition
+from siplab.experiments.detectors import model_fingerprints as prints
 from siplab.experiments.detectors.combined import Combined
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
@@ -34,9 +34,7 @@ def observe(topology: str, spec: str, seed: int) -> Observations:
 
 def made() -> dict[str, frozenset[str]]:
     """The fingerprint of each model that can be run, in the home network."""
-    rows = {
-        model.id: recognition.fingerprint(observe("home", model.id, 1)) for model in trial.models().runnable()
-    }
+    rows = {model.id: prints.fingerprint(observe("home", model.id, 1)) for model in trial.models().runnable()}
     return {spec: row for spec, row in sorted(rows.items()) if row}
 
 
@@ -44,7 +42,7 @@ def check() -> None:
     for topology in (each for each in _NETWORKS if each in topologies.available()):
         first = named = count = 0
         for model in trial.models().runnable():
-            found = recognition.likely(observe(topology, model.id, 7))
+            found = prints.likely(observe(topology, model.id, 7))
             if found:
                 count += 1
                 first += found[0] == model.id
@@ -57,8 +55,8 @@ def main() -> None:
         check()
         return
     rows = made()
-    recognition.FILE.write_text(json.dumps(recognition.folded(rows), indent=0) + "\n")
-    print(f"{recognition.FILE.name}: {len(rows)} models, {recognition.FILE.stat().st_size // 1000} kB")
+    prints.FILE.write_text(json.dumps(prints.folded(rows), indent=0) + "\n")
+    print(f"{prints.FILE.name}: {len(rows)} models, {prints.FILE.stat().st_size // 1000} kB")
 
 
 if __name__ == "__main__":

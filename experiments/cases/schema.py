@@ -30,6 +30,7 @@ class Step(BaseModel):
     model: str
     phone: str = ""
     server: str = ""
+    far_phone: str = ""
     mitigations: list[str] = []
     scenarios: Annotated[list[str], Field(min_length=1)]
     seed: Annotated[int, Field(ge=0)] = 1
@@ -62,6 +63,7 @@ class Step(BaseModel):
                 seed=self.seed + index,
                 phone=self.phone,
                 server=self.server,
+                far_phone=self.far_phone,
             )
             for scenario in self.scenarios
             for index in range(self.repeat)

@@ -140,7 +140,8 @@ def _claim(step: Step) -> Text:
 
 
 def _setting(step: Step) -> str:
-    kinds = [f"{kind} {each}" for kind, each in (("phone", step.phone), ("server", step.server)) if each]
+    named = (("phone", step.phone), ("server", step.server), ("far phone", step.far_phone))
+    kinds = [f"{kind} {each}" for kind, each in named if each]
     return "\n".join([step.model, *kinds, *step.mitigations, step.topology])
 
 

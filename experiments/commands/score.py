@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from siplab.experiments.commands import running
+from siplab.experiments.commands import probe_packs, running
 from siplab.experiments.commands.options import (
     Jobs,
     KeepCapabilities,
@@ -40,6 +40,7 @@ from siplab.experiments.score import plan as planning
 from siplab.experiments.score.baseline import Baseline
 from siplab.experiments.score.tally import Score
 from siplab.experiments.trial import registry
+from siplab.experiments.trial.pairs import DEFAULT
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import needs_emulated
 from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
@@ -75,6 +76,20 @@ class Subjects:
         paths("--detector-path", help="A .py file or folder with detectors of your own; repeatable."),
     ] = field(default_factory=list)
     model_path: ModelPath = field(default_factory=list)
+    probe_pack: Annotated[
+        bool,
+        typer.Option(
+            "--probe-pack",
+            help="No detector: play one script of all kinds of messages through the models, and say which "
+            "of them do the same. --out FOLDER writes what came out.",
+        ),
+    ] = False
+    long: Annotated[
+        bool, typer.Option("--long", help="With --probe-pack: silences of up to an hour, too.")
+    ] = False
+    pcap: Annotated[
+        bool, typer.Option("--pcap", help="With --probe-pack and --out: captures of both sides, too.")
+    ] = False
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -240,6 +255,17 @@ def score(
     gave nothing but errors, or, with --check, a trial that is not the same twice; 2 bad input, or an output
     that can't be written.
     """
+    if subjects.probe_pack:
+        probe_packs.score(
+            subjects.models,
+            subjects.topology,
+            as_texts(subjects.model_path),
+            written.out,
+            long=subjects.long,
+            pcap=subjects.pcap,
+            output=console.output(),
+        )
+        return
     running.check(resume=written.resume, out=written.out)
     programs: list[str | ProgramDetector] = []
     if subjects.from_experiment is not None:
@@ -278,7 +304,7 @@ def score(
         Text.assemble(
             ("score", "bold"),
             f": {len(chosen)} detectors, {len(plan.subjects)} routers, {len(plan.trials)} trials "
-            f"in the {kind} world ({why})",
+            f"in the {kind} world ({why}); phone {DEFAULT.phone}, server {DEFAULT.server}",
         )
     )
     results = running.run_trials(

@@ -12,8 +12,8 @@ from siplab.experiments.detect import streams
 from siplab.experiments.detect.report import Report, Way
 from siplab.experiments.detect.stage import DetectionWorld, LiveStage
 from siplab.experiments.detect.streams import Exchange, Kind
-from siplab.experiments.detectors import judges
-from siplab.experiments.detectors.examination import examine, finding_of, invite, plain, register
+from siplab.experiments.detectors import comparisons
+from siplab.experiments.detectors.probe_runs import finding_of, invite, plain, register, run_probes
 from siplab.experiments.trial import registry
 from siplab.experiments.trial.stage import Finding
 from siplab.lab.errors import UsageError
@@ -197,8 +197,8 @@ def _briefly(stage: LiveStage) -> Finding:
             plain(local, b"PROBE", "200"),
         ]
 
-    seen = examine(stage, few, rounds=1)
-    return finding_of(seen, *judges.ask(seen, *judges.EVERY))
+    seen = run_probes(stage, few, rounds=1)
+    return finding_of(seen, *comparisons.gather(seen, *comparisons.EVERY))
 
 
 def _way(transport: str, port: int, found: Finding) -> Way:

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from siplab.experiments.detectors import judges
-from siplab.experiments.detectors.examination import examine, finding_of, in_dialog, invite, plain, register
+from siplab.experiments.detectors import comparisons
+from siplab.experiments.detectors.probe_runs import finding_of, in_dialog, invite, plain, register, run_probes
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Finding, Stage
 from siplab.lab.probing.probe_plan import Probe
@@ -38,9 +38,9 @@ class Answers:
     """Look at what comes back, and at nothing else."""
 
     def run(self, stage: Stage) -> Finding:
-        seen = examine(stage, _probes)
-        wanted = (judges.answers_changed, judges.forged, judges.misdelivered)
-        return finding_of(seen, *judges.ask(seen, *wanted))
+        seen = run_probes(stage, _probes)
+        wanted = (comparisons.answers_changed, comparisons.forged, comparisons.misdelivered)
+        return finding_of(seen, *comparisons.gather(seen, *wanted))
 
 
 ITEM = Item("answers", "Compares answers and incoming requests with copies of what was sent.", Answers())

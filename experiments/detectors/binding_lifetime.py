@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from siplab.experiments.detectors.examination import examine, finding_of
+from siplab.experiments.detectors.probe_runs import finding_of, run_probes
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Finding, Stage
 from siplab.lab.probing.probe_messages import request
@@ -50,7 +50,7 @@ class BindingLifetime:
     """Compare the silences after which each port still lets the reflector in."""
 
     def run(self, stage: Stage) -> Finding:
-        seen = examine(stage, _probes, rest=SILENCES[-1] + _COPIES[-1] + 5.0, rounds=0)
+        seen = run_probes(stage, _probes, rest=SILENCES[-1] + _COPIES[-1] + 5.0, rounds=0)
         reached: dict[int, dict[int, bool]] = {}
         for each in seen.transits:
             owner = seen.owner(each)

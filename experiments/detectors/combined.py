@@ -22,10 +22,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from siplab.experiments.detectors import judges, recognition
-from siplab.experiments.detectors.examination import (
+from siplab.experiments.detectors import comparisons, model_fingerprints
+from siplab.experiments.detectors.probe_runs import (
     binding_request,
-    examine,
     finding_of,
     in_dialog,
     invite,
@@ -34,6 +33,7 @@ from siplab.experiments.detectors.examination import (
     plain,
     refer,
     register,
+    run_probes,
     unregister,
 )
 from siplab.experiments.detectors.real_calls import real_calls
@@ -76,16 +76,16 @@ def conversation(local: Endpoint) -> Sequence[Probe]:
 
 @dataclass(frozen=True)
 class Combined:
-    """Run the whole conversation, and let every judge look at it."""
+    """Run the whole conversation, and compare all that was sent with what arrived."""
 
     def observe(self, stage: Stage) -> Observations:
         """The conversation alone."""
-        return examine(stage, conversation, by_proxy=True)
+        return run_probes(stage, conversation, by_proxy=True)
 
     def run(self, stage: Stage) -> Finding:
         seen = self.observe(stage)
-        changed, evidence = judges.ask(seen, *judges.EVERY)
-        return finding_of(seen, changed, evidence, recognition.likely(seen) if evidence else ())
+        changed, evidence = comparisons.gather(seen, *comparisons.EVERY)
+        return finding_of(seen, changed, evidence, model_fingerprints.likely(seen) if evidence else ())
 
 
 ITEM = Item("combined", "Everything that a conversation with a reflector can show.", Combined())

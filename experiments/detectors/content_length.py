@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from siplab.experiments.detectors.examination import examine, finding_of, in_dialog, invite, name_of
+from siplab.experiments.detectors.probe_runs import finding_of, in_dialog, invite, name_of, run_probes
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Finding, Stage
 from siplab.lab.probing.probe_plan import Probe
@@ -32,7 +32,7 @@ class ContentLength:
     """Look at both ends of a call's messages with a body."""
 
     def run(self, stage: Stage) -> Finding:
-        seen = examine(stage, _probes)
+        seen = run_probes(stage, _probes)
         evidence: list[str] = []
         for each in seen.transits:
             if each.arrived is None:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from siplab.experiments.detectors import judges
-from siplab.experiments.detectors.examination import binding_request, examine, finding_of, keepalive, plain
+from siplab.experiments.detectors import comparisons
+from siplab.experiments.detectors.probe_runs import binding_request, finding_of, keepalive, plain, run_probes
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Finding, Stage
 from siplab.lab.probing.probe_plan import Probe
@@ -34,8 +34,11 @@ class ControlProbes:
     """Count what does not get through, and what is answered by somebody else."""
 
     def run(self, stage: Stage) -> Finding:
-        seen = examine(stage, _probes)
-        return finding_of(seen, *judges.ask(seen, judges.kept_back, judges.forged, judges.misdelivered))
+        seen = run_probes(stage, _probes)
+        return finding_of(
+            seen,
+            *comparisons.gather(seen, comparisons.kept_back, comparisons.forged, comparisons.misdelivered),
+        )
 
 
 ITEM = Item(

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from siplab.experiments.detectors.examination import examine, finding_of, invite, name_of, odd, register
+from siplab.experiments.detectors.probe_runs import finding_of, invite, name_of, odd, register, run_probes
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Finding, Stage
 from siplab.lab.probing.probe_plan import Probe
@@ -61,7 +61,7 @@ class Fingerprint:
     """Compare how requests are written before and after."""
 
     def run(self, stage: Stage) -> Finding:
-        seen = examine(stage, _probes)
+        seen = run_probes(stage, _probes)
         changed: list[str] = []
         evidence: list[str] = []
         for transit, names in seen.changed:

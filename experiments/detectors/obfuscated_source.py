@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from siplab.experiments.detectors.examination import examine, finding_of, invite, name_of, register
+from siplab.experiments.detectors.probe_runs import finding_of, invite, name_of, register, run_probes
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Finding, Stage
 from siplab.lab.probing.probe_messages import clear
@@ -51,10 +51,10 @@ def _probes(local: Endpoint) -> Sequence[Probe]:
 
 @dataclass(frozen=True)
 class ObfuscatedSource:
-    """Have the reflector's own ears judge a registration and a call."""
+    """Have the reflector itself look at a registration and a call."""
 
     def run(self, stage: Stage) -> Finding:
-        seen = examine(stage, _probes)
+        seen = run_probes(stage, _probes)
         changed: list[str] = []
         evidence: list[str] = []
         for each in seen.transits:

@@ -2,10 +2,11 @@
 
 Messages of the two sides are paired by what survives rewriting (``siplab.experiments.captures.pairing``);
 each pair should be byte for byte the same. With ``inside`` and ``outside`` the captures are files: tcpdump's
-on the phone's host and on the server's, say. Without, the lab's phone registers and makes a call, and what
-its host and the server's sent and received is compared. What it can't see: what nobody said while it
-listened; and what is missing on one side may be missing in the capture only, so that is no accusation. A
-proxy between the two places is seen as what it is, something that changes messages: capture in front of it.
+on the phone's host and on the server's, say. Without, the lab's phone registers and makes two calls, of
+which each side ends one, and what its host and the server's sent and received is compared. What it can't
+see: what nobody said while it listened; and what is missing on one side may be missing in the capture only,
+so that is no accusation. A proxy between the two places is seen as what it is, something that changes
+messages: capture in front of it.
 """
 
 from __future__ import annotations
@@ -61,12 +62,15 @@ class Passive:
         far, _ = stage.host(role)
         if self.inside and self.outside:
             return judged(pair(self._read(self.inside, self.phone), self._read(self.outside)))
-        stage.do(stage.phone, stage.phone.register)
+        phones = [stage.phone, stage.far_phone] if stage.has("far-phone") else [stage.phone]
+        for each in reversed(phones):
+            stage.do(each, each.register)
         stage.idle(3.0)
-        stage.do(stage.phone, lambda now: stage.phone.call("sip:bob@lab.test", now))
-        stage.idle(3.0)
-        stage.do(stage.phone, stage.phone.hang_up)
-        stage.idle(3.0)
+        for each in phones:  # each of them ends a call, so that BYE is seen both ways
+            stage.do(stage.phone, lambda now: stage.phone.call("sip:bob@lab.test", now))
+            stage.idle(3.0)
+            stage.do(each, each.hang_up)
+            stage.idle(3.0)
         return judged(pair(_at(stage, near), _at(stage, far), complete=True))
 
     def _read(self, path: str, phone: str = "") -> list[Datagram]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from siplab.experiments.detectors import judges
-from siplab.experiments.detectors.examination import examine, finding_of, invite, name_of, plain, register
+from siplab.experiments.detectors import comparisons
+from siplab.experiments.detectors.probe_runs import finding_of, invite, name_of, plain, register, run_probes
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Finding, Stage
 from siplab.lab.probing.observation import Transit
@@ -21,7 +21,7 @@ from siplab.lab.wire.ip import Endpoint
 
 
 def _probes(local: Endpoint) -> Sequence[Probe]:
-    # A port that carries probes of its own is not the one that twins go to: those are told by the judge.
+    # A port that carries probes of its own is not the one that twins go to: a comparison tells those.
     rows = [register(local, "200"), invite(local, "100", "486"), plain(local, b"PROBE", "200")]
     other = [
         register(local, "200", port=OTHER),
@@ -44,7 +44,7 @@ class PortCompare:
     """Compare fates by kind of message, with as many copies of what is missing as a lossy line needs."""
 
     def run(self, stage: Stage) -> Finding:
-        seen = examine(stage, _probes)
+        seen = run_probes(stage, _probes)
         fates: dict[tuple[bool, str], dict[int, tuple[str, ...]]] = {}
         for each in seen.transits:
             datagram = each.sent or each.arrived
@@ -63,7 +63,7 @@ class PortCompare:
                 evidence.append(
                     f"{name}: {', '.join(differ)} on port {seen.site.port}, and not on {seen.site.other}"
                 )
-        extra, more = judges.ask(seen, judges.misdelivered)
+        extra, more = comparisons.gather(seen, comparisons.misdelivered)
         return finding_of(seen, changed + extra, evidence + more)
 
 

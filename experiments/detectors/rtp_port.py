@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from siplab.experiments.detectors import judges
-from siplab.experiments.detectors.examination import examine, finding_of, invite, name_of, rtp
+from siplab.experiments.detectors import comparisons
+from siplab.experiments.detectors.probe_runs import finding_of, invite, name_of, rtp, run_probes
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Finding, Stage
 from siplab.lab.probing.probe_messages import RTP_PORT
@@ -40,7 +40,7 @@ def _announced(payload: bytes) -> Endpoint | None:
     return None
 
 
-def _media(seen: Observations) -> list[judges.Clue]:
+def _media(seen: Observations) -> list[comparisons.Evidence]:
     said = heard = source = None
     for each in seen.transits:
         if each.outbound and each.kind == "INVITE" and each.sent and each.arrived:
@@ -50,12 +50,12 @@ def _media(seen: Observations) -> list[judges.Clue]:
             source = each.arrived.near
     if said == heard:
         return []
-    clues: list[judges.Clue] = [
+    found: list[comparisons.Evidence] = [
         (["SDP c=", "SDP m="], f"{name} announces {heard} for RTP, and the phone wrote {said}")
     ]
     if source is not None and heard is not None and source != heard:
-        clues.append((["RTP port"], f"RTP comes from {source}, and {heard} was announced"))
-    return clues
+        found.append((["RTP port"], f"RTP comes from {source}, and {heard} was announced"))
+    return found
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class RtpPort:
     """Compare what was announced with where RTP comes from."""
 
     def run(self, stage: Stage) -> Finding:
-        seen = examine(stage, _probes)
-        return finding_of(seen, *judges.ask(seen, _media, judges.kept_back))
+        seen = run_probes(stage, _probes)
+        return finding_of(seen, *comparisons.gather(seen, _media, comparisons.kept_back))
 
 
 ITEM = Item("rtp-port", "Compares the announced RTP port with the one that RTP comes from.", RtpPort())

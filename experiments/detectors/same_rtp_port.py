@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from siplab.experiments.detectors import judges
-from siplab.experiments.detectors.examination import examine, finding_of, invite, name_of
+from siplab.experiments.detectors import comparisons
+from siplab.experiments.detectors.probe_runs import finding_of, invite, name_of, run_probes
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Finding, Stage
 from siplab.lab.probing.probe_plan import Observations, Probe
@@ -30,15 +30,15 @@ def _probes(local: Endpoint) -> Sequence[Probe]:
     ]
 
 
-def _media_changed(seen: Observations) -> list[judges.Clue]:
-    clues: list[judges.Clue] = []
+def _media_changed(seen: Observations) -> list[comparisons.Evidence]:
+    found: list[comparisons.Evidence] = []
     for each in seen.transits:
         if not each.outbound or each.sent is None or each.arrived is None:
             continue
         before, after = (_media(datagram.payload) for datagram in (each.sent, each.arrived))
         if before != after:
-            clues.append((["SDP m="], f"{name_of(each)} announced {before} and arrived with {after}"))
-    return clues
+            found.append((["SDP m="], f"{name_of(each)} announced {before} and arrived with {after}"))
+    return found
 
 
 def _media(payload: bytes) -> str:
@@ -52,8 +52,10 @@ class SameRtpPort:
     """Look at the ports of both calls, and at whether both arrive."""
 
     def run(self, stage: Stage) -> Finding:
-        seen = examine(stage, _probes)
-        return finding_of(seen, *judges.ask(seen, _media_changed, judges.kept_back, judges.forged))
+        seen = run_probes(stage, _probes)
+        return finding_of(
+            seen, *comparisons.gather(seen, _media_changed, comparisons.kept_back, comparisons.forged)
+        )
 
 
 ITEM = Item(

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from siplab.experiments.detectors import judges
-from siplab.experiments.detectors.examination import examine, invite, plain
+from siplab.experiments.detectors import comparisons
+from siplab.experiments.detectors.probe_runs import invite, plain, run_probes
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Finding, Stage
 from siplab.lab.probing.probe_messages import request
@@ -29,8 +29,8 @@ class SilentServer:
     """Wait for an answer that nobody should give."""
 
     def run(self, stage: Stage) -> Finding:
-        seen = examine(stage, _probes)
-        changed, evidence = judges.ask(seen, judges.forged)
+        seen = run_probes(stage, _probes)
+        changed, evidence = comparisons.gather(seen, comparisons.forged)
         if evidence:
             return Finding("alg", tuple(dict.fromkeys(changed)), evidence[0], (), tuple(evidence))
         if not seen.complete:

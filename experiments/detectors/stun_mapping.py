@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from siplab.experiments.detectors import judges
-from siplab.experiments.detectors.examination import (
+from siplab.experiments.detectors import comparisons
+from siplab.experiments.detectors.probe_runs import (
     binding_request,
-    examine,
     finding_of,
     invite,
     name_of,
     register,
+    run_probes,
 )
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Finding, Stage
@@ -33,27 +33,27 @@ def _probes(local: Endpoint) -> Sequence[Probe]:
     return [binding_request(), register(local, "200"), invite(local, "486"), binding_request()]
 
 
-def _disagreement(seen: Observations) -> list[judges.Clue]:
-    clues: list[judges.Clue] = []
+def _disagreement(seen: Observations) -> list[comparisons.Evidence]:
+    found: list[comparisons.Evidence] = []
     public: set[Endpoint] = set()
     for each in seen.transits:
         if not each.outbound and each.kind == "STUN response" and each.arrived:
-            found = next((stun.mapped(each.arrived.payload, mark) for mark in each.marks), None)
-            if found is not None:
-                public.add(found)
+            mapped = next((stun.mapped(each.arrived.payload, mark) for mark in each.marks), None)
+            if mapped is not None:
+                public.add(mapped)
     for each in seen.transits:
         if not (each.outbound and each.arrived and each.kind in ("REGISTER", "INVITE")):
             continue
         seen_from = each.arrived.near
         if public and seen_from not in public:
             names = ", ".join(str(one) for one in sorted(public))
-            clues.append((["source port"], f"STUN says {names}, and {name_of(each)} came from {seen_from}"))
+            found.append((["source port"], f"STUN says {names}, and {name_of(each)} came from {seen_from}"))
         for place in {seen_from, *public} - {seen.local}:
             text = str(place).encode()
             if each.sent and text in each.arrived.payload and text not in each.sent.payload:
                 names_ = [name for name in each.changed if name != "Content-Length"]
-                clues.append((names_, f"{name_of(each)} names {place}, which the phone did not write"))
-    return clues
+                found.append((names_, f"{name_of(each)} names {place}, which the phone did not write"))
+    return found
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class StunMapping:
     """Compare what STUN and SIP say of one flow."""
 
     def run(self, stage: Stage) -> Finding:
-        seen = examine(stage, _probes)
-        return finding_of(seen, *judges.ask(seen, _disagreement, judges.mapping_unstable))
+        seen = run_probes(stage, _probes)
+        return finding_of(seen, *comparisons.gather(seen, _disagreement, comparisons.mapping_unstable))
 
 
 ITEM = Item("stun-mapping", "Compares the mapping that STUN sees with the one that SIP shows.", StunMapping())

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from siplab.experiments.detectors.examination import examine, finding_of, invite, name_of, odd, register
+from siplab.experiments.detectors.probe_runs import finding_of, invite, name_of, odd, register, run_probes
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Finding, Stage
 from siplab.lab.probing.probe_plan import Probe
@@ -29,7 +29,7 @@ class Tripwires:
     """Look at these headers and at no others, both ways (a Call-ID may be changed in an answer alone)."""
 
     def run(self, stage: Stage) -> Finding:
-        seen = examine(stage, _probes)
+        seen = run_probes(stage, _probes)
         changed: list[str] = []
         evidence: list[str] = []
         for transit, names in seen.changed:

@@ -2,8 +2,8 @@
 
 It has all samples of the catalogue (each fault's documented example among them), cases of the calibration's
 corpus, and conversations of its own, which tell models apart that those leave alike. First comes what needs
-no waiting, then three silences at once: 40, 65 and 185 s on flows of their own; ``long`` adds those that take
-up to an hour.
+no waiting, then three silences at once: 40, 65 and 185 s on flows of their own. Conversations that take up to
+an hour are left out unless asked for.
 """
 
 from __future__ import annotations
@@ -29,10 +29,9 @@ DATAGRAMS: Final = 600
 STEP: Final = 0.02  # seconds between two packets
 HOUR: Final = 3600.0
 IDLE: Final = (65.0, 185.0)  # seconds; NAT bindings and pinholes often last one minute, two or three
-
+MINUTES: Final = 200.0  # seconds: a silence up to this is the longer one of ``IDLE``
 _QUICK: Final = 30.0  # seconds: a shorter silence of a sample means nothing
-_MINUTE: Final = 100.0  # a silence up to this is the shorter one, up to ``_MINUTES`` the longer one
-_MINUTES: Final = 200.0
+_MINUTE: Final = 100.0  # a silence up to this is the shorter one
 _BRANCH: Final = re.compile(rb"(?<=z9hG4bK)\d\d(?=[;\r\n, >])")
 _CALL_ID: Final = re.compile(rb"(?im)^(?:call-id|i)[ \t]*:[ \t]*([0-9a-f]{8}|pbx\d)(?=[@\r])")
 _MEDIA_PORTS: Final = range(49170, 49190)  # of the samples
@@ -42,13 +41,13 @@ _TCP_PORT: Final = 20000  # a connection's port inside, plus the conversation's 
 _DIGITS: Final = b"0123456789abcdefghijklmnopqrstuvwxyz"
 
 
-def script(*, long: bool = False) -> Script:
-    """The pack. ``long``: with silences of up to an hour."""
+def script(longest: float = MINUTES) -> Script:
+    """The pack, without conversations that take more than ``longest`` seconds."""
     quick: list[Conversation] = []
     idle: list[Conversation] = []
     for number, each in enumerate(_all()):
         made = _named_apart(_timed(each), number)
-        if made.ends > HOUR or (made.ends > _MINUTES and not long):
+        if made.ends > longest:
             continue
         (idle if made.ends > _QUICK else quick).append(made)
     begins, placed = 0.0, []
@@ -115,7 +114,7 @@ def _silence(gap: float) -> float:
         return STEP
     if gap <= conversations.SHORT:
         return gap
-    if gap > _MINUTES:
+    if gap > MINUTES:
         return gap
     return IDLE[0] if gap <= _MINUTE else IDLE[1]
 

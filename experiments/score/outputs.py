@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from siplab.experiments.score.tally import Rate, Row, Score, counted
+from siplab.experiments.trial.pairs import DEFAULT
 
 # Of the JSON; goes up when a field changes its meaning or goes away, not when one is added.
 VERSION: Final = 1
@@ -22,6 +23,8 @@ def as_json(scores: Sequence[Score], *, world: str, seed: int, repeat: int) -> d
         "world": world,
         "seed": seed,
         "repeat": repeat,
+        "phone": DEFAULT.phone,
+        "server": DEFAULT.server,
         "detectors": [
             {
                 "id": each.detector,

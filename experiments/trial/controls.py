@@ -58,6 +58,28 @@ CONTROLS: Final = (
     Control("dual-stack", "IPv4 by NAT and IPv6 side by side", "dual-stack"),
     Control("ipv6", "IPv6 behind a stateful firewall (RFC 6092)", "ipv6"),
     Control("proxy", "a real proxy in the path, which the phone addresses", "proxied"),
+    # Servers whose messages look as if an ALG had been at them, and are as the server sent them.
+    Control(
+        "private-record-route",
+        "a proxy that shows a private address of its own",
+        server={"private_own": True},
+    ),
+    Control(
+        "private-contact",
+        "a back-to-back user agent that shows a private address of its own",
+        server={"private_own": True, "b2bua": True},
+    ),
+    Control(
+        "rport-unasked",
+        "a server that writes received and rport into every Via, asked or not",
+        phone={"rport": False},
+        server={"rport": "always"},
+    ),
+    Control(
+        "media-relay",
+        "a session border controller: a call has two dialogs, and media go through it",
+        server={"b2bua": True, "relay_when": "always"},
+    ),
     # Another seed, another fate: most exchanges are too short to lose a packet every time.
     *(
         Control(f"loss-{day}", "a line that loses, delays and repeats packets", "lossy")

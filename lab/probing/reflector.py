@@ -120,6 +120,7 @@ class Session:
     orders: dict[bytes, list[str]] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
     known: dict[tuple[bool, int, Endpoint, bytes], Record] = field(default_factory=dict)
+    texts: dict[str, bytes] = field(default_factory=dict)  # of the records, by the digests that rows have
     peers: set[str] = field(default_factory=set)
     size: int = 0  # bytes of the records
     waiting: int = 0  # orders that are put off
@@ -134,6 +135,7 @@ class Session:
             self.size = size
             record = self.known[key] = Record(heard, port, peer, payload, first=now)
             self.records.append(record)
+            self.texts.setdefault(digest(payload), payload)
         record.count += 1
         record.last = now
 
@@ -209,10 +211,9 @@ class Reflector(Agent):
             rows = [record.row() for record in session.records[start : start + _PAGE]]
             answer = {"t": "rows", "from": start, "of": len(session.records), "rows": rows}
         elif kind == "fetch" and isinstance(asked.get("id"), str):
-            for record in session.records:
-                if digest(record.payload) == asked["id"]:
-                    answer = {"t": "record", "id": asked["id"], "data": record.payload.decode("latin-1")}
-                    break
+            text = session.texts.get(asked["id"])
+            if text is not None:
+                answer = {"t": "record", "id": asked["id"], "data": text.decode("latin-1")}
         if answer is not None:
             answer["s"] = name
             if "n" in asked:

@@ -168,6 +168,10 @@ def results(each: Step) -> list[TrialResult]:
     return [trial.run(spec)[0] for spec in each.trials()]
 
 
+def test_a_step_names_the_far_phone() -> None:
+    assert [each.far_phone for each in step(far_phone="libre").trials()] == ["libre"]
+
+
 def test_a_void_trial_bears_nothing_out() -> None:
     one = step()
     found = results(one)

@@ -14,6 +14,7 @@ import pytest
 from siplab.experiments.score import junit, outputs
 from siplab.experiments.score.plan import Subject
 from siplab.experiments.score.tally import Row, Score
+from siplab.experiments.trial.pairs import DEFAULT
 from tests.command import Done, one_line_error, siplab
 from tests.conftest import ROOT
 
@@ -80,6 +81,14 @@ def test_the_same_again_whatever_the_number_of_jobs(tmp_path: Path) -> None:
         done = siplab(*MIRROR, "-j", jobs, "--json", str(tmp_path / jobs))
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
+
+
+def test_it_says_between_which_endpoints(tmp_path: Path) -> None:
+    file = tmp_path / "score.json"
+    done = siplab(*MIRROR, "--json", str(file))
+    assert f"phone {DEFAULT.phone}, server {DEFAULT.server}" in " ".join(done.stderr.split())
+    data = json.loads(file.read_text())
+    assert (data["phone"], data["server"]) == (DEFAULT.phone, DEFAULT.server)
 
 
 @pytest.mark.needs("emulated")

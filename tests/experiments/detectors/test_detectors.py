@@ -11,7 +11,7 @@ import pytest
 from siplab import topologies
 from siplab.alg_models import catalogue
 from siplab.experiments import captures
-from siplab.experiments.detectors import recognition
+from siplab.experiments.detectors import model_fingerprints
 from siplab.experiments.detectors.combined import Combined
 from siplab.experiments.detectors.low_ttl import changed_in
 from siplab.experiments.detectors.obfuscated_source import verdict
@@ -24,6 +24,7 @@ from siplab.experiments.trial.spec import TrialSpec
 from siplab.experiments.trial.stage import Finding, Setup, Stage
 from siplab.lab.errors import UsageError
 from siplab.lab.probing.probe_messages import request
+from siplab.lab.server.core import PRIVATE_OWN
 from siplab.lab.sip.messages import Incoming
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
@@ -224,12 +225,12 @@ def test_combined_names_the_likely_fault(model: str) -> None:
 def test_models_that_do_the_same_are_all_named_and_never_too_many() -> None:
     faults = found("home", "call-duration-cap", "combined").faults
     assert faults[0] == "correct"
-    assert 1 < len(faults) <= recognition.MOST
+    assert 1 < len(faults) <= model_fingerprints.MOST
 
 
 def test_fingerprints_are_kept_without_loss() -> None:
     rows = {"correct": frozenset("ab"), "x": frozenset("ac"), "y": frozenset[str]()}
-    assert recognition.unfolded(recognition.folded(rows)) == rows
+    assert model_fingerprints.unfolded(model_fingerprints.folded(rows)) == rows
 
 
 def test_the_fingerprints_on_file_are_those_of_the_models() -> None:
@@ -239,7 +240,7 @@ def test_the_fingerprints_on_file_are_those_of_the_models() -> None:
         model = catalogue.load().get(spec)
         world: World = SimulatedWorld(net, {"router": model}, 3)
         seen = Combined().observe(Stage(world, Setup(models={"router": spec}), 3))
-        assert recognition.fingerprint(seen) == recognition.catalogue().rows[spec]
+        assert model_fingerprints.fingerprint(seen) == model_fingerprints.catalogue().rows[spec]
 
 
 # -- what the parts say of single messages ---------------------------------------------------------
@@ -350,3 +351,22 @@ def test_both_worlds_say_the_same(detector: str, model: str, bubble: Bubble) -> 
     emulated = bubble.call(inside.run, spec)
     assert emulated == inside.run(spec, emulated=False)
     assert emulated.result["errors"] == []
+
+
+def test_passive_sees_a_bye_from_each_side() -> None:
+    _, trace = trial.run(TrialSpec("home", "none", detector="passive"))
+    senders = {each.host for each in trace if isinstance(each, Sent) and each.payload.startswith(b"BYE ")}
+    assert {"phone", "far-phone"} <= senders
+
+
+def test_servers_that_look_as_if_an_alg_had_been_at_them_are_not_accused() -> None:
+    """Private addresses, Via parameters that nobody asked for, two dialogs for one call."""
+    for control in ("private-record-route", "private-contact", "rport-unasked", "media-relay"):
+        for detector in ("combined", "passive", "received"):
+            result, trace = trial.run(TrialSpec("home", "none", detector=detector, control=control))
+            assert result.finding is not None
+            assert result.finding.verdict == "clean", (control, detector)
+            assert not result.errors
+            if detector == "passive" and control.startswith("private"):
+                said = b"".join(each.payload for each in trace if isinstance(each, Sent))
+                assert PRIVATE_OWN.ip.encode() in said

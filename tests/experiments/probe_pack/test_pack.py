@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
 
 from siplab.alg_models import catalogue, samples
+from siplab.alg_models.catalogue import Catalogue
 from siplab.experiments.probe_pack import pair_file, ties
+from siplab.experiments.probe_pack.routers import router_of
 from siplab.experiments.probe_pack.script import HOUR, script
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Model
@@ -18,6 +21,8 @@ from siplab.lab.gateway.nat_config import NatConfig, PortAllocation
 from siplab.lab.gateway.sides import Side
 from siplab.lab.wire import ip
 from siplab.lab.worlds.open_loop import Pair, Script, play
+from tests.command import siplab
+from tools import distinguish
 
 CATALOGUE = catalogue.load()
 # The silences are there for these, an hour for the last; the first two are one thing under two names.
@@ -43,7 +48,7 @@ def test_the_script_has_what_it_says() -> None:
     assert any(each.protocol == ip.TCP and not each.payload.endswith(b"\r\n\r\n") for each in packets)
     assert {5060, 5062} <= {each.sport for each in packets if each.src == samples.PHONE.ip}
     assert 185 < script().seconds < 240
-    assert HOUR < script(long=True).seconds < HOUR + 60
+    assert HOUR < script(HOUR).seconds < HOUR + 60
 
 
 def test_no_two_conversations_share_a_call() -> None:
@@ -115,3 +120,37 @@ def test_the_pack_tells_apart_all_but_these() -> None:
     found = ties.classes(script(), CATALOGUE.runnable(), samples.gateway_for)
     assert [{each.id for each in group} for group in found if len(group) > 1] == [ALIKE]
     assert len(found) >= 125
+
+
+def test_the_page_says_what_the_pack_tells_apart() -> None:
+    """Of a seeded sample; all of it in ``deep``."""
+    row = next(line for line in distinguish.PAGE.read_text().splitlines() if "the probe pack |" in line)
+    alike = re.findall(r"`([^`]+)`", row)
+    apart = [each for each in CATALOGUE.runnable() if each.id not in alike]
+    some = random.Random(15).sample(apart, 6)
+    found = distinguish.groups(script(), [CATALOGUE.get(alike[0]), CATALOGUE.get(alike[-1]), *some])
+    assert found == [(alike[0], alike[-1]), *((each.id,) for each in some)]
+
+
+@pytest.mark.deep
+def test_the_page_is_up_to_date() -> None:
+    text = distinguish.PAGE.read_text()
+    assert distinguish.updated(text) == text
+
+
+def test_score_plays_the_pack_and_writes_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    some = [CATALOGUE.get(each) for each in ("none", "correct", "non5060-ignored(match=server)")]
+    monkeypatch.setattr(Catalogue, "runnable", lambda self: list(some))
+    done = siplab("score", "--probe-pack", "--models", "correct", "--out", str(tmp_path), "--pcap")
+    assert "packets tell 2 of 3 models and variants apart" in done.stdout
+    assert "non5060-ignored(match=server)" in done.stdout
+    pair = pair_file.read(tmp_path / "correct.pair.json")
+    for side in Side:
+        capture = (tmp_path / f"correct.pair-{side.name.lower()}.pcapng").read_bytes()
+        assert all(each.packet in capture for each in pair.crossings if each.side is side)
+        assert all(row.packet in capture for each in pair.crossings for row in each.left if row.side is side)
+
+
+def test_a_network_that_the_pack_does_not_fit_is_refused() -> None:
+    with pytest.raises(UsageError, match="double-nat"):
+        router_of("double-nat")

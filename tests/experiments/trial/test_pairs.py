@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import siplab
 from siplab.alg_models import catalogue
 from siplab.experiments.library import experiment
 from siplab.experiments.output import cards
@@ -115,3 +116,8 @@ def test_the_relay_carries_reports_and_stands_in_nobodys_way(model: str, scenari
 def test_a_providers_outbound_proxy_is_called_back() -> None:
     """Its Path says so, where an ALG that translates Contact would have calls go past it."""
     assert run(TrialSpec("proxied", "correct", "incoming-call"))[0].outcome == "pass"
+
+
+def test_a_matrix_takes_kinds_of_far_phones() -> None:
+    found = siplab.matrix(["none"], ["register"], far_phones=["desk", "libre"])
+    assert [each.spec.far_phone for each in found] == ["desk", "libre"]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siplab.experiments.detectors.combined import conversation
-from siplab.experiments.detectors.examination import keepalive, register
+from siplab.experiments.detectors.probe_runs import keepalive, register
 from siplab.lab.media import stun
 from siplab.lab.probing.behind_proxy import without_proxy
 from siplab.lab.probing.observation import SeenDatagram, compare

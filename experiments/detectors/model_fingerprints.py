@@ -147,13 +147,20 @@ class _Catalogue:
         self.worth = {sign: round(1000 * math.log(1 + len(rows) / each)) for sign, each in count.items()}
         self.rarest = round(1000 * math.log(1 + len(rows)))
         self.sums = {spec: self.weight(row) for spec, row in rows.items()}
+        # Most of each model's signs are the base's: what it lacks of them, and what it has beside.
+        self.base = rows.get(_BASE, frozenset())
+        self._apart = {spec: (self.base - row, row - self.base) for spec, row in rows.items()}
 
     def weight(self, row: frozenset[str]) -> int:
         return sum([self.worth.get(sign, self.rarest) for sign in row])
 
-    def likeness(self, mine: frozenset[str], total: int, spec: str) -> float:
-        """Of 1: the weight of what both have, by the weight of what either has."""
-        common = self.weight(mine & self.rows[spec])
+    def likeness(self, mine: frozenset[str], total: int, of_base: int, spec: str) -> float:
+        """Of 1: the weight of what both have, by the weight of what either has.
+
+        ``total``: the weight of all signs that were seen, ``of_base``: of those that the base has, too.
+        """
+        lacking, beside = self._apart[spec]
+        common = of_base - self.weight(mine & lacking) + self.weight(mine & beside)
         return common / max(1, total + self.sums[spec] - common)
 
 
@@ -166,8 +173,8 @@ def catalogue() -> _Catalogue:
 def likely(seen: Observations) -> tuple[str, ...]:
     """The models whose conversations look most like this one, likeliest first; empty when none does."""
     known, mine = catalogue(), fingerprint(seen)
-    total = known.weight(mine)
-    scores = {spec: round(known.likeness(mine, total, spec), 6) for spec in known.rows}
+    total, of_base = known.weight(mine), known.weight(mine & known.base)
+    scores = {spec: round(known.likeness(mine, total, of_base, spec), 6) for spec in known.rows}
     best = max(scores.values(), default=0.0)
     if best < _ALIKE:
         return ()

@@ -24,7 +24,7 @@ _OTHER_PORT: Final = 6060
 _PATIENCE: Final = 900.0  # seconds of the trial's clock
 
 
-def examine(
+def run_probes(
     stage: Stage,
     probes: Callable[[Endpoint], Sequence[Probe]],
     *,

@@ -1,0 +1,88 @@
+"""What `score --probe-pack` does: pair files, captures, and which models do the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from siplab.experiments.output import console, files, pcapng
+from siplab.experiments.output.pcapng import INBOUND, OUTBOUND, CapturedPacket
+from siplab.experiments.probe_pack import pair_file, script, ties
+from siplab.experiments.probe_pack.routers import router_of
+from siplab.experiments.trial import run as trial
+from siplab.lab.gateway.sides import Side
+from siplab.lab.worlds.open_loop import Pair, play
+
+_MOST_NAMED: Final = 8
+
+
+def score(
+    names: Sequence[str],
+    topology: str,
+    model_paths: tuple[str, ...],
+    out: Path | None,
+    *,
+    long: bool,
+    pcap: bool,
+    output: Console,
+) -> None:
+    """Play the pack through models, write what came out, and say which models do the same.
+
+    Raises ``UsageError`` for an unknown model, ``OutputError`` for what can't be written.
+    """
+    known = trial.models(model_paths)
+    chosen = known.select(names)
+    make = router_of(topology)
+    pack = script.script(script.HOUR if long else script.MINUTES)
+    if out is not None:
+        files.prepare(out)
+    candidates = known.runnable()
+    candidates += [each for each in chosen if each.id not in {other.id for other in candidates}]
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("router's ALG")
+    table.add_column("does the same as")
+    same = {each.id: group for group in ties.classes(pack, candidates, make) for each in group}
+    for model in chosen:
+        if out is not None:
+            write(play(pack, make(model)), out / f"{_file_name(model.id)}.pair.json", pcap=pcap)
+        others = [each.id for each in same[model.id] if each.id != model.id]
+        table.add_row(Text(model.id), Text(_listed(others) or "no other"))
+    output.print(table)
+    groups = {id(group) for group in same.values()}
+    said = f"{len(pack.steps())} packets tell {len(groups)} of {len(candidates)} models and variants apart"
+    console.print_exact(said, output)
+
+
+def write(pair: Pair, path: Path, *, pcap: bool) -> None:
+    """Write a pair file, and beside it a capture of each side. Raises ``OutputError``."""
+    pair_file.write(path, pair)
+    if pcap:
+        stem = path.name.removesuffix(".json")
+        for side in Side:
+            rows = list(_packets(pair, side))
+            pcapng.write_packets(rows, path.with_name(f"{stem}-{side.name.lower()}.pcapng"))
+
+
+def _packets(pair: Pair, side: Side) -> Iterator[CapturedPacket]:
+    tap = f"router/{side.name.lower()}"
+    for each in pair.crossings:
+        if each.side is side:
+            yield CapturedPacket(tap, each.at, each.packet, INBOUND, each.conversation)
+        for row in each.left:
+            if row.side is side:
+                yield CapturedPacket(tap, each.at, row.packet, OUTBOUND, each.conversation)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
+
+
+def _file_name(spec: str) -> str:
+    return re.sub(r"[^a-z0-9.=-]+", "_", spec).strip("_")

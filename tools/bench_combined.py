@@ -1,0 +1,52 @@
+"""What the conversation of ``combined`` costs beside what it was before it provoked what real calls contain.
+
+The former one is today's without ``experiments.detectors.real_calls``. The same trials, CPU and packets of
+each, and their ratios. ``python -m tools.bench --only combined`` runs this alone.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Any, Final
+from unittest import mock
+
+from siplab.experiments.detectors import combined
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab.worlds.trace import Passage
+
+MODELS: Final = 20
+_ROUNDS: Final = 3
+
+
+def combined_bench() -> dict[str, Any]:
+    """CPU seconds and packets at the router of the conversation today and before, over some models."""
+    models = random.Random(12).sample(trial.models().runnable(), MODELS)
+    specs = [TrialSpec("home", each.id, detector="combined") for each in models]
+    now, before = _cost(specs), _cost_before(specs)
+    return {
+        "models": MODELS,
+        "cpu": round(now[0], 3),
+        "cpu_before": round(before[0], 3),
+        "packets": now[1],
+        "packets_before": before[1],
+        "cpu_ratio": round(now[0] / before[0], 2),
+        "packets_ratio": round(now[1] / before[1], 2),
+    }
+
+
+def _cost_before(specs: list[TrialSpec]) -> tuple[float, int]:
+    with mock.patch.object(combined, "real_calls", return_value=()):
+        return _cost(specs)
+
+
+def _cost(specs: list[TrialSpec]) -> tuple[float, int]:
+    """CPU seconds (the least of several rounds), and packets that entered the router."""
+    least, packets = float("inf"), 0
+    for _ in range(_ROUNDS):
+        began = time.process_time()
+        traces = [trial.run(spec)[1] for spec in specs]
+        least = min(least, time.process_time() - began)
+        packets = sum(isinstance(each, Passage) for trace in traces for each in trace)
+    return least, packets
