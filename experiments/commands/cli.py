@@ -44,6 +44,7 @@ COMMANDS: Final = (
     ("report", "report", _RUN, "A page of a stored run: one HTML file, every failing trial in it."),
     ("schema", "schemas", _SHOW, "Print the JSON Schema of a kind of YAML file, or of what comes out."),
     ("compare-captures", "compare_captures", _CAPTURES, "What captures from both sides of a router say."),
+    ("learn", "learn", _CAPTURES, "Learn a model of a router from captures of both its sides."),
     ("detect", "detect", _MACHINE, "Detectors on a real network: a server outside, this machine inside."),
     ("exec", "execute", _MACHINE, "Run any program on a host of a running lab; its exit status is siplab's."),
     ("shell", "shell", _MACHINE, "Open a shell on a host of a running lab."),

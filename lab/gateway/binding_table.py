@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 
 from siplab.lab.gateway.binding import Binding
 from siplab.lab.gateway.nat_config import NatConfig, PortAllocation
@@ -17,6 +18,10 @@ class PortsExhaustedError(Exception):
 class BindingTable:
     """Which bindings there are, and which public ports are free (RFC 4787 section 4.2).
 
+    ``prescribed(protocol, wanted, now, pair)`` may say which public port is taken for an inside port
+    ``wanted``, one that is free (``pair``: with the next one): that of another router, whose choice nobody
+    could foresee. ``None``: as the configuration says.
+
     ``generation`` is raised whenever a permission, a binding or a timer's length ends or another binding
     takes over, so that flow caches know.
     """
@@ -25,6 +30,7 @@ class BindingTable:
         self.config = config
         self.public_ip = public_ip
         self.generation = 0
+        self.prescribed: Callable[[int, int, float, bool], int | None] | None = None
         self._rng = rng
         self._by_key: dict[tuple[object, ...], Binding] = {}
         self._by_port: dict[tuple[int, int], Binding] = {}
@@ -85,6 +91,8 @@ class BindingTable:
         self.generation += 1
 
     def _choose_port(self, protocol: int, wanted: int, now: float, *, pair: bool) -> int:
+        if self.prescribed is not None and (port := self.prescribed(protocol, wanted, now, pair)) is not None:
+            return port
         config = self.config
         step = 2 if pair or (config.port_parity and protocol != ICMP) else 1
         parity = 0 if pair else wanted & 1
