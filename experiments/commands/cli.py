@@ -43,6 +43,7 @@ COMMANDS: Final = (
     ("experiments", "experiments", _SHOW, "The experiments that come along: list, or show ID."),
     ("report", "report", _RUN, "A page of a stored run: one HTML file, every failing trial in it."),
     ("schema", "schemas", _SHOW, "Print the JSON Schema of a kind of YAML file, or of what comes out."),
+    ("diagnose", "diagnose", _CAPTURES, "What captures say of a router, whom that harms, and what cures it."),
     ("compare-captures", "compare_captures", _CAPTURES, "What captures from both sides of a router say."),
     ("learn", "learn", _CAPTURES, "Learn a model of a router from captures of both its sides."),
     ("detect", "detect", _MACHINE, "Detectors on a real network: a server outside, this machine inside."),
