@@ -45,6 +45,7 @@ COMMANDS: Final = (
     ("schema", "schemas", _SHOW, "Print the JSON Schema of a kind of YAML file, or of what comes out."),
     ("diagnose", "diagnose", _CAPTURES, "What captures say of a router, whom that harms, and what cures it."),
     ("compare-captures", "compare_captures", _CAPTURES, "What captures from both sides of a router say."),
+    ("replay", "replay", _CAPTURES, "A capture through a router with any model: what would come out."),
     ("learn", "learn", _CAPTURES, "Learn a model of a router from captures of both its sides."),
     ("detect", "detect", _MACHINE, "Detectors on a real network: a server outside, this machine inside."),
     ("exec", "execute", _MACHINE, "Run any program on a host of a running lab; its exit status is siplab's."),
