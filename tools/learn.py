@@ -87,10 +87,11 @@ def main() -> None:
     singles = [measured(each, given.seed) for each in names]
     composed = [measured(each, given.seed) for each in compositions(given.compositions, given.seed)]
     PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text(page(singles, composed, given.seed), encoding="utf-8")
+    command = f"python -m tools.learn --every {given.every} --compositions {given.compositions}"
+    PAGE.write_text(page(singles, composed, command, given.seed), encoding="utf-8")
 
 
-def page(singles: list[Row], composed: list[Row], seed: int) -> str:
+def page(singles: list[Row], composed: list[Row], command: str, seed: int) -> str:
     """The document."""
     controls = [each for each in singles if each.truth in ("none", "correct")]
     faults = [each for each in singles if each not in controls]
@@ -100,7 +101,7 @@ def page(singles: list[Row], composed: list[Row], seed: int) -> str:
     lines = [
         "# How well routers are learnt",
         "",
-        f"Written by `python -m tools.learn`, with seed {seed}. Models of the catalogue stood in as routers",
+        f"Written by `{command}`, with seed {seed}. Models of the catalogue stood in as routers",
         f"that nobody knows; each was learnt from {', '.join(TRAIN)}, and laid beside {', '.join(HELD_OUT)},",
         "which it was not learnt from.",
         "",
