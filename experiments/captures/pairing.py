@@ -30,9 +30,11 @@ from siplab.lab.wire.headers import cseq, tag_of, vias
 from siplab.lab.wire.sip import SipMessage
 
 _ADDRESS: Final = re.compile(rb"\[[0-9a-fA-F:.]+\]|(?:\d{1,3}\.){3}\d{1,3}(?::\d{1,5})?")
+_TAG: Final = re.compile(rb";\s*tag=[^;>\s]*", re.IGNORECASE)
 _ENOUGH: Final = 4.0  # points that make a pair
 _WINDOW: Final = 2.0  # seconds by which a message may be late, once the clocks' offset is known
-_SAME_TIME: Final = 0.3  # seconds, where nothing but the time says that two belong together
+_SAME_TIME: Final = 0.3  # seconds, where it is the time and the lines that say that two belong together
+_SAME_LINES: Final = 0.6  # and so much of their lines has to be the same
 _MOST_ALIKE: Final = 64  # messages of one kind and number that are compared with each other
 
 
@@ -85,8 +87,10 @@ class Message:
 
     @cached_property
     def lines(self) -> frozenset[bytes]:
-        """Its lines without addresses and numbers of ports."""
-        return frozenset(_ADDRESS.sub(b"*", line) for line in self.payload.splitlines()[1:] if line)
+        """Its lines without addresses, ports and tags."""
+        return frozenset(
+            _TAG.sub(b"", _ADDRESS.sub(b"*", line)) for line in self.payload.splitlines()[1:] if line
+        )
 
 
 @dataclass(frozen=True)
@@ -177,7 +181,8 @@ class _Work:
         if self.offset is None:
             return
         for each, other in self._of_one_kind():
-            alike = each.number == other.number and self._fits(each, other, _SAME_TIME)
+            alike = each.number == other.number and _common(each, other) >= _SAME_LINES
+            alike = alike and self._fits(each, other, _SAME_TIME)
             if alike and each in self.sent and other in self.came:
                 self._join(each, other, sure=False)
 
@@ -210,10 +215,14 @@ def _points(sent: Message, came: Message) -> float:
     )
     if sent.number != came.number and not branch:
         return 0.0
-    common = len(sent.lines & came.lines) / max(len(sent.lines), len(came.lines), 1)
     identity = 4 * branch + 3 * call_id + 2 * from_tag + to_tag
     # Lines alone are alike in all calls of one phone.
-    return identity + 3 * common if identity else 0.0
+    return identity + 3 * _common(sent, came) if identity else 0.0
+
+
+def _common(sent: Message, came: Message) -> float:
+    """The share of lines that are the same."""
+    return len(sent.lines & came.lines) / max(len(sent.lines), len(came.lines), 1)
 
 
 def _made(

@@ -18,6 +18,7 @@ from siplab.lab.wire.sdp import Sdp
 from siplab.lab.wire.syntax import spelled
 
 _MOST_RULES = 12
+_WITH_ADDRESSES = (b"via", b"contact", b"record-route", b"path")  # that somebody sends to
 
 
 def sentences(comparison: Comparison) -> list[str]:
@@ -118,7 +119,9 @@ def _places(message: Message, address: str) -> list[str]:
     """The lines of a message that have an address in them, by name."""
     wanted = address.encode()
     parsed = message.parsed
-    found = [spelled(each.name) for each in parsed.fields if wanted in each.raw]
+    # What is in a Call-ID is no address.
+    fields = [each for each in parsed.fields if each.name in _WITH_ADDRESSES]
+    found = [spelled(each.name) for each in fields if wanted in each.raw]
     for section in Sdp.parse(parsed.body).sections if parsed.body.startswith(b"v=") else ():
         words = section.media.value.split() if section.media is not None else []
         whose = f"the {show(words[0])}'s" if words else "the session's"

@@ -51,7 +51,7 @@ class CapturedPacket(NamedTuple):
 
 def write(trace: Trace, path: Path) -> None:
     """Write the file with an interface per tap, in the place of an older one. Raises ``OutputError``."""
-    write_packets(list(_rows(trace)), path)
+    write_packets(list(packets_of(trace)), path)
 
 
 def write_packets(rows: Sequence[CapturedPacket], path: Path) -> None:
@@ -68,7 +68,8 @@ def write_packets(rows: Sequence[CapturedPacket], path: Path) -> None:
 # -- what to write -------------------------------------------------------------------------------
 
 
-def _rows(trace: Trace) -> Iterator[CapturedPacket]:
+def packets_of(trace: Trace) -> Iterator[CapturedPacket]:
+    """Every packet of a trace, once for each tap that saw it."""
     entries = Entries()
     for record in trace:
         if isinstance(record, Sent):

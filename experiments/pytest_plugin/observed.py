@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from pathlib import Path
+from typing import Any
 
 from siplab.experiments.output import pcapng
 from siplab.experiments.output.changes import Change, Entries, change_of
@@ -12,7 +13,7 @@ from siplab.experiments.trial import reach
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.run import models as known_models
 from siplab.experiments.trial.run import network as network_of
-from siplab.lab.errors import UsageError
+from siplab.lab.errors import CapabilityError, UsageError
 from siplab.lab.outputs import write_text
 from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.trace import Passage, Sighting, Trace
@@ -49,6 +50,25 @@ class Observed(abc.ABC):
         return [
             each for each in self.trace.sip() if tap in (None, each.tap) and leaving in (None, each.leaving)
         ]
+
+    def packets(self, tap: str | None = None) -> list[Any]:
+        """The IP packets seen at a tap, or at all, as scapy's; ``time`` is the trial's, in seconds.
+
+        Taps are those of ``messages``; ``lost``: what reached nobody. Raises ``CapabilityError`` without
+        scapy.
+        """
+        try:
+            from scapy.layers.inet import IP
+            from scapy.layers.inet6 import IPv6
+        except ImportError:
+            raise CapabilityError("packets() needs scapy: pip install 'siplab[captures]'") from None
+        found = []
+        for row in pcapng.packets_of(self.trace):
+            if tap in (None, row.tap):
+                packet = (IP if row.packet[0] >> 4 == 4 else IPv6)(row.packet)
+                packet.time, packet.sniffed_on = row.now, row.tap
+                found.append(packet)
+        return found
 
     @property
     def passages(self) -> list[Passage]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from siplab.lab.gateway.binding import Binding
 from siplab.lab.gateway.nat_config import NatConfig, PortAllocation
@@ -18,6 +18,10 @@ class PortsExhaustedError(Exception):
 class BindingTable:
     """Which bindings there are, and which public ports are free (RFC 4787 section 4.2).
 
+    ``prescribed(protocol, wanted, now, pair)`` may say which public port is taken for an inside port
+    ``wanted``, one that is free (``pair``: with the next one): that of another router, whose choice nobody
+    could foresee. ``None``: as the configuration says.
+
     ``generation`` is raised whenever a permission, a binding or a timer's length ends or another binding
     takes over, so that flow caches know.
     """
@@ -29,6 +33,7 @@ class BindingTable:
         # Inside endpoint (the host may be empty: any) -> the public port to take where that is free. So a NAT
         # can follow one that was observed, whose choice of ports nobody can predict.
         self.suggested: Mapping[Endpoint, int] = {}
+        self.prescribed: Callable[[int, int, float, bool], int | None] | None = None
         self._rng = rng
         self._by_key: dict[tuple[object, ...], Binding] = {}
         self._by_port: dict[tuple[int, int], Binding] = {}
@@ -97,6 +102,8 @@ class BindingTable:
 
     def _choose_port(self, protocol: int, inside: Endpoint, now: float, *, pair: bool) -> int:
         config, wanted = self.config, inside.port
+        if self.prescribed is not None and (port := self.prescribed(protocol, wanted, now, pair)) is not None:
+            return port
         step = 2 if pair or (config.port_parity and protocol != ICMP) else 1
         parity = 0 if pair else wanted & 1
 

@@ -1,0 +1,82 @@
+"""From one or two capture files to a diagnosis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from siplab.experiments.captures.comparison import Comparison, Verdict, compare
+from siplab.experiments.captures.reading import Capture, Captured
+from siplab.experiments.diagnosis.in_the_lab import Harm, harms
+from siplab.experiments.diagnosis.one_side import OneSided, has_inside, look
+from siplab.experiments.learning.learning import Learnt, learn
+from siplab.experiments.learning.observations import from_captures
+from siplab.lab.errors import UsageError
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import is_private
+
+_DEPTH = 2  # faults in one router: a diagnosis should take seconds
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """``comparison`` of two sides, or ``one_sided``. ``learnt``: a model of a router that changes something.
+
+    ``harms``: what fails in the lab because of it. ``obstacle``: why there is no model.
+    """
+
+    comparison: Comparison | None = None
+    one_sided: OneSided | None = None
+    learnt: Learnt | None = None
+    harms: tuple[Harm, ...] = ()
+    obstacle: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """One side alone decides nothing."""
+        return Verdict.UNDECIDED if self.comparison is None else self.comparison.verdict
+
+
+def diagnose(captures: Sequence[Capture]) -> Diagnosis:
+    """Diagnose a router by one or two captures."""
+    sides = _two_sides(captures)
+    if sides is None:
+        return Diagnosis(one_sided=look(captures[0]))
+    comparison = compare(*sides)
+    if comparison.verdict is not Verdict.ALG:
+        return Diagnosis(comparison)
+    try:
+        place, session = from_captures(*sides)
+    except UsageError as error:
+        return Diagnosis(comparison, obstacle=str(error))
+    learnt = learn(place, [session], depth=_DEPTH, held_out=False)
+    return Diagnosis(comparison, None, learnt, tuple(harms(learnt)))
+
+
+def _two_sides(captures: Sequence[Capture]) -> tuple[Capture, Capture] | None:
+    """Inside and outside, whichever file is which, or out of one file that has both; else ``None``."""
+    if len(captures) == 2:
+        first, second = captures
+        return (second, first) if has_inside(second) and not has_inside(first) else (first, second)
+    (whole,) = captures
+    inside = [_is_inside(each) for each in whole.packets]
+    sides = tuple(
+        replace(
+            whole,
+            packets=[each for each, near in zip(whole.packets, inside, strict=True) if near is wanted],
+            messages=[
+                each
+                for each in whole.messages
+                if (is_private(each.source.ip) or is_private(each.destination.ip)) is wanted
+            ],
+        )
+        for wanted in (True, False)
+    )
+    if not all(each.messages for each in sides) or not compare(*sides).pairing.pairs:
+        return None
+    return sides[0], sides[1]
+
+
+def _is_inside(captured: Captured) -> bool:
+    packet = ip.parse(captured.packet)
+    return is_private(packet.src) or is_private(packet.dst)

@@ -1,0 +1,58 @@
+"""The packets of a capture through a router with another model: what would have come out?
+
+The phones and servers of a capture go on as they did: they do not answer what they would have got.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from siplab.experiments.captures.reading import Capture
+from siplab.experiments.output.fates import words
+from siplab.experiments.output.pcapng import INBOUND, OUTBOUND, CapturedPacket, leaving
+from siplab.lab.errors import UsageError
+from siplab.lab.gateway.alg import Model
+from siplab.lab.gateway.gateway import Gateway
+from siplab.lab.gateway.nat_config import NatConfig
+from siplab.lab.gateway.sides import Side
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import is_private
+
+PUBLIC = "203.0.113.7"
+"""The outside address of the router where nobody says another one."""
+
+
+def replayed(
+    capture: Capture, model: Model, *, public_ip: str = PUBLIC, nat: NatConfig | None = None
+) -> Iterator[CapturedPacket]:
+    """What enters and leaves a router with the model, at taps ``inside`` and ``outside``.
+
+    Packets of private IPv4 addresses enter inside; those to ``public_ip``, outside; what came back inside in
+    the capture is what another router made, and is left out. Raises ``UsageError`` where nothing can enter.
+    """
+    sources = {ip.parse(each.packet).src for each in capture.packets}
+    own = {each for each in sources if ":" not in each and is_private(each)}
+    networks = sorted({address.rpartition(".")[0] for address in own})
+    if not networks:
+        raise UsageError(
+            f"{capture.path}: no packet in it has a private source: capture behind the router to replay it"
+        )
+    gateway = Gateway(
+        model,
+        public_ip=public_ip,
+        inside_networks=[f"{each}.0/24" for each in networks],
+        inside_addresses=[f"{each}.1" for each in networks],
+        nat=nat,
+        rng=random.Random(0),
+    )
+    for now, _, data in capture.packets:
+        packet = ip.parse(data)
+        side = Side.INSIDE if packet.src in own and packet.dst not in own else Side.OUTSIDE
+        if side is Side.OUTSIDE and packet.dst != public_ip:
+            continue
+        yield CapturedPacket(side.name.lower(), now, data, INBOUND)
+        for each in gateway.handle(data, side, now):
+            if each.side is not None:
+                said = "changed by the ALG" if each.changed else words(each)
+                yield CapturedPacket(each.side.name.lower(), now, leaving(each), OUTBOUND, said)

@@ -1,0 +1,103 @@
+"""From what was seen of a router to a model: NAT first, then the catalogue, then rules for what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from siplab.experiments.learning.candidates import Agreement, Observed, agreement, played
+from siplab.experiments.learning.nat_settings import with_nat
+from siplab.experiments.learning.observations import Place, Session
+from siplab.experiments.learning.rules import Example, Flow, RuleLearner, Rules
+from siplab.experiments.learning.search import Found, search
+from siplab.lab.gateway.alg import Card, Evidence, Model, Recipe, Source
+from siplab.lab.gateway.sides import Side
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint
+from siplab.lab.worlds.trace import looks_like_sip
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """A model of an observed router.
+
+    ``found``: what the catalogue has for it. ``rules``: what is done besides; ``None``: nothing, or rules
+    explain no more. ``model``: both together. ``agreement``: with what it was learnt from. ``held_out``:
+    with conversations that it was not learnt from; ``None``: there was one only.
+    """
+
+    observed: Observed
+    found: Found
+    rules: Rules | None
+    model: Model
+    agreement: Agreement
+    held_out: Agreement | None
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether it is a router that does nothing to SIP."""
+        return self.model.id == "none"
+
+
+def learn(place: Place, sessions: Sequence[Session], *, depth: int = 3, held_out: bool = True) -> Learnt:
+    """Learn a model. ``depth``: faults in one router at most. ``held_out``: say how it does on new ones."""
+    observed = with_nat(Observed(place, tuple(sessions)))
+    found, rules, model = _learnt(observed, depth)
+    unseen = None
+    if held_out and len(sessions) > 1:
+        unseen = Agreement()
+        half = (len(sessions) + 1) // 2
+        train = replace(observed, sessions=observed.sessions[:half])
+        trained = _learnt(train, depth)[2]
+        unseen = agreement(replace(observed, sessions=observed.sessions[half:]), trained)
+    return Learnt(observed, found, rules, model, agreement(observed, model), unseen)
+
+
+def _learnt(observed: Observed, depth: int) -> tuple[Found, Rules | None, Model]:
+    found = search(observed, depth=depth)
+    if not found.distance:
+        return found, None, found.model
+    rules = _rules(observed, found.model)
+    model = with_rules(found.model, rules)
+    if agreement(observed, model).equal <= agreement(observed, found.model).equal:
+        return found, None, found.model
+    return found, rules, model
+
+
+def with_rules(base: Model, rules: Rules) -> Model:
+    """A model that does what another one does, and then what rules say."""
+    recipe = Recipe((*base.steps, rules), policy=base.recipe.policy, nat=base.recipe.nat)
+    source = Source("learnt from captures by siplab learn", Evidence.CAPTURE)
+    card = Card(summary="Learnt from captures.", kind="combination", sources=(source,))
+    return Model(f"{base.id}+rules", card, recipe)
+
+
+def _rules(observed: Observed, base: Model) -> Rules:
+    """Rules for what the base leaves unexplained: from what it makes of messages to what was seen."""
+    learner = RuleLearner()
+    for session in observed.sessions:
+        for example in _examples(observed, base, session):
+            learner.see(example)
+    return learner.rules()
+
+
+def _examples(observed: Observed, base: Model, session: Session) -> Iterator[Example]:
+    flows: dict[Endpoint, Endpoint] = {}  # public to inside
+    for each, left in played(observed, base, session):
+        packet = ip.parse(each.packet)
+        if packet.protocol != ip.UDP or not looks_like_sip(packet.payload):
+            continue
+        made = next((one.payload for one in left if one.side is not each.side), None)
+        seen = next((one for one in each.left if one.side is not each.side), None)
+        outbound = each.side is Side.INSIDE
+        if outbound and seen is not None:
+            flows[seen.source] = packet.source
+        if outbound:
+            public = next((key for key, value in flows.items() if value == packet.source), packet.source)
+            flow = Flow(packet.source, public, packet.destination)
+        elif packet.destination in flows:
+            flow = Flow(flows[packet.destination], packet.destination, packet.source)
+        else:
+            continue
+        if made is not None:
+            yield Example(outbound, made, seen.payload if seen is not None else None, flow)

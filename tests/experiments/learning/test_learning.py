@@ -1,0 +1,201 @@
+"""Models learnt from what routers did: the true one is among those named, nobody clean is accused."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from siplab.alg_models.catalogue import load
+from siplab.experiments import captures
+from siplab.experiments.learning.candidates import Observed, agreement, distance
+from siplab.experiments.learning.learning import learn
+from siplab.experiments.learning.observations import Place, Session, from_captures, from_trace
+from siplab.experiments.learning.rules import Rules
+from siplab.experiments.learning.search import search
+from siplab.experiments.output import side_captures
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab.gateway.alg import Card, Context, Model, Recipe
+from siplab.lab.gateway.nat_config import NatConfig, PortAllocation
+from siplab.lab.wire.sip import Field, SipMessage
+from siplab.lab.worlds.simulated import SimulatedWorld
+from siplab.lab.worlds.trace import Trace
+from tests.command import siplab
+
+HOME = Place("203.0.113.7", ("192.168.1.0/24",), ("192.168.1.1",))
+CALLS = ("register", "outgoing-call", "incoming-call")
+OTHERS = ("hold", "early-media", "cancel")
+
+
+@cache
+def trace_of(model: str, scenario: str) -> Trace:
+    return trial.run(TrialSpec("home", model, scenario=scenario))[1]
+
+
+def seen(model: str, scenarios: tuple[str, ...] = CALLS) -> list[Session]:
+    return [from_trace(trace_of(model, each)) for each in scenarios]
+
+
+def observed(model: str, scenarios: tuple[str, ...] = CALLS) -> Observed:
+    return Observed(HOME, tuple(seen(model, scenarios)))
+
+
+@pytest.mark.parametrize("model", ["linux", "udp-checksum-bad", "sdp-session-c-only(level=media)"])
+def test_the_true_model_is_among_those_named(model: str) -> None:
+    found = search(observed(model))
+    assert found.distance == 0
+    assert model in {each.id for each in found.tie}
+
+
+@pytest.mark.deep
+def test_every_fault_that_shows_is_named() -> None:
+    missed = []
+    for model in trial.models().runnable():
+        found = search(observed(model.id))
+        if model.id not in {each.id for each in found.tie} and found.model.card.kind != "control":
+            missed.append(model.id)
+    assert missed == []
+
+
+@pytest.mark.parametrize("model", ["none", "correct"])
+def test_a_router_without_a_fault_gets_none(model: str) -> None:
+    found = search(observed(model))
+    assert [each.id for each in found.tie] == [model]
+    assert "semicolon-loss" not in found.unshown  # it would have shown
+    if model == "correct":
+        assert "options-answered-locally" in found.unshown  # nobody sent OPTIONS
+
+
+def test_two_faults_in_one_router_are_found() -> None:
+    truth = "semicolon-loss+expires-altered(seconds=77)"
+    found = search(observed(truth))
+    assert found.distance == 0
+    assert {"semicolon-loss", "expires-altered(seconds=77)"} in [
+        set(each.id.split("+")) for each in found.tie
+    ]
+
+
+def test_ports_that_nobody_can_foresee_are_no_hindrance(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = SimulatedWorld.__init__
+
+    def with_random_ports(world: SimulatedWorld, *arguments: object) -> None:
+        made(world, *arguments)  # type: ignore[arg-type]
+        nat = world.gateways["router"].nat
+        nat.config = replace(nat.config, port_allocation=PortAllocation.RANDOM, first_port=20000)
+
+    monkeypatch.setattr(SimulatedWorld, "__init__", with_random_ports)
+    sessions = [
+        from_trace(trial.run(TrialSpec("home", "semicolon-loss", scenario=each))[1]) for each in CALLS
+    ]
+    ports = {left.source.port for session in sessions for each in session for left in each.left}
+    assert 61002 not in ports
+    assert distance(Observed(HOME, tuple(sessions)), trial.models().get("semicolon-loss")) == 0
+
+
+@pytest.mark.parametrize("model", ["correct", "linux", "odd-rtp-port"])
+@pytest.mark.parametrize("scenario", ["outgoing-call", "incoming-call"])
+def test_captures_of_both_sides_show_what_the_router_did(model: str, scenario: str, tmp_path: Path) -> None:
+    spec = TrialSpec("home", model, scenario=scenario)
+    paths = side_captures.write(trace_of(model, scenario), trial.network_of(spec), tmp_path / "x.pcapng")
+    place, session = from_captures(*(captures.read(paths[side]) for side in ("inside", "outside")))
+    assert place == HOME
+    mine = Observed(place, (session,))
+    assert mine.messages > 8
+    assert distance(mine, trial.models().get(model)) == 0
+    assert distance(mine, trial.models().get("none")) > 0
+
+
+class _Masked:
+    """Something that no model of the catalogue does."""
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        if context.outbound and message.is_request:
+            field = message.get(b"user-agent")
+            if field is not None:
+                field.value = b"router"
+            message.fields.append(Field.make(b"X-Router", context.outside.ip.encode()))
+
+
+def test_what_the_catalogue_has_no_step_for_becomes_rules() -> None:
+    correct = trial.models().get("correct")
+    masked = Model("masked", Card(summary="Masks."), Recipe((*correct.steps, _Masked())))
+    traces = []
+    for scenario in (*CALLS, *OTHERS):
+
+        def world(net: object, models: object, seed: object) -> SimulatedWorld:
+            return SimulatedWorld(net, {"router": masked}, seed)  # type: ignore[arg-type]
+
+        traces.append(trial.run(TrialSpec("home", "correct", scenario=scenario), world)[1])
+    sessions = [from_trace(each) for each in traces]
+    learnt = learn(HOME, sessions[:3], depth=1, held_out=False)
+    assert learnt.found.distance > 0
+    assert learnt.rules is not None
+    assert learnt.agreement.equal == learnt.agreement.total
+    others = replace(learnt.observed, sessions=tuple(sessions[3:]))
+    held_out = agreement(others, learnt.model)
+    assert held_out.equal >= 0.9 * held_out.total
+    data = json.loads(json.dumps(learnt.rules.as_data()))
+    again = Model("again", Card(summary="Again."), Recipe((*learnt.found.model.steps, Rules(**data))))
+    assert distance(learnt.observed, again) == distance(learnt.observed, learnt.model)
+
+
+def _written(model: str, folder: Path) -> list[str]:
+    paths = []
+    for scenario in CALLS:
+        spec = TrialSpec("home", model, scenario=scenario)
+        made = side_captures.write(
+            trace_of(model, scenario), trial.network_of(spec), folder / f"{scenario}.pcapng"
+        )
+        paths += [str(made["inside"]), str(made["outside"])]
+    return paths
+
+
+def test_the_command_writes_a_model_that_does_the_same(tmp_path: Path) -> None:
+    out = tmp_path / "mine.py"
+    done = siplab("learn", *_written("sdp-c-only", tmp_path), "--out", str(out), "--depth", "1")
+    assert done.returncode == 0
+    assert "sdp-c-only" in done.stdout
+    model = load([out], plugins=False).get("learnt-mine")
+    assert distance(observed("sdp-c-only"), model) == 0
+
+
+def test_bad_input_is_one_line(tmp_path: Path) -> None:
+    paths = _written("none", tmp_path)
+    done = siplab("learn", paths[0])
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    done = siplab("learn", paths[0], paths[3])
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "no SIP message is in both captures" in done.stderr
+
+
+def compositions(count: int, seed: int) -> list[str]:
+    """Two faults of the catalogue each, with a parameter at random here and there."""
+    rng = random.Random(seed)
+    found: list[str] = []
+    known = [each for each in trial.models() if each.card.kind == "fault"]
+    while len(found) < count:
+        try:
+            found.append(trial.models().get("+".join(each.id for each in rng.sample(known, 2))).id)
+        except ValueError:
+            continue
+    return found
+
+
+@pytest.mark.deep
+def test_random_compositions_are_explained() -> None:
+    explained = 0
+    for truth in compositions(30, 7):
+        explained += learn(HOME, seen(truth), held_out=False).found.distance == 0
+    assert explained >= 28
+
+
+def test_a_nat_is_recognized_by_its_headers() -> None:
+    from siplab.experiments.learning.nat_settings import with_nat
+
+    found = with_nat(observed("none")).nat
+    assert found.filtering == NatConfig().filtering
