@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from tests.command import one_line_error, siplab
 
 SMALL = "id: small\nmodels: [none, semicolon-loss]\nscenarios: [register, outgoing-call]\nworld: simulated\n"
