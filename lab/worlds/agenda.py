@@ -24,27 +24,27 @@ class DueFlow(NamedTuple):
 class _Times:
     """A time for each of some numbers, and which is the first of them."""
 
+    __slots__ = ("_heap", "of")
+
     def __init__(self) -> None:
-        self._time_of: dict[int, float] = {}
+        self.of: dict[int, float] = {}
         self._heap: list[tuple[float, int]] = []  # with entries that no longer hold among them
 
     def set(self, number: int, time: float | None) -> None:
-        """Give a number another time, or none."""
-        if self._time_of.get(number) == time:
-            return
+        """Give a number another time than it has, or none."""
         if time is None:
-            del self._time_of[number]
+            self.of.pop(number, None)
         else:
-            self._time_of[number] = time
+            self.of[number] = time
             heapq.heappush(self._heap, (time, number))
 
     def first(self) -> tuple[float, int] | None:
         """The first time, with the least number that has it."""
-        heap, time_of = self._heap, self._time_of
+        heap, of = self._heap, self.of
         while heap:
-            time, number = heap[0]
-            if time_of.get(number) == time:
-                return heap[0]
+            entry = heap[0]
+            if of.get(entry[1]) == entry[0]:
+                return entry
             heapq.heappop(heap)
         return None
 
@@ -113,16 +113,20 @@ class Agenda:
 
     def _ask(self) -> None:
         """When the timers and flows are due of agents to which something has happened."""
+        timers, flows = self._timers, self._flows
         for agent in self._touched:
             number = self._numbers.get(agent)
             if number is None:
                 continue  # it is gone
-            self._timers.set(number, agent.next_timer())
+            when = agent.next_timer()
+            if when != timers.of.get(number):
+                timers.set(number, when)
             earliest: float | None = None
             for flow in agent.flows:
                 due = flow.next_due
                 if due is not None and flow.remote is not None and (earliest is None or due < earliest):
                     earliest = due
                     self._flow_of[number] = flow
-            self._flows.set(number, earliest)
+            if earliest != flows.of.get(number):
+                flows.set(number, earliest)
         self._touched.clear()

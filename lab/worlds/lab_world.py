@@ -63,7 +63,8 @@ class LabWorld(World):
     def run_until(self, done: Callable[[], bool], timeout: float) -> bool:
         """Let things happen until ``done`` or for ``timeout`` seconds; says whether it was done."""
         deadline = self.now + timeout
-        self._agenda.touch_all()
+        agenda = self._agenda
+        agenda.touch_all()
         steps, moment = 0, self.now
         while steps < MAX_STEPS:
             steps += 1
@@ -77,8 +78,8 @@ class LabWorld(World):
                 continue
             if done():
                 return True
-            when = self._next_timer()
-            flow = self._agenda.next_flow()
+            when = agenda.next_timer() if self.impairments is None else self._next_timer()
+            flow = agenda.next_flow()
             if flow is not None and (when is None or flow.due < when) and flow.due <= deadline:
                 self._play(*flow, deadline if when is None else min(when, deadline))
                 continue
