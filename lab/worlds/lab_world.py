@@ -204,7 +204,7 @@ class LabWorld(World):
     def _play(self, host: str, agent: Agent, flow: Flow, due: float, until: float) -> None:
         """Carry a flow's next packet, or pass over a stretch that shares the fate of the latest."""
         self.now = max(self.now, due)
-        self._agenda.touch(agent)
+        self._agenda.touched.add(agent)
         if self.impairments is None and until > self.now:
             skipped = self._flows.skip(flow, lambda: self._horizon(until), self._onward)
             if skipped is not None:
@@ -220,7 +220,7 @@ class LabWorld(World):
                     if link is not None:
                         self.trace.add(SkippedPackets(self.now, receiver, *link, train.packets, last, *said))
                     hearer.receive_train(train, delivery.source, delivery.local)
-                    self._agenda.touch(hearer)
+                    self._agenda.touched.add(hearer)
                 return
         remote = flow.remote
         assert remote is not None

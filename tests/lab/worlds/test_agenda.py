@@ -69,7 +69,7 @@ def test_it_is_what_asking_all_of_them_would_give(
         else:
             number, timer, paced = step
             agents[number].timer, agents[number].paced = timer, [_Paced(each) for each in paced]
-            agenda.touch(agents[number])
+            agenda.touched.add(agents[number])
         timers = [each.timer for each in present if each.timer is not None]
         assert agenda.next_timer() == min(timers, default=None)
         flows = [
