@@ -11,7 +11,6 @@ import hashlib
 import json
 import pickle
 import random
-import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from siplab.experiments.output.journeys import journeys_of
 from siplab.experiments.trial import registry
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.result import Explanation, TrialResult
-from siplab.experiments.trial.sharing import Sharing
+from siplab.experiments.trial.sharing import Sharing, setting_of
 from siplab.experiments.trial.spec import TrialSpec, seed_of
 from siplab.lab.wire import ip
 from siplab.lab.worlds.trace import Trace
@@ -101,7 +100,11 @@ def digest(result: TrialResult, trace: Trace) -> str:
 
 def hashed(row: dict[str, Any], lines: str) -> str:
     """The same of a result as data, without its world, and of the lines of a trace."""
-    return hashlib.sha256((json.dumps(row, sort_keys=True) + lines).encode()).hexdigest()
+    return _hash(json.dumps(row, sort_keys=True) + _hash(lines))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def played(spec: TrialSpec) -> Played:
@@ -123,7 +126,7 @@ def played(spec: TrialSpec) -> Played:
 
 def outcome(spec: TrialSpec) -> TrialResult:
     """The outcome of a trial that nobody else asks for: played here, and not explained."""
-    return _sharing.run(spec)[0]
+    return _unexplained.run(spec)[0]
 
 
 def result(spec: TrialSpec) -> TrialResult:
@@ -134,29 +137,30 @@ def result(spec: TrialSpec) -> TrialResult:
 class _Seen(NamedTuple):
     """What follows from a trace, and costs more than most trials that are shared."""
 
-    lines: str
+    lines: str  # the hash of them
     explanation: list[Explanation]
     crossings: list[Crossing]
     has_tcp: bool
 
 
-_sharing: Final = Sharing()
-_seen: Final[weakref.WeakKeyDictionary[Trace, _Seen]] = weakref.WeakKeyDictionary()
+_sharing, _unexplained = Sharing(), Sharing()
+_seen: Final[dict[tuple[TrialSpec, str], _Seen]] = {}
 
 
 def _play(spec: TrialSpec) -> Played:
     outcome, trace = _sharing.run(spec)
-    seen = _seen.get(trace)
-    if seen is None:
-        seen = _seen[trace] = _see(outcome, trace)
+    key = setting_of(spec), outcome.course
+    if trace is not None:  # it was run
+        _seen[key] = _see(outcome, trace)
+    seen = _seen[key]
     row = outcome.as_json()
     row.pop("world")
-    digest = hashed(row, seen.lines)
+    digest = _hash(json.dumps(row, sort_keys=True) + seen.lines)
     return Played(outcome, digest, seen.explanation, seen.crossings, has_tcp=seen.has_tcp)
 
 
 def _see(outcome: TrialResult, trace: Trace) -> _Seen:
-    spec, lines = outcome.spec, trace.to_json_lines()
+    spec, lines = outcome.spec, _hash(trace.to_json_lines())
     if outcome.outcome != "fail" or spec.topology != "home":
         return _Seen(lines, [], [], has_tcp=False)
     journeys = [each for each in journeys_of(trace, trial.network("home")) if each.sent is not None]

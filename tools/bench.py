@@ -4,7 +4,8 @@
     parse-and-rebuild of the same packets, in alternating rounds of the same run;
 (b) simulated trials per second: register and call, both with digest;
     what a SIP message costs in every model of the catalogue;
-    and the whole scoreboard of a detector;
+    and the whole scoreboard of a detector; above all what a random trial costs, what is not run because it
+    comes out alike, and what a call costs among many at once (``--only sweep``);
 (c) an emulated lab up and down, against the same namespaces and links made by plain ``ip``;
 (d) one trial on a running emulated lab;
 (e) the detection server under a flood of noise (``--only detect`` for this alone);
@@ -59,6 +60,7 @@ from tools.bench_combined import combined_bench
 from tools.bench_detect import detect_bench
 from tools.bench_media import media_bench
 from tools.bench_shapes import LIMIT, shapes_bench
+from tools.bench_sweep import office_bench, sharing_bench, sweep_bench
 
 ROUNDS = 7
 PACKETS = 6000
@@ -441,10 +443,15 @@ def inside(connection: Connection) -> None:
     serve(connection, lambda name: _INSIDE[name]())
 
 
+def _sweep() -> dict[str, Any]:
+    return {"sweep": sweep_bench(), "sharing": sharing_bench(), "office": office_bench()}
+
+
 def main() -> int:
     """Measure, print, write ``out/bench.json``."""
     console = Console()
-    alone = {
+    alone: dict[str, Callable[[], Any]] = {
+        "sweep": _sweep,
         "detect": detect_bench,
         "combined": combined_bench,
         "shapes": shapes_bench,
@@ -460,6 +467,8 @@ def main() -> int:
     results: dict[str, Any] = {"python": sys.version.split()[0], "kernel": os.uname().release}
     with console.status("siplab --help"):
         results["help"] = help_bench()
+    with console.status("a random sweep"):
+        results |= _sweep()
     with console.status("simulated trials"):
         results["simulated"] = simulated_bench()
     with console.status("models"):
@@ -506,6 +515,23 @@ def _print(results: dict[str, Any], console: Console, obstacle: str | None) -> N
         f"a capture of {CAPTURED_PACKETS} packets read",
         show(results["captures"], "s CPU"),
         f"at most {CAPTURES_LIMIT:.0f} s",
+    )
+    sweep, sharing, office = results["sweep"], results["sharing"], results["office"]
+    table.add_row(
+        f"a random trial: {sweep['trials']} over models, scenarios, networks, remedies",
+        f"{sweep['mean_ms']} ms CPU in the mean, {sweep['median_ms']} the middle one",
+        f"dearest: {sweep['dearest_ms']} ms, {sweep['dearest']}",
+    )
+    table.add_row(
+        f"{sharing['trials']} trials of {sharing['models']} models: not run, as they come out alike",
+        f"{sharing['not_run']:.0%}",
+        f"{sharing['times_faster']} x faster than --no-share",
+    )
+    few, *_, many = office["ms_per_call"]
+    table.add_row(
+        f"a call among {many} at once",
+        f"{office['ms_per_call'][many]} ms CPU",
+        f"{office['times_the_fewest']} x one among {few}",
     )
     for name, what in (
         ("signalling", "register + call with digest"),

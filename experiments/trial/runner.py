@@ -11,7 +11,7 @@ from siplab.experiments.trial import processes, worker
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.process import TrialProcess
 from siplab.experiments.trial.result import TrialResult
-from siplab.experiments.trial.sharing import Sharing
+from siplab.experiments.trial.sharing import Sharing, setting_of
 from siplab.experiments.trial.spec import TrialSpec, is_program, needs_emulated
 from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
 from siplab.experiments.trial.worker import Store
@@ -87,6 +87,9 @@ def run_all(
             for index in sorted(results):
                 progress(results[index])
         numbers = [index for index in range(len(specs)) if index not in results]
+        if share and store is None:  # those that may be shared behind each other: few trees at a time
+            first = {setting_of(spec): at for at, spec in reversed(list(enumerate(specs)))}
+            numbers.sort(key=lambda index: first[setting_of(specs[index])])
         # Closing the generator on Ctrl-C ends its processes.
         running = _results([specs[index] for index in numbers], world, jobs, store, limit, share=share)
         with interrupts.watched(), closing(running) as finished:

@@ -30,7 +30,7 @@ from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.simulated import SimulatedWorld
 from siplab.lab.worlds.trace import Trace
 
-_MOST_STEPS: Final = 200_000  # that are kept, of all settings: some 200 MB
+_MOST_STEPS: Final = 200_000  # that are kept, of all settings: some 300 MB
 
 
 class _Question(NamedTuple):
@@ -75,7 +75,7 @@ class _Node:
 
     question: _Question | None = None
     ways: dict[Any, _Node] = field(default_factory=dict)
-    end: tuple[TrialResult, Trace] | None = None
+    end: tuple[TrialResult, Trace | None] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -84,10 +84,19 @@ class _Tree:
     steps: int = 0
 
 
-class Sharing:
-    """The trials that were run, as trees, one for each setting. ``ran`` and ``shared`` count trials."""
+def setting_of(spec: TrialSpec) -> TrialSpec:
+    """What trials have in common that may be shared: all but the model."""
+    return replace(spec, model="")
 
-    def __init__(self) -> None:
+
+class Sharing:
+    """The trials that were run, as trees, one for each setting. ``ran`` and ``shared`` count trials.
+
+    ``traces``: whether those of shared trials are given too, which takes as much memory again.
+    """
+
+    def __init__(self, *, traces: bool = False) -> None:
+        self._traces = traces
         self._trees: OrderedDict[TrialSpec, _Tree] = OrderedDict()
         self.ran = self.shared = 0
 
@@ -100,10 +109,11 @@ class Sharing:
         """
         return not spec.by_wall_clock and spec.gateway == "queue" and not trial.plugins_of(spec)
 
-    def run(self, spec: TrialSpec) -> tuple[TrialResult, Trace]:
+    def run(self, spec: TrialSpec) -> tuple[TrialResult, Trace | None]:
         """As ``trial.run`` in the simulated world; what comes of it is not to be changed.
 
-        Raises ``UsageError`` for a bad spec.
+        There is no trace of a trial that was not run, unless ``traces`` are kept. Raises ``UsageError`` for a
+        bad spec.
         """
         if not self.applies(spec):
             self.ran += 1
@@ -112,7 +122,7 @@ class Sharing:
         setup = trial.setup_of(spec, net)
         known = trial.models(spec.model_paths)
         chosen = {name: known.get(model) for name, model in setup.models.items()}
-        setting = replace(spec, model="")
+        setting = setting_of(spec)
         tree = self._trees.pop(setting, None) or _Tree()
         self._trees[setting] = tree  # the latest is the last
         end = _end_of(tree.root, make_gateways(net, chosen, seed_of(spec)))
@@ -130,11 +140,11 @@ class Sharing:
             explanation=[],
             files={},
         )
-        if spec.reach:
+        if spec.reach and trace is not None:
             result.reach = reach.measure(trace, net, seed_of(spec), chosen)
         return result, trace
 
-    def _run(self, spec: TrialSpec, tree: _Tree) -> tuple[TrialResult, Trace]:
+    def _run(self, spec: TrialSpec, tree: _Tree) -> tuple[TrialResult, Trace | None]:
         log: list[tuple[_Question, Any]] = []
 
         def make_world(net: Network, chosen: Mapping[str, Model], seed: object) -> World:
@@ -155,13 +165,14 @@ class Sharing:
                 onward = node.ways[answer] = _Node()
                 tree.steps += 1
             node = onward
-        node.end = replace(result, errors=list(result.errors)), trace
+        kept = trace if self._traces or spec.reach else None
+        node.end = replace(result, errors=list(result.errors)), kept
         while len(self._trees) > 1 and sum(each.steps for each in self._trees.values()) > _MOST_STEPS:
             self._trees.popitem(last=False)
         return result, trace
 
 
-def _end_of(node: _Node, gateways: Mapping[str, Gateway]) -> tuple[TrialResult, Trace] | None:
+def _end_of(node: _Node, gateways: Mapping[str, Gateway]) -> tuple[TrialResult, Trace | None] | None:
     """What came of the trial that was run with the same answers; ``None`` when there is none."""
     while node.question is not None:
         onward = node.ways.get(node.question.put(gateways[node.question.gateway]))

@@ -201,8 +201,9 @@ def simulated(connection: Connection) -> None:
     sharing = Sharing()
 
     def run(wanted: Request) -> tuple[TrialResult, Trace]:
-        if wanted.share and wanted.store is None:
-            return sharing.run(wanted.spec)
+        if wanted.share and wanted.store is None and not wanted.traced:
+            result, trace = sharing.run(wanted.spec)
+            return result, trace or Trace()
         return run_traced(wanted.spec, wanted.store)
 
     serve(connection, run, "simulated")

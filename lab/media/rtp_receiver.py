@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from siplab.lab.media.audio import SAMPLES
 from siplab.lab.sip.base import Train
@@ -32,8 +32,7 @@ class Stretch:
     packets: int
 
 
-@dataclass(frozen=True)
-class Sound:
+class Sound(NamedTuple):
     """Frames from a time on: one that arrived, or a train of them."""
 
     at: float

@@ -34,8 +34,7 @@ class Close:
     local: Endpoint
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     """Send ``payload`` as one UDP datagram from ``local``, which is listening.
 
     ``ttl``: how many hops it may go (IPv6: its hop limit).

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Container
-from dataclasses import replace
 from typing import Final, Literal, Protocol
 
 from siplab.lab.sip.base import Action, Send, Transport
@@ -184,7 +183,7 @@ class TransactionLayer:
 
     def _sealed(self, action: Action) -> Action:
         if isinstance(action, Send) and self.secure_port in (action.local.port, action.remote.port):
-            return replace(action, payload=seal(action.payload))
+            return action._replace(payload=seal(action.payload))
         return action
 
     # -- what the world tells ---------------------------------------------------------------

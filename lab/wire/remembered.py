@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, wraps
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 R = TypeVar("R")
+
+
+class _Read(dict[bytes, R], Generic[R]):
+    """What was read, by what it was read of; reads what is not there. A hit costs no call of Python's."""
+
+    def __init__(self, read: Callable[[bytes], R], size: int, longest: int) -> None:
+        super().__init__()
+        self._read, self._size, self._longest = read, size, longest
+
+    def __missing__(self, text: bytes) -> R:
+        found = self._read(text)
+        if len(text) <= self._longest:
+            if len(self) >= self._size:
+                self.clear()
+            self[text] = found
+        return found
 
 
 def remembered(size: int, longest: int) -> Callable[[Callable[[bytes], R]], Callable[[bytes], R]]:
@@ -16,12 +31,6 @@ def remembered(size: int, longest: int) -> Callable[[Callable[[bytes], R]], Call
     """
 
     def decorate(read: Callable[[bytes], R]) -> Callable[[bytes], R]:
-        kept = lru_cache(maxsize=size)(read)
-
-        @wraps(read)
-        def reader(text: bytes) -> R:
-            return kept(text) if len(text) <= longest else read(text)
-
-        return reader
+        return _Read(read, size, longest).__getitem__
 
     return decorate

@@ -335,8 +335,8 @@ _CAPTURED: Final = _CSEQ | _LENGTH | _TYPE
 
 _MOST_REMEMBERED: Final = 4096
 _LONGEST_REMEMBERED: Final = 512  # bytes
-# Lines that are accepted and whose content no other rule needs, with their bits as in _PLAIN.
-_accepted: Final[dict[bytes, tuple[int, int]]] = {}
+# Lines that are accepted, with their bits as in _PLAIN, and what of them other rules need.
+_accepted: Final[dict[bytes, tuple[int, int, bytes | None]]] = {}
 
 
 def _is_plain(message: SipMessage, transport: str) -> bool:
@@ -355,35 +355,40 @@ def _is_plain(message: SipMessage, transport: str) -> bool:
         raw = field.raw
         known = _accepted.get(raw)  # most lines of a message were in the one before it, too
         if known is not None:
-            bit, once = known
+            bit, once, captured = known
             if seen & once:
                 return False
             seen |= bit
-            continue
-        plain = _PLAIN.get(field.name)
-        if plain is None:
-            if _PLAIN_OTHER(raw) is not None:
-                _remember(raw, 0, 0)
-            elif _is_broken(field):
-                return False
-            continue
-        accept, bit, once = plain
-        if seen & once:
-            return False
-        seen |= bit
-        found = accept(raw)
-        if found is None:
-            # What the rules between fields need to know must have been read.
-            if bit & _CAPTURED or _is_broken(field) or (bit == _CONTACT and field.value == b"*"):
-                return False
-        elif not bit & _CAPTURED:
-            _remember(raw, bit, once)
-        elif bit == _CSEQ:
-            method = found[2]
-        elif bit == _LENGTH:
-            length = int(found[1])
+            if captured is None:
+                continue
         else:
-            media_type = found[1]
+            plain = _PLAIN.get(field.name)
+            if plain is None:
+                if _PLAIN_OTHER(raw) is not None:
+                    _remember(raw, 0, 0, None)
+                elif _is_broken(field):
+                    return False
+                continue
+            accept, bit, once = plain
+            if seen & once:
+                return False
+            seen |= bit
+            found = accept(raw)
+            if found is None:
+                # What the rules between fields need to know must have been read.
+                if bit & _CAPTURED or _is_broken(field) or (bit == _CONTACT and field.value == b"*"):
+                    return False
+                continue
+            captured = found[2 if bit == _CSEQ else 1] if bit & _CAPTURED else None
+            _remember(raw, bit, once, captured)
+            if captured is None:
+                continue
+        if bit == _CSEQ:
+            method = captured
+        elif bit == _LENGTH:
+            length = int(captured)
+        else:
+            media_type = captured
     if seen & _ALL_MANDATORY != _ALL_MANDATORY or not message.separator:
         return False
     if request is not None and request[1] != method:
@@ -406,11 +411,11 @@ def _is_plain(message: SipMessage, transport: str) -> bool:
     return True
 
 
-def _remember(line: bytes, bit: int, once: int) -> None:
+def _remember(line: bytes, bit: int, once: int, captured: bytes | None) -> None:
     if len(line) <= _LONGEST_REMEMBERED:
         if len(_accepted) >= _MOST_REMEMBERED:
             _accepted.clear()
-        _accepted[line] = bit, once
+        _accepted[line] = bit, once, captured
 
 
 def _is_broken(field: Field) -> bool:

@@ -24,27 +24,27 @@ class DueFlow(NamedTuple):
 class _Times:
     """A time for each of some numbers, and which is the first of them."""
 
+    __slots__ = ("_heap", "of")
+
     def __init__(self) -> None:
-        self._time_of: dict[int, float] = {}
+        self.of: dict[int, float] = {}
         self._heap: list[tuple[float, int]] = []  # with entries that no longer hold among them
 
     def set(self, number: int, time: float | None) -> None:
-        """Give a number another time, or none."""
-        if self._time_of.get(number) == time:
-            return
+        """Give a number another time than it has, or none."""
         if time is None:
-            del self._time_of[number]
+            self.of.pop(number, None)
         else:
-            self._time_of[number] = time
+            self.of[number] = time
             heapq.heappush(self._heap, (time, number))
 
     def first(self) -> tuple[float, int] | None:
         """The first time, with the least number that has it."""
-        heap, time_of = self._heap, self._time_of
+        heap, of = self._heap, self.of
         while heap:
-            time, number = heap[0]
-            if time_of.get(number) == time:
-                return heap[0]
+            entry = heap[0]
+            if of.get(entry[1]) == entry[0]:
+                return entry
             heapq.heappop(heap)
         return None
 
@@ -56,7 +56,8 @@ class Agenda:
         self._added = 0
         self._members: dict[int, tuple[str, Agent]] = {}  # host and agent, by the order in which they came
         self._numbers: dict[Agent, int] = {}
-        self._touched: set[Agent] = set()
+        self.touched: set[Agent] = set()
+        """The agents to which something has happened since they were asked."""
         self._timers, self._flows = _Times(), _Times()
         self._flow_of: dict[int, Flow] = {}
 
@@ -65,7 +66,7 @@ class Agenda:
         self._added += 1
         self._members[self._added] = host, agent
         self._numbers[agent] = self._added
-        self._touched.add(agent)
+        self.touched.add(agent)
 
     def remove(self, agent: Agent) -> None:
         """An agent is gone; nothing happens when it was not there."""
@@ -75,17 +76,13 @@ class Agenda:
             self._timers.set(number, None)
             self._flows.set(number, None)
 
-    def touch(self, agent: Agent) -> None:
-        """Something has happened to an agent."""
-        self._touched.add(agent)
-
     def touch_all(self) -> None:
         """Agents may have been dealt with behind the world's back."""
-        self._touched.update(self._numbers)
+        self.touched.update(self._numbers)
 
     def next_timer(self) -> float | None:
         """When the next timer is due, in seconds; ``None`` when none runs."""
-        if self._touched:
+        if self.touched:
             self._ask()
         first = self._timers.first()
         return None if first is None else first[0]
@@ -98,12 +95,12 @@ class Agenda:
             numbers.append(first[1])
             self._timers.set(first[1], None)
         agents = [self._members[number][1] for number in sorted(numbers)]
-        self._touched.update(agents)
+        self.touched.update(agents)
         return agents
 
     def next_flow(self) -> DueFlow | None:
         """The flow whose packet is due first."""
-        if self._touched:
+        if self.touched:
             self._ask()
         first = self._flows.first()
         if first is None:
@@ -113,16 +110,20 @@ class Agenda:
 
     def _ask(self) -> None:
         """When the timers and flows are due of agents to which something has happened."""
-        for agent in self._touched:
+        timers, flows = self._timers, self._flows
+        for agent in self.touched:
             number = self._numbers.get(agent)
             if number is None:
                 continue  # it is gone
-            self._timers.set(number, agent.next_timer())
+            when = agent.next_timer()
+            if when != timers.of.get(number):
+                timers.set(number, when)
             earliest: float | None = None
             for flow in agent.flows:
                 due = flow.next_due
                 if due is not None and flow.remote is not None and (earliest is None or due < earliest):
                     earliest = due
                     self._flow_of[number] = flow
-            self._flows.set(number, earliest)
-        self._touched.clear()
+            if earliest != flows.of.get(number):
+                flows.set(number, earliest)
+        self.touched.clear()

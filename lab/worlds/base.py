@@ -109,7 +109,7 @@ class World(abc.ABC):
 
     def perform(self, agent: Agent, actions: list[Action]) -> None:
         """Carry out what an agent asked for, once the trace has what it noticed."""
-        self._agenda.touch(agent)
+        self._agenda.touched.add(agent)
         told = self._told.get(agent, 0)
         if len(agent.events) > told:
             self._tell(agent, told)

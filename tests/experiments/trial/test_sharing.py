@@ -59,11 +59,12 @@ def sample(count: int, settings: int) -> list[TrialSpec]:
 
 @pytest.mark.parametrize(("count", "settings"), [(120, 12), pytest.param(2000, 60, marks=pytest.mark.deep)])
 def test_shared_or_not_it_is_the_same(count: int, settings: int) -> None:
-    sharing = Sharing()
+    sharing = Sharing(traces=True)
     for spec in sample(count, settings):
         result, trace = sharing.run(spec)
         alone, its_trace = trial.run(spec)
         assert result.as_json() == alone.as_json(), spec.name
+        assert trace is not None
         assert trace.records == its_trace.records, spec.name
     assert sharing.ran + sharing.shared == count
     assert sharing.shared > count // 4
