@@ -32,7 +32,13 @@ class Reason(NamedTuple):
     text: str
 
 
+_NO_SIP: Final = "A firewall lets nothing out to port 5060: the phone reaches nobody."
+_NO_MEDIA: Final = "The router's firewall lets no media in, whatever NAT and ALG do: the sound goes one way."
 REASONS: Final = (
+    Reason("none", SCENARIOS, ("firewall-no-sip", "carrier-no-sip"), _NO_SIP),
+    Reason("correct", SCENARIOS, ("firewall-no-sip", "carrier-no-sip"), _NO_SIP),
+    Reason("none", ("outgoing-call", "incoming-call"), ("firewall-no-media",), _NO_MEDIA),
+    Reason("correct", ("outgoing-call", "incoming-call", LATE), ("firewall-no-media",), _NO_MEDIA),
     Reason(
         "none",
         SCENARIOS,
