@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from siplab.alg_models.vendors.schema import VendorProfile
 from siplab.experiments.cases.schema import Case
+from siplab.experiments.exercises.schema import Exercise
 from siplab.experiments.library.experiment import Experiment
 from siplab.experiments.output import console
 from siplab.experiments.output.schemas import ResultsFile, TraceLine
@@ -34,6 +35,7 @@ FILES: Final[dict[str, Callable[[], Any]]] = {
     "topology": lambda: TopologyFile,
     "experiment": lambda: Experiment,
     "case": lambda: Case,
+    "exercise": lambda: Exercise,
     "phone": lambda: _card("phone"),
     "server": lambda: _card("server"),
     "program": lambda: ProgramKind,

@@ -14,7 +14,7 @@ from siplab.experiments.sandbox.parts import Parts
 
 # Worker and modules are Blobs of what is in this file, and Python is WebAssembly.
 _ALLOWED: Final = " blob: 'wasm-unsafe-eval'; worker-src blob:; connect-src data:"
-_OWN: Final = ("python", "sandbox")
+_OWN: Final = ("python", "exercise", "sandbox")
 
 
 def page(parts: Parts) -> str:

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -61,30 +61,44 @@ def fetch(folder: Path | None = None) -> Parts:
     Raises ``CapabilityError`` where npm, pip or the network is missing.
     """
     folder = cache_folder() if folder is None else folder
-    pyodide = folder / lock()["pyodide"]["file"]
+    pyodide = npm_package(lock()["pyodide"], folder)
     wheels = [folder / each["file"] for each in lock()["wheels"]]
+    if not all(map(_is_pinned_wheel, wheels)):
+        _pip(folder)
+    for each in wheels:
+        _check(each, pinned=_is_pinned_wheel(each))
+    with tarfile.open(pyodide) as archive:
+        files = {name: archive.extractfile(f"package/{name}") for name in _PYODIDE}
+        return Parts({name: file.read() for name, file in files.items() if file}, tuple(wheels))
+
+
+def npm_package(pin: Mapping[str, str], folder: Path | None = None) -> Path:
+    """A package of npm's as an archive; ``pin`` has its name, version, file and integrity.
+
+    Raises ``CapabilityError`` as ``fetch`` does.
+    """
+    folder = cache_folder() if folder is None else folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CapabilityError(f"{folder}: {error.strerror}; XDG_CACHE_HOME names another place") from None
-    if not _is_pinned_package(pyodide):
-        _npm(folder)
-    if not all(map(_is_pinned_wheel, wheels)):
-        _pip(folder)
-    for path, pinned in [
-        (pyodide, _is_pinned_package(pyodide)),
-        *((each, _is_pinned_wheel(each)) for each in wheels),
-    ]:
-        if not pinned:
-            raise CapabilityError(f"{path}: not the file that lock.json pins; delete it and try again")
-    return Parts(_unpacked(pyodide), tuple(wheels))
+    path = folder / pin["file"]
+    if not _is_pinned_package(path, pin):
+        _npm(pin, folder)
+    _check(path, pinned=_is_pinned_package(path, pin))
+    return path
 
 
-def _is_pinned_package(path: Path) -> bool:
+def _check(path: Path, *, pinned: bool) -> None:
+    if not pinned:
+        raise CapabilityError(f"{path}: not the file that is pinned; delete it and try again")
+
+
+def _is_pinned_package(path: Path, pin: Mapping[str, str]) -> bool:
     if not path.is_file():
         return False
     digest = base64.b64encode(hashlib.sha512(path.read_bytes()).digest()).decode()
-    return bool(f"sha512-{digest}" == lock()["pyodide"]["integrity"])
+    return f"sha512-{digest}" == pin["integrity"]
 
 
 def _is_pinned_wheel(path: Path) -> bool:
@@ -92,16 +106,13 @@ def _is_pinned_wheel(path: Path) -> bool:
     return path.is_file() and bool(hashlib.sha256(path.read_bytes()).hexdigest() == pinned)
 
 
-def _npm(folder: Path) -> None:
+def _npm(pin: Mapping[str, str], folder: Path) -> None:
     npm = shutil.which("npm")
-    version = lock()["pyodide"]["version"]
+    what = f"{pin['name']}@{pin['version']}"
     if npm is None:
-        raise CapabilityError("the sandbox needs npm, which fetches Pyodide (apt-get install npm)")
-    _download(
-        [npm, "pack", "--silent", "--pack-destination", str(folder), f"pyodide@{version}"],
-        folder,
-        f"pyodide {version} from npm",
-    )
+        raise CapabilityError(f"npm is needed, which fetches {what} (apt-get install npm)")
+    command = [npm, "pack", "--silent", "--pack-destination", str(folder), what]
+    _download(command, folder, f"{what} from npm")
 
 
 def _pip(folder: Path) -> None:
@@ -125,14 +136,8 @@ def _download(command: Sequence[str], folder: Path, what: str) -> None:
             command, cwd=folder, capture_output=True, text=True, timeout=_LIMIT, check=False
         )
     except subprocess.TimeoutExpired:
-        raise CapabilityError(f"the sandbox needs {what}, once: no answer within {_LIMIT:g} s") from None
+        raise CapabilityError(f"{what} did not come: no answer within {_LIMIT:g} s") from None
     if done.returncode:
         said = [each for each in (done.stderr + done.stdout).splitlines() if "error" in each.lower()]
         reason = one_line(said[-1]) if said else f"exit status {done.returncode}"
-        raise CapabilityError(f"the sandbox needs {what}, once, and it did not come: {reason}")
-
-
-def _unpacked(package: Path) -> dict[str, bytes]:
-    with tarfile.open(package) as archive:
-        files = {name: archive.extractfile(f"package/{name}") for name in _PYODIDE}
-        return {name: file.read() for name, file in files.items() if file is not None}
+        raise CapabilityError(f"{what} did not come: {reason}")

@@ -1,6 +1,6 @@
 // The bench above the views: what is chosen, and what comes of it. The views are the report page's.
 
-const TRIAL = { model: "semicolon-loss", scenario: "register", topology: "home", phone: "", server: "", mitigation: "", seed: 1, exercise: "" };
+const TRIAL = { model: "", scenario: "register", topology: "home", phone: "", server: "", mitigation: "", seed: 1, exercise: "" };
 Object.assign(START, TRIAL); // so they stand in the address, too
 Object.assign(state, TRIAL);
 
@@ -26,10 +26,12 @@ const trialAsked = () => ({
   mitigations: state.mitigation ? [state.mitigation] : [], seed: state.seed,
 });
 
+const wanted = () => JSON.stringify(state.exercise ? [state.exercise, state.seed] : trialAsked());
+
 async function runTrial(fresh = true) {
   const mine = ++running, source = state.model === "own" ? byId("source").value : "";
   const request = { ask: "run", asked: trialAsked(), source };
-  last = JSON.stringify(trialAsked());
+  last = wanted();
   delete document.body.dataset.done;
   say("Running…");
   const found = await ask(request);
@@ -58,6 +60,9 @@ function options(name, none) {
   ];
 }
 
+const wholeNumber = (text) => Math.trunc(Number(text)) || 0;
+const seedField = (onchange) => el("label", {}, "seed", el("input", { type: "number", name: "seed", min: "0", step: "1", value: state.seed, onchange }));
+
 function chooser(name, title, none) {
   return el("label", {}, title, el("select", { name, onchange: (event) => { if (name === "model") byId("own").hidden = event.target.value !== "own"; } }, options(name, none)));
 }
@@ -68,12 +73,12 @@ function bench() {
   const form = el("form", { id: "trial", "aria-label": "A trial" },
     chooser("model", "router"), chooser("scenario", "what happens"), chooser("phone", "phone", `default (${defaults.phone})`),
     chooser("server", "server", `default (${defaults.server})`), chooser("topology", "network"), chooser("mitigation", "remedy", "none"),
-    el("label", {}, "seed", el("input", { type: "number", name: "seed", min: "0", step: "1", value: state.seed })),
+    seedField(),
     el("button", { class: "main" }, "Run"), stop);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const given = Object.fromEntries(new FormData(form));
-    Object.assign(state, given, { seed: Math.trunc(Number(given.seed)) || 0 });
+    Object.assign(state, given, { seed: wholeNumber(given.seed) });
     writeHash();
     runTrial();
   });
@@ -84,6 +89,7 @@ function bench() {
 
 async function stopTrial() {
   running++;
+  last = "";
   stopPython();
   await startPython(say);
   say("Stopped.");
@@ -91,24 +97,37 @@ async function stopTrial() {
 }
 
 function drawBench() {
-  byId("bench").replaceChildren(el("div", { class: "title" }, el("h1", {}, "siplab sandbox")), ...bench());
+  const mode = (title, exercise) => el("button", { "aria-pressed": String(Boolean(state.exercise) === Boolean(exercise)), onclick: () => enter(exercise) }, title);
+  byId("bench").replaceChildren(el("div", { class: "title" }, el("h1", {}, "siplab sandbox"),
+    el("div", { class: "bar", role: "group", "aria-label": "What to do", style: "margin:0" }, mode("Routers", ""), mode("Exercises", choices.exercises[0].id))),
+  ...(state.exercise ? exerciseView() : bench()));
 }
 
-addEventListener("hashchange", () => {
-  if (!choices || JSON.stringify(trialAsked()) === last) return;
-  drawBench();
-  runTrial();
-});
+// From one to the other nothing is left of what was chosen: no name of a router stands beside an exercise.
+function enter(exercise) {
+  Object.assign(state, TRIAL, { exercise, seed: state.seed });
+  delete document.body.dataset.shown;
+  begin();
+}
+
+function begin(fresh = true) {
+  if (!state.exercise) {
+    state.model ||= choices.defaults.model;
+    drawBench();
+  }
+  writeHash();
+  return state.exercise ? openExercise(fresh) : runTrial(fresh);
+}
+
+addEventListener("hashchange", () => { if (choices && wanted() !== last) begin(); });
 
 (async () => {
   await startPython(say);
   const found = await ask({ ask: "choices" });
   if (found.error) throw new Error(found.error);
-  choices = found;
+  choices = { ...found, ...await ask({ ask: "exercises" }) };
   readHash();
-  drawBench();
-  document.body.dataset.python = "true";
-  await runTrial(!new URLSearchParams(location.hash.slice(1)).has("v") && !state.m);
+  await begin(!state.v && !state.m);
 })().catch((error) => {
   say("DecompressionStream" in window ? `Python does not start here: ${error.message}` : "This browser is too old for this page: any of the years since 2023 will do.", true);
   document.body.dataset.failed = "true";

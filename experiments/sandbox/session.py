@@ -20,6 +20,8 @@ from typing import Any, Final
 
 from siplab import topologies
 from siplab.alg_models import vendors
+from siplab.experiments import exercises
+from siplab.experiments.exercises import questions
 from siplab.experiments.output.compatibility import subjects
 from siplab.experiments.output.document import document
 from siplab.experiments.trial import registry
@@ -67,7 +69,7 @@ def choices() -> Answer:
             for each in topologies.available()
         ],
         "mitigation": _items(registry.mitigations()),
-        "defaults": {"phone": DEFAULT.phone, "server": DEFAULT.server},
+        "defaults": {"model": "semicolon-loss", "phone": DEFAULT.phone, "server": DEFAULT.server},
         "own": resources.files(__package__).joinpath("own_model.txt").read_text(encoding="utf-8"),
     }
 
@@ -85,6 +87,54 @@ def run(asked: Mapping[str, Any], source: str = "", *, whole: bool = False) -> A
     return {"document": asdict(document(result, trace, named, try_remedies=whole))}
 
 
+def exercise_list() -> Answer:
+    """The exercises, easy ones first."""
+    return {
+        "exercises": [
+            {"id": name, "title": each.title, "level": each.level}
+            for name, each in exercises.exercises().items()
+        ]
+    }
+
+
+def exercise(name: str, seed: int) -> Answer:
+    """What is asked; nothing in it names the router's model."""
+    found = exercises.get(name)
+    question = questions.ask(found, _seed(seed))
+    return {
+        "title": found.title,
+        "level": found.level,
+        "story": found.story,
+        "causes": question.causes,
+        "remedies": question.remedies,
+        "hints": len(found.hints),
+        "document": asdict(question.document),
+    }
+
+
+def hint(name: str, number: int) -> Answer:
+    """A hint, by its number from 0 on."""
+    found = exercises.get(name).hints
+    return {"hint": found[max(0, min(int(number), len(found) - 1))]}
+
+
+def judge(name: str, cause: str, remedies: list[str]) -> Answer:
+    """Whether an answer is right, and how far."""
+    verdict = questions.judge(exercises.get(name), cause, remedies)
+    return {**asdict(verdict), "right": verdict.right}
+
+
+def solve(name: str, seed: int) -> Answer:
+    """The answer: the router, why it fails, and what helps."""
+    found = exercises.get(name)
+    return {
+        "cause": found.causes.right,
+        "cure": found.remedies.cure,
+        "solution": found.solution,
+        "document": asdict(questions.solved(found, _seed(seed))),
+    }
+
+
 def digest(asked: Mapping[str, Any]) -> Answer:
     """The digest of a trial's result and trace: the same here and there if all is."""
     result, trace = trial.run(spec_of(asked))
@@ -95,16 +145,13 @@ def digest(asked: Mapping[str, Any]) -> Answer:
 def spec_of(asked: Mapping[str, Any], source: str = "") -> TrialSpec:
     """The trial that the page names. Raises ``UsageError``."""
     text = {name: str(asked.get(name) or "") for name in ("topology", "model", "scenario", "phone", "server")}
-    seed = asked.get("seed", 1)
-    if not isinstance(seed, int) or not 0 <= seed < 2**53:
-        raise UsageError("seed must be a whole number from 0 on")
     paths = (_written(source),) if source else ()
     spec = TrialSpec(
         text["topology"] or "home",
         _own_model(paths) if paths else text["model"] or "none",
         text["scenario"],
         mitigations=tuple(map(str, asked.get("mitigations") or ())),
-        seed=seed,
+        seed=_seed(asked.get("seed", 1)),
         model_paths=paths,
         phone=text["phone"],
         server=text["server"],
@@ -115,6 +162,12 @@ def spec_of(asked: Mapping[str, Any], source: str = "") -> TrialSpec:
     if lacking := _lacking(registry.scenarios().get(spec.scenario)):
         raise UsageError(f"scenario '{spec.scenario}' {lacking}")
     return spec
+
+
+def _seed(value: object) -> int:
+    if not isinstance(value, int) or not 0 <= value < 2**53:
+        raise UsageError("seed must be a whole number from 0 on")
+    return value
 
 
 def _written(source: str) -> str:
@@ -145,4 +198,13 @@ def _lacking(item: Item[Any]) -> str:
     )
 
 
-_ANSWERS: Final[dict[str, Callable[..., Answer]]] = {"choices": choices, "run": run, "digest": digest}
+_ANSWERS: Final[dict[str, Callable[..., Answer]]] = {
+    "choices": choices,
+    "run": run,
+    "digest": digest,
+    "exercises": exercise_list,
+    "exercise": exercise,
+    "hint": hint,
+    "judge": judge,
+    "solve": solve,
+}

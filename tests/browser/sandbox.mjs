@@ -76,6 +76,57 @@ await check("a model of one's own is run, and its faults are one line", async ()
   const said = await text(page, "#progress");
   if (!said.includes("SyntaxError") || said.includes("\n")) throw new Error(said);
 });
+const answer = () => page.evaluate(() => ({ said: [...document.querySelectorAll("#said p")].map((each) => each.className), title: document.querySelector("#head h1").textContent }));
+async function openExercise(seed) {
+  await page.evaluate(() => delete document.body.dataset.done);
+  await page.evaluate((hash) => { location.hash = hash; }, `exercise=${expected.exercise.id}&seed=${seed}`);
+  await done(page);
+  await page.waitForSelector("#answer");
+}
+const asked = () => page.evaluate(() => [...document.querySelectorAll("#answer label, #ladders .label")].map((each) => each.textContent));
+async function send(cause, remedies) {
+  const before = (await answer()).said.length;
+  await page.evaluate(({ cause, remedies }) => {
+    for (const label of document.querySelectorAll("#answer label")) {
+      const input = label.querySelector("input");
+      input.checked = input.type === "radio" ? label.textContent === cause : remedies.includes(input.value);
+    }
+  }, { cause, remedies });
+  await page.click("#answer button.main");
+  await page.waitForSelector(`#said p:nth-of-type(${before + 1})`);
+}
+await check("an exercise names no router before the answer", async () => {
+  await openExercise(7);
+  const told = await page.evaluate(() => document.documentElement.outerHTML);
+  same(told.includes(expected.exercise.model), false);
+  same(await text(page, "#head h1"), `${expected.exercise.scenario} through a router`);
+});
+await check("the same address is the same exercise, another seed another", async () => {
+  const first = await asked();
+  await openExercise(8);
+  const other = await asked();
+  await openExercise(7);
+  same(await asked(), first);
+  if (JSON.stringify(first) === JSON.stringify(other)) throw new Error("the seed changes nothing");
+});
+await check("hints, a wrong answer, the right one, and its tick", async () => {
+  const { right, wrong, cure, model } = expected.exercise;
+  await page.evaluate(() => [...document.querySelectorAll("#answer button")].find((each) => each.textContent === "A hint").click());
+  await page.waitForSelector("#said p");
+  await send(wrong, cure);
+  await send(right, cure.slice(1));
+  same((await answer()).said, ["said ", "said wrong", "said wrong"]);
+  if (which === "chromium") {
+    same(await serious(page), []);
+    await shot(page, "exercise");
+  }
+  await send(right, cure);
+  await page.waitForSelector("#said p.right");
+  same((await answer()).title, `${expected.exercise.scenario} through ${model}`);
+  same(await page.$eval("select[name=exercise] option:checked", (each) => each.textContent.startsWith("✓")), true);
+  await page.evaluate(() => { delete document.body.dataset.done; [...document.querySelectorAll("#bench button")].find((each) => each.textContent === "Routers").click(); });
+  await done(page);
+});
 if (which === "chromium") {
   await check("what never ends can be stopped", async () => {
     await page.evaluate(() => { document.querySelector("#source").value = "while True: pass"; delete document.body.dataset.done; });

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import pytest
 
+from siplab.experiments import exercises
 from siplab.experiments.sandbox import packing, parts, session
 from siplab.experiments.sandbox.page import page
 from siplab.experiments.trial import registry
@@ -29,6 +30,9 @@ EVERYWHERE: Final = (
     "another trial is chosen and run",
     "what needs cryptography is grey, and says so",
     "a model of one's own is run, and its faults are one line",
+    "an exercise names no router before the answer",
+    "the same address is the same exercise, another seed another",
+    "hints, a wrong answer, the right one, and its tick",
 )
 CHROMIUM: Final = (
     "what never ends can be stopped",
@@ -85,7 +89,16 @@ def used(browser: str, made: Path, folder: Path, trials: int) -> dict[str, objec
         missing("no puppeteer-core in tests/browser; tools/setup.sh test installs it")
     shutil.copy(made, folder / "sandbox.html")
     digests = [(each, answered(ask="digest", asked=each)["digest"]) for each in drawn(trials)]
+    exercise = exercises.get("never-registered")
     expected = {
+        "exercise": {
+            "id": "never-registered",
+            "model": exercise.trial.model,
+            "scenario": exercise.trial.scenario,
+            "right": exercise.causes.right,
+            "wrong": exercise.causes.wrong[0],
+            "cure": exercise.remedies.cure,
+        },
         "link": "#model=sdp-c-only&scenario=outgoing-call&server=hosted%28latch%3Duntrusted%29",
         "title": "outgoing-call through sdp-c-only",
         "digests": digests,
@@ -206,7 +219,7 @@ def test_a_link_that_names_what_is_not_there_is_one_line(asked: dict[str, Any], 
 
 def test_without_npm_or_a_network_it_says_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(CapabilityError, match="needs npm"):
+    with pytest.raises(CapabilityError, match="npm is needed"):
         parts.fetch(tmp_path)
     monkeypatch.undo()
     npm = tmp_path / "npm"
@@ -224,7 +237,7 @@ def test_a_download_that_is_not_the_pinned_one_is_not_used(
 ) -> None:
     for pinned in (parts.lock()["pyodide"], *parts.lock()["wheels"]):
         (tmp_path / pinned["file"]).write_bytes(b"something else")
-    monkeypatch.setattr(parts, "_npm", lambda folder: None)
+    monkeypatch.setattr(parts, "_npm", lambda pin, folder: None)
     monkeypatch.setattr(parts, "_pip", lambda folder: None)
-    with pytest.raises(CapabilityError, match="not the file that"):
+    with pytest.raises(CapabilityError, match="not the file that is pinned"):
         parts.fetch(tmp_path)
