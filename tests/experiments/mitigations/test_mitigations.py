@@ -147,7 +147,8 @@ def test_an_outbound_proxy_stands_on_its_own_host_where_there_is_one() -> None:
 @pytest.mark.parametrize(
     ("topology", "mitigation"),
     [
-        *(("home", each) for each in ALL if each not in ("ipv6", "bridge-mode")),
+        *(("home", each) for each in ALL if each not in ("ipv6", "bridge-mode", "firewall-open")),
+        ("firewall-no-media", "firewall-open"),
         ("dual-stack", "ipv6"),
         ("alg-behind-alg", "bridge-mode"),
     ],
