@@ -2,7 +2,7 @@
 # Each target does the set-up that it needs; a second run skips it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-deep lint bench agree fuzz soak coverage lowest dist doctor clean
+.PHONY: help demo test test-deep lint bench docs agree fuzz soak coverage lowest dist doctor clean
 
 BIN := .venv/bin
 
@@ -34,6 +34,10 @@ lint: .venv/ready-test  ## style, types, and which room may import which
 
 bench: .venv/ready-test  ## speed: queue, simulation, lab start, trials (JSON in out/bench.json)
 	@$(BIN)/python -m tools.bench
+
+docs: .venv/ready-demo  ## the documentation as a site in out/site, with search, the sandbox and a report; broken links fail
+	@$(BIN)/pip install --quiet -e '.[docs]'
+	@$(BIN)/python -m tools.site
 
 agree: .venv/ready-test  ## does the lab fail as real phones and servers did? (docs/agreement.md)
 	@$(BIN)/python -m tools.agreement
