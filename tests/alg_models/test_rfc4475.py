@@ -163,6 +163,10 @@ class Connection:
         return arrived
 
 
+# With the first message over TCP it forgets the connection: what comes of the rest depends on when that was.
+RESTARTS = "alg-restarts(trigger=tcp)"
+
+
 def cuttings(message: bytes) -> list[list[int]]:
     """Places to cut: none, inside the start line, around the blank line, everywhere."""
     head = message.index(b"\r\n\r\n") + 2
@@ -178,7 +182,7 @@ def test_each_message_over_tcp(model: Model, side: Side) -> None:
         whole, *cut = [Connection(model, name).send(side, message, places) for places in cuttings(message)]
         if model.id == "none":
             assert [whole, *cut] == [message] * 4, name
-        if model.policy.tcp == "stream":
+        if model.policy.tcp == "stream" and model.id != RESTARTS:
             assert cut == [whole] * 3, f"{name} depends on how it is cut"
 
 
