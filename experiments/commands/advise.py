@@ -34,7 +34,7 @@ def advise(
     jobs: Jobs = 1,
     as_json: AsJson = False,
 ) -> None:
-    """What to do about a router: the smallest sets of remedies that help, by who has to act, and all run."""
+    """What to do about a router: the remedies that help, by who has to act."""
     spec = TrialSpec(topology, model, phone=phone, server=server)
     found = advising.advise(spec, symptom or (), partial(advising.simulated, jobs=jobs))
     if as_json:

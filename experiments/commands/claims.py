@@ -41,7 +41,7 @@ def claims(
     jobs: Jobs = 1,
     as_json: AsJson = False,
 ) -> None:
-    """What the founding articles claim, measured: confirmed, refuted, or on what it depends."""
+    """What the founding articles claim, measured: list, or measure ID."""
     console = output()
     found = known.find(words) if words else list(known.every().values())
     if len(found) > 1 and not run:

@@ -30,7 +30,7 @@ def compare_captures(
     ] = 5,
     as_json: AsJson = False,
 ) -> None:
-    """What two captures, from either side of a router, say of it: pcap or pcapng, packed by gzip or not.
+    """What captures from both sides of a router say.
 
     What changed on the way, which rules that breaks, what never left, and what is in one capture only. Needs
     `pip install 'siplab[captures]'`. Exit status: 0 clean, 1 the router changes or makes messages, 2 bad

@@ -34,7 +34,7 @@ def diagnose_command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What captures say of a router; which known behaviour that is; whom it harms, and what cures it.
+    """What captures say of a router, whom that harms, and what cures it.
 
     Two sides are needed for a diagnosis: two files, or one that has both. One side alone tells a family of
     behaviour, and what to capture next. Needs `pip install 'siplab[captures]'`. Exit status: 0 clean, 1 an

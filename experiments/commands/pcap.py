@@ -30,7 +30,7 @@ def pcap(
     ] = None,
     pcap_media: PcapMedia = "carried",
 ) -> None:
-    """Make captures (pcapng) of the traces that a run has kept: of all taps, and of each side.
+    """Make captures of the traces that a run has kept.
 
     Exit status: 0 there are captures, 2 bad input, no trace among the trials, or nowhere to write.
     """

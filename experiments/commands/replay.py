@@ -26,7 +26,7 @@ def replay(
     public: Annotated[str, typer.Option(help="The router's outside address.", metavar="IP")] = PUBLIC,
     model_path: ModelPath = [],  # noqa: B006
 ) -> None:
-    """A capture through a router with any model of the catalogue: what would come out, as pcapng.
+    """A capture through a router with any model: what would come out.
 
     Its interfaces are `inside` and `outside`; comments say what was changed. Needs
     `pip install 'siplab[captures]'`.

@@ -18,7 +18,7 @@ app = typer.Typer(add_completion=False)
 def sandbox(
     path: Annotated[Path, typer.Argument(metavar="FILE.html", help="The page.")],
 ) -> None:
-    """The laboratory in a browser: one HTML file that runs trials without Python, server or network.
+    """The laboratory as one HTML file, for any browser, without a network.
 
     Making it needs npm and pip; Pyodide and wheels are fetched once, and kept in the user's cache.
     """

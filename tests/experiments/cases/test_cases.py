@@ -53,7 +53,7 @@ def test_what_was_reported_is_what_comes_out(name: str) -> None:
 
 def test_each_of_the_articles_cases_is_there() -> None:
     sources = {cases.load(name).source for name in cases.available()}
-    assert sources == {f"'Why SIP ALG is the Hidden VoIP Killer', case {number}" for number in (1, 2, 3)}
+    assert sources > {f"'Why SIP ALG is the Hidden VoIP Killer', case {number}" for number in (1, 2, 3)}
 
 
 def test_the_trouble_of_the_hosted_service_comes_and_goes() -> None:
