@@ -79,7 +79,13 @@ def found(topology: str, model: str, detector: str, seed: int = 1) -> Finding:
 # -- clean networks --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("topology", topologies.available())
+# What blocks SIP on its port looks like a router whose switch for the ALG does so (`sip-blocked`): nothing tells
+# the two apart. A firewall that lets no media in leaves `combined` in doubt of what it can't see.
+BLOCKED = ("firewall-no-sip", "carrier-no-sip")
+CLEAN = [each for each in topologies.available() if each not in BLOCKED]
+
+
+@pytest.mark.parametrize("topology", CLEAN)
 def test_nobody_accuses_a_clean_network(topology: str) -> None:
     for detector in DETECTORS:
         finding = found(topology, "none", detector)
@@ -87,7 +93,7 @@ def test_nobody_accuses_a_clean_network(topology: str) -> None:
         assert finding.changed == finding.evidence == ()
 
 
-@pytest.mark.parametrize("topology", topologies.available())
+@pytest.mark.parametrize("topology", [each for each in CLEAN if each != "firewall-no-media"])
 def test_combined_is_sure_of_a_clean_network(topology: str) -> None:
     assert found(topology, "none", "combined").verdict == "clean"
 

@@ -36,7 +36,7 @@ SOME_MODELS = ("none", "correct", "blind-ip-replace", "semicolon-loss")
 SHARE = 12
 _MITIGATIONS = [item.id for item in registry.mitigations()]
 # Where a mitigation can be had, if not on every network.
-_NETWORKS = {"ipv6": "dual-stack", "bridge-mode": "alg-behind-alg"}
+_NETWORKS = {"ipv6": "dual-stack", "bridge-mode": "alg-behind-alg", "firewall-open": "firewall-no-media"}
 
 
 def difference(one: Run, other: Run) -> str:
