@@ -79,8 +79,8 @@ def found(topology: str, model: str, detector: str, seed: int = 1) -> Finding:
 # -- clean networks --------------------------------------------------------------------------------
 
 
-# What blocks SIP on its port looks like a router whose switch for the ALG does so (`sip-blocked`): nothing tells
-# the two apart. A firewall that lets no media in leaves `combined` in doubt of what it can't see.
+# What blocks SIP on its port looks like a router whose switch for the ALG does so (`sip-blocked`): nothing
+# tells the two apart. A firewall that lets no media in leaves `combined` in doubt of what it can't see.
 BLOCKED = ("firewall-no-sip", "carrier-no-sip")
 CLEAN = [each for each in topologies.available() if each not in BLOCKED]
 

@@ -119,8 +119,8 @@ def test_the_table_of_spans_says_what_was_heard_when() -> None:
         (topology, model, item.id)
         for topology, model in (("no-nat", "none"), ("home", "none"), ("home", "correct"))
         for item in registry.scenarios()
-        # Without a router nobody keeps strangers out, nor their calls. A relay stays latched to where media came
-        # from before the silence (tests/golden/matrix.txt says more): no ALG's doing.
+        # Without a router nobody keeps strangers out, nor their calls. A relay stays latched to where media
+        # came from before the silence (tests/golden/matrix.txt says more): no ALG's doing.
         if (topology, model, item.id)
         not in (
             ("no-nat", "none", "stale-pinhole"),
