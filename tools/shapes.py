@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from siplab.alg_models import catalogue, samples
-from siplab.experiments.detectors import passive
+from siplab.experiments.captures import Datagram
+from siplab.experiments.captures.pairing import pair
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.sides import Side
 from siplab.lab.media import session
@@ -212,6 +213,12 @@ def _gateway(model: Model) -> Reader:
     return cross
 
 
+def _pairing(wire: bytes) -> object:
+    """What a message and one that is nearly the same have in common, on the two sides of a router."""
+    sent = Datagram(0.0, "inside", _INSIDE, _OUTSIDE, wire)
+    return pair([sent], [sent._replace(now=0.1, payload=wire[:-3])], complete=True)
+
+
 READERS: Final[dict[str, Reader]] = {
     "message": lambda wire: bytes(sip.SipMessage.parse(wire)),
     "header values": _values,
@@ -228,7 +235,7 @@ READERS: Final[dict[str, Reader]] = {
         public_clients.mirror_answers(wire, _INSIDE, _OUTSIDE),
         public_clients.hidden_source_answer(_HIDDEN + wire, _INSIDE, _OUTSIDE),
     ),
-    "passive detector": passive.identity,
+    "pairing of captures": _pairing,
 }  # fmt: skip
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 import urllib.request
 
 import pytest
 import yaml
 
+from siplab.experiments.commands import cli
 from tests.conftest import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -66,10 +68,33 @@ def test_licences_are_listed() -> None:
             assert name_of(each) in text, each
 
 
-def test_nothing_that_is_installed_imports_scapy() -> None:
-    for room in ("alg_models", "experiments", "lab", "siplab"):
-        for file in (ROOT / room).rglob("*.py"):
-            assert not re.search(r"^\s*(?:import|from) scapy", file.read_text(), re.MULTILINE), file
+# The extra `captures`: read captures, and give packets of a lab as scapy's.
+WITH_SCAPY = {
+    "experiments/captures/link_layers.py",
+    "experiments/captures/scapy_readers.py",
+    "experiments/pytest_plugin/observed.py",
+}
+
+
+def test_scapy_is_imported_by_its_extra_alone() -> None:
+    found = {
+        str(file.relative_to(ROOT))
+        for room in ("alg_models", "experiments", "lab", "siplab")
+        for file in (ROOT / room).rglob("*.py")
+        if re.search(r"^\s*(?:import|from) scapy", file.read_text(), re.MULTILINE)
+    }
+    assert found == WITH_SCAPY
+
+
+def test_nothing_imports_scapy_that_is_not_asked_for_it() -> None:
+    """What has no captures to read works where scapy is not installed."""
+    names = [f"siplab.experiments.commands.{module}" for _, module, *_ in cli.COMMANDS]
+    names += ["siplab", "siplab.pytest_plugin", "siplab.experiments.captures"]
+    code = (
+        f"import sys, importlib\nfor name in {names}: importlib.import_module(name)\n"
+        "assert 'scapy' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 def _index() -> bool:
