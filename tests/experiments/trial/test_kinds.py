@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -20,6 +22,7 @@ from siplab.lab.errors import UsageError
 from siplab.lab.phone.phone_config import PhoneConfig
 from siplab.lab.server.server import ServerConfig
 from tests.command import siplab
+from tests.conftest import ROOT
 from tools import kind_tables
 
 CONFIGS: dict[str, Any] = {"phone": PhoneConfig, "server": ServerConfig}
@@ -228,3 +231,25 @@ def test_refusals() -> None:
 
 def _registry(kind: str) -> registry.Registry[Any]:
     return registry.phones() if kind == "phone" else registry.servers()
+
+
+def _given_in_tests() -> set[str]:
+    """The settings that tests of agents and of predictions give: as arguments, keys, or in specs."""
+    files = [
+        *(ROOT / "tests" / "lab").rglob("test_*.py"),
+        *Path(__file__).parent.glob("test_*predictions.py"),
+    ]
+    found: set[str] = set()
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.keyword) and node.arg is not None:
+                found.add(node.arg)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.update(re.findall(r"[a-z_0-9]+(?=\Z|=)", node.value))
+    return found
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_every_setting_is_given_in_a_test_that_shows_it(kind: str) -> None:
+    """A setting that is new comes with a test that it shows on the wire, or in what becomes of a call."""
+    assert {each.name for each in fields(SETTINGS[kind])} <= _given_in_tests()
