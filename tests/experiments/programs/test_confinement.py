@@ -148,7 +148,7 @@ def test_which_capabilities_a_program_has() -> None:
 @pytest.mark.needs("emulated")
 def test_an_ordinary_users_programs_are_confined_too(ordinary_user: OrdinaryUser) -> None:
     script = (
-        "touch /tmp/x /run/x /dev/shm/x || exit 3; ip link set eth0 down && exit 4; "
+        "touch /tmp/siplab-of-this-test /run/x /dev/shm/x || exit 3; ip link set eth0 down && exit 4; "
         "touch {folder}/x || exit 6; "
         f"{REACHES} || exit 5; exit 0"
     )
