@@ -21,8 +21,15 @@ class Fork:
         first, far = stage.phone, stage.far_phone
         host, address = stage.host("second-phone" if stage.has("second-phone") else "phone")
         port = 5060 if stage.has("second-phone") else 5062
+        source = first.config.source_port
         config = replace(
-            first.config, ip=address, sip_port=port, rtp_port=first.rtp_local.port + 1000, ring_time=None
+            first.config,
+            ip=address,
+            sip_port=port,
+            source_port=source
+            and source + 2,  # where it sends from a port of its own, that is the first one's
+            rtp_port=first.rtp_local.port + 1000,
+            ring_time=None,
         )
         second = Phone(config, stage.rng("alice's other phone"))
         stage.world.add(host, second)
