@@ -20,7 +20,7 @@ from siplab.lab.gateway.nat_config import NatConfig
 from siplab.lab.gateway.sides import Side
 from siplab.lab.wire import ip
 from siplab.lab.wire.compare import differences
-from siplab.lab.wire.ip import MalformedPacketError
+from siplab.lab.wire.ip import Endpoint, MalformedPacketError
 from siplab.lab.wire.labels import label_of
 from siplab.lab.wire.sip import SipMessage
 from siplab.lab.worlds.trace import looks_like_sip
@@ -68,7 +68,7 @@ def played(
         nat=observed.nat,
         rng=random.Random(0),
     )
-    ports = _Prescribed(gateway, place.public_ip, session)
+    ports = _ObservedPorts(gateway, place.public_ip, session)
     for each in session:
         if each.side is None:
             gateway.reboot()
@@ -82,19 +82,18 @@ def played(
         yield each, left_of(left, not ip.verify(each.packet))
 
 
-class _Prescribed:
+class _ObservedPorts:
     """Has a gateway's NAT choose the public ports that the observed router chose."""
 
     def __init__(self, gateway: Gateway, public_ip: str, session: Session) -> None:
         self.at = Observation(0.0, None, b"", ())
-        self._nat = gateway.nat
         self._public = public_ip
         self._in_text = re.compile(re.escape(public_ip.encode()) + rb":(\d{1,5})")
         self._used = _ports_used(session, public_ip)
-        gateway.nat.prescribed = self.port
+        gateway.nat.suggest = self.ports
 
-    def port(self, protocol: int, wanted: int, now: float, pair: bool) -> int | None:
-        """The first port in what left that nobody has yet, or that is used later; ``None``: there is none."""
+    def ports(self, protocol: int, inside: Endpoint, now: float, pair: bool) -> Iterator[int]:
+        """The ports in what left, and those that are used later."""
         flows, media, texts = [], [], []
         own = set(_MEDIA_PORT.findall(_payload(self.at.packet))) if pair else set()
         for each in self.at.left:
@@ -102,15 +101,10 @@ class _Prescribed:
                 flows.append(each.source.port)
             media += [int(found) for found in _MEDIA_PORT.findall(each.payload) if found not in own]
             texts += [int(found) for found in self._in_text.findall(each.payload)]
-        later = [port for at, port in self._used.get((protocol, wanted), ()) if at >= now]
+        later = [port for at, port in self._used.get((protocol, inside.port), ()) if at >= now]
         for port in (*media, *texts, *later, *flows) if pair else (*flows, *later, *texts, *media):
-            if 0 < port < _LAST_PORT and self._free(protocol, port, now, pair):
-                return port
-        return None
-
-    def _free(self, protocol: int, port: int, now: float, pair: bool) -> bool:
-        at = self._nat.at_port
-        return at(protocol, port, now) is None and (not pair or at(protocol, port + 1, now) is None)
+            if port < _LAST_PORT:
+                yield port
 
 
 def _ports_used(session: Session, public_ip: str) -> dict[tuple[int, int], list[tuple[float, int]]]:

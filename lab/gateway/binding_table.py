@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 
 from siplab.lab.gateway.binding import Binding
 from siplab.lab.gateway.nat_config import NatConfig, PortAllocation
@@ -18,9 +18,9 @@ class PortsExhaustedError(Exception):
 class BindingTable:
     """Which bindings there are, and which public ports are free (RFC 4787 section 4.2).
 
-    ``prescribed(protocol, wanted, now, pair)`` may say which public port is taken for an inside port
-    ``wanted``, one that is free (``pair``: with the next one): that of another router, whose choice nobody
-    could foresee. ``None``: as the configuration says.
+    ``suggest(protocol, inside, now, pair)`` may name public ports for an inside endpoint: those of a router
+    that was observed, whose choice nobody could foresee. The first that is free is taken (``pair``: with the
+    next one); where none is, the configuration chooses.
 
     ``generation`` is raised whenever a permission, a binding or a timer's length ends or another binding
     takes over, so that flow caches know.
@@ -30,10 +30,7 @@ class BindingTable:
         self.config = config
         self.public_ip = public_ip
         self.generation = 0
-        # Inside endpoint (the host may be empty: any) -> the public port to take where that is free. So a NAT
-        # can follow one that was observed, whose choice of ports nobody can predict.
-        self.suggested: Mapping[Endpoint, int] = {}
-        self.prescribed: Callable[[int, int, float, bool], int | None] | None = None
+        self.suggest: Callable[[int, Endpoint, float, bool], Iterable[int]] | None = None
         self._rng = rng
         self._by_key: dict[tuple[object, ...], Binding] = {}
         self._by_port: dict[tuple[int, int], Binding] = {}
@@ -102,8 +99,6 @@ class BindingTable:
 
     def _choose_port(self, protocol: int, inside: Endpoint, now: float, *, pair: bool) -> int:
         config, wanted = self.config, inside.port
-        if self.prescribed is not None and (port := self.prescribed(protocol, wanted, now, pair)) is not None:
-            return port
         step = 2 if pair or (config.port_parity and protocol != ICMP) else 1
         parity = 0 if pair else wanted & 1
 
@@ -112,11 +107,10 @@ class BindingTable:
                 return False
             return not pair or self.at_port(protocol, port + 1, now) is None
 
-        suggested = 0
-        if self.suggested:
-            suggested = self.suggested.get(inside, 0) or self.suggested.get(Endpoint("", wanted), 0)
-        if 0 < suggested < 65536 - pair and free(suggested):
-            return suggested
+        if self.suggest is not None:
+            for port in self.suggest(protocol, inside, now, pair):
+                if 0 < port < 65536 - pair and free(port):
+                    return port
         preserve = config.port_allocation is PortAllocation.PRESERVE
         if preserve and wanted and wanted & 1 == parity and free(wanted):
             return wanted

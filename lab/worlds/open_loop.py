@@ -162,14 +162,14 @@ def replay(pair: Pair, gateway: Gateway) -> Pair:
     these: how a NAT chooses is not what is compared.
     """
     ports = PublicPorts(pair.public)
+    gateway.nat.suggest = ports.suggested
     crossings = []
     for each in pair.crossings:
         ports.learn(each.packet, each.left)
-        gateway.nat.suggested = ports.latest
         emissions = gateway.handle(each.packet, each.side, each.at)
         left = tuple(Departure(row.side, row.packet) for row in emissions if row.side is not None)
         crossings.append(each._replace(left=left))
-    gateway.nat.suggested = {}
+    gateway.nat.suggest = None
     return replace(pair, crossings=tuple(crossings))
 
 
@@ -177,20 +177,17 @@ def replay(pair: Pair, gateway: Gateway) -> Pair:
 
 
 class PublicPorts:
-    """What somebody outside knows of the ports of a NAT whose address is ``public``.
-
-    ``latest``: inside endpoints of the packet learnt last, and the public port that each became.
-    """
+    """What somebody outside knows of the ports of a NAT whose address is ``public``."""
 
     def __init__(self, public: str) -> None:
         self._public = public
         self._seen: dict[tuple[int, Endpoint], int] = {}  # protocol and inside endpoint
         self._written: dict[Endpoint, int] = {}
-        self.latest: dict[Endpoint, int] = {}
+        self._latest: dict[Endpoint, int] = {}  # of the packet learnt last; the host may be empty: any
 
     def learn(self, packet: bytes, left: Sequence[Departure]) -> None:
         """A packet went out, and that is what left."""
-        self.latest = {}
+        self._latest = {}
         sent = _parsed(packet)
         if sent is None:
             return
@@ -199,9 +196,13 @@ class PublicPorts:
             if each.side is not Side.OUTSIDE or arrived is None or arrived.src != self._public:
                 continue
             for inside, public in self._written_ports(sent, arrived.payload):
-                self._written[inside] = self.latest[inside] = public
+                self._written[inside] = self._latest[inside] = public
             if not sent.is_fragment:
-                self._seen[sent.protocol, sent.source] = self.latest[sent.source] = arrived.sport
+                self._seen[sent.protocol, sent.source] = self._latest[sent.source] = arrived.sport
+
+    def suggested(self, protocol: int, inside: Endpoint, now: float, pair: bool) -> tuple[int]:
+        """The public port that an inside endpoint became in the packet learnt last, 0 for none."""
+        return (self._latest.get(inside, 0) or self._latest.get(Endpoint("", inside.port), 0),)
 
     def of(self, protocol: int, inside: Endpoint) -> int:
         """The public port at which an inside endpoint is reached, as far as one can know."""
