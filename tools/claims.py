@@ -40,8 +40,7 @@ def _told(measured: Measured) -> Iterator[str]:
         yield ""
     yield f"{claim.says} ({articles})"
     yield ""
-    depends = claim.depends if claim.depends.startswith("on ") else f": {claim.depends}"
-    yield f"**{claim.answer.value}**{' ' * depends.startswith('on ')}{depends if claim.depends else ''}"
+    yield f"**{claim.answer.value}**{claim.beside_the_answer}"
     if claim.answer is Answer.NOT_MEASURED:
         yield ""
         yield claim.reason
@@ -56,13 +55,13 @@ def _told(measured: Measured) -> Iterator[str]:
 
 def _seen(measured: Measured) -> Iterator[str]:
     for each in measured.verdicts:
-        speaks = getattr(each.step, "speaks", "for")
         result = f"fails at {', '.join(f'`{name}`' for name in each.noticed)}"
         if each.measured == "works":
             result = "works"
         elif each.measured == "varies":
             result = f"{each.working} of {each.trials} work"
-        yield f"- {speaks}: {each.step.claim}: {result}. `{commands.call(each.step.trials()[0])}`"
+        command = commands.call(each.step.trials()[0])
+        yield f"- {measuring.speaks(each.step)}: {each.step.claim}: {result}. `{command}`"
     for name in measured.claim.cases:
         yield f"- for: the story `{name}`, every step of it ([cases.md](cases.md)). `siplab case {name}`"
     for count in measured.counts:

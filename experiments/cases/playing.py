@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from siplab.experiments.cases.schema import Case, Outcome, Step
+from siplab.experiments.cases.schema import Outcome, Step
 from siplab.experiments.explain import explained
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial import runner
@@ -47,18 +47,18 @@ class Verdict:
 
 
 def play(
-    case: Case,
+    steps: Sequence[Step],
     worlds: Sequence[str],
     jobs: int = 1,
     progress: Callable[[TrialResult], None] = lambda result: None,
 ) -> list[Verdict]:
-    """Run all trials of a case in these worlds, and judge each step. Raises ``UsageError``."""
-    rows = [step.trials() for step in case.steps]
+    """Run all trials of these steps in these worlds, and judge each step. Raises ``UsageError``."""
+    rows = [step.trials() for step in steps]
     specs = [spec for row in rows for spec in row]
     results = [runner.run_all(specs, world=world, jobs=jobs, progress=progress) for world in worlds]
     verdicts = []
     start = 0
-    for step, row in zip(case.steps, rows, strict=True):
+    for step, row in zip(steps, rows, strict=True):
         end = start + len(row)
         verdicts.append(judge(step, [each[start:end] for each in results]))
         start = end

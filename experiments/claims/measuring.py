@@ -10,7 +10,7 @@ from siplab.alg_models import vendors
 from siplab.experiments import cases
 from siplab.experiments.cases import playing
 from siplab.experiments.cases.playing import Verdict
-from siplab.experiments.cases.schema import Case, Step
+from siplab.experiments.cases.schema import Step
 from siplab.experiments.claims.hiding import inside_addresses_out
 from siplab.experiments.claims.schema import Claim, Observation, VendorCount
 from siplab.experiments.trial import run as trial
@@ -61,15 +61,14 @@ def measure(
     progress: Callable[[TrialResult], None] = lambda result: None,
 ) -> Measured:
     """Run a claim's trials. Raises ``UsageError``."""
-    steps = steps_of(claim)
-    told = (
-        Case(id=claim.id, title=claim.says, source="", story="", lesson=claim.learn, steps=steps)
-        if steps
-        else None
-    )
-    verdicts = playing.play(told, worlds, jobs, progress) if told is not None else []
+    verdicts = playing.play(steps_of(claim), worlds, jobs, progress)
     verdicts = [replace(each, doubts=each.doubts + _doubts(each.step)) for each in verdicts]
     return Measured(claim, tuple(verdicts), tuple(map(count, claim.vendors)))
+
+
+def speaks(step: Step) -> str:
+    """Whether a step speaks ``for`` the claim or ``against`` it: those of stories speak for it."""
+    return step.speaks if isinstance(step, Observation) else "for"
 
 
 def _doubts(step: Step) -> tuple[str, ...]:

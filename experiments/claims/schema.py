@@ -88,6 +88,13 @@ class Claim(BaseModel):
         return self
 
     @property
+    def beside_the_answer(self) -> str:
+        """On what it depends, to be put behind the answer; empty where it does not."""
+        if not self.depends:
+            return ""
+        return f" {self.depends}" if self.depends.startswith("on ") else f": {self.depends}"
+
+    @property
     def answer(self) -> Answer:
         """What its observations come to, if each of them is as it says."""
         spoken = {each.speaks for each in self.observations} | {each.speaks for each in self.vendors}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -15,6 +16,8 @@ from siplab.experiments.commands.options import AsJson, Jobs
 from siplab.experiments.output import commands
 from siplab.experiments.output.console import grid, output, print_exact, print_folded, print_json
 from siplab.experiments.trial.spec import TrialSpec
+
+_SHOWN: Final = 4  # scenarios in a cell of the table
 
 app = typer.Typer(add_completion=False)
 
@@ -105,6 +108,6 @@ def _tell(found: Advice, console: Console) -> None:
     console.print(Text("siplab mitigations show ID says what one is.", style="dim"))
 
 
-def _few(names: object) -> str:
-    listed = list(names)  # type: ignore[call-overload]
-    return "\n".join([*listed[:4], *([f"and {len(listed) - 4} more"] if len(listed) > 4 else [])]) or "–"
+def _few(names: Sequence[str]) -> str:
+    more = [f"and {len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
+    return "\n".join([*names[:_SHOWN], *more]) or "–"

@@ -53,7 +53,7 @@ def case(
     worlds, why = _worlds(world)
     total = len(worlds) * sum(len(step.trials()) for step in chosen.steps)
     with TrialProgress(total, errors()) as advance:
-        verdicts = playing.play(chosen, worlds, jobs, advance)
+        verdicts = playing.play(chosen.steps, worlds, jobs, advance)
     if report is not None:
         write_text(report, _page(chosen))
     if as_json:

@@ -11,7 +11,7 @@ from rich.text import Text
 from siplab.experiments import claims as known
 from siplab.experiments.claims import measuring
 from siplab.experiments.claims.measuring import Measured
-from siplab.experiments.claims.schema import Answer, Claim, Observation
+from siplab.experiments.claims.schema import Answer, Claim
 from siplab.experiments.commands.options import AsJson, Jobs
 from siplab.experiments.output import commands
 from siplab.experiments.output.console import errors, grid, output, print_exact, print_folded, print_json
@@ -73,7 +73,7 @@ def _seen(measured: Measured) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = [
         {
             "seen": each.step.claim,
-            "speaks": _speaks(each.step),
+            "speaks": measuring.speaks(each.step),
             "working": each.working,
             "trials": each.trials,
             "noticed": dict(each.noticed),
@@ -90,11 +90,7 @@ def _seen(measured: Measured) -> list[dict[str, Any]]:
 
 def _answer(claim: Claim) -> Text:
     text = Text(claim.answer.value, style=_STYLES[claim.answer])
-    if claim.depends:
-        text.append(
-            f" {claim.depends}" if claim.depends.startswith("on ") else f": {claim.depends}", style="default"
-        )
-    return text
+    return text.append(claim.beside_the_answer, style="default")
 
 
 def _list(found: list[Claim], console: Console) -> None:
@@ -115,7 +111,7 @@ def _tell(measured: Measured, console: Console) -> None:
         how = "works" if each.measured == "works" else f"fails at '{', '.join(each.noticed)}'"
         console.print(
             Text.assemble(
-                ("  for      " if _speaks(each.step) == "for" else "  against  ", "dim"),
+                (f"  {measuring.speaks(each.step):<9}", "dim"),
                 f"{each.step.claim}: ",
                 (f"{each.working} of {each.trials} work" if each.measured == "varies" else how, "bold"),
             )
@@ -131,10 +127,6 @@ def _tell(measured: Measured, console: Console) -> None:
     if claim.learn:
         print_folded(claim.learn, console, 2)
     console.print()
-
-
-def _speaks(step: object) -> str:
-    return step.speaks if isinstance(step, Observation) else "for"
 
 
 def _counted(count: measuring.Counted) -> str:

@@ -40,7 +40,7 @@ steps:
 def test_what_was_reported_is_what_comes_out(name: str) -> None:
     case = cases.load(name)
     assert case.id == name
-    verdicts = playing.play(case, ["simulated"])
+    verdicts = playing.play(case.steps, ["simulated"])
     assert [each.doubts for each in verdicts] == [()] * len(case.steps)
     # A story is one of trouble that something cures.
     trouble = [each.step for each in verdicts if each.measured != "works"]
@@ -59,7 +59,7 @@ def test_each_of_the_articles_cases_is_there() -> None:
 def test_the_trouble_of_the_hosted_service_comes_and_goes() -> None:
     """The same settings throughout: only the seeds differ, and the cure changes the ALG alone."""
     case = cases.load("hosted-voip")
-    trouble, cure = playing.play(case, ["simulated"])[:2]
+    trouble, cure = playing.play(case.steps, ["simulated"])[:2]
     assert 0 < trouble.working < trouble.trials == 40
     assert {"caller hears", "stays up"} <= set(trouble.noticed)
     assert cure.working == cure.trials == 40
@@ -152,7 +152,7 @@ def test_the_case_of_the_page(tmp_path: Path) -> None:
     (text,) = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     file = tmp_path / "mine.yaml"
     file.write_text(text)
-    assert all(each.holds for each in playing.play(cases.load(str(file)), ["simulated"]))
+    assert all(each.holds for each in playing.play(cases.load(str(file)).steps, ["simulated"]))
 
 
 # -- judging -----------------------------------------------------------------------------------------------
