@@ -88,7 +88,7 @@ def _run(request: Program) -> int:
         if request.image:
             status = interruptible_container(
                 world,
-                world.start_container(
+                lambda: world.start_container(
                     request.host,
                     request.image,
                     request.command,
@@ -98,12 +98,14 @@ def _run(request: Program) -> int:
                 ),
             )
         else:
-            process = (
-                world.mininet_shell()
-                if request.mininet
-                else world.start(request.host, request.command, stdin=None, environment=environment)
+            status = interruptible(
+                world,
+                lambda: (
+                    world.mininet_shell()
+                    if request.mininet
+                    else world.start(request.host, request.command, stdin=None, environment=environment)
+                ),
             )
-            status = interruptible(world, process)
     finally:
         problems = (stage.finish() if stage is not None else []) + world.close()
     if request.pcap is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from siplab.lab.worlds.base import WorldError
@@ -16,38 +18,50 @@ _LOOK: Final = 0.2
 _PATIENCE: Final = 5.0  # seconds in which a container ends that is asked to
 
 
-def interruptible(world: LiveWorld, process: subprocess.Popen[bytes] | MininetShell) -> int:
-    """Serve the lab while a program in the foreground runs; Ctrl-C is the program's affair.
+def interruptible(world: LiveWorld, start: Callable[[], subprocess.Popen[bytes] | MininetShell]) -> int:
+    """Start a program in the foreground, and serve the lab while it runs; Ctrl-C is the program's affair.
 
     Returns the status as a shell would: 128 + signal for a program that a signal ended.
     """
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        status = world.wait(process)
-    finally:
-        signal.signal(signal.SIGINT, previous)
-    if status is None:
-        raise WorldError("the program has no exit status")
-    return status if status >= 0 else 128 - status
+    with _interrupts():
+        return _as_shells_say(world.wait(start()), "program")
 
 
-def interruptible_container(world: LiveWorld, container: ContainerProcess) -> int:
+def interruptible_container(world: LiveWorld, start: Callable[[], ContainerProcess]) -> int:
     """The same for a program in a container, which a terminal's Ctrl-C does not reach by itself."""
+    with _interrupts() as asked:
+        container = start()
+        world.watch(container.fileno(), lambda: None)
+        try:
+            # A signal does not end a wait for descriptors.
+            while not world.run_until(
+                lambda: bool(asked) or container.poll() is not None, _LONG, every=_LOOK
+            ):
+                pass
+            for number in (signal.SIGINT, signal.SIGKILL):
+                container.signal(number)
+                world.run_until(lambda: container.poll() is not None, _PATIENCE)
+            return _as_shells_say(container.poll(), "container")
+        finally:
+            world.unwatch(container.fileno())
+            container.close()
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Note every Ctrl-C. In force before the program starts, since it may be asked to end at once.
+
+    A handler, not ``SIG_IGN``: that the program would inherit.
+    """
     asked: list[int] = []
     previous = signal.signal(signal.SIGINT, lambda number, frame: asked.append(number))
-    world.watch(container.fileno(), lambda: None)
     try:
-        # A signal does not end a wait for descriptors.
-        while not world.run_until(lambda: bool(asked) or container.poll() is not None, _LONG, every=_LOOK):
-            pass
-        for number in (signal.SIGINT, signal.SIGKILL):
-            container.signal(number)
-            world.run_until(lambda: container.poll() is not None, _PATIENCE)
-        status = container.poll()
+        yield asked
     finally:
-        world.unwatch(container.fileno())
-        container.close()
         signal.signal(signal.SIGINT, previous)
+
+
+def _as_shells_say(status: int | None, what: str) -> int:
     if status is None:
-        raise WorldError("the container does not end")
+        raise WorldError(f"the {what} does not end")
     return status if status >= 0 else 128 - status
