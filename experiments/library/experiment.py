@@ -43,7 +43,8 @@ class Experiment(BaseModel):
     endpoints, with what fails first of all that is played.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # protected_namespaces: pydantic before 2.10 warns of `model_paths`.
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     id: str
     summary: str = ""
