@@ -32,6 +32,7 @@ from siplab.experiments.commands.options import (
     numbers,
     paths,
 )
+from siplab.experiments.commands.sweeping import Tables
 from siplab.experiments.library import experiment
 from siplab.experiments.output import book, console, files
 from siplab.experiments.programs import ProgramDetector
@@ -247,7 +248,12 @@ class Comparison:
 @app.command()
 @grouped
 def score(
-    subjects: Subjects, trials: Trials, program: Program, written: Written, comparison: Comparison
+    subjects: Subjects,
+    trials: Trials,
+    program: Program,
+    written: Written,
+    tables: Tables,
+    comparison: Comparison,
 ) -> None:
     """Score detectors: every model of the catalogue, and routers without an ALG.
 
@@ -266,7 +272,7 @@ def score(
             output=console.output(),
         )
         return
-    running.check(resume=written.resume, out=written.out)
+    running.check(resume=written.resume, out=written.out, tables=tables)
     programs: list[str | ProgramDetector] = []
     if subjects.from_experiment is not None:
         programs += experiment.load(subjects.from_experiment).detectors
@@ -320,6 +326,8 @@ def score(
         errors=errors,
         audio=written.audio,
         media=written.pcap_media,
+        tables=tables,
+        name="score",
     )
     scores = tally.scores(plan, results)
     table.print_scores(scores, output, repeated=trials.repeat > 1)
