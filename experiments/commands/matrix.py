@@ -18,6 +18,7 @@ from siplab.experiments.commands.options import (
     Resume,
     Share,
     TrialTimeout,
+    Vary,
     World,
     as_texts,
     grouped,
@@ -60,6 +61,7 @@ class What:
     )
     repeat: Annotated[int, typer.Option(min=1, max=10_000, help="Run each trial with that many seeds.")] = 1
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 1
+    vary: Vary = False
     model_path: ModelPath = field(default_factory=list)
     trial_timeout: TrialTimeout = TRIAL_TIMEOUT
     share: Share = True
@@ -83,6 +85,7 @@ class What:
             ),
             tuple(range(self.seed, self.seed + self.repeat)),
             as_texts(self.model_path),
+            self.vary,
         )
 
 

@@ -26,6 +26,7 @@ from siplab.experiments.commands.options import (
     Sounds,
     TrialTimeout,
     Trust,
+    Vary,
     as_texts,
     grouped,
 )
@@ -46,6 +47,7 @@ class Settings:
         typer.Option(help="Where trials run; default: what the experiment says, else what this machine can."),
     ] = None
     seed: Seed = None
+    vary: Vary = False
     longest: Longest = 0.0
     jobs: Jobs = 1
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the results to this file.")] = None
@@ -90,6 +92,8 @@ def play(name: str, settings: Settings, kinds: Kinds | None = None, why: str = "
         chosen = chosen.with_kinds(kinds.phones, kinds.servers, kinds.far_phones)
     if settings.longest:
         chosen = chosen.model_copy(update={"longest": settings.longest})
+    if settings.vary:
+        chosen = chosen.model_copy(update={"vary": True})
     if settings.keep_capabilities:
         chosen = chosen.with_all_capabilities()
     try:

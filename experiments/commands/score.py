@@ -24,6 +24,7 @@ from siplab.experiments.commands.options import (
     Sounds,
     TrialTimeout,
     Trust,
+    Vary,
     World,
     as_numbers,
     as_texts,
@@ -103,6 +104,7 @@ class Trials:
     world: World = "auto"
     repeat: Annotated[int, typer.Option(min=1, max=10_000, help="Run each trial with that many seeds.")] = 1
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 1
+    vary: Vary = False
     jobs: Jobs = 1
     trial_timeout: TrialTimeout = TRIAL_TIMEOUT
     share: Share = True
@@ -286,6 +288,7 @@ def score(
         planning.subjects(subjects.models, topology=subjects.topology, model_paths=known),
         repeat=trials.repeat,
         seed=trials.seed,
+        vary=trials.vary,
         model_paths=known,
         detector_paths=subjects.paths,
     )

@@ -97,7 +97,9 @@ def setup_of(spec: TrialSpec, net: Network) -> Setup:
     """The trial's settings with its mitigations applied, in the order in which they are named."""
     gateways = tuple(net.topology.gateways)
     kinds = spec.phone, spec.server, spec.far_phone
-    return _setup(spec.topology, spec.model, gateways, kinds, spec.control, spec.mitigations, spec.longest)
+    return _setup(
+        spec.topology, spec.model, gateways, kinds, spec.control, spec.mitigations, spec.longest, spec.vary
+    )
 
 
 @lru_cache(maxsize=256)
@@ -109,10 +111,13 @@ def _setup(
     control: str,
     mitigations: tuple[str, ...],
     longest: float,
+    vary: bool,
 ) -> Setup:
     chosen = assignment.models_of(model, topologies.load(topology))
     # A mitigation may have taken a router away.
-    setup = Setup(models={name: model for name, model in chosen.items() if name in gateways}, longest=longest)
+    setup = Setup(
+        models={name: model for name, model in chosen.items() if name in gateways}, longest=longest, vary=vary
+    )
     setup = endpoints.apply(setup, *kinds)
     if control:
         setup = controls.get(control).apply(setup)

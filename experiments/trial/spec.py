@@ -78,7 +78,8 @@ class TrialSpec:
     ``gateway``: ``queue``, the lab's own, or ``kernel``, where the router's kernel does the work.
     ``phone``, ``server`` and ``far_phone`` (the phones on the internet) name kinds of them; empty is what
     ``pairs.DEFAULT`` says, ``program:NAME`` a real program. ``longest``: seconds by the wall clock that
-    anything is waited for where real programs take part, 0: as long as usual.
+    anything is waited for where real programs take part, 0: as long as usual. ``vary``: the seed also decides
+    what real phones differ in (``trial.variation``).
     """
 
     topology: str = "home"
@@ -97,6 +98,7 @@ class TrialSpec:
     server: str = ""
     far_phone: str = ""
     longest: float = 0.0
+    vary: bool = False
 
     @property
     def played(self) -> str:
@@ -149,6 +151,8 @@ class TrialSpec:
             parts.append(self.gateway)
         if self.longest:
             parts.append(f"longest{self.longest:g}")
+        if self.vary:
+            parts.append("vary")
         return "__".join(part.replace("/", "-").replace(" ", "") for part in parts if part)
 
     @property
