@@ -10,6 +10,7 @@ from typing import Any
 from siplab import topologies
 from siplab.alg_models import catalogue, profiles
 from siplab.experiments.trial import answers, assignment, controls, endpoints, media, reach, registry
+from siplab.experiments.trial.changed_parts import changed_parts
 from siplab.experiments.trial.recording import Recorder
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.roles import NotApplicableError
@@ -190,11 +191,14 @@ def run(
         recorder.record(stage.phones, world.now)
     if kind == "detector":
         result.finding = outcome or Finding("error")
-    emissions = [emission for passage in world.trace.passages for emission in passage.emissions]
+    passages = world.trace.passages
+    emissions = [emission for passage in passages for emission in passage.emissions]
     raised = dict.fromkeys(emission.error for emission in emissions if emission.error)
     result.errors += problems + [f"the model raised {each}" for each in raised]
     result.duration = world.now
     result.packets_changed = sum(emission.changed for emission in emissions)
+    if spec.changes:
+        result.changes = changed_parts(passages)
     if spec.reach:
         result.reach = reach.measure(world.trace, net, seed, chosen)
     world.untie()

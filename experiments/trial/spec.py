@@ -74,7 +74,8 @@ class TrialSpec:
 
     A detector that is no part of the lab is a ``OutsideDetector``, which needs the emulated world.
     ``control`` names a clean control of the scoreboard, whose settings the trial then has; with ``reach``
-    the result says whether the router's fault was within reach of what happened.
+    the result says whether the router's fault was within reach of what happened, with ``changes`` which parts
+    of messages routers changed.
     ``gateway``: ``queue``, the lab's own, or ``kernel``, where the router's kernel does the work.
     ``phone``, ``server`` and ``far_phone`` (the phones on the internet) name kinds of them; empty is what
     ``pairs.DEFAULT`` says, ``program:NAME`` a real program. ``longest``: seconds by the wall clock that
@@ -93,6 +94,7 @@ class TrialSpec:
     scenario_paths: tuple[str, ...] = ()
     control: str = ""
     reach: bool = False
+    changes: bool = False
     gateway: str = "queue"
     phone: str = ""
     server: str = ""
