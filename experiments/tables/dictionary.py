@@ -88,6 +88,7 @@ _TRIALS: Final = (
     Column("server", "category", "the kind of the server"),
     Column("far_phone", "category", "the kind of the phones on the internet"),
     Column("seed", "integer", "the seed of all randomness in the trial"),
+    Column("varied", "boolean", "whether the seed also decided what phones differ in"),
     Column("longest_s", "real", "how long real programs are waited for at most, 0: as usual", "s"),
     Column("world", "category", "where it was run", "", ("simulated", "emulated")),
     Column(

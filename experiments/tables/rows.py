@@ -117,6 +117,7 @@ def _trial(result: TrialResult, number: int) -> Row:
         "gateway": spec.gateway,
         **endpoints_of(spec),
         "seed": spec.seed,
+        "varied": spec.vary,
         "longest_s": spec.longest,
         "world": result.world,
         "outcome": result.outcome,

@@ -28,7 +28,7 @@ def varied(scenario: str, seed: int = 1, **settings: str) -> TrialSpec:
 
 def messages(spec: TrialSpec) -> list[bytes]:
     _, trace = trial.run(spec)
-    sent = [each.data for each in trace.records if isinstance(each, Sent)]
+    sent = [each.payload for each in trace.records if isinstance(each, Sent)]
     return [data for data in sent if SipMessage.parse(data).is_sip]
 
 
