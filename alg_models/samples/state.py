@@ -242,6 +242,8 @@ SAMPLES: Final[dict[str, Sample]] = {
         *(outbound(REGISTER, 200.0 * each) for each in range(1, 90)),
         inbound(INCOMING, 18000.0),
     ),
+    "state-register-renewed": Sample((outbound(REGISTER), outbound(REGISTER, 20.0)), "renewed"),
+    "state-register-restarted": Sample((outbound(REGISTER), outbound(REGISTER, 20.0)), "restarted"),
     "state-register-again-later": sample(outbound(REGISTER), outbound(REGISTER, 400.0)),
     "state-hairpin-rtp": sample(
         outbound(RTP, source=RTP_PORT, target=RELAY),

@@ -50,6 +50,7 @@ class Gateway:
     ``inside_networks``: the prefixes behind it. ``inside_addresses`` are the router's own
     addresses there and ``public_ip`` its one on the outside. Randomness comes from ``rng``, the
     model's own from what ``model_rng`` makes (``None``: from ``rng`` too). ``firewall``: its rules.
+    ``later``: its public address once its line has been renewed; empty: the same.
     """
 
     def __init__(
@@ -64,12 +65,14 @@ class Gateway:
         model_rng: Callable[[], random.Random] | None = None,
         mtu: int = ip.DEFAULT_MTU,
         firewall: Sequence[FirewallRule] = (),
+        later: str = "",
     ) -> None:
         config: Any = nat or NatConfig()
         if model.recipe.nat:  # a faulty router's own choices
             config = replace(config, **model.recipe.nat)
         self.nat = Nat(config, public_ip, rng)
         self._own = OwnAddress(inside_addresses, public_ip)
+        self.later = later
         self._networks = [_network(each) for each in inside_networks]
         self._inside_cache: dict[str, bool] = {}
         self._fragments = Reassembler()
@@ -77,7 +80,8 @@ class Gateway:
         self._firewall = tuple(firewall)
         self._mtu = mtu
         self._elders: dict[Binding, Treatment] = {}  # flows that go on under an earlier model
-        self._take(model, model_rng or (lambda: rng))
+        self._make_generator = model_rng or (lambda: rng)
+        self._take(model, self._make_generator)
 
     # -- the one entry -------------------------------------------------------------------------
 
@@ -128,12 +132,33 @@ class Gateway:
         return len(self._treatment.tcp.connections)
 
     def reboot(self) -> None:
-        """Forget all that was learned from packets, as when the power fails."""
+        """Forget all that was learned from packets, as when the power fails; then the ALG may be another."""
+        self.forget()
+        if self.model.after_restart is not self.model:
+            self._take(self.model.after_restart, self._make_generator)
+
+    def forget(self) -> None:
+        """Forget all that was learned from packets."""
         self.nat.clear()
         self._elders.clear()
         self._treatment.clear()
         self._fragments = Reassembler()
         self._ipv6_filter.clear()
+
+    def renumber(self) -> None:
+        """The line is renewed: ``later`` is the public address, and what was the address is ``later``.
+
+        A router forgets what it has learned of flows, which have all ended; one whose mappings outlive the
+        address does not, and its bindings keep the address that they were made with.
+        """
+        nat = self.nat
+        if self.later:
+            nat.public_ip, self.later = self.later, nat.public_ip
+            self._own.renumber(nat.public_ip)
+        if nat.config.mappings_outlive_address:
+            nat.generation += 1  # the short way takes packets for the old address no more
+        else:
+            self.forget()
 
     def swap(
         self, model: Model, rng: random.Random, now: float, *, flows: Literal["all", "new"] = "all"

@@ -68,6 +68,8 @@ class NatConfig:
     icmp_timeout: float = 60.0  # RFC 5508 REQ-2
     # Whether what is sent from an inside media endpoint leaves by the public port that an ALG announced.
     media_symmetry: bool = True
+    # Whether mappings go on with the public address that they were made for when the router gets another.
+    mappings_outlive_address: bool = False
     static_mappings: tuple[StaticMapping, ...] = ()
     dmz_host: str = ""  # the inside address that gets what no binding is for; empty: nobody
     # IPv6 is not translated; a firewall of this kind stands in its place (RFC 6092), or none.

@@ -47,6 +47,7 @@ def make_gateways(network: Network, models: Mapping[str, Model], seed: object) -
             model_rng=partial(random.Random, f"{seed}/{name}/{models[name].id}"),
             mtu=topology.networks[outside].mtu,
             firewall=router.firewall,
+            later=router.later.get(outside, ""),
         )
     return gateways
 
@@ -104,6 +105,13 @@ class World(abc.ABC):
         """A router loses everything that it knows: bindings, pinholes, what its ALG remembers."""
         self.remark(gateway, WorldEvent.REBOOTED, "all bindings are lost")
         self.gateways[gateway].reboot()
+
+    def renumber(self, gateway: str) -> None:
+        """A router's line is renewed: it gets its later public address, or keeps its own if it has none."""
+        later = self.gateways[gateway].later
+        detail = f"the public address is {later} now" if later else "the public address is the same"
+        self.remark(gateway, WorldEvent.RENUMBERED, detail)
+        self.gateways[gateway].renumber()
 
     # -- what happens --------------------------------------------------------------------------
 

@@ -60,6 +60,10 @@ class LabWorld(World):
         super().reboot(gateway)
         self._flows.event += 1
 
+    def renumber(self, gateway: str) -> None:
+        super().renumber(gateway)
+        self._flows.event += 1
+
     def run_until(self, done: Callable[[], bool], timeout: float) -> bool:
         """Let things happen until ``done`` or for ``timeout`` seconds; says whether it was done."""
         deadline = self.now + timeout

@@ -74,6 +74,8 @@ class Network:
             self.addresses[address] = node
             self.node_addresses.setdefault(node, {})[network] = address
             members[network].append((node, address))
+        self.renewals = topology.renewals()
+        self.addresses |= {address: node for node, _, address in self.renewals}
         self.members = members
         self.mtu = {name: spec.mtu for name, spec in topology.networks.items()}
         self._smallest_mtu = min(self.mtu.values(), default=ip.DEFAULT_MTU)
