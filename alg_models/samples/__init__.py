@@ -47,10 +47,11 @@ class Sample:
     """A row of packets, the last of them being the documented one.
 
     ``before_last``: what the router goes through right before that: its line is ``renewed``, or it is
-    ``restarted``.
+    ``restarted``. ``routed``: it is one that translates nothing.
     """
 
     packets: tuple[Packet, ...]
+    routed: bool = False
     before_last: Literal["", "renewed", "restarted"] = ""
 
     @property
@@ -95,14 +96,16 @@ class Outcome(NamedTuple):
     emissions: list[Emission]
 
 
-def gateway_for(model: Model) -> Gateway:
-    """The samples' router with a model in it."""
+def gateway_for(model: Model, *, routed: bool = False) -> Gateway:
+    """The samples' router with a model in it; ``routed``: one that translates nothing."""
     return Gateway(
         model,
         public_ip=PUBLIC.ip,
         inside_networks=["192.168.1.0/24"],
         inside_addresses=[ROUTER],
-        nat=NatConfig(port_allocation=PortAllocation.SEQUENTIAL, first_port=PUBLIC.port),
+        nat=NatConfig(
+            translates=not routed, port_allocation=PortAllocation.SEQUENTIAL, first_port=PUBLIC.port
+        ),
         rng=random.Random(0),
         later=RENEWED,
     )
@@ -111,7 +114,7 @@ def gateway_for(model: Model) -> Gateway:
 def cross(model: Model, name: str) -> Outcome:
     """What a router with ``model`` does to the documented packet of a sample. Raises ``KeyError``."""
     chosen = all_samples()[name]
-    gateway = gateway_for(model)
+    gateway = gateway_for(model, routed=chosen.routed)
     emissions: list[Emission] = []
     for number, packet in enumerate(chosen.packets, 1):
         if number == len(chosen.packets) and chosen.before_last == "renewed":

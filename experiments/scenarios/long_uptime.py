@@ -37,7 +37,7 @@ class LongUptime:
         while (day := uses * self.every) <= self.days:
             stage.idle(max(0.0, day * _DAY - stage.now))
             worked = {
-                "registers": all([_register(stage, each) for each in (far, phone)]),
+                "registers": _register(stage, far) & _register(stage, phone),
                 "calls": _call(stage, phone, far, "bob@lab.test"),
                 "is called": _call(stage, far, phone, "alice@lab.test"),
             }
@@ -73,4 +73,6 @@ def _call(stage: Stage, caller: Phone, callee: Phone, target: str) -> bool:
     return up and rang
 
 
-ITEM = Item("long-uptime", "The router runs for two months, and the phone is used every ten days.", LongUptime())
+ITEM = Item(
+    "long-uptime", "The router runs for two months, and the phone is used every ten days.", LongUptime()
+)

@@ -1,7 +1,7 @@
 """Two customers behind one box: what one does, and what becomes of the other's calls.
 
-The first customer calls several times, and stays in the last call. The second one registers, calls and is called
-meanwhile. Each has a far phone of his own, so that nothing but the box brings the two together.
+The first customer calls several times, and stays in the last call. The second one registers, calls and is
+called meanwhile. Each has a far phone of his own, so that nothing but the box brings the two together.
 """
 
 from __future__ import annotations
@@ -41,7 +41,11 @@ class TwoCustomers:
             if talk is not None:
                 hang_up(stage, talk, name=f"first customer's call {number - 1} hangs up")
             talk = connect(
-                stage, caller=first, callee=far, target="bob@lab.test", name=f"first customer's call {number} "
+                stage,
+                caller=first,
+                callee=far,
+                target="bob@lab.test",
+                name=f"first customer's call {number} ",
             )
         register(stage, second, "second customer ")
         out = connect(

@@ -142,6 +142,10 @@ class Policy:
       dropped keeps nothing alive.
     - ``follow_pinholes``: what comes in through a pinhole for signalling is inspected, whatever its port,
       and no TCP connection for the inside endpoint's port alone.
+    - ``dscp``: what is inspected, or passes at a port that the ALG opened, leaves with this DSCP (RFC 2474);
+      ``None``: with its own.
+    - ``hairpin_loses``: methods of requests over UDP that get lost where an inside host sends them to another
+      by its public endpoint.
     - ``checksum``: ``stale`` leaves the UDP checksum as the sender computed it.
     """
 
@@ -156,6 +160,8 @@ class Policy:
     follow_pinholes: bool = False
     checksum: Literal["right", "stale"] = "right"
     match: Literal["peer", "destination"] = "peer"
+    hairpin_loses: frozenset[str] = frozenset()
+    dscp: int | None = None
 
     def inspects(self, protocol: int, remote_port: int) -> bool:
         if remote_port not in self.ports:

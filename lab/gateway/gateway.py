@@ -44,6 +44,11 @@ from siplab.lab.wire.ip import ICMP, TCP, UDP, Endpoint, MalformedPacketError, P
 _network = lru_cache(maxsize=256)(ipaddress.ip_network)
 
 
+def _nothing_is_hidden(address: str) -> bool:
+    """What an ALG is told of the inside by a router that only routes: every address is known outside."""
+    return False
+
+
 class Gateway:
     """One router.
 
@@ -120,8 +125,9 @@ class Gateway:
             return [Emission(None, packet, Fate.NO_FREE_PORT, str(error))]
 
     def _take(self, model: Model, make_generator: Callable[[], random.Random]) -> None:
+        hidden = self.is_inside if self.nat.config.translates else _nothing_is_hidden
         self._treatment = treatment = Treatment(
-            model, self.nat, make_generator, self.is_inside, self._own.inside, self._mtu
+            model, self.nat, make_generator, hidden, self._own.inside, self._mtu
         )
         self.model, self.policy = model, treatment.policy
         self._known, self._udp = treatment.flows.known, treatment.udp
@@ -203,8 +209,8 @@ class Gateway:
                 raise MalformedPacketError("UDP length does not match the packet")
         if packet.ttl <= 1 and packet.dst not in self._own.all_inside:
             return self._own.ttl_exceeded(packet, side, data)
-        if packet.version == 6:
-            return self._ipv6(packet, data, side, now)
+        if packet.version == 6 or not self.nat.config.translates:
+            return self._untranslated(packet, data, side, now)
         if side is Side.INSIDE:
             return self._from_inside(packet, data, now, unseen=unseen)
         return self._from_outside(packet, data, now, unseen=unseen)
@@ -253,6 +259,9 @@ class Gateway:
         target = self.nat.inbound(packet.protocol, packet.dport, source.outside, now)
         if target is None:
             return [Emission(None, data, Fate.NO_BINDING, f"{source.outside} to public port {packet.dport}")]
+        method = packet.payload.partition(b" ")[0].decode("latin-1")
+        if packet.protocol == UDP and method in self.policy.hairpin_loses:
+            return [Emission(None, data, Fate.NO_HAIRPINNING, method)]
         if packet.protocol == TCP:
             self.nat.note_tcp(source, packet.destination, packet.flags, now)
             self.nat.note_tcp(target, source.outside, packet.flags, now)
@@ -306,6 +315,25 @@ class Gateway:
         treatment = self._treatment
         if self._elders:
             treatment = self._elders.get(binding, treatment)
+        emissions = self._treated(treatment, packet, data, side, binding, remote, until, now, unseen=unseen)
+        dscp = treatment.policy.dscp
+        if dscp is None or not (binding.reserved or treatment.policy.inspects(packet.protocol, remote.port)):
+            return emissions
+        return [each._replace(packet=ip.marked(each.packet, dscp)) for each in emissions]
+
+    def _treated(
+        self,
+        treatment: Treatment,
+        packet: Packet,
+        data: bytes,
+        side: Side,
+        binding: Binding,
+        remote: Endpoint,
+        until: float,
+        now: float,
+        *,
+        unseen: bool,
+    ) -> list[Emission]:
         policy = treatment.policy
         outbound = side is Side.INSIDE
         port = remote.port
@@ -321,7 +349,14 @@ class Gateway:
         inspected = inspected and treatment.looks
         if packet.protocol == UDP and data[0] == 0x45:
             flow = treatment.flows.learn(
-                data, side, binding, remote, until, now, inspected=inspected, keep=not unseen
+                data,
+                side,
+                binding,
+                remote,
+                until,
+                now,
+                inspected=inspected,
+                keep=not unseen and policy.dscp is None,  # the short way marks nothing
             )
             if inspected:
                 return treatment.udp.datagram(data, flow, now)
@@ -339,10 +374,10 @@ class Gateway:
             return [Emission(None, data, Fate.UNKNOWN_FLOW)]
         return [Emission(side.other, translated)]
 
-    # -- IPv6 ------------------------------------------------------------------------------------
+    # -- IPv6, and routers that only route -------------------------------------------------------
 
-    def _ipv6(self, packet: Packet, data: bytes, side: Side, now: float) -> list[Emission]:
-        """IPv6 passes without translation, behind a stateful filter (RFC 6092) if configured."""
+    def _untranslated(self, packet: Packet, data: bytes, side: Side, now: float) -> list[Emission]:
+        """What passes without translation, behind a stateful filter (RFC 6092) if configured."""
         if packet.dst in self._own.all_inside or packet.dst.startswith(("fe80:", "ff")):
             return [Emission(None, data, Fate.FOR_ROUTER)]
         outbound = side is Side.INSIDE

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Gateway
 from siplab.lab.sip.base import Action, Agent
@@ -112,6 +113,13 @@ class World(abc.ABC):
         detail = f"the public address is {later} now" if later else "the public address is the same"
         self.remark(gateway, WorldEvent.RENUMBERED, detail)
         self.gateways[gateway].renumber()
+
+    def mark(self, host: str, dscp: int) -> None:
+        """What agents send by UDP from a host has this DSCP from now on (RFC 2474), at ports opened from now on.
+
+        Raises ``UsageError`` where the lab has no hand in packets.
+        """
+        raise UsageError(f"{self.place} has hosts of its own: the lab can't set the DSCP of their packets")
 
     # -- what happens --------------------------------------------------------------------------
 

@@ -255,4 +255,9 @@ class Network:
 
     def _hidden(self, router: str, network: str) -> bool:
         """Whether the router is a gateway met from its outside: what it translates has no route."""
-        return self.sides.get((router, network)) is Side.OUTSIDE and self._subnets[network].version == 4
+        met_outside = self.sides.get((router, network)) is Side.OUTSIDE
+        return (
+            met_outside
+            and self._subnets[network].version == 4
+            and self.topology.gateways[router].nat.translates
+        )
