@@ -41,7 +41,8 @@ def of(model: Model) -> Model | None:
     if model.card.kind != "fault" or not model.recipe.base:
         return None
     made = _bare(model)
-    return made if made.steps or made.policy != Policy() else None
+    does_something = made.steps or made.policy != Policy() or made.after_restart.steps
+    return made if does_something else None
 
 
 def find(name: str, resolve: Callable[[str], Model]) -> Model | None:
@@ -54,8 +55,13 @@ def find(name: str, resolve: Callable[[str], Model]) -> Model | None:
     return _bare(whole)
 
 
+def _alone(recipe: Recipe) -> Recipe:
+    """What a recipe adds to whatever it starts from."""
+    again = recipe.restarted
+    return replace(recipe, base=(), replace={}, restarted=None if again is None else _alone(again))
+
+
 def _bare(whole: Model) -> Model:
-    recipe = whole.recipe
     name, values = specs.parse(whole.id, "model")
     card = replace(
         whole.card,
@@ -69,6 +75,6 @@ def _bare(whole: Model) -> Model:
     return Bare(
         specs.written(PREFIX + name, values),
         card,
-        Recipe(first=recipe.first, last=recipe.last, policy=recipe.policy, nat=recipe.nat),
+        _alone(whole.recipe),
         whole=whole,
     )

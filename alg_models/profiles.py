@@ -147,7 +147,9 @@ def _after_off(
     if switch is not None and switch.effect == "drops-sip":
         return resolve(_BLOCKED)
     stays = switch.effect == "no-effect" if switch is not None else card.switch_off.possible == "no"
-    return model if stays else NONE
+    if stays or model is None or switch is None or not set(switch.on_again) & {"reset", "power-loss"}:
+        return model if stays else NONE
+    return replace(NONE, recipe=replace(NONE.recipe, restarted=model.recipe))
 
 
 def spec_switched_off(spec: str) -> str:

@@ -60,6 +60,7 @@ def matrix(
     topology: str = "home",
     seed: int = 1,
     repeat: int = 1,
+    vary: bool = False,
     world: World = "simulated",
     jobs: int = 1,
     model_paths: Sequence[str | Path] = (),
@@ -68,7 +69,7 @@ def matrix(
     """Run every combination of model, mitigation set and scenario or detector; the results in that order.
 
     ``mitigations`` is a list of sets, the empty one being "nothing done". ``repeat``: seeds from ``seed`` on.
-    ``jobs``: processes. Raises as ``run`` does.
+    ``vary``: the seeds also decide what real phones differ in. ``jobs``: processes. Raises as ``run`` does.
     """
     fields = {
         "id": "matrix",
@@ -82,6 +83,7 @@ def matrix(
         "far_phones": list(far_phones),
         "seed": seed,
         "repeat": repeat,
+        "vary": vary,
     }
     experiment = documents.parse(json.dumps(fields), Experiment, "matrix")  # JSON is YAML
     specs = experiment.trials(_texts(model_paths), scenario_paths=_texts(scenario_paths))

@@ -95,7 +95,7 @@ class TranslateHeaders:
     ``route``: what becomes of Route in requests going out. ``cut_cells`` and ``contact_back``: translate
     what is not printed of responses coming in. ``hide_call_id``: change Call-ID at all. ``call_table``:
     restore and hide a known Call-ID in requests of the far side and their responses too. ``restore_to``:
-    put the domain back into To of responses.
+    put the domain back into To of responses. ``adds_port``: a Contact without a port gets one.
     """
 
     outbound: bool
@@ -105,6 +105,7 @@ class TranslateHeaders:
     hide_call_id: bool = True
     call_table: bool = True
     restore_to: bool = False
+    adds_port: bool = True
 
     def __post_init__(self) -> None:
         more: dict[Kind, Row] = {
@@ -131,7 +132,10 @@ class TranslateHeaders:
             elif name == "request-uri":
                 _REQUEST_URI.apply(message, context)
             elif name in _URIS:
-                _URIS[name].apply(message, _facing(context, change))
+                facing = _facing(context, change)
+                if name == "contact" and not self.adds_port:
+                    _exchange_portless(message, facing)
+                _URIS[name].apply(message, facing)
         if self.outbound:
             self._call_id(message, kind, memory, context)
 
@@ -200,6 +204,16 @@ def _facing(context: Context, change: Change) -> Context:
     return context if context.outbound == outbound else replace(context, outbound=outbound)
 
 
+def _exchange_portless(message: SipMessage, context: Context) -> None:
+    """In a Contact without a port the address alone is exchanged."""
+    own, public = context.inside.ip.encode(), context.nat.public_ip.encode()
+    old, new = (own, public) if context.outbound else (public, own)
+    for each in message.all(b"contact"):
+        for place in reversed(uris(each.value)):
+            if place.port is None and place.host == old:
+                each.replace(place.start, place.end, new)
+
+
 def _keep(memory: dict[bytes, bytes], key: bytes, value: bytes) -> None:
     if len(memory) >= _LIMIT and key not in memory:
         del memory[next(iter(memory))]
@@ -208,12 +222,19 @@ def _keep(memory: dict[bytes, bytes], key: bytes, value: bytes) -> None:
 
 @dataclass(frozen=True)
 class HoldRegistered:
-    """Keep the way in to registered contacts open, also where the response keeps the public Contact."""
+    """Keep the way in to registered contacts open, also where the response keeps the public Contact.
+
+    ``adds_port``: as above.
+    """
+
+    adds_port: bool = True
 
     def apply(self, message: SipMessage, context: Context) -> None:
         if context.outbound or message.status is None or message.method != b"REGISTER":
             return
         inner = SipMessage.parse(bytes(message))
+        if not self.adds_port:
+            _exchange_portless(inner, context)
         _URIS["contact"].apply(inner, context)
         _HOLD.apply(inner, context)
 

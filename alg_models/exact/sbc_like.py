@@ -27,11 +27,12 @@ class _Documented:
     retain_hold_resource: bool
     call_minutes: float
     media_idle: float
+    adds_port: bool
 
 
 _DOCUMENTED: Final = {
-    "juniper": _Documented(Change.TO_LOCAL, False, False, 720.0, 120.0),
-    "fortinet": _Documented(Change.TO_ALG, True, True, 0.0, 0.0),
+    "juniper": _Documented(Change.TO_LOCAL, False, False, 720.0, 120.0, True),
+    "fortinet": _Documented(Change.TO_ALG, True, True, 0.0, 0.0, False),
 }
 
 
@@ -49,6 +50,7 @@ class SbcLike:
     - ``cut_cells``: Via, Record-Route and Route of responses coming in, which the excerpts cut off.
     - ``contact_back``: translate Contact of responses coming in to the local address.
     - ``call_table``: find calls by Call-ID whoever began them; else the table's words are all there is.
+    - ``adds_port``: whether a Contact without a port leaves with one.
     - ``restore_to``: undo in responses what became of To in the request, against the printed table.
     """
 
@@ -64,6 +66,7 @@ class SbcLike:
     contact_back: bool = False
     call_table: bool = True
     restore_to: bool = False
+    adds_port: bool | None = None
 
     def recipe(self) -> Recipe:
         documented = _DOCUMENTED[self.vendor]
@@ -81,7 +84,7 @@ class SbcLike:
             (idle > 0, BlockIdleMedia(idle)),
             (not retain, ReleaseOnHold()),
             (True, FitContentLength()),
-            (True, HoldRegistered()),
+            (True, HoldRegistered(self._adds_port)),
             (True, CloseDialog()),
             (True, self._headers(outbound=True)),
         )
@@ -96,7 +99,12 @@ class SbcLike:
             self.hide_call_id,
             self.call_table,
             self.restore_to,
+            self._adds_port,
         )
+
+    @property
+    def _adds_port(self) -> bool:
+        return _DOCUMENTED[self.vendor].adds_port if self.adds_port is None else self.adds_port
 
 
 _FORTI_CLI: Final = "https://docs.fortinet.com/document/fortigate/6.0.0/cli-reference/236303/voip-profile"
@@ -208,6 +216,10 @@ MODEL = Model(
                 "unknown message is a request of an unregistered method",
                 Evidence.INFERENCE,
                 "https://juniper.net/documentation/software/junos-es/junos-es93/junos-es-swcmdref/sip.html",
+            ),
+            Source(
+                "That FortiOS leaves a Contact without a port without one: its documents speak of addresses",
+                Evidence.INFERENCE,
             ),
             Source(
                 "What no source describes is as the correct ALG does it: received and rport, attributes of "

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le
 
 from siplab.alg_models.controls import CORRECT_STEPS
-from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source, Step
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source, Step
 from siplab.lab.wire.sip import SipMessage
 
 
@@ -83,6 +83,13 @@ MODEL = Model(
                 "https://raw.githubusercontent.com/CVEProject/cvelistV5/main/cves/2022/22xxx/CVE-2022-22204.json",
             ),
             Source("How few entries there are here, so that a call shows it", Evidence.INFERENCE),
+        ),
+        shows=(
+            # One customer has filled it, and another one suffers.
+            Showing(
+                "two-customers", "second customer registered", topology="shared-box", variant={"entries": 5}
+            ),
+            Showing("long-uptime", "calls every time"),
         ),
     ),
     fault=FillTable(),

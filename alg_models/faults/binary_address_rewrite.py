@@ -5,8 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 
-from siplab.alg_models.controls import CORRECT_STEPS
-from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from siplab.lab.wire.sip import SipMessage
 
 
@@ -14,11 +13,11 @@ from siplab.lab.wire.sip import SipMessage
 class RewriteBinary:
     """In datagrams coming in, the four bytes of the public address become those of the inside one.
 
-    Only on the port of SIP, where the ALG looks: a STUN server there sees it.
+    It looks at the ports of SIP and of STUN, and writes nothing into SIP, whose addresses are text.
     """
 
     def recipe(self) -> Recipe:
-        return Recipe(base=CORRECT_STEPS, last=(self,), policy={"non_sip": "inspect"})
+        return Recipe(last=(self,), policy={"non_sip": "inspect", "ports": frozenset({5060, 3478})})
 
     def apply(self, message: SipMessage, context: Context) -> None:
         if context.outbound or context.binding is None:
@@ -34,8 +33,8 @@ MODEL = Model(
     card=Card(
         fault_class="rewriting",
         summary=(
-            "Translates correctly, and exchanges the four bytes of its address in whatever comes in, "
-            "STUN answers above all."
+            "No ALG for SIP; but exchanges the four bytes of its address in whatever comes in, STUN answers "
+            "above all."
         ),
         examples=(
             Example(
@@ -56,8 +55,9 @@ MODEL = Model(
                 Evidence.VENDOR_DOCUMENTATION,
                 "https://www.rfc-editor.org/rfc/rfc8489#section-14.2",
             ),
-            Source("That it happens on the port of SIP", Evidence.INFERENCE),
+            Source("That it looks at certain ports", Evidence.INFERENCE),
         ),
+        shows=(Showing("old-stun", "rings", phone="plain", server="strict-addresses"),),
     ),
     fault=RewriteBinary(),
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from siplab.alg_models.controls import CORRECT_STEPS
-from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage
 
@@ -63,6 +63,7 @@ MODEL = Model(
                 "https://cisco.com/c/en/us/td/docs/ios-xml/ios/ipaddr_nat/configuration/xe-3s/nat-xe-3s-book/iadnat-fw-sip-alg-hardng.html",
             ),
         ),
+        shows=(Showing("two-customers(alike=true)", "second customer registered", topology="shared-box"),),
     ),
     fault=OneOwner(),
 )

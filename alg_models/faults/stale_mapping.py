@@ -1,4 +1,7 @@
-"""The ALG writes the public endpoint that a phone had first, whatever it has now."""
+"""The ALG writes the public endpoint that a phone had first, whatever it has now.
+
+It forgets that no more than the NAT forgets its mappings when the line gets another address.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,12 @@ class KeepFirst:
 
     def recipe(self) -> Recipe:
         # Nothing holds the registration's mapping: after a pause the NAT makes another.
-        return Recipe(base=CORRECT_STEPS, replace={HoldRegistration: None}, last=(self,))
+        return Recipe(
+            base=CORRECT_STEPS,
+            replace={HoldRegistration: None},
+            last=(self,),
+            nat={"mappings_outlive_address": True},
+        )
 
     def apply(self, message: SipMessage, context: Context) -> None:
         known = context.remember(self, _First).outside
@@ -81,7 +89,10 @@ MODEL = Model(
             ),
             Source("That it is the ALG, and not the NAT, that keeps the old mapping", Evidence.INFERENCE),
         ),
-        shows=(Showing("incoming-call(idle=1900)", "rings"),),
+        shows=(
+            Showing("incoming-call(idle=1900)", "rings"),
+            Showing("address-change", "rings", topology="wan-renumbered"),
+        ),
     ),
     fault=KeepFirst(),
 )

@@ -60,7 +60,10 @@ MODEL = Model(
                 "https://github.com/opnsense/core/issues/800",
             ),
         ),
-        shows=(Showing("incoming-call(idle=18000)", "rings", server="hosted"),),
+        shows=(
+            Showing("incoming-call(idle=18000)", "rings", server="hosted"),
+            Showing("long-uptime", "is called every time"),
+        ),
     ),
     fault=WearOut(),
 )

@@ -17,7 +17,7 @@ import pkgutil
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from siplab.lab.gateway.alg import Example, Model
 from siplab.lab.gateway.gateway import Emission, Gateway, Side
@@ -31,6 +31,7 @@ ROUTER: Final = "192.168.1.1"
 REGISTRAR: Final = Endpoint("198.51.100.10", 5060)
 RELAY: Final = Endpoint("198.51.100.20", 40000)
 PUBLIC: Final = Endpoint("203.0.113.7", 61002)
+RENEWED: Final = "203.0.113.150"  # the public address once the line has been renewed
 
 
 class Packet(NamedTuple):
@@ -43,9 +44,15 @@ class Packet(NamedTuple):
 
 @dataclass(frozen=True)
 class Sample:
-    """A row of packets, the last of them being the documented one."""
+    """A row of packets, the last of them being the documented one.
+
+    ``before_last``: what the router goes through right before that: its line is ``renewed``, or it is
+    ``restarted``. ``routed``: it is one that translates nothing.
+    """
 
     packets: tuple[Packet, ...]
+    routed: bool = False
+    before_last: Literal["", "renewed", "restarted"] = ""
 
     @property
     def payload(self) -> bytes:
@@ -89,24 +96,31 @@ class Outcome(NamedTuple):
     emissions: list[Emission]
 
 
-def gateway_for(model: Model) -> Gateway:
-    """The samples' router with a model in it."""
+def gateway_for(model: Model, *, routed: bool = False) -> Gateway:
+    """The samples' router with a model in it; ``routed``: one that translates nothing."""
     return Gateway(
         model,
         public_ip=PUBLIC.ip,
         inside_networks=["192.168.1.0/24"],
         inside_addresses=[ROUTER],
-        nat=NatConfig(port_allocation=PortAllocation.SEQUENTIAL, first_port=PUBLIC.port),
+        nat=NatConfig(
+            translates=not routed, port_allocation=PortAllocation.SEQUENTIAL, first_port=PUBLIC.port
+        ),
         rng=random.Random(0),
+        later=RENEWED,
     )
 
 
 def cross(model: Model, name: str) -> Outcome:
     """What a router with ``model`` does to the documented packet of a sample. Raises ``KeyError``."""
     chosen = all_samples()[name]
-    gateway = gateway_for(model)
+    gateway = gateway_for(model, routed=chosen.routed)
     emissions: list[Emission] = []
-    for packet in chosen.packets:
+    for number, packet in enumerate(chosen.packets, 1):
+        if number == len(chosen.packets) and chosen.before_last == "renewed":
+            gateway.renumber()
+        elif number == len(chosen.packets) and chosen.before_last == "restarted":
+            gateway.reboot()
         emissions = gateway.handle(packet.data, packet.side, packet.at)
     last = chosen.packets[-1]
     return Outcome(

@@ -242,7 +242,18 @@ SAMPLES: Final[dict[str, Sample]] = {
         *(outbound(REGISTER, 200.0 * each) for each in range(1, 90)),
         inbound(INCOMING, 18000.0),
     ),
+    "state-register-renewed": Sample((outbound(REGISTER), outbound(REGISTER, 20.0)), before_last="renewed"),
+    "state-register-restarted": Sample(
+        (outbound(REGISTER), outbound(REGISTER, 20.0)), before_last="restarted"
+    ),
+    "routed-register": Sample((outbound(REGISTER),), routed=True),
+    "routed-invite": Sample((outbound(INVITE),), routed=True),
     "state-register-again-later": sample(outbound(REGISTER), outbound(REGISTER, 400.0)),
+    # The second phone's ACK to the public endpoint of the first.
+    "state-hairpin-ack": sample(
+        outbound(REGISTER_CAROL),
+        outbound(ACK.replace(b"bob@198.51.100.20:5060", b"carol@203.0.113.7:61002"), 0.1, target=PUBLIC),
+    ),
     "state-hairpin-rtp": sample(
         outbound(RTP, source=RTP_PORT, target=RELAY),
         outbound(RTP, 0.1, source=SECOND_PHONE._replace(port=49170), target=PUBLIC),

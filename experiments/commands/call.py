@@ -18,6 +18,7 @@ from siplab.experiments.commands.options import (
     Seed,
     Sounds,
     TrialTimeout,
+    Vary,
     World,
     as_hypothesis,
     as_model,
@@ -63,6 +64,7 @@ class Trial:
         bool, typer.Option("--hypothesis", help="Of a vendor nobody knows: run what it likeliest does.")
     ] = False
     seed: Seed = None
+    vary: Vary = False
     trial_timeout: TrialTimeout = TRIAL_TIMEOUT
     model_path: ModelPath = field(default_factory=list)
     scenario_path: Annotated[
@@ -141,6 +143,7 @@ def play(
         server=wanted.server,
         far_phone=wanted.far_phone,
         longest=wanted.longest,
+        vary=wanted.vary,
     )
     trial.check_spec(spec)
     for each in page.compare if page is not None else ():

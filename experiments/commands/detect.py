@@ -15,8 +15,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from siplab.experiments.commands import probe_packs
 from siplab.experiments.commands.options import AsJson, as_numbers, names, numbers
 from siplab.experiments.detect import run as running
+from siplab.experiments.detect.probe_pack import PackRequest
 from siplab.experiments.detect.report import EXITS, print_report
 from siplab.experiments.detect.serving import Service
 from siplab.experiments.output import console
@@ -30,6 +32,7 @@ app = typer.Typer(
     help="Detectors on a real network: a server outside, this machine inside.",
 )
 _PORTS: Final = ("5060", "6060")
+_SECONDS: Final = 90.0  # that an examination takes at most
 
 
 @app.command()
@@ -84,20 +87,52 @@ def run(
     ] = 0,
     ipv4: Annotated[bool, typer.Option("--ipv4", "-4", help="The server's IPv4 address.")] = False,
     ipv6: Annotated[bool, typer.Option("--ipv6", "-6", help="The server's IPv6 address.")] = False,
-    timeout: Annotated[float, typer.Option(min=1, max=3600, help="Seconds for everything.")] = 90.0,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            min=1, max=7200, help="Seconds for everything. Default: 90; with --probe-pack what it takes."
+        ),
+    ] = None,
+    probe_pack: Annotated[
+        bool,
+        typer.Option(
+            "--probe-pack",
+            help="No detector: play one script of all kinds of messages, and say which models do the same as "
+            "the router. Takes four minutes.",
+        ),
+    ] = False,
+    long: Annotated[
+        bool, typer.Option("--long", help="With --probe-pack: silences of up to an hour, too.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="With --probe-pack: a folder for the pair file of what crossed.")
+    ] = None,
+    pcap: Annotated[
+        bool, typer.Option("--pcap", help="With --probe-pack and --out: captures of both sides, too.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Find out whether something between this machine and SERVER meddles with SIP.
 
-    Exit status: 0 clean, 1 an ALG, 3 undecided, 2 bad input.
+    Exit status: 0 clean (with --probe-pack: played to its end), 1 an ALG, 3 undecided, 2 bad input.
     """
     if ipv4 and ipv6:
         raise UsageError("--ipv4 and --ipv6 can't be had at once: run it twice")
     family = socket.AF_INET if ipv4 else socket.AF_INET6 if ipv6 else socket.AF_UNSPEC
-    request = running.Request(
-        host_sockets.resolve(server, family), port, tls_port, detector, not only_udp, local_port, timeout
-    )
     errors = console.errors()
+    if probe_pack:
+        address = host_sockets.resolve(server, family or socket.AF_INET)
+        pack = PackRequest(address, port, long, timeout or 0.0)
+        raise typer.Exit(probe_packs.live(pack, out, pcap=pcap, as_json=as_json, errors=errors))
+    request = running.Request(
+        host_sockets.resolve(server, family),
+        port,
+        tls_port,
+        detector,
+        not only_udp,
+        local_port,
+        timeout or _SECONDS,
+    )
     report = running.run(request, lambda text: errors.print(text, style="dim"))
     if as_json:
         console.print_json(report.as_json())

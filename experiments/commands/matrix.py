@@ -18,11 +18,13 @@ from siplab.experiments.commands.options import (
     Resume,
     Share,
     TrialTimeout,
+    Vary,
     World,
     as_texts,
     grouped,
     names,
 )
+from siplab.experiments.commands.sweeping import Tables
 from siplab.experiments.output import book, compatibility, console, files
 from siplab.experiments.output.compatibility import Compatibility, Plan
 from siplab.experiments.trial import registry
@@ -60,6 +62,7 @@ class What:
     )
     repeat: Annotated[int, typer.Option(min=1, max=10_000, help="Run each trial with that many seeds.")] = 1
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 1
+    vary: Vary = False
     model_path: ModelPath = field(default_factory=list)
     trial_timeout: TrialTimeout = TRIAL_TIMEOUT
     share: Share = True
@@ -83,6 +86,7 @@ class What:
             ),
             tuple(range(self.seed, self.seed + self.repeat)),
             as_texts(self.model_path),
+            self.vary,
         )
 
 
@@ -100,12 +104,12 @@ class Written:
 
 @app.command()
 @grouped
-def matrix(what: What, written: Written, world: World = "auto", jobs: Jobs = 1) -> None:
+def matrix(what: What, written: Written, tables: Tables, world: World = "auto", jobs: Jobs = 1) -> None:
     """Routers by scenarios by remedies: what works, and what nobody knows.
 
     Exit status: 0 all trials ran (what fails is a result), 1 some are invalid, 2 bad input.
     """
-    running.check(resume=written.resume, out=written.out)
+    running.check(resume=written.resume, out=written.out, tables=tables)
     plan = what.plan()
     for topology, phone, server in plan.settings:  # an unknown name is no cell that is not possible
         compatibility.check_setting(topology, phone, server)
@@ -130,6 +134,8 @@ def matrix(what: What, written: Written, world: World = "auto", jobs: Jobs = 1) 
         resume=written.resume,
         trust=False,
         errors=errors,
+        tables=tables,
+        name="matrix",
     )
     table = compatibility.table(plan, results, left)
     show(table)

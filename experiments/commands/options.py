@@ -137,6 +137,14 @@ Longest = Annotated[
     ),
 ]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed of all randomness in the trials.")]
+Vary = Annotated[
+    bool,
+    typer.Option(
+        "--vary",
+        help="Let the seed also decide what real phones differ in: order of headers, optional ones, "
+        "User-Agent, lifetimes, codecs, ports.",
+    ),
+]
 ModelPath = Annotated[
     list[Path], paths("--model-path", help="A .py file or folder with models of your own; repeatable.")
 ]

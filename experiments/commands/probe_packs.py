@@ -1,4 +1,4 @@
-"""What `score --probe-pack` does: pair files, captures, and which models do the same."""
+"""`score --probe-pack`, `detect run --probe-pack`: pair files, captures, and which models do the same."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from siplab.experiments.detect import probe_pack
+from siplab.experiments.detect.probe_pack import PackRequest, Played
+from siplab.experiments.detect.report import EXITS
 from siplab.experiments.output import console, files, pcapng
 from siplab.experiments.output.pcapng import INBOUND, OUTBOUND, CapturedPacket
 from siplab.experiments.probe_pack import pair_file, script, ties
 from siplab.experiments.probe_pack.routers import router_of
+from siplab.experiments.probe_pack.ties import Tie
 from siplab.experiments.trial import run as trial
 from siplab.lab.gateway.sides import Side
 from siplab.lab.worlds.open_loop import Pair, play
@@ -57,6 +61,50 @@ def score(
     groups = {id(group) for group in same.values()}
     said = f"{len(pack.steps())} packets tell {len(groups)} of {len(candidates)} models and variants apart"
     console.print_exact(said, output)
+
+
+def live(request: PackRequest, out: Path | None, *, pcap: bool, as_json: bool, errors: Console) -> int:
+    """Play the pack on a real network, write what came out, and say which models do the same.
+
+    Returns the exit status. Raises ``UsageError`` for what can't be played here, ``OutputError`` for what
+    can't be written.
+    """
+    if out is not None:
+        files.prepare(out)
+    played = probe_pack.play(request, lambda text: errors.print(text, style="dim"))
+    if out is not None and played.pair.crossings:
+        write(played.pair, out / "probe-pack.pair.json", pcap=pcap)
+    tie = None
+    if played.behind_nat:
+        models = trial.models().runnable()
+        errors.print(f"comparing with {len(models)} models and variants", style="dim")
+        tie = probe_pack.tie_of(played, models)
+    if as_json:
+        console.print_json(played.as_json(tie))
+    else:
+        _print_played(played, tie, console.output())
+    return EXITS["undecided" if played.problem else "clean"]
+
+
+def _print_played(played: Played, tie: Tie | None, output: Console) -> None:
+    pair = played.pair
+    if played.problem:
+        console.print_exact(played.problem, output, "bold yellow")
+    if not pair.crossings:
+        return
+    console.print_exact(f"from {played.own}, seen as {pair.public}", output)
+    console.print_exact(f"{len(pair.crossings)} of {played.packets} packets were sent", output)
+    for why, count in sorted({**played.left_out, "no time was left": len(played.skipped)}.items()):
+        if count:
+            console.print_exact(f"  left out, {why}: {count} of the conversations", output)
+    if tie is None:
+        console.print_exact("no NAT on the way: the models are of NAT routers", output)
+        return
+    names = ", ".join(each.id for each in tie.models)
+    if tie.exact:
+        console.print_exact(f"the same to all {tie.of} packets: {names}", output)
+    else:
+        console.print_exact(f"most like it, but for {tie.differing} of {tie.of} packets: {names}", output)
 
 
 def write(pair: Pair, path: Path, *, pcap: bool) -> None:

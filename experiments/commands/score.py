@@ -24,6 +24,7 @@ from siplab.experiments.commands.options import (
     Sounds,
     TrialTimeout,
     Trust,
+    Vary,
     World,
     as_numbers,
     as_texts,
@@ -32,6 +33,7 @@ from siplab.experiments.commands.options import (
     numbers,
     paths,
 )
+from siplab.experiments.commands.sweeping import Tables
 from siplab.experiments.library import experiment
 from siplab.experiments.output import book, console, files
 from siplab.experiments.programs import ProgramDetector
@@ -103,6 +105,7 @@ class Trials:
     world: World = "auto"
     repeat: Annotated[int, typer.Option(min=1, max=10_000, help="Run each trial with that many seeds.")] = 1
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 1
+    vary: Vary = False
     jobs: Jobs = 1
     trial_timeout: TrialTimeout = TRIAL_TIMEOUT
     share: Share = True
@@ -247,7 +250,12 @@ class Comparison:
 @app.command()
 @grouped
 def score(
-    subjects: Subjects, trials: Trials, program: Program, written: Written, comparison: Comparison
+    subjects: Subjects,
+    trials: Trials,
+    program: Program,
+    written: Written,
+    tables: Tables,
+    comparison: Comparison,
 ) -> None:
     """Score detectors: every model of the catalogue, and routers without an ALG.
 
@@ -266,7 +274,7 @@ def score(
             output=console.output(),
         )
         return
-    running.check(resume=written.resume, out=written.out)
+    running.check(resume=written.resume, out=written.out, tables=tables)
     programs: list[str | ProgramDetector] = []
     if subjects.from_experiment is not None:
         programs += experiment.load(subjects.from_experiment).detectors
@@ -286,6 +294,7 @@ def score(
         planning.subjects(subjects.models, topology=subjects.topology, model_paths=known),
         repeat=trials.repeat,
         seed=trials.seed,
+        vary=trials.vary,
         model_paths=known,
         detector_paths=subjects.paths,
     )
@@ -320,6 +329,8 @@ def score(
         errors=errors,
         audio=written.audio,
         media=written.pcap_media,
+        tables=tables,
+        name="score",
     )
     scores = tally.scores(plan, results)
     table.print_scores(scores, output, repeated=trials.repeat > 1)

@@ -16,7 +16,7 @@ from siplab.lab.errors import UsageError
 from siplab.lab.plain_data import PlainDataError, from_json
 
 _SPEC: Final = ("topology", "model", "scenario", "detector", "mitigations", "seed", "control", "gateway")
-_KINDS: Final = ("phone", "server", "far_phone", "longest")
+_KINDS: Final = ("phone", "server", "far_phone", "longest", "vary")
 
 
 def load(place: Path) -> tuple[Path, list[dict[str, Any]]]:
@@ -64,6 +64,7 @@ class _Stored(BaseModel):
     server: str = ""
     far_phone: str = ""
     longest: float = 0.0
+    vary: bool = False
     checks: list[Check] = []
     explanation: list[Explanation] = []
 

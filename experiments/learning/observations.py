@@ -98,6 +98,8 @@ def from_trace(trace: Trace, gateway: str = "router") -> Session:
     for record in trace:
         if isinstance(record, Remark) and record.kind is WorldEvent.REBOOTED and record.who == gateway:
             found.append(Observation(record.now, None, b"", ()))
+        elif isinstance(record, Remark) and record.kind is WorldEvent.RENUMBERED and record.who == gateway:
+            break  # what is learned is learned of one public address
         elif isinstance(record, Passage) and record.gateway == gateway:
             if not thinned.keeps(record.now, record.packet):
                 continue

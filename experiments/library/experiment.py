@@ -38,7 +38,7 @@ class Experiment(BaseModel):
     empty one being "nothing done". With ``gateway: kernel`` the routers' own kernel does the work, which can
     be the models `linux` and `none` only. ``phones``, ``servers`` and ``far_phones`` (the phones on the
     internet): kinds of endpoints, the empty one being the default one. ``repeat`` runs each trial with
-    that many seeds, from ``seed`` on.
+    that many seeds, from ``seed`` on; with ``vary`` they also decide what real phones differ in.
     ``longest``: seconds that real programs are waited for. ``columns``: of the table: what is played, or the
     endpoints, with what fails first of all that is played.
     """
@@ -63,6 +63,7 @@ class Experiment(BaseModel):
     world: Literal["auto", "simulated", "emulated"] = "auto"
     gateway: Literal["queue", "kernel"] = "queue"
     longest: Annotated[float, Field(ge=0, le=3600)] = 0.0
+    vary: bool = False
 
     @field_validator("models", "scenarios", "detectors", "phones", "servers", "far_phones", mode="before")
     @classmethod
@@ -138,6 +139,7 @@ class Experiment(BaseModel):
                 server=server,
                 far_phone=far_phone,
                 longest=self.longest,
+                vary=self.vary,
             )
             for phone in self.phones
             for server in self.servers

@@ -8,7 +8,7 @@ Source: inference; RFC 6887 section 3 has the term.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Le
@@ -33,7 +33,7 @@ class PortForward:
     media: Annotated[int, Ge(1), Le(65530)] = PHONE_RTP_PORT
 
     def apply(self, setup: Setup) -> Setup:
-        return setup
+        return replace(setup, kept=setup.kept | {"sip_port", "rtp_port"})
 
     def rewire(self, topology: Topology) -> Topology:
         ports = [self.sip, *range(self.media, self.media + _MEDIA_PORTS)]

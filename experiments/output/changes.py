@@ -17,14 +17,13 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from typing import Final, NamedTuple
 
-from siplab.lab.gateway.fragments import Reassembler
-from siplab.lab.gateway.sides import Emission, Side
+from siplab.experiments.trial.entries import is_one_message
+from siplab.lab.gateway.sides import Emission
 from siplab.lab.wire import ip
 from siplab.lab.wire.compare import differences
 from siplab.lab.wire.ip import MalformedPacketError
-from siplab.lab.wire.sip import SipMessage, canonical_name, split_stream
+from siplab.lab.wire.sip import SipMessage, canonical_name
 from siplab.lab.wire.syntax import Violation, check
-from siplab.lab.worlds.trace import Passage
 
 _LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+\Z")
 # Dotted numbers (addresses), words of letters, blanks, other scripts; everything else byte by byte.
@@ -236,28 +235,6 @@ def change(before: bytes, after: bytes, *, transport: str = "udp") -> Change:
 # -- packets at a gateway ------------------------------------------------------------------------
 
 
-class Entries:
-    """The packets that entered gateways, fragments put together, as the gateways saw them."""
-
-    def __init__(self) -> None:
-        self._fragments: dict[tuple[str, Side], Reassembler] = {}
-
-    def whole(self, passage: Passage) -> ip.Packet | None:
-        """What the gateway worked on; ``None`` for no sound packet, and while fragments are missing.
-
-        Passages must come in order: a fragment means nothing without those before it.
-        """
-        try:
-            packet = ip.parse(passage.packet)
-            if packet.is_fragment:
-                reassembler = self._fragments.setdefault((passage.gateway, passage.side), Reassembler())
-                data = reassembler.add(packet, passage.packet, passage.now)
-                return None if data is None else ip.parse(data)
-        except MalformedPacketError:
-            return None
-        return packet
-
-
 def change_of(entered: ip.Packet | None, emission: Emission) -> Change | None:
     """What the ALG changed in a message, if it did and the message can be told.
 
@@ -271,10 +248,6 @@ def change_of(entered: ip.Packet | None, emission: Emission) -> Change | None:
         return None
     if entered.protocol == ip.UDP:
         return change(entered.payload, left.payload)
-    if _one_message(entered.payload) and _one_message(left.payload):
+    if is_one_message(entered.payload) and is_one_message(left.payload):
         return change(entered.payload, left.payload, transport="tcp")
     return None
-
-
-def _one_message(data: bytes) -> bool:
-    return SipMessage.parse(data).is_sip and [done for _, done in split_stream(data)] == [True]

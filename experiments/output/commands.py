@@ -20,4 +20,5 @@ def call(spec: TrialSpec) -> str:
     options += [("--longest", f"{spec.longest:g}" if spec.longest else "")]
     options += [("--seed", str(spec.seed) if spec.seed != 1 else "")]
     words = [word for option, value in options if value for word in (option, value)]
+    words += ["--vary"] if spec.vary else []
     return shlex.join(["siplab", "call", *words])

@@ -101,6 +101,7 @@ class Plan:
     settings: tuple[tuple[str, str, str], ...]
     seeds: tuple[int, ...]
     model_paths: tuple[str, ...] = ()
+    vary: bool = False
 
     def cells(self) -> Iterable[tuple[Key, Subject]]:
         for topology, phone, server in self.settings:
@@ -122,6 +123,7 @@ class Plan:
                 model_paths=self.model_paths,
                 phone=key.phone,
                 server=key.server,
+                vary=self.vary,
             )
             for seed in self.seeds
         ]

@@ -10,8 +10,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from siplab.experiments.output.changes import Change, Entries, change_of
+from siplab.experiments.output.changes import Change, change_of
 from siplab.experiments.output.fates import ending, words
+from siplab.experiments.trial.entries import Entries
 from siplab.lab.gateway.sides import Emission
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError

@@ -22,8 +22,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from siplab.experiments.output.changes import Change, Entries, change_of
+from siplab.experiments.output.changes import Change, change_of
 from siplab.experiments.output.fates import ending, words
+from siplab.experiments.trial.entries import Entries
 from siplab.lab.gateway.sides import Emission
 from siplab.lab.outputs import replaced
 from siplab.lab.wire import ip

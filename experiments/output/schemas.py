@@ -61,6 +61,7 @@ class TrialRow(_Plain):
     server: str = ""
     far_phone: str = ""
     longest: float = 0.0
+    vary: bool = False
     world: str
     outcome: str
     models: dict[str, str] = {}

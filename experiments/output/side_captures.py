@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
-from siplab.experiments.output.changes import Entries, change_of
+from siplab.experiments.output.changes import change_of
 from siplab.experiments.output.columns import areas
 from siplab.experiments.output.journeys import PacketKey, journeys_of, packet_key
 from siplab.experiments.output.numbering import numbered_changes
@@ -35,6 +35,7 @@ from siplab.experiments.output.pcapng import (
     on_leaving,
     write_packets,
 )
+from siplab.experiments.trial.entries import Entries
 from siplab.lab.media.rebuild import rebuilt
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError

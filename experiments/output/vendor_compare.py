@@ -28,6 +28,7 @@ from siplab.experiments.output import changes
 from siplab.experiments.output.console import grid
 from siplab.experiments.output.fates import ending
 from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.entries import Entries
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Gateway
@@ -162,7 +163,7 @@ def _conversation(gateway: Gateway) -> Iterator[tuple[str, Crossing]]:
 def _cross(gateway: Gateway, packet: samples.Packet) -> tuple[Crossing, Packet | None]:
     """Hand a packet to the gateway; what left on the other side, if anything did."""
     emissions = gateway.handle(packet.data, packet.side, packet.at)
-    sent = changes.Entries().whole(Passage(packet.at, "router", packet.side, packet.data, emissions))
+    sent = Entries().whole(Passage(packet.at, "router", packet.side, packet.data, emissions))
     payload = sent.payload if sent is not None else packet.data
     words: list[str] = []
     left: Packet | None = None

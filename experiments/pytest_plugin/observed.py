@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from siplab.experiments.output import pcapng
-from siplab.experiments.output.changes import Change, Entries, change_of
+from siplab.experiments.output.changes import Change, change_of
 from siplab.experiments.score import plan
 from siplab.experiments.trial import reach
+from siplab.experiments.trial.entries import Entries
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.run import models as known_models
 from siplab.experiments.trial.run import network as network_of

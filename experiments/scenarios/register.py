@@ -55,6 +55,17 @@ def register(stage: Stage, phone: Phone | None = None, name: str = "") -> bool:
     return registered
 
 
+def still_registered(stage: Stage, phone: Phone) -> bool:
+    """Whether a phone is still registered, or again, by its own account."""
+    registration = phone.registration
+    return stage.check(
+        "still registered",
+        registration.state is REGISTERED,
+        "The phone shows that it is not registered any more.",
+        f"{registration.state.value}, last answer {registration.status or 'none'}",
+    )
+
+
 def sign_in(stage: Stage, *others: Phone) -> tuple[Phone, Phone]:
     """Register the far phone and ``others`` first, then the phone behind the router, with its checks.
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 
 from siplab.experiments.scenarios.call_checks import both_hear, connect, hang_up, stays_up
-from siplab.experiments.scenarios.register import sign_in
+from siplab.experiments.scenarios.register import sign_in, still_registered
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Stage
 
@@ -39,6 +39,7 @@ class RouterReboot:
             stays_up(stage, talk, self.expires)
             hang_up(stage, talk)
         stage.idle(self.expires)
+        still_registered(stage, phone)
         back = connect(stage, caller=far, callee=phone, target="alice@lab.test", name="new call ")
         if back is not None:
             hang_up(stage, back, name="new call hangs up")

@@ -8,8 +8,9 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from siplab.experiments.score.tally import Rate, Row, Score, counted
+from siplab.experiments.score.tally import Row, Score, counted
 from siplab.experiments.trial.pairs import DEFAULT
+from siplab.experiments.trial.rates import Rate
 
 # Of the JSON; goes up when a field changes its meaning or goes away, not when one is added.
 VERSION: Final = 1

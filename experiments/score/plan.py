@@ -123,6 +123,7 @@ def plan(
     *,
     repeat: int = 1,
     seed: int = 1,
+    vary: bool = False,
     model_paths: tuple[str, ...] = (),
     detector_paths: tuple[str, ...] = (),
 ) -> Plan:
@@ -142,6 +143,7 @@ def plan(
             detector_paths=detector_paths,
             control=row.control,
             reach=True,
+            vary=vary,
         )
         for detector in detectors
         for row in rows

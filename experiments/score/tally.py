@@ -14,13 +14,13 @@ Each trial has one *outcome*:
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from siplab.experiments.score.plan import GROUPS, Plan, Subject
+from siplab.experiments.trial.rates import Rate
 from siplab.experiments.trial.result import TrialResult
 
 # Worst first: a row of several trials is what its worst is.
@@ -37,31 +37,6 @@ Word = Literal[
     "unscored",
 ]
 OUTCOMES: Final[tuple[str, ...]] = get_args(Word)
-_Z: Final = 1.959964  # 95 % of the normal distribution
-
-
-@dataclass(frozen=True)
-class Rate:
-    """``count`` of ``of``, with the Wilson score interval of 95 %."""
-
-    count: int
-    of: int
-
-    @property
-    def value(self) -> float | None:
-        """``None`` where there was nothing to count."""
-        return self.count / self.of if self.of else None
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """Least and greatest rate (Wilson 1927), trials taken as independent of each other."""
-        if not self.of:
-            return None
-        share, of = self.count / self.of, self.of
-        centre = share + _Z**2 / (2 * of)
-        spread = _Z * math.sqrt(share * (1 - share) / of + _Z**2 / (4 * of**2))
-        scale = 1 + _Z**2 / of
-        return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
 @dataclass(frozen=True)

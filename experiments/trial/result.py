@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+from siplab.experiments.trial.changed_parts import ChangedPart
 from siplab.experiments.trial.counterfactual.actions import GatewayAction
 from siplab.experiments.trial.media import StreamReport
 from siplab.experiments.trial.reach import Reach
@@ -65,9 +66,11 @@ class TrialResult:
     ``unknown``: a router stands for one of which nobody knows what it does; nothing is known then.
     ``not_applicable``: what the scenario asks for and an endpoint can't do; nothing is known then.
     ``explanation``: why checks failed, for each of them, if somebody asked (``explained``).
-    ``models``: the spec of the model that each gateway ran, mitigations considered. ``files``: names of what
-    was written of it, by kind. ``course``: a digest of all that the gateways answered, where that was
-    listened to (``trial.sharing``): trials of one setting that have the same can't be told apart.
+    ``models``: the spec of the model that each gateway ran, mitigations considered. ``changes``: the parts of
+    messages that routers changed, if the trial asks for them; tables have them, ``as_json`` has not.
+    ``files``: names of what was written of it, by kind. ``course``: a digest of all that the gateways
+    answered, where that was listened to (``trial.sharing``): trials of one setting that have the same can't
+    be told apart.
     """
 
     spec: TrialSpec
@@ -84,6 +87,7 @@ class TrialResult:
     media: list[StreamReport] = field(default_factory=list)
     explanation: list[Explanation] = field(default_factory=list)
     models: dict[str, str] = field(default_factory=dict)
+    changes: list[ChangedPart] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
     course: str = ""
 
@@ -107,7 +111,7 @@ class TrialResult:
     def settings(self) -> dict[str, Any]:
         """What was tried, as plain data."""
         spec = {name: value for name, value in asdict(self.spec).items() if value or name == "seed"}
-        for each in ("model_paths", "detector_paths", "scenario_paths", "reach"):
+        for each in ("model_paths", "detector_paths", "scenario_paths", "reach", "changes"):
             spec.pop(each, None)
         if self.spec.gateway == "queue":
             spec.pop("gateway")

@@ -10,6 +10,7 @@ from typing import Any
 from siplab import topologies
 from siplab.alg_models import catalogue, profiles
 from siplab.experiments.trial import answers, assignment, controls, endpoints, media, reach, registry
+from siplab.experiments.trial.changed_parts import changed_parts
 from siplab.experiments.trial.recording import Recorder
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.roles import NotApplicableError
@@ -97,7 +98,9 @@ def setup_of(spec: TrialSpec, net: Network) -> Setup:
     """The trial's settings with its mitigations applied, in the order in which they are named."""
     gateways = tuple(net.topology.gateways)
     kinds = spec.phone, spec.server, spec.far_phone
-    return _setup(spec.topology, spec.model, gateways, kinds, spec.control, spec.mitigations, spec.longest)
+    return _setup(
+        spec.topology, spec.model, gateways, kinds, spec.control, spec.mitigations, spec.longest, spec.vary
+    )
 
 
 @lru_cache(maxsize=256)
@@ -109,10 +112,13 @@ def _setup(
     control: str,
     mitigations: tuple[str, ...],
     longest: float,
+    vary: bool,
 ) -> Setup:
     chosen = assignment.models_of(model, topologies.load(topology))
     # A mitigation may have taken a router away.
-    setup = Setup(models={name: model for name, model in chosen.items() if name in gateways}, longest=longest)
+    setup = Setup(
+        models={name: model for name, model in chosen.items() if name in gateways}, longest=longest, vary=vary
+    )
     setup = endpoints.apply(setup, *kinds)
     if control:
         setup = controls.get(control).apply(setup)
@@ -185,11 +191,14 @@ def run(
         recorder.record(stage.phones, world.now)
     if kind == "detector":
         result.finding = outcome or Finding("error")
-    emissions = [emission for passage in world.trace.passages for emission in passage.emissions]
+    passages = world.trace.passages
+    emissions = [emission for passage in passages for emission in passage.emissions]
     raised = dict.fromkeys(emission.error for emission in emissions if emission.error)
     result.errors += problems + [f"the model raised {each}" for each in raised]
     result.duration = world.now
     result.packets_changed = sum(emission.changed for emission in emissions)
+    if spec.changes:
+        result.changes = changed_parts(passages)
     if spec.reach:
         result.reach = reach.measure(world.trace, net, seed, chosen)
     world.untie()

@@ -68,6 +68,13 @@ class _Heard:
     def reboot(self) -> None:
         self._ask("reboot")
 
+    @property
+    def later(self) -> str:
+        return self._gateway.later  # the same for all models
+
+    def renumber(self) -> None:
+        self._ask("renumber")
+
 
 @dataclass(slots=True, eq=False)
 class _Node:

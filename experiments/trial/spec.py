@@ -74,11 +74,13 @@ class TrialSpec:
 
     A detector that is no part of the lab is a ``OutsideDetector``, which needs the emulated world.
     ``control`` names a clean control of the scoreboard, whose settings the trial then has; with ``reach``
-    the result says whether the router's fault was within reach of what happened.
+    the result says whether the router's fault was within reach of what happened, with ``changes`` which parts
+    of messages routers changed.
     ``gateway``: ``queue``, the lab's own, or ``kernel``, where the router's kernel does the work.
     ``phone``, ``server`` and ``far_phone`` (the phones on the internet) name kinds of them; empty is what
     ``pairs.DEFAULT`` says, ``program:NAME`` a real program. ``longest``: seconds by the wall clock that
-    anything is waited for where real programs take part, 0: as long as usual.
+    anything is waited for where real programs take part, 0: as long as usual. ``vary``: the seed also decides
+    what real phones differ in (``trial.variation``).
     """
 
     topology: str = "home"
@@ -92,11 +94,13 @@ class TrialSpec:
     scenario_paths: tuple[str, ...] = ()
     control: str = ""
     reach: bool = False
+    changes: bool = False
     gateway: str = "queue"
     phone: str = ""
     server: str = ""
     far_phone: str = ""
     longest: float = 0.0
+    vary: bool = False
 
     @property
     def played(self) -> str:
@@ -149,6 +153,8 @@ class TrialSpec:
             parts.append(self.gateway)
         if self.longest:
             parts.append(f"longest{self.longest:g}")
+        if self.vary:
+            parts.append("vary")
         return "__".join(part.replace("/", "-").replace(" ", "") for part in parts if part)
 
     @property

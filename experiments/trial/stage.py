@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
+from siplab.experiments.trial import variation
 from siplab.lab.errors import UsageError
 from siplab.lab.foreign import LONGEST_LINE, clipped
 from siplab.lab.media.audio import Signal, speech, tone
@@ -45,7 +46,9 @@ class Setup:
     provider has a STUN server, which the phones behind the router ask. ``edge_port``: these phones
     speak to an outbound proxy at that port, on the server's host where it has none of its own; 0: only where
     the network has one. ``programs``: the real program that plays ``phone``, ``far-phone`` or ``server``;
-    ``longest``: seconds that it is waited for at most, 0: as long as usual.
+    ``longest``: seconds that it is waited for at most, 0: as long as usual. ``vary``: the seed also
+    decides what endpoints differ in and nobody has chosen (``trial.variation``); ``kept``: fields of
+    ``PhoneConfig`` of which it does not, as a remedy counts on them.
     """
 
     models: Mapping[str, str]
@@ -57,6 +60,8 @@ class Setup:
     edge_port: int = 0
     programs: Mapping[str, str] = field(default_factory=dict)
     longest: float = 0.0
+    vary: bool = False
+    kept: frozenset[str] = frozenset()
 
     def with_model(self, spec: str) -> Setup:
         """The same with every gateway's model replaced."""
@@ -139,6 +144,8 @@ class Stage:
             "ip": address,
             "mtu": self.world.mtu_of(host),
         }
+        if self.setup.vary:
+            settings |= variation.server(self.rng("server, varied"))
         server = SipServer(ServerConfig(**{**settings, **self.setup.server}), self.rng("server"))
         self.world.add(host, server)
         return server
@@ -238,6 +245,8 @@ class Stage:
             "signal": self.says(user),
             "mtu": self.world.mtu_of(host),
         }
+        if self.setup.vary:
+            settings |= variation.phone(self.rng(f"{user}, varied"), self.setup.kept)
         phone = Phone(PhoneConfig(**{**settings, **changes}), self.rng(user))
         self.world.add(host, phone)
         return phone

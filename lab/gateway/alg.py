@@ -142,6 +142,10 @@ class Policy:
       dropped keeps nothing alive.
     - ``follow_pinholes``: what comes in through a pinhole for signalling is inspected, whatever its port,
       and no TCP connection for the inside endpoint's port alone.
+    - ``dscp``: what is inspected, or passes at a port that the ALG opened, leaves with this DSCP (RFC 2474);
+      ``None``: with its own.
+    - ``hairpin_loses``: methods of requests over UDP that get lost where an inside host sends them to another
+      by its public endpoint.
     - ``checksum``: ``stale`` leaves the UDP checksum as the sender computed it.
     """
 
@@ -156,6 +160,8 @@ class Policy:
     follow_pinholes: bool = False
     checksum: Literal["right", "stale"] = "right"
     match: Literal["peer", "destination"] = "peer"
+    hairpin_loses: frozenset[str] = frozenset()
+    dscp: int | None = None
 
     def inspects(self, protocol: int, remote_port: int) -> bool:
         if remote_port not in self.ports:
@@ -180,6 +186,7 @@ class Recipe:
     ``base``: the steps of the correct ALG, or none. ``replace``: what stands in the place of a base
     step, by its class; ``None`` leaves it out. ``first`` and ``last``: steps added around the base.
     ``policy``: fields of ``Policy`` that differ; ``nat``: fields of the router's ``NatConfig``.
+    ``restarted``: what the router has in its place from its next restart on; ``None``: the same.
     """
 
     base: tuple[Step, ...] = ()
@@ -188,6 +195,7 @@ class Recipe:
     last: tuple[Step, ...] = ()
     policy: Mapping[str, Any] = field(default_factory=dict)
     nat: Mapping[str, Any] = field(default_factory=dict)
+    restarted: Recipe | None = None
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -216,6 +224,9 @@ class Recipe:
                 if key in theirs and mine[key] != theirs[key]:
                     name = key.__name__ if isinstance(key, type) else key
                     raise ValueError(f"both change the {what} {name}")
+        again = None
+        if self.restarted is not None or other.restarted is not None:
+            again = (self.restarted or self).plus(other.restarted or other)
         return Recipe(
             self.base or other.base,
             {**self.replace, **other.replace},
@@ -223,6 +234,7 @@ class Recipe:
             self.last + other.last,
             {**self.policy, **other.policy},
             {**self.nat, **other.nat},
+            again,
         )
 
 
@@ -288,6 +300,12 @@ class Model:
     def parameters(self) -> dict[str, Any]:
         """Name and value of each parameter."""
         return specs.parameters(self.fault)
+
+    @property
+    def after_restart(self) -> Model:
+        """What the router has in it once it was restarted."""
+        again = self.recipe.restarted
+        return self if again is None else Model(self.id, self.card, again)
 
     def with_parameters(self, values: Mapping[str, Any]) -> Model:
         """This model with parameters set. Raises ``UsageError`` naming a wrong one."""

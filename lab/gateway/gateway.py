@@ -44,12 +44,18 @@ from siplab.lab.wire.ip import ICMP, TCP, UDP, Endpoint, MalformedPacketError, P
 _network = lru_cache(maxsize=256)(ipaddress.ip_network)
 
 
+def _nothing_is_hidden(address: str) -> bool:
+    """What an ALG is told of the inside by a router that only routes: every address is known outside."""
+    return False
+
+
 class Gateway:
     """One router.
 
     ``inside_networks``: the prefixes behind it. ``inside_addresses`` are the router's own
     addresses there and ``public_ip`` its one on the outside. Randomness comes from ``rng``, the
     model's own from what ``model_rng`` makes (``None``: from ``rng`` too). ``firewall``: its rules.
+    ``later``: its public address once its line has been renewed; empty: the same.
     """
 
     def __init__(
@@ -64,12 +70,14 @@ class Gateway:
         model_rng: Callable[[], random.Random] | None = None,
         mtu: int = ip.DEFAULT_MTU,
         firewall: Sequence[FirewallRule] = (),
+        later: str = "",
     ) -> None:
         config: Any = nat or NatConfig()
         if model.recipe.nat:  # a faulty router's own choices
             config = replace(config, **model.recipe.nat)
         self.nat = Nat(config, public_ip, rng)
         self._own = OwnAddress(inside_addresses, public_ip)
+        self.later = later
         self._networks = [_network(each) for each in inside_networks]
         self._inside_cache: dict[str, bool] = {}
         self._fragments = Reassembler()
@@ -77,7 +85,8 @@ class Gateway:
         self._firewall = tuple(firewall)
         self._mtu = mtu
         self._elders: dict[Binding, Treatment] = {}  # flows that go on under an earlier model
-        self._take(model, model_rng or (lambda: rng))
+        self._make_generator = model_rng or (lambda: rng)
+        self._take(model, self._make_generator)
 
     # -- the one entry -------------------------------------------------------------------------
 
@@ -116,8 +125,9 @@ class Gateway:
             return [Emission(None, packet, Fate.NO_FREE_PORT, str(error))]
 
     def _take(self, model: Model, make_generator: Callable[[], random.Random]) -> None:
+        hidden = self.is_inside if self.nat.config.translates else _nothing_is_hidden
         self._treatment = treatment = Treatment(
-            model, self.nat, make_generator, self.is_inside, self._own.inside, self._mtu
+            model, self.nat, make_generator, hidden, self._own.inside, self._mtu
         )
         self.model, self.policy = model, treatment.policy
         self._known, self._udp = treatment.flows.known, treatment.udp
@@ -128,12 +138,33 @@ class Gateway:
         return len(self._treatment.tcp.connections)
 
     def reboot(self) -> None:
-        """Forget all that was learned from packets, as when the power fails."""
+        """Forget all that was learned from packets, as when the power fails; then the ALG may be another."""
+        self.forget()
+        if self.model.after_restart is not self.model:
+            self._take(self.model.after_restart, self._make_generator)
+
+    def forget(self) -> None:
+        """Forget all that was learned from packets."""
         self.nat.clear()
         self._elders.clear()
         self._treatment.clear()
         self._fragments = Reassembler()
         self._ipv6_filter.clear()
+
+    def renumber(self) -> None:
+        """The line is renewed: ``later`` is the public address, and what was the address is ``later``.
+
+        A router forgets what it has learned of flows, which have all ended; one whose mappings outlive the
+        address does not, and its bindings keep the address that they were made with.
+        """
+        nat = self.nat
+        if self.later:
+            nat.public_ip, self.later = self.later, nat.public_ip
+            self._own.renumber(nat.public_ip)
+        if nat.config.mappings_outlive_address:
+            nat.generation += 1  # the short way takes packets for the old address no more
+        else:
+            self.forget()
 
     def swap(
         self, model: Model, rng: random.Random, now: float, *, flows: Literal["all", "new"] = "all"
@@ -178,8 +209,8 @@ class Gateway:
                 raise MalformedPacketError("UDP length does not match the packet")
         if packet.ttl <= 1 and packet.dst not in self._own.all_inside:
             return self._own.ttl_exceeded(packet, side, data)
-        if packet.version == 6:
-            return self._ipv6(packet, data, side, now)
+        if packet.version == 6 or not self.nat.config.translates:
+            return self._untranslated(packet, data, side, now)
         if side is Side.INSIDE:
             return self._from_inside(packet, data, now, unseen=unseen)
         return self._from_outside(packet, data, now, unseen=unseen)
@@ -228,6 +259,9 @@ class Gateway:
         target = self.nat.inbound(packet.protocol, packet.dport, source.outside, now)
         if target is None:
             return [Emission(None, data, Fate.NO_BINDING, f"{source.outside} to public port {packet.dport}")]
+        method = packet.payload.partition(b" ")[0].decode("latin-1")
+        if packet.protocol == UDP and method in self.policy.hairpin_loses:
+            return [Emission(None, data, Fate.NO_HAIRPINNING, method)]
         if packet.protocol == TCP:
             self.nat.note_tcp(source, packet.destination, packet.flags, now)
             self.nat.note_tcp(target, source.outside, packet.flags, now)
@@ -281,6 +315,25 @@ class Gateway:
         treatment = self._treatment
         if self._elders:
             treatment = self._elders.get(binding, treatment)
+        emissions = self._treated(treatment, packet, data, side, binding, remote, until, now, unseen=unseen)
+        dscp = treatment.policy.dscp
+        if dscp is None or not (binding.reserved or treatment.policy.inspects(packet.protocol, remote.port)):
+            return emissions
+        return [each._replace(packet=ip.marked(each.packet, dscp)) for each in emissions]
+
+    def _treated(
+        self,
+        treatment: Treatment,
+        packet: Packet,
+        data: bytes,
+        side: Side,
+        binding: Binding,
+        remote: Endpoint,
+        until: float,
+        now: float,
+        *,
+        unseen: bool,
+    ) -> list[Emission]:
         policy = treatment.policy
         outbound = side is Side.INSIDE
         port = remote.port
@@ -296,7 +349,14 @@ class Gateway:
         inspected = inspected and treatment.looks
         if packet.protocol == UDP and data[0] == 0x45:
             flow = treatment.flows.learn(
-                data, side, binding, remote, until, now, inspected=inspected, keep=not unseen
+                data,
+                side,
+                binding,
+                remote,
+                until,
+                now,
+                inspected=inspected,
+                keep=not unseen and policy.dscp is None,  # the short way marks nothing
             )
             if inspected:
                 return treatment.udp.datagram(data, flow, now)
@@ -314,10 +374,10 @@ class Gateway:
             return [Emission(None, data, Fate.UNKNOWN_FLOW)]
         return [Emission(side.other, translated)]
 
-    # -- IPv6 ------------------------------------------------------------------------------------
+    # -- IPv6, and routers that only route -------------------------------------------------------
 
-    def _ipv6(self, packet: Packet, data: bytes, side: Side, now: float) -> list[Emission]:
-        """IPv6 passes without translation, behind a stateful filter (RFC 6092) if configured."""
+    def _untranslated(self, packet: Packet, data: bytes, side: Side, now: float) -> list[Emission]:
+        """What passes without translation, behind a stateful filter (RFC 6092) if configured."""
         if packet.dst in self._own.all_inside or packet.dst.startswith(("fe80:", "ff")):
             return [Emission(None, data, Fate.FOR_ROUTER)]
         outbound = side is Side.INSIDE

@@ -51,6 +51,8 @@ class StaticMapping:
 class NatConfig:
     """The choices of one NAT. Times are in seconds."""
 
+    # False: a router that only routes, behind a stateful firewall (``ipv6_filtering`` says of which kind).
+    translates: bool = True
     mapping: Dependence = Dependence.ENDPOINT_INDEPENDENT
     filtering: Dependence = Dependence.ADDRESS_AND_PORT_DEPENDENT
     port_allocation: PortAllocation = PortAllocation.PRESERVE
@@ -68,9 +70,11 @@ class NatConfig:
     icmp_timeout: float = 60.0  # RFC 5508 REQ-2
     # Whether what is sent from an inside media endpoint leaves by the public port that an ALG announced.
     media_symmetry: bool = True
+    # Whether mappings go on with the public address that they were made for when the router gets another.
+    mappings_outlive_address: bool = False
     static_mappings: tuple[StaticMapping, ...] = ()
     dmz_host: str = ""  # the inside address that gets what no binding is for; empty: nobody
-    # IPv6 is not translated; a firewall of this kind stands in its place (RFC 6092), or none.
+    # Where nothing is translated, as in IPv6, a firewall of this kind stands (RFC 6092), or none.
     ipv6_filtering: Dependence | None = Dependence.ADDRESS_AND_PORT_DEPENDENT
 
     def __post_init__(self) -> None:

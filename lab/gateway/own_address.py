@@ -19,6 +19,12 @@ class OwnAddress:
         self.inside6 = next((each for each in inside_addresses if ":" in each), "::")
         self._public = public_ip
 
+    def renumber(self, public_ip: str) -> None:
+        """The public address is another one from now on."""
+        if self.inside == self._public:
+            self.inside = public_ip
+        self._public = public_ip
+
     def answer(self, packet: Packet, data: bytes) -> list[Emission]:
         """What the router says to a packet that is for itself, from the inside (RFC 1122)."""
         if packet.protocol == ICMP and packet.icmp_type == 8:

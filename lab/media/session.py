@@ -19,7 +19,7 @@ from typing import Final, Literal, NamedTuple, Protocol
 from siplab.lab.media.attributes import NOTHING, Said, plain_attributes, read_attributes
 from siplab.lab.sip.messages import address_text
 from siplab.lab.wire.ip import Endpoint
-from siplab.lab.wire.rtp import PCMA, PCMU, TELEPHONE_EVENT, VIDEO
+from siplab.lab.wire.rtp import PCMU, STATIC_AUDIO, TELEPHONE_EVENT, VIDEO
 from siplab.lab.wire.sdp import Sdp, Section, address_of
 
 Kind = Literal["audio", "video", "image"]
@@ -49,7 +49,6 @@ _BY_WAYS: Final[dict[tuple[bool, bool], Direction]] = {
     (False, False): "inactive",
 }
 _ON_HOLD: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  # RFC 3264 section 8.4, not a socket
-_CODECS: Final = {PCMU: b"PCMU", PCMA: b"PCMA"}
 _TRANSPORT: Final[dict[Kind, bytes]] = {"audio": b"RTP/AVP", "video": b"RTP/AVP", "image": b"udptl"}
 
 
@@ -404,7 +403,7 @@ class Session:
         event = self._telephone_event
         codecs = self.codecs if said is None else (PCMU,)
         types = b" ".join([b"%d" % each for each in codecs])
-        maps = b"".join([b"a=rtpmap:%d %b/8000\r\n" % (each, _CODECS[each]) for each in codecs])
+        maps = b"".join([b"a=rtpmap:%d %b/8000\r\n" % (each, STATIC_AUDIO[each]) for each in codecs])
         if event is None:
             head = b"m=audio %d %b %b\r\n%b" % (port, profile, types, maps)
         else:

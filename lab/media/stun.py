@@ -22,15 +22,22 @@ def request(transaction: bytes) -> bytes:
     return struct.pack("!HHI", _REQUEST, 0, COOKIE) + transaction
 
 
-def answer(received: bytes, source: Endpoint) -> bytes | None:
-    """The success response to a binding request from ``source``; ``None`` when it is not one."""
+def answer(received: bytes, source: Endpoint, *, classic: bool = False) -> bytes | None:
+    """The success response to a binding request from ``source``; ``None`` when it is not one.
+
+    ``classic``: with MAPPED-ADDRESS in the place of XOR-MAPPED-ADDRESS (section 14.1).
+    """
     if len(received) < 20 or received[:2] != b"\0\1" or received[4:8] != struct.pack("!I", COOKIE):
         return None
     transaction = received[8:20]
     address = pack_ip(source.ip)
+    family = 2 if ":" in source.ip else 1
+    if classic:
+        value = struct.pack("!BBH", 0, family, source.port) + address
+        attribute = struct.pack("!HH", _MAPPED, len(value)) + value
+        return struct.pack("!HHI", _RESPONSE, len(attribute), COOKIE) + transaction + attribute
     pad = struct.pack("!I", COOKIE) + transaction
     hidden = bytes(one ^ other for one, other in zip(address, pad, strict=False))
-    family = 2 if ":" in source.ip else 1
     value = struct.pack("!BBH", 0, family, source.port ^ COOKIE >> 16) + hidden
     attribute = struct.pack("!HH", _XOR_MAPPED, len(value)) + value
     return struct.pack("!HHI", _RESPONSE, len(attribute), COOKIE) + transaction + attribute

@@ -109,7 +109,7 @@ class Call(abc.ABC):
             strict=config.strict_media,
             lenient=config.lenient,
             same_version=config.same_sdp_version,
-            codecs=(PCMU, PCMA) if config.codec_lock else (PCMU,),
+            codecs=(PCMU, PCMA) if config.codec_lock else config.codecs,
         )
         self._strangers: dict[Kind, tuple[Endpoint, int]] = {}  # from where media come unannounced, how often
         self._more_to_come: Timer | None = None

@@ -16,6 +16,7 @@ from siplab.lab.sip.base import Transport
 from siplab.lab.sip.streams import Framing
 from siplab.lab.sip.transactions import EVERYTHING, TIMEOUT, Matched, UdpLength
 from siplab.lab.wire.ip import DEFAULT_MTU, Endpoint
+from siplab.lab.wire.rtp import PCMU
 
 Method = Literal["INVITE", "UPDATE"]
 KeepAliveKind = Literal["", "crlf", "crlf-crlf", "zero-bytes", "jak", "notify", "register", "options"]
@@ -57,6 +58,10 @@ class PhoneConfig:
     everything from ``call_id_form`` to ``lost_ack``, and ``expires``, ``rport``, ``rtp_port``,
     ``source_port``, ``rtp_source_offset`` and the keep-alive.
 
+    ``header_order`` and ``optional_headers``: how it arranges its messages (``lab.phone.arrangement``).
+    ``codecs``: the payload types of audio that it offers; PCMU, the first of them, is what it sends and
+    understands.
+
     ``quirks``: ways of writing that are unusual (``lab.phone.quirks``). ``contact_port``: whether Contact
     names port 5060, which needs no naming. ``announced_port``: what Via and Contact say, though it is not so,
     0 for the truth. ``strict_media``: the other side's descriptions are taken at their word: media from
@@ -76,6 +81,9 @@ class PhoneConfig:
     media_packets: int | None = None
     signal: Signal = SILENCE
     user_agent: str = "siplab-phone"
+    header_order: tuple[str, ...] = ()
+    optional_headers: tuple[str, ...] = ()
+    codecs: tuple[int, ...] = (PCMU,)
     compact: bool = False
     extensions: tuple[str, ...] = ()
     session_expires: int = 0

@@ -9,11 +9,11 @@ import abc
 import random
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import partial
 from typing import Final
 from uuid import UUID
 
 from siplab.lab.phone.address_discovery import AddressDiscovery
+from siplab.lab.phone.arrangement import arranged
 from siplab.lab.phone.phone_config import PhoneConfig
 from siplab.lab.phone.quirks import styled
 from siplab.lab.phone.reading import reader
@@ -73,8 +73,8 @@ class UserAgent(Agent, TransactionUser):
             any_case=config.branch_case == "any",
             udp_length=config.udp_length,
         )
-        if config.quirks:
-            self.layer.style = partial(styled, quirks=config.quirks, ip=config.ip.encode())
+        if config.quirks or config.header_order or config.optional_headers:
+            self.layer.style = self._written
         if config.transport == "tcp":
             lost = self._on_connection_lost
             self.layer.streams = SipStreams(self.layer, lost, mtu=config.mtu, framing=config.framing)
@@ -104,6 +104,13 @@ class UserAgent(Agent, TransactionUser):
     def untie(self) -> None:
         self.layer.untie()
         super().untie()
+
+    def _written(self, wire: bytes) -> bytes:
+        """A message in this phone's way of writing."""
+        config = self.config
+        if config.header_order or config.optional_headers:
+            wire = arranged(wire, config.header_order, config.optional_headers)
+        return styled(wire, config.quirks, config.ip.encode()) if config.quirks else wire
 
     # -- requests and refusals -----------------------------------------------------------------
 

@@ -32,6 +32,7 @@ ADMIT: Final = b"\x00ala1"
 _SIZE: Final = 8  # bytes of a cookie
 _HELLO_BYTES: Final = 32
 _LIFETIME: Final = 600.0  # seconds, at least, for which a cookie is taken
+_RENEWAL: Final = 200.0  # seconds after which a client asks for another one
 
 
 def network_of(ip: str) -> bytes:
@@ -159,7 +160,7 @@ class Visitor(Agent):
     """A client of such a server, around an agent that knows nothing of cookies.
 
     What the agent sends to ``control`` waits for the cookie, and then goes with it. The agent repeats what is
-    not answered, and so a hello that got lost is repeated too.
+    not answered, and so a hello that got lost is repeated too. A cookie that gets old is renewed.
     """
 
     def __init__(self, agent: Agent, control: Endpoint, hellos: int = 6) -> None:
@@ -170,31 +171,33 @@ class Visitor(Agent):
         self.refused = False  # nobody answered any hello
         self._hellos = hellos
         self._said = 0
+        self._asked_at = 0.0  # when it last said hello
         self._held: list[Send] = []
 
     def start(self, now: float) -> list[Action]:
-        return self._outgoing(self.agent.start(now))
+        return self._outgoing(self.agent.start(now), now)
 
     def next_timer(self) -> float | None:
         return None if self.refused else self.agent.next_timer()
 
     def on_timer(self, now: float) -> list[Action]:
         self._held = []  # it says again whatever it still wants to know
-        return self._outgoing(self.agent.on_timer(now))
+        return self._outgoing(self.agent.on_timer(now), now)
 
     def on_unreachable(self, remote: Endpoint, local: Endpoint, now: float) -> list[Action]:
-        return self._outgoing(self.agent.on_unreachable(remote, local, now))
+        return self._outgoing(self.agent.on_unreachable(remote, local, now), now)
 
     def receive(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
         if source == self.control and payload[: len(COOKIE)] == COOKIE:
-            if len(payload) != len(COOKIE) + _SIZE or self.cookie:
+            if len(payload) != len(COOKIE) + _SIZE or not self._said:
                 return []
             self.cookie = payload[len(COOKIE) :]
+            self._said = 0
             held, self._held = self._held, []
-            return self._outgoing(list(held))
-        return self._outgoing(self.agent.receive(payload, source, local, now))
+            return self._outgoing(list(held), now)
+        return self._outgoing(self.agent.receive(payload, source, local, now), now)
 
-    def _outgoing(self, actions: list[Action]) -> list[Action]:
+    def _outgoing(self, actions: list[Action], now: float) -> list[Action]:
         out: list[Action] = []
         greeted = False
         for each in actions:
@@ -202,13 +205,19 @@ class Visitor(Agent):
                 out.append(each)
             elif self.cookie:
                 out.append(Send(each.local, each.remote, ADMIT + self.cookie + each.payload, each.ttl))
+                if now - self._asked_at > _RENEWAL:
+                    self._said = 1
+                    out.append(self._hello(each, now))
             else:
                 self._held.append(each)
                 if not greeted:
                     greeted = True
                     self._said += 1
                     self.refused = self._said > self._hellos
-                    hello = HELLO.ljust(_HELLO_BYTES, b"\0")
                     if not self.refused:
-                        out.append(Send(each.local, each.remote, hello))
+                        out.append(self._hello(each, now))
         return out
+
+    def _hello(self, instead: Send, now: float) -> Send:
+        self._asked_at = now
+        return Send(instead.local, instead.remote, HELLO.ljust(_HELLO_BYTES, b"\0"))

@@ -8,7 +8,8 @@ The rules of this file:
   sent at most as many bytes as the datagram has that is answered. One that has is sent at most ten for each
   that it sends. The two public clients can't prove anything: theirs get at most three (the limit of RFC 9000
   section 8.1), seldom, and not at all with ``public_clients`` off.
-- *No relay*: answers go to where the datagram came from, nowhere else.
+- *No relay*: answers go to where the datagram came from, nowhere else; what a client's script has it send
+  (``script_desk``) goes to the client's own address, and is charged to it.
 - *Bounded*: sessions, accounts, buckets, orders that wait and connections have fixed numbers.
 """
 
@@ -29,7 +30,9 @@ from siplab.lab.probing.anti_amplification import (
     network_of,
     opened,
 )
-from siplab.lab.probing.reflector import CONTROL_PORT, Limits, Reflector
+from siplab.lab.probing.probe_wire import unpack
+from siplab.lab.probing.reflector import CONTROL_PORT, RTP_PORT, Limits, Reflector
+from siplab.lab.probing.script_desk import STEP, ScriptDesk
 from siplab.lab.sip.base import Action, Agent, Send
 from siplab.lab.sip.timers import Timers
 from siplab.lab.wire.ip import Endpoint
@@ -113,6 +116,7 @@ class DetectionServer(Agent):
         super().__init__()
         self.counts: Counter[str] = Counter()
         self._reflector = Reflector(ip, ports, control, PUBLIC)
+        self._scripts = ScriptDesk((*ports, RTP_PORT))
         self._control = control
         self._cookies = Cookies(secret)
         self._accounts = Accounts()
@@ -133,6 +137,7 @@ class DetectionServer(Agent):
         return {
             "accounts": len(self._accounts),
             "sessions": self._reflector.sessions,
+            "scripts": len(self._scripts),
             "seen": len(self._seen),
             "delayed": self._delayed.total(),
         }
@@ -162,6 +167,12 @@ class DetectionServer(Agent):
                 return self._hidden_source(payload, source, local, now)
         known = self._accounts.hear(source.ip, len(payload), now)
         client = self._reflector.client_of(payload)
+        if client is None and known and self._scripts.knows(source.ip, now):
+            if not self._known.take(source.ip, now):
+                return self._drop("too often")
+            self.counts["packets of scripts"] += 1
+            self._scripts.hear(payload, source, local)
+            return []
         if client is not None or self._reflector.knows_source(source):
             if not (self._unmarked if client is None else self._known).take(source.ip, now):
                 return self._drop("too often")
@@ -202,6 +213,9 @@ class DetectionServer(Agent):
         self._accounts.open(source.ip, now)
         self._accounts.hear(source.ip, len(payload), now)
         self.counts["questions"] += 1
+        asked = unpack(brought[1], PUBLIC.text)
+        if asked is not None and asked.get("t") == STEP:
+            return self._settle(self._scripts.converse(asked, source, local, now), None, now)
         return self._settle(self._reflector.receive(brought[1], source, local, now), None, now)
 
     # -- the public clients -----------------------------------------------------------------------------

@@ -56,7 +56,8 @@ class ServerConfig:
     (``lab.server.b2bua``), ``direct_media``: it then has media sent directly. ``tcp_connect``: a phone that
     registered over TCP is reached by that connection, or by one that is opened to its Contact.
     ``flow_tied``: an INVITE must come from where the user's REGISTER came from. ``only_source_port``:
-    requests from another port are dropped; 0: none is.
+    requests from another port are dropped; 0: none is. ``record_route``: whether requests within a dialog go
+    by way of this server, too.
     """
 
     domain: str
@@ -105,6 +106,7 @@ class ServerConfig:
     tcp_connect: Literal["reuse", "open"] = "reuse"
     flow_tied: bool = False
     only_source_port: int = 0
+    record_route: bool = True
     relay_port: int = 20000
     transports: tuple[Transport, ...] = ("udp",)
     framing: Framing = "whole"

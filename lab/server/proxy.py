@@ -257,7 +257,7 @@ class Proxy:
         via = protocol_of(target.transport) + hostport(target.local) + b";branch=" + branch
         route_lines = b"".join([b"Route: " + route + b"\r\n" for route in routes])
         ours = route_lines
-        if request.method in _RECORD_ROUTED and not request.to_tag:
+        if self.server.config.record_route and request.method in _RECORD_ROUTED and not request.to_tag:
             onward, back = (target.local, target.transport), (request.local, request.transport)
             ours += _record_route(*onward)
             private = self.server.config.private_own

@@ -12,15 +12,18 @@ STUN_PORT: Final = 3478
 
 
 class StunServer(Agent):
-    """Answers binding requests at ``local``; anything else is ignored."""
+    """Answers binding requests at ``local``; anything else is ignored.
 
-    def __init__(self, local: Endpoint) -> None:
+    ``classic``: by MAPPED-ADDRESS, as before RFC 5389 (RFC 3489 section 11.2.1), which has the address as it is.
+    """
+
+    def __init__(self, local: Endpoint, *, classic: bool = False) -> None:
         super().__init__()
-        self.local = local
+        self.local, self.classic = local, classic
 
     def start(self, now: float) -> list[Action]:
         return [Listen(self.local)]
 
     def receive(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
-        answer = stun.answer(payload, source)
+        answer = stun.answer(payload, source, classic=self.classic)
         return [] if answer is None else [Send(local, source, answer)]

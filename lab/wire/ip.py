@@ -537,6 +537,23 @@ def decrement_ttl(data: bytes, hops: int = 1) -> bytes:
     return b"".join((data[:8], patch, data[12:]))
 
 
+def dscp_of(data: bytes) -> int:
+    """The DSCP of a whole packet (RFC 2474), 0 to 63."""
+    if data[0] >> 4 == 6:
+        return (data[0] << 8 | data[1]) >> 6 & 0x3F
+    return data[1] >> 2
+
+
+def marked(data: bytes, dscp: int) -> bytes:
+    """A whole packet with another DSCP (RFC 2474), 0 to 63; what ECN says in the same octet stays (RFC 3168)."""
+    if data[0] >> 4 == 6:
+        word = int.from_bytes(data[:2], "big") & 0xF03F | dscp << 6
+        return word.to_bytes(2, "big") + data[2:]
+    size = (data[0] & 0x0F) * 4
+    head = bytes((data[0], dscp << 2 | data[1] & 3)) + data[2:10] + b"\0\0" + data[12:size]
+    return head[:10] + checksum(head).to_bytes(2, "big") + data[12:]
+
+
 def verify(data: bytes) -> list[str]:
     """What is wrong with lengths and checksums of a whole packet; empty when all is right."""
     try:

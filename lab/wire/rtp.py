@@ -7,6 +7,16 @@ from typing import Final, NamedTuple
 
 PCMU: Final = 0  # static payload types (RFC 3551 section 6)
 PCMA: Final = 8
+# What they are called, all with a clock of 8000: that of G722 too (RFC 3551 section 4.5.2).
+STATIC_AUDIO: Final = {
+    PCMU: b"PCMU",
+    3: b"GSM",
+    4: b"G723",
+    PCMA: b"PCMA",
+    9: b"G722",
+    15: b"G728",
+    18: b"G729",
+}
 TELEPHONE_EVENT: Final = 101  # dynamic, by habit (RFC 4733)
 VIDEO: Final = 96  # dynamic, by habit
 

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Gateway
 from siplab.lab.sip.base import Action, Agent
@@ -47,6 +48,7 @@ def make_gateways(network: Network, models: Mapping[str, Model], seed: object) -
             model_rng=partial(random.Random, f"{seed}/{name}/{models[name].id}"),
             mtu=topology.networks[outside].mtu,
             firewall=router.firewall,
+            later=router.later.get(outside, ""),
         )
     return gateways
 
@@ -104,6 +106,20 @@ class World(abc.ABC):
         """A router loses everything that it knows: bindings, pinholes, what its ALG remembers."""
         self.remark(gateway, WorldEvent.REBOOTED, "all bindings are lost")
         self.gateways[gateway].reboot()
+
+    def renumber(self, gateway: str) -> None:
+        """A router's line is renewed: it gets its later public address, or keeps its own if it has none."""
+        later = self.gateways[gateway].later
+        detail = f"the public address is {later} now" if later else "the public address is the same"
+        self.remark(gateway, WorldEvent.RENUMBERED, detail)
+        self.gateways[gateway].renumber()
+
+    def mark(self, host: str, dscp: int) -> None:
+        """What agents send by UDP from a host has this DSCP from now on (RFC 2474), at ports opened from now on.
+
+        Raises ``UsageError`` where the lab has no hand in packets.
+        """
+        raise UsageError(f"{self.place} has hosts of its own: the lab can't set the DSCP of their packets")
 
     # -- what happens --------------------------------------------------------------------------
 

@@ -25,11 +25,12 @@ from siplab.lab.worlds.trace import LossReason, Lost, Received, Segment, Sent, S
 MAX_STEPS = 50_000
 
 
-def as_packet(send: Send | SendSegment) -> bytes:
-    """What an agent sends, as an IP packet."""
+def as_packet(send: Send | SendSegment, dscp: int = 0) -> bytes:
+    """What an agent sends, as an IP packet; ``dscp`` is that of datagrams."""
     if isinstance(send, SendSegment):
         return send.packet
-    return ip.udp(send.local, send.remote, send.payload, ttl=send.ttl, dont_fragment=False)
+    packet = ip.udp(send.local, send.remote, send.payload, ttl=send.ttl, dont_fragment=False)
+    return ip.marked(packet, dscp) if dscp else packet
 
 
 class LabWorld(World):
@@ -44,6 +45,9 @@ class LabWorld(World):
         self._sockets: dict[Transport, dict[Endpoint, tuple[str, Agent]]] = {"udp": {}, "tcp": {}}
         self._arrivals: deque[Arrival] = deque()
         self._flows = FlowKeeper()
+        self.dscp: dict[
+            str, int
+        ] = {}  # host -> with which its agents' datagrams leave (RFC 2474), where not 0
 
     @property
     def place(self) -> str:
@@ -59,6 +63,13 @@ class LabWorld(World):
     def reboot(self, gateway: str) -> None:
         super().reboot(gateway)
         self._flows.event += 1
+
+    def renumber(self, gateway: str) -> None:
+        super().renumber(gateway)
+        self._flows.event += 1
+
+    def mark(self, host: str, dscp: int) -> None:
+        self.dscp[host] = dscp
 
     def run_until(self, done: Callable[[], bool], timeout: float) -> bool:
         """Let things happen until ``done`` or for ``timeout`` seconds; says whether it was done."""
@@ -166,7 +177,7 @@ class LabWorld(World):
         if self.impairments is not None and self._launch(
             host,
             action.remote.ip,
-            as_packet(action),
+            as_packet(action, self.dscp.get(host, 0)),
             # A port that was closed meanwhile takes what it held along.
             lambda: self.transmit(host, action) if action.local in ports else [],
         ):

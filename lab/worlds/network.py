@@ -74,6 +74,8 @@ class Network:
             self.addresses[address] = node
             self.node_addresses.setdefault(node, {})[network] = address
             members[network].append((node, address))
+        self.renewals = topology.renewals()
+        self.addresses |= {address: node for node, _, address in self.renewals}
         self.members = members
         self.mtu = {name: spec.mtu for name, spec in topology.networks.items()}
         self._smallest_mtu = min(self.mtu.values(), default=ip.DEFAULT_MTU)
@@ -253,4 +255,9 @@ class Network:
 
     def _hidden(self, router: str, network: str) -> bool:
         """Whether the router is a gateway met from its outside: what it translates has no route."""
-        return self.sides.get((router, network)) is Side.OUTSIDE and self._subnets[network].version == 4
+        met_outside = self.sides.get((router, network)) is Side.OUTSIDE
+        return (
+            met_outside
+            and self._subnets[network].version == 4
+            and self.topology.gateways[router].nat.translates
+        )

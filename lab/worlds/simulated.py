@@ -38,7 +38,7 @@ class SimulatedWorld(LabWorld):
         ):
             # No gateway and nobody else sees the packet itself.
             return [Delivery(send.remote, send.local, send.payload)]
-        return self._forwarder.send(host, as_packet(send))
+        return self._forwarder.send(host, as_packet(send, self.dscp.get(host, 0)))
 
     def depart(self, gateway: str, pieces: list[bytes]) -> list[Arrival]:
         return self._forwarder.resume(gateway, pieces)

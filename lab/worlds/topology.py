@@ -125,13 +125,15 @@ class RouterSpec(_Strict):
 
     Each maps a network's name to the router's address there. ``alg`` is the spec of the model in a
     gateway that has one of its own (``none`` for a carrier's); ``trial``: the one that the trial names.
-    ``firewall``: a gateway's rules, the first that matches decides.
+    ``firewall``: a gateway's rules, the first that matches decides. ``later``: by network, a gateway's public
+    address once its line has been renewed; what is for either of the two is delivered to it.
     ``image``: the container that does a gateway's work, whatever that is: it has no model of the lab's.
     """
 
     interfaces: dict[Name, Address] = {}
     inside: dict[Name, Address] = {}
     outside: dict[Name, Address] = {}
+    later: dict[Name, Address] = {}
     nat: NatConfig = NatConfig()
     alg: str = TRIAL
     firewall: tuple[FirewallRule, ...] = ()
@@ -163,12 +165,19 @@ class RouterSpec(_Strict):
             )
         if not self.all_interfaces:
             raise ValueError("a router needs at least one network")
+        for network, address in self.later.items():
+            if network not in self.outside or ":" in address + self.outside[network]:
+                raise MisplacedError(
+                    f"only an IPv4 address outside can change, and '{network}' is none here", "later", network
+                )
         own = {"alg": self.alg != TRIAL, "nat": self.nat != NatConfig(), "firewall": bool(self.firewall)}
         for name, is_set in own.items():
             if is_set and not self.outside:
                 raise MisplacedError(f"a router with 'interfaces' does not translate: no '{name}' here", name)
             if is_set and self.image is not None:
                 raise MisplacedError(f"the image does a router's work in its own way: no '{name}' here", name)
+        if self.image is not None and self.later:
+            raise MisplacedError("the image has its own way to get an address: no 'later' here", "later")
         if self.image is not None and not self.outside:
             raise MisplacedError("an image takes a gateway's place: it needs 'inside' and 'outside'", "image")
         return self
@@ -186,8 +195,9 @@ class Topology(_Strict):
     @model_validator(mode="after")
     def _fits(self) -> Topology:
         seen: dict[str, str] = {}
-        for node, network, address in self.attachments():
-            place = self._place(node, network)
+        later = [(*row, ("routers", row[0], "later", row[1])) for row in self.renewals()]
+        now = [(*row, self._place(row[0], row[1])) for row in self.attachments()]
+        for node, network, address, place in now + later:
             spec = self.networks.get(network)
             if spec is None:
                 raise MisplacedError(
@@ -199,7 +209,7 @@ class Topology(_Strict):
                 raise MisplacedError(
                     f"address {address} of '{node}' is outside {network}'s subnet {spec.subnet}", *place
                 )
-            if address in seen and seen[address] != node:
+            if address in seen and (seen[address] != node or place[2:3] == ("later",)):
                 raise MisplacedError(
                     f"address {address} is given to both '{seen[address]}' and '{node}'", *place
                 )
@@ -225,6 +235,14 @@ class Topology(_Strict):
             (name, network, address)
             for name, node in nodes
             for network, address in node.all_interfaces.items()
+        ]
+
+    def renewals(self) -> list[tuple[str, str, str]]:
+        """``(gateway, network, address)`` of every public address that a gateway gets later."""
+        return [
+            (name, network, address)
+            for name, router in self.routers.items()
+            for network, address in router.later.items()
         ]
 
     @property

@@ -41,6 +41,7 @@ class WorldEvent(StrEnum):
     """What a world itself notices."""
 
     REBOOTED = "rebooted"  # a gateway
+    RENUMBERED = "renumbered"  # a gateway has another public address
     SWAPPED = "swapped"  # the model in a gateway
     NOT_SENT = "not-sent"  # a host, or the kernel, refused to send a packet
     UNREACHABLE = "unreachable"  # an ICMP error reached a socket

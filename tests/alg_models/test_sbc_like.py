@@ -8,7 +8,7 @@ import pytest
 
 from siplab.alg_models.catalogue import load
 from siplab.alg_models.exact.sbc_like import MODEL
-from siplab.alg_models.samples import PHONE, PUBLIC, REGISTRAR, RELAY, media, state, wire
+from siplab.alg_models.samples import PHONE, PUBLIC, REGISTRAR, RELAY, cross, media, state, wire
 from siplab.alg_models.samples.basic import INCOMING, INVITE, INVITE_OK, REGISTER, REGISTER_OK
 from siplab.lab.gateway.gateway import Side
 from siplab.lab.wire import ip
@@ -152,6 +152,21 @@ def test_addresses_with_and_without_a_port(line: Line) -> None:
 
 
 # -- Call-ID ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spec", "written"),
+    [
+        ("sbc-like", b"<sip:alice@203.0.113.7:61002>"),
+        ("sbc-like(vendor=fortinet)", b"<sip:alice@203.0.113.7>"),
+        ("sbc-like(vendor=fortinet,adds_port=true)", b"<sip:alice@203.0.113.7:61002>"),
+        ("fortinet-fortigate", b"<sip:alice@203.0.113.7>"),
+    ],
+)
+def test_a_contact_without_a_port(spec: str, written: bytes) -> None:
+    crossed = cross(load(plugins=False).get(spec), "headers-contact-portless")
+    assert b"Contact: <sip:alice@192.168.1.20>\r\n" in crossed.before
+    assert b"Contact: " + written + b"\r\n" in crossed.after
 
 
 def test_a_call_id_without_a_local_host_stays(line: Line) -> None:

@@ -112,7 +112,7 @@ class View:
         self.flow = flow
         self.memory = memory
         self.settings = settings
-        self.nat = context.binding is not None  # IPv6 passes untranslated
+        self.nat = context.binding is not None  # IPv6, and what is only routed, pass untranslated
         if context.outbound:
             self.source, self.new_source = context.inside, context.outside
             self.destination = self.new_destination = context.remote

@@ -65,7 +65,7 @@ class SipHelper:
         return self._message(View(self._payload(data, context), context, flow, memory, self.settings))
 
     def _payload(self, data: bytes, context: Context) -> Payload:
-        return Payload(data, self.settings.kernel, ipv6=context.binding is None)
+        return Payload(data, self.settings.kernel, ipv6=":" in context.inside.ip)
 
     def _segment(self, data: bytes, context: Context, flow: Flow, memory: Memory) -> bytes:
         """Spec 1.10: the messages that are whole in this segment, up to the first that is not."""

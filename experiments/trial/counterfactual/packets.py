@@ -25,7 +25,7 @@ def through(
 ) -> Iterator[Crossing]:
     """Each passage of a trace with what gateways emit that have one of ``models`` each, or those of a map.
 
-    ``seed``: that of the trial's world. Where a router was rebooted, these are too.
+    ``seed``: that of the trial's world. Where a router was rebooted or got another address, these do too.
     """
     gateways = network.topology.gateways
     chosen = [each if isinstance(each, Mapping) else dict.fromkeys(gateways, each) for each in models]
@@ -37,3 +37,6 @@ def through(
         elif isinstance(record, Remark) and record.kind is WorldEvent.REBOOTED:
             for row in rows:
                 row[record.who].reboot()
+        elif isinstance(record, Remark) and record.kind is WorldEvent.RENUMBERED:
+            for row in rows:
+                row[record.who].renumber()

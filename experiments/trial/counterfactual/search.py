@@ -137,8 +137,16 @@ class _Search:
             found = smallest(units, self._cures, lambda: self._replayer.runs < last)
             if len(found) > len(_joined(classes)) + 1:
                 break  # they are many: named together
+            if self._replayer.runs >= last and not self._is_smallest(found):
+                break  # the search ended before it was
             chosen = tuple(_grouped(found, units))
         return chosen
+
+    def _is_smallest(self, found: Sequence[GatewayAction]) -> bool:
+        """Whether nothing can be left out."""
+        return len(found) == 1 or not any(
+            self._cures([each for each in found if each is not left]) for left in found
+        )
 
     def another(self, classes: Sequence[GatewayAction]) -> tuple[GatewayAction, ...]:
         """Other classes, whose undoing is a cure as well; empty if there are none."""

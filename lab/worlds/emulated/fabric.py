@@ -174,6 +174,8 @@ class Fabric:
                     for name, other in members
                     if name != node
                 ]
+        for gateway, segment, address in network.renewals:
+            self._renewable(gateway, segment, address)
         for node, routes in network.routes.items():
             if node in network.topology.routers and all(prefix for prefix, _ in routes):
                 # Without it the kernel answers with ICMP errors at a rate that nobody can set here.
@@ -184,6 +186,20 @@ class Fabric:
                 f"route add {prefix or ('default' if ':' not in via else '::/0')} via {via}"
                 for prefix, via in routes
             ]
+
+    def _renewable(self, gateway: str, segment: str, address: str) -> None:
+        """The segment delivers to a gateway what is for an address that it gets later, too."""
+        network = self.network
+        length = ipaddress.ip_network(network.topology.networks[segment].subnet).prefixlen
+        device = self.interfaces[gateway, segment]
+        self._batches[gateway].append(f"addr add {address}/{length} dev {device}")
+        hardware = _hardware_address(network.node_addresses[gateway][segment])
+        for other, _ in network.members[segment]:
+            if other != gateway:
+                port = self.interfaces[other, segment]
+                self._batches[other].append(
+                    f"neigh replace {address} lladdr {hardware} dev {port} nud permanent"
+                )
 
     def bridge_of(self, segment: str) -> tuple[str, str]:
         """Node and name of the bridge that is a network. Raises ``UsageError`` for a mere cable."""

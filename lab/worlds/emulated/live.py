@@ -194,7 +194,7 @@ class LiveWorld(QueueOwner):
         """Put another model into a gateway. What stays, ``Gateway.swap`` says; with ``flush`` nothing."""
         router = self.gateways[gateway]
         if flush:
-            router.reboot()
+            router.forget()
         router.swap(
             model, random.Random(f"{self._seed}/{gateway}/{model.id}"), self.gateway_time, flows=flows
         )

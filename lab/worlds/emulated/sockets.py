@@ -21,8 +21,11 @@ IPV6_HDRINCL: Final = 36
 _BUFFER: Final = 4 * 1024 * 1024
 
 
-def open_udp(namespace: int, local: Endpoint) -> socket.socket:
-    """A non-blocking UDP socket at ``local`` that reports ICMP errors. Raises ``WorldError``."""
+def open_udp(namespace: int, local: Endpoint, dscp: int = 0) -> socket.socket:
+    """A non-blocking UDP socket at ``local`` that reports ICMP errors; ``dscp`` marks what it sends.
+
+    Raises ``WorldError``.
+    """
     six = ":" in local.ip
     with ns.inside(namespace):
         created = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
@@ -35,6 +38,9 @@ def open_udp(namespace: int, local: Endpoint) -> socket.socket:
             created.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
             # What the kernel learns of a path's MTU outlives a trial, and would change the next one.
             created.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT)
+        if dscp:
+            kind = (socket.IPPROTO_IPV6, socket.IPV6_TCLASS) if six else (socket.IPPROTO_IP, socket.IP_TOS)
+            created.setsockopt(*kind, dscp << 2)
         created.bind((local.ip, local.port))
     except OSError as error:
         created.close()

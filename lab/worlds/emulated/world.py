@@ -183,7 +183,7 @@ class QueueOwner(LabWorld):
         if transport == "tcp":
             self._tcp[local] = TcpPort(namespace, local)
         else:
-            self._open[local] = sockets.open_udp(namespace, local)
+            self._open[local] = sockets.open_udp(namespace, local, self.dscp.get(host, 0))
 
     def close_socket(self, local: Endpoint, transport: Transport) -> None:
         (self._tcp if transport == "tcp" else self._open).pop(local).close()
@@ -252,7 +252,7 @@ class EmulatedWorld(QueueOwner):
             self.send_segment(host, send.packet)
         else:
             self._send_datagram(host, send)
-        return self._forwarder.send(host, as_packet(send))
+        return self._forwarder.send(host, as_packet(send, self.dscp.get(host, 0)))
 
     def _send_datagram(self, host: str, send: Send) -> None:
         try:

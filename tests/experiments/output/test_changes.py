@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siplab.experiments.output.changes import Entries, Span, aligned, broken, change_of, marked
+from siplab.experiments.output.changes import Span, aligned, broken, change_of, marked
 from siplab.experiments.output.fates import ending, words
+from siplab.experiments.trial.entries import Entries
 from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Emission, Side
 from siplab.lab.wire import ip

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from siplab.experiments.score import plan, tally
 from siplab.experiments.score.plan import Expected, Subject
-from siplab.experiments.score.tally import Rate, Score
+from siplab.experiments.score.tally import Score
 from siplab.experiments.trial import controls, registry
 from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.rates import Rate
 from siplab.experiments.trial.reach import Reach
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec

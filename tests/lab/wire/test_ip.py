@@ -236,6 +236,15 @@ def test_the_largest_packet_and_one_byte_more(ends: tuple[Endpoint, Endpoint]) -
 # -- broken packets ---------------------------------------------------------------------------
 
 
+@given(packets(), st.integers(0, 63))
+def test_a_mark_changes_the_dscp_and_nothing_else(data: bytes, dscp: int) -> None:
+    marked = ip.marked(data, dscp)
+    assert ip.dscp_of(marked) == dscp
+    assert ip.verify(marked) == ip.verify(data) == []
+    assert ip.marked(marked, ip.dscp_of(data)) == data
+    assert ip.parse(marked).transport == ip.parse(data).transport
+
+
 @given(packets(), st.data())
 def test_truncated_and_flipped_packets_raise_one_exception_only(data: bytes, draw: st.DataObject) -> None:
     broken = bytearray(data[: draw.draw(st.integers(0, len(data)))])

@@ -41,7 +41,8 @@ def test_addresses_change_their_length_when_they_are_translated(name: str) -> No
     """Else faults of Content-Length hide."""
     topology = topologies.load(name)
     for router in topology.gateways.values():
-        public = {len(address) for address in router.outside.values() if ":" not in address}
+        ever = (*router.outside.values(), *router.later.values())
+        public = {len(address) for address in ever if ":" not in address}
         behind = {
             len(address)
             for host in topology.hosts.values()
@@ -216,6 +217,24 @@ routers:
         ("  router:\n", "  phone:\n", 10, ["routers.phone", "both a host and a router"]),
         ("    inside: {lan: 192.168.1.1}\n", "", 10, ["routers.router", "needs both"]),
         ("{wan: 203.0.113.7}", "{wan: 203.0.113.7, lan: 192.168.1.2}", 12, ["router.outside", "IP version"]),
+        (
+            "{wan: 203.0.113.7}",
+            "{wan: 203.0.113.7}\n    later: {wan: 203.0.114.7}",
+            13,
+            ["routers.router.later.wan", "outside wan's subnet"],
+        ),
+        (
+            "{wan: 203.0.113.7}",
+            "{wan: 203.0.113.7}\n    later: {wan: 203.0.113.7}",
+            13,
+            ["routers.router.later.wan", "given to both"],
+        ),
+        (
+            "{wan: 203.0.113.7}",
+            "{wan: 203.0.113.7}\n    later: {lan: 192.168.1.9}",
+            13,
+            ["routers.router.later.lan", "only an IPv4 address outside can change"],
+        ),
         ("udp_timeout: 60", "udp_timeout: soon", 13, ["routers.router.nat.udp_timeout", "valid number"]),
         ("udp_timeout: 60", "udp_time: 60", 13, ["routers.router.nat.udp_time"]),
         ("udp_timeout: 60", "mapping: full-cone", 13, ["nat.mapping", "endpoint-independent"]),

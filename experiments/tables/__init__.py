@@ -1,0 +1,12 @@
+"""Results as tidy tables: what a notebook, a paper or a database takes.
+
+``TABLES`` says which columns there are, with types, units and what they mean; ``rows`` makes the rows of one
+trial. Nothing here needs a library.
+"""
+
+from __future__ import annotations
+
+from siplab.experiments.tables.dictionary import TABLES, Column, ColumnType, TableName
+from siplab.experiments.tables.rows import Row, rows, tables, tables_of
+
+__all__ = ["TABLES", "Column", "ColumnType", "Row", "TableName", "rows", "tables", "tables_of"]

@@ -1,0 +1,17 @@
+"""Drops calls that come in, and says so in words that mean nothing to an explanation."""
+
+from dataclasses import dataclass
+
+from siplab.lab.gateway.alg import Card, Model, Recipe
+from siplab.lab.gateway.context import Context
+from siplab.lab.wire.sip import SipMessage
+
+
+@dataclass(frozen=True)
+class DropCalls:
+    def apply(self, message: SipMessage, context: Context) -> None:
+        if message.method == b"INVITE" and not context.outbound:
+            context.drop("no binding for a call of a stranger")
+
+
+MODEL = Model("no-call-of-a-stranger", Card("Drops calls that come in."), Recipe(last=(DropCalls(),)))
