@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from tests.lab.worlds import inside
 SCENARIOS = [each.id for each in registry.scenarios()]
 
 
-def varied(scenario: str, seed: int = 1, **settings: str) -> TrialSpec:
+def varied(scenario: str, seed: int = 1, **settings: Any) -> TrialSpec:
     return TrialSpec(scenario=scenario, seed=seed, vary=True, **settings)
 
 
