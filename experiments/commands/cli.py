@@ -29,7 +29,7 @@ COMMANDS: Final = (
     ("call", "call", _RUN, "Run one trial: what came of it, and every message that the router changed."),
     ("score", "score", _RUN, "Score detectors: every model of the catalogue, and routers without an ALG."),
     ("matrix", "matrix", _RUN, "Routers by scenarios by remedies: what works, and what nobody knows."),
-    ("compare", "compare", _RUN, "What two runs of `siplab matrix` say differently."),
+    ("compare", "compare", _RUN, "What two runs of `siplab matrix` or `siplab score` say differently."),
     ("seeds", "seeds", _RUN, "How many seeds a claim needs."),
     ("explain", "explain", _RUN, "Say why checks of a stored run failed, and what the router did."),
     ("case", "case", _RUN, "Run a story from the field, and check that what was reported is what comes out."),
