@@ -1,4 +1,4 @@
-"""The four figures of docs/research.md: ``python -m tools.figures`` draws them anew into docs/pictures."""
+"""The four figures of docs/papers.md: ``python -m tools.figures`` draws them anew into docs/pictures."""
 
 from __future__ import annotations
 
@@ -7,20 +7,33 @@ from typing import Final
 
 import siplab
 
-_FOLDER: Final = Path(__file__).parents[1] / "docs" / "pictures"
-VENDORS: Final = ("mikrotik", "tp-link", "netgear", "asus", "juniper", "avm-fritzbox")
+_ROOT: Final = Path(__file__).parents[1]
+_FOLDER: Final = _ROOT / "docs" / "pictures"
+_WRONG: Final = _ROOT / "experiments" / "detectors" / "wrong"
+VENDORS: Final = ("belkin", "check-point", "comtrend", "mikrotik", "zyxel", "avm-fritzbox")
 SCENARIOS: Final = ("register", "outgoing-call", "incoming-call", "hold", "long-call", "transfer", "tcp-call")
 REMEDIES: Final = ((), ("non-standard-port",), ("tls",), ("stun",))
-_SILENT: Final = ("none", "media-idle-blocked", "sdp-m-only", "hold-releases-media", "media-sport-not-mapped")
+_SILENT: Final = ("none", "belkin", "sdp-lines-eaten", "via-not-restored-some-codes")
 
 
 def main() -> None:
     """Draw all of them."""
     found = siplab.matrix(
-        vendors=VENDORS, models=("none",), scenarios=SCENARIOS, mitigations=REMEDIES, repeat=2, vary=True
+        ["none"],
+        SCENARIOS,
+        vendors=VENDORS,
+        mitigations=REMEDIES,
+        phones=["plain"],
+        servers=["rport-aware"],
+        repeat=2,
+        vary=True,
     )
-    media = siplab.matrix(_SILENT, ("hold", "outgoing-call"))
-    scores = siplab.score(("mirror", "received", "passive", "combined"), ("none", "correct", *VENDORS[:5]))
+    media = siplab.matrix(_SILENT, ["outgoing-call", "hold"], phones=["plain"], servers=["rport-aware"])
+    scores = siplab.score(
+        ["mirror", "received", "passive", "always-alg", "any-private-address"],
+        ["faults"],
+        detector_paths=[_WRONG],
+    )
     figures = {
         "heat-map": found.plot.heat_map("matplotlib"),
         "cure-rates": found.plot.cure_rates("matplotlib"),

@@ -64,7 +64,7 @@ def matplotlib(rows: list[dict[str, Any]]) -> Any:
     made, axes = figure(5.6, 0.9 + 0.32 * len(rows))
     for place, each in enumerate(rows):
         axes.plot([each["low"], each["high"]], [place, place], color=COLOURS[0], linewidth=2)
-        axes.plot(each["share"], place, "o", color=COLOURS[0], markersize=6)
+        axes.plot(each["share"], place, "o", color=COLOURS[0], markersize=6, clip_on=False)
         axes.text(1.03, place, f"{each['cured']}/{each['failed']}", va="center", fontsize=8)
     axes.set_yticks(range(len(rows)), [each["remedy"] for each in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)

@@ -70,16 +70,18 @@ def matplotlib(rows: list[dict[str, Any]]) -> Any:
             y,
             markers[place % len(markers)],
             color=style["color"],
-            label=f"{each['detector']} ({y:.0%}, {x:.0%})",
+            label=f"{each['detector']}: {y * 100:.0f} %, {x * 100:.0f} %",
             clip_on=False,
         )
     for set_ticks in (axes.set_xticks, axes.set_yticks):
         set_ticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
-    axes.set_xlim(-0.02, 1)
+    axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(0, 1.02)
     axes.grid(color="#eeeeee")
     axes.set_axisbelow(True)
     axes.set_xlabel("honest routers accused")
     axes.set_ylabel("ALGs noticed")
-    made.legend(loc="outside right upper", frameon=False, fontsize=8)
+    made.legend(
+        loc="outside right upper", frameon=False, fontsize=8, title="noticed, accused", title_fontsize=8
+    )
     return made

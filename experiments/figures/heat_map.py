@@ -73,7 +73,8 @@ def matplotlib(rows: list[dict[str, Any]]) -> Any:
 
     routers = list(dict.fromkeys(each["router"] for each in rows))
     scenarios = list(dict.fromkeys(each["scenario"] for each in rows))
-    made, axes = figure(2.4 + 0.62 * len(scenarios), 1.2 + 0.26 * len(routers))
+    names = 0.075 * max(map(len, routers))  # inches, as are the others
+    made, axes = figure(1.4 + names + 0.62 * len(scenarios), 1.6 + 0.28 * len(routers))
     colours = LinearSegmentedColormap.from_list("works", list(SCALE))
     for each in rows:
         x, y, share = scenarios.index(each["scenario"]), routers.index(each["router"]), each["share"]

@@ -13,22 +13,26 @@ _MOST_POINTS: Final = 400
 
 
 def points(
-    trials: Sequence[Row], streams: Sequence[Row], silences: Sequence[Row], step: float = 0.0
+    trials: Sequence[Row],
+    streams: Sequence[Row],
+    silences: Sequence[Row],
+    step: float = 0.0,
+    mitigations: str = "",
 ) -> list[dict[str, Any]]:
     """A row per router and moment: the share of its audio streams that nothing reaches then.
 
-    Streams are those of calls that were answered, at both ends. ``step``: seconds between two moments; 0:
-    such that a line has some hundred.
+    Streams are those of calls that were answered, at both ends, of trials with these remedies.
+    ``step``: seconds between two moments; 0: such that a line has some hundred.
     """
-    models = {each["trial"]: each["model"] for each in trials}
+    models = {each["trial"]: each["model"] for each in trials if each["mitigations"] == mitigations}
+    streams = [each for each in streams if each["kind"] == "audio" and each["trial"] in models]
+    silences = [each for each in silences if each["kind"] == "audio" and each["trial"] in models]
     counts: dict[str, int] = {}
     for each in streams:
-        if each["kind"] == "audio":
-            counts[models[each["trial"]]] = counts.get(models[each["trial"]], 0) + 1
+        counts[models[each["trial"]]] = counts.get(models[each["trial"]], 0) + 1
     silent: dict[str, list[tuple[float, float]]] = {model: [] for model in counts}
     for each in silences:
-        if each["kind"] == "audio":
-            silent[models[each["trial"]]].append((each["begin_s"], each["end_s"]))
+        silent[models[each["trial"]]].append((each["begin_s"], each["end_s"]))
     end = max((last for spans in silent.values() for _, last in spans), default=0.0)
     step = step or max(0.1, end / 200)
     moments = [round(number * step, 3) for number in range(min(_MOST_POINTS, math.ceil(end / step)) + 1)]
@@ -76,7 +80,7 @@ def matplotlib(rows: list[dict[str, Any]]) -> Any:
             where="post",
             color=COLOURS[place % len(COLOURS)],
             linestyle=styles[place % len(styles)],
-            linewidth=1.8,
+            linewidth=max(1.2, 3.6 - 0.6 * place),  # lines that lie on each other are all seen
             label=router,
             clip_on=False,
         )

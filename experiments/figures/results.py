@@ -96,10 +96,10 @@ class MatrixPlots:
         """Of the trials that fail with nothing done, how many work with each remedy."""
         return _drawn(cure_rates, cure_rates.points(self._tables["trials"]), library)
 
-    def media_loss(self, library: Library = "altair", *, step: float = 0.0) -> Any:
-        """The share of streams that hear nothing, by seconds since the answer."""
+    def media_loss(self, library: Library = "altair", *, mitigations: str = "", step: float = 0.0) -> Any:
+        """The share of streams that hear nothing, by seconds since the answer, every ``step`` seconds."""
         found = self._tables
-        rows = media_loss.points(found["trials"], found["streams"], found["silences"], step)
+        rows = media_loss.points(found["trials"], found["streams"], found["silences"], step, mitigations)
         return _drawn(media_loss, rows, library)
 
 
