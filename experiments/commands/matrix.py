@@ -24,6 +24,7 @@ from siplab.experiments.commands.options import (
     grouped,
     names,
 )
+from siplab.experiments.commands.sweeping import Tables
 from siplab.experiments.output import book, compatibility, compatibility_forms, console, files
 from siplab.experiments.output.compatibility import Compatibility, Plan
 from siplab.experiments.output.compatibility_groups import By
@@ -114,14 +115,17 @@ class Written:
     csv_file: Annotated[Path | None, typer.Option("--csv", help="CSV, a line per cell.")] = None
     markdown: Annotated[Path | None, typer.Option(help="Markdown, a table per setting and remedy.")] = None
     latex: Annotated[Path | None, typer.Option(help="LaTeX with booktabs, the same.")] = None
-    parquet: Annotated[Path | None, typer.Option(help="Parquet, a row per cell; needs pyarrow.")] = None
+    cells: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.parquet", help="Parquet, a row per cell; needs pyarrow."),
+    ] = None
     html: Annotated[Path | None, typer.Option(metavar="FILE.html", help="A page, for any browser.")] = None
 
     def places(self) -> list[Path]:
         """Every file that is to be written, found out to be writable. Raises ``UsageError``."""
-        if self.parquet is not None:
+        if self.cells is not None:
             flat.need()
-        asked = (self.json_file, self.csv_file, self.markdown, self.latex, self.parquet, self.html)
+        asked = (self.json_file, self.csv_file, self.markdown, self.latex, self.cells, self.html)
         found = [path for path in asked if path is not None]
         for path in found:
             files.check_writable(path)
@@ -130,12 +134,12 @@ class Written:
 
 @app.command()
 @grouped
-def matrix(what: What, written: Written, world: World = "auto", jobs: Jobs = 1) -> None:
+def matrix(what: What, written: Written, tables: Tables, world: World = "auto", jobs: Jobs = 1) -> None:
     """Routers by scenarios by remedies: what works, and what nobody knows.
 
     Exit status: 0 all trials ran (what fails is a result), 1 some are invalid, 2 bad input.
     """
-    running.check(resume=written.resume, out=written.out)
+    running.check(resume=written.resume, out=written.out, tables=tables)
     plan = what.plan()
     for topology, phone, server in plan.settings:  # an unknown name is no cell that is not possible
         compatibility.check_setting(topology, phone, server)
@@ -158,6 +162,8 @@ def matrix(what: What, written: Written, world: World = "auto", jobs: Jobs = 1) 
         resume=written.resume,
         trust=False,
         errors=errors,
+        tables=tables,
+        name="matrix",
     )
     table = compatibility.table(plan, results, left)
     show(table, what.by)
@@ -169,8 +175,8 @@ def matrix(what: What, written: Written, world: World = "auto", jobs: Jobs = 1) 
         files.write_text(written.markdown, compatibility_forms.as_markdown(table, what.by))
     if written.latex is not None:
         files.write_text(written.latex, compatibility_forms.as_latex(table, what.by))
-    if written.parquet is not None:
-        flat.write(written.parquet, compatibility_forms.rows(table, what.by))
+    if written.cells is not None:
+        flat.write(written.cells, compatibility_forms.rows(table, what.by))
     if written.html is not None:
         files.write_text(
             written.html,

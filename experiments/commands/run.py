@@ -30,6 +30,7 @@ from siplab.experiments.commands.options import (
     as_texts,
     grouped,
 )
+from siplab.experiments.commands.sweeping import Tables
 from siplab.experiments.library import experiment
 from siplab.experiments.output import book, console, files, table
 from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
@@ -70,6 +71,7 @@ def run(
     name: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="An experiment's id, or a YAML file.")],
     kinds: Kinds,
     settings: Settings,
+    tables: Tables,
 ) -> None:
     """Run an experiment and print its table.
 
@@ -78,15 +80,17 @@ def run(
     Exit status: 0 all trials ran (failing checks are results), 1 some are invalid or all verdicts are errors,
     2 bad input, or an output that can't be written.
     """
-    play(name, settings, kinds)
+    play(name, settings, kinds, tables=tables)
 
 
-def play(name: str, settings: Settings, kinds: Kinds | None = None, why: str = "") -> None:
+def play(
+    name: str, settings: Settings, kinds: Kinds | None = None, why: str = "", tables: Tables | None = None
+) -> None:
     """Run it; ``why`` in that world, if nobody asked for it.
 
     Raises ``UsageError``, and ``typer.Exit`` when there are invalid trials.
     """
-    running.check(resume=settings.resume, out=settings.out)
+    running.check(resume=settings.resume, out=settings.out, tables=tables)
     chosen = experiment.load(name)
     if kinds is not None:
         chosen = chosen.with_kinds(kinds.phones, kinds.servers, kinds.far_phones)
@@ -125,6 +129,8 @@ def play(name: str, settings: Settings, kinds: Kinds | None = None, why: str = "
         keep=running.keep_partly(chosen.id, kind, reports),
         audio=settings.audio,
         media=settings.pcap_media,
+        tables=tables,
+        name=chosen.id,
     )
     if chosen.summary:
         console.print_folded(chosen.summary, output, style="italic")

@@ -13,6 +13,7 @@ from typing import Any, Final
 import typer
 from rich.console import Console
 
+from siplab.experiments.commands.sweeping import Tables, run_into
 from siplab.experiments.explain.folder import ExplainedFolder, Traces
 from siplab.experiments.output import alike, console, files
 from siplab.experiments.output.journal import Journal
@@ -29,9 +30,11 @@ from siplab.lab.worlds.trace import Trace
 INTERRUPTED: Final = 130  # the exit status of what Ctrl-C ends
 
 
-def check(*, resume: bool, out: Path | None) -> None:
-    """Raises ``UsageError`` when there is nothing to go on from."""
-    if resume and out is None:
+def check(*, resume: bool, out: Path | None, tables: Tables | None = None) -> None:
+    """Raises ``UsageError`` when there is nothing to go on from, and for options that don't go together."""
+    if tables is not None:
+        tables.check(out=out is not None)
+    if resume and out is None and not (tables is not None and tables.parquet):
         raise UsageError("--resume needs --out FOLDER: where the results of the interrupted run are")
 
 
@@ -72,8 +75,20 @@ def run_trials(
     traces: Traces = "failed",
     audio: Audio = "changes",
     media: Media = "carried",
+    tables: Tables | None = None,
+    name: str = "",
 ) -> list[TrialResult]:
-    """All results, in order. On Ctrl-C ``keep`` gets those that are there, and the command ends."""
+    """All results, in order. On Ctrl-C ``keep`` gets those that are there, and the command ends.
+
+    ``tables``: where they are stored as tables of the experiment ``name``, if that is wanted.
+    """
+    if tables is not None and tables.parquet:
+        how = tables.how(jobs, limit, share=share)
+        try:
+            return run_into(tables, name, specs, world, how, errors, resume=resume)
+        except KeyboardInterrupt:
+            console.say(f"interrupted; {_how_to_go_on(Path(tables.parquet))}")
+            raise typer.Exit(INTERRUPTED) from None
     try:
         with Journal(out, world, resume=resume, trust=trust) if out is not None else nullcontext() as journal:
             if journal is not None and journal.moved is not None:

@@ -34,6 +34,7 @@ from siplab.experiments.commands.options import (
     numbers,
     paths,
 )
+from siplab.experiments.commands.sweeping import Tables
 from siplab.experiments.library import experiment
 from siplab.experiments.output import book, console, files
 from siplab.experiments.programs import ProgramDetector
@@ -282,7 +283,12 @@ class Comparison:
 @app.command()
 @grouped
 def score(
-    subjects: Subjects, trials: Trials, program: Program, written: Written, comparison: Comparison
+    subjects: Subjects,
+    trials: Trials,
+    program: Program,
+    written: Written,
+    tables: Tables,
+    comparison: Comparison,
 ) -> None:
     """Score detectors: every model of the catalogue, and routers without an ALG.
 
@@ -301,7 +307,7 @@ def score(
             output=console.output(),
         )
         return
-    running.check(resume=written.resume, out=written.out)
+    running.check(resume=written.resume, out=written.out, tables=tables)
     programs: list[str | ProgramDetector] = []
     if subjects.from_experiment is not None:
         programs += experiment.load(subjects.from_experiment).detectors
@@ -357,6 +363,8 @@ def score(
         errors=errors,
         audio=written.audio,
         media=written.pcap_media,
+        tables=tables,
+        name="score",
     )
     scores = tally.scores(plan, results)
     table.print_scores(scores, output, repeated=trials.repeat > 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal
 
-from siplab.experiments.tables.optional import library
+from siplab.experiments.tables.libraries import needed
 
 Library = Literal["altair", "matplotlib"]
 
@@ -28,8 +28,8 @@ def figure(width: float, height: float) -> tuple[Any, Any]:
 
     ``savefig`` embeds fonts, and writes the same file for the same figure. Raises ``UsageError``.
     """
-    matplotlib = library("matplotlib", "notebook", "a figure")
-    base: Any = library("matplotlib.figure", "notebook", "a figure").Figure
+    matplotlib = needed("matplotlib", "a figure", "notebook")
+    base: Any = needed("matplotlib.figure", "a figure", "notebook").Figure
 
     class PaperFigure(base):  # type: ignore[misc, valid-type, unused-ignore]
         def savefig(self, path: Any, **options: Any) -> None:
@@ -53,5 +53,5 @@ def figure(width: float, height: float) -> tuple[Any, Any]:
 
 def chart(rows: list[dict[str, Any]]) -> tuple[Any, Any]:
     """The library altair, and a chart of these rows. Raises ``UsageError``."""
-    altair = library("altair", "notebook", "a figure")
+    altair = needed("altair", "a figure", "notebook")
     return altair, altair.Chart(altair.Data(values=rows))

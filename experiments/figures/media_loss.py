@@ -1,4 +1,7 @@
-"""Media loss over time: which share of streams hears nothing, by seconds since the answer."""
+"""Media loss over time: which share of streams hears nothing, by seconds since the answer.
+
+A stream whose call has ended is silent no more; one on hold is, as it should be.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
@@ -17,8 +17,14 @@ class _Rate(ProgressColumn):
         return Text("" if speed is None else f"{speed:.3g}/s", style="progress.data.speed")
 
 
+class Advance(Protocol):
+    """Says that so many trials more are done."""
+
+    def __call__(self, result: object, trials: int = 1) -> None: ...
+
+
 class TrialProgress:
-    """``with TrialProgress(total, errors) as advance``: ``advance(result)`` after each trial."""
+    """``with TrialProgress(total, errors) as advance``: ``advance(result)`` after each trial, or several."""
 
     def __init__(self, total: int, errors: Console) -> None:
         self._bar = Progress(
@@ -33,9 +39,12 @@ class TrialProgress:
         )
         self._task = self._bar.add_task("trials", total=total)
 
-    def __enter__(self) -> Callable[[object], None]:
+    def __enter__(self) -> Advance:
         self._bar.start()
-        return lambda result: self._bar.advance(self._task)
+        return self._advance
+
+    def _advance(self, result: object, trials: int = 1) -> None:
+        self._bar.advance(self._task, trials)
 
     def __exit__(self, *args: object) -> None:
         self._bar.stop()

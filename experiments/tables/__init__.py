@@ -7,6 +7,6 @@ trial. Nothing here needs a library.
 from __future__ import annotations
 
 from siplab.experiments.tables.dictionary import TABLES, Column, ColumnType, TableName
-from siplab.experiments.tables.rows import Row, rows, tables
+from siplab.experiments.tables.rows import Row, rows, tables, tables_of
 
-__all__ = ["TABLES", "Column", "ColumnType", "Row", "TableName", "rows", "tables"]
+__all__ = ["TABLES", "Column", "ColumnType", "Row", "TableName", "rows", "tables", "tables_of"]

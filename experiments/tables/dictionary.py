@@ -106,6 +106,7 @@ _TRIALS: Final = (
     Column(
         "verdict", "category", "the detector's; null: there was no detector", "", _VERDICTS, nullable=True
     ),
+    Column("verdict_detail", "text", "what the detector said of it, empty for nothing"),
     Column("errors", "integer", "how many reasons there are for the trial to be invalid", "reasons"),
     Column("first_error", "text", "the first of them, empty for none"),
     Column(
@@ -125,6 +126,12 @@ _TRIALS: Final = (
         "whether a router with a correct ALG would have emitted the same; null: nobody looked",
         nullable=True,
     ),
+    Column(
+        "key",
+        "text",
+        "a digest of all that the result holds for: the engine, what the trial names, the seed, the world",
+    ),
+    Column("digest", "text", "a digest of all that came of the trial, in all tables"),
 )
 
 TABLES: Final[dict[TableName, tuple[Column, ...]]] = {
@@ -188,9 +195,10 @@ TABLES: Final[dict[TableName, tuple[Column, ...]]] = {
             "kind",
             "category",
             "changed: a part that the detector saw changed; fault: a model that would look like this; "
-            "evidence: a sentence on what was noticed",
+            "evidence: a sentence on what was noticed; rewritten: a part that routers rewrote, where "
+            "somebody looked what was within reach",
             "",
-            ("changed", "fault", "evidence"),
+            ("changed", "fault", "evidence", "rewritten"),
         ),
         Column(
             "number", "integer", "the number among those of its kind, from 1; faults: the likeliest first"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from siplab.experiments.tables.optional import library
+from siplab.experiments.tables.libraries import needed
 from siplab.lab.errors import OutputError, UsageError
 
 
@@ -40,4 +40,4 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def _pyarrow() -> tuple[Any, Any]:
-    return library("pyarrow", "data", "Parquet"), library("pyarrow.parquet", "data", "Parquet")
+    return needed("pyarrow", "Parquet", "data"), needed("pyarrow.parquet", "Parquet", "data")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from siplab.experiments.tables.dictionary import TABLES, Column, ColumnType, TableName
-from siplab.experiments.tables.optional import library
+from siplab.experiments.tables.libraries import needed
 from siplab.experiments.tables.rows import Row, tables
 from siplab.experiments.trial.result import TrialResult
 from siplab.lab.sip.messages import Incoming
@@ -79,11 +79,11 @@ def messages(trace: Trace) -> DataFrame:
 
 def need() -> None:
     """Raises ``UsageError`` where pandas is missing."""
-    library("pandas", "notebook", "a frame")
+    needed("pandas", "a frame", "notebook")
 
 
 def _frame(rows: Sequence[Row], columns: Sequence[Column]) -> DataFrame:
-    pandas = library("pandas", "notebook", "a frame")
+    pandas = needed("pandas", "a frame", "notebook")
     return pandas.DataFrame(
         {
             each.name: pandas.Series([row[each.name] for row in rows], dtype=_TYPES[each.type])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -9,21 +10,28 @@ from typing import Any, Final, NamedTuple
 from siplab.alg_models import profiles
 from siplab.alg_models.profiles import Profile
 from siplab.experiments.tables.dictionary import TABLES, TableName
-from siplab.experiments.trial import assignment, registry
+from siplab.experiments.tables.endpoints import endpoints_of
+from siplab.experiments.tables.inputs import digest, key_of
+from siplab.experiments.trial import assignment
 from siplab.experiments.trial import run as trial
-from siplab.experiments.trial.pairs import DEFAULT
 from siplab.experiments.trial.result import TrialResult
-from siplab.experiments.trial.spec import TrialSpec, is_program
 from siplab.lab.gateway.alg import Model
 
 Row = dict[str, Any]
 _SEVERAL: Final = "several"
+# What stands before these columns says what the trial was.
+_OUTCOMES_FROM: Final = [each.name for each in TABLES["trials"]].index("outcome")
 
 
-def tables(results: Iterable[TrialResult], first: int = 1) -> dict[TableName, list[Row]]:
-    """All tables of results, whose trials are numbered from ``first``."""
+def tables(results: Iterable[TrialResult]) -> dict[TableName, list[Row]]:
+    """All tables of results, whose trials are numbered from 1."""
+    return tables_of(enumerate(results, 1))
+
+
+def tables_of(results: Iterable[tuple[int, TrialResult]]) -> dict[TableName, list[Row]]:
+    """All tables of results with their numbers."""
     found: dict[TableName, list[Row]] = {name: [] for name in TABLES}
-    for number, result in enumerate(results, first):
+    for number, result in results:
         for name, made in rows(result, number).items():
             found[name] += made
     return found
@@ -34,7 +42,7 @@ def rows(result: TrialResult, number: int) -> dict[TableName, list[Row]]:
 
     Raises ``UsageError`` for a model or an endpoint that does not exist.
     """
-    return {
+    found: dict[TableName, list[Row]] = {
         "trials": [_trial(result, number)],
         "checks": [
             {
@@ -97,6 +105,16 @@ def rows(result: TrialResult, number: int) -> dict[TableName, list[Row]]:
             for at, text in enumerate(texts, 1)
         ],
     }
+    found["trials"][0] |= {"key": key_of(result.spec, result.world), "digest": _digest(found)}
+    return found
+
+
+def _digest(found: dict[TableName, list[Row]]) -> str:
+    """A digest of all that came of a trial, whatever it was and whichever number it has."""
+    trial_row = list(found["trials"][0].items())
+    came = [trial_row[_OUTCOMES_FROM:]]
+    others = [[*row.items()][1:] for name, some in found.items() if name != "trials" for row in some]
+    return digest(json.dumps([*came, *others], ensure_ascii=True, separators=(",", ":")))
 
 
 def _trial(result: TrialResult, number: int) -> Row:
@@ -126,6 +144,7 @@ def _trial(result: TrialResult, number: int) -> Row:
         "first_failure": first.name if first is not None else "",
         "symptom": first.symptom if first is not None else "",
         "verdict": result.finding.verdict if result.finding is not None else None,
+        "verdict_detail": result.finding.detail if result.finding is not None else "",
         "errors": len(result.errors),
         "first_error": result.errors[0] if result.errors else "",
         "not_applicable": result.not_applicable,
@@ -137,19 +156,11 @@ def _trial(result: TrialResult, number: int) -> Row:
 
 
 def _findings(result: TrialResult) -> list[tuple[str, tuple[str, ...]]]:
-    found = result.finding
-    if found is None:
-        return []
-    return [("changed", found.changed), ("fault", found.faults), ("evidence", found.evidence)]
-
-
-def endpoints_of(spec: TrialSpec) -> dict[str, str]:
-    """The kinds of endpoints by name, those too that nobody named. Raises ``UsageError``."""
-    server = spec.server or DEFAULT.server
-    far = spec.far_phone
-    if not far:
-        far = DEFAULT.far_phone if is_program(server) else registry.servers().get(server).settings.far_kind
-    return {"phone": spec.phone or DEFAULT.phone, "server": server, "far_phone": far}
+    found, reach = result.finding, result.reach
+    told: list[tuple[str, tuple[str, ...]]] = []
+    if found is not None:
+        told += [("changed", found.changed), ("fault", found.faults), ("evidence", found.evidence)]
+    return told + ([("rewritten", reach.changed)] if reach is not None else [])
 
 
 class _About(NamedTuple):

@@ -91,7 +91,7 @@ def run_all(
             first = {setting_of(spec): at for at, spec in reversed(list(enumerate(specs)))}
             numbers.sort(key=lambda index: first[setting_of(specs[index])])
         # Closing the generator on Ctrl-C ends its processes.
-        running = _results([specs[index] for index in numbers], world, jobs, store, limit, share=share)
+        running = each_result([specs[index] for index in numbers], world, jobs, store, limit, share=share)
         with interrupts.watched(), closing(running) as finished:
             for number, result in finished:
                 with _undisturbed():
@@ -164,10 +164,10 @@ def _bubble(specs: Sequence[TrialSpec], stack: ExitStack) -> Bubble:
     return stack.enter_context(containers.bubble("siplab.experiments.trial.worker:emulated", needed=needed))
 
 
-def _results(
+def each_result(
     specs: Sequence[TrialSpec], world: str, jobs: int, store: Store | None, limit: float, *, share: bool
 ) -> Generator[tuple[int, TrialResult], None, None]:
-    """Number and result of each trial, as it ends."""
+    """Number and result of each trial, as it ends; closing the generator ends its processes."""
     if world == "emulated":
         with ExitStack() as stack:
             yield from processes.side_by_side(

@@ -59,7 +59,7 @@ def test_hypotheses_come_only_when_they_are_asked_for() -> None:
     assert len(siplab.matrix([], ["register"], vendors=["avm-fritzbox"])) == 1
     found = siplab.matrix([], ["register"], vendors=["avm-fritzbox"], hypotheses=True)
     assert {each.outcome for each in found} > {"unknown"}
-    with pytest.raises(siplab.UsageError, match="vendors go with"):
+    with pytest.raises(siplab.UsageError, match="name some models"):
         siplab.matrix("all", ["register"], vendors=["asus"])
 
 

@@ -1,0 +1,66 @@
+"""``experiment.json``: what determines the results beside it, and nothing else.
+
+Machine, kernel, Python, date and commit stand in ``provenance.json``, outside of every digest.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from siplab.experiments.tables import TABLES
+from siplab.lab.errors import UsageError
+from siplab.lab.version import __version__
+
+NAME: Final = "experiment.json"
+VERSION: Final = 1
+
+
+class Manifest(BaseModel):
+    """What a folder of results is about.
+
+    ``plan``: a digest of all its trials, in order; ``batch``: how many trials a part has at most.
+    ``engine`` and ``inputs``: digests of what the trials are made of, by kind and name (``tables.inputs``).
+    ``model_paths``, ``detector_paths``, ``scenario_paths``: files of users' own, where they were.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: int = VERSION
+    siplab: str = __version__
+    experiment: str
+    world: str
+    seeds: list[int]
+    trials: int
+    batch: int
+    plan: str
+    engine: str
+    inputs: dict[str, dict[str, str]]
+    model_paths: list[str] = []
+    detector_paths: list[str] = []
+    scenario_paths: list[str] = []
+    reach: bool = False
+
+    def as_text(self) -> str:
+        """JSON, the same for the same experiment."""
+        return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def read(data: bytes, where: str) -> Manifest:
+    """Raises ``UsageError`` naming the file and the field."""
+    try:
+        found = Manifest.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the whole"
+        raise UsageError(f"{where}: field '{field}': {first['msg']}") from None
+    if found.version != VERSION:
+        raise UsageError(f"{where}: version {found.version} of the format, and this siplab knows {VERSION}")
+    return found
+
+
+def dictionary() -> dict[str, Any]:
+    """The data dictionary: tables, columns, types, units, meanings."""
+    return {name: [each.as_json() for each in columns] for name, columns in TABLES.items()}
