@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         run,
         score,
     )
-    from siplab.experiments.figures.results import Matrix, Scoreboard, TrialRun
+    from siplab.experiments.figures.results import Matrix, TrialRun
     from siplab.experiments.score.tally import Score
     from siplab.experiments.trial.result import Explanation, TrialResult
     from siplab.experiments.trial.spec import TrialSpec as Trial
@@ -54,7 +54,6 @@ _WHERE: Final = {
     "Score": "siplab.experiments.score.tally",
     "Matrix": "siplab.experiments.figures.results",
     "NatConfig": "siplab.lab.gateway.nat_config",
-    "Scoreboard": "siplab.experiments.figures.results",
     "Side": "siplab.lab.gateway.gateway",
     "Topology": "siplab.lab.worlds.topology",
     "Trace": "siplab.lab.worlds.trace",
@@ -75,7 +74,6 @@ __all__ = [
     "Matrix",
     "NatConfig",
     "Score",
-    "Scoreboard",
     "Side",
     "Topology",
     "Trace",

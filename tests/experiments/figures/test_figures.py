@@ -11,6 +11,7 @@ import pytest
 
 import siplab
 from siplab.experiments.figures import cure_rates, heat_map, media_loss
+from siplab.experiments.figures.results import Scoreboard
 from siplab.experiments.score.plan import Subject
 from siplab.experiments.score.tally import Row, Score
 from siplab.experiments.trial.rates import Rate
@@ -79,11 +80,11 @@ def test_media_loss_is_the_share_of_streams_that_are_silent() -> None:
     assert media_loss.points(TRIALS, [], []) == []
 
 
-def scoreboard() -> siplab.Scoreboard:
+def scoreboard() -> Scoreboard:
     def row(expected: Any, outcome: str) -> Row:
         return Row(Subject("x", "clean", expected, "home", "none", ""), (outcome,), (), (), (), 0, 0, "")
 
-    return siplab.Scoreboard(
+    return Scoreboard(
         [
             Score("one", (row("alg", "caught"), row("alg", "missed"), row("clean", "quiet"))),
             Score("no", ()),
