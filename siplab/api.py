@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -86,6 +87,7 @@ def matrix(
     }
     experiment = documents.parse(json.dumps(fields), Experiment, "matrix")  # JSON is YAML
     specs = experiment.trials(_texts(model_paths), scenario_paths=_texts(scenario_paths))
+    specs = [replace(each, changes=True) for each in specs]  # for the table of changes
     kind, _ = runner.choose_world(world)
     return Matrix(runner.run_all(specs, world=kind, jobs=jobs))
 

@@ -52,6 +52,7 @@ def test_a_matrix_is_a_list_and_a_tidy_frame() -> None:
     )
     assert list(table.columns) == ["", "tls+stun"]
     assert set(found.to_frame()[lambda rows: rows.vendor == "avm-fritzbox"].outcome) == {"unknown"}
+    assert {"Contact"} <= set(found.to_frame("changes").part)
     assert len(found.to_frame("checks")) == sum(len(each.checks) for each in found)
 
 
