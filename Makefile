@@ -2,7 +2,7 @@
 # Each target does the set-up that it needs; a second run skips it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-deep lint bench docs agree fuzz soak coverage lowest dist doctor clean
+.PHONY: help demo test test-deep lint bench scale docs agree fuzz soak coverage lowest dist doctor clean
 
 BIN := .venv/bin
 
@@ -34,6 +34,9 @@ lint: .venv/ready-test  ## style, types, and which room may import which
 
 bench: .venv/ready-test  ## speed: queue, simulation, lab start, trials (JSON in out/bench.json)
 	@$(BIN)/python -m tools.bench
+
+scale: .venv/ready-test  ## 100,000 trials into tables, killed on the way: rate, memory, bytes (SCALE_FLAGS="--trials 10000")
+	@$(BIN)/python -m tools.scale $(SCALE_FLAGS)
 
 docs: .venv/ready-demo  ## the documentation as a site in out/site, with search, the sandbox and a report; broken links fail
 	@$(BIN)/pip install --quiet -e '.[docs]'

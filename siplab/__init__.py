@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from siplab.api import (
-        TrialRun,
         list_detectors,
         list_mitigations,
         list_models,
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
         run,
         score,
     )
+    from siplab.experiments.figures.results import Matrix, TrialRun
     from siplab.experiments.score.tally import Score
     from siplab.experiments.trial.result import Explanation, TrialResult
     from siplab.experiments.trial.spec import TrialSpec as Trial
@@ -52,11 +52,13 @@ _WHERE: Final = {
     "Finding": "siplab.experiments.trial.stage",
     "Gateway": "siplab.lab.gateway.gateway",
     "Score": "siplab.experiments.score.tally",
+    "Matrix": "siplab.experiments.figures.results",
     "NatConfig": "siplab.lab.gateway.nat_config",
     "Side": "siplab.lab.gateway.gateway",
     "Topology": "siplab.lab.worlds.topology",
     "Trace": "siplab.lab.worlds.trace",
     "Trial": "siplab.experiments.trial.spec",
+    "TrialRun": "siplab.experiments.figures.results",
     "TrialResult": "siplab.experiments.trial.result",
     "UsageError": "siplab.lab.errors",
     "WorldError": "siplab.lab.worlds.base",
@@ -69,6 +71,7 @@ __all__ = [
     "Explanation",
     "Finding",
     "Gateway",
+    "Matrix",
     "NatConfig",
     "Score",
     "Side",

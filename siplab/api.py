@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from siplab import topologies
-from siplab.alg_models import vendors
+from siplab.alg_models import vendors as cards
 from siplab.alg_models.vendors.schema import VendorProfile
 from siplab.experiments.explain import explained
+from siplab.experiments.figures.results import Matrix, Scoreboard
+from siplab.experiments.figures.results import TrialRun as TrialRun
 from siplab.experiments.library.experiment import Experiment
+from siplab.experiments.output import compatibility
 from siplab.experiments.score import plan as planning
 from siplab.experiments.score import tally
-from siplab.experiments.score.tally import Score
 from siplab.experiments.trial import registry, runner
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.registry import Item
-from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab import documents
+from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Model
 from siplab.lab.worlds.topology import Topology
-from siplab.lab.worlds.trace import Trace
 
 World = Literal["auto", "simulated", "emulated"]
-
-
-class TrialRun(NamedTuple):
-    """What ``run`` gives: the result, and the trace of every packet and event."""
-
-    result: TrialResult
-    trace: Trace
 
 
 def run(trial_: TrialSpec, *, world: World = "simulated", explain: bool = False) -> TrialRun:
@@ -49,9 +44,11 @@ def run(trial_: TrialSpec, *, world: World = "simulated", explain: bool = False)
 
 
 def matrix(
-    models: Sequence[str] | Literal["all"] = "all",
+    models: Sequence[str] | Literal["all"] | None = None,
     scenarios: Sequence[str] | Literal["all"] = (),
     *,
+    vendors: Sequence[str] | Literal["all"] = (),
+    hypotheses: bool = False,
     detectors: Sequence[str] = (),
     mitigations: Sequence[Sequence[str]] = ((),),
     phones: Sequence[str] = ("",),
@@ -65,8 +62,11 @@ def matrix(
     jobs: int = 1,
     model_paths: Sequence[str | Path] = (),
     scenario_paths: Sequence[str | Path] = (),
-) -> list[TrialResult]:
+) -> Matrix:
     """Run every combination of model, mitigation set and scenario or detector; the results in that order.
+
+    ``vendors``: cards, which come behind ``models``; without either all models. ``hypotheses``: of vendors
+    nobody knows, what they may do, too.
 
     ``mitigations`` is a list of sets, the empty one being "nothing done". ``repeat``: seeds from ``seed`` on.
     ``vary``: the seeds also decide what real phones differ in. ``jobs``: processes. Raises as ``run`` does.
@@ -74,7 +74,7 @@ def matrix(
     fields = {
         "id": "matrix",
         "topology": topology,
-        "models": models if models == "all" else list(models),
+        "models": _routers(models, vendors, hypotheses=hypotheses),
         "scenarios": scenarios if scenarios == "all" else list(scenarios),
         "detectors": list(detectors),
         "mitigations": [list(each) for each in mitigations],
@@ -87,8 +87,9 @@ def matrix(
     }
     experiment = documents.parse(json.dumps(fields), Experiment, "matrix")  # JSON is YAML
     specs = experiment.trials(_texts(model_paths), scenario_paths=_texts(scenario_paths))
+    specs = [replace(each, changes=True) for each in specs]  # for the table of changes
     kind, _ = runner.choose_world(world)
-    return runner.run_all(specs, world=kind, jobs=jobs)
+    return Matrix(runner.run_all(specs, world=kind, jobs=jobs))
 
 
 def score(
@@ -98,14 +99,16 @@ def score(
     topology: str = "home",
     seed: int = 1,
     repeat: int = 1,
+    vary: bool = False,
     world: World = "simulated",
     jobs: int = 1,
     model_paths: Sequence[str | Path] = (),
     detector_paths: Sequence[str | Path] = (),
-) -> list[Score]:
+) -> Scoreboard:
     """Run each detector against every router of ``models`` and every clean control; a score per detector.
 
-    ``models``: ids, specs, ``all``, ``faults``, ``variants``. Raises as ``run`` does.
+    ``models``: ids, specs, ``all``, ``faults``, ``variants``. ``vary``: as in ``matrix``. Raises as
+    ``run`` does.
     """
     known = _texts(model_paths)
     plan = planning.plan(
@@ -113,11 +116,12 @@ def score(
         planning.subjects(models, topology=topology, model_paths=known),
         repeat=repeat,
         seed=seed,
+        vary=vary,
         model_paths=known,
         detector_paths=_texts(detector_paths),
     )
     kind, _ = runner.choose_world(world)
-    return tally.scores(plan, runner.run_all(plan.trials, world=kind, jobs=jobs))
+    return Scoreboard(tally.scores(plan, runner.run_all(plan.trials, world=kind, jobs=jobs)))
 
 
 def list_models(paths: Sequence[str | Path] = ()) -> list[Model]:
@@ -157,7 +161,7 @@ def list_topologies() -> list[Topology]:
 
 def list_vendors() -> list[VendorProfile]:
     """What is known of vendors' ALGs, with evidence."""
-    return [vendors.load(each) for each in vendors.available()]
+    return [cards.load(each) for each in cards.available()]
 
 
 def load_model(spec: str, paths: Sequence[str | Path] = ()) -> Model:
@@ -172,3 +176,21 @@ def load_topology(spec: str) -> Topology:
 
 def _texts(paths: Sequence[str | Path]) -> tuple[str, ...]:
     return tuple(str(each) for each in paths)
+
+
+def _routers(
+    models: Sequence[str] | Literal["all"] | None,
+    vendors: Sequence[str] | Literal["all"],
+    *,
+    hypotheses: bool,
+) -> list[str] | Literal["all"]:
+    """The models of a matrix."""
+    if models == "all" or (models is None and not vendors):
+        if vendors:
+            raise UsageError(
+                "models='all' has the models behind the vendors: name some models, or leave it out"
+            )
+        return "all"
+    names = cards.available() if vendors == "all" else list(vendors)
+    subjects = compatibility.subjects([], names, hypotheses=hypotheses)
+    return [*(models or ()), *(each.id for each in subjects if each.kind == "vendor")]

@@ -11,7 +11,8 @@
 (e) the detection server under a flood of noise (``--only detect`` for this alone);
 (f) how the time of all readers of messages grows with hostile messages (``--only shapes``);
 (g) how much SIPp can send through a router before its queue drops (``--only sipp``);
-(h) how long a capture of 100,000 packets takes to read.
+(h) how long a capture of 100,000 packets takes to read;
+(i) what a trial costs that an executor runs and writes, beside a bare loop (``--only executors``).
 
 Packets per second would say how busy the machine is; CPU time per packet is what stays the same.
 """
@@ -58,6 +59,7 @@ from tools.bench_captures import PACKETS as CAPTURED_PACKETS
 from tools.bench_captures import captures_bench
 from tools.bench_combined import combined_bench
 from tools.bench_detect import detect_bench
+from tools.bench_executors import executors_bench
 from tools.bench_media import media_bench
 from tools.bench_shapes import LIMIT, shapes_bench
 from tools.bench_sweep import office_bench, sharing_bench, sweep_bench
@@ -456,6 +458,7 @@ def main() -> int:
         "combined": combined_bench,
         "shapes": shapes_bench,
         "sipp": bench_sipp.measure,
+        "executors": executors_bench,
     }
     if len(sys.argv) == 3 and sys.argv[1] == "--only" and sys.argv[2] in alone:
         with console.status(sys.argv[2]):
@@ -469,6 +472,8 @@ def main() -> int:
         results["help"] = help_bench()
     with console.status("a random sweep"):
         results |= _sweep()
+    with console.status("executors"):
+        results["executors"] = executors_bench()
     with console.status("simulated trials"):
         results["simulated"] = simulated_bench()
     with console.status("models"):
@@ -533,6 +538,13 @@ def _print(results: dict[str, Any], console: Console, obstacle: str | None) -> N
         f"{office['ms_per_call'][many]} ms CPU",
         f"{office['times_the_fewest']} x one among {few}",
     )
+    for name, costs in results["executors"].items():
+        if name != "bare loop":
+            table.add_row(
+                f"a trial stored as Parquet, by the executor {name}",
+                f"{costs['cpu_ms']} ms CPU",
+                f"{costs['of_the_bare_loops_rate_by_cpu']} of a bare loop's rate (goal 0.9)",
+            )
     for name, what in (
         ("signalling", "register + call with digest"),
         ("with_media", "outgoing-call, media and all"),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.text import Text
 
 from siplab.alg_models import vendors as vendor_files
-from siplab.experiments.commands import running, stored
+from siplab.experiments.commands import running
 from siplab.experiments.commands.options import (
     Jobs,
     KeptTraces,
@@ -25,8 +25,10 @@ from siplab.experiments.commands.options import (
     names,
 )
 from siplab.experiments.commands.sweeping import Tables
-from siplab.experiments.output import book, compatibility, console, files
+from siplab.experiments.output import book, compatibility, compatibility_forms, console, files
 from siplab.experiments.output.compatibility import Compatibility, Plan
+from siplab.experiments.output.compatibility_groups import By
+from siplab.experiments.tables import flat
 from siplab.experiments.trial import registry
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
@@ -45,6 +47,16 @@ class What:
     vendors: Annotated[
         list[str], names(help="Vendors' cards: ids, or all; repeatable. Default without --models: all.")
     ] = field(default_factory=list)
+    hypotheses: Annotated[
+        bool,
+        typer.Option("--hypotheses", help="Of vendors nobody knows, run what they may do, each as a router."),
+    ] = False
+    by: Annotated[
+        Literal["class", "vendor", "evidence"] | None,
+        typer.Option(
+            help="Sum routers up by class of fault, vendor, or evidence, in all but JSON and the page."
+        ),
+    ] = None
     scenario: Annotated[list[str], names(help="What happens; repeatable. Default: all.")] = field(
         default_factory=list
     )
@@ -75,7 +87,9 @@ class What:
         known, remedies = registry.scenarios(), registry.mitigations()
         sets = ["+".join(remedies.get(part).id for part in each.split("+")) for each in self.mitigation]
         return Plan(
-            compatibility.subjects(self.models, vendors, as_texts(self.model_path)),
+            compatibility.subjects(
+                self.models, vendors, as_texts(self.model_path), hypotheses=self.hypotheses
+            ),
             tuple(known.get(each).id for each in self.scenario) or tuple(each.id for each in known),
             ("", *sets),
             tuple(
@@ -99,7 +113,23 @@ class Written:
     resume: Resume = False
     json_file: Annotated[Path | None, typer.Option("--json", help="JSON, for `siplab compare`.")] = None
     csv_file: Annotated[Path | None, typer.Option("--csv", help="CSV, a line per cell.")] = None
+    markdown: Annotated[Path | None, typer.Option(help="Markdown, a table per setting and remedy.")] = None
+    latex: Annotated[Path | None, typer.Option(help="LaTeX with booktabs, the same.")] = None
+    cells: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.parquet", help="Parquet, a row per cell; needs pyarrow."),
+    ] = None
     html: Annotated[Path | None, typer.Option(metavar="FILE.html", help="A page, for any browser.")] = None
+
+    def places(self) -> list[Path]:
+        """Every file that is to be written, found out to be writable. Raises ``UsageError``."""
+        if self.cells is not None:
+            flat.need()
+        asked = (self.json_file, self.csv_file, self.markdown, self.latex, self.cells, self.html)
+        found = [path for path in asked if path is not None]
+        for path in found:
+            files.check_writable(path)
+        return found
 
 
 @app.command()
@@ -115,11 +145,9 @@ def matrix(what: What, written: Written, tables: Tables, world: World = "auto", 
         compatibility.check_setting(topology, phone, server)
     left = compatibility.refused(plan)
     specs = [spec for key, _ in plan.cells() if key not in left for spec in plan.specs(key)]
-    places = [path for path in (written.json_file, written.csv_file, written.html) if path is not None]
     if written.out is not None:
         files.prepare(written.out)
-    for path in places:
-        files.check_writable(path)
+    written.places()
     kind, why = running.choose_world(world, world, "")
     errors = console.errors()
     errors.print(Text.assemble(("matrix", "bold"), f": {len(specs)} trials in the {kind} world ({why})"))
@@ -138,11 +166,17 @@ def matrix(what: What, written: Written, tables: Tables, world: World = "auto", 
         name="matrix",
     )
     table = compatibility.table(plan, results, left)
-    show(table)
+    show(table, what.by)
     if written.json_file is not None:
         files.write_json(written.json_file, compatibility.as_json(table))
     if written.csv_file is not None:
-        files.write_text(written.csv_file, compatibility.as_csv(table))
+        files.write_text(written.csv_file, compatibility_forms.as_csv(table, what.by))
+    if written.markdown is not None:
+        files.write_text(written.markdown, compatibility_forms.as_markdown(table, what.by))
+    if written.latex is not None:
+        files.write_text(written.latex, compatibility_forms.as_latex(table, what.by))
+    if written.cells is not None:
+        flat.write(written.cells, compatibility_forms.rows(table, what.by))
     if written.html is not None:
         files.write_text(
             written.html,
@@ -169,25 +203,15 @@ def _first_failures(
     return found
 
 
-def show(table: Compatibility) -> None:
-    """Print a table for each setting and remedy."""
+def show(table: Compatibility, by: By | None = None) -> None:
+    """Print a table for each setting and remedy; ``by``: of groups of routers."""
     output = console.output()
-    cells = {each.key: each for each in table.cells}
-    for topology, phone, server in table.settings:
-        for remedy in table.remedies:
-            words = (topology, phone and f"phone {phone}", server and f"server {server}")
-            output.print(Text(", ".join(filter(None, (*words, remedy and f"with {remedy}"))), style="bold"))
-            rows = []
-            for subject in table.subjects:
-                row: list[str | Text] = [subject.id]
-                for scenario in table.scenarios:
-                    cell = cells[compatibility.Key(subject.id, scenario, remedy, topology, phone, server)]
-                    row.append(Text(compatibility.word(cell), style=_STYLES.get(cell.status, "dim")))
-                rows.append([*row, subject.evidence])
-            output.print(console.grid(("", *table.scenarios, "evidence"), rows, output.width))
-            output.print()
-
-
-def load(path: Path) -> Compatibility:
-    """A table that --json wrote. Raises ``UsageError``."""
-    return compatibility.from_json(stored.plain(path, "table of `siplab matrix --json`"), str(path))
+    styles = {compatibility.word(each): _STYLES.get(each.status, "dim") for each in table.cells}
+    for block in compatibility_forms.blocks(table, by):
+        output.print(Text(block.title, style="bold"))
+        rows: list[list[str | Text]] = [
+            [row[0], *(Text(cell, style="" if by else styles.get(cell, "")) for cell in row[1:])]
+            for row in block.rows
+        ]
+        output.print(console.grid(("", *block.heads[1:]), rows, output.width))
+        output.print()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -37,10 +38,11 @@ from siplab.experiments.commands.sweeping import Tables
 from siplab.experiments.library import experiment
 from siplab.experiments.output import book, console, files
 from siplab.experiments.programs import ProgramDetector
-from siplab.experiments.score import baseline, junit, outputs, table, tally
+from siplab.experiments.score import baseline, history, junit, outputs, table, tally
 from siplab.experiments.score import plan as planning
 from siplab.experiments.score.baseline import Baseline
 from siplab.experiments.score.tally import Score
+from siplab.experiments.tables import flat
 from siplab.experiments.trial import registry
 from siplab.experiments.trial.pairs import DEFAULT
 from siplab.experiments.trial.result import TrialResult
@@ -236,6 +238,37 @@ class Comparison:
         ),
     ] = None
 
+    history_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--history", metavar="FILE.parquet", help="Append this run to a history; needs pyarrow."
+        ),
+    ] = None
+    label: Annotated[
+        str, typer.Option("--label", help="What the history calls this run: a commit, a firmware.")
+    ] = ""
+    trend: Annotated[
+        Path | None,
+        typer.Option("--trend", metavar="FILE.html", help="With --history: a page of all its runs."),
+    ] = None
+
+    def earlier(self) -> list[dict[str, Any]]:
+        """The rows of the history, none where there is no file yet. Raises ``UsageError``."""
+        if self.history_file is None:
+            if self.trend is not None or self.label:
+                raise UsageError("--trend and --label need --history FILE.parquet")
+            return []
+        flat.need()
+        for path in (self.history_file, self.trend):
+            if path is not None:
+                files.check_writable(path)
+        if not self.history_file.exists() or not self.history_file.stat().st_size:
+            return []
+        found = flat.read(self.history_file)
+        if found and tuple(found[0]) != history.COLUMNS:
+            raise UsageError(f"{self.history_file}: no history that `siplab score --history` wrote")
+        return found
+
     def before(self, detectors: Sequence[object]) -> Baseline | None:
         """The baseline to compare these with. Raises ``UsageError``."""
         if self.baseline_file is None and self.update_baseline:
@@ -286,6 +319,7 @@ def score(
     if written.badge is not None and len(chosen) > 1:
         raise UsageError("--badge is for one detector: name it with --detector")
     before = comparison.before(chosen)
+    earlier = comparison.earlier()
     known = as_texts(subjects.model_path)
     for name in planning.not_scored(subjects.models, model_paths=known):
         console.say(f"{name} is not scored: nothing is known of its ALG that could be run")
@@ -344,6 +378,20 @@ def score(
     elif written.badge is not None:
         files.write_text(written.badge, outputs.as_badge(scores[0]) + "\n")
 
+    if comparison.history_file is not None:
+        earlier += history.rows(
+            scores,
+            run=max((each["run"] for each in earlier), default=0) + 1,
+            time=datetime.now(UTC).isoformat(timespec="seconds"),
+            label=comparison.label,
+            world=kind,
+            seed=trials.seed,
+            repeat=trials.repeat,
+            varied=trials.vary,
+        )
+        flat.write(comparison.history_file, earlier)
+        if comparison.trend is not None:
+            files.write_text(comparison.trend, history.page(earlier))
     name = str(comparison.baseline_file)
     worse = _compare(before, scores, name, output) if before is not None else False
     if comparison.baseline_file is not None and comparison.update_baseline:

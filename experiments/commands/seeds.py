@@ -29,9 +29,10 @@ def seeds(
         float | None, typer.Option(min=0, max=1, help="Another share, that it has to be told apart from.")
     ] = None,
 ) -> None:
-    """How many seeds a claim needs, from the width of Wilson's interval of 95 %.
+    """How many seeds a claim needs.
 
-    Without options: a table. The trials are taken as independent of each other: vary them (--vary).
+    From the width of Wilson's interval of 95 %; without options: a table. The trials are taken as independent
+    of each other: vary them (--vary).
     """
     output = console.output()
     if rate is None:

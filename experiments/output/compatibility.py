@@ -10,8 +10,6 @@ The rules of this file:
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,22 +18,33 @@ from typing import Any, Final, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from siplab.alg_models import vendors as vendor_files
-from siplab.alg_models.vendors.schema import UNKNOWN
+from siplab.alg_models.catalogue import Catalogue
+from siplab.alg_models.profiles import Profile
+from siplab.alg_models.vendors.schema import UNKNOWN, Hypothesis, VendorProfile
 from siplab.experiments.output import commands
 from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.rates import Rate, percent
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab import specs
 from siplab.lab.errors import UsageError
+from siplab.lab.gateway.alg import Model
 from siplab.lab.version import __version__
 
 VERSION: Final = 1
+HYPOTHESIS: Final = "hypothesis"
+"""The evidence of a router that somebody has only thought of."""
 Status = Literal["works", "fails", "varies", "invalid", "unknown", "impossible"]
 _WORSE: Final = ("works", "varies", "fails", "invalid")  # better first; the others are not compared
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A router. ``evidence``: the best there is for it; ``known``: whether anybody documented it."""
+    """A router. ``evidence``: the best there is for it; ``known``: whether anybody documented it.
+
+    ``fault_class``: of the model, or of what stands behind the vendor's card; ``vendor``: the card's id. Both
+    are empty where there is none.
+    """
 
     id: str
     name: str
@@ -43,6 +52,8 @@ class Subject:
     evidence: str
     known: bool
     about: str
+    fault_class: str = ""
+    vendor: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,12 @@ class Cell:
     changed: int
     command: str
     doc: str = ""
+
+    @property
+    def rate(self) -> Rate:
+        """How many of its trials work; of none where it was not run, or the lab failed."""
+        counts = self.status in ("works", "fails", "varies")
+        return Rate(self.working, self.trials) if counts else Rate(0, 0)
 
 
 @dataclass(frozen=True)
@@ -130,34 +147,58 @@ class Plan:
 
 
 def subjects(
-    models: Sequence[str], vendors: Sequence[str], paths: tuple[str, ...] = ()
+    models: Sequence[str], vendors: Sequence[str], paths: tuple[str, ...] = (), *, hypotheses: bool = False
 ) -> tuple[Subject, ...]:
-    """Routers by ids, the one without an ALG first. Raises ``UsageError`` for an unknown one."""
+    """Routers by ids, the one without an ALG first. Raises ``UsageError`` for an unknown one.
+
+    ``hypotheses``: of vendors of which nobody knows what they do, what they may do as well, each as a router.
+    """
     known = trial.models(paths)
-    found = [known.get("none"), *known.select(models)]
-    rows = {
-        each.id: Subject(
-            each.id,
-            each.id,
-            "model",
-            "control"
-            if each.card.kind == "control"
-            else next((str(source.evidence) for source in each.card.sources), "none"),
-            True,
-            each.card.summary,
-        )
-        for each in found
-    }
+    rows = [_model(each) for each in (known.get("none"), *known.select(models))]
     for name in vendors:
         card = vendor_files.load(name)
-        level = card.behaviour()
-        evidence = level.value if level is not None else "none"
-        documented = card.model != UNKNOWN
-        about = "Nobody has documented what it does."
-        if documented:
-            about = known.get(card.id).card.summary + (f" As of {card.as_of}." if card.as_of else "")
-        rows[card.id] = Subject(card.id, card.name, "vendor", evidence, documented, about)
-    return tuple(rows.values())
+        rows.append(_vendor(card, known))
+        if hypotheses and card.model == UNKNOWN:
+            rows += [_hypothesis(card, each, known) for each in card.hypotheses]
+    return tuple({each.id: each for each in rows}.values())
+
+
+def _model(model: Model) -> Subject:
+    card = model.card
+    evidence = next((str(source.evidence) for source in card.sources), "none")
+    return Subject(
+        model.id,
+        model.id,
+        "model",
+        "control" if card.kind == "control" else evidence,
+        True,
+        card.summary,
+        card.fault_class or "",
+    )
+
+
+def _vendor(card: VendorProfile, known: Catalogue) -> Subject:
+    level = card.behaviour()
+    documented = card.model != UNKNOWN
+    about, fault_class = "Nobody has documented what it does.", ""
+    if documented:
+        about = known.get(card.id).card.summary + (f" As of {card.as_of}." if card.as_of else "")
+        fault_class = _class_behind(known.get(card.id))
+    evidence = level.value if level is not None else "none"
+    return Subject(card.id, card.name, "vendor", evidence, documented, about, fault_class, card.id)
+
+
+def _hypothesis(card: VendorProfile, guess: Hypothesis, known: Catalogue) -> Subject:
+    spec = specs.written(card.id, {"hypothesis": guess.id})
+    name = f"{card.name}, if it is {guess.id}"
+    about = f"A hypothesis ({guess.sure}): {guess.because}"
+    fault_class = _class_behind(known.get(spec))
+    return Subject(spec, name, "vendor", HYPOTHESIS, True, about, fault_class, card.id)
+
+
+def _class_behind(model: Model) -> str:
+    behind = model.behind if isinstance(model, Profile) else model
+    return behind.card.fault_class or "" if behind is not None else ""
 
 
 def check_setting(topology: str, phone: str, server: str) -> None:
@@ -226,28 +267,27 @@ def _cell(key: Key, results: Sequence[TrialResult]) -> Cell:
 
 
 def word(cell: Cell) -> str:
-    """A cell in a few words, with how many of its trials work where there are several."""
+    """A cell in a few words; with how many of its trials work, and the interval, where there are several."""
     words = {"works": "works", "unknown": "nobody knows", "impossible": "not possible", "invalid": "invalid"}
     said = words.get(cell.status) or cell.check
-    return f"{said} {cell.working}/{cell.trials}" if cell.trials > 1 else said
+    return f"{said} {counted(cell.rate)}" if cell.rate.of > 1 else said
 
 
-def as_csv(table: Compatibility) -> str:
-    """A line per cell."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    evidence = {each.id: each.evidence for each in table.subjects}
-    told = ("status", "working", "trials", "check", "symptom", "why", "changed", "command")
-    where = ("subject", "topology", "phone", "server", "remedy", "scenario")
-    writer.writerow((*where, "evidence", *told))
-    for each in table.cells:
-        values = [getattr(each.key, name) for name in where]
-        writer.writerow((*values, evidence[each.key.subject], *(getattr(each, name) for name in told)))
-    return file.getvalue()
+def counted(rate: Rate) -> str:
+    """``3/5 (23..88 %)``: with Wilson's interval of 95 %; a dash where nothing was counted."""
+    if rate.interval is None:
+        return "-"
+    low, high = rate.interval
+    return f"{rate.count}/{rate.of} ({percent(low)}..{percent(high)} %)"
 
 
 def as_json(table: Compatibility) -> dict[str, Any]:
-    return asdict(table)
+    """Plain data; each cell has the interval of its rate, too (``low`` and ``high``)."""
+    data = asdict(table)
+    for row, cell in zip(data["cells"], table.cells, strict=True):
+        low, high = cell.rate.interval or (None, None)
+        row |= {"low": low, "high": high}
+    return data
 
 
 def from_json(data: object, name: str) -> Compatibility:

@@ -50,7 +50,7 @@ class Loss(NamedTuple):
         return f"{self.detector} {did} {self.subject} ({self.before} before, {self.now} now)"
 
 
-def _lost(was: str, now: str) -> bool:
+def lost(was: str, now: str) -> bool:
     """Whether an outcome is a loss beside the earlier one; an invalid trial says nothing."""
     if now in (was, "invalid"):
         return False
@@ -96,6 +96,6 @@ def losses(before: Baseline, scores: Sequence[Score]) -> list[Loss]:
         rows = before.detectors.get(score.detector, {})
         for row in score.rows:
             was = rows.get(row.subject.id)
-            if was is not None and _lost(was, row.outcome):
+            if was is not None and lost(was, row.outcome):
                 found.append(Loss(score.detector, row.subject.id, was, row.outcome))
     return found

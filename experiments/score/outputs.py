@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from siplab.experiments.score.tally import Row, Score, counted
 from siplab.experiments.trial.pairs import DEFAULT
-from siplab.experiments.trial.rates import Rate
+from siplab.experiments.trial.rates import Rate, percent
 
 # Of the JSON; goes up when a field changes its meaning or goes away, not when one is added.
 VERSION: Final = 1
@@ -151,13 +151,6 @@ def fraction(rate: Rate, repeated: bool) -> str:
         low, high = rate.interval
         text += f", {percent(low)} to {percent(high)}"
     return text + ")"
-
-
-def percent(share: float) -> int:
-    """Whole percents; 0 and 100 only for nothing and everything."""
-    if 0 < share < 1:
-        return min(99, max(1, round(share * 100)))
-    return round(share * 100)
 
 
 def as_badge(score: Score) -> str:

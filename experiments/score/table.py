@@ -9,10 +9,10 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from siplab.experiments.output.console import grid
-from siplab.experiments.score.outputs import percent, wrong
+from siplab.experiments.score.outputs import wrong
 from siplab.experiments.score.plan import GROUPS
 from siplab.experiments.score.tally import Score
-from siplab.experiments.trial.rates import Rate
+from siplab.experiments.trial.rates import Rate, percent
 
 _NAMED: Final = 10  # of a list of subjects; the files have them all
 _COLUMNS: Final = (

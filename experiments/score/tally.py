@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from siplab.experiments.score.plan import GROUPS, Plan, Subject
-from siplab.experiments.trial.rates import Rate
+from siplab.experiments.trial.rates import Rate as Rate
 from siplab.experiments.trial.result import TrialResult
 
 # Worst first: a row of several trials is what its worst is.

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 
-from siplab.experiments.storage.libraries import needed
 from siplab.experiments.tables import TABLES, Column, Row, TableName
+from siplab.experiments.tables.libraries import needed
 
 _COMPRESSION: Final = "zstd"
 _LEVEL: Final = 9

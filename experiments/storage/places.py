@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from siplab.experiments.storage.libraries import needed
+from siplab.experiments.tables.libraries import needed
 from siplab.lab.errors import OutputError, UsageError
 from siplab.lab.outputs import replaced
 

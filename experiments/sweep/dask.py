@@ -10,10 +10,10 @@ from functools import partial
 from itertools import islice
 from typing import Any, Final
 
-from siplab.experiments.storage.libraries import needed
 from siplab.experiments.sweep.chunks import Chunk
 from siplab.experiments.sweep.executors import DIED, Say
 from siplab.experiments.sweep.work import Done, Work
+from siplab.experiments.tables.libraries import needed
 from siplab.lab.errors import UsageError
 
 _AHEAD: Final = 2  # batches for each thread of a worker

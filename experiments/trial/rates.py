@@ -41,6 +41,13 @@ class Rate:
         return high - low
 
 
+def percent(share: float) -> int:
+    """Whole percents; 0 and 100 only for nothing and everything."""
+    if 0 < share < 1:
+        return min(99, max(1, round(share * 100)))
+    return round(share * 100)
+
+
 def trials_for_width(rate: float, width: float) -> int:
     """The fewest trials after which the interval around ``rate`` is no wider than ``width``.
 

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
+from siplab.alg_models import profiles
 from siplab.experiments.trial import reach
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.result import TrialResult
@@ -143,6 +144,7 @@ class Sharing:
             spec=spec,
             models=dict(setup.models),
             notes=trial.notes_of(chosen.values()),
+            unknown=any(map(profiles.is_unknown, chosen.values())),
             errors=list(result.errors),
             explanation=[],
             files={},

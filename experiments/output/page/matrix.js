@@ -17,7 +17,9 @@ function keyOf(table, subject, scenario, remedy) {
 }
 
 const said = (cell) => cell.status === "fails" || cell.status === "varies" ? cell.check : WORDS[cell.status];
-const counted = (cell) => cell.trials > 1 ? ` ${cell.working}/${cell.trials}` : "";
+const percent = (share) => Math.round(100 * share);
+const interval = (cell) => cell.low == null ? "" : ` (${percent(cell.low)}..${percent(cell.high)} %)`; // Wilson's, of 95 %
+const counted = (cell) => cell.trials > 1 ? ` ${cell.working}/${cell.trials}${interval(cell)}` : "";
 const differs = (cell) => {
   if (!book.before) return false;
   const old = cellsBefore.get(cellId(cell.key));

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
+from siplab.experiments.output import compatibility
 from siplab.experiments.output.compatibility import Compatibility
 from siplab.experiments.output.page.html import block, filled, own
 from siplab.experiments.output.view import TrialDocument, Voice
@@ -70,7 +71,7 @@ def page(
         "about": about,
         "entries": rows,
         "left_out": list(left_out),
-        "matrix": matrix and asdict(matrix),
+        "matrix": matrix and compatibility.as_json(matrix),
         "before": before and asdict(before),
         "voices": [asdict(each) for each in voices.values()],
     }

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from siplab.experiments.output import compatibility_forms
+from siplab.experiments.tables import flat
+from siplab.lab.errors import UsageError
 from tests.command import one_line_error, siplab
 
 ROUTERS = ("--models", "semicolon-loss", "--vendors", "asus,avm-fritzbox")
@@ -72,7 +76,8 @@ def test_several_seeds_are_counted_in_one_cell(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = cells(json.loads(path.read_text()))
     assert (found["none", ""]["working"], found["none", ""]["trials"]) == (3, 3)
-    assert "registered 0/3" in done.stdout
+    assert "registered 0/3 (0..56 %)" in done.stdout
+    assert (found["none", ""]["low"], found["none", ""]["high"]) == (pytest.approx(0.4385, abs=1e-4), 1.0)
 
 
 def test_two_runs_are_compared(folder: Path, tmp_path: Path, table: dict[str, Any]) -> None:
@@ -105,3 +110,69 @@ def test_what_is_no_table_is_refused_in_one_line(tmp_path: Path, text: str, word
 )
 def test_unknown_names_are_refused(arguments: tuple[str, str]) -> None:
     one_line_error(siplab("matrix", *arguments, "--scenario", "register", "--world", "simulated"), "qqqq")
+
+
+def test_a_paper_takes_it_as_it_is(tmp_path: Path) -> None:
+    names = {form: str(tmp_path / f"m.{form}") for form in ("csv", "markdown", "latex", "cells", "json")}
+    written = [word for form, path in names.items() for word in (f"--{form}", path)]
+    routers = ("--models", "semicolon-loss", "--vendors", "avm-fritzbox", "--hypotheses")
+    trials = ("--scenario", "register", "--repeat", "2", "--vary", "--world", "simulated")
+    done = siplab("matrix", *routers, *trials, *written)
+    assert done.returncode == 0, done.stderr
+    data = json.loads((tmp_path / "m.json").read_text())
+    assert {each["evidence"] for each in data["subjects"] if each["kind"] == "vendor"} == {
+        "none",
+        "hypothesis",
+    }
+    with (tmp_path / "m.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    rows = flat.read(tmp_path / "m.cells")
+    assert [row["symptom"] for row in rows] == [line["symptom"] for line in lines]
+    (bad,) = [row for row in rows if row["subject"] == "semicolon-loss"]
+    assert (bad["working"], bad["trials"], bad["share"], bad["class"]) == (0, 2, 0.0, "rewriting")
+    assert bad["symptom"]
+    (unknown,) = [row for row in rows if row["status"] == "unknown"]
+    assert (unknown["share"], unknown["low"], unknown["vendor"]) == (None, None, "avm-fritzbox")
+    latex = (tmp_path / "m.latex").read_text()
+    assert r"semicolon-loss & registered 0/2 (0--66 \%) & seed \\" in latex
+    assert "| semicolon-loss | registered 0/2 (0..66 %) | seed |" in (tmp_path / "m.markdown").read_text()
+
+
+@pytest.mark.parametrize(
+    ("by", "group"), [("class", "rewriting"), ("vendor", "asus"), ("evidence", "control")]
+)
+def test_routers_are_summed_up_by_what_they_have_in_common(tmp_path: Path, by: str, group: str) -> None:
+    path = tmp_path / "m.csv"
+    done = siplab("matrix", *ROUTERS, "--scenario", "register", "--by", by, "--csv", str(path))
+    assert done.returncode == 0, done.stderr
+    with path.open(newline="") as file:
+        rows = {row[by]: row for row in csv.DictReader(file)}
+    assert group in rows
+    assert group in done.stdout
+    assert sum(int(row["trials"]) for row in rows.values()) == 3  # the unknown one was not run
+    works = {"rewriting": "0", "asus": "1", "control": "1"}
+    assert (rows[group]["working"], rows[group]["trials"]) == (works[group], "1")
+
+
+def test_text_for_papers_is_escaped() -> None:
+    assert compatibility_forms._latex("a_b & 50 % of \\x {1..2}") == (
+        r"a\_b \& 50 \% of \textbackslash{}x \{1--2\}"
+    )
+    assert compatibility_forms._markdown("a|b\nc*d") == r"a\|b c\*d"
+
+
+def test_without_the_library_parquet_says_so_before_anything_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UsageError, match=r"Parquet needs pyarrow \(.*\): pip install 'siplab\[data\]'"):
+        flat.need()
+    with pytest.raises(UsageError, match="pyarrow"):
+        flat.read(tmp_path / "x.parquet")
+
+
+def test_what_is_no_parquet_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.parquet").write_text("no")
+    for name in ("x.parquet", "missing.parquet"):
+        with pytest.raises(UsageError, match=name):
+            flat.read(tmp_path / name)

@@ -15,6 +15,7 @@ from siplab.experiments.score import junit, outputs
 from siplab.experiments.score.plan import Subject
 from siplab.experiments.score.tally import Row, Score
 from siplab.experiments.trial.pairs import DEFAULT
+from siplab.experiments.trial.rates import percent
 from tests.command import Done, one_line_error, siplab
 from tests.conftest import ROOT
 
@@ -375,7 +376,7 @@ def test_markdown_cells_hold_what_they_are_given() -> None:
 
 @pytest.mark.parametrize(("share", "shown"), [(0, 0), (0.001, 1), (0.5, 50), (0.999, 99), (1, 100)])
 def test_only_everything_is_a_hundred_percent(share: float, shown: int) -> None:
-    assert outputs.percent(share) == shown
+    assert percent(share) == shown
 
 
 def test_a_colour_tells_the_worthless_from_the_good() -> None:

@@ -120,3 +120,11 @@ def test_a_run_gives_the_same_with_and_without(jobs: int) -> None:
     assert not alike.groups(alone)
     groups = {each.setting: each.models for each in alike.groups(shared)}
     assert groups["register"] == ("hold-releases-media", "media-idle-blocked")
+
+
+def test_who_is_unknown_stays_unknown_though_his_trial_is_anothers() -> None:
+    """A router of which nobody knows runs as one without an ALG: that one's result is not his."""
+    specs = [TrialSpec(model=model, scenario="register") for model in ("none", "avm-fritzbox", "none")]
+    for order in (specs[:2], specs[1:]):
+        results = {each.spec.model: each.outcome for each in runner.run_all(order, world="simulated", jobs=1)}
+        assert results == {"none": "pass", "avm-fritzbox": "unknown"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -23,8 +22,8 @@ from tests.lab.worlds import inside
 SCENARIOS = [each.id for each in registry.scenarios()]
 
 
-def varied(scenario: str, seed: int = 1, **settings: Any) -> TrialSpec:
-    return TrialSpec(scenario=scenario, seed=seed, vary=True, **settings)
+def varied(scenario: str, seed: int = 1, model: str = "none", phone: str = "") -> TrialSpec:
+    return TrialSpec(model=model, scenario=scenario, seed=seed, vary=True, phone=phone)
 
 
 def messages(spec: TrialSpec) -> list[bytes]:

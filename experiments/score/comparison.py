@@ -1,0 +1,69 @@
+"""Two scoreboards: of which routers a detector says something else, and whether that is worse."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, NamedTuple
+
+from pydantic import BaseModel, ValidationError
+
+from siplab.experiments.score.baseline import lost
+from siplab.experiments.score.tally import Word
+from siplab.lab.errors import UsageError
+
+FORMAT: Final = "siplab-score"
+
+
+class StoredRow(BaseModel):
+    """A detector's trials with one router."""
+
+    id: str
+    outcome: Word
+
+
+class StoredScore(BaseModel):
+    """One detector's score."""
+
+    id: str
+    score: float
+    rows: list[StoredRow]
+
+
+class StoredScores(BaseModel):
+    """What ``siplab score --json`` wrote, as far as it is compared."""
+
+    format: Literal["siplab-score"]
+    version: Literal[1]
+    detectors: list[StoredScore]
+
+
+class Change(NamedTuple):
+    """A detector says something else of a router; ``None``: one of the two runs does not have it."""
+
+    detector: str
+    router: str
+    before: str | None
+    after: str | None
+
+    @property
+    def worse(self) -> bool:
+        """Whether something was lost; what only one run has is neither better nor worse."""
+        return self.before is not None and self.after is not None and lost(self.before, self.after)
+
+
+def read(data: Any, name: str) -> StoredScores:
+    """The scoreboard in a file called ``name``. Raises ``UsageError`` naming the field."""
+    try:
+        return StoredScores.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def changes(before: StoredScores, after: StoredScores) -> list[Change]:
+    """What differs, in the order of the later run; what only the earlier one has comes last."""
+    old, new = (
+        {(each.id, row.id): row.outcome for each in scores.detectors for row in each.rows}
+        for scores in (before, after)
+    )
+    found = [Change(*key, old.get(key), new.get(key)) for key in {**new, **old}]
+    return [each for each in found if each.before != each.after]

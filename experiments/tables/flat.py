@@ -1,0 +1,43 @@
+"""One table in one Parquet file: small ones, that are written and read as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from siplab.experiments.tables.libraries import needed
+from siplab.lab.errors import OutputError, UsageError
+
+
+def need() -> None:
+    """Raises ``UsageError`` where the library is missing: before work is done that would be lost."""
+    _pyarrow()
+
+
+def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows that have the same columns: the whole file, or nothing of it. Raises ``OutputError``."""
+    pyarrow, parquet = _pyarrow()
+    part = path.with_name(path.name + ".part")
+    try:
+        parquet.write_table(pyarrow.Table.from_pylist(list(rows)), part)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OutputError(f"{path}: {error.strerror or error}") from None
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file. Raises ``UsageError``."""
+    pyarrow, parquet = _pyarrow()
+    try:
+        found: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or 'no Parquet file'}") from None
+    except pyarrow.ArrowInvalid:
+        raise UsageError(f"{path}: no Parquet file") from None
+    return found
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    return needed("pyarrow", "Parquet", "data"), needed("pyarrow.parquet", "Parquet", "data")
