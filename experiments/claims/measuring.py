@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
+from typing import TypeGuard
 
 from siplab.alg_models import vendors
 from siplab.experiments import cases
@@ -14,6 +15,7 @@ from siplab.experiments.cases.schema import Step
 from siplab.experiments.claims.hiding import inside_addresses_out
 from siplab.experiments.claims.schema import Claim, Observation, VendorCount
 from siplab.experiments.trial import run as trial
+from siplab.experiments.trial import runner
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.worlds.trace import Trace
@@ -61,8 +63,9 @@ def measure(
     progress: Callable[[TrialResult], None] = lambda result: None,
 ) -> Measured:
     """Run a claim's trials. Raises ``UsageError``."""
-    verdicts = playing.play(steps_of(claim), worlds, jobs, progress)
-    verdicts = [replace(each, doubts=each.doubts + _doubts(each.step)) for each in verdicts]
+    steps = steps_of(claim)
+    played = iter(playing.play([each for each in steps if not _looks(each)], worlds, jobs, progress))
+    verdicts = [_looked(each, worlds, jobs, progress) if _looks(each) else next(played) for each in steps]
     return Measured(claim, tuple(verdicts), tuple(map(count, claim.vendors)))
 
 
@@ -71,19 +74,36 @@ def speaks(step: Step) -> str:
     return step.speaks if isinstance(step, Observation) else "for"
 
 
-def _doubts(step: Step) -> tuple[str, ...]:
-    """What an observation says of the messages, and is not so."""
-    if not isinstance(step, Observation) or (step.inside_addresses is None and step.changed is None):
-        return ()
-    doubts = []
-    for spec in step.trials():
-        result, trace = trial.run(spec)
-        found = inside_addresses(trace, spec)
-        if step.inside_addresses is not None and set(found) != set(step.inside_addresses):
-            doubts.append(f"inside addresses got out in {', '.join(found) or 'no part'}")
-        if step.changed is not None and step.changed is not bool(result.packets_changed):
-            doubts.append(f"{result.packets_changed} packets were changed")
-    return tuple(doubts)
+def _looks(step: Step) -> TypeGuard[Observation]:
+    """Whether a step says something of the messages, for which the traces are needed."""
+    return isinstance(step, Observation) and not (step.inside_addresses is None and step.changed is None)
+
+
+def _looked(
+    step: Observation, worlds: Sequence[str], jobs: int, progress: Callable[[TrialResult], None]
+) -> Verdict:
+    """The verdict on such a step."""
+    specs = step.trials()
+    results: list[TrialResult] = []
+    doubts: list[str] = []
+    for spec in specs:
+        result, trace = runner.run_traced(spec, worlds[0])
+        progress(result)
+        results.append(result)
+        doubts += _doubts(step, result, trace)
+    others = [runner.run_all(specs, world=each, jobs=jobs, progress=progress) for each in worlds[1:]]
+    verdict = playing.judge(step, [results, *others])
+    return replace(verdict, doubts=(*verdict.doubts, *doubts))
+
+
+def _doubts(step: Observation, result: TrialResult, trace: Trace) -> Iterator[str]:
+    """What an observation says of the messages of a trial, and is not so."""
+    if step.inside_addresses is not None:
+        found = inside_addresses(trace, result.spec)
+        if set(found) != set(step.inside_addresses):
+            yield f"inside addresses got out in {', '.join(found) or 'no part'}"
+    if step.changed is not None and step.changed is not bool(result.packets_changed):
+        yield f"{result.packets_changed} packets were changed"
 
 
 def inside_addresses(trace: Trace, spec: TrialSpec) -> dict[str, int]:

@@ -40,7 +40,8 @@ def run_probes(
     host, address = stage.host("server")
     port = stage.setup.sip_port
     other = _OTHER_PORT if port != _OTHER_PORT else _OTHER_PORT + 1
-    stage.world.add(host, Reflector(address, sorted({PHONE_PORT, port, other})))
+    ports = sorted({PHONE_PORT, port, other})
+    stage.world.add(host, Reflector(address, ports, shown=stage.setup.shown))
     host, address = stage.host("phone")
     local = Endpoint(address, stage.setup.phone.get("sip_port", PHONE_PORT))
     proxy = stage.outbound_proxy if by_proxy else None

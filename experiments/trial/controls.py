@@ -1,8 +1,13 @@
 """The clean controls: networks without an ALG in which a detector has nothing to find.
 
 One row per way in which an honest network surprises detectors. The model is ``none`` in all of them. A row
-whose topology does not exist is left out. That a server writes ``received`` and ``rport`` into Via (RFC 3261
-section 18.2.1, RFC 3581) has no row of its own: the lab's servers do so in every answer, on every network.
+whose topology does not exist is left out.
+
+Some rows are about servers: what these write looks as if an ALG had been at it, and is as they sent it.
+Detectors that listen to the lab's server meet that one, often a card with evidence. Most bring a *reflector*
+in its place, which no server can play, since it does what a script says; it shows what that would. That a
+server writes ``received`` and ``rport`` into Via (RFC 3261 section 18.2.1, RFC 3581) needs no row: the
+reflector does so in every answer, on every network.
 """
 
 from __future__ import annotations
@@ -12,21 +17,33 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from siplab import topologies
+from siplab.experiments.trial import registry
 from siplab.experiments.trial.stage import Setup
+from siplab.lab.server.core import PRIVATE_OWN
+from siplab.lab.wire.ip import Endpoint
 
 
 @dataclass(frozen=True)
 class Control:
-    """``phone`` and ``server`` override fields of the agents' configurations, as in ``Setup``."""
+    """``phone``, ``server`` and ``shown`` are as in ``Setup``; ``kind`` is that of the server."""
 
     name: str
     summary: str
     topology: str = "home"
     phone: Mapping[str, Any] = field(default_factory=dict)
     server: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = ""
+    shown: Endpoint | None = None
 
     def apply(self, setup: Setup) -> Setup:
-        return replace(setup, phone={**setup.phone, **self.phone}, server={**setup.server, **self.server})
+        if self.kind:
+            setup = registry.servers().get(self.kind).settings.apply(setup)
+        return replace(
+            setup,
+            phone={**setup.phone, **self.phone},
+            server={**setup.server, **self.server},
+            shown=self.shown or setup.shown,
+        )
 
 
 CONTROLS: Final = (
@@ -63,11 +80,13 @@ CONTROLS: Final = (
         "private-record-route",
         "a proxy that shows a private address of its own",
         server={"private_own": True},
+        shown=PRIVATE_OWN,
     ),
     Control(
         "private-contact",
         "a back-to-back user agent that shows a private address of its own",
         server={"private_own": True, "b2bua": True},
+        shown=PRIVATE_OWN,
     ),
     Control(
         "rport-unasked",
@@ -80,6 +99,22 @@ CONTROLS: Final = (
         "a session border controller: a call has two dialogs, and media go through it",
         server={"b2bua": True, "relay_when": "always"},
     ),
+    # Servers as cards with evidence have them.
+    Control("server-proxy-plain", "a proxy that does nothing about NAT", kind="proxy-plain"),
+    Control(
+        "server-proxy-always",
+        "a proxy that treats every phone as one behind NAT",
+        kind="proxy-always",
+    ),
+    Control("server-pbx-nat", "a PBX set up for phones behind NAT", kind="pbx-nat"),
+    Control("server-pbx-plain", "a PBX as it comes", kind="pbx-plain"),
+    Control("server-freeswitch", "FreeSWITCH", kind="freeswitch"),
+    Control(
+        "server-sbc-hnt",
+        "a session border controller with hosted NAT traversal",
+        kind="sbc-hnt",
+    ),
+    Control("server-trunk", "a provider's trunk", kind="trunk"),
     # Another seed, another fate: most exchanges are too short to lose a packet every time.
     *(
         Control(f"loss-{day}", "a line that loses, delays and repeats packets", "lossy")

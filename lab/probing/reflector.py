@@ -141,13 +141,23 @@ class Session:
 
 
 class Reflector(Agent):
-    """Listens at ``ports`` for probes and at ``control`` for its clients."""
+    """Listens at ``ports`` for probes and at ``control`` for its clients.
+
+    ``shown``: the endpoint that it writes into its messages as its own, a private one say; ``None``: the one
+    at which it listens.
+    """
 
     def __init__(
-        self, ip: str, ports: Sequence[int], control: int = CONTROL_PORT, limits: Limits = Limits()
+        self,
+        ip: str,
+        ports: Sequence[int],
+        control: int = CONTROL_PORT,
+        limits: Limits = Limits(),
+        shown: Endpoint | None = None,
     ) -> None:
         super().__init__()
         self._limits = limits
+        self._shown = shown
         self._waiting = 0
         self._control = Endpoint(ip, control)
         self._locals = [Endpoint(ip, port) for port in (*ports, RTP_PORT)]
@@ -306,8 +316,12 @@ class Reflector(Agent):
             wire = _within(method, answer, mark, answer.value(b"from"), answer.value(b"to"), self._at(answer))
             self._say(session, answer.local, answer.source, wire, now)
 
+    def _own(self, incoming: Incoming) -> Endpoint:
+        """The endpoint that it names as its own in what it makes of a message."""
+        return self._shown or incoming.local
+
     def _at(self, incoming: Incoming) -> bytes:
-        return hostport(incoming.local)
+        return hostport(self._own(incoming))
 
     def _carry_out_late(self, work: _Work, now: float) -> None:
         self._waiting -= 1
@@ -330,7 +344,7 @@ class Reflector(Agent):
         own = self._at(probe)
         if what.isascii() and what.isdigit() and len(what) == 3 and probe.method:
             return self._response(probe, int(what), with_body, own)
-        body = session_description(probe.local.ip) if with_body else b""
+        body = session_description(self._own(probe).ip) if with_body else b""
         if what.startswith("in:"):
             tagged = probe.value(b"to")
             if not probe.to_tag:
@@ -354,7 +368,7 @@ class Reflector(Agent):
             lines += b"".join(field.raw for field in routes if field.raw.endswith(b"\r\n"))
         body = b""
         if with_body:
-            body = session_description(probe.local.ip)
+            body = session_description(self._own(probe).ip)
             lines += b"Content-Type: application/sdp\r\n"
             if with_body == "big":
                 body += b"".join(b"a=x-filler:%03d %s\r\n" % (number, b"y" * 60) for number in range(16))

@@ -23,7 +23,7 @@ from siplab.lab.wire.headers import name_addr
 from siplab.lab.wire.sip import Field, SipMessage
 from siplab.lab.wire.syntax_fields import HOSTNAME, TOKEN, field_findings, show, uri_findings
 from siplab.lab.wire.syntax_rules import RULES, Rule, Severity
-from siplab.lab.wire.syntax_sdp import PLAIN_SDP, PORT, V4, sdp_findings
+from siplab.lab.wire.syntax_sdp import PLAIN_SDP, PORT, V4, descriptions, sdp_findings
 
 __all__ = ["RULES", "Rule", "Severity", "Violation", "check", "first", "first_fatal", "is_fatal"]
 
@@ -250,9 +250,10 @@ class _Report:
             self.add("empty-line-repeated", "", at, "More than one empty line ends the header fields.")
         elif kind is None:
             self.add("content-type-missing", "Content-Type", at, "There is a body, and no Content-Type.")
-        elif kind.value.partition(b";")[0].strip().lower() == b"application/sdp":
-            for rule, name, start, sentence in sdp_findings(body):
-                self.add(rule, name, at + start, sentence)
+        else:
+            for begins, description in descriptions(kind.value, body):
+                for rule, name, start, sentence in sdp_findings(description):
+                    self.add(rule, name, at + begins + start, sentence)
 
 
 def check(message: SipMessage, *, transport: str = "udp") -> list[Violation]:
@@ -405,6 +406,8 @@ def _is_plain(message: SipMessage, transport: str) -> bool:
         body = body[:length]
     if body:
         if not media_type:
+            return False
+        if media_type[:10].lower() == b"multipart/":
             return False
         if media_type.lower() == b"application/sdp" and PLAIN_SDP.fullmatch(body) is None:
             return all(RULES[rule].severity == "warning" for rule, _, _, _ in sdp_findings(body))

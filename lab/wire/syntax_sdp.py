@@ -13,13 +13,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final
 
+from siplab.lab.wire.headers import parameters
 from siplab.lab.wire.syntax_fields import HOSTNAME, MAX_PORT, TOKEN, is_ip, is_ipv4, number_in, show
 
 SdpFinding = tuple[str, str, int, str]
 SdpFindings = Iterator[SdpFinding]
 
+_SDP_TYPE: Final = b"application/sdp"
+_SDP_PART: Final = re.compile(rb"(?im)^content-type[ \t]*:[ \t]*application/sdp(?=[ \t]*[;\r]|[ \t]*\Z)")
 _LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+\Z")
 _TYPES: Final = b"vosiuepcbtrzkam"
 # RFC 8866 section 5: time and repeat lines alternate, so they share a place.
@@ -48,6 +52,31 @@ PLAIN_SDP: Final = re.compile(
     + rb"(?:m=" + TOKEN + rb"+ (?:0|" + PORT + rb") [A-Za-z0-9/]+(?: " + TOKEN + rb"+)+" + _E
     + rb"(?:i" + _T + rb")?(?:" + _C + rb")*(?:[bk]" + _T + rb"|" + _A + rb")*)*"
 )  # fmt: skip
+
+
+def descriptions(content_type: bytes, body: bytes) -> Iterator[tuple[int, bytes]]:
+    """The session descriptions in a body, each with its offset: all of it, or parts of a multipart body (RFC
+    2046 section 5.1.1). A part without a delimiter behind it was cut off, and is left out.
+
+    The line ending before a delimiter is the delimiter's; where the description has none of its own then, it
+    counts for that, since many senders write one alone.
+    """
+    kind = content_type.partition(b";")[0].strip().lower()
+    if kind == _SDP_TYPE:
+        yield 0, body
+    boundary = parameters(content_type).get(b"boundary", b"").strip(b'"')
+    if not boundary or not kind.startswith(b"multipart/"):
+        return
+    line = rb"(?:\A|(?<=\n))--%b(--)?[ \t]*(?:\r?\n|\Z)" % re.escape(boundary)
+    for one, two in pairwise(re.finditer(line, body)):
+        if one[1]:
+            return
+        part = body[one.end() : two.start()]
+        head, empty, description = part.partition(b"\r\n\r\n")
+        if _SDP_PART.search(head):
+            if description.endswith(b"\r\n\r\n"):
+                description = description[:-2]
+            yield one.end() + len(head) + len(empty), description
 
 
 def sdp_findings(body: bytes) -> SdpFindings:

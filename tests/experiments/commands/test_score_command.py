@@ -270,6 +270,25 @@ def test_a_detector_that_raises_fails_alone(tmp_path: Path) -> None:
     assert mirror["detection"]["rate"] == 1
 
 
+def test_an_invalid_trial_fails_the_scoreboard(tmp_path: Path) -> None:
+    mine = tmp_path / "raises.py"
+    mine.write_text(
+        "from dataclasses import dataclass\n"
+        "from siplab.model import Card, Model, Recipe\n"
+        "@dataclass(frozen=True)\n"
+        "class Raises:\n"
+        "    def apply(self, message, context):\n"
+        "        raise ValueError('no')\n"
+        "MODEL = Model('raises', Card('For a test.'), Recipe(last=(Raises(),)))\n"
+    )
+    done = siplab(
+        *("score", "--world", "simulated", "--model-path", str(mine), "--models", "raises"),
+        *("--detector", "mirror"),
+    )
+    assert done.returncode == 1, done.stderr
+    assert "invalid" in done.stdout
+
+
 def test_the_detector_of_the_page_works(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "scoreboard.md").read_text()
     (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)

@@ -142,6 +142,7 @@ def test_sockets_play_nearly_all_of_the_pack_and_the_rest_is_named() -> None:
     assert set(left_out) == {live_script.TCP, live_script.FRAGMENTS, live_script.IPV6, live_script.HOSTS}
     assert len(part.conversations) + sum(left_out.values()) == len(whole.conversations)
     assert len(part.conversations) > 0.9 * len(whole.conversations)
+    assert sum(b"SIP/2.0/UDP 10.20.30.40:5060" in step.packet for _, _, step in part.steps()) > 200
     for _, _, step in part.steps():
         packet = ip.parse(step.packet)
         near, far = packet.source, packet.destination
@@ -150,7 +151,6 @@ def test_sockets_play_nearly_all_of_the_pack_and_the_rest_is_named() -> None:
         assert near.ip in ("10.20.30.40", part.public)
         assert far.ip == part.public or (far.ip == SERVER.ip and far.port in (5060, 6060, 40400))
         assert len(packet.payload) <= LARGEST
-        assert b"UDP 192.168.1.20:" not in packet.payload
 
 
 def test_it_is_said_how_long_it_takes() -> None:

@@ -462,7 +462,7 @@ WELL_FORMED = {
         b"SIP/2.0/UDP 192.168.1.20:5060;", b"SIP / 2.0 / UDP  192.168.1.20 : 5060 ; "
     ),
     "multipart": (
-        invite(b"--x\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--x--\r\n").replace(
+        invite(b"--x\r\nContent-Type: application/sdp\r\n\r\n" + SDP + b"\r\n--x--\r\n").replace(
             b"application/sdp\r\nContent-L", b"multipart/mixed;boundary=x\r\nContent-L"
         )
     ),
@@ -606,3 +606,50 @@ def test_check_never_raises_and_first_fatal_agrees(data: bytes, transport: str) 
     assert all(0 <= each.offset <= len(data) and each.rule in RULES for each in violations)
     assert all(each.sentence.isprintable() and each.header.isprintable() for each in violations)
     assert bytes(message) == data
+
+
+# -- descriptions among other parts ------------------------------------------------------------------------
+
+_GOOD_SDP = (
+    b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"
+)
+_BAD_SDP = _GOOD_SDP.replace(b"v=0", b"v=1")
+
+
+def _with_parts(*parts: bytes, closed: bool = True, boundary: bytes = b"b1") -> SipMessage:
+    body = b"".join(b"--b1\r\n" + each for each in parts) + (b"--b1--\r\n" if closed else b"")
+    return SipMessage.parse(
+        b"INVITE sip:b@192.0.2.2 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKa\r\n"
+        b"Max-Forwards: 70\r\nFrom: <sip:a@192.0.2.1>;tag=1\r\nTo: <sip:b@192.0.2.2>\r\nCall-ID: 1@a\r\n"
+        b"CSeq: 1 INVITE\r\nContact: <sip:a@192.0.2.1>\r\n"
+        b"Content-Type: multipart/mixed;boundary=%b\r\nContent-Length: %d\r\n\r\n"
+        % (boundary, len(body))
+        + body
+    )
+
+
+def _sdp(description: bytes) -> bytes:
+    return b"Content-Type: application/sdp\r\n\r\n" + description
+
+
+_TEXT = b"Content-Type: text/plain\r\n\r\nv=9\r\n"
+
+
+@pytest.mark.parametrize(
+    ("message", "rules"),
+    [
+        (_with_parts(_sdp(_GOOD_SDP), _TEXT), []),
+        (_with_parts(_TEXT, _sdp(_BAD_SDP)), ["sdp-version"]),
+        (_with_parts(_TEXT, _sdp(_BAD_SDP), boundary=b'"b1"'), ["sdp-version"]),
+        (_with_parts(_sdp(_BAD_SDP), _sdp(_BAD_SDP)), ["sdp-version", "sdp-version"]),
+        (_with_parts(_TEXT, _sdp(_BAD_SDP), closed=False), []),  # its end was cut off
+        (_with_parts(_sdp(_BAD_SDP), boundary=b"b2"), []),
+        (_with_parts(_TEXT), []),
+    ],
+)
+def test_descriptions_in_multipart_bodies_are_read(message: SipMessage, rules: list[str]) -> None:
+    found = check(message)
+    assert [each.rule for each in found] == rules
+    for each in found:
+        assert bytes(message)[each.offset - 2 :].startswith(b"v=1")
+    assert (first_fatal(message) is None) == (not rules)

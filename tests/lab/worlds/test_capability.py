@@ -53,6 +53,9 @@ def test_programs_of_administrators_are_found_with_an_ordinary_users_path(tmp_pa
     path = os.pathsep.join([str(tmp_path), "/usr/bin"])
     done = siplab("call", "--model", "none", "--scenario", "register", "--world", "emulated", PATH=path)
     assert (done.returncode, done.stderr.count("no emulated world")) == (0, 0), done.stderr
+    rows = {row["name"]: row for row in json.loads(siplab("doctor", "--json", PATH=path).stdout)}
+    for name in ("ip", "iptables-nft-restore"):
+        assert rows[name]["present"] is True
 
 
 @pytest.mark.needs("emulated")
