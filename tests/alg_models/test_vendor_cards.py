@@ -84,11 +84,14 @@ def test_no_sentence_is_without_a_source(card: VendorProfile) -> None:
         if isinstance(each, Note) and each.kind in ("gap", "unverified"):
             assert each.source is None
             continue
-        if isinstance(each, SwitchOff | Default) and each.source is None:
-            assert "unknown" in (getattr(each, "state", ""), getattr(each, "possible", "")) or each.procedures
+        if isinstance(each, SwitchOff) and each.source is None:
+            assert each.possible == UNKNOWN or each.procedures
             continue
-        assert each.source, f"{card.id}: '{text}'"
-        assert each.evidence, f"{card.id}: '{text}'"
+        if isinstance(each, Default) and each.source is None:
+            assert each.state == UNKNOWN
+            continue
+        assert getattr(each, "source", None), f"{card.id}: '{text}'"
+        assert getattr(each, "evidence", None), f"{card.id}: '{text}'"
     if card.awaits:
         assert any(claim.evidence is not Evidence.INFERENCE for claim in card.claims)
     for variant in card.variants:
