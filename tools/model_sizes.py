@@ -1,7 +1,7 @@
 """``python -m tools.model_sizes``: how much code each reference ALG is, as the table of docs/models.md.
 
-A model's own lines are those of its file, and of modules that no other model uses. What several use counts once
-for all of them. ``--check`` writes nothing and exits with 1 if the page is out of date.
+A model's own lines are those of its file, and of modules that no other model uses. What several use counts
+once for all of them. ``--check`` writes nothing and exits with 1 if the page is out of date.
 """
 
 from __future__ import annotations
