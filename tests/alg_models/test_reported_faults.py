@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import pytest
 
-from siplab.alg_models import catalogue, profiles, vendors
+from siplab.alg_models import catalogue, profiles, samples, vendors
 from siplab.alg_models.vendors.schema import Switch
 from siplab.experiments.trial.run import run
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.gateway.alg import Evidence
+from siplab.lab.gateway.gateway import Dependence, Gateway, Side
+from siplab.lab.gateway.nat_config import NatConfig
+from siplab.lab.wire import ip
 from siplab.lab.worlds.trace import Remark, WorldEvent
 from tools import model_sizes
 
@@ -45,6 +49,23 @@ def test_a_fault_fails_alone_and_on_an_alg(fault: str, base: str) -> None:
     failure = run(replace(spec, model=model))[0].first_failure
     assert failure is not None
     assert failure.name == check
+
+
+@pytest.mark.parametrize(("method", "turns"), [("ACK", False), ("BYE", True)])
+def test_an_ack_is_lost_where_it_turns_round(method: str, turns: bool) -> None:
+    gateway = Gateway(
+        KNOWN.get("hairpin-ack-lost"),
+        public_ip=samples.PUBLIC.ip,
+        inside_networks=["192.168.1.0/24"],
+        nat=NatConfig(filtering=Dependence.ENDPOINT_INDEPENDENT),
+        rng=random.Random(0),
+    )
+    text = f"{method} sip:alice@203.0.113.7 SIP/2.0\r\n\r\n".encode()
+    gateway.handle(ip.udp(samples.PHONE, samples.REGISTRAR, text), Side.INSIDE, 0.0)
+    public = samples.PUBLIC._replace(port=samples.PHONE.port)
+    (sent,) = gateway.handle(ip.udp(samples.SECOND_PHONE, public, text), Side.INSIDE, 1.0)
+    assert (sent.side is Side.INSIDE) is turns
+    assert turns or sent.detail == "ACK"
 
 
 def test_the_line_is_renewed_once_and_the_trace_says_so() -> None:
