@@ -7,7 +7,7 @@ turned round. Everybody may use a pinhole, and nothing but time and the registra
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Final
 
 from siplab.alg_models.exact._linux.expectations import Expectation, Kind
@@ -261,6 +261,7 @@ def _expect_answer(view: View) -> None:
         )
 
 
+@cache  # partial functions are equal to themselves alone
 def methods(generation: Generation) -> Methods:
     """What is done by method in a generation of the code."""
     described = partial(_offer_or_answer, generation)
