@@ -67,6 +67,20 @@ _OPEN_NATS: Final = (
 # The first that fits is the one.
 REASONS: Final = (
     Reason(
+        "This NAT has another public port for each server (RFC 4787 section 4.1): what the STUN server says "
+        "is not where the SIP server can reach the phone.",
+        "none",
+        ("strict-addresses",),
+        ("old-stun",),
+        ("nat-symmetric", "nat-adm-adf", "nat-adm-apdf", "nat-adm-eif", "nat-apdm-adf", "nat-apdm-eif"),
+    ),
+    Reason(
+        "The phone writes public addresses itself, and the ALG translates Via in answers back to the private "
+        "one, which the phone never wrote (RFC 3261 section 18.1.2).",
+        "correct",
+        scenarios=("old-stun",),
+    ),
+    Reason(
         "The NAT's binding ended 60 s after the last packet from inside (RFC 4787 section 4.3), and neither "
         "side sent a keep-alive (RFC 5626 section 3.5).",
         "none",

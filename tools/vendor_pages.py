@@ -69,7 +69,7 @@ def page(card: VendorProfile, rows: dict[str, str]) -> str:
     parts += ["\n## What breaks\n", _breaks(card, rows)]
     parts += ["\n## How to switch it off, and what remains\n", _off(card)]
     if card.notes:
-        parts += ["\n## Notes\n", *(f"- {_text(each)}" for each in card.notes)]
+        parts += ["\n## Notes\n", *(f"- {_text(str(each))}" for each in card.notes)]
     return "\n".join(parts).rstrip() + "\n"
 
 

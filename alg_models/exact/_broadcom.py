@@ -14,9 +14,10 @@ from typing import Annotated, Final
 from annotated_types import Ge, Gt, Le
 
 from siplab.alg_models.exact._broadcom_generations import GENERATIONS, Generation, Name
+from siplab.alg_models.exact._broadcom_pinholes import FIRST_PORT, Pinholes
 from siplab.alg_models.exact._text import Place, find, host_and_port, literal, mark, number
 from siplab.lab.gateway.alg import Context, Recipe
-from siplab.lab.wire.ip import UDP, Endpoint
+from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage
 
 _VIA: Final = mark(rb"Via:|\r\nv:", rb"(?i:udp )")
@@ -35,12 +36,9 @@ _SPARED: Final = (b"SIP/2.0 200", b"SIP/2.0 100", b"SIP/2.0 180", b"SIP/2.0 183"
 _DESCRIBING: Final = (b"INVITE", b"UPDATE", b"SIP/2.0 180", b"SIP/2.0 183", b"SIP/2.0 200")
 _ENDING: Final = (b"BYE", b"SIP/2.0 400")
 _SHORTEST: Final = 11  # bytes; what is shorter is not looked at
-_FIRST_PORT: Final = 1024
 _RESPONSE: Final = b"SIP/2.0 "
 _RPORT: Final = re.compile(rb"rport=")
 _SPARED_PHONE: Final = b"User-Agent: Jitsi"
-_EXPECTED: Final = 180.0  # seconds that a signalling pinhole waits for its first packet
-_ENDED: Final = 5.0  # seconds
 _FLOWS: Final = 4096  # what is remembered comes from messages: bound it
 
 Flow = tuple[Endpoint, Endpoint]
@@ -105,26 +103,26 @@ class Broadcom:
         if len(text) < _SHORTEST or context.binding is None:  # IPv6 is not translated
             return
         flow = self._flow(context)
-        media = flow.media
-        self._prolong(media, context)
-        self._divert(context)
+        holes = Pinholes(context, flow.media, self.sip_timeout)
+        holes.prolong()
+        holes.divert()
         if self.register_pinhole:
-            self._admit_registrar(text, context)
+            holes.admit_registrar(register=context.outbound and text.startswith(b"REGISTER"))
         flow.spared = flow.spared or (self._is.knows_stun and _SPARED_PHONE in text)
         if not flow.spared:
-            text = self._via(text, flow, context)
-            text = self._contacts(text, flow, context)
+            text = self._via(text, flow, holes, context)
+            text = self._contacts(text, flow, holes, context)
         if text.startswith(_ENDING):
-            self._end(media, context)
+            holes.end(self._is.ending)
         elif text.startswith(_DESCRIBING):
-            text = self._description(text, media, context)
+            text = self._description(text, holes, context)
             text = _fit_length(text, context)
         if text != before:
             _rewrite(message, text)
 
     # -- header fields ----------------------------------------------------------------------------------
 
-    def _via(self, text: bytes, flow: _Flow, context: Context) -> bytes:
+    def _via(self, text: bytes, flow: _Flow, holes: Pinholes, context: Context) -> bytes:
         """The first Via that names the sender going out, or the flow's public endpoint coming in."""
         inside, outside = context.inside, context.outside
         spared = self.spare_via and self._is.spares_via and text.startswith(_SPARED)
@@ -142,8 +140,8 @@ class Broadcom:
                 continue
             if context.outbound and place.ip == inside.ip and place.port not in (0, inside.port):
                 if self._is.via_own_pinhole:
-                    return _put(text, place, self._expect(Endpoint(place.ip, place.port), context))
-                self._expect_at_own_port(context)
+                    return _put(text, place, holes.expect(Endpoint(place.ip, place.port)))
+                holes.expect_at_own_port()
                 return _put(text, place, outside)
             if context.outbound and place.ip in (inside.ip, outside.ip):
                 return text if spared else _put(text, place, outside)
@@ -170,7 +168,7 @@ class Broadcom:
             text if found is None else text[: found.end()] + b"%d" % place.port + _behind(text, found.end())
         )
 
-    def _contacts(self, text: bytes, flow: _Flow, context: Context) -> bytes:
+    def _contacts(self, text: bytes, flow: _Flow, holes: Pinholes, context: Context) -> bytes:
         """The first Contact going out, or all of them, both ways."""
         if not context.outbound and not self._is.all_contacts:
             return text
@@ -181,7 +179,7 @@ class Broadcom:
                 if self._is.named_contact == "drop":
                     context.drop("a Contact without an address literal")
                 return text
-            new = self._contact(place, flow, context)
+            new = self._contact(place, flow, holes, context)
             at = place.end
             if new is not None:
                 text, at = _put(text, place, new), place.start + len(str(new))
@@ -190,7 +188,7 @@ class Broadcom:
             at = find(_CONTACT, text, at)
         return text
 
-    def _contact(self, place: Place, flow: _Flow, context: Context) -> Endpoint | None:
+    def _contact(self, place: Place, flow: _Flow, holes: Pinholes, context: Context) -> Endpoint | None:
         """What stands for a Contact: the sender's with its port written, or one that is public already."""
         inside, outside = context.inside, context.outside
         if not context.outbound:
@@ -203,12 +201,12 @@ class Broadcom:
         if place.ip == outside.ip or (place.ip, place.port) == inside:
             return outside
         if place.ip == inside.ip and place.port:
-            return self._expect(Endpoint(place.ip, place.port), context)
+            return holes.expect(Endpoint(place.ip, place.port))
         return None
 
     # -- the session description ------------------------------------------------------------------------
 
-    def _description(self, text: bytes, media: dict[Endpoint, None], context: Context) -> bytes:
+    def _description(self, text: bytes, holes: Pinholes, context: Context) -> bytes:
         """o=, c=, the first m=audio and m=video, a=alt and a=rtcp; m= goes with the last address."""
         address = ""
         if context.outbound:
@@ -232,8 +230,8 @@ class Broadcom:
         for sign in (_AUDIO, _VIDEO):
             at = find(sign, text)
             if at >= 0:
-                text, _ = self._port(text, at, address, media, context)
-        text = self._alternatives(text, media, context)
+                text, _ = self._port(text, at, address, holes, context)
+        text = self._alternatives(text, holes, context)
         at = 0 if context.outbound and self._is.rtcp_address else len(text)
         while (at := find(_RTCP, text, at)) >= 0:
             place = literal(text, at)
@@ -241,7 +239,7 @@ class Broadcom:
                 text, at = _exchange(text, place, context)
         return text
 
-    def _alternatives(self, text: bytes, media: dict[Endpoint, None], context: Context) -> bytes:
+    def _alternatives(self, text: bytes, holes: Pinholes, context: Context) -> bytes:
         """Addresses and ports of a=alt lines, up to the first attribute that is another."""
         sender = context.inside.ip if context.outbound else context.remote.ip
         at = 0
@@ -252,11 +250,11 @@ class Broadcom:
                 at = place.end
                 if context.outbound:
                     text, at = _exchange(text, place, context)
-                text, at = self._port(text, at + 1, place.ip, media, context)
+                text, at = self._port(text, at + 1, place.ip, holes, context)
         return text
 
     def _port(
-        self, text: bytes, at: int, address: str, media: dict[Endpoint, None], context: Context
+        self, text: bytes, at: int, address: str, holes: Pinholes, context: Context
     ) -> tuple[bytes, int]:
         """A media port exchanged for a public one, and where the text goes on behind it."""
         port = number(text, at)
@@ -266,10 +264,9 @@ class Broadcom:
         if not context.outbound:
             return text, port.end
         inside = Endpoint(address, port.value & 0xFFFF)
-        first = max(inside.port & ~1, _FIRST_PORT)
-        outside = context.open_port(inside, _media_owner(context), self.sip_timeout, first=first, step=2)
+        first = max(inside.port & ~1, FIRST_PORT)
+        outside = holes.open_media(inside, first)
         if outside is not None:
-            media[inside] = None
             public = outside.port
         else:
             if inside.port and context.is_inside(address):
@@ -279,7 +276,7 @@ class Broadcom:
         made = b"%d" % public
         return text[: port.start] + made + text[port.end :], port.start + len(made)
 
-    # -- pinholes ---------------------------------------------------------------------------------------
+    # -- flows ----------------------------------------------------------------------------------------------
 
     def _flow(self, context: Context) -> _Flow:
         """This signalling flow."""
@@ -291,85 +288,6 @@ class Broadcom:
                 del flows[next(iter(flows))]
             found = flows[flow] = _Flow()
         return found
-
-    def _prolong(self, media: dict[Endpoint, None], context: Context) -> None:
-        """Media pinholes live as long as the signalling flow."""
-        owner = _media_owner(context)
-        for endpoint in list(media):
-            binding = context.nat.find(UDP, endpoint, context.remote, context.now)
-            if binding is None:
-                del media[endpoint]
-            else:
-                context.nat.open_pinhole(binding, None, context.now + self.sip_timeout, owner)
-
-    def _end(self, media: dict[Endpoint, None], context: Context) -> None:
-        """All media of the flow, whichever call it is of, end 5 s after their last packet, or at once."""
-        if self._is.ending == "nothing":
-            return
-        if self._is.ending == "at-once":
-            context.close_pinholes(_media_owner(context))
-            media.clear()
-            return
-        for endpoint in media:
-            binding = context.nat.find(UDP, endpoint, context.remote, context.now)
-            if binding is not None:
-                context.nat.limit_idle(binding, _ENDED, context.now)
-
-    def _expect(self, inside: Endpoint, context: Context) -> Endpoint:
-        """The public endpoint for another signalling port of the sender; a flow has one such pinhole."""
-        owner = _signalling_owner(context)
-        binding = context.nat.find(UDP, inside, None, context.now)
-        if binding is not None and any(
-            hole.owner == owner and context.now < hole.expires for hole in binding.pinholes
-        ):
-            return binding.outside
-        context.close_pinholes(owner)
-        found = context.open_port(inside, owner, _EXPECTED, first=max(inside.port, _FIRST_PORT))
-        if found is None:
-            context.drop("out of UDP ports")
-        return found or context.outside
-
-    def _admit_registrar(self, text: bytes, context: Context) -> None:
-        """Let whoever has the registrar's address in at the flow's public port; every packet prolongs it."""
-        binding, owner = context.binding, ("broadcom", "registrar", context.inside, context.remote)
-        if binding is None:
-            return
-        known = any(hole.owner == owner for hole in binding.pinholes)
-        if known or (context.outbound and text.startswith(b"REGISTER")):
-            end = context.now + self.sip_timeout
-            context.nat.open_pinhole(binding, Endpoint(context.remote.ip, 0), end, owner).inspected = True
-
-    def _expect_at_own_port(self, context: Context) -> None:
-        """Let everybody in at the flow's own public port, after a Via that names another port."""
-        binding, owner = context.binding, _signalling_owner(context)
-        if binding is None or any(
-            hole.owner == owner and context.now < hole.expires for hole in binding.pinholes
-        ):
-            return
-        context.close_pinholes(owner)
-        context.nat.open_pinhole(binding, None, context.now + _EXPECTED, owner)
-
-    def _divert(self, context: Context) -> None:
-        """Who comes in by such a pinhole gets to the inside port of the same number as the public one.
-
-        Only SIP from the server port, for other packets are not looked at here.
-        """
-        binding = context.binding
-        if context.outbound or binding is None or binding.reserved or context.remote in binding.remotes:
-            return
-        if any(hole.owner[:2] == _SIGNALLING for hole in binding.pinholes if isinstance(hole.owner, tuple)):
-            context.deliver_elsewhere(Endpoint(context.inside.ip, context.outside.port))
-
-
-_SIGNALLING: Final = ("broadcom", "signalling")
-
-
-def _signalling_owner(context: Context) -> object:
-    return (*_SIGNALLING, context.inside, context.remote)
-
-
-def _media_owner(context: Context) -> object:
-    return ("broadcom", "media", context.inside, context.remote)
 
 
 def _behind(text: bytes, at: int) -> bytes:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 Name = Literal["b1", "b2", "b3", "sercomm"]
+Ending = Literal["nothing", "soon", "at-once"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Generation:
     spares_via: bool = True
     via_needs_port: bool = False
     via_own_pinhole: bool = False
-    ending: Literal["nothing", "soon", "at-once"] = "soon"
+    ending: Ending = "soon"
     all_contacts: bool = False
     knows_stun: bool = False
     reassembles: bool = False

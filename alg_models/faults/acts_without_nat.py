@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from siplab.alg_models.controls import CORRECT_STEPS
-from siplab.alg_models.steps.headers import FitContentLength
 from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from siplab.lab.wire.sip import SipMessage
 
@@ -18,7 +17,7 @@ class ActWithoutNat:
     """
 
     def recipe(self) -> Recipe:
-        return Recipe(base=CORRECT_STEPS, last=(self, FitContentLength()))
+        return Recipe(base=CORRECT_STEPS, last=(self,))
 
     def apply(self, message: SipMessage, context: Context) -> None:
         if context.nat.config.translates or not context.outbound or ":" in context.inside.ip:
@@ -26,7 +25,9 @@ class ActWithoutNat:
         own, written = context.inside.ip.encode(), context.nat.public_ip.encode()
         for each in message.all(b"contact"):
             each.value = each.value.replace(own, written)
-        message.body = message.body.replace(own, written)
+        if own in message.body:
+            message.body = message.body.replace(own, written)
+            message.fit_content_length()
 
 
 MODEL = Model(

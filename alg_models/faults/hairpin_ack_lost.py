@@ -21,7 +21,7 @@ MODEL = Model(
         fault_class="state",
         summary="No ALG, and a NAT that loses the ACK of one inside phone to another's public endpoint.",
         examples=(
-            Example("state-hairpin-ack", b"ACK sip:carol@203.0.113.7", None),
+            Example("state-hairpin-ack", b"ACK sip:alice@203.0.113.7", None),
             # Outwards, and on the way of media, all is well.
             Example("state-ack", b"ACK sip:bob@198.51.100.20:5060", b"ACK sip:bob@198.51.100.20:5060"),
         ),

@@ -251,8 +251,13 @@ SAMPLES: Final[dict[str, Sample]] = {
     "state-register-again-later": sample(outbound(REGISTER), outbound(REGISTER, 400.0)),
     # The second phone's ACK to the public endpoint of the first.
     "state-hairpin-ack": sample(
-        outbound(REGISTER_CAROL),
-        outbound(ACK.replace(b"bob@198.51.100.20:5060", b"carol@203.0.113.7:61002"), 0.1, target=PUBLIC),
+        outbound(REGISTER),
+        outbound(
+            ACK.replace(b"bob@198.51.100.20:5060", b"alice@203.0.113.7:61002"),
+            0.1,
+            source=SECOND_PHONE,
+            target=PUBLIC,
+        ),
     ),
     "state-hairpin-rtp": sample(
         outbound(RTP, source=RTP_PORT, target=RELAY),

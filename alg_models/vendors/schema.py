@@ -5,7 +5,7 @@ The rules of this file:
 - Nothing stands here without its source and its evidence level. An unknown needs neither, and has
   neither: ``unknown`` says that no source was found, not that somebody said so.
 - A guess is no entry. What follows from something documented is ``inference``, and its source says
-  from what. What somebody remembers goes into ``notes``, marked as unverified.
+  from what. What somebody remembers goes into ``notes``, of kind ``unverified``.
 - ``model`` names a model of the catalogue only where documentation supports it. Everything else
   is ``unknown``, which runs as a router without an ALG.
 - Wording is the project's own; commands and names of menus are the vendor's, letter by letter.
@@ -173,6 +173,30 @@ class Awaited(_Strict):
     text: Text
 
 
+class Note(_Strict):
+    """What is no statement about a device, or none that stands for itself.
+
+    ``contradiction``: sources say different things; ``sourced``: who says so is named, as in a claim;
+    ``gap``: what was looked for and not found, or what this project does not know; ``unverified``: somebody
+    remembers it, and nobody has checked.
+    """
+
+    kind: Literal["contradiction", "sourced", "gap", "unverified"]
+    text: Text
+    source: Text | None = None
+    url: Url | None = None
+    evidence: Evidence | None = None
+
+    @model_validator(mode="after")
+    def _sourced(self) -> Note:
+        _needs_source(self.source, self.evidence, self.kind in ("contradiction", "sourced"), self.kind)
+        return self
+
+    def __str__(self) -> str:
+        text = f"unverified: {self.text}" if self.kind == "unverified" else self.text
+        return f"{text} [{self.evidence}: {self.source}]" if self.source is not None else text
+
+
 class Confirmation(_Strict):
     """What somebody with such a router can try, to see whether a hypothesis holds."""
 
@@ -251,7 +275,7 @@ class VendorProfile(_Strict):
     nat: tuple[Claim, ...] = ()
     """How it translates addresses, ALG or not."""
     variants: tuple[Variant, ...] = ()
-    notes: tuple[Text, ...] = ()
+    notes: tuple[Note, ...] = ()
     """Contradictions, gaps, and what is unverified."""
 
     @field_validator("model")
@@ -368,6 +392,7 @@ def _model_spec(value: str) -> str:
 
 
 def _needs_source(source: str | None, evidence: Evidence | None, needed: bool, what: str) -> None:
+    """Raises ``ValueError`` when a statement has no source, or an unknown has one."""
     if needed and (source is None or evidence is None):
         raise ValueError(f"{what} needs a 'source' and an 'evidence'")
     if not needed and (source is not None or evidence is not None):

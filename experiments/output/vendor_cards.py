@@ -190,7 +190,10 @@ def print_card(card: Row, console: Console) -> None:
     if card["notes"]:
         _section("notes", console)
         for note in card["notes"]:
-            print_folded(note, console, 2)
+            if "source" in note:
+                _statement(note, note["text"], console)
+            else:
+                print_folded(f"{note['kind']}: {note['text']}", console, 2)
 
 
 def _switch_off(switch: Row, console: Console) -> None:

@@ -206,9 +206,10 @@ class Recipe:
     @property
     def added(self) -> Recipe:
         """What it adds to whatever ALG it starts from. Raises ``ValueError`` when that is not all of it."""
-        if self.replace or not (self.first or self.last or self.policy or self.nat):
+        again = self.restarted.added if self.restarted is not None else None
+        if self.replace or not (self.first or self.last or self.policy or self.nat or again):
             raise ValueError("the fault is in a step that only the correct ALG has")
-        return Recipe(first=self.first, last=self.last, policy=self.policy, nat=self.nat)
+        return Recipe(first=self.first, last=self.last, policy=self.policy, nat=self.nat, restarted=again)
 
     def plus(self, other: Recipe) -> Recipe:
         """Both differences at once. Raises ``ValueError`` with the reason when they exclude each other."""

@@ -14,7 +14,7 @@ STUN_PORT: Final = 3478
 class StunServer(Agent):
     """Answers binding requests at ``local``; anything else is ignored.
 
-    ``classic``: by MAPPED-ADDRESS, as before RFC 5389 (RFC 3489 section 11.2.1), which has the address as it is.
+    ``classic``: by MAPPED-ADDRESS, which has the address as it is (RFC 3489 section 11.2.1).
     """
 
     def __init__(self, local: Endpoint, *, classic: bool = False) -> None:

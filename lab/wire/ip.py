@@ -545,7 +545,7 @@ def dscp_of(data: bytes) -> int:
 
 
 def marked(data: bytes, dscp: int) -> bytes:
-    """A whole packet with another DSCP (RFC 2474), 0 to 63; what ECN says in the same octet stays (RFC 3168)."""
+    """A whole packet with another DSCP (RFC 2474), 0 to 63; ECN in the same octet stays (RFC 3168)."""
     if data[0] >> 4 == 6:
         word = int.from_bytes(data[:2], "big") & 0xF03F | dscp << 6
         return word.to_bytes(2, "big") + data[2:]

@@ -115,7 +115,7 @@ class World(abc.ABC):
         self.gateways[gateway].renumber()
 
     def mark(self, host: str, dscp: int) -> None:
-        """What agents send by UDP from a host has this DSCP from now on (RFC 2474), at ports opened from now on.
+        """What agents send by UDP from a host has this DSCP (RFC 2474), at ports that they open from now on.
 
         Raises ``UsageError`` where the lab has no hand in packets.
         """

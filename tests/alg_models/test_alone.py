@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from siplab.alg_models import catalogue, losses
@@ -66,10 +68,12 @@ def test_a_bare_fault_is_the_fault_without_the_translation() -> None:
     for each in CATALOGUE.select(["bare"]):
         whole = CATALOGUE.get(each.id.removeprefix("bare-"))
         assert CATALOGUE.get(each.id).id == each.id
-        assert each.recipe == Recipe(
-            first=whole.recipe.first, last=whole.recipe.last, policy=whole.recipe.policy, nat=whole.recipe.nat
-        )
-        assert not set(each.steps) & set(whole.recipe.base)
+        for alone, made in ((each, whole), (each.after_restart, whole.after_restart)):
+            recipe = made.recipe
+            assert replace(alone.recipe, restarted=None) == Recipe(
+                first=recipe.first, last=recipe.last, policy=recipe.policy, nat=recipe.nat
+            )
+            assert not set(alone.steps) & set(recipe.base)
 
 
 @pytest.mark.parametrize(

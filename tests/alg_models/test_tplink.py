@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from siplab.alg_models.catalogue import load
 from siplab.alg_models.exact.tplink_mt7628 import MODEL
 from siplab.alg_models.samples import PHONE, PUBLIC, REGISTRAR, RELAY, SECOND_PHONE
 from siplab.alg_models.samples.basic import INCOMING, INVITE, INVITE_OK, REGISTER, REGISTER_OK, SDP
@@ -151,3 +152,57 @@ def test_drops_as_old_kernels_do(line: Line) -> None:
     assert sent(line, changed(INVITE, (b"Content-Length: 110\r\n", b""))) is None
     assert sent(line, changed(REGISTER, (b"CSeq: 1", b"CSeq: 0"))) is None
     assert arrived(line, b"\r\n\r\n", REGISTRAR, PUBLIC) == PHONE
+
+
+# -- the other generations ----------------------------------------------------------------------------
+
+
+def generation(new_line: LineMaker, name: str) -> Line:
+    return new_line(load(plugins=False).get(f"tplink-generations(generation={name})"))
+
+
+@pytest.mark.parametrize(("name", "written"), [("t1", PHONE), ("t0", PUBLIC), ("t1b", PUBLIC)])
+def test_headers_go_by_the_table_of_registrations(new_line: LineMaker, name: str, written: Endpoint) -> None:
+    """Evidence 2.10: t1 alone. The description is translated by all."""
+    line = generation(new_line, name)
+    left = line.out(INVITE)
+    assert value(left, b"contact") == b"<sip:alice@%b>" % str(written).encode()
+    assert b"\r\nc=IN IP4 203.0.113.7\r\n" in left
+
+
+@pytest.mark.parametrize(("after", "known"), [(3609.0, True), (3611.0, False)])
+def test_the_table_lives_as_long_as_the_registration(new_line: LineMaker, after: float, known: bool) -> None:
+    line = generation(new_line, "t1")
+    line.out(REGISTER)
+    line.back(REGISTER_OK)
+    line.now = after
+    assert (value(line.out(INVITE), b"contact") == b"<sip:alice@203.0.113.7:61002>") is known
+
+
+@pytest.mark.parametrize(("name", "open_"), [("t0", False), ("t1", True), ("t1b", True)])
+def test_a_register_that_names_no_time(new_line: LineMaker, name: str, open_: bool) -> None:
+    line = generation(new_line, name)
+    line.out(changed(REGISTER, (b"Expires: 3600\r\n", b"")))
+    assert (arrived(line, INCOMING, STRANGER) is not None) is open_
+
+
+@pytest.mark.parametrize(("name", "port"), [("t0", 49170), ("t1", 49170), ("t1b", 4800)])
+def test_the_port_that_is_opened(new_line: LineMaker, name: str, port: int) -> None:
+    """49170 is 0xC012; with its bytes exchanged it is 4800. The offer says 49170 either way."""
+    line = generation(new_line, name)
+    assert b"m=audio 49170 " in line.out(INVITE)
+    assert arrived(line, RTP, RELAY, Endpoint(PUBLIC.ip, port)) == MEDIA._replace(port=port)
+    assert arrived(line, RTP, RELAY, Endpoint(PUBLIC.ip, 49170 + 4800 - port)) is None
+
+
+def test_descriptions_that_come_in_are_left_alone(new_line: LineMaker) -> None:
+    line = generation(new_line, "t1")
+    line.out(INVITE)
+    assert SipMessage.parse(line.back(INVITE_OK)).body == SipMessage.parse(INVITE_OK).body
+
+
+def test_the_first_generation_looks_at_audio_alone(new_line: LineMaker) -> None:
+    line = generation(new_line, "t0")
+    left = line.out(with_body(INVITE, SDP + b"m=video 49180 RTP/AVP 31\r\n"))
+    assert b"m=video 49180 " in left
+    assert arrived(line, RTP, RELAY, Endpoint(PUBLIC.ip, 49180)) is None

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from siplab.alg_models import catalogue, profiles, vendors
-from siplab.alg_models.vendors.schema import MAIN, UNKNOWN, Variant, VendorProfile
+from siplab.alg_models.vendors.schema import (
+    MAIN,
+    UNKNOWN,
+    Default,
+    Note,
+    SwitchOff,
+    Variant,
+    VendorProfile,
+)
 from siplab.experiments.output import provenance, vendor_cards
 from siplab.experiments.score import plan
 from siplab.experiments.trial.run import run
@@ -54,7 +64,75 @@ def test_what_is_awaited_is_in_no_catalogue(card: VendorProfile) -> None:
     for each in card.awaits:
         assert each.model not in models, f"{card.id} awaits {each.model}, which is there"
     raw = yaml.safe_load((Path(vendors.__file__).parent / f"{card.id}.yaml").read_text(encoding="utf-8"))
-    assert not any("waits a model" in note for note in raw.get("notes", []))
+    assert not any("waits a model" in note["text"] for note in raw.get("notes", []))
+
+
+# Fields that have no source: names, what the model of the lab does, and what nobody knows.
+UNSOURCED = {
+    "Awaited": "claims",  # what is awaited is documented by claims of the card
+    "Confirmation": "hypotheses",  # what somebody can try
+}
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.id)
+def test_no_sentence_is_without_a_source(card: VendorProfile) -> None:
+    """Whatever has a text has a source and a level beside it, or says that nobody knows."""
+    for each in _parts(card):
+        text = getattr(each, "text", None) or getattr(each, "claim", None)
+        if text is None or type(each).__name__ in UNSOURCED:
+            continue
+        if isinstance(each, Note) and each.kind in ("gap", "unverified"):
+            assert each.source is None
+            continue
+        if isinstance(each, SwitchOff) and each.source is None:
+            assert each.possible == UNKNOWN or each.procedures
+            continue
+        if isinstance(each, Default) and each.source is None:
+            assert each.state == UNKNOWN
+            continue
+        assert getattr(each, "source", None), f"{card.id}: '{text}'"
+        assert getattr(each, "evidence", None), f"{card.id}: '{text}'"
+    if card.awaits:
+        assert any(claim.evidence is not Evidence.INFERENCE for claim in card.claims)
+    for variant in card.variants:
+        own = (*variant.claims, variant.default, variant.switch, variant.repository)
+        assert any(each is not None for each in own), f"{card.id}: nothing says why '{variant.id}' is there"
+    for guess in card.hypotheses:
+        assert guess.source
+
+
+def _parts(value: object) -> Iterator[BaseModel]:
+    """Every part of a card that is a table of its own."""
+    if isinstance(value, BaseModel):
+        yield value
+        for name in type(value).model_fields:
+            yield from _parts(getattr(value, name))
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from _parts(each)
+
+
+# A formatter, or a comma in a YAML list, can cut a sentence in two: the second half begins like this.
+_TORN = re.compile(r"(?:and|or|which|with|but|then|so|that) |[,;:.)]")
+
+
+@pytest.mark.parametrize("folder", [Path(vendors.__file__).parent, Path(vendors.__file__).parents[1]])
+def test_no_sentence_is_torn(folder: Path) -> None:
+    for file in sorted(folder.glob("*.yaml")):
+        for row in _rows(yaml.safe_load(file.read_text(encoding="utf-8"))):
+            for each in row:
+                assert not isinstance(each, str) or not _TORN.match(each), f"{file.name}: '{each}'"
+                assert not isinstance(each, str) or each.count("(") == each.count(")"), (
+                    f"{file.name}: '{each}'"
+                )
+
+
+def _rows(value: object) -> Iterator[list[object]]:
+    """Every list in a document."""
+    if isinstance(value, list):
+        yield value
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _rows(each)
 
 
 def test_thirty_cards_behave_by_more_than_inference() -> None:

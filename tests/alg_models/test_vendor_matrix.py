@@ -51,6 +51,7 @@ def test_the_pages_are_up_to_date() -> None:
         ("juniper(variant=cve-2026-21905)", "tcp-call", "registered"),
         ("juniper(variant=cve-2017-2346)", "large-invite", "rings"),
         ("cisco-ios(variant=cve-2018-0476)", "large-invite", "rings"),
+        ("cisco-ios(variant=cve-2011-3276)", "tcp-call", "registered"),
         # A pinhole opens.
         ("netgear(variant=r7000)", "stale-pinhole(after=web-page)", "stays shut"),
     ],

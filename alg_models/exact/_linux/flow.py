@@ -6,7 +6,7 @@ were before translation, become what they are after it. The same rule serves bot
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -31,6 +31,8 @@ class Settings:
     external_media: bool = False
     routes: bool = False  # Record-Route and Route are translated as From and To are
     calls_at_once: bool = False  # a registration's way in is open before the registrar agrees
+    # What stands for an address in headers, in the place of MAP.
+    known: Callable[[View, Endpoint], Endpoint | None] | None = None
 
 
 class Flow:
@@ -126,6 +128,8 @@ class View:
 
     def mapped(self, endpoint: Endpoint) -> Endpoint | None:
         """MAP: what stands for an address in this packet after translation; ``None``: it stays."""
+        if self.settings.known is not None:
+            return self.settings.known(self, endpoint)
         rule = self.settings.kernel.other_port
         if rule != "untouched" and endpoint not in (self.source, self.destination):
             return self._by_address(endpoint, own=rule == "own")

@@ -51,7 +51,7 @@ class Kernel:
     - ``via_port``: a Via names one end of the packet only if its port does, too. ``via_any``: whoever a Via
       names, it is translated.
     - ``other_port``: what becomes of an address of the packet with a port that is not the packet's.
-    - ``streams``: how many m= lines are looked at; ``image``: fax is one of the kinds.
+    - ``streams``: how many m= lines are looked at; ``video`` and ``image`` (fax) are among the kinds.
     - ``invite_flushes``: an INVITE ends what the calls before it expected.
     - ``cseq_needs_media``: the CSeq of an INVITE is noted only if media of it is expected.
     - ``checks_transport``: a Contact for another transport is left to others.
@@ -79,6 +79,7 @@ class Kernel:
     via_any: bool = False
     other_port: OtherPort = "untouched"
     streams: int = 3
+    video: bool = True
     image: bool = True
     invite_flushes: bool = True
     cseq_needs_media: bool = False

@@ -38,7 +38,8 @@ def process_sdp(view: View, expect: ExpectMedia | None = None) -> int:
             break
         at = media.offset
         kind = _KINDS.get(payload.data[at : at + 6])
-        if kind is None or media.end - at < 6 or (kind is Kind.IMAGE and not kernel.image):
+        unknown = (kind is Kind.IMAGE and not kernel.image) or (kind is Kind.VIDEO and not kernel.video)
+        if kind is None or media.end - at < 6 or unknown:
             at = media.end
             continue
         at += 6

@@ -1,4 +1,4 @@
-"""What TP-Link's kernel of 2.6.36 does instead: its own bookkeeping of registrations and media.
+"""What TP-Link's kernels do instead: their own bookkeeping of registrations and media.
 
 A table of the home's phones, by registration and media port, lets calls from one to another be
 turned round. Everybody may use a pinhole, and nothing but time and the registrar ends one.
@@ -7,6 +7,7 @@ turned round. Everybody may use a pinhole, and nothing but time and the registra
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import Final
 
 from siplab.alg_models.exact._linux.expectations import Expectation, Kind
@@ -23,10 +24,30 @@ from siplab.alg_models.exact._linux.sdp import process_sdp, reserve, write_port
 from siplab.lab.wire.ip import UDP, Endpoint
 
 SIGNALLING_TIMEOUT: Final = 10.0  # seconds, to which the registrar's are added
-_DEFAULT_EXPIRES: Final = 5  # not 0, that is all: a REGISTER without Expires is none that ends
 _MOST_PHONES: Final = 100
 _MOST_MEDIA: Final = 15
 _EXPIRES: Final = Marker.of(b"expires=")
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One state of the vendor's code. The defaults are those of the MT7628's.
+
+    - ``default_expires``: seconds of a REGISTER that names none; 5 is not 0, that is all.
+    - ``both_ways``: descriptions that come in are read, too.
+    - ``within_lan``: only media of the sender or of another host of the home are its own, and the table of
+      phones knows their ports; else any media are, and nobody's ports are noted.
+    - ``even``: media ports are made even.
+    - ``margin``: seconds by which an entry of the table of phones outlives its registration.
+    - ``swapped``: the bytes of the expected port are exchanged, while the description keeps its own.
+    """
+
+    default_expires: int = 5
+    both_ways: bool = True
+    within_lan: bool = True
+    even: bool = True
+    margin: float = 0.0
+    swapped: bool = False
 
 
 @dataclass(eq=False)
@@ -80,11 +101,22 @@ def _seconds(view: View, contact: Found, default: int) -> tuple[int, bool]:
     return found[1].value, found[1].end > found[0]
 
 
-def _register_request(view: View, _: int) -> None:
+def known(view: View, endpoint: Endpoint) -> Endpoint | None:
+    """What the table has for an address: the public one of a phone going out, its own coming in."""
+    for phone in _phones(view):
+        old, new = phone.local, phone.public
+        if not view.context.outbound:
+            old, new = new, old
+        if endpoint == old:
+            return new
+    return None
+
+
+def _register_request(generation: Generation, view: View, _: int) -> None:
     """Let calls in at once, for a short time; the phone's next REGISTER finds what it asked for before."""
     if view.flow.expected:
         return
-    seconds = expires_header(view, _DEFAULT_EXPIRES)
+    seconds = expires_header(view, generation.default_expires)
     contact = view.payload.uri(CONTACT)
     if contact is None:
         return
@@ -112,7 +144,7 @@ def _register_request(view: View, _: int) -> None:
     _add(view, Endpoint(view.new_source.ip, port), contact.endpoint)
 
 
-def _register_response(view: View, _: int, code: int) -> None:
+def _register_response(generation: Generation, view: View, _: int, code: int) -> None:
     """A 2xx prolongs what stands in its Contacts; any other answer changes nothing."""
     if not 200 <= code <= 299:
         return
@@ -137,7 +169,7 @@ def _register_response(view: View, _: int, code: int) -> None:
                     expectations.activate(expectation, seconds + SIGNALLING_TIMEOUT, view.context)
                     for phone in _phones(view):
                         if phone.public == last:
-                            phone.expires = now + seconds
+                            phone.expires = now + seconds + generation.margin
                             break
                     return
         contact = view.payload.uri(CONTACT, contact.end, in_header=True)
@@ -146,6 +178,20 @@ def _register_response(view: View, _: int, code: int) -> None:
         if expectation is not None:
             expectations.remove(expectation, view.context)
         view.context.remember("tplink-phones", Phones).remove(last)
+
+
+def _expect_any(generation: Generation, view: View, kind: Kind, media: Endpoint, begin: int, end: int) -> str:
+    """Expect a stream from anybody, whoever's it is."""
+    port = media.port & ~1 if generation.even else media.port
+    if generation.swapped:
+        port = (port & 0xFF) << 8 | port >> 8
+    first = Endpoint(view.new_source.ip, port)
+    found = reserve(view, kind, "", first, Endpoint(media.ip, port), search=view.nat)
+    if not found:
+        view.context.drop("all ports in use for media")
+    if not generation.swapped and found != media.port:
+        write_port(view, begin, end, found)
+    return view.new_source.ip
 
 
 def _expect_media(view: View, kind: Kind, media: Endpoint, begin: int, end: int) -> str:
@@ -180,19 +226,24 @@ def _expect_media(view: View, kind: Kind, media: Endpoint, begin: int, end: int)
     return ip
 
 
-def _offer_or_answer(view: View, _: int) -> None:
-    process_sdp(view, _expect_media)
+def _describe(generation: Generation, view: View) -> None:
+    if generation.both_ways or view.context.outbound:
+        process_sdp(view, _expect_media if generation.within_lan else partial(_expect_any, generation))
+
+
+def _offer_or_answer(generation: Generation, view: View, _: int) -> None:
+    _describe(generation, view)
 
 
 def _nothing(view: View, _: int) -> None:
     """BYE ends no pinhole."""
 
 
-def _answered(view: View, _: int, code: int) -> None:
+def _answered(generation: Generation, view: View, _: int, code: int) -> None:
     if not 100 <= code <= 299:
         return
     _expect_answer(view)
-    process_sdp(view, _expect_media)
+    _describe(generation, view)
 
 
 def _expect_answer(view: View) -> None:
@@ -210,19 +261,27 @@ def _expect_answer(view: View) -> None:
         )
 
 
-TPLINK: Final = Methods(
-    requests={
-        b"INVITE": _offer_or_answer,
-        b"UPDATE": _offer_or_answer,
-        b"ACK": _offer_or_answer,
-        b"PRACK": _offer_or_answer,
-        b"BYE": _nothing,
-        b"REGISTER": _register_request,
-    },
-    responses={
-        b"INVITE": _answered,
-        b"UPDATE": _answered,
-        b"PRACK": _answered,
-        b"REGISTER": _register_response,
-    },
-)
+@cache  # partial functions are equal to themselves alone
+def methods(generation: Generation) -> Methods:
+    """What is done by method in a generation of the code."""
+    described = partial(_offer_or_answer, generation)
+    answered = partial(_answered, generation)
+    return Methods(
+        requests={
+            b"INVITE": described,
+            b"UPDATE": described,
+            b"ACK": described,
+            b"PRACK": described,
+            b"BYE": _nothing,
+            b"REGISTER": partial(_register_request, generation),
+        },
+        responses={
+            b"INVITE": answered,
+            b"UPDATE": answered,
+            b"PRACK": answered,
+            b"REGISTER": partial(_register_response, generation),
+        },
+    )
+
+
+TPLINK: Final = methods(Generation())

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from tests.lab.gateway.conftest import RouterMaker
 
 PHONE, SERVER = Endpoint("192.168.1.20", 5060), Endpoint("198.51.100.10", 5060)
-SDP = b"v=0\r\no=- 1 1 IN IP4 192.168.1.20\r\ns=-\r\nc=IN IP4 192.168.1.20\r\nt=0 0\r\nm=audio 49170 RTP/AVP 0\r\n"
+SDP = (
+    b"v=0\r\no=- 1 1 IN IP4 192.168.1.20\r\ns=-\r\nc=IN IP4 192.168.1.20\r\nt=0 0\r\n"
+    b"m=audio 49170 RTP/AVP 0\r\n"
+)
 INVITE = (
     b"INVITE sip:bob@lab.test SIP/2.0\r\nVia: SIP/2.0/UDP 192.168.1.20:5060;branch=z9hG4bK1;rport\r\n"
     b"From: <sip:a@lab.test>;tag=1\r\nTo: <sip:bob@lab.test>\r\nCall-ID: 1@192.168.1.20\r\nCSeq: 1 INVITE\r\n"
