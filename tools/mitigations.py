@@ -76,7 +76,7 @@ SITUATIONS: Final = (
 )
 PAIRS: Final = (
     ("rport", "symmetric-rtp"),
-    ("tls", "keep-alive"),
+    ("pseudo-tls", "keep-alive"),
     ("non-standard-port", "keep-alive"),
     ("hosted-nat-traversal", "keep-alive"),
 )

@@ -105,9 +105,9 @@ class Sharing:
         """Whether a trial may be shared: whether all follows from its spec.
 
         It does not where a program or the kernel's gateway takes part, nor where code has a part that is not
-        the lab's own: a plug-in may remember, or look at a clock.
+        the lab's own: a plug-in may remember, or look at a clock. Nor does it with TLS.
         """
-        return not spec.by_wall_clock and spec.gateway == "queue" and not trial.plugins_of(spec)
+        return trial.reproducible(spec) and spec.gateway == "queue" and not trial.plugins_of(spec)
 
     def run(self, spec: TrialSpec) -> tuple[TrialResult, Trace | None]:
         """As ``trial.run`` in the simulated world; what comes of it is not to be changed.

@@ -33,7 +33,10 @@ PHONE_RTP_PORT: Final = 49170
 FAR_RTP_PORT: Final = 40000
 
 # What a proxy on the way shares of the server's settings: how SIP travels.
-_SPOKEN: Final = ("transports", "framing")
+_SPOKEN: Final = ("transports", "framing", "tls_port")
+
+Certificate = Literal["right", "expired", "wrong-name", "untrusted"]
+"""A server's: valid for its name; out of date; for another name; or signed by nobody whom phones know."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,9 @@ class Setup:
     ``phone``, ``far_phone`` and ``server`` override fields of the agents' configurations. ``stun``: the
     provider has a STUN server, which the phones behind the router ask. ``edge_port``: these phones
     speak to an outbound proxy at that port, on the server's host where it has none of its own; 0: only where
-    the network has one. ``programs``: the real program that plays ``phone``, ``far-phone`` or ``server``;
-    ``longest``: seconds that it is waited for at most, 0: as long as usual.
+    the network has one. ``certificate``: phones and servers have TLS, with this one; empty: they have none.
+    ``programs``: the real program that plays ``phone``, ``far-phone`` or ``server``; ``longest``: seconds
+    that it is waited for at most, 0: as long as usual.
     """
 
     models: Mapping[str, str]
@@ -55,6 +59,7 @@ class Setup:
     server: Mapping[str, Any] = field(default_factory=dict)
     stun: bool = False
     edge_port: int = 0
+    certificate: Certificate | Literal[""] = ""
     programs: Mapping[str, str] = field(default_factory=dict)
     longest: float = 0.0
 
@@ -138,6 +143,7 @@ class Stage:
             "users": PASSWORDS,
             "ip": address,
             "mtu": self.world.mtu_of(host),
+            **self._tls("server"),
         }
         server = SipServer(ServerConfig(**{**settings, **self.setup.server}), self.rng("server"))
         self.world.add(host, server)
@@ -160,9 +166,13 @@ class Stage:
             upstream=Endpoint(self.host("server")[1], 5060),
         )
         spoken = {name: self.setup.server[name] for name in _SPOKEN if name in self.setup.server}
-        config = replace(config, mtu=self.world.mtu_of(host), **spoken)
+        config = replace(config, mtu=self.world.mtu_of(host), **spoken, **self._tls("server"))
         if edge:
             config = replace(config, ports=(edge,))
+        if config.tls_port:  # what comes by TLS goes on by TLS
+            own = edge or config.tls_port
+            upstream = Endpoint(self.host("server")[1], self.setup.sip_port)
+            config = replace(config, ports=(own,), tls_port=own, upstream=upstream)
         proxy = SipServer(config, self.rng("outbound-proxy"))
         self.world.add(host, proxy)
         return proxy
@@ -237,10 +247,20 @@ class Stage:
             "rtp_port": rtp_port,
             "signal": self.says(user),
             "mtu": self.world.mtu_of(host),
+            **self._tls("phone"),
         }
         phone = Phone(PhoneConfig(**{**settings, **changes}), self.rng(user))
         self.world.add(host, phone)
         return phone
+
+    def _tls(self, role: Literal["phone", "server"]) -> dict[str, Any]:
+        if not self.setup.certificate:
+            return {}
+        from siplab.experiments.trial import certificates  # not every Python has ssl
+
+        if role == "phone":
+            return {"tls": certificates.phones(DOMAIN)}
+        return {"tls": certificates.servers(self.setup.certificate, DOMAIN)}
 
     def mirror(self) -> Endpoint:
         """Start a mirror server in the registrar's place; returns where it listens."""

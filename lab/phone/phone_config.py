@@ -12,8 +12,8 @@ from siplab.lab.media.rtcp import Rtcp
 from siplab.lab.media.session import Kind
 from siplab.lab.phone.quirks import Quirk
 from siplab.lab.phone.reading import BadPort, OnSyntax
-from siplab.lab.sip.base import Transport
-from siplab.lab.sip.streams import Framing
+from siplab.lab.sip.base import SipTransport
+from siplab.lab.sip.streams import Framing, Securing
 from siplab.lab.sip.transactions import EVERYTHING, TIMEOUT, Matched, UdpLength
 from siplab.lab.wire.ip import DEFAULT_MTU, Endpoint
 
@@ -51,6 +51,7 @@ class PhoneConfig:
     ``rtcp``: whether and where reports on the media are sent (RFC 3550, RFC 3605, RFC 5761). ``ice``: the
     phone finds the way of media itself (RFC 8445); ``ice_server`` is the STUN server that it asks then.
     ``srtp``: media are encrypted with keys from the description, and nothing else is taken (RFC 4568).
+    ``tls``: what it needs for the transport of that name, whom it trusts and how the server must be called.
     ``secure_port``: SIP to that port of the server is sealed (``siplab.lab.sip.pseudo_tls``).
 
     What real phones differ in is described with ``PhoneSettings`` in ``experiments/trial/kind_settings.py``:
@@ -92,9 +93,10 @@ class PhoneConfig:
     keepalive_interval: float = 25.0
     media_keepalive: float = 0.0
     stun: Endpoint | None = None
-    transport: Transport = "udp"
+    transport: SipTransport = "udp"
     framing: Framing = "whole"
     mtu: int = DEFAULT_MTU
+    tls: Securing | None = field(default=None, hash=False, compare=False)
     secure_port: int = 0
     rtcp: Rtcp = ""
     ice: Ice = ""

@@ -75,9 +75,15 @@ class UserAgent(Agent, TransactionUser):
         )
         if config.quirks:
             self.layer.style = partial(styled, quirks=config.quirks, ip=config.ip.encode())
-        if config.transport == "tcp":
-            lost = self._on_connection_lost
-            self.layer.streams = SipStreams(self.layer, lost, mtu=config.mtu, framing=config.framing)
+        if config.transport != "udp":
+            self.layer.streams = SipStreams(
+                self.layer,
+                self._on_connection_lost,
+                mtu=config.mtu,
+                framing=config.framing,
+                tls=config.tls,
+                tls_ports=(self.local.port, self.origin.port) if config.transport == "tls" else (),
+            )
         self._user = config.user.encode()
         self.aor = b"sip:" + self._user + b"@" + config.domain.encode()
         self.agent_line = b"User-Agent: " + config.user_agent.encode() + b"\r\n"
@@ -174,7 +180,8 @@ class UserAgent(Agent, TransactionUser):
         here = hostport(sip)
         self.reachable = sip
         transport, form = self.config.transport, self.config.contact_form
-        portless = not self.config.contact_port and sip.port == DEFAULT_PORT
+        # Over TLS another port is the one that needs no naming (RFC 3261 section 19.1.2).
+        portless = not self.config.contact_port and sip.port == DEFAULT_PORT and transport != "tls"
         place = here.removesuffix(b":%d" % DEFAULT_PORT) if portless else here
         parameter = transport_parameter(transport)
         if form in ("transport", "instance"):

@@ -17,6 +17,10 @@ from siplab.lab.wire.ip import DEFAULT_TTL, Endpoint
 from siplab.lab.wire.rtp import RtpHeader
 
 Transport = Literal["udp", "tcp"]
+"""How packets are carried."""
+
+SipTransport = Literal["udp", "tcp", "tls"]
+"""How SIP is carried (RFC 3261 section 18); TLS goes over TCP."""
 
 
 @dataclass(frozen=True, slots=True)
