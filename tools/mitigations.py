@@ -72,7 +72,10 @@ SITUATIONS: Final = (
     ),
     (TrialSpec("firewall-no-media", "none", "outgoing-call"), "No ALG. The firewall lets no media in."),
     (TrialSpec("dual-stack", "blind-ip-replace", "register"), "The ALG replaces addresses blindly."),
-    (TrialSpec("firewall-no-media", "none", "outgoing-call"), "No ALG. The firewall lets no media in."),
+    (
+        TrialSpec("nat-symmetric", "none", "outgoing-call", phone="plain", server="strict-media"),
+        "No ALG; a symmetric NAT, and a callee that takes media only from where they were announced.",
+    ),
 )
 PAIRS: Final = (
     ("rport", "symmetric-rtp"),

@@ -19,6 +19,7 @@ from siplab.lab.phone.phone import Phone, PhoneConfig
 from siplab.lab.probing.mirror import MirrorServer
 from siplab.lab.server.server import ServerConfig, SipServer
 from siplab.lab.server.stun_server import STUN_PORT, StunServer
+from siplab.lab.server.turn_server import TurnServer
 from siplab.lab.sip.base import Action, Agent
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.base import World
@@ -45,7 +46,8 @@ class Setup:
 
     ``models``: the model spec of each gateway. ``sip_port``: the server's port that phones use.
     ``phone``, ``far_phone`` and ``server`` override fields of the agents' configurations. ``stun``: the
-    provider has a STUN server, which the phones behind the router ask. ``edge_port``: these phones
+    provider has a STUN server, which the phones behind the router ask. ``turn``: it is a TURN relay, and
+    their media go by way of it, those of ``both`` sides or not. ``edge_port``: these phones
     speak to an outbound proxy at that port, on the server's host where it has none of its own; 0: only where
     the network has one. ``certificate``: phones and servers have TLS, with this one; empty: they have none.
     ``programs``: the real program that plays ``phone``, ``far-phone`` or ``server``; ``longest``: seconds
@@ -58,6 +60,7 @@ class Setup:
     far_phone: Mapping[str, Any] = field(default_factory=dict)
     server: Mapping[str, Any] = field(default_factory=dict)
     stun: bool = False
+    turn: Literal["", "phone", "both"] = ""
     edge_port: int = 0
     certificate: Certificate | Literal[""] = ""
     programs: Mapping[str, str] = field(default_factory=dict)
@@ -178,10 +181,13 @@ class Stage:
         return proxy
 
     @cached_property
-    def stun_server(self) -> StunServer:
-        """The provider's STUN server, on the host of its SIP server."""
+    def stun_server(self) -> StunServer | TurnServer:
+        """The provider's STUN server or TURN relay, on the host of its SIP server."""
         host, address = self.host("server")
-        server = StunServer(Endpoint(address, STUN_PORT))
+        local = Endpoint(address, STUN_PORT)
+        server: StunServer | TurnServer = StunServer(local)
+        if self.setup.turn:
+            server = TurnServer(local, PASSWORDS, DOMAIN, self.rng("turn"))
         self.world.add(host, server)
         return server
 
@@ -237,6 +243,8 @@ class Stage:
             server, port = self.outbound_proxy, self.setup.edge_port or port
         if inside and self.setup.stun:
             changes = {"stun": self.stun_server.local, **changes}
+        if self.setup.turn == "both" or (inside and self.setup.turn):
+            changes = {"turn": self.stun_server.local, **changes}
         host, address = self.host(role)
         settings: dict[str, Any] = {
             "user": user,

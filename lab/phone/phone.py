@@ -133,10 +133,16 @@ class Phone(UserAgentServer):
             sip = [Listen(self.local), Listen(self.origin)]
             self.discovery.start([self.local, *media], now)
         self.ice_discovery.start(media, now)
+        self.relaying.start(media, now)
         return [*dict.fromkeys([*sip, *(Listen(each) for each in media)]), *self.layer.flush()]
 
     def receive(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
-        if self.discovery.receive(payload, local, now) or self.ice_discovery.receive(payload, local, now):
+        brought = self.relaying.receive(payload, source, local, now)
+        if brought is not None:
+            payload, source = brought
+        if brought == (b"", source):
+            pass  # an answer of the relay's
+        elif self.discovery.receive(payload, local, now) or self.ice_discovery.receive(payload, local, now):
             pass
         elif local != self.local:
             found = self._stream_at(local.port)
@@ -183,7 +189,7 @@ class Phone(UserAgentServer):
         found = self._stream_at(local.port)
         if found is not None:
             call, kind = found
-            call.on_train(kind, train, source)
+            call.on_train(kind, train, self.relaying.speaker(source, local))
 
     def _stream_at(self, port: int) -> tuple[Call, Kind] | None:
         """The call that has a media port, and what that port is for."""

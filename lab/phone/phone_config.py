@@ -46,6 +46,7 @@ class PhoneConfig:
     ``media_keepalive``: seconds between packets on a stream that says nothing, 0 for none (RFC 6263).
     ``stun``: a STUN server that is asked for the public endpoint of each socket (RFC 8489), which is then
     announced, and asked again every ``keepalive_interval``.
+    ``turn``: a TURN relay by way of which media go (RFC 8656), to which it speaks as ``user``.
     ``transport``: of SIP. Over TCP there is one connection to the server, which is kept; ``framing`` says how
     messages are cut into segments, whose size follows from the ``mtu`` of the phone's link in bytes.
     ``rtcp``: whether and where reports on the media are sent (RFC 3550, RFC 3605, RFC 5761). ``ice``: the
@@ -93,6 +94,7 @@ class PhoneConfig:
     keepalive_interval: float = 25.0
     media_keepalive: float = 0.0
     stun: Endpoint | None = None
+    turn: Endpoint | None = None
     transport: SipTransport = "udp"
     framing: Framing = "whole"
     mtu: int = DEFAULT_MTU

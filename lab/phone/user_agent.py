@@ -14,6 +14,7 @@ from typing import Final
 from uuid import UUID
 
 from siplab.lab.phone.address_discovery import AddressDiscovery
+from siplab.lab.phone.media_relaying import MediaRelaying
 from siplab.lab.phone.phone_config import PhoneConfig
 from siplab.lab.phone.quirks import styled
 from siplab.lab.phone.reading import reader
@@ -105,7 +106,12 @@ class UserAgent(Agent, TransactionUser):
         self._announce(Endpoint(config.ip, config.announced_port or config.sip_port))
         seen = config.keepalive_interval
         self.discovery = AddressDiscovery(self.layer, rng, config.stun, seen, self._on_mapped)
+        self.relaying = MediaRelaying(self.layer, rng, config.turn, config.user, config.password)
         self.ice_discovery = AddressDiscovery(self.layer, rng, config.ice_server, seen, self._on_candidate)
+
+    def announced_media(self, local: Endpoint) -> Endpoint:
+        """What descriptions say of a media socket."""
+        return self.relaying.relayed(local) or self.discovery.announced(local)
 
     def untie(self) -> None:
         self.layer.untie()

@@ -58,7 +58,9 @@ class EventKind(StrEnum):
     ICE_SELECTED = "ice-selected"
     CANDIDATE = "candidate"
     MAPPED = "mapped"
+    RELAYED = "relayed"  # RFC 8656
     STUN_FAILED = "stun-failed"
+    TURN_FAILED = "turn-failed"
 
 
 class Facts(NamedTuple):

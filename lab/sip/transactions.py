@@ -129,6 +129,8 @@ class TransactionLayer:
         self.timers = Timers()
         self.outbox: list[Action] = []
         self.streams: SipStreams | None = None  # of an agent that speaks TCP
+        self.by_relay: Callable[[Endpoint, Endpoint, bytes], tuple[Endpoint, bytes] | None] | None = None
+        """The way of a datagram by a relay for media, ``None``: it goes as it is."""
         self.style: Callable[[bytes], bytes] | None = None  # of an agent with a way of writing of its own
         self.clients: dict[Key, ClientTransaction] = {}
         self.servers: dict[Key, ServerTransaction] = {}
@@ -148,6 +150,8 @@ class TransactionLayer:
 
     def send(self, local: Endpoint, remote: Endpoint, wire: bytes) -> None:
         """Send a datagram outside any transaction, as media are."""
+        way = self.by_relay(local, remote, wire) if self.by_relay is not None else None
+        remote, wire = way if way is not None else (remote, wire)
         self.outbox.append(Send(local, remote, wire))
 
     def carry(
