@@ -21,6 +21,8 @@ from siplab.lab.server.server import ServerConfig, SipServer
 from siplab.lab.server.stun_server import STUN_PORT, StunServer
 from siplab.lab.server.turn_server import TurnServer
 from siplab.lab.sip.base import Action, Agent
+from siplab.lab.sip.tunnel import PORT as TUNNEL_PORT
+from siplab.lab.sip.tunnel import Tunnel, TunnelGateway
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.base import World
 from siplab.lab.worlds.topology import DOMAIN as DOMAIN
@@ -31,6 +33,7 @@ PASSWORDS: Final = {"alice": "wonderland", "bob": "builder", "carol": "christmas
 TONES: Final = {"alice": 440, "bob": 620, "carol": 800, "dave": 1000}
 # A high RTP port, as many phones have: sums of ports then run past 65535.
 PHONE_RTP_PORT: Final = 49170
+TUNNEL_ROLE: Final = "tunnel-gateway"
 FAR_RTP_PORT: Final = 40000
 
 # What a proxy on the way shares of the server's settings: how SIP travels.
@@ -50,6 +53,7 @@ class Setup:
     their media go by way of it, those of ``both`` sides or not. ``edge_port``: these phones
     speak to an outbound proxy at that port, on the server's host where it has none of its own; 0: only where
     the network has one. ``certificate``: phones and servers have TLS, with this one; empty: they have none.
+    ``tunnel``: seconds between what keeps the phones' tunnel to the provider; 0: they have none.
     ``programs``: the real program that plays ``phone``, ``far-phone`` or ``server``; ``longest``: seconds
     that it is waited for at most, 0: as long as usual.
     """
@@ -63,6 +67,7 @@ class Setup:
     turn: Literal["", "phone", "both"] = ""
     edge_port: int = 0
     certificate: Certificate | Literal[""] = ""
+    tunnel: float = 0.0
     programs: Mapping[str, str] = field(default_factory=dict)
     longest: float = 0.0
 
@@ -257,9 +262,35 @@ class Stage:
             "mtu": self.world.mtu_of(host),
             **self._tls("phone"),
         }
-        phone = Phone(PhoneConfig(**{**settings, **changes}), self.rng(user))
+        config = PhoneConfig(**{**settings, **changes})
+        number = 1 + sorted(PASSWORDS).index(user)
+        if inside and self.setup.tunnel:
+            config = self._tunnelled(config, number)
+        phone = Phone(config, self.rng(user))
+        if config.tunnel is not None:
+            self.world.perform(self.tunnel_gateway, self.tunnel_gateway.give(number, phone.sockets))
         self.world.add(host, phone)
         return phone
+
+    def _tunnelled(self, config: PhoneConfig, number: int) -> PhoneConfig:
+        """The same phone with an address of the gateway's, where each has ports of its own."""
+        gateway = self.tunnel_gateway.local
+        return replace(
+            config,
+            ip=gateway.ip,
+            sip_port=config.sip_port + 10 * number,
+            source_port=config.source_port and config.source_port + 10 * number,
+            rtp_port=PHONE_RTP_PORT + 1000 * number,
+            tunnel=Tunnel(Endpoint(config.ip, TUNNEL_PORT + number), gateway, number, self.setup.tunnel),
+        )
+
+    @cached_property
+    def tunnel_gateway(self) -> TunnelGateway:
+        """The provider's end of the phones' tunnels."""
+        host, address = self.host(TUNNEL_ROLE)
+        gateway = TunnelGateway(Endpoint(address, TUNNEL_PORT))
+        self.world.add(host, gateway)
+        return gateway
 
     def _tls(self, role: Literal["phone", "server"]) -> dict[str, Any]:
         if not self.setup.certificate:

@@ -15,6 +15,7 @@ from siplab.lab.phone.reading import BadPort, OnSyntax
 from siplab.lab.sip.base import SipTransport
 from siplab.lab.sip.streams import Framing, Securing
 from siplab.lab.sip.transactions import EVERYTHING, TIMEOUT, Matched, UdpLength
+from siplab.lab.sip.tunnel import Tunnel
 from siplab.lab.wire.ip import DEFAULT_MTU, Endpoint
 
 Method = Literal["INVITE", "UPDATE"]
@@ -47,6 +48,7 @@ class PhoneConfig:
     ``stun``: a STUN server that is asked for the public endpoint of each socket (RFC 8489), which is then
     announced, and asked again every ``keepalive_interval``.
     ``turn``: a TURN relay by way of which media go (RFC 8656), to which it speaks as ``user``.
+    ``tunnel``: all packets go through it, and ``ip`` is an address of its gateway's (``lab.sip.tunnel``).
     ``transport``: of SIP. Over TCP there is one connection to the server, which is kept; ``framing`` says how
     messages are cut into segments, whose size follows from the ``mtu`` of the phone's link in bytes.
     ``rtcp``: whether and where reports on the media are sent (RFC 3550, RFC 3605, RFC 5761). ``ice``: the
@@ -95,6 +97,7 @@ class PhoneConfig:
     media_keepalive: float = 0.0
     stun: Endpoint | None = None
     turn: Endpoint | None = None
+    tunnel: Tunnel | None = None
     transport: SipTransport = "udp"
     framing: Framing = "whole"
     mtu: int = DEFAULT_MTU

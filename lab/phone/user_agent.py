@@ -37,6 +37,7 @@ from siplab.lab.sip.messages import (
 )
 from siplab.lab.sip.streams import SipStreams
 from siplab.lab.sip.transactions import ServerTransaction, TransactionLayer, TransactionUser
+from siplab.lab.sip.tunnel import TunnelEnd
 from siplab.lab.wire.ip import Endpoint
 
 # What of a request is at fault when it is answered so.
@@ -74,6 +75,8 @@ class UserAgent(Agent, TransactionUser):
             any_case=config.branch_case == "any",
             udp_length=config.udp_length,
         )
+        if config.tunnel is not None:
+            self.layer.tunnel = TunnelEnd(config.tunnel)
         if config.quirks:
             self.layer.style = partial(styled, quirks=config.quirks, ip=config.ip.encode())
         if config.transport != "udp":

@@ -49,6 +49,7 @@ from siplab.lab.sip.transaction_fsm import (
     Transaction,
     kind_of,
 )
+from siplab.lab.sip.tunnel import TunnelEnd
 from siplab.lab.wire import syntax
 from siplab.lab.wire.headers import Via
 from siplab.lab.wire.ip import Endpoint
@@ -129,6 +130,7 @@ class TransactionLayer:
         self.timers = Timers()
         self.outbox: list[Action] = []
         self.streams: SipStreams | None = None  # of an agent that speaks TCP
+        self.tunnel: TunnelEnd | None = None  # of an agent whose packets all go through one
         self.by_relay: Callable[[Endpoint, Endpoint, bytes], tuple[Endpoint, bytes] | None] | None = None
         """The way of a datagram by a relay for media, ``None``: it goes as it is."""
         self.style: Callable[[bytes], bytes] | None = None  # of an agent with a way of writing of its own
@@ -184,7 +186,9 @@ class TransactionLayer:
         """The actions since the last call, for the world to carry out."""
         actions, self.outbox = self.outbox, []
         if self.secure_port:
-            return [self._sealed(action) for action in actions]
+            actions = [self._sealed(action) for action in actions]
+        if self.tunnel is not None:
+            actions = [self.tunnel.outward(action) for action in actions]
         return actions
 
     def _sealed(self, action: Action) -> Action:
