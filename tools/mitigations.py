@@ -76,6 +76,8 @@ SITUATIONS: Final = (
         TrialSpec("nat-symmetric", "none", "outgoing-call", phone="plain", server="strict-media"),
         "No ALG; a symmetric NAT, and a callee that takes media only from where they were announced.",
     ),
+    (TrialSpec("home", "call-id-rewrite", "register"), "The ALG replaces the phone's address in Call-ID."),
+    (TrialSpec("home", "fragment-drop", "large-invite"), "The router drops fragments of a large message."),
 )
 PAIRS: Final = (
     ("rport", "symmetric-rtp"),

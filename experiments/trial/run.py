@@ -164,6 +164,8 @@ def run(
     chosen = {name: known.get(model) for name, model in setup.models.items()}
     world = make_world(net, chosen, seed)
     stage: Stage = (registry.program_stage() if spec.real else Stage)(world, setup, seed, folder)
+    if setup.later is not None:
+        stage.later = {name: known.get(model) for name, model in setup.later.models.items()}
     result = TrialResult(spec, world.kind, notes=notes_of(chosen.values()))
     result.models = dict(setup.models)
     if setup.certificate:

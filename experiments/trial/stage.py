@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, get_args
 
 from siplab.lab.errors import UsageError
 from siplab.lab.foreign import LONGEST_LINE, clipped
+from siplab.lab.gateway.alg import Model
 from siplab.lab.media.audio import Signal, speech, tone
 from siplab.lab.phone.phone import Phone, PhoneConfig
 from siplab.lab.probing.mirror import MirrorServer
@@ -44,6 +45,17 @@ Certificate = Literal["right", "expired", "wrong-name", "untrusted"]
 
 
 @dataclass(frozen=True)
+class Later:
+    """Models that gateways get when the phone has sent its first packet, by name.
+
+    ``flows``: ``all`` get them, or those that are ``new``.
+    """
+
+    models: Mapping[str, str]
+    flows: Literal["all", "new"]
+
+
+@dataclass(frozen=True)
 class Setup:
     """The settings that a mitigation may change.
 
@@ -53,6 +65,7 @@ class Setup:
     their media go by way of it, those of ``both`` sides or not. ``edge_port``: these phones
     speak to an outbound proxy at that port, on the server's host where it has none of its own; 0: only where
     the network has one. ``certificate``: phones and servers have TLS, with this one; empty: they have none.
+    ``later``: models that the gateways get while it is on.
     ``tunnel``: seconds between what keeps the phones' tunnel to the provider; 0: they have none.
     ``programs``: the real program that plays ``phone``, ``far-phone`` or ``server``; ``longest``: seconds
     that it is waited for at most, 0: as long as usual.
@@ -68,6 +81,7 @@ class Setup:
     edge_port: int = 0
     certificate: Certificate | Literal[""] = ""
     tunnel: float = 0.0
+    later: Later | None = None
     programs: Mapping[str, str] = field(default_factory=dict)
     longest: float = 0.0
 
@@ -121,6 +135,7 @@ class Stage:
         self.setup = setup
         self.folder = folder  # for files that somebody wants to see later
         self.checks: list[Check] = []
+        self.later: Mapping[str, Model] = {}  # models that gateways are still to get
         self.says: Callable[[str], Signal] = speech  # what a phone's user says in calls
         self._seed = seed
 
@@ -312,6 +327,12 @@ class Stage:
     def do(self, agent: Agent, command: Callable[[float], list[Action]]) -> None:
         """Have an agent carry out a command now."""
         self.world.perform(agent, command(self.world.now))
+        if self.later and isinstance(agent, Phone) and agent.config.ip == self.host("phone")[1]:
+            models, self.later = self.later, {}
+            assert self.setup.later is not None
+            for name, model in models.items():
+                gateway, rng = self.world.gateways[name], self.rng(f"later/{name}")
+                gateway.swap(model, rng, self.now, flows=self.setup.later.flows)
 
     def until(self, done: Callable[[], bool], timeout: float) -> bool:
         """Wait for something, ``timeout`` seconds at most; says whether it came."""

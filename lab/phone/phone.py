@@ -182,7 +182,7 @@ class Phone(UserAgentServer):
                     call.media.report(kind, payload, source, now)
                 else:
                     call.on_media(kind, payload, source, now)
-        else:
+        elif not self.keepalive.receive(payload, now):
             self.layer.receive_datagram(payload, source, local, now)
         return self.layer.flush()
 

@@ -19,7 +19,7 @@ from siplab.lab.sip.tunnel import Tunnel
 from siplab.lab.wire.ip import DEFAULT_MTU, Endpoint
 
 Method = Literal["INVITE", "UPDATE"]
-KeepAliveKind = Literal["", "crlf", "crlf-crlf", "zero-bytes", "jak", "notify", "register", "options"]
+KeepAliveKind = Literal["", "crlf", "crlf-crlf", "zero-bytes", "jak", "notify", "register", "options", "stun"]
 Learn = Literal["none", "once", "guarded", "received"]
 
 # From the first port of a line. RTCP has the odd ones.
@@ -121,7 +121,7 @@ class PhoneConfig:
     udp_length: UdpLength = "cut"
     answers_to: Literal["asked", "source", "via-port"] = "asked"
     learn: Learn = "none"
-    contact_form: Literal["plain", "ob", "transport", "instance", "unique-user"] = "plain"
+    contact_form: Literal["plain", "ob", "transport", "instance", "outbound", "unique-user"] = "plain"
     contact_policy: Literal["fallback", "ignore", "unregister"] = "fallback"
     refresh: float | tuple[float, float] = 60.0
     retry: Mapping[int | str, float | Literal["never"]] = field(

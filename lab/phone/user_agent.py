@@ -102,7 +102,7 @@ class UserAgent(Agent, TransactionUser):
         self._instance = b""
         if config.contact_form == "unique-user":
             self.contact_user += b"-0x%08x" % rng.getrandbits(32)
-        elif config.contact_form == "instance":
+        elif config.contact_form in ("instance", "outbound"):
             self._instance = (
                 b';+sip.instance="<urn:uuid:%b>"' % str(UUID(int=rng.getrandbits(128), version=4)).encode()
             )
@@ -193,12 +193,15 @@ class UserAgent(Agent, TransactionUser):
         portless = not self.config.contact_port and sip.port == DEFAULT_PORT and transport != "tls"
         place = here.removesuffix(b":%d" % DEFAULT_PORT) if portless else here
         parameter = transport_parameter(transport)
+        reg_id = b";reg-id=1" if form == "outbound" else b""
         if form in ("transport", "instance"):
             parameter = b";transport=" + transport.encode()
-        elif form == "ob":
+        elif form in ("ob", "outbound"):
             parameter += b";ob"
         self.contact = b"sip:" + self.contact_user + b"@" + place + parameter
-        self.contact_line = self.names.contact + b"<" + self.contact + b">" + self._instance + b"\r\n"
+        self.contact_line = (
+            self.names.contact + b"<" + self.contact + b">" + self._instance + reg_id + b"\r\n"
+        )
         if via:
             self.announced = sip
             asked = b";rport;branch=" if self.config.rport else b";branch="

@@ -40,12 +40,13 @@ class ServerConfig:
     (RFC 3261 section 16.8).
 
     ``rport``: whether answers go to where requests come from. ``ping``: which registered phones are sent
-    OPTIONS or zero bytes (``ping_kind``) every ``ping_interval`` seconds: none, those that show that they are
-    behind NAT, or all. ``relay_when``: whose media go by way of this server, from ``relay_port`` on (RFC
-    7362); for ``latch`` to ``restrict`` see ``RelayRules``. ``secure_port``: at that one of the ``ports`` SIP
-    is sealed (``lab.sip.pseudo_tls``). ``tls_port``: at that one TCP has TLS in it, with the
-    certificate of ``tls``. ``transports``: by which the server can be reached, at each port; ``framing`` and
-    ``mtu`` are for TCP, as with phones.
+    OPTIONS, NOTIFY or zero bytes (``ping_kind``) every ``ping_interval`` seconds: none, those that show that
+    they are behind NAT, or all. ``relay_when``: whose media go by way of this server, from ``relay_port`` on
+    (RFC 7362); for ``latch`` to ``restrict`` see ``RelayRules``. ``secure_port``: at that one of the
+    ``ports`` SIP is sealed (``lab.sip.pseudo_tls``). ``stun``: STUN is answered at all of them (RFC 5626
+    section 5.4). ``tls_port``: at that one TCP has TLS in it, with the certificate of ``tls``.
+    ``transports``: by which the server can be reached, at each port; ``framing`` and ``mtu`` are for TCP, as
+    with phones.
 
     What of messages is refused: ``validation``, ``bad_port``, ``udp_length`` (``lab.server.validation``).
     Whose domain a request may name: ``domains`` in From and To, ``foreign_request_uri`` in a Request-URI
@@ -91,7 +92,7 @@ class ServerConfig:
     server_name: str = "siplab-server"
     rport: ReplyTo = "asked"
     ping: Literal["", "natted", "all"] = ""
-    ping_kind: Literal["options", "zero-bytes"] = "options"
+    ping_kind: Literal["options", "notify", "zero-bytes"] = "options"
     ping_interval: float = 25.0
     b2bua: bool = False
     relay_when: Literal["never", "natted", "always"] = "never"
@@ -111,6 +112,7 @@ class ServerConfig:
     framing: Framing = "whole"
     mtu: int = DEFAULT_MTU
     secure_port: int = 0
+    stun: bool = False
     tls: Securing | None = field(default=None, hash=False, compare=False)
     tls_port: int = 0
 
