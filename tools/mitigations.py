@@ -72,11 +72,16 @@ SITUATIONS: Final = (
     ),
     (TrialSpec("firewall-no-media", "none", "outgoing-call"), "No ALG. The firewall lets no media in."),
     (TrialSpec("dual-stack", "blind-ip-replace", "register"), "The ALG replaces addresses blindly."),
-    (TrialSpec("firewall-no-media", "none", "outgoing-call"), "No ALG. The firewall lets no media in."),
+    (
+        TrialSpec("nat-symmetric", "none", "outgoing-call", phone="plain", server="strict-media"),
+        "No ALG; a symmetric NAT, and a callee that takes media only from where they were announced.",
+    ),
+    (TrialSpec("home", "call-id-rewrite", "register"), "The ALG replaces the phone's address in Call-ID."),
+    (TrialSpec("home", "fragment-drop", "large-invite"), "The router drops fragments of a large message."),
 )
 PAIRS: Final = (
     ("rport", "symmetric-rtp"),
-    ("tls", "keep-alive"),
+    ("pseudo-tls", "keep-alive"),
     ("non-standard-port", "keep-alive"),
     ("hosted-nat-traversal", "keep-alive"),
 )

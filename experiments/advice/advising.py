@@ -5,6 +5,7 @@ The rules of this file:
 - What is to work is what works on that network without an ALG, or with a correct one, endpoints unchanged.
 - A remedy is tried alone first, in the scenarios that fail; sets are made of those that help in any of them,
   and none is told of that was not run: in what fails, and in what works without it, which it may break.
+- Remedies whose trials are not the same each time have a stand-in, which is tried in their place.
 - Remedies are grouped by who has to act. A set of a group asks nothing of anybody else.
 """
 
@@ -165,7 +166,11 @@ def _singles(
 ) -> dict[str, frozenset[str]]:
     """What each remedy cures alone. Where the phone stays unregistered, nothing else can be cured."""
     first = "register" if "register" in broken else ""
-    remedies = [each.id for each in registry.mitigations() if each.id not in refused]
+    remedies = [
+        each.id
+        for each in registry.mitigations()
+        if each.id not in refused and not getattr(each.settings, "stand_in", "")
+    ]
     specs = {(remedy, first): replace(base, scenario=first, mitigations=(remedy,)) for remedy in remedies}
     helps = _passed(run, specs) if first else {}
     rest = {

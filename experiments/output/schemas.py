@@ -46,7 +46,7 @@ class TrialRow(_Plain):
     ``models``: the spec of the model that each gateway ran. ``vendors``: what runs for a vendor's
     card and how well that is known, by its spec. ``files``: names of what was written beside, by kind.
     ``real``: real programs played a phone or the server. ``not_applicable``: what the scenario asks for and
-    they can't do.
+    they can't do. ``reproducible``: whether another run has the same bytes; with TLS it has not.
     """
 
     topology: str
@@ -69,6 +69,7 @@ class TrialRow(_Plain):
     files: dict[str, str] = {}
     real: bool = False
     not_applicable: str = ""
+    reproducible: bool = True
     finding: Finding | None = None
     checks: list[Check] = []
     explanation: list[Explanation] = []

@@ -66,6 +66,7 @@ class TrialResult:
     ``unknown``: a router stands for one of which nobody knows what it does; nothing is known then.
     ``not_applicable``: what the scenario asks for and an endpoint can't do; nothing is known then.
     ``explanation``: why checks failed, for each of them, if somebody asked (``explained``).
+    ``reproducible``: whether another run has the same bytes; otherwise it is to be compared by its outcome.
     ``models``: the spec of the model that each gateway ran, mitigations considered. ``changes``: the parts of
     messages that routers changed, if the trial asks for them; tables have them, ``as_json`` has not.
     ``files``: names of what was written of it, by kind. ``course``: a digest of all that the gateways
@@ -81,6 +82,7 @@ class TrialResult:
     notes: list[str] = field(default_factory=list)
     unknown: bool = False
     not_applicable: str = ""
+    reproducible: bool = True
     duration: float = 0.0  # seconds of the trial's clock
     packets_changed: int = 0
     reach: Reach | None = None
@@ -128,6 +130,8 @@ class TrialResult:
             row["files"] = self.files
         if self.spec.real:
             row["real"] = True
+        if not self.reproducible:
+            row["reproducible"] = False
         if self.not_applicable:
             row["not_applicable"] = self.not_applicable
         if self.finding is not None:

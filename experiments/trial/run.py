@@ -103,6 +103,14 @@ def setup_of(spec: TrialSpec, net: Network) -> Setup:
     )
 
 
+def reproducible(spec: TrialSpec) -> bool:
+    """Whether a trial has the same bytes each time: not by the wall clock, nor with keys drawn by OpenSSL.
+
+    What comes of it is the same all the same. Raises ``UsageError``.
+    """
+    return not spec.by_wall_clock and not setup_of(spec, network_of(spec)).certificate
+
+
 @lru_cache(maxsize=256)
 def _setup(
     topology: str,
@@ -162,8 +170,15 @@ def run(
     chosen = {name: known.get(model) for name, model in setup.models.items()}
     world = make_world(net, chosen, seed)
     stage: Stage = (registry.program_stage() if spec.real else Stage)(world, setup, seed, folder)
+    if setup.later is not None:
+        stage.later = {name: known.get(model) for name, model in setup.later.models.items()}
     result = TrialResult(spec, world.kind, notes=notes_of(chosen.values()))
     result.models = dict(setup.models)
+    if setup.certificate:
+        result.reproducible = False
+        result.notes.append(
+            "TLS draws its keys at random: the bytes differ from run to run, the outcome does not"
+        )
     result.unknown = any(map(profiles.is_unknown, chosen.values()))
     outcome: Finding | None = None
     try:

@@ -113,9 +113,9 @@ class Sharing:
         """Whether a trial may be shared: whether all follows from its spec.
 
         It does not where a program or the kernel's gateway takes part, nor where code has a part that is not
-        the lab's own: a plug-in may remember, or look at a clock.
+        the lab's own: a plug-in may remember, or look at a clock. Nor does it with TLS.
         """
-        return not spec.by_wall_clock and spec.gateway == "queue" and not trial.plugins_of(spec)
+        return trial.reproducible(spec) and spec.gateway == "queue" and not trial.plugins_of(spec)
 
     def run(self, spec: TrialSpec) -> tuple[TrialResult, Trace | None]:
         """As ``trial.run`` in the simulated world; what comes of it is not to be changed.
@@ -128,6 +128,9 @@ class Sharing:
             return trial.run(spec)
         net = trial.network_of(spec)
         setup = trial.setup_of(spec, net)
+        if setup.later is not None:  # gateways are listened to, and not given other models
+            self.ran += 1
+            return trial.run(spec)
         known = trial.models(spec.model_paths)
         chosen = {name: known.get(model) for name, model in setup.models.items()}
         setting = setting_of(spec)

@@ -15,12 +15,16 @@ from typing import Any, Final, Literal, get_args
 from siplab.experiments.trial import variation
 from siplab.lab.errors import UsageError
 from siplab.lab.foreign import LONGEST_LINE, clipped
+from siplab.lab.gateway.alg import Model
 from siplab.lab.media.audio import Signal, speech, tone
 from siplab.lab.phone.phone import Phone, PhoneConfig
 from siplab.lab.probing.mirror import MirrorServer
 from siplab.lab.server.server import ServerConfig, SipServer
 from siplab.lab.server.stun_server import STUN_PORT, StunServer
+from siplab.lab.server.turn_server import TurnServer
 from siplab.lab.sip.base import Action, Agent
+from siplab.lab.sip.tunnel import PORT as TUNNEL_PORT
+from siplab.lab.sip.tunnel import Tunnel, TunnelGateway
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.base import World
 from siplab.lab.worlds.topology import DOMAIN as DOMAIN
@@ -31,10 +35,25 @@ PASSWORDS: Final = {"alice": "wonderland", "bob": "builder", "carol": "christmas
 TONES: Final = {"alice": 440, "bob": 620, "carol": 800, "dave": 1000}
 # A high RTP port, as many phones have: sums of ports then run past 65535.
 PHONE_RTP_PORT: Final = 49170
+TUNNEL_ROLE: Final = "tunnel-gateway"
 FAR_RTP_PORT: Final = 40000
 
 # What a proxy on the way shares of the server's settings: how SIP travels.
-_SPOKEN: Final = ("transports", "framing")
+_SPOKEN: Final = ("transports", "framing", "tls_port")
+
+Certificate = Literal["right", "expired", "wrong-name", "untrusted"]
+"""A server's: valid for its name; out of date; for another name; or signed by nobody whom phones know."""
+
+
+@dataclass(frozen=True)
+class Later:
+    """Models that gateways get when the phone has sent its first packet, by name.
+
+    ``flows``: ``all`` get them, or those that are ``new``.
+    """
+
+    models: Mapping[str, str]
+    flows: Literal["all", "new"]
 
 
 @dataclass(frozen=True)
@@ -43,13 +62,17 @@ class Setup:
 
     ``models``: the model spec of each gateway. ``sip_port``: the server's port that phones use.
     ``phone``, ``far_phone`` and ``server`` override fields of the agents' configurations. ``stun``: the
-    provider has a STUN server, which the phones behind the router ask. ``edge_port``: these phones
+    provider has a STUN server, which the phones behind the router ask. ``turn``: it is a TURN relay, and
+    their media go by way of it, those of ``both`` sides or not. ``edge_port``: these phones
     speak to an outbound proxy at that port, on the server's host where it has none of its own; 0: only where
-    the network has one. ``programs``: the real program that plays ``phone``, ``far-phone`` or ``server``;
-    ``longest``: seconds that it is waited for at most, 0: as long as usual. ``vary``: the seed also
-    decides what endpoints differ in and nobody has chosen (``trial.variation``); ``kept``: fields of
-    ``PhoneConfig`` of which it does not, as a remedy counts on them. ``shown``: the endpoint that a
-    detector's own reflector, in the server's place, writes into messages as its own.
+    the network has one. ``certificate``: phones and servers have TLS, with this one; empty: they have none.
+    ``later``: models that the gateways get while it is on.
+    ``tunnel``: seconds between what keeps the phones' tunnel to the provider; 0: they have none.
+    ``programs``: the real program that plays ``phone``, ``far-phone`` or ``server``; ``longest``: seconds
+    that it is waited for at most, 0: as long as usual. ``vary``: the seed also decides what endpoints
+    differ in and nobody has chosen (``trial.variation``); ``kept``: fields of ``PhoneConfig`` of which it
+    does not, as a remedy counts on them. ``shown``: the endpoint that a detector's own reflector, in the
+    server's place, writes into messages as its own.
     """
 
     models: Mapping[str, str]
@@ -58,7 +81,11 @@ class Setup:
     far_phone: Mapping[str, Any] = field(default_factory=dict)
     server: Mapping[str, Any] = field(default_factory=dict)
     stun: bool = False
+    turn: Literal["", "phone", "both"] = ""
     edge_port: int = 0
+    certificate: Certificate | Literal[""] = ""
+    tunnel: float = 0.0
+    later: Later | None = None
     programs: Mapping[str, str] = field(default_factory=dict)
     longest: float = 0.0
     vary: bool = False
@@ -115,6 +142,7 @@ class Stage:
         self.setup = setup
         self.folder = folder  # for files that somebody wants to see later
         self.checks: list[Check] = []
+        self.later: Mapping[str, Model] = {}  # models that gateways are still to get
         self.says: Callable[[str], Signal] = speech  # what a phone's user says in calls
         self._seed = seed
 
@@ -145,6 +173,7 @@ class Stage:
             "users": PASSWORDS,
             "ip": address,
             "mtu": self.world.mtu_of(host),
+            **self._tls("server"),
         }
         if self.setup.vary:
             settings |= variation.server(self.rng("server, varied"))
@@ -169,18 +198,25 @@ class Stage:
             upstream=Endpoint(self.host("server")[1], 5060),
         )
         spoken = {name: self.setup.server[name] for name in _SPOKEN if name in self.setup.server}
-        config = replace(config, mtu=self.world.mtu_of(host), **spoken)
+        config = replace(config, mtu=self.world.mtu_of(host), **spoken, **self._tls("server"))
         if edge:
             config = replace(config, ports=(edge,))
+        if config.tls_port:  # what comes by TLS goes on by TLS
+            own = edge or config.tls_port
+            upstream = Endpoint(self.host("server")[1], self.setup.sip_port)
+            config = replace(config, ports=(own,), tls_port=own, upstream=upstream)
         proxy = SipServer(config, self.rng("outbound-proxy"))
         self.world.add(host, proxy)
         return proxy
 
     @cached_property
-    def stun_server(self) -> StunServer:
-        """The provider's STUN server, on the host of its SIP server."""
+    def stun_server(self) -> StunServer | TurnServer:
+        """The provider's STUN server or TURN relay, on the host of its SIP server."""
         host, address = self.host("server")
-        server = StunServer(Endpoint(address, STUN_PORT))
+        local = Endpoint(address, STUN_PORT)
+        server: StunServer | TurnServer = StunServer(local)
+        if self.setup.turn:
+            server = TurnServer(local, PASSWORDS, DOMAIN, self.rng("turn"))
         self.world.add(host, server)
         return server
 
@@ -236,6 +272,8 @@ class Stage:
             server, port = self.outbound_proxy, self.setup.edge_port or port
         if inside and self.setup.stun:
             changes = {"stun": self.stun_server.local, **changes}
+        if self.setup.turn == "both" or (inside and self.setup.turn):
+            changes = {"turn": self.stun_server.local, **changes}
         host, address = self.host(role)
         settings: dict[str, Any] = {
             "user": user,
@@ -246,12 +284,48 @@ class Stage:
             "rtp_port": rtp_port,
             "signal": self.says(user),
             "mtu": self.world.mtu_of(host),
+            **self._tls("phone"),
         }
         if self.setup.vary:
             settings |= variation.phone(self.rng(f"{user}, varied"), self.setup.kept)
-        phone = Phone(PhoneConfig(**{**settings, **changes}), self.rng(user))
+        config = PhoneConfig(**{**settings, **changes})
+        number = 1 + sorted(PASSWORDS).index(user)
+        if inside and self.setup.tunnel:
+            config = self._tunnelled(config, number)
+        phone = Phone(config, self.rng(user))
+        if config.tunnel is not None:
+            self.world.perform(self.tunnel_gateway, self.tunnel_gateway.give(number, phone.sockets))
         self.world.add(host, phone)
         return phone
+
+    def _tunnelled(self, config: PhoneConfig, number: int) -> PhoneConfig:
+        """The same phone with an address of the gateway's, where each has ports of its own."""
+        gateway = self.tunnel_gateway.local
+        return replace(
+            config,
+            ip=gateway.ip,
+            sip_port=config.sip_port + 10 * number,
+            source_port=config.source_port and config.source_port + 10 * number,
+            rtp_port=PHONE_RTP_PORT + 1000 * number,
+            tunnel=Tunnel(Endpoint(config.ip, TUNNEL_PORT + number), gateway, number, self.setup.tunnel),
+        )
+
+    @cached_property
+    def tunnel_gateway(self) -> TunnelGateway:
+        """The provider's end of the phones' tunnels."""
+        host, address = self.host(TUNNEL_ROLE)
+        gateway = TunnelGateway(Endpoint(address, TUNNEL_PORT))
+        self.world.add(host, gateway)
+        return gateway
+
+    def _tls(self, role: Literal["phone", "server"]) -> dict[str, Any]:
+        if not self.setup.certificate:
+            return {}
+        from siplab.experiments.trial import certificates  # not every Python has ssl
+
+        if role == "phone":
+            return {"tls": certificates.phones(DOMAIN)}
+        return {"tls": certificates.servers(self.setup.certificate, DOMAIN)}
 
     def mirror(self) -> Endpoint:
         """Start a mirror server in the registrar's place; returns where it listens."""
@@ -264,6 +338,12 @@ class Stage:
     def do(self, agent: Agent, command: Callable[[float], list[Action]]) -> None:
         """Have an agent carry out a command now."""
         self.world.perform(agent, command(self.world.now))
+        if self.later and isinstance(agent, Phone) and agent.config.ip == self.host("phone")[1]:
+            models, self.later = self.later, {}
+            assert self.setup.later is not None
+            for name, model in models.items():
+                gateway, rng = self.world.gateways[name], self.rng(f"later/{name}")
+                gateway.swap(model, rng, self.now, flows=self.setup.later.flows)
 
     def until(self, done: Callable[[], bool], timeout: float) -> bool:
         """Wait for something, ``timeout`` seconds at most; says whether it came."""

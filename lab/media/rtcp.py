@@ -105,9 +105,9 @@ class Reporter:
         sender = call.senders.get(self._kind)
         if stream is None or stream.remote is None or sender is None:
             return None
-        latched = sender.remote is not None and sender.remote != stream.remote
+        latched = sender.peer is not None and sender.peer != stream.remote
         if self.multiplexed:
-            return sender.remote or stream.remote
+            return sender.peer or stream.remote
         return self._source if latched and self._source is not None else stream.said.rtcp
 
     # -- sending -------------------------------------------------------------------------------

@@ -50,7 +50,9 @@ class Spoken:
 
 
 class RtpSender:
-    """One stream of one call. ``remote`` ``None``: silent. ``sent`` counts packets; ``limit`` ends it.
+    """One stream of one call, to ``peer``; ``None``: silent. ``sent`` counts packets; ``limit`` ends it.
+
+    ``remote``: where its packets go, which is not its peer where a relay has them first.
 
     ``spoken``: when which packets were sent.
     """
@@ -66,6 +68,7 @@ class RtpSender:
     ) -> None:
         self.kind = kind
         self.local = local
+        self.peer: Endpoint | None = None
         self.remote: Endpoint | None = None
         self.signal = signal
         self.payload_type = 0
@@ -76,6 +79,8 @@ class RtpSender:
         """Gives the sound of a packet, by its number and the time, in the place of ``signal``."""
         self.sealed: Callable[[bytes, int], bytes] | None = None
         """Encrypts a packet, whose sequence number with all bits is given."""
+        self.framed: Callable[[bytes], bytes] | None = None
+        """Makes of a packet what a relay wants."""
         self.ssrc = rng.getrandbits(32)
         self._sequence = rng.getrandbits(16)  # counts on beyond 16 bits (RFC 3711 section 3.3.1)
         self._others = [0, 0]  # packets between those of the flow, and octets in them
@@ -101,11 +106,21 @@ class RtpSender:
     def mute(self, muted: bool, now: float) -> None:
         """Say nothing, or speak again."""
         self._muted = muted
-        self.direct(self.remote, now)
+        self._go_on(now)
 
-    def direct(self, remote: Endpoint | None, now: float) -> None:
-        """Send to ``remote`` from now on, or nowhere."""
-        self.remote = remote
+    def direct(
+        self,
+        peer: Endpoint | None,
+        now: float,
+        relay: Endpoint | None = None,
+        framed: Callable[[bytes], bytes] | None = None,
+    ) -> None:
+        """Send to ``peer`` from now on, or nowhere; by way of a ``relay``, which wants packets ``framed``."""
+        self.peer, self.remote, self.framed = peer, peer if relay is None else relay, framed
+        self._go_on(now)
+
+    def _go_on(self, now: float) -> None:
+        remote = self.remote
         if remote is None or self._muted or self.left == 0:
             if self.next_due is not None:
                 self._stopped_at, self.next_due = self.next_due, None
@@ -119,7 +134,7 @@ class RtpSender:
 
     def stop(self) -> None:
         """Say no more."""
-        self.remote = self.next_due = None
+        self.peer = self.remote = self.next_due = None
 
     # -- the flow ------------------------------------------------------------------------------
 
@@ -190,11 +205,13 @@ class RtpSender:
         return RtpHeader(self.payload_type, self._marker, sequence, self._timestamp, self.ssrc)
 
     def _wire(self, packet: bytes) -> bytes:
-        return packet if self.sealed is None else self.sealed(packet, self._sequence)
+        packet = packet if self.sealed is None else self.sealed(packet, self._sequence)
+        return packet if self.framed is None else self.framed(packet)
 
     def _packet(self) -> bytes:
         if self.kind == "image":  # UDPTL: a sequence number, one IFP packet, no redundancy
-            return (self._sequence & 0xFFFF).to_bytes(2, "big") + b"\x01\x06\x00\x00"
+            packet = (self._sequence & 0xFFFF).to_bytes(2, "big") + b"\x01\x06\x00\x00"
+            return packet if self.framed is None else self.framed(packet)
         if self.live is not None:
             return self._wire(pack_rtp(self._header(), self.live(self.sent, self.next_due or 0.0)))
         return self._wire(pack_rtp(self._header(), self.frame(self.sent)))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Sequence
 from enum import Enum
+from functools import partial
 from typing import Final, Literal
 
 from siplab.lab.media.call_media import CallMedia
@@ -19,6 +20,7 @@ from siplab.lab.media.dtmf import Digits
 from siplab.lab.media.rtp_receiver import RtpReceiver
 from siplab.lab.media.rtp_sender import PACES, RtpSender
 from siplab.lab.media.session import Hold, Kind, Session
+from siplab.lab.media.turn import channel_data
 from siplab.lab.phone.keepalive import KEEPALIVE_TYPE, MediaKeepAlive
 from siplab.lab.phone.phone_config import Method
 from siplab.lab.phone.renegotiation import Outcome, Renegotiation
@@ -96,14 +98,14 @@ class Call(abc.ABC):
         self.remote_rtp: Endpoint | None = None
         self.dialog: Dialog | None = None
         config = phone.config
-        self.media = CallMedia(self, phone.discovery.announced, phone.ice_discovery.announced)
+        self.media = CallMedia(self, phone.announced_media, phone.ice_discovery.announced)
         # The generator's value is the number in o=.
         self.session = Session(
             config.user,
             config.ip,
             self.ports,
             phone.rng.getrandbits(31),
-            phone.discovery.announced,
+            phone.announced_media,
             self.media,
             secure=config.srtp,
             strict=config.strict_media,
@@ -368,10 +370,26 @@ class Call(abc.ABC):
                     continue
                 sender = self.senders[kind] = self._sender(kind)
             sender.payload_type = stream.payload_type if stream is not None else 0
-            sender.direct(self.media.target(stream, now), now)
+            self._direct(sender, self.media.target(stream, now), now)
         self._strangers.clear()
         self.media.settled(now)
         self.media_keepalive.start(now)
+
+    def _direct(self, sender: RtpSender, peer: Endpoint | None, now: float) -> None:
+        """Send to ``peer`` from now on, by way of the relay where the phone has one for that socket."""
+        relaying = self.phone.relaying
+        if peer is None or relaying.relayed(sender.local) is None:
+            sender.direct(peer, now)
+            return
+        if peer == sender.peer and sender.framed is not None:
+            return
+
+        def ready(relay: Endpoint, channel: int, later: float) -> None:
+            if not self.over and sender.peer in (peer, None):
+                sender.direct(peer, later, relay, partial(channel_data, channel))
+
+        sender.direct(None, now)
+        relaying.lead(sender.local, peer, now, ready)
 
     def _sender(self, kind: Kind) -> RtpSender:
         config = self.phone.config
@@ -411,11 +429,11 @@ class Call(abc.ABC):
                 self.digits.append(digit)
         sender = self.senders.get(kind)
         latching = self.phone.config.latch_after and not self.media.uses_ice(kind)
-        if latching and sender is not None and sender.remote not in (None, source):
+        if latching and sender is not None and sender.peer not in (None, source):
             if self._counted(kind, source, now) < self.phone.config.latch_after:
                 return
-            self.phone.note(now, EventKind.LATCHED, f"{sender.remote} -> {source}", Facts(remote=source))
-            sender.direct(source, now)
+            self.phone.note(now, EventKind.LATCHED, f"{sender.peer} -> {source}", Facts(remote=source))
+            self._direct(sender, source, now)
             if kind == "audio":
                 self.remote_rtp = source
 

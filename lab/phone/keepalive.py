@@ -4,8 +4,10 @@ The rules of this file:
 
 - ``KeepAlive`` is for SIP. Over UDP any datagram from the inside refreshes a binding: CRLF as phones send
   it (RFC 5626 section 4.4.1 has it for streams), other bytes, or a request: NOTIFY or a REGISTER without
-  Contact, of which only the sending counts, or OPTIONS, whose answer also shows that the way is open.
-- An OPTIONS that nobody answers means that the flow has failed (RFC 5626 section 4.4): register again (4.5).
+  Contact, of which only the sending counts, or OPTIONS or STUN, whose answer shows that the way is open.
+- OPTIONS or STUN that nobody answers, and STUN whose answer has another mapped address than before, mean that
+  the flow has failed (RFC 5626 section 4.4): register again (4.5). STUN is asked three times, 0.5 s and 1 s
+  apart.
 - ``MediaKeepAlive`` is for streams that say nothing: an RTP packet of a payload type that nobody
   negotiated, which the other side must ignore (RFC 6263 section 4.6, RFC 3550 section 5.1).
 """
@@ -15,12 +17,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from siplab.lab.media import stun
 from siplab.lab.media.interfaces import MediaCall
 from siplab.lab.phone.user_agent import UserAgent
 from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import Incoming, token
 from siplab.lab.sip.timers import Timer
 from siplab.lab.sip.transaction_fsm import ClientTransaction
+from siplab.lab.wire.ip import Endpoint
 
 # What is no message. CRLF twice is the ping of RFC 5626; pjsip sends one, eXosip jaK.
 PAYLOADS: Final[dict[str, bytes]] = {
@@ -29,6 +33,8 @@ PAYLOADS: Final[dict[str, bytes]] = {
     "zero-bytes": b"\0\0\0\0",
     "jak": b"jaK\0",
 }
+STUN_RTO: Final = 0.5  # seconds (RFC 8489 section 6.2.1)
+_STUN_TRIES: Final = 3
 KEEPALIVE_TYPE: Final = 127  # of RTP: dynamic, and nothing that is ever offered here
 
 
@@ -41,6 +47,8 @@ class KeepAlive:
         self._timer: Timer | None = None
         self._call_id = b""
         self._cseq = 0
+        self._transaction = b""  # of a STUN request that waits for its answer
+        self._mapped: Endpoint | None = None
         self.sent = 0
         self.failed = 0
 
@@ -49,7 +57,9 @@ class KeepAlive:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if registered and self._phone.config.keepalive:
+        if registered and self._phone.config.keepalive == "stun":
+            self._beat(None, now)  # what the mapping is, before it may change
+        elif registered and self._phone.config.keepalive:
             self._start(now)
 
     def _start(self, now: float) -> None:
@@ -62,9 +72,38 @@ class KeepAlive:
         payload = PAYLOADS.get(phone.config.keepalive)
         if payload is not None:
             phone.layer.carry(phone.config.transport, phone.origin, phone.config.server, payload, now)
+        elif phone.config.keepalive == "stun":
+            self._transaction = phone.rng.getrandbits(96).to_bytes(12, "big")
+            self._ask_stun(0, now)
         else:
             self._ask(phone.config.keepalive.upper().encode(), now)
         self._start(now)
+
+    def _ask_stun(self, tries: int, now: float) -> None:
+        phone, transaction = self._phone, self._transaction
+
+        def again(_: object, later: float) -> None:
+            if self._transaction == transaction and self._timer is not None:
+                self._ask_stun(tries + 1, later)
+
+        if tries == _STUN_TRIES:
+            self._transaction = b""
+            self._fail("no answer to STUN", Facts(), now)
+            return
+        phone.layer.send(phone.origin, phone.config.server, stun.request(transaction))
+        phone.layer.timers.start(now + STUN_RTO * 2**tries, again)
+
+    def receive(self, payload: bytes, now: float) -> bool:
+        """Whether a datagram was the answer to STUN of ours."""
+        mapped = stun.mapped(payload, self._transaction) if self._transaction else None
+        if mapped is None:
+            return False
+        self._transaction = b""
+        before, self._mapped = self._mapped, mapped
+        if before not in (None, mapped):
+            facts = Facts(local=self._phone.origin, remote=mapped)
+            self._fail(f"the NAT's mapping is {mapped} now", facts, now)
+        return True
 
     def _ask(self, method: bytes, now: float) -> None:
         phone = self._phone
@@ -88,9 +127,12 @@ class KeepAlive:
     def _answered(self, _: ClientTransaction, status: int, response: Incoming | None, now: float) -> None:
         if response is not None or self._timer is None or self._phone.config.keepalive != "options":
             return
-        self.failed += 1
         facts = Facts(status=status, method="OPTIONS")
-        self._phone.note(now, EventKind.FLOW_FAILED, f"no answer to OPTIONS ({status})", facts)
+        self._fail(f"no answer to OPTIONS ({status})", facts, now)
+
+    def _fail(self, why: str, facts: Facts, now: float) -> None:
+        self.failed += 1
+        self._phone.note(now, EventKind.FLOW_FAILED, why, facts)
         self._lost(now)
 
 

@@ -24,7 +24,8 @@ from siplab.lab.phone.phone_config import PhoneConfig
 from siplab.lab.phone.registration import Registration, RegistrationState
 from siplab.lab.phone.subscription import Subscription
 from siplab.lab.phone.uas import UserAgentServer
-from siplab.lab.sip.base import Action, Flow, Listen, Train
+from siplab.lab.sip.base import Action, Flow, Listen, Train, Transport
+from siplab.lab.sip.tunnel import TunnelEnd
 from siplab.lab.wire.ip import Endpoint
 
 __all__ = ["Phone", "PhoneConfig", "RegistrationState"]
@@ -42,6 +43,7 @@ class Phone(UserAgentServer):
         super().__init__(config, rng)
         self.rtp_local = Endpoint(config.ip, self.config.ports_of(0)["audio"])
         self.outbox: list[tuple[str, int]] = []
+        self._beats: list[Action] = []  # of a tunnel, to be sent
         self.keepalive = KeepAlive(self, lambda now: self.registration.register(now))
         self.registration = Registration(self, self.keepalive.follow)
 
@@ -120,23 +122,57 @@ class Phone(UserAgentServer):
 
     # -- the world ---------------------------------------------------------------------------
 
-    def start(self, now: float) -> list[Action]:
+    @property
+    def _media_sockets(self) -> list[Endpoint]:
         config = self.config
         ports = [port for line in range(config.lines) for port in config.ports_of(line).values()]
         beside = [port + config.rtp_source_offset for port in ports] if config.rtp_source_offset else []
         reports = [rtcp_port(port) for port in ports] if config.rtcp else []
-        media = [Endpoint(config.ip, port) for port in (*ports, *beside, *reports)]
+        return [Endpoint(config.ip, port) for port in (*ports, *beside, *reports)]
+
+    @property
+    def sockets(self) -> list[Listen]:
+        """All that it listens at, or what a tunnel's gateway has to give it."""
+        transport: Transport = "udp" if self.layer.streams is None else "tcp"
+        sip = [Listen(self.local, transport), Listen(self.origin, transport)]
+        return list(dict.fromkeys([*sip, *(Listen(each) for each in self._media_sockets)]))
+
+    def start(self, now: float) -> list[Action]:
+        media, tunnel = self._media_sockets, self.layer.tunnel
         if self.layer.streams is not None:
-            sip = self.layer.streams.listen(self.local, self.origin)
+            self.layer.streams.listen(self.local, self.origin)
             self.discovery.start(media, now)
         else:
-            sip = [Listen(self.local), Listen(self.origin)]
             self.discovery.start([self.local, *media], now)
         self.ice_discovery.start(media, now)
-        return [*dict.fromkeys([*sip, *(Listen(each) for each in media)]), *self.layer.flush()]
+        self.relaying.start(media, now)
+        if tunnel is None:
+            return [*self.sockets, *self.layer.flush()]
+        self._keep_tunnel(tunnel, now)
+        return [Listen(tunnel.tunnel.outer), *self.layer.flush(), tunnel.keep_alive()]
+
+    def _keep_tunnel(self, tunnel: TunnelEnd, now: float) -> None:
+        def beat(_: object, then: float) -> None:
+            self._beats.append(tunnel.keep_alive())
+            self._keep_tunnel(tunnel, then)
+
+        self.layer.timers.start(now + tunnel.tunnel.keepalive, beat)
 
     def receive(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
-        if self.discovery.receive(payload, local, now) or self.ice_discovery.receive(payload, local, now):
+        tunnel = self.layer.tunnel
+        if tunnel is not None:
+            inner = tunnel.inward(payload, source)
+            if isinstance(inner, bytes):
+                return self.receive_segment(inner, now)
+            if inner is None:
+                return []
+            payload, source, local = inner.payload, inner.source, inner.destination
+        brought = self.relaying.receive(payload, source, local, now)
+        if brought is not None:
+            payload, source = brought
+        if brought == (b"", source):
+            pass  # an answer of the relay's
+        elif self.discovery.receive(payload, local, now) or self.ice_discovery.receive(payload, local, now):
             pass
         elif local != self.local:
             found = self._stream_at(local.port)
@@ -146,7 +182,7 @@ class Phone(UserAgentServer):
                     call.media.report(kind, payload, source, now)
                 else:
                     call.on_media(kind, payload, source, now)
-        else:
+        elif not self.keepalive.receive(payload, now):
             self.layer.receive_datagram(payload, source, local, now)
         return self.layer.flush()
 
@@ -160,7 +196,8 @@ class Phone(UserAgentServer):
 
     def on_timer(self, now: float) -> list[Action]:
         self.layer.on_timer(now)
-        return self.layer.flush()
+        beats, self._beats = self._beats, []
+        return [*self.layer.flush(), *beats]
 
     def on_unreachable(self, remote: Endpoint, local: Endpoint, now: float) -> list[Action]:
         self.layer.unreachable(remote, local, now)
@@ -177,13 +214,16 @@ class Phone(UserAgentServer):
 
     @property
     def flows(self) -> Sequence[Flow]:
-        return [sender for call in self.calls if not call.over for sender in call.senders.values()]
+        senders = [sender for call in self.calls if not call.over for sender in call.senders.values()]
+        return senders if self.layer.tunnel is None else self.layer.tunnel.flows(senders)
 
     def receive_train(self, train: Train, source: Endpoint, local: Endpoint) -> None:
+        if self.layer.tunnel is not None and self.layer.tunnel.heard is not None:
+            source, local = self.layer.tunnel.heard
         found = self._stream_at(local.port)
         if found is not None:
             call, kind = found
-            call.on_train(kind, train, source)
+            call.on_train(kind, train, self.relaying.speaker(source, local))
 
     def _stream_at(self, port: int) -> tuple[Call, Kind] | None:
         """The call that has a media port, and what that port is for."""

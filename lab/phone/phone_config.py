@@ -12,14 +12,15 @@ from siplab.lab.media.rtcp import Rtcp
 from siplab.lab.media.session import Kind
 from siplab.lab.phone.quirks import Quirk
 from siplab.lab.phone.reading import BadPort, OnSyntax
-from siplab.lab.sip.base import Transport
-from siplab.lab.sip.streams import Framing
+from siplab.lab.sip.base import SipTransport
+from siplab.lab.sip.streams import Framing, Securing
 from siplab.lab.sip.transactions import EVERYTHING, TIMEOUT, Matched, UdpLength
+from siplab.lab.sip.tunnel import Tunnel
 from siplab.lab.wire.ip import DEFAULT_MTU, Endpoint
 from siplab.lab.wire.rtp import PCMU
 
 Method = Literal["INVITE", "UPDATE"]
-KeepAliveKind = Literal["", "crlf", "crlf-crlf", "zero-bytes", "jak", "notify", "register", "options"]
+KeepAliveKind = Literal["", "crlf", "crlf-crlf", "zero-bytes", "jak", "notify", "register", "options", "stun"]
 Learn = Literal["none", "once", "guarded", "received"]
 
 # From the first port of a line. RTCP has the odd ones.
@@ -47,11 +48,14 @@ class PhoneConfig:
     ``media_keepalive``: seconds between packets on a stream that says nothing, 0 for none (RFC 6263).
     ``stun``: a STUN server that is asked for the public endpoint of each socket (RFC 8489), which is then
     announced, and asked again every ``keepalive_interval``.
+    ``turn``: a TURN relay by way of which media go (RFC 8656), to which it speaks as ``user``.
+    ``tunnel``: all packets go through it, and ``ip`` is an address of its gateway's (``lab.sip.tunnel``).
     ``transport``: of SIP. Over TCP there is one connection to the server, which is kept; ``framing`` says how
     messages are cut into segments, whose size follows from the ``mtu`` of the phone's link in bytes.
     ``rtcp``: whether and where reports on the media are sent (RFC 3550, RFC 3605, RFC 5761). ``ice``: the
     phone finds the way of media itself (RFC 8445); ``ice_server`` is the STUN server that it asks then.
     ``srtp``: media are encrypted with keys from the description, and nothing else is taken (RFC 4568).
+    ``tls``: what it needs for the transport of that name, whom it trusts and how the server must be called.
     ``secure_port``: SIP to that port of the server is sealed (``siplab.lab.sip.pseudo_tls``).
 
     What real phones differ in is described with ``PhoneSettings`` in ``experiments/trial/kind_settings.py``:
@@ -100,9 +104,12 @@ class PhoneConfig:
     keepalive_interval: float = 25.0
     media_keepalive: float = 0.0
     stun: Endpoint | None = None
-    transport: Transport = "udp"
+    turn: Endpoint | None = None
+    tunnel: Tunnel | None = None
+    transport: SipTransport = "udp"
     framing: Framing = "whole"
     mtu: int = DEFAULT_MTU
+    tls: Securing | None = field(default=None, hash=False, compare=False)
     secure_port: int = 0
     rtcp: Rtcp = ""
     ice: Ice = ""
@@ -122,7 +129,7 @@ class PhoneConfig:
     udp_length: UdpLength = "cut"
     answers_to: Literal["asked", "source", "via-port"] = "asked"
     learn: Learn = "none"
-    contact_form: Literal["plain", "ob", "transport", "instance", "unique-user"] = "plain"
+    contact_form: Literal["plain", "ob", "transport", "instance", "outbound", "unique-user"] = "plain"
     contact_policy: Literal["fallback", "ignore", "unregister"] = "fallback"
     refresh: float | tuple[float, float] = 60.0
     retry: Mapping[int | str, float | Literal["never"]] = field(

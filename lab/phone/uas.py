@@ -75,7 +75,7 @@ class UserAgentServer(UserAgent):
             return None
         call = OutgoingCall(self, line, uri, now, headers)
         self.calls.append(call)
-        self.discovery.when_settled(call.invite, now)
+        self.discovery.when_settled(lambda then: self.relaying.when_settled(call.invite, then), now)
         return call
 
     def _free_line(self) -> int | None:

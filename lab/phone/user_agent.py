@@ -14,6 +14,7 @@ from uuid import UUID
 
 from siplab.lab.phone.address_discovery import AddressDiscovery
 from siplab.lab.phone.arrangement import arranged
+from siplab.lab.phone.media_relaying import MediaRelaying
 from siplab.lab.phone.phone_config import PhoneConfig
 from siplab.lab.phone.quirks import styled
 from siplab.lab.phone.reading import reader
@@ -36,6 +37,7 @@ from siplab.lab.sip.messages import (
 )
 from siplab.lab.sip.streams import SipStreams
 from siplab.lab.sip.transactions import ServerTransaction, TransactionLayer, TransactionUser
+from siplab.lab.sip.tunnel import TunnelEnd
 from siplab.lab.wire.ip import Endpoint
 
 # What of a request is at fault when it is answered so.
@@ -73,11 +75,19 @@ class UserAgent(Agent, TransactionUser):
             any_case=config.branch_case == "any",
             udp_length=config.udp_length,
         )
+        if config.tunnel is not None:
+            self.layer.tunnel = TunnelEnd(config.tunnel)
         if config.quirks or config.header_order or config.optional_headers:
             self.layer.style = self._written
-        if config.transport == "tcp":
-            lost = self._on_connection_lost
-            self.layer.streams = SipStreams(self.layer, lost, mtu=config.mtu, framing=config.framing)
+        if config.transport != "udp":
+            self.layer.streams = SipStreams(
+                self.layer,
+                self._on_connection_lost,
+                mtu=config.mtu,
+                framing=config.framing,
+                tls=config.tls,
+                tls_ports=(self.local.port, self.origin.port) if config.transport == "tls" else (),
+            )
         self._user = config.user.encode()
         self.aor = b"sip:" + self._user + b"@" + config.domain.encode()
         self.agent_line = b"User-Agent: " + config.user_agent.encode() + b"\r\n"
@@ -92,14 +102,19 @@ class UserAgent(Agent, TransactionUser):
         self._instance = b""
         if config.contact_form == "unique-user":
             self.contact_user += b"-0x%08x" % rng.getrandbits(32)
-        elif config.contact_form == "instance":
+        elif config.contact_form in ("instance", "outbound"):
             self._instance = (
                 b';+sip.instance="<urn:uuid:%b>"' % str(UUID(int=rng.getrandbits(128), version=4)).encode()
             )
         self._announce(Endpoint(config.ip, config.announced_port or config.sip_port))
         seen = config.keepalive_interval
         self.discovery = AddressDiscovery(self.layer, rng, config.stun, seen, self._on_mapped)
+        self.relaying = MediaRelaying(self.layer, rng, config.turn, config.user, config.password)
         self.ice_discovery = AddressDiscovery(self.layer, rng, config.ice_server, seen, self._on_candidate)
+
+    def announced_media(self, local: Endpoint) -> Endpoint:
+        """What descriptions say of a media socket."""
+        return self.relaying.relayed(local) or self.discovery.announced(local)
 
     def untie(self) -> None:
         self.layer.untie()
@@ -181,15 +196,19 @@ class UserAgent(Agent, TransactionUser):
         here = hostport(sip)
         self.reachable = sip
         transport, form = self.config.transport, self.config.contact_form
-        portless = not self.config.contact_port and sip.port == DEFAULT_PORT
+        # Over TLS another port is the one that needs no naming (RFC 3261 section 19.1.2).
+        portless = not self.config.contact_port and sip.port == DEFAULT_PORT and transport != "tls"
         place = here.removesuffix(b":%d" % DEFAULT_PORT) if portless else here
         parameter = transport_parameter(transport)
+        reg_id = b";reg-id=1" if form == "outbound" else b""
         if form in ("transport", "instance"):
             parameter = b";transport=" + transport.encode()
-        elif form == "ob":
+        elif form in ("ob", "outbound"):
             parameter += b";ob"
         self.contact = b"sip:" + self.contact_user + b"@" + place + parameter
-        self.contact_line = self.names.contact + b"<" + self.contact + b">" + self._instance + b"\r\n"
+        self.contact_line = (
+            self.names.contact + b"<" + self.contact + b">" + self._instance + reg_id + b"\r\n"
+        )
         if via:
             self.announced = sip
             asked = b";rport;branch=" if self.config.rport else b";branch="

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from siplab.lab.server.core import PRIVATE_OWN, ServerCore
-from siplab.lab.sip.base import Transport
+from siplab.lab.sip.base import SipTransport
 from siplab.lab.sip.dialog import Dialog, contact_uri, next_hop
 from siplab.lab.sip.messages import (
     Incoming,
@@ -66,7 +66,7 @@ class Leg:
     tag: bytes
     local: Endpoint
     remote: Endpoint
-    transport: Transport
+    transport: SipTransport
     observed: bool
     shown: bytes
     dialog: Dialog | None = None
@@ -147,7 +147,7 @@ class Way(NamedTuple):
     uri: bytes
     routes: list[bytes]
     remote: Endpoint
-    transport: Transport
+    transport: SipTransport
 
 
 def way_to(leg: Leg) -> Way | None:

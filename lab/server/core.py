@@ -13,11 +13,11 @@ from typing import Final, Literal
 from siplab.lab.media.relay import Latch, Restrict
 from siplab.lab.server.nat_tests import NatTest, nat_seen
 from siplab.lab.server.validation import BadPort, UdpLength, Validation, fatal_of, silent_of
-from siplab.lab.sip.base import Agent, Transport
+from siplab.lab.sip.base import Agent, SipTransport
 from siplab.lab.sip.digest import Authority, Outcome, Ties
 from siplab.lab.sip.events import NO_FACTS, EventKind, Facts
 from siplab.lab.sip.messages import Incoming, ReplyTo, address_text, name_addr_of, uri_of
-from siplab.lab.sip.streams import Framing, SipStreams
+from siplab.lab.sip.streams import Framing, Securing, SipStreams
 from siplab.lab.sip.transactions import ServerTransaction, TransactionLayer, TransactionUser
 from siplab.lab.wire.headers import Uri
 from siplab.lab.wire.ip import DEFAULT_MTU, Endpoint
@@ -40,11 +40,13 @@ class ServerConfig:
     (RFC 3261 section 16.8).
 
     ``rport``: whether answers go to where requests come from. ``ping``: which registered phones are sent
-    OPTIONS or zero bytes (``ping_kind``) every ``ping_interval`` seconds: none, those that show that they are
-    behind NAT, or all. ``relay_when``: whose media go by way of this server, from ``relay_port`` on (RFC
-    7362); for ``latch`` to ``restrict`` see ``RelayRules``. ``secure_port``: at that one of the ``ports`` SIP
-    is sealed (``lab.sip.pseudo_tls``). ``transports``: by which the server can be reached, at each port;
-    ``framing`` and ``mtu`` are for TCP, as with phones.
+    OPTIONS, NOTIFY or zero bytes (``ping_kind``) every ``ping_interval`` seconds: none, those that show that
+    they are behind NAT, or all. ``relay_when``: whose media go by way of this server, from ``relay_port`` on
+    (RFC 7362); for ``latch`` to ``restrict`` see ``RelayRules``. ``secure_port``: at that one of the
+    ``ports`` SIP is sealed (``lab.sip.pseudo_tls``). ``stun``: STUN is answered at all of them (RFC 5626
+    section 5.4). ``tls_port``: at that one TCP has TLS in it, with the certificate of ``tls``.
+    ``transports``: by which the server can be reached, at each port; ``framing`` and ``mtu`` are for TCP, as
+    with phones.
 
     What of messages is refused: ``validation``, ``bad_port``, ``udp_length`` (``lab.server.validation``).
     Whose domain a request may name: ``domains`` in From and To, ``foreign_request_uri`` in a Request-URI
@@ -91,7 +93,7 @@ class ServerConfig:
     server_name: str = "siplab-server"
     rport: ReplyTo = "asked"
     ping: Literal["", "natted", "all"] = ""
-    ping_kind: Literal["options", "zero-bytes"] = "options"
+    ping_kind: Literal["options", "notify", "zero-bytes"] = "options"
     ping_interval: float = 25.0
     b2bua: bool = False
     relay_when: Literal["never", "natted", "always"] = "never"
@@ -108,10 +110,13 @@ class ServerConfig:
     only_source_port: int = 0
     record_route: bool = True
     relay_port: int = 20000
-    transports: tuple[Transport, ...] = ("udp",)
+    transports: tuple[SipTransport, ...] = ("udp",)
     framing: Framing = "whole"
     mtu: int = DEFAULT_MTU
     secure_port: int = 0
+    stun: bool = False
+    tls: Securing | None = field(default=None, hash=False, compare=False)
+    tls_port: int = 0
 
 
 class ServerCore(Agent, TransactionUser):
@@ -131,7 +136,14 @@ class ServerCore(Agent, TransactionUser):
         )
         if "tcp" in config.transports:
             lost = self._on_connection_lost
-            self.layer.streams = SipStreams(self.layer, lost, mtu=config.mtu, framing=config.framing)
+            self.layer.streams = SipStreams(
+                self.layer,
+                lost,
+                mtu=config.mtu,
+                framing=config.framing,
+                tls=config.tls,
+                tls_ports=(config.tls_port,),
+            )
         self.authority = Authority(
             config.realm or config.domain,
             config.users,

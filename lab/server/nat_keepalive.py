@@ -5,8 +5,9 @@ The rules of this file:
 - ``natted``: only phones that show that they are behind NAT are asked, as nathelper's ``ping_nated_only``
   has it; what shows it, the server's ``nat_tests`` say.
 - So a router that hides the NAT well switches this off. That is no fault of the server.
-- What the phone answers to OPTIONS does not matter: its answer refreshes the binding, whatever it says. Four
-  zero bytes, nathelper's other way, are not answered: they keep NATs alive that count what comes in.
+- What the phone answers to OPTIONS, or to NOTIFY with ``Event: keep-alive``, does not matter: its answer
+  refreshes the binding, whatever it says. Four zero bytes, nathelper's other way, are not answered: they keep
+  NATs alive that count what comes in.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class NatKeepalive:
         elif remote is not None:
             branch, tag = server.layer.branch(), token(server.layer.rng)
             request = Request(
-                b"OPTIONS",
+                server.config.ping_kind.upper().encode(),
                 binding.contact,
                 sent_by=binding.local,
                 branch=branch,
@@ -64,7 +65,7 @@ class NatKeepalive:
                 to=b"<" + binding.contact + b">",
                 call_id=token(server.layer.rng) + b"@" + server.config.ip.encode(),
                 cseq=1,
-            ).compose()
+            ).compose(b"Event: keep-alive\r\n" if server.config.ping_kind == "notify" else b"")
             self.sent += 1
             server.layer.request(request, binding.local, remote, now, _ignore)
         self._wait(aor, binding, now)

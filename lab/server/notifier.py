@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from siplab.lab.server.core import ServerCore
-from siplab.lab.sip.base import Transport
+from siplab.lab.sip.base import SipTransport
 from siplab.lab.sip.dialog import Dialog, next_hop
 from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import Incoming, Request, hostport, protocol_of, transport_parameter, uri_of
@@ -35,7 +35,7 @@ class _Subscriber:
     local: Endpoint
     until: float
     version: int = 0
-    transport: Transport = "udp"
+    transport: SipTransport = "udp"
 
 
 @dataclass

@@ -19,7 +19,7 @@ from siplab.lab.media.relay import MediaRelay
 from siplab.lab.server.core import PRIVATE_OWN, ServerCore
 from siplab.lab.server.notifier import Notifier
 from siplab.lab.server.registrar import Registrar
-from siplab.lab.sip.base import Transport
+from siplab.lab.sip.base import SipTransport
 from siplab.lab.sip.dialog import contact_uri, next_hop
 from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import (
@@ -44,7 +44,7 @@ from siplab.lab.wire.sip import Field
 # Methods whose requests may create a dialog, in which the proxy then wants to stay (section 16.6).
 _RECORD_ROUTED: Final = frozenset({b"INVITE", b"SUBSCRIBE", b"REFER"})
 _ALIAS: Final = b";alias="
-_PROTOCOLS: Final[dict[Transport, bytes]] = {"udp": b"1", "tcp": b"2"}  # in an alias
+_PROTOCOLS: Final[dict[SipTransport, bytes]] = {"udp": b"1", "tcp": b"2", "tls": b"3"}  # in an alias
 # Section 16.7, step 6: of the 4xx responses, those that help the caller to try again.
 _PREFERRED: Final = (401, 407, 415, 420, 484)
 
@@ -58,7 +58,7 @@ class Target(NamedTuple):
     uri: bytes
     remote: Endpoint
     local: Endpoint
-    transport: Transport
+    transport: SipTransport
     natted: bool = False
 
 
@@ -582,14 +582,14 @@ def _loop_mark(request: Incoming) -> bytes:
 
 class _Alias(NamedTuple):
     endpoint: Endpoint
-    transport: Transport
+    transport: SipTransport
 
 
-def _record_route(endpoint: Endpoint, transport: Transport) -> bytes:
+def _record_route(endpoint: Endpoint, transport: SipTransport) -> bytes:
     return b"Record-Route: <sip:" + hostport(endpoint) + transport_parameter(transport) + b";lr>\r\n"
 
 
-def _path(endpoint: Endpoint, transport: Transport) -> bytes:
+def _path(endpoint: Endpoint, transport: SipTransport) -> bytes:
     """By way of this proxy the phone wants to be called (RFC 3327)."""
     return b"Path: <sip:" + hostport(endpoint) + transport_parameter(transport) + b";lr>\r\n"
 
@@ -602,7 +602,8 @@ def _read_alias(value: bytes) -> _Alias | None:
     ip = address_text(words[0])
     if ip is None:
         return None
-    return _Alias(Endpoint(ip, int(words[1])), "tcp" if words[2] == _PROTOCOLS["tcp"] else "udp")
+    transport: SipTransport = next((each for each, number in _PROTOCOLS.items() if number == words[2]), "udp")
+    return _Alias(Endpoint(ip, int(words[1])), transport)
 
 
 def _without_alias(uri: bytes) -> bytes:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from siplab.lab.server.core import ServerCore
-from siplab.lab.sip.base import Transport
+from siplab.lab.sip.base import SipTransport
 from siplab.lab.sip.dialog import next_hop
 from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import Incoming, hostport, name_addr_of, uri_of
@@ -57,7 +57,7 @@ class Binding:
     natted: bool
     made_at: float
     timer: Timer | None = None
-    transport: Transport = "udp"
+    transport: SipTransport = "udp"
 
 
 class _Change(NamedTuple):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import random
 
+from siplab.lab.media import stun
 from siplab.lab.media.relay import MediaRelay, RelayRules
 from siplab.lab.server.b2bua import BackToBack
 from siplab.lab.server.core import ServerConfig, ServerCore
@@ -19,7 +20,7 @@ from siplab.lab.server.nat_keepalive import NatKeepalive
 from siplab.lab.server.notifier import Notifier
 from siplab.lab.server.proxy import Forwarding, Proxy
 from siplab.lab.server.registrar import Binding, Registrar
-from siplab.lab.sip.base import Action, Listen, Train
+from siplab.lab.sip.base import Action, Listen, Send, Train
 from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import Incoming, uri_of
 from siplab.lab.sip.transactions import ServerTransaction
@@ -60,6 +61,8 @@ class SipServer(ServerCore):
     def receive(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
         if self.relay is not None and self.relay.owns(local):
             return self.relay.receive(payload, source, local, now)
+        if self.config.stun and (answer := stun.answer(payload, source)) is not None:
+            return [Send(local, source, answer)]
         if self.config.only_source_port not in (0, source.port) and payload[:4] != b"SIP/":
             why = f"a request from port {source.port}, not {self.config.only_source_port}"
             self.note(now, EventKind.DISCARDED, why, Facts(local=local, remote=source))

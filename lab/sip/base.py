@@ -17,6 +17,10 @@ from siplab.lab.wire.ip import DEFAULT_TTL, Endpoint
 from siplab.lab.wire.rtp import RtpHeader
 
 Transport = Literal["udp", "tcp"]
+"""How packets are carried."""
+
+SipTransport = Literal["udp", "tcp", "tls"]
+"""How SIP is carried (RFC 3261 section 18); TLS goes over TCP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +79,14 @@ class Flow(Protocol):
     ``next_due`` is in seconds of the trial, ``None`` while nothing is to be sent; ``interval`` in seconds.
     """
 
-    local: Endpoint
-    remote: Endpoint | None
-    next_due: float | None
-    interval: float
+    @property
+    def local(self) -> Endpoint: ...
+    @property
+    def remote(self) -> Endpoint | None: ...
+    @property
+    def next_due(self) -> float | None: ...
+    @property
+    def interval(self) -> float: ...
 
     @property
     def steady(self) -> bool:

@@ -26,6 +26,7 @@ class EventKind(StrEnum):
     UNREACHABLE = "unreachable"  # an ICMP error came back
     UNROUTABLE = "unroutable"  # no address can be read where a request has to go
     CONNECTION_LOST = "connection-lost"
+    TLS_FAILED = "tls-failed"  # a certificate that is refused, or what else ends it
     FLOW_FAILED = "flow-failed"  # RFC 5626
     # Registrations
     REGISTERED = "registered"
@@ -57,7 +58,9 @@ class EventKind(StrEnum):
     ICE_SELECTED = "ice-selected"
     CANDIDATE = "candidate"
     MAPPED = "mapped"
+    RELAYED = "relayed"  # RFC 8656
     STUN_FAILED = "stun-failed"
+    TURN_FAILED = "turn-failed"
 
 
 class Facts(NamedTuple):

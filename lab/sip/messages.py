@@ -14,7 +14,7 @@ import random
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-from siplab.lab.sip.base import Transport
+from siplab.lab.sip.base import SipTransport
 from siplab.lab.wire import headers
 from siplab.lab.wire.headers import split_list
 from siplab.lab.wire.ip import Endpoint, pack_ip
@@ -23,6 +23,11 @@ from siplab.lab.wire.sip import Field, SipMessage
 
 BRANCH_COOKIE: Final = b"z9hG4bK"
 DEFAULT_PORT: Final = 5060
+_PROTOCOLS: Final[dict[SipTransport, bytes]] = {
+    "udp": b"SIP/2.0/UDP ",
+    "tcp": b"SIP/2.0/TCP ",
+    "tls": b"SIP/2.0/TLS ",
+}
 SDP_TYPE: Final = b"application/sdp"
 
 REASONS: Final[dict[int, bytes]] = {
@@ -122,21 +127,24 @@ def endpoint_at(host: bytes, port: int | None) -> Endpoint | None:
     return Endpoint(ip, number) if ip is not None and 0 < number < 65536 else None
 
 
-def protocol_of(transport: Transport) -> bytes:
+def protocol_of(transport: SipTransport) -> bytes:
     """How a Via begins: ``SIP/2.0/UDP`` and a space."""
-    return b"SIP/2.0/TCP " if transport == "tcp" else b"SIP/2.0/UDP "
+    return _PROTOCOLS[transport]
 
 
-def transport_parameter(transport: Transport) -> bytes:
-    """What a URI needs for others to come by that transport: nothing for UDP (RFC 3261 section 19.1.1)."""
-    return b";transport=tcp" if transport == "tcp" else b""
+def transport_parameter(transport: SipTransport) -> bytes:
+    """What a URI needs for others to come by that transport: nothing for UDP (RFC 3261 section 19.1.1).
+
+    For TLS what RFC 2543 had and phones still write, in the place of ``sips:``.
+    """
+    return b"" if transport == "udp" else b";transport=" + transport.encode()
 
 
-def transport_of(uri: bytes) -> Transport:
+def transport_of(uri: bytes) -> SipTransport:
     """The transport that a URI asks for."""
     found = uri_of(uri)
-    asked = found.parameters.get(b"transport", b"") if found is not None else b""
-    return "tcp" if asked.lower() == b"tcp" else "udp"
+    asked = found.parameters.get(b"transport", b"").lower() if found is not None else b""
+    return "tcp" if asked == b"tcp" else "tls" if asked == b"tls" else "udp"
 
 
 @lru_cache(maxsize=2048)
@@ -184,7 +192,7 @@ class Incoming:
     )
 
     def __init__(
-        self, message: SipMessage, source: Endpoint, local: Endpoint, transport: Transport = "udp"
+        self, message: SipMessage, source: Endpoint, local: Endpoint, transport: SipTransport = "udp"
     ) -> None:
         self.transport = transport
         self.message = message
@@ -263,7 +271,7 @@ class Incoming:
         if wants_rport:
             self.reply_to = source
             _set_parameter(field, via, b"rport", b"%d" % source.port)
-        elif self.transport == "tcp":  # section 18.2.2: the connection that it came by
+        elif self.transport != "udp":  # section 18.2.2: the connection that it came by
             self.reply_to = source
         else:
             port = DEFAULT_PORT if via.sent_by.port is None else via.sent_by.port
@@ -431,9 +439,9 @@ class Request:
         ).compose()
 
     @property
-    def transport(self) -> Transport:
+    def transport(self) -> SipTransport:
         """What it is sent over: its Via says so (RFC 3261 section 18.1.1)."""
-        return "tcp" if self.via.startswith(b"SIP/2.0/TCP ") else "udp"
+        return next((each for each, begin in _PROTOCOLS.items() if self.via.startswith(begin)), "udp")
 
     def ack(self, to: bytes) -> bytes:
         """The ACK to a non-2xx final response with that To value (RFC 3261 section 17.1.1.3)."""

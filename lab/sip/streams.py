@@ -4,16 +4,19 @@ The rules of this file:
 
 - A message goes over the connection between its two endpoints, which is opened if there is none. So requests
   to a phone use the connection that its REGISTER came by (RFC 5923's idea), as long as it is there.
+- Over TLS what is read and written goes by way of a session of the connection's (``lab.sip.tls``). When that
+  fails, its alert is sent and the connection closed.
 - What can't be framed within ``MAX_MESSAGE`` bytes ends its connection.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Final, Literal, Protocol
 
-from siplab.lab.sip.base import Action, Listen, SendSegment, Transport
+from siplab.lab.sip.base import Action, Listen, SendSegment, SipTransport
+from siplab.lab.sip.events import NO_FACTS, EventKind, Facts
 from siplab.lab.sip.tcp import Connection, TcpConfig, TcpStack
 from siplab.lab.sip.timers import Timers
 from siplab.lab.wire.ip import Endpoint
@@ -31,15 +34,40 @@ Lost = Callable[[Endpoint, Endpoint, str, float], None]
 """``lost(local, remote, reason, now)``: a connection is of no use any more."""
 
 
+class Secured(Protocol):
+    """One end of a connection with TLS: ``lab.sip.tls.TlsSession``."""
+
+    failed: str
+
+    def received(self, data: bytes) -> bytes: ...
+    def write(self, plain: bytes) -> None: ...
+    def outgoing(self) -> bytes: ...
+
+
+class Securing(Protocol):
+    """What an agent has of TLS: ``lab.sip.tls.Tls``, which not every Python has."""
+
+    def session(self, *, opens: bool) -> Secured: ...
+
+
+class Noting(Protocol):
+    """Whoever keeps a record of events."""
+
+    def note(self, now: float, kind: EventKind, detail: str = "", facts: Facts = NO_FACTS) -> None: ...
+
+
 class StreamUser(Protocol):
-    """The owner of ``SipStreams``: it gets the messages, and its outbox the segments."""
+    """The owner of ``SipStreams``: it gets the messages, its outbox the segments, ``user`` the events."""
 
     rng: random.Random
     timers: Timers
     outbox: list[Action]
 
+    @property
+    def user(self) -> Noting: ...
+
     def receive(
-        self, message: SipMessage, source: Endpoint, local: Endpoint, now: float, transport: Transport
+        self, message: SipMessage, source: Endpoint, local: Endpoint, now: float, transport: SipTransport
     ) -> None:
         """A message arrived."""
 
@@ -47,23 +75,46 @@ class StreamUser(Protocol):
 class SipStreams:
     """The connections of one agent, and the SIP messages on them."""
 
-    def __init__(self, layer: StreamUser, lost: Lost, *, mtu: int, framing: Framing) -> None:
+    def __init__(
+        self,
+        layer: StreamUser,
+        lost: Lost,
+        *,
+        mtu: int,
+        framing: Framing,
+        tls: Securing | None = None,
+        tls_ports: Container[int] = (),
+    ) -> None:
+        """``tls_ports``: ports of its own at which others speak TLS."""
         self._layer = layer
         self._lost = lost
         self._framing = framing
         cork = CORK if framing == "pipelined" else 0.0
         self.tcp = TcpStack(self, layer.timers, layer.rng, TcpConfig(mtu, cork))
         self._begun: dict[Connection, bytes] = {}  # the begin of a message, its end to come
+        self._tls, self._tls_ports = tls, tls_ports
+        self._secured: dict[Connection, Secured] = {}
 
     def listen(self, *endpoints: Endpoint) -> list[Action]:
         """Open ports, from which connections are made too."""
         self.tcp.listening.update(endpoints)
         return [Listen(each, "tcp") for each in dict.fromkeys(endpoints)]
 
-    def send(self, local: Endpoint, remote: Endpoint, wire: bytes, now: float) -> None:
-        """Send a message, or what keeps the connection alive."""
+    def send(
+        self, local: Endpoint, remote: Endpoint, wire: bytes, now: float, *, secure: bool = False
+    ) -> None:
+        """Send a message, or what keeps the connection alive. ``secure``: over TLS."""
         pieces = cut(wire) if self._framing == "split" else [wire]
-        self.tcp.connect(local, remote, now).write(pieces, now)
+        connection = self.tcp.connect(local, remote, now)
+        if not secure or self._tls is None:
+            connection.write(pieces, now)
+            return
+        session = self._secured.get(connection)
+        if session is None:
+            session = self._secured[connection] = self._tls.session(opens=True)
+        for piece in pieces:
+            session.write(piece)
+            connection.write([session.outgoing()], now)
 
     def receive(self, packet: bytes, now: float) -> None:
         """A segment arrived."""
@@ -75,6 +126,21 @@ class SipStreams:
         self._layer.outbox.append(SendSegment(local, remote, packet))
 
     def on_bytes(self, connection: Connection, data: bytes, now: float) -> None:
+        session = self._secured.get(connection)
+        if session is None and self._tls is not None and connection.local.port in self._tls_ports:
+            session = self._secured[connection] = self._tls.session(opens=False)
+        if session is not None:
+            if session.failed:
+                return
+            data = session.received(data)
+            connection.write([session.outgoing()], now)
+            if session.failed:
+                connection.close(now)
+                facts = Facts(local=connection.local, remote=connection.remote)
+                self._layer.user.note(now, EventKind.TLS_FAILED, session.failed, facts)
+                self._lost(connection.local, connection.remote, f"TLS: {session.failed}", now)
+                return
+        transport: SipTransport = "tcp" if session is None else "tls"
         left = self._begun.pop(connection, b"") + data
         for piece, complete in split_stream(left):
             if not complete:
@@ -84,10 +150,11 @@ class SipStreams:
                     self._begun[connection] = piece
             elif piece.strip():
                 message = SipMessage.parse(piece)
-                self._layer.receive(message, connection.remote, connection.local, now, "tcp")
+                self._layer.receive(message, connection.remote, connection.local, now, transport)
 
     def on_end(self, connection: Connection, reason: str, now: float) -> None:
         self._begun.pop(connection, None)
+        self._secured.pop(connection, None)
         self._lost(connection.local, connection.remote, reason, now)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, Protocol
 
-from siplab.lab.sip.base import Transport
+from siplab.lab.sip.base import SipTransport
 from siplab.lab.sip.messages import Incoming, Names, Request, response, token
 from siplab.lab.sip.timers import Timer, Timers
 from siplab.lab.wire.ip import Endpoint
@@ -76,7 +76,7 @@ class Row(NamedTuple):
 
 
 Table = dict[State, Row]
-Tables = dict[Transport, Table]
+Tables = dict[SipTransport, Table]
 Key = tuple[bytes | int | None, ...]
 
 Answered = Callable[["ClientTransaction", int, "Incoming | None", float], None]
@@ -110,7 +110,7 @@ class Layer(Protocol):
     def forget(self, transaction: Transaction) -> None: ...
 
     def carry(
-        self, transport: Transport, local: Endpoint, remote: Endpoint, wire: bytes, now: float
+        self, transport: SipTransport, local: Endpoint, remote: Endpoint, wire: bytes, now: float
     ) -> None: ...
 
     def request(
@@ -139,7 +139,7 @@ class Transaction:
         layer: Layer,
         key: Key,
         tables: Tables,
-        transport: Transport,
+        transport: SipTransport,
         local: Endpoint,
         remote: Endpoint | None,
     ) -> None:
@@ -463,7 +463,8 @@ def _reliable(table: Table) -> Table:
 
 
 def _tables(table: Table) -> Tables:
-    return {"udp": table, "tcp": _reliable(table)}
+    reliable = _reliable(table)
+    return {"udp": table, "tcp": reliable, "tls": reliable}
 
 
 CLIENT_INVITE: Final = _tables(_CLIENT_INVITE_UDP)

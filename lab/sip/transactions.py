@@ -16,7 +16,7 @@ import random
 from collections.abc import Callable, Container
 from typing import Final, Literal, Protocol
 
-from siplab.lab.sip.base import Action, Send, Transport
+from siplab.lab.sip.base import Action, Send, SipTransport
 from siplab.lab.sip.events import NO_FACTS, EventKind, Facts
 from siplab.lab.sip.messages import (
     BRANCH_COOKIE,
@@ -49,6 +49,7 @@ from siplab.lab.sip.transaction_fsm import (
     Transaction,
     kind_of,
 )
+from siplab.lab.sip.tunnel import TunnelEnd
 from siplab.lab.wire import syntax
 from siplab.lab.wire.headers import Via
 from siplab.lab.wire.ip import Endpoint
@@ -129,6 +130,9 @@ class TransactionLayer:
         self.timers = Timers()
         self.outbox: list[Action] = []
         self.streams: SipStreams | None = None  # of an agent that speaks TCP
+        self.tunnel: TunnelEnd | None = None  # of an agent whose packets all go through one
+        self.by_relay: Callable[[Endpoint, Endpoint, bytes], tuple[Endpoint, bytes] | None] | None = None
+        """The way of a datagram by a relay for media, ``None``: it goes as it is."""
         self.style: Callable[[bytes], bytes] | None = None  # of an agent with a way of writing of its own
         self.clients: dict[Key, ClientTransaction] = {}
         self.servers: dict[Key, ServerTransaction] = {}
@@ -148,16 +152,20 @@ class TransactionLayer:
 
     def send(self, local: Endpoint, remote: Endpoint, wire: bytes) -> None:
         """Send a datagram outside any transaction, as media are."""
+        way = self.by_relay(local, remote, wire) if self.by_relay is not None else None
+        remote, wire = way if way is not None else (remote, wire)
         self.outbox.append(Send(local, remote, wire))
 
-    def carry(self, transport: Transport, local: Endpoint, remote: Endpoint, wire: bytes, now: float) -> None:
-        """Send a message, whatever it is a part of; over TCP by the connection between the two."""
+    def carry(
+        self, transport: SipTransport, local: Endpoint, remote: Endpoint, wire: bytes, now: float
+    ) -> None:
+        """Send a message, whatever it is a part of; over TCP or TLS by the connection between the two."""
         if self.style is not None:
             wire = self.style(wire)
         if transport == "udp":
             self.outbox.append(Send(local, remote, wire))
         elif self.streams is not None:
-            self.streams.send(local, remote, wire, now)
+            self.streams.send(local, remote, wire, now, secure=transport == "tls")
         else:
             self.user.note(now, EventKind.NOT_SENT, "there is no TCP here", Facts(local=local, remote=remote))
 
@@ -178,7 +186,9 @@ class TransactionLayer:
         """The actions since the last call, for the world to carry out."""
         actions, self.outbox = self.outbox, []
         if self.secure_port:
-            return [self._sealed(action) for action in actions]
+            actions = [self._sealed(action) for action in actions]
+        if self.tunnel is not None:
+            actions = [self.tunnel.outward(action) for action in actions]
         return actions
 
     def _sealed(self, action: Action) -> Action:
@@ -221,7 +231,7 @@ class TransactionLayer:
         source: Endpoint,
         local: Endpoint,
         now: float,
-        transport: Transport = "udp",
+        transport: SipTransport = "udp",
     ) -> None:
         """Route a message to its transaction, or to the user as a new request."""
         incoming = Incoming(message, source, local, transport)
@@ -234,16 +244,17 @@ class TransactionLayer:
             self.user.note(now, EventKind.IGNORED, f"not SIP, from {source}", facts)
 
     def unreachable(
-        self, remote: Endpoint, local: Endpoint, now: float, transport: Transport = "udp"
+        self, remote: Endpoint, local: Endpoint, now: float, transport: SipTransport = "udp"
     ) -> None:
         """An ICMP error about ``remote``: a transport error for requests under way (section 18.4).
 
-        Over TCP it is the end of the connection that is one.
+        Over TCP, and TLS on it, it is the end of the connection that is one.
         """
         if transport == "udp":
             self.user.note(now, EventKind.UNREACHABLE, str(remote), Facts(local=local, remote=remote))
         for transaction in list(self.clients.values()):
-            if (transaction.remote, transaction.local, transaction.transport) == (remote, local, transport):
+            same = (transaction.transport == "udp") is (transport == "udp")
+            if same and (transaction.remote, transaction.local) == (remote, local):
                 transaction.fire(On.TRANSPORT_ERROR, None, now)
 
     def forget(self, transaction: Transaction) -> None:

@@ -39,7 +39,7 @@ def test_brands_and_cards_are_apart() -> None:
     [
         ("ZTE ZXHN", "sendcmd 1 DB set FWALG 0 IsSIPAlg 0"),
         ("sophos", "system system_modules sip unload"),
-        ("FRITZ!Box", "siplab call --model semicolon-loss --scenario register --mitigation tls"),
+        ("FRITZ!Box", "siplab call --model semicolon-loss --scenario register --mitigation pseudo-tls"),
         ("draytek", "sys sip_alg 0"),
     ],
 )

@@ -22,7 +22,7 @@ from tools import claims as tool
 # What no ALG may touch: what people write to each other, and what a phone has signed (RFC 3261 22.4).
 UNTOUCHABLE = {"message": {"body"}, "two-phones": {"proxy-authorization"}}
 # What nothing in the lab can show; each says why.
-UNMEASURED = {"echo", "rtsp", "turn"}
+UNMEASURED = {"echo", "rtsp"}
 
 
 def run(*arguments: str) -> tuple[int, str]:

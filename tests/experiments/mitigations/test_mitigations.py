@@ -98,7 +98,7 @@ def test_ipv6_leaves_nothing_to_translate() -> None:
 # -- phones and servers ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("hiding", ["tls", "non-standard-port", "outbound-proxy"])
+@pytest.mark.parametrize("hiding", ["tls", "pseudo-tls", "non-standard-port", "outbound-proxy"])
 def test_an_alg_does_nothing_to_what_it_does_not_see(hiding: str) -> None:
     assert outcome("home", "semicolon-loss", "outgoing-call") == "fail"
     ending, trace = play("home", "semicolon-loss", "outgoing-call", hiding)
@@ -113,8 +113,9 @@ def test_an_alg_does_nothing_to_what_it_does_not_see(hiding: str) -> None:
     assert changed == []
 
 
-def test_tls_leaves_nothing_to_read_at_the_router() -> None:
-    _, trace = play("home", "none", "outgoing-call", "tls")
+@pytest.mark.parametrize("name", ["tls", "pseudo-tls"])
+def test_tls_leaves_nothing_to_read_at_the_router(name: str) -> None:
+    _, trace = play("home", "none", "outgoing-call", name)
     assert list(trace.sip()) == []
     _, trace = play("home", "none", "outgoing-call")
     assert list(trace.sip())
@@ -156,4 +157,9 @@ def test_an_outbound_proxy_stands_on_its_own_host_where_there_is_one() -> None:
 def test_the_worlds_see_the_same(topology: str, mitigation: str, bubble: Bubble) -> None:
     for model in ("none", "blind-ip-replace"):
         spec = TrialSpec(topology, model, "outgoing-call", mitigations=(mitigation,))
-        assert bubble.call(inside.run, spec) == inside.run(spec, emulated=False)
+        emulated, simulated = bubble.call(inside.run, spec), inside.run(spec, emulated=False)
+        if trial.reproducible(spec):
+            assert emulated == simulated
+        else:
+            assert emulated.result["checks"] == simulated.result["checks"]
+            assert emulated.result["outcome"] == simulated.result["outcome"] == "pass"

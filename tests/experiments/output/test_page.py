@@ -120,7 +120,7 @@ def test_in_a_browser(tmp_path: Path) -> None:
     plan = Plan(
         subjects(["semicolon-loss"], ["asus", "avm-fritzbox"]),
         ("register",),
-        ("", "tls"),
+        ("", "pseudo-tls"),
         (("home", "", ""),),
         (1,),
     )

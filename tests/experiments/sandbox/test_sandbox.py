@@ -189,12 +189,12 @@ def test_the_model_that_the_editor_begins_with_fails_by_its_own_fault(
 
 
 def test_a_remedy_stands_beside_the_trial_without_it() -> None:
-    asked = {"model": "semicolon-loss", "scenario": "register", "mitigations": ["tls"]}
+    asked = {"model": "semicolon-loss", "scenario": "register", "mitigations": ["pseudo-tls"]}
     found = answered(ask="run", asked=asked)["document"]
     assert [(each["name"], each["trial"]["outcome"]) for each in found["variants"]] == [
         ("ALG on", "fail"),
         ("ALG off", "pass"),
-        ("tls", "pass"),
+        ("pseudo-tls", "pass"),
     ]
 
 

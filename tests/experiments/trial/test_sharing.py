@@ -44,7 +44,8 @@ def sample(count: int, settings: int) -> list[TrialSpec]:
             trial.check_spec(spec)
         except UsageError:
             continue
-        chosen.append(spec)
+        if trial.reproducible(spec):  # what is not can't be shared
+            chosen.append(spec)
     found: list[TrialSpec] = []
     for number in range(count):
         setting = chosen[number * settings // count]

@@ -218,3 +218,14 @@ def test_a_contact_that_was_changed(new_lab: LabMaker, strict: bool, state: str)
     lab.register()
     lab.net.run(1.0)
     assert lab.alice.registration.state.value == state
+
+
+@pytest.mark.parametrize(("server", "failed"), [({}, True), ({"stun": True}, False)])
+def test_stun_that_nobody_answers_is_a_failed_flow(
+    new_lab: LabMaker, server: dict[str, bool], failed: bool
+) -> None:
+    lab = new_lab(alice={"keepalive": "stun"}, server=server)
+    lab.register()
+    lab.net.run(40.0)
+    assert (lab.alice.keepalive.failed > 0) is failed
+    assert ("flow-failed" in lab.kinds(lab.alice)) is failed
