@@ -148,6 +148,14 @@ Vary = Annotated[
 ModelPath = Annotated[
     list[Path], paths("--model-path", help="A .py file or folder with models of your own; repeatable.")
 ]
+ScenarioPath = Annotated[
+    list[Path],
+    paths("--scenario-path", help="A .py file or folder with scenarios of your own; repeatable."),
+]
+DetectorPath = Annotated[
+    list[Path],
+    paths("--detector-path", help="A .py file or folder with detectors of your own; repeatable."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Gateway = Annotated[
     Literal["queue", "kernel"],
@@ -262,7 +270,12 @@ class Beside:
         typer.Option("--also", metavar="HOST=COMMAND", help="Another program beside it; repeatable."),
     ] = field(default_factory=list)
     with_: Annotated[
-        list[str], names("--with", metavar="AGENT", help="The lab's server, far-phone or mirror; repeatable.")
+        list[str],
+        names(
+            "--with",
+            metavar="AGENT",
+            help="The lab's server, far-phone or mirror, or program:coturn; repeatable.",
+        ),
     ] = field(default_factory=list)
     pcap: Annotated[
         Path | None,

@@ -23,7 +23,7 @@ from siplab.lab.worlds.trace import Passage
 from tests.command import siplab
 from tests.conftest import missing
 from tests.experiments.commands.test_up import PHONE, SERVER, ask
-from tests.experiments.output.test_page import BROWSER, EVIL, lacking
+from tests.experiments.output.test_page import BROWSER, EVIL, keep_pictures, lacking
 
 
 class Served(NamedTuple):
@@ -90,13 +90,13 @@ def test_only_who_knows_the_token_gets_anything(served: Served) -> None:
 
 
 @pytest.mark.needs("emulated")
-def test_in_a_browser(served: Served) -> None:
+def test_in_a_browser(served: Served, tmp_path: Path) -> None:
     if lack := lacking():
         missing(f"{lack}; tools/setup.sh test installs it")
     hostile = "Max-Forwards: 70"
-    for number, model in enumerate(("none", "correct"), 1):
+    for number, (model, agent) in enumerate((("none", "a"), ("correct", "b"), ("correct", EVIL)), 1):
         assert siplab("alg", "set", model, XDG_RUNTIME_DIR=served.folder).returncode == 0
-        program = ask(number).replace(hostile, f"{hostile}\\r\\nUser-Agent: {EVIL}")
+        program = ask(number).replace(hostile, f"{hostile}\\r\\nUser-Agent: {agent}")
         done = subprocess.run(
             [
                 sys.executable,
@@ -119,7 +119,7 @@ def test_in_a_browser(served: Served) -> None:
         )
         assert done.stdout == "200\n", done.stderr
     done = subprocess.run(
-        ["node", "live.mjs", served.address],
+        ["node", "live.mjs", served.address, tmp_path],
         cwd=BROWSER,
         capture_output=True,
         text=True,
@@ -127,6 +127,7 @@ def test_in_a_browser(served: Served) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    keep_pictures(tmp_path)
     found = json.loads(done.stdout)
     assert len(found) == 7
     assert found == dict.fromkeys(found, True)
@@ -134,8 +135,13 @@ def test_in_a_browser(served: Served) -> None:
 
 @pytest.mark.needs("emulated")
 def test_a_program_with_a_page_beside_it(tmp_path: Path) -> None:
+    pcap, trace = tmp_path / "x.pcapng", tmp_path / "x.jsonl"
     process = subprocess.Popen(
-        [sys.executable, "-m", "siplab", "exec", "--web", "--model", "correct", "phone", "--", "cat"],
+        [
+            *(sys.executable, "-m", "siplab", "exec", "--web", "--model", "correct", "--with", "server"),
+            *("--also", "laptop=sleep 600", "--pcap", str(pcap), "--trace", str(trace), "phone", "--"),
+            *(sys.executable, "-c", f"{ask(1)}; print(input())"),
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -147,14 +153,21 @@ def test_a_program_with_a_page_beside_it(tmp_path: Path) -> None:
         address = process.stderr.readline().split()[-1]
         shown = get(address, urlsplit(address).path).read().decode()
         assert "<td>correct</td>" in shown
-        assert "phone: cat" in shown
-        assert process.communicate("through\n", timeout=60)[0] == "through\n"
+        assert process.communicate("through\n", timeout=60)[0] == "200\nthrough\n"
         assert process.returncode == 0
     finally:
         process.kill()
         process.wait()
-    done = siplab("exec", "--web", "--pcap", "x.pcapng", "phone", "--", "true")
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert b"OPTIONS sip:198.51.100.10" in pcap.read_bytes()
+    assert pcap.with_suffix(".outside.pcapng").exists()
+    assert trace.read_text().count('"passage"') >= 2  # the request and its answer crossed the router
+    for options, said in (
+        (("--gateway", "kernel"), "can do neither"),
+        (("--also", "pbx=true"), "no host 'pbx'"),
+    ):
+        done = siplab("exec", "--web", *options, "phone", "--", "true")
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert said in done.stderr
 
 
 def test_messages_are_numbered_and_those_that_are_none_are_left_out() -> None:
