@@ -34,9 +34,11 @@ class ClobberRemoteContact:
             return
         own = written(Endpoint(context.router, DEFAULT_PORT))
         for field in message.all(b"contact"):
-            for place in reversed(uris(field.value)):
-                if not context.is_inside(place.bare_host.decode("latin-1")):
-                    field.replace(place.start, place.end, own)
+            field.replace_all(
+                (place.start, place.end, own)
+                for place in uris(field.value)
+                if not context.is_inside(place.bare_host.decode("latin-1"))
+            )
 
 
 MODEL = Model(

@@ -27,13 +27,15 @@ class AppendContactPort:
         URIS_BUT_CONTACT.apply(message, context)
         public = context.nat.public_ip
         for field in message.all(b"contact"):
+            edits = []
             for place in reversed(uris(field.value)):
                 if place.host != public.encode():
                     continue
                 port = DEFAULT_PORT if place.port is None else place.port
                 inside = context.private(Endpoint(public, port))
                 if inside is not None:
-                    field.replace(place.start, place.end, written(inside))
+                    edits.append((place.start, place.end, written(inside)))
+            field.replace_all(edits)
 
 
 MODEL = Model(

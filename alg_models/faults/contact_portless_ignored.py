@@ -25,10 +25,9 @@ class IgnorePortlessContact:
             return
         URIS_BUT_CONTACT.apply(message, context)
         for field in message.all(b"contact"):
-            for place in reversed(uris(field.value)):
-                text = translate(place, context, "uri") if place.port is not None else None
-                if text is not None:
-                    field.replace(place.start, place.end, text)
+            places = [place for place in reversed(uris(field.value)) if place.port is not None]
+            found = [(place, translate(place, context, "uri")) for place in places]
+            field.replace_all((place.start, place.end, text) for place, text in found if text is not None)
 
 
 MODEL = Model(

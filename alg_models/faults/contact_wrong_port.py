@@ -26,11 +26,13 @@ class KeepContactPort:
         if not context.outbound:
             return
         for field in message.all(b"contact"):
+            edits = []
             for place in reversed(uris(field.value)):
                 port = DEFAULT_PORT if place.port is None else place.port
                 inside = context.private(Endpoint(place.host.decode("latin-1"), port))
                 if inside is not None:
-                    field.replace(place.start, place.end, place.host + b":%d" % inside.port)
+                    edits.append((place.start, place.end, place.host + b":%d" % inside.port))
+            field.replace_all(edits)
 
 
 MODEL = Model(

@@ -29,11 +29,13 @@ class RewriteIdentityOutbound:
         for field in message.fields:
             if field.name not in _IDENTITY:
                 continue
+            edits = []
             for place in reversed(uris(field.value)):
                 port = DEFAULT_PORT if place.port is None else place.port
                 public = context.public(Endpoint(place.bare_host.decode("latin-1"), port))
                 if public is not None and public.ip.encode() != place.bare_host:
-                    field.replace(place.start, place.end, written(public))
+                    edits.append((place.start, place.end, written(public)))
+            field.replace_all(edits)
 
 
 MODEL = Model(

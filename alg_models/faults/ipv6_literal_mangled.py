@@ -39,13 +39,15 @@ class MangleIpv6References:
                 self._mangle(field, uris(field.value))
 
     def _mangle(self, field: Field, places: list[HostPort]) -> None:
-        for place in reversed(places):
+        edits = []
+        for place in places:
             if place.host[:1] != b"[":
                 continue
             if self.how == "cut":
-                field.replace(place.start, place.end, place.host.partition(b":")[0])
+                edits.append((place.start, place.end, place.host.partition(b":")[0]))
             else:
-                field.replace(place.start, place.start + len(place.host), place.bare_host)
+                edits.append((place.start, place.start + len(place.host), place.bare_host))
+        field.replace_all(edits)
 
 
 MODEL = Model(

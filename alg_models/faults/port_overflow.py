@@ -37,10 +37,12 @@ class OverflowPort:
         if not context.outbound:
             return
         for field in message.all(b"contact"):
+            edits = []
             for place in reversed(uris(field.value)):
                 inside = context.private(Endpoint(place.host.decode("latin-1"), place.port or 5060))
                 if inside is not None:
-                    field.replace(place.start, place.end, place.host + b":%d" % self._port(inside.port))
+                    edits.append((place.start, place.end, place.host + b":%d" % self._port(inside.port)))
+            field.replace_all(edits)
         if message.body:
             self._media(message, context)
 

@@ -22,10 +22,9 @@ class LoseSemicolon:
             return
         public = context.outside.ip.encode()
         for field in message.all(b"via"):
-            for via in reversed(vias(field.value)):
-                at = via.sent_by.end
-                if via.sent_by.host == public and field.value[at : at + 1] == b";":
-                    field.replace(at, at + 1, b"")
+            value = field.value
+            ends = [via.sent_by.end for via in vias(value) if via.sent_by.host == public]
+            field.replace_all((at, at + 1, b"") for at in ends if value[at : at + 1] == b";")
 
 
 MODEL = Model(

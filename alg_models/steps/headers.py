@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,17 +49,21 @@ class TranslateVia:
         if not context.outbound and context.nat.public_ip.encode() not in value:
             return
         parameters = b"received" in value or b"rport=" in value or b"maddr" in value
-        for place, end in reversed(sent_bys(value)):  # from the back, so that offsets stay true
+        edits: list[tuple[int, int, bytes]] = []
+        for place, end in reversed(sent_bys(value)):
             text = translate(place, context, "via")
             if parameters:
-                self._parameters(field, place, end, context)
+                edits += self._parameters(value, place, end, context)
             if text is not None:
-                field.replace(place.start, place.end, text)
+                edits.append((place.start, place.end, text))
+        field.replace_all(edits)
 
-    def _parameters(self, field: Field, place: HostPort, end: int, context: Context) -> None:
+    def _parameters(
+        self, value: bytes, place: HostPort, end: int, context: Context
+    ) -> Iterator[tuple[int, int, bytes]]:
         """``received`` and ``rport`` are one endpoint: the source that the next hop saw (RFC 3581 4)."""
-        spans = list(parameter_spans(field.value, place.end, end))
-        found = {name: field.value[at:stop] for name, at, stop in spans}
+        spans = list(parameter_spans(value, place.end, end))
+        found = {name: value[at:stop] for name, at, stop in spans}
         host = found.get(b"received") or place.host
         port = found.get(b"rport", b"")
         seen = Endpoint(
@@ -71,11 +76,11 @@ class TranslateVia:
             own, other = context.outside.ip, context.inside.ip
         for name, at, stop in reversed(spans):
             if name == b"maddr" and found[name] == own.encode():
-                field.replace(at, stop, other.encode())
+                yield at, stop, other.encode()
             elif there is not None and name == b"received" and stop > at:
-                field.replace(at, stop, there.ip.encode())
+                yield at, stop, there.ip.encode()
             elif there is not None and name == b"rport" and stop > at:
-                field.replace(at, stop, b"%d" % there.port)
+                yield at, stop, b"%d" % there.port
 
 
 @dataclass(frozen=True)
@@ -106,10 +111,8 @@ class TranslateUris:
                 continue
             if not (has_address(field.raw) if context.outbound else public in field.raw):
                 continue
-            for place in reversed(uris(field.value)):
-                text = translate(place, context, "uri")
-                if text is not None:
-                    field.replace(place.start, place.end, text)
+            found = [(place, translate(place, context, "uri")) for place in reversed(uris(field.value))]
+            field.replace_all((place.start, place.end, text) for place, text in found if text is not None)
 
 
 ALL_URIS: Final = TranslateUris()
@@ -129,9 +132,10 @@ class TranslateIdentity:
         for field in message.fields:
             if field.name not in _IDENTITY or not has_address(field.raw):
                 continue
-            for place in reversed(uris(field.value)):
+            value, edits = field.value, []
+            for place in reversed(uris(value)):
                 host = place.host.decode("latin-1")
-                name = (message.value(b"call-id"), _user_before(field.value, place.start))
+                name = (message.value(b"call-id"), _user_before(value, place.start))
                 if place.port is not None:
                     text = translate(place, context, "identity")
                 elif context.outbound:
@@ -142,7 +146,8 @@ class TranslateIdentity:
                 else:
                     text = self._names(context).get(name) if host == public else None
                 if text is not None:
-                    field.replace(place.start, place.end, text)
+                    edits.append((place.start, place.end, text))
+            field.replace_all(edits)
 
     def _names(self, context: Context) -> dict[tuple[bytes, bytes], bytes]:
         names: dict[tuple[bytes, bytes], bytes] = context.remember(self, dict)

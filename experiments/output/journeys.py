@@ -89,6 +89,7 @@ class _Tracker:
         self._shown = frozenset(network.topology.hosts) | network.gateways
         self._under_way: dict[PacketKey, deque[Journey]] = {}
         self._last: dict[tuple[Endpoint, Endpoint], Journey] = {}  # from where to where, for its sender
+        self._ended: dict[tuple[Endpoint, Endpoint], Journey] = {}  # the same, none that a network lost
         self._entries = Entries()
         self._sent: set[tuple[str, Endpoint, bytes]] = set()
         self._just_received: tuple[Received | Segment, Journey] | None = None
@@ -159,6 +160,7 @@ class _Tracker:
             journey = self._start(record.now, self._owner(packet.src, record.host), packet)
         journey.pass_by(record.host)
         journey.ended = journey.received = True
+        self._note_end(journey)
         self._just_received = record, journey
 
     def noted(self, record: Noted) -> None:
@@ -185,10 +187,12 @@ class _Tracker:
         if not onward and any(each.fate.is_kept for each in record.emissions):
             journey.notes += [ending(gateway, each) for each in record.emissions]
             journey.ended = True
+            self._note_end(journey)
         elif not onward:
             journey.ending = record.emissions[0]
             for each in record.emissions:
                 journey.fail(ending(gateway, each), gateway)
+            self._note_end(journey)
         for each in record.emissions:
             if onward and each is onward[0]:
                 self._forward(journey, gateway, packet, each)
@@ -226,12 +230,23 @@ class _Tracker:
         journey.lost = record.reason
         here = record.node in self._shown and record.node not in journey.path
         journey.fail(why, record.node if here else None)
+        if record.reason is not LossReason.LINK:
+            self._note_end(journey)
+
+    def _note_end(self, journey: Journey) -> None:
+        if journey.sent is not None:
+            self._ended[journey.sent.source, journey.sent.destination] = journey
 
     def skipped(self, record: SkippedPackets) -> None:
-        journey = self._last.get((record.local, record.remote))
-        if journey is not None:
-            journey.more += record.packets
-            journey.until = record.until
+        flow = record.local, record.remote
+        impaired = record.network or record.as_arrived
+        journey = (self._ended if impaired else self._last).get(flow)
+        if journey is None:
+            return
+        journey.more += record.packets - len(record.lost)
+        journey.until = record.until
+        if record.lost:
+            self.journeys.append(_lost_ones(journey, record, self.order))
 
     def remark(self, record: Remark) -> None:
         if record.kind is WorldEvent.UNREACHABLE and record.local and record.remote:
@@ -278,6 +293,19 @@ def journeys_of(trace: Trace, network: Network) -> list[Journey]:
             tracker.remark(record)
     tracker.finish()
     return tracker.journeys
+
+
+def _lost_ones(like: Journey, record: SkippedPackets, order: int) -> Journey:
+    """Of packets that went the way of another one, those that a network lost: as one journey."""
+    times = [record.now + number * record.interval for number in (record.lost[0], record.lost[-1])]
+    path = like.path[: like.path.index(record.node) + 1] if record.node in like.path else like.path[:1]
+    lost = Journey(times[0], path, like.label, like.is_signalling, like.bound_for, like.aim)
+    lost.order, lost.sent, lost.lost = order, like.sent, LossReason.LINK
+    lost.left = like.left if path[1:] else like.sent  # what no gateway had is as it was sent
+    lost.more, lost.until = len(record.lost) - 1, times[1]
+    to = lost.left.destination if lost.left is not None else record.remote
+    lost.fail(f"lost at {record.node}, bound for {to}: {record.loss}", None)
+    return lost
 
 
 def _datagram(source: Endpoint, destination: Endpoint, payload: bytes) -> ip.Packet:

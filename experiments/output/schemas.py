@@ -181,7 +181,12 @@ class LostLine(_Record):
 
 
 class SkippedLine(_Record):
-    """Packets of a flow that shared the fate of the one before, and are not written one by one."""
+    """Packets of a flow that went the way of the one before, and are not written one by one.
+
+    Where a network loses and delays packets: which were ``lost``, which came twice (``doubled``), by their
+    number from 0 on, and after how many seconds each copy came (``delays``), packet by packet.
+    ``as_arrived``: those of the line before, passed on as they came.
+    """
 
     kind: Literal["skipped-packets"]
     host: str
@@ -191,6 +196,12 @@ class SkippedLine(_Record):
     until: float
     content: str
     first: int
+    network: str = ""
+    node: str = ""
+    lost: list[int] = []
+    doubled: list[int] = []
+    delays: list[float] = []
+    as_arrived: bool = False
 
 
 class RemarkLine(_Record):

@@ -8,8 +8,8 @@ The rules of this file:
   numbers of message and change that ladder and page know it by. What became
   of it is its comment: what the ALG changed, why it was dropped or lost.
 - Packets of media that were not carried are made again from the one before, from what its sender says, and
-  from the way and fate of that one. Each says ``rebuilt``. They are the bytes that carrying them would have
-  given; a test carries them and compares.
+  from the way and fate of that one; on an impaired network each has the fate that the trace says. Each says
+  ``rebuilt``. They are the bytes that carrying them would have given; a test carries them and compares.
 - ``short``: where a stream's packets that were not carried make more than five minutes, they are left out,
   and a comment says how many. ``all``: none is left out. ``carried``: all are left out.
 """
@@ -42,8 +42,10 @@ from siplab.lab.wire.ip import Endpoint, MalformedPacketError
 from siplab.lab.wire.rtp import unpack_rtp
 from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.topology import Topology
-from siplab.lab.worlds.trace import Lost, Passage, Received, Segment, Sent, SkippedPackets, Trace
+from siplab.lab.worlds.trace import LossReason, Lost, Passage, Received, Segment, Sent, SkippedPackets, Trace
 
+_End = Literal["host", "router", "nowhere"]
+Flow = tuple[Endpoint, Endpoint]
 Media = Literal["carried", "short", "all"]
 REBUILT: Final = "rebuilt: not carried, but the same way and fate as the packet before"
 _SHORT: Final = 300.0  # seconds of one stream
@@ -58,7 +60,10 @@ class _Seen:
     side: str
     direction: int
     way: list[_Seen]
+    node: str = ""  # that let it go
+    left: bytes = b""  # as it was let go, where routers under way changed it
     notes: list[str] = field(default_factory=list)
+    flow: Flow | None = None  # of media that it was sent in
     label: str = ""  # the numbers of message and changes
 
     def note(self, text: str) -> None:
@@ -101,7 +106,9 @@ class _Recorder:
         self.sides = _named(network.topology)
         self._network = network
         self._under_way: dict[tuple[str, PacketKey], deque[_Seen]] = defaultdict(deque)
-        self._latest: dict[tuple[Endpoint, Endpoint], tuple[bytes, _Seen]] = {}  # media, by flow
+        self._latest: dict[Flow, tuple[bytes, _Seen]] = {}  # media, by flow
+        self._ended: dict[Flow, tuple[_Seen, _End]] = {}  # the same, none that a network lost or still has
+        self._came: list[tuple[float, bytes]] = []  # when the latest stretch came over an impaired network
         self._entries = Entries()
         self._left_out = _left_out(trace, media)
         journeys = journeys_of(trace, network)
@@ -141,9 +148,15 @@ class _Recorder:
         return self.sides[hop.network if hop is not None and hop.network in names else names[0]]
 
     def _add(
-        self, now: float, packet: bytes, side: str, direction: int, way: list[_Seen] | None = None
+        self,
+        now: float,
+        packet: bytes,
+        side: str,
+        direction: int,
+        way: list[_Seen] | None = None,
+        node: str = "",
     ) -> _Seen:
-        seen = _Seen(now, packet, side, direction, [] if way is None else way)
+        seen = _Seen(now, packet, side, direction, [] if way is None else way, node)
         seen.way.append(seen)
         self.seen.append(seen)
         with suppress(MalformedPacketError):
@@ -158,7 +171,7 @@ class _Recorder:
         packet = _datagram(record.local, record.remote, record.payload)
         if packet is None:
             return
-        seen = self._add(record.now, packet, self._side_of(record.local.ip), OUTBOUND)
+        seen = self._add(record.now, packet, self._side_of(record.local.ip), OUTBOUND, node=record.host)
         number, journey = self._journeys[order]
         if journey.is_signalling:
             seen.label = f"message {number}" + "".join(
@@ -166,15 +179,24 @@ class _Recorder:
             )
         if unpack_rtp(record.payload) is not None or record.payload[2:4] == b"\x01\x06":  # RTP, or UDPTL
             self._latest[record.local, record.remote] = record.payload, seen
+            seen.flow = record.local, record.remote
 
     def _arrived(self, now: float, packet: bytes | None) -> None:
         if packet is None:
             return
         parsed = ip.parse(packet)
         side = self._side_of(parsed.dst)
-        if self._find(side, parsed) is None:  # from a program that is none of the lab's agents
+        seen = self._find(side, parsed)
+        if seen is None:  # from a program that is none of the lab's agents, or a second copy
             self._add(now, packet, side, INBOUND)
             self._find(side, parsed)
+        else:
+            self._note_end(seen, "host")
+
+    def _note_end(self, seen: _Seen, end: _End) -> None:
+        first = seen.way[0]
+        if first.flow is not None:
+            self._ended[first.flow] = first, end
 
     def _passage(self, record: Passage) -> None:
         entered = self._entries.whole(record)
@@ -187,14 +209,16 @@ class _Recorder:
             seen = self._add(record.now, whole, side, INBOUND)
             self._find(side, entered)
         elif len(whole) == len(seen.packet):
-            seen.packet = whole
+            seen.left, seen.packet = seen.packet, whole
         seen.note(on_entry(record))
+        if all(each.side is None or each.originated for each in record.emissions):
+            self._note_end(seen, "router")
         for each in record.emissions:
             if each.side is not None:
                 packet = leaving(each)
                 there = self._side_at(record, each.side, _destination(packet))
                 way = None if each.originated else seen.way
-                left = self._add(record.now, packet, there, OUTBOUND, way)
+                left = self._add(record.now, packet, there, OUTBOUND, way, record.gateway)
                 left.label = "" if each.originated else seen.label
                 left.note(on_leaving(each, change_of(entered, each)))
 
@@ -206,6 +230,8 @@ class _Recorder:
         for side in dict.fromkeys(self.sides.values()):
             if (seen := self._find(side, packet)) is not None:
                 seen.note(f"lost at {record.node}: {record.detail}")
+                if record.reason is not LossReason.LINK:
+                    self._note_end(seen, "nowhere")
                 return
 
     # -- media -------------------------------------------------------------------------------------
@@ -215,24 +241,71 @@ class _Recorder:
         if flow not in self._latest:
             return
         before, seen = self._latest[flow]
-        made: list[bytes] = []
-        if record.content and flow not in self._left_out:
-            for number in range(record.packets):
-                payload = rebuilt(before, number + 1, record.content, record.first + number)
-                if payload is None:
-                    break
-                made.append(payload)
+        end: _End = "host"
+        if record.network or record.as_arrived:
+            seen, end = self._ended.get(flow, (seen, "nowhere"))
+        made = self._made(record, before)
         if missing := record.packets - len(made):
             why = "" if record.content else ", being encrypted"
             until = f"until {record.until:.3f} s"
             seen.note(f"{missing} packets of the same stream {until} are left out here{why}")
-        interval = (record.until - record.now) / (record.packets - 1) if record.packets > 1 else 0.0
-        for number, payload in enumerate(made):
-            away = record.now + number * interval - seen.now
+        if record.network:
+            self._scattered(record, made, seen, end)
+            return
+        for now, payload in made:
             for each in seen.way:
-                packet = replace(ip.parse(each.packet), payload=payload)
-                notes = [REBUILT, *each.notes]
-                self.seen.append(_Seen(each.now + away, bytes(packet), each.side, each.direction, [], notes))
+                self._rebuilt(now + each.now - seen.now, each, payload)
+
+    def _made(self, record: SkippedPackets, before: bytes) -> list[tuple[float, bytes]]:
+        """When packets that were not carried were sent, and what they said."""
+        if record.as_arrived:
+            return self._came
+        made: list[tuple[float, bytes]] = []
+        if record.content and (record.local, record.remote) not in self._left_out:
+            for number in range(record.packets):
+                payload = rebuilt(before, number + 1, record.content, record.first + number)
+                if payload is None:
+                    break
+                made.append((record.now + number * record.interval, payload))
+        return made
+
+    def _scattered(
+        self, record: SkippedPackets, made: list[tuple[float, bytes]], seen: _Seen, end: _End
+    ) -> None:
+        """Each goes as far as the impaired network like ``seen``, then as each of its copies did."""
+        at = 1 + next((n for n, each in enumerate(seen.way) if each.node == record.node), 0)
+        ahead, behind = seen.way[:at], seen.way[at:]
+        came: list[tuple[float, bytes]] = []
+        for (now, payload), delays in zip(made, record.copies(), strict=False):
+            for each in ahead:
+                last = self._rebuilt(now, each, payload, is_lost=not delays and each is ahead[-1])
+            if not delays:
+                last.note(f"lost at {record.node}: {record.loss}")
+            for copy, delay in enumerate(sorted(delays)):
+                came.append((now + delay, payload))
+                if copy:
+                    self._second(now + delay, last, end if not behind else "router")
+                for each in behind:
+                    self._rebuilt(now + delay, each, payload)
+        self._came = sorted(came, key=lambda each: each[0])
+
+    def _second(self, now: float, first: _Seen, end: _End) -> None:
+        """The second copy of a packet arrives where an impaired network ends."""
+        packet = ip.parse(first.packet)
+        if end == "router":
+            self.seen.append(_Seen(now, first.packet, first.side, INBOUND, []))
+        elif end == "host":
+            whole = _datagram(packet.source, packet.destination, packet.payload)
+            if whole is not None:
+                self.seen.append(_Seen(now, whole, self._side_of(packet.dst), INBOUND, []))
+
+    def _rebuilt(self, now: float, like: _Seen, payload: bytes, *, is_lost: bool = False) -> _Seen:
+        packet = replace(ip.parse((is_lost and like.left) or like.packet), payload=payload)
+        made = _Seen(
+            now, bytes(packet), like.side, like.direction, [], like.node, notes=[REBUILT, *like.notes]
+        )
+        self.seen.append(made)
+        return made
 
 
 def _left_out(trace: Trace, media: Media) -> set[tuple[Endpoint, Endpoint]]:

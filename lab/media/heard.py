@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 from siplab.lab.media.audio import SILENCE, Signal
-from siplab.lab.media.rtp_receiver import Sound
+from siplab.lab.media.rtp_receiver import Sound, one_by_one
 from siplab.lab.media.rtp_sender import PACKET_TIME
 
 _MOST: Final = 2000  # spans of one stream; what comes behind them is counted to the last
@@ -38,14 +38,22 @@ def _frames_of(signals: tuple[Signal, ...]) -> dict[bytes, tuple[str, int]]:
     }
 
 
-def spans(sounds: Iterable[Sound], known: Sequence[Signal]) -> list[HeardSpan]:
+def _end(sound: Sound) -> float:
+    """When the last frame of it has been heard, in seconds."""
+    train = sound.train
+    if train is not None and train.arrivals is not None:
+        return train.arrivals.times[-1] + PACKET_TIME
+    return sound.at + (1 if train is None else train.packets) * PACKET_TIME
+
+
+def spans(sounds: Sequence[Sound], known: Sequence[Signal]) -> list[HeardSpan]:
     """The spans of what arrived; ``known``: the signals that may be in it."""
     signals = {each.name: each for each in (*known, SILENCE)}
     frames = _frames_of(tuple(signals.values()))
     found: list[HeardSpan] = []
     begin = until = 0.0
     content, frame, length = "", -1, 1  # of the span under way, none yet
-    for each in sounds:
+    for each in one_by_one(sounds):
         at, train = each.at, each.train
         expected = frame + round((at - begin) / PACKET_TIME)
         if train is not None:
@@ -59,7 +67,10 @@ def spans(sounds: Iterable[Sound], known: Sequence[Signal]) -> list[HeardSpan]:
                 what, number = frames.get(each.frame, ("", 0))
         end = at + packets * PACKET_TIME
         goes_on = what == content and at - until < PACKET_TIME * 0.75 and (number - expected) % length == 0
-        if frame >= 0 and (goes_on or len(found) + 1 >= _MOST):
+        if frame >= 0 and len(found) + 1 >= _MOST:
+            until = max(until, *map(_end, sounds))
+            break
+        if goes_on and frame >= 0:
             until = max(until, end)
             continue
         if frame >= 0:

@@ -289,6 +289,6 @@ class MediaRelay:
         """A stretch of media fared like the packet before."""
         leg = self._legs[local][0]
         if leg.takes(source):
-            leg.received += train.packets
+            leg.received += train.arrived
         else:
-            leg.dropped += train.packets
+            leg.dropped += train.arrived

@@ -18,7 +18,9 @@ from typing import Final, Literal
 
 from siplab.lab.media.attributes import rtcp_port
 from siplab.lab.media.interfaces import MediaCall
+from siplab.lab.media.rtp_sender import PACES
 from siplab.lab.media.session import Kind
+from siplab.lab.sip.base import Train
 from siplab.lab.sip.timers import Timer
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.rtcp import Compound, ReportBlock, SenderInfo, pack_rtcp, unpack_rtcp
@@ -181,11 +183,23 @@ class Reporter:
             if sender is not None and block.ssrc == sender.ssrc:
                 self.reported = block
 
-    def heard(self, header: RtpHeader, now: float, count: int = 1) -> None:
-        """Media arrived: a packet at ``now``, and more of them at its pace."""
-        jitter = self._jitter.setdefault(header.ssrc, Jitter(_CLOCK.get(self._kind, 8000)))
-        jitter.packet(header.timestamp, now)
-        jitter.even(count - 1)
+    def heard(self, header: RtpHeader, now: float) -> None:
+        """A packet of media arrived at ``now``, in seconds."""
+        self._jitter_of(header).packet(header.timestamp, now)
+
+    def heard_train(self, train: Train) -> None:
+        """Many packets of media arrived."""
+        header, jitter = train.header, self._jitter_of(train.header)
+        if train.arrivals is None:
+            jitter.packet(header.timestamp, train.begin)
+            jitter.even(train.packets - 1)
+            return
+        step = PACES[self._kind].step
+        for at, number in zip(*train.arrivals, strict=True):
+            jitter.packet(header.timestamp + number * step & 0xFFFFFFFF, at)
+
+    def _jitter_of(self, header: RtpHeader) -> Jitter:
+        return self._jitter.setdefault(header.ssrc, Jitter(_CLOCK.get(self._kind, 8000)))
 
 
 def _ntp(now: float) -> int:

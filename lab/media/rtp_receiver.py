@@ -9,12 +9,14 @@ The rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from array import array
+from bisect import bisect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from siplab.lab.media.audio import SAMPLES
-from siplab.lab.sip.base import Train
+from siplab.lab.sip.base import Arrivals, Train
 from siplab.lab.wire import g711
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.rtp import RtpHeader
@@ -38,6 +40,19 @@ class Sound(NamedTuple):
     at: float
     frame: bytes
     train: Train | None = None
+
+
+def one_by_one(sounds: Iterable[Sound]) -> Iterator[Sound]:
+    """The same, but each frame by itself of a train that came over an impaired network."""
+    for each in sounds:
+        if each.train is None or each.train.arrivals is None:
+            yield each
+            continue
+        frame, first = each.train.flow.frame, each.train.first
+        for at, number in zip(*each.train.arrivals, strict=True):
+            said = frame(first + number)
+            if len(said) == SAMPLES:
+                yield Sound(at, said)
 
 
 class RtpReceiver:
@@ -66,7 +81,10 @@ class RtpReceiver:
             self.sounds.append(Sound(now, payload))
 
     def train(self, train: Train, source: Endpoint, delay: float = 0.0) -> None:
-        """Packets that shared the fate of the one before."""
+        """Packets that shared the fate of the one before, or fared as ``train.arrivals`` says."""
+        if train.arrivals is not None:
+            self._scattered(train, train.arrivals, source)
+            return
         self._account(train.header, train.packets)
         first = train.begin + delay
         self._hear(first, first + (train.packets - 1) * train.interval, train.packets, source)
@@ -79,6 +97,12 @@ class RtpReceiver:
                 continue
             if each.train is None:
                 return each.frame if now - each.at < 0.06 else None
+            if each.train.arrivals is not None:
+                latest = bisect(each.train.arrivals.times, now + 1e-6) - 1
+                if now - each.train.arrivals.times[latest] >= 0.06:
+                    return None
+                frame = each.train.flow.frame(each.train.first + each.train.arrivals.numbers[latest])
+                return frame if len(frame) == SAMPLES else None
             number = int((now - each.at) / each.train.interval + 1e-6)
             if number < each.train.packets:
                 frame = each.train.flow.frame(each.train.first + number)
@@ -143,7 +167,7 @@ class RtpReceiver:
             clock += 0.02
 
     def _frames(self) -> Iterator[tuple[float, bytes]]:
-        for each in self.sounds:
+        for each in one_by_one(self.sounds):
             if each.train is None:
                 yield each.at, each.frame
                 continue
@@ -172,6 +196,48 @@ class RtpReceiver:
         else:
             known[1], known[2] = last + ahead + count - 1, packets + count
         return True
+
+    def _scattered(self, train: Train, arrivals: Arrivals, source: Endpoint) -> None:
+        """As ``packet`` for each of the arrivals."""
+        if train.content == "image":  # UDPTL has no header
+            for at in arrivals.times:
+                self._hear(at, at, 1, source)
+            return
+        sequence, ssrc = train.header.sequence, train.header.ssrc
+        if not arrivals.times:
+            return
+        known = self._ranges.get(ssrc)
+        if known is None:
+            start = (sequence + arrivals.numbers[0]) & 0xFFFF
+            known = self._ranges[ssrc] = [start, start - 1, 0]
+        first, last, packets = known
+        times, numbers = array("d"), array("l")
+        stretch = self.stretches[-1] if self.stretches else None
+        for at, number in zip(*arrivals, strict=True):
+            ahead = (sequence + number - last + 0x8000) % 0x10000 - 0x8000
+            if ahead > 0:
+                last += ahead
+                packets += 1
+            elif ahead == 0 and packets:
+                self.duplicates += 1
+                continue
+            else:
+                self.reordered += 1
+                packets = min(packets + 1, last - first + 1)
+            times.append(at)
+            numbers.append(number)
+            if stretch is not None and at - stretch.end <= self._silence_after:
+                if at > stretch.end:
+                    stretch.end = at
+                stretch.packets += 1
+            else:
+                stretch = Stretch(at, at, 1)
+                self.stretches.append(stretch)
+        known[1], known[2] = last, packets
+        self.received += len(times)
+        self.sources[source] = self.sources.get(source, 0) + len(times)
+        if times:
+            self.sounds.append(Sound(times[0], b"", train._replace(arrivals=Arrivals(times, numbers))))
 
     def _hear(self, begin: float, end: float, count: int, source: Endpoint) -> None:
         self.received += count

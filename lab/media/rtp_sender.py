@@ -138,6 +138,11 @@ class RtpSender:
 
     # -- the flow ------------------------------------------------------------------------------
 
+    def dues(self, count: int) -> list[float]:
+        """When the next ``count`` packets are due, in seconds."""
+        began, interval = self._began, self.interval
+        return [began + number * interval for number in range(self._index, self._index + count)]
+
     def take(self) -> bytes:
         """The packet that is due, and on to the next."""
         packet = self._packet()

@@ -123,9 +123,11 @@ class Opener:
         """Whether packets are genuine that shared the fate of the one before."""
         ssrc = train.header.ssrc
         if not self._sound.get(ssrc, False):
-            self.rejected += train.packets
+            self.rejected += train.arrived
             return False
-        self._latest[ssrc] = self._index(ssrc, train.header.sequence) + train.packets - 1
+        last = train.packets - 1 if train.arrivals is None else max(train.arrivals.numbers)
+        index = self._index(ssrc, train.header.sequence) + last
+        self._latest[ssrc] = max(index, self._latest.get(ssrc, 0))
         return True
 
     def report(self, sealed: bytes) -> bytes | None:

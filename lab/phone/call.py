@@ -442,7 +442,7 @@ class Call(abc.ABC):
         if not self._is_foreign(kind, source) and self.media.train(kind, train):
             self.heard[kind].train(train, source)
             if kind in self.media.reporters:
-                self.media.reporters[kind].heard(train.header, train.begin, train.packets)
+                self.media.reporters[kind].heard_train(train)
 
     def _counted(self, kind: Kind, source: Endpoint, now: float) -> int:
         """How many packets in a row came from there, this one among them."""

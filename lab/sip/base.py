@@ -8,6 +8,7 @@ the generator that it was given. The same object runs in either world.
 from __future__ import annotations
 
 import abc
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
@@ -96,6 +97,9 @@ class Flow(Protocol):
     def left(self) -> int | None:
         """How many packets there will be, ``None`` for no end."""
 
+    def dues(self, count: int) -> list[float]:
+        """When the next ``count`` packets are due, in seconds."""
+
     def take(self) -> bytes:
         """The packet that is due; ``next_due`` becomes that of the next one."""
 
@@ -110,10 +114,25 @@ class Flow(Protocol):
         """What its packets say, by name: a signal's, or the kind of a stream that is no sound."""
 
 
+class Arrivals(NamedTuple):
+    """Copies of the packets of a train in the order in which they came: when (seconds), and of which.
+
+    Packets are numbered from 0. One that got lost is not there, one that was doubled is there twice.
+    """
+
+    times: array[float]
+    numbers: array[int]
+
+    def part(self, first: int, end: int) -> Arrivals:
+        """Those from ``first`` to before ``end``."""
+        return Arrivals(self.times[first:end], self.numbers[first:end])
+
+
 class Train(NamedTuple):
     """``packets`` of a flow from number ``first`` on, due at ``begin`` and each ``interval`` later.
 
     ``header`` is that of the first, ``content`` the flow's. ``encrypted``: neither is to be seen on the wire.
+    ``arrivals``: what came of them over an impaired network; ``None``: each came when it was due.
     """
 
     flow: Flow
@@ -124,6 +143,12 @@ class Train(NamedTuple):
     header: RtpHeader
     content: str = ""
     encrypted: bool = False
+    arrivals: Arrivals | None = None
+
+    @property
+    def arrived(self) -> int:
+        """How many packets came, doubled ones twice."""
+        return self.packets if self.arrivals is None else len(self.arrivals.times)
 
 
 class Agent(abc.ABC):

@@ -7,6 +7,7 @@ What is due at the same time comes in the order in which the agents were added.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from siplab.lab.sip.base import Agent, Flow
@@ -107,6 +108,16 @@ class Agenda:
             return None
         due, number = first
         return DueFlow(*self._members[number], self._flow_of[number], due)
+
+    def playing(self) -> Iterator[tuple[str, Agent, Flow]]:
+        """Every flow that has a packet to send, in the order in which they send what is due at once."""
+        if self.touched:
+            self._ask()
+        for number in sorted(self._flows.of):
+            host, agent = self._members[number]
+            for flow in agent.flows:
+                if flow.next_due is not None and flow.remote is not None:
+                    yield host, agent, flow
 
     def _ask(self) -> None:
         """When the timers and flows are due of agents to which something has happened."""

@@ -7,7 +7,7 @@ The rules of this file:
   up to the *horizon* have it too: the next timer of an agent, the end of the waiting, and the next moment
   at which a gateway forgets something. The last packet before the horizon is carried again, so that
   bindings are refreshed as they would have been.
-- On networks with loss or delay each packet has a fate of its own, and is carried.
+- On networks with loss or delay each packet has a fate of its own: ``impaired_flows.py``.
 """
 
 from __future__ import annotations

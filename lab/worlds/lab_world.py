@@ -10,16 +10,46 @@ from __future__ import annotations
 import abc
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
-from siplab.lab.sip.base import Action, Agent, Close, Flow, Listen, PassOn, Send, SendSegment, Transport
+from siplab.lab.sip.base import (
+    Action,
+    Agent,
+    Close,
+    Flow,
+    Listen,
+    PassOn,
+    Send,
+    SendSegment,
+    Train,
+    Transport,
+)
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.base import World, WorldError
 from siplab.lab.worlds.flows import FlowKeeper
 from siplab.lab.worlds.forwarding import Arrival, Delivery, SegmentDelivery, destination_of
+from siplab.lab.worlds.impaired_flows import (
+    Arrived,
+    Course,
+    Impaired,
+    ImpairedFlows,
+    Link,
+    PlayingFlow,
+    Stretch,
+)
 from siplab.lab.worlds.impairments import Departure, impairments_of
 from siplab.lab.worlds.network import Network
-from siplab.lab.worlds.trace import LossReason, Lost, Received, Segment, Sent, SkippedPackets, WorldEvent
+from siplab.lab.worlds.trace import (
+    LossReason,
+    Lost,
+    Received,
+    Segment,
+    Sent,
+    SkippedPackets,
+    WorldEvent,
+    lost_on,
+)
 
 # An agent that sends to itself in circles must not hang a trial: so many steps while the clock stands still.
 MAX_STEPS = 50_000
@@ -45,9 +75,12 @@ class LabWorld(World):
         self._sockets: dict[Transport, dict[Endpoint, tuple[str, Agent]]] = {"udp": {}, "tcp": {}}
         self._arrivals: deque[Arrival] = deque()
         self._flows = FlowKeeper()
-        self.dscp: dict[
-            str, int
-        ] = {}  # host -> with which its agents' datagrams leave (RFC 2474), where not 0
+        # host -> what its agents' datagrams are marked with (RFC 2474), where not 0
+        self.dscp: dict[str, int] = {}
+        self._impaired_flows = (
+            ImpairedFlows(self.impairments, self._flows) if self.impairments is not None else None
+        )
+        self._course: Course | None = None  # of the packet that is being carried, if that is noted
 
     @property
     def place(self) -> str:
@@ -89,17 +122,19 @@ class LabWorld(World):
                 continue
             if done():
                 return True
-            when = agenda.next_timer() if self.impairments is None else self._next_timer()
+            timer = agenda.next_timer()
+            when = timer if self.impairments is None else self._next_timer()
             flow = agenda.next_flow()
             if flow is not None and (when is None or flow.due < when) and flow.due <= deadline:
-                self._play(*flow, deadline if when is None else min(when, deadline))
+                self._play(*flow, deadline if timer is None else min(timer, deadline))
                 continue
             if when is None or when > deadline:
                 self.now = deadline
                 return done()
             self.now = max(self.now, when)
-            self._flows.event += 1
-            self._fire()
+            if when == timer:
+                self._flows.event += 1
+                self._fire()
         raise WorldError(f"nothing settled within {MAX_STEPS} steps")
 
     def close(self) -> list[str]:
@@ -133,6 +168,7 @@ class LabWorld(World):
             self._flows.passed(action.local, action.remote, list(self._arrivals)[before:])
             return
         self._flows.event += 1
+        self._course = None
         if isinstance(action, Send | SendSegment):
             self._send(agent, action)
         elif isinstance(action, Listen):
@@ -174,6 +210,8 @@ class LabWorld(World):
             self.trace.add(Segment(self.now, host, True, action.packet))
         else:
             self.trace.add(Sent(self.now, host, action.local, action.remote, action.payload))
+        if self._course is not None:
+            self._course.steps.append(Link(host, action.local, action.remote))
         if self.impairments is not None and self._launch(
             host,
             action.remote.ip,
@@ -182,7 +220,7 @@ class LabWorld(World):
             lambda: self.transmit(host, action) if action.local in ports else [],
         ):
             return
-        self._arrivals.extend(self.transmit(host, action))
+        self._arrivals.extend(self._noted(self.transmit(host, action)))
 
     # -- the loop ----------------------------------------------------------------------------------
 
@@ -199,7 +237,14 @@ class LabWorld(World):
         host, agent = place
         if isinstance(arrival, Delivery):
             self.trace.add(Received(self.now, host, arrival.local, arrival.source, arrival.payload))
+            if self._impaired_flows is None:
+                self.perform(agent, agent.receive(arrival.payload, arrival.source, arrival.local, self.now))
+                return
+            course = self._course = self._impaired_flows.reached(arrival)
             self.perform(agent, agent.receive(arrival.payload, arrival.source, arrival.local, self.now))
+            self._course = None
+            if course is not None:
+                self._impaired_flows.heard(course)
         else:
             detail = f"{arrival.remote} from {arrival.local}"
             self.remark(host, WorldEvent.UNREACHABLE, detail, arrival.local, arrival.remote)
@@ -216,7 +261,10 @@ class LabWorld(World):
         """Carry a flow's next packet, or pass over a stretch that shares the fate of the latest."""
         self.now = max(self.now, due)
         self._agenda.touched.add(agent)
-        if self.impairments is None and until > self.now:
+        if self._impaired_flows is not None:
+            self._play_impaired(self._impaired_flows, agent, flow, until)
+            return
+        if until > self.now:
             skipped = self._flows.skip(flow, lambda: self._horizon(until), self._onward)
             if skipped is not None:
                 train, deliveries = skipped
@@ -262,10 +310,74 @@ class LabWorld(World):
         if fate is None:
             return False
         for name in fate.lost_on:
-            self.lost(node, packet, LossReason.LINK, f"lost on the network '{name}'")
-        for delay in fate.delays:
-            self.impairments.hold(self.now + delay, departure)
+            self.lost(node, packet, LossReason.LINK, lost_on(name))
+        if self._course is None:
+            for delay in fate.delays:
+                self.impairments.hold(self.now + delay, partial(self._go_on, departure))
+            return True
+        courses = self._course.launched(node, fate)
+        for delay, course in zip(fate.delays, courses, strict=True):
+            going_on = partial(self._go_on, departure, course)
+            self.impairments.hold(self.now + delay, going_on, course.event)
         return True
+
+    def _go_on(self, departure: Departure, course: Course | None = None) -> list[Arrival]:
+        """What was held goes on; ``course`` where it is a packet of a flow whose way is noted."""
+        if course is None:
+            self._flows.event += 1
+            return departure()
+        self._course = course
+        arrivals = self._noted(departure())
+        self._course = None
+        return arrivals
+
+    def _noted(self, arrivals: list[Arrival]) -> list[Arrival]:
+        """What became of a packet; the same, once it is noted if it is one of a flow."""
+        if self._course is not None and self._impaired_flows is not None:
+            self._impaired_flows.came(self._course, arrivals)
+        return arrivals
+
+    def _play_impaired(self, flows: ImpairedFlows, agent: Agent, flow: Flow, until: float) -> None:
+        """As ``_play`` where there are impaired networks: a stretch is one of all flows."""
+        if self.impairments is not None and until > self.now and flows.is_known(flow):
+            held = self.impairments.next_but(self._flows.event)
+            horizon = self._horizon(until if held is None else min(until, held))
+            playing = (PlayingFlow(*each) for each in self._agenda.playing())
+            plan = flows.plan(self.now, horizon, playing, self._onward)
+            if plan is not None:
+                for each in plan.stretches:
+                    self._pass_over(each, self.now + plan.longest, plan.end)
+                return
+        assert flow.remote is not None
+        self._course = flows.begun(flow)
+        self._send(agent, Send(flow.local, flow.remote, flow.take()))
+        self._course = None
+        flows.sent(flow)
+        self._agenda.touched.add(agent)  # it was asked for its flows meanwhile
+
+    def _pass_over(self, stretch: Stretch, singly_until: float, singly_from: float) -> None:
+        """Have a stretch heard. What comes while packets that are carried come too is heard one by one."""
+        self._agenda.touched.add(stretch.playing.agent)
+        for record in stretch.records():
+            self.trace.add(record)
+        is_behind = False  # the impaired network
+        for step in stretch.way:
+            if isinstance(step, Impaired):
+                is_behind = True
+            elif isinstance(step, Arrived) and (not is_behind or stretch.arrivals is None):
+                self._hear(step, stretch.train)
+            elif isinstance(step, Arrived):
+                for train in stretch.parts(singly_until, singly_from):
+                    hearing = partial(self._hear, step, train)
+                    assert self.impairments is not None
+                    assert train.arrivals is not None
+                    self.impairments.hold(train.arrivals.times[0], hearing, self._flows.event)
+
+    def _hear(self, step: Arrived, train: Train) -> list[Arrival]:
+        agent = self._sockets["udp"][step.local][1]
+        agent.receive_train(train, step.source, step.local)
+        self._agenda.touched.add(agent)
+        return []
 
     # -- for every carrier ---------------------------------------------------------------------------
 

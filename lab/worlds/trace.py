@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from functools import cache
+from itertools import chain, islice
 from typing import Any, Final, NamedTuple, TypeVar, get_type_hints
 
 from siplab.lab.gateway.fate import Fate
@@ -22,6 +24,13 @@ from siplab.lab.wire.ip import Endpoint, MalformedPacketError
 from siplab.lab.worlds.streams import TapStreams
 
 T = TypeVar("T")
+
+_NO_DELAYS: Final = array("d")  # no tuple: a call of an hour over a bad line has 370,000
+
+
+def lost_on(network: str) -> str:
+    """The detail of a loss on an impaired network, to readers."""
+    return f"lost on the network '{network}'"
 
 
 class LossReason(StrEnum):
@@ -97,9 +106,14 @@ class Lost(NamedTuple):
 
 
 class SkippedPackets(NamedTuple):
-    """``packets`` of a flow of media that share the fate of the one before; the last was due at ``until``.
+    """``packets`` of a flow of media that go the way of the one before; the last was due at ``until``.
 
     They say ``content`` (``lab.sip.base.Train``) from packet number ``first`` on; empty: they are encrypted.
+
+    An impaired ``network`` on their way decided the fate of each where it left ``node``, when it was due:
+    which got ``lost`` and which arrived twice (``doubled``), by their numbers from 0 on, and in ``delays``
+    after how many seconds they arrived, packet by packet, of a doubled one both copies. ``as_arrived``: an
+    agent passed them on as they came, each copy when it came; they are those of the record before this one.
     """
 
     now: float
@@ -110,6 +124,39 @@ class SkippedPackets(NamedTuple):
     until: float
     content: str = ""
     first: int = 0
+    network: str = ""
+    node: str = ""
+    lost: tuple[int, ...] = ()
+    doubled: tuple[int, ...] = ()
+    delays: Sequence[float] = _NO_DELAYS
+    as_arrived: bool = False
+
+    @property
+    def interval(self) -> float:
+        """Seconds from packet to packet, unless they were passed on as they came."""
+        return (self.until - self.now) / (self.packets - 1) if self.packets > 1 else 0.0
+
+    @property
+    def loss(self) -> str:
+        """Why packets got lost, to readers."""
+        return lost_on(self.network)
+
+    def with_fates(self, node: str, network: str, copies: Sequence[tuple[float, ...]]) -> SkippedPackets:
+        """The same, whose packets fare on a network behind ``node`` as ``copies`` (below) says."""
+        return self._replace(
+            node=node,
+            network=network,
+            lost=tuple(number for number, some in enumerate(copies) if not some),
+            doubled=tuple(number for number, some in enumerate(copies) if len(some) > 1),
+            delays=array("d", chain.from_iterable(copies)),
+        )
+
+    def copies(self) -> Iterator[tuple[float, ...]]:
+        """After how many seconds the copies of each packet arrived at the far end of ``network``."""
+        lost, doubled, delays = set(self.lost), set(self.doubled), iter(self.delays)
+        for number in range(self.packets):
+            count = 0 if number in lost else 2 if number in doubled else 1
+            yield tuple(islice(delays, count))
 
 
 class Remark(NamedTuple):
@@ -246,6 +293,10 @@ def _from_json(row: dict[str, Any]) -> Record:
             value = EventKind(value) if kind is Noted else WorldEvent(value)
         elif name == "facts":
             value = _facts(value)
+        elif name in ("lost", "doubled"):
+            value = tuple(array("l", value))
+        elif name == "delays":
+            value = array("d", value)
         values[name] = value
     record: Record = kind(**values)
     return _sound(record)
@@ -303,6 +354,7 @@ _KINDS: Final[dict[str, Any]] = {
     "noted": Noted,
     "checked": Checked,
 }
+_ONLY_IMPAIRED: Final = ("network", "node", "lost", "doubled", "delays", "as_arrived")
 _NAMES: Final[dict[type, str]] = {kind: name for name, kind in _KINDS.items()}
 
 
@@ -339,7 +391,10 @@ def looks_like_sip(payload: bytes) -> bool:
 def as_json(record: Record) -> dict[str, Any]:
     """A record as plain data; bytes as Base64, with SIP readable beside it."""
     row: dict[str, Any] = {"kind": _NAMES[type(record)]}
+    unsaid = _ONLY_IMPAIRED if isinstance(record, SkippedPackets) else ()
     for name, value in zip(record._fields, record, strict=True):
+        if name in unsaid and not value:
+            continue
         if isinstance(value, bytes):
             row[name] = base64.b64encode(value).decode()
             if name == "payload" and looks_like_sip(value):
@@ -353,6 +408,8 @@ def as_json(record: Record) -> dict[str, Any]:
             row[name] = value.name.lower()
         elif isinstance(value, StrEnum):
             row["what" if name == "kind" else name] = value.value
+        elif isinstance(value, tuple | array):
+            row[name] = list(value)
         elif isinstance(value, list):
             row[name] = [_emission_json(each) for each in value]
         elif value is not None:

@@ -18,6 +18,7 @@ from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.wire import ip
 from siplab.lab.worlds.flows import FlowKeeper
+from siplab.lab.worlds.impaired_flows import ImpairedFlows
 from siplab.lab.worlds.trace import Trace, looks_like_sip
 from tests.conftest import missing
 
@@ -51,6 +52,24 @@ def test_rebuilt_packets_are_those_that_carrying_them_gives(
 ) -> None:
     some = rows(spec)
     monkeypatch.setattr(FlowKeeper, "skip", lambda *arguments: None)
+    assert some == rows(spec)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        TrialSpec("lossy", "none", "outgoing-call(duration=20)"),
+        TrialSpec("lossy", "none", "outgoing-call(duration=10)", server="rport-aware"),
+        TrialSpec("lossy(duplicate=0.5)", "none", "outgoing-call(duration=5)", server="hosted"),
+        TrialSpec("home(delay=0.02,loss=0.05)", "none", "fax"),
+    ],
+    ids=lambda spec: f"{spec.topology}-{spec.server}-{spec.scenario}",
+)
+def test_on_a_bad_line_each_is_rebuilt_with_its_own_fate(
+    spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = rows(spec)
+    monkeypatch.setattr(ImpairedFlows, "plan", lambda *arguments: None)
     assert some == rows(spec)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from array import array
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from siplab.lab.errors import UsageError
 from siplab.lab.media import audio
 from siplab.lab.media.audio import from_wav, mix, strength, tone, write_wav
-from siplab.lab.media.rtp_receiver import RtpReceiver
+from siplab.lab.media.rtp_receiver import RtpReceiver, one_by_one
 from siplab.lab.media.rtp_sender import RtpSender
+from siplab.lab.sip.base import Arrivals
 from siplab.lab.wire import g711
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.rtp import unpack_rtp
@@ -53,6 +55,31 @@ def test_a_train_counts_like_its_packets() -> None:
     assert (single.received, single.lost) == (together.received, together.lost) == (50, 0)
     assert single.between(0.2, 0.4) == pytest.approx(together.between(0.2, 0.4), abs=1)
     assert list(single.sound(0.0, 1.0)) == list(together.sound(0.0, 1.0))
+
+
+@given(st.lists(st.tuples(st.integers(0, 29), st.floats(0.0, 1.5)), min_size=1, max_size=60))
+def test_a_train_over_a_bad_line_counts_like_its_packets(copies: list[tuple[int, float]]) -> None:
+    """Whatever is lost, doubled, delayed and overtaken."""
+    copies = sorted(copies, key=lambda each: each[0] * 0.02 + each[1])
+    source = sender(signal=tone(440.0))
+    single, together = RtpReceiver(), RtpReceiver()
+    first = source.take()
+    for each in (single, together):
+        hear(each, first, 0.0)
+    train = source.skip(30)
+    again = sender(signal=tone(440.0))
+    packets = [again.take() for _ in range(31)][1:]
+    times = [0.02 + number * 0.02 + delay for number, delay in copies]
+    for at, (number, _) in zip(times, copies, strict=True):
+        hear(single, packets[number], at)
+    came = Arrivals(array("d", times), array("l", [number for number, _ in copies]))
+    together.train(train._replace(arrivals=came), REMOTE)
+    for name in ("received", "lost", "duplicates", "reordered", "stretches", "sources", "ranges"):
+        assert getattr(single, name) == getattr(together, name), name
+    assert list(one_by_one(single.sounds)) == list(one_by_one(together.sounds))
+    assert [single.frame_at(at / 50) for at in range(100)] == [
+        together.frame_at(at / 50) for at in range(100)
+    ]
 
 
 def test_silences_are_found_where_they_are() -> None:

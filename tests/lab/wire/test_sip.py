@@ -174,6 +174,19 @@ def test_replace_changes_the_span_that_it_names(data: bytes, draw: st.DataObject
     assert field.raw == raw
 
 
+@given(st.binary(max_size=40), st.lists(st.integers(0, 40), max_size=8), st.binary(max_size=3))
+def test_replacing_all_is_replacing_each_from_the_back(value: bytes, cuts: list[int], new: bytes) -> None:
+    together, singly = Field(b"X: " + value + b"\r\n"), Field(b"X: " + value + b"\r\n")
+    ends = sorted(min(cut, len(together.value)) for cut in cuts)
+    edits = [(start, end, new) for start, end in zip(ends[::2], ends[1::2], strict=False)]
+    for start, end, text in reversed(edits):
+        singly.replace(start, end, text)
+    together.replace_all(reversed(edits))
+    assert (together.raw, together.value_offset) == (singly.raw, singly.value_offset)
+    assert together.value == singly.value
+
+
+
 @given(ANY, st.data())
 def test_assigning_a_value_keeps_name_and_line_ending(data: bytes, draw: st.DataObject) -> None:
     message = SipMessage.parse(data)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
 import pytest
+import yaml
 
 from siplab.experiments.scenarios.call_checks import connect
 from siplab.experiments.scenarios.register import sign_in
@@ -12,8 +17,10 @@ from siplab.experiments.trial.spec import TrialSpec
 from siplab.experiments.trial.stage import Setup, Stage
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.flows import FlowKeeper
+from siplab.lab.worlds.impaired_flows import ImpairedFlows
 from siplab.lab.worlds.simulated import SimulatedWorld
-from siplab.lab.worlds.trace import Sent, Trace
+from siplab.lab.worlds.trace import LossReason, Lost, Sent, SkippedPackets, Trace, from_json_lines
+from tests.conftest import ROOT
 
 MODELS = (
     "none",
@@ -87,10 +94,75 @@ def test_what_a_relay_passes_on_need_not_be_carried_either() -> None:
     assert 100 < rtp(trace) < 10_000, "of 720 004"
 
 
-def test_each_packet_is_carried_where_each_has_a_fate_of_its_own() -> None:
-    result, trace = trial.run(TrialSpec("lossy", "none", "outgoing-call(duration=4)"))
+# -- impaired networks -----------------------------------------------------------------------------
+
+_BAD: Final = "home(loss=0.3,delay=0.1,jitter=0.1,duplicate=0.2,reorder=0.1)"
+IMPAIRED: Final = [
+    TrialSpec("lossy", "none", "outgoing-call(duration=20)"),  # relayed
+    TrialSpec("lossy", "none", "outgoing-call(duration=20)").between(STRICT),  # nothing comes in
+    TrialSpec("lossy", "correct", "video").between(STRICT),
+    TrialSpec("lossy", "media-idle-blocked", "incoming-call(idle=70)"),
+    TrialSpec("lossy", "hold-releases-media", "hold(pause=5)"),
+    TrialSpec("lossy(duplicate=0.5)", "none", "outgoing-call(duration=10)", server="hosted"),
+    TrialSpec("home(loss=0.05)", "none", "outgoing-call(duration=20)"),
+    TrialSpec("home(delay=0.02,loss=0.05)", "none", "outgoing-call(duration=20)"),
+    TrialSpec(_BAD, "none", "outgoing-call(duration=20)"),
+    TrialSpec("lossy", "none", "fax"),
+    TrialSpec("lossy", "none", "rtcp"),
+    TrialSpec("lossy", "none", "conference"),
+]
+
+
+def carried_singly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ImpairedFlows, "plan", lambda *arguments: None)
+
+
+@pytest.mark.parametrize("spec", IMPAIRED, ids=lambda spec: f"{spec.topology}-{spec.model}-{spec.scenario}")
+def test_on_a_bad_line_stretches_change_nothing(spec: TrialSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    some, trace = trial.run(spec)
+    carried_singly(monkeypatch)
+    every, longer = trial.run(spec)
+    assert not some.errors
+    assert (some.checks, some.media, some.duration) == (every.checks, every.media, every.duration)
+    assert rtp(trace) <= rtp(longer)
+    assert counted_losses(trace) == counted_losses(longer)
+
+
+def counted_losses(trace: Trace) -> Counter[str]:
+    """How many packets of media got lost at each node, one by one and in stretches."""
+    found: Counter[str] = Counter()
+    for each in trace:
+        if isinstance(each, Lost) and each.reason is LossReason.LINK:
+            found[each.node] += 1
+        elif isinstance(each, SkippedPackets) and each.lost:
+            found[each.node] += len(each.lost)
+    return found
+
+
+def test_an_hour_over_a_bad_line_is_carried_in_few_packets() -> None:
+    result, trace = trial.run(TrialSpec("lossy", "none", "outgoing-call(duration=3600)"))
     assert not result.errors
-    assert rtp(trace) >= 400
+    assert rtp(trace) < 10_000, "of 720 000"
+    stretches = [each for each in trace if isinstance(each, SkippedPackets) and each.network]
+    packets, lost = sum(each.packets for each in stretches), sum(len(each.lost) for each in stretches)
+    assert packets > 350_000
+    assert 0.018 < lost / packets < 0.022
+    for each in stretches[:20]:
+        assert [number for number, copies in enumerate(each.copies()) if not copies] == list(each.lost)
+        assert sum(map(len, each.copies())) == len(each.delays)
+    assert from_json_lines(trace.to_json_lines()).records == trace.records
+
+
+def test_packets_that_meet_two_impaired_networks_are_carried(tmp_path: Path) -> None:
+    plan = yaml.safe_load((ROOT / "topologies" / "double-nat.yaml").read_text())
+    for name in ("between", "wan"):
+        plan["networks"][name] |= {"loss": 0.05, "delay": 0.01}
+    path = tmp_path / "two-bad-lines.yaml"
+    path.write_text(yaml.safe_dump(plan | {"id": path.stem}))
+    result, trace = trial.run(TrialSpec(str(path), "none", "outgoing-call(duration=4)"))
+    assert not result.errors
+    assert rtp(trace) > 700
+    assert not any(isinstance(each, SkippedPackets) and each.network for each in trace)
 
 
 def rtp(trace: Trace) -> int:
