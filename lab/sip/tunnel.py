@@ -104,6 +104,9 @@ class TunnelFlow:
     def left(self) -> int | None:
         return self._inner.left
 
+    def dues(self, count: int) -> list[float]:
+        return self._inner.dues(count)
+
     def take(self) -> bytes:
         inner = self._inner
         assert inner.remote is not None
