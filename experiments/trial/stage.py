@@ -45,8 +45,7 @@ class Setup:
     provider has a STUN server, which the phones behind the router ask. ``edge_port``: these phones
     speak to an outbound proxy at that port, on the server's host where it has none of its own; 0: only where
     the network has one. ``programs``: the real program that plays ``phone``, ``far-phone`` or ``server``;
-    ``longest``: seconds that it is waited for at most, 0: as long as usual. ``shown``: the endpoint that a
-    detector's own reflector, in the server's place, writes into messages as its own.
+    ``longest``: seconds that it is waited for at most, 0: as long as usual.
     """
 
     models: Mapping[str, str]
@@ -59,6 +58,7 @@ class Setup:
     programs: Mapping[str, str] = field(default_factory=dict)
     longest: float = 0.0
     shown: Endpoint | None = None
+    """What a detector's own reflector, in the server's place, writes into messages as its own endpoint."""
 
     def with_model(self, spec: str) -> Setup:
         """The same with every gateway's model replaced."""
