@@ -71,8 +71,7 @@ class Setup:
     ``programs``: the real program that plays ``phone``, ``far-phone`` or ``server``; ``longest``: seconds
     that it is waited for at most, 0: as long as usual. ``vary``: the seed also decides what endpoints
     differ in and nobody has chosen (``trial.variation``); ``kept``: fields of ``PhoneConfig`` of which it
-    does not, as a remedy counts on them. ``shown``: the endpoint that a detector's own reflector, in the
-    server's place, writes into messages as its own.
+    does not, as a remedy counts on them.
     """
 
     models: Mapping[str, str]
@@ -91,6 +90,7 @@ class Setup:
     vary: bool = False
     kept: frozenset[str] = frozenset()
     shown: Endpoint | None = None
+    """What a detector's own reflector, in the server's place, writes into messages as its own endpoint."""
 
     def with_model(self, spec: str) -> Setup:
         """The same with every gateway's model replaced."""

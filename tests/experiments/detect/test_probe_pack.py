@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +29,7 @@ from siplab.lab.wire import ip
 from siplab.lab.worlds.emulated.bubble import Bubble
 from siplab.lab.worlds.open_loop import Pair, Script
 from tests.command import siplab
+from tests.conftest import ROOT
 from tests.experiments.detect import packs
 from tests.experiments.detect.packs import CONTROL, OWN_CONTROL, PHONE, SERVER, Outcome
 from tests.experiments.detect.test_detect import own_loopback, serving
@@ -210,11 +214,30 @@ def test_behind_an_emulated_router(model: str, bubble: Bubble) -> None:
 @pytest.mark.needs("emulated")
 @pytest.mark.parametrize("model", ["none", "record-route-mangled"])
 def test_the_commands_behind_a_router(model: str, tmp_path: Path) -> None:
-    done = siplab(
-        *("exec", "--model", model, "--also", "registrar=siplab detect serve", "phone", "--"),
-        *("siplab", "detect", "run", SERVER.ip, "--probe-pack", "--timeout", "60", "--json"),
-        *("--out", str(tmp_path)),
+    command = [sys.executable, "-m", "siplab"]
+    serve = shlex.join(["registrar=" + command[0], *command[1:], "detect", "serve"])
+    arguments = [
+        "exec",
+        "--model",
+        model,
+        "--also",
+        serve,
+        "phone",
+        "--",
+        *command,
+        "detect",
+        "run",
+        SERVER.ip,
+    ]
+    done = subprocess.run(
+        [*command, *arguments, "--probe-pack", "--timeout", "20", "--json", "--out", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
     )
+    assert "{" in done.stdout, done.stderr
     report = json.loads(done.stdout[done.stdout.index("{") : done.stdout.rindex("}") + 1])
     assert model in report["tie"]["models"]
     assert report["tie"]["differing"] < 0.02 * report["tie"]["of"]

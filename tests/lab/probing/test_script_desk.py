@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siplab.lab.probing.anti_amplification import ADMIT, COOKIE, HELLO
+from siplab.lab.probing.anti_amplification import ADMIT, COOKIE, HELLO, Visitor
 from siplab.lab.probing.detection_server import DetectionServer
 from siplab.lab.probing.probe_wire import pack, unpack
 from siplab.lab.probing.reflector import CONTROL_PORT
 from siplab.lab.probing.script_desk import LARGEST
-from siplab.lab.sip.base import Send
+from siplab.lab.sip.base import Action, Agent, Send
 from siplab.lab.wire.ip import Endpoint
 
 SERVER = "198.51.100.10"
@@ -189,3 +189,43 @@ def test_idle_scripts_are_forgotten() -> None:
     desk.receive(b"much later", CLIENT, SIP, 700.0)
     assert desk.server.tables["scripts"] <= 1
     assert desk.server.counts["packets of scripts"] == 0
+
+
+class _Talker(Agent):
+    """Says a word on the control channel whenever it is told to."""
+
+    def __init__(self, local: Endpoint) -> None:
+        super().__init__()
+        self.local = local
+        self.due: float | None = 0.0
+
+    def start(self, now: float) -> list[Action]:
+        return []
+
+    def receive(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
+        return []
+
+    def next_timer(self) -> float | None:
+        return self.due
+
+    def on_timer(self, now: float) -> list[Action]:
+        return [Send(self.local, CONTROL, pack({"s": "x", "t": "step", "n": int(now), "seen": 0}))]
+
+
+def test_a_client_that_stays_for_hours_keeps_a_cookie_that_is_valid() -> None:
+    desk = DetectionServer(SERVER, [5060], bytes(range(32)))
+    visitor = Visitor(_Talker(CLIENT), CONTROL)
+    answered = 0
+    for now in range(0, 7200, 40):
+        outgoing = visitor.on_timer(float(now))
+        while outgoing:
+            (first, *outgoing) = outgoing
+            assert isinstance(first, Send)
+            for each in desk.receive(first.payload, CLIENT, CONTROL, float(now)):
+                assert isinstance(each, Send)
+                answered += unpack(each.payload) is not None
+                outgoing += visitor.receive(each.payload, CONTROL, CLIENT, float(now))
+    assert answered == 180
+    assert desk.counts["wrong cookie"] == 0
+    assert desk.counts["hellos"] < 40
+    assert not visitor.refused
