@@ -2,7 +2,7 @@
 # Each target does the set-up that it needs; a second run skips it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-deep lint bench scale docs agree fuzz soak coverage lowest dist doctor clean
+.PHONY: help demo test test-deep lint bench scale dataset docs agree fuzz soak coverage lowest dist doctor clean
 
 BIN := .venv/bin
 
@@ -37,6 +37,9 @@ bench: .venv/ready-test  ## speed: queue, simulation, lab start, trials (JSON in
 
 scale: .venv/ready-test  ## 100,000 trials into tables, killed on the way: rate, memory, bytes (SCALE_FLAGS="--trials 10000")
 	@$(BIN)/python -m tools.scale $(SCALE_FLAGS)
+
+dataset: .venv/ready-test  ## the reference matrix as a dataset in out/dataset: Parquet, CSV, dictionary (DATASET_FLAGS="--every 500")
+	@$(BIN)/python -m tools.dataset $(DATASET_FLAGS)
 
 docs: .venv/ready-demo  ## the documentation as a site in out/site, with search, the sandbox and a report; broken links fail
 	@$(BIN)/pip install --quiet -e '.[docs]'

@@ -1,4 +1,4 @@
-"""What a second seed changes: ``python -m tools.seeds`` measures it, as the table of docs/seeds.md."""
+"""What a second seed changes, measured on samples: ``python -m tools.seeds`` prints a table."""
 
 from __future__ import annotations
 

@@ -32,12 +32,7 @@ COMMANDS: Final = (
     ("compare", "compare", _RUN, "What two runs of `siplab matrix` or `siplab score` say differently."),
     ("seeds", "seeds", _RUN, "How many seeds a claim needs."),
     ("reproduce", "reproduce", _RUN, "Run a stored result again and compare, trial by trial."),
-    (
-        "verify",
-        "verify",
-        _RUN,
-        "What in a stored result may be answered differently today; only that is run again.",
-    ),
+    ("verify", "verify", _RUN, "What in a stored result may be answered differently today."),
     ("explain", "explain", _RUN, "Say why checks of a stored run failed, and what the router did."),
     ("case", "case", _RUN, "Run a story from the field, and check that what was reported is what comes out."),
     ("advise", "advise", _RUN, "What to do about a router: the remedies that help, by who has to act."),

@@ -33,6 +33,7 @@ from siplab.experiments.commands.options import (
 from siplab.experiments.commands.sweeping import Tables
 from siplab.experiments.library import experiment
 from siplab.experiments.output import book, console, files, table
+from siplab.experiments.trial.spec import MOST_STORED, MOST_TRIALS
 from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
 from siplab.lab.errors import UsageError
 
@@ -101,7 +102,8 @@ def play(
     if settings.keep_capabilities:
         chosen = chosen.with_all_capabilities()
     try:
-        specs = chosen.trials(as_texts(settings.model_path), settings.seed)
+        most = MOST_STORED if tables is not None and tables.parquet else MOST_TRIALS
+        specs = chosen.trials(as_texts(settings.model_path), settings.seed, most=most)
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
     kind, reason = running.choose_world(settings.world, chosen.world, "as the experiment says")

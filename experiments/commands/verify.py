@@ -30,7 +30,9 @@ def verify(
     jobs: Jobs = 1,
     trial_timeout: TrialTimeout = TRIAL_TIMEOUT,
 ) -> None:
-    """What in a stored result may be answered differently today; only that is run again.
+    """What in a stored result may be answered differently today.
+
+    Only that is run again.
 
     Trials that name a model, topology, scenario... that changed are run again, all of them. Where the lab
     itself changed, a sample of the others is run, and its share of differences is shown and decides.

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_val
 from siplab.experiments.programs import ProgramDetector
 from siplab.experiments.trial import registry
 from siplab.experiments.trial import run as trial
-from siplab.experiments.trial.spec import TrialSpec, check_count
+from siplab.experiments.trial.spec import MOST_TRIALS, TrialSpec, check_count
 from siplab.lab import documents
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.emulated import kernel
@@ -104,8 +104,12 @@ class Experiment(BaseModel):
         extra_paths: tuple[str, ...] = (),
         seed: int | None = None,
         scenario_paths: tuple[str, ...] = (),
+        most: int = MOST_TRIALS,
     ) -> list[TrialSpec]:
-        """All trials, in the order of the table. Raises ``UsageError`` for an unknown name."""
+        """All trials, in the order of the table.
+
+        Raises ``UsageError`` for an unknown name, and for more than ``most`` trials.
+        """
         paths = (*self.model_paths, *extra_paths)
         if self.models == "all" and self.gateway == "kernel":
             models = list(kernel.MODELS)
@@ -123,7 +127,7 @@ class Experiment(BaseModel):
         played += [("", each) for each in self.detectors]
         parts = (self.phones, self.servers, self.mitigations, models, played)
         count = self.repeat * math.prod(len(each) for each in parts)
-        check_count(count, f"experiment '{self.id}'")
+        check_count(count, f"experiment '{self.id}'", most)
         specs = [
             TrialSpec(
                 self.topology,

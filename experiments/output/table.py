@@ -128,10 +128,10 @@ def _cell(results: Sequence[TrialResult]) -> Text:
     """One outcome, or how often each came where trials were repeated, the majority first."""
     if len(results) == 1:
         return _outcome(results[0])
-    counts = Counter(each.outcome for each in results)
+    counts = Counter((_outcome(each).plain, each.outcome) for each in results)
     parts = [
-        Text(f"{_WORDS.get(word, word)} {count}/{len(results)}", style=_STYLES[word])
-        for word, count in counts.most_common()
+        Text(f"{word} {count}/{len(results)}", style=_STYLES.get(outcome, ""))
+        for (word, outcome), count in counts.most_common()
     ]
     return Text(", ").join(parts)
 

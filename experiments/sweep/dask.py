@@ -73,20 +73,23 @@ def _given_out(
             asked[future.key] = chunk
             ended.add(future)
 
-    ask(1)
-    while asked:
-        future = next(ended)
-        chunk = asked.pop(future.key)
-        try:
-            yield future.result()
-        except distributed.KilledWorker:
-            say(f"batch {chunk.part} ended its workers: its {len(chunk.trials)} trials are invalid")
-            yield work.give_up(chunk, DIED)
-        future.release()
-        while lost:
-            say(f"worker {lost.popleft()} is gone; what it had under way is run by another one")
-        threads = sum(client.nthreads().values())
-        ask(max(1, _AHEAD * threads) - len(asked))
+    try:
+        ask(1)
+        while asked:
+            future = next(ended)
+            chunk = asked.pop(future.key)
+            try:
+                yield future.result()
+            except distributed.KilledWorker:
+                say(f"batch {chunk.part} ended its workers: its {len(chunk.trials)} trials are invalid")
+                yield work.give_up(chunk, DIED)
+            future.release()
+            while lost:
+                say(f"worker {lost.popleft()} is gone; what it had under way is run by another one")
+            threads = sum(client.nthreads().values())
+            ask(max(1, _AHEAD * threads) - len(asked))
+    finally:
+        client.unsubscribe_topic("all")  # or the scheduler tells a client that is gone that it is gone
 
 
 def _noted(lost: deque[str], event: tuple[float, Any]) -> None:

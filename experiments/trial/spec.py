@@ -23,6 +23,8 @@ def is_program(kind: str) -> bool:
 
 
 MOST_TRIALS: Final = 100_000
+MOST_STORED: Final = 1_000_000
+"""Trials of a run whose results are not kept in memory."""
 _LONGEST_STEM: Final = 180  # file systems take 255 bytes, and endings follow
 
 
@@ -167,11 +169,11 @@ class TrialSpec:
         return f"{text[:_LONGEST_STEM]}_{digest}"
 
 
-def check_count(count: int, what: str) -> None:
+def check_count(count: int, what: str, most: int = MOST_TRIALS) -> None:
     """Raises ``UsageError`` for more trials than one run may have, before they are made."""
-    if count > MOST_TRIALS:
+    if count > most:
         raise UsageError(
-            f"{what} has {count:,} trials, and a run at most {MOST_TRIALS:,}: "
+            f"{what} has {count:,} trials, and a run at most {most:,}: "
             "name fewer of what is combined, or a smaller repeat"
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from siplab.experiments.trial.rates import Rate, trials_for_width, trials_to_tell_apart
@@ -45,3 +47,14 @@ def test_the_command_says_it() -> None:
 )
 def test_what_can_not_be_told_is_refused(arguments: tuple[str, ...], words: list[str]) -> None:
     one_line_error(siplab("seeds", *arguments), *words)
+
+
+def test_a_cell_of_several_seeds_keeps_what_fails(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "id: mine\nmodels: [none, semicolon-loss]\nscenarios: [register]\nrepeat: 2\nvary: true\n"
+    )
+    done = siplab("run", str(path), "--world", "simulated")
+    assert done.returncode == 0, done.stderr
+    assert "works 2/2" in done.stdout
+    assert "unregistered 2/2" in done.stdout
