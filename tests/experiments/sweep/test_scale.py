@@ -13,9 +13,9 @@ from tools.scale import killed_and_gone_on_with
 pytest.importorskip("pyarrow")
 
 
-@pytest.mark.parametrize(
-    ("trials", "jobs", "batch"), [(200, 1, 20), pytest.param(10_000, 2, 500, marks=pytest.mark.deep)]
-)
+# The default suite kills and resumes a run of tens of trials, in test_sweep.py.
+@pytest.mark.deep
+@pytest.mark.parametrize(("trials", "jobs", "batch"), [(2_000, 1, 100), (10_000, 2, 500)])
 def test_a_kill_costs_what_was_under_way(tmp_path: Path, trials: int, jobs: int, batch: int) -> None:
     told = killed_and_gone_on_with(tmp_path / "killed", trials, jobs, batch, say=lambda text: None)
     assert told["batches_at_kill"] >= trials / 3 / batch
@@ -23,5 +23,5 @@ def test_a_kill_costs_what_was_under_way(tmp_path: Path, trials: int, jobs: int,
     store = Store.opened(Place(str(tmp_path / "killed")))
     rows = list(store.rows("trials", ["trial"]))
     assert sorted(row["trial"] for row in rows) == list(range(1, trials + 1))
-    if trials > 1000:  # below that what is read and made once is most of it
+    if trials > 2_000:  # below that what is read and made once is most of it
         assert max(told["memory_last_by_first"].values()) < 1.1
