@@ -11,7 +11,8 @@
 (e) the detection server under a flood of noise (``--only detect`` for this alone);
 (f) how the time of all readers of messages grows with hostile messages (``--only shapes``);
 (g) how much SIPp can send through a router before its queue drops (``--only sipp``);
-(h) how long a capture of 100,000 packets takes to read.
+(h) how long a capture of 100,000 packets takes to read;
+(i) what a trial costs in the sandbox, in Chromium (``--only sandbox``).
 
 Packets per second would say how busy the machine is; CPU time per packet is what stays the same.
 """
@@ -52,7 +53,7 @@ from siplab.lab.worlds.emulated import namespaces as ns
 from siplab.lab.worlds.emulated.bubble import Bubble, serve
 from siplab.lab.worlds.emulated.live import LiveWorld
 from siplab.lab.worlds.emulated.world import EmulatedLab
-from tools import bench_sipp
+from tools import bench_sandbox, bench_sipp
 from tools.bench_captures import LIMIT as CAPTURES_LIMIT
 from tools.bench_captures import PACKETS as CAPTURED_PACKETS
 from tools.bench_captures import captures_bench
@@ -447,6 +448,10 @@ def _sweep() -> dict[str, Any]:
     return {"sweep": sweep_bench(), "sharing": sharing_bench(), "office": office_bench()}
 
 
+def _sandbox() -> dict[str, Any]:
+    return bench_sandbox.sandbox_bench(spread, ROUNDS)
+
+
 def main() -> int:
     """Measure, print, write ``out/bench.json``."""
     console = Console()
@@ -456,6 +461,7 @@ def main() -> int:
         "combined": combined_bench,
         "shapes": shapes_bench,
         "sipp": bench_sipp.measure,
+        "sandbox": _sandbox,
     }
     if len(sys.argv) == 3 and sys.argv[1] == "--only" and sys.argv[2] in alone:
         with console.status(sys.argv[2]):
@@ -485,6 +491,9 @@ def main() -> int:
         results["detect"] = detect_bench()
     with console.status("hostile messages"):
         results["shapes"] = shapes_bench()
+    if bench_sandbox.can_be_measured():
+        with console.status("the sandbox in a browser"):
+            results["sandbox"] = _sandbox()
     obstacle = capability.obstacle()
     if obstacle is None:
         with Bubble("tools.bench:inside") as bubble:
@@ -571,6 +580,13 @@ def _print(results: dict[str, Any], console: Console, obstacle: str | None) -> N
         f"time grows with n^{hostile['greatest_growth']} at most",
         f"{len(hostile['above_the_limit'])} above n^{LIMIT}; slowest {slowest['ms']} ms for 60,000 bytes",
     )
+    if "sandbox" in results:
+        in_browser = results["sandbox"]
+        table.add_row(
+            "sandbox in Chromium: a trial, all processes of the browser",
+            show(in_browser["further"], "s CPU"),
+            f"at most {bench_sandbox.LIMIT} s; the first one, with Python: {in_browser['first']} s",
+        )
     if obstacle is not None:
         console.print(table)
         console.print(f"no emulated world here: {obstacle}")

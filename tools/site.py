@@ -87,25 +87,33 @@ def _moved(text: str) -> str:
 
 def build(folder: Path) -> int:
     """Make the site in ``folder``/site; the exit status of mkdocs. Raises ``UsageError``."""
+    require()
+    sources(folder / "site-source")
+    return render(folder).returncode
+
+
+def require() -> None:
+    """Raises ``UsageError`` where MkDocs is missing."""
     if find_spec("mkdocs") is None or find_spec("mkdocstrings") is None:
         raise UsageError("the site needs MkDocs: pip install -e '.[docs]'")
-    sources(folder / "site-source")
-    command = [
-        sys.executable,
-        "-m",
-        "mkdocs",
-        "build",
-        "--strict",
-        "--site-dir",
-        str(folder / "site"),
-    ]
+
+
+def render(folder: Path, *, capture: bool = False) -> subprocess.CompletedProcess[str]:
+    """Make the site of the sources in ``folder``/site-source. ``capture``: keep what mkdocs says."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder / "site")]
     return subprocess.run(
-        [*command, "--config-file", str(_config(folder))], cwd=ROOT, env={**os.environ, **_QUIET}, check=False
-    ).returncode
+        [*command, "--config-file", str(_config(folder))],
+        cwd=ROOT,
+        env={**os.environ, **_QUIET},
+        capture_output=capture,
+        text=True,
+        check=False,
+    )
 
 
 def _config(folder: Path) -> Path:
     """mkdocs.yml for other sources than those that it names."""
+    folder = folder.absolute()
     path = folder / "mkdocs.yml"
     inherited = f"INHERIT: {ROOT / 'mkdocs.yml'}\ndocs_dir: {folder / 'site-source'}\n"
     path.write_text(inherited, encoding="utf-8")

@@ -10,11 +10,13 @@ import typer
 
 from siplab.experiments.commands import running
 from siplab.experiments.commands.options import (
+    DetectorPath,
     Gateway,
     Longest,
     ModelPath,
     PcapMedia,
     Report,
+    ScenarioPath,
     Seed,
     Sounds,
     TrialTimeout,
@@ -65,14 +67,8 @@ class Trial:
     seed: Seed = None
     trial_timeout: TrialTimeout = TRIAL_TIMEOUT
     model_path: ModelPath = field(default_factory=list)
-    scenario_path: Annotated[
-        list[Path],
-        typer.Option("--scenario-path", help="A .py file or folder with scenarios of your own; repeatable."),
-    ] = field(default_factory=list)
-    detector_path: Annotated[
-        list[Path],
-        typer.Option("--detector-path", help="A .py file or folder with detectors of your own; repeatable."),
-    ] = field(default_factory=list)
+    scenario_path: ScenarioPath = field(default_factory=list)
+    detector_path: DetectorPath = field(default_factory=list)
 
 
 @dataclass

@@ -140,6 +140,14 @@ Seed = Annotated[int | None, typer.Option(min=0, help="Seed of all randomness in
 ModelPath = Annotated[
     list[Path], paths("--model-path", help="A .py file or folder with models of your own; repeatable.")
 ]
+ScenarioPath = Annotated[
+    list[Path],
+    paths("--scenario-path", help="A .py file or folder with scenarios of your own; repeatable."),
+]
+DetectorPath = Annotated[
+    list[Path],
+    paths("--detector-path", help="A .py file or folder with detectors of your own; repeatable."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Gateway = Annotated[
     Literal["queue", "kernel"],

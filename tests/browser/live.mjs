@@ -1,8 +1,9 @@
 // Opens the live page of a lab that is up and uses it; prints what it found as JSON.
-// node live.mjs ADDRESS
+// node live.mjs ADDRESS FOLDER: a screenshot goes to the folder.
 import { chromium } from "playwright-core";
+import path from "node:path";
 
-const address = process.argv[2];
+const [address, folder] = process.argv.slice(2);
 const found = {};
 const trouble = []; // console errors, and requests that go elsewhere
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: ["--no-sandbox"] });
@@ -43,6 +44,7 @@ await check("another model is put in", async () => {
   await seen("#said", "router has semicolon-loss");
   await seen("#status td", "semicolon-loss");
 });
+await page.screenshot({ path: path.join(folder, "live.png") });
 await check("a wrong model is told", async () => {
   await page.locator("input[name=model]").fill("<b>nonsense</b>");
   await page.getByRole("button", { name: "Put it in" }).click();

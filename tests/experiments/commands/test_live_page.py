@@ -23,7 +23,7 @@ from siplab.lab.worlds.trace import Passage
 from tests.command import siplab
 from tests.conftest import missing
 from tests.experiments.commands.test_up import PHONE, SERVER, ask
-from tests.experiments.output.test_page import BROWSER, EVIL, lacking
+from tests.experiments.output.test_page import BROWSER, EVIL, keep_pictures, lacking
 
 
 class Served(NamedTuple):
@@ -90,13 +90,13 @@ def test_only_who_knows_the_token_gets_anything(served: Served) -> None:
 
 
 @pytest.mark.needs("emulated")
-def test_in_a_browser(served: Served) -> None:
+def test_in_a_browser(served: Served, tmp_path: Path) -> None:
     if lack := lacking():
         missing(f"{lack}; tools/setup.sh test installs it")
     hostile = "Max-Forwards: 70"
-    for number, model in enumerate(("none", "correct"), 1):
+    for number, (model, agent) in enumerate((("none", "a"), ("correct", "b"), ("correct", EVIL)), 1):
         assert siplab("alg", "set", model, XDG_RUNTIME_DIR=served.folder).returncode == 0
-        program = ask(number).replace(hostile, f"{hostile}\\r\\nUser-Agent: {EVIL}")
+        program = ask(number).replace(hostile, f"{hostile}\\r\\nUser-Agent: {agent}")
         done = subprocess.run(
             [
                 sys.executable,
@@ -119,7 +119,7 @@ def test_in_a_browser(served: Served) -> None:
         )
         assert done.stdout == "200\n", done.stderr
     done = subprocess.run(
-        ["node", "live.mjs", served.address],
+        ["node", "live.mjs", served.address, tmp_path],
         cwd=BROWSER,
         capture_output=True,
         text=True,
@@ -127,6 +127,7 @@ def test_in_a_browser(served: Served) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    keep_pictures(tmp_path)
     found = json.loads(done.stdout)
     assert len(found) == 7
     assert found == dict.fromkeys(found, True)

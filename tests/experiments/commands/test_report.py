@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import re
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,23 @@ def test_a_run_and_the_same_run_from_its_folder(tmp_path: Path) -> None:
     assert direct == stored
     (trial,) = direct.values()
     assert trial["model"] == "semicolon-loss"
+
+
+def test_a_run_with_a_model_of_ones_own_is_told_with_its_file(tmp_path: Path) -> None:
+    text = resources.files("siplab.experiments.sandbox").joinpath("own_model.txt").read_text()
+    file, out, model = tmp_path / "small.yaml", tmp_path / "out", tmp_path / "mine.py"
+    model.write_text(text)
+    file.write_text("id: small\nmodels: [my-model]\nscenarios: [register]\n")
+    own = ("--model-path", str(model))
+    done = siplab("run", str(file), "--world", "simulated", "--out", str(out), "--traces", "none", *own)
+    assert done.returncode == 0, done.stderr
+    for options, documents, words in ((own, 1, ""), ((), 0, "unknown model 'my-model'")):
+        done = siplab("report", str(out), *options)
+        assert done.returncode == 0, done.stderr
+        found = blocks(out / "report.html")
+        (entry,) = found["book"]["entries"]
+        assert len(found) == 1 + documents
+        assert words in entry["why"]
 
 
 def test_scores_show_where_a_detector_was_wrong(tmp_path: Path) -> None:

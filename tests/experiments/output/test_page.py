@@ -6,6 +6,7 @@ One browser does everything, once (``tests/browser/page.mjs``), and says what it
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -60,6 +61,13 @@ def lacking() -> str:
     if not (BROWSER / "node_modules" / "playwright-core").is_dir():
         return "no playwright-core in tests/browser"
     return ""
+
+
+def keep_pictures(folder: Path) -> None:
+    """Copy the screenshots in a folder to where SIPLAB_SCREENSHOTS says, if it does."""
+    if place := os.environ.get("SIPLAB_SCREENSHOTS"):
+        for each in folder.glob("*.png"):
+            shutil.copy(each, place)
 
 
 def poisoned(value: Any) -> Any:
@@ -118,8 +126,8 @@ def test_in_a_browser(tmp_path: Path) -> None:
     results = runner.run_all(specs, world="simulated")
     (folder / "index.html").write_text(book.of_many("Three trials", "For tests.", results), encoding="utf-8")
     plan = Plan(
-        subjects(["semicolon-loss"], ["asus", "avm-fritzbox"]),
-        ("register",),
+        subjects(["semicolon-loss", "sdp-c-only"], ["asus", "avm-fritzbox", "broadcom-bcm963xx"]),
+        ("register", "outgoing-call", "incoming-call", "message"),
         ("", "tls"),
         (("home", "", ""),),
         (1,),
@@ -141,6 +149,7 @@ def test_in_a_browser(tmp_path: Path) -> None:
         ["node", BROWSER / "page.mjs", folder], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
+    keep_pictures(folder)
     found: dict[str, object] = json.loads(done.stdout)
     assert {name: what for name, what in found.items() if what is not True} == {}
     assert list(found) == list(FINDINGS)

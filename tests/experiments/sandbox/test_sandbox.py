@@ -21,8 +21,8 @@ from siplab.experiments.trial import registry
 from siplab.experiments.trial import run as trial
 from siplab.lab.errors import CapabilityError
 from tests.conftest import missing
+from tests.experiments.output.test_page import BROWSER, keep_pictures
 
-BROWSER: Final = Path(__file__).parents[2] / "browser"
 PROGRAMS: Final = {"chromium": "chromium", "firefox": "firefox-esr"}
 EVERYWHERE: Final = (
     "a link runs its trial",
@@ -112,6 +112,7 @@ def used(browser: str, made: Path, folder: Path, trials: int) -> dict[str, objec
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    keep_pictures(folder)
     found: dict[str, object] = json.loads(done.stdout)
     return found
 
