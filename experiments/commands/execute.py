@@ -52,7 +52,8 @@ def execute(
             raise UsageError("--lab names a lab that is up: it has its topology, model and agents already")
         raise typer.Exit(reaching.execute(host, words, up, image))
     if web:
-        raise typer.Exit(watched.execute(host, words, lab, beside, image))
+        others = _others(host, lab, beside)
+        raise typer.Exit(watched.execute(host, words, lab, beside, others, image))
     in_foreground(host, words, lab, beside, image=image)
 
 
@@ -66,16 +67,7 @@ def in_foreground(
     image: str = "",
 ) -> None:
     """Run it with this terminal; ends with its exit status. Raises ``UsageError``."""
-    others = []
-    for each in beside.also:
-        where, equals, line = each.partition("=")
-        if not equals or not line.strip():
-            raise UsageError(f"--also '{each}' is not written HOST=COMMAND")
-        try:
-            shlex.split(line)
-        except ValueError as error:
-            raise UsageError(f"--also '{each}': {error}") from None
-        others.append((where.strip(), line))
+    others = _others(host, lab, beside)
     net = trial.network(lab.topology)
     model = as_model(lab.model) or default_model(lab.gateway) or "none"
     models = assignment.models_of(model, net.topology).values()
@@ -85,14 +77,6 @@ def in_foreground(
             kernel.check_model(each)
     known = trial.models(as_texts(beside.model_path))
     running.say_notes(profiles.note(known.get(each)) for each in models)
-    for each in (host, *(where for where, _ in others)):
-        if each not in net.node_addresses:
-            raise UsageError(
-                f"no host '{each}' in topology '{lab.topology}'; there are {', '.join(net.node_addresses)}"
-            )
-    for path in (beside.pcap, beside.trace):
-        if path is not None:
-            files.check_writable(path)
     runner.choose_world("emulated")
     if lab.gateway == "kernel":
         runner.require_kernel("emulated")
@@ -102,7 +86,7 @@ def in_foreground(
         host,
         command,
         as_texts(beside.model_path),
-        tuple(others),
+        others,
         tuple(beside.with_),
         beside.pcap,
         beside.trace,
@@ -121,3 +105,25 @@ def in_foreground(
         console.say(f"the lab was ended by {how_it_ended(status)}, and the program with it")
         status = 128 - status  # as a shell says it
     raise typer.Exit(status)
+
+
+def _others(host: str, lab: Lab, beside: Beside) -> tuple[tuple[str, str], ...]:
+    """Hosts and command lines of --also. Raises ``UsageError``, for ``host`` and outputs too."""
+    others = []
+    for each in beside.also:
+        where, equals, line = each.partition("=")
+        if not equals or not line.strip():
+            raise UsageError(f"--also '{each}' is not written HOST=COMMAND")
+        try:
+            shlex.split(line)
+        except ValueError as error:
+            raise UsageError(f"--also '{each}': {error}") from None
+        others.append((where.strip(), line))
+    known = trial.network(lab.topology).node_addresses
+    for each in (host, *(where for where, _ in others)):
+        if each not in known:
+            raise UsageError(f"no host '{each}' in topology '{lab.topology}'; there are {', '.join(known)}")
+    for path in (beside.pcap, beside.trace):
+        if path is not None:
+            files.check_writable(path)
+    return tuple(others)

@@ -7,18 +7,22 @@ nothing that a caller does ends the lab but ``down``.
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, Final
 
 from siplab.experiments.interactive import line
 from siplab.experiments.interactive.capture import LiveCapture
 from siplab.experiments.interactive.passed import Passed
+from siplab.experiments.output import files, pcapng, side_captures
 from siplab.experiments.programs import agents, placeholders
 from siplab.experiments.programs.endpoints.stage import ProgramStage
 from siplab.experiments.trial import assignment, endpoints, worker
@@ -42,7 +46,8 @@ class Plan:
     """A lab to build. ``phone``, ``far_phone`` and ``server``: kinds, the latter of real programs too.
 
     ``agents``: the lab's own that are in it. ``attach_to``: the network that a real card joins, if there is a
-    guardian's line.
+    guardian's line. ``also``: ``(host, command line)`` of programs in it, which print to standard error.
+    ``pcap``, ``trace``: where all that happened is written when it ends.
     """
 
     topology: str
@@ -54,13 +59,22 @@ class Plan:
     model_paths: tuple[str, ...] = ()
     seed: int = 1
     attach_to: str = ""
+    also: tuple[tuple[str, str], ...] = ()
+    pcap: Path | None = None
+    trace: Path | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of its trace is kept."""
+        return self.pcap is not None or self.trace is not None
 
 
 class LiveTrace(Trace):
-    """The latest records, and a word to those who look on. Media are counted, not kept."""
+    """The latest records, and a word to those who look on. Media are counted, and kept in a ``whole`` one."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, whole: bool) -> None:
         super().__init__()
+        self._whole = whole
         self.watchers: list[Callable[[Record], None]] = []
         self.total = 0
 
@@ -68,8 +82,13 @@ class LiveTrace(Trace):
         self.total += 1
         for each in list(self.watchers):
             each(record)
-        if not _is_media(record):
+        if self._whole or not _is_media(record):
             super().add(record)
+
+    def forget(self) -> None:
+        """Keep the latest records only, but of a ``whole`` one."""
+        if not self._whole:
+            del self.records[:-MOST_RECORDS]
 
 
 def _is_media(record: Record) -> bool:
@@ -94,7 +113,7 @@ class Desk:
         known = trial.models(plan.model_paths)
         models = {name: known.get(spec) for name, spec in self._chosen.items()}
         self._world = LiveWorld(EmulatedLab(self._network), models, plan.seed)
-        self._trace = self._world.trace = LiveTrace()
+        self._trace = self._world.trace = LiveTrace(whole=plan.whole)
         self._trace.watchers.append(self._look)
         self._passed = Passed()
         self._trace.watchers.append(self._passed.take)
@@ -125,6 +144,8 @@ class Desk:
         if plan.server:
             _ = stage.server
         agents.start(stage, plan.agents, "--with")
+        for host, command in plan.also:
+            self._world.start(host, shlex.split(command), stdout=sys.stderr.fileno())
         for asked, role in ((plan.far_phone, "far_phone"), (plan.phone, "phone")):
             if asked:
                 phone = getattr(stage, role)
@@ -139,14 +160,22 @@ class Desk:
         try:
             while not self._over:
                 self._world.run_until(lambda: self._over, _LONG)
-                del self._trace.records[:-MOST_RECORDS]
+                self._trace.forget()
         finally:
             for capture, caller in list(self._captures.items()):
                 self._end(capture, caller)
             problems = self._stage.finish() + self._world.close()
             for caller in list(self._callers):
                 caller.close()
+        self._write()
         return problems
+
+    def _write(self) -> None:
+        if self._plan.pcap is not None:
+            pcapng.write(self._trace, self._plan.pcap)
+            side_captures.write(self._trace, self._network, self._plan.pcap)
+        if self._plan.trace is not None:
+            files.write_text(self._plan.trace, self._trace.to_json_lines())
 
     def _open(self) -> None:
         try:

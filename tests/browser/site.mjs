@@ -18,7 +18,7 @@ const open = (name) => page.goto(`file://${path.join(folder, name)}`);
 await check("the search finds a page", async () => {
   await open("index.html");
   await page.locator("input[name=query]").click();
-  await page.locator("input[name=query]").fill("linphonec");
+  await page.locator("input[name=query]").pressSequentially("linphonec"); // it listens for keys
   const first = page.locator(".md-search-result__link").first();
   await first.waitFor();
   const link = await first.getAttribute("href");
@@ -26,7 +26,7 @@ await check("the search finds a page", async () => {
 });
 await check("a page of the reference has what docstrings say", async () => {
   await open("reference/model.html");
-  await page.getByText("CloseDialog").first().waitFor();
+  await page.locator("article").getByText("CloseDialog").first().waitFor();
 });
 await check("the report stands in its page", async () => {
   await open("try.html");
@@ -35,7 +35,7 @@ await check("the report stands in its page", async () => {
 });
 await check("the sandbox stands in its page, and runs", async () => {
   await page.locator('iframe[title="The laboratory"]').scrollIntoViewIfNeeded();
-  await page.frameLocator('iframe[title="The laboratory"]').locator("body[data-done]").waitFor();
+  await page.frameLocator('iframe[title="The laboratory"]').locator("body[data-done]").waitFor({ timeout: 300_000 });
 });
 if (trouble.length) found["no errors, no requests"] = trouble;
 else found["no errors, no requests"] = true;

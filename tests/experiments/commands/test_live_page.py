@@ -135,8 +135,13 @@ def test_in_a_browser(served: Served, tmp_path: Path) -> None:
 
 @pytest.mark.needs("emulated")
 def test_a_program_with_a_page_beside_it(tmp_path: Path) -> None:
+    pcap, trace = tmp_path / "x.pcapng", tmp_path / "x.jsonl"
     process = subprocess.Popen(
-        [sys.executable, "-m", "siplab", "exec", "--web", "--model", "correct", "phone", "--", "cat"],
+        [
+            *(sys.executable, "-m", "siplab", "exec", "--web", "--model", "correct", "--with", "server"),
+            *("--also", "laptop=sleep 600", "--pcap", str(pcap), "--trace", str(trace), "phone", "--"),
+            *(sys.executable, "-c", f"{ask(1)}; print(input())"),
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -148,14 +153,21 @@ def test_a_program_with_a_page_beside_it(tmp_path: Path) -> None:
         address = process.stderr.readline().split()[-1]
         shown = get(address, urlsplit(address).path).read().decode()
         assert "<td>correct</td>" in shown
-        assert "phone: cat" in shown
-        assert process.communicate("through\n", timeout=60)[0] == "through\n"
+        assert process.communicate("through\n", timeout=60)[0] == "200\nthrough\n"
         assert process.returncode == 0
     finally:
         process.kill()
         process.wait()
-    done = siplab("exec", "--web", "--pcap", "x.pcapng", "phone", "--", "true")
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert b"OPTIONS sip:198.51.100.10" in pcap.read_bytes()
+    assert pcap.with_suffix(".outside.pcapng").exists()
+    assert trace.read_text().count('"passage"') >= 2  # the request and its answer crossed the router
+    for options, said in (
+        (("--gateway", "kernel"), "can do neither"),
+        (("--also", "pbx=true"), "no host 'pbx'"),
+    ):
+        done = siplab("exec", "--web", *options, "phone", "--", "true")
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert said in done.stderr
 
 
 def test_messages_are_numbered_and_those_that_are_none_are_left_out() -> None:
