@@ -59,5 +59,6 @@ def _real_programs() -> Iterator[Ability]:
             listed.add(need.program)
             version = kinds.version_of(need)
             detail = f"version {version}" if version else ""
-            what = f"{need.program} for --{kind.role} program:{kind.id}"
+            option = "with" if kind.role == "relay" else kind.role
+            what = f"{need.program} for --{option} program:{kind.id}"
             yield Ability(what, version is not None, False, detail, f"apt-get install {need.package}")

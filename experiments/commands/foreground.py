@@ -15,6 +15,7 @@ from siplab.experiments.programs import agents, placeholders
 from siplab.experiments.programs.endpoints.stage import ProgramStage
 from siplab.experiments.trial import assignment, endpoints, worker
 from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.spec import is_program
 from siplab.experiments.trial.stage import Setup, Stage
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.base import WorldError
@@ -78,10 +79,13 @@ def _run(request: Program) -> int:
     )
     stage: Stage | None = None
     try:
-        make = ProgramStage if net.topology.images else Stage
+        real = bool(net.topology.images) or any(map(is_program, request.agents))
+        make = ProgramStage if real else Stage
         stage = make(world, endpoints.apply(Setup(models=chosen)), request.seed)
         stage.begin()
         agents.start(stage, request.agents, "--with")
+        if isinstance(stage, ProgramStage):
+            stage.hosted.start(phones=True)
         for host, line in request.also:
             world.start(host, shlex.split(line), stdout=sys.stderr.fileno())
         environment = _environment(request, net.topology)

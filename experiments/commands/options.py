@@ -262,7 +262,12 @@ class Beside:
         typer.Option("--also", metavar="HOST=COMMAND", help="Another program beside it; repeatable."),
     ] = field(default_factory=list)
     with_: Annotated[
-        list[str], names("--with", metavar="AGENT", help="The lab's server, far-phone or mirror; repeatable.")
+        list[str],
+        names(
+            "--with",
+            metavar="AGENT",
+            help="The lab's server, far-phone or mirror, or program:coturn; repeatable.",
+        ),
     ] = field(default_factory=list)
     pcap: Annotated[
         Path | None,

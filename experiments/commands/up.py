@@ -36,7 +36,12 @@ class People:
     far_phone: Annotated[str, typer.Option(help="A phone on the internet, and its kind.")] = ""
     server: Annotated[str, typer.Option(help="The kind of the server.")] = ""
     with_: Annotated[
-        list[str], names("--with", metavar="AGENT", help="The lab's server, far-phone or mirror; repeatable.")
+        list[str],
+        names(
+            "--with",
+            metavar="AGENT",
+            help="The lab's server, far-phone or mirror, or program:coturn; repeatable.",
+        ),
     ] = field(default_factory=list)
     model_path: ModelPath = field(default_factory=list)
     web: Annotated[

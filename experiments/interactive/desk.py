@@ -27,7 +27,7 @@ from siplab.experiments.programs import agents, placeholders
 from siplab.experiments.programs.endpoints.stage import ProgramStage
 from siplab.experiments.trial import assignment, endpoints, worker
 from siplab.experiments.trial import run as trial
-from siplab.experiments.trial.stage import Setup, Stage
+from siplab.experiments.trial.stage import Setup
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.base import WorldError
 from siplab.lab.worlds.emulated.containers import ContainerProcess
@@ -139,7 +139,7 @@ class Desk:
             raise
         return stage
 
-    def _enter(self, stage: Stage) -> None:
+    def _enter(self, stage: ProgramStage) -> None:
         plan = self._plan
         if plan.server:
             _ = stage.server
@@ -150,6 +150,7 @@ class Desk:
             if asked:
                 phone = getattr(stage, role)
                 stage.do(phone, phone.register)
+        stage.hosted.start(phones=True)
 
     # -- the loop ----------------------------------------------------------------------------------
 

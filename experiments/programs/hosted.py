@@ -39,16 +39,25 @@ class Hosted:
         self._world = world
         self._setup = setup
 
-    def start(self) -> None:
-        """Start them all. Raises ``WorldError`` for one that does not get ready, ``UsageError``."""
-        topology = self._world.network.topology
+    def start(self, *, phones: bool = False) -> None:
+        """Start those that do not run. Raises ``WorldError`` for one that does not get ready, ``UsageError``.
+
+        ``phones``: those too that take orders, which a scenario has register when it is their turn.
+        """
         for node, image in self.images.items():
-            gateway = topology.gateways.get(node)
-            address = next(iter(gateway.outside.values())) if gateway else topology.hosts[node].address
-            try:
-                self._start(node, image, address, _ROUTERS if gateway else ())
-            except (ProgramError, UsageError) as error:
-                raise WorldError(f"the image on {node}: {error}") from None
+            if node not in self.processes and (phones or not image.kind):
+                self.start_one(node)
+
+    def start_one(self, node: str) -> Process:
+        """Start the container of a node. Raises ``WorldError`` if it does not get ready, ``UsageError``."""
+        topology = self._world.network.topology
+        gateway = topology.gateways.get(node)
+        address = next(iter(gateway.outside.values())) if gateway else topology.hosts[node].address
+        try:
+            self._start(node, self.images[node], address, _ROUTERS if gateway else ())
+        except (ProgramError, UsageError) as error:
+            raise WorldError(f"the image on {node}: {error}") from None
+        return self.processes[node]
 
     def _start(self, node: str, image: ImageSpec, address: str, capabilities: tuple[str, ...]) -> None:
         topology = self._world.network.topology
@@ -107,10 +116,14 @@ class Hosted:
     @property
     def failure(self) -> str:
         """Which one failed, in one line; one that has done its work, with exit status 0, has not."""
-        for node, process in self.processes.items():
-            if process.failed:
-                return f"on {node}: {how_it_went(process)}{process.last_words}"
-        return ""
+        return next((found for node in self.processes if (found := self.failure_of(node))), "")
+
+    def failure_of(self, node: str) -> str:
+        """How the container of a node failed, in one line; empty: it did not."""
+        process = self.processes.get(node)
+        if process is None or not process.failed:
+            return ""
+        return f"on {node}: {how_it_went(process)}{process.last_words}"
 
     def states(self) -> dict[str, str]:
         """For each node: its image, whether it runs, and how healthy it is."""

@@ -186,14 +186,14 @@ class Needed(Strict):
 
 
 class ProgramKind(Strict):
-    """A real program as a phone or as a server."""
+    """A real program as a phone, as a server, or as a relay beside the server (STUN, TURN)."""
 
     id: Identifier
     summary: Text
     about: Text
-    role: Literal["phone", "server"]
+    role: Literal["phone", "server", "relay"]
     needs: tuple[Needed, ...]
-    can: tuple[PhoneAbility | ServerAbility, ...]
+    can: tuple[PhoneAbility | ServerAbility, ...] = ()
     parameters: dict[Name, Parameter] = {}
     settings: dict[Name, Taken] = {}
     files: dict[Relative, Relative] = {}

@@ -103,7 +103,7 @@ def shipped() -> dict[str, ProgramKind]:
 def get(spec: str, role: str) -> Chosen:
     """The kind that a spec names, with or without ``program:``. Raises ``UsageError``.
 
-    ``role``: ``phone`` or ``server``, which it has to be.
+    ``role``: ``phone``, ``server`` or ``relay``, which it has to be.
     """
     name, values = specs.parse(spec.removeprefix(PREFIX), "program")
     if name.endswith((".yaml", ".yml")):

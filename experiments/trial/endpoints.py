@@ -13,6 +13,8 @@ from siplab.experiments.trial import registry
 from siplab.experiments.trial.pairs import DEFAULT
 from siplab.experiments.trial.spec import is_program
 from siplab.experiments.trial.stage import Setup
+from siplab.lab.errors import UsageError
+from siplab.lab.worlds.topology import Topology
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,21 @@ class ServerKind:
             server={**setup.server, **self.server()},
             far_phone={**setup.far_phone, **self.far_phone()},
         )
+
+
+def with_images(topology: Topology, phone: str, server: str, far_phone: str) -> tuple[str, str, str]:
+    """The kinds that are named, and those of the phones that are containers in the topology.
+
+    Raises ``UsageError`` for one that is both.
+    """
+    found = {"phone": phone, "far-phone": far_phone}
+    for name, host in topology.hosts.items():
+        kind = host.image.kind if host.image is not None else ""
+        if kind and host.role in found:
+            if found[host.role]:
+                raise UsageError(f"the {host.role} can't be '{found[host.role]}': it is the image on {name}")
+            found[host.role] = kind
+    return found["phone"], server, found["far-phone"]
 
 
 def apply(setup: Setup, phone: str = "", server: str = "", far_phone: str = "") -> Setup:

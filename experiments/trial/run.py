@@ -79,7 +79,7 @@ def check_spec(spec: TrialSpec) -> None:
     elif spec.detector:
         registry.detectors(spec.detector_paths).get(spec.detector)
     network_of(spec)
-    endpoints.apply(Setup({}), spec.phone, spec.server, spec.far_phone)
+    endpoints.apply(Setup({}), *endpoints.with_images(topology, spec.phone, spec.server, spec.far_phone))
     if spec.gateway == "kernel":
         from siplab.lab.worlds.emulated import kernel
 
@@ -110,10 +110,11 @@ def _setup(
     mitigations: tuple[str, ...],
     longest: float,
 ) -> Setup:
-    chosen = assignment.models_of(model, topologies.load(topology))
+    network = topologies.load(topology)
+    chosen = assignment.models_of(model, network)
     # A mitigation may have taken a router away.
     setup = Setup(models={name: model for name, model in chosen.items() if name in gateways}, longest=longest)
-    setup = endpoints.apply(setup, *kinds)
+    setup = endpoints.apply(setup, *endpoints.with_images(network, *kinds))
     if control:
         setup = controls.get(control).apply(setup)
     for each in mitigations:

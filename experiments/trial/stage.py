@@ -273,6 +273,10 @@ class Stage:
     def begin(self) -> None:
         """Start what has to be there before anything is played. Raises ``WorldError``, ``UsageError``."""
 
+    def start_relay(self, spec: str) -> None:
+        """Start a real program beside the server. Raises ``UsageError``: only a stage for programs can."""
+        raise UsageError(f"'{spec}' is a real program: for `siplab exec`, `shell` and `up`")
+
     def finish(self) -> list[str]:
         """The trial is over: end what is none of the world's; returns what was wrong with it."""
         return []

@@ -45,7 +45,8 @@ class ImageSpec(BaseModel):
     variables beside those that the lab sets. ``files``: path in the container, and the file of this machine
     that is put there before it starts, relative to the topology's file. ``keep``: files and folders of the
     container that are kept with a trial's output. ``ready``: the port that is bound when it is ready; without
-    it, what the image's HEALTHCHECK says, or at once. ``timeout``: seconds that it may take.
+    it, what the image's HEALTHCHECK says, or at once. ``timeout``: seconds that it may take. ``kind``: the
+    real program that is the phone in it, ``program:NAME``, whose orders it takes; without, it takes none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,6 +58,7 @@ class ImageSpec(BaseModel):
     keep: tuple[InContainer, ...] = ()
     ready: Annotated[str, StringConstraints(pattern=r"^((udp|tcp)/[1-9][0-9]{0,4})?$")] = ""
     timeout: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    kind: Annotated[str, StringConstraints(pattern=r"^(program:\S+)?$")] = ""
 
     def beside(self, folder: Path) -> ImageSpec:
         """The same with ``files`` that are found from anywhere, if they are relative to ``folder``."""

@@ -9,7 +9,7 @@ The rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final, Literal, NoReturn
 
@@ -17,7 +17,6 @@ from siplab.experiments.programs.endpoints.control import Control, Event
 from siplab.experiments.programs.endpoints.recording import Ear, Listener
 from siplab.experiments.programs.endpoints.sip_view import Seen, SipView
 from siplab.experiments.programs.kind import Order
-from siplab.experiments.programs.kinds import Chosen
 from siplab.experiments.trial.roles import NotApplicableError
 from siplab.lab.errors import UsageError
 from siplab.lab.media.rtp_receiver import RtpReceiver
@@ -91,15 +90,17 @@ class ProgramCall:
 
 
 class ProgramPhone(Agent):
-    """A real phone. ``launch`` starts the program and gives its control; called when it is to register.
+    """A real phone. ``name``: what it is called where it can't do something; ``can``: what it can.
 
+    ``launch`` starts the program and gives its control; called when it is to register.
     ``settled`` serves the lab until a condition holds or seconds have passed.
     """
 
     def __init__(
         self,
         config: Config,
-        chosen: Chosen,
+        name: str,
+        can: Collection[str],
         view: SipView,
         ear: Ear,
         launch: Callable[[], Control],
@@ -110,13 +111,13 @@ class ProgramPhone(Agent):
         super().__init__()
         self.config = config
         self.local = Endpoint(config.ip, config.sip_port)
-        self.name = f"program '{chosen.kind.id}'"
+        self.name = name
         self.calls: list[ProgramCall] = []
         self.registration = ProgramRegistration()
         self.ear = ear
         self.view = view
         self.now = 0.0
-        self._chosen = chosen
+        self._can = can
         self._launch, self._listener, self._failure, self._wait = launch, listener, failure, wait
         self._control: Control | None = None
         self._under_control = False
@@ -194,7 +195,7 @@ class ProgramPhone(Agent):
         return []
 
     def _able(self, what: str) -> None:
-        if what not in self._chosen.kind.can:
+        if what not in self._can:
             raise NotApplicableError(f"{self.name} can't {what.replace('-', ' ')}")
 
     def _order(self, order: Order, **values: str) -> None:

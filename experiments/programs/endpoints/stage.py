@@ -25,7 +25,7 @@ from siplab.experiments.programs.kind import DEFAULT_PORTS, CtrlTcp, Lines
 from siplab.experiments.programs.kinds import Chosen
 from siplab.experiments.trial.roles import NotApplicableError
 from siplab.experiments.trial.spec import needs_emulated
-from siplab.experiments.trial.stage import PASSWORDS, TONES, Setup, Stage
+from siplab.experiments.trial.stage import PASSWORDS, TONES, Setup, Stage, pure_tone
 from siplab.lab.errors import UsageError
 from siplab.lab.media.audio import tone, write_wav
 from siplab.lab.phone.phone import Phone
@@ -54,6 +54,7 @@ class ProgramStage(Stage):
         if not isinstance(world, LiveWorld):
             raise UsageError(needs_emulated(f"'{next(iter(setup.programs.values()), 'an image')}'"))
         super().__init__(world, setup, seed, folder)
+        self.says = pure_tone  # what real phones hear is found by tones, whoever says them
         self.longest = setup.longest or LONGEST
         self._world = world
         self._before = processes.present()
@@ -88,10 +89,16 @@ class ProgramStage(Stage):
         self._real_server = ProgramServer.of(self._world, address, chosen, started.folder)
         return cast(SipServer, self._real_server)
 
+    def start_relay(self, spec: str) -> None:
+        """Start a program beside the server, on its host. Raises ``UsageError``, ``WorldError``."""
+        chosen = kinds.get(spec, "relay")
+        host, address = self.host("server")
+        self._start(chosen.kind.id, host, address, chosen, {})
+
     def _phone(self, role: str, user: str, rtp_port: int, changes: Mapping[str, Any]) -> Phone:
         inside = role in _INSIDE
-        if self.has(role) and (where := self.host(role)[0]) in self.hosted.images:
-            raise NotApplicableError(f"the image on {where} takes no orders, as a phone of a scenario must")
+        if self.has(role) and self.host(role)[0] in self.hosted.images:
+            return self._contained_phone(role, user)
         spec = self.setup.programs.get("phone" if inside else "far-phone")
         if spec is None:
             return super()._phone(role, user, rtp_port, changes)
@@ -136,12 +143,61 @@ class ProgramStage(Stage):
 
         phone = ProgramPhone(
             Config(user, address, sip_port, ring_time),
-            chosen,
+            f"program '{chosen.kind.id}'",
+            chosen.kind.can,
             view,
             ear,
             launch,
             listener,
             lambda: running[0].failure if running else "",
+            lambda done: self._world.run_until(done, self.longest),
+        )
+        self._real.append(phone)
+        self.world.add(host, phone)
+        return cast(Phone, phone)
+
+    def _contained_phone(self, role: str, user: str) -> Phone:
+        """The phone in the container on a host, whose orders are those of the kind that the topology names.
+
+        Raises ``NotApplicableError`` for what its image, which has settings of its own, is not known to have.
+        """
+        host, address = self.host(role)
+        where, image = f"the image on {host}", self.hosted.images[host]
+        if not image.kind:
+            raise NotApplicableError(f"{where} takes no orders, as a phone of a scenario must")
+        if any(each.config.ip == address for each in self._real):
+            raise NotApplicableError(f"{where} is one phone")
+        inside = role in _INSIDE
+        if inside and (self.outbound_proxy is not None or self.setup.stun):
+            raise NotApplicableError(f"{where} is not told of another server")
+        _ = self.server  # there before anybody calls it
+        chosen = kinds.get(image.kind, "phone")
+        control = chosen.kind.control
+        if not isinstance(control, CtrlTcp):
+            raise UsageError(f"{where}: kind '{image.kind}': a container takes orders by ctrl-tcp alone")
+        asked = dict(self.setup.phone if inside else self.setup.far_phone)
+        ring_time = asked.pop("ring_time", _RING_TIME)
+        for name, value in asked.items():
+            changed = chosen.set(name, value)
+            if changed is None or changed.values != chosen.values:
+                raise NotApplicableError(f"{where} is not known to have '{name}: {value}'")
+        ports: dict[str, int] = {**DEFAULT_PORTS, **{str(k): v for k, v in chosen.kind.ports.items()}}
+        ear = Ear([frequency for name, frequency in TONES.items() if name != user])
+        arrivals = Arrivals(self._world.trace, host, range(ports["rtp_low"], ports["rtp_high"] + 1), ear)
+
+        def launch() -> Control:
+            printed = Printed(self.hosted.start_one(host), control.happenings)
+            return CtrlTcpControl(self._world, host, control.port, printed)
+
+        phone = ProgramPhone(
+            Config(user, address, ports["sip"], ring_time),
+            where,
+            chosen.kind.can,
+            SipView(self._world.trace, host, ports["sip"]),
+            ear,
+            launch,
+            Listener(None, arrivals, until_change=False),
+            lambda: self.hosted.failure_of(host),
             lambda done: self._world.run_until(done, self.longest),
         )
         self._real.append(phone)

@@ -27,6 +27,8 @@ _KAMAILIO: Final = (
     "xlog",
 )
 
+_BARESIP: Final = ("account", "aubridge", "aufile", "ctrl_tcp", "g711", "menu")
+
 
 def made() -> dict[str, tuple[bytes, list[str]]]:
     """The archive of each image's files, and what its Containerfile would say beside."""
@@ -38,6 +40,9 @@ def made() -> dict[str, tuple[bytes, list[str]]]:
         folder = next(iter(Path("/usr/lib").glob("*/kamailio/modules")))
         modules = [str(folder / f"{name}.so") for name in _KAMAILIO]
         found["siplab-registrar"] = (image("kamailio", *modules), ['CMD ["/usr/sbin/kamailio", "-DD", "-E"]'])
+    if _has("baresip"):
+        place = "/usr/lib/baresip/modules"
+        found["siplab-baresip"] = (image("baresip", *(f"{place}/{name}.so" for name in _BARESIP)), [])
     if _has("iptables-nft"):
         extensions = next(iter(Path("/usr/lib").glob("*/xtables")))
         parts = [str(extensions / f"lib{name}.so") for name in ("xt_MASQUERADE", "ipt_MASQUERADE")]

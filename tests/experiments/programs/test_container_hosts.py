@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from siplab.experiments.trial import runner
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.sides import Side
+from siplab.lab.media.audio import tone, write_wav
 from siplab.lab.wire import ip
 from siplab.lab.worlds.emulated import keeper
 from siplab.lab.worlds.emulated.capability import obstacle
@@ -147,6 +149,29 @@ def test_a_scenario_with_a_server_in_a_container(engine: Any, tmp_path: Path) ->
     assert labelled(engine) == []
 
 
+@pytest.mark.needs("emulated", "docker", "baresip")
+def test_a_phone_in_a_container_plays_its_role(engine: Any, tmp_path: Path) -> None:
+    """It registers, calls, holds and hangs up by the lab's orders."""
+    own = shutil.copytree(DATA, tmp_path / "containers")
+    frames = tone(440).frames
+    write_wav(own / "baresip" / "tone.wav", (frames[at % len(frames)] for at in range(50 * 60)))
+    topology = str(own / "baresip.yaml")
+    held, refused, second = runner.run_all(
+        [
+            TrialSpec(topology, "none", scenario="hold(pause=2)"),
+            TrialSpec(topology, "semicolon-loss", scenario="register"),
+            TrialSpec(topology, "none", scenario="register", mitigations=("outbound-proxy",)),
+        ],
+        world="emulated",
+    )
+    assert held.errors == []
+    assert {each.name: each.detail for each in held.checks if not each.passed} == {}
+    assert {"caller hears before", "callee hears before"} <= {each.name for each in held.checks}
+    assert (refused.outcome, refused.errors) == ("fail", []), refused.checks
+    assert second.not_applicable == "the image on phone is not told of another server"
+    assert labelled(engine) == []
+
+
 @pytest.mark.needs("emulated", "docker", "sipsak")
 def test_an_image_for_a_moment(engine: Any, tmp_path: Path) -> None:
     """In a lab of its own, with the lab's server; its exit status and its output are siplab's."""
@@ -248,6 +273,7 @@ def test_an_ordinary_user_gets_one_line(monkeypatch: pytest.MonkeyPatch) -> None
         ({"name": "a", "keep": ["/a/../../b"]}, "must be the path of a file in the container"),
         ({"name": "a", "ready": "5060"}, "match pattern"),
         ({"name": "a", "port": 1}, "Extra inputs"),
+        ({"name": "a", "kind": "baresip"}, "match pattern"),
     ],
 )
 def test_a_bad_image_is_told(node: dict[str, object], complaint: str) -> None:

@@ -128,6 +128,25 @@ def test_a_relay_of_coturn_carries_a_call_without_an_alg(relay: str) -> None:
     assert 3478 in ports
 
 
+@pytest.mark.needs("emulated", "turnserver")
+def test_coturn_stands_beside_a_program(tmp_path: Path) -> None:
+    """As a kind of its own it tells a client behind the router its public address, and relays."""
+    command = command_of("siplab exec --with program:coturn")
+    done = siplab(*command, process=True)
+    assert done.returncode == 0, done.stderr
+    assert "UDP reflexive addr: 203.0.113.7:" in done.stdout
+    for arguments, said in (
+        (("exec", "--with", "program:kamailio", "phone", "--", "true"), "is a server, not a relay"),
+        (
+            ("call", "--model", "none", "--scenario", "register", "--server", "program:coturn"),
+            "is a relay, not a server",
+        ),
+    ):
+        refused = siplab(*arguments)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
+        assert said in refused.stderr
+
+
 @pytest.mark.needs("emulated", "kamailio", "sipsak", "sipp")
 @pytest.mark.parametrize(
     "phone", ["sipsak", "sipp", pytest.param("sipp(transport=tcp)", marks=pytest.mark.deep)]
@@ -231,6 +250,8 @@ def test_the_shelf_is_whole() -> None:
     for kind in kinds.shipped().values():
         chosen = kinds.get(kind.id, kind.role)
         assert set(chosen.texts()) == set(kind.parameters)
+        if kind.role == "relay":
+            continue  # the lab has none to lay beside it
         is_phone = kind.role == "phone"
         spec = (
             TrialSpec(scenario="register", phone=chosen.like)
