@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -175,6 +176,36 @@ def test_encrypted_media_are_heard_after_a_hold() -> None:
     )
     result, _ = runner.run_traced(spec, "emulated")
     assert (result.outcome, result.errors) == ("pass", []), result.checks
+
+
+@pytest.mark.needs("emulated", "kamailio", "baresip", "rtpengine")
+@pytest.mark.parametrize(
+    ("model", "silent"), [("none", set()), ("port-overflow(mode=sum)", {"caller hears", "callee hears"})]
+)
+def test_rtpengine_counts_what_neither_recording_nor_tap_tells(
+    model: str, silent: set[str], tmp_path: Path
+) -> None:
+    """A phone that records nothing, with a codec that is not decoded here; the router's fault still shows."""
+    own = shutil.copytree(kinds.FOLDER / "baresip", tmp_path / "baresip")
+    for name, before, after in (
+        ("accounts", "PCMU/8000/1,PCMA/8000/1", "PCMA/8000/1"),
+        ("kind.yaml", "heard: {files: dump-*-dec.wav, until_change: true}\n", ""),
+    ):
+        text = (own / name).read_text()
+        assert before in text
+        (own / name).write_text(text.replace(before, after))
+    phone = f"program:{own / 'kind.yaml'}"
+    spec = TrialSpec(
+        model=model,
+        scenario="outgoing-call",
+        phone=phone,
+        server="program:kamailio(nat=true)",
+        far_phone=phone,
+    )
+    result, _ = runner.run_traced(spec, "emulated")
+    assert result.errors == []
+    details = {each.name: each.detail for each in result.checks if not each.passed}
+    assert set(details) == silent, details
 
 
 def test_who_waits_too_long_is_told_of_the_option() -> None:
