@@ -180,7 +180,11 @@ def test_encrypted_media_are_heard_after_a_hold() -> None:
 
 @pytest.mark.needs("emulated", "kamailio", "baresip", "rtpengine")
 @pytest.mark.parametrize(
-    ("model", "silent"), [("none", set()), ("port-overflow(mode=sum)", {"caller hears", "callee hears"})]
+    ("model", "silent"),
+    [
+        ("none", set()),
+        pytest.param("port-overflow(mode=sum)", {"caller hears", "callee hears"}, marks=pytest.mark.deep),
+    ],
 )
 def test_rtpengine_counts_what_neither_recording_nor_tap_tells(
     model: str, silent: set[str], tmp_path: Path
