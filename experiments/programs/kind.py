@@ -149,6 +149,14 @@ class JsonRpc(Strict):
     socket: Relative
 
 
+class NgCounters(Strict):
+    """rtpengine's protocol ng at the loopback address of the host: it relays media, and counts."""
+
+    port: Annotated[int, Field(gt=0, le=65535)]
+    when: Name | None = None
+    """Only if this parameter is true."""
+
+
 Control = Annotated[CtrlTcp | Lines | JsonRpc, Field(discriminator="kind")]
 
 
@@ -203,6 +211,8 @@ class ProgramKind(Strict):
     like: tuple[Like, ...] = ()
     """The first that fits counts: `siplab agree` lays it beside the program."""
     ports: Annotated[dict[Literal["sip", "rtp_low", "rtp_high"], int], Field()] = {}
+    relay: NgCounters | None = None
+    """Of a server: whom to ask what was relayed, where media can neither be recorded nor decoded."""
     heard: Heard | None = None
     """Where a phone records what it hears. Without: it is taken to hear what arrives at its host."""
 
@@ -227,6 +237,8 @@ class ProgramKind(Strict):
             for name in like.when:
                 if name not in self.parameters:
                     raise MisplacedError(f"there is no parameter '{name}'", "like", at, "when", name)
+        if self.relay is not None and self.relay.when not in (None, *self.parameters):
+            raise MisplacedError(f"there is no parameter '{self.relay.when}'", "relay", "when")
         if isinstance(self.control, Lines | CtrlTcp) and self.control.program not in names:
             raise MisplacedError(
                 f"there is no program '{self.control.program}'", "control", self.control.kind, "program"

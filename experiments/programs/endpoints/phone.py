@@ -335,7 +335,8 @@ class ProgramPhone(Agent):
         return self._failure() if self._control is not None else ""
 
     def close(self) -> None:
-        """Let go of its control."""
+        """Let go of its control, and of what is asked about its media."""
+        self._listener.close()
         if self._control is not None:
             self._control.close()
             self._control = None

@@ -12,6 +12,7 @@ from pathlib import Path
 from struct import unpack
 from typing import Final
 
+from siplab.experiments.programs.endpoints.rtpengine import RelayCounters
 from siplab.lab.media.audio import SAMPLES, strength
 from siplab.lab.media.rtp_receiver import RtpReceiver
 from siplab.lab.media.speech import RATE
@@ -93,6 +94,7 @@ class Arrivals:
     def __init__(self, trace: Trace, host: str, ports: range, ear: Ear) -> None:
         self._trace, self._host, self._ports, self._ear = trace, host, ports, ear
         self._read = 0
+        self._unread: list[float] = []  # when there came what nobody here can decode
 
     def skip(self) -> None:
         """Begin with what comes from now on."""
@@ -108,26 +110,53 @@ class Arrivals:
             if record.local.port not in self._ports:
                 continue
             header = unpack_rtp(record.payload)
-            if header is None or header.payload_type != PCMU:
+            if header is None:
                 continue
-            if len(record.payload) == 12 + SAMPLES:
+            if header.payload_type != PCMU:
+                self._unread.append(record.now)
+            elif len(record.payload) == 12 + SAMPLES:
                 self._ear.frames([g711.decode(record.payload[12:])], record.now - _SECONDS, record.now)
             elif len(record.payload) - 12 - SAMPLES in _TAGS:
                 self._ear.sealed(record.now)
+
+    def count(self, most: int) -> int:
+        """Take so many of what can't be decoded, at most, for somebody's speech; gives how many."""
+        taken, self._unread = self._unread[:most], self._unread[most:]
+        for at in taken:
+            self._ear.sealed(at)
+        return len(taken)
 
 
 class Listener:
     """What a phone hears: by its recordings, if it has any, and by what arrives at its host otherwise.
 
+    Of what arrives and can't be decoded here, as many packets count as ``relay`` has had from others.
     ``until_change``: the recordings end when a call is changed; ``change`` says that one was.
     """
 
-    def __init__(self, files: Files | None, arrivals: Arrivals, *, until_change: bool) -> None:
+    def __init__(
+        self,
+        files: Files | None,
+        arrivals: Arrivals,
+        *,
+        until_change: bool,
+        relay: RelayCounters | None = None,
+    ) -> None:
         self._files, self._arrivals = files, arrivals
         self._until_change = until_change
+        self._relay = relay
+        self._credited = 0
 
     def poll(self, now: float) -> None:
         (self._arrivals if self._files is None else self._files).poll(now)
+        if self._files is None and self._relay is not None:
+            self._relay.poll(now)
+            self._credited += self._arrivals.count(self._relay.total - self._credited)
+
+    def close(self) -> None:
+        """Let go of the relay."""
+        if self._relay is not None:
+            self._relay.close()
 
     def change(self) -> None:
         if self._until_change and self._files is not None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from siplab.lab.wire import ip
 from siplab.lab.wire.sip import SipMessage
 from siplab.lab.worlds.streams import TapStreams
 from siplab.lab.worlds.trace import Received, Segment, Sent, Trace, looks_like_sip
+
+_TAG: Final = re.compile(rb";\s*tag=([^;\s>]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class SipView:
 
     def __init__(self, trace: Trace, host: str, port: int) -> None:
         self.seen: list[Seen] = []
+        self.call_ids: dict[str, None] = {}  # of calls, the oldest first
+        self.own_tags: set[bytes] = set()  # of the program, in its calls
         self._trace, self._host, self._port = trace, host, port
         self._read = 0
         self._streams = TapStreams()
@@ -66,6 +72,17 @@ class SipView:
     def _add(self, now: float, leaving: bool, payload: bytes) -> None:
         if looks_like_sip(payload):
             self.seen.append(Seen(now, leaving, SipMessage.parse(payload)))
+            self._note(self.seen[-1])
+
+    def _note(self, seen: Seen) -> None:
+        """Remember the call that a message is of, and the program's tag in it (RFC 3261 section 19.3)."""
+        message = seen.message
+        if message.method != b"INVITE":
+            return
+        self.call_ids.setdefault(seen.call_id)
+        own = b"from" if seen.leaving == message.is_request else b"to"
+        if tag := _TAG.search(message.value(own)):
+            self.own_tags.add(tag[1])
 
 
 def unconfirmed(seen: list[Seen], since: float, now: float) -> str:

@@ -17,6 +17,7 @@ from siplab.experiments.programs import kinds, placeholders
 from siplab.experiments.programs.endpoints.control import Control, CtrlTcpControl, LinesControl, Printed
 from siplab.experiments.programs.endpoints.phone import Config, ProgramPhone
 from siplab.experiments.programs.endpoints.recording import Arrivals, Ear, Files, Listener
+from siplab.experiments.programs.endpoints.rtpengine import RelayCounters
 from siplab.experiments.programs.endpoints.server import ProgramServer
 from siplab.experiments.programs.endpoints.sip_view import SipView, unconfirmed
 from siplab.experiments.programs.endpoints.started import Started
@@ -64,6 +65,7 @@ class ProgramStage(Stage):
         self._started: list[Started] = []
         self._real: list[ProgramPhone] = []
         self._real_server: ProgramServer | None = None
+        self._relay: tuple[str, int] | None = None  # host and port at which a relay tells what it counted
         self._passed_over: list[tuple[float, float]] = []  # when, and how many seconds of a call
         self.hosted = Hosted(world, setup)
 
@@ -86,6 +88,9 @@ class ProgramStage(Stage):
             return super().server
         chosen = self._with_settings(kinds.get(spec, "server"), self.setup.server)
         started = self._start("server", host, address, chosen, {})
+        relay = chosen.kind.relay
+        if relay is not None and (relay.when is None or chosen.values[relay.when]):
+            self._relay = host, relay.port
         self._real_server = ProgramServer.of(self._world, address, chosen, started.folder)
         return cast(SipServer, self._real_server)
 
@@ -134,6 +139,7 @@ class ProgramStage(Stage):
             None if heard is None else Files(self._place / user, heard.files, ear),
             Arrivals(self._world.trace, host, range(low, high + 1), ear),
             until_change=heard is not None and heard.until_change,
+            relay=self._counters(view),
         )
         running: list[Started] = []
 
@@ -182,6 +188,7 @@ class ProgramStage(Stage):
             if changed is None or changed.values != chosen.values:
                 raise NotApplicableError(f"{where} is not known to have '{name}: {value}'")
         ports: dict[str, int] = {**DEFAULT_PORTS, **{str(k): v for k, v in chosen.kind.ports.items()}}
+        view = SipView(self._world.trace, host, ports["sip"])
         ear = Ear([frequency for name, frequency in TONES.items() if name != user])
         arrivals = Arrivals(self._world.trace, host, range(ports["rtp_low"], ports["rtp_high"] + 1), ear)
 
@@ -193,16 +200,19 @@ class ProgramStage(Stage):
             Config(user, address, ports["sip"], ring_time),
             where,
             chosen.kind.can,
-            SipView(self._world.trace, host, ports["sip"]),
+            view,
             ear,
             launch,
-            Listener(None, arrivals, until_change=False),
+            Listener(None, arrivals, until_change=False, relay=self._counters(view)),
             lambda: self.hosted.failure_of(host),
             lambda done: self._world.run_until(done, self.longest),
         )
         self._real.append(phone)
         self.world.add(host, phone)
         return cast(Phone, phone)
+
+    def _counters(self, view: SipView) -> RelayCounters | None:
+        return None if self._relay is None else RelayCounters(self._world, *self._relay, view)
 
     def _control_of(self, chosen: Chosen, host: str, started: Started, port: int) -> Control:
         control = chosen.kind.control

@@ -9,9 +9,17 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from siplab.experiments.programs.endpoints.control import Printed
 from siplab.experiments.programs.endpoints.recording import Arrivals, Ear, Files, Listener
+from siplab.experiments.programs.endpoints.rtpengine import (
+    RelayCounters,
+    bencoded,
+    debencoded,
+    packets_from_others,
+)
 from siplab.experiments.programs.endpoints.sip_view import SipView, unconfirmed
 from siplab.experiments.programs.process import Process
 from siplab.lab.media.audio import tone
@@ -131,6 +139,53 @@ def test_a_recording_that_ends_with_a_change_of_the_call_is_replaced_by_what_arr
         trace.add(Received(2 + number * 0.02, "phone", Endpoint(HERE.ip, 49170), THERE, frame))
     listener.poll(2.1)
     assert ear.heard.received == 22
+
+
+def test_of_what_nobody_decodes_as_much_counts_as_the_relay_has_had() -> None:
+    trace, ear = Trace(), Ear([620])
+    for number in range(10):
+        frame = pack_rtp(RtpHeader(8, False, number, 160 * number, 1), bytes(160))
+        trace.add(Received(1 + number * 0.02, "phone", Endpoint(HERE.ip, 49170), THERE, frame))
+    relay = _Relay()
+    arrivals = Arrivals(trace, "phone", range(49170, 49200), ear)
+    listener = Listener(None, arrivals, until_change=False, relay=cast(RelayCounters, relay))
+    for total, heard in ((0, 0), (4, 4), (4, 4), (30, 10)):
+        relay.total = total
+        listener.poll(2.0)
+        assert ear.heard.received == heard
+
+
+class _Relay:
+    """What ``Listener`` asks of the counters."""
+
+    total = 0
+
+    def poll(self, now: float) -> None:
+        pass
+
+
+def test_rtpengines_answer_tells_what_others_have_sent() -> None:
+    def side(packets: int) -> bytes:
+        rtp, rtcp = (
+            b"d5:flagsl%d:%se5:statsd7:packetsi%deee" % (len(kind), kind, count)
+            for kind, count in ((b"RTP", packets), (b"RTCP", 5))
+        )
+        return b"d6:mediasld7:streamsl%s%seeee" % (rtp, rtcp)
+
+    answer = debencoded(b"d6:result2:ok4:tagsd1:a%s1:b%see" % (side(70), side(30)))
+    assert packets_from_others(answer, {b"a"}) == 30
+    assert packets_from_others(answer, {b"b"}) == 70
+    assert packets_from_others(debencoded(b"d6:result5:errore"), {b"a"}) == 0
+    assert bencoded({"command": "query", "call-id": "x"}) == b"d7:call-id1:x7:command5:querye"
+
+
+@given(st.binary() | st.text("dlie0123456789:-a").map(str.encode))
+def test_an_answer_that_makes_no_sense_tells_nothing(data: bytes) -> None:
+    try:
+        answer = debencoded(data)
+    except ValueError:
+        return
+    assert packets_from_others(answer, ()) == 0
 
 
 class _Process:

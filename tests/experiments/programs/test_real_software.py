@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -149,6 +150,25 @@ def test_coturn_stands_beside_a_program(tmp_path: Path) -> None:
         assert said in refused.stderr
 
 
+@pytest.mark.needs("emulated", "turnserver")
+def test_coturn_stands_beside_a_program(tmp_path: Path) -> None:
+    """As a kind of its own it tells a client behind the router its public address, and relays."""
+    command = command_of("siplab exec --with program:coturn")
+    done = siplab(*command, process=True)
+    assert done.returncode == 0, done.stderr
+    assert "UDP reflexive addr: 203.0.113.7:" in done.stdout
+    for arguments, said in (
+        (("exec", "--with", "program:kamailio", "phone", "--", "true"), "is a server, not a relay"),
+        (
+            ("call", "--model", "none", "--scenario", "register", "--server", "program:coturn"),
+            "is a relay, not a server",
+        ),
+    ):
+        refused = siplab(*arguments)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
+        assert said in refused.stderr
+
+
 @pytest.mark.needs("emulated", "kamailio", "sipsak", "sipp")
 @pytest.mark.parametrize(
     "phone", ["sipsak", "sipp", pytest.param("sipp(transport=tcp)", marks=pytest.mark.deep)]
@@ -177,6 +197,40 @@ def test_encrypted_media_are_heard_after_a_hold() -> None:
     )
     result, _ = runner.run_traced(spec, "emulated")
     assert (result.outcome, result.errors) == ("pass", []), result.checks
+
+
+@pytest.mark.needs("emulated", "kamailio", "baresip", "rtpengine")
+@pytest.mark.parametrize(
+    ("model", "silent"),
+    [
+        ("none", set()),
+        pytest.param("port-overflow(mode=sum)", {"caller hears", "callee hears"}, marks=pytest.mark.deep),
+    ],
+)
+def test_rtpengine_counts_what_neither_recording_nor_tap_tells(
+    model: str, silent: set[str], tmp_path: Path
+) -> None:
+    """A phone that records nothing, with a codec that is not decoded here; the router's fault still shows."""
+    own = shutil.copytree(kinds.FOLDER / "baresip", tmp_path / "baresip")
+    for name, before, after in (
+        ("accounts", "PCMU/8000/1,PCMA/8000/1", "PCMA/8000/1"),
+        ("kind.yaml", "heard: {files: dump-*-dec.wav, until_change: true}\n", ""),
+    ):
+        text = (own / name).read_text()
+        assert before in text
+        (own / name).write_text(text.replace(before, after))
+    phone = f"program:{own / 'kind.yaml'}"
+    spec = TrialSpec(
+        model=model,
+        scenario="outgoing-call",
+        phone=phone,
+        server="program:kamailio(nat=true)",
+        far_phone=phone,
+    )
+    result, _ = runner.run_traced(spec, "emulated")
+    assert result.errors == []
+    details = {each.name: each.detail for each in result.checks if not each.passed}
+    assert set(details) == silent, details
 
 
 def test_who_waits_too_long_is_told_of_the_option() -> None:
