@@ -16,6 +16,7 @@ from siplab.experiments.claims.schema import Claim, Observation, VendorCount
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab.wire.sip import SipMessage
 from siplab.lab.worlds.trace import Trace
 
 
@@ -73,7 +74,9 @@ def speaks(step: Step) -> str:
 
 def _doubts(step: Step) -> tuple[str, ...]:
     """What an observation says of the messages, and is not so."""
-    if not isinstance(step, Observation) or (step.inside_addresses is None and step.changed is None):
+    if not isinstance(step, Observation):
+        return ()
+    if step.inside_addresses is None and step.changed is None and step.calls_match is None:
         return ()
     doubts = []
     for spec in step.trials():
@@ -83,7 +86,19 @@ def _doubts(step: Step) -> tuple[str, ...]:
             doubts.append(f"inside addresses got out in {', '.join(found) or 'no part'}")
         if step.changed is not None and step.changed is not bool(result.packets_changed):
             doubts.append(f"{result.packets_changed} packets were changed")
+        if step.calls_match is not None and step.calls_match is not calls_match(trace):
+            doubts.append(f"Call-IDs are {'' if calls_match(trace) else 'not '}the same on both sides")
     return tuple(doubts)
+
+
+def calls_match(trace: Trace) -> bool:
+    """Whether a monitor that sees one side of the routers can tell the calls of the other by their Call-IDs."""
+    seen: dict[bool, set[bytes]] = {True: set(), False: set()}
+    for each in trace.sip():
+        if each.tap.endswith(("/inside", "/outside")):
+            for field in SipMessage.parse(each.payload).all(b"call-id"):
+                seen[each.tap.endswith("/inside")].add(field.value)
+    return seen[True] == seen[False]
 
 
 def inside_addresses(trace: Trace, spec: TrialSpec) -> dict[str, int]:
