@@ -92,7 +92,7 @@ def _doubts(step: Step) -> tuple[str, ...]:
 
 
 def calls_match(trace: Trace) -> bool:
-    """Whether a monitor that sees one side of the routers can tell the calls of the other by their Call-IDs."""
+    """Whether a monitor on one side of the routers can tell the other side's calls by their Call-IDs."""
     seen: dict[bool, set[bytes]] = {True: set(), False: set()}
     for each in trace.sip():
         if each.tap.endswith(("/inside", "/outside")):
