@@ -3,8 +3,9 @@
 The rules of this file:
 
 - What is to work is what works on that network without an ALG, or with a correct one, endpoints unchanged.
-- A remedy is tried alone first, in the scenarios that fail; sets are made of those that help in any of them,
-  and none is told of that was not run: in what fails, and in what works without it, which it may break.
+- A remedy is tried alone first, in one scenario for each check that fails first; sets are made of those that
+  help in any of them, and none is told of that was not run: in all that fails, and in what works without it,
+  which it may break.
 - Remedies whose trials are not the same each time have a stand-in, which is tried in their place.
 - Remedies are grouped by who has to act. A set of a group asks nothing of anybody else.
 """
@@ -101,7 +102,8 @@ def advise(base: TrialSpec, words: Sequence[str] = (), run: Runner = simulated) 
     refused = refused_by_card(base.model)
     if not broken:
         return Advice(base, wanted, broken, {}, refused)
-    singles = _singles(base, broken, refused, run)
+    asked = {check: name for name, check in reversed(broken.items())}  # the first scenario of each check
+    singles = _singles(base, sorted(asked.values()), refused, run)
     works = [each for each in wanted if with_alg[each].outcome == "pass"]
     offers: dict[str, Offer] = {}
     for group, actors in GROUPS.items():
@@ -200,7 +202,9 @@ def _best(
     sets.sort(key=lambda chosen: (-promised[chosen], len(chosen)))
     best: Offer | None = None
     for chosen in sets[:_TRIED]:
-        if best is not None and len(best.cures) >= promised[chosen]:
+        if best is not None and (
+            len(best.cures) == len(broken) or promised[chosen] < promised[best.remedies]
+        ):
             break
         offer = _tried(base, chosen, broken, run)
         if offer is not None and (best is None or offer.worth > best.worth):

@@ -18,6 +18,7 @@ from siplab.experiments.trial import run as trial
 from siplab.experiments.trial import runner
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab.wire.sip import SipMessage
 from siplab.lab.worlds.trace import Trace
 
 
@@ -76,7 +77,9 @@ def speaks(step: Step) -> str:
 
 def _looks(step: Step) -> TypeGuard[Observation]:
     """Whether a step says something of the messages, for which the traces are needed."""
-    return isinstance(step, Observation) and not (step.inside_addresses is None and step.changed is None)
+    return isinstance(step, Observation) and not (
+        step.inside_addresses is None and step.changed is None and step.calls_match is None
+    )
 
 
 def _looked(
@@ -104,6 +107,18 @@ def _doubts(step: Observation, result: TrialResult, trace: Trace) -> Iterator[st
             yield f"inside addresses got out in {', '.join(found) or 'no part'}"
     if step.changed is not None and step.changed is not bool(result.packets_changed):
         yield f"{result.packets_changed} packets were changed"
+    if step.calls_match is not None and step.calls_match is not (same := calls_match(trace)):
+        yield f"Call-IDs are {'' if same else 'not '}the same on both sides"
+
+
+def calls_match(trace: Trace) -> bool:
+    """Whether a monitor on one side of the routers can tell the other side's calls by their Call-IDs."""
+    seen: dict[bool, set[bytes]] = {True: set(), False: set()}
+    for each in trace.sip():
+        if each.tap.endswith(("/inside", "/outside")):
+            for field in SipMessage.parse(each.payload).all(b"call-id"):
+                seen[each.tap.endswith("/inside")].add(field.value)
+    return seen[True] == seen[False]
 
 
 def inside_addresses(trace: Trace, spec: TrialSpec) -> dict[str, int]:

@@ -28,11 +28,13 @@ class Observation(Step):
     """Trials, what must come of them, and whether that speaks ``for`` the claim or ``against`` it.
 
     ``claim`` says in a sentence what is seen. ``inside_addresses``: in which parts of the SIP that left the
-    home they stand, and in no others. ``changed``: whether the router changes messages. Unset: nobody looks.
+    home they stand, and in no others. ``changed``: whether the router changes messages. ``calls_match``:
+    whether the Call-IDs are the same on both sides of the router. Unset: nobody looks.
     """
 
     inside_addresses: list[str] | None = None
     changed: bool | None = None
+    calls_match: bool | None = None
     by: Literal["source", "lab"] = "lab"
     speaks: Literal["for", "against"] = "for"
 
