@@ -186,7 +186,6 @@ def test_replacing_all_is_replacing_each_from_the_back(value: bytes, cuts: list[
     assert together.value == singly.value
 
 
-
 @given(ANY, st.data())
 def test_assigning_a_value_keeps_name_and_line_ending(data: bytes, draw: st.DataObject) -> None:
     message = SipMessage.parse(data)
