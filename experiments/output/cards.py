@@ -133,7 +133,8 @@ def topology(name: str) -> Row:
 def items(registry: Registry[Any]) -> list[Row]:
     """One row per scenario, detector or mitigation."""
     return [
-        {"id": each.id, "summary": each.summary, "parameters": _plain(each.parameters)} for each in registry
+        {"id": each.id, "summary": each.summary, "parameters": _plain(each.parameters)}
+        for each in registry.listed()
     ]
 
 

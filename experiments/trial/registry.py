@@ -31,13 +31,17 @@ SCENARIOS_GROUP: Final = "siplab.scenarios"
 
 @dataclass(frozen=True)
 class Item(Generic[S]):
-    """A named thing that does ``settings``' work. ``about`` is its documentation; ``aliases`` find it too."""
+    """A named thing that does ``settings``' work. ``about`` is its documentation; ``aliases`` find it too.
+
+    ``only_by_name``: it costs too much to be one of "all"; it is listed, and run where somebody names it.
+    """
 
     id: str
     summary: str
     settings: S
     about: str = ""
     aliases: tuple[str, ...] = ()
+    only_by_name: bool = False
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -84,7 +88,12 @@ class Registry(Generic[S]):
         return self._origins.get(specs.parse(spec, self.kind)[0], "")
 
     def __iter__(self) -> Iterator[Item[S]]:
-        return iter(self._items.values())
+        """All of them but those that are to be named."""
+        return (each for each in self._items.values() if not each.only_by_name)
+
+    def listed(self) -> list[Item[S]]:
+        """All of them."""
+        return list(self._items.values())
 
     def get(self, spec: str) -> Item[S]:
         """The item of ``ID`` or ``ID(parameter=value)``. Raises ``UsageError`` with the fix."""

@@ -30,6 +30,7 @@ from siplab.lab.worlds.base import World
 from siplab.lab.worlds.topology import DOMAIN as DOMAIN
 from siplab.lab.worlds.trace import Checked
 
+MANY_PASSWORD: Final = "office"  # noqa: S105 - of phones in the lab
 PASSWORDS: Final = {"alice": "wonderland", "bob": "builder", "carol": "christmas", "dave": "david"}
 # What each says where it has to be measured who speaks, in Hz.
 TONES: Final = {"alice": 440, "bob": 620, "carol": 800, "dave": 1000}
@@ -243,6 +244,19 @@ class Stage:
         changes = {"latch_after": 1, **_beside(self.setup.far_phone, 5070)}
         return self._phone("far-phone", "dave", FAR_RTP_PORT + 1000, changes)
 
+    def one_of_many(self, role: Literal["phone", "far-phone"], number: int) -> Phone:
+        """A phone of many on one host, with ports of its own. Its user is ``ROLE-NUMBER``.
+
+        The server must know the users (``with_server(users=...)``); each has ``MANY_PASSWORD``.
+        """
+        settings = self.setup.phone if role == "phone" else {"latch_after": 1, **self.setup.far_phone}
+        own_ports = {"sip_port": settings.get("sip_port", 5060) + 2 * number}
+        if settings.get("source_port"):
+            own_ports["source_port"] = settings["source_port"] + 2 * number
+        first = settings.get("rtp_port", 10_000)
+        own_ports["rtp_port"] = first + 8 * number
+        return self._phone(role, f"{role}-{number}", first, {**settings, **own_ports})
+
     @property
     def phones(self) -> list[Phone]:
         """The phones that took part, in the order in which they came."""
@@ -278,7 +292,7 @@ class Stage:
         settings: dict[str, Any] = {
             "user": user,
             "domain": DOMAIN,
-            "password": PASSWORDS[user],
+            "password": PASSWORDS.get(user, MANY_PASSWORD),
             "ip": address,
             "server": Endpoint(server.config.ip, port),
             "rtp_port": rtp_port,

@@ -133,7 +133,6 @@ class LabWorld(World):
                 return done()
             self.now = max(self.now, when)
             if when == timer:
-                self._flows.event += 1
                 self._fire()
         raise WorldError(f"nothing settled within {MAX_STEPS} steps")
 
