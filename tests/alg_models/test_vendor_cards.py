@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from siplab.alg_models import catalogue, profiles, vendors
+from siplab.alg_models import catalogue, profiles, samples, vendors
 from siplab.alg_models.vendors.schema import (
     MAIN,
     UNKNOWN,
@@ -266,6 +266,18 @@ def test_a_fault_stands_on_another_alg(base: str) -> None:
     assert len(both.steps) > len(steps)
     with pytest.raises(UsageError, match="the fault is in a step that only the correct ALG has"):
         KNOWN.get(f"{base}+sdp-c-only")
+
+
+@pytest.mark.parametrize("spec", ["nethserver", "linux-netfilter(variant=shorewall)"])
+def test_shorewall_s_setting_takes_any_host_s_media_for_the_phone_s(spec: str) -> None:
+    """``sip_direct_media=0``: media of another host of the home are expected and translated, too."""
+    model = KNOWN.get(spec)
+    assert isinstance(model, profiles.Profile)
+    assert model.behind is not None
+    assert model.behind.parameters["sip_direct_media"] is False
+    for each, public in ((model, True), (KNOWN.get("linux"), False)):
+        sent = samples.cross(each, "headers-pbx-invite").after
+        assert (b"\r\nc=IN IP4 203.0.113.7\r\n" in sent) is public
 
 
 def test_every_variant_has_a_level_where_it_has_a_model() -> None:
