@@ -6,6 +6,7 @@ off, fragments put together.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -72,6 +73,14 @@ def read(path: Path) -> Capture:
     return reading.done()
 
 
+def from_packets(path: Path, packets: Iterable[Captured]) -> Capture:
+    """The capture that a file with these packets would be."""
+    reading = _Reading(Capture(path))
+    for each in packets:
+        reading.packet(each)
+    return reading.done()
+
+
 class _Reading:
     """A capture while its frames come in."""
 
@@ -85,10 +94,13 @@ class _Reading:
         if isinstance(found, LeftOutReason):
             self.capture.left_out.count(found)
             return
+        self.packet(Captured(frame.now, frame.tap, found), cut=frame.size > len(frame.data))
+
+    def packet(self, captured: Captured, *, cut: bool = False) -> None:
+        """Take a packet. ``cut``: the file has not all of its bytes."""
         try:
-            self._packet(frame.now, frame.tap, found)
+            self._packet(*captured)
         except MalformedPacketError:
-            cut = frame.size > len(frame.data)
             self.capture.left_out.count(LeftOutReason.CUT_BY_SNAPLEN if cut else LeftOutReason.MALFORMED)
 
     def done(self) -> Capture:

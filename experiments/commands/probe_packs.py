@@ -17,7 +17,8 @@ from siplab.experiments.probe_pack import pair_file, script, ties
 from siplab.experiments.probe_pack.routers import router_of
 from siplab.experiments.trial import run as trial
 from siplab.lab.gateway.sides import Side
-from siplab.lab.worlds.open_loop import Pair, play
+from siplab.lab.worlds.open_loop import play
+from siplab.lab.worlds.pair import Pair
 
 _MOST_NAMED: Final = 8
 
