@@ -5,6 +5,7 @@ Both take messages and return messages: no sockets, no clock. scapy reads and wr
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -14,6 +15,7 @@ from siplab.lab.wire.ip import Endpoint, MalformedPacketError
 
 CLIENT_PORT, SERVER_PORT = 68, 67
 LEASE: Final = 86400  # seconds
+_SHORTEST: Final = 240  # bytes of a message without options
 _DISCOVER, _OFFER, _REQUEST, _ACK, _NAK = 1, 2, 3, 5, 6
 _EVERYBODY: Final = "255.255.255.255"
 _NOBODY: Final = "0.0.0.0"  # noqa: S104 -- a field of the message
@@ -45,7 +47,12 @@ def _read(packet: bytes, port: int) -> _Message | None:
         return None
     if found.protocol != ip.UDP or not found.transport or found.dport != port:
         return None
-    message = BOOTP(found.payload)
+    if len(found.payload) < _SHORTEST:
+        return None
+    try:
+        message = BOOTP(found.payload)
+    except (struct.error, ValueError, IndexError):  # what scapy says of what it can't read
+        return None
     if DHCP not in message:
         return None
     options = {each[0]: each[1] for each in message[DHCP].options if isinstance(each, tuple)}
@@ -85,8 +92,10 @@ class Client:
             wanted = [("requested_addr", message.address), ("server_id", options["server_id"])]
             return self._sent([("message-type", "request"), *wanted])
         if kind == _ACK:
-            router = options.get("router", options.get("server_id", ""))
-            self.lease = Lease(message.address, options.get("subnet_mask", "255.255.255.0"), router)
+            router = options.get("router", options.get("server_id"))
+            mask = options.get("subnet_mask", "255.255.255.0")
+            if isinstance(router, str) and isinstance(mask, str):
+                self.lease = Lease(message.address, mask, router)
         return None
 
     def _sent(self, options: Sequence[object]) -> bytes:

@@ -33,7 +33,7 @@ class Captured(NamedTuple):
 
 
 class Datagram(NamedTuple):
-    """One UDP datagram, or one SIP message of a TCP stream, of which ``dscp`` (RFC 2474) is 0."""
+    """One UDP datagram, or one SIP message of a TCP stream: then ``dscp`` (RFC 2474) and ``ttl`` are 0."""
 
     now: float
     tap: str
@@ -42,6 +42,7 @@ class Datagram(NamedTuple):
     payload: bytes
     transport: Literal["udp", "tcp"] = "udp"
     dscp: int = 0
+    ttl: int = 0
 
 
 @dataclass
@@ -138,7 +139,16 @@ class _Reading:
     def _datagram(self, now: float, tap: str, packet: Packet) -> None:
         if looks_like_sip(packet.payload):
             self.capture.messages.append(
-                Datagram(now, tap, packet.source, packet.destination, packet.payload, "udp", _dscp(packet))
+                Datagram(
+                    now,
+                    tap,
+                    packet.source,
+                    packet.destination,
+                    packet.payload,
+                    "udp",
+                    _dscp(packet),
+                    packet.ttl,
+                )
             )
 
 
