@@ -28,6 +28,8 @@ from siplab.lab.wire.ip import MalformedPacketError
 _NUMBER: Final = re.compile(rb"(?<![.\d])\d{1,9}(?![.\d])")
 _IPV4: Final = re.compile(rb"(?<![.\d])(?:\d{1,3}\.){3}\d{1,3}(?![.\d])")
 _PORTS: Final = re.compile(rb"(?:m=audio |:)(\d{4,5})")
+_NEARLY: Final = 60  # packets to each difference of a model that is near enough
+_MANY: Final = 500  # packets, of which only so many may differ
 _NUMBERS, _DIFFERENCES, _ADDRESSES = 12, 6, 4  # constants of each kind that are tried
 
 
@@ -123,9 +125,11 @@ class _Search:
         scored = [_Scored(self._bases[name], 0, each) for name, each in self._controls.items()]
         pool = list(self._singles())
         self._seen |= {each.id for each in pool}
-        # Most often one of them does all that was seen; the first difference tells of each of the others.
-        singles = [_Scored(distance(self._observed, each, 0), 1, each) for each in pool]
-        if min(each.distance for each in scored + singles):
+        # Most often one of them does all that was seen, or nearly: of the others the first differences tell.
+        packets = sum(len(each.crossings) for each in self._observed.pairs)
+        near = packets // _NEARLY if packets > _MANY else 0
+        singles = [_Scored(distance(self._observed, each, near), 1, each) for each in pool]
+        if min(each.distance for each in scored + singles) > near:
             # How far off one is that is no better than a router without a fault is no matter.
             limit = min(self._bases.values())
             singles = [_Scored(distance(self._observed, each, limit), 1, each) for each in pool]

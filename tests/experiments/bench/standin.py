@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 
@@ -114,12 +114,16 @@ def model(kind: str, namespace: int) -> None:
     here = os.open("/proc/self/ns/net", os.O_RDONLY)
     out = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
 
+    numbers = cycle(range(1, 65536))  # else the kernel gives each fragment one of its own
+
     def taken(side: Side) -> Any:
         def take(held: Any) -> None:
             packet = held.get_payload()
             held.drop()
             for each in gateway.handle(packet, side, 0.0):
-                for piece in wire.fragment(each.packet) if each.side is not None else ():
+                for piece in (
+                    wire.fragment(each.packet, identification=next(numbers)) if each.side is not None else ()
+                ):
                     out.sendto(piece, (wire.unpack_ip(piece[16:20]), 0))
 
         return take
