@@ -15,13 +15,13 @@ from typing import Final, NamedTuple
 
 from siplab.experiments.learning.candidates import Observed, distance
 from siplab.experiments.learning.learning import learn
-from siplab.experiments.learning.observations import Place, Session, from_trace
+from siplab.experiments.learning.observations import from_trace
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
+from siplab.lab.worlds.pair import Pair
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "measured" / "learn.md"
-HOME: Final = Place("203.0.113.7", ("192.168.1.0/24",), ("192.168.1.1",))
 TRAIN: Final = ("register", "outgoing-call", "incoming-call")
 HELD_OUT: Final = ("hold", "early-media", "cancel", "message")
 
@@ -38,20 +38,22 @@ class Row(NamedTuple):
     seconds: float
 
 
-def sessions(model: str, scenarios: tuple[str, ...], seed: int) -> list[Session]:
+def pairs(model: str, scenarios: tuple[str, ...], seed: int) -> list[Pair]:
     """What the router showed in each scenario."""
     return [
-        from_trace(trial.run(TrialSpec("home", model, scenario=each, seed=seed))[1]) for each in scenarios
+        pair
+        for each in scenarios
+        for pair in from_trace(trial.run(TrialSpec("home", model, scenario=each, seed=seed))[1])
     ]
 
 
 def measured(truth: str, seed: int) -> Row:
     """Learn one router."""
-    learnt = learn(HOME, sessions(truth, TRAIN, seed), held_out=False)
+    learnt = learn(pairs(truth, TRAIN, seed), held_out=False)
     parts = set(truth.split("+"))
     equal = 0
-    for session in sessions(truth, HELD_OUT, seed):
-        equal += distance(Observed(HOME, (session,), learnt.observed.nat), learnt.model, 0) == 0
+    for pair in pairs(truth, HELD_OUT, seed):
+        equal += distance(Observed((pair,), learnt.observed.nat), learnt.model, 0) == 0
     return Row(
         truth,
         learnt.found.model.card.kind == "control",

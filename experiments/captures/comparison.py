@@ -60,6 +60,12 @@ class Comparison:
     never_arrived: tuple[Stream, ...]
 
     @property
+    def renewed(self) -> int:
+        """How many messages came out with a higher TTL than they had: a router takes one off (RFC 1812)."""
+        pairs = [(each.sent.datagram.ttl, each.came.datagram.ttl) for each in self.pairing.pairs]
+        return sum(0 < before < after for before, after in pairs)
+
+    @property
     def blocked(self) -> list[Message]:
         return [
             each

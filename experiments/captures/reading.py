@@ -6,6 +6,7 @@ off, fragments put together.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -32,7 +33,7 @@ class Captured(NamedTuple):
 
 
 class Datagram(NamedTuple):
-    """One UDP datagram, or one SIP message of a TCP stream, of which ``dscp`` (RFC 2474) is 0."""
+    """One UDP datagram, or one SIP message of a TCP stream: then ``dscp`` (RFC 2474) and ``ttl`` are 0."""
 
     now: float
     tap: str
@@ -41,6 +42,7 @@ class Datagram(NamedTuple):
     payload: bytes
     transport: Literal["udp", "tcp"] = "udp"
     dscp: int = 0
+    ttl: int = 0
 
 
 @dataclass
@@ -72,6 +74,14 @@ def read(path: Path) -> Capture:
     return reading.done()
 
 
+def from_packets(path: Path, packets: Iterable[Captured]) -> Capture:
+    """The capture that a file with these packets would be."""
+    reading = _Reading(Capture(path))
+    for each in packets:
+        reading.packet(each)
+    return reading.done()
+
+
 class _Reading:
     """A capture while its frames come in."""
 
@@ -85,10 +95,13 @@ class _Reading:
         if isinstance(found, LeftOutReason):
             self.capture.left_out.count(found)
             return
+        self.packet(Captured(frame.now, frame.tap, found), cut=frame.size > len(frame.data))
+
+    def packet(self, captured: Captured, *, cut: bool = False) -> None:
+        """Take a packet. ``cut``: the file has not all of its bytes."""
         try:
-            self._packet(frame.now, frame.tap, found)
+            self._packet(*captured)
         except MalformedPacketError:
-            cut = frame.size > len(frame.data)
             self.capture.left_out.count(LeftOutReason.CUT_BY_SNAPLEN if cut else LeftOutReason.MALFORMED)
 
     def done(self) -> Capture:
@@ -126,7 +139,16 @@ class _Reading:
     def _datagram(self, now: float, tap: str, packet: Packet) -> None:
         if looks_like_sip(packet.payload):
             self.capture.messages.append(
-                Datagram(now, tap, packet.source, packet.destination, packet.payload, "udp", _dscp(packet))
+                Datagram(
+                    now,
+                    tap,
+                    packet.source,
+                    packet.destination,
+                    packet.payload,
+                    "udp",
+                    _dscp(packet),
+                    packet.ttl,
+                )
             )
 
 

@@ -14,10 +14,11 @@ from siplab.experiments.captures.comparison import Verdict
 from siplab.experiments.commands.compare_captures import STATUS
 from siplab.experiments.commands.options import AsJson
 from siplab.experiments.diagnosis import one_side
-from siplab.experiments.diagnosis.diagnosing import Diagnosis, diagnose
+from siplab.experiments.diagnosis.diagnosing import Diagnosis, diagnose, diagnose_pair
 from siplab.experiments.diagnosis.sentences import sentences
 from siplab.experiments.learning import writing
 from siplab.experiments.output import console, files
+from siplab.experiments.probe_pack import pair_file
 from siplab.lab.errors import UsageError
 
 app = typer.Typer(add_completion=False)
@@ -27,7 +28,11 @@ _SHOWN = 8
 @app.command("diagnose")
 def diagnose_command(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="One capture, or one of each side of the router.")
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="One capture, one of each side of the router, or a pair file of the probe pack.",
+        ),
     ],
     report: Annotated[
         Path | None, typer.Option(metavar="FILE.txt", help="Write what is said into a file as well.")
@@ -36,17 +41,22 @@ def diagnose_command(
 ) -> None:
     """What captures say of a router, whom that harms, and what cures it.
 
-    Two sides are needed for a diagnosis: two files, or one that has both. One side alone tells a family of
-    behaviour, and what to capture next. Needs `pip install 'siplab[captures]'`. Exit status: 0 clean, 1 an
-    ALG, 2 bad input, 3 undecided.
+    Two sides are needed for a diagnosis: two files, or one that has both, as a pair file does. One side alone
+    tells a family of behaviour, and what to capture next. Captures need `pip install 'siplab[captures]'`.
+    Exit status: 0 clean, 1 an ALG, 2 bad input, 3 undecided.
     """
     if len(paths) > 2:
         raise UsageError("one capture, or two: one from each side of the router")
     if report is not None:
         files.check_writable(report)
-    read = [captures.read(each) for each in paths]
-    found = diagnose(read)
-    left_out = [line for each in read for line in each.lines()]
+    if any(map(pair_file.is_pair_file, paths)):
+        if len(paths) > 1:
+            raise UsageError("a pair file has both sides: give it alone")
+        found, left_out = diagnose_pair(pair_file.read(paths[0]), paths[0]), []
+    else:
+        read = [captures.read(each) for each in paths]
+        found = diagnose(read)
+        left_out = [line for each in read for line in each.lines()]
     lines = _lines(found)
     if report is not None:
         files.write_text(

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 from rich.text import Text
 
-from siplab.experiments import captures
+from siplab.experiments.captures.comparison import compare
 from siplab.experiments.commands.options import AsJson
-from siplab.experiments.learning import writing
+from siplab.experiments.diagnosis.sentences import sentences
+from siplab.experiments.learning import cards, writing
+from siplab.experiments.learning import files as learning_files
 from siplab.experiments.learning.learning import Learnt, learn
-from siplab.experiments.learning.observations import from_captures
+from siplab.experiments.learning.next_probe import next_probe
 from siplab.experiments.output import console, files
-from siplab.lab.errors import UsageError
+from siplab.lab.worlds.pair import Pair
 
 app = typer.Typer(add_completion=False)
 _SHOWN = 12
@@ -24,40 +29,51 @@ _SHOWN = 12
 def learn_command(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="IN OUT...", help="Captures of both sides; more pairs: more conversations."),
+        typer.Argument(
+            metavar="IN OUT...",
+            help="Captures of both sides, or pair files of the probe pack; more of them: more conversations.",
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE.py", help="Write the model, for --model-path.")
     ] = None,
+    card: Annotated[
+        Path | None, typer.Option(metavar="FILE.yaml", help="Write a draft of a vendor's card.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Maker and model of the router, for the card.")] = "Router",
+    firmware: Annotated[str, typer.Option(help="Its firmware, for the card.")] = "",
     depth: Annotated[int, typer.Option(min=1, max=4, help="Faults in one router, at most.")] = 3,
     as_json: AsJson = False,
 ) -> None:
-    """Learn a model of a router from captures of both its sides.
+    """Learn a model of a router from captures of both its sides, or from the probe pack's pair file.
 
     First its NAT, then the models of the catalogue and compositions of their faults, with parameters from
     what it wrote; then rules for what the catalogue has no step for. What explains equally much is named
-    together. Needs `pip install 'siplab[captures]'`. Exit status: 0 it came to its end, 2 bad input.
+    together. Captures need `pip install 'siplab[captures]'`. Exit status: 0 it came to its end, 2 bad input.
     """
-    if len(paths) % 2:
-        raise UsageError("captures come in pairs: IN OUT, one from each side of the router")
-    if out is not None:
-        files.check_writable(out)
-    read = [captures.read(each) for each in paths]
-    seen = [from_captures(*pair) for pair in zip(read[::2], read[1::2], strict=True)]
-    places = {place for place, _ in seen}
-    if len({place.public_ip for place in places}) > 1:
-        raise UsageError("the captures are of routers with different public addresses: learn one at a time")
-    learnt = learn(seen[0][0], [session for _, session in seen], depth=depth)
+    for each in filter(None, (out, card)):
+        files.check_writable(each)
+    pairs, left_out = learning_files.read(paths)
+    learnt = learn(pairs, depth=depth)
     if out is not None:
         files.write_text(out, writing.as_module(learnt, out.stem))
+    if card is not None:
+        subject = cards.Subject(name, firmware, date.today(), tuple(paths))
+        files.write_text(card, cards.draft(learnt, subject, _claims(pairs, paths[0])))
     if as_json:
         console.print_json(writing.as_data(learnt))
     else:
-        _print(learnt, [line for each in read for line in each.lines()], out)
+        output = console.output()
+        told(learnt, output)
+        _say_files(left_out, out, output)
 
 
-def _print(learnt: Learnt, left_out: list[str], out: Path | None) -> None:
-    output = console.output()
+def _claims(pairs: Sequence[Pair], path: Path) -> list[str]:
+    return [line for each in pairs for line in sentences(compare(*learning_files.as_captures(each, path)))]
+
+
+def told(learnt: Learnt, output: Console) -> None:
+    """Print what was learnt."""
     found = learnt.found
     names = ", ".join(each.id for each in found.tie[:_SHOWN])
     more = f" and {len(found.tie) - _SHOWN} more" if len(found.tie) > _SHOWN else ""
@@ -97,6 +113,18 @@ def _print(learnt: Learnt, left_out: list[str], out: Path | None) -> None:
             2,
             hanging=2,
         )
+    probe = next_probe(found.tie) if not found.distance and len(found.tie) > 1 else None
+    if probe is not None:
+        console.print_folded(
+            f"what tells them apart: '{probe}' of the probe pack (siplab detect run --probe-pack, or "
+            "siplab bench-router)",
+            output,
+            2,
+            hanging=2,
+        )
+
+
+def _say_files(left_out: list[str], out: Path | None, output: Console) -> None:
     for line in left_out:
         console.print_folded(line, output, style="dim")
     if out is not None:

@@ -21,7 +21,8 @@ from siplab.experiments.probe_pack.routers import router_of
 from siplab.experiments.probe_pack.ties import Tie
 from siplab.experiments.trial import run as trial
 from siplab.lab.gateway.sides import Side
-from siplab.lab.worlds.open_loop import Pair, play
+from siplab.lab.worlds.open_loop import play
+from siplab.lab.worlds.pair import Pair
 
 _MOST_NAMED: Final = 8
 

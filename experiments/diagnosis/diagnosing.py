@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from siplab.experiments.captures.comparison import Comparison, Verdict, compare
 from siplab.experiments.captures.reading import Capture, Captured
 from siplab.experiments.diagnosis.in_the_lab import Harm, harms
 from siplab.experiments.diagnosis.one_side import OneSided, has_inside, look
+from siplab.experiments.learning.files import as_captures
 from siplab.experiments.learning.learning import Learnt, learn
 from siplab.experiments.learning.observations import from_captures
 from siplab.lab.errors import UsageError
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import is_private
+from siplab.lab.worlds.pair import Pair
 
 _DEPTH = 2  # faults in one router: a diagnosis should take seconds
 
@@ -46,10 +49,20 @@ def diagnose(captures: Sequence[Capture]) -> Diagnosis:
     if comparison.verdict is not Verdict.ALG:
         return Diagnosis(comparison)
     try:
-        place, session = from_captures(*sides)
+        pair = from_captures(*sides)
     except UsageError as error:
         return Diagnosis(comparison, obstacle=str(error))
-    learnt = learn(place, [session], depth=_DEPTH, held_out=False)
+    return _with_model(comparison, pair)
+
+
+def diagnose_pair(pair: Pair, path: Path) -> Diagnosis:
+    """Diagnose a router by what was sent through it. ``path``: the file that says so."""
+    comparison = compare(*as_captures(pair, path))
+    return Diagnosis(comparison) if comparison.verdict is not Verdict.ALG else _with_model(comparison, pair)
+
+
+def _with_model(comparison: Comparison, pair: Pair) -> Diagnosis:
+    learnt = learn([pair], depth=_DEPTH, held_out=False)
     return Diagnosis(comparison, None, learnt, tuple(harms(learnt)))
 
 

@@ -33,6 +33,7 @@ def sentences(comparison: Comparison) -> list[str]:
         *_streams(comparison),
         *_gaps(comparison),
         *_markings(comparison),
+        *_renewed(comparison),
     ]
     if not comparison.pairing.pairs:
         said.insert(0, "The captures have no message in common: nothing can be said of what is between.")
@@ -209,4 +210,12 @@ def _markings(comparison: Comparison) -> Iterator[str]:
         yield (
             f"{_count(count, 'message')} came out with DSCP {marking.after} in place of {marking.before}: "
             "that is about priority, and harms no message."
+        )
+
+
+def _renewed(comparison: Comparison) -> Iterator[str]:
+    if comparison.renewed:
+        yield (
+            f"{_count(comparison.renewed, 'message')} came out with a higher TTL than before: something in "
+            "between takes messages in and sends packets of its own, as a proxy does."
         )

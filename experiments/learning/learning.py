@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 from siplab.experiments.learning.candidates import Agreement, Observed, agreement, played
 from siplab.experiments.learning.nat_settings import with_nat
-from siplab.experiments.learning.observations import Place, Session
 from siplab.experiments.learning.rules import Example, Flow, RuleLearner, Rules
 from siplab.experiments.learning.search import Found, search
 from siplab.lab.gateway.alg import Card, Evidence, Model, Recipe, Source
 from siplab.lab.gateway.sides import Side
 from siplab.lab.wire import ip
-from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.ip import Endpoint, MalformedPacketError
+from siplab.lab.worlds.pair import Pair
 from siplab.lab.worlds.trace import looks_like_sip
 
 
@@ -39,18 +39,26 @@ class Learnt:
         return self.model.id == "none"
 
 
-def learn(place: Place, sessions: Sequence[Session], *, depth: int = 3, held_out: bool = True) -> Learnt:
+def learn(pairs: Sequence[Pair], *, depth: int = 3, held_out: bool = True) -> Learnt:
     """Learn a model. ``depth``: faults in one router at most. ``held_out``: say how it does on new ones."""
-    observed = with_nat(Observed(place, tuple(sessions)))
+    observed = with_nat(Observed(tuple(pairs)))
     found, rules, model = _learnt(observed, depth)
     unseen = None
-    if held_out and len(sessions) > 1:
-        unseen = Agreement()
-        half = (len(sessions) + 1) // 2
-        train = replace(observed, sessions=observed.sessions[:half])
-        trained = _learnt(train, depth)[2]
-        unseen = agreement(replace(observed, sessions=observed.sessions[half:]), trained)
+    halves = _halves(pairs) if held_out else None
+    if halves is not None:
+        trained = _learnt(replace(observed, pairs=halves[0]), depth)[2]
+        unseen = agreement(replace(observed, pairs=halves[1]), trained)
     return Learnt(observed, found, rules, model, agreement(observed, model), unseen)
+
+
+def _halves(pairs: Sequence[Pair]) -> tuple[tuple[Pair, ...], tuple[Pair, ...]] | None:
+    """Two halves of the conversations; ``None``: there is one only."""
+    if len(pairs) > 1:
+        half = (len(pairs) + 1) // 2
+        return tuple(pairs[:half]), tuple(pairs[half:])
+    (pair,) = pairs
+    names = pair.conversations
+    return ((pair.only(names[::2]),), (pair.only(names[1::2]),)) if len(names) > 1 else None
 
 
 def _learnt(observed: Observed, depth: int) -> tuple[Found, Rules | None, Model]:
@@ -75,20 +83,23 @@ def with_rules(base: Model, rules: Rules) -> Model:
 def _rules(observed: Observed, base: Model) -> Rules:
     """Rules for what the base leaves unexplained: from what it makes of messages to what was seen."""
     learner = RuleLearner()
-    for session in observed.sessions:
-        for example in _examples(observed, base, session):
+    for pair in observed.pairs:
+        for example in _examples(observed, base, pair):
             learner.see(example)
     return learner.rules()
 
 
-def _examples(observed: Observed, base: Model, session: Session) -> Iterator[Example]:
+def _examples(observed: Observed, base: Model, pair: Pair) -> Iterator[Example]:
     flows: dict[Endpoint, Endpoint] = {}  # public to inside
-    for each, left in played(observed, base, session):
-        packet = ip.parse(each.packet)
+    for each, left, of_base in played(observed, base, pair):
+        try:
+            packet = ip.parse(each.packet)
+        except MalformedPacketError:
+            continue
         if packet.protocol != ip.UDP or not looks_like_sip(packet.payload):
             continue
-        made = next((one.payload for one in left if one.side is not each.side), None)
-        seen = next((one for one in each.left if one.side is not each.side), None)
+        made = next((one.payload for one in of_base if one.side is not each.side), None)
+        seen = next((one for one in left if one.side is not each.side), None)
         outbound = each.side is Side.INSIDE
         if outbound and seen is not None:
             flows[seen.source] = packet.source

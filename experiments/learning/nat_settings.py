@@ -6,8 +6,7 @@ from dataclasses import replace
 from itertools import pairwise, product
 from typing import Final
 
-from siplab.experiments.learning.candidates import Observed, played
-from siplab.experiments.learning.observations import Left
+from siplab.experiments.learning.candidates import Arrivals, Observed, played
 from siplab.experiments.trial.run import models
 from siplab.lab.gateway.nat_config import Dependence, NatConfig
 
@@ -29,20 +28,23 @@ _IDLE: Final = 20.0  # seconds of silence from which timers can show
 def with_nat(observed: Observed) -> Observed:
     """The same router with the NAT settings that fit best, whatever its ALG may be."""
     gap = _longest_silence(observed)
-    timeouts = [each for each in _TIMEOUTS if each < 300 and each <= gap] if gap > _IDLE else []
+    timeouts = [each for each in _TIMEOUTS if each <= gap] if gap > _IDLE else []
     best, least = observed.nat, float("inf")
-    for timeout, mapping, filtering in product([observed.nat.udp_timeout, *timeouts], _MAPPINGS, _FILTERINGS):
-        nat = replace(observed.nat, mapping=mapping, filtering=filtering, udp_timeout=timeout)
-        wrong = _wrong(observed, nat, least)
-        if wrong < least:
-            best, least = nat, wrong
-        if not least:
-            break
+    # What a binding is good for shows in most packets, how long it lasts in a few.
+    ways = [{"mapping": one, "filtering": other} for one, other in product(_MAPPINGS, _FILTERINGS)]
+    for settings in (ways, [{"udp_timeout": each} for each in timeouts]):
+        for each in settings:
+            if not least:
+                break
+            nat = replace(best, **each)
+            wrong = _wrong(observed, nat, least)
+            if wrong < least:
+                best, least = nat, wrong
     return replace(observed, nat=best)
 
 
 def _longest_silence(observed: Observed) -> float:
-    times = [[each.now for each in session] for session in observed.sessions]
+    times = [[each.at for each in pair.crossings] for pair in observed.pairs]
     return max((b - a for row in times for a, b in pairwise(row)), default=0.0)
 
 
@@ -52,14 +54,14 @@ def _wrong(observed: Observed, nat: NatConfig, limit: float) -> int:
     counts = []
     for name in ("none", "correct"):
         wrong = 0
-        for session in observed.sessions:
-            for each, left in played(tried, models().get(name), session):
-                wrong += _ends(left) != _ends(each.left)
+        for pair in observed.pairs:
+            for each in played(tried, models().get(name), pair):
+                wrong += _ends(each.made) != _ends(each.seen)
                 if wrong >= limit:
                     break
         counts.append(wrong)
     return min(counts)
 
 
-def _ends(left: tuple[Left, ...]) -> list[tuple[object, ...]]:
+def _ends(left: Arrivals) -> list[tuple[object, ...]]:
     return [(each.side, each.source, each.destination) for each in left]

@@ -1,61 +1,26 @@
-"""What a router was seen to do: each packet that entered it, and what left it for that.
-
-The rules of this file:
-
-- A *session* is a row of observations of one router from its start, in the order of their times. It may
-  come from captures of both sides, from a trace, or from a row of packets that were sent through a router:
-  learning asks no more than that.
-- What left is compared without what every router changes (TTL, checksums) and without what says nothing
-  of SIP (IP options, Identification).
-"""
+"""What a router was seen to do, as a ``Pair``: from captures of both its sides, or from a trace."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from siplab.experiments.captures.pairing import Pairing, pair
 from siplab.experiments.captures.reading import Capture
 from siplab.lab.errors import UsageError
-from siplab.lab.gateway.fragments import Reassembler
 from siplab.lab.gateway.sides import Side
 from siplab.lab.wire import ip
-from siplab.lab.wire.ip import Endpoint, MalformedPacketError
+from siplab.lab.wire.ip import MalformedPacketError
 from siplab.lab.wire.rtp import unpack_rtp
+from siplab.lab.worlds.pair import PUBLIC_IP, Crossing, Departure, Pair, departures
 from siplab.lab.worlds.trace import Passage, Remark, Trace, WorldEvent
 
 _LATE = 2.0  # seconds after a packet entered in which what became of it leaves
 _EARLY = 0.2  # seconds by which clocks may be wrong
 _MEDIA_PACKETS = 3  # of a flow that count in any case
 _MEDIA_EVERY = 10.0  # seconds after which the next one does
-
-
-class Left(NamedTuple):
-    """A packet that left the router. ``sound``: its checksums are right, or were wrong when it entered."""
-
-    side: Side
-    protocol: int
-    source: Endpoint
-    destination: Endpoint
-    payload: bytes
-    sound: bool = True
-
-
-class Observation(NamedTuple):
-    """``packet`` entered on ``side`` at ``now`` (seconds), and ``left`` came of it.
-
-    ``side`` is ``None`` where the router lost all that it knew.
-    """
-
-    now: float
-    side: Side | None
-    packet: bytes
-    left: tuple[Left, ...]
-
-
-Session = Sequence[Observation]
 
 
 @dataclass(frozen=True)
@@ -67,45 +32,48 @@ class Place:
     inside_addresses: tuple[str, ...] = ()
 
 
-def left_of(packets: Iterable[tuple[Side, bytes]], entered_sound: bool) -> tuple[Left, ...]:
-    """What left, fragments put together."""
-    found = []
-    fragments = Reassembler()
-    for side, data in packets:
-        try:
-            packet = ip.parse(data)
-            if packet.is_fragment:
-                whole = fragments.add(packet, data, 0.0)
-                if whole is None:
-                    continue
-                data, packet = whole, ip.parse(whole)
-        except MalformedPacketError:
-            continue
-        sound = not entered_sound or not ip.verify(data)
-        found.append(Left(side, packet.protocol, packet.source, packet.destination, packet.payload, sound))
-    return tuple(found)
+def place_of(pairs: Sequence[Pair]) -> Place:
+    """Where a router stands, as its packets tell: behind it are those whose address it translated.
+
+    Where it translated none, all that sent something inside are. An inside network is taken for one of 256
+    addresses of which the router has the first.
+    """
+    every: set[str] = set()
+    translated: set[str] = set()
+    for each in pairs:
+        for crossing, left in zip(each.crossings, each.arrivals, strict=True):
+            if crossing.side is not Side.INSIDE or crossing.packet[0] >> 4 != 4:
+                continue
+            try:
+                source = ip.parse(crossing.packet).src
+            except MalformedPacketError:
+                continue
+            every.add(source)
+            if any(row.side is Side.OUTSIDE and row.source.ip == each.public != source for row in left):
+                translated.add(source)
+    prefixes = sorted({host.rpartition(".")[0] for host in translated or every})
+    return Place(
+        pairs[0].public, tuple(f"{each}.0/24" for each in prefixes), tuple(f"{each}.1" for each in prefixes)
+    )
 
 
-def observation(now: float, side: Side, packet: bytes, left: Iterable[tuple[Side, bytes]]) -> Observation:
-    """One packet and what came of it."""
-    return Observation(now, side, packet, left_of(left, not ip.verify(packet)))
-
-
-def from_trace(trace: Trace, gateway: str = "router") -> Session:
-    """The session of a trial's router."""
-    found = []
+def from_trace(trace: Trace, gateway: str = "router", public: str = PUBLIC_IP) -> list[Pair]:
+    """What a trial's router did. What follows a reboot is a pair of its own."""
+    pairs: list[list[Crossing]] = [[]]
     thinned = _Thinned()
     for record in trace:
         if isinstance(record, Remark) and record.kind is WorldEvent.REBOOTED and record.who == gateway:
-            found.append(Observation(record.now, None, b"", ()))
+            pairs.append([])
         elif isinstance(record, Remark) and record.kind is WorldEvent.RENUMBERED and record.who == gateway:
             break  # what is learned is learned of one public address
-        elif isinstance(record, Passage) and record.gateway == gateway:
-            if not thinned.keeps(record.now, record.packet):
-                continue
-            left = [(each.side, each.packet) for each in record.emissions if each.side is not None]
-            found.append(observation(record.now, record.side, record.packet, left))
-    return found
+        elif (
+            isinstance(record, Passage)
+            and record.gateway == gateway
+            and thinned.keeps(record.now, record.packet)
+        ):
+            left = departures(record.emissions)
+            pairs[-1].append(Crossing(record.now, "", record.side, record.packet, left))
+    return [Pair(tuple(each), public) for each in pairs if each]
 
 
 class _Thinned:
@@ -136,16 +104,15 @@ class _Event(NamedTuple):
     packet: bytes
 
 
-def from_captures(inside: Capture, outside: Capture) -> tuple[Place, Session]:
-    """The session that captures of both sides show. Raises ``UsageError`` where they show none."""
+def from_captures(inside: Capture, outside: Capture) -> Pair:
+    """What captures of both sides show. Raises ``UsageError`` where they show nothing."""
     pairing = pair(inside.messages, outside.messages)
     if not pairing.pairs:
         raise UsageError(
             f"{inside.path}, {outside.path}: no SIP message is in both captures: "
             "capture the same calls on both sides of the router"
         )
-    place = _place(pairing)
-    behind = {network.rpartition(".")[0] for network in place.inside_networks}
+    public, behind = _addresses(pairing)
     offset = pairing.offset or 0.0
     events = []
     for side, capture in ((Side.INSIDE, inside), (Side.OUTSIDE, outside)):
@@ -154,17 +121,26 @@ def from_captures(inside: Capture, outside: Capture) -> tuple[Place, Session]:
             if not packet.transport:
                 continue
             here, there = (
-                (each.rpartition(".")[0] in behind if side is Side.INSIDE else each == place.public_ip)
+                (each.rpartition(".")[0] in behind if side is Side.INSIDE else each == public)
                 for each in (packet.src, packet.dst)
             )
             if here is not there:
                 ahead = offset if side is Side.OUTSIDE else 0.0
                 enters = here if side is Side.INSIDE else there
                 events.append(_Event(now - ahead, side, enters, data))
-    return place, _joined(sorted(events, key=lambda each: each.now), pairing)
+    crossings = _joined(sorted(events, key=lambda each: each.now), pairing)
+    return Pair(tuple(_from_zero(crossings)), public)
 
 
-def _place(pairing: Pairing) -> Place:
+def _from_zero(crossings: Sequence[Crossing]) -> Iterator[Crossing]:
+    """With times that begin with the exchange."""
+    begin = min((each.at for each in crossings), default=0.0)
+    for each in crossings:
+        yield each._replace(at=each.at - begin)
+
+
+def _addresses(pairing: Pairing) -> tuple[str, set[str]]:
+    """The router's address outside, and the prefixes (three numbers) of the networks behind it."""
     flows = Counter(
         (each.sent.datagram.source.ip, each.came.datagram.source.ip)
         if each.sent.outbound
@@ -178,11 +154,10 @@ def _place(pairing: Pairing) -> Place:
             "the captures are of a router that translates no IPv4 addresses: there is nothing to learn a "
             "model from; siplab compare-captures says what it changes"
         )
-    prefixes = sorted({host.rpartition(".")[0] for host in hosts})
-    return Place(public, tuple(f"{each}.0/24" for each in prefixes), tuple(f"{each}.1" for each in prefixes))
+    return public, {host.rpartition(".")[0] for host in hosts}
 
 
-def _joined(events: Sequence[_Event], pairing: Pairing) -> Session:
+def _joined(events: Sequence[_Event], pairing: Pairing) -> list[Crossing]:
     """Each packet that entered with what left for it, by what both say and when."""
     became: dict[tuple[bool, bytes], set[bytes]] = defaultdict(set)
     for pair_ in pairing.pairs:
@@ -197,7 +172,7 @@ def _joined(events: Sequence[_Event], pairing: Pairing) -> Session:
             free = [other for other in waiting[_far_end(each)] if other not in cause]
             for other in _its(each, free, events, became):
                 cause[other] = number
-    left: dict[int, list[tuple[Side, bytes]]] = {}
+    left: dict[int, list[Departure]] = {}
     latest: dict[Side, int] = {}
     for number in _in_order(events, cause):
         each = events[number]
@@ -208,10 +183,10 @@ def _joined(events: Sequence[_Event], pairing: Pairing) -> Session:
         # What nothing entered for, the router itself sent back to whom it heard last there.
         origin = cause.get(number, latest.get(each.side, -1))
         if origin in left and (number in cause or each.now - events[origin].now <= _LATE):
-            left[origin].append((each.side, each.packet))
+            left[origin].append(Departure(each.side, each.packet))
     thinned = _Thinned()
     return [
-        observation(events[number].now, events[number].side, events[number].packet, its)
+        Crossing(events[number].now, "", events[number].side, events[number].packet, tuple(its))
         for number, its in left.items()
         if thinned.keeps(events[number].now, events[number].packet)
     ]

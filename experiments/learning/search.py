@@ -28,6 +28,8 @@ from siplab.lab.wire.ip import MalformedPacketError
 _NUMBER: Final = re.compile(rb"(?<![.\d])\d{1,9}(?![.\d])")
 _IPV4: Final = re.compile(rb"(?<![.\d])(?:\d{1,3}\.){3}\d{1,3}(?![.\d])")
 _PORTS: Final = re.compile(rb"(?:m=audio |:)(\d{4,5})")
+_NEARLY: Final = 60  # packets to each difference of a model that is near enough
+_MANY: Final = 500  # packets, of which only so many may differ
 _NUMBERS, _DIFFERENCES, _ADDRESSES = 12, 6, 4  # constants of each kind that are tried
 
 
@@ -73,24 +75,24 @@ def constants(observed: Observed) -> Constants:
     numbers: Counter[int] = Counter()
     gaps: Counter[int] = Counter()
     addresses: Counter[bytes] = Counter()
-    for session in observed.sessions:
-        for each in session:
-            if each.side is None:
-                continue
+    for pair in observed.pairs:
+        for each, left in zip(pair.crossings, pair.arrivals, strict=True):
             try:
                 packet = ip.parse(each.packet)
             except MalformedPacketError:
                 continue
             before = packet.payload
-            old = set(_NUMBER.findall(before))
-            for left in each.left:
-                if left.payload == before:
+            old: set[bytes] | None = None
+            for row in left:
+                if row.payload == before:
                     continue
-                fresh = {int(found) for found in _NUMBER.findall(left.payload) if found not in old}
+                if old is None:
+                    old = set(_NUMBER.findall(before))
+                fresh = {int(found) for found in _NUMBER.findall(row.payload) if found not in old}
                 numbers.update(fresh)
                 ports = {packet.sport, *(int(found) for found in _PORTS.findall(before))}
                 gaps.update(gap for one in fresh for port in ports for gap in _gaps(one, port))
-                addresses.update(set(_IPV4.findall(left.payload)) - set(_IPV4.findall(before)))
+                addresses.update(set(_IPV4.findall(row.payload)) - set(_IPV4.findall(before)))
     found = [each for each, _ in numbers.most_common(_NUMBERS)]
     found += [each for each, _ in gaps.most_common(_DIFFERENCES)]
     return Constants(
@@ -103,9 +105,10 @@ def _gaps(number: int, port: int) -> Iterator[int]:
     yield from (gap for gap in (number - port, number - port + 65536) if gap > 999)
 
 
-def search(observed: Observed, *, beam: int = 5, depth: int = 3, most: int = 10_000) -> Found:
-    """Look for models at the least distance. ``most``: candidates that are tried."""
-    return _Search(observed, most).run(beam, depth)
+def search(observed: Observed, *, beam: int = 5, depth: int = 3, most: int = 1_000_000) -> Found:
+    """Look for models at the least distance. ``most``: packets that are sent through candidates, in all."""
+    packets = sum(len(each.crossings) for each in observed.pairs)
+    return _Search(observed, most // max(packets, 100)).run(beam, depth)
 
 
 class _Search:
@@ -120,10 +123,17 @@ class _Search:
 
     def run(self, beam: int, depth: int) -> Found:
         scored = [_Scored(self._bases[name], 0, each) for name, each in self._controls.items()]
-        limit = 4 * self._bases["correct"] + 40
         pool = list(self._singles())
         self._seen |= {each.id for each in pool}
-        scored += [_Scored(distance(self._observed, each, limit), 1, each) for each in pool]
+        # Most often one of them does all that was seen, or nearly: of the others the first differences tell.
+        packets = sum(len(each.crossings) for each in self._observed.pairs)
+        near = packets // _NEARLY if packets > _MANY else 0
+        singles = [_Scored(distance(self._observed, each, near), 1, each) for each in pool]
+        if min(each.distance for each in scored + singles) > near:
+            # How far off one is that is no better than a router without a fault is no matter.
+            limit = min(self._bases.values())
+            singles = [_Scored(distance(self._observed, each, limit), 1, each) for each in pool]
+        scored += singles
         scored.sort(key=lambda each: each.rank)
         unshown: list[str] = []
         if scored[0].distance:
@@ -186,7 +196,10 @@ class _Search:
     ) -> list[_Scored]:
         """Two faults and more in one router, grown from the best ones."""
         hidden = set(unshown)
-        faults = [each for each in scored if each.model.card.kind == "fault"]
+        nearest = min(self._bases, key=lambda name: self._bases[name])
+        faults = [
+            each for each in scored if each.model.card.kind == "fault" and self._base(each.model) == nearest
+        ]
         usable = [each for each in faults if each.model.id not in hidden]
         # Most parts of a composition explain something alone; others are tried only where those do not do.
         helpful = [each for each in usable if each.distance < self._bases[self._base(each.model)]]

@@ -33,7 +33,8 @@ from siplab.lab.worlds.trace import Lost, Passage, Received, Segment, Sent, Trac
 
 LOST: Final = "lost"
 
-_RAW_IP: Final = 101  # LINKTYPE_RAW: the packet begins with an IPv4 or IPv6 header
+RAW_IP: Final = 101  # LINKTYPE_RAW: the packet begins with an IPv4 or IPv6 header
+ETHERNET: Final = 1  # LINKTYPE_ETHERNET
 _SECTION, _INTERFACE, _PACKET = 0x0A0D0D0A, 1, 6
 _END, _COMMENT, _IF_NAME, _FLAGS, _PROGRAM = 0, 1, 2, 2, 4
 INBOUND, OUTBOUND = 1, 2
@@ -55,13 +56,13 @@ def write(trace: Trace, path: Path) -> None:
     write_packets(list(packets_of(trace)), path)
 
 
-def write_packets(rows: Sequence[CapturedPacket], path: Path) -> None:
-    """Write packets in their order. Raises ``OutputError``."""
+def write_packets(rows: Sequence[CapturedPacket], path: Path, link: int = RAW_IP) -> None:
+    """Write packets in their order. ``link``: what they begin with. Raises ``OutputError``."""
     numbers = {tap: number for number, tap in enumerate(dict.fromkeys(row.tap for row in rows))}
     with replaced(path) as file:
         file.write(_section())
         for tap in numbers:
-            file.write(_interface(tap))
+            file.write(_interface(tap, link))
         for row in rows:
             file.write(_packet(row, numbers[row.tap]))
 
@@ -157,9 +158,9 @@ def _section() -> bytes:
     return _block(_SECTION, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1), [(_PROGRAM, b"siplab")])
 
 
-def _interface(name: str) -> bytes:
+def _interface(name: str, link: int) -> bytes:
     # 262144 bytes are kept of each packet: more than IP allows. Times are in microseconds by default.
-    return _block(_INTERFACE, struct.pack("<HHI", _RAW_IP, 0, 262144), [(_IF_NAME, name.encode())])
+    return _block(_INTERFACE, struct.pack("<HHI", link, 0, 262144), [(_IF_NAME, name.encode())])
 
 
 def _packet(row: CapturedPacket, interface: int) -> bytes:

@@ -16,7 +16,7 @@ from siplab.lab.gateway.sides import Side
 from siplab.lab.outputs import write_text
 from siplab.lab.plain_data import PlainDataError, from_json
 from siplab.lab.version import __version__
-from siplab.lab.worlds.open_loop import Crossing, Departure, Pair
+from siplab.lab.worlds.pair import Crossing, Departure, Pair
 
 VERSION: Final = 1
 
@@ -88,6 +88,15 @@ def as_json(pair: Pair) -> dict[str, Any]:
 def write(path: Path, pair: Pair) -> None:
     """Write a pair to a file. Raises ``OutputError``."""
     write_text(path, json.dumps(as_json(pair), indent=1, ensure_ascii=False) + "\n")
+
+
+def is_pair_file(path: Path) -> bool:
+    """Whether a file is JSON, as a pair file is and no capture. What can't be opened is none."""
+    try:
+        with path.open("rb") as file:
+            return file.read(64).lstrip().startswith(b"{")
+    except OSError:
+        return False
 
 
 def read(path: Path) -> Pair:

@@ -8,27 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Gateway
-from siplab.lab.gateway.sides import Side
-from siplab.lab.wire import ip
-from siplab.lab.wire.ip import Endpoint, MalformedPacketError
-from siplab.lab.worlds.open_loop import Crossing, Pair, Script, play, replay
+from siplab.lab.worlds.open_loop import Script, play
+from siplab.lab.worlds.pair import Pair, arrivals
+from siplab.lab.worlds.replaying import replayed
 
 MakeGateway = Callable[[Model], Gateway]
-
-
-class Arrival(NamedTuple):
-    """A packet that left the router, without what a hop changes. ``numbers``: TCP's, and its flags."""
-
-    side: Side
-    protocol: int
-    source: Endpoint
-    destination: Endpoint
-    payload: bytes
-    numbers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,50 +37,25 @@ class Tie:
 
 def tie(seen: Pair, models: Iterable[Model], make_gateway: MakeGateway) -> Tie:
     """The models that reproduce what was seen, or most nearly so. ``make_gateway``: a fresh router."""
-    wanted = [arrivals(each, whole=seen.whole) for each in seen.crossings]
     best: list[Model] = []
-    fewest = len(wanted) + 1
+    fewest = len(seen.crossings) + 1
     for model in models:
-        made = replay(seen, make_gateway(model))
         differing = sum(
-            arrivals(each, whole=seen.whole) != left
-            for each, left in zip(made.crossings, wanted, strict=True)
+            arrivals(made, whole=seen.whole) != left
+            for made, left in zip(replayed(seen, make_gateway(model)), seen.arrivals, strict=True)
         )
         if differing < fewest:
             best, fewest = [], differing
         if differing == fewest:
             best.append(model)
-    return Tie(tuple(best), fewest, len(wanted))
+    return Tie(tuple(best), fewest, len(seen.crossings))
 
 
 def classes(script: Script, models: Iterable[Model], make_gateway: MakeGateway) -> list[tuple[Model, ...]]:
     """Models in groups that a script does not tell apart, in order of their first members."""
-    groups: dict[tuple[object, ...], list[Model]] = {}
+    groups: dict[int, list[Model]] = {}
     for model in models:
         made = play(script, make_gateway(model))
-        key = tuple((each.packet, arrivals(each)) for each in made.crossings)
-        groups.setdefault((hash(key),), []).append(model)
+        key = hash((tuple(each.packet for each in made.crossings), made.arrivals))
+        groups.setdefault(key, []).append(model)
     return [tuple(each) for each in groups.values()]
-
-
-def arrivals(crossing: Crossing, *, whole: bool = True) -> tuple[Arrival, ...]:
-    """What of a crossing's packets arrives: no host takes one with a wrong checksum.
-
-    ``whole``: TCP's numbers count, which sockets don't tell.
-    """
-    found = []
-    for side, data in crossing.left:
-        try:
-            packet = ip.parse(data)
-        except MalformedPacketError:
-            continue
-        if ip.verify(data):
-            continue
-        tcp = whole and packet.protocol == ip.TCP and bool(packet.transport)
-        numbers: tuple[int, ...] = (packet.seq, packet.ack, packet.flags) if tcp else ()
-        if packet.is_fragment:
-            numbers = (packet.identification, packet.fragment_offset) if whole else ()
-        found.append(
-            Arrival(side, packet.protocol, packet.source, packet.destination, packet.payload, numbers)
-        )
-    return tuple(found)

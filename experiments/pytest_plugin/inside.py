@@ -23,6 +23,7 @@ from siplab.lab.errors import UsageError
 from siplab.lab.worlds.base import WorldError
 from siplab.lab.worlds.emulated import bubble, processes
 from siplab.lab.worlds.emulated.live import LiveWorld
+from siplab.lab.worlds.emulated.sockets import RawSender
 from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.trace import Trace
 
@@ -215,6 +216,18 @@ class Desk:
     def start_agents(self, names: tuple[str, ...]) -> None:
         """Start agents of the lab's own."""
         self._running().start_agents(names)
+
+    def send(self, host: str, packet: bytes) -> None:
+        """Put an IP packet on the wire from a host."""
+        if not packet or packet[0] >> 4 not in (4, 6):
+            raise UsageError("what is sent is no IP packet: it begins with an IP header, without Ethernet's")
+        sender = RawSender(self._running().world.namespace(host))
+        try:
+            sender.send(packet)
+        except OSError as error:
+            raise UsageError(f"{host} can't send that packet: {error.strerror}") from None
+        finally:
+            sender.close()
 
     # -- programs ----------------------------------------------------------------------------------
 

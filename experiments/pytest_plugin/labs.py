@@ -182,6 +182,16 @@ class Lab(Observed):
         """Start agents of the lab's own: ``server``, ``far-phone``, ``mirror``."""
         self.ask("start_agents", names)
 
+    def send(self, host: str, packet: Any) -> None:
+        """Put an IP packet on the wire from a host: bytes, or scapy's ``IP(...)/UDP(...)/...``.
+
+        Its addresses are what it says, whoever's they are; the kernel fills in the IPv4 checksum. Raises
+        ``UsageError`` for an unknown host and for what can't be sent.
+        """
+        __tracebackhide__ = True
+        self.address(host)
+        self.ask("send", host, bytes(packet))
+
     @property
     def programs(self) -> list[Completed]:
         """What the programs did until now, in the order in which they were started."""

@@ -133,6 +133,11 @@ class Gateway:
         self._known, self._udp = treatment.flows.known, treatment.udp
 
     @property
+    def public_ip(self) -> str:
+        """Its address outside."""
+        return self.nat.public_ip
+
+    @property
     def connections(self) -> int:
         """How many TCP connections it inspects."""
         return len(self._treatment.tcp.connections)

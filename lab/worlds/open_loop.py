@@ -21,14 +21,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
-from siplab.lab.gateway.gateway import Gateway
-from siplab.lab.gateway.sides import Side
+from siplab.lab.gateway.sides import Emission, Side
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError, Packet
-
-PUBLIC_IP: Final = "203.0.113.7"
+from siplab.lab.worlds.pair import PUBLIC_IP, Crossing, Departure, Pair, departures
 
 _LENGTH: Final = re.compile(rb"(?im)(^(?:content-length|l)[ \t]*:[ \t]*)(\d{1,5})(?=[ \t]*\r?$)")
 _MEDIA: Final = re.compile(rb"(?m)^(?:m=\S+ |a=rtcp:)(\d{1,5})(?!\d)")
@@ -96,81 +94,29 @@ class Script:
         )
 
 
-class Departure(NamedTuple):
-    """A packet that left the router, and where."""
-
-    side: Side
-    packet: bytes
-
-
-class Crossing(NamedTuple):
-    """A packet that entered the router, and all that left before the next one entered.
-
-    ``at``: seconds after the script began. ``conversation``: the name of that to which it belongs.
-    """
-
-    at: float
-    conversation: str
-    side: Side
-    packet: bytes
-    left: tuple[Departure, ...] = ()
-
-
-@dataclass(frozen=True)
-class Pair:
-    """What both sides of one router saw of an exchange, in order.
-
-    ``public``: the router's address outside. ``whole``: packets are those of the wire; else their headers
-    were put together, and only addresses, ports and payloads mean something.
-    """
-
-    crossings: tuple[Crossing, ...]
-    public: str = PUBLIC_IP
-    whole: bool = True
+class Router(Protocol):
+    """What a script is played through: a ``Gateway``, or a real one. ``public_ip``: its address outside."""
 
     @property
-    def conversations(self) -> tuple[str, ...]:
-        """The names of the conversations, in order of their first packets."""
-        return tuple(dict.fromkeys(each.conversation for each in self.crossings))
+    def public_ip(self) -> str: ...
 
-    def only(self, conversations: Sequence[str]) -> Pair:
-        """The crossings of some of the conversations."""
-        wanted = frozenset(conversations)
-        return replace(self, crossings=tuple(each for each in self.crossings if each.conversation in wanted))
+    def handle(self, packet: bytes, side: Side, now: float) -> list[Emission]:
+        """What becomes of a packet that enters at ``now`` (seconds)."""
 
 
-def play(script: Script, gateway: Gateway) -> Pair:
-    """Send a script's packets through a gateway. Never raises, whatever the model does."""
-    if script.public != gateway.nat.public_ip:
-        script = script.moved({script.public: gateway.nat.public_ip})
+def play(script: Script, router: Router) -> Pair:
+    """Send a script's packets through a router. Never raises, whatever a gateway's model does."""
+    if script.public != router.public_ip:
+        script = script.moved({script.public: router.public_ip})
     ports = PublicPorts(script.public)
     crossings = []
     for now, conversation, step in script.steps():
         packet = ports.addressed(step.packet, conversation)
-        emissions = gateway.handle(packet, step.side, now)
-        left = tuple(Departure(each.side, each.packet) for each in emissions if each.side is not None)
+        left = departures(router.handle(packet, step.side, now))
         if step.side is Side.INSIDE:
             ports.learn(packet, left)
         crossings.append(Crossing(now, conversation.name, step.side, packet, left))
     return Pair(tuple(crossings), script.public)
-
-
-def replay(pair: Pair, gateway: Gateway) -> Pair:
-    """Send what entered one router through another: the same bytes at the same times.
-
-    Where the first one's packets show public ports that the second has not yet given to anybody, it takes
-    these: how a NAT chooses is not what is compared.
-    """
-    ports = PublicPorts(pair.public)
-    gateway.nat.suggest = ports.suggested
-    crossings = []
-    for each in pair.crossings:
-        ports.learn(each.packet, each.left)
-        emissions = gateway.handle(each.packet, each.side, each.at)
-        left = tuple(Departure(row.side, row.packet) for row in emissions if row.side is not None)
-        crossings.append(each._replace(left=left))
-    gateway.nat.suggest = None
-    return replace(pair, crossings=tuple(crossings))
 
 
 # -- public ports --------------------------------------------------------------------------------------
@@ -183,11 +129,9 @@ class PublicPorts:
         self._public = public
         self._seen: dict[tuple[int, Endpoint], int] = {}  # protocol and inside endpoint
         self._written: dict[Endpoint, int] = {}
-        self._latest: dict[Endpoint, int] = {}  # of the packet learnt last; the host may be empty: any
 
     def learn(self, packet: bytes, left: Sequence[Departure]) -> None:
         """A packet went out, and that is what left."""
-        self._latest = {}
         sent = _parsed(packet)
         if sent is None:
             return
@@ -195,14 +139,10 @@ class PublicPorts:
             arrived = _parsed(each.packet)
             if each.side is not Side.OUTSIDE or arrived is None or arrived.src != self._public:
                 continue
-            for inside, public in self._written_ports(sent, arrived.payload):
-                self._written[inside] = self._latest[inside] = public
+            for inside, public in written_ports(sent, arrived.payload, self._public):
+                self._written[inside] = public
             if not sent.is_fragment:
-                self._seen[sent.protocol, sent.source] = self._latest[sent.source] = arrived.sport
-
-    def suggested(self, protocol: int, inside: Endpoint, now: float, pair: bool) -> tuple[int]:
-        """The public port that an inside endpoint became in the packet learnt last, 0 for none."""
-        return (self._latest.get(inside, 0) or self._latest.get(Endpoint("", inside.port), 0),)
+                self._seen[sent.protocol, sent.source] = arrived.sport
 
     def of(self, protocol: int, inside: Endpoint) -> int:
         """The public port at which an inside endpoint is reached, as far as one can know."""
@@ -228,22 +168,28 @@ class PublicPorts:
             )
         return bytes(parsed.with_(dport=chosen.get(parsed.dport, parsed.dport), payload=payload))
 
-    def _written_ports(self, sent: Packet, arrived: bytes) -> Iterator[tuple[Endpoint, int]]:
-        """Inside endpoints that a message names, and the public ports that the router wrote instead."""
-        before, after = _MEDIA.findall(sent.payload), _MEDIA.findall(arrived)
-        if len(before) == len(after):
-            for was, became in zip(before, after, strict=True):
-                yield from self._pair(sent.src, was, became)
-                yield from self._pair("", was, became)  # the description may be another host's
-        hosts, others = _HOST.findall(sent.payload), _HOST.findall(arrived)
-        if len(hosts) == len(others):
-            for (host, was), (other, became) in zip(hosts, others, strict=True):
-                if other == self._public.encode() and became:
-                    yield from self._pair(host.decode(), was or b"5060", became)
 
-    def _pair(self, inside: str, was: bytes, became: bytes) -> Iterator[tuple[Endpoint, int]]:
-        if 0 < int(was) < 65536 and 0 < int(became) < 65536:
-            yield Endpoint(inside, int(was)), int(became)
+def written_ports(sent: Packet, arrived: bytes, public: str) -> Iterator[tuple[Endpoint, int]]:
+    """Inside endpoints that a message names, and the public ports that the router wrote instead.
+
+    An empty host: any.
+    """
+    before, after = _MEDIA.findall(sent.payload), _MEDIA.findall(arrived)
+    if len(before) == len(after):
+        for was, became in zip(before, after, strict=True):
+            if was != became:
+                yield from _ports(sent.src, was, became)
+                yield from _ports("", was, became)  # the description may be another host's
+    hosts, others = _HOST.findall(sent.payload), _HOST.findall(arrived)
+    if len(hosts) == len(others):
+        for (host, was), (other, became) in zip(hosts, others, strict=True):
+            if other == public.encode() and became:
+                yield from _ports(host.decode(), was or b"5060", became)
+
+
+def _ports(inside: str, was: bytes, became: bytes) -> Iterator[tuple[Endpoint, int]]:
+    if 0 < int(was) < 65536 and 0 < int(became) < 65536:
+        yield Endpoint(inside, int(was)), int(became)
 
 
 # -- addresses -----------------------------------------------------------------------------------------
@@ -263,9 +209,14 @@ class _Readdressing:
         if parsed is None or not self._addresses:
             return packet
         payload = parsed.payload
+        src, dst = (self._addresses.get(each, each) for each in (parsed.src, parsed.dst))
         if not parsed.is_fragment and parsed.protocol in (ip.UDP, ip.TCP):
             payload = _rewritten(payload, self._pattern, self._texts)
-        src, dst = (self._addresses.get(each, each) for each in (parsed.src, parsed.dst))
+        elif parsed.protocol == ip.UDP and not parsed.fragment_offset and parsed.version == 4:
+            before, after = (ip.pack_ip(a) + ip.pack_ip(b) for a, b in ((parsed.src, parsed.dst), (src, dst)))
+            value = int.from_bytes(payload[6:8], "big")
+            changed = ip.update_checksum(value, ip.checksum_delta(before, after))
+            payload = payload[:6] + changed.to_bytes(2, "big") + payload[8:]
         return bytes(parsed.with_(src=src, dst=dst, payload=payload))
 
 

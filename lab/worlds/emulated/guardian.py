@@ -91,13 +91,14 @@ def _routes(name: str) -> list[str]:
 
 
 def take(card: Card, namespace: int, bridge: str) -> None:
-    """Move a card into a namespace and onto its bridge. Raises ``CapabilityError``."""
+    """Move a card into a namespace, and onto its bridge unless that is empty. Raises ``CapabilityError``."""
     _must(["link", "set", "dev", card.name, "netns", f"/proc/self/fd/{namespace}"], keep=[namespace])
     try:
         with ns.inside(namespace):
             _must(["link", "set", "dev", card.name, "down"])
             _must(["link", "set", "dev", card.name, "name", BORROWED])
-            _must(["link", "set", "dev", BORROWED, "master", bridge])
+            if bridge:
+                _must(["link", "set", "dev", BORROWED, "master", bridge])
             _must(["link", "set", "dev", BORROWED, "up"])
     except CapabilityError:
         give_back(card, namespace)

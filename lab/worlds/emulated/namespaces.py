@@ -103,6 +103,19 @@ def enter(namespace: int, kind: int) -> None:
     _check(_libc.setns(namespace, kind), "setns")
 
 
+def new_network() -> int:
+    """A descriptor of a network namespace of its own, which lives as long as somebody holds it."""
+    here = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        unshare(NEWNET)
+        try:
+            return os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            enter(here, NEWNET)
+    finally:
+        os.close(here)
+
+
 @contextmanager
 def inside(namespace: int) -> Iterator[None]:
     """Run the block in the network namespace of an open descriptor, then come back.

@@ -191,3 +191,18 @@ def test_that_is_broken_off(alg_lab: Labs, alarm: None) -> None:
 
 def test_that_comes_after_it(alg_lab: Labs) -> None:
     assert exchange(alg_lab())
+
+
+def test_packets_of_ones_own_are_sent(alg_lab: Labs) -> None:
+    from scapy.layers.inet import IP, UDP
+
+    with alg_lab("correct") as lab:
+        ends = IP(src=lab.address("phone"), dst=lab.address("registrar")) / UDP(sport=5070, dport=5060)
+        lab.send("phone", ends / b"OPTIONS sip:lab.test SIP/2.0\r\nContent-Length: 0\r\n\r\n")
+        (outside,) = lab.messages("router/outside", leaving=True)
+        assert outside.source.ip == lab.public_address
+        assert outside.payload.startswith(b"OPTIONS sip:lab.test")
+        with pytest.raises(UsageError, match="no IP packet"):
+            lab.send("phone", b"")
+        with pytest.raises(UsageError, match="no host 'nobody'"):
+            lab.send("nobody", ends)

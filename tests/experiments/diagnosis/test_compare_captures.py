@@ -101,3 +101,13 @@ def test_the_labs_router_is_told(tmp_path: Path) -> None:
     done = siplab("compare-captures", str(tmp_path / "in.pcap"), str(tmp_path / "out.pcap"))
     assert done.returncode == 1
     assert "Contact" in done.stdout
+
+
+@pytest.mark.parametrize(("before", "after", "said"), [(64, 63, False), (64, 60, False), (60, 64, True)])
+def test_a_ttl_that_was_renewed_is_told(before: int, after: int, said: bool, tmp_path: Path) -> None:
+    paths = [tmp_path / "in.pcap", tmp_path / "out.pcap"]
+    for path, source, ttl in zip(paths, (PHONE, PUBLIC), (before, after), strict=True):
+        path.write_bytes(wrappings.pcap([ip.udp(source, SERVER, INVITE, ttl=ttl)], 101))
+    done = siplab("compare-captures", *map(str, paths))
+    assert done.returncode == 0
+    assert ("with a higher TTL" in " ".join(done.stdout.split())) is said

@@ -9,20 +9,28 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 
+from siplab.alg_models import samples
 from siplab.alg_models.catalogue import load
+from siplab.alg_models.vendors.schema import VendorProfile
 from siplab.experiments import captures
 from siplab.experiments.learning.candidates import Observed, agreement, distance
 from siplab.experiments.learning.learning import learn
-from siplab.experiments.learning.observations import Place, Session, from_captures, from_trace
+from siplab.experiments.learning.next_probe import next_probe
+from siplab.experiments.learning.observations import Place, from_captures, from_trace, place_of
 from siplab.experiments.learning.rules import Rules
 from siplab.experiments.learning.search import search
 from siplab.experiments.output import side_captures
+from siplab.experiments.probe_pack import pair_file
+from siplab.experiments.probe_pack import script as packs
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.gateway.alg import Card, Context, Model, Recipe
 from siplab.lab.gateway.nat_config import NatConfig, PortAllocation
 from siplab.lab.wire.sip import Field, SipMessage
+from siplab.lab.worlds.open_loop import Script, play
+from siplab.lab.worlds.pair import Pair
 from siplab.lab.worlds.simulated import SimulatedWorld
 from siplab.lab.worlds.trace import Trace
 from tests.command import siplab
@@ -37,12 +45,12 @@ def trace_of(model: str, scenario: str) -> Trace:
     return trial.run(TrialSpec("home", model, scenario=scenario))[1]
 
 
-def seen(model: str, scenarios: tuple[str, ...] = CALLS) -> list[Session]:
-    return [from_trace(trace_of(model, each)) for each in scenarios]
+def seen(model: str, scenarios: tuple[str, ...] = CALLS) -> list[Pair]:
+    return [pair for each in scenarios for pair in from_trace(trace_of(model, each))]
 
 
 def observed(model: str, scenarios: tuple[str, ...] = CALLS) -> Observed:
-    return Observed(HOME, tuple(seen(model, scenarios)))
+    return Observed(tuple(seen(model, scenarios)))
 
 
 @pytest.mark.parametrize("model", ["linux", "udp-checksum-bad", "sdp-session-c-only(level=media)"])
@@ -89,12 +97,14 @@ def test_ports_that_nobody_can_foresee_are_no_hindrance(monkeypatch: pytest.Monk
         nat.config = replace(nat.config, port_allocation=PortAllocation.RANDOM, first_port=20000)
 
     monkeypatch.setattr(SimulatedWorld, "__init__", with_random_ports)
-    sessions = [
-        from_trace(trial.run(TrialSpec("home", "semicolon-loss", scenario=each))[1]) for each in CALLS
+    pairs = [
+        pair
+        for each in CALLS
+        for pair in from_trace(trial.run(TrialSpec("home", "semicolon-loss", scenario=each))[1])
     ]
-    ports = {left.source.port for session in sessions for each in session for left in each.left}
+    ports = {row.source.port for pair in pairs for left in pair.arrivals for row in left}
     assert 61002 not in ports
-    assert distance(Observed(HOME, tuple(sessions)), trial.models().get("semicolon-loss")) == 0
+    assert distance(Observed(tuple(pairs)), trial.models().get("semicolon-loss")) == 0
 
 
 @pytest.mark.parametrize("model", ["correct", "linux", "odd-rtp-port"])
@@ -102,9 +112,9 @@ def test_ports_that_nobody_can_foresee_are_no_hindrance(monkeypatch: pytest.Monk
 def test_captures_of_both_sides_show_what_the_router_did(model: str, scenario: str, tmp_path: Path) -> None:
     spec = TrialSpec("home", model, scenario=scenario)
     paths = side_captures.write(trace_of(model, scenario), trial.network_of(spec), tmp_path / "x.pcapng")
-    place, session = from_captures(*(captures.read(paths[side]) for side in ("inside", "outside")))
-    assert place == HOME
-    mine = Observed(place, (session,))
+    pair = from_captures(*(captures.read(paths[side]) for side in ("inside", "outside")))
+    assert place_of([pair]) == HOME
+    mine = Observed((pair,))
     assert mine.messages > 8
     assert distance(mine, trial.models().get(model)) == 0
     assert distance(mine, trial.models().get("none")) > 0
@@ -131,12 +141,12 @@ def test_what_the_catalogue_has_no_step_for_becomes_rules() -> None:
             return SimulatedWorld(net, {"router": masked}, seed)  # type: ignore[arg-type]
 
         traces.append(trial.run(TrialSpec("home", "correct", scenario=scenario), world)[1])
-    sessions = [from_trace(each) for each in traces]
-    learnt = learn(HOME, sessions[:3], depth=1, held_out=False)
+    pairs = [pair for each in traces for pair in from_trace(each)]
+    learnt = learn(pairs[:3], depth=1, held_out=False)
     assert learnt.found.distance > 0
     assert learnt.rules is not None
     assert learnt.agreement.equal == learnt.agreement.total
-    others = replace(learnt.observed, sessions=tuple(sessions[3:]))
+    others = replace(learnt.observed, pairs=tuple(pairs[3:]))
     held_out = agreement(others, learnt.model)
     assert held_out.equal >= 0.9 * held_out.total
     data = json.loads(json.dumps(learnt.rules.as_data()))
@@ -190,7 +200,7 @@ def compositions(count: int, seed: int) -> list[str]:
 def test_random_compositions_are_explained() -> None:
     explained = 0
     for truth in compositions(30, 7):
-        explained += learn(HOME, seen(truth), held_out=False).found.distance == 0
+        explained += learn(seen(truth), held_out=False).found.distance == 0
     assert explained >= 28
 
 
@@ -199,3 +209,47 @@ def test_a_nat_is_recognized_by_its_headers() -> None:
 
     found = with_nat(observed("none")).nat
     assert found.filtering == NatConfig().filtering
+
+
+@pytest.fixture(scope="module")
+def pair_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A part of the probe pack, through a router with a fault."""
+    script = Script(packs.script(5.0).conversations[::8])
+    path = tmp_path_factory.mktemp("pair") / "router.pair.json"
+    pair_file.write(path, play(script, samples.gateway_for(trial.models().get("semicolon-loss"))))
+    return path
+
+
+def test_a_pair_file_of_the_probe_pack_is_learnt_from(pair_path: Path, tmp_path: Path) -> None:
+    out, card = tmp_path / "mine.py", tmp_path / "card.yaml"
+    given = ("--out", str(out), "--card", str(card), "--name", "Acme R1", "--firmware", "7.1", "--json")
+    done = siplab("learn", str(pair_path), *given)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert "semicolon-loss" in told["tie"]
+    assert told["distance"] == 0
+    assert told["held_out"]["messages"] > 10, "every second conversation"
+    assert load([out], plugins=False).get("learnt-mine")
+    written = VendorProfile.model_validate(yaml.safe_load(card.read_text()))
+    assert "firmware 7.1: router.pair.json sha256:" in written.claims[0].source
+
+
+def test_a_pair_file_is_diagnosed(pair_path: Path) -> None:
+    done = siplab("diagnose", str(pair_path), "--json")
+    assert done.returncode == 1, done.stderr
+    told = json.loads(done.stdout)
+    assert told["verdict"] == "alg"
+    assert "semicolon-loss" in told["learnt"]["tie"]
+    done = siplab("diagnose", str(pair_path), str(pair_path))
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+
+
+def test_the_next_probe_splits_a_tie() -> None:
+    some = [trial.models().get(each) for each in ("correct", "options-answered-locally")]
+    found = next_probe(some)
+    assert found is not None
+    script = packs.script()
+    script = Script(tuple(each for each in script.conversations if each.name == found))
+    one, other = (play(script, samples.gateway_for(each)) for each in some)
+    assert one.arrivals != other.arrivals
+    assert next_probe(some[:1]) is None

@@ -20,7 +20,8 @@ from siplab.lab.gateway.gateway import Gateway
 from siplab.lab.gateway.nat_config import NatConfig, PortAllocation
 from siplab.lab.gateway.sides import Side
 from siplab.lab.wire import ip
-from siplab.lab.worlds.open_loop import Pair, Script, play
+from siplab.lab.worlds.open_loop import Script, play
+from siplab.lab.worlds.pair import Pair
 from tests.command import siplab
 from tools import distinguish
 

@@ -15,7 +15,9 @@ from siplab.lab.gateway.sides import Side
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage
-from siplab.lab.worlds.open_loop import Conversation, Pair, Script, Step, play, replay
+from siplab.lab.worlds.open_loop import Conversation, Script, Step, play
+from siplab.lab.worlds.pair import Pair
+from siplab.lab.worlds.replaying import replay
 
 
 def script(*packets: samples.Packet) -> Script:

@@ -1,0 +1,1 @@
+"""A real router on the bench: between two network cards of this machine."""

@@ -1,0 +1,92 @@
+"""A draft of a vendor's card from what was learnt: what the captures show, and nothing else.
+
+The rules of this file:
+
+- Every claim has evidence ``capture``, and a source that says date, firmware and the files' digests.
+- A model is named where it alone does all that was seen. Models that can't be told apart are a note.
+- Whether the ALG can be switched off, and how it comes from the factory, captures do not say: unknown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from siplab.alg_models.vendors.schema import UNKNOWN, VendorProfile
+from siplab.experiments.learning.learning import Learnt
+from siplab.lab.gateway.alg import Evidence
+
+_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What was captured: the router's ``name``, its ``firmware`` (empty: not known), when, in which files."""
+
+    name: str
+    firmware: str
+    day: date
+    files: tuple[Path, ...]
+
+    @property
+    def source(self) -> str:
+        """The source of a claim. Raises ``OSError`` where a file can't be read."""
+        digests = ", ".join(
+            f"{each.name} sha256:{hashlib.sha256(each.read_bytes()).hexdigest()}" for each in self.files
+        )
+        return f"captures of {self.day.isoformat()}, firmware {self.firmware or 'not known'}: {digests}"
+
+
+def draft(learnt: Learnt, subject: Subject, said: Sequence[str]) -> str:
+    """The card as YAML. ``said``: what the captures show, in sentences."""
+    source = {"source": subject.source, "evidence": Evidence.CAPTURE.value}
+    found = learnt.found
+    known = not found.distance and len(found.tie) == 1
+    model = found.model.id if known and not learnt.is_clean else UNKNOWN
+    claims = list(dict.fromkeys(each.strip() for each in said if each.strip()))
+    if model != UNKNOWN:
+        claims.append(f"Every packet of the captures left it as it leaves the model {model}.")
+    data: dict[str, Any] = {
+        "id": re.sub(r"[^a-z0-9]+", "-", subject.name.lower()).strip("-") or "router",
+        "name": subject.name,
+        "devices": [f"{subject.name}, firmware {subject.firmware or 'not known'}"],
+        "as_of": subject.day.isoformat(),
+        "model": model,
+        "claims": [{"text": each, **source} for each in claims],
+        "default": {"state": UNKNOWN},
+        "switch_off": {"possible": UNKNOWN},
+        "nat": [{"text": each, **source} for each in _nat(learnt)],
+        "notes": list(_notes(learnt)),
+    }
+    VendorProfile.model_validate(data)
+    head = "# A draft, written from captures. `siplab schema vendor` says what may stand here.\n"
+    return head + yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
+
+
+def _nat(learnt: Learnt) -> list[str]:
+    nat = learnt.observed.nat
+    return [
+        f"Mapping is {nat.mapping.value}, filtering {nat.filtering.value} (RFC 4787), as far as was seen."
+    ]
+
+
+def _notes(learnt: Learnt) -> list[str]:
+    found, agreed = learnt.found, learnt.agreement
+    notes = [f"Of {agreed.total} SIP messages, {agreed.equal} left as the learnt model has it."]
+    names = ", ".join(each.id for each in found.tie[:_SHOWN])
+    if found.distance:
+        notes.append(f"No model of the catalogue does all of it; nearest: {names}.")
+    elif learnt.is_clean:
+        notes.append(f"No message was changed beyond what the model {names} does: no fault showed.")
+    elif len(found.tie) > 1:
+        notes.append(f"The captures can't tell these models apart: {names}.")
+    if found.unshown:
+        notes.append(f"Faults that would not have shown: {', '.join(found.unshown[:_SHOWN])}.")
+    return notes

@@ -1,0 +1,138 @@
+"""What a router was seen to do: each packet that entered it, and all that left it for that.
+
+The rules of this file:
+
+- A ``Pair`` is what both sides of one router saw from its start on, in the order of time. It may come from
+  packets that were sent through it, from captures of both sides, or from a trace.
+- What left is compared as it arrives: without what every router changes (TTL, checksums), and without what
+  says nothing of SIP (IP options, Identification). Fragments that left for one packet are put together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Final, NamedTuple
+
+from siplab.lab.gateway.fragments import Reassembler
+from siplab.lab.gateway.sides import Emission, Side
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint, MalformedPacketError, Packet
+
+PUBLIC_IP: Final = "203.0.113.7"
+
+
+class Departure(NamedTuple):
+    """A packet that left the router, and where."""
+
+    side: Side
+    packet: bytes
+
+
+class Crossing(NamedTuple):
+    """A packet that entered the router, and all that left before the next one entered.
+
+    ``at``: seconds after the exchange began. ``conversation``: the name of that to which it belongs.
+    """
+
+    at: float
+    conversation: str
+    side: Side
+    packet: bytes
+    left: tuple[Departure, ...] = ()
+
+
+class Arrival(NamedTuple):
+    """A packet that left the router, without what a hop changes.
+
+    ``numbers``: TCP's, and its flags, or a fragment's. ``sound``: its checksums are right, or were wrong when
+    it entered.
+    """
+
+    side: Side
+    protocol: int
+    source: Endpoint
+    destination: Endpoint
+    payload: bytes
+    numbers: tuple[int, ...] = ()
+    sound: bool = True
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What both sides of one router saw of an exchange, in order.
+
+    ``public``: the router's address outside. ``whole``: packets are those of the wire; else their headers
+    were put together, and only addresses, ports and payloads mean something.
+    """
+
+    crossings: tuple[Crossing, ...]
+    public: str = PUBLIC_IP
+    whole: bool = True
+
+    @property
+    def conversations(self) -> tuple[str, ...]:
+        """The names of the conversations, in order of their first packets."""
+        return tuple(dict.fromkeys(each.conversation for each in self.crossings))
+
+    def only(self, conversations: Sequence[str]) -> Pair:
+        """The crossings of some of the conversations."""
+        wanted = frozenset(conversations)
+        return replace(self, crossings=tuple(each for each in self.crossings if each.conversation in wanted))
+
+    @cached_property
+    def arrivals(self) -> tuple[tuple[Arrival, ...], ...]:
+        """What arrives of each crossing."""
+        return tuple(arrivals(each, whole=self.whole) for each in self.crossings)
+
+
+def departures(emissions: Iterable[Emission]) -> tuple[Departure, ...]:
+    """What of a gateway's emissions leaves it."""
+    return tuple(Departure(each.side, each.packet) for each in emissions if each.side is not None)
+
+
+def arrivals(crossing: Crossing, *, whole: bool = True) -> tuple[Arrival, ...]:
+    """What of a crossing's packets arrives.
+
+    ``whole``: TCP's and fragments' numbers count, and packets with a wrong checksum, none of which sockets
+    tell.
+    """
+    if not crossing.left:
+        return ()
+    entered_sound = not ip.verify(crossing.packet)
+    found = []
+    for side, data, packet in _put_together(crossing.left):
+        sound = not entered_sound or not ip.verify(data)
+        if not (sound or whole):
+            continue
+        numbers: tuple[int, ...] = ()
+        if whole and packet.is_fragment:
+            numbers = (packet.identification, packet.fragment_offset)
+        elif whole and packet.protocol == ip.TCP and packet.transport:
+            numbers = (packet.seq, packet.ack, packet.flags)
+        ends = packet.source, packet.destination
+        found.append(Arrival(side, packet.protocol, *ends, packet.payload, numbers, sound))
+    return tuple(found)
+
+
+def _put_together(left: Iterable[Departure]) -> Iterator[tuple[Side, bytes, Packet]]:
+    """Packets that can be read; fragments together, those that others are missing for last."""
+    fragments = Reassembler()
+    waiting: dict[tuple[str, str, int, int], list[tuple[Side, bytes, Packet]]] = {}
+    for side, data in left:
+        try:
+            packet = ip.parse(data)
+            if packet.is_fragment:
+                key = (packet.src, packet.dst, packet.protocol, packet.identification)
+                waiting.setdefault(key, []).append((side, data, packet))
+                whole = fragments.add(packet, data, 0.0)
+                if whole is None:
+                    continue
+                del waiting[key]
+                data, packet = whole, ip.parse(whole)
+        except MalformedPacketError:
+            continue
+        yield side, data, packet
+    for rows in waiting.values():
+        yield from rows

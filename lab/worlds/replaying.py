@@ -1,0 +1,134 @@
+"""A pair's packets through another router: the same bytes at the same times.
+
+The rules of this file:
+
+- How a NAT chooses its ports is not what is compared: the other router takes those that the first one was
+  seen to choose, where they are free.
+- Which port that is for an inside endpoint, what left says: what the router wrote in its place; the source
+  of the packet, or of a later one from there; else any port that it wrote.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from typing import Final
+
+from siplab.lab.gateway.gateway import Gateway
+from siplab.lab.gateway.sides import Side
+from siplab.lab.wire import ip
+from siplab.lab.wire.ip import Endpoint, MalformedPacketError
+from siplab.lab.worlds.open_loop import written_ports
+from siplab.lab.worlds.pair import Arrival, Crossing, Pair, departures
+
+_MEDIA_PORT: Final = re.compile(rb"^m=\w+ (\d+)", re.MULTILINE)
+_RTCP_PORT: Final = re.compile(rb"^a=rtcp:(\d+)", re.MULTILINE)  # RFC 3605
+_SOURCE_PORT: Final = re.compile(rb";\s*rport=(\d+)", re.IGNORECASE)  # RFC 3581
+_NUMBER: Final = re.compile(rb"(?<!\d)\d{1,5}(?!\d)")
+_LAST_PORT: Final = 65535
+
+
+def replayed(pair: Pair, gateway: Gateway) -> Iterator[Crossing]:
+    """What entered one router, crossing by crossing, with what leaves the other."""
+    ports = _ObservedPorts(pair)
+    gateway.nat.suggest = ports.suggested
+    for number, each in enumerate(pair.crossings):
+        ports.at = number
+        yield each._replace(left=departures(gateway.handle(each.packet, each.side, each.at)))
+    gateway.nat.suggest = None
+
+
+def replay(pair: Pair, gateway: Gateway) -> Pair:
+    """Send what entered one router through another."""
+    return replace(pair, crossings=tuple(replayed(pair, gateway)))
+
+
+class _ObservedPorts:
+    """The public ports that an observed router chose. ``at``: the crossing that is replayed."""
+
+    def __init__(self, pair: Pair) -> None:
+        self.at = 0
+        self._pair = pair
+        self._in_text = _endpoints_of(pair.public)
+        self._written: dict[Endpoint, int] = {}
+        self._written_at = -1
+        self._used: dict[tuple[int, Endpoint], list[tuple[float, int]]] | None = None
+
+    def suggested(self, protocol: int, inside: Endpoint, now: float, pair: bool) -> Iterator[int]:
+        """The ports in what left, and those that are used later. ``pair``: of media, two in a row."""
+        flows: list[int] = []
+        media: list[int] = []
+        texts: list[int] = []
+        crossing = self._pair.crossings[self.at]
+        own = set(_NUMBER.findall(crossing.packet))
+        for each in self._pair.arrivals[self.at]:
+            if each.side is Side.OUTSIDE and each.source.ip == self._pair.public:
+                flows.append(each.source.port)
+            # A number that was there before tells nothing.
+            for ports, pattern in ((media, _MEDIA_PORT), (texts, self._in_text), (texts, _SOURCE_PORT)):
+                ports += [int(found) for found in pattern.findall(each.payload) if found not in own]
+            # The second one of a pair is RTCP's.
+            media += [
+                int(found) - 1 for found in _RTCP_PORT.findall(each.payload) if pair and found not in own
+            ]
+        later = self._later(protocol, inside, now)
+        others = (*media, *texts, *later, *flows) if pair else (*flows, *later, *texts, *media)
+        first = flows if inside == self._source() else self._instead(inside)
+        for port in (*first, *others):
+            if port < _LAST_PORT:
+                yield port
+
+    def _source(self) -> Endpoint | None:
+        """Where the packet that entered came from."""
+        crossing = self._pair.crossings[self.at]
+        try:
+            return ip.parse(crossing.packet).source if crossing.side is Side.INSIDE else None
+        except MalformedPacketError:
+            return None
+
+    def _instead(self, inside: Endpoint) -> list[int]:
+        """What the router wrote in the place of an endpoint."""
+        if self._written_at != self.at:
+            self._written_at, self._written = self.at, {}
+            crossing = self._pair.crossings[self.at]
+            try:
+                sent = ip.parse(crossing.packet)
+            except MalformedPacketError:
+                return []
+            for each in self._pair.arrivals[self.at]:
+                if crossing.side is Side.INSIDE and each.side is Side.OUTSIDE:
+                    self._written.update(written_ports(sent, each.payload, self._pair.public))
+        places = (inside, Endpoint("", inside.port))
+        return [self._written[each] for each in places if each in self._written]
+
+    def _later(self, protocol: int, inside: Endpoint, now: float) -> list[int]:
+        if self._used is None:
+            self._used = _ports_used(self._pair)
+        return [port for at, port in self._used.get((protocol, inside), ()) if at >= now]
+
+
+@cache
+def _endpoints_of(address: str) -> re.Pattern[bytes]:
+    return re.compile(re.escape(address.encode()) + rb"[: ](\d{1,5})(?!\d)")
+
+
+def _ports_used(pair: Pair) -> dict[tuple[int, Endpoint], list[tuple[float, int]]]:
+    """By protocol and inside endpoint: when something left from there, and by which public port."""
+    found: dict[tuple[int, Endpoint], list[tuple[float, int]]] = {}
+    for each, left in zip(pair.crossings, pair.arrivals, strict=True):
+        if each.side is Side.INSIDE:
+            for public in _public_sources(left, pair.public):
+                try:
+                    inside = ip.parse(each.packet).source
+                except MalformedPacketError:
+                    continue
+                found.setdefault((public[0], inside), []).append((each.at, public[1]))
+    return found
+
+
+def _public_sources(left: tuple[Arrival, ...], public: str) -> Iterator[tuple[int, int]]:
+    for each in left:
+        if each.side is Side.OUTSIDE and each.source.ip == public:
+            yield each.protocol, each.source.port
