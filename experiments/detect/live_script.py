@@ -18,7 +18,8 @@ from siplab.lab.probing.reflector import RTP_PORT
 from siplab.lab.probing.script_desk import LARGEST
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError, Packet
-from siplab.lab.worlds.open_loop import PUBLIC_IP, Conversation, Script
+from siplab.lab.worlds.open_loop import Conversation, Script
+from siplab.lab.worlds.pair import PUBLIC_IP
 
 _FIRST_MEDIA_PORT: Final = 10000
 TCP: Final = "TCP"

@@ -16,7 +16,7 @@ from siplab.experiments.detect.script_player import GAP, ScriptPlayer
 from siplab.experiments.detect.stage import DetectionWorld
 from siplab.experiments.learning.candidates import Observed
 from siplab.experiments.learning.nat_settings import with_nat
-from siplab.experiments.learning.observations import Place, observation
+from siplab.experiments.learning.observations import Place
 from siplab.experiments.probe_pack import script as packs
 from siplab.experiments.probe_pack import ties
 from siplab.experiments.probe_pack.ties import Tie
@@ -27,7 +27,8 @@ from siplab.lab.probing.reflector import CONTROL_PORT
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds import host_sockets
 from siplab.lab.worlds.live_network import PHONE
-from siplab.lab.worlds.open_loop import Pair, Script
+from siplab.lab.worlds.open_loop import Script
+from siplab.lab.worlds.pair import Pair
 
 Tell = Callable[[str], None]
 
@@ -155,8 +156,7 @@ def tie_of(played: Played, models: Iterable[Model]) -> Tie:
     network = ipaddress.ip_network(f"{played.own}/24", strict=False)
     router = next(str(each) for each in network.hosts() if str(each) != played.own)
     place = Place(pair.public, (str(network),), (router,))
-    seen = tuple(observation(each.at, each.side, each.packet, each.left) for each in pair.crossings)
-    nat = with_nat(Observed(place, (seen,))).nat
+    nat = with_nat(Observed((pair,))).nat
 
     def made(model: Model) -> Gateway:
         return Gateway(

@@ -25,7 +25,8 @@ from siplab.lab.sip.base import Action, Agent, Close, Listen, Send
 from siplab.lab.sip.timers import Timer, Timers
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
-from siplab.lab.worlds.open_loop import Conversation, Crossing, Departure, Pair, PublicPorts, Script, Step
+from siplab.lab.worlds.open_loop import Conversation, PublicPorts, Script, Step
+from siplab.lab.worlds.pair import Crossing, Departure, Pair
 
 GAP: Final = 0.02  # seconds that a packet has before it is asked about
 _LATE: Final = 0.1  # seconds that one has of which nothing arrived

@@ -21,7 +21,7 @@ from siplab.lab.probing.reflector import CONTROL_PORT
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.base import World
-from siplab.lab.worlds.open_loop import Pair
+from siplab.lab.worlds.pair import Pair
 from siplab.lab.worlds.simulated import SimulatedWorld
 from siplab.lab.worlds.trace import Passage
 from tests.lab.worlds import inside

@@ -27,7 +27,8 @@ from siplab.lab.probing.script_desk import LARGEST
 from siplab.lab.sip.base import Listen, Send
 from siplab.lab.wire import ip
 from siplab.lab.worlds.emulated.bubble import Bubble
-from siplab.lab.worlds.open_loop import Pair, Script
+from siplab.lab.worlds.open_loop import Script
+from siplab.lab.worlds.pair import Pair
 from tests.command import siplab
 from tests.conftest import ROOT
 from tests.experiments.detect import packs

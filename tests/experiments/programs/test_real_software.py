@@ -150,25 +150,6 @@ def test_coturn_stands_beside_a_program(tmp_path: Path) -> None:
         assert said in refused.stderr
 
 
-@pytest.mark.needs("emulated", "turnserver")
-def test_coturn_stands_beside_a_program(tmp_path: Path) -> None:
-    """As a kind of its own it tells a client behind the router its public address, and relays."""
-    command = command_of("siplab exec --with program:coturn")
-    done = siplab(*command, process=True)
-    assert done.returncode == 0, done.stderr
-    assert "UDP reflexive addr: 203.0.113.7:" in done.stdout
-    for arguments, said in (
-        (("exec", "--with", "program:kamailio", "phone", "--", "true"), "is a server, not a relay"),
-        (
-            ("call", "--model", "none", "--scenario", "register", "--server", "program:coturn"),
-            "is a relay, not a server",
-        ),
-    ):
-        refused = siplab(*arguments)
-        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
-        assert said in refused.stderr
-
-
 @pytest.mark.needs("emulated", "kamailio", "sipsak", "sipp")
 @pytest.mark.parametrize(
     "phone", ["sipsak", "sipp", pytest.param("sipp(transport=tcp)", marks=pytest.mark.deep)]
