@@ -71,7 +71,7 @@ def bench_router(
     *,
     connection: Connection,
 ) -> None:
-    """Put a real router between two network cards, and find out what it does to SIP.
+    """Put a real router between two network cards.
 
     The probe pack and four calls go through it. Out come captures of both sides, a verdict, a learnt model
     and a draft of a vendor's card. The cards leave this machine meanwhile, and are given back as they were
