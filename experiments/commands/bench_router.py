@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -80,6 +81,8 @@ def bench_router(
     """
     if os.getuid() != 0:
         raise UsageError("bench-router moves network cards of this machine: only root may")
+    if find_spec("scapy") is None:
+        raise UsageError("bench-router needs scapy: pip install 'siplab[captures]'")
     if lan == wan:
         raise UsageError("--lan and --wan are two cards: one on each side of the router")
     plan = _plan(connection, full=full)
