@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -71,7 +72,7 @@ def bench_router(
     *,
     connection: Connection,
 ) -> None:
-    """Put a real router between two network cards, and find out what it does to SIP.
+    """Put a real router between two network cards.
 
     The probe pack and four calls go through it. Out come captures of both sides, a verdict, a learnt model
     and a draft of a vendor's card. The cards leave this machine meanwhile, and are given back as they were
@@ -80,6 +81,8 @@ def bench_router(
     """
     if os.getuid() != 0:
         raise UsageError("bench-router moves network cards of this machine: only root may")
+    if find_spec("scapy") is None:
+        raise UsageError("bench-router needs scapy: pip install 'siplab[captures]'")
     if lan == wan:
         raise UsageError("--lan and --wan are two cards: one on each side of the router")
     plan = _plan(connection, full=full)

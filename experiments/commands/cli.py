@@ -54,7 +54,7 @@ COMMANDS: Final = (
     ("compare-captures", "compare_captures", _CAPTURES, "What captures from both sides of a router say."),
     ("replay", "replay", _CAPTURES, "A capture through a router with any model: what would come out."),
     ("learn", "learn", _CAPTURES, "Learn a model of a router from captures of both its sides."),
-    ("bench-router", "bench_router", _CAPTURES, "A real router between two network cards, and what it does."),
+    ("bench-router", "bench_router", _CAPTURES, "Put a real router between two network cards."),
     ("detect", "detect", _MACHINE, "Detectors on a real network: a server outside, this machine inside."),
     ("exec", "execute", _MACHINE, "Run any program on a host of a running lab; its exit status is siplab's."),
     ("shell", "shell", _MACHINE, "Open a shell on a host of a running lab."),

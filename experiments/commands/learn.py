@@ -45,11 +45,12 @@ def learn_command(
     depth: Annotated[int, typer.Option(min=1, max=4, help="Faults in one router, at most.")] = 3,
     as_json: AsJson = False,
 ) -> None:
-    """Learn a model of a router from captures of both its sides, or from the probe pack's pair file.
+    """Learn a model of a router from captures of both its sides.
 
-    First its NAT, then the models of the catalogue and compositions of their faults, with parameters from
-    what it wrote; then rules for what the catalogue has no step for. What explains equally much is named
-    together. Captures need `pip install 'siplab[captures]'`. Exit status: 0 it came to its end, 2 bad input.
+    Or from pair files of the probe pack. First its NAT, then the models of the catalogue and compositions of
+    their faults, with parameters from what it wrote; then rules for what the catalogue has no step for. What
+    explains equally much is named together. Captures need `pip install 'siplab[captures]'`. Exit status: 0 it
+    came to its end, 2 bad input.
     """
     for each in filter(None, (out, card)):
         files.check_writable(each)

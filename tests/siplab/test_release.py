@@ -70,6 +70,7 @@ def test_licences_are_listed() -> None:
 
 # The extra `captures`: read captures, and give packets of a lab as scapy's.
 WITH_SCAPY = {
+    "experiments/bench/dhcp.py",
     "experiments/captures/link_layers.py",
     "experiments/captures/scapy_readers.py",
     "experiments/pytest_plugin/observed.py",
