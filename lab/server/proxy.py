@@ -7,7 +7,7 @@ The rules of this file:
 - Forwarding edits the received message (top Via, Max-Forwards, Route, our own credentials, Contact
   alias) and keeps every other byte, so that what a router did stays visible to the far end.
 - With ``alias`` the server also helps phones behind NAT in their dialogs: it notes the source in the Contact
-  (``;alias=ip~port~1``, 2 for TCP, as Kamailio does) and follows such a note in a Request-URI.
+  (``contact_alias``) and follows such a note in a Request-URI.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import zlib
 from typing import Final, NamedTuple
 
 from siplab.lab.media.relay import MediaRelay
+from siplab.lab.server import contact_alias
+from siplab.lab.server.contact_alias import Alias
 from siplab.lab.server.core import PRIVATE_OWN, ServerCore
 from siplab.lab.server.notifier import Notifier
 from siplab.lab.server.registrar import Registrar
@@ -25,7 +27,6 @@ from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import (
     Incoming,
     Request,
-    address_text,
     endpoint_at,
     hostport,
     name_addr_of,
@@ -43,8 +44,6 @@ from siplab.lab.wire.sip import Field
 
 # Methods whose requests may create a dialog, in which the proxy then wants to stay (section 16.6).
 _RECORD_ROUTED: Final = frozenset({b"INVITE", b"SUBSCRIBE", b"REFER"})
-_ALIAS: Final = b";alias="
-_PROTOCOLS: Final[dict[SipTransport, bytes]] = {"udp": b"1", "tcp": b"2", "tls": b"3"}  # in an alias
 # Section 16.7, step 6: of the 4xx responses, those that help the caller to try again.
 _PREFERRED: Final = (401, 407, 415, 420, 484)
 
@@ -192,7 +191,7 @@ class Proxy:
             return Refusal(416, f"{_shown(text)} is no SIP URI", facts)
         config = self.server.config
         aliased = config.alias != "never"
-        alias = _read_alias(uri.parameters.get(b"alias", b"")) if aliased else None
+        alias = contact_alias.read(uri.parameters.get(b"alias", b"")) if aliased else None
         if routes:
             hop = next_hop(name_addr_of(routes[0]).uri)
             if hop is None:
@@ -200,7 +199,7 @@ class Proxy:
                 return Refusal(404, f"Route {value} can't be resolved", Facts(part="Route", value=value))
             return [Target(text, hop, local, transport_of(name_addr_of(routes[0]).uri))]
         if alias is not None:
-            return [Target(_without_alias(text), alias.endpoint, local, alias.transport)]
+            return [Target(contact_alias.without(text), alias.endpoint, local, alias.transport)]
         user = uri.user.decode("utf-8", "backslashreplace")
         # Kamailio's lookup() asks for the user alone, whichever domain stands there.
         ours = config.foreign_request_uri == "save" and not request.to_tag and user in config.users
@@ -343,7 +342,7 @@ class Proxy:
                     parts += (field.raw[: field.value_offset], rest, b"\r\n")
             elif field.name == b"contact" and response.status < 300:  # of a 3xx it is another's
                 if self.server.config.upstream is not None and response.method == b"REGISTER":
-                    parts.append(_bare_contact(field))  # it was for the registrar
+                    parts.append(contact_alias.bare(field))  # it was for the registrar
                 else:
                     parts.append(self._with_alias(field, response, natted=from_nat, request=request))
             elif body is not None and field.name == b"content-length":
@@ -404,26 +403,13 @@ class Proxy:
         self, field: Field, incoming: Incoming, *, natted: bool, request: Incoming | None = None
     ) -> bytes:
         """A Contact line, with a note of where it really came from when its URI does not say so."""
-        value = field.value
-        alias = self.server.config.alias
-        wanted = alias == "always" or (alias == "natted" and natted)
-        if not wanted or _ALIAS in value or len(split_list(value)) > 1:
+        wanted = self.server.config.alias
+        if wanted != "always" and not (wanted == "natted" and natted):
             return field.raw
-        text = name_addr_of(value).uri
-        uri = uri_of(text)
-        source, transport = incoming.source, incoming.transport
-        if uri is None or (next_hop(text) == source and transport_of(text) == transport):
-            return field.raw
-        if not self._comes_straight(incoming, request):
-            return field.raw
-        head, opening, tail = value.partition(b"<" + text + b">")
-        note = b"%b%b~%d~%b" % (_ALIAS, source.ip.encode(), source.port, _PROTOCOLS[transport])
-        if opening:
-            value = head + b"<" + text + note + b">" + tail
-        else:  # an addr-spec: what follows its first ";" belongs to the header
-            head, _, tail = value.partition(text)
-            value = head + b"<" + text + note + b">" + tail
-        return field.raw[: field.value_offset] + value + b"\r\n"
+        alias = Alias(incoming.source, incoming.transport)
+        if contact_alias.needed(field, alias) and self._comes_straight(incoming, request):
+            return contact_alias.noted(field, alias)
+        return field.raw
 
 
 class Forwarding:
@@ -580,11 +566,6 @@ def _loop_mark(request: Incoming) -> bytes:
     return b".%08x" % zlib.crc32(b"%b|%d" % (seen + request.value(b"route"), request.cseq))
 
 
-class _Alias(NamedTuple):
-    endpoint: Endpoint
-    transport: SipTransport
-
-
 def _record_route(endpoint: Endpoint, transport: SipTransport) -> bytes:
     return b"Record-Route: <sip:" + hostport(endpoint) + transport_parameter(transport) + b";lr>\r\n"
 
@@ -592,31 +573,6 @@ def _record_route(endpoint: Endpoint, transport: SipTransport) -> bytes:
 def _path(endpoint: Endpoint, transport: SipTransport) -> bytes:
     """By way of this proxy the phone wants to be called (RFC 3327)."""
     return b"Path: <sip:" + hostport(endpoint) + transport_parameter(transport) + b";lr>\r\n"
-
-
-def _read_alias(value: bytes) -> _Alias | None:
-    """What ``ip~port~protocol`` says; ``None`` for anything else."""
-    words = value.split(b"~")
-    if len(words) != 3 or not words[1].isdigit() or not 0 < int(words[1][:6]) < 65536:
-        return None
-    ip = address_text(words[0])
-    if ip is None:
-        return None
-    transport: SipTransport = next((each for each, number in _PROTOCOLS.items() if number == words[2]), "udp")
-    return _Alias(Endpoint(ip, int(words[1])), transport)
-
-
-def _without_alias(uri: bytes) -> bytes:
-    """The URI without its ``alias`` parameter."""
-    head, _, rest = uri.partition(_ALIAS)
-    end = min((at for at in (rest.find(b";"), rest.find(b"?")) if at >= 0), default=len(rest))
-    return head + rest[end:]
-
-
-def _bare_contact(field: Field) -> bytes:
-    """A Contact line of one value without the note of where it came from."""
-    text = name_addr_of(field.value).uri
-    return field.raw.replace(text, _without_alias(text), 1)
 
 
 def _shown(value: bytes) -> str:
