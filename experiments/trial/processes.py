@@ -24,8 +24,8 @@ from siplab.lab.worlds.trace import Trace
 # Simulated trials take milliseconds: a process that has the next ones already does not wait for them.
 AHEAD: Final = 4
 _PIECE: Final = 1 << 20
-# Seconds in which a process that let go of its channel comes to its end, on a busy machine too: what is in its
-# bubble ends first.
+# Seconds in which a process that let go of its channel comes to its end, on a busy machine too: what is in
+# its bubble ends first.
 _DYING: Final = 30.0
 
 
