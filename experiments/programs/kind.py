@@ -9,7 +9,7 @@ The rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Final, Literal
 
@@ -91,6 +91,21 @@ class ReadySpec(Strict):
         return self
 
 
+Condition = Name | dict[Name, Scalar]
+
+
+def holds(condition: Condition, values: Mapping[str, Scalar]) -> bool:
+    """Whether a parameter is true, or parameters have the values that are named."""
+    if isinstance(condition, dict):
+        return all(values[name] == value for name, value in condition.items())
+    return bool(values[condition])
+
+
+def _named(condition: Condition | None) -> Iterable[str]:
+    """The parameters of a condition."""
+    return () if condition is None else condition if isinstance(condition, dict) else (condition,)
+
+
 class RunSpec(Strict):
     """One program of a kind. They start in the order of the file, each when the one before is ready."""
 
@@ -98,7 +113,7 @@ class RunSpec(Strict):
     command: Command
     environment: dict[str, str] = {}
     ready: ReadySpec | None = None
-    when: Name | dict[Name, Scalar] | None = None
+    when: Condition | None = None
     """Only if this parameter is true, or if parameters have these values."""
     capabilities: Capabilities = ()
     """What it needs beside NET_RAW and NET_BIND_SERVICE (capabilities(7)): SETUID to drop privileges."""
@@ -110,9 +125,7 @@ class RunSpec(Strict):
 
     def is_wanted(self, values: Mapping[str, Scalar]) -> bool:
         """Whether it is started with these values of the kind's parameters."""
-        if isinstance(self.when, dict):
-            return all(values[name] == value for name, value in self.when.items())
-        return self.when is None or bool(values[self.when])
+        return self.when is None or holds(self.when, values)
 
 
 class CtrlTcp(Strict):
@@ -213,6 +226,10 @@ class ProgramKind(Strict):
     ports: Annotated[dict[Literal["sip", "rtp_low", "rtp_high"], int], Field()] = {}
     relay: NgCounters | None = None
     """Of a server: whom to ask what was relayed, where media can neither be recorded nor decoded."""
+    certificates: Condition | None = None
+    """With which parameter, or values of some, it needs certificates: in the folder ``certificates`` are then
+    ``authority.pem``, which the server's is signed by, and the server's: ``right.pem``, ``right.key``, and
+    the same with ``expired``, ``wrong-name`` and ``untrusted`` (signed by somebody else)."""
     heard: Heard | None = None
     """Where a phone records what it hears. Without: it is taken to hear what arrives at its host."""
 
@@ -222,8 +239,7 @@ class ProgramKind(Strict):
         for at, each in enumerate(self.programs):
             if names.count(each.name) > 1:
                 raise MisplacedError(f"two programs are called '{each.name}'", "programs", at, "name")
-            wanted = each.when if isinstance(each.when, dict) else [each.when] if each.when else []
-            for name in wanted:
+            for name in _named(each.when):
                 if name not in self.parameters:
                     raise MisplacedError(f"there is no parameter '{name}'", "programs", at, "when")
             if each.ready is not None and each.ready.rpc and not isinstance(self.control, JsonRpc):
@@ -239,6 +255,9 @@ class ProgramKind(Strict):
                     raise MisplacedError(f"there is no parameter '{name}'", "like", at, "when", name)
         if self.relay is not None and self.relay.when not in (None, *self.parameters):
             raise MisplacedError(f"there is no parameter '{self.relay.when}'", "relay", "when")
+        for name in _named(self.certificates):
+            if name not in self.parameters:
+                raise MisplacedError(f"there is no parameter '{name}'", "certificates")
         if isinstance(self.control, Lines | CtrlTcp) and self.control.program not in names:
             raise MisplacedError(
                 f"there is no program '{self.control.program}'", "control", self.control.kind, "program"

@@ -6,7 +6,8 @@ import datetime
 import importlib
 import ssl
 from functools import cache
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, get_args
 
 from siplab.experiments.trial.stage import Certificate
 from siplab.lab.errors import CapabilityError
@@ -23,15 +24,32 @@ def phones(name: str) -> Tls:
 @cache
 def servers(certificate: Certificate, name: str) -> Tls:
     """What the server called ``name`` has. Raises ``CapabilityError`` without trustme."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _issued(certificate, name).configure_cert(context)
+    context.num_tickets = 0  # nobody comes back to a session
+    return Tls(_client(), context, name)
+
+
+def write(folder: Path, *names: str) -> None:
+    """The same for programs, as PEM files in a folder: ``authority.pem``, which phones trust, and for each
+    kind of certificate ``right.pem`` and ``right.key``. ``names``: those of the server, or its addresses.
+
+    Raises ``CapabilityError`` without trustme.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _authority("siplab").cert_pem.write_to_path(folder / "authority.pem")
+    for certificate in get_args(Certificate):
+        issued = _issued(certificate, *names)
+        (chain,) = issued.cert_chain_pems
+        chain.write_to_path(folder / f"{certificate}.pem")
+        issued.private_key_pem.write_to_path(folder / f"{certificate}.key")
+
+
+def _issued(certificate: Certificate, *names: str) -> Any:
     # No clock: what is not expired is good until the year 3000, as trustme has it.
     until = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC) if certificate == "expired" else None
     authority = _authority("siplab" if certificate != "untrusted" else "somebody")
-    named = _OTHER_NAME if certificate == "wrong-name" else name
-    issued = authority.issue_cert(named, not_after=until)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    issued.configure_cert(context)
-    context.num_tickets = 0  # nobody comes back to a session
-    return Tls(_client(), context, name)
+    return authority.issue_cert(*([_OTHER_NAME] if certificate == "wrong-name" else names), not_after=until)
 
 
 @cache

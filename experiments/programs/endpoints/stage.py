@@ -22,8 +22,9 @@ from siplab.experiments.programs.endpoints.server import ProgramServer
 from siplab.experiments.programs.endpoints.sip_view import SipView, unconfirmed
 from siplab.experiments.programs.endpoints.started import Started
 from siplab.experiments.programs.hosted import Hosted
-from siplab.experiments.programs.kind import DEFAULT_PORTS, CtrlTcp, Lines
+from siplab.experiments.programs.kind import DEFAULT_PORTS, CtrlTcp, Lines, holds
 from siplab.experiments.programs.kinds import Chosen
+from siplab.experiments.trial import certificates
 from siplab.experiments.trial.roles import NotApplicableError
 from siplab.experiments.trial.spec import needs_emulated
 from siplab.experiments.trial.stage import PASSWORDS, TONES, Setup, Stage, pure_tone
@@ -246,6 +247,9 @@ class ProgramStage(Stage):
             **values,
         }
         every["tls_port"] = str(int(every["port"]) + 1)
+        every["certificates"] = str(self._place / name / "certificates")
+        if chosen.kind.certificates is not None and holds(chosen.kind.certificates, chosen.values):
+            certificates.write(Path(every["certificates"]), DOMAIN, self.host("server")[1])
         started = Started(self._world, host, name, chosen, self._place / name, every)
         self._started.append(started)
         return started

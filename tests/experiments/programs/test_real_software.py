@@ -21,6 +21,7 @@ from siplab.experiments.trial import runner
 from siplab.experiments.trial.roles import NotApplicableError
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
+from siplab.lab.gateway.sides import Side
 from siplab.lab.worlds.trace import Sent
 from tests.command import siplab
 from tests.conftest import OrdinaryUser
@@ -105,12 +106,39 @@ def test_what_each_side_heard_is_kept_with_the_configuration(tmp_path: Path) -> 
         assert recording.stat().st_size > 2 * 16000  # seconds of it
 
 
-@pytest.mark.needs("emulated", "kamailio", "baresip", "rtpengine", "openssl")
+@pytest.mark.needs("emulated", "kamailio", "baresip", "rtpengine")
 def test_by_tls_a_call_comes_in_where_an_alg_breaks_it(tmp_path: Path) -> None:
     arguments = command_of("siplab call --model semicolon-loss")
     words = shlex.split(" ".join(arguments))
     done = siplab(*words, "--brief", process=True)
     assert (done.returncode, done.stdout.strip()) == (0, "Works"), done.stdout + done.stderr
+
+
+@pytest.mark.needs("emulated", "kamailio", "linphonec", "baresip")
+@pytest.mark.parametrize(
+    ("phone", "certificate", "outcome"),
+    [
+        ("linphonec", "right", "pass"),
+        ("linphonec", "wrong-name", "fail"),
+        pytest.param("linphonec", "expired", "fail", marks=pytest.mark.deep),
+        pytest.param("linphonec", "untrusted", "fail", marks=pytest.mark.deep),
+        pytest.param("baresip", "untrusted", "pass", marks=pytest.mark.deep),  # it does not look
+    ],
+)
+def test_a_phone_takes_a_certificate_or_not(phone: str, certificate: str, outcome: str) -> None:
+    """An ALG between them is blind either way."""
+    spec = TrialSpec(
+        model="semicolon-loss",
+        scenario="register",
+        phone=f"program:{phone}(transport=tls)",
+        server=f"program:kamailio(tls=true,certificate={certificate})",
+        longest=20.0,
+    )
+    result, trace = runner.run_traced(spec, "emulated")
+    assert (result.outcome, result.errors) == (outcome, []), result.checks
+    handshake = b"\x16\x03"  # a record of that kind (RFC 8446 5.1)
+    assert any(each.side is Side.INSIDE and handshake in each.packet for each in trace.passages)
+    assert result.packets_changed == 0
 
 
 @pytest.mark.needs("emulated", "kamailio", "baresip", "turnserver")
