@@ -190,10 +190,12 @@ def print_card(card: Row, console: Console) -> None:
     if card["notes"]:
         _section("notes", console)
         for note in card["notes"]:
+            # Who says so stands behind it where it is sourced.
+            text = note["text"] if note["kind"] == "sourced" else f"{note['kind']}: {note['text']}"
             if "source" in note:
-                _statement(note, note["text"], console)
+                _statement(note, text, console)
             else:
-                print_folded(f"{note['kind']}: {note['text']}", console, 2)
+                print_folded(text, console, 2)
 
 
 def _switch_off(switch: Row, console: Console) -> None:
