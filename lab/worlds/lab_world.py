@@ -243,7 +243,7 @@ class LabWorld(World):
             self.perform(agent, agent.receive(arrival.payload, arrival.source, arrival.local, self.now))
             self._course = None
             if course is not None:
-                self._impaired_flows.heard(course)
+                self._impaired_flows.heard(course, arrival)
         else:
             detail = f"{arrival.remote} from {arrival.local}"
             self.remark(host, WorldEvent.UNREACHABLE, detail, arrival.local, arrival.remote)
