@@ -9,8 +9,10 @@ It is left out where "all" scenarios are played: name it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Final
 
 from annotated_types import Ge, Le
@@ -19,8 +21,10 @@ from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import DOMAIN, MANY_PASSWORD, PASSWORDS, Stage
 from siplab.lab.phone.phone import Phone
 from siplab.lab.phone.registration import RegistrationState
+from siplab.lab.sip.base import Action
 
 _PATIENCE: Final = 32.0  # seconds: Timer B of RFC 3261 section 17.1.1.2
+_MOMENTS: Final = 100  # each costs the lab a look at everybody
 _SETTLING: Final = 1.0  # seconds at either end of a call in which it need not be heard
 
 
@@ -39,9 +43,7 @@ class BusyOffice:
         stage.with_server(users={**PASSWORDS, **dict.fromkeys(names, MANY_PASSWORD)})
         inside = [stage.one_of_many("phone", number) for number in range(self.phones)]
         outside = [stage.one_of_many("far-phone", number) for number in range(calls)]
-        for each in (*outside, *inside):
-            stage.do(each, each.register)
-            stage.idle(2.0 / len(names))  # not all at the same moment
+        _spread(stage, 2.0, [(each, each.register) for each in (*outside, *inside)])
         _all(
             stage,
             "all are registered",
@@ -50,9 +52,7 @@ class BusyOffice:
             "Some phones of the office are not registered: they can neither call nor be called.",
         )
         callers = inside[:calls]
-        for number, each in enumerate(callers):
-            stage.do(each, lambda now, each=each, number=number: _call(each, number, now))  # type: ignore[misc]
-            stage.idle(1.0 / calls)
+        _spread(stage, 1.0, [(each, partial(_call, each, number)) for number, each in enumerate(callers)])
         _all(
             stage,
             "all calls are answered",
@@ -82,7 +82,18 @@ class BusyOffice:
         )
 
 
-def _call(phone: Phone, number: int, now: float) -> list:  # type: ignore[type-arg]
+def _spread(
+    stage: Stage, seconds: float, deeds: Sequence[tuple[Phone, Callable[[float], list[Action]]]]
+) -> None:
+    """Have phones do something, not all at the same moment: over so many seconds, at ``_MOMENTS`` at most."""
+    together = math.ceil(len(deeds) / _MOMENTS)
+    for number, (phone, deed) in enumerate(deeds, 1):
+        stage.do(phone, deed)
+        if number % together == 0:
+            stage.idle(seconds * together / len(deeds))
+
+
+def _call(phone: Phone, number: int, now: float) -> list[Action]:
     return phone.call(f"far-phone-{number}@{DOMAIN}", now)
 
 

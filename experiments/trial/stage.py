@@ -32,6 +32,7 @@ from siplab.lab.worlds.trace import Checked
 
 MANY_PASSWORD: Final = "office"  # noqa: S105 - of phones in the lab
 PASSWORDS: Final = {"alice": "wonderland", "bob": "builder", "carol": "christmas", "dave": "david"}
+_VOICES: Final = 4  # of many phones: to make one takes as long as all else of a call
 # What each says where it has to be measured who speaks, in Hz.
 TONES: Final = {"alice": 440, "bob": 620, "carol": 800, "dave": 1000}
 # A high RTP port, as many phones have: sums of ports then run past 65535.
@@ -144,6 +145,7 @@ class Stage:
         self.folder = folder  # for files that somebody wants to see later
         self.checks: list[Check] = []
         self.later: Mapping[str, Model] = {}  # models that gateways are still to get
+        self._many: dict[str, int] = {}  # users of many phones with ports of their own: their tunnels
         self.says: Callable[[str], Signal] = speech  # what a phone's user says in calls
         self._seed = seed
 
@@ -255,7 +257,10 @@ class Stage:
             own_ports["source_port"] = settings["source_port"] + 2 * number
         first = settings.get("rtp_port", 10_000)
         own_ports["rtp_port"] = first + 8 * number
-        return self._phone(role, f"{role}-{number}", first, {**settings, **own_ports})
+        config = {"signal": self.says(f"{role}-{number % _VOICES}"), **settings, **own_ports}
+        user = f"{role}-{number}"
+        self._many[user] = len(PASSWORDS) + 1 + number
+        return self._phone(role, user, first, config)
 
     @property
     def phones(self) -> list[Phone]:
@@ -296,33 +301,31 @@ class Stage:
             "ip": address,
             "server": Endpoint(server.config.ip, port),
             "rtp_port": rtp_port,
-            "signal": self.says(user),
+            "signal": changes["signal"] if "signal" in changes else self.says(user),
             "mtu": self.world.mtu_of(host),
             **self._tls("phone"),
         }
         if self.setup.vary:
             settings |= variation.phone(self.rng(f"{user}, varied"), self.setup.kept)
         config = PhoneConfig(**{**settings, **changes})
-        number = 1 + sorted(PASSWORDS).index(user)
-        if inside and self.setup.tunnel:
-            config = self._tunnelled(config, number)
+        if inside and self.setup.tunnel and user in self._many:
+            config = self._tunnelled(config, self._many[user])
+        elif inside and self.setup.tunnel:
+            number = 1 + sorted(PASSWORDS).index(user)
+            config = self._tunnelled(_apart(config, number), number)
         phone = Phone(config, self.rng(user))
         if config.tunnel is not None:
-            self.world.perform(self.tunnel_gateway, self.tunnel_gateway.give(number, phone.sockets))
+            self.world.perform(
+                self.tunnel_gateway, self.tunnel_gateway.give(config.tunnel.number, phone.sockets)
+            )
         self.world.add(host, phone)
         return phone
 
     def _tunnelled(self, config: PhoneConfig, number: int) -> PhoneConfig:
-        """The same phone with an address of the gateway's, where each has ports of its own."""
+        """The same phone with an address of the gateway's."""
         gateway = self.tunnel_gateway.local
-        return replace(
-            config,
-            ip=gateway.ip,
-            sip_port=config.sip_port + 10 * number,
-            source_port=config.source_port and config.source_port + 10 * number,
-            rtp_port=PHONE_RTP_PORT + 1000 * number,
-            tunnel=Tunnel(Endpoint(config.ip, TUNNEL_PORT + number), gateway, number, self.setup.tunnel),
-        )
+        tunnel = Tunnel(Endpoint(config.ip, TUNNEL_PORT + number), gateway, number, self.setup.tunnel)
+        return replace(config, ip=gateway.ip, tunnel=tunnel)
 
     @cached_property
     def tunnel_gateway(self) -> TunnelGateway:
@@ -403,6 +406,16 @@ class Stage:
         self.checks.append(Check(name, passed, symptom, detail, about))
         self.world.trace.add(Checked(self.now, name, passed))
         return passed
+
+
+def _apart(config: PhoneConfig, number: int) -> PhoneConfig:
+    """The same phone with ports of its own, for an address that phones of several hosts share."""
+    return replace(
+        config,
+        sip_port=config.sip_port + 10 * number,
+        source_port=config.source_port and config.source_port + 10 * number,
+        rtp_port=PHONE_RTP_PORT + 1000 * number,
+    )
 
 
 def _beside(settings: Mapping[str, Any], sip_port: int) -> dict[str, Any]:

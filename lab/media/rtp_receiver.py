@@ -9,10 +9,11 @@ The rules of this file:
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from operator import sub
 from typing import Final, NamedTuple
 
 from siplab.lab.media.audio import SAMPLES
@@ -200,8 +201,7 @@ class RtpReceiver:
     def _scattered(self, train: Train, arrivals: Arrivals, source: Endpoint) -> None:
         """As ``packet`` for each of the arrivals."""
         if train.content == "image":  # UDPTL has no header
-            for at in arrivals.times:
-                self._hear(at, at, 1, source)
+            self._hear_each(arrivals.times, source)
             return
         sequence, ssrc = train.header.sequence, train.header.ssrc
         if not arrivals.times:
@@ -211,33 +211,36 @@ class RtpReceiver:
             start = (sequence + arrivals.numbers[0]) & 0xFFFF
             known = self._ranges[ssrc] = [start, start - 1, 0]
         first, last, packets = known
-        times, numbers = array("d"), array("l")
-        stretch = self.stretches[-1] if self.stretches else None
-        for at, number in zip(*arrivals, strict=True):
+        repeated: list[int] = []  # positions
+        for at, number in enumerate(arrivals.numbers):
             ahead = (sequence + number - last + 0x8000) % 0x10000 - 0x8000
             if ahead > 0:
                 last += ahead
                 packets += 1
             elif ahead == 0 and packets:
-                self.duplicates += 1
-                continue
+                repeated.append(at)
             else:
                 self.reordered += 1
                 packets = min(packets + 1, last - first + 1)
-            times.append(at)
-            numbers.append(number)
-            if stretch is not None and at - stretch.end <= self._silence_after:
-                if at > stretch.end:
-                    stretch.end = at
-                stretch.packets += 1
-            else:
-                stretch = Stretch(at, at, 1)
-                self.stretches.append(stretch)
         known[1], known[2] = last, packets
-        self.received += len(times)
-        self.sources[source] = self.sources.get(source, 0) + len(times)
-        if times:
-            self.sounds.append(Sound(times[0], b"", train._replace(arrivals=Arrivals(times, numbers))))
+        self.duplicates += len(repeated)
+        times, numbers = arrivals
+        if repeated:
+            times, numbers = times[:], numbers[:]
+            for at in reversed(repeated):
+                del times[at], numbers[at]
+        if not times:
+            return
+        self._hear_each(times, source)
+        self.sounds.append(Sound(times[0], b"", train._replace(arrivals=Arrivals(times, numbers))))
+
+    def _hear_each(self, times: Sequence[float], source: Endpoint) -> None:
+        """As ``_hear`` for packets one by one, of which none comes before the one before it."""
+        if not times:
+            return
+        ends = [at for at, pause in enumerate(map(sub, times[1:], times), 1) if pause > self._silence_after]
+        for first, end in pairwise((0, *ends, len(times))):
+            self._hear(times[first], times[end - 1], end - first, source)
 
     def _hear(self, begin: float, end: float, count: int, source: Endpoint) -> None:
         self.received += count

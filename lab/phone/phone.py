@@ -194,6 +194,9 @@ class Phone(UserAgentServer):
     def next_timer(self) -> float | None:
         return self.layer.next_timer()
 
+    def next_active_timer(self) -> float | None:
+        return self.layer.next_active_timer()
+
     def on_timer(self, now: float) -> list[Action]:
         self.layer.on_timer(now)
         beats, self._beats = self._beats, []

@@ -85,6 +85,9 @@ class SipServer(ServerCore):
     def next_timer(self) -> float | None:
         return self.layer.next_timer()
 
+    def next_active_timer(self) -> float | None:
+        return self.layer.next_active_timer()
+
     def on_timer(self, now: float) -> list[Action]:
         self.layer.on_timer(now)
         return self.layer.flush()

@@ -180,6 +180,10 @@ class Agent(abc.ABC):
         """When ``on_timer`` wants to be called; ``None`` for never."""
         return None
 
+    def next_active_timer(self) -> float | None:
+        """The same without timers that make it send nothing, start no timer and change no media."""
+        return self.next_timer()
+
     def on_timer(self, now: float) -> list[Action]:
         """Called when ``next_timer`` is due."""
         return []

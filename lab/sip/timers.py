@@ -41,17 +41,25 @@ class Timer:
 class Timers:
     """The running timers of one agent; all times in seconds."""
 
-    __slots__ = ("_heap", "_started")
+    __slots__ = ("_active", "_heap", "_started")
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Timer]] = []
+        self._active: list[tuple[float, int, Timer]] = []  # of these, all but the silent ones
         self._started = 0
 
-    def start(self, due: float, call: Callable[[Any, float], None], argument: Any = None) -> Timer:
-        """Have ``call(argument, now)`` called at ``due``."""
+    def start(
+        self, due: float, call: Callable[[Any, float], None], argument: Any = None, *, silent: bool = False
+    ) -> Timer:
+        """Have ``call(argument, now)`` called at ``due``.
+
+        ``silent``: it will send nothing, start no timer and change no media.
+        """
         timer = Timer(due, call, argument)
         self._started += 1
         heapq.heappush(self._heap, (due, self._started, timer))
+        if not silent:
+            heapq.heappush(self._active, (due, self._started, timer))
         return timer
 
     def clear(self) -> None:
@@ -59,15 +67,23 @@ class Timers:
         for _, _, timer in self._heap:
             timer.cancel()
         self._heap.clear()
+        self._active.clear()
 
     def next(self) -> float | None:
         """When the next timer is due; ``None`` when none runs."""
-        heap = self._heap
-        while heap and not heap[0][2].running:
-            heapq.heappop(heap)
-        return heap[0][0] if heap else None
+        return _first(self._heap)
+
+    def next_active(self) -> float | None:
+        """The same without the silent ones."""
+        return _first(self._active)
 
     def run(self, now: float) -> None:
         """Fire everything due at ``now`` or before."""
         while (due := self.next()) is not None and due <= now:
             heapq.heappop(self._heap)[2].fire(now)
+
+
+def _first(heap: list[tuple[float, int, Timer]]) -> float | None:
+    while heap and not heap[0][2].running:
+        heapq.heappop(heap)
+    return heap[0][0] if heap else None

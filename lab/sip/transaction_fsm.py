@@ -62,6 +62,9 @@ class On(StrEnum):
     TRANSPORT_ERROR = "transport error"
 
 
+# At their end a transaction is forgotten, and that is all: their exits have no step.
+_FORGETTING: Final = frozenset({On.D, On.I, On.J, On.K, On.L, On.M})
+
 Step = Callable[[Any, "Incoming | None", float], None]
 
 
@@ -167,7 +170,7 @@ class Transaction:
             self.layer.forget(self)
 
     def start_timer(self, on: On, delay: float, now: float) -> None:
-        self._timers[on] = self.layer.timers.start(now + delay, self._on_timer, on)
+        self._timers[on] = self.layer.timers.start(now + delay, self._on_timer, on, silent=on in _FORGETTING)
 
     def _on_timer(self, on: On, now: float) -> None:
         del self._timers[on]

@@ -201,6 +201,9 @@ class TransactionLayer:
     def next_timer(self) -> float | None:
         return self.timers.next()
 
+    def next_active_timer(self) -> float | None:
+        return self.timers.next_active()
+
     def on_timer(self, now: float) -> None:
         self.timers.run(now)
 

@@ -59,7 +59,8 @@ class Agenda:
         self._numbers: dict[Agent, int] = {}
         self.touched: set[Agent] = set()
         """The agents to which something has happened since they were asked."""
-        self._timers, self._flows = _Times(), _Times()
+        self._timers, self._active_timers, self._flows = _Times(), _Times(), _Times()
+        self._unasked: set[Agent] = set()  # for their active timers: asked only where there are media
         self._flow_of: dict[int, Flow] = {}
 
     def add(self, host: str, agent: Agent) -> None:
@@ -75,6 +76,7 @@ class Agenda:
         if number is not None:
             del self._members[number]
             self._timers.set(number, None)
+            self._active_timers.set(number, None)
             self._flows.set(number, None)
 
     def touch_all(self) -> None:
@@ -86,6 +88,19 @@ class Agenda:
         if self.touched:
             self._ask()
         first = self._timers.first()
+        return None if first is None else first[0]
+
+    def next_active_timer(self) -> float | None:
+        """The same for timers that may make somebody send, or change media."""
+        if self.touched:
+            self._ask()
+        times = self._active_timers
+        for agent in self._unasked:
+            number = self._numbers.get(agent)
+            if number is not None and (when := agent.next_active_timer()) != times.of.get(number):
+                times.set(number, when)
+        self._unasked.clear()
+        first = times.first()
         return None if first is None else first[0]
 
     def due(self, now: float) -> list[Agent]:
@@ -137,4 +152,5 @@ class Agenda:
                     self._flow_of[number] = flow
             if earliest != flows.of.get(number):
                 flows.set(number, earliest)
+        self._unasked |= self.touched
         self.touched.clear()

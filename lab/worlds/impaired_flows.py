@@ -190,9 +190,9 @@ class ImpairedFlows:
         """The course of what an agent is about to get."""
         return self._under_way.pop(id(arrival), None)
 
-    def heard(self, course: Course) -> None:
+    def heard(self, course: Course, arrival: Delivery) -> None:
         """The agent has got it, and has passed it on or not."""
-        if isinstance(course.steps[-1], Arrived):
+        if course.steps[-1] == Arrived(arrival.local, arrival.source):
             self._end(course)
 
     def _end(self, course: Course) -> None:

@@ -126,7 +126,7 @@ class LabWorld(World):
             when = timer if self.impairments is None else self._next_timer()
             flow = agenda.next_flow()
             if flow is not None and (when is None or flow.due < when) and flow.due <= deadline:
-                self._play(*flow, deadline if timer is None else min(timer, deadline))
+                self._play(*flow, deadline)
                 continue
             if when is None or when > deadline:
                 self.now = deadline
@@ -243,7 +243,7 @@ class LabWorld(World):
             self.perform(agent, agent.receive(arrival.payload, arrival.source, arrival.local, self.now))
             self._course = None
             if course is not None:
-                self._impaired_flows.heard(course)
+                self._impaired_flows.heard(course, arrival)
         else:
             detail = f"{arrival.remote} from {arrival.local}"
             self.remark(host, WorldEvent.UNREACHABLE, detail, arrival.local, arrival.remote)
@@ -256,8 +256,10 @@ class LabWorld(World):
 
     # -- media ---------------------------------------------------------------------------------------
 
-    def _play(self, host: str, agent: Agent, flow: Flow, due: float, until: float) -> None:
+    def _play(self, host: str, agent: Agent, flow: Flow, due: float, deadline: float) -> None:
         """Carry a flow's next packet, or pass over a stretch that shares the fate of the latest."""
+        timer = self._agenda.next_active_timer()
+        until = deadline if timer is None else min(timer, deadline)
         self.now = max(self.now, due)
         self._agenda.touched.add(agent)
         if self._impaired_flows is not None:

@@ -31,6 +31,17 @@ def test_everybody_is_registered_calls_and_hears(topology: str, phone: str, serv
     }
 
 
+def test_records_grow_with_the_calls_and_no_faster() -> None:
+    """Transactions of others, which are forgotten all the time, end no stretch of media."""
+    _, trace = trial.run(TrialSpec("home", "none", "busy-office(phones=30,calls=30)"))
+    assert len(trace) < 450 * 30, "that of a call, in which most packets of media come in one stretch"
+
+
+def test_each_has_a_tunnel_of_its_own() -> None:
+    spec = TrialSpec("home", "none", "busy-office(phones=3,calls=2,duration=4)", mitigations=("tunnel",))
+    assert all(passed for passed, _ in details(spec).values())
+
+
 def test_who_does_not_come_to_something_is_counted() -> None:
     found = details(TrialSpec("home(loss=1)", "none", "busy-office(phones=3,calls=3,duration=4)"))
     assert found["all are registered"] == (False, "0 of 3")

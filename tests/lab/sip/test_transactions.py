@@ -66,8 +66,13 @@ class Bench:
     def run(self, until: float) -> None:
         while (when := self.layer.next_timer()) is not None and when <= until:
             self.now = when
+            active = self.layer.next_active_timer()
+            before = len(self.sent), list(self.user.answers), list(self.user.unacknowledged)
             self.layer.on_timer(when)
             self._collect()
+            if active != when:  # the world relies on it
+                assert before == (len(self.sent), self.user.answers, self.user.unacknowledged)
+                assert self.layer.next_active_timer() == active
         self.now = until
 
     def send(self, method: bytes) -> ClientTransaction:

@@ -29,6 +29,7 @@ class _Idle(Agent):
         super().__init__()
         self.timer: float | None = None
         self.paced: list[_Paced] = []
+        self.is_silent = False
 
     def start(self, now: float) -> list[Action]:
         return []
@@ -38,6 +39,9 @@ class _Idle(Agent):
 
     def next_timer(self) -> float | None:
         return self.timer
+
+    def next_active_timer(self) -> float | None:
+        return None if self.is_silent else self.timer
 
     @property
     def flows(self) -> Sequence[Flow]:
@@ -69,9 +73,13 @@ def test_it_is_what_asking_all_of_them_would_give(
         else:
             number, timer, paced = step
             agents[number].timer, agents[number].paced = timer, [_Paced(each) for each in paced]
+            agents[number].is_silent = len(paced) == 1
             agenda.touched.add(agents[number])
         timers = [each.timer for each in present if each.timer is not None]
         assert agenda.next_timer() == min(timers, default=None)
+        if at % 2:  # worlds ask for these less often
+            active = [each.timer for each in present if each.timer is not None and not each.is_silent]
+            assert agenda.next_active_timer() == min(active, default=None)
         flows = [
             (flow.next_due, order, flow)
             for order, agent in enumerate(present)

@@ -84,7 +84,7 @@ def test_an_hour_is_heard_though_few_packets_are_carried() -> None:
     details = {check.name: check.detail for check in result.checks}
     assert details["caller hears"] == details["callee hears"] == "180001 of 180001 RTP packets"
     # A binding of 60 s wants refreshing: some 60 stretches, with a packet or two each way.
-    assert 100 < rtp(trace) < 1000
+    assert 60 < rtp(trace) < 1000
 
 
 def test_what_a_relay_passes_on_need_not_be_carried_either() -> None:
@@ -98,18 +98,20 @@ def test_what_a_relay_passes_on_need_not_be_carried_either() -> None:
 
 _BAD: Final = "home(loss=0.3,delay=0.1,jitter=0.1,duplicate=0.2,reorder=0.1)"
 IMPAIRED: Final = [
-    TrialSpec("lossy", "none", "outgoing-call(duration=20)"),  # relayed
-    TrialSpec("lossy", "none", "outgoing-call(duration=20)").between(STRICT),  # nothing comes in
+    TrialSpec("lossy", "none", "outgoing-call(duration=8)"),  # relayed
+    TrialSpec("lossy", "none", "outgoing-call(duration=8)").between(STRICT),  # nothing comes in
     TrialSpec("lossy", "correct", "video").between(STRICT),
-    TrialSpec("lossy", "media-idle-blocked", "incoming-call(idle=70)"),
+    pytest.param(TrialSpec("lossy", "media-idle-blocked", "incoming-call(idle=70)"), marks=pytest.mark.deep),
     TrialSpec("lossy", "hold-releases-media", "hold(pause=5)"),
     TrialSpec("lossy(duplicate=0.5)", "none", "outgoing-call(duration=10)", server="hosted"),
-    TrialSpec("home(loss=0.05)", "none", "outgoing-call(duration=20)"),
-    TrialSpec("home(delay=0.02,loss=0.05)", "none", "outgoing-call(duration=20)"),
-    TrialSpec(_BAD, "none", "outgoing-call(duration=20)"),
+    TrialSpec("home(loss=0.05)", "none", "outgoing-call(duration=8)"),
+    TrialSpec("home(delay=0.02,loss=0.05)", "none", "outgoing-call(duration=8)"),
+    TrialSpec(_BAD, "none", "outgoing-call(duration=8)"),
     TrialSpec("lossy", "none", "fax"),
-    TrialSpec("lossy", "none", "rtcp"),
+    pytest.param(TrialSpec("lossy", "none", "rtcp"), marks=pytest.mark.deep),
     TrialSpec("lossy", "none", "conference"),
+    TrialSpec("lossy", "none", "outgoing-call(duration=10)", mitigations=("tunnel",)),
+    TrialSpec("lossy", "none", "outgoing-call(duration=10)", mitigations=("turn",)),
 ]
 
 
@@ -117,14 +119,18 @@ def carried_singly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ImpairedFlows, "plan", lambda *arguments: None)
 
 
-@pytest.mark.parametrize("spec", IMPAIRED, ids=lambda spec: f"{spec.topology}-{spec.model}-{spec.scenario}")
+@pytest.mark.parametrize(
+    "spec",
+    IMPAIRED,
+    ids=lambda spec: f"{spec.topology}-{spec.model}-{spec.scenario}-{'-'.join(spec.mitigations)}",
+)
 def test_on_a_bad_line_stretches_change_nothing(spec: TrialSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     some, trace = trial.run(spec)
     carried_singly(monkeypatch)
     every, longer = trial.run(spec)
     assert not some.errors
     assert (some.checks, some.media, some.duration) == (every.checks, every.media, every.duration)
-    assert rtp(trace) <= rtp(longer)
+    assert 1.5 * len(trace) < len(longer)
     assert counted_losses(trace) == counted_losses(longer)
 
 
@@ -139,13 +145,13 @@ def counted_losses(trace: Trace) -> Counter[str]:
     return found
 
 
-def test_an_hour_over_a_bad_line_is_carried_in_few_packets() -> None:
-    result, trace = trial.run(TrialSpec("lossy", "none", "outgoing-call(duration=3600)"))
+def test_ten_minutes_over_a_bad_line_are_carried_in_few_packets() -> None:
+    result, trace = trial.run(TrialSpec("lossy", "none", "outgoing-call(duration=600)"))
     assert not result.errors
-    assert rtp(trace) < 10_000, "of 720 000"
+    assert rtp(trace) < 2_000, "of 120 000"
     stretches = [each for each in trace if isinstance(each, SkippedPackets) and each.network]
     packets, lost = sum(each.packets for each in stretches), sum(len(each.lost) for each in stretches)
-    assert packets > 350_000
+    assert packets > 58_000
     assert 0.018 < lost / packets < 0.022
     for each in stretches[:20]:
         assert [number for number, copies in enumerate(each.copies()) if not copies] == list(each.lost)
