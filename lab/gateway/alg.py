@@ -86,6 +86,20 @@ class Showing:
     variant: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
+# Why no scenario shows a symptom. ``harmless``: it takes more than the fault until a user notices anything;
+# ``situation``: no scenario brings about what it takes, by default; ``endpoint``: no phone and no server of
+# the lab suffers from it.
+NotShownReason = Literal["harmless", "situation", "endpoint"]
+
+
+@dataclass(frozen=True, slots=True)
+class NotShown:
+    """Why no check of any scenario fails because of a model, with its default settings."""
+
+    because: NotShownReason
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Sufferer:
     """Endpoints, and the scenarios that fail with them in the topology home because of a model.
@@ -118,6 +132,7 @@ class Card:
     breaks: tuple[str, ...] = ()
     sufferers: tuple[Sufferer, ...] = ()
     shows: tuple[Showing, ...] = ()
+    not_shown: NotShown | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +371,8 @@ __all__ = [
     "Fault",
     "FaultClass",
     "Model",
+    "NotShown",
+    "NotShownReason",
     "Policy",
     "Recipe",
     "Showing",
