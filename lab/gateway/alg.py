@@ -151,7 +151,8 @@ class Policy:
     - ``growth``: a packet that the ALG made larger than the MTU is cut (``fragment``) or lost (``drop``).
     - ``tcp``: ``stream`` reassembles messages and adjusts sequence numbers; ``segment`` rewrites
       only messages that are whole in one segment; ``unadjusted`` does that and forgets the numbers.
-      ``payload`` gives every segment's bytes to the steps as they are, and adjusts sequence numbers.
+      ``payload`` gives every segment's bytes to the steps as they are, in whatever order they come, and
+      adjusts sequence numbers by two offsets per direction, as Linux does (``tcp_offsets.py``).
     - ``refresh``: ``both``: inspected packets of either direction restart the binding's timer,
       whatever the NAT does, and so do those that the ALG drops; ``nat``: as the NAT does, and what is
       dropped keeps nothing alive.
