@@ -67,7 +67,7 @@ class KernelSide:
         self._mark(True)  # so that markers have a way in
         outcome = []
         for each in case.datagrams:
-            self._senders[each.outbound].send(ip.udp(each.source, each.destination, each.payload))
+            self._senders[each.outbound].send(bytes(each))
             outcome.append(self._mark(each.outbound))
         return outcome
 
