@@ -1,4 +1,4 @@
-"""TCP connections of the corpus: messages in segments of one's own, cut, together, out of order, and again.
+"""TCP connections of the corpus: messages in segments of their own, cut, together, out of order, and again.
 
 The same for the same seed. A case is one connection from the phone to the registrar. Nobody answers: the
 segments are all written before the first is sent, so ACKs going in may be of anything that was sent.
@@ -23,6 +23,7 @@ _WAYS: Final = (
     (20, "one by one"),
     (20, "cut"),
     (20, "pipelined"),
+    (10, "pipelined and cut"),
     (25, "out of order"),
     (15, "an old one again"),
 )
@@ -78,6 +79,9 @@ def _segments(rng: Dice, sent: Sequence[bytes], way: str) -> list[tuple[int, byt
         parts[at : at + 1] = [parts[at][:cut], parts[at][cut:]]
     if way == "pipelined" and len(parts[1] + parts[2]) <= messages.MAX_SIZE:
         parts[1:3] = [parts[1] + parts[2]]
+    if way == "pipelined and cut":  # a whole message and the beginning of the next one
+        cut = rng.randrange(1, max(2, min(len(parts[2]), messages.MAX_SIZE - len(parts[1]))))
+        parts[1:3] = [parts[1] + parts[2][:cut], parts[2][cut:]]
     placed, offset = [], 0
     for part in parts:
         placed.append((offset, part))

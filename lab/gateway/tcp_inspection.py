@@ -41,16 +41,18 @@ class TcpInspector:
                 ended = (each for each, editor in self.connections.items() if editor.closed)
                 del self.connections[next(ended, next(iter(self.connections)))]
             if self._policy.tcp == "payload":
-                editor = OffsetEditor(work.rewrite)
+                editor = OffsetEditor()
             else:
                 editor = TcpEditor(work.rewrite, hold=self._policy.tcp == "stream")
             self.connections[key] = editor
-        editor.rewrite = work.rewrite
         if isinstance(editor, OffsetEditor):
-            left = editor.handle(packet, outbound)
+            left = editor.handle(
+                packet, outbound, lambda data, way: (work.rewrite(data, way), not work.uncounted)
+            )
             if left is None:
                 return [Emission(None, bytes(packet), work.fate, work.detail, error=work.error)]
             return [self._edited(packet, left, binding, work, outbound=outbound)]
+        editor.rewrite = work.rewrite
         onward, back = (Side.OUTSIDE, Side.INSIDE) if outbound else (Side.INSIDE, Side.OUTSIDE)
         emissions: list[Emission] = []
         for forwarded, each in editor.handle(packet, outbound):

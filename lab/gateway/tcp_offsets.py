@@ -22,7 +22,7 @@ from dataclasses import replace
 from siplab.lab.wire.ip import ACK, FIN, RST, SYN, Packet
 from siplab.lab.wire.tcp_segment import SACK, options_of
 
-Rewrite = Callable[[bytes, bool], bytes | None]
+Rewrite = Callable[[bytes, bool], tuple[bytes | None, bool]]
 
 
 def _after(one: int, other: int) -> bool:
@@ -51,14 +51,9 @@ class _Offsets:
 
 
 class OffsetEditor:
-    """Edits one TCP connection; ``outbound`` says which way a packet or a segment's bytes go.
+    """Edits one TCP connection."""
 
-    ``rewrite(data, outbound)`` gets the bytes of every segment, each time that it comes; it returns the bytes
-    to put in their place, or ``None`` to drop the segment. It must not raise.
-    """
-
-    def __init__(self, rewrite: Rewrite) -> None:
-        self.rewrite = rewrite  # may be exchanged between packets
+    def __init__(self) -> None:
         self._offsets: dict[bool, _Offsets] = {}
         self._opened: dict[bool, int] = {}  # numbers of the SYNs
         self._ended: set[bool] = set()
@@ -68,8 +63,13 @@ class OffsetEditor:
         """Both FINs, or an RST, were seen. Late retransmissions may still come."""
         return len(self._ended) > 1
 
-    def handle(self, packet: Packet, outbound: bool) -> Packet | None:
-        """Take a packet before address translation; returns it as it leaves, ``None`` when it is dropped."""
+    def handle(self, packet: Packet, outbound: bool, rewrite: Rewrite) -> Packet | None:
+        """Take a packet before address translation; returns it as it leaves, ``None`` when it is dropped.
+
+        ``rewrite(data, outbound)`` gets the bytes of every segment, each time that it comes; it returns the
+        bytes to put in their place, or ``None`` to drop the segment, and whether their growth is counted. It
+        must not raise.
+        """
         if packet.flags & SYN:
             self._open(packet, outbound)
         if not self._offsets:
@@ -80,10 +80,11 @@ class OffsetEditor:
         elif packet.flags & FIN:
             self._ended.add(outbound)
         if packet.payload and not packet.flags & SYN:
-            new = self.rewrite(packet.payload, outbound)
+            new, counts = rewrite(packet.payload, outbound)
             if new is None:
                 return None
-            this.grow(packet.seq, len(new) - len(packet.payload))
+            if counts:
+                this.grow(packet.seq, len(new) - len(packet.payload))
             packet = packet.with_(payload=new)
         seq, ack = this.to_output(packet.seq), other.to_original(packet.ack)
         return _with_sack(packet.with_(seq=seq, ack=ack), other)

@@ -14,12 +14,16 @@ OUT, IN = True, False
 TOP = 1 << 32
 
 
+def grown(data: bytes, _: bool) -> tuple[bytes | None, bool]:
+    return None if b"!" in data else data.replace(b"x", b"xx"), b"?" not in data
+
+
 class Wire:
-    """A connection whose data grows by a byte for each ``x`` in it, and is dropped where it has a ``!``."""
+    """Data grows by a byte for each ``x`` in it, uncounted where there is a ``?``; with a ``!`` it is lost."""
 
     def __init__(self, first: int = 1000) -> None:
         self.first = first
-        self.editor = OffsetEditor(lambda data, _: None if b"!" in data else data.replace(b"x", b"xx"))
+        self.editor = OffsetEditor()
         self.send(OUT, -1, 0, flags=SYN)
         self.send(IN, -1, 0, flags=SYN | ACK)
 
@@ -29,7 +33,7 @@ class Wire:
         """Numbers count from the first byte of data."""
         ends = (PHONE, SERVER) if outbound else (SERVER, PHONE)
         packet = ip.tcp(*ends, data, seq=self.first + seq, ack=self.first + ack, flags=flags, options=options)
-        return self.editor.handle(parse(packet), outbound)
+        return self.editor.handle(parse(packet), outbound, grown)
 
     def out(self, seq: int, data: bytes) -> tuple[int, bytes]:
         packet = self.send(OUT, seq, 0, data)
@@ -75,6 +79,12 @@ def test_a_dropped_segment_changes_no_number() -> None:
     assert wire.out(2, b"plain") == (2, b"plain")
 
 
+def test_growth_that_is_not_counted_makes_all_later_numbers_wrong() -> None:
+    wire = Wire()
+    assert wire.out(0, b"ax2345678?") == (0, b"axx2345678?")
+    assert wire.out(10, b"plain") == (10, b"plain")  # right would be 11
+
+
 def test_sack_is_translated() -> None:
     wire = Wire()
     wire.out(0, b"ax23456789")
@@ -87,9 +97,9 @@ def test_sack_is_translated() -> None:
 
 
 def test_what_began_before_passes() -> None:
-    editor = OffsetEditor(lambda data, _: data + b"more")
-    packet = parse(ip.tcp(PHONE, SERVER, b"data", seq=7, ack=9))
-    assert editor.handle(packet, OUT) == packet
+    editor = OffsetEditor()
+    packet = parse(ip.tcp(PHONE, SERVER, b"x", seq=7, ack=9))
+    assert editor.handle(packet, OUT, grown) == packet
     assert not editor.closed
 
 
