@@ -27,7 +27,7 @@ _WAYS: Final = (
     (25, "out of order"),
     (15, "an old one again"),
 )
-_METHODS: Final = ((50, "OPTIONS"), (25, "MESSAGE"), (15, "INFO"), (10, "NOTIFY"))
+_METHODS: Final = ((30, "OPTIONS"), (30, "REGISTER"), (20, "INVITE"), (10, "MESSAGE"), (10, "NOTIFY"))
 
 
 def cases(seed: int, segments: int) -> list[Case]:
@@ -56,8 +56,14 @@ def _connection(rng: Dice, where: Flow, way: str) -> Iterator[Datagram]:
     yield replace(back, numbers=Numbers(_SERVERS_FIRST - 1, _FIRST, SYN | ACK))
     yield replace(there, numbers=Numbers(_FIRST, _SERVERS_FIRST, ACK))
     view, opposite = View(where.inside, where.server), View(where.server, where.public)
-    sent = [messages.request(rng, rng.draw(_METHODS), view, number=at) for at in range(1, 5)]
-    answers = [messages.response(rng, 200, "OPTIONS", opposite, number=at) for at in range(1, 3)]
+    methods = [rng.draw(_METHODS) for _ in range(4)]
+    sent = [
+        _over_tcp(rng, messages.request(rng, method, view, number=at)) for at, method in enumerate(methods, 1)
+    ]
+    answers = [
+        _over_tcp(rng, messages.response(rng, 200, method, opposite, number=at))
+        for at, method in enumerate(methods[:2], 1)
+    ]
     total, answered = len(b"".join(sent)), 0
     for at, (offset, data) in enumerate(_segments(rng, sent, way)):
         yield replace(there, payload=data, numbers=Numbers(_FIRST + offset, _SERVERS_FIRST, ACK | PSH))
@@ -68,6 +74,15 @@ def _connection(rng: Dice, where: Flow, way: str) -> Iterator[Datagram]:
             yield replace(back, payload=answers[at], numbers=numbers)
             answered += len(answers[at])
     yield replace(there, numbers=Numbers(_FIRST + total, _SERVERS_FIRST, ACK))
+
+
+def _over_tcp(rng: Dice, message: bytes) -> bytes:
+    """A message of the corpus as its sender would write it for TCP, most of the time."""
+    if rng.chance(85):
+        message = message.replace(b"SIP/2.0/UDP", b"SIP/2.0/TCP")
+    if rng.chance(50):
+        message = message.replace(b">", b";transport=tcp>")
+    return message
 
 
 def _segments(rng: Dice, sent: Sequence[bytes], way: str) -> list[tuple[int, bytes]]:

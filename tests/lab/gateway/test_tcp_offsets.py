@@ -19,7 +19,7 @@ def grown(data: bytes, _: bool) -> tuple[bytes | None, bool]:
 
 
 class Wire:
-    """Data grows by a byte for each ``x`` in it, uncounted where there is a ``?``; with a ``!`` it is lost."""
+    """Data grows by a byte for each ``x`` in it, uncounted where there is ``?``; with a ``!`` it is lost."""
 
     def __init__(self, first: int = 1000) -> None:
         self.first = first
