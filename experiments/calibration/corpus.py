@@ -21,7 +21,7 @@ from siplab.lab.wire.ip import Endpoint
 class Datagram:
     """One UDP datagram as it is sent: ``destination`` is the public endpoint when it comes in.
 
-    With ``numbers`` it is a TCP segment.
+    With ``numbers`` it is a TCP segment. ``after``: seconds that pass before it is sent.
     """
 
     outbound: bool
@@ -29,6 +29,7 @@ class Datagram:
     destination: Endpoint
     payload: bytes
     numbers: Numbers | None = None
+    after: float = 0.0
 
     def __bytes__(self) -> bytes:
         """The whole packet."""

@@ -47,9 +47,11 @@ def play(model: Model, network: Network, case: Case) -> Outcome:
         rng=random.Random("calibration"),
     )
     outcome = []
-    for index, each in enumerate(case.datagrams):
+    now = 0.0
+    for each in case.datagrams:
+        now += each.after + STEP
         side = Side.INSIDE if each.outbound else Side.OUTSIDE
-        emissions = gateway.handle(bytes(each), side, index * STEP)
+        emissions = gateway.handle(bytes(each), side, now)
         outcome.append(
             [
                 found

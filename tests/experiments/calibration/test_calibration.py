@@ -125,6 +125,22 @@ def test_an_old_segment_again_is_numbered_as_the_kernel_does_it() -> None:
     assert model_side.play(trial.models().get("linux"), HOME, case) == real
 
 
+@pytest.mark.deep
+@pytest.mark.needs("kernel-alg")
+def test_the_timer_of_an_unanswered_flow_is_the_kernels() -> None:
+    """30 s: an answer comes in just before, and no more just after."""
+    asked = Datagram(True, PHONE, Endpoint(SERVER.ip, 40001), b"anybody there")
+    cases = [
+        Case(f"answer after {seconds:g} s", (asked, replace(answer, after=seconds)))
+        for answer in (Datagram(False, asked.destination, PUBLIC, b"yes"),)
+        for seconds in (27.0, 32.0)
+    ]
+    with Bubble("siplab.experiments.calibration.kernel_side:task") as bubble:
+        real = bubble.call(HOME, cases)
+    assert [len(outcome[1]) for outcome in real] == [1, 0]
+    assert [model_side.play(trial.models().get("linux"), HOME, case) for case in cases] == real
+
+
 @pytest.mark.needs("kernel-alg")
 @pytest.mark.parametrize("model", ["none", "correct"])
 def test_another_model_is_not(model: str) -> None:
