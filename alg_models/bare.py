@@ -71,6 +71,7 @@ def _bare(whole: Model) -> Model:
         breaks=(),
         sufferers=(),
         shows=(),
+        not_shown=None,
     )
     return Bare(
         specs.written(PREFIX + name, values),

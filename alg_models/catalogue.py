@@ -21,7 +21,7 @@ from typing import Any, Final
 from siplab.alg_models import bare, exact, faults, losses, profiles, vendors
 from siplab.lab import foreign, specs
 from siplab.lab.errors import UsageError
-from siplab.lab.gateway.alg import Card, Model, Sufferer
+from siplab.lab.gateway.alg import Card, Model, NotShown, Sufferer
 from siplab.lab.gateway.nat_config import NatConfig
 from siplab.lab.plugins import from_entry_points, from_path
 
@@ -195,6 +195,8 @@ def _check_card(model: Model, origin: str) -> None:
     for name in _CARD_ROWS:
         if not isinstance(getattr(model.card, name), tuple | list):
             raise UsageError(f"{where}: field '{name}' of its card must be a tuple")
+    if not isinstance(model.card.not_shown, NotShown | None):
+        raise UsageError(f"{where}: field 'not_shown' of its card must be a NotShown, or None")
     for step in model.steps:
         if not callable(getattr(step, "apply", None)):
             raise UsageError(f"{where}: {type(step).__name__} is no step: it has no method apply()")

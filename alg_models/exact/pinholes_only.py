@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from annotated_types import Gt
 
 from siplab.alg_models.steps.media import dialog_owner
-from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, NotShown, Recipe, Source
 from siplab.lab.wire.ip import UDP, Endpoint
 from siplab.lab.wire.sdp import Sdp, address_of
 from siplab.lab.wire.sip import SipMessage
@@ -76,6 +76,11 @@ MODEL = Model(
                 "https://community.zyxel.com/en/discussion/28313/sip-alg-in-uos-understanding-and-configuring-voip-traffic-handling",
             ),
             Source("Which port is opened for media whose announcement is not rewritten", Evidence.INFERENCE),
+        ),
+        not_shown=NotShown(
+            "harmless",
+            "messages pass as in a router without an ALG, and the ports that it opens are let "
+            "shut again in time",
         ),
     ),
     fault=OpenOnly(),

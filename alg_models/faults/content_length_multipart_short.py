@@ -11,7 +11,7 @@ from siplab.alg_models.samples.basic import SDP
 from siplab.alg_models.samples.media import MULTIPART
 from siplab.alg_models.steps.descriptions import described
 from siplab.alg_models.steps.headers import FitContentLength
-from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, NotShown, Recipe, Source
 from siplab.lab.wire.sip import SipMessage
 
 _VERSION: Final = re.compile(rb"(?:\A|(?<=[\r\n]))v=\d")
@@ -59,6 +59,7 @@ MODEL = Model(
             ),
             Source("That this is too little for a multipart body", Evidence.INFERENCE),
         ),
+        not_shown=NotShown("endpoint", "the lab's phones send no multipart bodies, and answer 415 to one"),
     ),
     fault=CountFromVersion(),
 )

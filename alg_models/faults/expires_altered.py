@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le
 
 from siplab.alg_models.controls import CORRECT_STEPS
-from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, NotShown, Recipe, Showing, Source
 from siplab.lab.wire.headers import parameter_spans, split_list, uris
 from siplab.lab.wire.sip import Field, SipMessage
 
@@ -77,6 +77,11 @@ MODEL = Model(
         ),
         shows=(
             Showing("re-register", "stays known to the server", variant={"of": "response", "seconds": 3600}),
+        ),
+        not_shown=NotShown(
+            "harmless",
+            "the registrar grants what it was asked for, and the phone renews in time: it only "
+            "registers more often; `of=response,seconds=3600` shows",
         ),
     ),
     fault=AlterExpires(),

@@ -8,7 +8,7 @@ from typing import Final
 from siplab.alg_models.controls import CORRECT_STEPS
 from siplab.alg_models.steps.addresses import DEFAULT_PORT, written
 from siplab.alg_models.steps.headers import TranslateIdentity
-from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, NotShown, Recipe, Source
 from siplab.lab.wire.headers import uris
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage
@@ -74,6 +74,11 @@ MODEL = Model(
                 Evidence.VENDOR_DOCUMENTATION,
             ),
             Source("That the way back is forgotten", Evidence.INFERENCE),
+        ),
+        not_shown=NotShown(
+            "endpoint",
+            "the lab's phones match dialogs by tags, not by whole headers as RFC 2543 had it; "
+            "nobody looks at the caller's name",
         ),
     ),
     fault=RewriteIdentityOutbound(),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from siplab.alg_models.controls import CORRECT_STEPS
-from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, NotShown, Recipe, Source
 from siplab.lab.wire.sip import SipMessage
 
 _HEADERS: Final = frozenset({b"p-asserted-identity", b"p-preferred-identity", b"remote-party-id"})
@@ -59,6 +59,9 @@ MODEL = Model(
                 Evidence.VENDOR_DOCUMENTATION,
             ),
             Source("That it happens to headers of identity", Evidence.INFERENCE),
+        ),
+        not_shown=NotShown(
+            "endpoint", "nobody looks at the caller's name, and the lab's server asks for no identity header"
         ),
     ),
     fault=StripIdentity(),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from siplab.alg_models.controls import CORRECT_STEPS
-from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, NotShown, Recipe, Source
 from siplab.lab.wire.headers import tag_of
 from siplab.lab.wire.ip import UDP
 from siplab.lab.wire.sip import SipMessage
@@ -66,6 +66,9 @@ MODEL = Model(
                 "https://vocphone.atlassian.net/wiki/spaces/VOCS/pages/1871380522",
             ),
             Source("That it does so to OPTIONS, from both sides", Evidence.INFERENCE),
+        ),
+        not_shown=NotShown(
+            "situation", "no scenario switches a phone off and asks the provider's monitoring about it"
         ),
     ),
     fault=AnswerOptions(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from siplab.alg_models.controls import CORRECT_STEPS
-from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, NotShown, Recipe, Source
 from siplab.lab.wire.sdp import Sdp, SdpLine, address_of
 from siplab.lab.wire.sip import SipMessage
 
@@ -58,6 +58,9 @@ MODEL = Model(
                 Evidence.VENDOR_DOCUMENTATION,
                 "https://docs.fortinet.com/document/fortigate/6.0.0/cli-reference/236303/voip-profile",
             ),
+        ),
+        not_shown=NotShown(
+            "harmless", "harmless by itself: the line is legal, and nothing in the lab signs bodies"
         ),
     ),
     fault=InjectTrace(),

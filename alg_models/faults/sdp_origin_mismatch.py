@@ -8,7 +8,7 @@ from typing import Literal
 from siplab.alg_models.controls import CORRECT_STEPS
 from siplab.alg_models.steps.descriptions import keep_lines, translated
 from siplab.alg_models.steps.media import TranslateSdp
-from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, NotShown, Recipe, Showing, Source
 from siplab.lab.wire.headers import tag_of
 from siplab.lab.wire.sip import SipMessage
 
@@ -61,6 +61,11 @@ MODEL = Model(
             Source("That o= of later offers differs from that of the first", Evidence.INFERENCE),
         ),
         shows=(Showing("hold", "is held", server="strict-media", variant={"when": "re-offer"}),),
+        not_shown=NotShown(
+            "endpoint",
+            "no server of the lab compares the first o= with anything; with `when=re-offer` a "
+            "strict one refuses to hold",
+        ),
     ),
     fault=LeaveOrigin(),
     variants=({"when": "re-offer"},),

@@ -141,7 +141,10 @@ MODEL = Model(
             ),
             Source("The 483: what RFC 3261 section 16.3 has a proxy do", Evidence.INFERENCE),
         ),
-        shows=(Showing("outgoing-call", "rings", phone="quirky(quirk=few-hops)"),),
+        shows=(
+            Showing("outgoing-call", "rings", phone="quirky(quirk=few-hops)"),
+            Showing("outgoing-call", "rings", phone="quirky(quirk=few-hops)", variant={"fingerprint": False}),
+        ),
     ),
     fault=InsertProxy(),
     variants=({"fingerprint": False},),

@@ -29,7 +29,7 @@ from pydantic import (
 )
 
 from siplab.lab import specs
-from siplab.lab.gateway.alg import Evidence
+from siplab.lab.gateway.alg import Evidence, NotShownReason
 
 UNKNOWN: Final = "unknown"
 MAIN: Final = "main"
@@ -173,6 +173,17 @@ class Awaited(_Strict):
     text: Text
 
 
+class NotShown(_Strict):
+    """Why no check of any scenario fails because of the model, with its default settings.
+
+    ``harmless``: it takes more until a user notices anything; ``situation``: no scenario brings about, by its
+    default settings, what it takes; ``endpoint``: no phone and no server of the lab suffers from it.
+    """
+
+    because: NotShownReason
+    text: Text
+
+
 class Note(_Strict):
     """What is no statement about a device, or none that stands for itself.
 
@@ -235,6 +246,7 @@ class Variant(_Strict):
     """Where it differs from the card's."""
     covers: Text | None = None
     """What the model does not do of what is known."""
+    not_shown: NotShown | None = None
     repository: Repository | None = None
     default: Default | None = None
     switch: Switch | None = None
@@ -260,6 +272,7 @@ class VendorProfile(_Strict):
     """A model of the catalogue: ``ID``, ``ID(parameter=value)``, several joined by ``+``; or ``unknown``."""
     covers: Text | None = None
     """How much of what is known the model does, and what it adds; beside a ``model`` that needs the words."""
+    not_shown: NotShown | None = None
     lineage: Lineage | None = None
     claims: tuple[Claim, ...] = ()
     default: Default

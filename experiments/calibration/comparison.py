@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from siplab.experiments.calibration import corpus, kernel_side, model_side
+from siplab.experiments.calibration import connections, corpus, kernel_side, model_side
 from siplab.experiments.calibration.corpus import Case, Datagram
 from siplab.experiments.calibration.kernel_side import Outcome
 from siplab.experiments.calibration.known import known
@@ -48,6 +48,7 @@ class Difference:
             "source": str(self.sent.source),
             "destination": str(self.sent.destination),
             "sent": text(self.sent.payload),
+            **(self.sent.numbers._asdict() if self.sent.numbers is not None else {}),
             "kernel": [_plain(each) for each in self.kernel],
             "model": [_plain(each) for each in self.model],
         }
@@ -109,7 +110,7 @@ def run(
 
     Raises ``CapabilityError`` where the kernel can't, ``WorldError`` when a run is invalid.
     """
-    cases = corpus.cases(seed, datagrams)
+    cases = [*corpus.cases(seed, datagrams), *connections.cases(seed, datagrams // 5)]
     outcomes: list[Outcome] = []
     with Bubble("siplab.experiments.calibration.kernel_side:task") as bubble:
         bubble.call(network, [])
@@ -161,6 +162,7 @@ AFTERMATH: Final = "follows an earlier difference in its case"
 LET_THROUGH: Final = "the kernel drops it, the model does not"
 DROPPED: Final = "the model drops it, the kernel does not"
 ENDPOINTS: Final = "another source or destination"
+NUMBERS: Final = "other numbers or flags of a TCP segment"
 
 
 def _kind(sent: Datagram, kernel: Sequence[Left], model: Sequence[Left]) -> str:
@@ -171,6 +173,8 @@ def _kind(sent: Datagram, kernel: Sequence[Left], model: Sequence[Left]) -> str:
     real, modelled = kernel[0], model[0]
     if len(kernel) != len(model) or real[:3] != modelled[:3]:
         return ENDPOINTS
+    if real.payload == modelled.payload:
+        return NUMBERS
     parts = differences(modelled.payload, real.payload)
     return f"other bytes in {', '.join(parts)}"
 
@@ -186,4 +190,5 @@ def _plain(each: Left) -> dict[str, Any]:
         "source": str(each.source),
         "destination": str(each.destination),
         "payload": text(each.payload),
+        **(each.numbers._asdict() if each.numbers is not None else {}),
     }

@@ -10,19 +10,33 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from siplab.experiments.calibration import messages
+from siplab.experiments.calibration.outcome import Numbers
 from siplab.experiments.calibration.places import FOREIGN_IP, Flow, View, flow
 from siplab.experiments.calibration.weights import Dice
+from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
 
 
 @dataclass(frozen=True)
 class Datagram:
-    """One UDP datagram as it is sent: ``destination`` is the public endpoint when it comes in."""
+    """One UDP datagram as it is sent: ``destination`` is the public endpoint when it comes in.
+
+    With ``numbers`` it is a TCP segment. ``after``: seconds that pass before it is sent.
+    """
 
     outbound: bool
     source: Endpoint
     destination: Endpoint
     payload: bytes
+    numbers: Numbers | None = None
+    after: float = 0.0
+
+    def __bytes__(self) -> bytes:
+        """The whole packet."""
+        if self.numbers is None:
+            return ip.udp(self.source, self.destination, self.payload)
+        seq, ack, flags = self.numbers
+        return ip.tcp(self.source, self.destination, self.payload, seq=seq, ack=ack, flags=flags)
 
 
 @dataclass(frozen=True)

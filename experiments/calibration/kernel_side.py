@@ -12,6 +12,7 @@ import platform
 import select
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -67,7 +68,10 @@ class KernelSide:
         self._mark(True)  # so that markers have a way in
         outcome = []
         for each in case.datagrams:
-            self._senders[each.outbound].send(ip.udp(each.source, each.destination, each.payload))
+            if each.after:
+                time.sleep(each.after)  # the kernel's timers are real
+                self._mark(True)  # the markers' way in has ended, too
+            self._senders[each.outbound].send(bytes(each))
             outcome.append(self._mark(each.outbound))
         return outcome
 

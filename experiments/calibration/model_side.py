@@ -13,7 +13,6 @@ from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Gateway
 from siplab.lab.gateway.nat_config import Dependence, NatConfig, Refresh
 from siplab.lab.gateway.sides import Side
-from siplab.lab.wire import ip
 from siplab.lab.worlds.network import Network
 
 # Netfilter keeps a table of connections, not of mappings: a port serves any number of peers as long as their
@@ -48,10 +47,11 @@ def play(model: Model, network: Network, case: Case) -> Outcome:
         rng=random.Random("calibration"),
     )
     outcome = []
-    for index, each in enumerate(case.datagrams):
-        packet = ip.udp(each.source, each.destination, each.payload)
+    now = 0.0
+    for each in case.datagrams:
+        now += each.after + STEP
         side = Side.INSIDE if each.outbound else Side.OUTSIDE
-        emissions = gateway.handle(packet, side, index * STEP)
+        emissions = gateway.handle(bytes(each), side, now)
         outcome.append(
             [
                 found

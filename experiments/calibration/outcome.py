@@ -1,4 +1,4 @@
-"""What became of a datagram, in the form in which the two sides are compared."""
+"""What became of a datagram or segment, in the form in which the two sides are compared."""
 
 from __future__ import annotations
 
@@ -10,21 +10,31 @@ from siplab.lab.wire.ip import Endpoint, MalformedPacketError
 # What two sides send of their own accord beside a datagram (ICMP) is no part of its outcome.
 
 
+class Numbers(NamedTuple):
+    """What a TCP segment has beside its data."""
+
+    seq: int
+    ack: int
+    flags: int
+
+
 class Left(NamedTuple):
-    """A datagram that left the router."""
+    """A datagram that left the router, or with ``numbers`` a TCP segment."""
 
     outbound: bool
     source: Endpoint
     destination: Endpoint
     payload: bytes
+    numbers: Numbers | None = None
 
 
 def left(outbound: bool, packet: bytes) -> Left | None:
-    """The same from a whole packet; ``None`` when it is no UDP datagram."""
+    """The same from a whole packet; ``None`` when it is neither."""
     try:
         parsed = ip.parse(packet)
     except MalformedPacketError:
         return None
-    if parsed.protocol != ip.UDP or parsed.is_fragment:
+    if parsed.protocol not in (ip.UDP, ip.TCP) or parsed.is_fragment:
         return None
-    return Left(outbound, parsed.source, parsed.destination, parsed.payload)
+    numbers = Numbers(parsed.seq, parsed.ack, parsed.flags) if parsed.protocol == ip.TCP else None
+    return Left(outbound, parsed.source, parsed.destination, parsed.payload, numbers)

@@ -71,6 +71,7 @@ def model(spec: str, paths: tuple[str, ...] = ()) -> Row:
             for each in _sufferers(card)
         ],
         "shows": [_command(each, showing) for showing in card.shows],
+        **({"not shown": f"{card.not_shown.because}: {card.not_shown.text}"} if card.not_shown else {}),
         "sources": [
             {
                 "claim": source.text,

@@ -150,6 +150,7 @@ def print_card(card: Row, console: Console) -> None:
     print_folded(f"model: {card['model']}{why}", console, 2)
     if "covers" in card:
         print_folded(card["covers"], console, 4)
+    _not_shown(card, console)
     _repository(card, console)
     if "as_of" in card:
         print_folded(f"as of {card['as_of']}", console, 2)
@@ -177,6 +178,7 @@ def print_card(card: Row, console: Console) -> None:
             print_folded(f"devices: {', '.join(variant['devices'])}", console, 2)
         if "covers" in variant:
             print_folded(variant["covers"], console, 4)
+        _not_shown(variant, console)
         _repository(variant, console)
         if "default" in variant:
             print_folded(f"default: {variant['default']['state']}", console, 2)
@@ -196,6 +198,11 @@ def print_card(card: Row, console: Console) -> None:
                 _statement(note, text, console)
             else:
                 print_folded(text, console, 2)
+
+
+def _not_shown(where: Row, console: Console) -> None:
+    if "not_shown" in where:
+        print_folded(f"no scenario shows it: {where['not_shown']['text']}", console, 4)
 
 
 def _switch_off(switch: Row, console: Console) -> None:

@@ -86,6 +86,20 @@ class Showing:
     variant: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
+# Why no scenario shows a symptom. ``harmless``: it takes more than the fault until a user notices anything;
+# ``situation``: no scenario brings about what it takes, by default; ``endpoint``: no phone and no server of
+# the lab suffers from it.
+NotShownReason = Literal["harmless", "situation", "endpoint"]
+
+
+@dataclass(frozen=True, slots=True)
+class NotShown:
+    """Why no check of any scenario fails because of a model, with its default settings."""
+
+    because: NotShownReason
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Sufferer:
     """Endpoints, and the scenarios that fail with them in the topology home because of a model.
@@ -118,6 +132,7 @@ class Card:
     breaks: tuple[str, ...] = ()
     sufferers: tuple[Sufferer, ...] = ()
     shows: tuple[Showing, ...] = ()
+    not_shown: NotShown | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +151,8 @@ class Policy:
     - ``growth``: a packet that the ALG made larger than the MTU is cut (``fragment``) or lost (``drop``).
     - ``tcp``: ``stream`` reassembles messages and adjusts sequence numbers; ``segment`` rewrites
       only messages that are whole in one segment; ``unadjusted`` does that and forgets the numbers.
-      ``payload`` gives every segment's bytes to the steps as they are, and adjusts sequence numbers.
+      ``payload`` gives every segment's bytes to the steps as they are, in whatever order they come, and
+      adjusts sequence numbers by two offsets per direction, as Linux does (``tcp_offsets.py``).
     - ``refresh``: ``both``: inspected packets of either direction restart the binding's timer,
       whatever the NAT does, and so do those that the ALG drops; ``nat``: as the NAT does, and what is
       dropped keeps nothing alive.
@@ -356,6 +372,8 @@ __all__ = [
     "Fault",
     "FaultClass",
     "Model",
+    "NotShown",
+    "NotShownReason",
     "Policy",
     "Recipe",
     "Showing",

@@ -74,6 +74,7 @@ class Context:
     answers: list[bytes] = field(default_factory=list)
     deliver_to: Endpoint | None = None
     router: str = ""
+    uncounted: bool = False
 
     @property
     def rng(self) -> random.Random:
@@ -104,6 +105,13 @@ class Context:
             raise ValueError(f"context.answer takes {_MAX_ANSWER} bytes at most, not {len(message)}")
         if self.protocol == UDP:
             self.answers.append(message)
+
+    def leave_uncounted(self) -> None:
+        """Do not count by how much this TCP segment's data grew: later sequence numbers are wrong by that.
+
+        Only with the policy ``tcp="payload"``.
+        """
+        self.uncounted = True
 
     def deliver_elsewhere(self, inside: Endpoint) -> None:
         """Deliver this inbound packet to another inside endpoint than the bound one."""

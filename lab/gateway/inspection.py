@@ -57,7 +57,18 @@ class Inspection:
     the packet passes by: another than the flow's when the model renewed the mapping.
     """
 
-    __slots__ = ("_alg", "_flow", "answers", "binding", "changed", "deliver_to", "detail", "error", "fate")
+    __slots__ = (
+        "_alg",
+        "_flow",
+        "answers",
+        "binding",
+        "changed",
+        "deliver_to",
+        "detail",
+        "error",
+        "fate",
+        "uncounted",
+    )
 
     def __init__(
         self,
@@ -75,6 +86,7 @@ class Inspection:
         self.detail = ""
         self.error = ""
         self.changed = False
+        self.uncounted = False
         self.answers: list[bytes] = []
         self.deliver_to: Endpoint | None = None
         self.binding = binding
@@ -112,6 +124,7 @@ class Inspection:
         if context.answers:
             self.answers += context.answers
         self.binding = context.binding
+        self.uncounted = context.uncounted
         if context.deliver_to is not None:
             self.deliver_to = context.deliver_to
         if result is not None and result != payload:

@@ -97,7 +97,6 @@ class _Stream:
         self.sent = start  # highest output ever put out
         self.told = start  # highest ACK that the sender of this direction got
         self.fin_out: int | None = None
-        self.refused = False  # the latest segment was dropped
 
     @classmethod
     def opened(cls, own: Opening, peer: Opening, start: int) -> _Stream:
@@ -167,22 +166,12 @@ class _Stream:
         rewrite: Callable[[bytes], bytes | None],
         most: int,
         hold: bool,
-        framed: bool = True,
     ) -> bool:
         """Take a segment's new bytes in; returns whether there were any."""
-        self.refused = False
         end = begin + len(payload) + fin
         if begin > self.taken or end <= self.taken or self.out - self.acked > _MAX_UNACKED:
             return False
-        if not framed:
-            text = payload[self.taken - begin :]
-            new = rewrite(text) if text else text
-            if new is None:
-                self.refused = True  # as if the segment had been lost: it will be sent again
-                return False
-            self._add(text, new)
-            payload = b""
-        elif not hold:
+        if not hold:
             self._take_whole_only(payload[self.taken - begin :], rewrite, most)
             payload = b""
         self.held += payload[self.taken - begin :]
@@ -261,11 +250,8 @@ class TcpEditor:
     does): bytes that follow it and are no start line end the editing of that direction.
     """
 
-    def __init__(
-        self, rewrite: Rewrite, *, max_message: int = 65535, hold: bool = True, framed: bool = True
-    ) -> None:
+    def __init__(self, rewrite: Rewrite, *, max_message: int = 65535, hold: bool = True) -> None:
         self._hold = hold
-        self._framed = framed
         self.rewrite = rewrite  # may be exchanged between packets
         self._max_message = max_message
         self._openings: dict[bool, Opening] = {}
@@ -348,7 +334,6 @@ class TcpEditor:
                 lambda old: self.rewrite(old, outbound),
                 self._max_message,
                 self._hold,
-                self._framed,
             )
         start, data, last = this.output(begin, payload, fin)
         if data or last:
@@ -359,7 +344,7 @@ class TcpEditor:
             return segments(packet, start, data, last, ack, limit), False
         # Held, dropped, ahead of a gap, or held already.
         known, this.told = this.told, this.owed
-        return [], not this.refused and (this.told > known or not fresh)
+        return [], this.told > known or not fresh
 
     # -- beginning and end ------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from siplab.lab.gateway.flow import translate
 from siplab.lab.gateway.inspection import Alg, Inspection
 from siplab.lab.gateway.sides import Emission, Side
 from siplab.lab.gateway.tcp import TcpEditor
+from siplab.lab.gateway.tcp_offsets import OffsetEditor
 from siplab.lab.wire.ip import TCP, Endpoint, Packet
 from siplab.lab.wire.sip import split_stream
 
@@ -20,7 +21,7 @@ class TcpInspector:
     """Puts messages on TCP through the ALG; ``connections`` are those that it knows. ``mtu``: in bytes."""
 
     def __init__(self, alg: Alg, mtu: int) -> None:
-        self.connections: dict[tuple[Endpoint, Endpoint], TcpEditor] = {}
+        self.connections: dict[tuple[Endpoint, Endpoint], TcpEditor | OffsetEditor] = {}
         self._alg = alg
         self._policy = alg.model.policy
         self._mtu = mtu
@@ -39,12 +40,19 @@ class TcpInspector:
                 # An ended connection stays until then: its last packets may be sent again.
                 ended = (each for each, editor in self.connections.items() if editor.closed)
                 del self.connections[next(ended, next(iter(self.connections)))]
-            hold = self._policy.tcp == "stream"
-            editor = self.connections[key] = TcpEditor(
-                work.rewrite, hold=hold, framed=self._policy.tcp != "payload"
+            if self._policy.tcp == "payload":
+                editor = OffsetEditor()
+            else:
+                editor = TcpEditor(work.rewrite, hold=self._policy.tcp == "stream")
+            self.connections[key] = editor
+        if isinstance(editor, OffsetEditor):
+            left = editor.handle(
+                packet, outbound, lambda data, way: (work.rewrite(data, way), not work.uncounted)
             )
-        else:
-            editor.rewrite = work.rewrite
+            if left is None:
+                return [Emission(None, bytes(packet), work.fate, work.detail, error=work.error)]
+            return [self._edited(packet, left, binding, work, outbound=outbound)]
+        editor.rewrite = work.rewrite
         onward, back = (Side.OUTSIDE, Side.INSIDE) if outbound else (Side.INSIDE, Side.OUTSIDE)
         emissions: list[Emission] = []
         for forwarded, each in editor.handle(packet, outbound):
@@ -72,12 +80,17 @@ class TcpInspector:
             for piece, complete in split_stream(packet.payload)
         ]
         payload = b"".join(piece for piece in pieces if piece is not None)
-        edited = packet.with_(payload=payload)
-        size = len(packet.header) + len(packet.transport) + len(payload)
-        if size - len(payload) + len(packet.payload) <= self._mtu < size:
+        return [self._edited(packet, packet.with_(payload=payload), binding, work, outbound=outbound)]
+
+    def _edited(
+        self, packet: Packet, edited: Packet, binding: Binding, work: Inspection, *, outbound: bool
+    ) -> Emission:
+        """One segment for one: it may have become too long for the network."""
+        size = len(edited.header) + len(edited.transport) + len(edited.payload)
+        if size - len(edited.payload) + len(packet.payload) <= self._mtu < size:
             if self._policy.growth == "drop":
-                return [Emission(None, bytes(packet), Fate.OUTGREW_MTU, error=work.error)]
+                return Emission(None, bytes(packet), Fate.OUTGREW_MTU, error=work.error)
             edited = edited.with_(dont_fragment=False)  # as in ``rebuild``
         out = translate(edited, binding, outbound=outbound)
         onward = Side.OUTSIDE if outbound else Side.INSIDE
-        return [Emission(onward, out, work.fate_onward, work.detail, changed=work.changed, error=work.error)]
+        return Emission(onward, out, work.fate_onward, work.detail, changed=work.changed, error=work.error)

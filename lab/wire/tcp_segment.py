@@ -15,7 +15,7 @@ IP_AND_TCP_HEADERS: Final = {4: 40, 6: 60}  # bytes, without options
 DEFAULT_MSS: Final = {4: 536, 6: 1220}  # RFC 9293 section 3.7.1
 MIN_MSS: Final = 64  # a peer that announces less must not make us send single bytes
 
-NOP, MSS, WINDOW_SCALE, SACK_PERMITTED, TIMESTAMPS = 1, 2, 3, 4, 8  # kinds of options
+NOP, MSS, WINDOW_SCALE, SACK_PERMITTED, SACK, TIMESTAMPS = 1, 2, 3, 4, 5, 8  # kinds of options
 
 
 def near(number: int, reference: int) -> int:

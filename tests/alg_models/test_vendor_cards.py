@@ -71,6 +71,7 @@ def test_what_is_awaited_is_in_no_catalogue(card: VendorProfile) -> None:
 UNSOURCED = {
     "Awaited": "claims",  # what is awaited is documented by claims of the card
     "Confirmation": "hypotheses",  # what somebody can try
+    "NotShown": "",  # what the lab does, or not
 }
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from siplab.alg_models import vendors
+from siplab.alg_models import catalogue, vendors
+from siplab.alg_models.profiles import Profile
 from siplab.experiments.output import kernel_timeline
 from siplab.experiments.trial.run import run
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab import specs
 from siplab.lab.errors import UsageError
 from tests import grid
 from tests.command import siplab
 from tools import vendor_matrix, vendor_pages
 
 GOLDEN = vendor_matrix.golden()
+MODELS = catalogue.load(plugins=False)
 PAIRS = {str(pair): pair for pair in vendor_matrix.PAIRS}
 CELLS = [f"{model} between {pair}" for model in GOLDEN for pair in PAIRS]
 
@@ -23,6 +26,28 @@ def test_there_is_a_row_for_each_model_and_a_digest_for_each_card() -> None:
     assert list(GOLDEN) == vendor_matrix.models()
     assert vendor_matrix.GOLDEN.read_text(encoding="utf-8") == vendor_matrix.text_of(GOLDEN)
     assert set(vendor_matrix.digests(GOLDEN)) == set(vendors.available())
+
+
+KNOWN = [
+    (card, name, profile)
+    for card, variants in vendor_matrix.known().items()
+    for name, profile in variants.items()
+]
+
+
+@pytest.mark.parametrize(
+    ("card", "name", "profile"), KNOWN, ids=[f"{card}-{name}" for card, name, _ in KNOWN]
+)
+def test_what_a_card_says_shows_or_it_says_why_not(card: str, name: str, profile: Profile) -> None:
+    """Between the golden file's endpoints, or where a model says. Without an ALG there is nothing to show."""
+    model = vendor_matrix.behind(profile)
+    vendor = vendors.load(card)
+    chosen = vendor.variant(name) or vendor
+    shown = any(vendor_matrix.broken(model, GOLDEN).values())
+    for part in specs.split(model, "model"):
+        identifier, values = specs.parse(part, "model")
+        shown |= any(dict(each.variant) == values for each in MODELS.get(identifier).card.shows)
+    assert (model == vendor_matrix.NO_ALG) + shown + (chosen.not_shown is not None) == 1
 
 
 @pytest.mark.parametrize("cell", grid.part(CELLS, 40))

@@ -15,7 +15,7 @@ from siplab.alg_models.exact._linux.expectations import Expectations
 from siplab.alg_models.exact._linux.kernel import Kernel
 from siplab.alg_models.exact._linux.scan import Payload
 from siplab.lab.gateway.context import Context, Dropped
-from siplab.lab.wire.ip import TCP, Endpoint
+from siplab.lab.wire.ip import TCP, UDP, Endpoint
 
 _LIMIT: Final = 4096  # flows are made by packets: bound what is remembered
 
@@ -70,14 +70,14 @@ class Memory:
     def flow(self, context: Context, timeout: float) -> Iterator[Flow]:
         """The packet's flow, its timer started anew: every payload holds it for ``timeout`` seconds.
 
-        A flow whose first packet is dropped has never been.
+        A flow whose first packet is dropped has never been. (A TCP connection began with its handshake.)
         """
         key = (context.protocol, context.inside, context.remote)
         flow = self.flows.get(key)
         if flow is not None and context.now >= flow.expires:
             self.expectations.forget(flow, context)
             flow = None
-        new = flow is None
+        new = flow is None and context.protocol == UDP
         if flow is None:
             if len(self.flows) >= _LIMIT:
                 oldest = next(iter(self.flows))

@@ -68,7 +68,10 @@ class SipHelper:
         return Payload(data, self.settings.kernel, ipv6=":" in context.inside.ip)
 
     def _segment(self, data: bytes, context: Context, flow: Flow, memory: Memory) -> bytes:
-        """Spec 1.10: the messages that are whole in this segment, up to the first that is not."""
+        """Spec 1.10: the messages that are whole in this segment, up to the first that is not.
+
+        The kernel forgets what they grew by when it meets one that goes on in the next segment.
+        """
         done = b""
         while data:
             payload = self._payload(data, context)
@@ -85,6 +88,7 @@ class SipHelper:
             if end > len(data):
                 if self.settings.kernel.drops_long_segments:
                     context.drop("a message that goes on in the next segment")
+                context.leave_uncounted()
                 break
             whole = self._payload(data[:end], context)
             done += self._message(View(whole, context, flow, memory, self.settings))

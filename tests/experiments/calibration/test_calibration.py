@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from siplab.experiments.calibration import comparison, corpus, kernel_side, model_side
+from siplab.experiments.calibration import comparison, connections, corpus, kernel_side, model_side
 from siplab.experiments.calibration.corpus import Case, Datagram
 from siplab.experiments.calibration.known import KNOWN
 from siplab.experiments.calibration.messages import MAX_SIZE
+from siplab.experiments.calibration.outcome import Numbers
 from siplab.experiments.trial import run as trial
-from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.ip import ACK, PSH, SYN, Endpoint
 from siplab.lab.worlds.emulated.bubble import Bubble
 from tests.command import one_line_error, siplab
 from tests.conftest import ROOT, OrdinaryUser
@@ -57,6 +58,13 @@ def test_the_corpus_has_what_it_says() -> None:
     assert any(each.payload.startswith(b"INVITE") and each.source.port == 5070 for each in incoming)
 
 
+def test_connections_are_the_same_for_the_same_seed_and_of_all_kinds() -> None:
+    cases = connections.cases(7, 600)
+    assert cases == connections.cases(7, 600)
+    assert cases != connections.cases(8, 600)
+    assert {case.kind for case in cases} == {f"tcp, {way}" for _, way in connections._WAYS}
+
+
 # -- the comparison --------------------------------------------------------------------------------------
 
 
@@ -75,6 +83,62 @@ def test_the_model_is_the_kernel() -> None:
     assert report.dropped > 20
     assert report.agreement >= 0.99, report.kinds()
     assert report.unexplained == []
+
+
+def play_all(cases: list[Case], model: str = "linux") -> comparison.Report:
+    with Bubble("siplab.experiments.calibration.kernel_side:task") as bubble:
+        outcomes = bubble.call(HOME, cases)
+    chosen = trial.models().get(model)
+    modelled = [model_side.play(chosen, HOME, case) for case in cases]
+    return comparison.compare(cases, outcomes, modelled, model, 0)
+
+
+@pytest.mark.needs("kernel-alg")
+def test_the_model_is_the_kernel_over_tcp() -> None:
+    """Cut, together, out of order and again: each segment, its numbers included."""
+    report = play_all(connections.cases(2026, 400))
+    assert report.changed > 100
+    assert report.differences == (), report.kinds()
+
+
+@pytest.mark.needs("kernel-alg")
+def test_an_old_segment_again_is_numbered_as_the_kernel_does_it() -> None:
+    """Three messages lose two bytes at each of two addresses; the first comes again, wrongly numbered."""
+    message = (
+        b"OPTIONS sip:lab.test SIP/2.0\r\nVia: SIP/2.0/TCP 192.168.1.102:5060;branch=z9hG4bK1\r\n"
+        b"From: <sip:a@192.168.1.102:5060>;tag=1\r\nTo: <sip:b@lab.test>\r\nCall-ID: 1\r\n"
+        b"CSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+    )
+    there, back = Datagram(True, PHONE, SERVER, b""), Datagram(False, SERVER, PUBLIC, b"")
+    segments = [
+        replace(there, numbers=Numbers(1000, 0, SYN)),
+        replace(back, numbers=Numbers(77000, 1001, SYN | ACK)),
+    ]
+    for at in (0, 1, 2, 0):
+        numbers = Numbers(1001 + at * len(message), 77001, ACK | PSH)
+        segments.append(replace(there, payload=message, numbers=numbers))
+    case = Case("hand-made", tuple(segments))
+    with Bubble("siplab.experiments.calibration.kernel_side:task") as bubble:
+        (real,) = bubble.call(HOME, [case])
+    ((again,),) = real[-1:]
+    assert again.numbers == Numbers(1001 - 8, 77001, ACK | PSH)
+    assert model_side.play(trial.models().get("linux"), HOME, case) == real
+
+
+@pytest.mark.deep
+@pytest.mark.needs("kernel-alg")
+def test_the_timer_of_an_unanswered_flow_is_the_kernels() -> None:
+    """30 s: an answer comes in just before, and no more just after."""
+    asked = Datagram(True, PHONE, Endpoint(SERVER.ip, 40001), b"anybody there")
+    cases = [
+        Case(f"answer after {seconds:g} s", (asked, replace(answer, after=seconds)))
+        for answer in (Datagram(False, asked.destination, PUBLIC, b"yes"),)
+        for seconds in (27.0, 32.0)
+    ]
+    with Bubble("siplab.experiments.calibration.kernel_side:task") as bubble:
+        real = bubble.call(HOME, cases)
+    assert [len(outcome[1]) for outcome in real] == [1, 0]
+    assert [model_side.play(trial.models().get("linux"), HOME, case) for case in cases] == real
 
 
 @pytest.mark.needs("kernel-alg")
