@@ -5,7 +5,8 @@ The rules of this file:
 - How a NAT chooses its ports is not what is compared: the other router takes those that the first one was
   seen to choose, where they are free.
 - Which port that is for an inside endpoint, what left says: what the router wrote in its place; the source
-  of the packet, or of a later one from there; else any port that it wrote.
+  of the packet, or of a later one from there; its own, where a description has it still; else any port that
+  the router wrote.
 """
 
 from __future__ import annotations
@@ -60,11 +61,14 @@ class _ObservedPorts:
         flows: list[int] = []
         media: list[int] = []
         texts: list[int] = []
+        kept = False
         crossing = self._pair.crossings[self.at]
         own = set(_NUMBER.findall(crossing.packet))
         for each in self._pair.arrivals[self.at]:
             if each.side is Side.OUTSIDE and each.source.ip == self._pair.public:
                 flows.append(each.source.port)
+            described = _MEDIA_PORT.findall(each.payload) + _RTCP_PORT.findall(each.payload)
+            kept = kept or inside.port in map(int, described)
             # A number that was there before tells nothing.
             for ports, pattern in ((media, _MEDIA_PORT), (texts, self._in_text), (texts, _SOURCE_PORT)):
                 ports += [int(found) for found in pattern.findall(each.payload) if found not in own]
@@ -75,6 +79,8 @@ class _ObservedPorts:
         later = self._later(protocol, inside, now)
         others = (*media, *texts, *later, *flows) if pair else (*flows, *later, *texts, *media)
         first = flows if inside == self._source() else self._instead(inside)
+        if kept and not (first or later):
+            first = [inside.port]
         for port in (*first, *others):
             if port < _LAST_PORT:
                 yield port
