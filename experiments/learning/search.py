@@ -34,6 +34,7 @@ _PORTS: Final = re.compile(rb"(?:m=audio |:)(\d{4,5})")
 MOST: Final = 150_000  # packets that are sent through candidates
 _WORTH: Final = 0.5  # of the differences that may be left by a fault more
 _NEARLY: Final = 60  # packets to each difference of a model that is near enough
+_HICCUP: Final = 8  # the distance of two packets that were late or lost
 _MANY: Final = 200  # packets, of which only so many may differ
 _NUMBERS, _DIFFERENCES, _ADDRESSES = 12, 6, 4  # constants of each kind that are tried
 
@@ -153,7 +154,7 @@ class _Search:
         pool = list(self._singles())
         # Most often one of them does all that was seen, or nearly: of the others the first differences tell.
         packets = sum(len(each.crossings) for each in self._observed.pairs)
-        near = packets // _NEARLY if packets > _MANY else 0
+        near = max(_HICCUP, packets // _NEARLY) if packets > _MANY else 0
         singles = [each for each in (self._scored(one, 1, near) for one in pool) if each.distance <= near]
         if not singles and self._nearest.distance > near:
             singles = list(self._nearer(pool))
