@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, NamedTuple
@@ -132,12 +132,13 @@ class Agreement:
         return self.equal / self.total if self.total else 1.0
 
 
-def agreement(observed: Observed, model: Model) -> Agreement:
-    """Lay a router with the model beside the observed one."""
+def agreement(observed: Observed, model: Model, conversations: Collection[str] | None = None) -> Agreement:
+    """Lay a router with the model beside the observed one. ``conversations``: those that count."""
     found = Agreement()
     for pair in observed.pairs:
         for entered, seen, made in played(observed, model, pair):
-            if not _is_message(entered):
+            counts = conversations is None or entered.conversation in conversations
+            if not counts or not _is_message(entered):
                 continue
             found.total += 1
             if made == seen:

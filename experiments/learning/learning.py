@@ -52,18 +52,23 @@ def learn(pairs: Sequence[Pair], *, depth: int = 3, held_out: bool = True) -> Le
     if halves is not None:
         half = replace(observed, pairs=halves[0])
         trained = _learnt(half, search(half, depth=depth, most=MOST // 2, unshown=False))[1]
-        unseen = agreement(replace(observed, pairs=halves[1]), trained)
+        unseen = agreement(replace(observed, pairs=halves[1]), trained, halves[2])
     return Learnt(observed, found, rules, model, agreement(observed, model), unseen)
 
 
-def _halves(pairs: Sequence[Pair]) -> tuple[tuple[Pair, ...], tuple[Pair, ...]] | None:
-    """Two halves of the conversations; ``None``: there is one only."""
+def _halves(
+    pairs: Sequence[Pair],
+) -> tuple[tuple[Pair, ...], tuple[Pair, ...], frozenset[str] | None] | None:
+    """What is learnt from, what is sent, and which conversations count; ``None``: there is one only.
+
+    All of a pair is sent: what a router does to a conversation depends on the mappings of those before.
+    """
     if len(pairs) > 1:
         half = (len(pairs) + 1) // 2
-        return tuple(pairs[:half]), tuple(pairs[half:])
+        return tuple(pairs[:half]), tuple(pairs[half:]), None
     (pair,) = pairs
     names = pair.conversations
-    return ((pair.only(names[::2]),), (pair.only(names[1::2]),)) if len(names) > 1 else None
+    return ((pair.only(names[::2]),), (pair,), frozenset(names[1::2])) if len(names) > 1 else None
 
 
 def _learnt(observed: Observed, found: Found) -> tuple[Rules | None, Model]:
