@@ -4,8 +4,8 @@ The rules of this file:
 
 - The clock is the wall's. A packet that is due later waits until then; nothing is sent early.
 - What is through is told by a *fence*: after each packet a datagram of our own goes from the inside to the
-  outside. Once that is there, what the router does at once is done. Where nothing came out, a short time
-  more is waited. What comes even later is returned with the next packet.
+  outside, and back. Once that is here, what the router does at once is done, both ways. Where nothing came
+  out, a short time more is waited. What comes even later is returned with the next packet.
 - The router's own affairs (DHCP, DNS, time), and its refusals to who sent a packet (ICMP, RST), are left out.
 """
 
@@ -51,7 +51,7 @@ class RealRouter:
         self._mtu = mtu
         self._began: float | None = None
         self._number = 0
-        self._passed = 0  # the latest fence that came through
+        self._passed = 0  # the latest fence that came back
         ports[Side.OUTSIDE].add({FENCE.ip: ports[Side.OUTSIDE].hardware})
 
     def handle(self, packet: bytes, side: Side, now: float) -> list[Emission]:
@@ -92,7 +92,10 @@ class RealRouter:
             parsed = ip.parse(packet)
         except MalformedPacketError:
             return False
-        if parsed.destination == FENCE and parsed.payload.startswith(_MARK):
+        if side is Side.OUTSIDE and parsed.destination == FENCE and parsed.payload.startswith(_MARK):
+            self._ports[side].send(ip.udp(FENCE, parsed.source, parsed.payload))
+            return False
+        if side is Side.INSIDE and parsed.source == FENCE and parsed.payload.startswith(_MARK):
             number = parsed.payload[len(_MARK) :]
             self._passed = max(self._passed, int(number) if number.isdigit() else 0)
             return False

@@ -90,6 +90,9 @@ def told(learnt: Learnt, output: Console) -> None:
         if len(found.tie) > 1:
             said += f": {len(found.tie)} models that these conversations can't tell apart"
     console.print_folded(said, output, 2, hanging=2)
+    if found.distance and found.ended:
+        said = f"the search ended at its budget, {found.packets} packets through candidates"
+        console.print_folded(f"{said}: a nearer model may have been missed", output, 2, hanging=2)
     agreed = learnt.agreement
     if learnt.rules is not None:
         console.print_folded("with rules besides, read off what it did", output, 2)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, NamedTuple
@@ -33,15 +33,19 @@ _OTHERWISE: Final = 4  # as bad as so many parts: a packet that leaves and shoul
 
 @dataclass(frozen=True)
 class Observed:
-    """A router as it was seen: what it did. ``nat``: its settings, as far as is known."""
+    """A router as it was seen: what it did. ``nat``: its settings, as far as is known.
+
+    ``stands``: where it stands; ``None``: its packets tell.
+    """
 
     pairs: tuple[Pair, ...]
     nat: NatConfig = field(default_factory=NatConfig)
+    stands: Place | None = None
 
     @cached_property
     def place(self) -> Place:
-        """Where it stands, as its packets tell."""
-        return place_of(self.pairs)
+        """Where it stands."""
+        return self.stands or place_of(self.pairs)
 
     @cached_property
     def messages(self) -> int:
@@ -93,13 +97,14 @@ def distance(observed: Observed, model: Model, limit: float = float("inf")) -> f
     for pair in observed.pairs:
         for each in played(observed, model, pair):
             if each.made != each.seen:
-                total += _apart(each.made, each.seen)
+                total += apart(each.made, each.seen)
                 if total > limit:
                     return total
     return total
 
 
-def _apart(mine: Arrivals, seen: Arrivals) -> float:
+def apart(mine: Arrivals, seen: Arrivals) -> float:
+    """How far off is what left for one packet: 0 is the same, a changed part counts 1."""
     if len(mine) != len(seen):
         return _OTHERWISE
     total = 0.0
@@ -112,11 +117,6 @@ def _apart(mine: Arrivals, seen: Arrivals) -> float:
         total += 1 + len(differences(one.payload, other.payload))
         total += (one.source != other.source) + (one.destination != other.destination)
     return total
-
-
-def behaviour(observed: Observed, model: Model) -> int:
-    """A number that stands for all that leaves a router with the model."""
-    return hash(tuple(each.made for pair in observed.pairs for each in played(observed, model, pair)))
 
 
 @dataclass
@@ -132,12 +132,13 @@ class Agreement:
         return self.equal / self.total if self.total else 1.0
 
 
-def agreement(observed: Observed, model: Model) -> Agreement:
-    """Lay a router with the model beside the observed one."""
+def agreement(observed: Observed, model: Model, conversations: Collection[str] | None = None) -> Agreement:
+    """Lay a router with the model beside the observed one. ``conversations``: those that count."""
     found = Agreement()
     for pair in observed.pairs:
         for entered, seen, made in played(observed, model, pair):
-            if not _is_message(entered):
+            counts = conversations is None or entered.conversation in conversations
+            if not counts or not _is_message(entered):
                 continue
             found.total += 1
             if made == seen:

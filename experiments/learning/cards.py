@@ -21,6 +21,7 @@ import yaml
 
 from siplab.alg_models.vendors.schema import UNKNOWN, VendorProfile
 from siplab.experiments.learning.learning import Learnt
+from siplab.experiments.learning.search import Found
 from siplab.lab.gateway.alg import Evidence
 
 _SHOWN = 12
@@ -63,7 +64,8 @@ def draft(learnt: Learnt, subject: Subject, said: Sequence[str]) -> str:
         "default": {"state": UNKNOWN},
         "switch_off": {"possible": UNKNOWN},
         "nat": [{"text": each, **source} for each in _nat(learnt)],
-        "notes": list(_notes(learnt)),
+        "notes": [{"kind": "sourced", "text": each, **source} for each in _shown(learnt)]
+        + [{"kind": "gap", "text": each} for each in _gaps(learnt)],
     }
     VendorProfile.model_validate(data)
     head = "# A draft, written from captures. `siplab schema vendor` says what may stand here.\n"
@@ -77,16 +79,29 @@ def _nat(learnt: Learnt) -> list[str]:
     ]
 
 
-def _notes(learnt: Learnt) -> list[str]:
+def _shown(learnt: Learnt) -> list[str]:
+    """What the captures show of the learnt model."""
     found, agreed = learnt.found, learnt.agreement
     notes = [f"Of {agreed.total} SIP messages, {agreed.equal} left as the learnt model has it."]
-    names = ", ".join(each.id for each in found.tie[:_SHOWN])
     if found.distance:
-        notes.append(f"No model of the catalogue does all of it; nearest: {names}.")
+        notes.append(f"No model of the catalogue does all of it; nearest: {_names(found)}.")
     elif learnt.is_clean:
-        notes.append(f"No message was changed beyond what the model {names} does: no fault showed.")
-    elif len(found.tie) > 1:
-        notes.append(f"The captures can't tell these models apart: {names}.")
+        notes.append(f"No message was changed beyond what the model {_names(found)} does: no fault showed.")
+    return notes
+
+
+def _gaps(learnt: Learnt) -> list[str]:
+    """What they leave open."""
+    found = learnt.found
+    notes = []
+    if not found.distance and len(found.tie) > 1:
+        notes.append(f"The captures can't tell these models apart: {_names(found)}.")
+    if found.distance and found.ended:
+        notes.append("The search ended at its budget: a nearer model may have been missed.")
     if found.unshown:
         notes.append(f"Faults that would not have shown: {', '.join(found.unshown[:_SHOWN])}.")
     return notes
+
+
+def _names(found: Found) -> str:
+    return ", ".join(each.id for each in found.tie[:_SHOWN])

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from siplab.experiments.learning.candidates import Agreement, Observed, agreement, played
 from siplab.experiments.learning.nat_settings import with_nat
 from siplab.experiments.learning.rules import Example, Flow, RuleLearner, Rules
-from siplab.experiments.learning.search import Found, search
+from siplab.experiments.learning.search import MOST, Found, search
 from siplab.lab.gateway.alg import Card, Evidence, Model, Recipe, Source
 from siplab.lab.gateway.sides import Side
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError
 from siplab.lab.worlds.pair import Pair
 from siplab.lab.worlds.trace import looks_like_sip
+
+_HICCUPS: Final = 60  # messages of which one may be otherwise without a rule being read off that
 
 
 @dataclass(frozen=True)
@@ -42,34 +45,42 @@ class Learnt:
 def learn(pairs: Sequence[Pair], *, depth: int = 3, held_out: bool = True) -> Learnt:
     """Learn a model. ``depth``: faults in one router at most. ``held_out``: say how it does on new ones."""
     observed = with_nat(Observed(tuple(pairs)))
-    found, rules, model = _learnt(observed, depth)
+    found = search(observed, depth=depth)
+    rules, model = _learnt(observed, found)
     unseen = None
     halves = _halves(pairs) if held_out else None
     if halves is not None:
-        trained = _learnt(replace(observed, pairs=halves[0]), depth)[2]
-        unseen = agreement(replace(observed, pairs=halves[1]), trained)
+        half = replace(observed, pairs=halves[0])
+        trained = _learnt(half, search(half, depth=depth, most=MOST // 2, unshown=False))[1]
+        unseen = agreement(replace(observed, pairs=halves[1]), trained, halves[2])
     return Learnt(observed, found, rules, model, agreement(observed, model), unseen)
 
 
-def _halves(pairs: Sequence[Pair]) -> tuple[tuple[Pair, ...], tuple[Pair, ...]] | None:
-    """Two halves of the conversations; ``None``: there is one only."""
+def _halves(
+    pairs: Sequence[Pair],
+) -> tuple[tuple[Pair, ...], tuple[Pair, ...], frozenset[str] | None] | None:
+    """What is learnt from, what is sent, and which conversations count; ``None``: there is one only.
+
+    All of a pair is sent: what a router does to a conversation depends on the mappings of those before.
+    """
     if len(pairs) > 1:
         half = (len(pairs) + 1) // 2
-        return tuple(pairs[:half]), tuple(pairs[half:])
+        return tuple(pairs[:half]), tuple(pairs[half:]), None
     (pair,) = pairs
     names = pair.conversations
-    return ((pair.only(names[::2]),), (pair.only(names[1::2]),)) if len(names) > 1 else None
+    return ((pair.only(names[::2]),), (pair,), frozenset(names[1::2])) if len(names) > 1 else None
 
 
-def _learnt(observed: Observed, depth: int) -> tuple[Found, Rules | None, Model]:
-    found = search(observed, depth=depth)
-    if not found.distance:
-        return found, None, found.model
+def _learnt(observed: Observed, found: Found) -> tuple[Rules | None, Model]:
+    """The rules for what the catalogue has nothing for, and the model with them."""
+    known = agreement(observed, found.model)
+    if (known.total - known.equal) * _HICCUPS <= known.total:
+        return None, found.model
     rules = _rules(observed, found.model)
     model = with_rules(found.model, rules)
-    if agreement(observed, model).equal <= agreement(observed, found.model).equal:
-        return found, None, found.model
-    return found, rules, model
+    if agreement(observed, model).equal <= known.equal:
+        return None, found.model
+    return rules, model
 
 
 def with_rules(base: Model, rules: Rules) -> Model:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise, product
 from typing import Final
 
 from siplab.experiments.learning.candidates import Arrivals, Observed, played
+from siplab.experiments.learning.scoring import Conversation, telling
 from siplab.experiments.trial.run import models
 from siplab.lab.gateway.nat_config import Dependence, NatConfig
 
@@ -30,6 +32,7 @@ def with_nat(observed: Observed) -> Observed:
     gap = _longest_silence(observed)
     timeouts = [each for each in _TIMEOUTS if each <= gap] if gap > _IDLE else []
     best, least = observed.nat, float("inf")
+    part, on_part = observed, 0
     # What a binding is good for shows in most packets, how long it lasts in a few.
     ways = [{"mapping": one, "filtering": other} for one, other in product(_MAPPINGS, _FILTERINGS)]
     for settings in (ways, [{"udp_timeout": each} for each in timeouts]):
@@ -37,9 +40,14 @@ def with_nat(observed: Observed) -> Observed:
             if not least:
                 break
             nat = replace(best, **each)
-            wrong = _wrong(observed, nat, least)
-            if wrong < least:
-                best, least = nat, wrong
+            # Where the best one is right already, another one can't be better.
+            if least < float("inf") and sum(_wrong(part, nat).values()) >= on_part:
+                continue
+            wrong = _wrong(observed, nat)
+            if sum(wrong.values()) < least:
+                best, least = nat, sum(wrong.values())
+                part = telling(observed, wrong)
+                on_part = sum(_wrong(part, nat).values())
     return replace(observed, nat=best)
 
 
@@ -48,19 +56,18 @@ def _longest_silence(observed: Observed) -> float:
     return max((b - a for row in times for a, b in pairwise(row)), default=0.0)
 
 
-def _wrong(observed: Observed, nat: NatConfig, limit: float) -> int:
-    """How many packets leave otherwise, without an ALG or with a correct one."""
+def _wrong(observed: Observed, nat: NatConfig) -> Counter[Conversation]:
+    """How many packets of each conversation leave otherwise, without an ALG or with a correct one."""
     tried = replace(observed, nat=nat)
     counts = []
     for name in ("none", "correct"):
-        wrong = 0
-        for pair in observed.pairs:
+        wrong = Counter[Conversation]()
+        for number, pair in enumerate(observed.pairs):
             for each in played(tried, models().get(name), pair):
-                wrong += _ends(each.made) != _ends(each.seen)
-                if wrong >= limit:
-                    break
+                if _ends(each.made) != _ends(each.seen):
+                    wrong[number, each.entered.conversation] += 1
         counts.append(wrong)
-    return min(counts)
+    return min(counts, key=lambda each: sum(each.values()))
 
 
 def _ends(left: Arrivals) -> list[tuple[object, ...]]:

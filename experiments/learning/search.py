@@ -6,7 +6,9 @@ The rules of this file:
   in what entered.
 - Models that explain equally much are all named: a *tie*. If a router without a fault is among them, it is
   that one: what a conversation does not show is no accusation.
+- A fault more must explain half of what is left: a real router's hiccups are no accusation.
 - Faults of which the conversation shows nothing are named as such.
+- The search ends when a number of packets was sent through candidates, and says so.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from siplab.experiments.learning.candidates import Observed, behaviour, distance
+from siplab.experiments.learning.candidates import Observed
+from siplab.experiments.learning.scoring import Conversation, Scorer, telling
 from siplab.experiments.trial.run import models
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Model
@@ -28,8 +31,11 @@ from siplab.lab.wire.ip import MalformedPacketError
 _NUMBER: Final = re.compile(rb"(?<![.\d])\d{1,9}(?![.\d])")
 _IPV4: Final = re.compile(rb"(?<![.\d])(?:\d{1,3}\.){3}\d{1,3}(?![.\d])")
 _PORTS: Final = re.compile(rb"(?:m=audio |:)(\d{4,5})")
+MOST: Final = 150_000  # packets that are sent through candidates
+_WORTH: Final = 0.5  # of the differences that may be left by a fault more
 _NEARLY: Final = 60  # packets to each difference of a model that is near enough
-_MANY: Final = 500  # packets, of which only so many may differ
+_HICCUP: Final = 8  # the distance of two packets that were late or lost
+_MANY: Final = 200  # packets, of which only so many may differ
 _NUMBERS, _DIFFERENCES, _ADDRESSES = 12, 6, 4  # constants of each kind that are tried
 
 
@@ -45,13 +51,17 @@ class Found:
     """What the search came to.
 
     ``tie``: the models that are at the least ``distance``, the one that is named first. ``unshown``: ids of
-    faults of which these conversations would show nothing. ``tried``: candidates; ``seconds``: of CPU time.
+    faults of which these conversations would show nothing. ``tried``: candidates; ``packets``: sent through
+    them; ``ended``: as many as there may be, so that a nearer model may have been missed; ``seconds``: of CPU
+    time.
     """
 
     tie: tuple[Model, ...]
     distance: float
     unshown: tuple[str, ...]
     tried: int
+    packets: int
+    ended: bool
     seconds: float
 
     @property
@@ -63,6 +73,7 @@ class _Scored(NamedTuple):
     distance: float
     size: int  # how many faults
     model: Model
+    where: Counter[Conversation]
 
     @property
     def rank(self) -> tuple[float, bool, int, bool]:
@@ -105,53 +116,66 @@ def _gaps(number: int, port: int) -> Iterator[int]:
     yield from (gap for gap in (number - port, number - port + 65536) if gap > 999)
 
 
-def search(observed: Observed, *, beam: int = 5, depth: int = 3, most: int = 1_000_000) -> Found:
-    """Look for models at the least distance. ``most``: packets that are sent through candidates, in all."""
-    packets = sum(len(each.crossings) for each in observed.pairs)
-    return _Search(observed, most // max(packets, 100)).run(beam, depth)
+def search(
+    observed: Observed, *, beam: int = 5, depth: int = 3, most: int = MOST, unshown: bool = True
+) -> Found:
+    """Look for models at the least distance.
+
+    ``most``: packets that are sent through candidates, in all. ``unshown``: look for faults that do not
+    show.
+    """
+    return _Search(observed, most).run(beam, depth, unshown=unshown)
+
+
+def _named(scored: Sequence[_Scored]) -> _Scored:
+    """The nearest one, a fault more only where that leaves half of the differences at most."""
+    best = min((each for each in scored if not each.size), key=lambda each: each.rank)
+    for each in sorted(scored, key=lambda each: (each.size, each.rank)):
+        if each.distance < best.distance and (
+            each.size == best.size or each.distance <= best.distance * _WORTH
+        ):
+            best = each
+    return best
 
 
 class _Search:
     def __init__(self, observed: Observed, most: int) -> None:
         self._observed = observed
-        self._most = most
+        self._scorer = Scorer(most)
         self._start = time.process_time()
         self._seen: set[str] = set()
         known = models()
-        self._controls = {each.id: each for each in known if each.card.kind == "control"}
-        self._bases = {name: distance(observed, each) for name, each in self._controls.items()}
+        self._controls = {
+            each.id: self._scored(each, 0, float("inf")) for each in known if each.card.kind == "control"
+        }
+        self._nearest = min(self._controls.values(), key=lambda each: each.distance)
 
-    def run(self, beam: int, depth: int) -> Found:
-        scored = [_Scored(self._bases[name], 0, each) for name, each in self._controls.items()]
+    def run(self, beam: int, depth: int, *, unshown: bool) -> Found:
         pool = list(self._singles())
-        self._seen |= {each.id for each in pool}
         # Most often one of them does all that was seen, or nearly: of the others the first differences tell.
         packets = sum(len(each.crossings) for each in self._observed.pairs)
-        near = packets // _NEARLY if packets > _MANY else 0
-        singles = [_Scored(distance(self._observed, each, near), 1, each) for each in pool]
-        if min(each.distance for each in scored + singles) > near:
-            # How far off one is that is no better than a router without a fault is no matter.
-            limit = min(self._bases.values())
-            singles = [_Scored(distance(self._observed, each, limit), 1, each) for each in pool]
-        scored += singles
-        scored.sort(key=lambda each: each.rank)
-        unshown: list[str] = []
+        near = max(_HICCUP, packets // _NEARLY) if packets > _MANY else 0
+        singles = [each for each in (self._scored(one, 1, near) for one in pool) if each.distance <= near]
+        if not singles and self._nearest.distance > near:
+            singles = list(self._nearer(pool))
+        scored = sorted([*self._controls.values(), *singles], key=lambda each: each.rank)
         if scored[0].distance:
-            unshown = self._unshown(scored)
-            scored += self._compositions(scored, unshown, beam, depth)
+            scored += self._compositions(singles, pool, beam, depth)
             scored.sort(key=lambda each: each.rank)
-        elif scored[0].model.card.kind == "control":
-            unshown = [
-                each.model.id
-                for each in scored
-                if not each.distance and each.model.card.kind == "fault" and "(" not in each.model.id
-            ]
-        best = scored[0]
+        best = _named(scored)
         tie = [best.model]
         if best.model.card.kind != "control":
             tie = [each.model for each in scored if each[:2] == best[:2]]
-        tried = len(self._seen) + len(self._controls)
-        return Found(tuple(tie), best.distance, tuple(unshown), tried, time.process_time() - self._start)
+        spent = self._scorer.is_spent
+        asked = unshown and (best.distance or best.model.card.kind == "control")
+        hidden = tuple(self._unshown(pool)) if asked else ()
+        tried = len(pool) + len(self._seen) + len(self._controls)
+        seconds = time.process_time() - self._start
+        return Found(tuple(tie), best.distance, hidden, tried, self._scorer.packets, spent, seconds)
+
+    def _scored(self, model: Model, size: int, limit: float) -> _Scored:
+        score = self._scorer.score(self._observed, model, limit)
+        return _Scored(score.distance, size, model, score.where)
 
     def _singles(self) -> Iterator[Model]:
         """Each model and variant of the catalogue, and each with the router's own constants."""
@@ -177,54 +201,79 @@ class _Search:
                         seen.add(changed.id)
                         yield changed
 
-    def _base(self, model: Model) -> str:
-        return "correct" if model.recipe.base else "none"
+    def _base(self, model: Model) -> Model:
+        return self._controls["correct" if model.recipe.base else "none"].model
 
-    def _unshown(self, scored: Sequence[_Scored]) -> list[str]:
+    def _nearer(self, pool: Sequence[Model]) -> Iterator[_Scored]:
+        """Those that are no further off than a router without a fault, and do something of their own."""
+        part = telling(self._observed, self._nearest.where)
+        plain = {name: self._scorer.left(part, each.model) for name, each in self._controls.items()}
+        most = self._scorer.score(part, self._nearest.model).distance
+        for model in pool:
+            if self._scorer.is_spent:
+                return
+            score = self._scorer.score(part, model, most, plain[self._base(model).id])
+            if score.distance > most or score.plain:
+                continue
+            if part is self._observed:
+                yield _Scored(score.distance, 1, model, score.where)
+                continue
+            found = self._scored(model, 1, self._nearest.distance)
+            if found.distance <= self._nearest.distance:
+                yield found
+
+    def _unshown(self, pool: Sequence[Model]) -> Iterator[str]:
         """Faults with which all that leaves is as without them."""
-        plain = {name: behaviour(self._observed, each) for name, each in self._controls.items()}
-        return [
-            each.model.id
-            for each in scored
-            if each.model.card.kind == "fault"
-            and each.distance == self._bases[self._base(each.model)]
-            and behaviour(self._observed, each.model) == plain[self._base(each.model)]
-        ]
+        plain = {name: self._scorer.left(self._observed, each.model) for name, each in self._controls.items()}
+        for model in pool:
+            if self._scorer.is_spent:
+                return
+            named = model.card.kind == "fault" and "(" not in model.id
+            if named and self._scorer.is_as(self._observed, model, plain[self._base(model).id]):
+                yield model.id
 
     def _compositions(
-        self, scored: Sequence[_Scored], unshown: Sequence[str], beam: int, depth: int
+        self, singles: Sequence[_Scored], pool: Sequence[Model], beam: int, depth: int
     ) -> list[_Scored]:
         """Two faults and more in one router, grown from the best ones."""
-        hidden = set(unshown)
-        nearest = min(self._bases, key=lambda name: self._bases[name])
-        faults = [
-            each for each in scored if each.model.card.kind == "fault" and self._base(each.model) == nearest
-        ]
-        usable = [each for each in faults if each.model.id not in hidden]
+        base = self._nearest.model
         # Most parts of a composition explain something alone; others are tried only where those do not do.
-        helpful = [each for each in usable if each.distance < self._bases[self._base(each.model)]]
-        all_found: list[_Scored] = []
-        least = scored[0].distance
-        for parts in (helpful, usable):
-            front = [each for each in scored if each.model.card.kind != "control"][:beam]
-            for size in range(2, depth + 1):
-                if not least or len(self._seen) > self._most:
-                    return all_found
-                grown = list(self._grown(front, parts, size))
-                all_found += grown
+        helpful = [
+            each.model
+            for each in singles
+            if each.model.card.kind == "fault" and each.distance < self._nearest.distance
+        ]
+        every = [each for each in pool if each.card.kind == "fault"]
+        found: list[_Scored] = []
+        for parts in (helpful, every):
+            usable = [each for each in parts if self._base(each) is base]
+            front = sorted([*singles, *found], key=lambda each: each.rank)[:beam]
+            while front and front[0].distance and not self._scorer.is_spent:
+                grown = [new for one in front if one.size < depth for new in self._grown(one, usable)]
+                found += grown
                 front = sorted(grown, key=lambda each: each.rank)[:beam]
-                least = min([least, *(each.distance for each in front[:1])])
-        return all_found
+            if any(not each.distance for each in found):
+                break
+        return found
 
-    def _grown(self, front: Sequence[_Scored], parts: Sequence[_Scored], size: int) -> Iterator[_Scored]:
-        for one in front:
-            for part in parts:
-                for first, second in ((one.model, part.model), (part.model, one.model)):
-                    try:
-                        both = first.plus(second)
-                    except UsageError:
-                        continue
-                    if both.id in self._seen or len(self._seen) > self._most:
-                        continue
-                    self._seen.add(both.id)
-                    yield _Scored(distance(self._observed, both, one.distance), size, both)
+    def _grown(self, one: _Scored, parts: Sequence[Model]) -> Iterator[_Scored]:
+        """What is nearer with one fault more."""
+        focus = telling(self._observed, one.where)
+        left = self._scorer.left(focus, one.model)
+        far = self._scorer.score(focus, one.model).distance
+        for part in parts:
+            for first, second in ((one.model, part), (part, one.model)):
+                try:
+                    both = first.plus(second)
+                except UsageError:
+                    continue
+                if both.id in self._seen or self._scorer.is_spent:
+                    continue
+                self._seen.add(both.id)
+                score = self._scorer.score(focus, both, far, left)
+                if score.plain:
+                    break  # the other way round it does as little
+                if score.distance < far:
+                    found = self._scored(both, one.size + 1, one.distance)
+                    if found.distance < one.distance:
+                        yield found

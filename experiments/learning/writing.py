@@ -28,6 +28,8 @@ def as_data(learnt: Learnt) -> dict[str, Any]:
         "held_out": None if held_out is None else {"messages": held_out.total, "equal": held_out.equal},
         "unshown": list(found.unshown),
         "tried": found.tried,
+        "packets": found.packets,
+        "ended": found.ended,
         "cpu_seconds": round(found.seconds, 1),
     }
 

@@ -40,10 +40,11 @@ def tie(seen: Pair, models: Iterable[Model], make_gateway: MakeGateway) -> Tie:
     best: list[Model] = []
     fewest = len(seen.crossings) + 1
     for model in models:
-        differing = sum(
-            arrivals(made, whole=seen.whole) != left
-            for made, left in zip(replayed(seen, make_gateway(model)), seen.arrivals, strict=True)
-        )
+        differing = 0
+        for made, left in zip(replayed(seen, make_gateway(model)), seen.arrivals, strict=True):
+            differing += arrivals(made, whole=seen.whole) != left
+            if differing > fewest:
+                break  # it is none of the best
         if differing < fewest:
             best, fewest = [], differing
         if differing == fewest:

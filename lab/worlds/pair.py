@@ -86,6 +86,22 @@ class Pair:
         """What arrives of each crossing."""
         return tuple(arrivals(each, whole=self.whole) for each in self.crossings)
 
+    @cached_property
+    def ports_used(self) -> dict[tuple[int, Endpoint], list[tuple[float, int]]]:
+        """By protocol and inside endpoint: when something left from there, and by which public port."""
+        found: dict[tuple[int, Endpoint], list[tuple[float, int]]] = {}
+        for each, left in zip(self.crossings, self.arrivals, strict=True):
+            public = [row for row in left if row.side is Side.OUTSIDE and row.source.ip == self.public]
+            if each.side is not Side.INSIDE or not public:
+                continue
+            try:
+                inside = ip.parse(each.packet).source
+            except MalformedPacketError:
+                continue
+            for row in public:
+                found.setdefault((row.protocol, inside), []).append((each.at, row.source.port))
+        return found
+
 
 def departures(emissions: Iterable[Emission]) -> tuple[Departure, ...]:
     """What of a gateway's emissions leaves it."""

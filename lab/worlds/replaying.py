@@ -5,7 +5,8 @@ The rules of this file:
 - How a NAT chooses its ports is not what is compared: the other router takes those that the first one was
   seen to choose, where they are free.
 - Which port that is for an inside endpoint, what left says: what the router wrote in its place; the source
-  of the packet, or of a later one from there; else any port that it wrote.
+  of the packet, or of a later one from there; its own, where a description has it still; else any port that
+  the router wrote.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from siplab.lab.gateway.sides import Side
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError
 from siplab.lab.worlds.open_loop import written_ports
-from siplab.lab.worlds.pair import Arrival, Crossing, Pair, departures
+from siplab.lab.worlds.pair import Crossing, Pair, departures
 
 _MEDIA_PORT: Final = re.compile(rb"^m=\w+ (\d+)", re.MULTILINE)
 _RTCP_PORT: Final = re.compile(rb"^a=rtcp:(\d+)", re.MULTILINE)  # RFC 3605
@@ -54,18 +55,20 @@ class _ObservedPorts:
         self._in_text = _endpoints_of(pair.public)
         self._written: dict[Endpoint, int] = {}
         self._written_at = -1
-        self._used: dict[tuple[int, Endpoint], list[tuple[float, int]]] | None = None
 
     def suggested(self, protocol: int, inside: Endpoint, now: float, pair: bool) -> Iterator[int]:
         """The ports in what left, and those that are used later. ``pair``: of media, two in a row."""
         flows: list[int] = []
         media: list[int] = []
         texts: list[int] = []
+        kept = False
         crossing = self._pair.crossings[self.at]
         own = set(_NUMBER.findall(crossing.packet))
         for each in self._pair.arrivals[self.at]:
             if each.side is Side.OUTSIDE and each.source.ip == self._pair.public:
                 flows.append(each.source.port)
+            described = _MEDIA_PORT.findall(each.payload) + _RTCP_PORT.findall(each.payload)
+            kept = kept or inside.port in map(int, described)
             # A number that was there before tells nothing.
             for ports, pattern in ((media, _MEDIA_PORT), (texts, self._in_text), (texts, _SOURCE_PORT)):
                 ports += [int(found) for found in pattern.findall(each.payload) if found not in own]
@@ -76,6 +79,8 @@ class _ObservedPorts:
         later = self._later(protocol, inside, now)
         others = (*media, *texts, *later, *flows) if pair else (*flows, *later, *texts, *media)
         first = flows if inside == self._source() else self._instead(inside)
+        if kept and not (first or later):
+            first = [inside.port]
         for port in (*first, *others):
             if port < _LAST_PORT:
                 yield port
@@ -104,31 +109,9 @@ class _ObservedPorts:
         return [self._written[each] for each in places if each in self._written]
 
     def _later(self, protocol: int, inside: Endpoint, now: float) -> list[int]:
-        if self._used is None:
-            self._used = _ports_used(self._pair)
-        return [port for at, port in self._used.get((protocol, inside), ()) if at >= now]
+        return [port for at, port in self._pair.ports_used.get((protocol, inside), ()) if at >= now]
 
 
 @cache
 def _endpoints_of(address: str) -> re.Pattern[bytes]:
     return re.compile(re.escape(address.encode()) + rb"[: ](\d{1,5})(?!\d)")
-
-
-def _ports_used(pair: Pair) -> dict[tuple[int, Endpoint], list[tuple[float, int]]]:
-    """By protocol and inside endpoint: when something left from there, and by which public port."""
-    found: dict[tuple[int, Endpoint], list[tuple[float, int]]] = {}
-    for each, left in zip(pair.crossings, pair.arrivals, strict=True):
-        if each.side is Side.INSIDE:
-            for public in _public_sources(left, pair.public):
-                try:
-                    inside = ip.parse(each.packet).source
-                except MalformedPacketError:
-                    continue
-                found.setdefault((public[0], inside), []).append((each.at, public[1]))
-    return found
-
-
-def _public_sources(left: tuple[Arrival, ...], public: str) -> Iterator[tuple[int, int]]:
-    for each in left:
-        if each.side is Side.OUTSIDE and each.source.ip == public:
-            yield each.protocol, each.source.port

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.experiments.bench.standin import INSIDE, LAN, WAN, router
+from tests.experiments.bench.standin import INSIDE, LAN, WAN, ip, router
 
 kind, folder, *options = sys.argv[1:]
 
@@ -28,8 +28,16 @@ def cards() -> dict[str, object]:
         if done.returncode == 0:
             link = json.loads(done.stdout)[0]
             addresses = [each["local"] for each in link["addr_info"] if each["scope"] == "global"]
-            found[name] = [link["mtu"], "UP" in link["flags"], addresses]
+            found[name] = [link["mtu"], "UP" in link["flags"], addresses, routes(name)]
     return found
+
+
+def routes(name: str) -> list[list[str]]:
+    """Where its routes lead, and by whom."""
+    done = subprocess.run(
+        ["ip", "-json", "route", "show", "dev", name], capture_output=True, text=True, check=True
+    )
+    return sorted([each["dst"], each.get("gateway", "")] for each in json.loads(done.stdout))
 
 
 def until(done: object, seconds: float = 60.0) -> None:
@@ -39,6 +47,8 @@ def until(done: object, seconds: float = 60.0) -> None:
 
 
 with router(kind):
+    ip("route", "add", "192.0.2.0/24", "via", "10.9.0.1", "dev", LAN)
+    ip("route", "add", "default", "via", "10.9.1.1", "dev", WAN)
     before = cards()
     said = Path(folder) / "said"
     kill = options == ["kill"]

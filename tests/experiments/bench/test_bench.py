@@ -105,6 +105,8 @@ def test_cards_come_back_when_the_command_is_killed(tmp_path: Path) -> None:
     seen = json.loads(told)
     assert (seen["during"], seen["status"]) == ({}, -9), (tmp_path / "said").read_text()
     assert seen["after"] == seen["before"]
+    assert ["192.0.2.0/24", "10.9.0.1"] in seen["after"]["lan0"][3]
+    assert ["default", "10.9.1.1"] in seen["after"]["wan0"][3]
 
 
 @pytest.mark.deep

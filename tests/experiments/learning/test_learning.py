@@ -88,6 +88,27 @@ def test_two_faults_in_one_router_are_found() -> None:
     ]
 
 
+def test_a_search_that_ends_at_its_budget_says_so() -> None:
+    seen_ = observed("semicolon-loss+expires-altered(seconds=77)")
+    found = search(seen_, most=2000)
+    assert found.ended
+    assert found.distance > 0
+
+
+def test_a_hiccup_is_no_second_fault() -> None:
+    pair = play(
+        Script(packs.script(5.0).conversations[::4]), samples.gateway_for(trial.models().get("linux"))
+    )
+    lost = [number for number, each in enumerate(pair.crossings) if each.left][40]
+    crossings = [
+        each._replace(left=()) if number == lost else each for number, each in enumerate(pair.crossings)
+    ]
+    learnt = learn([replace(pair, crossings=tuple(crossings))], depth=2, held_out=False)
+    assert [each.id for each in learnt.found.tie] == ["linux"]
+    assert learnt.found.distance > 0
+    assert learnt.rules is None
+
+
 def test_ports_that_nobody_can_foresee_are_no_hindrance(monkeypatch: pytest.MonkeyPatch) -> None:
     made = SimulatedWorld.__init__
 

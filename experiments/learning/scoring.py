@@ -1,0 +1,108 @@
+"""Candidates scored on all that was seen, or first on the conversations that tell most.
+
+The rules of this file:
+
+- What is not better than another model on the conversations that this one does otherwise is not better at
+  all: in the rest there is nothing to do better.
+- Work is counted in packets that are sent through candidates, not in seconds: from the same files the same
+  model is learnt on every machine.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, NamedTuple
+
+from siplab.experiments.learning.candidates import Arrivals, Observed, apart, played
+from siplab.lab.gateway.alg import Model
+
+Conversation = tuple[int, str]  # the number of its pair, and its name there
+_TELLING: Final = 120  # packets of the conversations that are looked at first
+
+
+class Score(NamedTuple):
+    """``distance``: how far off, 0 is the same. ``where``: that by conversation.
+
+    ``plain``: all left as it leaves another model that it was compared with.
+    """
+
+    distance: float
+    where: Counter[Conversation]
+    plain: bool = False
+
+
+@dataclass
+class Scorer:
+    """``most``: packets that may be sent through candidates, in all. ``packets``: those that were."""
+
+    most: int
+    packets: int = field(default=0, init=False)
+
+    @property
+    def is_spent(self) -> bool:
+        return self.packets >= self.most
+
+    def score(
+        self,
+        observed: Observed,
+        model: Model,
+        limit: float = float("inf"),
+        other: Sequence[Arrivals] | None = None,
+    ) -> Score:
+        """How far a model is from what was observed. Ends beyond ``limit``.
+
+        ``other``: what leaves another model.
+        """
+        total, where, plain, at = 0.0, Counter[Conversation](), other is not None, 0
+        for number, pair in enumerate(observed.pairs):
+            for each in played(observed, model, pair):
+                self.packets += 1
+                plain = plain and other is not None and each.made == other[at]
+                at += 1
+                if each.made != each.seen:
+                    far = apart(each.made, each.seen)
+                    total += far
+                    where[number, each.entered.conversation] += far  # type: ignore[assignment]
+                    if total > limit:
+                        return Score(total, where, plain)
+        return Score(total, where, plain)
+
+    def left(self, observed: Observed, model: Model) -> list[Arrivals]:
+        """What leaves a router with the model, packet by packet."""
+        self.packets += sum(len(each.crossings) for each in observed.pairs)
+        return [each.made for pair in observed.pairs for each in played(observed, model, pair)]
+
+    def is_as(self, observed: Observed, model: Model, other: Sequence[Arrivals]) -> bool:
+        """Whether all leaves a model as it leaves another one."""
+        every = (each.made for pair in observed.pairs for each in played(observed, model, pair))
+        for made, wanted in zip(every, other, strict=True):
+            self.packets += 1
+            if made != wanted:
+                return False
+        return True
+
+
+def telling(observed: Observed, where: Counter[Conversation]) -> Observed:
+    """Some of the conversations that a model does otherwise: of many a few, evenly chosen."""
+    differing = [
+        (number, name)
+        for number, pair in enumerate(observed.pairs)
+        for name in pair.conversations
+        if where[number, name]
+    ]
+    packets = sum(
+        (number, each.conversation) in where
+        for number, pair in enumerate(observed.pairs)
+        for each in pair.crossings
+    )
+    chosen = differing[:: 1 + packets // _TELLING] if len(differing) > 1 else differing
+    pairs = []
+    for number, pair in enumerate(observed.pairs):
+        names = [name for its, name in chosen if its == number]
+        if names:
+            pairs.append(pair if len(names) == len(pair.conversations) else pair.only(names))
+    if pairs == list(observed.pairs):
+        return observed
+    return replace(observed, pairs=tuple(pairs), stands=observed.place)
