@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-from siplab.lab.gateway.alg import Card, Model, Recipe
-from siplab.lab.gateway.context import Context
-from siplab.lab.wire.sip import SipMessage
+from siplab.model import Card, Context, Model, Recipe, SipMessage
 
 
 @dataclass(frozen=True)
