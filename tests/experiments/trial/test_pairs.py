@@ -94,7 +94,7 @@ def test_a_card_says_who_suffers() -> None:
     told = cards.model("contact-wrong-port")["breaks scenarios"]
     by = {(each["phone"], each["server"]): each for each in told}
     assert "incoming-call" in by[DEFAULT.phone, DEFAULT.server]["scenarios"]
-    assert by[STRICT.phone, STRICT.server]["scenarios"] == []
+    assert "incoming-call" not in by[STRICT.phone, STRICT.server]["scenarios"]
     seen = [each for each in told if each["seen"]]
     assert {each["phone"] for each in seen} == {"baresip 1.0.0"}
     assert ["incoming-call"] in [each["scenarios"] for each in seen]
