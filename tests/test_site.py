@@ -63,7 +63,7 @@ def test_links_and_pictures_of_a_page_are_part_of_the_site(page: Path) -> None:
 def test_screenshots_are_small_and_stand_in_pages() -> None:
     """If not: python -m tools.screenshots"""
     pictures = {each.stem: each.stat().st_size for each in (DOCS / "pictures").glob("*.png")}
-    assert set(pictures) == set(screenshots.PICTURES)
+    assert set(screenshots.PICTURES) <= set(pictures)  # tools.figures makes others
     assert max(pictures.values()) <= screenshots.LARGEST
     assert sum(pictures.values()) < 1_000_000
     shown = "".join(each.read_text() for each in PAGES)

@@ -117,12 +117,25 @@ def _remedies(
     chosen = [known.get(each) for each in named]
     if everything:
         skipped = {OFF, *named, *spec.mitigations}
-        chosen += [each for each in known if each.id not in skipped]
+        others = [each for each in known if each.id not in skipped]
+        chosen += [each for each in others if _is_same_each_time(_with(spec, each.id))]
     found = []
     for each in chosen:
-        ran, why = _run(replace(spec, mitigations=(*spec.mitigations, each.id)), run)
+        ran, why = _run(_with(spec, each.id), run)
         found.append((Remedy(each.id, each.summary, ran[0].outcome if ran else "", why), ran))
     return found
+
+
+def _with(spec: TrialSpec, mitigation: str) -> TrialSpec:
+    return replace(spec, mitigations=(*spec.mitigations, mitigation))
+
+
+def _is_same_each_time(spec: TrialSpec) -> bool:
+    """As a page of everything has to be. A trial that can't be says why, and that is the same too."""
+    try:
+        return trial.reproducible(spec)
+    except UsageError:
+        return True
 
 
 def _about_model(spec: TrialSpec) -> str:

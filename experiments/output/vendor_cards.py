@@ -202,7 +202,8 @@ def print_card(card: Row, console: Console) -> None:
 
 def _not_shown(where: Row, console: Console) -> None:
     if "not_shown" in where:
-        print_folded(f"no scenario shows it: {where['not_shown']['text']}", console, 4)
+        because, text = where["not_shown"]["because"], where["not_shown"]["text"]
+        print_folded(f"no scenario shows it ({because}): {text}", console, 4)
 
 
 def _switch_off(switch: Row, console: Console) -> None:

@@ -26,7 +26,8 @@ class Manifest(BaseModel):
     ``model_paths``, ``detector_paths``, ``scenario_paths``: files of users' own, where they were.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # protected_namespaces: pydantic before 2.10 warns of `model_paths`.
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     version: int = VERSION
     siplab: str = __version__

@@ -129,12 +129,18 @@ def test_what_a_fault_is_documented_to_do(
         assert "` became `" in found.text
 
 
+# A mark stands in the header of IP; what is counted over months has no one message.
+NO_MESSAGE = ("marked-call", "long-uptime")
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_every_failure_has_a_message_that_the_router_had(model: str) -> None:
     for scenario in registry.scenarios():
         played = grid.played(TrialSpec("home", model, scenario.id))
         failed = [each.name for each in played.result.checks if not each.passed]
         assert [each.check for each in played.explanation] == failed
+        if scenario.id in NO_MESSAGE:
+            continue
         if played.has_tcp:
             continue  # segments are no messages: what is named may be a part of one
         for each in played.explanation:

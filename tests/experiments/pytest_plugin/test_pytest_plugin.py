@@ -70,7 +70,7 @@ def example(pytester: pytest.Pytester, name: str) -> None:
 @pytest.mark.needs("emulated")
 def test_programs_in_labs(pytester: pytest.Pytester, run: Run) -> None:
     example(pytester, "programs")
-    run().assert_outcomes(passed=10)
+    run().assert_outcomes(passed=11)
 
 
 @pytest.mark.needs("emulated")
@@ -78,7 +78,7 @@ def test_workers_side_by_side(pytester: pytest.Pytester, run: Run) -> None:
     """Each has bubbles of its own."""
     example(pytester, "programs")
     example(pytester, "models")
-    run("-n", "2").assert_outcomes(passed=10 + 12)
+    run("-n", "2").assert_outcomes(passed=11 + 12)
 
 
 @pytest.mark.needs("emulated")
