@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout, suppress
@@ -48,6 +49,30 @@ def siplab(*arguments: str, process: bool = False, **environment: str) -> Done:
     ):
         status = _status()
     return subprocess.CompletedProcess(["siplab", *arguments], status, out.getvalue(), err.getvalue())
+
+
+def interrupted(*arguments: str) -> tuple[int, str]:
+    """Run the command in a process group of its own, and press Ctrl-C as soon as it has printed ``begun``.
+
+    Returns its exit status and its standard error.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", "siplab", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        return process.returncode, said
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def _status() -> int:

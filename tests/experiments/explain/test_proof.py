@@ -63,8 +63,8 @@ def sample(count: int) -> list[TrialSpec]:
 
 
 def test_what_is_said_of_a_failed_check_comes_true() -> None:
-    found = [each for each in map(causes.row, sample(60)) if each is not None]
-    assert len(found) > 30
+    found = [each for each in map(causes.row, sample(80)) if each is not None]
+    assert len(found) > 40
     held(causes.figures(found))
 
 

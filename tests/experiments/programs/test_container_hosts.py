@@ -25,7 +25,7 @@ from siplab.lab.worlds.emulated.capability import obstacle
 from siplab.lab.worlds.image_spec import ImageSpec
 from siplab.lab.worlds.topology import Topology
 from siplab.lab.worlds.trace import Passage
-from tests.command import siplab
+from tests.command import interrupted, siplab
 from tests.waiting import PATIENCE, until
 
 DATA = Path(__file__).parents[2] / "data" / "containers"
@@ -185,21 +185,8 @@ def test_an_image_for_a_moment(engine: Any, tmp_path: Path) -> None:
 
     # Ctrl-C is for the program.
     waiting = ("sh", "-c", "trap 'exit 7' INT; echo begun; while :; do sleep 0.1; done")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "siplab", "exec", "--image", "siplab-phone:1", "phone", "--", *waiting],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "begun\n"
-        os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(PATIENCE) == 7
-    finally:
-        process.kill()
-        process.communicate()
+    status, said = interrupted("exec", "--image", "siplab-phone:1", "phone", "--", *waiting)
+    assert status == 7, said
     nothing = siplab("exec", "phone")
     assert (nothing.returncode, nothing.stderr.count("\n")) == (2, 1)
     assert "name a program to run" in nothing.stderr
