@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 case "${1:-}" in
     demo) PACKAGES="python3-venv" EXTRAS="" ;;
     test)
-        PACKAGES="python3-venv python3-dev gcc libc6-dev libnetfilter-queue-dev mininet net-tools iproute2 iptables sip-tester sipsak busybox-static tshark util-linux chromium firefox-esr kamailio kamailio-tls-modules openssl baresip-core rtpengine-daemon coturn linphone-cli"
+        PACKAGES="python3-venv python3-dev gcc libc6-dev libnetfilter-queue-dev mininet net-tools iproute2 iptables sip-tester sipsak busybox-static tshark util-linux chromium firefox-esr kamailio kamailio-tls-modules baresip-core rtpengine-daemon coturn linphone-cli"
         EXTRAS="[emulated,dev,docs]"
         ;;
     *)

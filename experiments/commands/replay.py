@@ -9,11 +9,12 @@ import typer
 
 from siplab.experiments import captures
 from siplab.experiments.commands.options import ModelPath, as_texts
-from siplab.experiments.diagnosis.replaying import PUBLIC, replayed
+from siplab.experiments.diagnosis.replaying import replayed
 from siplab.experiments.output import console, files, pcapng
 from siplab.experiments.trial.run import models
 from siplab.lab.errors import UsageError
 from siplab.lab.wire.ip import is_address
+from siplab.lab.worlds.pair import PUBLIC_IP
 
 app = typer.Typer(add_completion=False)
 
@@ -23,7 +24,7 @@ def replay(
     path: Annotated[Path, typer.Argument(metavar="CAPTURE", help="A capture made behind a router.")],
     model: Annotated[str, typer.Option(help="The ALG: an id, or the id of a vendor's card.", metavar="ID")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE.pcapng", help="What comes out.")],
-    public: Annotated[str, typer.Option(help="The router's outside address.", metavar="IP")] = PUBLIC,
+    public: Annotated[str, typer.Option(help="The router's outside address.", metavar="IP")] = PUBLIC_IP,
     model_path: ModelPath = [],  # noqa: B006
 ) -> None:
     """A capture through a router with any model: what would come out.

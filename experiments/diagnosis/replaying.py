@@ -18,13 +18,11 @@ from siplab.lab.gateway.nat_config import NatConfig
 from siplab.lab.gateway.sides import Side
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import is_private
-
-PUBLIC = "203.0.113.7"
-"""The outside address of the router where nobody says another one."""
+from siplab.lab.worlds.pair import PUBLIC_IP
 
 
 def replayed(
-    capture: Capture, model: Model, *, public_ip: str = PUBLIC, nat: NatConfig | None = None
+    capture: Capture, model: Model, *, public_ip: str = PUBLIC_IP, nat: NatConfig | None = None
 ) -> Iterator[CapturedPacket]:
     """What enters and leaves a router with the model, at taps ``inside`` and ``outside``.
 
