@@ -166,6 +166,8 @@ def passing_on(environment: Mapping[str, str], *, attached: bool = False) -> dic
 def end(process: subprocess.Popen[bytes], patience: float) -> str:
     """End a process, after ``patience`` seconds; says how it ended where that was not our doing."""
     early = None
+    # One that somebody stopped goes on: it may be what has to say how another ended.
+    process.send_signal(signal.SIGCONT)
     with suppress(subprocess.TimeoutExpired):
         early = process.wait(patience)
     if early is None:

@@ -253,6 +253,13 @@ def test_the_end_of_a_bubble_by_a_signal_is_known() -> None:
         assert bubble.close(processes.PATIENCE) == "SIGKILL"
 
 
+def test_a_stopped_waiter_still_says_how_the_bubble_ended() -> None:
+    with Bubble("tests.lab.worlds.inside:task") as bubble:
+        os.kill(bubble.pid, signal.SIGSTOP)
+        os.kill(processes.children(bubble.pid)[0].pid, signal.SIGKILL)
+        assert bubble.close(processes.PATIENCE) == "SIGKILL"
+
+
 def test_the_end_of_a_lab_by_a_signal_is_one_line() -> None:
     """Of process 1, by whomever: the command says so, and its exit status is that of a shell."""
     command = [sys.executable, "-m", "siplab", "exec", "phone", "--", "sh", "-c", "echo up; exec sleep 600"]
