@@ -13,15 +13,14 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from siplab.experiments.storage.places import Place
-from siplab.experiments.sweep.sweep import How, manifest_of, sweep
+from siplab.experiments.sweep.sweep import BATCH, How, manifest_of, sweep
 from siplab.experiments.trial import worker
 from siplab.experiments.trial.sharing import Sharing
 from siplab.experiments.trial.spec import TrialSpec
 from tools.scale import plan
 
-FEW: Final = 400
-MANY: Final = 2400
-BATCH: Final = 200
+FEW: Final = 1000
+MANY: Final = 4000
 EXECUTORS: Final = (How("local", 1), How("processes", 2), How("dask", 2))
 
 

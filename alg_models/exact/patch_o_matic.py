@@ -13,7 +13,8 @@ from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Reci
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage
 
-_REQUEST_LINE: Final = re.compile(rb"[^\r\n]*?sip:[^\r\n@]*@")
+# Atomic: behind the first "sip:" stands an @, or behind none.
+_REQUEST_LINE: Final = re.compile(rb"(?>[^\r\n]*?sip:)[^\r\n@]*@")
 _AT_SIGN: Final = re.compile(rb"[^@]*@")  # runs past the end of the line
 _DESCRIBING: Final = (b"INVITE", b"SIP/2.0 200")
 _SHORTEST: Final = 7  # bytes: what is shorter is dropped

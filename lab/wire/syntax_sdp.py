@@ -126,7 +126,7 @@ def sdp_findings(body: bytes) -> SdpFindings:
 
 def _order(session: list[tuple[int, int]], medias: list[tuple[int, list[tuple[int, int]]]]) -> SdpFindings:
     """Judge which lines there are, how often, and in which order."""
-    kinds = [kind for kind, _ in session]
+    kinds = {kind for kind, _ in session}
     head = [kind for kind in b"vos" if kind in kinds]
     for kind in b"vos":
         if kind not in head:
