@@ -59,11 +59,16 @@ class Undoing:
 
     def model(self, gateway: str, model: Model) -> Model:
         """The model with these actions undone, in that gateway."""
+        return Model(model.id, model.card, self._recipe(gateway, model))
+
+    def _recipe(self, gateway: str, model: Model) -> Recipe:
         policy = self._settings(gateway, ActionKind.POLICY, model.recipe.policy, Policy())
         nat = self._settings(gateway, ActionKind.NAT, model.recipe.nat, NatConfig())
         # A model that looks at no message goes on to look at none.
         steps: tuple[Step, ...] = (_Replaced(gateway, model.steps, self),) if model.steps else ()
-        return Model(model.id, model.card, Recipe(steps, policy=policy, nat=nat))
+        after = model.after_restart
+        restarted = None if after is model else self._recipe(gateway, after)
+        return Recipe(steps, policy=policy, nat=nat, restarted=restarted)
 
     def _settings(
         self, gateway: str, kind: ActionKind, settings: Mapping[str, Any], defaults: object

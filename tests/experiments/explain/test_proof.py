@@ -124,6 +124,9 @@ SHOWN = {
     "sdp-origin-mismatch": {"SDP o="},
     "pinhole-hijack": {"state of REGISTER"},
     "media-sport-not-mapped": {"nat media_symmetry"},
+    # What a router has in it since a restart is looked at, too.
+    "early-packet-poisons": {"drop"},
+    "on-again-after-restart": {"Via", "Call-ID"},
 }
 
 

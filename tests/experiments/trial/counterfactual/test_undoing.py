@@ -25,8 +25,12 @@ def replayer(model: str, scenario: str, topology: str = "home") -> Replayer:
     return Replayer(TrialSpec(topology, model, scenario, phone="plain", server="rport-aware"))
 
 
-def test_with_nothing_undone_the_checks_come_out_as_they_did() -> None:
-    again = replayer("semicolon-loss", "outgoing-call")
+@pytest.mark.parametrize(
+    ("model", "scenario"),
+    [("semicolon-loss", "outgoing-call"), ("early-packet-poisons", "router-reboot")],
+)
+def test_with_nothing_undone_the_checks_come_out_as_they_did(model: str, scenario: str) -> None:
+    again = replayer(model, scenario)
     result, _ = trial.run(again.spec)
     outcome = again.run([each.name for each in result.checks], ())
     assert dict(outcome.checks) == {each.name: each.passed for each in result.checks}
