@@ -5,12 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from siplab.experiments.calibration import comparison, connections, corpus, kernel_side, model_side
-from siplab.experiments.calibration.corpus import Case, Datagram
+from siplab.experiments.calibration import (
+    comparison,
+    connections,
+    corpus,
+    fragments,
+    kernel_side,
+    model_side,
+    places,
+    probes,
+)
+from siplab.experiments.calibration.corpus import Case, Datagram, Piece
 from siplab.experiments.calibration.known import KNOWN
 from siplab.experiments.calibration.messages import MAX_SIZE
 from siplab.experiments.calibration.outcome import Numbers
@@ -65,6 +76,38 @@ def test_connections_are_the_same_for_the_same_seed_and_of_all_kinds() -> None:
     assert {case.kind for case in cases} == {f"tcp, {way}" for _, way in connections._WAYS}
 
 
+@pytest.mark.parametrize("more", [fragments, probes])
+def test_fragments_and_probes_are_the_same_for_the_same_seed(more: ModuleType) -> None:
+    cases = more.cases(7, 600)
+    assert cases == more.cases(7, 600)
+    assert cases != more.cases(8, 600)
+    assert sum(len(each.datagrams) for each in cases) >= 600
+
+
+def test_fragments_come_in_every_way() -> None:
+    sent = [each for case in fragments.cases(7, 600) for each in case.datagrams]
+    pieces = [each.piece for each in sent if each.piece is not None]
+    assert any(each.begin % 8 == 0 and each.end % 8 and each.more for each in pieces)
+    assert len({each.identification for each in pieces}) < len(pieces) < len(sent)
+    assert all(len(bytes(each)) <= 1500 for each in sent)
+    assert max(len(each.payload) for each in sent) > 3000
+
+
+def test_probes_are_of_every_kind() -> None:
+    """From both sides, at announced ports and their neighbours, by the peer and by a stranger."""
+    cases = probes.cases(7, 600)
+    sent = [each for case in cases for each in case.datagrams if each.payload.startswith(b"\x80\0")]
+    assert {each.outbound for each in sent} == {True, False}
+    outside = {(each.source if not each.outbound else each.destination).ip for each in sent}
+    assert outside == {places.SERVER_IP, places.FOREIGN_IP}
+    assert any(
+        after.payload.startswith(b"\x80\0")
+        for case in cases
+        for before, after in pairwise(case.datagrams)
+        if before.payload.startswith(b"BYE ")
+    )
+
+
 # -- the comparison --------------------------------------------------------------------------------------
 
 
@@ -99,6 +142,38 @@ def test_the_model_is_the_kernel_over_tcp() -> None:
     report = play_all(connections.cases(2026, 400))
     assert report.changed > 100
     assert report.differences == (), report.kinds()
+
+
+@pytest.mark.needs("kernel-alg")
+@pytest.mark.parametrize("more", [fragments, probes])
+def test_the_model_is_the_kernel_with_fragments_and_media(more: ModuleType) -> None:
+    report = play_all(more.cases(2026, 400))
+    assert report.changed > 50
+    assert report.unexplained == [], report.kinds()
+
+
+def _of_size(size: int) -> bytes:
+    """An OPTIONS whose Via and Contact name no port: the kernel writes it, which makes them longer."""
+    head = (
+        b"OPTIONS sip:lab.test SIP/2.0\r\nVia: SIP/2.0/UDP 192.168.1.102;branch=z9hG4bK1\r\n"
+        b"From: <sip:a@lab.test>;tag=1\r\nTo: <sip:b@lab.test>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n"
+        b"Contact: <sip:a@192.168.1.102>\r\nSubject: "
+    )
+    tail = b"\r\nContent-Length: 0\r\n\r\n"
+    return head + b"x" * (size - len(head) - len(tail)) + tail
+
+
+@pytest.mark.needs("kernel-alg")
+def test_what_the_alg_makes_too_large_is_lost_if_it_may_not_be_cut() -> None:
+    """1472 bytes fit a packet of 1500; six more do not."""
+    whole = Datagram(True, PHONE, SERVER, _of_size(1472))
+    may_be_cut = replace(whole, piece=Piece(7, 0, 1480, more=False))
+    small = replace(whole, payload=_of_size(1466))
+    case = Case("hand-made", (whole, may_be_cut, small))
+    with Bubble("siplab.experiments.calibration.kernel_side:task") as bubble:
+        (real,) = bubble.call(HOME, [case])
+    assert [[len(each.payload) for each in left] for left in real] == [[], [1478], [1472]]
+    assert model_side.play(trial.models().get("linux"), HOME, case) == real
 
 
 @pytest.mark.needs("kernel-alg")
