@@ -70,9 +70,11 @@ class KernelSide:
         self._lab.forget()
         self._mark(True)  # so that markers have a way in
         outcome = []
+        due = time.monotonic()
         for each in case.datagrams:
+            due += each.after
             if each.after:
-                time.sleep(each.after)  # the kernel's timers are real
+                time.sleep(max(0.0, due - time.monotonic()))  # the kernel's timers are real
                 self._mark(True)  # the markers' way in has ended, too
             self._senders[each.outbound].send(bytes(each))
             outcome.append(self._mark(each.outbound))

@@ -130,10 +130,11 @@ class Nat(BindingTable):
             self.generation += 1
         if ended:
             binding.began, binding.sent, binding.heard = now, False, False
-        binding.sent |= outbound
-        binding.heard |= not outbound
         if (ended and outbound) or refresh is Refresh.BOTH or (refresh is Refresh.OUTBOUND) == outbound:
             binding.expires = now + self.timeout_of(binding, now)
+        # Netfilter sets the timer before it takes note of an answer: the first one still gets the short time.
+        binding.sent |= outbound
+        binding.heard |= not outbound
 
     def is_new(self, binding: Binding, now: float) -> bool:
         """Whether a UDP binding has the short timer of those that were not yet used both ways for a while."""

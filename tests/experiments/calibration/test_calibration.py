@@ -200,20 +200,69 @@ def test_an_old_segment_again_is_numbered_as_the_kernel_does_it() -> None:
     assert model_side.play(trial.models().get("linux"), HOME, case) == real
 
 
+_Timed = tuple[float, Datagram, bool]  # when it is sent (in seconds), and whether it gets through
+
+
+def _flow(number: int, *times: tuple[float, bool, bool]) -> Iterator[_Timed]:
+    """A UDP flow of its own that no ALG looks at: when, whether going out, and whether it gets through."""
+    inside, server = Endpoint(PHONE.ip, 40000 + number), Endpoint(SERVER.ip, 41000)
+    out = Datagram(True, inside, server, b"x")
+    back = Datagram(False, server, Endpoint(PUBLIC.ip, inside.port), b"y")
+    for seconds, outbound, passes in times:
+        yield seconds, out if outbound else back, passes
+
+
+def _call(port: int, media: int, *times: tuple[float, bool]) -> Iterator[_Timed]:
+    """A call offered from ``port``, and RTP that only comes in: when, and whether it gets through."""
+    body = f"v=0\r\no=a 1 1 IN IP4 {PHONE.ip}\r\ns=-\r\nc=IN IP4 {PHONE.ip}\r\nt=0 0\r\n"
+    body += f"m=audio {media} RTP/AVP 0\r\n"
+    text = (
+        f"INVITE sip:b@lab.test SIP/2.0\r\nVia: SIP/2.0/UDP {PHONE.ip}:{port};branch=z9hG4bK1\r\n"
+        f"From: <sip:a@lab.test>;tag=1\r\nTo: <sip:b@lab.test>\r\nCall-ID: {port}\r\nCSeq: 1 INVITE\r\n"
+        f"Contact: <sip:a@{PHONE.ip}:{port}>\r\nContent-Type: application/sdp\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n{body}"
+    )
+    yield 0.0, Datagram(True, Endpoint(PHONE.ip, port), SERVER, text.encode()), True
+    rtp = Datagram(False, Endpoint(SERVER.ip, 30000), Endpoint(PUBLIC.ip, media), b"\x80\0rtp")
+    for seconds, passes in times:
+        yield seconds, rtp, passes
+
+
 @pytest.mark.deep
 @pytest.mark.needs("kernel-alg")
-def test_the_timer_of_an_unanswered_flow_is_the_kernels() -> None:
-    """30 s: an answer comes in just before, and no more just after."""
-    asked = Datagram(True, PHONE, Endpoint(SERVER.ip, 40001), b"anybody there")
-    cases = [
-        Case(f"answer after {seconds:g} s", (asked, replace(answer, after=seconds)))
-        for answer in (Datagram(False, asked.destination, PUBLIC, b"yes"),)
-        for seconds in (27.0, 32.0)
+def test_timers_are_the_kernels() -> None:
+    """All in one wait of 201 s: no packet comes nearer than 2 s to the end of a timer."""
+    out, back = True, False
+    timed = [
+        # Answered or not, a flow lives 30 s as long as it is not used more than 2 s after it began...
+        *_flow(0, (0, out, True), (28, back, True)),
+        *_flow(1, (0, out, True), (32, back, False)),
+        *_flow(2, (0, out, True), (1, back, True), (29, back, True)),
+        *_flow(3, (0, out, True), (1, back, True), (33, back, False)),
+        # ... after an answer: the answer itself does not count.
+        *_flow(4, (0, out, True), (4, back, True), (32, back, True)),
+        *_flow(5, (0, out, True), (4, back, True), (36, back, False)),
+        # From then on it is 120 s.
+        *_flow(6, (0, out, True), (1, back, True), (4, out, True), (122, back, True)),
+        *_flow(7, (0, out, True), (1, back, True), (4, back, True), (126, back, False)),
+        # A stream that only comes in is never answered: 30 s, for how long it may ever go on.
+        *_call(5060, 50000, (1, True), (5, True), (33, True), (61, True), (93, False)),
+        # An expectation that nobody has met waits for 180 s, and until the kernel's timer wheel comes round.
+        *_call(5062, 50100, (178, True)),
+        *_call(5064, 50200, (201, False)),
     ]
+    timed.sort(key=lambda each: each[0])
+    times = [0.0, *(seconds for seconds, _, _ in timed)]
+    waits = [after - before for before, after in pairwise(times)]
+    sent = [replace(each, after=wait) for (_, each, _), wait in zip(timed, waits, strict=True)]
+    case = Case("timers", tuple(sent))
     with Bubble("siplab.experiments.calibration.kernel_side:task") as bubble:
-        real = bubble.call(HOME, cases)
-    assert [len(outcome[1]) for outcome in real] == [1, 0]
-    assert [model_side.play(trial.models().get("linux"), HOME, case) for case in cases] == real
+        (real,) = bubble.call(HOME, [case])
+    wanted = [passes for _, _, passes in timed]
+    modelled = model_side.play(trial.models().get("linux"), HOME, case)
+    assert [bool(left) for left in real] == wanted
+    assert [bool(left) for left in modelled] == wanted
+    assert modelled == real
 
 
 @pytest.mark.needs("kernel-alg")
