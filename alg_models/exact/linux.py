@@ -19,6 +19,7 @@ POLICY: Final[Mapping[str, Any]] = {
     "tcp": "payload",
     "refresh": "both",
     "follow_pinholes": True,
+    "growth": "obey-df",
 }
 
 

@@ -6,7 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from siplab.experiments.calibration import connections, corpus, kernel_side, model_side
+from siplab.experiments.calibration import (
+    connections,
+    corpus,
+    fragments,
+    kernel_side,
+    model_side,
+    probes,
+)
 from siplab.experiments.calibration.corpus import Case, Datagram
 from siplab.experiments.calibration.kernel_side import Outcome
 from siplab.experiments.calibration.known import known
@@ -49,6 +56,7 @@ class Difference:
             "destination": str(self.sent.destination),
             "sent": text(self.sent.payload),
             **(self.sent.numbers._asdict() if self.sent.numbers is not None else {}),
+            **({"piece": self.sent.piece._asdict()} if self.sent.piece is not None else {}),
             "kernel": [_plain(each) for each in self.kernel],
             "model": [_plain(each) for each in self.model],
         }
@@ -64,7 +72,7 @@ class Report:
     seed: int
     cases: int
     datagrams: int
-    dropped: int  # by the kernel
+    dropped: int  # by the kernel; fragments are not counted here, since it may only have kept them
     changed: int  # by the kernel
     differences: tuple[Difference, ...]
 
@@ -110,7 +118,9 @@ def run(
 
     Raises ``CapabilityError`` where the kernel can't, ``WorldError`` when a run is invalid.
     """
-    cases = [*corpus.cases(seed, datagrams), *connections.cases(seed, datagrams // 5)]
+    cases = corpus.cases(seed, datagrams)
+    for more in (connections, fragments, probes):
+        cases += more.cases(seed, datagrams // 5)
     outcomes: list[Outcome] = []
     with Bubble("siplab.experiments.calibration.kernel_side:task") as bubble:
         bubble.call(network, [])
@@ -133,7 +143,7 @@ def compare(
         before: Difference | None = None
         for index, (sent, real, modelled) in enumerate(zip(case.datagrams, theirs, ours, strict=True)):
             count += 1
-            dropped += not real
+            dropped += not real and sent.piece is None
             changed += any(each.payload != sent.payload for each in real)
             if real == modelled:
                 continue

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from siplab.experiments.calibration import messages
 from siplab.experiments.calibration.outcome import Numbers
@@ -17,11 +17,26 @@ from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
 
 
+class Piece(NamedTuple):
+    """Which bytes of a datagram, its UDP header included, a fragment has; ``more``: others follow it."""
+
+    identification: int
+    begin: int  # a multiple of eight
+    end: int
+    more: bool
+
+    def of(self, packet: bytes) -> bytes:
+        """That fragment of a whole packet."""
+        identification, begin, end, more = self
+        return ip.fragment_of(packet, begin, end, more=more, identification=identification)
+
+
 @dataclass(frozen=True)
 class Datagram:
     """One UDP datagram as it is sent: ``destination`` is the public endpoint when it comes in.
 
-    With ``numbers`` it is a TCP segment. ``after``: seconds that pass before it is sent.
+    With ``numbers`` it is a TCP segment, with ``piece`` a fragment of the datagram. ``after``: seconds that
+    pass before it is sent.
     """
 
     outbound: bool
@@ -29,12 +44,15 @@ class Datagram:
     destination: Endpoint
     payload: bytes
     numbers: Numbers | None = None
+    piece: Piece | None = None
     after: float = 0.0
 
     def __bytes__(self) -> bytes:
         """The whole packet."""
         if self.numbers is None:
-            return ip.udp(self.source, self.destination, self.payload)
+            whole = self.piece is None
+            packet = ip.udp(self.source, self.destination, self.payload, dont_fragment=whole)
+            return packet if self.piece is None else self.piece.of(packet)
         seq, ack, flags = self.numbers
         return ip.tcp(self.source, self.destination, self.payload, seq=seq, ack=ack, flags=flags)
 

@@ -22,13 +22,15 @@ from typing import Final
 from siplab.experiments.calibration.corpus import Case
 from siplab.experiments.calibration.outcome import Left, left
 from siplab.experiments.calibration.places import INSIDE_IP, PUBLIC_IP, SERVER_IP
+from siplab.lab.gateway.fragments import Reassembler
 from siplab.lab.gateway.sides import Side
 from siplab.lab.wire import ip
-from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.ip import Endpoint, MalformedPacketError
 from siplab.lab.worlds.base import WorldError
 from siplab.lab.worlds.emulated import bubble, sockets
 from siplab.lab.worlds.emulated import namespaces as ns
 from siplab.lab.worlds.emulated.kernel import KernelLab
+from siplab.lab.worlds.emulated.kernel_tap import Seen
 from siplab.lab.worlds.network import Network
 
 # Real seconds until something must be broken; the kernel takes microseconds.
@@ -60,6 +62,7 @@ class KernelSide:
                     ["iptables-nft-restore"], input=_DEAF, text=True, check=True, capture_output=True
                 )
             self._senders[outbound] = sockets.RawSender(namespace)
+        self._fragments = Reassembler()
         self._markers = 0
 
     def play(self, case: Case) -> Outcome:
@@ -67,9 +70,11 @@ class KernelSide:
         self._lab.forget()
         self._mark(True)  # so that markers have a way in
         outcome = []
+        due = time.monotonic()
         for each in case.datagrams:
+            due += each.after
             if each.after:
-                time.sleep(each.after)  # the kernel's timers are real
+                time.sleep(max(0.0, due - time.monotonic()))  # the kernel's timers are real
                 self._mark(True)  # the markers' way in has ended, too
             self._senders[each.outbound].send(bytes(each))
             outcome.append(self._mark(each.outbound))
@@ -91,7 +96,7 @@ class KernelSide:
         poll.register(self._tap, select.POLLIN)
         while True:
             for seen in self._tap.read():
-                datagram = left(seen.side is Side.OUTSIDE, seen.packet) if seen.leaving else None
+                datagram = self._left(seen) if seen.leaving else None
                 if datagram is None:
                     continue
                 if datagram.payload == payload:
@@ -99,6 +104,15 @@ class KernelSide:
                 before.append(datagram)
             if not poll.poll(PATIENCE * 1000):
                 raise WorldError(f"a marker did not get through the router within {PATIENCE:g} s")
+
+    def _left(self, seen: Seen) -> Left | None:
+        """What a packet that leaves is; a datagram that the kernel cuts, once its last fragment has left."""
+        packet: bytes | None = seen.packet
+        with suppress(MalformedPacketError):
+            parsed = ip.parse(seen.packet)
+            if parsed.is_fragment:
+                packet = self._fragments.add(parsed, seen.packet, time.monotonic())
+        return None if packet is None else left(seen.side is Side.OUTSIDE, packet)
 
     def missed(self) -> int:
         return self._tap.missed()

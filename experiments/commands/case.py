@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -14,12 +14,12 @@ from siplab.experiments.cases import playing
 from siplab.experiments.cases.playing import Verdict
 from siplab.experiments.cases.schema import Case, Step
 from siplab.experiments.commands.options import AsJson, Jobs, Report
+from siplab.experiments.commands.worlds import Worlds, worlds_of
 from siplab.experiments.output import book, cards, commands
 from siplab.experiments.output.console import errors, grid, output, print_exact, print_folded, print_json
 from siplab.experiments.output.files import check_writable, write_text
 from siplab.experiments.output.progress import TrialProgress
 from siplab.experiments.trial import run as trial
-from siplab.experiments.trial import runner
 
 _STYLES: Final = {"works": "green", "fails": "bold red", "varies": "bold yellow"}
 _HEADS: Final = ("", "what is claimed", "router's ALG and the rest", "work", "what failed first", "confirmed")
@@ -34,10 +34,7 @@ def case(
     name: Annotated[
         str, typer.Argument(metavar="[CASE]", help="Its id, or a YAML file. Without one: list them.")
     ] = "",
-    world: Annotated[
-        Literal["auto", "both", "simulated", "emulated"],
-        typer.Option(help="Where trials run. auto: in both worlds where this machine can."),
-    ] = "auto",
+    world: Worlds = "auto",
     jobs: Jobs = 1,
     report: Report = None,
     as_json: AsJson = False,
@@ -50,7 +47,7 @@ def case(
     chosen = cases.load(name)
     if report is not None:
         check_writable(report)
-    worlds, why = _worlds(world)
+    worlds, why = worlds_of(world)
     total = len(worlds) * sum(len(step.trials()) for step in chosen.steps)
     with TrialProgress(total, errors()) as advance:
         verdicts = playing.play(chosen.steps, worlds, jobs, advance)
@@ -64,16 +61,6 @@ def case(
         console.print(Text(f"{total} trials in the {places} ({why}).", style="dim"))
     if not all(each.holds for each in verdicts):
         raise typer.Exit(1)
-
-
-def _worlds(choice: str) -> tuple[list[str], str]:
-    """The worlds, and why. Raises ``CapabilityError``."""
-    if choice in ("simulated", "emulated"):
-        return [runner.choose_world(choice)[0]], "asked for"  # type: ignore[arg-type]
-    kind, why = runner.choose_world("emulated" if choice == "both" else "auto")
-    if kind == "simulated":
-        return ["simulated"], why
-    return ["simulated", "emulated"], "asked for" if choice == "both" else "this machine can both"
 
 
 def _page(chosen: Case) -> str:

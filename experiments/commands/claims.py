@@ -13,6 +13,7 @@ from siplab.experiments.claims import measuring
 from siplab.experiments.claims.measuring import Measured
 from siplab.experiments.claims.schema import Answer, Claim
 from siplab.experiments.commands.options import AsJson, Jobs
+from siplab.experiments.commands.worlds import Worlds, worlds_of
 from siplab.experiments.output import commands
 from siplab.experiments.output.console import errors, grid, output, print_exact, print_folded, print_json
 from siplab.experiments.output.progress import TrialProgress
@@ -38,6 +39,7 @@ def claims(
     run: Annotated[
         bool, typer.Option("--run", help="Measure all that are found, also where several are.")
     ] = False,
+    world: Worlds = "simulated",
     jobs: Jobs = 1,
     as_json: AsJson = False,
 ) -> None:
@@ -50,9 +52,10 @@ def claims(
         else:
             _list(found, console)
         return
-    total = sum(len(step.trials()) for each in found for step in measuring.steps_of(each))
+    worlds, _ = worlds_of(world)
+    total = len(worlds) * sum(len(step.trials()) for each in found for step in measuring.steps_of(each))
     with TrialProgress(total, errors()) as advance:
-        measured = [measuring.measure(each, jobs=jobs, progress=advance) for each in found]
+        measured = [measuring.measure(each, worlds, jobs, advance) for each in found]
     if as_json:
         print_json(
             [{**_row(each.claim), "holds": each.holds, "observations": _seen(each)} for each in measured]

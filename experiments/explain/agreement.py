@@ -30,6 +30,7 @@ _EXPIRED: Final = {CauseKind.BINDING_EXPIRED}
 # The same of a setting, by its name.
 _OF_SETTING: Final = {
     "checksum": {CauseKind.DAMAGED},
+    "dscp": {CauseKind.REMARKED},
     "non_sip": _EXPIRED,
     "refresh": _EXPIRED,
     "udp_timeout": _EXPIRED,

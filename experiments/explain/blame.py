@@ -49,6 +49,7 @@ class CauseKind(StrEnum):
     BINDING_CLOSED = "binding-closed"  # sooner than any timer explains
     FILTERED = "filtered"
     FIREWALL = "firewall"  # a rule of the router's firewall was about it
+    REMARKED = "remarked"  # the packet left with another DSCP (RFC 2474)
     DEVIATED = "deviated"  # it left differently from how a router without a fault sends it
     # What only running the trial again can tell.
     REMAPPED = "remapped"  # its sender got another public endpoint by it
@@ -78,12 +79,22 @@ class Cause:
     endpoint: Endpoint | None = None
     idle: float | None = None  # seconds since the binding was last used
     action: GatewayAction | None = None  # where running the trial again shows it, and the trace does not
+    marks: tuple[int, int] | None = None  # its DSCP before and after
     unnoticed: bool = False  # no endpoint complained: found by comparison with other routers
 
 
 def cause_of(trouble: Trouble, story: Story) -> Cause:
     """Where a trouble comes from."""
     return _CAUSES[trouble.kind](trouble, story)
+
+
+def remarked(story: Story, end: int) -> Cause | None:
+    """That a gateway gave packets another DSCP: the first of them before a record of the trace."""
+    for each in story.remarkings(end):
+        journey = story.journey_at(each.order)
+        if journey is not None:
+            return Cause(CauseKind.REMARKED, journey, each.gateway, marks=(each.before, each.after))
+    return None
 
 
 def changed(

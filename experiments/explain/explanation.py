@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from siplab.experiments.explain import wording
 from siplab.experiments.explain.agreement import NOT_OF_ALGS, confirmed, shown
-from siplab.experiments.explain.blame import Cause, CauseKind, cause_of, changed
+from siplab.experiments.explain.blame import Cause, CauseKind, cause_of, changed, remarked
 from siplab.experiments.explain.claims import claim
 from siplab.experiments.explain.comparison import deviations
 from siplab.experiments.explain.proof import Proof
@@ -83,7 +84,7 @@ def _told(known: list[Trouble], window: Window, story: Story, check: Check, proo
         return next((each for each in candidates if each[1].gateway), (candidates or [nothing])[0])
     if proof.cure is None:
         return next((each for each in candidates if each[1].kind in NOT_OF_ALGS), nothing)
-    for trouble, cause in candidates:
+    for trouble, cause in chain(candidates, _marks(story, window)):
         agreed = confirmed(cause, proof.cure.done, media=trouble is not None and trouble.media)
         if agreed is not None:
             return trouble, agreed
@@ -91,6 +92,13 @@ def _told(known: list[Trouble], window: Window, story: Story, check: Check, proo
     after = {each.identity for each in troubles(Story(proof.cure.trace, story.network))}
     gone = next((trouble for trouble, _ in candidates if trouble and trouble.identity not in after), None)
     return gone, shown(proof.cure.done, story)
+
+
+def _marks(story: Story, window: Window) -> Iterator[_Told]:
+    """A mark that a gateway changed; nobody notes such a thing."""
+    mark = remarked(story, window.end)
+    if mark is not None:
+        yield None, mark
 
 
 def _candidates(known: list[Trouble], window: Window, story: Story, *, media: bool) -> Iterator[_Told]:
@@ -116,6 +124,9 @@ def _deviation(story: Story, window: Window, found: Sequence[Journey]) -> Cause:
             # No rule of SIP lets anybody on the way touch what people say to each other.
             cause = changed(each, "body") if each.changes else Cause(CauseKind.DEVIATED, each, gateway)
             return replace(cause, unnoticed=True)
+    mark = remarked(story, window.end)
+    if mark is not None:
+        return replace(mark, unnoticed=True)
     return Cause(CauseKind.UNCHANGED, None)
 
 

@@ -9,6 +9,7 @@ from siplab.experiments.trial.counterfactual.actions import GatewayAction
 # By the setting's name, and its value where that matters.
 _SAID: Final = {
     "checksum": "leaves the UDP checksum of what it changes as the sender computed it",
+    "dscp": "gives SIP, and media at the ports that its ALG opened, the DSCP {}",
     "follow_pinholes": "looks at what comes in through its pinholes, whatever the port",
     "fragments=drop": "drops datagrams that come in fragments",
     "fragments=unprocessed": "passes messages that come in fragments on as they are",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import Final, NamedTuple
 
 from siplab.experiments.output.journeys import Journey, journeys_of
@@ -33,6 +34,15 @@ class Window(NamedTuple):
     passed: bool
     start: int
     end: int
+
+
+class Remarking(NamedTuple):
+    """A packet that left a gateway with another DSCP than it came with (RFC 2474): ``before``, ``after``."""
+
+    order: int
+    gateway: str
+    before: int
+    after: int
 
 
 @lru_cache(maxsize=8192)
@@ -63,6 +73,7 @@ class Story:
 
     def __init__(self, trace: Trace, network: Network) -> None:
         self.network = network
+        self._trace = trace
         self.journeys = [each for each in journeys_of(trace, network) if each.sent is not None]
         self.signalling = [each for each in self.journeys if each.is_signalling]
         self.notes = [(order, each) for order, each in enumerate(trace) if isinstance(each, Noted)]
@@ -117,6 +128,25 @@ class Story:
             if each.order <= order and each.changes and token in seen(each) and token not in sent(each):
                 return each
         return None
+
+    # -- marks ---------------------------------------------------------------------------------------
+
+    def remarkings(self, end: int) -> Iterator[Remarking]:
+        """The packets before a record that a gateway gave another DSCP."""
+        for order, record in enumerate(islice(self._trace, end)):
+            if not isinstance(record, Passage):
+                continue
+            before = ip.dscp_of(record.packet)
+            for emission in record.emissions:
+                if emission.side is None or emission.originated:
+                    continue
+                if (after := ip.dscp_of(emission.packet)) != before:
+                    yield Remarking(order, record.gateway, before, after)
+
+    def journey_at(self, order: int) -> Journey | None:
+        """The packet that a record is about: it is carried to its end before the next one begins."""
+        began = [each for each in self.journeys if each.order <= order]
+        return began[-1] if began else None
 
     # -- bindings ------------------------------------------------------------------------------------
 

@@ -189,6 +189,16 @@ def _action(trouble: Trouble | None, cause: Cause) -> str:
                 f"The {what} {message} at {journey.now:.3f} s names {cause.endpoint.ip}, an address that "
                 "exists behind a router only, and no router on the way translated it."
             )
+        case CauseKind.REMARKED:
+            assert cause.marks is not None
+            before, after = cause.marks
+            words = f"{router} gave the {message} DSCP {after} in the place of {before}"
+            if cause.unnoticed:
+                return (
+                    "Every message passed the routers as it would without an ALG, but not every mark did: at "
+                    f"{journey.now:.3f} s {words}."
+                )
+            return f"{when} {words}."
         case CauseKind.DEVIATED:
             return (
                 f"No endpoint complained of a message. The first that {router} treated differently from one "

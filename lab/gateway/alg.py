@@ -148,7 +148,8 @@ class Policy:
       ``inspect``: they go through the steps like others.
     - ``fragments``: datagrams that came in fragments are put together and inspected, or
       ``drop``ped, or pass ``unprocessed``.
-    - ``growth``: a packet that the ALG made larger than the MTU is cut (``fragment``) or lost (``drop``).
+    - ``growth``: a packet that the ALG made larger than the MTU is cut (``fragment``) or lost (``drop``);
+      ``obey-df``: it is lost if its sender forbade to cut it (the DF bit of RFC 791), as Linux does.
     - ``tcp``: ``stream`` reassembles messages and adjusts sequence numbers; ``segment`` rewrites
       only messages that are whole in one segment; ``unadjusted`` does that and forgets the numbers.
       ``payload`` gives every segment's bytes to the steps as they are, in whatever order they come, and
@@ -170,7 +171,7 @@ class Policy:
     signalling_timeout: float | None = None
     non_sip: Literal["pass", "drop", "inspect"] = "pass"
     fragments: Literal["reassemble", "drop", "unprocessed"] = "reassemble"
-    growth: Literal["fragment", "drop"] = "fragment"
+    growth: Literal["fragment", "drop", "obey-df"] = "fragment"
     tcp: Literal["stream", "segment", "unadjusted", "payload"] = "stream"
     refresh: Literal["nat", "both"] = "nat"
     follow_pinholes: bool = False
@@ -178,6 +179,10 @@ class Policy:
     match: Literal["peer", "destination"] = "peer"
     hairpin_loses: frozenset[str] = frozenset()
     dscp: int | None = None
+
+    def loses_what_grew(self, *, dont_fragment: bool) -> bool:
+        """Whether a packet that the ALG made larger than the MTU is lost."""
+        return self.growth == "drop" or (self.growth == "obey-df" and dont_fragment)
 
     def inspects(self, protocol: int, remote_port: int) -> bool:
         if remote_port not in self.ports:

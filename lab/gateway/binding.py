@@ -54,6 +54,19 @@ class Pinhole:
         return allowed is None or (allowed.ip == remote.ip and allowed.port in (0, remote.port))
 
 
+class Foreseen:
+    """A flow that an ALG expects to go out, from ``source`` (an inside address; empty: anybody's).
+
+    ``used``: it has come.
+    """
+
+    __slots__ = ("source", "used")
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.used = False
+
+
 class Binding:
     """An inside endpoint and the public endpoint that stands for it."""
 

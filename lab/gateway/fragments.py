@@ -2,11 +2,12 @@
 
 Bounded in memory and in time: at most ``LIMIT`` datagrams wait, each for at most
 ``TIMEOUT`` seconds. Overlapping fragments end the datagram, as RFC 5722 asks for IPv6 and
-Linux does for both.
+Linux does for both; what brings only bytes that are there is taken for a duplicate, as Linux does.
 """
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from typing import Final
 
 from siplab.lab.wire.ip import MAX_PACKET, Packet, checksum
@@ -15,15 +16,42 @@ TIMEOUT: Final = 30.0
 LIMIT: Final = 64
 
 
+class _Place(Enum):
+    """What a fragment's bytes are beside those that are there."""
+
+    FREE = auto()
+    KNOWN = auto()
+    OVERLAPPING = auto()
+
+
 class _Datagram:
-    __slots__ = ("deadline", "first_header", "pieces", "size", "total")
+    __slots__ = ("deadline", "first_header", "pieces", "runs", "size", "total")
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
         self.pieces: dict[int, bytes] = {}
+        # Begin and end of what came in order. Linux compares a fragment with one of these at a time, so what
+        # lies across two pieces is a duplicate if they came in order, and else a contradiction.
+        self.runs: list[tuple[int, int]] = []
         self.size = 0  # of all pieces
         self.first_header = b""
         self.total = -1
+
+    @property
+    def end(self) -> int:
+        """Where the last byte is that has come."""
+        return self.runs[-1][1] if self.runs else 0
+
+    def place(self, begin: int, end: int) -> _Place:
+        """Where these bytes belong; notes them where they are new."""
+        for first, last in self.runs:
+            if begin < last and first < end:
+                return _Place.KNOWN if first <= begin and end <= last else _Place.OVERLAPPING
+        if self.runs and begin == self.end:
+            self.runs[-1] = self.runs[-1][0], end
+        else:
+            self.runs = sorted([*self.runs, (begin, end)])
+        return _Place.FREE
 
 
 class Reassembler:
@@ -62,21 +90,21 @@ class Reassembler:
     @staticmethod
     def _insert(waiting: _Datagram, offset: int, body: bytes, fragment: Packet) -> bool:
         """Store a piece; ``False`` when it contradicts what is there."""
-        if waiting.pieces.get(offset) == body:
-            return True  # a duplicate
+        if fragment.more_fragments:
+            body = body[: len(body) // 8 * 8]  # another one can only begin there
         end = offset + len(body)
         if not body:
             return False
-        for at, piece in waiting.pieces.items():
-            if offset < at + len(piece) and at < end:
-                return False
         if fragment.more_fragments:
-            if len(body) % 8 or (0 <= waiting.total < end):
+            if 0 <= waiting.total < end:
                 return False
-        elif waiting.total not in (-1, end) or any(at > offset for at in waiting.pieces):
+        elif waiting.total not in (-1, end) or waiting.end > end:
             return False
         else:
             waiting.total = end
+        place = waiting.place(offset, end)
+        if place is not _Place.FREE:
+            return place is _Place.KNOWN
         if offset == 0:
             waiting.first_header = fragment.header
         waiting.pieces[offset] = body

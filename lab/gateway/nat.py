@@ -18,7 +18,7 @@ import random
 from itertools import chain
 from typing import Final
 
-from siplab.lab.gateway.binding import ANYBODY, Binding, Pinhole, TcpState, filter_key
+from siplab.lab.gateway.binding import ANYBODY, Binding, Foreseen, Pinhole, TcpState, filter_key
 from siplab.lab.gateway.binding_table import BindingTable, PortsExhaustedError
 from siplab.lab.gateway.nat_config import NatConfig, Refresh
 from siplab.lab.wire.ip import FIN, ICMP, RST, SYN, TCP, UDP, Endpoint
@@ -41,6 +41,7 @@ class Nat(BindingTable):
 
     def __init__(self, config: NatConfig, public_ip: str, rng: random.Random) -> None:
         super().__init__(config, public_ip, rng)
+        self._foreseen: dict[tuple[int, Endpoint], list[Foreseen]] = {}
         self._map_statically()
 
     # -- lookups ---------------------------------------------------------------------------
@@ -59,8 +60,14 @@ class Nat(BindingTable):
         if binding is None:
             binding = self._create(key, protocol, inside, now, reserved=False)
         self.touch(binding, now, outbound=True)
-        binding.pending_peer = remote if remote not in binding.remotes else None
-        binding.remotes.setdefault(remote, TcpState.OPENING)
+        binding.pending_peer = None
+        if remote not in binding.remotes:
+            binding.pending_peer = remote
+            binding.remotes[remote] = TcpState.OPENING
+            for foreseen in reversed(self._foreseen.get((protocol, remote), ())):
+                if foreseen.source in ("", inside.ip) and not foreseen.used:
+                    foreseen.used = True
+                    break
         return binding
 
     def inbound(self, protocol: int, port: int, remote: Endpoint, now: float) -> Binding | None:
@@ -123,10 +130,11 @@ class Nat(BindingTable):
             self.generation += 1
         if ended:
             binding.began, binding.sent, binding.heard = now, False, False
-        binding.sent |= outbound
-        binding.heard |= not outbound
         if (ended and outbound) or refresh is Refresh.BOTH or (refresh is Refresh.OUTBOUND) == outbound:
             binding.expires = now + self.timeout_of(binding, now)
+        # Netfilter sets the timer before it takes note of an answer: the first one still gets the short time.
+        binding.sent |= outbound
+        binding.heard |= not outbound
 
     def is_new(self, binding: Binding, now: float) -> bool:
         """Whether a UDP binding has the short timer of those that were not yet used both ways for a while."""
@@ -290,6 +298,21 @@ class Nat(BindingTable):
         binding.pinholes.append(pinhole)
         return pinhole
 
+    def foresee(self, protocol: int, source: str, remote: Endpoint) -> Foreseen:
+        """Note when the next flow from ``source`` (an inside address; empty: any) to ``remote`` begins."""
+        foreseen = Foreseen(source)
+        waiting = [each for each in self._foreseen.get((protocol, remote), ()) if not each.used]
+        self._foreseen[protocol, remote] = [*waiting, foreseen]
+        return foreseen
+
+    def overlook(self, protocol: int, remote: Endpoint, foreseen: Foreseen) -> None:
+        """Wait for such a flow no more."""
+        waiting = [each for each in self._foreseen.get((protocol, remote), ()) if each is not foreseen]
+        if waiting:
+            self._foreseen[protocol, remote] = waiting
+        else:
+            self._foreseen.pop((protocol, remote), None)
+
     def close(self, pinhole: Pinhole) -> None:
         """End one pinhole."""
         if pinhole in pinhole.binding.pinholes:
@@ -322,6 +345,7 @@ class Nat(BindingTable):
         """Forget everything, as a router does that restarts."""
         self._by_key.clear()
         self._by_port.clear()
+        self._foreseen.clear()
         self._map_statically()
         self.generation += 1
 

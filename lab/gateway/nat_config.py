@@ -62,7 +62,7 @@ class NatConfig:
     hairpinning: bool = True
     refresh: Refresh = Refresh.OUTBOUND
     udp_timeout: float = 300.0  # RFC 4787 REQ-5: at least 120, 300 recommended
-    # Of a UDP binding that has not yet been used both ways for more than 2 s, as netfilter's
+    # Of a UDP binding, until it is used later than 2 s after it began and after an answer, as netfilter's
     # nf_conntrack_udp_timeout is (30 there, and 120 for ``udp_timeout``); 0: the same as ``udp_timeout``.
     udp_new_timeout: float = 0.0
     tcp_timeout: float = 7440.0  # RFC 5382 REQ-5: established, 2 h 4 min

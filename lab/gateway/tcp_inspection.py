@@ -88,7 +88,7 @@ class TcpInspector:
         """One segment for one: it may have become too long for the network."""
         size = len(edited.header) + len(edited.transport) + len(edited.payload)
         if size - len(edited.payload) + len(packet.payload) <= self._mtu < size:
-            if self._policy.growth == "drop":
+            if self._policy.loses_what_grew(dont_fragment=packet.dont_fragment):
                 return Emission(None, bytes(packet), Fate.OUTGREW_MTU, error=work.error)
             edited = edited.with_(dont_fragment=False)  # as in ``rebuild``
         out = translate(edited, binding, outbound=outbound)

@@ -46,7 +46,7 @@ class UdpInspector:
         size = 28 + len(rewritten)
         if size > ip.MAX_PACKET:
             return [*answers, Emission(None, data, Fate.TOO_LARGE, f"{size} bytes")]
-        if self._policy.growth == "drop" and len(data) <= self._mtu < size:
+        if len(data) <= self._mtu < size and self._policy.loses_what_grew(dont_fragment=bool(data[6] & 0x40)):
             return [*answers, Emission(None, data, Fate.OUTGREW_MTU)]
         out = rebuild(data, flow, rewritten, self._mtu)
         if self._policy.checksum == "stale":
@@ -66,7 +66,9 @@ class UdpInspector:
             return [*answers, Emission(None, data, Fate.TOO_LARGE, f"{size} bytes")]
         binding = work.binding
         if work.changed:
-            if self._policy.growth == "drop" and len(data) <= self._mtu < size:
+            if len(data) <= self._mtu < size and self._policy.loses_what_grew(
+                dont_fragment=packet.dont_fragment
+            ):
                 return [*answers, Emission(None, data, Fate.OUTGREW_MTU)]
             packet = packet.with_(payload=payload)
             if size > self._mtu and size > len(data):

@@ -324,7 +324,8 @@ def parse(data: bytes, *, quoted: bool = False) -> Packet:
         raise MalformedPacketError("not an IPv4 or IPv6 packet")
     head_length, sport, dport = 0, 0, 0
     if not offset:
-        head_length, sport, dport = _transport(protocol, rest, quoted)
+        first_of_several = version == 4 and bool(data[6] & 0x20)  # it may end within the transport header
+        head_length, sport, dport = _transport(protocol, rest, quoted or first_of_several)
     return Packet(
         version,
         protocol,
@@ -505,27 +506,35 @@ def fragment(data: bytes, mtu: int = DEFAULT_MTU, *, identification: int | None 
     if data[0] >> 4 != 4:
         raise MalformedPacketError("only IPv4 packets are fragmented on the way")
     header_length = (data[0] & 0x0F) * 4
-    header, body = data[:header_length], data[header_length:]
+    size, step = len(data) - header_length, (mtu - header_length) // 8 * 8
+    return [
+        fragment_of(data, at, min(at + step, size), more=at + step < size, identification=identification)
+        for at in range(0, size, step)
+    ]
+
+
+def fragment_of(data: bytes, begin: int, end: int, *, more: bool, identification: int | None = None) -> bytes:
+    """One fragment of an IPv4 packet: the bytes ``begin`` to ``end`` of what follows its header.
+
+    ``begin`` is a multiple of eight. ``more``: others follow it, as they do where the packet is itself a
+    fragment that others follow.
+    """
+    header_length = (data[0] & 0x0F) * 4
+    header, body = data[:header_length], data[header_length:][begin:end]
     number = header[4:6] if identification is None else identification.to_bytes(2, "big")
-    base = int.from_bytes(header[6:8], "big") & 0x1FFF
-    last_flag = 0x2000 if header[6] & 0x20 else 0
-    step = (mtu - header_length) // 8 * 8
-    pieces: list[bytes] = []
-    for at in range(0, len(body), step):
-        piece = body[at : at + step]
-        more = 0x2000 if at + step < len(body) else last_flag
-        offset = (base + at // 8) | more
-        new = (
-            header[:2]
-            + (header_length + len(piece)).to_bytes(2, "big")
-            + number
-            + offset.to_bytes(2, "big")
-            + header[8:10]
-            + b"\0\0"
-            + header[12:]
-        )
-        pieces.append(new[:10] + checksum(new).to_bytes(2, "big") + new[12:] + piece)
-    return pieces
+    offset = (int.from_bytes(header[6:8], "big") & 0x1FFF) + begin // 8
+    if more or header[6] & 0x20:
+        offset |= 0x2000
+    new = (
+        header[:2]
+        + (header_length + len(body)).to_bytes(2, "big")
+        + number
+        + offset.to_bytes(2, "big")
+        + header[8:10]
+        + b"\0\0"
+        + header[12:]
+    )
+    return new[:10] + checksum(new).to_bytes(2, "big") + new[12:] + body
 
 
 def decrement_ttl(data: bytes, hops: int = 1) -> bytes:

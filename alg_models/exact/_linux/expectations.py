@@ -1,8 +1,8 @@
 """Expectations: flows that the ALG foresees, and lets in when they come (spec 1.9).
 
 Connection tracking compares an expected flow's source address, if one is given, and its destination. The
-ways in through the router are pinholes of its NAT; expectations of flows that go out are kept here
-only, to be counted and compared.
+ways in through the router are pinholes of its NAT; expectations of flows that go out open nothing: they are
+counted and compared, until such a flow comes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from siplab.lab.gateway.binding import Pinhole
+from siplab.lab.gateway.binding import Foreseen, Pinhole
 from siplab.lab.gateway.context import Context
 from siplab.lab.wire.ip import Endpoint
 
@@ -64,13 +64,14 @@ class Expectation:
     permanent: bool = False
     active: bool = True
     expires: float = 0.0
-    pinhole: Pinhole | None = None
+    pinhole: Pinhole | None = None  # of a flow that comes in
+    foreseen: Foreseen | None = None  # of one that goes out
 
     def alive(self, now: float) -> bool:
         """Whether it waits still: its flow may have come."""
-        return now < min(self.expires, self.master.expires) and (
-            self.pinhole is None or not self.pinhole.used
-        )
+        if now >= min(self.expires, self.master.expires):
+            return False
+        return not ((self.pinhole and self.pinhole.used) or (self.foreseen and self.foreseen.used))
 
 
 @dataclass
@@ -136,6 +137,8 @@ class Expectations:
                 return Verdict.BUSY  # another flow has that port: two can't share one here
             # A phone that listens elsewhere than it sends from shares one port with its calls. The
             # registrar's come by the phone's own flow; those from another port find no way in here.
+        elif not new.permanent and not context.is_inside(new.destination.ip):
+            new.foreseen = context.nat.foresee(new.protocol, new.source, new.destination)
         held = [each for each in self.of(new.master, now) if each.kind is new.kind]
         if len(held) >= MOST[new.kind]:
             self.remove(held[0], context)
@@ -159,6 +162,8 @@ class Expectations:
         _take_out(self._of, expectation.master, expectation)
         if expectation.pinhole is not None:
             context.nat.close(expectation.pinhole)
+        if expectation.foreseen is not None:
+            context.nat.overlook(expectation.protocol, expectation.destination, expectation.foreseen)
 
     def follow(self, master: Flow) -> None:
         """No way in outlasts the flow that made it."""

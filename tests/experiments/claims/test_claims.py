@@ -36,6 +36,22 @@ def test_every_claim_is_as_its_page_says() -> None:
     assert tool.PART.updated(page) == page
 
 
+@pytest.mark.deep
+@pytest.mark.needs("emulated")
+@pytest.mark.parametrize("claim", [each.id for each in claims.every().values() if each.observations])
+def test_every_claim_is_so_in_both_worlds(claim: str) -> None:
+    own = claims.every()[claim].model_copy(update={"cases": []})  # tests/experiments/cases has those
+    measured = measuring.measure(own, ["simulated", "emulated"])
+    assert [doubt for each in measured.verdicts for doubt in each.doubts] == []
+
+
+@pytest.mark.needs("emulated")
+def test_a_claim_that_is_so_in_a_real_network() -> None:
+    status, text = run("no-registration", "--world", "both", "--json")
+    assert status == 0
+    assert json.loads(text)[0]["holds"] is True
+
+
 def test_only_those_that_say_why_are_not_measured() -> None:
     assert {each.id for each in claims.every().values() if each.answer is Answer.NOT_MEASURED} == UNMEASURED
 

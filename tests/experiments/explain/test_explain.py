@@ -281,6 +281,20 @@ def test_checks_that_fail_for_one_reason_say_so() -> None:
     assert other.text.endswith(result.checks[1].symptom)
 
 
+@pytest.mark.parametrize("proven", [True, False])
+def test_a_mark_that_was_changed_is_named(proven: bool) -> None:
+    """With its values and the packet, also where nothing was run again; its messages are a correct ALG's."""
+    spec = TrialSpec("home", "dscp-rewritten(dscp=10)", "marked-call")
+    result, trace = explained(spec)
+    found = result.explanation[0]
+    if not proven:
+        (found,) = explain(result.checks, trace, trial.network("home"), seed_of(spec))
+    assert (found.check, found.kind, found.router) == ("keeps its mark", "remarked", "router")
+    assert (found.message, found.sender) == ("REGISTER", "phone")
+    assert "DSCP 10 in the place of 46" in found.text
+    assert found.confirmed is proven
+
+
 # -- failures that no ALG caused ---------------------------------------------------------------------
 
 

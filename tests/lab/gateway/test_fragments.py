@@ -76,16 +76,41 @@ def test_datagrams_are_told_apart_by_their_number() -> None:
     "second",
     [
         pytest.param(piece(8, b"y" * 16, more=False), id="overlaps the tail"),
-        pytest.param(piece(0, b"y" * 8, more=True), id="lies inside"),
         pytest.param(piece(0, b"y" * 32, more=True), id="covers"),
         pytest.param(piece(16, b"", more=True), id="is empty"),
-        pytest.param(piece(16, b"y" * 5, more=True), id="is cut at an odd place"),
+        pytest.param(piece(16, b"y" * 5, more=True), id="has no whole eight bytes"),
     ],
 )
 def test_contradictions_end_the_datagram(second: bytes) -> None:
     reassembler = Reassembler()
     assert add(reassembler, [piece(0, b"x" * 16, more=True), second]) == []
     assert add(reassembler, [piece(16, b"z" * 8, more=False)]) == []
+
+
+def test_bytes_that_are_there_come_again() -> None:
+    """They are passed over, whatever they are, also where they were two fragments that came in order."""
+    known = [piece(0, b"x" * 16, more=True), piece(16, b"x" * 16, more=True)]
+    rest = piece(32, b"z" * 8, more=False)
+    (made,) = add(Reassembler(), [*known, rest])
+    for again in (piece(8, b"y" * 8, more=True), piece(8, b"y" * 16, more=True)):
+        assert add(Reassembler(), [*known, again, rest]) == [made]
+    # Across two that came in another order, Linux takes it for a contradiction.
+    assert add(Reassembler(), [*known[::-1], piece(8, b"y" * 16, more=True), rest]) == []
+
+
+def test_a_fragment_that_ends_anywhere_counts_to_the_last_eight_bytes() -> None:
+    (made,) = add(Reassembler(), [piece(0, b"x" * 13, more=True), piece(8, b"z" * 8, more=False)])
+    assert made[20:] == b"x" * 8 + b"z" * 8
+
+
+def test_a_transport_header_may_be_cut() -> None:
+    """A first fragment need not have all of it (RFC 791); the whole is judged (RFC 1858 is about filters)."""
+    packet = ip.tcp(PHONE, SERVER, b"x" * 20, dont_fragment=False)
+    parts = [
+        ip.fragment_of(packet, at, min(at + 8, 40), more=at < 32, identification=7) for at in range(0, 40, 8)
+    ]
+    (made,) = add(Reassembler(), parts)
+    assert without_id(made) == without_id(packet)
 
 
 def test_two_ends_end_the_datagram() -> None:

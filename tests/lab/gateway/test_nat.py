@@ -280,7 +280,8 @@ def test_senseless_settings_are_refused(wrong: dict[str, Any]) -> None:
         ([(0.0, "out"), (0.0, "in")], 30.0),
         ([(0.0, "out"), (0.0, "in"), (1.9, "out")], 31.9),
         ([(0.0, "out"), (0.0, "in"), (2.1, "out")], 122.1),
-        ([(0.0, "out"), (5.0, "in")], 125.0),
+        ([(0.0, "out"), (5.0, "in")], 35.0),  # the first answer does not count yet
+        ([(0.0, "out"), (5.0, "in"), (6.0, "in")], 126.0),
         ([(0.0, "in"), (20.0, "in"), (45.0, "in")], 75.0),
     ],
 )

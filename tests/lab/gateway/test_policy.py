@@ -142,6 +142,15 @@ def test_without_that_fault_it_is_cut_although_the_sender_forbade_it(new_router:
     assert whole.dont_fragment
 
 
+@pytest.mark.parametrize("forbidden", [True, False])
+def test_it_may_be_cut_only_if_its_sender_allows(new_router: RouterMaker, forbidden: bool) -> None:
+    router = router_of(new_router, correct(growth="obey-df"))
+    packet = ip.udp(PHONE, SERVER, of_size(1498), dont_fragment=forbidden)
+    emission = router.one(packet, Side.INSIDE)
+    assert (emission.fate is Fate.OUTGREW_MTU) is forbidden
+    assert (emission.side is None) is forbidden
+
+
 def test_packets_with_options_and_ipv6_are_lost_as_well(
     new_router: RouterMaker, acting_model: ModelMaker
 ) -> None:
@@ -329,14 +338,14 @@ def test_unadjusted_numbers(new_router: RouterMaker) -> None:
     assert line.back(GROWN, 0, len(GROWN)) == (0, len(GROWN), MESSAGE)
 
 
-@pytest.mark.parametrize("growth", ["fragment", "drop"])
+@pytest.mark.parametrize("growth", ["fragment", "drop", "obey-df"])
 def test_an_unadjusted_segment_that_outgrows_the_mtu(new_router: RouterMaker, growth: str) -> None:
     router = router_of(new_router, correct(tcp="unadjusted", growth=growth))
     Line(router)
     message = options(1460 - len(MESSAGE), "TCP")
     packet = ip.tcp(PHONE, SERVER, message, seq=SEQ, ack=ACKED)
     assert len(packet) == 1500
-    if growth == "drop":
+    if growth != "fragment":
         assert router.fate(packet, Side.INSIDE) is Fate.OUTGREW_MTU
     else:
         left = router.crossed(packet, Side.INSIDE)

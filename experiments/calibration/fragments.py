@@ -1,0 +1,123 @@
+"""The corpus once more, with datagrams cut into IP fragments: in order, out of order, twice, overlapping.
+
+The same for the same seed. The kernel puts fragments together before its ALG looks at them, and cuts what
+leaves. Some datagrams are as large as the network carries, or nearly: those the ALG may make too large.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count, pairwise
+from typing import Final
+
+from siplab.experiments.calibration import corpus
+from siplab.experiments.calibration.corpus import Case, Datagram, Piece
+from siplab.experiments.calibration.weights import Dice
+from siplab.lab.wire.ip import DEFAULT_MTU
+
+_IP_HEADER: Final = 20
+_UDP_HEADER: Final = 8
+_LARGEST: Final = DEFAULT_MTU - _IP_HEADER - _UDP_HEADER  # bytes of payload that go in one packet
+_SIZES: Final = ((50, "as it is"), (30, "large"), (20, "nearly too large"))
+
+
+def cases(seed: int, packets: int) -> list[Case]:
+    """Cases until they have at least that many packets together."""
+    made: list[Case] = []
+    sent = 0
+    # Numbers of fragments whose datagram is never whole are not used again while a router remembers them.
+    identifications = count(1)
+    for index, case in enumerate(corpus.cases(seed, packets)):
+        if sent >= packets:
+            break
+        rng = Dice(f"calibration/fragments/{seed}/{index}")
+        datagrams = [part for each in case.datagrams for part in _sent(rng, each, identifications)]
+        made.append(Case(f"fragments, {case.kind}", tuple(datagrams)))
+        sent += len(datagrams)
+    return made
+
+
+def _sent(rng: Dice, datagram: Datagram, identifications: Iterator[int]) -> Iterator[Datagram]:
+    """A datagram whole or in fragments, perhaps enlarged."""
+    size = rng.draw(_SIZES)
+    if size == "large":
+        datagram = _enlarged(datagram, rng.randrange(_LARGEST, 3 * _LARGEST))
+    elif size == "nearly too large":
+        datagram = _enlarged(datagram, _LARGEST - rng.randrange(12))
+    length = _UDP_HEADER + len(datagram.payload)
+    if len(datagram.payload) <= _LARGEST and rng.chance(40):
+        # Some senders forbid to cut their packets, others do not.
+        whole = Piece(next(identifications) & 0xFFFF or 1, 0, length, more=False)
+        yield datagram if rng.chance(50) else replace(datagram, piece=whole)
+        return
+    identification = next(identifications) & 0xFFFF or 1
+    arrange = rng.draw(_WAYS)
+    for begin, end in arrange(rng, _cut(rng, length)):
+        yield replace(datagram, piece=Piece(identification, begin, end, more=end < length))
+
+
+def _enlarged(datagram: Datagram, size: int) -> Datagram:
+    """The datagram with a field more, in which no two places look the same, so that it has ``size`` bytes."""
+    line, end, rest = datagram.payload.partition(b"\r\n")
+    missing = size - len(datagram.payload) - len(b"X-Long: \r\n")
+    if not end or missing < 1:
+        return datagram
+    text = "".join(f"{at:04}" for at in range(missing // 4 + 1))[:missing]
+    return replace(datagram, payload=b"\r\n".join((line, b"X-Long: " + text.encode(), rest)))
+
+
+_Range = tuple[int, int]
+
+
+def _cut(rng: Dice, length: int) -> list[_Range]:
+    """Two to four parts, in order, or as many as it takes."""
+    places = {8 * rng.randrange(1, max(2, length // 8)) for _ in range(rng.choice((1, 1, 2, 3)))}
+    edges = sorted({0, length, *(at for at in places if at < length)})
+    most = (DEFAULT_MTU - _IP_HEADER) // 8 * 8
+    return [(at, min(at + most, end)) for begin, end in pairwise(edges) for at in range(begin, end, most)]
+
+
+def _in_order(rng: Dice, parts: list[_Range]) -> list[_Range]:
+    return parts
+
+
+def _backwards(rng: Dice, parts: list[_Range]) -> list[_Range]:
+    return parts[::-1]
+
+
+def _any_order(rng: Dice, parts: list[_Range]) -> list[_Range]:
+    return rng.sample(parts, len(parts))
+
+
+def _one_twice(rng: Dice, parts: list[_Range]) -> list[_Range]:
+    """One of them once more somewhere, also when the datagram is whole."""
+    again = rng.sample(parts, len(parts))
+    again.insert(rng.randrange(len(parts) + 1), rng.choice(parts))
+    return again
+
+
+def _a_part_again(rng: Dice, parts: list[_Range]) -> list[_Range]:
+    """A fragment that lies within another or within two, or overlaps one."""
+    length = parts[-1][1]
+    begin = 8 * rng.randrange(max(1, length // 8))
+    end = begin + rng.randrange(1, max(2, min(160, length - begin)))  # others than the last may end anywhere
+    again = rng.sample(parts, len(parts))
+    again.insert(rng.randrange(len(parts) + 1), (begin, min(end, length)))
+    return again
+
+
+def _one_missing(rng: Dice, parts: list[_Range]) -> list[_Range]:
+    kept = list(parts)
+    del kept[rng.randrange(len(kept))]
+    return kept
+
+
+_WAYS: Final[tuple[tuple[int, Callable[[Dice, list[_Range]], list[_Range]]], ...]] = (
+    (30, _in_order),
+    (15, _backwards),
+    (20, _any_order),
+    (15, _one_twice),
+    (15, _a_part_again),
+    (5, _one_missing),
+)
