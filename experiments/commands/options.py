@@ -112,7 +112,7 @@ Share = Annotated[
     bool,
     typer.Option(
         "--share/--no-share",
-        help="Run simulated trials that come out alike, byte for byte, only once; never with --out.",
+        help="Run simulated trials that come out alike, byte for byte, only once; not with --traces all.",
     ),
 ]
 TrialTimeout = Annotated[

@@ -32,7 +32,7 @@ from siplab.experiments.commands.options import (
 )
 from siplab.experiments.commands.sweeping import Tables
 from siplab.experiments.library import experiment
-from siplab.experiments.output import book, console, files, table
+from siplab.experiments.output import book, console, files, journal, table
 from siplab.experiments.trial.spec import MOST_STORED, MOST_TRIALS
 from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
 from siplab.lab.errors import UsageError
@@ -143,6 +143,8 @@ def play(
     running.say_alike(results)
     data = files.as_json(chosen.id, kind, results)
     files.write_results(reports, data)
+    if out is not None:
+        journal.settle(out, kind, results)
     if settings.report is not None:
         text = book.of_many(
             chosen.id,

@@ -1,4 +1,4 @@
-"""What ``--out`` keeps of each trial: its trace, its captures, and in its result why checks failed."""
+"""What ``--out`` keeps of each trial: its trace, and if all is wanted its captures and why checks failed."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ Traces = Literal["none", "failed", "all"]
 class ExplainedFolder:
     """A ``siplab.experiments.trial.worker.Store``.
 
-    ``traces``: of which trials files are kept. ``all``: of each its trace, captures and sound; ``failed``:
-    the trace, packed, of each scenario that did not pass, of what detectors saw, and of what can't be run
-    again; captures can be made of it (``siplab pcap``).
+    ``traces``: of which trials files are kept. ``all``: of each its trace, captures and sound, and in its
+    result why checks failed; ``failed``: the trace, packed, of each scenario that did not pass, of what
+    detectors saw, and of what can't be run again. Of it captures can be made (``siplab pcap``), and why
+    checks failed can be told (``siplab explain``), which takes several times as long as the trial.
     """
 
     folder: Path
@@ -37,12 +38,12 @@ class ExplainedFolder:
         return self.sounds if self.traces == "all" else None
 
     def keep(self, result: TrialResult, trace: Trace) -> None:
-        told = explained(result, trace, proven=self.proven)
         if self.traces == "all":
+            told = explained(result, trace, proven=self.proven)
             files.write_trial(self.folder, told, trace, network_of(result.spec), self.media)
         elif self.traces == "failed" and (
             result.outcome not in ("pass", "not applicable")
             or result.spec.by_wall_clock
             or result.spec.gateway == "kernel"
         ):
-            files.write_trace(self.folder, told, trace, packed=True)
+            files.write_trace(self.folder, result, trace, packed=True)

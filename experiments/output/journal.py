@@ -8,11 +8,12 @@ rules of this file:
 - Nothing is ever wiped: a run that does not go on from it moves it aside. One run at a time has the folder.
 - The key is a digest of everything that decides a trial (``keys``). A result of anything else is not used
   again; nor, unless it is trusted, that of a program whose inputs can't be known.
+- A result stands in one place: in its line until ``results.json`` has it, from then on there (``settle``). A
+  run that goes on, and may replace ``results.json``, first writes the results into their lines again.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Sequence
@@ -25,11 +26,14 @@ from typing import Any, Final, get_type_hints
 
 from pydantic import TypeAdapter
 
+from siplab.experiments.output import journal_lines
+from siplab.experiments.output.files import RESULTS
 from siplab.experiments.output.keys import key_of, unknowable
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab import documents
 from siplab.lab.errors import OutputError, UsageError
+from siplab.lab.outputs import replaced
 from siplab.lab.worlds.trace import Trace, from_json_lines
 
 try:
@@ -61,14 +65,20 @@ class Journal:
         self._asked: tuple[Sequence[TrialSpec], dict[int, TrialResult]] | None = None
         self._lock = _locked(folder)
         try:
-            if self.path.exists() and not resume:
-                self.moved = _moved_aside(self.path)
+            if self.path.exists():
+                _unsettle(self.path)
+                if not resume:
+                    self.moved = _moved_aside(self.path)
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
-            data = self.path.read_bytes()
-            self._end = data.rfind(b"\n") + 1
-            rows, self.damaged = _rows(data[: self._end])
-            self._rows = {row["key"]: row["result"] for row in rows}
+            lines = journal_lines.whole(self.path.read_bytes())
+            self._end = sum(map(len, lines))
+            rows = journal_lines.rows(lines, folder / RESULTS)
+            self.damaged = rows.count(None)
+            self._rows = {row.key: row.result for row in rows if row is not None}
             os.ftruncate(self._file, self._end)
+        except OutputError:
+            os.close(self._lock)
+            raise
         except OSError as error:
             os.close(self._lock)
             raise OutputError(f"{self.path}: {error.strerror}") from None
@@ -99,9 +109,7 @@ class Journal:
 
     def add(self, result: TrialResult) -> None:
         """Write down one result: all of its line, or nothing of it. Raises ``OutputError``."""
-        row = {"key": key_of(result.spec, self._world), "result": result.as_json()}
-        text = json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n"
-        line = text.encode(errors="backslashreplace")
+        line = journal_lines.line(key_of(result.spec, self._world), result.as_json())
         try:
             written = 0
             while written < len(line):  # a disk that gets full takes a part first
@@ -155,29 +163,52 @@ def _moved_aside(path: Path) -> Path | None:
     return path.rename(aside)
 
 
+def settle(folder: Path, world: str, results: Sequence[TrialResult]) -> None:
+    """Once ``results.json`` has these results, in this order: the journal's lines say where they stand in it.
+
+    At any moment a result is in one of the two, or in both. Raises as ``Journal``.
+    """
+    path, kept = folder / NAME, folder / RESULTS
+    lock = _locked(folder)
+    try:
+        places = {key_of(each.spec, world): number for number, each in enumerate(results)}
+        with kept.open("rb") as file:
+            digest = journal_lines.digest(file.read())
+            os.fsync(file.fileno())  # before what the journal has of it is gone
+        lines = journal_lines.whole(path.read_bytes())
+        with replaced(path) as out:
+            out.writelines(journal_lines.pointing(lines, places, digest))
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror}") from None
+    finally:
+        os.close(lock)
+
+
+def _unsettle(path: Path) -> None:
+    """Write the results that stand in ``results.json`` into their lines again."""
+    lines = journal_lines.whole(path.read_bytes())
+    rows = journal_lines.rows(lines, path.parent / RESULTS)
+    if not any(row is not None and row.pointed for row in rows):
+        return
+    with replaced(path) as out:
+        for line, row in zip(lines, rows, strict=True):
+            out.write(line if row is None else journal_lines.line(row.key, row.result))
+        out.flush()
+        os.fsync(out.fileno())
+
+
 def results_in(path: Path) -> tuple[list[dict[str, Any]], int]:
     """The trials of a journal as plain data, as they are in ``results.json``, and how many lines are damaged.
 
     Raises ``UsageError``.
     """
     try:
-        data = path.read_bytes()
+        lines = journal_lines.whole(path.read_bytes())
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
-    rows, damaged = _rows(data[: data.rfind(b"\n") + 1])
+    rows = journal_lines.rows(lines, path.with_name(RESULTS))
     # A trial may have been run again since: the last result counts.
-    return list({row["key"]: row["result"] for row in rows}.values()), damaged
-
-
-def _rows(data: bytes) -> tuple[list[dict[str, Any]], int]:
-    """The lines that are results of trials, and how many are not."""
-    found, lines = [], data.split(b"\n")[:-1]
-    for line in lines:
-        with suppress(ValueError, KeyError, TypeError, RecursionError):
-            row = json.loads(line)
-            if isinstance(row["key"], str) and isinstance(row["result"]["errors"], list):
-                found.append(row)
-    return found, len(lines) - len(found)
+    return list({row.key: row.result for row in rows if row is not None}.values()), rows.count(None)
 
 
 # -- results from plain data -------------------------------------------------------------------------

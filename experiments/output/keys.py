@@ -27,6 +27,7 @@ from siplab.alg_models.catalogue import ENTRY_POINT_GROUP
 from siplab.experiments.trial import registry
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab.worlds.network import Network
 
 _ROOMS: Final = ("lab", "alg_models", "topologies", "experiments")
 _GROUPS: Final = (ENTRY_POINT_GROUP, registry.DETECTORS_GROUP, registry.SCENARIOS_GROUP)
@@ -46,7 +47,7 @@ def key_of(spec: TrialSpec, world: str) -> str:
         platform.uname() if spec.gateway == "kernel" else None,
         {**settings, "detector": program.description() if program is not None else spec.detector},
         [] if program is None else [_file_and_beside(each) for each in program.inputs.files],
-        network.topology,
+        _topology(network),
         {n: _model(each, spec.model_paths) for n, each in trial.setup_of(spec, network).models.items()},
         registry.scenarios(spec.scenario_paths).get(spec.scenario).settings if spec.scenario else None,
         registry.detectors(spec.detector_paths).get(spec.detector).settings
@@ -63,6 +64,11 @@ def unknowable(spec: TrialSpec) -> str:
     if spec.real:
         return "a real program plays in it, with libraries and settings of its own"
     return "" if spec.program is None else spec.program.inputs.unknowable
+
+
+@lru_cache(maxsize=64)
+def _topology(network: Network) -> str:
+    return repr(network.topology)
 
 
 @lru_cache(maxsize=4096)

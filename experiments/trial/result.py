@@ -112,7 +112,7 @@ class TrialResult:
 
     def settings(self) -> dict[str, Any]:
         """What was tried, as plain data."""
-        spec = {name: value for name, value in asdict(self.spec).items() if value or name == "seed"}
+        spec = {name: value for name, value in vars(self.spec).items() if value or name == "seed"}
         for each in ("model_paths", "detector_paths", "scenario_paths", "reach", "changes"):
             spec.pop(each, None)
         if self.spec.gateway == "queue":
@@ -137,7 +137,7 @@ class TrialResult:
         if self.finding is not None:
             row["finding"] = asdict(self.finding)
         if self.checks:
-            row["checks"] = [asdict(check) for check in self.checks]
+            row["checks"] = [dict(vars(check)) for check in self.checks]
         if self.explanation:
             row["explanation"] = [asdict(each) for each in self.explanation]
         if self.media:

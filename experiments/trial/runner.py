@@ -72,8 +72,8 @@ def run_all(
     ``store`` keeps what trials leave behind. ``journal``: what it knows is not run again, and it gets each
     result as soon as that is there. ``limit``: seconds of CPU after which a trial is ended that runs in a
     process of its own: with plug-ins, in the emulated world, or with ``jobs``.
-    ``share``: simulated trials that come out alike are run once (``trial.sharing``), unless ``store`` keeps
-    what each leaves behind.
+    ``share``: simulated trials that come out alike are run once (``trial.sharing``), unless ``store`` records
+    what is said in each.
     Raises ``InterruptedRunError`` on Ctrl-C, with what was done until then.
     """
     if world == "simulated":
@@ -87,7 +87,9 @@ def run_all(
             for index in sorted(results):
                 progress(results[index])
         numbers = [index for index in range(len(specs)) if index not in results]
-        if share and store is None:  # those that may be shared behind each other: few trees at a time
+        if share and worker.may_share(
+            store
+        ):  # those that may be shared behind each other: few trees at a time
             first = {setting_of(spec): at for at, spec in reversed(list(enumerate(specs)))}
             numbers.sort(key=lambda index: first[setting_of(specs[index])])
         # Closing the generator on Ctrl-C ends its processes.
@@ -177,10 +179,10 @@ def each_result(
     watched = processes.can_be_watched() and (jobs > 1 or any(map(trial.plugins_of, specs)))
     if not watched:
         worker.prepare()
-        sharing = Sharing()
+        sharing = Sharing(traces=store is not None)
+        share = share and worker.may_share(store)
         for index, spec in enumerate(specs):
-            shares = share and store is None
-            yield index, sharing.run(spec)[0] if shares else worker.run_one(spec, store)
+            yield index, worker.run_shared(spec, store, sharing) if share else worker.run_one(spec, store)
         return
     yield from processes.side_by_side(
         specs, TrialProcess, world, jobs=jobs, store=store, limit=limit, ahead=processes.AHEAD, share=share

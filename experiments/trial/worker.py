@@ -198,12 +198,13 @@ def _ends(thread: threading.Thread) -> bool:
 def simulated(connection: Connection) -> None:
     """Task of a process for simulated trials, which begins with ``READY``."""
     connection.send(READY)
-    sharing = Sharing()
+    sharing: Sharing | None = None
 
     def run(wanted: Request) -> tuple[TrialResult, Trace]:
-        if wanted.share and wanted.store is None and not wanted.traced:
-            result, trace = sharing.run(wanted.spec)
-            return result, trace or Trace()
+        nonlocal sharing
+        if wanted.share and may_share(wanted.store) and not wanted.traced:
+            sharing = sharing or Sharing(traces=wanted.store is not None)
+            return run_shared(wanted.spec, wanted.store, sharing), Trace()
         return run_traced(wanted.spec, wanted.store)
 
     serve(connection, run, "simulated")
@@ -233,6 +234,21 @@ def run_one(
 ) -> TrialResult:
     """Run a trial, and have it kept in ``store``."""
     return run_traced(spec, store, make_world)[0]
+
+
+def may_share(store: Store | None) -> bool:
+    """Whether trials may be shared (``trial.sharing``): of one that is not run nothing can be recorded."""
+    return store is None or store.audio is None
+
+
+def run_shared(spec: TrialSpec, store: Store | None, sharing: Sharing) -> TrialResult:
+    """Run a trial unless it was run, and have it kept in ``store``, for which ``sharing`` has ``traces``."""
+    result, trace = sharing.run(spec)
+    if store is not None:
+        assert trace is not None
+        store.keep(result, trace)
+        result.course = ""  # what is stored and read again has none: a run that goes on would tell less
+    return result
 
 
 def run_traced(

@@ -34,4 +34,5 @@ def unseal(datagram: bytes) -> bytes | None:
 
 def _mix(data: bytes, tag: bytes) -> bytes:
     stream = hashlib.shake_256(_KEY + tag).digest(len(data))
-    return bytes(one ^ other for one, other in zip(data, stream, strict=True))
+    # As numbers: byte by byte it takes a hundred times as long.
+    return (int.from_bytes(data, "big") ^ int.from_bytes(stream, "big")).to_bytes(len(data), "big")

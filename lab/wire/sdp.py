@@ -65,11 +65,9 @@ class Section:
 
     def attributes(self, name: bytes) -> list[SdpLine]:
         """The ``a=name`` and ``a=name:...`` lines."""
-        return [
-            line
-            for line in self.lines
-            if line.type == b"a" and (line.value == name or line.value.startswith(name + b":"))
-        ]
+        begin = b"a=" + name
+        found = [line for line in self.lines if line.raw.startswith(begin)]
+        return [line for line in found if line.value[len(name) :][:1] in (b"", b":")]
 
     @property
     def port(self) -> int | None:

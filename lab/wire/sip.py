@@ -63,54 +63,52 @@ def canonical_name(name: bytes) -> bytes:
         return full
 
 
-class _NamesOfLines(dict[bytes, bytes]):
-    """Canonical names by the whole line: most lines of a message were in the one before it, too."""
+class _PartsOfLines(dict[bytes, tuple[bytes, int, int]]):
+    """The canonical name and where the value begins and ends, by the whole line.
 
-    def __missing__(self, line: bytes) -> bytes:
-        colon = line.find(b":")
-        name = b"" if colon < 0 else canonical_name(line[:colon])
+    Most lines of a message were in the one before it, too.
+    """
+
+    def __missing__(self, line: bytes) -> tuple[bytes, int, int]:
+        begin = line.find(b":") + 1
+        parts = (canonical_name(line[: begin - 1]) if begin else b"", *_value_in(line, begin))
         if len(line) <= _LONGEST_REMEMBERED:
             if len(self) >= _MOST_REMEMBERED:
                 self.clear()
-            self[line] = name
-        return name
+            self[line] = parts
+        return parts
+
+
+def _value_in(raw: bytes, begin: int) -> tuple[int, int]:
+    """Where the value is in a field, of which what is behind the colon begins at ``begin``."""
+    if _PLAIN_FIELD.match(raw, begin):  # "Name: value" and CRLF, as nearly all are written
+        return begin + 1, len(raw) - 2
+    if raw[begin : begin + 1] in _WHITESPACE:
+        rest = raw[begin:].lstrip(b" \t\r\n")
+        # An empty value stands before the line ending, not behind it.
+        begin = len(raw) - len(rest) if rest else max(begin, len(raw.rstrip(b"\r\n")))
+    return begin, max(len(raw.rstrip(b" \t\r\n")), begin)
 
 
 _MOST_REMEMBERED: Final = 4096
 _LONGEST_REMEMBERED: Final = 512  # bytes
-_names_of_lines: Final = _NamesOfLines()
+_WHITESPACE: Final = frozenset({b" ", b"\t", b"\r", b"\n"})
+_parts_of_lines: Final = _PartsOfLines()
 
 
 class Field:
     """One header field with its folded continuation lines and its line ending.
 
     ``raw`` is the field as it stands on the wire; ``name`` its canonical name, or
-    ``b""`` for a line without a colon. Offsets in ``replace`` count from the start
-    of ``value``.
+    ``b""`` for a line without a colon; ``value_offset`` the offset of ``value`` inside
+    ``raw``. Offsets in ``replace`` count from the start of ``value``.
     """
 
-    __slots__ = ("_begin", "_end", "name", "raw")
+    __slots__ = ("_end", "name", "raw", "value_offset")
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
-        # The value's place is worked out when somebody asks: most fields are only carried.
-        self._begin = -1
-        self.name = _names_of_lines[raw]
-
-    def _locate(self) -> int:
-        raw = self.raw
-        begin = raw.find(b":") + 1
-        if _PLAIN_FIELD.match(raw, begin):  # "Name: value" and CRLF, as nearly all are written
-            self._begin = begin + 1
-            self._end = len(raw) - 2
-            return begin + 1
-        if raw[begin : begin + 1] in _WHITESPACE:
-            rest = raw[begin:].lstrip(b" \t\r\n")
-            # An empty value stands before the line ending, not behind it.
-            begin = len(raw) - len(rest) if rest else max(begin, len(raw.rstrip(b"\r\n")))
-        self._begin = begin
-        self._end = max(len(raw.rstrip(b" \t\r\n")), begin)
-        return begin
+        self.name, self.value_offset, self._end = _parts_of_lines[raw]
 
     @classmethod
     def make(cls, name: bytes, value: bytes) -> Field:
@@ -120,18 +118,11 @@ class Field:
     @property
     def value(self) -> bytes:
         """The value as written, without the white space around it; folds are kept."""
-        begin = self._begin if self._begin >= 0 else self._locate()
-        return self.raw[begin : self._end]
+        return self.raw[self.value_offset : self._end]
 
     @value.setter
     def value(self, new: bytes) -> None:
-        begin = self.value_offset
-        self.replace(0, self._end - begin, new)
-
-    @property
-    def value_offset(self) -> int:
-        """Offset of ``value`` inside ``raw``."""
-        return self._begin if self._begin >= 0 else self._locate()
+        self.replace(0, self._end - self.value_offset, new)
 
     def replace(self, start: int, end: int, new: bytes) -> None:
         """Put ``new`` in the place of ``value[start:end]``."""
@@ -156,9 +147,6 @@ class Field:
 
     def __repr__(self) -> str:
         return f"Field({self.raw!r})"
-
-
-_WHITESPACE: Final = frozenset({b" ", b"\t", b"\r", b"\n"})
 
 
 class SipMessage:

@@ -347,18 +347,19 @@ def test_what_is_no_trace_names_its_line() -> None:
 # -- commands ----------------------------------------------------------------------------------------
 
 
-def stored(folder: Path) -> list[dict[str, object]]:
+def stored(folder: Path, *options: str) -> list[dict[str, object]]:
     path = folder / "two.yaml"
     path.write_text("id: two\nmodels: [none, semicolon-loss]\nscenarios: [register]\nworld: simulated\n")
-    done = siplab("run", str(path), "--out", str(folder / "out"))
+    done = siplab("run", str(path), "--out", str(folder / "out"), *options)
     assert done.returncode == 0, done.stderr
     rows: list[dict[str, object]] = json.loads((folder / "out" / "results.json").read_text())["trials"]
     return rows
 
 
-def test_a_stored_run_is_explained(tmp_path: Path) -> None:
-    rows = stored(tmp_path)
-    assert ["explanation" in each for each in rows] == [False, True]
+@pytest.mark.parametrize("traces", ["none", "failed", "all"])
+def test_a_stored_run_is_explained(tmp_path: Path, traces: str) -> None:
+    rows = stored(tmp_path, "--traces", traces)
+    assert ["explanation" in each for each in rows] == [False, traces == "all"]
     expected = first("semicolon-loss", "register", pair=DEFAULT).text
     for place in ("out", "out/results.json", "out/results.jsonl"):
         done = siplab("explain", str(tmp_path / place), "--json")
@@ -369,7 +370,7 @@ def test_a_stored_run_is_explained(tmp_path: Path) -> None:
 
 
 def test_a_result_without_an_explanation_gets_one_from_its_trace(tmp_path: Path) -> None:
-    stored(tmp_path)
+    stored(tmp_path, "--traces", "all")
     path = tmp_path / "out" / "results.json"
     done = siplab("explain", str(path), "--json")
     kept = json.loads(done.stdout)[0]["explanation"]

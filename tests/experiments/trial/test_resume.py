@@ -9,14 +9,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from siplab.experiments.explain import explained
 from siplab.experiments.library import experiment
-from siplab.experiments.output import journal, keys
+from siplab.experiments.output import files, journal, keys
 from siplab.experiments.output.journal import Journal
 from siplab.experiments.programs import ProgramDetector
 from siplab.experiments.trial import run as trial
@@ -26,7 +26,7 @@ from siplab.experiments.trial.runner import InterruptedRunError
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.experiments.trial.stage import Finding
 from siplab.lab import outputs
-from siplab.lab.errors import UsageError
+from siplab.lab.errors import OutputError, UsageError
 from tests.command import siplab
 from tests.conftest import ROOT
 
@@ -76,6 +76,10 @@ def lines(folder: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
+def keys_of(journaled: Iterable[str]) -> list[str]:
+    return [json.loads(each)["key"] for each in journaled]
+
+
 def wait_for(done: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     """Until the run has come so far: what is waited for is its own file."""
     deadline = time.monotonic() + 60
@@ -120,14 +124,13 @@ def test_a_run_that_goes_on_ends_as_if_nothing_had_happened(
 ) -> None:
     folder = tmp_path / "out"
     stopped(sweep, folder, how)
-    before = lines(folder)
-    kept = [each for each in before if each.endswith("}}")]  # the last one may be cut off
+    kept = keys_of(each for each in lines(folder) if each.endswith("}}"))  # the last one may be cut off
     done = siplab("run", str(sweep), "--out", str(folder), "--resume")
     assert done.returncode == 0
     assert f"{len(kept)} of {TRIALS} trials are there already" in done.stderr
-    after = lines(folder)
+    after = keys_of(lines(folder))
     assert after[: len(kept)] == kept
-    assert len(after) == TRIALS, "a trial was run twice, or not at all"
+    assert len(after) == len(set(after)) == TRIALS, "a trial was run twice, or not at all"
     assert (folder / "results.json").read_bytes() == whole.read_bytes()
 
 
@@ -359,6 +362,97 @@ def test_a_former_run_is_moved_aside(tmp_path: Path) -> None:
             runner.run_all(SPECS[:number], world="simulated", journal=each)
     kept = {each.name: len(each.read_text().splitlines()) for each in tmp_path.glob("*.jsonl")}
     assert kept == {"results.1.jsonl": 1, "results.2.jsonl": 2, "results.jsonl": 3}
+
+
+@pytest.fixture
+def settled(tmp_path: Path) -> list[TrialResult]:
+    """Results that a finished run has left in ``tmp_path``."""
+    with Journal(tmp_path, "simulated") as first:
+        results = runner.run_all(SPECS, world="simulated", journal=first)
+    files.write_results([tmp_path / files.RESULTS], files.as_json("test", "simulated", results))
+    journal.settle(tmp_path, "simulated", results)
+    return results
+
+
+def test_a_result_stands_in_one_place(tmp_path: Path, settled: list[TrialResult]) -> None:
+    assert [sorted(json.loads(each)) for each in lines(tmp_path)] == [["key", "of", "trial"]] * 3
+    rows, damaged = journal.results_in(tmp_path / journal.NAME)
+    assert rows == json.loads((tmp_path / files.RESULTS).read_text())["trials"]
+    assert damaged == 0
+
+
+def test_a_settled_run_is_gone_on_with(tmp_path: Path, settled: list[TrialResult]) -> None:
+    more = [TrialSpec("home", "correct", "register"), *SPECS]
+    with Journal(tmp_path, "simulated", resume=True) as second:
+        (tmp_path / files.RESULTS).unlink()  # from here on nothing is read of it
+        assert sorted(second.known(more)) == [1, 2, 3]
+        results = runner.run_all(more, world="simulated", journal=second)
+    rows, _ = journal.results_in(tmp_path / journal.NAME)
+    assert rows == [each.as_json() for each in (*settled, results[0])]
+    files.write_results([tmp_path / files.RESULTS], files.as_json("test", "simulated", results))
+    journal.settle(tmp_path, "simulated", results)
+    assert [json.loads(each)["trial"] for each in lines(tmp_path)] == [1, 2, 3, 0]
+    assert sorted(row["seed"] for row in journal.results_in(tmp_path / journal.NAME)[0]) == [1, 1, 2, 3]
+
+
+def test_a_settled_run_that_is_moved_aside_has_its_results_with_it(
+    tmp_path: Path, settled: list[TrialResult]
+) -> None:
+    with Journal(tmp_path, "simulated") as second:
+        moved = second.moved
+    (tmp_path / files.RESULTS).unlink()
+    assert moved is not None
+    assert journal.results_in(moved) == ([each.as_json() for each in settled], 0)
+
+
+def test_results_of_which_the_run_is_interrupted_again_are_not_lost(
+    tmp_path: Path, settled: list[TrialResult]
+) -> None:
+    other = [TrialSpec("home", "correct", "register")]
+    with Journal(tmp_path, "simulated", resume=True) as second:
+        results = runner.run_all(other, world="simulated", journal=second)
+    files.write_results([tmp_path / files.RESULTS], files.as_json("test", "simulated", results))
+    for _ in range(2):  # the results of the first run stay in their lines: the file has others
+        journal.settle(tmp_path, "simulated", results)
+        with Journal(tmp_path, "simulated", resume=True) as third:
+            assert len(third.known([*SPECS, *other])) == 4
+            assert third.damaged == 0
+
+
+def test_results_that_somebody_replaced_are_not_taken_for_those_of_the_run(
+    tmp_path: Path, settled: list[TrialResult]
+) -> None:
+    path = tmp_path / files.RESULTS
+    path.write_text(path.read_text().replace('"outcome": "pass"', '"outcome": "fail"'))
+    with Journal(tmp_path, "simulated", resume=True) as second:
+        assert second.known(SPECS) == {}
+        assert second.damaged == 3
+        runner.run_all(SPECS, world="simulated", journal=second)
+    assert len(journal.results_in(tmp_path / journal.NAME)[0]) == 3
+
+
+@pytest.mark.parametrize("going_on", [True, False])
+def test_on_a_full_disk_lines_stay_as_they_are(
+    tmp_path: Path, settled: list[TrialResult], monkeypatch: pytest.MonkeyPatch, going_on: bool
+) -> None:
+    """Whether they are to be written whole again, as a run goes on, or short, at its end."""
+    before = (tmp_path / journal.NAME).read_bytes()
+
+    def full(path: Path) -> None:
+        raise OutputError(f"{path}: No space left on device")
+
+    def act() -> None:
+        if going_on:
+            Journal(tmp_path, "simulated", resume=True)
+        journal.settle(tmp_path, "simulated", settled)
+
+    monkeypatch.setattr(journal, "replaced", full)
+    with pytest.raises(OutputError, match="No space left on device"):
+        act()
+    assert (tmp_path / journal.NAME).read_bytes() == before
+    monkeypatch.undo()
+    with Journal(tmp_path, "simulated", resume=True) as second:  # and nobody holds the folder's lock
+        assert len(second.known(SPECS)) == 3
 
 
 def test_a_folder_is_one_runs_at_a_time(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from siplab import topologies
+from siplab.experiments.explain.folder import ExplainedFolder
 from siplab.experiments.output import alike
 from siplab.experiments.trial import registry, runner
 from siplab.experiments.trial import run as trial
@@ -121,6 +122,28 @@ def test_a_run_gives_the_same_with_and_without(jobs: int) -> None:
     assert not alike.groups(alone)
     groups = {each.setting: each.models for each in alike.groups(shared)}
     assert groups["register"] == ("hold-releases-media", "media-idle-blocked")
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_is_kept_is_the_same_with_and_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
+) -> None:
+    """Of failing trials and of detectors' a trace is kept, of each its own."""
+    models = ("none", "semicolon-loss", "hold-releases-media")
+    specs = [TrialSpec("home", each, "register") for each in models]
+    specs += [TrialSpec("home", each, detector="mirror") for each in models]
+    found = []
+    for share in (True, False):
+        folder = tmp_path / str(share)
+        folder.mkdir()
+        store = ExplainedFolder(folder, traces="failed")
+        results = runner.run_all(specs, world="simulated", jobs=jobs, store=store, share=share)
+        kept = {each.name: each.read_bytes() for each in folder.iterdir()}
+        found.append((kept, [each.as_json() for each in results]))
+        assert not alike.groups(results)  # as it is once they were stored
+        assert len(kept) == 4
+        monkeypatch.setattr(Sharing, "run", None)
+    assert found[0] == found[1]
 
 
 def test_who_is_unknown_stays_unknown_though_his_trial_is_anothers() -> None:
