@@ -10,7 +10,7 @@ import re
 from typing import Final, NamedTuple
 
 from siplab.lab.gateway.alg import Context
-from siplab.lab.wire.headers import HostPort, sent_bys, split_list, uris
+from siplab.lab.wire.headers import HostPort, sent_bys, uris
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import Field, SipMessage
 
@@ -39,14 +39,6 @@ _TABLES: Final[dict[_Kind, tuple[bytes, ...]]] = {
     _Kind(False, True, False): (b"to", b"contact", b"record-route", b"route"),
 }
 _TEXTS: Final = frozenset({b"user-agent", b"p-asserted-identity", b"p-preferred-identity"})
-# How a message that was read is printed again; other names stay as they were.
-_SPELLED: Final = {
-    each.lower(): each
-    for each in (
-        *(b"Via", b"From", b"To", b"Call-ID", b"CSeq", b"Contact", b"Route", b"Record-Route"),
-        *(b"Content-Type", b"Content-Length"),
-    )
-}
 
 
 def exchanged(context: Context) -> tuple[Endpoint, Endpoint]:
@@ -95,18 +87,3 @@ def _in_text(field: Field, old: Endpoint, new: Endpoint) -> None:
     if found is not None:
         beside = b":%d" % new.port if found.lastindex else b""
         field.replace(found.start(), found.end(), new.ip.encode() + beside)
-
-
-def print_anew(message: SipMessage) -> None:
-    """Write the fields as the library does that has read them: full names, one Route per line."""
-    fields: list[Field] = []
-    for field in message.fields:
-        value = b" ".join(field.value.split()) if b"\n" in field.value else field.value
-        values = [value[start:end].strip() for start, end in split_list(value)]
-        name = _SPELLED.get(field.name, field.raw.partition(b":")[0].rstrip())
-        for each in values if field.name == b"route" else [value]:
-            fields.append(Field.make(name, each))
-    if message.get(b"content-length") is None:
-        fields.append(Field.make(b"Content-Length", b"0"))
-    message.fields = fields
-    message.fit_content_length()

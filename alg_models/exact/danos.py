@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from siplab.alg_models.exact._danos_headers import print_anew, translate
+from siplab.alg_models.exact._danos_headers import translate
 from siplab.alg_models.exact._danos_media import Offers, describe
+from siplab.alg_models.exact._osip import print_anew
 from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
 from siplab.lab.gateway.binding import Pinhole
 from siplab.lab.wire.ip import UDP, Endpoint
