@@ -36,8 +36,8 @@ class Stream:
 
 @dataclass
 class Offers:
-    """Descriptions of INVITEs, by flow and Call-ID, with the time at which they are forgotten; and the Call-IDs
-    that were there at all.
+    """Descriptions of INVITEs, by flow and Call-ID, with the time at which they are forgotten; and the
+    Call-IDs that were there at all.
     """
 
     waiting: dict[tuple[Endpoint, Endpoint, bytes], tuple[list[Stream], float]] = field(default_factory=dict)

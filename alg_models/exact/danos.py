@@ -98,8 +98,9 @@ MODEL = Model(
     id="danos",
     card=Card(
         summary=(
-            "The vRouter's ALG: messages are read and printed anew, media has to come from the very endpoint that "
-            "was announced, and what it can't read is dropped: keep-alives, late offers, refused streams."
+            "The vRouter's ALG: messages are read and printed anew, media has to come from the very "
+            "endpoint that was announced, and what it can't read is dropped: keep-alives, late offers, "
+            "refused streams."
         ),
         kind="reference-implementation",
         examples=(
@@ -133,14 +134,16 @@ MODEL = Model(
             "RFC 5626 3.5.1",
         ),
         symptom=(
-            "Calls out work, and end in silence when the far side sends from elsewhere than it said. Who is called "
-            "is not heard, for the private address in the answer stays. Video that is refused, calls without an "
-            "offer and T.38 fail; phones that keep the NAT open with CRLF are not reachable after a while."
+            "Calls out work, and end in silence when the far side sends from elsewhere than it said. Who "
+            "is called is not heard, for the private address in the answer stays. Video that is refused, "
+            "calls without an offer and T.38 fail; phones that keep the NAT open with CRLF are not "
+            "reachable after a while."
         ),
         sources=(
             Source(
-                "danos/vyatta-dataplane at 132bbda8, src/npf/alg/sip/sip_translate.c: sip_alg_translate_snat, "
-                "sip_alg_translate_dnat, sip_alg_translate_header, sip_alg_translate_route",
+                "danos/vyatta-dataplane at 132bbda8, src/npf/alg/sip/sip_translate.c: "
+                "sip_alg_translate_snat, sip_alg_translate_dnat, sip_alg_translate_header, "
+                "sip_alg_translate_route",
                 Evidence.SOURCE_CODE,
                 _URL,
             ),
@@ -163,9 +166,10 @@ MODEL = Model(
                 _URL,
             ),
             Source(
-                "That an error drops the packet, the least length of 200 bytes, that a request by the wildcard's "
-                "flow ends there; in which order the library prints fields; how long a way in without packets "
-                "stays (here as long as the NAT's timer), and that RTCP's is there with RTP's",
+                "That an error drops the packet, the least length of 200 bytes, that a request by the "
+                "wildcard's flow ends there; in which order the library prints fields; how long a way in "
+                "without packets stays (here as long as the NAT's timer), and that RTCP's is there with "
+                "RTP's",
                 Evidence.INFERENCE,
             ),
         ),

@@ -1,4 +1,4 @@
-"""The proxy in routers that Huawei made for operators, a fork of siproxd 0.5.10: SIP over UDP is redirected to it."""
+"""The proxy in routers that Huawei made for operators, a fork of siproxd: SIP over UDP is redirected to it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PHONES: Final = 4096  # what is remembered comes from packets: bound it
 
 @dataclass
 class _Memory:
-    """``phones``: those that have registered. ``vias``: what a request had, by its Call-ID and CSeq number."""
+    """``phones``: those that have registered. ``vias``: of requests, by Call-ID and CSeq number."""
 
     phones: dict[Endpoint, None] = field(default_factory=dict)
     vias: dict[tuple[bytes, int], list[bytes]] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class Proxy:
         message.fields = [Field.make(b"Via", own), *others]
 
     def _put_back(self, message: SipMessage, memory: _Memory) -> None:
-        """The Vias of that request, else of the latest with its Call-ID, else whichever record comes first."""
+        """The Vias of that request, else of the latest with its Call-ID, else of the oldest record."""
         call, number = _key(message)
         lines = memory.vias.get((call, number))
         if lines is None:
@@ -126,7 +126,7 @@ class _Ports(TranslateSdp):
 
 @dataclass(frozen=True)
 class RelayMedia:
-    """Write the router's address into c= of what a phone describes; o= stays. BYE and CANCEL end the relay."""
+    """Write the router's address into c= of what a phone describes, and not into o=; BYE and CANCEL end it."""
 
     def apply(self, message: SipMessage, context: Context) -> None:
         if message.is_request and message.method in (b"BYE", b"CANCEL"):
@@ -173,8 +173,8 @@ MODEL = Model(
     id="huawei-atp",
     card=Card(
         summary=(
-            "A proxy in the router: its own Via in the place of the phone's, of which it remembers 50; phones have to "
-            "register first, and five calls at once have media."
+            "A proxy in the router: its own Via in the place of the phone's, of which it remembers 50; "
+            "phones have to register first, and five calls at once have media."
         ),
         kind="reference-implementation",
         examples=(
@@ -194,9 +194,9 @@ MODEL = Model(
         ),
         rules=("RFC 3261 16.6", "RFC 3261 16.7", "RFC 3261 18.2.2", "RFC 3261 7.3.1"),
         symptom=(
-            "Phones that register and are called notice little. Those that call without registering reach nobody; "
-            "with more than five calls some are silent; SIP over TCP and keep-alives of CRLF do not go by the proxy. "
-            "On a busy line an answer may get another call's Via, and is lost."
+            "Phones that register and are called notice little. Those that call without registering reach "
+            "nobody; with more than five calls some are silent; SIP over TCP and keep-alives of CRLF do "
+            "not go by the proxy. On a busy line an answer may get another call's Via, and is lost."
         ),
         sources=(
             Source(
@@ -205,14 +205,15 @@ MODEL = Model(
                 _URL,
             ),
             Source(
-                "That further calls have no media and that an answer may get another dialog's Via; that what is no "
-                "message ends at the proxy",
+                "That further calls have no media and that an answer may get another dialog's Via; that "
+                "what is no message ends at the proxy",
                 Evidence.INFERENCE,
             ),
             Source(
-                "Left open there: how many phones it knows and for how long, what becomes of Vias of requests coming "
-                "in, its answers with 408, its check for loops, and what it writes for the phone's side of the relay: "
-                "here descriptions coming in stay, and phones send to where they say",
+                "Left open there: how many phones it knows and for how long, what becomes of Vias of "
+                "requests coming in, its answers with 408, its check for loops, and what it writes for the "
+                "phone's side of the relay: here descriptions coming in stay, and phones send to where "
+                "they say",
                 Evidence.INFERENCE,
             ),
         ),

@@ -22,8 +22,8 @@ _TEXTS: Final[Mapping[Text, str]] = {
 class Message:
     """Each side sends the other a text.
 
-    ``text``: an ``address`` stands in it as a trap, or a line of the sender's own SIP ``log``, as people send it
-    to a help desk.
+    ``text``: an ``address`` stands in it as a trap, or a line of the sender's own SIP ``log``, as people send
+    it to a help desk.
     """
 
     text: Text = "address"

@@ -24,8 +24,9 @@ _VOICEMAIL: Final = 20.0  # seconds until it takes a call
 class ReRegister:
     """``expires``: the lifetime that the phone asks for; ``duration`` of it all; both in seconds.
 
-    ``overload``: instead, the registrar refuses one refresh with 503 (RFC 3261 section 21.5.4). The registration
-    is still good then (section 10.3), and the phone is called, from another port of the provider's.
+    ``overload``: instead, the registrar refuses one refresh with 503 (RFC 3261 section 21.5.4). The
+    registration is still good then (section 10.3), and the phone is called, from another port of the
+    provider's.
     """
 
     expires: Annotated[int, Ge(60)] = 120

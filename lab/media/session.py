@@ -95,8 +95,8 @@ def read(
     """Read an offer or an answer: the first stream of each kind. Raises ``MediaError`` if there is none.
 
     ``secure``: only SRTP with a key that we can use will do (RFC 4568). ``lenient``: nothing is sent where an
-    address can't be read, and ports count modulo 65536. ``later``: it changes a session that there is, so that
-    all streams may have ended. The result is remembered: don't change it.
+    address can't be read, and ports count modulo 65536. ``later``: it changes a session that there is, so
+    that all streams may have ended. The result is remembered: don't change it.
     """
     return _read(body, tuple(kinds), secure, lenient, later)
 
