@@ -1,4 +1,4 @@
-"""The proxy in routers that Huawei made for operators, a fork of siproxd: SIP over UDP is redirected to it."""
+"""The proxy in routers that Huawei made for operators, a fork of siproxd: UDP is redirected to it."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class _Ports(TranslateSdp):
 
 @dataclass(frozen=True)
 class RelayMedia:
-    """Write the router's address into c= of what a phone describes, and not into o=; BYE and CANCEL end it."""
+    """Write the router's address into c= of what a phone describes, not into o=; BYE and CANCEL end it."""
 
     def apply(self, message: SipMessage, context: Context) -> None:
         if message.is_request and message.method in (b"BYE", b"CANCEL"):
