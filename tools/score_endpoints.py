@@ -1,4 +1,4 @@
-"""``python -m tools.score_endpoints``: detectors whose answer depends on the endpoints (docs/scoreboard.md)."""
+"""``python -m tools.score_endpoints``: detectors whose answer depends on endpoints (docs/scoreboard.md)."""
 
 from __future__ import annotations
 
