@@ -57,8 +57,8 @@ def find(name: str, resolve: Callable[[str], Model]) -> Model | None:
 
 def _alone(recipe: Recipe) -> Recipe:
     """What a recipe adds to whatever it starts from."""
-    again = recipe.restarted
-    return replace(recipe, base=(), replace={}, restarted=None if again is None else _alone(again))
+    again = None if recipe.restarted is None else _alone(recipe.restarted)
+    return replace(recipe, base=(), replace={}, exemptions=(), restarted=again)
 
 
 def _bare(whole: Model) -> Model:

@@ -139,6 +139,13 @@ REASONS: Final = (
         ("strict-addresses",),
         ("router-reboot(during=call)",),
     ),
+    Reason(
+        "This NAT lets in only what comes from the port that the phone has sent to (RFC 4787 section 5), and "
+        "the provider calls from another one.",
+        "none",
+        ("rport-aware",),
+        ("re-register(overload=true)",),
+    ),
 )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from siplab.alg_models.exact._linux.agent import AGENT
 from siplab.alg_models.exact._linux.flow import Settings
 from siplab.alg_models.exact._linux.helper import BROADCOM, LINUX, SipHelper
 from siplab.alg_models.exact._linux.kernel import NEWEST_VERSION, OtherPort, Version, of_version
@@ -35,6 +36,8 @@ class LinuxSip:
     (and any Via is translated), with ``own`` it becomes the packet's own port on the wrong side
     of the router, with ``pinhole`` a port is opened for it. ``calls_at_once``: a registration lets
     calls in before the registrar agrees. ``cancel_ends_media``: CANCEL ends media as BYE does, in 5 s.
+    ``call_table``: a description that names another host than the sender is taken for what the table of calls
+    has of its Call-ID (ZyXEL).
     """
 
     kernel: Version = NEWEST_VERSION
@@ -46,6 +49,7 @@ class LinuxSip:
     other_port: OtherPort = "untouched"
     calls_at_once: bool = False
     cancel_ends_media: bool = False
+    call_table: bool = False
 
     def recipe(self) -> Recipe:
         """Raises ``UsageError`` for an unknown kernel, and for ports that the module would not load with."""
@@ -81,7 +85,9 @@ class LinuxSip:
         }
         if not kernel.tcp:
             policy["transports"] = frozenset({"udp"})
-        methods = BROADCOM if self.cancel_ends_media else LINUX
+        if self.call_table and self.cancel_ends_media:
+            raise UsageError("model 'linux': 'call_table' and 'cancel_ends_media' are of two vendors")
+        methods = AGENT if self.call_table else BROADCOM if self.cancel_ends_media else LINUX
         return Recipe(base=(SipHelper(settings, methods),), policy=policy)
 
 
@@ -163,6 +169,11 @@ MODEL = Model(
                 "linux-2.6.39.3 and linux-brcm963xx, its vanilla base at 54dc928e: kernels 2.6.38 to 3.4",
                 Evidence.SOURCE_CODE,
                 "https://github.com/gpl-releases/linux-2.6.39.3",
+            ),
+            Source(
+                "nbg7815_gpl at e816d72c, qca/src/linux-4.4, net/netfilter/nf_conntrack_sip.c: call_table",
+                Evidence.SOURCE_CODE,
+                "https://github.com/kirdesde/nbg7815_gpl",
             ),
             Source(
                 "kernel_e100 at 4301cc32: 3.10.107 and 4.9.79; what 4.1 and 4.4 have is read in vendors' "

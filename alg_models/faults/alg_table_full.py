@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le
 
 from siplab.alg_models.controls import CORRECT_STEPS
-from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source, Step
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from siplab.lab.wire.sip import SipMessage
 
 
@@ -28,10 +28,11 @@ class FillTable:
     then: Literal["refuse", "pass"] = "refuse"
 
     def recipe(self) -> Recipe:
-        replaced = {} if self.then == "refuse" else {type(each): Inside(each, self) for each in CORRECT_STEPS}
-        return Recipe(base=CORRECT_STEPS, replace=replaced, first=(self,) if self.then == "refuse" else ())
+        if self.then == "refuse":
+            return Recipe(base=CORRECT_STEPS, first=(self,))
+        return Recipe(base=CORRECT_STEPS, exemptions=(self,))
 
-    def full(self, message: SipMessage, context: Context) -> bool:
+    def exempts(self, message: SipMessage, context: Context) -> bool:
         calls = context.remember(self, _Table).calls
         call = message.value(b"call-id")
         if call not in calls and len(calls) < self.entries:
@@ -39,20 +40,8 @@ class FillTable:
         return call not in calls
 
     def apply(self, message: SipMessage, context: Context) -> None:
-        if self.full(message, context):
+        if self.exempts(message, context):
             context.drop("the table of calls is full")
-
-
-@dataclass(frozen=True)
-class Inside:
-    """Do a step to messages that have an entry in the table."""
-
-    step: Step
-    table: FillTable
-
-    def apply(self, message: SipMessage, context: Context) -> None:
-        if not self.table.full(message, context):
-            self.step.apply(message, context)
 
 
 MODEL = Model(

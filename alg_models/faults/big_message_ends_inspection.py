@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from annotated_types import Ge
 
 from siplab.alg_models.controls import CORRECT_STEPS
-from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source, Step
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage
 
@@ -28,9 +28,9 @@ class GiveUpFlow:
     longest: Annotated[int, Ge(1)] = 1000
 
     def recipe(self) -> Recipe:
-        return Recipe(base=CORRECT_STEPS, replace={type(each): Unless(each, self) for each in CORRECT_STEPS})
+        return Recipe(base=CORRECT_STEPS, exemptions=(self,))
 
-    def gave_up(self, message: SipMessage, context: Context) -> bool:
+    def exempts(self, message: SipMessage, context: Context) -> bool:
         flows = context.remember(self, _Lost).flows
         flow = (context.inside, context.remote)
         if flow not in flows and len(bytes(message)) > self.longest:
@@ -38,18 +38,6 @@ class GiveUpFlow:
                 del flows[next(iter(flows))]
             flows[flow] = None
         return flow in flows
-
-
-@dataclass(frozen=True)
-class Unless:
-    """Do a step, but not to messages of flows that were given up."""
-
-    step: Step
-    rule: GiveUpFlow
-
-    def apply(self, message: SipMessage, context: Context) -> None:
-        if not self.rule.gave_up(message, context):
-            self.step.apply(message, context)
 
 
 MODEL = Model(

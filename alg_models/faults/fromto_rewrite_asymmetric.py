@@ -8,7 +8,7 @@ from typing import Final
 from siplab.alg_models.controls import CORRECT_STEPS
 from siplab.alg_models.steps.addresses import DEFAULT_PORT, written
 from siplab.alg_models.steps.headers import TranslateIdentity
-from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, NotShown, Recipe, Source
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from siplab.lab.wire.headers import uris
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage
@@ -75,10 +75,10 @@ MODEL = Model(
             ),
             Source("That the way back is forgotten", Evidence.INFERENCE),
         ),
-        not_shown=NotShown(
-            "endpoint",
-            "the lab's phones match dialogs by tags, not by whole headers as RFC 2543 had it; "
-            "nobody looks at the caller's name",
+        shows=(
+            Showing(
+                "outgoing-call(account=false)", "answered", phone="desk(response_match=[branch,method,from])"
+            ),
         ),
     ),
     fault=RewriteIdentityOutbound(),

@@ -8,7 +8,7 @@ from typing import Final
 from siplab.alg_models.controls import CORRECT_STEPS
 from siplab.alg_models.steps.descriptions import translated
 from siplab.alg_models.steps.media import TranslateSdp
-from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, NotShown, Recipe, Source
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from siplab.lab.wire.sdp import set_address
 from siplab.lab.wire.sip import SipMessage
 
@@ -62,7 +62,7 @@ MODEL = Model(
                 Evidence.SOURCE_CODE,
             ),
         ),
-        not_shown=NotShown("situation", "no scenario has a description in which no stream is in use"),
+        shows=(Showing("hold(how=zero-port)", "is held", server="strict-media"),),
     ),
     fault=WriteGarbage(),
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from siplab.alg_models.controls import CORRECT_STEPS
-from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, NotShown, Recipe, Source
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from siplab.lab.wire.sip import SipMessage
 
 _HEADERS: Final = frozenset({b"p-asserted-identity", b"p-preferred-identity", b"remote-party-id"})
@@ -60,8 +60,9 @@ MODEL = Model(
             ),
             Source("That it happens to headers of identity", Evidence.INFERENCE),
         ),
-        not_shown=NotShown(
-            "endpoint", "nobody looks at the caller's name, and the lab's server asks for no identity header"
+        shows=(
+            Showing("incoming-call(caller_id=true)", "shows who calls"),
+            Showing("incoming-call(caller_id=true)", "shows who calls", variant={"mode": "masked"}),
         ),
     ),
     fault=StripIdentity(),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from siplab.alg_models.controls import CORRECT_STEPS
-from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source, Step
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from siplab.lab.wire.sip import SipMessage
 
 _METHODS: Final = {
@@ -28,20 +28,10 @@ class PassUntranslated:
     methods: Literal["notify", "events", "in-call", "options"] = "events"
 
     def recipe(self) -> Recipe:
-        kept = (Unless(each, _METHODS[self.methods]) for each in CORRECT_STEPS)
-        return Recipe(base=CORRECT_STEPS, replace={type(each.step): each for each in kept})
+        return Recipe(base=CORRECT_STEPS, exemptions=(self,))
 
-
-@dataclass(frozen=True)
-class Unless:
-    """Do a step, but not to requests of these methods going out."""
-
-    step: Step
-    methods: tuple[bytes, ...]
-
-    def apply(self, message: SipMessage, context: Context) -> None:
-        if not (context.outbound and message.is_request and message.method in self.methods):
-            self.step.apply(message, context)
+    def exempts(self, message: SipMessage, context: Context) -> bool:
+        return context.outbound and message.is_request and message.method in _METHODS[self.methods]
 
 
 MODEL = Model(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from siplab.alg_models.controls import CORRECT_STEPS
-from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, NotShown, Recipe, Source
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from siplab.lab.wire.headers import tag_of
 from siplab.lab.wire.ip import UDP
 from siplab.lab.wire.sip import SipMessage
@@ -67,9 +67,7 @@ MODEL = Model(
             ),
             Source("That it does so to OPTIONS, from both sides", Evidence.INFERENCE),
         ),
-        not_shown=NotShown(
-            "situation", "no scenario switches a phone off and asks the provider's monitoring about it"
-        ),
+        shows=(Showing("phone-restart(monitored=true)", "is missed while it is off"),),
     ),
     fault=AnswerOptions(),
     variants=({"side": "server"}, {"side": "phone"}),

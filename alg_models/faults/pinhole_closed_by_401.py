@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from siplab.alg_models.controls import CORRECT_STEPS
-from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, NotShown, Recipe, Source
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from siplab.lab.wire.headers import name_addr
 from siplab.lab.wire.sip import SipMessage
 
@@ -42,11 +42,7 @@ MODEL = Model(
             ),
             Source("That calls are lost in the meantime", Evidence.INFERENCE),
         ),
-        not_shown=NotShown(
-            "situation",
-            "the way in is shut for one round trip, and only for the provider's other ports: the "
-            "lab's provider calls from the one that the phone registered at",
-        ),
+        shows=(Showing("re-register(overload=true)", "rings"),),
     ),
     fault=CloseOnChallenge(),
 )

@@ -10,7 +10,7 @@ from annotated_types import Ge, Le
 from siplab.alg_models.controls import CORRECT_STEPS
 from siplab.alg_models.steps.descriptions import translated
 from siplab.alg_models.steps.media import TranslateSdp
-from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, NotShown, Recipe, Source
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from siplab.lab.wire.sip import SipMessage
 
 
@@ -56,7 +56,7 @@ MODEL = Model(
             ),
             Source("That a port of 0 is raised as well", Evidence.INFERENCE),
         ),
-        not_shown=NotShown("endpoint", "nobody watches for a picture that never comes"),
+        shows=(Showing("video(camera=false)", "sends no picture"),),
     ),
     fault=ReviveStream(),
 )

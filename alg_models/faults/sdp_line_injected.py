@@ -60,7 +60,9 @@ MODEL = Model(
             ),
         ),
         not_shown=NotShown(
-            "harmless", "harmless by itself: the line is legal, and nothing in the lab signs bodies"
+            "harmless",
+            "the line is legal where it stands (RFC 8866 5.4), and a signature over the body is broken by "
+            "any ALG that translates, `correct` among them",
         ),
     ),
     fault=InjectTrace(),

@@ -62,9 +62,9 @@ MODEL = Model(
         ),
         shows=(Showing("hold", "is held", server="strict-media", variant={"when": "re-offer"}),),
         not_shown=NotShown(
-            "endpoint",
-            "no server of the lab compares the first o= with anything; with `when=re-offer` a "
-            "strict one refuses to hold",
+            "harmless",
+            "o= says which session it is, not where (RFC 8866 5.2): no program that was read compares the "
+            "first one with anything; with `when=re-offer` a strict server refuses to hold",
         ),
     ),
     fault=LeaveOrigin(),

@@ -9,7 +9,7 @@ from typing import Final
 from siplab.alg_models.controls import CORRECT_STEPS
 from siplab.alg_models.steps.addresses import translate
 from siplab.alg_models.steps.blindness import hide
-from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, NotShown, Recipe, Showing, Source
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from siplab.lab.wire.headers import HostPort, sent_bys, uris
 from siplab.lab.wire.sip import Field, SipMessage
 
@@ -97,6 +97,7 @@ MODEL = Model(
             ),
         ),
         shows=(
+            Showing("message(text=log)", "far phone gets the message"),
             Showing(
                 "incoming-call",
                 "rings",
@@ -104,11 +105,6 @@ MODEL = Model(
                 server="strict-addresses",
                 variant={"stop": True},
             ),
-        ),
-        not_shown=NotShown(
-            "endpoint",
-            "nobody in the lab reads the texts that are changed, or signs them; with `stop=true` "
-            "calls don't arrive",
         ),
     ),
     fault=MatchSubstrings(),

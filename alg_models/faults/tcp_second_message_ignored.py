@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from siplab.alg_models.controls import CORRECT_STEPS
-from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source, Step
+from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from siplab.lab.wire.ip import TCP, Endpoint
 from siplab.lab.wire.sip import SipMessage
 
@@ -26,23 +26,12 @@ class FirstOnly:
     "it is."""
 
     def recipe(self) -> Recipe:
-        return Recipe(base=CORRECT_STEPS, replace={type(each): Unless(each, self) for each in CORRECT_STEPS})
+        return Recipe(base=CORRECT_STEPS, exemptions=(self,))
 
-
-@dataclass(frozen=True)
-class Unless:
-    """Do a step, but not to a message that follows another one in its segment."""
-
-    step: Step
-    rule: FirstOnly
-
-    def apply(self, message: SipMessage, context: Context) -> None:
-        if context.protocol == TCP and self._follows(message, context):
-            return
-        self.step.apply(message, context)
-
-    def _follows(self, message: SipMessage, context: Context) -> bool:
-        moments = context.remember(self.rule, _Moments).last
+    def exempts(self, message: SipMessage, context: Context) -> bool:
+        if context.protocol != TCP:
+            return False
+        moments = context.remember(self, _Moments).last
         flow = (context.outbound, context.inside, context.remote)
         name = message.value(b"call-id") + message.value(b"cseq") + b"%d" % (message.status or 0)
         now, first = moments.get(flow, (-1.0, b""))

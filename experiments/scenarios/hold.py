@@ -1,4 +1,4 @@
-"""A call is held and resumed, in the new way (RFC 3264 8.4) or the old one (``c=IN IP4 0.0.0.0``)."""
+"""A call is held and resumed: as RFC 3264 8.4 has it, the old way (``c=IN IP4 0.0.0.0``), or by port 0."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Hold:
     ``zero-session``, whose c= of the session is overruled by that of the stream.
     """
 
-    how: Literal["sendonly", "inactive", "zero-address", "zero-session"] = "sendonly"
+    how: Literal["sendonly", "inactive", "zero-address", "zero-session", "zero-port"] = "sendonly"
     by: Literal["phone", "far-phone"] = "phone"
     pause: Annotated[float, Ge(2)] = 20.0
     music: bool = False

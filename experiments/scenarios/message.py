@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from siplab.experiments.scenarios.register import sign_in
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Stage
 from siplab.lab.phone.phone import Phone
 
-_TEXT = "Call me at 192.168.1.102:5060 - the c=IN IP4 line is fine"
+Text = Literal["address", "log"]
+_TEXTS: Final[Mapping[Text, str]] = {
+    "address": "Call me at 192.168.1.102:5060 - the c=IN IP4 line is fine",
+    "log": "The log says Contact: <sip:{user}@{ip}:5060> - is that right?",
+}
 
 
 @dataclass(frozen=True)
 class Message:
-    """Each side sends the other a text, in which an address stands as a trap."""
+    """Each side sends the other a text.
+
+    ``text``: an ``address`` stands in it as a trap, or a line of the sender's own SIP ``log``, as people send
+    it to a help desk.
+    """
+
+    text: Text = "address"
 
     def run(self, stage: Stage) -> None:
         phone, far = sign_in(stage)
@@ -22,11 +34,12 @@ class Message:
         self._send(stage, far, phone, "alice@lab.test", "phone")
 
     def _send(self, stage: Stage, sender: Phone, receiver: Phone, target: str, who: str) -> None:
-        stage.do(sender, lambda now: sender.message(target, _TEXT, now))
+        sent = _TEXTS[self.text].format(user=sender.config.user, ip=sender.config.ip)
+        stage.do(sender, lambda now: sender.message(target, sent, now))
         stage.until(lambda: bool(sender.outbox), 35.0)
         stage.check(
             f"{who} gets the message",
-            [text for _, text in receiver.inbox] == [_TEXT],
+            [text for _, text in receiver.inbox] == [sent],
             "Text messages do not arrive, or arrive changed.",
             repr(receiver.inbox[0][1]) if receiver.inbox else "nothing arrived",
         )

@@ -19,12 +19,24 @@ from siplab.experiments.trial.stage import Stage
 
 @dataclass(frozen=True)
 class OutgoingCall:
-    """``duration``: how long the call lasts before the caller hangs up, in seconds."""
+    """``duration``: how long the call lasts before the caller hangs up, in seconds.
+
+    ``account``: without one the phone does not register; its From names the address that it has itself, and
+    the server asks for no password.
+    """
 
     duration: Annotated[float, Gt(0)] = 40.0
+    account: bool = True
 
     def run(self, stage: Stage) -> None:
-        phone, far = sign_in(stage)
+        if self.account:
+            phone, far = sign_in(stage)
+        else:
+            stage.with_phone(domain=stage.host("phone")[1])
+            stage.with_server(challenge_invite=False)
+            phone, far = stage.phone, stage.far_phone
+            stage.do(far, far.register)
+            stage.idle(1.0)
         check_call(stage, caller=phone, callee=far, target="bob@lab.test", duration=self.duration)
 
 

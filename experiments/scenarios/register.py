@@ -9,6 +9,7 @@ phone <- server   200 OK
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Stage
@@ -22,9 +23,16 @@ REGISTERED, FAILED = RegistrationState.REGISTERED, RegistrationState.FAILED
 
 @dataclass(frozen=True)
 class Register:
-    """The phone registers once."""
+    """The phone registers once.
+
+    ``registrar``: whether it knows that by its ``name``, or by its ``address``.
+    """
+
+    registrar: Literal["name", "address"] = "name"
 
     def run(self, stage: Stage) -> None:
+        if self.registrar == "address":
+            stage.with_phone(domain=stage.host("server")[1])
         register(stage)
 
 

@@ -28,7 +28,7 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Outcome = Annotated[int, Field(ge=300, le=699)] | Literal["silence", "4xx", "5xx", "6xx", "else"]
 BadPort = Literal["drop", "reject", "accept", "wrap"]
 UdpLength = Literal["ignore", "stream", "reject", "cut"]
-Matched = Literal["branch", "method", "call-id", "from-tag", "cseq", "sent-by"]
+Matched = Literal["branch", "method", "call-id", "from-tag", "from", "cseq", "sent-by"]
 
 
 @dataclass(frozen=True, config=_CONFIG)

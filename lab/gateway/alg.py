@@ -200,12 +200,32 @@ class Step(Protocol):
         """Edit ``message`` in place, or use the context's services."""
 
 
+class Exemption(Protocol):
+    """Which messages an ALG leaves alone, whatever its steps would do to them."""
+
+    def exempts(self, message: SipMessage, context: Context) -> bool:
+        """Whether this one is; asked once for each step."""
+
+
+@dataclass(frozen=True)
+class Unless:
+    """Do a step, but not to messages that are exempt."""
+
+    step: Step
+    exemption: Exemption
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        if not self.exemption.exempts(message, context):
+            self.step.apply(message, context)
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How an ALG is made: the steps it starts from, and what is different.
 
     ``base``: the steps of the correct ALG, or none. ``replace``: what stands in the place of a base
     step, by its class; ``None`` leaves it out. ``first`` and ``last``: steps added around the base.
+    ``exemptions``: of messages that the base leaves alone.
     ``policy``: fields of ``Policy`` that differ; ``nat``: fields of the router's ``NatConfig``.
     ``restarted``: what the router has in its place from its next restart on; ``None``: the same.
     """
@@ -217,20 +237,25 @@ class Recipe:
     policy: Mapping[str, Any] = field(default_factory=dict)
     nat: Mapping[str, Any] = field(default_factory=dict)
     restarted: Recipe | None = None
+    exemptions: tuple[Exemption, ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:
         """The row of steps that comes of it."""
-        chosen = [self.replace.get(type(step), step) for step in self.base]
-        return (*self.first, *(step for step in chosen if step is not None), *self.last)
+        replaced = (self.replace.get(type(step), step) for step in self.base)
+        chosen: list[Step] = [step for step in replaced if step is not None]
+        for each in self.exemptions:
+            chosen = [Unless(step, each) for step in chosen]
+        return (*self.first, *chosen, *self.last)
 
     @property
     def added(self) -> Recipe:
         """What it adds to whatever ALG it starts from. Raises ``ValueError`` when that is not all of it."""
         again = self.restarted.added if self.restarted is not None else None
-        if self.replace or not (self.first or self.last or self.policy or self.nat or again):
+        added = replace(self, base=(), replace={}, restarted=again)
+        if self.replace or added == Recipe():
             raise ValueError("the fault is in a step that only the correct ALG has")
-        return Recipe(first=self.first, last=self.last, policy=self.policy, nat=self.nat, restarted=again)
+        return added
 
     def plus(self, other: Recipe) -> Recipe:
         """Both differences at once. Raises ``ValueError`` with the reason when they exclude each other."""
@@ -257,6 +282,7 @@ class Recipe:
             {**self.policy, **other.policy},
             {**self.nat, **other.nat},
             again,
+            self.exemptions + other.exemptions,
         )
 
 
@@ -374,6 +400,7 @@ __all__ = [
     "Dropped",
     "Evidence",
     "Example",
+    "Exemption",
     "Fault",
     "FaultClass",
     "Model",

@@ -24,9 +24,10 @@ from siplab.lab.wire.sdp import Sdp, Section, address_of
 
 Kind = Literal["audio", "video", "image"]
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
-Hold = Literal["", "sendonly", "inactive", "zero-address", "zero-session"]
-"""How a session is held: not, by an attribute, by RFC 2543's ``c=IN IP4 0.0.0.0``, or by ``sendonly`` with
-that line for the session, which the c= of each stream overrules (RFC 8866 section 5.7)."""
+Hold = Literal["", "sendonly", "inactive", "zero-address", "zero-session", "zero-port"]
+"""How a session is held: not, by an attribute, by RFC 2543's ``c=IN IP4 0.0.0.0``, by ``sendonly`` with
+that line for the session, which the c= of each stream overrules (RFC 8866 section 5.7), or by ending all
+streams for the time being, with port 0 (RFC 3264 section 8.2)."""
 
 _DIRECTIONS: Final[dict[bytes, Direction]] = {
     b"sendrecv": "sendrecv",
@@ -84,18 +85,24 @@ class Description(NamedTuple):
 
 
 def read(
-    body: bytes, kinds: Sequence[Kind] = ("audio",), *, secure: bool = False, lenient: bool = False
+    body: bytes,
+    kinds: Sequence[Kind] = ("audio",),
+    *,
+    secure: bool = False,
+    lenient: bool = False,
+    later: bool = False,
 ) -> Description:
     """Read an offer or an answer: the first stream of each kind. Raises ``MediaError`` if there is none.
 
     ``secure``: only SRTP with a key that we can use will do (RFC 4568). ``lenient``: nothing is sent where an
-    address can't be read, and ports count modulo 65536. The result is remembered: don't change it.
+    address can't be read, and ports count modulo 65536. ``later``: it changes a session that there is, so
+    that all streams may have ended. The result is remembered: don't change it.
     """
-    return _read(body, tuple(kinds), secure, lenient)
+    return _read(body, tuple(kinds), secure, lenient, later)
 
 
 @lru_cache(maxsize=64)
-def _read(body: bytes, kinds: tuple[Kind, ...], secure: bool, lenient: bool) -> Description:
+def _read(body: bytes, kinds: tuple[Kind, ...], secure: bool, lenient: bool, later: bool) -> Description:
     sdp = Sdp.parse(body)
     # Most descriptions have none of these, and to look for each costs more than all the rest.
     special = any(name in body for name in (b"a=rtcp", b"a=ice-", b"a=candidate", b"a=crypto"))
@@ -129,7 +136,8 @@ def _read(body: bytes, kinds: tuple[Kind, ...], secure: bool, lenient: bool) -> 
                 tuple(int(word) for word in words[3:] if word in (b"0", b"8")),
             )
         )
-    if not found:
+    ended = later and sdp.media and all(section.port == 0 for section in sdp.media)
+    if not found and not ended:
         profile = "RTP/SAVP" if secure else "RTP"
         raise MediaError(f"no {profile} {' or '.join(kinds)} stream with a port other than 0")
     return Description(lines, found)
@@ -265,7 +273,7 @@ class Session:
         self._lines = [*self._lines, *(kind for kind in self.offered if kind not in self._lines)]
         parts = [
             self._refused(kind)
-            if kind is None or kind not in self.offered
+            if kind is None or kind not in self.offered or self.hold == "zero-port"
             else self._line(kind, self._own_direction())
             for kind in self._lines
         ]
@@ -280,7 +288,8 @@ class Session:
     def conclude(self, answer: bytes) -> None:
         """Take the answer to our offer. Raises ``MediaError`` when no stream can come of it."""
         # RFC 3264 section 6: an answer has no stream that was not offered.
-        said = read(answer, self.offered, secure=self._secure, lenient=self._lenient == "all")
+        later = self.hold == "zero-port"
+        said = read(answer, self.offered, secure=self._secure, lenient=self._lenient == "all", later=later)
         own = self._own_direction()
         self._theirs = answer
         audio = said.stream("audio")
@@ -291,13 +300,13 @@ class Session:
 
     def check(self, offer: bytes) -> None:
         """Raises ``MediaError`` when ``offer`` can't be answered."""
-        read(offer, self._known(), secure=self._secure, lenient=bool(self._lenient))
+        self._read_offer(offer)
 
     def answer(self, offer: bytes) -> bytes:
         """Our answer, which settles the session. Raises ``MediaError`` when there can be none."""
         if self._same_version == "ignore" and _origin(offer) == _origin(self._theirs):
             offer = self._theirs
-        said = read(offer, self._known(), secure=self._secure, lenient=bool(self._lenient))
+        said = self._read_offer(offer)
         self._theirs = offer
         self._know_origin(offer, changes=False)
         by_line = {each.at: each for each in said.streams}
@@ -319,6 +328,10 @@ class Session:
         return self._written(parts)
 
     # -- parts -------------------------------------------------------------------------------
+
+    def _read_offer(self, offer: bytes) -> Description:
+        lenient, later = bool(self._lenient), bool(self._theirs)
+        return read(offer, self._known(), secure=self._secure, lenient=lenient, later=later)
 
     def _known(self) -> tuple[Kind, ...]:
         return tuple(self.ports)

@@ -16,7 +16,7 @@ from siplab.lab.phone.user_agent import UserAgent
 from siplab.lab.sip import provisional
 from siplab.lab.sip.dialog import Dialog
 from siplab.lab.sip.events import EventKind, Facts
-from siplab.lab.sip.messages import SDP_TYPE, Incoming, line_of
+from siplab.lab.sip.messages import SDP_TYPE, Incoming, line_of, name_addr_of, uri_of
 from siplab.lab.sip.provisional import Reliable
 from siplab.lab.sip.repeater import Repeater
 from siplab.lab.sip.timers import Timer
@@ -40,6 +40,14 @@ class IncomingCall(Call):
         self._body = b""  # our description, once there is one
         # The route set of the dialog is copied into all responses that create it (section 12.1.1).
         self._routes = b"".join([line_of(field) for field in request.message.all(b"record-route")])
+
+    @property
+    def caller(self) -> str:
+        """Whom the display shows: the user that the provider asserts (RFC 3325), else that of From."""
+        request = self.transaction.request
+        value = request.value(b"p-asserted-identity") or request.value(b"from")
+        uri = uri_of(name_addr_of(value).uri)
+        return uri.user.decode("utf-8", "backslashreplace") if uri is not None else ""
 
     def ring(self, now: float) -> None:
         """180, or 183 with early media, and an answer ``ring_time`` later, if the phone is to answer."""

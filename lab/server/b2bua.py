@@ -336,7 +336,9 @@ class Bridging(Forwarding):
             caller = uri_of(name_addr_of(request.value(b"from")).uri)
             leg = agent.new_leg(call, target, caller.user if caller is not None else b"")
         self._legs[leg.call_id] = leg
-        lines = passed_lines(request) + agent.replaces_line(request)
+        asserted = agent.asserted_lines(request)
+        lines = passed_lines(request, (b"p-asserted-identity",) if asserted else ()) + asserted
+        lines += agent.replaces_line(request)
         if b"contact" in request.heads:
             lines += own_contact(leg, agent.server)
         if self._begins:

@@ -10,7 +10,7 @@ The rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -162,9 +162,10 @@ def way_to(leg: Leg) -> Way | None:
     return Way(uri, routes, remote, leg.transport if observed else transport_of(hop))
 
 
-def passed_lines(message: Incoming) -> bytes:
-    """The header lines of a message that concern the other side as well."""
-    return b"".join([line_of(each) for each in message.message.fields if each.name not in _OWN])
+def passed_lines(message: Incoming, but: Container[bytes] = ()) -> bytes:
+    """The header lines of a message that concern the other side as well; ``but``: names of others."""
+    fields = [each for each in message.message.fields if each.name not in _OWN and each.name not in but]
+    return b"".join([line_of(each) for each in fields])
 
 
 def own_contact(leg: Leg, server: ServerCore) -> bytes:

@@ -59,7 +59,9 @@ class ServerConfig:
     registered over TCP is reached by that connection, or by one that is opened to its Contact.
     ``flow_tied``: an INVITE must come from where the user's REGISTER came from. ``only_source_port``:
     requests from another port are dropped; 0: none is. ``record_route``: whether requests within a dialog go
-    by way of this server, too.
+    by way of this server, too. ``numbers``: of users, which the called phone is told in P-Asserted-Identity
+    (RFC 3325). ``calls_from``: the port of its own that a registered phone is called from, 0 for the one that
+    the call came to.
     """
 
     domain: str
@@ -109,6 +111,8 @@ class ServerConfig:
     flow_tied: bool = False
     only_source_port: int = 0
     record_route: bool = True
+    numbers: Mapping[str, str] = field(default_factory=dict, hash=False)
+    calls_from: int = 0
     relay_port: int = 20000
     transports: tuple[SipTransport, ...] = ("udp",)
     framing: Framing = "whole"

@@ -12,13 +12,15 @@ The rules of this file:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from siplab.lab.server.core import ServerCore
 from siplab.lab.server.registrar import Binding, Registrar
 from siplab.lab.sip.dialog import next_hop
 from siplab.lab.sip.messages import Incoming, Request, hostport, protocol_of, token
-from siplab.lab.sip.transaction_fsm import ClientTransaction
+from siplab.lab.sip.transaction_fsm import Answered, ClientTransaction
+from siplab.lab.wire.ip import Endpoint
 
 _ZEROS: Final = bytes(4)
 
@@ -53,22 +55,54 @@ class NatKeepalive:
                 self.sent += 1
                 server.layer.send(binding.local, remote, _ZEROS)
         elif remote is not None:
-            branch, tag = server.layer.branch(), token(server.layer.rng)
-            request = Request(
-                server.config.ping_kind.upper().encode(),
-                binding.contact,
-                sent_by=binding.local,
-                branch=branch,
-                via=protocol_of(binding.transport) + hostport(binding.local) + b";branch=" + branch,
-                from_=b"<sip:ping@" + server.config.domain.encode() + b">;tag=" + tag,
-                from_tag=tag,
-                to=b"<" + binding.contact + b">",
-                call_id=token(server.layer.rng) + b"@" + server.config.ip.encode(),
-                cseq=1,
-            ).compose(b"Event: keep-alive\r\n" if server.config.ping_kind == "notify" else b"")
-            self.sent += 1
-            server.layer.request(request, binding.local, remote, now, _ignore)
+            event = b"Event: keep-alive\r\n" if server.config.ping_kind == "notify" else b""
+            self._request(server.config.ping_kind.upper().encode(), binding, remote, now, _ignore, event)
         self._wait(aor, binding, now)
+
+    def ask(self, user: str, now: float, done: Callable[[int, float], None]) -> None:
+        """Ask a registered phone by OPTIONS whether it is there; ``done`` gets the status and when it came.
+
+        408 stands for no answer; without a registration ``done`` gets 480.
+        """
+        for binding in self._registrar.lookup(user)[-1:]:
+            remote = binding.received or next_hop(binding.contact)
+            if remote is not None:
+
+                def answered(
+                    _: ClientTransaction, status: int, response: Incoming | None, then: float
+                ) -> None:
+                    if status >= 200:
+                        done(status, then)
+
+                self._request(b"OPTIONS", binding, remote, now, answered)
+                return
+        done(480, now)
+
+    def _request(
+        self,
+        method: bytes,
+        binding: Binding,
+        remote: Endpoint,
+        now: float,
+        answered: Answered,
+        lines: bytes = b"",
+    ) -> None:
+        server = self._server
+        branch, tag = server.layer.branch(), token(server.layer.rng)
+        request = Request(
+            method,
+            binding.contact,
+            sent_by=binding.local,
+            branch=branch,
+            via=protocol_of(binding.transport) + hostport(binding.local) + b";branch=" + branch,
+            from_=b"<sip:ping@" + server.config.domain.encode() + b">;tag=" + tag,
+            from_tag=tag,
+            to=b"<" + binding.contact + b">",
+            call_id=token(server.layer.rng) + b"@" + server.config.ip.encode(),
+            cseq=1,
+        ).compose(lines)
+        self.sent += 1
+        server.layer.request(request, binding.local, remote, now, answered)
 
 
 def _ignore(_: ClientTransaction, status: int, response: Incoming | None, now: float) -> None:

@@ -237,6 +237,8 @@ class Proxy:
             elif binding.received or config.store in ("source", "rewrite-contact"):
                 leaving = binding.local  # the NAT lets in what comes from where the REGISTER went
                 transport = binding.transport
+            if config.calls_from:
+                leaving = Endpoint(config.ip, config.calls_from)
             if remote is not None:
                 targets.append(Target(binding.contact, remote, leaving, transport, binding.natted))
         if targets or not known:
@@ -265,6 +267,8 @@ class Proxy:
             if private or onward != back:  # RFC 5658: each side sees the endpoint that it talks to
                 ours += _record_route(*back)
         ours += self.timer_lines(request, natted=natted)
+        asserted = self.asserted_lines(request)
+        ours += asserted
         if request.method == b"REGISTER" and self.server.config.upstream is not None:
             # A proxy at a private address is the customer's, and nobody outside could call by way of it.
             ours += b"" if is_private(target.local.ip) else _path(target.local, target.transport)
@@ -289,7 +293,7 @@ class Proxy:
                 minded = self.server.config.alias == "natted"
                 seen = minded and self.server.is_natted(request, name_addr_of(field.value).uri)
                 parts.append(self._with_alias(field, request, natted=seen))
-            elif name == b"route":
+            elif name == b"route" or (asserted and name == b"p-asserted-identity"):
                 continue
             elif name == b"proxy-authorization" and self.server.authority.realm_of(
                 field.value, self.server.realm_of(request)
@@ -314,6 +318,17 @@ class Proxy:
             routes=route_lines,
             wire=b"".join(parts),
         )
+
+    def asserted_lines(self, request: Incoming) -> bytes:
+        """Who calls, as the provider knows it (RFC 3325 section 5), if it tells that at all."""
+        if request.method != b"INVITE" or request.to_tag:
+            return b""
+        caller = uri_of(name_addr_of(request.value(b"from")).uri)
+        user = caller.user.decode("utf-8", "backslashreplace") if caller is not None else ""
+        number = self.server.config.numbers.get(user)
+        if number is None:
+            return b""
+        return f"P-Asserted-Identity: <sip:{number}@{self.server.config.domain}>\r\n".encode()
 
     def strip(
         self,

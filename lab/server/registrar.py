@@ -74,11 +74,15 @@ Registered = Callable[[str, Binding, Incoming, float], None]
 
 
 class Registrar:
-    """Registrations of one server; ``bindings`` maps an address-of-record to its bindings, oldest first."""
+    """Registrations of one server; ``bindings`` maps an address-of-record to its bindings, oldest first.
+
+    ``overloaded``: while it is, REGISTERs are refused with 503; what is registered stays so.
+    """
 
     def __init__(self, server: ServerCore) -> None:
         self._server = server
         self.watchers: list[Registered] = []
+        self.overloaded = False
         self.bindings: dict[str, list[Binding]] = {}
 
     def lookup(self, user: str) -> list[Binding]:
@@ -89,6 +93,9 @@ class Registrar:
         """Process a REGISTER, in the order of section 10.3."""
         server = self._server
         request = transaction.request
+        if self.overloaded:
+            server.reject(transaction, 503, now, "the registrar is overloaded")
+            return
         if server.config.foreign_request_uri != "save" and not server.is_own_domain(request.uri):
             facts = Facts(part="start line", value=_shown(request.uri))
             server.reject(transaction, 404, now, f"{facts.value} is not a domain of this server", facts=facts)

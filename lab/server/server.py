@@ -11,6 +11,7 @@ The rules of this file:
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 from siplab.lab.media import stun
 from siplab.lab.media.relay import MediaRelay, RelayRules
@@ -46,6 +47,11 @@ class SipServer(ServerCore):
     @property
     def bindings(self) -> dict[str, list[Binding]]:
         return self.registrar.bindings
+
+    def ask(self, user: str, now: float, done: Callable[[int, float], None]) -> list[Action]:
+        """Ask a registered phone whether it is there, as monitoring does; see ``NatKeepalive.ask``."""
+        self.nat_keepalive.ask(user, now, done)
+        return self.layer.flush()
 
     # -- the world ---------------------------------------------------------------------------
 

@@ -70,7 +70,7 @@ __all__ = [
 ]
 
 
-Matched = Literal["branch", "method", "call-id", "from-tag", "cseq", "sent-by"]
+Matched = Literal["branch", "method", "call-id", "from-tag", "from", "cseq", "sent-by"]
 EVERYTHING: Final[tuple[Matched, ...]] = ("branch", "method", "call-id", "from-tag", "cseq", "sent-by")
 UdpLength = Literal["ignore", "stream", "reject", "cut"]
 """A Content-Length over UDP: nobody looks at it; what is missing comes out of the next datagram; it must be
@@ -307,6 +307,9 @@ class TransactionLayer:
         elif "from-tag" in match and incoming.from_tag != request.from_tag:
             part, what = "From", "From tag"
             value, wanted = incoming.from_tag, request.from_tag
+        elif "from" in match and incoming.value(b"from") != request.from_:
+            part = what = "From"
+            value, wanted = incoming.value(b"from"), request.from_
         elif "cseq" in match and incoming.cseq != request.cseq:
             part = what = "CSeq"
             value, wanted = b"%d" % incoming.cseq, b"%d" % request.cseq

@@ -63,15 +63,19 @@ def process_sdp(view: View, expect: ExpectMedia | None = None) -> int:
 
 def expect_media(view: View, kind: Kind, media: Endpoint, begin: int, end: int) -> str:
     """Expect RTP and RTCP for one stream, write its port; returns the address that now stands for it."""
-    settings, context = view.settings, view.context
-    source = ""
+    settings, source = view.settings, ""
     if settings.direct_media:
         if media.ip != view.source.ip:
             return media.ip
         source = view.new_destination.ip
     elif settings.external_media and _beyond(view, media.ip):
         return media.ip
+    return expect_from(view, kind, source, media, begin, end)
 
+
+def expect_from(view: View, kind: Kind, source: str, media: Endpoint, begin: int, end: int) -> str:
+    """As above, whosever the media are, and from that address; empty: from anybody."""
+    context = view.context
     direct = False
     target = media
     while True:

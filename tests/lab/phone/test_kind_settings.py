@@ -515,12 +515,14 @@ def test_on_syntax(how: str, outcome: str) -> None:
         ("sent-by", b"203.0.113.7:5060;rport", b"203.0.113.8:5060;rport"),
         ("call-id", b"@203.0.113.7\r\n", b"@192.168.1.20\r\n"),
         ("from-tag", b"From: <sip:alice@lab.test>;tag=", b"From: <sip:alice@lab.test>;tag=x"),
+        ("from", b"From: <sip:alice@lab.test>", b"From: <sip:alice@203.0.113.7:61002>"),
         ("cseq", b"CSeq: ", b"CSeq: 10"),
         ("method", b"REGISTER\r\n", b"OPTIONS\r\n"),
     ],
 )
 def test_response_match(part: str, old: bytes, new: bytes) -> None:
-    every = ("branch", "method", "call-id", "from-tag", "cseq", "sent-by")
+    every: tuple[str, ...] = ("branch", "method", "call-id", "from-tag", "cseq", "sent-by")
+    every += ("from",) if part == "from" else ()  # which would find a wrong tag as well
     for match in (every, tuple(each for each in every if each != part)):
         lab = make_lab(alice={"response_match": match})
         altered(lab, "401 REGISTER", to(old, new))

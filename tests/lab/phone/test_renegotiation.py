@@ -34,6 +34,7 @@ def modify(lab: Lab, call: Call, *, hold: Hold, method: Method = "INVITE") -> No
         ("sendonly", b"a=sendonly", b"a=recvonly"),
         ("inactive", b"a=inactive", b"a=inactive"),
         ("zero-address", b"c=IN IP4 0.0.0.0", b"a=recvonly"),
+        ("zero-port", b"m=audio 0 ", b"m=audio 0 "),
     ],
 )
 def test_hold_and_resume(lab: Lab, how: Hold, offered: bytes, answered: bytes, method: Method) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from siplab.lab.media.relay import Leg, MediaRelay, RelayRules
+from siplab.lab.phone.call_in import IncomingCall
 from siplab.lab.server.core import PRIVATE_OWN
 from siplab.lab.server.nat_tests import NatTest, nat_seen
 from siplab.lab.sip.base import PassOn
@@ -638,3 +639,53 @@ def test_a_server_that_answers_to_one_source_port_only(new_lab: LabMaker) -> Non
     assert hand.register() is None
     hand.source = Endpoint(SOURCE.ip, 5060)
     assert status_of(hand.register()) == 200
+
+
+@pytest.mark.parametrize("b2bua", [False, True])
+def test_a_provider_tells_who_calls_whatever_the_caller_says(new_lab: LabMaker, b2bua: bool) -> None:
+    lab = new_lab(server={"numbers": {"alice": "+15550100"}, "b2bua": b2bua})
+    lab.register()
+    claim = b"P-Asserted-Identity: <sip:boss@lab.test>\r\nContact: "
+    lab.net.filters.append(
+        lambda each: each.with_(b"Contact: ", claim) if b"Contact: <sip:alice" in each.payload else each
+    )
+    lab.call()
+    lab.net.run(2.0)
+    (call,) = lab.bob.calls
+    assert isinstance(call, IncomingCall)
+    assert call.caller == "+15550100"
+    assert [each.raw for each in lab.net.sent("INVITE")[-1].message.all(b"p-asserted-identity")] == [
+        b"P-Asserted-Identity: <sip:+15550100@lab.test>\r\n"
+    ]
+    lab.hang_up(lab.alice)
+    lab.net.do(lab.bob, lab.bob.call("alice@lab.test", lab.net.now))
+    (called,) = (each for each in lab.alice.calls if isinstance(each, IncomingCall))
+    assert called.caller == "bob"  # of whom it knows no number
+
+
+def test_a_call_from_another_port(new_lab: LabMaker) -> None:
+    lab = new_lab(server={"calls_from": 5080})
+    lab.register()
+    lab.call()
+    assert [each.source.port for each in lab.net.sent("INVITE") if each.source.ip == SERVER.ip] == [5080]
+
+
+def test_an_overloaded_registrar_forgets_nobody(new_lab: LabMaker) -> None:
+    lab = new_lab()
+    lab.register()
+    lab.server.registrar.overloaded = True
+    lab.net.do(lab.alice, lab.alice.register(lab.net.now))
+    assert lab.alice.registration.status == 503
+    assert lab.server.registrar.lookup("alice")
+
+
+@pytest.mark.parametrize(("there", "status"), [(True, 200), (False, 408)])
+def test_monitoring_finds_out_who_is_there(new_lab: LabMaker, there: bool, status: int) -> None:
+    lab, heard = new_lab(), list[int]()
+    lab.register()
+    if not there:
+        lab.net.filters.append(lambda each: None if each.destination == lab.alice.local else each)
+    lab.net.do(lab.server, lab.server.ask("alice", lab.net.now, lambda found, then: heard.append(found)))
+    lab.net.do(lab.server, lab.server.ask("nobody", lab.net.now, lambda found, then: heard.append(found)))
+    lab.net.run(40.0)
+    assert sorted(heard) == sorted([status, 480])
