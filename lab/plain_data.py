@@ -104,7 +104,7 @@ def _read(text: str, kind: Any) -> tuple[Any, yaml.Node | None]:
         if node is None:
             return None, None
         for each in _checked(node):
-            if each.tag == _FLOAT and not math.isfinite(loader.construct_object(each)):
+            if not _is_finite(each, loader):
                 raise PlainDataError(_line(each), f"{each.value} is no finite number")
         return loader.construct_document(node), node
     except RecursionError:
@@ -115,6 +115,19 @@ def _read(text: str, kind: Any) -> tuple[Any, yaml.Node | None]:
         raise PlainDataError(0, str(error)) from None
     finally:
         loader.dispose()
+
+
+def _is_finite(node: yaml.ScalarNode, loader: Any) -> bool:
+    """Whether a scalar is a finite number, or none; text in quotes never is a number.
+
+    ``nan`` and ``1e999`` are text to YAML 1.1, and numbers to who reads the field.
+    """
+    if node.tag == _FLOAT:
+        return math.isfinite(loader.construct_object(node))
+    try:
+        return bool(node.style) or math.isfinite(float(node.value))
+    except (ValueError, OverflowError):
+        return True
 
 
 def _checked(root: yaml.Node) -> Iterator[yaml.ScalarNode]:

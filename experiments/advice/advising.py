@@ -78,8 +78,10 @@ def advise(base: TrialSpec, words: Sequence[str] = (), run: Runner = simulated) 
     """What helps against a router: the topology, model and endpoints of ``base``.
 
     ``words``: only what fails in a scenario, or with a symptom, that has one of them is to be cured.
-    Raises ``UsageError`` for unknown names, and where no such thing fails.
+    Raises ``UsageError`` for unknown names, where no such thing fails, and where nothing works without a
+    fault either.
     """
+    trial.check_spec(base)
     run = _remembering(run)  # groups overlap
     scenarios = [each.id for each in registry.scenarios()]
     specs = {
@@ -87,6 +89,8 @@ def advise(base: TrialSpec, words: Sequence[str] = (), run: Runner = simulated) 
     }
     controls = _passed(run, specs)
     wanted = tuple(each for each in scenarios if any(controls.get((model, each)) for model in CONTROLS))
+    if not wanted:
+        raise UsageError("no scenario works with that network, phone and server where there is no fault")
     with_alg = dict(zip(wanted, run([replace(base, scenario=each) for each in wanted]), strict=True))
     broken = {
         name: result.first_failure.name if result.first_failure else "invalid"

@@ -76,7 +76,9 @@ def compare(
 def _read(path: Path) -> Compatibility | comparison.StoredScores:
     what = "table of `siplab matrix --json` or `siplab score --json`"
     data = stored.plain(path, what)
-    if isinstance(data, dict) and data.get("format") == comparison.FORMAT:
+    if not isinstance(data, dict):
+        raise UsageError(f"{path}: no {what}: the file must hold an object, `{{...}}`")
+    if data.get("format") == comparison.FORMAT:
         return comparison.read(data, str(path))
     return compatibility.from_json(data, str(path))
 

@@ -155,10 +155,10 @@ class Program:
 
     def as_detector(self) -> ProgramDetector | None:
         """The detector, if options name one. Raises ``UsageError``."""
-        if self.client is None and self.server is None:
-            return None
         if self.client is None:
-            raise UsageError("--server needs --client: the client's exit status is the verdict")
+            if self == type(self)():
+                return None
+            raise UsageError("the options of a program (--server, --with, --alg-exit ...) need --client")
         return ProgramDetector.from_options(
             client=self.client,
             server=self.server,
@@ -310,7 +310,10 @@ def score(
     running.check(resume=written.resume, out=written.out, tables=tables)
     programs: list[str | ProgramDetector] = []
     if subjects.from_experiment is not None:
-        programs += experiment.load(subjects.from_experiment).detectors
+        named = experiment.load(subjects.from_experiment).detectors
+        if not named:
+            raise UsageError(f"{subjects.from_experiment}: field 'detectors': no detector is named there")
+        programs += named
     own = program.as_detector()
     programs += [own] if own else []
     if trials.keep_capabilities:

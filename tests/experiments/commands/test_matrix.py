@@ -96,7 +96,12 @@ def test_two_runs_are_compared(folder: Path, tmp_path: Path, table: dict[str, An
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("{", ["no table"]), ('{"version": 1}', ["siplab", "Field required"]), ("[]", ["dictionary"])],
+    [
+        ("{", ["no table"]),
+        ('{"version": 1}', ["siplab matrix --json", "Field required"]),
+        ('{"format": "siplab-score", "version": 1}', ["siplab score --json", "field 'detectors'"]),
+        ("[]", ["no table", "object"]),
+    ],
 )
 def test_what_is_no_table_is_refused_in_one_line(tmp_path: Path, text: str, words: list[str]) -> None:
     path = tmp_path / "x.json"
