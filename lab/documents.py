@@ -41,7 +41,9 @@ def text(path: Path) -> str:
         raise UsageError(f"{path}: no such file") from None
     except OSError as error:
         raise UsageError(f"{path}: can't be read: {error.strerror or error}") from None
-    except ValueError as error:  # too large, or no UTF-8
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: can't be read: it is not a text in UTF-8") from None
+    except ValueError as error:  # too large
         raise UsageError(f"{path}: can't be read: {error}") from None
 
 

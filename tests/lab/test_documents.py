@@ -149,7 +149,7 @@ def test_aliases_that_unfold_to_little_are_welcome() -> None:
     ("content", "words"),
     [
         (None, ["no such file"]),
-        (b"\xff\xfe", ["can't be read", "utf-8"]),
+        (b"\xff\xfe", ["can't be read", "UTF-8"]),
     ],
 )
 def test_files_that_cannot_be_read(tmp_path: Path, content: bytes | None, words: list[str]) -> None:

@@ -141,6 +141,7 @@ def test_doctor_lists_abilities_with_mends() -> None:
 
 # -- bad input -------------------------------------------------------------------------------------
 
+BOXES = str(ROOT / "tests" / "data" / "containers" / "boxes.yaml")
 CALL = ["call", "--model", "none", "--scenario", "register"]
 
 
@@ -175,6 +176,19 @@ CALL = ["call", "--model", "none", "--scenario", "register"]
         (["exec", "--also", "registrar", "phone", "--", "true"], ["--also", "HOST=COMMAND"]),
         (["exec", "--also", 'registrar=echo "x', "phone", "--", "true"], ["--also", "quotation"]),
         (["exec", "--pcap", "/nonexistent/x.pcapng", "phone", "--", "true"], ["/nonexistent/x.pcapng"]),
+        (["exec", "--with", "magic", "phone", "--", "true"], ["--with magic", "far-phone"]),
+        (["exec", "--with", "program:baresip", "phone", "--", "true"], ["baresip"]),
+        (["up", "--with", "mirror,server"], ["--with mirror", "server's place"]),
+        (["up", "--to", "lan"], ["--to", "--attach IFACE"]),
+        (["up", BOXES, "--phone", "desk"], ["can't be 'desk'", "the image on phone"]),
+        (
+            ["call", "--topology", BOXES, "--phone", "desk", "--scenario", "register", "--model", "none"],
+            ["can't be 'desk'", "the image on phone"],
+        ),
+        (["alg"], ["'what'", "set, off"]),
+        (["down", "--lab", "nine"], ["no lab 'nine' is up"]),
+        (["agree", "--cells", "/nonexistent.tsv"], ["/nonexistent.tsv: no such file"]),
+        (["verify", "/nonexistent"], ["/nonexistent: no such folder", "--parquet"]),
         (["frob"], ["'frob'", "siplab", "--help"]),
         (["run"], ["EXPERIMENT", "run --help"]),
         (["run", "quickstart", "--jobs", "0"], ["--jobs", "1"]),
