@@ -22,6 +22,9 @@ from typing import Any, Final
 import yaml
 
 LARGEST: Final = 64 * 1024 * 1024  # bytes of a file
+LARGEST_EXACT: Final = (
+    2**53 - 1
+)  # up to it whole numbers of JSON are exact for every reader (RFC 8259 section 6)
 _DEPTH: Final = 100
 _NODES: Final = 2_000_000
 _DIGITS: Final = 40

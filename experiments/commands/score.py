@@ -49,6 +49,7 @@ from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import needs_emulated
 from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
 from siplab.lab.errors import UsageError
+from siplab.lab.plain_data import LARGEST_EXACT
 
 app = typer.Typer(add_completion=False)
 
@@ -106,7 +107,7 @@ class Trials:
 
     world: World = "auto"
     repeat: Annotated[int, typer.Option(min=1, max=10_000, help="Run each trial with that many seeds.")] = 1
-    seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 1
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_EXACT, help="The first seed.")] = 1
     vary: Vary = False
     jobs: Jobs = 1
     trial_timeout: TrialTimeout = TRIAL_TIMEOUT
