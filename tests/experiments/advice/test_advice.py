@@ -88,6 +88,11 @@ def test_what_nobody_knows_is_not_said_to_work(base: TrialSpec, words: str) -> N
         advising.advise(base, run=lambda specs: pytest.fail(f"run: {specs[0].name}"))
 
 
+def test_a_router_that_nobody_knows_gets_no_advice() -> None:
+    with pytest.raises(UsageError, match="'netgear' is unknown"):
+        advising.advise(TrialSpec(model="netgear"))
+
+
 def test_where_nothing_works_without_a_fault_the_router_is_not_acquitted() -> None:
     def failing(specs: Sequence[TrialSpec]) -> list[TrialResult]:
         return [TrialResult(each, "simulated", [Check("registered", False, "")]) for each in specs]
