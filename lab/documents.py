@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, Final, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -16,6 +16,8 @@ from siplab.lab.errors import UsageError
 from siplab.lab.plain_data import PlainDataError, from_yaml, text_of
 
 M = TypeVar("M", bound=BaseModel)
+
+_KINDS: Final = {list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
 
 
 class MisplacedError(ValueError):
@@ -39,7 +41,9 @@ def text(path: Path) -> str:
         raise UsageError(f"{path}: no such file") from None
     except OSError as error:
         raise UsageError(f"{path}: can't be read: {error.strerror or error}") from None
-    except ValueError as error:  # too large, or no UTF-8
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: can't be read: it is not a text in UTF-8") from None
+    except ValueError as error:  # too large
         raise UsageError(f"{path}: can't be read: {error}") from None
 
 
@@ -50,12 +54,13 @@ def parse(text: str, kind: type[M], name: str) -> M:
     except PlainDataError as error:
         raise UsageError(f"{name}{error.place}: {error}") from None
     if not isinstance(data, dict):
-        raise UsageError(f"{name}:1: the file must hold 'key: value' lines, not {type(data).__name__}")
+        found = "it is empty" if data is None else f"not {_KINDS.get(type(data), 'a single value')}"
+        raise UsageError(f"{name}:1: the file must hold 'key: value' lines: {found}")
     try:
         return kind.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
-        place = _place(data, first["loc"])
+        place = _place(data, first["loc"], missing=first["type"] == "missing")
         cause = first.get("ctx", {}).get("error")
         if isinstance(cause, MisplacedError):
             place += cause.place
@@ -67,8 +72,18 @@ def parse(text: str, kind: type[M], name: str) -> M:
         raise UsageError(f"{name}:{_line_of(node, place)}: field '{field}': {message}{more}") from None
 
 
-def _place(data: object, location: tuple[str | int, ...]) -> list[str | int]:
-    """The way to a field in the document; pydantic's also names the member of a union."""
+def fault(error: ValidationError) -> str:
+    """The first fault of data that came from no YAML file: ``field 'a.0.b': what is wrong``."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"]) or "(whole file)"
+    return f"field '{field}': {first['msg'].removeprefix('Value error, ')}"
+
+
+def _place(data: object, location: tuple[str | int, ...], *, missing: bool) -> list[str | int]:
+    """The way to a field in the document, or to one that is ``missing``.
+
+    Pydantic's way also names the members of unions, which are in no document.
+    """
     place: list[str | int] = []
     for index, part in enumerate(location):
         found = (
@@ -76,7 +91,7 @@ def _place(data: object, location: tuple[str | int, ...]) -> list[str | int]:
         )
         if found:
             data = data[part]  # type: ignore[index]
-        elif index + 1 < len(location):
+        elif not missing or index + 1 < len(location):
             continue
         place.append(part)
     return place

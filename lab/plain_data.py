@@ -22,6 +22,9 @@ from typing import Any, Final
 import yaml
 
 LARGEST: Final = 64 * 1024 * 1024  # bytes of a file
+LARGEST_EXACT: Final = (
+    2**53 - 1
+)  # up to it whole numbers of JSON are exact for every reader (RFC 8259 section 6)
 _DEPTH: Final = 100
 _NODES: Final = 2_000_000
 _DIGITS: Final = 40
@@ -104,7 +107,7 @@ def _read(text: str, kind: Any) -> tuple[Any, yaml.Node | None]:
         if node is None:
             return None, None
         for each in _checked(node):
-            if each.tag == _FLOAT and not math.isfinite(loader.construct_object(each)):
+            if not _is_finite(each, loader):
                 raise PlainDataError(_line(each), f"{each.value} is no finite number")
         return loader.construct_document(node), node
     except RecursionError:
@@ -115,6 +118,19 @@ def _read(text: str, kind: Any) -> tuple[Any, yaml.Node | None]:
         raise PlainDataError(0, str(error)) from None
     finally:
         loader.dispose()
+
+
+def _is_finite(node: yaml.ScalarNode, loader: Any) -> bool:
+    """Whether a scalar is a finite number, or none; text in quotes never is a number.
+
+    ``nan`` and ``1e999`` are text to YAML 1.1, and numbers to who reads the field.
+    """
+    if node.tag == _FLOAT:
+        return math.isfinite(loader.construct_object(node))
+    try:
+        return bool(node.style) or math.isfinite(float(node.value))
+    except (ValueError, OverflowError):
+        return True
 
 
 def _checked(root: yaml.Node) -> Iterator[yaml.ScalarNode]:

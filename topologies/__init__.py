@@ -63,6 +63,8 @@ def _read(name: str, before: tuple[str, ...]) -> Topology:
     elif name in available():
         path = _FOLDER / f"{name}.yaml"
     else:
+        if Path(name).exists():
+            raise UsageError(f"{name}: a topology's file ends in .yaml, .yml or .py")
         near = str(specs.unknown("topology", name, available())).replace("topologys", "topologies")
         raise UsageError(f"{near}; or the path of a file")
     if not _is_variant(path):

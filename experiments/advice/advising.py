@@ -78,8 +78,10 @@ def advise(base: TrialSpec, words: Sequence[str] = (), run: Runner = simulated) 
     """What helps against a router: the topology, model and endpoints of ``base``.
 
     ``words``: only what fails in a scenario, or with a symptom, that has one of them is to be cured.
-    Raises ``UsageError`` for unknown names, and where no such thing fails.
+    Raises ``UsageError`` for unknown names, where no such thing fails, where nothing works without a fault
+    either, and for a router of which nobody knows what it does.
     """
+    trial.check_spec(base)
     run = _remembering(run)  # groups overlap
     scenarios = [each.id for each in registry.scenarios()]
     specs = {
@@ -87,11 +89,16 @@ def advise(base: TrialSpec, words: Sequence[str] = (), run: Runner = simulated) 
     }
     controls = _passed(run, specs)
     wanted = tuple(each for each in scenarios if any(controls.get((model, each)) for model in CONTROLS))
+    if not wanted:
+        raise UsageError("no scenario works with that network, phone and server where there is no fault")
     with_alg = dict(zip(wanted, run([replace(base, scenario=each) for each in wanted]), strict=True))
+    for result in with_alg.values():
+        if result.unknown:
+            raise UsageError(f"nothing can be advised: {'; '.join(result.notes)}")
     broken = {
         name: result.first_failure.name if result.first_failure else "invalid"
         for name, result in with_alg.items()
-        if result.outcome != "pass"
+        if result.outcome in ("fail", "error")
     }
     if words:
         broken = {name: check for name, check in broken.items() if _is_meant(with_alg[name], name, words)}

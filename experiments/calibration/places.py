@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from siplab import topologies
 from siplab.experiments.calibration.weights import Dice
 from siplab.lab.wire.ip import Endpoint
 
-# Those of the topology `home`.
-INSIDE_IP: Final = "192.168.1.102"
-OTHER_INSIDE_IP: Final = "192.168.1.103"
-PUBLIC_IP: Final = "203.0.113.7"
-SERVER_IP: Final = "198.51.100.10"
-FOREIGN_IP: Final = "198.51.100.20"
+_HOME: Final = topologies.load("home")
+INSIDE_IP: Final = _HOME.hosts["phone"].address
+OTHER_INSIDE_IP: Final = _HOME.hosts["laptop"].address
+PUBLIC_IP: Final = _HOME.routers["router"].outside["wan"]
+SERVER_IP: Final = _HOME.hosts["registrar"].address
+FOREIGN_IP: Final = _HOME.hosts["far-phone"].address
 
 
 @dataclass(frozen=True)

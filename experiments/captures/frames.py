@@ -61,7 +61,9 @@ def frames(path: Path, left_out: LeftOut) -> Iterator[Frame]:
         try:
             reader = kind(file)
         except (readers.Unreadable, *_DAMAGES):
-            raise CaptureError(f"{path}: neither a pcap nor a pcapng file, or damaged at its begin") from None
+            raise CaptureError(
+                f"{path}: neither a pcap nor a pcapng file, or damaged where it begins"
+            ) from None
         try:
             yield from (_pcapng if kind is readers.Pcapng else _pcap)(reader, file)
         except (readers.Unreadable, *_DAMAGES):

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.documents import MisplacedError
+from siplab.lab.plain_data import LARGEST_EXACT
 
 Outcome = Literal["works", "fails", "varies"]
 
@@ -33,7 +34,7 @@ class Step(BaseModel):
     far_phone: str = ""
     mitigations: list[str] = []
     scenarios: Annotated[list[str], Field(min_length=1)]
-    seed: Annotated[int, Field(ge=0)] = 1
+    seed: Annotated[int, Field(ge=0, le=LARGEST_EXACT)] = 1
     repeat: Annotated[int, Field(ge=1, le=1000)] = 1
     expect: Outcome
     notices: list[str] = []

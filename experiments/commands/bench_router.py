@@ -28,7 +28,7 @@ from siplab.experiments.probe_pack import pair_file
 from siplab.lab.errors import CapabilityError, UsageError
 from siplab.lab.worlds.emulated import namespaces as ns
 from siplab.lab.worlds.emulated.ethernet_port import EthernetPort
-from siplab.lab.worlds.emulated.guardian import BORROWED, Guardian, ask_to_take
+from siplab.lab.worlds.emulated.guardian import BORROWED, Guardian, ask_to_take, describe
 from siplab.lab.worlds.pair import Pair
 
 app = typer.Typer(add_completion=False)
@@ -86,6 +86,8 @@ def bench_router(
     if lan == wan:
         raise UsageError("--lan and --wan are two cards: one on each side of the router")
     plan = _plan(connection, full=full)
+    for card in (lan, wan):
+        describe(card)
     files.prepare(out)
     minutes, seconds = divmod(round(plan.seconds()), 60)
     console.say(f"this takes about {minutes} min {seconds} s from when the router is ready")

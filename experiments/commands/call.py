@@ -142,6 +142,10 @@ def play(
         vary=wanted.vary,
     )
     trial.check_spec(spec)
+    if page is not None and page.compare and page.report is None:
+        raise UsageError(
+            "--compare needs --report FILE.html: the page that shows the remedy beside the trial"
+        )
     for each in page.compare if page is not None else ():
         registry.mitigations().get(each)
     kind, reason = runner.choose_world(world)

@@ -131,7 +131,8 @@ def main() -> None:
         if type(error).__name__ == "NoArgsIsHelpError":
             sys.exit(2)  # the help stands there already
         place = f"; see '{error.ctx.command_path} --help'" if error.ctx is not None else ""
-        console.say(error.format_message().replace("Value error, ", "").rstrip(".") + place)
+        message = " ".join(error.format_message().replace("Value error, ", "").split())
+        console.say(message.rstrip(".") + place)
         sys.exit(2)
     except UsageError as error:
         console.say(str(error))

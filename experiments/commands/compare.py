@@ -46,6 +46,9 @@ def compare(
     Exit status: 0 nothing is worse, 1 something is, 2 bad input.
     """
     before, after = _read(old), _read(new)
+    if type(before) is type(after) and not _keys(before) & _keys(after):
+        fix = "run both with the same routers and settings"
+        raise UsageError(f"{old} and {new} have no cell in common: {fix}")
     for path in (html, markdown):
         if path is not None:
             files.check_writable(path)
@@ -76,9 +79,17 @@ def compare(
 def _read(path: Path) -> Compatibility | comparison.StoredScores:
     what = "table of `siplab matrix --json` or `siplab score --json`"
     data = stored.plain(path, what)
-    if isinstance(data, dict) and data.get("format") == comparison.FORMAT:
+    if not isinstance(data, dict):
+        raise UsageError(f"{path}: no {what}: the file must hold an object, `{{...}}`")
+    if data.get("format") == comparison.FORMAT:
         return comparison.read(data, str(path))
     return compatibility.from_json(data, str(path))
+
+
+def _keys(table: Compatibility | comparison.StoredScores) -> set[object]:
+    if isinstance(table, Compatibility):
+        return {each.key for each in table.cells}
+    return {(each.id, row.id) for each in table.detectors for row in each.rows}
 
 
 def _of_matrix(before: Compatibility, after: Compatibility) -> list[_Difference]:

@@ -13,6 +13,7 @@ from siplab.experiments.commands import reaching, running, watched
 from siplab.experiments.commands.foreground import Program
 from siplab.experiments.commands.options import Beside, Lab, as_model, as_texts, default_model, grouped
 from siplab.experiments.output import console, files
+from siplab.experiments.programs import agents
 from siplab.experiments.trial import assignment, runner
 from siplab.experiments.trial import run as trial
 from siplab.lab.errors import UsageError
@@ -76,6 +77,7 @@ def in_foreground(
         for each in models:
             kernel.check_model(each)
     known = trial.models(as_texts(beside.model_path))
+    agents.check(beside.with_, "--with")
     running.say_notes(profiles.note(known.get(each)) for each in models)
     runner.choose_world("emulated")
     if lab.gateway == "kernel":

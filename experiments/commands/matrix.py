@@ -32,6 +32,7 @@ from siplab.experiments.tables import flat
 from siplab.experiments.trial import registry
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
+from siplab.lab.plain_data import LARGEST_EXACT
 
 app = typer.Typer(add_completion=False)
 _STYLES = {"works": "green", "fails": "red", "varies": "yellow", "invalid": "bold red"}
@@ -73,7 +74,7 @@ class What:
         default_factory=list
     )
     repeat: Annotated[int, typer.Option(min=1, max=10_000, help="Run each trial with that many seeds.")] = 1
-    seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 1
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_EXACT, help="The first seed.")] = 1
     vary: Vary = False
     model_path: ModelPath = field(default_factory=list)
     trial_timeout: TrialTimeout = TRIAL_TIMEOUT

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from siplab.lab.plain_data import LARGEST_EXACT
+
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
     """Let a command have parameters that are dataclasses: each field becomes an option of its own."""
@@ -136,7 +138,9 @@ Longest = Annotated[
         show_default=False,
     ),
 ]
-Seed = Annotated[int | None, typer.Option(min=0, help="Seed of all randomness in the trials.")]
+Seed = Annotated[
+    int | None, typer.Option(min=0, max=LARGEST_EXACT, help="Seed of all randomness in the trials.")
+]
 Vary = Annotated[
     bool,
     typer.Option(

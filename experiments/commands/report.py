@@ -14,6 +14,7 @@ from siplab.experiments.commands.options import DetectorPath, ModelPath, Scenari
 from siplab.experiments.output import book, console, files, journal
 from siplab.experiments.output.progress import TrialProgress
 from siplab.experiments.output.schemas import TrialRow
+from siplab.lab import documents
 from siplab.lab.errors import UsageError
 
 app = typer.Typer(add_completion=False)
@@ -47,9 +48,7 @@ def report(
         try:
             TrialRow.model_validate(row)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise UsageError(f"{place}: trial {number}: {where}: {first['msg']}") from None
+            raise UsageError(f"{place}: trial {number}: {documents.fault(error)}") from None
         spec = replace(
             stored.spec_of(row, place),
             model_paths=as_texts(model_path),

@@ -49,6 +49,7 @@ from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import needs_emulated
 from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
 from siplab.lab.errors import UsageError
+from siplab.lab.plain_data import LARGEST_EXACT
 
 app = typer.Typer(add_completion=False)
 
@@ -106,7 +107,7 @@ class Trials:
 
     world: World = "auto"
     repeat: Annotated[int, typer.Option(min=1, max=10_000, help="Run each trial with that many seeds.")] = 1
-    seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 1
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_EXACT, help="The first seed.")] = 1
     vary: Vary = False
     jobs: Jobs = 1
     trial_timeout: TrialTimeout = TRIAL_TIMEOUT
@@ -155,10 +156,10 @@ class Program:
 
     def as_detector(self) -> ProgramDetector | None:
         """The detector, if options name one. Raises ``UsageError``."""
-        if self.client is None and self.server is None:
-            return None
         if self.client is None:
-            raise UsageError("--server needs --client: the client's exit status is the verdict")
+            if self == type(self)():
+                return None
+            raise UsageError("the options of a program (--server, --with, --alg-exit ...) need --client")
         return ProgramDetector.from_options(
             client=self.client,
             server=self.server,
@@ -310,7 +311,10 @@ def score(
     running.check(resume=written.resume, out=written.out, tables=tables)
     programs: list[str | ProgramDetector] = []
     if subjects.from_experiment is not None:
-        programs += experiment.load(subjects.from_experiment).detectors
+        named = experiment.load(subjects.from_experiment).detectors
+        if not named:
+            raise UsageError(f"{subjects.from_experiment}: field 'detectors': no detector is named there")
+        programs += named
     own = program.as_detector()
     programs += [own] if own else []
     if trials.keep_capabilities:

@@ -74,8 +74,6 @@ def spec_of(row: dict[str, Any], place: Path) -> TrialSpec:
     try:
         _Stored.model_validate(row)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise UsageError(f"{place}: a trial in it is none: field '{field}': {first['msg']}") from None
+        raise UsageError(f"{place}: a trial in it is none: {documents.fault(error)}") from None
     values = {name: row[name] for name in (*_SPEC, *_KINDS) if name in row}
     return TrialSpec(**{**values, "mitigations": tuple(values.get("mitigations", ()))})

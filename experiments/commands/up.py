@@ -15,6 +15,7 @@ from siplab.experiments.commands.options import ModelPath, Seed, as_model, as_te
 from siplab.experiments.interactive import line, web
 from siplab.experiments.interactive.desk import GUARDIAN, SOCKET, Plan
 from siplab.experiments.output import console
+from siplab.experiments.programs import agents
 from siplab.experiments.trial import assignment, endpoints, runner
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.stage import Setup
@@ -56,7 +57,9 @@ class People:
             metavar="IFACE", help="Lend the lab a network card of this machine, with a real telephone."
         ),
     ] = ""
-    attach_to: Annotated[str, typer.Option("--to", help="The network that the card joins.")] = "lan"
+    attach_to: Annotated[
+        str | None, typer.Option("--to", help="The network that the card joins; lan if none is named.")
+    ] = None
     yes: Annotated[bool, typer.Option("--yes", help="Lend the card without being asked.")] = False
 
 
@@ -75,7 +78,11 @@ def up(
     spec = as_model(model)
     for each in assignment.models_of(spec, net.topology).values():
         trial.models(as_texts(people.model_path)).get(each)
-    endpoints.apply(Setup({}), people.phone, people.server, people.far_phone)
+    kinds = people.phone, people.server, people.far_phone
+    endpoints.apply(Setup({}), *endpoints.with_images(net.topology, *kinds))
+    agents.check(people.with_, "--with")
+    if people.attach_to is not None and not people.attach:
+        raise UsageError("--to needs --attach IFACE: the card that joins that network")
     runner.choose_world("emulated")
     plan = Plan(
         topology,
@@ -86,7 +93,7 @@ def up(
         tuple(people.with_),
         as_texts(people.model_path),
         1 if seed is None else seed,
-        people.attach_to if people.attach else "",
+        (people.attach_to or "lan") if people.attach else "",
     )
     if people.attach and os.getuid() != 0:
         raise UsageError("--attach moves a network card of this machine: only root may")

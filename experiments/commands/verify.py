@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -40,7 +41,12 @@ def verify(
     Exit status: 0 what was run came out as stored, 1 some did not or can't be run any more, 2 bad input.
     """
     if not reproduce.is_tables(place):
-        raise UsageError(f"{place}: no results of --parquet; others say too little of what they hold for")
+        if not Path(place).exists():
+            raise UsageError(f"{place}: no such folder; it is what --parquet of `siplab run` was given")
+        raise UsageError(
+            f"{place}: no results of `siplab run --parquet`, which alone hold what they depend on;"
+            f" `siplab reproduce {place}` takes others"
+        )
     store = reproduce.opened(place)
     found = again.outlook(store)
     how = How("processes" if jobs > 1 else "local", jobs, limit=trial_timeout)

@@ -27,6 +27,7 @@ from siplab.experiments.programs import agents, placeholders
 from siplab.experiments.programs.endpoints.stage import ProgramStage
 from siplab.experiments.trial import assignment, endpoints, worker
 from siplab.experiments.trial import run as trial
+from siplab.experiments.trial.roles import NotApplicableError
 from siplab.experiments.trial.stage import Setup
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.base import WorldError
@@ -440,7 +441,7 @@ def task(connection: Connection) -> int:
     os.close(int(os.environ.pop(SOCKET)))
     try:
         desk = Desk(plan, door)
-    except (UsageError, WorldError) as error:
+    except (UsageError, WorldError, NotApplicableError) as error:
         connection.send(str(error))
         return 2
     connection.send(None)

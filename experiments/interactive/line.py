@@ -89,7 +89,7 @@ class Caller:
         except OSError:
             up = ", ".join(names())
             raise UsageError(
-                f"no lab '{name}' is up" + (f"; there are {up}" if up else ": siplab up")
+                f"no lab '{name}' is up" + (f"; there are {up}" if up else f": siplab up --name {name}")
             ) from None
 
     def ask(self, what: str, descriptors: Sequence[int] = (), **values: object) -> Any:

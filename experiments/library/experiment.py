@@ -18,6 +18,7 @@ from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import MOST_TRIALS, TrialSpec, check_count
 from siplab.lab import documents
 from siplab.lab.errors import UsageError
+from siplab.lab.plain_data import LARGEST_EXACT
 from siplab.lab.worlds.emulated import kernel
 
 _FOLDER = Path(__file__).parent
@@ -57,7 +58,7 @@ class Experiment(BaseModel):
     phones: Annotated[list[str], Field(min_length=1)] = [""]
     servers: Annotated[list[str], Field(min_length=1)] = [""]
     far_phones: Annotated[list[str], Field(min_length=1)] = [""]
-    seed: Annotated[int, Field(ge=0)] = 1
+    seed: Annotated[int, Field(ge=0, le=LARGEST_EXACT)] = 1
     repeat: Annotated[int, Field(ge=1, le=10000)] = 1
     columns: Literal["situations", "endpoints"] = "situations"
     world: Literal["auto", "simulated", "emulated"] = "auto"

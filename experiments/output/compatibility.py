@@ -26,7 +26,7 @@ from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.rates import Rate, percent
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
-from siplab.lab import specs
+from siplab.lab import documents, specs
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Model
 from siplab.lab.version import __version__
@@ -295,8 +295,7 @@ def from_json(data: object, name: str) -> Compatibility:
     try:
         found: Compatibility = TypeAdapter(Compatibility).validate_python(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise UsageError(f"{name}: no table of `siplab matrix --json`: {documents.fault(error)}") from None
     return found
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import os
 import re
 import sys
 import textwrap
@@ -89,7 +90,14 @@ def say(text: str) -> None:
 
 
 def tame_streams() -> None:
-    """From now on no character that an output can't show is an error."""
+    """From now on no character that an output can't show is an error, and none is closed.
+
+    What is opened later would get the number of a closed one (``>&-``), and what is printed would go there.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
     codecs.register_error("siplab", _nearest)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -40,6 +40,8 @@ def prepare(folder: Path) -> None:
     """Make the folder. Raises ``UsageError`` when that can't be done."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise UsageError(f"--out {folder}: a file is there, not a folder") from None
     except OSError as error:
         raise UsageError(f"--out {folder}: {error.strerror}") from None
 

@@ -108,11 +108,7 @@ def read(path: Path) -> Pair:
     except PlainDataError as error:
         raise UsageError(f"{path}{error.place}: no pair file: {error}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "(whole file)"
-        raise UsageError(
-            f"{path}: field '{field}': {first['msg']}; `siplab schema pair` has the form"
-        ) from None
+        raise UsageError(f"{path}: {documents.fault(error)}; `siplab schema pair` has the form") from None
     except binascii.Error as error:
         raise UsageError(f"{path}: field 'packet': no Base64: {error}") from None
 

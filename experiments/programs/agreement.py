@@ -19,6 +19,7 @@ from siplab.experiments.programs import kinds
 from siplab.experiments.trial import runner
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab import documents
 from siplab.lab.errors import UsageError
 
 WORKS: Final = "works"
@@ -119,11 +120,7 @@ def _most(seen: list[str], lab: str) -> tuple[str, str, tuple[tuple[str, int], .
 
 def read(path: Path) -> list[tuple[Cell, str]]:
     """The cells of a file and what was seen in each. Raises ``UsageError``."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: can't be read: {error}") from None
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    lines = [line for line in documents.text(path).splitlines() if line and not line.startswith("#")]
     rows = list(csv.reader(lines, delimiter="\t"))
     if not rows or tuple(rows[0]) != COLUMNS:
         raise UsageError(f"{path}: the first row must be: {' '.join(COLUMNS)}, with tabs between")

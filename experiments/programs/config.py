@@ -22,6 +22,7 @@ from pydantic import (
 
 from siplab.experiments.programs import inputs, placeholders
 from siplab.experiments.programs.inputs import Inputs
+from siplab.lab import documents
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.emulated.confinement import ALL, CAPABILITIES, Confinement
 
@@ -291,11 +292,7 @@ class ProgramDetector(_Part):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or "(whole)"
-            raise UsageError(
-                f"detector '{id}': field '{field}': {first['msg'].removeprefix('Value error, ')}"
-            ) from None
+            raise UsageError(f"detector '{id}': {documents.fault(error)}") from None
 
     def with_all_capabilities(self) -> ProgramDetector:
         """The same, with programs that may do whatever this process may."""

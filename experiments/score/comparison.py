@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from siplab.experiments.score.baseline import lost
 from siplab.experiments.score.tally import Word
+from siplab.lab import documents
 from siplab.lab.errors import UsageError
 
 FORMAT: Final = "siplab-score"
@@ -55,8 +56,7 @@ def read(data: Any, name: str) -> StoredScores:
     try:
         return StoredScores.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise UsageError(f"{name}: no scores of `siplab score --json`: {documents.fault(error)}") from None
 
 
 def changes(before: StoredScores, after: StoredScores) -> list[Change]:

@@ -67,11 +67,10 @@ def with_images(topology: Topology, phone: str, server: str, far_phone: str) -> 
     """
     found = {"phone": phone, "far-phone": far_phone}
     for name, host in topology.hosts.items():
-        kind = host.image.kind if host.image is not None else ""
-        if kind and host.role in found:
+        if host.image is not None and host.role in found:
             if found[host.role]:
                 raise UsageError(f"the {host.role} can't be '{found[host.role]}': it is the image on {name}")
-            found[host.role] = kind
+            found[host.role] = host.image.kind
     return found["phone"], server, found["far-phone"]
 
 

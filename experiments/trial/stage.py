@@ -30,6 +30,7 @@ from siplab.lab.worlds.base import World
 from siplab.lab.worlds.topology import DOMAIN as DOMAIN
 from siplab.lab.worlds.trace import Checked
 
+LONGEST_WAIT: Final = 3660 * 86_400  # seconds; a trial does what its phones do in all that time
 MANY_PASSWORD: Final = "office"  # noqa: S105 - of phones in the lab
 PASSWORDS: Final = {"alice": "wonderland", "bob": "builder", "carol": "christmas", "dave": "david"}
 _VOICES: Final = 4  # of many phones: to make one takes as long as all else of a call
@@ -367,12 +368,15 @@ class Stage:
         return self.world.run_until(done, timeout)
 
     def idle(self, seconds: float) -> None:
-        """Let time go by."""
+        """Let time go by. Raises ``UsageError`` above ``LONGEST_WAIT`` seconds."""
+        if seconds > LONGEST_WAIT:
+            most = f"{LONGEST_WAIT:,} s, ten years, is the longest"
+            raise UsageError(f"the scenario waits {seconds:g} s; {most}: give it a smaller parameter")
         self.world.idle(seconds)
 
     def talk(self, callee: Phone, seconds: float) -> None:
         """Let a call go on for so long, or until it shows otherwise whether it would."""
-        self.world.idle(seconds)
+        self.idle(seconds)
 
     def doomed(self, callee: Phone) -> str:
         """Why the latest call of ``callee`` will end by itself though it is still up; empty if it won't."""

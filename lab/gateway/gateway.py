@@ -21,7 +21,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from siplab.lab.gateway import icmp
 from siplab.lab.gateway.alg import Model
@@ -47,6 +47,22 @@ _network = lru_cache(maxsize=256)(ipaddress.ip_network)
 def _nothing_is_hidden(address: str) -> bool:
     """What an ALG is told of the inside by a router that only routes: every address is known outside."""
     return False
+
+
+class _Admitted(NamedTuple):
+    """A packet that the NAT lets through, with what it knows of its flow.
+
+    ``data``: its bytes; ``side``: where it came from; ``until``: when a permission that comes from a
+    pinhole ends; ``unseen``: no ALG looks at it.
+    """
+
+    packet: Packet
+    data: bytes
+    side: Side
+    binding: Binding
+    remote: Endpoint
+    until: float
+    unseen: bool
 
 
 class Gateway:
@@ -247,7 +263,7 @@ class Gateway:
         binding = self.nat.outbound(packet.protocol, packet.source, remote, now)
         if packet.protocol == TCP:
             self.nat.note_tcp(binding, remote, packet.flags, now)
-        return self._forward(packet, data, Side.INSIDE, binding, remote, math.inf, now, unseen=unseen)
+        return self._forward(_Admitted(packet, data, Side.INSIDE, binding, remote, math.inf, unseen), now)
 
     def _hairpin(self, packet: Packet, data: bytes, now: float) -> list[Emission]:
         """An inside host sends to the public address (RFC 4787 section 6)."""
@@ -300,45 +316,26 @@ class Gateway:
         if packet.protocol == TCP:
             self.nat.note_tcp(binding, remote, packet.flags, now)
         until = self.nat.admitted_until(binding, remote, now)
-        return self._forward(packet, data, Side.OUTSIDE, binding, remote, until, now, unseen=unseen)
+        return self._forward(_Admitted(packet, data, Side.OUTSIDE, binding, remote, until, unseen), now)
 
     # -- the way through -----------------------------------------------------------------------
 
-    def _forward(
-        self,
-        packet: Packet,
-        data: bytes,
-        side: Side,
-        binding: Binding,
-        remote: Endpoint,
-        until: float,
-        now: float,
-        *,
-        unseen: bool,
-    ) -> list[Emission]:
+    def _forward(self, admitted: _Admitted, now: float) -> list[Emission]:
         """A packet with its binding: to the ALG if it looks at such packets, else translated and on."""
+        binding = admitted.binding
         treatment = self._treatment
         if self._elders:
             treatment = self._elders.get(binding, treatment)
-        emissions = self._treated(treatment, packet, data, side, binding, remote, until, now, unseen=unseen)
-        dscp = treatment.policy.dscp
-        if dscp is None or not (binding.reserved or treatment.policy.inspects(packet.protocol, remote.port)):
+        emissions = self._treated(treatment, admitted, now)
+        policy = treatment.policy
+        if policy.dscp is None:
             return emissions
-        return [each._replace(packet=ip.marked(each.packet, dscp)) for each in emissions]
+        if not (binding.reserved or policy.inspects(admitted.packet.protocol, admitted.remote.port)):
+            return emissions
+        return [each._replace(packet=ip.marked(each.packet, policy.dscp)) for each in emissions]
 
-    def _treated(
-        self,
-        treatment: Treatment,
-        packet: Packet,
-        data: bytes,
-        side: Side,
-        binding: Binding,
-        remote: Endpoint,
-        until: float,
-        now: float,
-        *,
-        unseen: bool,
-    ) -> list[Emission]:
+    def _treated(self, treatment: Treatment, admitted: _Admitted, now: float) -> list[Emission]:
+        packet, data, side, binding, remote, until, unseen = admitted
         policy = treatment.policy
         outbound = side is Side.INSIDE
         port = remote.port

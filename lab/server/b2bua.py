@@ -34,8 +34,9 @@ from siplab.lab.server.bridged_call import (
     way_to,
 )
 from siplab.lab.server.core import ServerCore
+from siplab.lab.server.forwarding import Forwarding, Target
 from siplab.lab.server.notifier import Notifier
-from siplab.lab.server.proxy import Forwarding, Proxy, Refusal, Target
+from siplab.lab.server.proxy import Proxy, Refusal
 from siplab.lab.server.registrar import Registrar
 from siplab.lab.sip.dialog import contact_uri, next_hop
 from siplab.lab.sip.events import EventKind, Facts

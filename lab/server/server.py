@@ -17,9 +17,10 @@ from siplab.lab.media import stun
 from siplab.lab.media.relay import MediaRelay, RelayRules
 from siplab.lab.server.b2bua import BackToBack
 from siplab.lab.server.core import ServerConfig, ServerCore
+from siplab.lab.server.forwarding import Forwarding
 from siplab.lab.server.nat_keepalive import NatKeepalive
 from siplab.lab.server.notifier import Notifier
-from siplab.lab.server.proxy import Forwarding, Proxy
+from siplab.lab.server.proxy import Proxy
 from siplab.lab.server.registrar import Binding, Registrar
 from siplab.lab.sip.base import Action, Listen, Send, Train
 from siplab.lab.sip.events import EventKind, Facts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -37,6 +37,9 @@ class Anything(BaseModel):
         ("a: -.INF", 1, ["finite"]),
         ("a: .nan", 1, ["finite"]),
         ("a: 1.0e+999", 1, ["finite"]),
+        ("a: 1\nb: nan", 2, ["nan", "finite"]),
+        ("a: 1e999", 1, ["finite"]),
+        ("a: [x, -Infinity]", 1, ["finite"]),
         ("a: " + "[" * 150 + "]" * 150, 1, ["nested more than 100 deep"]),
         ("a: " + "[" * 100_000, 0, ["nest"]),
         ("\n".join(" " * depth + "a:" for depth in range(150)) + " 1", 101, ["nested"]),
@@ -112,6 +115,31 @@ def test_any_text_ends_in_data_or_in_one_error(text: str) -> None:
             read(text)
 
 
+def test_what_sounds_like_a_number_is_a_text_in_quotes() -> None:
+    assert from_yaml("a: 'nan'\nb: \"inf\"\nc: nano\n")[0] == {"a": "nan", "b": "inf", "c": "nano"}
+
+
+class Choice(BaseModel):
+    names: list[str] | Literal["all"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "x.yaml:1: the file must hold 'key: value' lines: it is empty"),
+        ("- a\n", "x.yaml:1: the file must hold 'key: value' lines: not a list"),
+        ("hello\n", "x.yaml:1: the file must hold 'key: value' lines: not a text"),
+        ("\nnames: 5\n", "x.yaml:2: field 'names': "),
+        ("\nnames: [a, 5]\n", "x.yaml:2: field 'names.1': "),
+        ("other: 5\n", "x.yaml:1: field 'names': Field required"),
+    ],
+)
+def test_a_wrong_document_is_told_in_the_users_words(text: str, message: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        documents.parse(text, Choice, "x.yaml")
+    assert str(raised.value).startswith(message)
+
+
 def test_aliases_that_unfold_to_little_are_welcome() -> None:
     data, _ = from_yaml("a: &a {k: 1}\nb: [*a, *a]\n")
     assert data == {"a": {"k": 1}, "b": [{"k": 1}, {"k": 1}]}
@@ -121,7 +149,7 @@ def test_aliases_that_unfold_to_little_are_welcome() -> None:
     ("content", "words"),
     [
         (None, ["no such file"]),
-        (b"\xff\xfe", ["can't be read", "utf-8"]),
+        (b"\xff\xfe", ["can't be read", "UTF-8"]),
     ],
 )
 def test_files_that_cannot_be_read(tmp_path: Path, content: bytes | None, words: list[str]) -> None:
@@ -146,7 +174,8 @@ def test_a_file_without_end_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    "value", ["[" * 900, "[" * 5000, "9" * 5000, ".inf", "{a: 1, a: 2}", "&a [*a]", "2001-99-99"]
+    "value",
+    ["[" * 900, "[" * 5000, "9" * 5000, ".inf", "inf", "nan", "{a: 1, a: 2}", "&a [*a]", "2001-99-99"],
 )
 def test_values_in_specs_are_read_by_the_same_function(value: str) -> None:
     with pytest.raises(UsageError, match="can't be read as a value"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -16,7 +17,9 @@ from siplab.experiments.mitigations._actors import Actor
 from siplab.experiments.trial import registry
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.pairs import STRICT
+from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.experiments.trial.stage import Check
 from siplab.lab.errors import UsageError
 
 MODELS = [each.id for each in trial.models().runnable()]
@@ -69,6 +72,33 @@ def test_words_that_nothing_failing_has() -> None:
         UsageError, match="nothing fails with model 'ack-2xx-lost' that has to do with: fax machine"
     ):
         advising.advise(TrialSpec(model="ack-2xx-lost"), ["fax machine"])
+
+
+@pytest.mark.parametrize(
+    ("base", "words"),
+    [
+        (TrialSpec(model="nope"), "unknown model 'nope'"),
+        (TrialSpec(model="correct", phone="nope"), "unknown phone 'nope'"),
+        (TrialSpec(model="correct", server="nope"), "unknown server 'nope'"),
+        (TrialSpec("nope", "correct"), "unknown topology 'nope'"),
+    ],
+)
+def test_what_nobody_knows_is_not_said_to_work(base: TrialSpec, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        advising.advise(base, run=lambda specs: pytest.fail(f"run: {specs[0].name}"))
+
+
+def test_a_router_that_nobody_knows_gets_no_advice() -> None:
+    with pytest.raises(UsageError, match="'netgear' is unknown"):
+        advising.advise(TrialSpec(model="netgear"))
+
+
+def test_where_nothing_works_without_a_fault_the_router_is_not_acquitted() -> None:
+    def failing(specs: Sequence[TrialSpec]) -> list[TrialResult]:
+        return [TrialResult(each, "simulated", [Check("registered", False, "")]) for each in specs]
+
+    with pytest.raises(UsageError, match="no scenario works"):
+        advising.advise(TrialSpec(model="correct"), run=failing)
 
 
 def test_a_remedy_spoils_no_trial() -> None:

@@ -141,6 +141,7 @@ def test_doctor_lists_abilities_with_mends() -> None:
 
 # -- bad input -------------------------------------------------------------------------------------
 
+BOXES = str(ROOT / "tests" / "data" / "containers" / "boxes.yaml")
 CALL = ["call", "--model", "none", "--scenario", "register"]
 
 
@@ -163,6 +164,10 @@ CALL = ["call", "--model", "none", "--scenario", "register"]
         ([*CALL, "--mitigation", "pray"], ["mitigation 'pray'"]),
         ([*CALL, "--topology", "moon"], ["topology 'moon'", "siplab topologies"]),
         ([*CALL, "--model-path", "/nonexistent.py"], ["/nonexistent.py"]),
+        (["call", "--model", "none", "--scenario", "incoming-call(idle=inf)"], ["'inf'", "finite"]),
+        (["call", "--model", "none", "--scenario", "long-call(duration=1e30)"], ["1e+30 s", "ten years"]),
+        ([*CALL, "--compare", "stun"], ["--compare", "--report FILE.html"]),
+        ([*CALL, "--out", "/dev/null"], ["--out /dev/null", "not a folder"]),
         (["call", "--model", "none"], ["--scenario", "--detector"]),
         (["run", "nonesuch"], ["unknown experiment 'nonesuch'", "quickstart"]),
         (["run", "/nonexistent.yaml"], ["/nonexistent.yaml", "no such file"]),
@@ -171,9 +176,24 @@ CALL = ["call", "--model", "none", "--scenario", "register"]
         (["exec", "--also", "registrar", "phone", "--", "true"], ["--also", "HOST=COMMAND"]),
         (["exec", "--also", 'registrar=echo "x', "phone", "--", "true"], ["--also", "quotation"]),
         (["exec", "--pcap", "/nonexistent/x.pcapng", "phone", "--", "true"], ["/nonexistent/x.pcapng"]),
+        (["exec", "--with", "magic", "phone", "--", "true"], ["--with magic", "far-phone"]),
+        (["exec", "--with", "program:baresip", "phone", "--", "true"], ["baresip"]),
+        (["up", "--with", "mirror,server"], ["--with mirror", "server's place"]),
+        (["up", "--to", "lan"], ["--to", "--attach IFACE"]),
+        (["up", BOXES, "--phone", "desk"], ["can't be 'desk'", "the image on phone"]),
+        (
+            ["call", "--topology", BOXES, "--phone", "desk", "--scenario", "register", "--model", "none"],
+            ["can't be 'desk'", "the image on phone"],
+        ),
+        (["alg"], ["'what'", "set, off"]),
+        (["down", "--lab", "nine"], ["no lab 'nine' is up"]),
+        (["agree", "--cells", "/nonexistent.tsv"], ["/nonexistent.tsv: no such file"]),
+        (["verify", "/nonexistent"], ["/nonexistent: no such folder", "--parquet"]),
         (["frob"], ["'frob'", "siplab", "--help"]),
         (["run"], ["EXPERIMENT", "run --help"]),
         (["run", "quickstart", "--jobs", "0"], ["--jobs", "1"]),
+        (["run", "quickstart", "--seed", str(2**53)], ["--seed", str(2**53 - 1)]),
+        (["matrix", "--seed", str(2**64)], ["--seed", str(2**53 - 1)]),
         ([*CALL, "--world", "moon"], ["--world", "'moon'", "simulated"]),
         ([*CALL, "--modle", "none"], ["--modle", "call --help"]),
         (["models", "shwo", "none"], ["'shwo'", "models --help"]),
@@ -191,6 +211,7 @@ def test_bad_names_are_refused_in_one_line(arguments: list[str], words: list[str
             [":3:", "'scenarioz'", "unknown field", "scenarios"],
         ),
         ("id: x\nmodels: [none]\nscenarios: [register]\nseed: -4\n", [":4:", "'seed'"]),
+        (f"id: x\nmodels: [none]\nscenarios: [register]\nseed: {2**64}\n", [":4:", "'seed'"]),
         ("id: x\nmodels: [none]\n", ["at least one scenario or detector"]),
         ("id: [x\n", ["not YAML"]),
         ("- id\n", [":1:", "key: value"]),

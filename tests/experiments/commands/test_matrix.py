@@ -94,9 +94,25 @@ def test_two_runs_are_compared(folder: Path, tmp_path: Path, table: dict[str, An
     assert page.exists()
 
 
+def test_two_runs_without_a_cell_in_common_are_not_said_to_agree(
+    tmp_path: Path, table: dict[str, Any]
+) -> None:
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    old.write_text(json.dumps(table))
+    for each in table["cells"]:
+        each["key"]["server"] = "plain"
+    new.write_text(json.dumps(table))
+    one_line_error(siplab("compare", str(old), str(new)), "old.json", "new.json", "no cell in common")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("{", ["no table"]), ('{"version": 1}', ["siplab", "Field required"]), ("[]", ["dictionary"])],
+    [
+        ("{", ["no table"]),
+        ('{"version": 1}', ["siplab matrix --json", "Field required"]),
+        ('{"format": "siplab-score", "version": 1}', ["siplab score --json", "field 'detectors'"]),
+        ("[]", ["no table", "object"]),
+    ],
 )
 def test_what_is_no_table_is_refused_in_one_line(tmp_path: Path, text: str, words: list[str]) -> None:
     path = tmp_path / "x.json"

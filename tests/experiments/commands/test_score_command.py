@@ -236,13 +236,22 @@ def test_bad_baselines(tmp_path: Path, text: str, words: tuple[str, ...]) -> Non
         (("--detector-path", "tools/matrix.py"), ("tools/matrix.py: no ITEM or ITEMS in it",)),
         (("--badge", "-", "--detector-path", WRONG, "--detector", "echo-only"), ("--badge is for one",)),
         (("--client", "./client"), ("'program' is a program: it needs the emulated world",)),
-        (("--server", "./server"), ("--server needs --client",)),
+        (("--server", "./server"), ("--server", "need --client")),
+        (("--with", "mirror"), ("--with", "need --client")),
+        (("--ready-port", "udp/5060"), ("options of a program", "need --client")),
+        (("--from", "quickstart.yaml"), ("quickstart.yaml", "no such file")),
         (("--json", "/nowhere/score.json"), ("/nowhere/score.json",)),
         (("--topology", "nowhere"), ("unknown topology 'nowhere'",)),
     ],
 )
 def test_bad_input(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
     one_line_error(siplab("score", "--world", "simulated", "--detector", "mirror", *arguments), *words)
+
+
+def test_an_experiment_without_detectors_is_no_scoreboard(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("id: mine\nmodels: [none]\nscenarios: [register]\n")
+    one_line_error(siplab("score", "--from", str(file)), "mine.yaml", "'detectors'", "no detector")
 
 
 def test_a_detector_that_raises_fails_alone(tmp_path: Path) -> None:

@@ -184,3 +184,18 @@ def test_commands_in_a_text_stay_whole() -> None:
     command = "`siplab call --model semicolon-loss --scenario register`"
     lines = console.folded(f"One two three four five {command} six", 40)
     assert sum(command in line for line in lines) == 1
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_no_traceback(tmp_path: Path, closed: str) -> None:
+    """What is written then has no number of a stream, into which others might print."""
+    file = tmp_path / "out.json"
+    call = "call --model none --scenario register --world simulated --report"
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -m siplab {call} "$1" {closed}', sys.executable, str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert file.read_text().startswith("<!doctype html>")

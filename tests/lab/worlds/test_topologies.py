@@ -125,6 +125,13 @@ def test_a_wrong_name_or_parameter(spec: str, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_of_another_kind_is_no_unknown_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("net.txt").write_text("id: net\n")
+    with pytest.raises(UsageError, match=r"net\.txt: a topology's file ends in \.yaml, \.yml or \.py"):
+        topologies.load("net.txt")
+
+
 def test_a_short_name_has_no_folders() -> None:
     assert topologies.short_name("/a/b.c/net.yaml(loss=0.1)") == "net(loss=0.1)"
     assert topologies.short_name("nets/net.yml") == "net"
