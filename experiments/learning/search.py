@@ -31,7 +31,7 @@ from siplab.lab.wire.ip import MalformedPacketError
 _NUMBER: Final = re.compile(rb"(?<![.\d])\d{1,9}(?![.\d])")
 _IPV4: Final = re.compile(rb"(?<![.\d])(?:\d{1,3}\.){3}\d{1,3}(?![.\d])")
 _PORTS: Final = re.compile(rb"(?:m=audio |:)(\d{4,5})")
-MOST: Final = 150_000  # packets that are sent through candidates
+MOST: Final = 100_000  # packets that are sent through candidates
 _WORTH: Final = 0.5  # of the differences that may be left by a fault more
 _NEARLY: Final = 60  # packets to each difference of a model that is near enough
 _HICCUP: Final = 8  # the distance of two packets that were late or lost
@@ -172,7 +172,7 @@ class _Search:
         spent = self._scorer.is_spent
         asked = unshown and (best.distance or best.model.card.kind == "control")
         hidden = tuple(self._unshown(pool)) if asked else ()
-        tried = len(pool) + len(self._seen) + len(self._controls)
+        tried = len(pool) + len(self._controls) + sum("+" in each for each in self._seen)
         seconds = time.process_time() - self._start
         return Found(tuple(tie), best.distance, hidden, tried, self._scorer.packets, spent, seconds)
 
@@ -212,12 +212,13 @@ class _Search:
 
         The first differences tell, so this takes few packets.
         """
+        limit = min(_HICCUP, self._scorer.score(part, self._nearest.model).distance * _WORTH)
         rated = []
         for model in pool:
             if self._scorer.is_spent:
                 break
-            score = self._scorer.score(part, model, _HICCUP)
-            if score.distance <= _HICCUP:
+            score = self._scorer.score(part, model, limit)
+            if score.distance <= limit:
                 rated.append((score.distance, model))
         return [model for _, model in sorted(rated, key=lambda each: each[0])]
 
