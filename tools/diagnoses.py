@@ -12,6 +12,7 @@ from siplab.experiments.captures.comparison import Verdict
 from siplab.experiments.diagnosis.diagnosing import diagnose
 from siplab.experiments.diagnosis.in_the_lab import harms
 from siplab.experiments.diagnosis.one_side import Family
+from siplab.experiments.learning.candidates import distance
 from siplab.experiments.learning.files import as_captures
 from siplab.experiments.learning.observations import from_trace
 from siplab.experiments.trial import run as trial
@@ -29,8 +30,9 @@ class Told(NamedTuple):
     """What was said of a model in a scenario.
 
     ``right``: an ALG where the model changes something, clean where it does not. ``named``: the true model
-    is in the tie; ``None``: there was nothing to name. ``cures``: as those of the true model; ``None``:
-    nothing failed. ``family``: of both one-sided captures, those whose family is right.
+    is in the tie; ``None``: there was nothing to name, as all left as without its fault. ``cures``: as those
+    of the true model; ``None``: nothing failed. ``family``: of both one-sided captures, those whose family
+    is right.
     """
 
     truth: str
@@ -59,6 +61,9 @@ def measured(truth: str, scenario: str) -> Told:
     named = cures = None
     if found.learnt is not None:
         named = truth in {each.id for each in found.learnt.found.tie}
+        is_quiet = not distance(found.learnt.observed, trial.models().get(truth), 0.0)
+        if found.learnt.found.model.card.kind == "control" and not found.learnt.found.distance and is_quiet:
+            named = None
         true = replace(found.learnt, model=trial.models().get(truth), rules=None)
         wanted = {(each.scenario, each.check): each.cures for each in harms(true)} if not named else None
         mine = {(each.scenario, each.check): each.cures for each in found.harms}

@@ -286,7 +286,7 @@ def main() -> None:
     titles = {"singles": "One fault", "compositions": "Several faults", "ports": "Random ports"}
     PAGE.parent.mkdir(parents=True, exist_ok=True)
     text = page(head, cells, [(title, rows[name]) for name, title in titles.items()])
-    PAGE.write_text(text + "\n".join(diagnoses.missed(told)), encoding="utf-8")
+    PAGE.write_text(text + "\n" + "\n".join(diagnoses.missed(told)), encoding="utf-8")
 
 
 if __name__ == "__main__":

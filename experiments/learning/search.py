@@ -37,7 +37,8 @@ _NEARLY: Final = 60  # packets to each difference of a model that is near enough
 _HICCUP: Final = 8  # the distance of two packets that were late or lost
 _PARTS: Final = 30  # models of which one is put beside what was found till now
 _LOOKED_AT: Final = 3  # times as many models as are kept are scored on all that was seen
-_NUMBERS, _DIFFERENCES, _ADDRESSES = 12, 6, 4  # constants of each kind that are tried
+_NUMBERS, _DIFFERENCES, _ADDRESSES, _STEPS = 12, 6, 4, 4  # constants of each kind that are tried
+_STEP: Final = 16  # a port plus at most this is a neighbour
 
 
 class Constants(NamedTuple):
@@ -86,6 +87,7 @@ def constants(observed: Observed) -> Constants:
     """Numbers, differences to ports of the message, and addresses that the router brought in."""
     numbers: Counter[int] = Counter()
     gaps: Counter[int] = Counter()
+    steps: Counter[int] = Counter()
     addresses: Counter[bytes] = Counter()
     for pair in observed.pairs:
         for each, left in zip(pair.crossings, pair.arrivals, strict=True):
@@ -104,9 +106,11 @@ def constants(observed: Observed) -> Constants:
                 numbers.update(fresh)
                 ports = {packet.sport, *(int(found) for found in _PORTS.findall(before))}
                 gaps.update(gap for one in fresh for port in ports for gap in _gaps(one, port))
+                steps.update(one - port for one in fresh for port in ports if abs(one - port) <= _STEP)
                 addresses.update(set(_IPV4.findall(row.payload)) - set(_IPV4.findall(before)))
     found = [each for each, _ in numbers.most_common(_NUMBERS)]
     found += [each for each, _ in gaps.most_common(_DIFFERENCES)]
+    found += [each for each, _ in steps.most_common(_STEPS)]
     return Constants(
         tuple(dict.fromkeys(found)), tuple(each.decode() for each, _ in addresses.most_common(_ADDRESSES))
     )
