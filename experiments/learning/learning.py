@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from siplab.experiments.learning.candidates import Agreement, Observed, agreement, played
-from siplab.experiments.learning.nat_settings import with_nat
+from siplab.experiments.learning.nat_settings import likely
 from siplab.experiments.learning.rules import Example, Flow, RuleLearner, Rules
 from siplab.experiments.learning.search import MOST, Found, search
 from siplab.lab.gateway.alg import Card, Evidence, Model, Recipe, Source
@@ -44,8 +44,12 @@ class Learnt:
 
 def learn(pairs: Sequence[Pair], *, depth: int = 3, held_out: bool = True) -> Learnt:
     """Learn a model. ``depth``: faults in one router at most. ``held_out``: say how it does on new ones."""
-    observed = with_nat(Observed(tuple(pairs)))
+    observed, *others = likely(Observed(tuple(pairs)))
     found = search(observed, depth=depth)
+    for other in others if found.distance else ():
+        again = search(other, depth=depth)
+        if again.distance <= found.distance / 2:
+            observed, found = other, again
     rules, model = _learnt(observed, found)
     unseen = None
     halves = _halves(pairs) if held_out else None

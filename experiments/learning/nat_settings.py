@@ -24,11 +24,33 @@ _FILTERINGS: Final = (
     Dependence.ENDPOINT_INDEPENDENT,
 )
 _TIMEOUTS: Final = (300.0, 180.0, 120.0, 60.0, 30.0)
+_WORTH: Final = 0.5  # of the packets that leave otherwise, as many may be left by an unusual setting
+_MANY: Final = 4  # packets from which on it is a setting rather than one of an ALG's faults
 _IDLE: Final = 20.0  # seconds of silence from which timers can show
 
 
 def with_nat(observed: Observed) -> Observed:
-    """The same router with the NAT settings that fit best, whatever its ALG may be."""
+    """The same router with the NAT settings that are likeliest, whatever its ALG may be."""
+    return likely(observed)[0]
+
+
+def likely(observed: Observed) -> tuple[Observed, ...]:
+    """The same router with NAT settings that may be its own, the likeliest first.
+
+    What an ALG opens or keeps shut looks like an unusual NAT to those who know another ALG: unusual settings
+    are the likelier ones only where they leave half of what is otherwise at most, and gain more than a few.
+    """
+    usual = sum(_wrong(observed, observed.nat).values())
+    best, least = _best(observed) if usual else (observed.nat, 0)
+    ways = [replace(observed, nat=best)]
+    if best != observed.nat:
+        is_likelier = least <= usual * _WORTH and usual - least >= _MANY
+        ways.insert(1 if is_likelier else 0, observed)
+    return tuple(ways)
+
+
+def _best(observed: Observed) -> tuple[NatConfig, float]:
+    """The settings with which the fewest packets leave otherwise, and how many those are."""
     gap = _longest_silence(observed)
     timeouts = [each for each in _TIMEOUTS if each <= gap] if gap > _IDLE else []
     best, least = observed.nat, float("inf")
@@ -48,7 +70,7 @@ def with_nat(observed: Observed) -> Observed:
                 best, least = nat, sum(wrong.values())
                 part = telling(observed, wrong)
                 on_part = sum(_wrong(part, nat).values())
-    return replace(observed, nat=best)
+    return best, least
 
 
 def _longest_silence(observed: Observed) -> float:

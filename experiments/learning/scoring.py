@@ -19,7 +19,7 @@ from siplab.experiments.learning.candidates import Arrivals, Observed, apart, pl
 from siplab.lab.gateway.alg import Model
 
 Conversation = tuple[int, str]  # the number of its pair, and its name there
-_TELLING: Final = 120  # packets of the conversations that are looked at first
+_TELLING: Final = 80  # packets of the conversations that are looked at first
 
 
 class Score(NamedTuple):

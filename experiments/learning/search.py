@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -31,12 +31,14 @@ from siplab.lab.wire.ip import MalformedPacketError
 _NUMBER: Final = re.compile(rb"(?<![.\d])\d{1,9}(?![.\d])")
 _IPV4: Final = re.compile(rb"(?<![.\d])(?:\d{1,3}\.){3}\d{1,3}(?![.\d])")
 _PORTS: Final = re.compile(rb"(?:m=audio |:)(\d{4,5})")
-MOST: Final = 150_000  # packets that are sent through candidates
+MOST: Final = 100_000  # packets that are sent through candidates
 _WORTH: Final = 0.5  # of the differences that may be left by a fault more
 _NEARLY: Final = 60  # packets to each difference of a model that is near enough
 _HICCUP: Final = 8  # the distance of two packets that were late or lost
-_MANY: Final = 200  # packets, of which only so many may differ
-_NUMBERS, _DIFFERENCES, _ADDRESSES = 12, 6, 4  # constants of each kind that are tried
+_PARTS: Final = 30  # models of which one is put beside what was found till now
+_LOOKED_AT: Final = 3  # times as many models as are kept are scored on all that was seen
+_NUMBERS, _DIFFERENCES, _ADDRESSES, _STEPS = 12, 6, 4, 4  # constants of each kind that are tried
+_STEP: Final = 16  # a port plus at most this is a neighbour
 
 
 class Constants(NamedTuple):
@@ -85,6 +87,7 @@ def constants(observed: Observed) -> Constants:
     """Numbers, differences to ports of the message, and addresses that the router brought in."""
     numbers: Counter[int] = Counter()
     gaps: Counter[int] = Counter()
+    steps: Counter[int] = Counter()
     addresses: Counter[bytes] = Counter()
     for pair in observed.pairs:
         for each, left in zip(pair.crossings, pair.arrivals, strict=True):
@@ -103,9 +106,11 @@ def constants(observed: Observed) -> Constants:
                 numbers.update(fresh)
                 ports = {packet.sport, *(int(found) for found in _PORTS.findall(before))}
                 gaps.update(gap for one in fresh for port in ports for gap in _gaps(one, port))
+                steps.update(one - port for one in fresh for port in ports if abs(one - port) <= _STEP)
                 addresses.update(set(_IPV4.findall(row.payload)) - set(_IPV4.findall(before)))
     found = [each for each, _ in numbers.most_common(_NUMBERS)]
     found += [each for each, _ in gaps.most_common(_DIFFERENCES)]
+    found += [each for each, _ in steps.most_common(_STEPS)]
     return Constants(
         tuple(dict.fromkeys(found)), tuple(each.decode() for each, _ in addresses.most_common(_ADDRESSES))
     )
@@ -117,7 +122,7 @@ def _gaps(number: int, port: int) -> Iterator[int]:
 
 
 def search(
-    observed: Observed, *, beam: int = 5, depth: int = 3, most: int = MOST, unshown: bool = True
+    observed: Observed, *, beam: int = 4, depth: int = 3, most: int = MOST, unshown: bool = True
 ) -> Found:
     """Look for models at the least distance.
 
@@ -152,24 +157,26 @@ class _Search:
 
     def run(self, beam: int, depth: int, *, unshown: bool) -> Found:
         pool = list(self._singles())
-        # Most often one of them does all that was seen, or nearly: of the others the first differences tell.
-        packets = sum(len(each.crossings) for each in self._observed.pairs)
-        near = max(_HICCUP, packets // _NEARLY) if packets > _MANY else 0
-        singles = [each for each in (self._scored(one, 1, near) for one in pool) if each.distance <= near]
-        if not singles and self._nearest.distance > near:
-            singles = list(self._nearer(pool))
-        scored = sorted([*self._controls.values(), *singles], key=lambda each: each.rank)
-        if scored[0].distance:
-            scored += self._compositions(singles, pool, beam, depth)
-            scored.sort(key=lambda each: each.rank)
+        scored = list(self._controls.values())
+        if self._nearest.distance:
+            part = telling(self._observed, self._nearest.where)
+            scored += self._nearest_of(self._alike(pool, part), len(pool))
+            if min(each.distance for each in scored):
+                helpful = self._helpful(pool, part)
+                scored += self._nearest_of(helpful, beam * _LOOKED_AT)
+                if min(each.distance for each in scored):
+                    scored += self._compositions(scored, helpful, pool, beam, depth)
+            if _named(scored).distance > _HICCUP:
+                scored += self._others(pool, {each.model.id for each in scored})
+        scored.sort(key=lambda each: each.rank)
         best = _named(scored)
         tie = [best.model]
         if best.model.card.kind != "control":
-            tie = [each.model for each in scored if each[:2] == best[:2]]
+            tie = _one_of_each(each.model for each in scored if each[:2] == best[:2])
         spent = self._scorer.is_spent
         asked = unshown and (best.distance or best.model.card.kind == "control")
         hidden = tuple(self._unshown(pool)) if asked else ()
-        tried = len(pool) + len(self._seen) + len(self._controls)
+        tried = len(pool) + len(self._controls) + sum("+" in each for each in self._seen)
         seconds = time.process_time() - self._start
         return Found(tuple(tie), best.distance, hidden, tried, self._scorer.packets, spent, seconds)
 
@@ -204,23 +211,66 @@ class _Search:
     def _base(self, model: Model) -> Model:
         return self._controls["correct" if model.recipe.base else "none"].model
 
-    def _nearer(self, pool: Sequence[Model]) -> Iterator[_Scored]:
-        """Those that are no further off than a router without a fault, and do something of their own."""
-        part = telling(self._observed, self._nearest.where)
+    def _alike(self, pool: Sequence[Model], part: Observed) -> list[Model]:
+        """Those that do nearly all of a part, where a router without a fault does otherwise.
+
+        The first differences tell, so this takes few packets.
+        """
+        limit = min(_HICCUP, self._scorer.score(part, self._nearest.model).distance * _WORTH)
+        rated = []
+        for model in pool:
+            if self._scorer.is_spent:
+                break
+            score = self._scorer.score(part, model, limit)
+            if score.distance <= limit:
+                rated.append((score.distance, model))
+        return [model for _, model in sorted(rated, key=lambda each: each[0])]
+
+    def _helpful(self, pool: Sequence[Model], part: Observed) -> list[Model]:
+        """Those that are no further off there than a router without a fault, and do something of their own.
+
+        The nearest come first.
+        """
         plain = {name: self._scorer.left(part, each.model) for name, each in self._controls.items()}
         most = self._scorer.score(part, self._nearest.model).distance
+        rated: list[tuple[float, Model]] = []
+        idle: set[str] = set()
+        for model in pool:
+            name = model.id.partition("(")[0]
+            if name in idle or self._scorer.is_spent:
+                continue  # what does nothing does nothing with the router's own numbers either
+            score = self._scorer.score(part, model, most, plain[self._base(model).id])
+            if score.plain and name == model.id:
+                idle.add(name)
+            elif score.distance <= most and not score.plain:
+                rated.append((score.distance, model))
+        return [model for _, model in sorted(rated, key=lambda each: each[0])]
+
+    def _nearest_of(self, models: Sequence[Model], most: int) -> Iterator[_Scored]:
+        """The first ones on all that was seen, as far as they are no further off than the nearest control."""
+        limit, number = self._nearest.distance, 0
+        for model in models:
+            number += model.id not in self._seen
+            if model.id in self._seen or (number > most and limit):
+                continue
+            self._seen.add(model.id)
+            found = self._scored(model, 1, limit)
+            if found.distance <= limit:
+                yield found
+            if not found.distance:
+                limit = 0.0  # from now on only what is as good
+
+    def _others(self, pool: Sequence[Model], known: Collection[str]) -> Iterator[_Scored]:
+        """Those that are near on all that was seen: what they do may need all of it."""
+        packets = sum(len(each.crossings) for each in self._observed.pairs)
+        near = max(_HICCUP, packets // _NEARLY)
         for model in pool:
             if self._scorer.is_spent:
                 return
-            score = self._scorer.score(part, model, most, plain[self._base(model).id])
-            if score.distance > most or score.plain:
-                continue
-            if part is self._observed:
-                yield _Scored(score.distance, 1, model, score.where)
-                continue
-            found = self._scored(model, 1, self._nearest.distance)
-            if found.distance <= self._nearest.distance:
-                yield found
+            if model.id not in known:
+                found = self._scored(model, 1, near)
+                if found.distance <= near:
+                    yield found
 
     def _unshown(self, pool: Sequence[Model]) -> Iterator[str]:
         """Faults with which all that leaves is as without them."""
@@ -233,35 +283,41 @@ class _Search:
                 yield model.id
 
     def _compositions(
-        self, singles: Sequence[_Scored], pool: Sequence[Model], beam: int, depth: int
+        self,
+        singles: Sequence[_Scored],
+        helpful: Sequence[Model],
+        pool: Sequence[Model],
+        beam: int,
+        depth: int,
     ) -> list[_Scored]:
         """Two faults and more in one router, grown from the best ones."""
-        base = self._nearest.model
-        # Most parts of a composition explain something alone; others are tried only where those do not do.
-        helpful = [
-            each.model
-            for each in singles
-            if each.model.card.kind == "fault" and each.distance < self._nearest.distance
-        ]
-        every = [each for each in pool if each.card.kind == "fault"]
         found: list[_Scored] = []
-        for parts in (helpful, every):
-            usable = [each for each in parts if self._base(each) is base]
-            front = sorted([*singles, *found], key=lambda each: each.rank)[:beam]
-            while front and front[0].distance and not self._scorer.is_spent:
-                grown = [new for one in front if one.size < depth for new in self._grown(one, usable)]
-                found += grown
-                front = sorted(grown, key=lambda each: each.rank)[:beam]
-            if any(not each.distance for each in found):
+        front = sorted((each for each in singles if each.size), key=lambda each: each.rank)[:beam]
+        while front and front[0].distance and not self._scorer.is_spent:
+            grown: list[_Scored] = []
+            for one in front:
+                grown += self._grown(one, helpful[:_PARTS], depth, exact=_has_exact(grown))
+            if not _has_exact(grown):
+                # What a fault that shows everywhere has hidden is to be seen in what the best one leaves.
+                best = min([front[0], *grown], key=lambda each: each.rank)
+                rest = self._helpful(pool, telling(self._observed, best.where))
+                grown += self._grown(best, rest[:_PARTS], depth, exact=False)
+            found += grown
+            front = sorted(grown, key=lambda each: each.rank)[:beam]
+            if _has_exact(grown):
                 break
         return found
 
-    def _grown(self, one: _Scored, parts: Sequence[Model]) -> Iterator[_Scored]:
-        """What is nearer with one fault more."""
+    def _grown(self, one: _Scored, parts: Sequence[Model], depth: int, *, exact: bool) -> Iterator[_Scored]:
+        """What is nearer with one fault more. ``exact``: only what does all that was seen."""
+        if one.size >= depth:
+            return
         focus = telling(self._observed, one.where)
         left = self._scorer.left(focus, one.model)
         far = self._scorer.score(focus, one.model).distance
         for part in parts:
+            if part.card.kind != "fault" or self._base(part) is not self._base(one.model):
+                continue
             for first, second in ((one.model, part), (part, one.model)):
                 try:
                     both = first.plus(second)
@@ -270,10 +326,22 @@ class _Search:
                 if both.id in self._seen or self._scorer.is_spent:
                     continue
                 self._seen.add(both.id)
-                score = self._scorer.score(focus, both, far, left)
+                score = self._scorer.score(focus, both, 0 if exact else far, left)
                 if score.plain:
                     break  # the other way round it does as little
-                if score.distance < far:
-                    found = self._scored(both, one.size + 1, one.distance)
+                if score.distance < far and (not exact or not score.distance):
+                    found = self._scored(both, one.size + 1, 0 if exact else one.distance)
+                    exact = exact or not found.distance
                     if found.distance < one.distance:
                         yield found
+                    if not score.distance:
+                        break  # the other way round it can do no better
+
+
+def _has_exact(found: Sequence[_Scored]) -> bool:
+    return any(not each.distance for each in found)
+
+
+def _one_of_each(found: Iterable[Model]) -> list[Model]:
+    """Of compositions of the same faults in another order, the first one."""
+    return list({frozenset(each.id.split("+")): each for each in reversed([*found])}.values())[::-1]

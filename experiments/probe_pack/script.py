@@ -60,6 +60,16 @@ def script(longest: float = MINUTES) -> Script:
     return Script(tuple(placed))
 
 
+def other_cases(seed: int, datagrams: int) -> Script:
+    """Cases of the calibration that the pack does not have: what a model learnt from it is tried on."""
+    begins, placed = 0.0, []
+    for number, case in enumerate(corpus.cases(seed, datagrams)):
+        made = _named_apart(_timed(_of_case(f"other-{number} {case.kind}", case)), number)
+        placed.append(replace(made, begins=begins))
+        begins += made.ends + STEP
+    return Script(tuple(placed))
+
+
 def _all() -> Iterator[Conversation]:
     for name, sample in samples.all_samples().items():
         yield _of_sample(name, sample)

@@ -269,6 +269,14 @@ class Trial(Observed):
     def models(self) -> dict[str, str]:
         return dict(trial.setup_of(self.result.spec, self.network).models)
 
+    def send(self, host: str, packet: Any) -> NoReturn:
+        """Raises ``UsageError``: a trial is over when the test gets it, so nothing can be sent any more."""
+        __tracebackhide__ = True
+        raise UsageError(
+            f"the trial is over, so {host} can't send in it any more: packets are sent in a lab, "
+            "lab = alg_lab(...); lab.send(...)"
+        )
+
     @property
     def outcome(self) -> str:
         """``pass`` or ``fail`` of a scenario; a detector's verdict."""

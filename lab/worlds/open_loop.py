@@ -21,6 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Final, NamedTuple, Protocol
 
 from siplab.lab.gateway.sides import Emission, Side
@@ -172,19 +173,34 @@ class PublicPorts:
 def written_ports(sent: Packet, arrived: bytes, public: str) -> Iterator[tuple[Endpoint, int]]:
     """Inside endpoints that a message names, and the public ports that the router wrote instead.
 
-    An empty host: any.
+    An empty host: any. Where two are given for an endpoint, the later one is surer.
     """
+    hosts, others = _named_hosts(sent.payload), _named_hosts(arrived)
+    if [len(each) for each in hosts.values()] == [len(each) for each in others.values()]:
+        # Texts before a host may change; the order in which hosts stand does not.
+        hosts, others = ({b"": [*chain(*each.values())]} for each in (hosts, others))
+    for key, rows in hosts.items():
+        found = others.get(key, [])
+        for (host, was), (other, became) in zip(rows, found, strict=True) if len(rows) == len(found) else ():
+            if other == public.encode() and became:
+                yield from _ports(host.decode(), was or b"5060", became)
     before, after = _MEDIA.findall(sent.payload), _MEDIA.findall(arrived)
     if len(before) == len(after):
         for was, became in zip(before, after, strict=True):
             if was != became:
                 yield from _ports(sent.src, was, became)
                 yield from _ports("", was, became)  # the description may be another host's
-    hosts, others = _HOST.findall(sent.payload), _HOST.findall(arrived)
-    if len(hosts) == len(others):
-        for (host, was), (other, became) in zip(hosts, others, strict=True):
-            if other == public.encode() and became:
-                yield from _ports(host.decode(), was or b"5060", became)
+
+
+def _named_hosts(message: bytes) -> dict[bytes, list[tuple[bytes, bytes]]]:
+    """Hosts and ports of a message, by what stands before the first one of their lines."""
+    found: dict[bytes, list[tuple[bytes, bytes]]] = {}
+    for line in message.splitlines():
+        matches = list(_HOST.finditer(line))
+        if matches:
+            rows = found.setdefault(line[: matches[0].start()], [])
+            rows += [(each[1], each[2] or b"") for each in matches]
+    return found
 
 
 def _ports(inside: str, was: bytes, became: bytes) -> Iterator[tuple[Endpoint, int]]:

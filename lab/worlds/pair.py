@@ -10,6 +10,7 @@ The rules of this file:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,6 +22,8 @@ from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError, Packet
 
 PUBLIC_IP: Final = "203.0.113.7"
+_NUMBERS: Final = re.compile(rb"\d{1,5}")
+_UNUSED: Final = range(10001, 20000)
 
 
 class Departure(NamedTuple):
@@ -101,6 +104,21 @@ class Pair:
             for row in public:
                 found.setdefault((row.protocol, inside), []).append((each.at, row.source.port))
         return found
+
+    @cached_property
+    def keeps_ports(self) -> bool:
+        """Whether the public port of most inside endpoints is their own, as far as packets tell."""
+        kept = [uses[0][1] == inside.port for (_, inside), uses in self.ports_used.items()]
+        return 2 * sum(kept) >= len(kept)
+
+    @cached_property
+    def unused_ports(self) -> tuple[int, ...]:
+        """Public ports that nothing in the exchange has to do with."""
+        named = {int(found) for each in self.crossings for found in _NUMBERS.findall(each.packet)}
+        for left in self.arrivals:
+            for row in left:
+                named |= {row.source.port, row.destination.port, *map(int, _NUMBERS.findall(row.payload))}
+        return tuple(port for port in _UNUSED if port not in named)
 
 
 def departures(emissions: Iterable[Emission]) -> tuple[Departure, ...]:

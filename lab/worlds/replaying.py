@@ -5,8 +5,9 @@ The rules of this file:
 - How a NAT chooses its ports is not what is compared: the other router takes those that the first one was
   seen to choose, where they are free.
 - Which port that is for an inside endpoint, what left says: what the router wrote in its place; the source
-  of the packet, or of a later one from there; its own, where a description has it still; else any port that
-  the router wrote.
+  of the packet, or of a later one from there; its own, where a description has it still and the router keeps
+  ports; else any port that the router wrote. Of a router that keeps none, what left may not say it: then it
+  is a port that is nowhere else.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class _ObservedPorts:
         self.at = 0
         self._pair = pair
         self._in_text = _endpoints_of(pair.public)
-        self._written: dict[Endpoint, int] = {}
+        self._written: list[tuple[Endpoint, int]] = []
         self._written_at = -1
 
     def suggested(self, protocol: int, inside: Endpoint, now: float, pair: bool) -> Iterator[int]:
@@ -68,22 +69,31 @@ class _ObservedPorts:
             if each.side is Side.OUTSIDE and each.source.ip == self._pair.public:
                 flows.append(each.source.port)
             described = _MEDIA_PORT.findall(each.payload) + _RTCP_PORT.findall(each.payload)
-            kept = kept or inside.port in map(int, described)
+            kept = kept or (self._pair.keeps_ports and inside.port in map(int, described))
             # A number that was there before tells nothing.
             for ports, pattern in ((media, _MEDIA_PORT), (texts, self._in_text), (texts, _SOURCE_PORT)):
                 ports += [int(found) for found in pattern.findall(each.payload) if found not in own]
             # The second one of a pair is RTCP's.
             media += [
-                int(found) - 1 for found in _RTCP_PORT.findall(each.payload) if pair and found not in own
+                int(found) - 1
+                for found in _RTCP_PORT.findall(each.payload)
+                if pair and found not in own and int(found) & 1
             ]
         later = self._later(protocol, inside, now)
         others = (*media, *texts, *later, *flows) if pair else (*flows, *later, *texts, *media)
-        first = flows if inside == self._source() else self._instead(inside)
+        mine, theirs = self._instead(inside, pair)
+        first = flows if inside == self._source() else mine
+        if not self._pair.keeps_ports:  # then its own port was written by mistake, most likely
+            others += tuple(each for each in first if each == inside.port)
+            first = [each for each in first if each != inside.port]
         if kept and not (first or later):
             first = [inside.port]
-        for port in (*first, *others):
+        for port in (*first, *(each for each in others if each not in theirs)):
             if port < _LAST_PORT:
                 yield port
+        if not self._pair.keeps_ports:
+            parity = 0 if pair else inside.port & 1
+            yield from (port for port in self._pair.unused_ports if port & 1 == parity)
 
     def _source(self) -> Endpoint | None:
         """Where the packet that entered came from."""
@@ -93,20 +103,29 @@ class _ObservedPorts:
         except MalformedPacketError:
             return None
 
-    def _instead(self, inside: Endpoint) -> list[int]:
-        """What the router wrote in the place of an endpoint."""
+    def _instead(self, inside: Endpoint, pair: bool) -> tuple[list[int], set[int]]:
+        """What the router wrote in the place of an endpoint, the surest first; and in that of others.
+
+        The ports beside that of a ``pair`` are its own, too: the first one may not be in the message. Port 0
+        stands for any.
+        """
         if self._written_at != self.at:
-            self._written_at, self._written = self.at, {}
+            self._written_at, self._written = self.at, []
             crossing = self._pair.crossings[self.at]
             try:
                 sent = ip.parse(crossing.packet)
             except MalformedPacketError:
-                return []
+                return [], set()
             for each in self._pair.arrivals[self.at]:
                 if crossing.side is Side.INSIDE and each.side is Side.OUTSIDE:
-                    self._written.update(written_ports(sent, each.payload, self._pair.public))
+                    self._written += written_ports(sent, each.payload, self._pair.public)
         places = (inside, Endpoint("", inside.port))
-        return [self._written[each] for each in places if each in self._written]
+        mine = [port for place in places for where, port in reversed(self._written) if where == place]
+        beside = [each._replace(port=each.port + by) for each in places for by in (1, -1) if pair]
+        mine += [port & ~1 for where, port in self._written if where in beside]
+        own = (*places, *beside)
+        theirs = {port for where, port in self._written if where not in own and inside.port}
+        return mine, theirs - {*mine}
 
     def _later(self, protocol: int, inside: Endpoint, now: float) -> list[int]:
         return [port for at, port in self._pair.ports_used.get((protocol, inside), ()) if at >= now]
