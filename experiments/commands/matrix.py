@@ -151,7 +151,8 @@ def matrix(what: What, written: Written, tables: Tables, world: World = "auto", 
     written.places()
     kind, why = running.choose_world(world, world, "")
     errors = console.errors()
-    errors.print(Text.assemble(("matrix", "bold"), f": {len(specs)} trials in the {kind} world ({why})"))
+    many = console.number_of(len(specs), "trial")
+    errors.print(Text.assemble(("matrix", "bold"), f": {many} in the {kind} world ({why})"))
     results = running.run_trials(
         specs,
         world=kind,

@@ -49,4 +49,4 @@ def pcap(
         raise UsageError(
             f"{folder}: no trace{which} is there; `siplab run EXPERIMENT --out FOLDER` keeps them"
         )
-    console.say(f"{target}: captures of {written} trials")
+    console.say(f"{target}: captures of {console.number_of(written, 'trial')}")

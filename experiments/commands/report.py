@@ -59,4 +59,4 @@ def report(
     with TrialProgress(len(results), console.errors()) as advance:
         text = book.of_many(f"Trials in {folder.name}", "", results, folder=folder, progress=advance)
     files.write_text(path, text)
-    console.say(f"{path}: {len(results)} trials")
+    console.say(f"{path}: {console.number_of(len(results), 'trial')}")

@@ -114,9 +114,8 @@ def play(
     for path in (*reports, *([settings.report] if settings.report else [])):
         files.check_writable(path)
     output, errors = console.output(), console.errors()
-    errors.print(
-        Text.assemble((chosen.id, "bold"), f": {len(specs)} trials in the {kind} world ({why or reason})")
-    )
+    many = console.number_of(len(specs), "trial")
+    errors.print(Text.assemble((chosen.id, "bold"), f": {many} in the {kind} world ({why or reason})"))
     results = running.run_trials(
         specs,
         world=kind,
@@ -138,7 +137,7 @@ def play(
         console.print_folded(chosen.summary, output, style="italic")
     show = table.print_endpoints if chosen.columns == "endpoints" else table.print_table
     show(results, output)
-    output.print(f"{len(results)} trials: {table.summary(results)}")
+    output.print(f"{console.number_of(len(results), 'trial')}: {table.summary(results)}")
     running.say_notes(note for result in results for note in result.notes)
     running.say_alike(results)
     data = files.as_json(chosen.id, kind, results)

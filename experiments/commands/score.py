@@ -347,11 +347,12 @@ def score(
     places = written.places()
     errors = console.errors()
     output = errors if written.badge_on_output else console.output()
+    sizes = {"detector": len(chosen), "router": len(plan.subjects), "trial": len(plan.trials)}
+    said = ", ".join(console.number_of(count, word) for word, count in sizes.items())
     errors.print(
         Text.assemble(
             ("score", "bold"),
-            f": {len(chosen)} detectors, {len(plan.subjects)} routers, {len(plan.trials)} trials "
-            f"in the {kind} world ({why}); phone {DEFAULT.phone}, server {DEFAULT.server}",
+            f": {said} in the {kind} world ({why}); phone {DEFAULT.phone}, server {DEFAULT.server}",
         )
     )
     results = running.run_trials(

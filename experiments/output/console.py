@@ -72,6 +72,11 @@ def errors() -> PlainConsole:
     return PlainConsole(stderr=True)
 
 
+def number_of(count: int, word: str) -> str:
+    """``1 trial``, ``2,000 trials``."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
 def print_json(data: Any) -> None:
     """Data as JSON on standard output, in any encoding."""
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
