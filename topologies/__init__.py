@@ -63,7 +63,7 @@ def _read(name: str, before: tuple[str, ...]) -> Topology:
     elif name in available():
         path = _FOLDER / f"{name}.yaml"
     else:
-        if Path(name).exists():
+        if _is_there(name):
             raise UsageError(f"{name}: a topology's file ends in .yaml, .yml or .py")
         near = str(specs.unknown("topology", name, available())).replace("topologys", "topologies")
         raise UsageError(f"{near}; or the path of a file")
@@ -91,6 +91,13 @@ def _found_files(topology: Topology, folder: Path) -> Topology:
                     field = f"{kind}.{name}.image.files.{target}"
                     raise UsageError(f"topology '{topology.id}': field '{field}': no file {source}")
     return topology.model_copy(update=changed)
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return Path(name).exists()
+    except (OSError, ValueError):  # nothing can be called that
+        return False
 
 
 def _is_variant(path: Path) -> bool:

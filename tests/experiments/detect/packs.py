@@ -36,7 +36,8 @@ Seen = tuple[Side, Endpoint, Endpoint, bytes]
 
 class Outcome(NamedTuple):
     """What the player says, and (``passages``) what the router did: each packet that entered it, and all that
-    left for that, the control channel's apart.
+    left for that, the control channel's apart. What no socket can tell of is left out: packets to ports
+    of the phone that nobody holds, and ICMP for these.
     """
 
     pair: Pair
@@ -83,14 +84,19 @@ def _play(world: World, first: int, last: int, limit: float, serve: bool) -> Out
 
 
 def _passages(world: World) -> Sequence[tuple[Seen, tuple[Seen, ...]]]:
+    entered = [each for each in world.trace if isinstance(each, Passage) and not _is_icmp(each.packet)]
+    held = {seen(each.side, each.packet)[1] for each in entered if each.side is Side.INSIDE}
     found = []
-    for each in world.trace:
-        if isinstance(each, Passage):
-            entered = seen(each.side, each.packet)
-            if CONTROL_PORT not in (entered[1].port, entered[2].port):
-                left = tuple(seen(row.side, row.packet) for row in each.emissions if row.side is not None)
-                found.append((entered, left))
+    for each in entered:
+        came = seen(each.side, each.packet)
+        if CONTROL_PORT not in (came[1].port, came[2].port):
+            left = [seen(row.side, row.packet) for row in each.emissions if row.side is not None]
+            found.append((came, tuple(row for row in left if row[0] is Side.OUTSIDE or row[2] in held)))
     return found
+
+
+def _is_icmp(packet: bytes) -> bool:
+    return ip.parse(packet).protocol == ip.ICMP
 
 
 def seen(side: Side, packet: bytes) -> Seen:
