@@ -140,6 +140,14 @@ def test_the_action_that_it_takes_is_blamed(
     assert (found.basis, classes(found)) == (Basis.UNDONE, blamed)
 
 
+def test_messages_are_named_only_where_these_alone_cure() -> None:
+    """The undoing of Content-Length opens pinholes by messages, too, in which it was right."""
+    row = causes.row(spec_of("home", "danos", "direct-call", **PLAIN))
+    assert row is not None
+    assert row.proven
+    assert row.holds
+
+
 @pytest.mark.parametrize("model", SHOWN)
 def test_what_a_card_shows_is_blamed_on_its_fault(model: str) -> None:
     for each in trial.models().get(model).card.shows:
