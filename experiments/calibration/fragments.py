@@ -27,7 +27,7 @@ def cases(seed: int, packets: int) -> list[Case]:
     made: list[Case] = []
     sent = 0
     # Numbers of fragments whose datagram is never whole are not used again while a router remembers them.
-    identifications = count(1)
+    identifications = (number & 0xFFFF or 1 for number in count(1))
     for index, case in enumerate(corpus.cases(seed, packets)):
         if sent >= packets:
             break
@@ -48,10 +48,10 @@ def _sent(rng: Dice, datagram: Datagram, identifications: Iterator[int]) -> Iter
     length = _UDP_HEADER + len(datagram.payload)
     if len(datagram.payload) <= _LARGEST and rng.chance(40):
         # Some senders forbid to cut their packets, others do not.
-        whole = Piece(next(identifications) & 0xFFFF or 1, 0, length, more=False)
+        whole = Piece(next(identifications), 0, length, more=False)
         yield datagram if rng.chance(50) else replace(datagram, piece=whole)
         return
-    identification = next(identifications) & 0xFFFF or 1
+    identification = next(identifications)
     arrange = rng.draw(_WAYS)
     for begin, end in arrange(rng, _cut(rng, length)):
         yield replace(datagram, piece=Piece(identification, begin, end, more=end < length))

@@ -12,6 +12,7 @@ from siplab.experiments.captures.comparison import Comparison
 from siplab.experiments.captures.media import Announced, announced
 from siplab.experiments.captures.pairing import Message, Pair
 from siplab.experiments.output.changes import broken
+from siplab.experiments.output.console import number_of
 from siplab.lab.wire.ip import is_address, is_private
 from siplab.lab.wire.labels import show
 from siplab.lab.wire.sdp import Sdp
@@ -38,12 +39,8 @@ def sentences(comparison: Comparison) -> list[str]:
     if not comparison.pairing.pairs:
         said.insert(0, "The captures have no message in common: nothing can be said of what is between.")
     elif not comparison.pairing.changed:
-        said.append(f"{_count(len(comparison.pairing.pairs), 'message')} came out as they went in.")
+        said.append(f"{number_of(len(comparison.pairing.pairs), 'message')} came out as they went in.")
     return list(dict.fromkeys(said))
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _way(outbound: bool) -> str:
@@ -137,7 +134,7 @@ def _blocked(comparison: Comparison) -> Iterator[str]:
     for each in comparison.blocked:
         side = "inside" if each.outbound else "outside"
         there = "outside" if each.outbound else "inside"
-        yield f"The {each.label} was seen {_count(len(each.times), 'time')} {side} and never {there}."
+        yield f"The {each.label} was seen {number_of(len(each.times), 'time')} {side} and never {there}."
     if comparison.blocked and comparison.shortest_blocked > comparison.longest_through > 0:
         yield (
             f"All that came through has at most {comparison.longest_through} bytes, what did not "
@@ -152,7 +149,7 @@ def _changed(comparison: Comparison) -> Iterator[str]:
             told = ", ".join(f"{show(part.encode())} ({count}x)" for part, count in parts.most_common())
             changed = sum(each.sent.outbound is outbound for each in comparison.pairing.changed)
             total = sum(each.sent.outbound is outbound for each in comparison.pairing.pairs)
-            yield f"The router changed {changed} of {_count(total, 'message')} {_way(outbound)}: {told}."
+            yield f"The router changed {changed} of {number_of(total, 'message')} {_way(outbound)}: {told}."
 
 
 def _made(comparison: Comparison) -> Iterator[str]:
@@ -176,12 +173,12 @@ def _rules(comparison: Comparison) -> Iterator[str]:
 def _streams(comparison: Comparison) -> Iterator[str]:
     for each in comparison.never_arrived:
         yield (
-            f"{_count(each.packets, 'packet')} of media came to the router, {each.source} to "
+            f"{number_of(each.packets, 'packet')} of media came to the router, {each.source} to "
             f"{each.destination}, and are not inside."
         )
     for each in comparison.never_left:
         yield (
-            f"{_count(each.packets, 'packet')} of media went to the router, {each.source} to "
+            f"{number_of(each.packets, 'packet')} of media went to the router, {each.source} to "
             f"{each.destination}, and are not outside."
         )
 
@@ -208,7 +205,7 @@ def _gaps(comparison: Comparison) -> Iterator[str]:
 def _markings(comparison: Comparison) -> Iterator[str]:
     for marking, count in comparison.markings.items():
         yield (
-            f"{_count(count, 'message')} came out with DSCP {marking.after} in place of {marking.before}: "
+            f"{number_of(count, 'message')} came out with DSCP {marking.after} in place of {marking.before}: "
             "that is about priority, and harms no message."
         )
 
@@ -216,6 +213,6 @@ def _markings(comparison: Comparison) -> Iterator[str]:
 def _renewed(comparison: Comparison) -> Iterator[str]:
     if comparison.renewed:
         yield (
-            f"{_count(comparison.renewed, 'message')} came out with a higher TTL than before: something in "
-            "between takes messages in and sends packets of its own, as a proxy does."
+            f"{number_of(comparison.renewed, 'message')} came out with a higher TTL than before: something "
+            "in between takes messages in and sends packets of its own, as a proxy does."
         )

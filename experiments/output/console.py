@@ -73,8 +73,8 @@ def errors() -> PlainConsole:
 
 
 def number_of(count: int, word: str) -> str:
-    """``1 trial``, ``2,000 trials``."""
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
+    """``1 trial``, ``2 trials``."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def print_json(data: Any) -> None:

@@ -87,9 +87,8 @@ def run_all(
             for index in sorted(results):
                 progress(results[index])
         numbers = [index for index in range(len(specs)) if index not in results]
-        if share and worker.may_share(
-            store
-        ):  # those that may be shared behind each other: few trees at a time
+        if share and worker.may_share(store):
+            # Those that may be shared stand behind each other: few trees at a time.
             first = {setting_of(spec): at for at, spec in reversed(list(enumerate(specs)))}
             numbers.sort(key=lambda index: first[setting_of(specs[index])])
         # Closing the generator on Ctrl-C ends its processes.

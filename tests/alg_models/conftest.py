@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from siplab.alg_models.controls import CORRECT
+from siplab.alg_models.samples.basic import REGISTER, REGISTER_OK
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Gateway, Side
 from siplab.lab.gateway.nat_config import NatConfig, PortAllocation
@@ -63,3 +64,11 @@ def new_line() -> LineMaker:
         return Line(model, phone=phone, preserve=preserve)
 
     return make
+
+
+@pytest.fixture
+def registered(line: Line) -> Line:
+    """The module's own ``line``, by which the phone has registered."""
+    line.out(REGISTER)
+    line.back(REGISTER_OK)
+    return line

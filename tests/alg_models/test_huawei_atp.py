@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from siplab.alg_models.catalogue import load
-from siplab.alg_models.samples.basic import INCOMING, INVITE, INVITE_OK, REGISTER, REGISTER_OK, SDP
+from siplab.alg_models.samples.basic import INCOMING, INVITE, INVITE_OK, REGISTER, SDP
 from siplab.alg_models.samples.media import with_body
 from siplab.experiments.trial.run import run
 from siplab.experiments.trial.spec import TrialSpec
@@ -27,13 +27,6 @@ OWN = b"SIP/2.0/UDP 203.0.113.7:61002;branch=z9hG4bK"
 @pytest.fixture
 def line(new_line: LineMaker) -> Line:
     return new_line(MODEL)
-
-
-@pytest.fixture
-def registered(line: Line) -> Line:
-    line.out(REGISTER)
-    line.back(REGISTER_OK)
-    return line
 
 
 def numbered(message: bytes, number: int, call: bytes = b"b95c5d87") -> bytes:

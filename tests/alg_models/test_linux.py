@@ -33,13 +33,6 @@ def line(new_line: LineMaker) -> Line:
     return new_line(MODEL)
 
 
-@pytest.fixture
-def registered(line: Line) -> Line:
-    line.out(REGISTER)
-    line.back(REGISTER_OK)
-    return line
-
-
 def changed(message: bytes, *pairs: tuple[bytes, bytes]) -> bytes:
     """A message with the first of each text exchanged, which must be in it; lengths stay as they are."""
     for old, new in pairs:

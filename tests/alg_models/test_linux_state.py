@@ -39,13 +39,6 @@ def line(new_line: LineMaker) -> Line:
     return new_line(MODEL)
 
 
-@pytest.fixture
-def registered(line: Line) -> Line:
-    line.out(REGISTER)
-    line.back(REGISTER_OK)
-    return line
-
-
 # -- media pinholes -------------------------------------------------------------------------------------
 
 
