@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 R = TypeVar("R")
 
 
-class _Read(dict[bytes, R], Generic[R]):
+class Read(dict[bytes, R], Generic[R]):
     """What was read, by what it was read of; reads what is not there. A hit costs no call of Python's."""
 
     def __init__(self, read: Callable[[bytes], R], size: int, longest: int) -> None:
@@ -31,6 +31,6 @@ def remembered(size: int, longest: int) -> Callable[[Callable[[bytes], R]], Call
     """
 
     def decorate(read: Callable[[bytes], R]) -> Callable[[bytes], R]:
-        return _Read(read, size, longest).__getitem__
+        return Read(read, size, longest).__getitem__
 
     return decorate

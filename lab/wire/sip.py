@@ -48,18 +48,18 @@ _REQUEST: Final = re.compile(
     rb"([^\s:]+)[ \t]++([^\r\n]*?)(?<![ \t])[ \t]++SIP/\d++\.\d++[ \t]*+\r?\n?\Z", re.IGNORECASE
 )
 
-_canonical_names: dict[bytes, bytes] = {}
+CANONICAL_NAMES: dict[bytes, bytes] = {}
 
 
 def canonical_name(name: bytes) -> bytes:
     """Lower-case full name of a header, e.g. ``b"v"`` and ``b"VIA"`` give ``b"via"``."""
     try:
-        return _canonical_names[name]
+        return CANONICAL_NAMES[name]
     except KeyError:
         lowered = name.strip(b" \t").lower()
         full = COMPACT_FORMS.get(lowered, lowered)
-        if len(_canonical_names) < 1024:  # names come from the wire: bound what is remembered
-            _canonical_names[name] = full
+        if len(CANONICAL_NAMES) < 1024:  # names come from the wire: bound what is remembered
+            CANONICAL_NAMES[name] = full
         return full
 
 
@@ -72,8 +72,8 @@ class _PartsOfLines(dict[bytes, tuple[bytes, int, int]]):
     def __missing__(self, line: bytes) -> tuple[bytes, int, int]:
         begin = line.find(b":") + 1
         parts = (canonical_name(line[: begin - 1]) if begin else b"", *_value_in(line, begin))
-        if len(line) <= _LONGEST_REMEMBERED:
-            if len(self) >= _MOST_REMEMBERED:
+        if len(line) <= LONGEST_REMEMBERED:
+            if len(self) >= MOST_REMEMBERED:
                 self.clear()
             self[line] = parts
         return parts
@@ -90,10 +90,12 @@ def _value_in(raw: bytes, begin: int) -> tuple[int, int]:
     return begin, max(len(raw.rstrip(b" \t\r\n")), begin)
 
 
-_MOST_REMEMBERED: Final = 4096
-_LONGEST_REMEMBERED: Final = 512  # bytes
+# As many lines as the largest datagram has: of a message with more, each further reading finds none of its
+# lines, and costs twice the time. With the longest lines this is 8 MiB of them.
+MOST_REMEMBERED: Final = 16_384
+LONGEST_REMEMBERED: Final = 512  # bytes
 _WHITESPACE: Final = frozenset({b" ", b"\t", b"\r", b"\n"})
-_parts_of_lines: Final = _PartsOfLines()
+PARTS_OF_LINES: Final = _PartsOfLines()
 
 
 class Field:
@@ -108,7 +110,7 @@ class Field:
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
-        self.name, self.value_offset, self._end = _parts_of_lines[raw]
+        self.name, self.value_offset, self._end = PARTS_OF_LINES[raw]
 
     @classmethod
     def make(cls, name: bytes, value: bytes) -> Field:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from siplab.lab.wire.headers import name_addr
-from siplab.lab.wire.sip import Field, SipMessage
+from siplab.lab.wire.sip import LONGEST_REMEMBERED, MOST_REMEMBERED, Field, SipMessage
 from siplab.lab.wire.syntax_fields import HOSTNAME, TOKEN, field_findings, show, uri_findings
 from siplab.lab.wire.syntax_rules import RULES, Rule, Severity
 from siplab.lab.wire.syntax_sdp import PLAIN_SDP, PORT, V4, descriptions, sdp_findings
@@ -334,10 +334,8 @@ _TYPE: Final = _PLAIN[b"content-type"][1]
 _CAPTURED: Final = _CSEQ | _LENGTH | _TYPE
 
 
-_MOST_REMEMBERED: Final = 4096
-_LONGEST_REMEMBERED: Final = 512  # bytes
 # Lines that are accepted, with their bits as in _PLAIN, and what of them other rules need.
-_accepted: Final[dict[bytes, tuple[int, int, bytes | None]]] = {}
+ACCEPTED: Final[dict[bytes, tuple[int, int, bytes | None]]] = {}
 
 
 def _is_plain(message: SipMessage, transport: str) -> bool:
@@ -354,7 +352,7 @@ def _is_plain(message: SipMessage, transport: str) -> bool:
     length = -1
     for field in message.fields:
         raw = field.raw
-        known = _accepted.get(raw)  # most lines of a message were in the one before it, too
+        known = ACCEPTED.get(raw)  # most lines of a message were in the one before it, too
         if known is not None:
             bit, once, captured = known
             if seen & once:
@@ -415,10 +413,10 @@ def _is_plain(message: SipMessage, transport: str) -> bool:
 
 
 def _remember(line: bytes, bit: int, once: int, captured: bytes | None) -> None:
-    if len(line) <= _LONGEST_REMEMBERED:
-        if len(_accepted) >= _MOST_REMEMBERED:
-            _accepted.clear()
-        _accepted[line] = bit, once, captured
+    if len(line) <= LONGEST_REMEMBERED:
+        if len(ACCEPTED) >= MOST_REMEMBERED:
+            ACCEPTED.clear()
+        ACCEPTED[line] = bit, once, captured
 
 
 def _is_broken(field: Field) -> bool:
