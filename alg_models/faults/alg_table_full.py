@@ -78,7 +78,7 @@ MODEL = Model(
             Showing(
                 "two-customers", "second customer registered", topology="shared-box", variant={"entries": 5}
             ),
-            Showing("long-uptime", "calls every time"),
+            Showing("long-uptime", "registers every time"),
         ),
     ),
     fault=FillTable(),

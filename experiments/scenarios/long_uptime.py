@@ -1,7 +1,8 @@
-"""A router runs for months. Every few days somebody uses the phone: registers, calls, is called, signs off.
+"""A router runs for months. Every few days somebody switches the phone on, calls, is called, switches it off.
 
-Nothing is sent in between, so a month costs as much as a day. What wears out, or fills up with every call,
-shows after a while, and nothing but a restart of the router would make it good.
+The phone is off in between: nothing is sent, not even to keep a binding alive, so a month costs as much as a
+day. What wears out, or fills up with every call, shows after a while, and nothing but a restart of the router
+would make it good.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ class LongUptime:
         uses = 0
         while (day := uses * self.every) <= self.days:
             stage.idle(max(0.0, day * _DAY - stage.now))
+            if uses:
+                phone = Phone(phone.config, stage.rng(f"alice on day {day:g}"))
+                stage.world.add(stage.host("phone")[0], phone)
             worked = {
                 "registers": _register(stage, far) & _register(stage, phone),
                 "calls": _call(stage, phone, far, "bob@lab.test"),
@@ -46,6 +50,7 @@ class LongUptime:
             for each in (phone, far):
                 stage.do(each, each.unregister)
             stage.idle(PATIENCE)
+            stage.world.remove(phone)
             uses += 1
         for what, days in failed.items():
             first = f"not on day {days[0]:g}, and {len(days)} of {uses} times in all" if days else ""
