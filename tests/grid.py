@@ -54,6 +54,11 @@ def specs(model: str, topology: str = "home", mitigations: tuple[str, ...] = ())
     return [replace(each, mitigations=mitigations) for each in played]
 
 
+# Of a model, so many of its scenarios and detectors are played by the tests that always run: of all models
+# together, each of them about seventy times.
+SHARE: Final = 20
+
+
 def part(of: Sequence[str], share: int) -> list[Any]:
     """One in ``share`` of them in the tests that always run, and all of them with ``make test-deep``."""
     return [
@@ -61,11 +66,16 @@ def part(of: Sequence[str], share: int) -> list[Any]:
     ]
 
 
-def some(among: Sequence[TrialSpec], count: int) -> list[TrialSpec]:
-    """A share of them: others for another model, network or mitigation, the same ones each time."""
+def some(among: Sequence[TrialSpec], count: int | None) -> list[TrialSpec]:
+    """So many of them (``None``: all), others for another model, network or mitigation.
+
+    They are the same ones each time, and fewer are part of more.
+    """
     first = among[0]
     seed = f"{first.topology} {first.model} {first.mitigations}"
-    return random.Random(seed).sample(list(among), min(count, len(among)))
+    shuffled = list(among)
+    random.Random(seed).shuffle(shuffled)
+    return shuffled[:count]
 
 
 # -- what came of them ---------------------------------------------------------------------------------

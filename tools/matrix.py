@@ -12,7 +12,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -71,12 +71,12 @@ def specs(model: str, pair: Pair = DEFAULT) -> list[TrialSpec]:
 
 def seen(results: Sequence[TrialResult]) -> dict[str, str]:
     """What the detectors say of one model."""
-    return {each.spec.played: _outcome(each) for each in results}
+    return {each.spec.played: outcome(each) for each in results}
 
 
 def failing(results: Sequence[TrialResult]) -> dict[str, str]:
     """What fails of one model's scenarios with one pair of endpoints: ``all`` and ``all but NAME`` too."""
-    played = {each.spec.played: _outcome(each) for each in results}
+    played = {each.spec.played: outcome(each) for each in results}
     failed = {name: outcome for name, outcome in played.items() if outcome != "pass"}
     passed = [name for name in played if name not in failed]
     if len(passed) <= 1 and len(set(failed.values())) == 1:
@@ -114,6 +114,15 @@ def blocks(row: str) -> dict[str, dict[str, str]]:
             for each in at:
                 found.setdefault(each, {})[cell[1]] = cell[2]
     return found
+
+
+def outcomes(cells: Mapping[str, str], scenarios: Iterable[str]) -> dict[str, str]:
+    """What ``failing`` gave, for each of some scenarios: ``pass`` where it has none."""
+    for name, failed in cells.items():
+        if name == "all" or name.startswith("all but "):
+            passed = name.removeprefix("all but ")
+            return {each: "pass" if each == passed else failed for each in scenarios}
+    return {each: cells.get(each, "pass") for each in scenarios}
 
 
 def breaks(text: str) -> str:
@@ -170,7 +179,7 @@ def _lines(cells: Mapping[str, str]) -> str:
     return "".join(f"    {name:16} {outcome}\n" for name, outcome in cells.items())
 
 
-def _outcome(result: TrialResult) -> str:
+def outcome(result: TrialResult) -> str:
     if result.errors:
         return f"error: {result.errors[0]}"
     if result.first_failure is not None:

@@ -22,7 +22,11 @@ CATALOGUE = load(plugins=False)
 MODELS = CATALOGUE.runnable()
 SEQ, ACKED = 1000, 77000
 
-each_model = pytest.mark.parametrize("model", MODELS, ids=[model.id for model in MODELS])
+# A variant has the steps of its model, with other parameters.
+each_model = pytest.mark.parametrize(
+    "model",
+    [pytest.param(model, id=model.id, marks=pytest.mark.deep if "(" in model.id else ()) for model in MODELS],
+)
 each_side = pytest.mark.parametrize("side", [Side.INSIDE, Side.OUTSIDE])
 
 

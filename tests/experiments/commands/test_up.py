@@ -179,7 +179,9 @@ def _end() -> Iterator[None]:
 
 
 @pytest.mark.needs("emulated")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.deep), signal.SIGKILL]
+)
 def test_nothing_is_left_when_it_is_ended(tmp_path: Path, number: signal.Signals) -> None:
     up = Up(tmp_path)
     started = subprocess.Popen(

@@ -417,10 +417,10 @@ _TOOL = ProgramDetector.from_options(
     ("model", "verdict"),
     [
         ("none", "clean"),
-        ("correct", "alg"),
+        pytest.param("correct", "alg", marks=pytest.mark.deep),
         ("linux", "alg"),
         ("semicolon-loss", "alg"),
-        ("options-answered-locally", "alg"),
+        pytest.param("options-answered-locally", "alg", marks=pytest.mark.deep),
     ],
 )
 def test_behind_an_emulated_router(model: str, verdict: str, monkeypatch: pytest.MonkeyPatch) -> None:

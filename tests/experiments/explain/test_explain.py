@@ -12,7 +12,6 @@ from siplab.experiments.explain import Explanation, explain
 from siplab.experiments.explain import explained as explained_trial
 from siplab.experiments.explain.comparison import deviations
 from siplab.experiments.output.journeys import Journey, journeys_of
-from siplab.experiments.trial import registry
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.pairs import DEFAULT, STRICT, Pair
 from siplab.experiments.trial.result import Basis, TrialResult
@@ -133,16 +132,17 @@ def test_what_a_fault_is_documented_to_do(
 NO_MESSAGE = ("marked-call", "long-uptime")
 
 
+@pytest.mark.parametrize("share", [grid.SHARE, pytest.param(None, marks=pytest.mark.deep)])
 @pytest.mark.parametrize("model", MODELS)
-def test_every_failure_has_a_message_that_the_router_had(model: str) -> None:
-    for scenario in registry.scenarios():
-        played = grid.played(TrialSpec("home", model, scenario.id))
+def test_every_failure_has_a_message_that_the_router_had(model: str, share: int | None) -> None:
+    for spec in grid.some(grid.specs(model), share):
+        played = grid.played(spec)
         failed = [each.name for each in played.result.checks if not each.passed]
         assert [each.check for each in played.explanation] == failed
         if played.has_tcp:
             continue  # segments are no messages: what is named may be a part of one
         for each in played.explanation:
-            if scenario.id in NO_MESSAGE and not each.router:
+            if spec.scenario in NO_MESSAGE and not each.router:
                 continue
             assert each.router == "router", each
             named = [

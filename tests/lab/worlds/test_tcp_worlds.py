@@ -106,7 +106,7 @@ def test_udp_leaves_no_trace_of_tcp(bubble: Bubble) -> None:
 
 
 @pytest.mark.needs("kernel-alg")
-@pytest.mark.parametrize("framing", ["pipelined", "split"])
+@pytest.mark.parametrize("framing", ["pipelined", pytest.param("split", marks=pytest.mark.deep)])
 def test_the_kernels_own_alg_does_what_its_model_does(framing: str) -> None:
     """Segment for segment, with sequence numbers: what entered the kernel enters a gateway with the model."""
     spec = TrialSpec("home", "linux", f"tcp-call(duration=1,framing={framing})", gateway="kernel")
