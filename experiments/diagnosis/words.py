@@ -53,3 +53,5 @@ def _harm(harm: Harm) -> Iterator[str]:
         yield harm.why
     cures = ", ".join(harm.cures) or "none of the lab's"
     yield f"Remedies that cure it there: {cures}."
+    if harm.untried:
+        yield f"Not tried, for a package is not installed: {', '.join(harm.untried)}."
