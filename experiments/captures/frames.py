@@ -49,8 +49,8 @@ def frames(path: Path, left_out: LeftOut) -> Iterator[Frame]:
 
     Raises ``CaptureError`` for a file that is no capture, ``CapabilityError`` where scapy is missing.
     """
-    readers = _readers()
     with _quiet_scapy(), _opened(path) as (file, magic):
+        readers = _readers()
         if not magic:
             raise CaptureError(f"{path}: the file is empty")
         kind: Any = readers.Pcap
@@ -106,8 +106,8 @@ def _opened(path: Path) -> Iterator[tuple[_Bounded, bytes]]:
 
 @contextmanager
 def _quiet_scapy() -> Iterator[None]:
-    """What scapy would say on stderr is counted here."""
-    logger = logging.getLogger("scapy.runtime")
+    """What scapy would say on stderr is counted here, or is about what it can't do besides reading."""
+    logger = logging.getLogger("scapy")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from siplab.experiments.captures.comparison import Comparison, Verdict, compare
-from siplab.experiments.captures.reading import Capture, Captured
+from siplab.experiments.captures.reading import Capture, Captured, read
 from siplab.experiments.diagnosis.in_the_lab import Harm, harms
 from siplab.experiments.diagnosis.one_side import OneSided, has_inside, look
 from siplab.experiments.learning.files import as_captures
 from siplab.experiments.learning.learning import Learnt, learn
 from siplab.experiments.learning.observations import from_captures
+from siplab.experiments.probe_pack import pair_file
 from siplab.lab.errors import UsageError
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import is_private
@@ -38,6 +39,22 @@ class Diagnosis:
     def verdict(self) -> Verdict:
         """One side alone decides nothing."""
         return Verdict.UNDECIDED if self.comparison is None else self.comparison.verdict
+
+
+def diagnose_files(paths: Sequence[Path]) -> tuple[Diagnosis, list[str]]:
+    """Diagnose a router by one capture, one of each side of it, or one pair file.
+
+    With it come lines about what in the files could not be used. Raises ``UsageError`` for other files, and
+    ``CapabilityError`` where scapy is missing.
+    """
+    if not 1 <= len(paths) <= 2:
+        raise UsageError("one capture, or two: one from each side of the router")
+    if any(map(pair_file.is_pair_file, paths)):
+        if len(paths) > 1:
+            raise UsageError("a pair file has both sides: give it alone")
+        return diagnose_pair(pair_file.read(paths[0]), paths[0]), []
+    found = [read(each) for each in paths]
+    return diagnose(found), [line for each in found for line in each.lines()]
 
 
 def diagnose(captures: Sequence[Capture]) -> Diagnosis:

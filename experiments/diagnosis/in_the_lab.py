@@ -15,7 +15,7 @@ from siplab.experiments.learning.learning import Learnt
 from siplab.experiments.trial import registry
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
-from siplab.lab.errors import UsageError
+from siplab.lab.errors import CapabilityError, UsageError
 
 SCENARIOS: Final = ("register", "outgoing-call", "incoming-call", "hold")
 _NAME: Final = "diagnosed"
@@ -23,13 +23,17 @@ _NAME: Final = "diagnosed"
 
 @dataclass(frozen=True)
 class Harm:
-    """A check that fails in the lab with the learnt model: what users notice, why, and what cures it."""
+    """A check that fails in the lab with the learnt model: what users notice, why, and what cures it.
+
+    ``untried``: remedies for which a package is not installed.
+    """
 
     scenario: str
     check: str
     symptom: str
     why: str
     cures: tuple[str, ...]
+    untried: tuple[str, ...] = ()
 
 
 def harms(learnt: Learnt, scenarios: tuple[str, ...] = SCENARIOS, most: int = 2) -> list[Harm]:
@@ -46,7 +50,7 @@ def harms(learnt: Learnt, scenarios: tuple[str, ...] = SCENARIOS, most: int = 2)
                 continue
             reason = next(iter(explained(result, trace).explanation), None)
             text = reason.text if reason is not None else ""
-            found.append(Harm(scenario, failed.name, failed.symptom, text, tuple(_cures(tried))))
+            found.append(Harm(scenario, failed.name, failed.symptom, text, *_cures(tried)))
     return found
 
 
@@ -62,11 +66,16 @@ def _spec(learnt: Learnt) -> Iterator[TrialSpec]:
         yield TrialSpec("home", writing.model_id(_NAME), scenario=SCENARIOS[0], model_paths=(str(path),))
 
 
-def _cures(spec: TrialSpec) -> Iterator[str]:
+def _cures(spec: TrialSpec) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The remedies that cure it, and those that this machine can't try."""
+    cures, untried = [], []
     for item in registry.mitigations():
         try:
             result, _ = trial.run(replace(spec, mitigations=(item.id,)))
+        except CapabilityError:
+            untried.append(item.id)
         except UsageError:  # not in this network
             continue
-        if result.outcome == "pass":
-            yield item.id
+        else:
+            cures += [item.id] if result.outcome == "pass" else []
+    return tuple(cures), tuple(untried)

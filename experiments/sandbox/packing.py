@@ -24,6 +24,10 @@ LEFT_OUT: Final = (
 ROOMS: Final = ("lab", "topologies", "alg_models", "experiments")
 _SURFACE: Final = ("__init__.py", "model.py", "scenario.py", "detector.py")
 _SUFFIXES: Final = (".py", ".yaml", ".json", ".txt", ".so")
+# Of scapy what reads files is enough: protocols and what sends packets would be most of it.
+_UNUSED: Final = tuple(
+    f"scapy/{each}/" for each in ("arch", "asn1", "cbor", "contrib", "layers", "modules", "tools")
+)
 _DATE: Final = (2020, 1, 1, 0, 0, 0)
 
 
@@ -55,6 +59,7 @@ def _wheel(path: Path) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             foreign = name.endswith(".so") and "wasm32" not in path.name
-            wanted = name.endswith(_SUFFIXES) or name.endswith((".dist-info/METADATA", ".typed"))
-            if wanted and not foreign:
+            wanted = name.endswith((*_SUFFIXES, ".dist-info/METADATA", ".typed", "/VERSION"))
+            licence = ".dist-info/licenses/" in name and not name.endswith("/")
+            if (wanted or licence) and not foreign and not name.startswith(_UNUSED):
                 yield name, archive.read(name)

@@ -9,12 +9,13 @@ from typing import Any, Final
 
 from siplab.experiments.output.page import html
 from siplab.experiments.output.page.render import SCRIPTS
+from siplab.experiments.sandbox import licence
 from siplab.experiments.sandbox.packing import packed
 from siplab.experiments.sandbox.parts import Parts
 
 # Worker and modules are Blobs of what is in this file, and Python is WebAssembly.
 _ALLOWED: Final = " blob: 'wasm-unsafe-eval'; worker-src blob:; connect-src data:"
-_OWN: Final = ("python", "exercise", "sandbox")
+_OWN: Final = ("python", "exercise", "captures", "sandbox")
 
 
 def page(parts: Parts) -> str:
@@ -36,8 +37,10 @@ def page(parts: Parts) -> str:
         html.packed("asm", pyodide["pyodide.asm.mjs"]),
         html.stored("wasm", gzip.compress(pyodide["pyodide.asm.wasm"], 9, mtime=0)),
         html.stored("standard", pyodide["python_stdlib.zip"]),
-        html.stored("site", packed(parts.wheels)),
+        html.stored("site", packed([*parts.wheels, *parts.captures])),
     ]
+    if parts.captures:
+        data.insert(0, licence.notice(parts.captures))
     scripts = [*(html.own(f"{each}.js") for each in SCRIPTS), *(_own(f"{each}.js") for each in _OWN)]
     style = html.own("page.css") + _own("sandbox.css")
     return html.filled(_own("sandbox.html"), "siplab sandbox", style, scripts, data, _ALLOWED)

@@ -35,15 +35,22 @@ _PYODIDE: Final = (
 
 @dataclass(frozen=True)
 class Parts:
-    """The files of Pyodide by their names, and the wheels."""
+    """The files of Pyodide by their names, and the wheels.
+
+    ``captures``: the wheels that only the build which reads captures has.
+    """
 
     pyodide: dict[str, bytes]
     wheels: tuple[Path, ...]
+    captures: tuple[Path, ...] = ()
 
 
 @cache
 def lock() -> dict[str, Any]:
-    """What is pinned: ``pyodide`` (version, file, integrity), ``python``, ``platforms``, ``wheels``."""
+    """What is pinned: ``pyodide`` (version, file, integrity), ``python``, ``platforms``, ``wheels``.
+
+    ``captures``: the wheels that reading captures needs besides.
+    """
     text = resources.files(__package__).joinpath("lock.json").read_text(encoding="utf-8")
     found: dict[str, Any] = json.loads(text)
     return found
@@ -55,21 +62,19 @@ def cache_folder() -> Path:
     return Path(base) / "siplab" / "sandbox"
 
 
-def fetch(folder: Path | None = None) -> Parts:
+def fetch(folder: Path | None = None, *, captures: bool = False) -> Parts:
     """The parts, downloaded where they are not in ``folder`` (default: the cache) already.
 
-    Raises ``CapabilityError`` where npm, pip or the network is missing.
+    ``captures``: those that reading captures needs, too. Raises ``CapabilityError`` where npm, pip or the
+    network is missing.
     """
     folder = cache_folder() if folder is None else folder
     pyodide = npm_package(lock()["pyodide"], folder)
-    wheels = [folder / each["file"] for each in lock()["wheels"]]
-    if not all(map(_is_pinned_wheel, wheels)):
-        _pip(folder)
-    for each in wheels:
-        _check(each, pinned=_is_pinned_wheel(each))
+    wheels = _wheels(lock()["wheels"], folder)
+    more = _wheels(lock()["captures"], folder) if captures else ()
     with tarfile.open(pyodide) as archive:
         files = {name: archive.extractfile(f"package/{name}") for name in _PYODIDE}
-        return Parts({name: file.read() for name, file in files.items() if file}, tuple(wheels))
+        return Parts({name: file.read() for name, file in files.items() if file}, wheels, more)
 
 
 def npm_package(pin: Mapping[str, str], folder: Path | None = None) -> Path:
@@ -89,6 +94,15 @@ def npm_package(pin: Mapping[str, str], folder: Path | None = None) -> Path:
     return path
 
 
+def _wheels(pins: Sequence[Mapping[str, str]], folder: Path) -> tuple[Path, ...]:
+    if not all(_is_pinned_wheel(folder / each["file"], each) for each in pins):
+        _pip(pins, folder)
+    paths = tuple(folder / each["file"] for each in pins)
+    for path, pin in zip(paths, pins, strict=True):
+        _check(path, pinned=_is_pinned_wheel(path, pin))
+    return paths
+
+
 def _check(path: Path, *, pinned: bool) -> None:
     if not pinned:
         raise CapabilityError(f"{path}: not the file that is pinned; delete it and try again")
@@ -101,9 +115,8 @@ def _is_pinned_package(path: Path, pin: Mapping[str, str]) -> bool:
     return f"sha512-{digest}" == pin["integrity"]
 
 
-def _is_pinned_wheel(path: Path) -> bool:
-    (pinned,) = (each["sha256"] for each in lock()["wheels"] if each["file"] == path.name)
-    return path.is_file() and bool(hashlib.sha256(path.read_bytes()).hexdigest() == pinned)
+def _is_pinned_wheel(path: Path, pin: Mapping[str, str]) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == pin["sha256"]
 
 
 def _npm(pin: Mapping[str, str], folder: Path) -> None:
@@ -115,19 +128,21 @@ def _npm(pin: Mapping[str, str], folder: Path) -> None:
     _download(command, folder, f"{what} from npm")
 
 
-def _pip(folder: Path) -> None:
+def _pip(pins: Sequence[Mapping[str, str]], folder: Path) -> None:
     found = lock()
     python = found["python"]
     wanted = folder / "requirements.txt"
-    lines = [
-        f"{each['name']}=={each['version']} --hash=sha256:{each['sha256']}\n" for each in found["wheels"]
-    ]
+    lines = [f"{each['name']}=={each['version']} --hash=sha256:{each['sha256']}\n" for each in pins]
     wanted.write_text("".join(lines), encoding="utf-8")
     options = ["--no-deps", "--only-binary", ":all:", "--python-version", python, "--implementation", "cp"]
     options += ["--abi", f"cp{python.replace('.', '')}", "--require-hashes", "--dest", str(folder)]
     options += [word for each in found["platforms"] for word in ("--platform", each)]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", *options]
-    _download([*command, "--requirement", str(wanted)], folder, "wheels from PyPI")
+    _download([*command, "--requirement", str(wanted)], folder, f"{_named(pins)} from PyPI")
+
+
+def _named(pins: Sequence[Mapping[str, str]]) -> str:
+    return ", ".join(f"{each['name']}=={each['version']}" for each in pins)
 
 
 def _download(command: Sequence[str], folder: Path, what: str) -> None:

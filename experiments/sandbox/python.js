@@ -25,13 +25,13 @@ async function startPython(say) {
   return python.ready;
 }
 
-// Never comes back once Python was stopped.
-async function ask(request) {
+// Never comes back once Python was stopped. `files`: Files or Blobs, whose bytes Python gets beside the request.
+async function ask(request, files = []) {
   await python.ready;
   const id = ++python.asked;
   return new Promise((resolve) => {
     python.waiting.set(id, resolve);
-    python.worker.postMessage({ id, request: JSON.stringify(request) });
+    python.worker.postMessage({ id, request: JSON.stringify(request), files });
   });
 }
 

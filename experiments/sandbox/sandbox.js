@@ -1,6 +1,6 @@
 // The bench above the views: what is chosen, and what comes of it. The views are the report page's.
 
-const TRIAL = { model: "", scenario: "register", topology: "home", phone: "", server: "", mitigation: "", seed: 1, exercise: "" };
+const TRIAL = { model: "", scenario: "register", topology: "home", phone: "", server: "", mitigation: "", seed: 1, exercise: "", captures: 0 };
 Object.assign(START, TRIAL); // so they stand in the address, too
 Object.assign(state, TRIAL);
 
@@ -26,7 +26,7 @@ const trialAsked = () => ({
   mitigations: state.mitigation ? [state.mitigation] : [], seed: state.seed,
 });
 
-const wanted = () => JSON.stringify(state.exercise ? [state.exercise, state.seed] : trialAsked());
+const wanted = () => JSON.stringify(state.captures ? ["captures"] : state.exercise ? [state.exercise, state.seed] : trialAsked());
 
 async function runTrial(fresh = true) {
   const mine = ++running, source = state.model === "own" ? byId("source").value : "";
@@ -97,26 +97,29 @@ async function stopTrial() {
 }
 
 function drawBench() {
-  const mode = (title, exercise) => el("button", { "aria-pressed": String(Boolean(state.exercise) === Boolean(exercise)), onclick: () => enter(exercise) }, title);
+  const mode = (title, pressed, chosen) => el("button", { "aria-pressed": String(pressed), onclick: () => enter(chosen) }, title);
   byId("bench").replaceChildren(el("div", { class: "title" }, el("h1", {}, "siplab sandbox"),
-    el("div", { class: "bar", role: "group", "aria-label": "What to do", style: "margin:0" }, mode("Routers", ""), mode("Exercises", choices.exercises[0].id))),
-  ...(state.exercise ? exerciseView() : bench()));
+    el("div", { class: "bar", role: "group", "aria-label": "What to do", style: "margin:0" },
+      mode("Routers", !state.exercise && !state.captures, {}), mode("Exercises", Boolean(state.exercise), { exercise: choices.exercises[0].id }),
+      ...(choices.captures ? [mode("Captures", Boolean(state.captures), { captures: 1 })] : []))),
+  ...(state.captures ? capturesView() : state.exercise ? exerciseView() : bench()));
 }
 
 // From one to the other nothing is left of what was chosen: no name of a router stands beside an exercise.
-function enter(exercise) {
-  Object.assign(state, TRIAL, { exercise, seed: state.seed });
+function enter(chosen) {
+  Object.assign(state, TRIAL, { seed: state.seed }, chosen);
   delete document.body.dataset.shown;
-  begin();
+  return begin();
 }
 
 function begin(fresh = true) {
-  if (!state.exercise) {
+  if (!choices.captures) state.captures = 0; // a link to another build
+  if (!state.exercise && !state.captures) {
     state.model ||= choices.defaults.model;
     drawBench();
   }
   writeHash();
-  return state.exercise ? openExercise(fresh) : runTrial(fresh);
+  return state.captures ? openCaptures() : state.exercise ? openExercise(fresh) : runTrial(fresh);
 }
 
 addEventListener("hashchange", () => { if (choices && wanted() !== last) begin(); });

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib import resources
 from importlib.util import find_spec
@@ -33,15 +33,20 @@ from siplab.lab import foreign
 from siplab.lab.errors import UsageError
 
 Answer = dict[str, Any]
+MOST_BYTES: Final = 64_000_000
+"""Bytes of one capture: reading it takes some times as many of what a browser gives a page."""
 _WRITTEN: Final = count(1)  # each text of a model is a file of its own: modules are imported once
 
 
-def answer(request: str) -> str:
+def answer(request: str, files: Sequence[bytes] = ()) -> str:
     """The answer to ``{"ask": NAME, ...}``: what that function gives, or ``{"error": one line}``.
 
-    What else stands there are the function's arguments; ``asked`` is what a trial is made of.
+    What else stands there are the function's arguments; ``asked`` is what a trial is made of. ``files`` come
+    beside the JSON, for those who take files.
     """
     given = json.loads(request)
+    if files:
+        given["files"] = files
     try:
         return json.dumps(_ANSWERS[given.pop("ask")](**given), ensure_ascii=False)
     except UsageError as error:
@@ -49,7 +54,10 @@ def answer(request: str) -> str:
 
 
 def choices() -> Answer:
-    """What can be chosen, each with its id, a sentence, and why it can't be where it can't."""
+    """What can be chosen, each with its id, a sentence, and why it can't be where it can't.
+
+    ``captures``: how many bytes of a capture are read at most; 0 without scapy, which reads them.
+    """
     known = subjects(["all"], vendors.available())
     return {
         "model": [
@@ -70,6 +78,7 @@ def choices() -> Answer:
         ],
         "mitigation": _items(registry.mitigations()),
         "defaults": {"model": "semicolon-loss", "phone": DEFAULT.phone, "server": DEFAULT.server},
+        "captures": MOST_BYTES if find_spec("scapy") is not None else 0,
         "own": resources.files(__package__).joinpath("own_model.txt").read_text(encoding="utf-8"),
     }
 
@@ -133,6 +142,26 @@ def solve(name: str, seed: int) -> Answer:
         "solution": found.solution,
         "document": asdict(questions.solved(found, _seed(seed))),
     }
+
+
+def diagnose(files: Sequence[bytes]) -> Answer:
+    """What ``siplab diagnose`` says of captures, which are called capture-1 and capture-2 in it."""
+    from siplab.experiments.diagnosis.diagnosing import diagnose_files  # most pages never ask for it
+    from siplab.experiments.diagnosis.words import words
+
+    paths = [Path(f"capture-{number}") for number in range(1, len(files) + 1)]
+    try:
+        for path, data in zip(paths, files, strict=True):
+            path.write_bytes(data)
+        found, left_out = diagnose_files(paths)
+        return {"verdict": found.verdict.value, "sentences": words(found), "left_out": left_out}
+    except MemoryError:
+        raise UsageError(
+            "these captures need more memory than a browser gives: `siplab diagnose` reads them"
+        ) from None
+    finally:
+        for path in paths:
+            path.unlink(missing_ok=True)
 
 
 def digest(asked: Mapping[str, Any]) -> Answer:
@@ -201,6 +230,7 @@ def _lacking(item: Item[Any]) -> str:
 _ANSWERS: Final[dict[str, Callable[..., Answer]]] = {
     "choices": choices,
     "run": run,
+    "diagnose": diagnose,
     "digest": digest,
     "exercises": exercise_list,
     "exercise": exercise,

@@ -1,8 +1,8 @@
 // Python, in a worker: the page never freezes, and what runs too long can be ended. Before pyodide.js in one file.
-// First message: { asm, wasm, standard, site, info }; then { id, request }, each answered by { id, answer, seconds }.
+// First message: { asm, wasm, standard, site, info }; then { id, request, files }, each answered by { id, answer, seconds }.
 
 const NOWHERE = "http://siplab.invalid/"; // Pyodide asks for its files below an address: here they are at hand
-let answer = null;
+let python = null, answer = null;
 
 // Pyodide tries this one out to learn where it is. The page's policy forbids it, so it fails here without a complaint.
 globalThis.importScripts = () => { throw new Error("nothing is imported here"); };
@@ -15,7 +15,7 @@ async function start({ asm, wasm, standard, site, info }) {
     return new Response(data, { headers: { "content-type": type } });
   };
   const module = await import(URL.createObjectURL(new Blob([asm], { type: "text/javascript" })));
-  const python = await loadPyodide({ indexURL: NOWHERE, createPyodideModule: module.default, lockFileContents: JSON.stringify({ info, packages: {} }) });
+  python = await loadPyodide({ indexURL: NOWHERE, createPyodideModule: module.default, lockFileContents: JSON.stringify({ info, packages: {} }) });
   postMessage({ state: "Unpacking the laboratory…" });
   python.unpackArchive(site, "zip", { extractDir: "/siplab" });
   python.runPython("import sys; sys.path.insert(0, '/siplab')");
@@ -28,7 +28,8 @@ onmessage = async ({ data }) => {
   try {
     if (!answer) return await start(data);
     const begin = performance.now();
-    const text = answer(data.request);
+    const files = await Promise.all((data.files || []).map(async (each) => new Uint8Array(await each.arrayBuffer())));
+    const text = answer(data.request, python.toPy(files));
     postMessage({ id: data.id, answer: text, seconds: (performance.now() - begin) / 1000 });
   } catch (error) {
     const last = String(error.message || error).trim().split("\n").at(-1);

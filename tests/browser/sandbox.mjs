@@ -1,34 +1,15 @@
 // Uses the sandbox as people do, without a network, and prints what it found as JSON.
 // node sandbox.mjs chromium|firefox FOLDER: with sandbox.html and expected.json; screenshots go there too.
-import { chromium } from "playwright-core";
-import puppeteer from "puppeteer-core";
 import fs from "node:fs";
 import path from "node:path";
 import { checks, misfits, reachAll, same, serious } from "./common.mjs";
+import { sandboxIn } from "./opened.mjs";
 
 const [which, place] = process.argv.slice(2);
 const folder = path.resolve(place);
 const expected = JSON.parse(fs.readFileSync(path.join(folder, "expected.json"), "utf8"));
 const { found, check } = checks();
-const trouble = []; // console errors, and requests that leave the file
-const PATIENCE = 300_000; // ms for what takes a few seconds on an idle machine
-
-const browser = which === "chromium"
-  ? await chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: ["--no-sandbox"], timeout: PATIENCE })
-  : await puppeteer.launch({ browser: "firefox", executablePath: process.env.FIREFOX || "/usr/bin/firefox-esr", headless: true, timeout: PATIENCE, protocolTimeout: PATIENCE });
-
-async function open(hash = "", size = { width: 1500, height: 900 }) {
-  const page = which === "chromium" ? await browser.newPage({ viewport: size }) : await browser.newPage();
-  if (which === "firefox") await page.setViewport(size);
-  page.setDefaultTimeout(PATIENCE);
-  page.on("console", (message) => { if (["error", "warning", "warn"].includes(message.type())) trouble.push(message.text()); });
-  page.on("pageerror", (error) => trouble.push(error.message));
-  page.on("request", (request) => { if (!/^(file|data|blob):/.test(request.url())) trouble.push(`asks for ${request.url()}`); });
-  await page.goto(`file://${path.join(folder, "sandbox.html")}${hash}`, { timeout: PATIENCE });
-  await done(page);
-  return page;
-}
-const done = (page) => page.waitForSelector("body[data-done], body[data-failed]");
+const { browser, open, done, trouble } = await sandboxIn(which, folder);
 const text = (page, selector) => page.$eval(selector, (each) => each.textContent);
 const shot = (page, name) => page.screenshot({ path: path.join(folder, `${name}.png`) });
 const fill = (page, values) => page.evaluate((given) => {

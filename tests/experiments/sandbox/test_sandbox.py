@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import random
@@ -80,17 +81,41 @@ def answered(**asked: Any) -> dict[str, Any]:
     return found
 
 
-def used(browser: str, made: Path, folder: Path, trials: int) -> dict[str, object]:
-    """What ``sandbox.mjs`` finds in a browser."""
+def archive(page_text: str) -> zipfile.ZipFile:
+    """The Python files in a page."""
+    packed = page_text.partition('id="site">')[2].partition("<")[0]
+    return zipfile.ZipFile(io.BytesIO(base64.b64decode(packed)))
+
+
+def driven(
+    browser: str, script: str, made: Path, folder: Path, expected: dict[str, object]
+) -> dict[str, object]:
+    """What a script of ``tests/browser`` finds in a page that it uses in a browser."""
     for program in ("node", PROGRAMS[browser]):
         if shutil.which(program) is None:
             missing(f"no {program}; tools/setup.sh test installs it")
     if not (BROWSER / "node_modules" / "puppeteer-core").is_dir():
         missing("no puppeteer-core in tests/browser; tools/setup.sh test installs it")
     shutil.copy(made, folder / "sandbox.html")
+    (folder / "expected.json").write_text(json.dumps(expected), encoding="utf-8")
+    done = subprocess.run(
+        ["node", BROWSER / script, browser, folder],
+        capture_output=True,
+        text=True,
+        timeout=1200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    keep_pictures(folder)
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+def used(browser: str, made: Path, folder: Path, trials: int) -> dict[str, object]:
+    """What ``sandbox.mjs`` finds in a browser."""
     digests = [(each, answered(ask="digest", asked=each)["digest"]) for each in drawn(trials)]
     exercise = exercises.get("never-registered")
-    expected = {
+    expected: dict[str, object] = {
         "exercise": {
             "id": "never-registered",
             "model": exercise.trial.model,
@@ -103,18 +128,7 @@ def used(browser: str, made: Path, folder: Path, trials: int) -> dict[str, objec
         "title": "outgoing-call through sdp-c-only",
         "digests": digests,
     }
-    (folder / "expected.json").write_text(json.dumps(expected), encoding="utf-8")
-    done = subprocess.run(
-        ["node", BROWSER / "sandbox.mjs", browser, folder],
-        capture_output=True,
-        text=True,
-        timeout=1200,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    keep_pictures(folder)
-    found: dict[str, object] = json.loads(done.stdout)
-    return found
+    return driven(browser, "sandbox.mjs", made, folder, expected)
 
 
 @pytest.mark.parametrize("browser", PROGRAMS)
@@ -138,6 +152,14 @@ def test_the_file_is_below_14_mb_and_the_same_each_time(made: Path) -> None:
     text = made.read_text(encoding="utf-8")
     assert len(text.encode()) < 14_000_000
     assert page(parts.fetch()) == text
+
+
+def test_nothing_in_the_file_is_under_the_gpl(made: Path) -> None:
+    """That is the build which reads captures: this one has no scapy, and says nothing of its licence."""
+    text = made.read_text(encoding="utf-8")
+    assert [each for each in archive(text).namelist() if each.startswith("scapy")] == []
+    assert "GPL-2.0" not in text
+    assert 'id="licence"' not in text
 
 
 INSIDE: Final = """
@@ -239,6 +261,6 @@ def test_a_download_that_is_not_the_pinned_one_is_not_used(
     for pinned in (parts.lock()["pyodide"], *parts.lock()["wheels"]):
         (tmp_path / pinned["file"]).write_bytes(b"something else")
     monkeypatch.setattr(parts, "_npm", lambda pin, folder: None)
-    monkeypatch.setattr(parts, "_pip", lambda folder: None)
+    monkeypatch.setattr(parts, "_pip", lambda pins, folder: None)
     with pytest.raises(CapabilityError, match="not the file that is pinned"):
         parts.fetch(tmp_path)
