@@ -10,8 +10,6 @@ from __future__ import annotations
 import os
 import random
 import selectors
-import shlex
-import shutil
 import socket
 import subprocess
 import time
@@ -27,8 +25,8 @@ from siplab.lab.sip.base import Send, SendSegment, Transport
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.base import WorldError
+from siplab.lab.worlds.emulated import executables, offload, sockets
 from siplab.lab.worlds.emulated import namespaces as ns
-from siplab.lab.worlds.emulated import offload, sockets
 from siplab.lab.worlds.emulated.confinement import Confinement
 from siplab.lab.worlds.emulated.containers import ContainerProcess
 from siplab.lab.worlds.emulated.guardian import ask_to_take
@@ -39,16 +37,6 @@ from siplab.lab.worlds.emulated.world import UNREACHABLE_ERRORS, EmulatedLab, Qu
 from siplab.lab.worlds.forwarding import Arrival, Delivery, SegmentDelivery, Unreachable, source_of
 from siplab.lab.worlds.trace import Passage, WorldEvent
 
-# Debian packages of programs that people run in the lab, for the error when one is missing.
-_PACKAGES: Final = {
-    "sipp": "sip-tester",
-    "sipsak": "sipsak",
-    "kamailio": "kamailio",
-    "baresip": "baresip-core",
-    "rtpengine": "rtpengine-daemon",
-    "linphonec": "linphone-cli",
-    "turnserver": "coturn",
-}
 # Real seconds in which a program that does nothing is over.
 _PATIENCE: Final = 5.0
 
@@ -100,13 +88,7 @@ class LiveWorld(QueueOwner):
                 f"no host '{host}' in topology '{self.network.topology.id}'; there are {', '.join(nodes)}"
             )
         program = command[0]
-        if shutil.which(program) is None:
-            if "/" in program and os.path.isfile(program):  # noqa: PTH113 - a command, not a path
-                raise UsageError(f"'{program}' is not executable: chmod +x {shlex.quote(program)}")
-            package = _PACKAGES.get(os.path.basename(program))  # noqa: PTH119 - a command, not a path
-            raise UsageError(
-                f"no program '{program}' here" + (f": apt-get install {package}" if package else "")
-            )
+        executables.require(program)
         try:
             with self._entrance(host, directory, confinement) as enter:
                 process = subprocess.Popen(
