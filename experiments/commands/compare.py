@@ -14,6 +14,7 @@ from siplab.experiments.output import book, compatibility, console, files
 from siplab.experiments.output.compatibility import Cell, Compatibility
 from siplab.experiments.score import comparison
 from siplab.lab import documents
+from siplab.lab.counting import number_of
 from siplab.lab.errors import UsageError
 
 app = typer.Typer(add_completion=False)
@@ -121,7 +122,7 @@ def _of_scores(before: comparison.StoredScores, after: comparison.StoredScores) 
 def _summary(found: Sequence[_Difference]) -> str:
     if not found:
         return "No cell differs."
-    return f"{len(found)} cells differ, {sum(each.worse for each in found)} are worse"
+    return f"{number_of(len(found), 'cell')} not as before, {sum(each.worse for each in found)} worse"
 
 
 def _markdown(heads: Sequence[str], found: Sequence[_Difference], summary: str) -> str:

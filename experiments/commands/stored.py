@@ -12,6 +12,7 @@ from siplab.experiments.trial.result import Explanation
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.experiments.trial.stage import Check
 from siplab.lab import documents
+from siplab.lab.counting import number_of
 from siplab.lab.errors import UsageError
 
 _SPEC: Final = ("topology", "model", "scenario", "detector", "mitigations", "seed", "control", "gateway")
@@ -32,7 +33,7 @@ def load(place: Path) -> tuple[Path, list[dict[str, Any]]]:
     if path.name == journal.NAME:
         results, damaged = journal.results_in(path)
         if damaged:
-            console.say(f"{path}: {damaged} damaged lines are skipped")
+            console.say(f"{path}: skipped {number_of(damaged, 'damaged line')}")
         return folder, results
     what = "results of `siplab run`"
     data = documents.plain(documents.text(path), str(path), what)

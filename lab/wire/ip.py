@@ -15,6 +15,8 @@ from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Final, NamedTuple
 
+from siplab.lab.counting import number_of
+
 ICMP: Final = 1
 TCP: Final = 6
 UDP: Final = 17
@@ -305,7 +307,7 @@ def parse(data: bytes, *, quoted: bool = False) -> Packet:
         if header_length < 20 or total < header_length or len(data) < header_length:
             raise MalformedPacketError("IPv4 header or total length out of range")
         if total > len(data) and not quoted:
-            raise MalformedPacketError(f"IPv4 packet of {total} bytes cut to {len(data)}")
+            raise MalformedPacketError(f"IPv4 packet of {number_of(total, 'byte')} cut to {len(data)}")
         protocol = data[9]
         src, dst = unpack_ip(data[12:16]), unpack_ip(data[16:20])
         offset = int.from_bytes(data[6:8], "big") & 0x1FFF
@@ -313,7 +315,7 @@ def parse(data: bytes, *, quoted: bool = False) -> Packet:
     elif version == 6 and len(data) >= 40:
         total = 40 + int.from_bytes(data[4:6], "big")
         if total > len(data) and not quoted:
-            raise MalformedPacketError(f"IPv6 packet of {total} bytes cut to {len(data)}")
+            raise MalformedPacketError(f"IPv6 packet of {number_of(total, 'byte')} cut to {len(data)}")
         protocol, header_length = data[6], 40
         while protocol in _IPV6_EXTENSIONS and len(data) >= header_length + 8:
             protocol, header_length = data[header_length], header_length + (data[header_length + 1] + 1) * 8

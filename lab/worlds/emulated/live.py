@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final, Literal
 
+from siplab.lab.counting import number_of
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Emission, Side
@@ -456,6 +457,10 @@ class LiveWorld(QueueOwner):
         for passage in self._passages:
             account(passage)
         missed |= {name: tap.missed() for name, tap in self._lab.taps.items()}
-        problems += [f"the tap at {host} missed {count} packet(s)" for host, count in missed.items() if count]
+        problems += [
+            f"the tap at {host} missed {number_of(count, 'packet')}"
+            for host, count in missed.items()
+            if count
+        ]
         self._selector.close()
         return problems
