@@ -24,6 +24,7 @@ from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Emission, Side
 from siplab.lab.sip.base import Send, SendSegment, Transport
 from siplab.lab.wire import ip
+from siplab.lab.wire.fragments import fragmented
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.base import WorldError
 from siplab.lab.worlds.emulated import executables, offload, sockets
@@ -359,7 +360,7 @@ class LiveWorld(QueueOwner):
         if len(out) <= mtu or out[0] >> 4 != 4:
             return [out]
         self._identification = self._identification % 0xFFFF + 1
-        return ip.fragment(out, mtu, identification=self._identification)
+        return fragmented(out, mtu, identification=self._identification)
 
     # -- impaired networks -------------------------------------------------------------------------
 
