@@ -18,6 +18,7 @@ from siplab.alg_models import vendors
 from siplab.alg_models.controls import NONE
 from siplab.alg_models.vendors.schema import MAIN, UNKNOWN, Hypothesis, Sourced, VendorProfile
 from siplab.lab import specs
+from siplab.lab.counting import plural
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Card, Evidence, Model, Source
 
@@ -102,12 +103,8 @@ class Profile(Model):
     def _check(self, name: str, what: str, known: Mapping[str, Any]) -> None:
         if name not in known:
             raise UsageError(
-                f"model '{self.vendor.id}' has no {what} '{name}' ({_plural(what)}: {', '.join(known)})"
+                f"model '{self.vendor.id}' has no {what} '{name}' ({plural(what)}: {', '.join(known)})"
             )
-
-
-def _plural(word: str) -> str:
-    return "hypotheses" if word == "hypothesis" else f"{word}s"
 
 
 def _switched_off(vendor: str, value: object) -> bool:

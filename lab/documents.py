@@ -1,10 +1,12 @@
 """Reading a file into validated objects, with errors that name file, line, field and fix.
 
-Every document that somebody else may have written is read here (``plain_data`` bounds what it may be).
+Every document that somebody else may have written is read here (``plain_data`` bounds what it may be). People
+write YAML; what this project wrote itself is JSON, and of that errors say ``what`` it was taken for.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, TypeVar, get_args
@@ -13,10 +15,12 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from siplab.lab.errors import UsageError
-from siplab.lab.plain_data import PlainDataError, from_yaml, text_of
+from siplab.lab.plain_data import PlainDataError, from_json, from_yaml, text_of
 
 M = TypeVar("M", bound=BaseModel)
 
+_LINES_OF: Final = 100_000  # characters of a JSON document that is read twice, to name lines
+_NO_TEXT: Final = "can't be read: it is not a text in UTF-8"
 _KINDS: Final = {list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
 
 
@@ -42,9 +46,17 @@ def text(path: Path) -> str:
     except OSError as error:
         raise UsageError(f"{path}: can't be read: {error.strerror or error}") from None
     except UnicodeDecodeError:
-        raise UsageError(f"{path}: can't be read: it is not a text in UTF-8") from None
+        raise UsageError(f"{path}: {_NO_TEXT}") from None
     except ValueError as error:  # too large
         raise UsageError(f"{path}: can't be read: {error}") from None
+
+
+def decoded(data: bytes, name: str) -> str:
+    """The text that bytes are which came from no path. Raises ``UsageError``."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise UsageError(f"{name}: {_NO_TEXT}") from None
 
 
 def parse(text: str, kind: type[M], name: str) -> M:
@@ -59,17 +71,63 @@ def parse(text: str, kind: type[M], name: str) -> M:
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = _place(data, first["loc"], missing=first["type"] == "missing")
-        cause = first.get("ctx", {}).get("error")
-        if isinstance(cause, MisplacedError):
-            place += cause.place
-        field = ".".join(str(part) for part in place) or "(whole file)"
-        message = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            message = f"unknown field{_known_fields(kind, place)}"
-        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise UsageError(f"{name}:{_line_of(node, place)}: field '{field}': {message}{more}") from None
+        raise _misfit(error, data, node, kind, name) from None
+
+
+def read_json(path: Path, kind: type[M], what: str) -> M:
+    """The JSON document in ``path`` as a ``kind``. Raises ``UsageError``, as ``read`` does."""
+    return parse_json(text(path), kind, str(path), what)
+
+
+def parse_json(text: str, kind: type[M], name: str, what: str) -> M:
+    """The same from text."""
+    data = plain(text, name, what)
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        node = None
+        if len(text) <= _LINES_OF:
+            with suppress(PlainDataError):
+                node = from_yaml(text)[1]  # JSON is YAML, whose nodes know their lines
+        raise _misfit(error, data, node, kind, name, what) from None
+
+
+def plain(text: str, name: str, what: str) -> dict[str, Any]:
+    """The object that a JSON document is, not validated. Raises ``UsageError``."""
+    try:
+        data = from_json(text)
+    except PlainDataError as error:
+        raise UsageError(f"{name}{error.place}: no {what}: {error}") from None
+    if not isinstance(data, dict):
+        raise UsageError(f"{name}: no {what}: the file must hold an object, `{{...}}`")
+    return data
+
+
+def as_kind(data: object, kind: type[M], name: str, what: str) -> M:
+    """Data of ``plain`` as a ``kind``. Raises ``UsageError``."""
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        raise _misfit(error, data, None, kind, name, what) from None
+
+
+def _misfit(
+    error: ValidationError, data: object, node: yaml.Node | None, kind: type[M], name: str, what: str = ""
+) -> UsageError:
+    """The first fault of ``data``. ``node``: of the document, to name the line by."""
+    first = error.errors()[0]
+    place = _place(data, first["loc"], missing=first["type"] == "missing")
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, MisplacedError):
+        place += cause.place
+    field = ".".join(str(part) for part in place) or "(whole file)"
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        message = f"unknown field{_known_fields(kind, place)}"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    line = f":{_line_of(node, place)}" if node is not None else ""
+    is_none = f"no {what}: " if what else ""
+    return UsageError(f"{name}{line}: {is_none}field '{field}': {message}{more}")
 
 
 def fault(error: ValidationError) -> str:
@@ -97,9 +155,10 @@ def _place(data: object, location: tuple[str | int, ...], *, missing: bool) -> l
     return place
 
 
-def _line_of(node: yaml.Node | None, place: list[str | int]) -> int:
+def _line_of(root: yaml.Node, place: list[str | int]) -> int:
     """The line on which the field at ``place`` stands, or the nearest one around it."""
-    line = node.start_mark.line + 1 if node is not None else 1
+    node: yaml.Node | None = root
+    line = root.start_mark.line + 1
     for part in place:
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:

@@ -8,6 +8,7 @@ from siplab.alg_models.samples import PHONE, PUBLIC, REGISTRAR, Packet, Sample, 
 from siplab.alg_models.samples.basic import INVITE, REGISTER, SDP
 from siplab.lab.gateway.gateway import Side
 from siplab.lab.wire import ip
+from siplab.lab.wire.fragments import fragmented
 from siplab.lab.wire.ip import ACK, PSH, SYN, Endpoint
 
 CONTACT: Final = b"Contact: <sip:alice@192.168.1.20:5060>\r\n"
@@ -71,9 +72,9 @@ class FragmentedSample(Sample):
         return b"".join(ip.parse(each.data).payload for each in self.packets)
 
 
-def fragmented(message: bytes) -> FragmentedSample:
+def in_fragments(message: bytes) -> FragmentedSample:
     datagram = ip.udp(PHONE, REGISTRAR, message, dont_fragment=False)
-    pieces = ip.fragment(datagram, identification=7)
+    pieces = fragmented(datagram, identification=7)
     return FragmentedSample(tuple(Packet(0.0, Side.INSIDE, piece) for piece in pieces))
 
 
@@ -137,7 +138,7 @@ SAMPLES: Final[dict[str, Sample]] = {
     "transport-subscribe": sample(outbound(SUBSCRIBE)),
     "transport-long-uri": sample(outbound(INVITE.replace(b"sip:bob@lab.test", _LONG_URI, 1))),
     "transport-long-line": sample(outbound(padded(INVITE, 1600))),
-    "transport-fragments": fragmented(padded(INVITE, 1700)),
+    "transport-fragments": in_fragments(padded(INVITE, 1700)),
     "transport-nearly-mtu": sample(outbound(padded(PORTLESS, 1498))),
     "transport-tcp": sample(CONNECTED, tcp_outbound(TCP_REGISTER, 0)),
     "transport-tcp-two": sample(

@@ -26,6 +26,7 @@ from siplab.experiments.probe_pack import script as packs
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab.counting import number_of
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.sides import Emission, Side
@@ -123,8 +124,8 @@ class Bench:
                 client,
             ):
                 raise UsageError(
-                    f"the router gave {number} address(es) on its LAN side, {len(_PACK_HOSTS)} are needed: "
-                    "say which may be used with --lan-address ADDRESS/PREFIX"
+                    f"the router gave {number_of(number, 'address')} on its LAN side, "
+                    f"{len(_PACK_HOSTS)} are needed: say which may be used with --lan-address ADDRESS/PREFIX"
                 )
             assert client.lease is not None
             self._lan.add({client.lease.address: hardware})

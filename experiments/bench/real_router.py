@@ -19,6 +19,7 @@ from typing import Final
 from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.sides import Emission, Side
 from siplab.lab.wire import ip
+from siplab.lab.wire.fragments import fragmented
 from siplab.lab.wire.ip import RST, Endpoint, MalformedPacketError
 from siplab.lab.worlds.emulated.ethernet_port import EthernetPort
 
@@ -62,7 +63,7 @@ class RealRouter:
         while (left := self._began + now - time.monotonic()) > 0:
             found += self._receive(left, packet, side)
         found += self._receive(0, packet, side)
-        for piece in ip.fragment(packet, self._mtu) if packet[0] >> 4 == 4 else ():
+        for piece in fragmented(packet, self._mtu) if packet[0] >> 4 == 4 else ():
             self._ports[side].send(piece)
         self._number += 1
         fence = ip.udp(self._inside, FENCE, _MARK + b"%d" % self._number)

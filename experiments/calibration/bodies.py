@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from siplab.experiments.calibration.places import FOREIGN_IP, PUBLIC_IP
+from siplab.experiments.calibration.places import FOREIGN_IP, OTHER_INSIDE_IP, PUBLIC_IP
 from siplab.experiments.calibration.weights import Dice
 
 _HOLD: Final = "0.0.0.0"  # noqa: S104 - old-style hold, nothing is bound
 _ADDRESSES: Final = (
-    (72, "own"), (6, _HOLD), (6, FOREIGN_IP), (5, "media.lab.test"), (3, PUBLIC_IP), (2, "192.168.1.103"),
+    (72, "own"), (6, _HOLD), (6, FOREIGN_IP), (5, "media.lab.test"), (3, PUBLIC_IP), (2, OTHER_INSIDE_IP),
     (2, "IP6"), (2, "none"), (1, "{own}/127"), (1, "{own}0"),
 )  # fmt: skip
 _ORIGINS: Final = ((84, "own"), (5, "name"), (4, "missing"), (3, _HOLD), (2, FOREIGN_IP), (2, "IP6"))

@@ -14,6 +14,7 @@ from siplab.experiments.calibration.outcome import Numbers
 from siplab.experiments.calibration.places import FOREIGN_IP, Flow, View, flow
 from siplab.experiments.calibration.weights import Dice
 from siplab.lab.wire import ip
+from siplab.lab.wire.fragments import fragment_of
 from siplab.lab.wire.ip import Endpoint
 
 
@@ -28,7 +29,7 @@ class Piece(NamedTuple):
     def of(self, packet: bytes) -> bytes:
         """That fragment of a whole packet."""
         identification, begin, end, more = self
-        return ip.fragment_of(packet, begin, end, more=more, identification=identification)
+        return fragment_of(packet, begin, end, more=more, identification=identification)
 
 
 @dataclass(frozen=True)

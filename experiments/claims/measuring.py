@@ -18,6 +18,7 @@ from siplab.experiments.trial import run as trial
 from siplab.experiments.trial import runner
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab.counting import number_of
 from siplab.lab.wire.sip import SipMessage
 from siplab.lab.worlds.trace import Trace
 
@@ -106,7 +107,7 @@ def _doubts(step: Observation, result: TrialResult, trace: Trace) -> Iterator[st
         if set(found) != set(step.inside_addresses):
             yield f"inside addresses got out in {', '.join(found) or 'no part'}"
     if step.changed is not None and step.changed is not bool(result.packets_changed):
-        yield f"{result.packets_changed} packets were changed"
+        yield f"{number_of(result.packets_changed, 'packet')} changed"
     if step.calls_match is not None and step.calls_match is not (same := calls_match(trace)):
         yield f"Call-IDs are {'' if same else 'not '}the same on both sides"
 

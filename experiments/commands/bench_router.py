@@ -25,6 +25,7 @@ from siplab.experiments.commands.options import grouped
 from siplab.experiments.learning import cards
 from siplab.experiments.output import console, files
 from siplab.experiments.probe_pack import pair_file
+from siplab.lab.counting import number_of
 from siplab.lab.errors import CapabilityError, UsageError
 from siplab.lab.worlds.emulated import namespaces as ns
 from siplab.lab.worlds.emulated.ethernet_port import EthernetPort
@@ -160,7 +161,7 @@ def _lent(lan: str, wan: str, *, yes: bool) -> Iterator[tuple[EthernetPort, Ethe
 def _played(bench: Bench, plan: Plan) -> tuple[Pair, list[Pair]]:
     script = plan.script()
     began = time.monotonic()
-    console.say(f"the probe pack: {len(script.steps())} packets, {script.seconds:.0f} s")
+    console.say(f"the probe pack: {number_of(len(script.steps()), 'packet')}, {script.seconds:.0f} s")
     pack = bench.play(script)
     console.say(f"the probe pack is through, after {time.monotonic() - began:.0f} s")
     calls: list[Pair] = []

@@ -20,6 +20,7 @@ from siplab.experiments.output.console import errors, grid, output, print_exact,
 from siplab.experiments.output.files import check_writable, write_text
 from siplab.experiments.output.progress import TrialProgress
 from siplab.experiments.trial import run as trial
+from siplab.lab.counting import number_of
 
 _STYLES: Final = {"works": "green", "fails": "bold red", "varies": "bold yellow"}
 _HEADS: Final = ("", "what is claimed", "router's ALG and the rest", "work", "what failed first", "confirmed")
@@ -58,7 +59,7 @@ def case(
     else:
         _tell(chosen, verdicts, console)
         places = " and the ".join(f"{each} world" for each in worlds)
-        console.print(Text(f"{total} trials in the {places} ({why}).", style="dim"))
+        console.print(Text(f"{number_of(total, 'trial')} in the {places} ({why}).", style="dim"))
     if not all(each.holds for each in verdicts):
         raise typer.Exit(1)
 

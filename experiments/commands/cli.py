@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Annotated, Any, Final
 
 import typer
+from rich.markup import escape
 from typer.core import TyperGroup
 
 import siplab
@@ -86,7 +87,20 @@ class _Commands(TyperGroup):
 
 def load(name: str) -> Any:
     """The command of that name, with its options. Raises ``KeyError``."""
-    return typer.main.get_command(import_module(f"siplab.experiments.commands.{_MODULES[name]}").app)
+    return _literal(
+        typer.main.get_command(import_module(f"siplab.experiments.commands.{_MODULES[name]}").app)
+    )
+
+
+def _literal(command: Any) -> Any:
+    """The command with help texts that are text: neither brackets nor line ends in them are markup."""
+    for each in (command, *command.params):
+        if getattr(each, "help", None):
+            paragraphs = (" ".join(text.split()) for text in each.help.split("\n\n"))
+            each.help = escape("\n\n".join(paragraphs))
+    for each in getattr(command, "commands", {}).values():
+        _literal(each)
+    return command
 
 
 app = typer.Typer(

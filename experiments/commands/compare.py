@@ -10,10 +10,11 @@ from typing import Annotated, Final, NamedTuple
 import typer
 from rich.text import Text
 
-from siplab.experiments.commands import stored
 from siplab.experiments.output import book, compatibility, console, files
 from siplab.experiments.output.compatibility import Cell, Compatibility
 from siplab.experiments.score import comparison
+from siplab.lab import documents
+from siplab.lab.counting import number_of
 from siplab.lab.errors import UsageError
 
 app = typer.Typer(add_completion=False)
@@ -78,9 +79,7 @@ def compare(
 
 def _read(path: Path) -> Compatibility | comparison.StoredScores:
     what = "table of `siplab matrix --json` or `siplab score --json`"
-    data = stored.plain(path, what)
-    if not isinstance(data, dict):
-        raise UsageError(f"{path}: no {what}: the file must hold an object, `{{...}}`")
+    data = documents.plain(documents.text(path), str(path), what)
     if data.get("format") == comparison.FORMAT:
         return comparison.read(data, str(path))
     return compatibility.from_json(data, str(path))
@@ -123,7 +122,7 @@ def _of_scores(before: comparison.StoredScores, after: comparison.StoredScores) 
 def _summary(found: Sequence[_Difference]) -> str:
     if not found:
         return "No cell differs."
-    return f"{len(found)} cells differ, {sum(each.worse for each in found)} are worse"
+    return f"{number_of(len(found), 'cell')} not as before, {sum(each.worse for each in found)} worse"
 
 
 def _markdown(heads: Sequence[str], found: Sequence[_Difference], summary: str) -> str:

@@ -15,6 +15,7 @@ from siplab.experiments.commands.options import AsJson
 from siplab.experiments.diagnosis.sentences import sentences
 from siplab.experiments.output import console
 from siplab.experiments.output.changes import Line, aligned, broken
+from siplab.lab.counting import number_of
 from siplab.lab.wire.labels import show
 
 app = typer.Typer(add_completion=False)
@@ -96,7 +97,9 @@ def _print(found: Comparison, left_out: list[str], messages: int) -> None:
                     console.print_exact(_marked(sign, one), output)
     rest = len(found.pairing.changed) - messages
     if rest > 0:
-        output.print(f"\n{rest} more changed messages: --messages {len(found.pairing.changed)} shows all")
+        output.print(
+            f"\n{number_of(rest, 'more changed message')}: --messages {len(found.pairing.changed)} shows all"
+        )
     for line in left_out:
         console.print_folded(line, output, style="dim")
 

@@ -20,6 +20,7 @@ from siplab.experiments.probe_pack import pair_file, script, ties
 from siplab.experiments.probe_pack.routers import router_of
 from siplab.experiments.probe_pack.ties import Tie
 from siplab.experiments.trial import run as trial
+from siplab.lab.counting import number_of
 from siplab.lab.gateway.sides import Side
 from siplab.lab.worlds.open_loop import play
 from siplab.lab.worlds.pair import Pair
@@ -60,7 +61,8 @@ def score(
         table.add_row(Text(model.id), Text(_listed(others) or "no other"))
     output.print(table)
     groups = {id(group) for group in same.values()}
-    said = f"{len(pack.steps())} packets tell {len(groups)} of {len(candidates)} models and variants apart"
+    packets = number_of(len(pack.steps()), "packet")
+    said = f"{packets} to tell {len(groups)} of {len(candidates)} models and variants apart"
     console.print_exact(said, output)
 
 

@@ -14,6 +14,7 @@ from siplab.experiments.commands.options import AsJson, as_model
 from siplab.experiments.interactive.line import Caller
 from siplab.experiments.output import console
 from siplab.experiments.programs import hosted
+from siplab.lab.counting import number_of
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.emulated import containers
 
@@ -62,7 +63,7 @@ def capture(
         os.close(null)
         lost = caller.answer()
     if lost:
-        console.say(f"{lost} packets are missing: the reader was too slow")
+        console.say(f"{number_of(lost, 'packet')} missing: the reader was too slow")
 
 
 def alg(

@@ -12,6 +12,7 @@ from siplab.experiments.commands.options import ModelPath, as_texts
 from siplab.experiments.diagnosis.replaying import replayed
 from siplab.experiments.output import console, files, pcapng
 from siplab.experiments.trial.run import models
+from siplab.lab.counting import number_of
 from siplab.lab.errors import UsageError
 from siplab.lab.wire.ip import is_address
 from siplab.lab.worlds.pair import PUBLIC_IP
@@ -40,6 +41,6 @@ def replay(
     rows = list(replayed(capture, chosen, public_ip=public))
     pcapng.write_packets(rows, out)
     changed = sum(row.comment == "changed by the ALG" for row in rows)
-    console.say(f"{out}: {len(rows)} packets, {changed} of them changed by '{chosen.id}'")
+    console.say(f"{out}: {number_of(len(rows), 'packet')}, {changed} of them changed by '{chosen.id}'")
     for line in capture.lines():
         console.say(line)

@@ -24,6 +24,7 @@ from siplab.experiments.sweep.work import Done
 from siplab.experiments.tables import Row, tables
 from siplab.experiments.trial import runner
 from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
+from siplab.lab.counting import number_of
 from siplab.lab.errors import UsageError
 
 app = typer.Typer(add_completion=False)
@@ -64,10 +65,13 @@ def reproduce(
     say_differences(differ)
     if not differ and then != now:
         console.print_exact(
-            f"{len(trials):,} trials, all as stored; keys differ: the lab is not what it was", output
+            f"{number_of(len(trials), 'trial', ',')}, all as stored; keys differ: the lab is not what it was",
+            output,
         )
     else:
-        console.print_exact(f"{len(trials):,} trials, {len(trials) - len(differ):,} as stored", output)
+        console.print_exact(
+            f"{number_of(len(trials), 'trial', ',')}, {len(trials) - len(differ):,} as stored", output
+        )
     if differ:
         raise typer.Exit(1)
 

@@ -24,6 +24,7 @@ from siplab.experiments.trial.recording import Audio
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.runner import InterruptedRunError
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab.counting import number_of
 from siplab.lab.errors import OutputError, UsageError
 from siplab.lab.worlds.trace import Trace
 
@@ -98,11 +99,13 @@ def run_trials(
                 errors.print(f"{there} of {len(specs)} trials are there already")
                 for reason, count in Counter(journal.untrusted.values()).items():
                     console.say(
-                        f"{count} trials are run again: {reason}; --trust takes their results as they are"
+                        f"{number_of(count, 'trial')} to run again: {reason}; "
+                        "--trust takes their results as they are"
                     )
                 if journal.damaged:
                     console.say(
-                        f"{journal.path}: {journal.damaged} damaged lines; their trials are run again"
+                        f"{journal.path}: {number_of(journal.damaged, 'damaged line')}, "
+                        "whose trials are run again"
                     )
             with TrialProgress(len(specs), errors) as advance:
                 store = None if out is None else ExplainedFolder(out, audio, media, traces=traces)
@@ -176,6 +179,8 @@ def check_determinism(specs: Sequence[TrialSpec], limit: float) -> None:
         for spec, text in determinism.differences(specs, limit, advance):
             wrong += 1
             console.print_exact(f"{spec.name}: {text}", output, "red")
-    console.print_exact(f"{len(specs)} trials, {len(specs) - wrong} the same in two processes", output)
+    console.print_exact(
+        f"{number_of(len(specs), 'trial')}, {len(specs) - wrong} the same in two processes", output
+    )
     if wrong:
         raise typer.Exit(1)

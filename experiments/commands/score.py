@@ -265,9 +265,10 @@ class Comparison:
                 files.check_writable(path)
         if not self.history_file.exists() or not self.history_file.stat().st_size:
             return []
-        found = flat.read(self.history_file)
+        what = "history that `siplab score --history` wrote"
+        found = flat.read(self.history_file, what)
         if found and tuple(found[0]) != history.COLUMNS:
-            raise UsageError(f"{self.history_file}: no history that `siplab score --history` wrote")
+            raise UsageError(f"{self.history_file}: no {what}: it has other columns")
         return found
 
     def before(self, detectors: Sequence[object]) -> Baseline | None:

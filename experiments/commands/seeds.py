@@ -8,6 +8,7 @@ import typer
 
 from siplab.experiments.output import console
 from siplab.experiments.trial import rates
+from siplab.lab.counting import number_of
 from siplab.lab.errors import UsageError
 
 app = typer.Typer(add_completion=False)
@@ -57,4 +58,4 @@ def seeds(
         count = rates.trials_to_tell_apart(rate, against)
         what = f"intervals around {rate:g} and {against:g} that do not overlap"
     least = "more than " if count >= rates.MOST else ""
-    output.print(f"{least}{count} seeds: {what} (--repeat {count})")
+    output.print(f"{least}{number_of(count, 'seed')}: {what} (--repeat {count})")

@@ -12,8 +12,8 @@ from siplab.experiments.trial.result import Explanation
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.experiments.trial.stage import Check
 from siplab.lab import documents
+from siplab.lab.counting import number_of
 from siplab.lab.errors import UsageError
-from siplab.lab.plain_data import PlainDataError, from_json
 
 _SPEC: Final = ("topology", "model", "scenario", "detector", "mitigations", "seed", "control", "gateway")
 _KINDS: Final = ("phone", "server", "far_phone", "longest", "vary")
@@ -33,20 +33,13 @@ def load(place: Path) -> tuple[Path, list[dict[str, Any]]]:
     if path.name == journal.NAME:
         results, damaged = journal.results_in(path)
         if damaged:
-            console.say(f"{path}: {damaged} damaged lines are skipped")
+            console.say(f"{path}: skipped {number_of(damaged, 'damaged line')}")
         return folder, results
-    data = plain(path, "results of `siplab run`")
-    if not isinstance(data, dict) or not isinstance(data.get("trials"), list):
-        raise UsageError(f"{path}: no results of `siplab run`: there is no list of trials in it")
+    what = "results of `siplab run`"
+    data = documents.plain(documents.text(path), str(path), what)
+    if not isinstance(data.get("trials"), list):
+        raise UsageError(f"{path}: no {what}: there is no list of trials in it")
     return folder, data["trials"]
-
-
-def plain(path: Path, what: str) -> object:
-    """What a JSON file holds that should be ``what``. Raises ``UsageError``."""
-    try:
-        return from_json(documents.text(path))
-    except PlainDataError as error:
-        raise UsageError(f"{path}{error.place}: no {what}: {error}") from None
 
 
 class _Stored(BaseModel):

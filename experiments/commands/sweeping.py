@@ -20,6 +20,7 @@ from siplab.experiments.sweep.sweep import BATCH, How, manifest_of, sweep
 from siplab.experiments.sweep.work import Done
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab.counting import number_of
 from siplab.lab.errors import UsageError
 
 # More are counted, and not shown one by one: a table of them would not fit into memory.
@@ -98,7 +99,8 @@ def run_into(
     if resume:
         console.say(f"{workers['']} of {len(specs)} trials were there already")
     said = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
-    console.say(f"{place.at}: {len(specs)} trials ({said}), {place.size():,} bytes, digest {store.digest()}")
+    many = number_of(len(specs), "trial")
+    console.say(f"{place.at}: {many} ({said}), {place.size():,} bytes, digest {store.digest()}")
     if len(specs) > MOST_SHOWN:
         raise typer.Exit(1 if outcomes["error"] else 0)
     return in_order(store)

@@ -80,6 +80,7 @@ def up(
         trial.models(as_texts(people.model_path)).get(each)
     kinds = people.phone, people.server, people.far_phone
     endpoints.apply(Setup({}), *endpoints.with_images(net.topology, *kinds))
+    runner.require_programs(zip(("phone", "server", "far-phone"), kinds, strict=True))
     agents.check(people.with_, "--with")
     if people.attach_to is not None and not people.attach:
         raise UsageError("--to needs --attach IFACE: the card that joins that network")

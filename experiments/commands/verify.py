@@ -16,6 +16,7 @@ from siplab.experiments.sweep import again
 from siplab.experiments.sweep.again import SAMPLE, Compared, Stored
 from siplab.experiments.sweep.sweep import How
 from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
+from siplab.lab.counting import number_of
 from siplab.lab.errors import UsageError
 
 app = typer.Typer(add_completion=False)
@@ -60,13 +61,14 @@ def verify(
     for kind, names in _by_kind(found.changed).items():
         console.print_exact(f"changed since: {kind} {', '.join(names)}", output)
     for why, count in Counter(why for _, why in found.gone).items():
-        console.print_exact(f"{count:,} trials can't be run any more: {why}", output, "red")
+        console.print_exact(f"{number_of(count, 'trial', ',')} not to be run any more: {why}", output, "red")
     differ: tuple[Stored, ...] = ()
     if found.affected:
         differ = run(list(found.affected)).differ
         reproduce.say_differences(differ)
         console.print_exact(
-            f"{len(found.affected):,} trials name what changed; {len(differ):,} of them came out otherwise",
+            f"named in {number_of(len(found.affected), 'trial', ',')}; "
+            f"{len(differ):,} of them came out otherwise",
             output,
         )
     if found.engine_changed and found.others:
@@ -76,13 +78,16 @@ def verify(
         interval = Rate(len(others), len(chosen)).interval or (0.0, 1.0)
         bound = "" if len(chosen) == len(found.others) else f", at most {interval[1]:.1%} of all (95 %)"
         console.print_exact(
-            f"the lab changed: of {len(found.others):,} other trials {len(chosen):,} were run again (seed "
-            f"{seed}); {len(others):,} came out otherwise: {len(others) / len(chosen):.1%}{bound}",
+            f"the lab changed: of {number_of(len(found.others), 'other trial', ',')} {len(chosen):,} were "
+            f"run again (seed {seed}); {len(others):,} came out otherwise: "
+            f"{len(others) / len(chosen):.1%}{bound}",
             output,
         )
         differ += others
     elif found.others:
-        console.print_exact(f"{len(found.others):,} trials hold: nothing of theirs changed", output)
+        console.print_exact(
+            f"nothing changed for {number_of(len(found.others), 'trial', ',')}: what is stored holds", output
+        )
     if differ or found.gone:
         raise typer.Exit(1)
 

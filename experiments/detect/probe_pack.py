@@ -20,6 +20,7 @@ from siplab.experiments.learning.observations import Place
 from siplab.experiments.probe_pack import script as packs
 from siplab.experiments.probe_pack import ties
 from siplab.experiments.probe_pack.ties import Tie
+from siplab.lab.counting import number_of
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Gateway
@@ -115,7 +116,7 @@ def play(request: PackRequest, tell: Tell = lambda _: None) -> Played:
         while world.now < limit and not world.run_until(lambda: player.over, _TOLD_EVERY):
             if world.refused_any:
                 break
-            tell(f"{len(player.pair.crossings)} packets have crossed")
+            tell(f"crossed so far: {number_of(len(player.pair.crossings), 'packet')}")
         problem = player.problem
         if world.refused_any:
             problem = f"the detection server does not answer at UDP port {CONTROL_PORT} of {server.ip}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from siplab.experiments.detectors.probe_runs import finding_of, in_dialog, invite, name_of, run_probes
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Finding, Stage
+from siplab.lab.counting import number_of
 from siplab.lab.probing.probe_plan import Probe
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage
@@ -39,10 +40,11 @@ class ContentLength:
                 continue
             message = SipMessage.parse(each.arrived.payload)
             length = message.content_length
+            told = "no length" if length is None else number_of(length, "byte")
             if message.is_sip and length != len(message.body):
-                evidence.append(f"{name_of(each)} says {length} bytes and brings {len(message.body)}")
+                evidence.append(f"{name_of(each)} says {told} and brings {len(message.body)}")
             elif each.sent and SipMessage.parse(each.sent.payload).content_length != length:
-                evidence.append(f"{name_of(each)} says {length} bytes, and was sent with another number")
+                evidence.append(f"{name_of(each)} says {told}, and was sent with another number")
         return finding_of(seen, ["Content-Length"] * bool(evidence), evidence)
 
 

@@ -15,6 +15,7 @@ from typing import Final
 
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Finding, Stage
+from siplab.lab.counting import number_of
 from siplab.lab.probing.mirror import MirrorServer
 from siplab.lab.probing.probe_messages import request
 from siplab.lab.probing.probe_wire import new_mark
@@ -62,14 +63,15 @@ class LowTtl:
                 if names:
                     changed += names
                     evidence.append(
-                        f"to port {remote.port}: {ttl} hops away other bytes arrived: {', '.join(names)}"
+                        f"to port {remote.port}: {number_of(ttl, 'hop')} away other bytes arrived: "
+                        f"{', '.join(names)}"
                     )
         if evidence:
             return Finding("alg", tuple(dict.fromkeys(changed)), evidence[0], evidence=tuple(evidence))
         far = [ttl for ttl, quote in client.quotes[server].items() if ttl > 1 and len(quote) >= _ENOUGH]
         if not far:
             return Finding("undecided", detail="no router behind the first quotes enough of the message")
-        return Finding("clean", detail=f"{max(far)} hops see what was sent")
+        return Finding("clean", detail=f"what was sent was seen {number_of(max(far), 'hop')} far")
 
 
 ITEM = Item("low-ttl", "Reads in ICMP errors what routers on the way got.", LowTtl())

@@ -19,6 +19,7 @@ from siplab.experiments.captures import Datagram
 from siplab.experiments.captures.pairing import Message, Pairing, pair
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Finding, Stage
+from siplab.lab.counting import number_of
 from siplab.lab.worlds.trace import Received, Sent, looks_like_sip
 
 
@@ -38,7 +39,7 @@ def judged(pairing: Pairing) -> Finding:
         )
     if not pairing.pairs:
         return Finding("undecided", detail="the captures have no message in common")
-    return Finding("clean", detail=f"{len(pairing.pairs)} messages are the same on both sides")
+    return Finding("clean", detail=f"the same on both sides: {number_of(len(pairing.pairs), 'message')}")
 
 
 def _named(message: Message) -> str:

@@ -8,13 +8,14 @@ from typing import Final
 from siplab.experiments.explain.proof import Proof
 from siplab.experiments.trial.counterfactual.actions import ActionKind, GatewayAction
 from siplab.experiments.trial.counterfactual.search import Cure
+from siplab.lab.counting import number_of
 
 _WAYS: Final = {"out": " going out", "in": " coming in", "": ""}
 
 
 def claim(proof: Proof) -> str:
     """A sentence or two of what was found by running the trial again; empty if it was not."""
-    runs = f"{proof.runs} run{'s' if proof.runs != 1 else ''}"
+    runs = number_of(proof.runs, "run")
     if proof.obstacle:
         return f"Not run again, so not proven: {proof.obstacle}."
     if proof.cure is None:

@@ -11,6 +11,7 @@ from siplab.experiments.trial.counterfactual.actions import ActionKind, GatewayA
 from siplab.experiments.trial.counterfactual.replay import Replayer
 from siplab.experiments.trial.counterfactual.undoing import CORRECT, NONE
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab.counting import number_of
 from siplab.lab.errors import UsageError
 
 Becomes = Literal["passes with a correct ALG's in its place", "passes with no ALG's in its place", "fails"]
@@ -26,7 +27,7 @@ class Answer:
 
     def lines(self) -> list[str]:
         """For the terminal."""
-        actions = f"{self.undone} action{'s' if self.undone != 1 else ''} undone"
+        actions = f"{number_of(self.undone, 'action')} undone"
         return [f"{name}: {becomes} ({actions})" for name, becomes in self.checks.items()]
 
     def as_json(self) -> dict[str, Any]:

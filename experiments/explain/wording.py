@@ -13,6 +13,7 @@ from siplab.experiments.output.changes import LinePair
 from siplab.experiments.output.journeys import Journey
 from siplab.experiments.trial.counterfactual.actions import GatewayAction
 from siplab.experiments.trial.stage import Check
+from siplab.lab.counting import number_of
 from siplab.lab.gateway.fate import Fate
 from siplab.lab.sip.events import EventKind
 from siplab.lab.wire.labels import show
@@ -274,7 +275,7 @@ def _listed(parts: tuple[str, ...]) -> str:
     if len(parts) < 2:
         return "".join(parts)
     if len(parts) > 4:
-        return f"{', '.join(parts[:4])} and {len(parts) - 4} more parts"
+        return f"{', '.join(parts[:4])} and {number_of(len(parts) - 4, 'more part')}"
     return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 

@@ -13,6 +13,7 @@ from siplab.experiments.output.page.render import Entry, page
 from siplab.experiments.output.view import TrialDocument
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.result import TrialResult
+from siplab.lab.counting import number_of
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.trace import Trace
 
@@ -52,7 +53,11 @@ def of_many(
                 why = "left out"
         entries.append(_entry(result, made, why))
         progress(result)
-    words = [f"{left_out} more failing trials are left out: a page has the first {MOST}."] if left_out else []
+    words = (
+        [f"{number_of(left_out, 'more failing trial')} left out: a page has the first {MOST}."]
+        if left_out
+        else []
+    )
     if len(entries) > 1:
         words.append("Trials that did not fail are named only.")
     return page(title, about, entries, words)
@@ -103,8 +108,9 @@ def of_matrix(
             reports[key] = f"trial-{len(entries)}"
     more = len(failures) - len(entries)
     remedies = len(table.remedies) - 1  # the empty one is none
-    about = f"{len(table.subjects)} routers, {len(table.scenarios)} scenarios, {remedies} remedies."
+    sizes = {"router": len(table.subjects), "scenario": len(table.scenarios), "remedy": remedies}
+    about = ", ".join(number_of(count, word) for word, count in sizes.items()) + "."
     if more > 0:
-        about += f" The first {MOST} failing trials have reports here, {more} are left out."
+        about += f" The first {MOST} failing trials have reports here, {more} left out."
     title = "Compatibility" if before is None else "Compatibility, and what differs"
     return page(title, about, entries, matrix=with_reports(table, reports), before=before)

@@ -27,6 +27,8 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from siplab.lab.counting import number_of as number_of
+
 _UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _LONGEST: Final = 4000  # characters of one complaint
 _COMMAND: Final = re.compile(r"`siplab [^`]*`")
@@ -70,11 +72,6 @@ def output() -> PlainConsole:
 def errors() -> PlainConsole:
     """Standard error: what is said beside the results."""
     return PlainConsole(stderr=True)
-
-
-def number_of(count: int, word: str) -> str:
-    """``1 trial``, ``2 trials``."""
-    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def print_json(data: Any) -> None:

@@ -36,6 +36,7 @@ from siplab.experiments.output.pcapng import (
     write_packets,
 )
 from siplab.experiments.trial.entries import Entries
+from siplab.lab.counting import number_of
 from siplab.lab.media.rebuild import rebuilt
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError
@@ -248,7 +249,7 @@ class _Recorder:
         if missing := record.packets - len(made):
             why = "" if record.content else ", being encrypted"
             until = f"until {record.until:.3f} s"
-            seen.note(f"{missing} packets of the same stream {until} are left out here{why}")
+            seen.note(f"left out here: {number_of(missing, 'packet')} of the same stream {until}{why}")
         if record.network:
             self._scattered(record, made, seen, end)
             return

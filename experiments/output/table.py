@@ -14,6 +14,7 @@ from rich.text import Text
 
 from siplab.experiments.output.console import grid
 from siplab.experiments.trial.result import TrialResult
+from siplab.lab.counting import number_of
 
 T = TypeVar("T")
 
@@ -94,7 +95,7 @@ def _print_errors(results: Sequence[TrialResult], console: Console) -> None:
     for each in errors[:10]:
         console.print(Text(f"error in {each.spec.name}: {each.errors[0]}", style="red"))
     if len(errors) > 10:
-        console.print(f"... and {len(errors) - 10} more trials with errors")
+        console.print(f"... and {number_of(len(errors) - 10, 'more trial')} with errors")
 
 
 def _print_failures(results: Sequence[TrialResult], columns: list[str], title: str, console: Console) -> None:

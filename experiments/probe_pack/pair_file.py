@@ -8,13 +8,12 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from siplab.lab import documents
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.sides import Side
 from siplab.lab.outputs import write_text
-from siplab.lab.plain_data import PlainDataError, from_json
 from siplab.lab.version import __version__
 from siplab.lab.worlds.pair import Crossing, Departure, Pair
 
@@ -101,14 +100,9 @@ def is_pair_file(path: Path) -> bool:
 
 def read(path: Path) -> Pair:
     """The pair in a file. Raises ``UsageError`` with the file and the field at fault."""
+    found = documents.read_json(path, PairFile, "pair file (`siplab schema pair` has the form)")
     try:
-        data = from_json(documents.text(path))
-        found = PairFile.model_validate(data)
         return Pair(tuple(_crossing(each) for each in found.crossings), found.public, found.headers == "wire")
-    except PlainDataError as error:
-        raise UsageError(f"{path}{error.place}: no pair file: {error}") from None
-    except ValidationError as error:
-        raise UsageError(f"{path}: {documents.fault(error)}; `siplab schema pair` has the form") from None
     except binascii.Error as error:
         raise UsageError(f"{path}: field 'packet': no Base64: {error}") from None
 

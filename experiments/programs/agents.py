@@ -17,7 +17,7 @@ def check(names: Sequence[str], where: str) -> None:
     """Whether these can be started together; ``where``: as below. Raises ``UsageError``."""
     for name in names:
         if is_program(name):
-            kinds.get(name, "relay")
+            kinds.get(name, "relay").require()
         elif name not in AGENTS:
             raise UsageError(f"{where} {name}: the lab has {', '.join(AGENTS)}")
     if "mirror" in names and len(names) > 1:

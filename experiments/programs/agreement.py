@@ -20,6 +20,7 @@ from siplab.experiments.trial import runner
 from siplab.experiments.trial.result import TrialResult
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab import documents
+from siplab.lab.counting import number_of
 from siplab.lab.errors import UsageError
 
 WORKS: Final = "works"
@@ -126,7 +127,7 @@ def read(path: Path) -> list[tuple[Cell, str]]:
         raise UsageError(f"{path}: the first row must be: {' '.join(COLUMNS)}, with tabs between")
     for number, row in enumerate(rows[1:], 1):
         if len(row) != len(COLUMNS):
-            raise UsageError(f"{path}: cell {number} has {len(row)} columns, not {len(COLUMNS)}")
+            raise UsageError(f"{path}: cell {number} has {number_of(len(row), 'column')}, not {len(COLUMNS)}")
     return [(Cell(*row[:4]), row[4]) for row in rows[1:]]
 
 

@@ -24,6 +24,7 @@ from siplab.experiments.programs import inputs, placeholders
 from siplab.experiments.programs.inputs import Inputs
 from siplab.lab import documents
 from siplab.lab.errors import UsageError
+from siplab.lab.worlds.emulated import executables
 from siplab.lab.worlds.emulated.confinement import ALL, CAPABILITIES, Confinement
 
 if TYPE_CHECKING:
@@ -339,8 +340,22 @@ class ProgramDetector(_Part):
         return self.model_dump_json()
 
     def check(self, topology: Topology) -> None:
-        """Raises ``UsageError`` for a host that the topology lacks, or an unknown placeholder."""
+        """Raises ``UsageError`` for a host that the topology lacks, an unknown placeholder, or a file beside
+        the description that is not there.
+        """
         placeholders.check(self, topology)
+
+    def require(self) -> None:
+        """Raises ``UsageError`` for a program that this machine lacks."""
+        for name, program in (("client", self.client), ("server", self.server)):
+            if program is None or program.image is not None or program.command is None:
+                continue
+            word = program.command[0].replace("{here}", self.here or str(Path.cwd()))
+            if "{" not in word:
+                try:
+                    executables.require(word)
+                except UsageError as error:
+                    raise UsageError(f"detector '{self.id}': field {name}.command: {error}") from None
 
     def run(self, stage: Stage) -> Finding:
         """Run the programs in the stage's world and read the verdict.

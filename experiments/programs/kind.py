@@ -50,10 +50,14 @@ class Parameter(Strict):
     default: Scalar
     values: dict[Scalar, str] = {}
     """What a template gets for each value; empty: any value, as it is written."""
+    file: bool = False
+    """Its value names a file: one of the program's own, or one of this machine by its path from ``/`` on."""
     about: Text
 
     @model_validator(mode="after")
     def _known(self) -> Parameter:
+        if self.file and self.values:
+            raise MisplacedError("a 'file' is any that is there: leave 'values' out", "values")
         if self.values and self.default not in self.values:
             raise MisplacedError(f"'{self.default}' is not among 'values'", "default")
         return self

@@ -20,6 +20,7 @@ from typing import Any, Final
 from siplab.experiments.programs.kind import Needed, ProgramKind
 from siplab.lab import documents, specs
 from siplab.lab.errors import UsageError
+from siplab.lab.worlds.emulated import executables
 
 PREFIX: Final = "program:"
 FOLDER: Final = Path(__file__).parent / "shipped"
@@ -50,6 +51,16 @@ class Chosen:
             if all(self.values[name] == value for name, value in each.when.items()):
                 return each.kind
         raise UsageError(f"program '{self.kind.id}': the file names no kind of the lab under 'like'")
+
+    def require(self) -> None:
+        """Raises ``UsageError`` for a program that this machine lacks."""
+        for each in self.kind.programs:
+            name = each.command[0]
+            if each.is_wanted(self.values) and "{" not in name:
+                try:
+                    executables.require(name)
+                except UsageError as error:
+                    raise UsageError(f"program '{self.kind.id}': {error}") from None
 
     def versions(self) -> list[str]:
         """Name and version of each program that it needs, as far as they say."""
@@ -125,6 +136,7 @@ def _read(path: Path) -> ProgramKind:
     for target, template in kind.files.items():
         if not (path.parent / template).is_file():
             raise UsageError(f"{path}: field 'files.{target}': no file '{template}' beside it")
+        documents.text(path.parent / template)
     return kind
 
 
@@ -148,4 +160,17 @@ def _set(kind: ProgramKind, given: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, str) and not value.isprintable():
             raise UsageError(f"{where}, parameter '{name}': control characters are not allowed")
         values[name] = value
+    for name, parameter in kind.parameters.items():
+        if parameter.file:
+            _check_file(kind, name, str(values[name]))
     return values
+
+
+def _check_file(kind: ProgramKind, name: str, value: str) -> None:
+    """Raises ``UsageError`` where a parameter names a file that is not there."""
+    if value in kind.files or (value.startswith("/") and Path(value).is_file()):
+        return
+    own = f", or its own: {', '.join(kind.files)}" if kind.files else ""
+    raise UsageError(
+        f"program '{kind.id}', parameter '{name}': no file '{value}'; name a path from '/' on{own}"
+    )

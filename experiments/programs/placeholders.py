@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +21,7 @@ PLAIN: Final = ("port", "folder", "here", "model", "topology", "host", "own_ip")
 
 
 _FOLDERS: Final = ("folder", "here")
+_HERE: Final = "{here}/"
 
 
 def _identifier(name: str) -> str:
@@ -129,4 +130,18 @@ def check(detector: ProgramDetector, topology: Topology) -> None:
             where = f"detector '{detector.id}': field {name}"
             host_of(program, role, topology, f"{where}.host")
             filled(program, values if program.image is None else without_folders(values), where)
-            paths(program, {**values, "here": detector.here or str(Path.cwd())}, where)
+            there = {**values, "here": detector.here or str(Path.cwd())}
+            _check_files(program, there["here"], paths(program, there, where), where)
+
+
+def _check_files(program: ProgramConfig, here: str, writable: Sequence[str], where: str) -> None:
+    """Raises ``UsageError`` for a file beside the description that is not there, nor can be written."""
+    named = [(f"{where}.command", word) for word in program.command or ()]
+    named += [(f"{where}.environment.{name}", text) for name, text in program.environment.items()]
+    for field, word in named:
+        text = word if word.startswith(_HERE) else word.rpartition("=")[2]
+        if not text.startswith(_HERE) or "{" in text.removeprefix(_HERE):
+            continue
+        path = Path(here, text.removeprefix(_HERE))
+        if not path.exists() and not any(path.resolve().is_relative_to(each) for each in writable):
+            raise UsageError(f"{field}: no file '{path}'")

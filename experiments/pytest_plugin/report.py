@@ -13,6 +13,7 @@ import pytest
 
 from siplab.experiments.pytest_plugin.labs import Lab, Labs
 from siplab.experiments.pytest_plugin.observed import Observed
+from siplab.lab.counting import number_of
 
 # Lines of a ladder, and of what a program printed, that a report shows at most. The files have all.
 _LADDER: Final = 300
@@ -69,12 +70,12 @@ def _programs(lab: Lab) -> Iterator[str]:
         for stream, text in (("stdout", each.stdout), ("stderr", each.stderr)):
             lines = text.splitlines()
             if len(lines) > _PRINTED:
-                yield f"  {stream}: ... {len(lines) - _PRINTED} lines before"
+                yield f"  {stream}: ... {number_of(len(lines) - _PRINTED, 'line')} before"
             yield from (f"  {stream}: {line}" for line in lines[-_PRINTED:])
 
 
 def _shortened(lines: list[str], most: int) -> str:
     if len(lines) > most:
         half = most // 2
-        lines = [*lines[:half], f"... {len(lines) - 2 * half} lines more ...", *lines[-half:]]
+        lines = [*lines[:half], f"... {number_of(len(lines) - 2 * half, 'line')} more ...", *lines[-half:]]
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from siplab.experiments.trial.stage import Stage
+from siplab.lab.counting import number_of
 from siplab.lab.media.session import Hold, Kind
 from siplab.lab.phone.call import Call, CallState, Direction
 from siplab.lab.phone.phone import Phone
@@ -145,7 +146,7 @@ def hears(
         f"{who} {'hears' if kind == 'audio' else 'gets ' + what}{f' {name}' if name else ''}",
         not silences and not nothing,
         symptom,
-        f"{heard.between(begin, end)} packets in {end - begin:g} s, {seconds:.1f} s of silence",
+        f"{number_of(heard.between(begin, end), 'packet')} in {end - begin:g} s, {seconds:.1f} s of silence",
         "media",
     )
 
@@ -166,7 +167,9 @@ def whole(stage: Stage, listener: Call, who: str) -> bool:
 def is_silent(stage: Stage, listener: Call, begin: float, end: float, name: str, symptom: str) -> bool:
     """Whether one end heard nothing, as it should be."""
     count = listener.heard["audio"].between(begin, end)
-    return stage.check(name, count == 0, symptom, f"{count} packets in {end - begin:g} s", "media")
+    return stage.check(
+        name, count == 0, symptom, f"{number_of(count, 'packet')} in {end - begin:g} s", "media"
+    )
 
 
 def hang_up(stage: Stage, talk: Talk, *, by: str = "caller", name: str = "hangs up") -> bool:

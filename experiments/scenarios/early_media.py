@@ -8,6 +8,7 @@ from siplab.experiments.scenarios.call_checks import Talk, answered, both_hear, 
 from siplab.experiments.scenarios.register import sign_in
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Stage
+from siplab.lab.counting import number_of
 from siplab.lab.phone.call import CallState
 
 
@@ -30,7 +31,7 @@ class EarlyMedia:
             "hears the announcement",
             outgoing.early_rtp_received > 100,
             "The caller hears nothing until the call is answered: announcements get lost.",
-            f"{outgoing.early_rtp_received} packets before the answer",
+            f"{number_of(outgoing.early_rtp_received, 'packet')} before the answer",
             "media",
         )
         if talk is None:

@@ -15,6 +15,7 @@ from annotated_types import Gt, Le
 from siplab.experiments.scenarios.call_checks import PATIENCE
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Stage
+from siplab.lab.counting import number_of
 from siplab.lab.phone.call import CallState, Direction
 from siplab.lab.phone.phone import Phone
 from siplab.lab.phone.registration import RegistrationState
@@ -54,7 +55,7 @@ class LongUptime:
             uses += 1
         for what, days in failed.items():
             first = f"not on day {days[0]:g}, and {len(days)} of {uses} times in all" if days else ""
-            stage.check(f"{what} every time", not days, _SYMPTOM, first or f"{uses} times")
+            stage.check(f"{what} every time", not days, _SYMPTOM, first or number_of(uses, "time"))
 
 
 def _register(stage: Stage, phone: Phone) -> bool:

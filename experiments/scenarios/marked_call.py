@@ -15,6 +15,7 @@ from siplab.experiments.scenarios.call_checks import both_hear, connect, hang_up
 from siplab.experiments.scenarios.register import sign_in
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Stage
+from siplab.lab.counting import number_of
 from siplab.lab.wire import ip
 from siplab.lab.worlds.trace import Passage
 
@@ -44,7 +45,10 @@ class MarkedCall:
             "keeps its mark",
             not changed,
             "As soon as somebody loads something, speech breaks up: its packets wait with the others.",
-            "; ".join(f"{count} packets left with DSCP {dscp}" for dscp, count in sorted(changed.items())),
+            "; ".join(
+                f"{number_of(count, 'packet')} left with DSCP {dscp}"
+                for dscp, count in sorted(changed.items())
+            ),
         )
 
 

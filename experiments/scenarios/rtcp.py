@@ -15,6 +15,7 @@ from siplab.experiments.scenarios.call_checks import Talk, both_hear, connect, h
 from siplab.experiments.scenarios.register import sign_in
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Stage
+from siplab.lab.counting import number_of
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,11 @@ def _reports(stage: Stage, talk: Talk) -> None:
     for who, end, _ in talk.ends:
         reporter = end.media.reporters["audio"]
         block = reporter.reported
-        told = "none on what it sends" if block is None else f"the latest: {block.lost} packets lost"
+        told = (
+            "none on what it sends"
+            if block is None
+            else f"the latest: {number_of(block.lost, 'packet')} lost"
+        )
         stage.check(
             f"{who} gets reports",
             block is not None,

@@ -14,6 +14,7 @@ from siplab.experiments.scenarios.call_checks import connect, hang_up
 from siplab.experiments.scenarios.register import register
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Stage
+from siplab.lab.counting import number_of
 from siplab.lab.sip.base import Action
 
 
@@ -62,7 +63,7 @@ class Subscribe:
             "busy lamp follows the colleague",
             b"confirmed" in b"".join(lamp.notifications[seen:]),
             "The colleague's lamp shows the wrong state.",
-            f"{len(lamp.notifications) - seen} notifications",
+            number_of(len(lamp.notifications) - seen, "notification"),
         )
         hang_up(stage, talk, name="colleague hangs up")
 

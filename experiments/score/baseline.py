@@ -67,7 +67,7 @@ def load(path: Path) -> Baseline:
     """Read a baseline. Raises ``UsageError`` naming file, line and field."""
     if not path.exists():
         raise UsageError(f"{path}: no such baseline; --update-baseline writes it")
-    return documents.read(path, Baseline)
+    return documents.read_json(path, Baseline, "baseline of `siplab score`")
 
 
 def write(path: Path, scores: Sequence[Score]) -> None:

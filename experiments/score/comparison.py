@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal, NamedTuple
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from siplab.experiments.score.baseline import lost
 from siplab.experiments.score.tally import Word
 from siplab.lab import documents
-from siplab.lab.errors import UsageError
 
 FORMAT: Final = "siplab-score"
 
@@ -53,10 +52,7 @@ class Change(NamedTuple):
 
 def read(data: Any, name: str) -> StoredScores:
     """The scoreboard in a file called ``name``. Raises ``UsageError`` naming the field."""
-    try:
-        return StoredScores.model_validate(data)
-    except ValidationError as error:
-        raise UsageError(f"{name}: no scores of `siplab score --json`: {documents.fault(error)}") from None
+    return documents.as_kind(data, StoredScores, name, "scores of `siplab score --json`")
 
 
 def changes(before: StoredScores, after: StoredScores) -> list[Change]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from siplab.experiments.score.tally import Score
 from siplab.experiments.trial.rates import Rate
+from siplab.lab.counting import number_of
 from siplab.lab.version import __version__
 
 Row = dict[str, Any]
@@ -74,7 +75,7 @@ def page(history: Sequence[Row]) -> str:
         "body{font:15px system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
         "table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.25rem .5rem;"
         "border-bottom:1px solid #ccc}svg{width:100%;height:auto}</style><h1>Detectors over time</h1>"
-        f"<p>{len(runs)} runs. The score is the share of all ALGs that a detector notices, "
+        f"<p>{number_of(len(runs), 'run')}. The score is the share of all ALGs that a detector notices, "
         "less its false alarms: 1 is perfect, 0 is a guess.</p>"
         f'<svg viewBox="0 0 {_WIDTH + 160} {_HEIGHT}" role="img" aria-label="scores over the runs">'
         f"{_grid()}{lines}</svg>"

@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from siplab.experiments.tables import TABLES
+from siplab.lab import documents
 from siplab.lab.errors import UsageError
 from siplab.lab.version import __version__
 
@@ -51,12 +52,8 @@ class Manifest(BaseModel):
 
 def read(data: bytes, where: str) -> Manifest:
     """Raises ``UsageError`` naming the file and the field."""
-    try:
-        found = Manifest.model_validate_json(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "the whole"
-        raise UsageError(f"{where}: field '{field}': {first['msg']}") from None
+    what = "description of results of `siplab run --parquet`"
+    found = documents.parse_json(documents.decoded(data, where), Manifest, where, what)
     if found.version != VERSION:
         raise UsageError(f"{where}: version {found.version} of the format, and this siplab knows {VERSION}")
     return found

@@ -23,6 +23,7 @@ from siplab.experiments.storage.manifest import Manifest
 from siplab.experiments.storage.parquet import decoded, encoded
 from siplab.experiments.storage.places import Place
 from siplab.experiments.tables import TABLES, Row, TableName
+from siplab.lab.counting import number_of
 from siplab.lab.errors import UsageError
 
 DICTIONARY: Final = "dictionary.json"
@@ -161,5 +162,5 @@ def _difference(before: Manifest, now: Manifest) -> str:
         if changed:
             return f"another state of {changed[0]}"
     if before.batch != now.batch and before.plan == now.plan:
-        return f"batches of {before.batch} trials"
-    return f"another experiment ({before.experiment}, {before.trials:,} trials)"
+        return f"batches of {number_of(before.batch, 'trial')}"
+    return f"another experiment ({before.experiment}, {number_of(before.trials, 'trial', ',')})"

@@ -14,6 +14,7 @@ from siplab.experiments.sweep.chunks import Chunk
 from siplab.experiments.sweep.executors import DIED, Say
 from siplab.experiments.sweep.work import Done, Work
 from siplab.experiments.tables.libraries import needed
+from siplab.lab.counting import number_of
 from siplab.lab.errors import UsageError
 
 _AHEAD: Final = 2  # batches for each thread of a worker
@@ -81,7 +82,7 @@ def _given_out(
             try:
                 yield future.result()
             except distributed.KilledWorker:
-                say(f"batch {chunk.part} ended its workers: its {len(chunk.trials)} trials are invalid")
+                say(f"batch {chunk.part} ended its workers: {number_of(len(chunk.trials), 'trial')} invalid")
                 yield work.give_up(chunk, DIED)
             future.release()
             while lost:

@@ -23,6 +23,7 @@ from typing import Final, Literal
 from siplab.experiments.sweep.chunks import Chunk
 from siplab.experiments.sweep.work import Done, Work
 from siplab.lab import interrupts
+from siplab.lab.counting import number_of
 
 Executor = Literal["local", "processes", "dask"]
 Say = Callable[[str], None]
@@ -46,14 +47,15 @@ def processes(work: Work, chunks: Iterable[Chunk], jobs: int, say: Say) -> Gener
         yield from _pool(work, waiting, jobs, jobs * _AHEAD, lost)
         if not lost:
             return
-        say(f"a worker died; {len(lost)} batches that were under way are run again")
+        say(f"a worker died; run again: {number_of(len(lost), 'batch')} that it had under way")
         suspects = iter(lost)
         culprit = lost[:1]
         while culprit:
             culprit = []
             yield from _pool(work, suspects, 1, 1, culprit)
             for chunk in culprit:
-                say(f"batch {chunk.part} ended its worker twice: its {len(chunk.trials)} trials are invalid")
+                many = number_of(len(chunk.trials), "trial")
+                say(f"batch {chunk.part} ended its worker twice: {many} invalid")
                 yield work.give_up(chunk, DIED)
 
 

@@ -27,15 +27,15 @@ def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
         raise OutputError(f"{path}: {error.strerror or error}") from None
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file. Raises ``UsageError``."""
+def read(path: Path, what: str = "table") -> list[dict[str, Any]]:
+    """The rows of a file that should be ``what``. Raises ``UsageError``."""
     pyarrow, parquet = _pyarrow()
     try:
         found: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or 'no Parquet file'}") from None
+        raise UsageError(f"{path}: no {what}: {error.strerror or 'not Parquet'}") from None
     except pyarrow.ArrowInvalid:
-        raise UsageError(f"{path}: no Parquet file") from None
+        raise UsageError(f"{path}: no {what}: not Parquet") from None
     return found
 
 

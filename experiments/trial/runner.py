@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from typing import Literal, Protocol
 
-from siplab.experiments.trial import processes, worker
+from siplab.experiments.trial import processes, registry, worker
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.process import TrialProcess
 from siplab.experiments.trial.result import TrialResult
@@ -76,8 +76,7 @@ def run_all(
     what is said in each.
     Raises ``InterruptedRunError`` on Ctrl-C, with what was done until then.
     """
-    if world == "simulated":
-        _refuse_programs(specs)
+    _check_programs(specs, world)
     if any(spec.gateway == "kernel" for spec in specs):
         require_kernel(world)
     results: dict[int, TrialResult] = {}
@@ -123,17 +122,28 @@ def run_traced(
     spec: TrialSpec, world: str, store: Store | None = None, *, limit: float = TRIAL_TIMEOUT
 ) -> tuple[TrialResult, Trace]:
     """Run one trial and give its trace too. ``limit``: as for ``run_all``, where the trial has plug-ins."""
+    _check_programs([spec], world)
     if spec.gateway == "kernel":
         require_kernel(world)
     with interrupts.watched():
         if world == "simulated":
-            _refuse_programs([spec])
             if trial.plugins_of(spec) and processes.can_be_watched():
                 return processes.simulated_traced(spec, store, limit)
             return worker.run_traced(spec, store)
         with ExitStack() as stack:
             bubble = _bubble([spec], stack)
             return processes.traced(spec, bubble, world, store, limit)[:2]
+
+
+def _check_programs(specs: Sequence[TrialSpec], world: str) -> None:
+    """Raises ``UsageError`` for a program that takes part and is not here, or that nothing can run."""
+    if world == "simulated":
+        _refuse_programs(specs)
+        return
+    for detector in dict.fromkeys(spec.program for spec in specs):
+        if detector is not None:
+            detector.require()
+    require_programs(dict.fromkeys(pair for spec in specs for pair in spec.kinds.items()))
 
 
 def _refuse_programs(specs: Sequence[TrialSpec]) -> None:
@@ -146,6 +156,13 @@ def _refuse_programs(specs: Sequence[TrialSpec]) -> None:
         for kind, each in spec.kinds.items():
             if is_program(each):
                 raise UsageError(needs_emulated(f"the {kind} '{each}'"))
+
+
+def require_programs(kinds: Iterable[tuple[str, str]]) -> None:
+    """Raises ``UsageError`` when one of ``kinds`` (role and kind) is a program that this machine lacks."""
+    for role, kind in kinds:
+        if is_program(kind):
+            registry.program(kind, "server" if role == "server" else "phone").require()
 
 
 def require_kernel(world: str) -> None:

@@ -64,7 +64,10 @@ class OutsideDetector(Protocol):
         """All that decides what it does, as one text."""
 
     def check(self, topology: Topology) -> None:
-        """Raises ``UsageError`` for what the topology lacks."""
+        """Raises ``UsageError`` for what the topology lacks, or for a file that is not there."""
+
+    def require(self) -> None:
+        """Raises ``UsageError`` for a program that this machine lacks."""
 
     def run(self, stage: Stage) -> Finding:
         """Run it in the stage's world. Raises ``UsageError`` outside the emulated one."""

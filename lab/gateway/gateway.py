@@ -39,6 +39,7 @@ from siplab.lab.gateway.own_address import OwnAddress
 from siplab.lab.gateway.sides import Emission, Side
 from siplab.lab.gateway.treatment import Treatment
 from siplab.lab.wire import ip
+from siplab.lab.wire.icmp import is_icmp_error
 from siplab.lab.wire.ip import ICMP, TCP, UDP, Endpoint, MalformedPacketError, Packet
 
 _network = lru_cache(maxsize=256)(ipaddress.ip_network)
@@ -247,7 +248,7 @@ class Gateway:
             return [Emission(None, data, Fate.INSIDE_DESTINATION, packet.dst)]
         if packet.dst == self.nat.public_ip:
             return self._hairpin(packet, data, now)
-        if ip.is_icmp_error(packet):
+        if is_icmp_error(packet):
             return self._icmp_error(packet, data, Side.INSIDE, now)
         if not packet.transport:
             return [Emission(None, data, Fate.NOT_TRANSLATED, str(packet.protocol))]
@@ -269,7 +270,7 @@ class Gateway:
         """An inside host sends to the public address (RFC 4787 section 6)."""
         if not self.nat.config.hairpinning:
             return [Emission(None, data, Fate.NO_HAIRPINNING)]
-        if ip.is_icmp_error(packet):
+        if is_icmp_error(packet):
             error = icmp.translate_hairpin_error(packet, self.nat, now)
             if error is None:
                 return [Emission(None, data, Fate.UNKNOWN_FLOW)]
@@ -296,7 +297,7 @@ class Gateway:
     def _from_outside(self, packet: Packet, data: bytes, now: float, *, unseen: bool) -> list[Emission]:
         if packet.dst != self.nat.public_ip:
             return [Emission(None, data, Fate.FOREIGN_DESTINATION, packet.dst)]
-        if ip.is_icmp_error(packet):
+        if is_icmp_error(packet):
             return self._icmp_error(packet, data, Side.OUTSIDE, now)
         if not packet.transport:
             return [Emission(None, data, Fate.NOT_TRANSLATED, str(packet.protocol))]

@@ -7,7 +7,7 @@ import math
 from siplab.lab.gateway.binding import filter_key
 from siplab.lab.gateway.flow import MAX_FLOWS
 from siplab.lab.gateway.nat_config import NatConfig
-from siplab.lab.wire import ip
+from siplab.lab.wire.icmp import is_icmp_error
 from siplab.lab.wire.ip import ICMPV6, TCP, Endpoint, Packet
 
 
@@ -21,7 +21,7 @@ class Ipv6Filter:
     def admits(self, packet: Packet, near: Endpoint, far: Endpoint, now: float, *, outbound: bool) -> bool:
         """Whether a packet between an inside and an outside endpoint may pass."""
         filtering = self._config.ipv6_filtering
-        if filtering is None or (packet.protocol == ICMPV6 and ip.is_icmp_error(packet)):
+        if filtering is None or (packet.protocol == ICMPV6 and is_icmp_error(packet)):
             return True
         key = (packet.protocol, near, filter_key(filtering, far))
         if not outbound:

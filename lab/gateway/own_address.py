@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.sides import Emission, Side
-from siplab.lab.wire import ip
+from siplab.lab.wire.icmp import PORT_UNREACHABLE, TIME_EXCEEDED, icmp_echo, icmp_error, is_icmp_error
 from siplab.lab.wire.ip import ICMP, UDP, Packet
 
 
@@ -29,19 +29,19 @@ class OwnAddress:
         """What the router says to a packet that is for itself, from the inside (RFC 1122)."""
         if packet.protocol == ICMP and packet.icmp_type == 8:
             sequence = int.from_bytes(packet.transport[6:8], "big")
-            reply = ip.icmp_echo(packet.dst, packet.src, packet.sport, sequence, packet.payload, reply=True)
+            reply = icmp_echo(packet.dst, packet.src, packet.sport, sequence, packet.payload, reply=True)
             return [Emission(Side.INSIDE, reply, Fate.ECHO_REPLY, originated=True)]
         if packet.protocol == UDP:
-            error = ip.icmp_error(packet.dst, ip.PORT_UNREACHABLE, data)
+            error = icmp_error(packet.dst, PORT_UNREACHABLE, data)
             return [Emission(Side.INSIDE, error, Fate.PORT_UNREACHABLE, originated=True)]
         return [Emission(None, data, Fate.FOR_ROUTER)]
 
     def ttl_exceeded(self, packet: Packet, side: Side, data: bytes) -> list[Emission]:
         """Drop a packet and tell its sender by an ICMP error (never about an ICMP error)."""
-        if ip.is_icmp_error(packet):
+        if is_icmp_error(packet):
             return [Emission(None, data, Fate.TTL_EXCEEDED)]
         own = self.inside if side is Side.INSIDE else self._public
         if packet.version == 6:
             own = self.inside6
-        error = ip.icmp_error(own, ip.TIME_EXCEEDED, data)
+        error = icmp_error(own, TIME_EXCEEDED, data)
         return [Emission(side, error, Fate.TTL_EXCEEDED, originated=True)]

@@ -18,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from siplab.lab.counting import number_of
 from siplab.lab.errors import UsageError
 from siplab.lab.media.speech import RATE, syllables
 from siplab.lab.outputs import replaced
@@ -82,8 +83,8 @@ def from_wav(path: Path) -> Signal:
     if kind != (2, 1, RATE) or not data:
         width, channels, rate = kind
         raise UsageError(
-            f"{path}: {8 * width} bit, {channels} channel(s), {rate} Hz; needed are 16 bit, mono, 8000 Hz "
-            "and some sound (sox IN -b 16 -c 1 -r 8000 OUT.wav)"
+            f"{path}: {8 * width} bit, {number_of(channels, 'channel')}, {rate} Hz; needed are 16 bit, mono, "
+            "8000 Hz and some sound (sox IN -b 16 -c 1 -r 8000 OUT.wav)"
         )
     samples = [int.from_bytes(data[at : at + 2], "little", signed=True) for at in range(0, len(data) - 1, 2)]
     return _framed(path.name, samples)

@@ -8,6 +8,7 @@ The rules of this file:
 
 from __future__ import annotations
 
+from siplab.lab.counting import number_of
 from siplab.lab.phone.user_agent import UserAgent
 from siplab.lab.sip.dialog import Dialog
 from siplab.lab.sip.digest import Credentials
@@ -91,4 +92,6 @@ class Subscription:
         if self.state.strip().lower() == "terminated" and self._timer is not None:
             self._timer.cancel()  # there is nothing left to refresh
         transaction.reply(200, now, headers=self.phone.agent_line)
-        self.phone.note(now, EventKind.NOTIFIED, f"{self.package}: {self.state}, {len(request.body)} bytes")
+        self.phone.note(
+            now, EventKind.NOTIFIED, f"{self.package}: {self.state}, {number_of(len(request.body), 'byte')}"
+        )

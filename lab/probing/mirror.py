@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Final
 
+from siplab.lab.counting import number_of
 from siplab.lab.sip.base import Action, Agent, Listen, Send
 from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import Incoming, response
@@ -44,7 +45,7 @@ class MirrorServer(Agent):
         method = incoming.method.decode("ascii", "backslashreplace")
         if method == "ACK" or len(payload) > _LONGEST:
             facts = Facts(method=method, remote=source)
-            self.note(now, EventKind.IGNORED, f"{method} of {len(payload)} bytes", facts)
+            self.note(now, EventKind.IGNORED, f"{method} of {number_of(len(payload), 'byte')}", facts)
             return []
         incoming.stamp_via()
         wire = response(

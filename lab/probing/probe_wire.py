@@ -18,6 +18,7 @@ import re
 import zlib
 from typing import Any, Final
 
+from siplab.lab.counting import number_of
 from siplab.lab.wire.remembered import remembered
 
 MAGIC: Final = b"\x00alp1"
@@ -53,7 +54,7 @@ def find_marks(payload: bytes) -> list[bytes]:
 def kind_of(payload: bytes) -> str:
     """What a datagram is: ``INVITE``, ``200 INVITE``, ``empty lines``, ``STUN request``, ``other``."""
     if not payload.strip(b"\r\n"):
-        return f"empty lines ({len(payload)} bytes)"
+        return f"empty lines ({number_of(len(payload), 'byte')})"
     if payload[4:8] == _STUN_COOKIE:
         return "STUN response" if payload[0] & 1 else "STUN request"
     line = payload.lstrip(b"\r\n").partition(b"\n")[0].split()

@@ -1,4 +1,4 @@
-"""IPv4, IPv6, UDP, TCP and ICMP packets as bytes: build, take apart, check.
+"""IPv4, IPv6, UDP, TCP and ICMP packets as bytes: build UDP and TCP, take all apart, check.
 
 Everything here is a function from bytes to bytes. ``parse`` reads a packet into a
 ``Packet``; ``bytes(packet)`` writes it with right lengths and checksums. Options and
@@ -15,6 +15,8 @@ from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Final, NamedTuple
 
+from siplab.lab.counting import number_of
+
 ICMP: Final = 1
 TCP: Final = 6
 UDP: Final = 17
@@ -27,8 +29,6 @@ MAX_PACKET: Final = 65535
 DEFAULT_TTL: Final = 64
 DEFAULT_MTU: Final = 1500
 MIN_IPV6_MTU: Final = 1280
-# RFC 1812 4.3.2.3: an ICMP error quotes as much as fits in 576 bytes; Linux does so too.
-_ICMP_ERROR_SIZE: Final = 576
 
 _IPV6_EXTENSIONS: Final = frozenset({0, 43, 60})  # hop-by-hop, routing, destination options
 
@@ -305,7 +305,7 @@ def parse(data: bytes, *, quoted: bool = False) -> Packet:
         if header_length < 20 or total < header_length or len(data) < header_length:
             raise MalformedPacketError("IPv4 header or total length out of range")
         if total > len(data) and not quoted:
-            raise MalformedPacketError(f"IPv4 packet of {total} bytes cut to {len(data)}")
+            raise MalformedPacketError(f"IPv4 packet of {number_of(total, 'byte')} cut to {len(data)}")
         protocol = data[9]
         src, dst = unpack_ip(data[12:16]), unpack_ip(data[16:20])
         offset = int.from_bytes(data[6:8], "big") & 0x1FFF
@@ -313,7 +313,7 @@ def parse(data: bytes, *, quoted: bool = False) -> Packet:
     elif version == 6 and len(data) >= 40:
         total = 40 + int.from_bytes(data[4:6], "big")
         if total > len(data) and not quoted:
-            raise MalformedPacketError(f"IPv6 packet of {total} bytes cut to {len(data)}")
+            raise MalformedPacketError(f"IPv6 packet of {number_of(total, 'byte')} cut to {len(data)}")
         protocol, header_length = data[6], 40
         while protocol in _IPV6_EXTENSIONS and len(data) >= header_length + 8:
             protocol, header_length = data[header_length], header_length + (data[header_length + 1] + 1) * 8
@@ -365,7 +365,8 @@ def _transport(protocol: int, rest: bytes, quoted: bool) -> tuple[int, int, int]
 # -- building ------------------------------------------------------------------------------
 
 
-def _ip_header(src: str, protocol: int, ttl: int, dont_fragment: bool) -> tuple[int, bytes]:
+def ip_header(src: str, protocol: int, ttl: int, dont_fragment: bool) -> tuple[int, bytes]:
+    """The version that ``src`` is of, and a header without lengths, addresses and checksum."""
     if ":" in src:
         return 6, bytes((0x60, 0, 0, 0, 0, 0, protocol, ttl)) + bytes(32)
     flags = 0x40 if dont_fragment else 0
@@ -383,7 +384,7 @@ def udp(
     """A UDP datagram in one IP packet, as an unconnected Linux socket sends it (DF set, id 0)."""
     if ":" not in source.ip and len(payload) <= MAX_PACKET - 28:
         return _udp4(source, destination, payload, ttl, 0x4000 if dont_fragment else 0)
-    version, header = _ip_header(source.ip, UDP, ttl, dont_fragment)
+    version, header = ip_header(source.ip, UDP, ttl, dont_fragment)
     # A non-zero checksum field asks ``Packet`` to compute one.
     return bytes(
         Packet(
@@ -427,7 +428,7 @@ def tcp(
     dont_fragment: bool = True,
 ) -> bytes:
     """A TCP segment; ``options`` must be a multiple of four bytes."""
-    version, header = _ip_header(source.ip, TCP, ttl, dont_fragment)
+    version, header = ip_header(source.ip, TCP, ttl, dont_fragment)
     offset = (20 + len(options)) // 4 << 4
     head = struct.pack("!HHIIBBHHH", 0, 0, seq & 0xFFFFFFFF, ack & 0xFFFFFFFF, offset, flags, window, 0, 0)
     return bytes(
@@ -445,96 +446,7 @@ def tcp(
     )
 
 
-def icmp_echo(
-    src: str, dst: str, identifier: int, sequence: int, payload: bytes = b"", *, reply: bool = False
-) -> bytes:
-    """An ICMP or ICMPv6 echo request or reply."""
-    six = ":" in src
-    protocol = ICMPV6 if six else ICMP
-    kind = (129 if reply else 128) if six else (0 if reply else 8)
-    version, header = _ip_header(src, protocol, DEFAULT_TTL, True)
-    head = struct.pack("!BBHHH", kind, 0, 0, identifier, sequence)
-    return bytes(Packet(version, protocol, src, dst, identifier, identifier, header, head, payload))
-
-
-class Unreachable(NamedTuple):
-    """Type and code of an ICMP error (RFC 792, RFC 4443), IPv4 pair and IPv6 pair."""
-
-    v4: tuple[int, int]
-    v6: tuple[int, int]
-
-
-PORT_UNREACHABLE: Final = Unreachable((3, 3), (1, 4))
-HOST_UNREACHABLE: Final = Unreachable((3, 1), (1, 3))
-NET_UNREACHABLE: Final = Unreachable((3, 0), (1, 0))
-TIME_EXCEEDED: Final = Unreachable((11, 0), (3, 0))
-PACKET_TOO_BIG: Final = Unreachable((3, 4), (2, 0))
-
-
-def icmp_error(src: str, kind: Unreachable, offending: bytes, *, mtu: int = 0) -> bytes:
-    """The ICMP error that ``src`` sends about ``offending``, quoting it as Linux does."""
-    packet = parse(offending, quoted=True)
-    if packet.version == 4:
-        protocol, (icmp_type, code), rest = ICMP, kind.v4, struct.pack("!HH", 0, mtu)
-        quote = offending[: _ICMP_ERROR_SIZE - 28]
-    else:
-        protocol, (icmp_type, code), rest = ICMPV6, kind.v6, struct.pack("!I", mtu)
-        quote = offending[: MIN_IPV6_MTU - 48]
-    version, header = _ip_header(src, protocol, DEFAULT_TTL, False)
-    if version == 4:  # Linux marks ICMP errors "internetwork control"
-        header = header[:1] + b"\xc0" + header[2:]
-    head = struct.pack("!BBH", icmp_type, code, 0) + rest
-    return bytes(Packet(version, protocol, src, packet.src, 0, 0, header, head, quote))
-
-
-def is_icmp_error(packet: Packet) -> bool:
-    if packet.protocol == ICMP:
-        return packet.icmp_type in (3, 4, 5, 11, 12)
-    return packet.protocol == ICMPV6 and 0 < packet.icmp_type < 128
-
-
-# -- fragments and hops ---------------------------------------------------------------------
-
-
-def fragment(data: bytes, mtu: int = DEFAULT_MTU, *, identification: int | None = None) -> list[bytes]:
-    """Cut an IPv4 packet for ``mtu`` (RFC 791); a packet that fits comes back alone and unchanged.
-
-    Raises ``MalformedPacketError`` for an IPv6 packet, which only its sender may cut.
-    """
-    if len(data) <= mtu:
-        return [data]
-    if data[0] >> 4 != 4:
-        raise MalformedPacketError("only IPv4 packets are fragmented on the way")
-    header_length = (data[0] & 0x0F) * 4
-    size, step = len(data) - header_length, (mtu - header_length) // 8 * 8
-    return [
-        fragment_of(data, at, min(at + step, size), more=at + step < size, identification=identification)
-        for at in range(0, size, step)
-    ]
-
-
-def fragment_of(data: bytes, begin: int, end: int, *, more: bool, identification: int | None = None) -> bytes:
-    """One fragment of an IPv4 packet: the bytes ``begin`` to ``end`` of what follows its header.
-
-    ``begin`` is a multiple of eight. ``more``: others follow it, as they do where the packet is itself a
-    fragment that others follow.
-    """
-    header_length = (data[0] & 0x0F) * 4
-    header, body = data[:header_length], data[header_length:][begin:end]
-    number = header[4:6] if identification is None else identification.to_bytes(2, "big")
-    offset = (int.from_bytes(header[6:8], "big") & 0x1FFF) + begin // 8
-    if more or header[6] & 0x20:
-        offset |= 0x2000
-    new = (
-        header[:2]
-        + (header_length + len(body)).to_bytes(2, "big")
-        + number
-        + offset.to_bytes(2, "big")
-        + header[8:10]
-        + b"\0\0"
-        + header[12:]
-    )
-    return new[:10] + checksum(new).to_bytes(2, "big") + new[12:] + body
+# -- hops and marks ----------------------------------------------------------------------
 
 
 def decrement_ttl(data: bytes, hops: int = 1) -> bytes:

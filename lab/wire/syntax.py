@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from siplab.lab.counting import number_of
 from siplab.lab.wire.headers import name_addr
 from siplab.lab.wire.sip import LONGEST_REMEMBERED, MOST_REMEMBERED, Field, SipMessage
 from siplab.lab.wire.syntax_fields import HOSTNAME, TOKEN, field_findings, show, uri_findings
@@ -240,7 +241,7 @@ class _Report:
             if length != len(body):
                 large = length > len(body)
                 rule = "content-length-too-large" if large else "content-length-too-small"
-                sentence = f"Content-Length says {show(digits)}, the body has {len(body)} bytes."
+                sentence = f"Content-Length says {show(digits)}, the body has {number_of(len(body), 'byte')}."
                 self.add(rule, "Content-Length", message.offset_of(field) + field.value_offset, sentence)
                 body = body[:length]
         if not body:

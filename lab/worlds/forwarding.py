@@ -15,6 +15,8 @@ from siplab.lab.gateway.fragments import Reassembler
 from siplab.lab.gateway.gateway import Emission, Side
 from siplab.lab.sip.base import Transport
 from siplab.lab.wire import ip
+from siplab.lab.wire.fragments import fragmented
+from siplab.lab.wire.icmp import PORT_UNREACHABLE, TIME_EXCEEDED, IcmpError, icmp_error, is_icmp_error
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError
 from siplab.lab.wire.tcp_segment import reset
 from siplab.lab.worlds.network import MAX_HOPS, Network
@@ -101,11 +103,11 @@ class Forwarder:
         if len(packet) <= mtu:
             return [packet]
         if packet[6] & 0x3F or packet[7]:  # a fragment itself: its pieces belong to the same datagram
-            return ip.fragment(packet, mtu)
+            return fragmented(packet, mtu)
         self._identification = self._identification % 0xFFFF + 1
         # A sender that lets its datagrams be cut does not set DF on them.
         loose = packet[:6] + bytes((packet[6] & ~0x40, packet[7])) + packet[8:]
-        return ip.fragment(loose, mtu, identification=self._identification)
+        return fragmented(loose, mtu, identification=self._identification)
 
     def send(self, node: str, packet: bytes) -> list[Arrival]:
         """``packet`` leaves ``node``. Returns what reached hosts, in order."""
@@ -165,26 +167,26 @@ class Forwarder:
         elif node not in self.network.topology.routers:
             self._carrier.lost(node, packet, LossReason.WRONG_HOST, "not for this host")
         elif _ttl(packet) <= 1:
-            self._error(node, hop.network, ip.TIME_EXCEEDED, packet, queue)
+            self._error(node, hop.network, TIME_EXCEEDED, packet, queue)
         else:
             # To the front: what follows on the same path must not overtake it.
             pieces = self.fit(node, ip.decrement_ttl(packet))
             queue.extendleft([(node, piece) for piece in reversed(pieces)])
 
     def _error(
-        self, node: str, network: str, kind: ip.Unreachable, packet: bytes, queue: deque[tuple[str, bytes]]
+        self, node: str, network: str, kind: IcmpError, packet: bytes, queue: deque[tuple[str, bytes]]
     ) -> None:
         """``node`` answers with an ICMP error: not about another, nor a later fragment (RFC 1122 3.2.2)."""
         try:
             parsed = ip.parse(packet)
         except MalformedPacketError:
             return
-        if ip.is_icmp_error(parsed) or parsed.fragment_offset:
+        if is_icmp_error(parsed) or parsed.fragment_offset:
             self._carrier.lost(node, packet, LossReason.NO_ICMP_ERROR, "no ICMP error is sent about it")
             return
         # A station answers from the address that was asked, a router under way from the nearest one.
-        own = self.network.node_addresses[node][network] if kind is ip.TIME_EXCEEDED else parsed.dst
-        queue.append((node, ip.icmp_error(own, kind, packet)))
+        own = self.network.node_addresses[node][network] if kind is TIME_EXCEEDED else parsed.dst
+        queue.append((node, icmp_error(own, kind, packet)))
 
     def _arrive(
         self, node: str, network: str, packet: bytes, queue: deque[tuple[str, bytes]], arrivals: list[Arrival]
@@ -203,7 +205,7 @@ class Forwarder:
             if whole is None:
                 return
             packet, parsed = whole
-            if ip.is_icmp_error(parsed):
+            if is_icmp_error(parsed):
                 self._icmp(parsed, arrivals)
                 return
             if parsed.protocol == ip.TCP:
@@ -220,7 +222,7 @@ class Forwarder:
             self._carrier.lost(node, packet, LossReason.WRONG_CHECKSUM, detail)
             return
         if not self._carrier.listening(local):
-            self._error(node, network, ip.PORT_UNREACHABLE, packet, queue)
+            self._error(node, network, PORT_UNREACHABLE, packet, queue)
             return
         delivery = self._carrier.arrive(local, source, packet)
         if delivery is not None:

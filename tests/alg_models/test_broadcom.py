@@ -22,6 +22,7 @@ from siplab.alg_models.samples.basic import (
 from siplab.alg_models.samples.headers import CHALLENGE
 from siplab.lab.gateway.gateway import Side
 from siplab.lab.wire import ip
+from siplab.lab.wire.fragments import fragmented
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage
 
@@ -471,7 +472,7 @@ def test_tcp_other_ports_ipv6_and_fragments_pass_as_they_are(line: Line) -> None
     assert found is not None
     assert found.payload == INVITE
     large = transport.padded(INVITE, 1700)
-    *early, last = ip.fragment(ip.udp(PHONE, REGISTRAR, large, dont_fragment=False), identification=3)
+    *early, last = fragmented(ip.udp(PHONE, REGISTRAR, large, dont_fragment=False), identification=3)
     for piece in early:
         line.gateway.handle(piece, Side.INSIDE, 0.0)
     left = b"".join(ip.parse(each.packet).payload for each in line.gateway.handle(last, Side.INSIDE, 0.0))

@@ -30,6 +30,7 @@ from siplab.alg_models.steps.blindness import divided, shut
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Gateway, Side
 from siplab.lab.wire import ip
+from siplab.lab.wire.fragments import fragmented
 from siplab.lab.wire.ip import ACK, PSH, SYN, Endpoint
 from siplab.lab.wire.sip import Field, SipMessage
 
@@ -363,7 +364,7 @@ def deliver(router: Gateway, packets: list[bytes], side: Side) -> bytes:
 def test_fragments(model: Get, order: int) -> None:
     long = padded(INVITE, 1700)
     whole = ip.udp(PHONE, REGISTRAR, long, dont_fragment=False)
-    pieces = ip.fragment(whole, identification=5)[::order]
+    pieces = fragmented(whole, identification=5)[::order]
     assert deliver(gateway_for(model("fragment-drop")), pieces, Side.INSIDE) == b""
     assert deliver(gateway_for(model("fragment-unprocessed")), pieces, Side.INSIDE) == long
     right = deliver(gateway_for(CORRECT), pieces, Side.INSIDE)

@@ -14,6 +14,7 @@ from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Emission, Gateway, Side
 from siplab.lab.wire import ip
+from siplab.lab.wire.fragments import fragmented
 from siplab.lab.wire.ip import ACK, PSH, SYN, Endpoint
 
 DATA = Path(__file__).parents[1] / "data" / "rfc4475"
@@ -107,7 +108,7 @@ def test_each_message_in_fragments(model: Model, side: Side) -> None:
     for name, message in MESSAGES.items():
         gateway, packet = across(model, side, message)
         arrived: list[ip.Packet] = []
-        for fragment in ip.fragment(packet, 296, identification=7):
+        for fragment in fragmented(packet, 296, identification=7):
             emissions = gateway.handle(fragment, side, 1.0)
             judge(model, emissions, name)
             arrived += onward(emissions, side)

@@ -23,6 +23,8 @@ from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Emission, Gateway, Side
 from siplab.lab.gateway.nat_config import NatConfig
 from siplab.lab.wire import ip
+from siplab.lab.wire.fragments import fragmented
+from siplab.lab.wire.icmp import PORT_UNREACHABLE, icmp_echo, icmp_error, is_icmp_error
 from siplab.lab.wire.ip import Endpoint
 
 CATALOGUE = load(plugins=False)
@@ -55,9 +57,9 @@ def sound(side: Side) -> list[bytes]:
     found = [
         ip.udp(*ends, b"\x80" + b"x" * 60),
         ip.tcp(*ends, seq=0, flags=ip.SYN if side is Side.INSIDE else ip.SYN | ip.ACK, ack=1),
-        ip.icmp_echo(ends[0].ip, ends[1].ip, 5060, 1, b"ping", reply=side is Side.OUTSIDE),
-        ip.icmp_error(ends[0].ip, ip.PORT_UNREACHABLE, ip.udp(ends[1], ends[0], b"quoted")),
-        *ip.fragment(ip.udp(*ends, b"f" * 2000, dont_fragment=False), identification=3),
+        icmp_echo(ends[0].ip, ends[1].ip, 5060, 1, b"ping", reply=side is Side.OUTSIDE),
+        icmp_error(ends[0].ip, PORT_UNREACHABLE, ip.udp(ends[1], ends[0], b"quoted")),
+        *fragmented(ip.udp(*ends, b"f" * 2000, dont_fragment=False), identification=3),
     ]
     for message in (each.payload for each in all_samples().values()):
         found.append(ip.udp(*ends, message))
@@ -181,7 +183,7 @@ def test_without_steps_no_payload_changes(model: Model, count: int) -> None:
                 continue
             if ip.parse(packet).is_fragment:
                 continue
-            assert ip.parse(each.packet).payload == ip.parse(packet).payload or ip.is_icmp_error(
+            assert ip.parse(each.packet).payload == ip.parse(packet).payload or is_icmp_error(
                 ip.parse(packet)
             )
 

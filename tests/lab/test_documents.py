@@ -180,3 +180,50 @@ def test_a_file_without_end_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPat
 def test_values_in_specs_are_read_by_the_same_function(value: str) -> None:
     with pytest.raises(UsageError, match="can't be read as a value"):
         specs.parse(f"x(y={value})", "model")
+
+
+class Small(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    number: int
+    rows: list[int] = []
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", ":1: no thing: not JSON: Expecting value, column 1"),
+        ('{"number": 1', ":1: no thing: not JSON: "),
+        ("[]", ": no thing: the file must hold an object, `{...}`"),
+        ('{\n"number": 1,\n"number": 2}', ":3: no thing: 'number' stands in line 2 already"),
+        ('{"number": Infinity}', ": no thing: Infinity is no"),
+        ('{\n"rows": []}', ":1: no thing: field 'number': Field required"),
+        (
+            '{"number": 1,\n"rows": [1,\n"x"]}',
+            ":3: no thing: field 'rows.1': Input should be a valid integer",
+        ),
+        (
+            '{"number": 1,\n"raws": []}',
+            ":2: no thing: field 'raws': unknown field; known fields are number, rows",
+        ),
+        ('{"number": [], "rows": [' + "1, " * 50_000 + "1]}", "d.json: no thing: field 'number': "),
+    ],
+)
+def test_of_json_it_is_said_what_it_was_taken_for(tmp_path: Path, text: str, complaint: str) -> None:
+    path = tmp_path / "d.json"
+    path.write_text(text)
+    with pytest.raises(UsageError) as raised:
+        documents.read_json(path, Small, "thing")
+    assert complaint in str(raised.value)
+    assert str(raised.value).startswith(str(path))
+
+
+def test_what_is_no_text_is_none_however_it_came(tmp_path: Path) -> None:
+    path = tmp_path / "d.json"
+    path.write_bytes(b"\xff")
+    with pytest.raises(UsageError) as raised:
+        documents.text(path)
+    assert str(raised.value) == f"{path}: can't be read: it is not a text in UTF-8"
+    with pytest.raises(UsageError) as again:
+        documents.decoded(b"\xff", str(path))
+    assert str(again.value) == str(raised.value)

@@ -10,6 +10,7 @@ from siplab.experiments.output import compatibility
 from siplab.experiments.output.compatibility import Compatibility
 from siplab.experiments.output.page.html import block, filled, own
 from siplab.experiments.output.view import TrialDocument, Voice
+from siplab.lab.counting import number_of
 
 LIMIT: Final = 25_000_000  # bytes of a page with many trials
 # In this order: what one uses stands before it.
@@ -65,7 +66,10 @@ def page(
                 row["why"] = "left out: the page is full"
         rows.append(row)
     if dropped:
-        left_out = [*left_out, f"{dropped} trials are left out: a page holds {LIMIT // 1_000_000} MB."]
+        left_out = [
+            *left_out,
+            f"{number_of(dropped, 'trial')} left out: a page holds {LIMIT // 1_000_000} MB.",
+        ]
     book = {
         "title": title,
         "about": about,

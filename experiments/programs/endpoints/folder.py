@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from siplab.experiments.programs.kinds import Chosen
+from siplab.lab import documents
 from siplab.lab.errors import UsageError
 
 _PLACE: Final = re.compile(r"@([A-Z][A-Z0-9_]*)@")
@@ -31,10 +32,7 @@ def fill(folder: Path, chosen: Chosen, values: Mapping[str, str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for target, template in chosen.kind.files.items():
         source = chosen.place / template
-        try:
-            text = source.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{source}: can't be read: {error}") from None
+        text = documents.text(source)
         path = folder / target
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(rendered(text, values, str(source)), encoding="utf-8")

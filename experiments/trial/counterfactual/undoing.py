@@ -16,16 +16,15 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
 from siplab.alg_models.controls import CORRECT_STEPS
-from siplab.alg_models.steps.headers import HoldRegistration
-from siplab.alg_models.steps.media import CloseDialog, TranslateSdp
 from siplab.experiments.trial.counterfactual.actions import ActionKind, GatewayAction
 from siplab.experiments.trial.counterfactual.parts import merged, text_of
 from siplab.experiments.trial.counterfactual.pinholes import changes, pinholes_of
+from siplab.experiments.trial.counterfactual.writers import is_description, writers
 from siplab.lab.gateway.alg import Context, Dropped, Model, Policy, Recipe, Step
 from siplab.lab.gateway.nat_config import NatConfig
 from siplab.lab.wire.compare import differences
 from siplab.lab.wire.labels import label_of
-from siplab.lab.wire.sip import Field, SipMessage
+from siplab.lab.wire.sip import SipMessage
 
 Reference = tuple[Step, ...]
 CORRECT: Final[Reference] = CORRECT_STEPS
@@ -179,12 +178,8 @@ class _OneMessage:
             context.deliver_to = None
         parts = [each.part for each in here if each.kind is ActionKind.PART]
         if parts:
-            where = context.deliver_to
-            other = SipMessage.parse(self._before)
-            _run(_writers(self._reference, parts), other, context)
-            context.deliver_to = where
-            own.fields = [Field(each.raw) for each in own.fields]  # some ALGs misread names on purpose
-            own = self._with_parts(own, other)
+            other = self._as_reference(own, parts)
+            own = self._with_parts(_as_it_leaves(own), other)
         self._message.become(bytes(own))
 
     def _own(self, message: SipMessage, here: Sequence[GatewayAction]) -> None:
@@ -201,6 +196,19 @@ class _OneMessage:
         if fixed.was_asked and not self._undoes(ActionKind.MAPPING, before=str(context.outside)):
             context.renew_mapping()
 
+    def _as_reference(self, own: SipMessage, parts: Sequence[str]) -> SipMessage:
+        """The message with these parts as the reference writes them; around a body that stays the ALG's,
+        Content-Length is that body's.
+        """
+        message = SipMessage.parse(self._before)
+        was_right = message.content_length == len(message.body)
+        if not any(is_description(each) for each in parts):
+            message.body, message.trailer = own.body, own.trailer
+        _run(writers(self._reference, parts), message, self._context)
+        if was_right:
+            message.fit_content_length()
+        return message
+
     def _with_parts(self, own: SipMessage, other: SipMessage) -> SipMessage:
         chosen, came = [], SipMessage.parse(self._before)
         for part in differences(bytes(own), bytes(other)):
@@ -215,12 +223,12 @@ def _run(steps: Sequence[Step], message: SipMessage, context: Context) -> None:
         step.apply(message, context)
 
 
-def _writers(reference: Reference, parts: Sequence[str]) -> Reference:
-    """The steps that write these parts, without those that do nothing but open and close pinholes."""
-    left_out: tuple[type, ...] = (HoldRegistration, CloseDialog)
-    if not any(each in ("", "body", "Content-Length") or each.startswith("SDP") for each in parts):
-        left_out += (TranslateSdp,)
-    return tuple(step for step in reference if not isinstance(step, left_out))
+def _as_it_leaves(message: SipMessage) -> SipMessage:
+    """The message as its receiver reads it: some ALGs misread names, or cut lines, on purpose."""
+    trailer, message.trailer = message.trailer, b""
+    read = SipMessage.parse(bytes(message))
+    read.trailer = trailer
+    return read
 
 
 def _first_line(message: bytes) -> str:

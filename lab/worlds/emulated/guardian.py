@@ -23,6 +23,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from siplab.lab.counting import number_of
 from siplab.lab.errors import CapabilityError, UsageError
 from siplab.lab.worlds.emulated import namespaces as ns
 
@@ -50,7 +51,8 @@ class Card:
     def told(self) -> str:
         """What somebody is asked to lend, in one sentence."""
         held = ", ".join(self.addresses) or "no address"
-        text = f"{self.name} ({held}, {len(self.routes)} route(s)) leaves this machine until the lab ends"
+        routes = number_of(len(self.routes), "route")
+        text = f"{self.name} ({held}, {routes}) leaves this machine until the lab ends"
         if self.has_default_route:
             text += "; THIS MACHINE'S WAY TO THE INTERNET GOES THROUGH IT"
         return text

@@ -10,8 +10,6 @@ from __future__ import annotations
 import os
 import random
 import selectors
-import shlex
-import shutil
 import socket
 import subprocess
 import time
@@ -20,15 +18,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final, Literal
 
+from siplab.lab.counting import number_of
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Emission, Side
 from siplab.lab.sip.base import Send, SendSegment, Transport
 from siplab.lab.wire import ip
+from siplab.lab.wire.fragments import fragmented
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.base import WorldError
+from siplab.lab.worlds.emulated import executables, offload, sockets
 from siplab.lab.worlds.emulated import namespaces as ns
-from siplab.lab.worlds.emulated import offload, sockets
 from siplab.lab.worlds.emulated.confinement import Confinement
 from siplab.lab.worlds.emulated.containers import ContainerProcess
 from siplab.lab.worlds.emulated.guardian import ask_to_take
@@ -39,16 +39,6 @@ from siplab.lab.worlds.emulated.world import UNREACHABLE_ERRORS, EmulatedLab, Qu
 from siplab.lab.worlds.forwarding import Arrival, Delivery, SegmentDelivery, Unreachable, source_of
 from siplab.lab.worlds.trace import Passage, WorldEvent
 
-# Debian packages of programs that people run in the lab, for the error when one is missing.
-_PACKAGES: Final = {
-    "sipp": "sip-tester",
-    "sipsak": "sipsak",
-    "kamailio": "kamailio",
-    "baresip": "baresip-core",
-    "rtpengine": "rtpengine-daemon",
-    "linphonec": "linphone-cli",
-    "turnserver": "coturn",
-}
 # Real seconds in which a program that does nothing is over.
 _PATIENCE: Final = 5.0
 
@@ -100,13 +90,7 @@ class LiveWorld(QueueOwner):
                 f"no host '{host}' in topology '{self.network.topology.id}'; there are {', '.join(nodes)}"
             )
         program = command[0]
-        if shutil.which(program) is None:
-            if "/" in program and os.path.isfile(program):  # noqa: PTH113 - a command, not a path
-                raise UsageError(f"'{program}' is not executable: chmod +x {shlex.quote(program)}")
-            package = _PACKAGES.get(os.path.basename(program))  # noqa: PTH119 - a command, not a path
-            raise UsageError(
-                f"no program '{program}' here" + (f": apt-get install {package}" if package else "")
-            )
+        executables.require(program)
         try:
             with self._entrance(host, directory, confinement) as enter:
                 process = subprocess.Popen(
@@ -376,7 +360,7 @@ class LiveWorld(QueueOwner):
         if len(out) <= mtu or out[0] >> 4 != 4:
             return [out]
         self._identification = self._identification % 0xFFFF + 1
-        return ip.fragment(out, mtu, identification=self._identification)
+        return fragmented(out, mtu, identification=self._identification)
 
     # -- impaired networks -------------------------------------------------------------------------
 
@@ -474,6 +458,10 @@ class LiveWorld(QueueOwner):
         for passage in self._passages:
             account(passage)
         missed |= {name: tap.missed() for name, tap in self._lab.taps.items()}
-        problems += [f"the tap at {host} missed {count} packet(s)" for host, count in missed.items() if count]
+        problems += [
+            f"the tap at {host} missed {number_of(count, 'packet')}"
+            for host, count in missed.items()
+            if count
+        ]
         self._selector.close()
         return problems

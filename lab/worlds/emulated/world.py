@@ -19,6 +19,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any, Final
 
+from siplab.lab.counting import number_of
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Emission, Gateway, Side
@@ -327,7 +328,7 @@ class EmulatedWorld(QueueOwner):
         stray = self._drain()
         problems = super().close()
         if stray:
-            problems.append(f"{stray} packet(s) that nobody had sent were in a queue")
+            problems.append(f"in a queue: {number_of(stray, 'packet')} that nobody had sent")
         return problems
 
     # -- waiting for the kernel ------------------------------------------------------------------------

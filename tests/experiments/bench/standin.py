@@ -26,6 +26,7 @@ from siplab.experiments.probe_pack.script import script
 from siplab.lab.gateway.gateway import Gateway
 from siplab.lab.gateway.sides import Side
 from siplab.lab.wire import ip as wire
+from siplab.lab.wire.fragments import fragmented
 from siplab.lab.worlds.emulated import namespaces as ns
 from siplab.lab.worlds.emulated import offload
 from siplab.lab.worlds.emulated.ethernet_port import EthernetPort
@@ -122,7 +123,7 @@ def model(kind: str, namespace: int) -> None:
             held.drop()
             for each in gateway.handle(packet, side, 0.0):
                 for piece in (
-                    wire.fragment(each.packet, identification=next(numbers)) if each.side is not None else ()
+                    fragmented(each.packet, identification=next(numbers)) if each.side is not None else ()
                 ):
                     out.sendto(piece, (wire.unpack_ip(piece[16:20]), 0))
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from siplab.lab.wire import ip
+from siplab.lab.wire.fragments import fragmented
 from siplab.lab.wire.ip import Endpoint
 
 PHONE, SERVER = Endpoint("192.168.1.20", 5060), Endpoint("198.51.100.10", 5060)
@@ -87,7 +88,7 @@ def tunnelled(packet: bytes, rng: random.Random) -> bytes:
 def fragments(packet: bytes, size: int) -> list[bytes]:
     """The packet in pieces of ``size`` bytes (a multiple of 8) of what it carries."""
     if packet[0] >> 4 == 4:
-        return ip.fragment(packet, 20 + size)
+        return fragmented(packet, 20 + size)
     body = packet[40:]
     pieces = [body[at : at + size] for at in range(0, len(body), size)]
     found = []

@@ -37,7 +37,7 @@ def test_a_telephone_on_a_lent_card(tmp_path: Path, victim: str) -> None:
     assert seen["before"]["addresses"] == ["10.9.0.2/24", "10.9.1.2/24"]
     assert any("10.77.0.0/16 via 10.9.0.1" in each for each in seen["before"]["routes"])
     assert seen["after"] == seen["before"], seen["said"]
-    assert "card0 (10.9.0.2/24, 10.9.1.2/24, 1 route(s)) leaves this machine" in seen["said"]
+    assert "card0 (10.9.0.2/24, 10.9.1.2/24, 1 route) leaves this machine" in seen["said"]
 
 
 @pytest.mark.needs("emulated")

@@ -38,6 +38,16 @@ def test_the_table_says_what_the_command_says(name: str, text: str) -> None:
     assert about or command.commands
 
 
+def test_help_has_what_stands_in_brackets_and_no_lines_cut_short(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    status, out, _ = siplab(monkeypatch, capsys, "diagnose", "--help")
+    assert status == 0
+    (line,) = [each for each in out.splitlines() if "Two sides are needed" in each]
+    assert "Captures need `pip install 'siplab[captures]'`. Exit status: 0 clean" in line
+
+
 def test_help_imports_neither_pydantic_nor_the_lab() -> None:
     code = (
         "import sys; sys.argv = ['siplab', '--help']\n"
@@ -47,7 +57,7 @@ def test_help_imports_neither_pydantic_nor_the_lab() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     *shown, imported = done.stdout.strip().splitlines()
-    allowed = {"siplab.lab.errors", "siplab.lab.interrupts", "siplab.lab.version"}
+    allowed = {"siplab.lab.counting", "siplab.lab.errors", "siplab.lab.interrupts", "siplab.lab.version"}
     assert set(json.loads(imported.replace("'", '"'))) <= allowed
     for name, *_ in cli.COMMANDS:
         assert any(name in line.split() for line in shown), name

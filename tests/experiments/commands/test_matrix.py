@@ -90,7 +90,7 @@ def test_two_runs_are_compared(folder: Path, tmp_path: Path, table: dict[str, An
     new.write_text(json.dumps(table))
     done = siplab("compare", str(old), str(new), "--html", str(page))
     assert done.returncode == 1
-    assert "2 cells differ, 1 are worse" in done.stdout
+    assert "2 cells not as before, 1 worse" in done.stdout
     assert page.exists()
 
 

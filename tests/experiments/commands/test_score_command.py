@@ -198,9 +198,11 @@ def test_a_baseline_fails_on_a_new_accusation(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", ("the file must hold",)),
-        ("{", (":1", "not YAML")),
-        ('{"format": "other", "version": 1, "detectors": {}}', (":1", "field 'format'")),
+        ("", (":1: no baseline of `siplab score`: not JSON",)),
+        ("{", (":1: no baseline of `siplab score`: not JSON",)),
+        ("[]", ("no baseline of `siplab score`: the file must hold an object",)),
+        ('{"format": 1, "format": 2}', (":1: no baseline of `siplab score`: 'format' stands",)),
+        ('{"format": "other", "version": 1, "detectors": {}}', (":1: no baseline", "field 'format'")),
         (
             '{"format": "siplab-score-baseline", "version": 2, "detectors": {}}',
             ("field 'version'",),

@@ -148,6 +148,7 @@ def test_a_lab_stays_and_others_reach_it(lab: Up, tmp_path: Path) -> None:
             "--lab names a lab that is up",
         ),
         (("up", "--name", "one"), "a lab 'one' is up already"),
+        (("up", "--phone", "program:sipp(scenario=gone.xml)"), "no file 'gone.xml'"),
         (("up", "--name", "../x"), "is no name of a lab"),
         (("down", "--lab", "two"), "no lab 'two' is up; there are one"),
     ],

@@ -140,8 +140,12 @@ def test_the_action_that_it_takes_is_blamed(
     assert (found.basis, classes(found)) == (Basis.UNDONE, blamed)
 
 
+def test_who_opens_no_pinhole_is_not_blamed_for_the_length_of_a_body() -> None:
+    """Who undoes Content-Length opens none: what has to be undone is what was written about media."""
+    assert {"SDP c=", "SDP m="} == classes(why("home", "danos", "direct-call", **PLAIN))
+
+
 def test_messages_are_named_only_where_these_alone_cure() -> None:
-    """The undoing of Content-Length opens pinholes by messages, too, in which it was right."""
     row = causes.row(spec_of("home", "danos", "direct-call", **PLAIN))
     assert row is not None
     assert row.proven

@@ -13,6 +13,7 @@ from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Emission, Side
 from siplab.lab.wire import ip
 from siplab.lab.wire.compare import differences
+from siplab.lab.wire.fragments import fragmented
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.trace import Passage
 
@@ -198,7 +199,7 @@ def passage(packet: bytes, *emissions: Emission) -> Passage:
 
 def test_fragments_are_compared_as_the_whole_datagram() -> None:
     message = INVITE + b"a=x:" + b"y" * 2000 + b"\r\n"
-    pieces = ip.fragment(ip.udp(PHONE, SERVER, message, dont_fragment=False), 1500, identification=7)
+    pieces = fragmented(ip.udp(PHONE, SERVER, message, dont_fragment=False), 1500, identification=7)
     assert len(pieces) == 2
     entries = Entries()
     assert entries.whole(passage(pieces[0])) is None

@@ -180,4 +180,4 @@ def test_a_page_that_is_full_says_what_is_missing(monkeypatch: pytest.MonkeyPatc
     book.of_many("t", "", runner.run_all(specs, world="simulated"))
     entries, words = seen[2], seen[3]
     assert [each.document is not None for each in entries] == [True, False, False]  # type: ignore[attr-defined]
-    assert any("2 more failing trials are left out" in each for each in words)  # type: ignore[attr-defined]
+    assert any("2 more failing trials left out" in each for each in words)  # type: ignore[attr-defined]

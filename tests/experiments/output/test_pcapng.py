@@ -17,6 +17,7 @@ from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.gateway.alg import Card, Context, Model, Recipe
 from siplab.lab.gateway.gateway import Gateway, Side
 from siplab.lab.wire import ip
+from siplab.lab.wire.fragments import fragmented
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage
 from siplab.lab.worlds.trace import LossReason, Lost, Passage, Received, Sent, Trace
@@ -211,7 +212,7 @@ def test_what_a_model_raised_is_told_once(tmp_path: Path) -> None:
 
 def test_a_fragment_that_waits_is_not_called_dropped(tmp_path: Path) -> None:
     whole = ip.udp(PHONE, SERVER, REQUEST + b"x" * 2000, dont_fragment=False)
-    trace = through(gateway(), *ip.fragment(whole, 1500, identification=1))
+    trace = through(gateway(), *fragmented(whole, 1500, identification=1))
     assert said(trace, tmp_path / "fragments.pcapng") == [
         ("router/inside", "router: fragment kept until the datagram is whole"),
         ("router/inside", ""),

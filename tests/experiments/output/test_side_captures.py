@@ -109,7 +109,7 @@ def test_what_is_encrypted_is_not_made_up() -> None:
     spec = TrialSpec("home", "none", "srtp-call")
     _, trace = trial.run(spec)
     some = packets_by_side(trace, trial.network_of(spec), "all")["inside"]
-    assert any("left out here, being encrypted" in each.comment for each in some)
+    assert any("left out here: " in each.comment and ", being encrypted" in each.comment for each in some)
     assert not any(each.comment.startswith(REBUILT) for each in some)
 
 

@@ -144,7 +144,7 @@ def test_score_plays_the_pack_and_writes_pairs(tmp_path: Path, monkeypatch: pyte
     some = [CATALOGUE.get(each) for each in ("none", "correct", "non5060-ignored(match=server)")]
     monkeypatch.setattr(Catalogue, "runnable", lambda self: list(some))
     done = siplab("score", "--probe-pack", "--models", "correct", "--out", str(tmp_path), "--pcap")
-    assert "packets tell 2 of 3 models and variants apart" in done.stdout
+    assert "packets to tell 2 of 3 models and variants apart" in done.stdout
     assert "non5060-ignored(match=server)" in done.stdout
     pair = pair_file.read(tmp_path / "correct.pair.json")
     for side in Side:

@@ -107,6 +107,8 @@ def test_the_page_describes_what_there_is(tmp_path: Path) -> None:
     first, _, image = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     path = tmp_path / "mine.yaml"
     path.write_text(first)
+    for name in ("client.py", "server.py"):
+        (tmp_path / name).touch()
     assert len(experiment.load(str(path)).trials()) == 3
     path.write_text(
         re.sub(r"^    client:\n.*?^    server:", f"    {image}    server:", first, flags=re.M | re.S)
@@ -268,21 +270,59 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ({"client": "yes"}, ["printed more than 4 MiB"]),
     ({"client": "sh -c 'yes >&2 & exec yes'"}, ["printed more than 4 MiB"]),
     # What never sent a packet did not look at the router, whatever it ends with.
-    ({"client": "python3 {here}/no-such-file.py"}, ["sent no packet", "exit status 2", "can't open file"]),
+    ({"client": "python3 /no/such-file.py"}, ["sent no packet", "exit status 2", "can't open file"]),
     ({"client": "python3 {here}/usage.py --moon", "alg_exit": 2}, ["sent no packet", "arguments: --moon"]),
     ({"client": "true"}, ["exit status 0 and had sent no packet"]),
-    ({"client": "no-such-program"}, ["client could not be started", "no-such-program"]),
-    (
-        {"client": "{here}/sipsak.sh"},
-        ["client could not be started", "sipsak.sh' is not executable: chmod +x"],
-    ),
-    ({"server": "no-such-program"}, ["server could not be started"]),
+    ({"client": "{here}/no-interpreter.sh"}, ["client could not be started", "interpreter.sh' can't be run"]),
+    ({"server": "{here}/no-interpreter.sh"}, ["server could not be started"]),
     ({"server": "sh -c 'echo in use >&2; exit 3'", "ready_port": "udp/5060"}, ["exit status 3", "in use"]),
     ({"server": "true", "ready_port": "udp/5060"}, ["server ended with exit status 0 before it was ready"]),
     ({"server": "sleep 600", "ready_port": "udp/5060", "ready_timeout": 0.2}, ["udp/5060", "registrar"]),
     ({"server": "sleep 600", "ready_log": "^up$", "ready_timeout": 0.2}, ["not ready within 0.2 s", "^up$"]),
     ({"server": "sh -c 'kill -9 $$'", "client": "sleep 600"}, ["server was ended by SIGKILL before"]),
 ]
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"client": "no-such-program"}, "field client.command: no program 'no-such-program' here"),
+        ({"client": "{here}/sipsak.sh"}, "sipsak.sh' is not executable: chmod +x"),
+        (
+            {"client": "true", "server": "/no/kamailio -f x"},
+            "field server.command: no program '/no/kamailio'",
+        ),
+    ],
+)
+def test_a_program_that_is_not_there_is_told_before_anything_starts(
+    options: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(UsageError, match=re.escape(complaint)):
+        runner.run_all([trial(detector(**options))], world="emulated")
+
+
+@pytest.mark.parametrize(
+    ("client", "complaint"),
+    [
+        ("command: 'python3 {here}/gone.py'", "field client.command: no file '{tmp}/gone.py'"),
+        ("command: 'a --rules={here}/gone.txt'", "field client.command: no file '{tmp}/gone.txt'"),
+        ("command: a, environment: {R: '{here}/gone'}", "field client.environment.R: no file '{tmp}/gone'"),
+        ("command: 'a {here}/there.py {here}/{model}.log {here}/out/a.log', writable: ['{here}/out']", ""),
+    ],
+)
+def test_a_file_beside_the_description_has_to_be_there(tmp_path: Path, client: str, complaint: str) -> None:
+    (tmp_path / "there.py").touch()
+    (tmp_path / "out").mkdir()
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "id: mine\nmodels: [none]\ndetectors:\n"
+        f"  - {{id: x, client: {{{client}}}, verdict: {{exit: {{alg: 1}}}}}}\n"
+    )
+    if not complaint:
+        assert experiment.load(str(path)).trials()
+        return
+    with pytest.raises(UsageError, match=re.escape(complaint.format(tmp=tmp_path))):
+        experiment.load(str(path)).trials()
 
 
 @pytest.mark.needs("emulated")

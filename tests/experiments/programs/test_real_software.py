@@ -262,6 +262,11 @@ def test_who_waits_too_long_is_told_of_the_option() -> None:
         (TrialSpec(scenario="register", server="program:kamailio(net=true)"), "has no parameter 'net'"),
         (TrialSpec(scenario="register", server="program:kamailio(nat=1)"), "choose one of false, true"),
         (TrialSpec(scenario="register", phone="program:/nowhere/x.yaml"), "no such file"),
+        (TrialSpec(scenario="register", phone="program:sipp(scenario=gone.xml)"), "no file 'gone.xml'"),
+        (
+            TrialSpec(scenario="register", far_phone="program:sipp(scenario=/)"),
+            "no file '/'; name a path from",
+        ),
     ],
 )
 def test_a_wrong_name_is_told(spec: TrialSpec, complaint: str) -> None:
@@ -276,6 +281,17 @@ def test_a_wrong_name_is_told(spec: TrialSpec, complaint: str) -> None:
         ("once: true", "once: true\n    when: nat", "field 'programs.0.when': there is no parameter 'nat'"),
         ("program: sipsak}", "program: other}", "there is no program 'other'"),
         ("role: phone", "role: phone\nfiles: {a: missing}", "no file 'missing' beside it"),
+        (
+            "role: phone",
+            "role: phone\nfiles: {a: latin-1}",
+            "latin-1: can't be read: it is not a text in UTF-8",
+        ),
+        (
+            "expires: {default: 300",
+            "expires: {default: none.xml, file: true",
+            "no file 'none.xml'; name a path",
+        ),
+        ("expires: {default: 300", "expires: {default: 1, file: true, values: {1: a}", "leave 'values' out"),
         ("role: phone", "role: phone\nfiles: {../a: b}", "a relative path without '..'"),
         ("role: phone", "role: gateway", "field 'role'"),
         ("id: sipsak", "id: [", "not YAML"),
@@ -289,11 +305,12 @@ def test_a_wrong_file_is_told(tmp_path: Path, before: str, after: str, complaint
     text = path.read_text()
     assert before in text
     path.write_text(text.replace(before, after, 1))
+    (tmp_path / "latin-1").write_bytes(b"caf\xe9")
     with pytest.raises(UsageError) as caught:
         kinds.get(f"program:{path}", "phone")
     (line,) = str(caught.value).splitlines()
     assert complaint in line
-    assert str(path) in line
+    assert str(tmp_path) in line
 
 
 def test_programs_need_the_emulated_world() -> None:

@@ -89,7 +89,7 @@ def test_two_scoreboards_are_compared(folder: Path, tmp_path: Path) -> None:
     worse = changed(folder, lambda router, was: "missed" if router == "correct" else was)
     done = siplab("compare", str(old), str(worse), "--markdown", str(comment))
     assert done.returncode == 1
-    assert "1 cells differ, 1 are worse" in done.stdout
+    assert "1 cell not as before, 1 worse" in done.stdout
     assert "| worse | mirror | correct | caught | missed |" in comment.read_text()
     assert siplab("compare", str(worse), str(old)).returncode == 0  # better
 

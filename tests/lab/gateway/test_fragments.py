@@ -13,6 +13,7 @@ from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.fragments import LIMIT, TIMEOUT, Reassembler
 from siplab.lab.gateway.gateway import Emission, Side
 from siplab.lab.wire import ip
+from siplab.lab.wire.fragments import fragment_of, fragmented
 from siplab.lab.wire.ip import MAX_PACKET, Endpoint, checksum, parse, verify
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ PHONE, SERVER = Endpoint("192.168.1.20", 40000), Endpoint("198.51.100.10", 7000)
 def datagram(size: int, number: int = 7) -> list[bytes]:
     """A datagram of ``size`` payload bytes in fragments of 1,500 bytes."""
     payload = random.Random(size).randbytes(size)
-    return ip.fragment(ip.udp(PHONE, SERVER, payload, dont_fragment=False), identification=number)
+    return fragmented(ip.udp(PHONE, SERVER, payload, dont_fragment=False), identification=number)
 
 
 def whole(pieces: list[bytes]) -> bytes:
@@ -107,7 +108,7 @@ def test_a_transport_header_may_be_cut() -> None:
     """A first fragment need not have all of it (RFC 791); the whole is judged (RFC 1858 is about filters)."""
     packet = ip.tcp(PHONE, SERVER, b"x" * 20, dont_fragment=False)
     parts = [
-        ip.fragment_of(packet, at, min(at + 8, 40), more=at < 32, identification=7) for at in range(0, 40, 8)
+        fragment_of(packet, at, min(at + 8, 40), more=at < 32, identification=7) for at in range(0, 40, 8)
     ]
     (made,) = add(Reassembler(), parts)
     assert without_id(made) == without_id(packet)
@@ -182,7 +183,7 @@ def test_a_fragmented_datagram_crosses_both_ways(new_router: RouterMaker, size: 
     assert (out.src, out.destination) == ("203.0.113.7", SERVER)
     assert out.payload == whole(datagram(size))[28:]
     back = ip.udp(SERVER, out.source, out.payload, dont_fragment=False)
-    came = ip.parse(cross(ip.fragment(back, 576, identification=9), Side.OUTSIDE).packet)
+    came = ip.parse(cross(fragmented(back, 576, identification=9), Side.OUTSIDE).packet)
     assert (came.destination, came.payload) == (PHONE, out.payload)
 
 
@@ -191,6 +192,6 @@ def test_fragmented_sip_is_inspected(correct_router: RouterMaker) -> None:
     text = b"OPTIONS sip:lab.test SIP/2.0\r\n" + contact + b"X: " + b"x" * 3000 + b"\r\n\r\n"
     router = correct_router()
     packet = ip.udp(PHONE, SERVER._replace(port=5060), text, dont_fragment=False)
-    *_, last = (router.one(each, Side.INSIDE) for each in ip.fragment(packet))
+    *_, last = (router.one(each, Side.INSIDE) for each in fragmented(packet))
     assert last.changed
     assert b"<sip:alice@203.0.113.7:40000>" in last.packet

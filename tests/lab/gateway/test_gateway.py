@@ -16,6 +16,7 @@ from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Emission, Gateway, Side
 from siplab.lab.gateway.nat_config import Dependence, NatConfig, Refresh
 from siplab.lab.wire import ip
+from siplab.lab.wire.icmp import PACKET_TOO_BIG, PORT_UNREACHABLE, icmp_echo, icmp_error
 from siplab.lab.wire.ip import UDP, Endpoint, checksum, parse
 from siplab.lab.wire.sip import SipMessage
 
@@ -154,7 +155,7 @@ def test_hop_limit_that_ends_here(new_router: RouterMaker) -> None:
 
 
 def test_no_error_about_an_error(new_router: RouterMaker) -> None:
-    error = parse(ip.icmp_error(MEDIA.ip, ip.PORT_UNREACHABLE, ip.udp(FAR_MEDIA, MEDIA, b"")))
+    error = parse(icmp_error(MEDIA.ip, PORT_UNREACHABLE, ip.udp(FAR_MEDIA, MEDIA, b"")))
     assert new_router().fate(bytes(error.with_(ttl=1)), Side.INSIDE) is Fate.TTL_EXCEEDED
 
 
@@ -162,14 +163,14 @@ def test_no_error_about_an_error(new_router: RouterMaker) -> None:
 def test_packets_to_the_router_itself(new_router: RouterMaker, ttl: int) -> None:
     """Those need no TTL to spare: they go no further."""
     router = new_router()
-    echo = parse(ip.icmp_echo(PHONE.ip, ROUTER, 7, 3, b"ping")).with_(ttl=ttl)
+    echo = parse(icmp_echo(PHONE.ip, ROUTER, 7, 3, b"ping")).with_(ttl=ttl)
     emission = router.one(bytes(echo), Side.INSIDE)
     assert (emission.side, emission.originated) == (Side.INSIDE, True)
-    assert emission.packet == ip.icmp_echo(ROUTER, PHONE.ip, 7, 3, b"ping", reply=True)
+    assert emission.packet == icmp_echo(ROUTER, PHONE.ip, 7, 3, b"ping", reply=True)
     datagram = ip.udp(PHONE, Endpoint(ROUTER, 53), b"query", ttl=ttl)
     emission = router.one(datagram, Side.INSIDE)
     assert (emission.side, emission.originated) == (Side.INSIDE, True)
-    assert emission.packet == ip.icmp_error(ROUTER, ip.PORT_UNREACHABLE, datagram)
+    assert emission.packet == icmp_error(ROUTER, PORT_UNREACHABLE, datagram)
     segment = ip.tcp(PHONE, Endpoint(ROUTER, 80), flags=ip.SYN, ttl=ttl)
     assert router.fate(segment, Side.INSIDE) is Fate.FOR_ROUTER
     assert router.gateway.nat.bindings == []
@@ -230,7 +231,7 @@ def test_ipv6_passes_untranslated_behind_its_filter(
 
 def test_ipv6_errors_pass_the_filter_and_router_traffic_does_not(new_router: RouterMaker) -> None:
     router = new_router()
-    error = ip.icmp_error("2001:db8:9::1", ip.PACKET_TOO_BIG, ip.udp(PHONE6, SERVER6, b""), mtu=1280)
+    error = icmp_error("2001:db8:9::1", PACKET_TOO_BIG, ip.udp(PHONE6, SERVER6, b""), mtu=1280)
     assert router.one(error, Side.OUTSIDE).packet == error
     for own in ("2001:db8:1::1", "fe80::1", "ff02::1"):
         assert router.fate(ip.udp(PHONE6, Endpoint(own, 9), b""), Side.INSIDE) is Fate.FOR_ROUTER

@@ -10,6 +10,16 @@ from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Side
 from siplab.lab.gateway.nat_config import Dependence, PortAllocation
 from siplab.lab.wire import ip
+from siplab.lab.wire.icmp import (
+    HOST_UNREACHABLE,
+    NET_UNREACHABLE,
+    PACKET_TOO_BIG,
+    PORT_UNREACHABLE,
+    TIME_EXCEEDED,
+    IcmpError,
+    icmp_echo,
+    icmp_error,
+)
 from siplab.lab.wire.ip import ACK, ICMP, SYN, Endpoint, Packet, checksum, parse
 
 if TYPE_CHECKING:
@@ -19,13 +29,13 @@ PUBLIC = "203.0.113.7"
 PHONE, SERVER = Endpoint("192.168.1.20", 40000), Endpoint("198.51.100.10", 7000)
 MIDDLE = "192.0.2.1"  # a router on the way
 INSIDE_MIDDLE = "192.168.1.254"
-KINDS = [ip.PORT_UNREACHABLE, ip.HOST_UNREACHABLE, ip.NET_UNREACHABLE, ip.TIME_EXCEEDED, ip.PACKET_TOO_BIG]
+KINDS = [PORT_UNREACHABLE, HOST_UNREACHABLE, NET_UNREACHABLE, TIME_EXCEEDED, PACKET_TOO_BIG]
 
 OUT = {
     "udp": ip.udp(PHONE, SERVER, b"payload 192.168.1.20" * 40),
     "udp without checksum": b"",  # filled in below
     "tcp": ip.tcp(PHONE, SERVER, b"payload 192.168.1.20", seq=1, ack=2),
-    "icmp": ip.icmp_echo(PHONE.ip, SERVER.ip, 40000, 3, b"payload"),
+    "icmp": icmp_echo(PHONE.ip, SERVER.ip, 40000, 3, b"payload"),
 }
 OUT["udp without checksum"] = OUT["udp"][:26] + b"\0\0" + OUT["udp"][28:]
 
@@ -46,12 +56,12 @@ def quote_of(error: Packet) -> Packet:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", OUT)
 def test_an_error_comes_back_with_the_packet_as_it_was_sent(
-    router: Router, name: str, kind: ip.Unreachable
+    router: Router, name: str, kind: IcmpError
 ) -> None:
     sent = OUT[name]
     left = bytes(router.crossed(sent, Side.INSIDE))
     hop = ip.decrement_ttl(left)
-    error = ip.icmp_error(MIDDLE, kind, hop, mtu=1400 if kind is ip.PACKET_TOO_BIG else 0)
+    error = icmp_error(MIDDLE, kind, hop, mtu=1400 if kind is PACKET_TOO_BIG else 0)
     came = router.crossed(error, Side.OUTSIDE)
     assert (came.src, came.dst) == (MIDDLE, PHONE.ip)
     assert (came.icmp_type, came.icmp_code) == kind.v4
@@ -66,11 +76,11 @@ def test_an_error_comes_back_with_the_packet_as_it_was_sent(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", OUT)
 def test_an_error_of_the_inside_goes_out_with_the_packet_as_it_came(
-    router: Router, name: str, kind: ip.Unreachable
+    router: Router, name: str, kind: IcmpError
 ) -> None:
     left = router.crossed(OUT[name], Side.INSIDE)
     if left.protocol == ICMP:
-        back = ip.icmp_echo(SERVER.ip, PUBLIC, left.sport, 3, left.payload, reply=True)
+        back = icmp_echo(SERVER.ip, PUBLIC, left.sport, 3, left.payload, reply=True)
     elif name == "tcp":
         back = ip.tcp(SERVER, left.source, left.payload, seq=2, ack=3)
     else:
@@ -79,7 +89,7 @@ def test_an_error_of_the_inside_goes_out_with_the_packet_as_it_came(
             back = back[:26] + b"\0\0" + back[28:]
     reached = bytes(router.crossed(back, Side.OUTSIDE))
     for complainer in (PHONE.ip, INSIDE_MIDDLE):
-        out = router.crossed(ip.icmp_error(complainer, kind, reached), Side.INSIDE)
+        out = router.crossed(icmp_error(complainer, kind, reached), Side.INSIDE)
         assert (out.src, out.dst) == (PUBLIC, SERVER.ip)
         quote_of(out)
         assert out.payload == back[: len(out.payload)]
@@ -89,14 +99,14 @@ def test_an_error_of_the_inside_goes_out_with_the_packet_as_it_came(
 def test_a_quote_of_few_bytes(router: Router, size: int) -> None:
     """RFC 792 asks for 8 bytes behind the IP header only; the TCP checksum may lie beyond."""
     left = bytes(router.crossed(OUT["tcp"], Side.INSIDE))
-    came = router.crossed(ip.icmp_error(MIDDLE, ip.TIME_EXCEEDED, left[: 20 + size]), Side.OUTSIDE)
+    came = router.crossed(icmp_error(MIDDLE, TIME_EXCEEDED, left[: 20 + size]), Side.OUTSIDE)
     assert came.payload == OUT["tcp"][: 20 + size]
 
 
 def test_a_quote_with_ip_options(router: Router) -> None:
     sent = with_options(OUT["udp"])
     left = bytes(router.crossed(sent, Side.INSIDE))
-    came = router.crossed(ip.icmp_error(MIDDLE, ip.TIME_EXCEEDED, left), Side.OUTSIDE)
+    came = router.crossed(icmp_error(MIDDLE, TIME_EXCEEDED, left), Side.OUTSIDE)
     quote_of(came)
     assert came.payload == sent[: len(came.payload)]
 
@@ -114,14 +124,14 @@ def test_what_the_alg_changed_is_not_undone_in_the_quote(correct_router: RouterM
     text = b"OPTIONS sip:x SIP/2.0\r\nContact: <sip:alice@192.168.1.20:40000>\r\n\r\n"
     left = router.one(ip.udp(PHONE, SERVER._replace(port=5060), text), Side.INSIDE)
     assert left.changed
-    came = router.crossed(ip.icmp_error(MIDDLE, ip.TIME_EXCEEDED, left.packet), Side.OUTSIDE)
+    came = router.crossed(icmp_error(MIDDLE, TIME_EXCEEDED, left.packet), Side.OUTSIDE)
     quoted = quote_of(came)
     assert quoted.source == PHONE
     assert quoted.payload == text.replace(PHONE.ip.encode(), PUBLIC.encode())
 
 
 def error_about(packet: bytes, src: str = MIDDLE) -> bytes:
-    return ip.icmp_error(src, ip.PORT_UNREACHABLE, packet)
+    return icmp_error(src, PORT_UNREACHABLE, packet)
 
 
 def test_errors_about_unknown_flows_end_here(router: Router) -> None:
@@ -129,7 +139,7 @@ def test_errors_about_unknown_flows_end_here(router: Router) -> None:
     for quoted in (
         ip.udp(left.source._replace(port=9), SERVER, b""),
         ip.tcp(left.source, SERVER),
-        ip.icmp_echo(PUBLIC, SERVER.ip, left.sport, 1),
+        icmp_echo(PUBLIC, SERVER.ip, left.sport, 1),
     ):
         assert router.fate(error_about(quoted), Side.OUTSIDE) is Fate.UNKNOWN_FLOW
     # An error to the router about somebody else's packet.
@@ -171,12 +181,12 @@ def test_an_error_about_a_hairpin_turns_round_too(new_router: RouterMaker) -> No
     router.send(other, SERVER)
     sent = ip.udp(PHONE, Endpoint(PUBLIC, other.port), b"hairpin")
     reached = router.one(sent, Side.INSIDE).packet
-    error = router.one(ip.icmp_error(other.ip, ip.PORT_UNREACHABLE, reached), Side.INSIDE)
+    error = router.one(icmp_error(other.ip, PORT_UNREACHABLE, reached), Side.INSIDE)
     assert error.side is Side.INSIDE
     came = parse(error.packet)
     assert (came.src, came.dst) == (PUBLIC, PHONE.ip)
     assert came.payload == sent
-    stranger = ip.icmp_error(other.ip, ip.PORT_UNREACHABLE, ip.udp(Endpoint(PUBLIC, 9), other, b""))
+    stranger = icmp_error(other.ip, PORT_UNREACHABLE, ip.udp(Endpoint(PUBLIC, 9), other, b""))
     assert router.fate(stranger, Side.INSIDE) is Fate.UNKNOWN_FLOW
 
 
@@ -188,5 +198,5 @@ def test_errors_about_tcp_connections_reach_both_ends(new_router: RouterMaker) -
         sent = ip.tcp(source, destination, b"data", seq=7, ack=8)
         reached = bytes(router.crossed(sent, side))
         src = SERVER.ip if side is Side.INSIDE else PHONE.ip
-        came = router.crossed(ip.icmp_error(src, ip.PORT_UNREACHABLE, reached), side.other)
+        came = router.crossed(icmp_error(src, PORT_UNREACHABLE, reached), side.other)
         assert came.payload == sent

@@ -18,6 +18,7 @@ from siplab.lab.gateway.gateway import Side
 from siplab.lab.gateway.nat import Nat
 from siplab.lab.gateway.nat_config import Dependence, NatConfig, PortAllocation, Refresh
 from siplab.lab.wire import ip
+from siplab.lab.wire.icmp import icmp_echo
 from siplab.lab.wire.ip import ACK, FIN, ICMP, RST, SYN, TCP, UDP, Endpoint
 
 if TYPE_CHECKING:
@@ -438,19 +439,19 @@ def test_a_connection_picked_up_in_the_middle_counts_as_established(new_router: 
 def test_icmp_echo(new_router: RouterMaker) -> None:
     router = new_router(icmp_timeout=60)
     for host in ("192.168.1.20", "192.168.1.21"):
-        asked = router.crossed(ip.icmp_echo(host, HERE.ip, 77, 1, b"ping"), Side.INSIDE)
+        asked = router.crossed(icmp_echo(host, HERE.ip, 77, 1, b"ping"), Side.INSIDE)
         assert (asked.src, asked.dst, asked.icmp_type, asked.payload) == (PUBLIC, HERE.ip, 8, b"ping")
-        reply = ip.icmp_echo(HERE.ip, PUBLIC, asked.sport, 1, b"ping", reply=True)
+        reply = icmp_echo(HERE.ip, PUBLIC, asked.sport, 1, b"ping", reply=True)
         answer = router.crossed(reply, Side.OUTSIDE)
         assert (answer.dst, answer.sport, answer.icmp_type) == (host, 77, 0)
-        stranger = ip.icmp_echo(THERE.ip, PUBLIC, asked.sport, 1, reply=True)
+        stranger = icmp_echo(THERE.ip, PUBLIC, asked.sport, 1, reply=True)
         assert router.fate(stranger, Side.OUTSIDE) is Fate.FILTERED
     router.now = 60.0
     assert router.fate(reply, Side.OUTSIDE) is Fate.NO_BINDING
 
 
 def test_an_identifier_of_zero_gets_one(new_router: RouterMaker) -> None:
-    asked = new_router().crossed(ip.icmp_echo(PHONE.ip, HERE.ip, 0, 1), Side.INSIDE)
+    asked = new_router().crossed(icmp_echo(PHONE.ip, HERE.ip, 0, 1), Side.INSIDE)
     assert asked.sport != 0
 
 
@@ -494,7 +495,7 @@ def test_no_hairpinning(new_router: RouterMaker) -> None:
 def test_a_hairpin_to_an_unknown_port_or_protocol_ends_here(new_router: RouterMaker) -> None:
     router = new_router()
     assert hairpin(router, PHONE, 9) is Fate.NO_BINDING
-    echo = ip.icmp_echo(PHONE.ip, PUBLIC, 5, 1)
+    echo = icmp_echo(PHONE.ip, PUBLIC, 5, 1)
     assert router.fate(echo, Side.INSIDE) is Fate.NO_BINDING
 
 

@@ -15,6 +15,7 @@ from siplab.lab.gateway.gateway import Emission, Side
 from siplab.lab.gateway.nat_config import PortAllocation
 from siplab.lab.gateway.tcp import TcpEditor
 from siplab.lab.wire import ip
+from siplab.lab.wire.fragments import fragmented
 from siplab.lab.wire.ip import ACK, FIN, PSH, SYN, Endpoint, parse
 from siplab.lab.wire.sip import SipMessage, split_stream
 from siplab.lab.wire.tcp_segment import near
@@ -55,7 +56,7 @@ def router_of(new_router: RouterMaker, model: Model, **settings: object) -> Rout
 
 
 def fragments(message: bytes, source: Endpoint = PHONE, target: Endpoint = SERVER) -> list[bytes]:
-    return ip.fragment(ip.udp(source, target, message, dont_fragment=False), identification=9)
+    return fragmented(ip.udp(source, target, message, dont_fragment=False), identification=9)
 
 
 # -- fragments -------------------------------------------------------------------------------------
@@ -95,7 +96,7 @@ def test_fragments_pass_unprocessed(new_router: RouterMaker, known: bool) -> Non
 def test_unprocessed_fragments_are_still_checked(new_router: RouterMaker) -> None:
     """The ALG does not see them; the router does."""
     router = router_of(new_router, correct(fragments="unprocessed"))
-    first, last = ip.fragment(
+    first, last = fragmented(
         ip.udp(PHONE, SERVER, options(2000), dont_fragment=False, ttl=1), identification=9
     )
     router.handle(first, Side.INSIDE)
@@ -103,7 +104,7 @@ def test_unprocessed_fragments_are_still_checked(new_router: RouterMaker) -> Non
     assert (expired.side, expired.originated) == (Side.INSIDE, True)
     wrong = ip.udp(PHONE, SERVER, options(2000), dont_fragment=False)
     wrong = wrong[:24] + b"\0\x10" + wrong[26:]
-    first, last = ip.fragment(wrong, identification=10)
+    first, last = fragmented(wrong, identification=10)
     router.handle(first, Side.INSIDE)
     assert "UDP length" in router.end(last, Side.INSIDE)[1]
 

@@ -14,6 +14,18 @@ from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6
 from scapy.packet import Raw
 
 from siplab.lab.wire import ip
+from siplab.lab.wire.fragments import fragmented
+from siplab.lab.wire.icmp import (
+    HOST_UNREACHABLE,
+    NET_UNREACHABLE,
+    PACKET_TOO_BIG,
+    PORT_UNREACHABLE,
+    TIME_EXCEEDED,
+    IcmpError,
+    icmp_echo,
+    icmp_error,
+    is_icmp_error,
+)
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError
 
 V4 = (Endpoint("192.168.1.20", 5060), Endpoint("198.51.100.10", 5080))
@@ -56,15 +68,15 @@ def packets(draw: st.DrawFn) -> bytes:
                 ttl=ttl,
             )
         case "echo":
-            return ip.icmp_echo(src, dst, draw(PORTS), draw(PORTS), payload, reply=draw(st.booleans()))
+            return icmp_echo(src, dst, draw(PORTS), draw(PORTS), payload, reply=draw(st.booleans()))
     kinds = [
-        ip.PORT_UNREACHABLE,
-        ip.HOST_UNREACHABLE,
-        ip.NET_UNREACHABLE,
-        ip.TIME_EXCEEDED,
-        ip.PACKET_TOO_BIG,
+        PORT_UNREACHABLE,
+        HOST_UNREACHABLE,
+        NET_UNREACHABLE,
+        TIME_EXCEEDED,
+        PACKET_TOO_BIG,
     ]
-    return ip.icmp_error(
+    return icmp_error(
         dst, draw(st.sampled_from(kinds)), ip.udp(source, destination, payload), mtu=draw(PORTS)
     )
 
@@ -86,12 +98,12 @@ def assert_scapy_agrees(data: bytes) -> None:
 
 @FAMILIES
 def test_scapy_would_notice(ends: tuple[Endpoint, Endpoint]) -> None:
-    echo = ip.icmp_echo(ends[0].ip, ends[1].ip, 1, 1, b"x")
+    echo = icmp_echo(ends[0].ip, ends[1].ip, 1, 1, b"x")
     for data in (
         ip.udp(*ends, b"x"),
         ip.tcp(*ends, b"x"),
         echo,
-        ip.icmp_error(ends[0].ip, ip.TIME_EXCEEDED, echo),
+        icmp_error(ends[0].ip, TIME_EXCEEDED, echo),
     ):
         begin = 40 if ":" in ends[0].ip else 20
         at = begin + {ip.UDP: 6, ip.TCP: 16}.get(ip.parse(data).protocol, 2)
@@ -147,7 +159,7 @@ def test_echo_is_what_scapy_builds(ends: tuple[Endpoint, Endpoint], reply: bool)
     else:
         kind = ICMPv6EchoReply if reply else ICMPv6EchoRequest
         expected = IPv6(src=src, dst=dst) / kind(id=77, seq=3, data=b"ping")
-    data = ip.icmp_echo(src, dst, 77, 3, b"ping", reply=reply)
+    data = icmp_echo(src, dst, 77, 3, b"ping", reply=reply)
     assert data == bytes(expected)
     packet = ip.parse(data)
     assert (packet.sport, packet.dport, packet.payload) == (77, 77, b"ping")
@@ -371,16 +383,16 @@ def test_a_hop_keeps_the_packet_sound(data: bytes) -> None:
 
 @FAMILIES
 @pytest.mark.parametrize("size", [0, 1, 400, 1400])
-@pytest.mark.parametrize("kind", [ip.PORT_UNREACHABLE, ip.TIME_EXCEEDED, ip.PACKET_TOO_BIG])
-def test_errors_quote_the_packet(ends: tuple[Endpoint, Endpoint], size: int, kind: ip.Unreachable) -> None:
+@pytest.mark.parametrize("kind", [PORT_UNREACHABLE, TIME_EXCEEDED, PACKET_TOO_BIG])
+def test_errors_quote_the_packet(ends: tuple[Endpoint, Endpoint], size: int, kind: IcmpError) -> None:
     six = ":" in ends[0].ip
     router = "2001:db8::1" if six else "192.168.1.1"
     offending = ip.udp(*ends, bytes(size))
-    data = ip.icmp_error(router, kind, offending, mtu=1280)
+    data = icmp_error(router, kind, offending, mtu=1280)
     packet = ip.parse(data)
     assert ip.verify(data) == []
     assert_scapy_agrees(data)
-    assert ip.is_icmp_error(packet)
+    assert is_icmp_error(packet)
     assert (packet.icmp_type, packet.icmp_code) == (kind.v6 if six else kind.v4)
     assert packet.transport[4:] == struct.pack("!I", 1280)
     assert (packet.src, packet.dst) == (router, ends[0].ip)
@@ -398,8 +410,8 @@ def test_a_quote_of_eight_bytes_tells_the_ports() -> None:
 
 @FAMILIES
 def test_other_packets_are_no_errors(ends: tuple[Endpoint, Endpoint]) -> None:
-    assert not ip.is_icmp_error(ip.parse(ip.udp(*ends, b"")))
-    assert not ip.is_icmp_error(ip.parse(ip.icmp_echo(ends[0].ip, ends[1].ip, 1, 1)))
+    assert not is_icmp_error(ip.parse(ip.udp(*ends, b"")))
+    assert not is_icmp_error(ip.parse(icmp_echo(ends[0].ip, ends[1].ip, 1, 1)))
 
 
 # -- fragments ------------------------------------------------------------------------------------
@@ -425,7 +437,7 @@ def reassemble(pieces: list[bytes]) -> bytes:
 @given(st.integers(0, 3000), st.integers(68, 1500), PORTS, st.randoms())
 def test_fragments_make_up_the_packet_in_any_order(size: int, mtu: int, number: int, random: Random) -> None:
     data = ip.udp(*V4, (bytes(range(251)) * 12)[:size], dont_fragment=False)
-    pieces = ip.fragment(data, mtu, identification=number)
+    pieces = fragmented(data, mtu, identification=number)
     assert all(len(piece) <= mtu and ip.verify(piece) == [] for piece in pieces)
     if len(data) <= mtu:
         assert pieces == [data]
@@ -441,10 +453,8 @@ def test_fragments_make_up_the_packet_in_any_order(size: int, mtu: int, number: 
 
 def test_a_fragment_can_be_cut_again() -> None:
     data = ip.udp(*V4, bytes(range(250)) * 10, dont_fragment=False)
-    pieces = [
-        small for piece in ip.fragment(data, 1500, identification=7) for small in ip.fragment(piece, 576)
-    ]
-    assert len(pieces) > len(ip.fragment(data, 1500))
+    pieces = [small for piece in fragmented(data, 1500, identification=7) for small in fragmented(piece, 576)]
+    assert len(pieces) > len(fragmented(data, 1500))
     assert reassemble(pieces)[20:] == data[20:]
 
 
@@ -454,9 +464,9 @@ def test_fragments_read_and_write_unchanged(build: str) -> None:
     data = {
         "udp": ip.udp(*V4, payload, dont_fragment=False),
         "tcp": ip.tcp(*V4, payload),
-        "echo": ip.icmp_echo(V4[0].ip, V4[1].ip, 7, 1, payload),
+        "echo": icmp_echo(V4[0].ip, V4[1].ip, 7, 1, payload),
     }[build]
-    pieces = ip.fragment(data, 1500, identification=9)
+    pieces = fragmented(data, 1500, identification=9)
     assert [bytes(ip.parse(piece)) for piece in pieces] == pieces
     assert [ip.verify(piece) for piece in pieces] == [[], []]
     first, second = (ip.parse(piece) for piece in pieces)
@@ -465,7 +475,7 @@ def test_fragments_read_and_write_unchanged(build: str) -> None:
 
 
 def test_ports_of_a_first_fragment_can_be_changed() -> None:
-    first = ip.fragment(ip.tcp(*V4, bytes(2000)), 1500)[0]
+    first = fragmented(ip.tcp(*V4, bytes(2000)), 1500)[0]
     changed = bytes(ip.parse(first).with_(src="203.0.113.7", sport=61002))
     assert ip.parse(changed).source == Endpoint("203.0.113.7", 61002)
     assert changed[24:] == first[24:]
@@ -473,9 +483,9 @@ def test_ports_of_a_first_fragment_can_be_changed() -> None:
 
 def test_ipv6_is_not_fragmented_on_the_way() -> None:
     data = ip.udp(*V6, bytes(1400))
-    assert ip.fragment(data, 1500) == [data]
+    assert fragmented(data, 1500) == [data]
     with pytest.raises(MalformedPacketError, match="only IPv4"):
-        ip.fragment(data, 1280)
+        fragmented(data, 1280)
 
 
 # -- addresses --------------------------------------------------------------------------------------

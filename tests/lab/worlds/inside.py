@@ -23,6 +23,7 @@ from siplab.lab.gateway.alg import Model
 from siplab.lab.gateway.gateway import Side
 from siplab.lab.sip.base import Action, Agent, Close, Listen, Send
 from siplab.lab.wire import ip
+from siplab.lab.wire.icmp import PORT_UNREACHABLE, icmp_error
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.base import World
 from siplab.lab.worlds.emulated import bubble, sockets
@@ -388,7 +389,7 @@ def _packet(rng: random.Random, source: Endpoint, target: Endpoint) -> bytes:
         body, protocol = segment[20:], ip.TCP
     elif kind == 2:
         offending = ip.udp(target, source, _payload(rng)[:100])
-        body, protocol = ip.icmp_error(source.ip, ip.PORT_UNREACHABLE, offending)[20:], ip.ICMP
+        body, protocol = icmp_error(source.ip, PORT_UNREACHABLE, offending)[20:], ip.ICMP
     else:
         body, protocol = rng.randbytes(rng.randrange(0, 200)), rng.choice((1, 2, 6, 17, 41, 47, 50, 132, 255))
     damaged = bytearray(body)

@@ -157,7 +157,7 @@ def test_a_trial_whose_queue_overflowed_is_void(bubble: Bubble) -> None:
 
 def test_a_packet_that_nobody_sent_is_a_problem(bubble: Bubble) -> None:
     answer = bubble.call(inside.stray_packet, _REGISTER)
-    assert answer.errors == ["1 packet(s) that nobody had sent were in a queue"]
+    assert answer.errors == ["in a queue: 1 packet that nobody had sent"]
 
 
 # -- noise -----------------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ from siplab.lab.gateway.fate import Fate
 from siplab.lab.gateway.gateway import Emission, Gateway
 from siplab.lab.gateway.sides import Side
 from siplab.lab.wire import ip
+from siplab.lab.wire.fragments import fragmented
+from siplab.lab.wire.icmp import TIME_EXCEEDED, icmp_error
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.base import make_gateways
 from siplab.lab.worlds.emulated.kernel import MODELS
@@ -292,16 +294,16 @@ def test_what_did_not_leave_was_dropped_and_the_next_is_not_taken_for_it() -> No
 
 def test_what_the_router_makes_itself_is_told_apart() -> None:
     entered = on(ip.udp(PHONE, SERVER, b"x", ttl=1), 7)
-    error = ip.icmp_error("192.168.1.1", ip.TIME_EXCEEDED, entered)
+    error = icmp_error("192.168.1.1", TIME_EXCEEDED, entered)
     (passage,) = paired(Seen(Side.INSIDE, False, entered), Seen(Side.INSIDE, True, error))
     assert [(each.side, each.originated) for each in passage.emissions] == [(Side.INSIDE, True)]
 
 
 def test_fragments_wait_for_their_datagram() -> None:
     whole = ip.udp(PHONE, SERVER, b"x" * 2000, dont_fragment=False)
-    pieces = ip.fragment(whole, 1500, identification=9)
+    pieces = fragmented(whole, 1500, identification=9)
     translated = ip.decrement_ttl(ip.udp(PUBLIC, SERVER, b"x" * 2000, dont_fragment=False))
-    out = ip.fragment(translated, 1500, identification=9)
+    out = fragmented(translated, 1500, identification=9)
     one, two = paired(
         *(Seen(Side.INSIDE, False, each) for each in pieces),
         *(Seen(Side.OUTSIDE, True, each) for each in out),

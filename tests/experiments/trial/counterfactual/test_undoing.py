@@ -6,15 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from siplab.alg_models import samples
+from siplab.alg_models.steps.headers import HoldRegistration
+from siplab.alg_models.steps.media import CloseDialog
 from siplab.experiments.trial import reach
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.counterfactual.actions import ActionKind, GatewayAction, parse
 from siplab.experiments.trial.counterfactual.parts import merged
+from siplab.experiments.trial.counterfactual.pinholes import pinholes_of
 from siplab.experiments.trial.counterfactual.replay import Replayer
 from siplab.experiments.trial.counterfactual.search import smallest
-from siplab.experiments.trial.counterfactual.undoing import NONE
+from siplab.experiments.trial.counterfactual.undoing import CORRECT, NONE, Undoing
+from siplab.experiments.trial.counterfactual.writers import writers
 from siplab.experiments.trial.spec import TrialSpec, seed_of
 from siplab.lab.errors import UsageError
+from siplab.lab.gateway.alg import Card, Context, Model, Recipe
+from siplab.lab.wire import ip
 from siplab.lab.wire.compare import differences
 from siplab.lab.wire.sip import SipMessage
 
@@ -52,6 +59,59 @@ def test_another_message_is_another_action() -> None:
     again = replayer("record-route-mangled", "outgoing-call")
     other = GatewayAction("router", ActionKind.PART, "in", "180 Ringing (INVITE)", part="Record-Route")
     assert not again.run(["stays up"], [other]).passes("stays up")
+
+
+class _Nothing:
+    """An ALG that looks at messages, and does nothing to them."""
+
+    def apply(self, message: SipMessage, context: Context) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("part", "written", "opens"),
+    [
+        ("start line", set(), False),
+        ("Via", {"Via"}, False),
+        ("Contact", {"Contact"}, False),
+        ("From", set(), False),
+        ("Content-Length", set(), False),
+        ("SDP o=", {"SDP o="}, False),
+        ("SDP c=", {"SDP c="}, False),
+        ("SDP m=", {"SDP m="}, True),
+        ("", {"Via", "Contact", "SDP o=", "SDP c=", "SDP m="}, True),
+    ],
+)
+def test_what_is_undone_is_written_and_nothing_else_is_done(
+    part: str, written: set[str], opens: bool
+) -> None:
+    """Only a media port that is written has to lead somewhere: that one is opened."""
+    model = Model("idle", Card("For this test."), Recipe(base=(_Nothing(),)))
+    gateway = samples.gateway_for(Undoing([GatewayAction("", ActionKind.PART, part=part)]).model("", model))
+    packet = samples.all_samples()["invite"].packets[-1]
+    (emission,) = gateway.handle(packet.data, packet.side, packet.at)
+    assert not emission.error
+    sent, seen = (ip.parse(each).payload for each in (packet.data, emission.packet))
+    assert set(differences(sent, seen)) - {"Content-Length"} == written
+    assert bool(pinholes_of(gateway.nat, packet.at)) == opens
+
+
+def test_a_length_that_is_right_for_the_algs_own_body_is_not_undone() -> None:
+    """To this ALG's descriptions belong other lengths than to those of one that makes no mistake."""
+    outcome = replayer("danos", "direct-call").run(["caller hears"], [parse("Content-Length out")])
+    assert outcome.done == ()
+    assert not outcome.passes("caller hears")
+
+
+def test_a_length_that_stayed_is_made_that_of_the_algs_body() -> None:
+    outcome = replayer("content-length-stale", "outgoing-call").run(["rings"], [parse("Content-Length out")])
+    assert outcome.passes("rings")
+    assert {each.part for each in outcome.done} == {"Content-Length"}
+    assert all(each.before == each.after != each.instead for each in outcome.done)
+
+
+def test_every_step_of_the_reference_writes_parts_or_opens_pinholes() -> None:
+    assert set(CORRECT) - set(writers(CORRECT, [""])) == {HoldRegistration(), CloseDialog()}
 
 
 def test_a_setting_is_undone() -> None:
