@@ -109,7 +109,8 @@ World = Annotated[
     Choice,
     typer.Option(help="Where trials run: the real kernel (emulated), in memory, or what this machine can."),
 ]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Trials side by side.")]
+# Each is a process of its own: a number that was mistyped must not be the end of the machine.
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, max=512, help="Trials side by side.")]
 Share = Annotated[
     bool,
     typer.Option(

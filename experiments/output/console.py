@@ -85,17 +85,20 @@ def say(text: str) -> None:
     """One line on standard error, for the notes and complaints of the program; it is never folded."""
     if len(text) > _LONGEST:
         text = f"{text[:_LONGEST]}... ({len(text):,} characters)"
-    print(f"siplab: {visible(text)}", file=sys.stderr)
+    print(f"siplab: {visible(text)}".replace("\n", "\\n"), file=sys.stderr)
 
 
 # -- encodings ---------------------------------------------------------------------------------------
 
 
 def tame_streams() -> None:
-    """From now on no character that an output can't show is an error, and none is closed.
+    """From now on no character that an output can't show is an error, and none is closed or has no width.
 
     What is opened later would get the number of a closed one (``>&-``), and what is printed would go there.
+    A width of 0 stands for one that is not known, and nothing would fit.
     """
+    if not os.environ.get("COLUMNS", "").strip("0"):
+        os.environ.pop("COLUMNS", None)
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             mode = "r" if name == "stdin" else "w"

@@ -55,6 +55,7 @@ def test_experiments_that_are_refused(tmp_path: Path, more: str, words: list[str
         ("run", "quickstart", "--world", "simulated", "--json", "x" * 5000),
         ("score", "--detector", "mirror", "--baseline", "x" * 5000),
         ("score", "--repeat", "10000"),
+        ("run", "quickstart", "--jobs", "999999"),
         ("detect", "serve", "--port", "9" * 5000),
     ],
 )

@@ -14,6 +14,7 @@ import pytest
 
 from siplab.experiments.output import console
 from siplab.experiments.output.console import PlainConsole, grid
+from tests.command import siplab
 
 ROOT = Path(__file__).parents[3]
 LISTS = (
@@ -199,3 +200,15 @@ def test_a_closed_stream_is_no_traceback(tmp_path: Path, closed: str) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert file.read_text().startswith("<!doctype html>")
+
+
+def test_a_width_that_is_not_known_is_no_width_of_nothing() -> None:
+    done = siplab("phones", process=True, COLUMNS="0")
+    assert done.returncode == 0
+    assert "desk" in done.stdout
+
+
+def test_a_name_with_a_line_end_is_told_in_one_line() -> None:
+    done = siplab("run", "a\nsiplab: all is well.yaml")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "siplab: a\\nsiplab: all is well.yaml: no such file\n"
