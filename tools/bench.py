@@ -13,7 +13,8 @@
 (g) how much SIPp can send through a router before its queue drops (``--only sipp``);
 (h) how long a capture of 100,000 packets takes to read;
 (i) what a trial costs that an executor runs and writes, beside a bare loop (``--only executors``);
-(j) what a trial costs in the sandbox, in Chromium (``--only sandbox``).
+(j) what a trial costs in the sandbox, in Chromium (``--only sandbox``);
+(k) what a trial costs with the default endpoints, beside the strict ones (``--only endpoints``).
 
 Packets per second would say how busy the machine is; CPU time per packet is what stays the same.
 """
@@ -60,6 +61,7 @@ from tools.bench_captures import PACKETS as CAPTURED_PACKETS
 from tools.bench_captures import captures_bench
 from tools.bench_combined import combined_bench
 from tools.bench_detect import detect_bench
+from tools.bench_endpoints import endpoints_bench
 from tools.bench_executors import executors_bench
 from tools.bench_media import media_bench
 from tools.bench_shapes import LIMIT, shapes_bench
@@ -472,6 +474,7 @@ def main() -> int:
         "sipp": bench_sipp.measure,
         "executors": executors_bench,
         "sandbox": _sandbox,
+        "endpoints": endpoints_bench,
     }
     if len(sys.argv) == 3 and sys.argv[1] == "--only" and sys.argv[2] in alone:
         with console.status(sys.argv[2]):
@@ -489,6 +492,8 @@ def main() -> int:
         results["executors"] = executors_bench()
     with console.status("simulated trials"):
         results["simulated"] = simulated_bench()
+    with console.status("kinds of endpoints"):
+        results["endpoints"] = endpoints_bench()
     with console.status("models"):
         results["models"] = models_bench()
     with console.status("scoreboards"):
@@ -567,6 +572,12 @@ def _print(results: dict[str, Any], console: Console, obstacle: str | None) -> N
     ):
         rate = show(results["simulated"][name], "per CPU second")
         table.add_row(f"simulated trials: {what}", rate, "")
+    for scenario, costs in results["endpoints"].items():
+        table.add_row(
+            f"{scenario}: the default endpoints, beside the strict ones",
+            f"{costs['cpu_ratio']} x CPU",
+            f"{costs['cpu_ratio_per_record']} x for a record of the trace",
+        )
     for model, costs in results["hour"].items():
         table.add_row(
             f"an hour of a call, simulated, model {model}", show(costs, "s CPU"), "360,000 RTP packets"

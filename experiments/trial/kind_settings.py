@@ -68,7 +68,8 @@ class PhoneSettings(PhoneKind):
     not where pjsip does not, and into Via too; received: only from that parameter."""
     contact_form: Literal["plain", "ob", "transport", "instance", "unique-user"] = "plain"
     """What its Contact has beside user, address and port: ;ob (RFC 5626), ;transport=udp, that and
-    +sip.instance, or a user part of its own in the place of the user."""
+    +sip.instance, or a user part of its own in the place of the user and the lifetime behind it, as baresip
+    does."""
     contact_policy: Literal["fallback", "ignore", "unregister"] = "fallback"
     """A 200 to REGISTER without its own Contact: registered all the same; not looked at, and nothing more
     is done; or a failure."""

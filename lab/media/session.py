@@ -60,8 +60,9 @@ class MediaError(ValueError):
 class Described(NamedTuple):
     """One usable stream of the other side's description, the ``m=`` line number ``at``.
 
-    ``remote`` is where its media are wanted, ``None`` for the zero address of an old-style hold;
-    ``telephone_event`` the payload type for that, ``None`` without; ``direction`` is the writer's.
+    ``remote`` is where its media are wanted, ``None`` for the zero address of an old-style hold, and where no
+    address can be read, which is not ``placed`` either; ``telephone_event`` the payload type for that,
+    ``None`` without; ``direction`` is the writer's.
     """
 
     kind: Kind
@@ -72,6 +73,7 @@ class Described(NamedTuple):
     payload_type: int
     said: Said
     codecs: tuple[int, ...] = ()
+    placed: bool = True
 
 
 class Description(NamedTuple):
@@ -94,9 +96,9 @@ def read(
 ) -> Description:
     """Read an offer or an answer: the first stream of each kind. Raises ``MediaError`` if there is none.
 
-    ``secure``: only SRTP with a key that we can use will do (RFC 4568). ``lenient``: nothing is sent where an
-    address can't be read, and ports count modulo 65536. ``later``: it changes a session that there is, so
-    that all streams may have ended. The result is remembered: don't change it.
+    ``secure``: only SRTP with a key that we can use will do (RFC 4568). ``lenient``: a stream whose address
+    can't be read does not start, and ports count modulo 65536. ``later``: it changes a session that there is,
+    so that all streams may have ended. The result is remembered: don't change it.
     """
     return _read(body, tuple(kinds), secure, lenient, later)
 
@@ -134,6 +136,7 @@ def _read(body: bytes, kinds: tuple[Kind, ...], secure: bool, lenient: bool, lat
                 number,
                 said,
                 tuple(int(word) for word in words[3:] if word in (b"0", b"8")),
+                remote is not None or address_text(address_of(sdp.connection(section))) is not None,
             )
         )
     ended = later and sdp.media and all(section.port == 0 for section in sdp.media)
@@ -189,6 +192,8 @@ class Stream:
 
     ``remote`` is where to send, ``None`` while nothing may be sent to the address that was given.
     ``sends`` and ``receives`` follow from both sides' directions. ``said``: the other side's attributes.
+    ``started``: not where the other side's address can't be read; then nothing is heard either (seen of
+    baresip 1.0.0).
     """
 
     kind: Kind
@@ -199,6 +204,7 @@ class Stream:
     payload_type: int = PCMU
     telephone_event: int | None = None
     said: Said = NOTHING
+    started: bool = True
 
 
 class MediaLines(Protocol):
@@ -371,6 +377,7 @@ class Session:
             payload_type=said.payload_type,
             telephone_event=said.telephone_event,
             said=said.said,
+            started=said.placed,
         )
 
     def _written(self, parts: list[bytes]) -> bytes:

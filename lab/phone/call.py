@@ -408,6 +408,8 @@ class Call(abc.ABC):
 
     def on_media(self, kind: Kind, payload: bytes, source: Endpoint, now: float) -> None:
         """A media packet arrived. A phone that latches answers to where enough of them came from."""
+        if not self._is_started(kind):
+            return
         if self._is_foreign(kind, source):
             why = f"{kind} from {source}, which was not announced"
             self.phone.note(now, EventKind.REFUSED_MEDIA, why, Facts(remote=source))
@@ -439,7 +441,7 @@ class Call(abc.ABC):
 
     def on_train(self, kind: Kind, train: Train, source: Endpoint) -> None:
         """Media packets arrived like the one before them."""
-        if not self._is_foreign(kind, source) and self.media.train(kind, train):
+        if self._is_started(kind) and not self._is_foreign(kind, source) and self.media.train(kind, train):
             self.heard[kind].train(train, source)
             if kind in self.media.reporters:
                 self.media.reporters[kind].heard_train(train)
@@ -456,6 +458,10 @@ class Call(abc.ABC):
             pause = 1.5 * PACES[kind].interval
             self._more_to_come = self.phone.layer.timers.start(now + pause, lambda argument, then: None)
         return count
+
+    def _is_started(self, kind: Kind) -> bool:
+        stream = self.session.stream(kind)
+        return stream is None or stream.started
 
     def _is_foreign(self, kind: Kind, source: Endpoint) -> bool:
         """Whether this phone refuses media from there."""

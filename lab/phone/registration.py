@@ -100,9 +100,13 @@ class Registration:
 
     def _send(self, now: float) -> None:
         phone = self._phone
-        contact = self._leaving or self._gone + phone.contact_line
+        lines = self._leaving or self._gone + phone.contact_line
         if self._star:
-            contact = phone.names.contact + b"*\r\n"
+            lines = phone.names.contact + b"*\r\n"
+        if phone.config.contact_form == "unique-user" and not self._star:
+            lines = lines.removesuffix(b"\r\n") + b";expires=%d\r\n" % self._asked
+        else:
+            lines += b"Expires: %d\r\n" % self._asked
         self._cseq += 1
         self._tries += 1
         request = phone.compose(
@@ -113,10 +117,7 @@ class Registration:
             to=self._address,
             call_id=self._call_id,
             cseq=self._cseq,
-            headers=contact
-            + b"Expires: %d\r\n" % self._asked
-            + self._credentials.lines(b"REGISTER", self._uri)
-            + phone.agent_line,
+            headers=lines + self._credentials.lines(b"REGISTER", self._uri) + phone.agent_line,
         )
         self._pending = phone.layer.request(request, phone.origin, phone.config.server, now, self._answered)
 

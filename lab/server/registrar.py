@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from siplab.lab.server.core import ServerCore
+from siplab.lab.server.validation import unreadable_contact
 from siplab.lab.sip.base import SipTransport
 from siplab.lab.sip.dialog import next_hop
 from siplab.lab.sip.events import EventKind, Facts
@@ -110,6 +111,9 @@ class Registrar:
             server.reject(transaction, 404, now, f"{facts.value} is nobody here", facts=facts)
         elif user != verdict:
             server.reject(transaction, 403, now, f"{verdict} may not register {user}")
+        elif server.config.validation == "forgiving" and (broken := unreadable_contact(request.message)):
+            facts = Facts(part="Contact", rule=broken.rule)
+            server.reject(transaction, 400, now, broken.sentence, facts=facts)
         else:
             self._update(transaction, server.aor(user), now)
 

@@ -73,6 +73,16 @@ def fatal_of(validation: Validation, bad_port: BadPort, udp_length: UdpLength) -
     return fatal
 
 
+def unreadable_contact(message: SipMessage) -> Violation | None:
+    """What keeps a forgiving registrar from reading a Contact, after it has asked for a password.
+
+    Kamailio 5.6.3 answers such a REGISTER 400, while a parameter without its semicolon passes.
+    """
+    return syntax.first(
+        message, lambda each: each.rule == "address-parameter-malformed" and each.header == "Contact"
+    )
+
+
 def _strictly(violation: Violation) -> bool:
     return syntax.is_fatal(violation) and violation.rule not in _BODY
 

@@ -43,6 +43,8 @@ def find_all(
     ``unquoted`` is the same pattern without the alternative of a quoted string: it reads what stands behind
     the last quote that can close one, where every attempt would search the rest of the value in vain.
     """
+    if value.find(b'"', start, end) < 0:  # most have none, and a call costs more than this look
+        return unquoted.finditer(value, start, end)
     closing = _last_quote(value, start, end)
     if closing < 0:
         return unquoted.finditer(value, start, end)

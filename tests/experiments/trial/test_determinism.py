@@ -6,9 +6,6 @@ Over every model that can be run and every scenario and detector that is registe
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -25,8 +22,8 @@ from siplab.lab.errors import UsageError
 from siplab.lab.worlds.base import make_gateways
 from siplab.lab.worlds.emulated.bubble import Bubble
 from tests import grid
-from tests.conftest import ROOT, OrdinaryUser
-from tests.experiments.trial.digests import OFTEN, arguments, often
+from tests.conftest import OrdinaryUser
+from tests.experiments.trial.digests import OFTEN, arguments, in_another_interpreter, often
 from tests.lab.worlds import inside
 from tests.lab.worlds.inside import Run
 
@@ -231,19 +228,6 @@ def _expected(specs: Iterable[TrialSpec]) -> dict[str, str]:
     return {spec.name: grid.played(spec).digest for spec in specs}
 
 
-def _in_another_interpreter(hash_seed: str, world: str, specs: Iterable[TrialSpec]) -> dict[str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.experiments.trial.digests", world, *arguments(specs)],
-        env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=True,
-    )
-    answer: dict[str, str] = json.loads(done.stdout)
-    return answer
-
-
 ONE_OF_EACH = [spec for model in grid.models() for spec in grid.some(often(model), 1)]
 SOME = [spec for model in SOME_MODELS for spec in grid.some(grid.specs(model), SHARE)]
 EVERYTHING = [spec for model in grid.models() for spec in often(model)] + [
@@ -254,19 +238,19 @@ EVERYTHING = [spec for model in grid.models() for spec in often(model)] + [
 def test_hash_seeds_make_no_difference() -> None:
     """Sets and dictionaries of strings have other orders there. This process has a seed of its own."""
     specs = ONE_OF_EACH + SOME
-    assert _in_another_interpreter("4242", "simulated", specs) == _expected(specs)
+    assert in_another_interpreter("4242", "simulated", specs) == _expected(specs)
 
 
 @pytest.mark.deep
 def test_hash_seeds_make_no_difference_to_anything() -> None:
-    one, other = (_in_another_interpreter(seed, "simulated", EVERYTHING) for seed in ("1", "4242"))
+    one, other = (in_another_interpreter(seed, "simulated", EVERYTHING) for seed in ("1", "4242"))
     assert one == other == _expected(EVERYTHING)
 
 
 @pytest.mark.needs("emulated")
 @pytest.mark.parametrize("seed", ["1", pytest.param("4242", marks=pytest.mark.deep)])
 def test_hash_seeds_make_no_difference_in_the_emulated_world(seed: str) -> None:
-    assert _in_another_interpreter(seed, "emulated", SOME) == _expected(SOME)
+    assert in_another_interpreter(seed, "emulated", SOME) == _expected(SOME)
 
 
 @pytest.mark.deep
@@ -274,7 +258,7 @@ def test_hash_seeds_make_no_difference_in_the_emulated_world(seed: str) -> None:
 @pytest.mark.parametrize("seed", ["1", "4242"])
 def test_hash_seeds_make_no_difference_to_anything_in_the_emulated_world(seed: str) -> None:
     specs = [spec for model in SOME_MODELS for spec in grid.specs(model)]
-    assert _in_another_interpreter(seed, "emulated", specs) == _expected(specs)
+    assert in_another_interpreter(seed, "emulated", specs) == _expected(specs)
 
 
 # -- as another user -------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Every kind of phone and server: the same bytes again, and the same in the other world."""
+"""Every kind of phone and server: the same bytes again, in another interpreter, and in the other world."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from siplab.experiments.trial import registry
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.worlds.emulated.bubble import Bubble
 from tests import grid
+from tests.experiments.trial.digests import in_another_interpreter
 from tests.lab.worlds import inside
 
 MODELS = ("none", "correct", "blind-ip-replace", "semicolon-loss", "port-overflow", "call-id-rewrite")
@@ -59,3 +60,21 @@ def test_the_worlds_see_the_same(kind: TrialSpec, bubble: Bubble) -> None:
 @EACH_KIND
 def test_the_worlds_see_the_same_of_everything(kind: TrialSpec, bubble: Bubble) -> None:
     check(trials(kind), bubble)
+
+
+def check_interpreter(hash_seed: str, world: str, count: int) -> None:
+    specs = [spec for kind in KINDS for spec in trials(kind)[:count]]
+    expected = {spec.name: grid.played(spec).digest for spec in specs}
+    assert in_another_interpreter(hash_seed, world, specs) == expected
+
+
+def test_hash_seeds_make_no_difference() -> None:
+    check_interpreter("4242", "simulated", 1)
+
+
+@pytest.mark.deep
+@pytest.mark.needs("emulated")
+@pytest.mark.parametrize("world", ["simulated", "emulated"])
+@pytest.mark.parametrize("hash_seed", ["1", "4242"])
+def test_hash_seeds_make_no_difference_in_both_worlds(hash_seed: str, world: str) -> None:
+    check_interpreter(hash_seed, world, 6)

@@ -59,7 +59,7 @@ def test_call_id_form(form: str, at: bool) -> None:
         ("ob", b"<sip:alice@203.0.113.7:5060;ob>", b""),
         ("transport", b"<sip:alice@203.0.113.7:5060;transport=udp>", b""),
         ("instance", b"<sip:alice@203.0.113.7:5060;transport=udp>", b';+sip.instance="<urn:uuid:'),
-        ("unique-user", b"<sip:alice-0x", b"@203.0.113.7:5060>"),
+        ("unique-user", b"<sip:alice-0x", b"@203.0.113.7:5060>;expires=3600"),
     ],
 )
 def test_contact_form(form: str, before: bytes, after: bytes) -> None:

@@ -382,6 +382,8 @@ def test_no_server_reads_a_body_that_it_forwards(new_lab: LabMaker) -> None:
     [
         ({b"X Junk": b"1"}, 400, 200),
         ({b"Expires": b"x"}, 400, 200),
+        ({b"Contact": b"<sip:alice@203.0.113.77:5060>;expires=3600Max-Forwards: 70"}, 400, 400),
+        ({b"Contact": b"<sip:alice@203.0.113.77:5060>Expires: 3600"}, 400, 200),
         ({b"From": b'"Alice <sip:alice@lab.test>;tag=1'}, 400, None),
         ({b"To": None}, 400, None),
         ({b"Call-ID": None}, 400, None),

@@ -1,0 +1,48 @@
+"""What the default kinds of phones and servers cost beside the strict ones: the same trials in turn.
+
+The default server relays media and keeps phones alive, so its trials have more packets: the ratio for a
+record of the trace says what the kinds themselves cost.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Any, Final
+
+from siplab.experiments.trial import run as trial
+from siplab.experiments.trial import worker
+from siplab.experiments.trial.pairs import DEFAULT, STRICT
+from siplab.experiments.trial.spec import TrialSpec
+
+MODELS: Final = ("none", "correct", "contact-wrong-port")
+SCENARIOS: Final = ("register", "outgoing-call", "incoming-call")
+ROUNDS: Final = 30
+
+
+def endpoints_bench() -> dict[str, Any]:
+    """By scenario: the middle ratio, default to strict, of a trial's CPU time, and of that for a record."""
+    worker.prepare()
+    found = {}
+    for scenario in SCENARIOS:
+        times, records = [], []
+        for model in MODELS:
+            for seed in range(ROUNDS + 1):
+                spec = TrialSpec("home", model, scenario, seed=seed)
+                cost, count = _measured(spec.between(DEFAULT))
+                strict_cost, strict_count = _measured(spec.between(STRICT))
+                if seed:  # the first one reads and makes what is kept
+                    times.append(cost / strict_cost)
+                    records.append(cost / strict_cost * strict_count / count)
+        found[scenario] = {
+            "cpu_ratio": round(statistics.median(times), 3),
+            "cpu_ratio_per_record": round(statistics.median(records), 3),
+        }
+    return found
+
+
+def _measured(spec: TrialSpec) -> tuple[float, int]:
+    """Seconds of CPU, and records of the trace."""
+    began = time.process_time()
+    _, trace = trial.run(spec)
+    return time.process_time() - began, len(trace.records)
