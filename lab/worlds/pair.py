@@ -20,6 +20,7 @@ from siplab.lab.gateway.fragments import Reassembler
 from siplab.lab.gateway.sides import Emission, Side
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError, Packet
+from siplab.lab.worlds.written_ports import Written, written_ports
 
 PUBLIC_IP: Final = "203.0.113.7"
 _NUMBERS: Final = re.compile(rb"\d{1,5}")
@@ -98,11 +99,33 @@ class Pair:
             if each.side is not Side.INSIDE or not public:
                 continue
             try:
-                inside = ip.parse(each.packet).source
+                sent = ip.parse(each.packet)
             except MalformedPacketError:
                 continue
-            for row in public:
-                found.setdefault((row.protocol, inside), []).append((each.at, row.source.port))
+            for row in public if not sent.is_fragment else ():
+                found.setdefault((row.protocol, sent.source), []).append((each.at, row.source.port))
+        return found
+
+    @cached_property
+    def written(self) -> tuple[tuple[Written, ...], ...]:
+        """Of each crossing: the public ports that the router wrote into what left for the outside."""
+        found = []
+        for each, left in zip(self.crossings, self.arrivals, strict=True):
+            texts = [row.payload for row in left if row.side is Side.OUTSIDE is not each.side]
+            try:
+                sent = ip.parse(each.packet)
+            except MalformedPacketError:
+                texts = []
+            found.append(tuple(one for text in texts for one in written_ports(sent, text, self.public)))
+        return tuple(found)
+
+    @cached_property
+    def written_for(self) -> dict[Endpoint, list[tuple[float, Written]]]:
+        """What the router wrote in the place of an inside endpoint, and when."""
+        found: dict[Endpoint, list[tuple[float, Written]]] = {}
+        for each, ports in zip(self.crossings, self.written, strict=True):
+            for one in ports:
+                found.setdefault(one.inside, []).append((each.at, one))
         return found
 
     @cached_property
