@@ -24,6 +24,7 @@ from siplab.lab.worlds.written_ports import Written, written_ports
 
 PUBLIC_IP: Final = "203.0.113.7"
 _NUMBERS: Final = re.compile(rb"\d{1,5}")
+_MANY: Final = 6  # conversations that speak of one port
 _UNUSED: Final = range(10001, 20000)
 
 
@@ -127,6 +128,29 @@ class Pair:
             for one in ports:
                 found.setdefault(one.inside, []).append((each.at, one))
         return found
+
+    @cached_property
+    def before(self) -> dict[str, frozenset[str]]:
+        """By conversation: earlier ones that speak of the inside and public ports that it uses.
+
+        Of a port that many speak of, the first one.
+        """
+        speaking: dict[int, list[str]] = {}
+        found: dict[str, set[str]] = {}
+        for each, left in zip(self.crossings, self.arrivals, strict=True):
+            try:
+                entered = ip.parse(each.packet)
+            except MalformedPacketError:
+                continue
+            port = entered.sport if each.side is Side.INSIDE else entered.dport
+            those = speaking.get(port, [])
+            found.setdefault(each.conversation, set()).update(those[: 1 if len(those) > _MANY else None])
+            for text in (entered.payload, *(row.payload for row in left)):
+                for number in _NUMBERS.findall(text):
+                    names = speaking.setdefault(int(number), [])
+                    if len(names) <= _MANY and each.conversation not in names:
+                        names.append(each.conversation)
+        return {name: frozenset(names) for name, names in found.items()}
 
     @cached_property
     def keeps_ports(self) -> bool:

@@ -53,6 +53,7 @@ class _ObservedPorts:
         self.at = 0
         self._pair = pair
         self._in_text = _endpoints_of(pair.public)
+        self._unused = {0: 0, 1: 0}  # by parity: how many of the unused ports were given out
 
     def suggested(self, protocol: int, inside: Endpoint, now: float, pair: bool) -> Iterator[int]:
         """The ports in what left, and those that are used later. ``pair``: of media, two in a row."""
@@ -95,7 +96,10 @@ class _ObservedPorts:
                 yield port
         if not self._pair.keeps_ports:
             parity = 0 if pair else inside.port & 1
-            yield from (port for port in self._pair.unused_ports if port & 1 == parity)
+            for at in range(self._unused[parity], len(self._pair.unused_ports)):
+                self._unused[parity] = at
+                if self._pair.unused_ports[at] & 1 == parity:
+                    yield self._pair.unused_ports[at]
 
     def _source(self) -> Endpoint | None:
         """Where the packet that entered came from."""
