@@ -162,28 +162,34 @@ def _joined(events: Sequence[_Event], pairing: Pairing) -> list[Crossing]:
     became: dict[tuple[bool, bytes], set[bytes]] = defaultdict(set)
     for pair_ in pairing.pairs:
         became[pair_.sent.outbound, pair_.sent.payload].add(pair_.came.payload)
+    # A retransmission may leave otherwise than the first one did: with other ports.
+    first = {(each.came.kind, each.came.number, each.came.marks): each.sent for each in pairing.pairs}
+    for each in pairing.strange:
+        sent = first.get((each.kind, each.number, each.marks))
+        if sent is not None:
+            became[sent.outbound, sent.payload].add(each.payload)
     waiting: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for number, each in enumerate(events):
-        if not each.enters:
-            waiting[_far_end(each)].append(number)
+    for number, event in enumerate(events):
+        if not event.enters:
+            waiting[_far_end(event)].append(number)
     cause: dict[int, int] = {}  # of what left: what entered for it
-    for number, each in enumerate(events):
-        if each.enters:
-            free = [other for other in waiting[_far_end(each)] if other not in cause]
-            for other in _its(each, free, events, became):
+    for number, event in enumerate(events):
+        if event.enters:
+            free = [other for other in waiting[_far_end(event)] if other not in cause]
+            for other in _its(event, free, events, became):
                 cause[other] = number
     left: dict[int, list[Departure]] = {}
     latest: dict[Side, int] = {}
     for number in _in_order(events, cause):
-        each = events[number]
-        if each.enters:
+        event = events[number]
+        if event.enters:
             left[number] = []
-            latest[each.side] = number
+            latest[event.side] = number
             continue
         # What nothing entered for, the router itself sent back to whom it heard last there.
-        origin = cause.get(number, latest.get(each.side, -1))
-        if origin in left and (number in cause or each.now - events[origin].now <= _LATE):
-            left[origin].append(Departure(each.side, each.packet))
+        origin = cause.get(number, latest.get(event.side, -1))
+        if origin in left and (number in cause or event.now - events[origin].now <= _LATE):
+            left[origin].append(Departure(event.side, event.packet))
     thinned = _Thinned()
     return [
         Crossing(events[number].now, "", events[number].side, events[number].packet, tuple(its))

@@ -84,8 +84,15 @@ class Scorer:
         return True
 
 
-def telling(observed: Observed, where: Counter[Conversation]) -> Observed:
-    """Some of the conversations that a model does otherwise: of many a few, evenly chosen."""
+def telling(
+    observed: Observed, where: Counter[Conversation], most: int = _TELLING, *, earlier: bool = False
+) -> Observed:
+    """Some of the conversations that a model does otherwise: of many a few, evenly chosen.
+
+    ``most``: the packets of those that are chosen, about. ``earlier``: with those that came before and speak
+    of the ports that are used: what the router does may have its cause there. What these were based on is
+    missing, so that the true model may be a little off in them.
+    """
     differing = [
         (number, name)
         for number, pair in enumerate(observed.pairs)
@@ -97,12 +104,14 @@ def telling(observed: Observed, where: Counter[Conversation]) -> Observed:
         for number, pair in enumerate(observed.pairs)
         for each in pair.crossings
     )
-    chosen = differing[:: 1 + packets // _TELLING] if len(differing) > 1 else differing
+    chosen = differing[:: 1 + packets // most] if len(differing) > 1 else differing
     pairs = []
     for number, pair in enumerate(observed.pairs):
-        names = [name for its, name in chosen if its == number]
+        names = {name for its, name in chosen if its == number}
+        if earlier:
+            names |= {other for name in names for other in pair.before.get(name, ())}
         if names:
-            pairs.append(pair if len(names) == len(pair.conversations) else pair.only(names))
+            pairs.append(pair if len(names) == len(pair.conversations) else pair.only(tuple(names)))
     if pairs == list(observed.pairs):
         return observed
     return replace(observed, pairs=tuple(pairs), stands=observed.place)

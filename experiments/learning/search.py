@@ -3,10 +3,14 @@
 The rules of this file:
 
 - Parameters are taken from what the router wrote: numbers and addresses that are in what left and were not
-  in what entered.
+  in what entered; and from the lengths of messages that did not leave.
+- What a fault does with one value of a parameter, it need not be asked for again with another one: of those
+  that are as far off in the same conversations, the first one stands for all.
 - Models that explain equally much are all named: a *tie*. If a router without a fault is among them, it is
   that one: what a conversation does not show is no accusation.
 - A fault more must explain half of what is left: a real router's hiccups are no accusation.
+- A fault that needs no ALG may stand beside one. Such a router has no name of its own; it is where routers
+  with one fault more are grown from.
 - Faults of which the conversation shows nothing are named as such.
 - The search ends when a number of packets was sent through candidates, and says so.
 """
@@ -21,12 +25,13 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from siplab.experiments.learning.candidates import Observed
-from siplab.experiments.learning.scoring import Conversation, Scorer, telling
+from siplab.experiments.learning.scoring import Conversation, Score, Scorer, telling
 from siplab.experiments.trial.run import models
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Model
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import MalformedPacketError
+from siplab.lab.worlds.trace import looks_like_sip
 
 _NUMBER: Final = re.compile(rb"(?<![.\d])\d{1,9}(?![.\d])")
 _IPV4: Final = re.compile(rb"(?<![.\d])(?:\d{1,3}\.){3}\d{1,3}(?![.\d])")
@@ -35,9 +40,9 @@ MOST: Final = 100_000  # packets that are sent through candidates
 _WORTH: Final = 0.5  # of the differences that may be left by a fault more
 _NEARLY: Final = 60  # packets to each difference of a model that is near enough
 _HICCUP: Final = 8  # the distance of two packets that were late or lost
-_PARTS: Final = 30  # models of which one is put beside what was found till now
-_LOOKED_AT: Final = 3  # times as many models as are kept are scored on all that was seen
-_NUMBERS, _DIFFERENCES, _ADDRESSES, _STEPS = 12, 6, 4, 4  # constants of each kind that are tried
+_FOCUS: Final = 30  # packets by which it is told which models are worth looking at
+_LOOKED_AT: Final = 2  # times as many models as are kept are scored on all that was seen
+_NUMBERS, _DIFFERENCES, _ADDRESSES, _STEPS, _LENGTHS = 12, 6, 4, 4, 3  # constants of each kind that are tried
 _STEP: Final = 16  # a port plus at most this is a neighbour
 
 
@@ -84,18 +89,25 @@ class _Scored(NamedTuple):
 
 
 def constants(observed: Observed) -> Constants:
-    """Numbers, differences to ports of the message, and addresses that the router brought in."""
+    """Numbers, differences to ports of the message, and addresses that the router brought in.
+
+    And the lengths of messages that it may have lost for being longer.
+    """
     numbers: Counter[int] = Counter()
     gaps: Counter[int] = Counter()
     steps: Counter[int] = Counter()
+    lengths: set[int] = set()
     addresses: Counter[bytes] = Counter()
     for pair in observed.pairs:
+        chosen = {port for uses in pair.ports_used.values() for _, port in uses}  # by its NAT
         for each, left in zip(pair.crossings, pair.arrivals, strict=True):
             try:
                 packet = ip.parse(each.packet)
             except MalformedPacketError:
                 continue
             before = packet.payload
+            if not left and looks_like_sip(before):
+                lengths.add(len(before) - 1)
             old: set[bytes] | None = None
             for row in left:
                 if row.payload == before:
@@ -103,7 +115,7 @@ def constants(observed: Observed) -> Constants:
                 if old is None:
                     old = set(_NUMBER.findall(before))
                 fresh = {int(found) for found in _NUMBER.findall(row.payload) if found not in old}
-                numbers.update(fresh)
+                numbers.update(fresh - chosen)
                 ports = {packet.sport, *(int(found) for found in _PORTS.findall(before))}
                 gaps.update(gap for one in fresh for port in ports for gap in _gaps(one, port))
                 steps.update(one - port for one in fresh for port in ports if abs(one - port) <= _STEP)
@@ -111,6 +123,7 @@ def constants(observed: Observed) -> Constants:
     found = [each for each, _ in numbers.most_common(_NUMBERS)]
     found += [each for each, _ in gaps.most_common(_DIFFERENCES)]
     found += [each for each, _ in steps.most_common(_STEPS)]
+    found += sorted(lengths)[-_LENGTHS:]
     return Constants(
         tuple(dict.fromkeys(found)), tuple(each.decode() for each, _ in addresses.most_common(_ADDRESSES))
     )
@@ -154,6 +167,7 @@ class _Search:
             each.id: self._scored(each, 0, float("inf")) for each in known if each.card.kind == "control"
         }
         self._nearest = min(self._controls.values(), key=lambda each: each.distance)
+        self._without_alg = {each.id for each in known if each.card.kind == "fault" and not each.recipe.base}
 
     def run(self, beam: int, depth: int, *, unshown: bool) -> Found:
         pool = list(self._singles())
@@ -162,10 +176,14 @@ class _Search:
             part = telling(self._observed, self._nearest.where)
             scored += self._nearest_of(self._alike(pool, part), len(pool))
             if min(each.distance for each in scored):
-                helpful = self._helpful(pool, part)
-                scored += self._nearest_of(helpful, beam * _LOOKED_AT)
+                parts = [self._beside_alg(each) for each in pool]
+                helpful = self._helpful(parts, self._focus(self._nearest))
+                named = [each for each in helpful if self._has_name(each)]
+                scored += self._nearest_of(named, beam * _LOOKED_AT)
                 if min(each.distance for each in scored):
-                    scored += self._compositions(scored, helpful, pool, beam, depth)
+                    beside = [each for each in helpful if not self._has_name(each)][:beam]
+                    singles = [*scored, *(self._scored(each, 1, float("inf")) for each in beside)]
+                    scored += self._compositions(singles, parts, beam, depth)
             if _named(scored).distance > _HICCUP:
                 scored += self._others(pool, {each.model.id for each in scored})
         scored.sort(key=lambda each: each.rank)
@@ -211,6 +229,22 @@ class _Search:
     def _base(self, model: Model) -> Model:
         return self._controls["correct" if model.recipe.base else "none"].model
 
+    def _focus(self, one: _Scored) -> Observed:
+        """What tells which models are worth a look, of that which one does otherwise."""
+        return telling(self._observed, one.where, _FOCUS, earlier=True)
+
+    def _beside_alg(self, model: Model) -> Model:
+        """A fault that needs no ALG beside the one that the router seems to have."""
+        recipe = self._nearest.model.recipe
+        if model.card.kind != "fault" or model.recipe.base or not recipe.base:
+            return model
+        return Model(model.id, model.card, recipe.plus(model.recipe))
+
+    def _has_name(self, model: Model) -> bool:
+        """Whether the catalogue has it by its id."""
+        faults = {each.partition("(")[0] for each in model.id.split("+")}
+        return not (model.recipe.base and faults <= self._without_alg)
+
     def _alike(self, pool: Sequence[Model], part: Observed) -> list[Model]:
         """Those that do nearly all of a part, where a router without a fault does otherwise.
 
@@ -235,6 +269,7 @@ class _Search:
         most = self._scorer.score(part, self._nearest.model).distance
         rated: list[tuple[float, Model]] = []
         idle: set[str] = set()
+        alike: set[_Likeness] = set()
         for model in pool:
             name = model.id.partition("(")[0]
             if name in idle or self._scorer.is_spent:
@@ -242,7 +277,7 @@ class _Search:
             score = self._scorer.score(part, model, most, plain[self._base(model).id])
             if score.plain and name == model.id:
                 idle.add(name)
-            elif score.distance <= most and not score.plain:
+            elif score.distance <= most and not score.plain and _is_new(name, score, alike):
                 rated.append((score.distance, model))
         return [model for _, model in sorted(rated, key=lambda each: each[0])]
 
@@ -283,40 +318,31 @@ class _Search:
                 yield model.id
 
     def _compositions(
-        self,
-        singles: Sequence[_Scored],
-        helpful: Sequence[Model],
-        pool: Sequence[Model],
-        beam: int,
-        depth: int,
+        self, singles: Sequence[_Scored], pool: Sequence[Model], beam: int, depth: int
     ) -> list[_Scored]:
-        """Two faults and more in one router, grown from the best ones."""
+        """Two faults and more in one router, grown from the nearest one, whatever its number of faults."""
         found: list[_Scored] = []
-        front = sorted((each for each in singles if each.size), key=lambda each: each.rank)[:beam]
-        while front and front[0].distance and not self._scorer.is_spent:
-            grown: list[_Scored] = []
-            for one in front:
-                grown += self._grown(one, helpful[:_PARTS], depth, exact=_has_exact(grown))
-            if not _has_exact(grown):
-                # What a fault that shows everywhere has hidden is to be seen in what the best one leaves.
-                best = min([front[0], *grown], key=lambda each: each.rank)
-                rest = self._helpful(pool, telling(self._observed, best.where))
-                grown += self._grown(best, rest[:_PARTS], depth, exact=False)
-            found += grown
-            front = sorted(grown, key=lambda each: each.rank)[:beam]
-            if _has_exact(grown):
+        front = [each for each in singles if each.size]
+        for _ in range(beam * (depth - 1)):
+            front.sort(key=lambda each: each.rank)
+            if not front or not front[0].distance or self._scorer.is_spent:
                 break
+            grown = [*self._grown(front.pop(0), pool, beam)]
+            found += [each for each in grown if self._has_name(each.model)]
+            front += [each for each in grown if each.size < depth or not each.distance]
         return found
 
-    def _grown(self, one: _Scored, parts: Sequence[Model], depth: int, *, exact: bool) -> Iterator[_Scored]:
-        """What is nearer with one fault more. ``exact``: only what does all that was seen."""
-        if one.size >= depth:
-            return
-        focus = telling(self._observed, one.where)
+    def _grown(self, one: _Scored, pool: Sequence[Model], most: int) -> Iterator[_Scored]:
+        """What is nearer with one fault more: the nearest ones, as far as a few packets tell."""
+        focus = self._focus(one)
         left = self._scorer.left(focus, one.model)
         far = self._scorer.score(focus, one.model).distance
-        for part in parts:
-            if part.card.kind != "fault" or self._base(part) is not self._base(one.model):
+        rated: list[tuple[float, Model]] = []
+        idle: set[str] = set()
+        alike: set[_Likeness] = set()
+        for part in pool:
+            name = part.id.partition("(")[0]
+            if part.card.kind != "fault" or name in idle:
                 continue
             for first, second in ((one.model, part), (part, one.model)):
                 try:
@@ -325,21 +351,34 @@ class _Search:
                     continue
                 if both.id in self._seen or self._scorer.is_spent:
                     continue
-                self._seen.add(both.id)
-                score = self._scorer.score(focus, both, 0 if exact else far, left)
+                score = self._scorer.score(focus, both, far, left)
                 if score.plain:
+                    if name == part.id:
+                        idle.add(name)
                     break  # the other way round it does as little
-                if score.distance < far and (not exact or not score.distance):
-                    found = self._scored(both, one.size + 1, 0 if exact else one.distance)
-                    exact = exact or not found.distance
-                    if found.distance < one.distance:
-                        yield found
-                    if not score.distance:
-                        break  # the other way round it can do no better
+                if score.distance < far and _is_new(name, score, alike):
+                    rated.append((score.distance, both))
+                if not score.distance:
+                    break  # the other way round it can do no better
+        limit = one.distance
+        for _, both in sorted(rated, key=lambda each: each[0])[: most * _LOOKED_AT]:
+            self._seen.add(both.id)
+            found = self._scored(both, one.size + 1, limit)
+            if found.distance < one.distance and found.distance <= limit:
+                yield found
+            if not found.distance:
+                limit = 0.0  # from now on only what is as good
 
 
-def _has_exact(found: Sequence[_Scored]) -> bool:
-    return any(not each.distance for each in found)
+_Likeness = tuple[str, frozenset[tuple[Conversation, int]]]
+
+
+def _is_new(name: str, score: Score, alike: set[_Likeness]) -> bool:
+    """Whether no other value of a fault's parameters was as far off everywhere."""
+    likeness = name, frozenset(score.where.items())
+    known = likeness in alike
+    alike.add(likeness)
+    return not known
 
 
 def _one_of_each(found: Iterable[Model]) -> list[Model]:

@@ -19,19 +19,17 @@ The rules of this file:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from typing import Final, NamedTuple, Protocol
 
 from siplab.lab.gateway.sides import Emission, Side
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError, Packet
 from siplab.lab.worlds.pair import PUBLIC_IP, Crossing, Departure, Pair, departures
+from siplab.lab.worlds.written_ports import written_ports
 
 _LENGTH: Final = re.compile(rb"(?im)(^(?:content-length|l)[ \t]*:[ \t]*)(\d{1,5})(?=[ \t]*\r?$)")
-_MEDIA: Final = re.compile(rb"(?m)^(?:m=\S+ |a=rtcp:)(\d{1,5})(?!\d)")
-_HOST: Final = re.compile(rb"(?<![\d.])(\d{1,3}(?:\.\d{1,3}){3})(?:[: ](\d{1,5})(?!\d))?")
 
 
 class Step(NamedTuple):
@@ -140,8 +138,8 @@ class PublicPorts:
             arrived = _parsed(each.packet)
             if each.side is not Side.OUTSIDE or arrived is None or arrived.src != self._public:
                 continue
-            for inside, public in written_ports(sent, arrived.payload, self._public):
-                self._written[inside] = public
+            for written in written_ports(sent, arrived.payload, self._public):
+                self._written[written.inside] = written.port
             if not sent.is_fragment:
                 self._seen[sent.protocol, sent.source] = arrived.sport
 
@@ -168,44 +166,6 @@ class PublicPorts:
                 {b"%d" % old: b"%d" % new for old, new in changed.items()},
             )
         return bytes(parsed.with_(dport=chosen.get(parsed.dport, parsed.dport), payload=payload))
-
-
-def written_ports(sent: Packet, arrived: bytes, public: str) -> Iterator[tuple[Endpoint, int]]:
-    """Inside endpoints that a message names, and the public ports that the router wrote instead.
-
-    An empty host: any. Where two are given for an endpoint, the later one is surer.
-    """
-    hosts, others = _named_hosts(sent.payload), _named_hosts(arrived)
-    if [len(each) for each in hosts.values()] == [len(each) for each in others.values()]:
-        # Texts before a host may change; the order in which hosts stand does not.
-        hosts, others = ({b"": [*chain(*each.values())]} for each in (hosts, others))
-    for key, rows in hosts.items():
-        found = others.get(key, [])
-        for (host, was), (other, became) in zip(rows, found, strict=True) if len(rows) == len(found) else ():
-            if other == public.encode() and became:
-                yield from _ports(host.decode(), was or b"5060", became)
-    before, after = _MEDIA.findall(sent.payload), _MEDIA.findall(arrived)
-    if len(before) == len(after):
-        for was, became in zip(before, after, strict=True):
-            if was != became:
-                yield from _ports(sent.src, was, became)
-                yield from _ports("", was, became)  # the description may be another host's
-
-
-def _named_hosts(message: bytes) -> dict[bytes, list[tuple[bytes, bytes]]]:
-    """Hosts and ports of a message, by what stands before the first one of their lines."""
-    found: dict[bytes, list[tuple[bytes, bytes]]] = {}
-    for line in message.splitlines():
-        matches = list(_HOST.finditer(line))
-        if matches:
-            rows = found.setdefault(line[: matches[0].start()], [])
-            rows += [(each[1], each[2] or b"") for each in matches]
-    return found
-
-
-def _ports(inside: str, was: bytes, became: bytes) -> Iterator[tuple[Endpoint, int]]:
-    if 0 < int(was) < 65536 and 0 < int(became) < 65536:
-        yield Endpoint(inside, int(was)), int(became)
 
 
 # -- addresses -----------------------------------------------------------------------------------------

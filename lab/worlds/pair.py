@@ -20,9 +20,11 @@ from siplab.lab.gateway.fragments import Reassembler
 from siplab.lab.gateway.sides import Emission, Side
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError, Packet
+from siplab.lab.worlds.written_ports import Written, written_ports
 
 PUBLIC_IP: Final = "203.0.113.7"
 _NUMBERS: Final = re.compile(rb"\d{1,5}")
+_MANY: Final = 6  # conversations that speak of one port
 _UNUSED: Final = range(10001, 20000)
 
 
@@ -98,12 +100,57 @@ class Pair:
             if each.side is not Side.INSIDE or not public:
                 continue
             try:
-                inside = ip.parse(each.packet).source
+                sent = ip.parse(each.packet)
             except MalformedPacketError:
                 continue
-            for row in public:
-                found.setdefault((row.protocol, inside), []).append((each.at, row.source.port))
+            for row in public if not sent.is_fragment else ():
+                found.setdefault((row.protocol, sent.source), []).append((each.at, row.source.port))
         return found
+
+    @cached_property
+    def written(self) -> tuple[tuple[Written, ...], ...]:
+        """Of each crossing: the public ports that the router wrote into what left for the outside."""
+        found = []
+        for each, left in zip(self.crossings, self.arrivals, strict=True):
+            texts = [row.payload for row in left if row.side is Side.OUTSIDE is not each.side]
+            try:
+                sent = ip.parse(each.packet)
+            except MalformedPacketError:
+                texts = []
+            found.append(tuple(one for text in texts for one in written_ports(sent, text, self.public)))
+        return tuple(found)
+
+    @cached_property
+    def written_for(self) -> dict[Endpoint, list[tuple[float, Written]]]:
+        """What the router wrote in the place of an inside endpoint, and when."""
+        found: dict[Endpoint, list[tuple[float, Written]]] = {}
+        for each, ports in zip(self.crossings, self.written, strict=True):
+            for one in ports:
+                found.setdefault(one.inside, []).append((each.at, one))
+        return found
+
+    @cached_property
+    def before(self) -> dict[str, frozenset[str]]:
+        """By conversation: earlier ones that speak of the inside and public ports that it uses.
+
+        Of a port that many speak of, the first one.
+        """
+        speaking: dict[int, list[str]] = {}
+        found: dict[str, set[str]] = {}
+        for each, left in zip(self.crossings, self.arrivals, strict=True):
+            try:
+                entered = ip.parse(each.packet)
+            except MalformedPacketError:
+                continue
+            port = entered.sport if each.side is Side.INSIDE else entered.dport
+            those = speaking.get(port, [])
+            found.setdefault(each.conversation, set()).update(those[: 1 if len(those) > _MANY else None])
+            for text in (entered.payload, *(row.payload for row in left)):
+                for number in _NUMBERS.findall(text):
+                    names = speaking.setdefault(int(number), [])
+                    if len(names) <= _MANY and each.conversation not in names:
+                        names.append(each.conversation)
+        return {name: frozenset(names) for name, names in found.items()}
 
     @cached_property
     def keeps_ports(self) -> bool:

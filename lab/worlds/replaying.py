@@ -5,9 +5,9 @@ The rules of this file:
 - How a NAT chooses its ports is not what is compared: the other router takes those that the first one was
   seen to choose, where they are free.
 - Which port that is for an inside endpoint, what left says: what the router wrote in its place; the source
-  of the packet, or of a later one from there; its own, where a description has it still and the router keeps
-  ports; else any port that the router wrote. Of a router that keeps none, what left may not say it: then it
-  is a port that is nowhere else.
+  of the packet, or of a later one from there; what the router wrote in its place later; its own, where a
+  description has it still and the router keeps ports; else any port that the router wrote. Of a router that
+  keeps none, what left may not say it: then it is a port that is nowhere else.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from siplab.lab.gateway.gateway import Gateway
 from siplab.lab.gateway.sides import Side
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError
-from siplab.lab.worlds.open_loop import written_ports
 from siplab.lab.worlds.pair import Crossing, Pair, departures
 
 _MEDIA_PORT: Final = re.compile(rb"^m=\w+ (\d+)", re.MULTILINE)
@@ -54,8 +53,7 @@ class _ObservedPorts:
         self.at = 0
         self._pair = pair
         self._in_text = _endpoints_of(pair.public)
-        self._written: list[tuple[Endpoint, int]] = []
-        self._written_at = -1
+        self._unused = {0: 0, 1: 0}  # by parity: how many of the unused ports were given out
 
     def suggested(self, protocol: int, inside: Endpoint, now: float, pair: bool) -> Iterator[int]:
         """The ports in what left, and those that are used later. ``pair``: of media, two in a row."""
@@ -80,20 +78,28 @@ class _ObservedPorts:
                 if pair and found not in own and int(found) & 1
             ]
         later = self._later(protocol, inside, now)
+        afterwards = self._written_later(inside, now, pair)
         others = (*media, *texts, *later, *flows) if pair else (*flows, *later, *texts, *media)
         mine, theirs = self._instead(inside, pair)
-        first = flows if inside == self._source() else mine
+        # A router may write what is wrong; the port that packets from there leave by is right.
+        first = flows if inside == self._source() else sorted(mine, key=lambda port: port not in later)
         if not self._pair.keeps_ports:  # then its own port was written by mistake, most likely
             others += tuple(each for each in first if each == inside.port)
-            first = [each for each in first if each != inside.port]
-        if kept and not (first or later):
+            first, afterwards = (
+                [each for each in ports if each != inside.port] for ports in (first, afterwards)
+            )
+        if kept and not (first or later or afterwards):
             first = [inside.port]
-        for port in (*first, *(each for each in others if each not in theirs)):
+        others = (*(() if later else afterwards), *others)
+        for port in (*first, *(each for each in others if not theirs & {each, each + pair})):
             if port < _LAST_PORT:
                 yield port
         if not self._pair.keeps_ports:
             parity = 0 if pair else inside.port & 1
-            yield from (port for port in self._pair.unused_ports if port & 1 == parity)
+            for at in range(self._unused[parity], len(self._pair.unused_ports)):
+                self._unused[parity] = at
+                if self._pair.unused_ports[at] & 1 == parity:
+                    yield self._pair.unused_ports[at]
 
     def _source(self) -> Endpoint | None:
         """Where the packet that entered came from."""
@@ -109,26 +115,32 @@ class _ObservedPorts:
         The ports beside that of a ``pair`` are its own, too: the first one may not be in the message. Port 0
         stands for any.
         """
-        if self._written_at != self.at:
-            self._written_at, self._written = self.at, []
-            crossing = self._pair.crossings[self.at]
-            try:
-                sent = ip.parse(crossing.packet)
-            except MalformedPacketError:
-                return [], set()
-            for each in self._pair.arrivals[self.at]:
-                if crossing.side is Side.INSIDE and each.side is Side.OUTSIDE:
-                    self._written += written_ports(sent, each.payload, self._pair.public)
-        places = (inside, Endpoint("", inside.port))
-        mine = [port for place in places for where, port in reversed(self._written) if where == place]
-        beside = [each._replace(port=each.port + by) for each in places for by in (1, -1) if pair]
-        mine += [port & ~1 for where, port in self._written if where in beside]
+        written = self._pair.written[self.at]
+        places, beside = _places(inside, pair)
+        mine = [each.port for place in places for each in reversed(written) if each.inside == place]
+        mine += [each.port & ~1 for each in written if each.inside in beside]
         own = (*places, *beside)
-        theirs = {port for where, port in self._written if where not in own and inside.port}
+        theirs = {each.port for each in written if each.inside not in own and inside.port}
         return mine, theirs - {*mine}
+
+    def _written_later(self, inside: Endpoint, now: float, pair: bool) -> list[int]:
+        """What the router wrote in its place in later messages, the next one first."""
+        places, beside = _places(inside, pair)
+        known = self._pair.written_for
+        mine, near = (
+            [one.port for each in ends for at, one in known.get(each, ()) if at >= now and one.media is pair]
+            for ends in (places, beside)
+        )
+        return mine + [port & ~1 for port in near]
 
     def _later(self, protocol: int, inside: Endpoint, now: float) -> list[int]:
         return [port for at, port in self._pair.ports_used.get((protocol, inside), ()) if at >= now]
+
+
+def _places(inside: Endpoint, pair: bool) -> tuple[tuple[Endpoint, ...], tuple[Endpoint, ...]]:
+    """How messages may name an endpoint, and the endpoints beside that of a pair."""
+    places = (inside, Endpoint("", inside.port)) if inside.port else ()
+    return places, tuple(each._replace(port=each.port + by) for each in places for by in (1, -1) if pair)
 
 
 @cache

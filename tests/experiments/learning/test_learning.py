@@ -6,6 +6,7 @@ import json
 import random
 from dataclasses import replace
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,14 @@ from siplab.alg_models import samples
 from siplab.alg_models.catalogue import load
 from siplab.alg_models.vendors.schema import VendorProfile
 from siplab.experiments import captures
-from siplab.experiments.learning.candidates import Observed, agreement, distance
+from siplab.experiments.learning.candidates import Observed, agreement, distance, payload_of
 from siplab.experiments.learning.learning import learn
 from siplab.experiments.learning.nat_settings import with_nat
 from siplab.experiments.learning.next_probe import next_probe
 from siplab.experiments.learning.observations import Place, from_captures, from_trace, place_of
 from siplab.experiments.learning.rules import Rules
-from siplab.experiments.learning.search import search
+from siplab.experiments.learning.scoring import Scorer, telling
+from siplab.experiments.learning.search import constants, search
 from siplab.experiments.output import side_captures
 from siplab.experiments.probe_pack import pair_file
 from siplab.experiments.probe_pack import script as packs
@@ -89,6 +91,40 @@ def test_two_faults_in_one_router_are_found() -> None:
     assert len(set(named)) == len(named), "the same faults in another order are no other router"
 
 
+def part_of_pack(model: str, *names: str) -> Observed:
+    """What some conversations of the probe pack show, by the beginnings of their names."""
+    script = packs.script(5.0)
+    chosen = tuple(each for each in script.conversations if each.name.startswith(names))
+    return Observed((play(Script(chosen), samples.gateway_for(trial.models().get(model))),))
+
+
+def test_a_fault_that_needs_no_alg_is_found_beside_one() -> None:
+    truth = frozenset({"port-zero-revived", "hairpin-broken"})
+    found = search(
+        part_of_pack("+".join(sorted(truth)), "register", "media-refused", "hairpin"), unshown=False
+    )
+    assert found.distance == 0
+    assert truth in {frozenset(each.id.split("+")) for each in found.tie}
+
+
+def test_what_shows_later_than_its_cause_is_found() -> None:
+    pair = play(packs.script(5.0), samples.gateway_for(trial.models().get("media-sport-not-mapped")))
+    seen_ = Observed((pair,))
+    correct = trial.models().get("correct")
+    part = telling(seen_, Scorer(10_000).score(seen_, correct).where, 30, earlier=True)
+    assert sum(len(each.crossings) for each in part.pairs) < 100
+    assert distance(part, correct) > 0
+    assert distance(part, trial.models().get("media-sport-not-mapped")) < distance(part, correct)
+
+
+def test_the_length_of_what_does_not_leave_is_a_constant() -> None:
+    seen_ = part_of_pack("alg-restarts(longest=1476)", "transport")
+    longest = max(
+        len(payload_of(each.packet)) for pair in seen_.pairs for each in pair.crossings if not each.left
+    )
+    assert longest - 1 in constants(seen_).numbers
+
+
 def test_a_search_that_ends_at_its_budget_says_so() -> None:
     seen_ = observed("semicolon-loss+expires-altered(seconds=77)")
     found = search(seen_, most=2000)
@@ -129,8 +165,13 @@ def test_ports_that_nobody_can_foresee_are_no_hindrance(monkeypatch: pytest.Monk
     assert distance(Observed(tuple(pairs)), trial.models().get("semicolon-loss")) == 0
 
 
-@pytest.mark.parametrize("model", ["correct", "linux", "odd-rtp-port"])
-@pytest.mark.parametrize("scenario", ["outgoing-call", "incoming-call"])
+@pytest.mark.parametrize(
+    ("model", "scenario"),
+    [
+        *product(["correct", "linux", "odd-rtp-port"], ["outgoing-call", "incoming-call"]),
+        ("via-branch-altered(mode=removed)", "outgoing-call"),  # each INVITE again leaves with other ports
+    ],
+)
 def test_captures_of_both_sides_show_what_the_router_did(model: str, scenario: str, tmp_path: Path) -> None:
     spec = TrialSpec("home", model, scenario=scenario)
     paths = side_captures.write(trace_of(model, scenario), trial.network_of(spec), tmp_path / "x.pcapng")
@@ -244,6 +285,9 @@ def test_what_an_alg_opens_is_no_setting_of_the_nat(model: str) -> None:
         "sdp-ice-mangled(candidates=address-only)",  # two ports in the place of one
         "odd-rtp-port(rounding=up)",  # the port beside the one that was asked for
         "mapping-not-stable",
+        "port-overflow+port-zero-revived(port=860)",  # a port that is nobody's, and others seen only later
+        "sdp-c-only",  # an RTCP port in the same message as media ports that were left alone
+        "port5060-hijack+fqdn-contact-ignored",  # what was reserved for media serves packets, too
     ],
 )
 def test_what_left_tells_the_ports_of_a_router_that_keeps_none(model: str) -> None:
