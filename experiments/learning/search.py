@@ -41,6 +41,7 @@ _WORTH: Final = 0.5  # of the differences that may be left by a fault more
 _NEARLY: Final = 60  # packets to each difference of a model that is near enough
 _HICCUP: Final = 8  # the distance of two packets that were late or lost
 _FOCUS: Final = 30  # packets by which it is told which models are worth looking at
+_FAR: Final = 8  # times as far off as the nearest one: nothing is grown from such a model
 _LOOKED_AT: Final = 2  # times as many models as are kept are scored on all that was seen
 _NUMBERS, _DIFFERENCES, _ADDRESSES, _STEPS, _LENGTHS = 12, 6, 4, 4, 3  # constants of each kind that are tried
 _STEP: Final = 16  # a port plus at most this is a neighbour
@@ -323,13 +324,15 @@ class _Search:
         """Two faults and more in one router, grown from the nearest one, whatever its number of faults."""
         found: list[_Scored] = []
         front = [each for each in singles if each.size]
+        least = min((each.distance for each in front), default=0.0)
         for _ in range(beam * (depth - 1)):
             front.sort(key=lambda each: each.rank)
-            if not front or not front[0].distance or self._scorer.is_spent:
+            if not front or not 0 < front[0].distance <= least * _FAR or self._scorer.is_spent:
                 break
             grown = [*self._grown(front.pop(0), pool, beam)]
             found += [each for each in grown if self._has_name(each.model)]
             front += [each for each in grown if each.size < depth or not each.distance]
+            least = min([least, *(each.distance for each in grown)])
         return found
 
     def _grown(self, one: _Scored, pool: Sequence[Model], most: int) -> Iterator[_Scored]:

@@ -125,11 +125,11 @@ class _ObservedPorts:
 
     def _written_later(self, inside: Endpoint, now: float, pair: bool) -> list[int]:
         """What the router wrote in its place in later messages, the next one first."""
-        places, beside = _places(inside, pair)
-        known = self._pair.written_for
+        known = self._pair.written_for  # of this very host: another one may have the same port
+        beside = [inside._replace(port=inside.port + by) for by in (1, -1) if pair]
         mine, near = (
             [one.port for each in ends for at, one in known.get(each, ()) if at >= now and one.media is pair]
-            for ends in (places, beside)
+            for ends in ([inside] if inside.port else [], beside)
         )
         return mine + [port & ~1 for port in near]
 

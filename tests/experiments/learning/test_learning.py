@@ -30,6 +30,7 @@ from siplab.experiments.probe_pack import script as packs
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.gateway.alg import Card, Context, Model, Recipe
+from siplab.lab.gateway.gateway import Gateway
 from siplab.lab.gateway.nat_config import NatConfig, PortAllocation
 from siplab.lab.wire.sip import Field, SipMessage
 from siplab.lab.worlds.open_loop import Script, play
@@ -294,6 +295,19 @@ def test_what_left_tells_the_ports_of_a_router_that_keeps_none(model: str) -> No
     pair = play(packs.script(5.0), samples.gateway_for(trial.models().get(model)))
     assert not pair.keeps_ports
     assert distance(Observed((pair,)), trial.models().get(model)) == 0
+
+
+def test_two_phones_with_the_same_port_keep_their_own() -> None:
+    gateway = Gateway(
+        trial.models().get("correct"),
+        public_ip=samples.PUBLIC.ip,
+        inside_networks=["192.168.1.0/24"],
+        inside_addresses=[samples.ROUTER],
+        rng=random.Random(0),
+    )
+    pair = play(packs.script(5.0), gateway)
+    assert pair.keeps_ports
+    assert distance(Observed((pair,)), trial.models().get("correct")) == 0
 
 
 @pytest.fixture(scope="module")
