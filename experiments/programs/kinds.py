@@ -137,6 +137,9 @@ def _read(path: Path) -> ProgramKind:
         if not (path.parent / template).is_file():
             raise UsageError(f"{path}: field 'files.{target}': no file '{template}' beside it")
         documents.text(path.parent / template)
+    for name, parameter in kind.parameters.items():
+        if parameter.file:
+            _check_file(kind, str(parameter.default), f"{path}: field 'parameters.{name}.default'")
     return kind
 
 
@@ -159,18 +162,15 @@ def _set(kind: ProgramKind, given: Mapping[str, Any]) -> dict[str, Any]:
             raise UsageError(f"{where}, parameter '{name}': a number, a word, true or false")
         if isinstance(value, str) and not value.isprintable():
             raise UsageError(f"{where}, parameter '{name}': control characters are not allowed")
-        values[name] = value
-    for name, parameter in kind.parameters.items():
         if parameter.file:
-            _check_file(kind, name, str(values[name]))
+            _check_file(kind, str(value), f"{where}, parameter '{name}'")
+        values[name] = value
     return values
 
 
-def _check_file(kind: ProgramKind, name: str, value: str) -> None:
+def _check_file(kind: ProgramKind, value: str, where: str) -> None:
     """Raises ``UsageError`` where a parameter names a file that is not there."""
     if value in kind.files or (value.startswith("/") and Path(value).is_file()):
         return
     own = f", or its own: {', '.join(kind.files)}" if kind.files else ""
-    raise UsageError(
-        f"program '{kind.id}', parameter '{name}': no file '{value}'; name a path from '/' on{own}"
-    )
+    raise UsageError(f"{where}: no file '{value}'; name a path from '/' on{own}")

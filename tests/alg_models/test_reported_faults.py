@@ -91,7 +91,7 @@ CASES = (
         phone="stun",
         server="rport-aware",
     ),
-    Case("alg-table-full", "long-uptime", "calls every time"),
+    Case("alg-table-full", "long-uptime", "registers every time"),
     Case("alg-table-full(entries=5)", "two-customers", SECOND, topology="shared-box"),
     Case("wears-out", "long-uptime", "is called every time"),
     Case("stale-mapping", "incoming-call(idle=1900)", "rings", ("correct",)),
