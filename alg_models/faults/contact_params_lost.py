@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from siplab.alg_models.controls import CORRECT_STEPS
 from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from siplab.lab.wire.headers import mask_quoted, split_list, uris
-from siplab.lab.wire.sip import Field, SipMessage
+from siplab.lab.wire.sip import SipMessage
 
 
 @dataclass(frozen=True)
@@ -27,28 +28,30 @@ class LoseContactParameters:
     def apply(self, message: SipMessage, context: Context) -> None:
         if context.outbound:
             for field in message.all(b"contact"):
-                whole = field.value
-                for start, end in reversed(split_list(whole)):  # what is before them stays as it is
-                    self._value(field, whole[start:end], start, context.outside.ip.encode())
+                whole, public = field.value, context.outside.ip.encode()
+                field.replace_all(
+                    (start + first, start + last, b"")
+                    for start, end in split_list(whole)  # what is before them stays as it is
+                    for first, last in self._lost(whole[start:end], public)
+                )
 
-    def _value(self, field: Field, value: bytes, start: int, public: bytes) -> None:
-        end = start + len(value)
+    def _lost(self, value: bytes, public: bytes) -> Iterator[tuple[int, int]]:
         places = uris(value)[:1]
         if not places or places[0].host != public:
             return
-        after = start + places[0].end
+        after = places[0].end
         masked = mask_quoted(value)
         closing = -1
         if 0 <= masked.find(b"<") < places[0].start:
-            closing = masked.find(b">", places[0].end)
+            closing = masked.find(b">", after)
         if closing < 0:
             if self.lost != "uri":
-                field.replace(after, end, b"")
+                yield after, len(value)
             return
         if self.lost != "uri":
-            field.replace(start + closing + 1, end, b"")
+            yield closing + 1, len(value)
         if self.lost != "header":
-            field.replace(after, start + closing, b"")
+            yield after, closing
 
 
 MODEL = Model(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,7 +10,7 @@ from siplab.alg_models.controls import CORRECT_STEPS
 from siplab.alg_models.steps.parameters import whole_parameters
 from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Source
 from siplab.lab.wire.headers import split_list, uris
-from siplab.lab.wire.sip import Field, SipMessage
+from siplab.lab.wire.sip import SipMessage
 
 
 @dataclass(frozen=True)
@@ -29,20 +30,22 @@ class MangleRecordRoute:
         if context.outbound:
             return
         for field in message.all(b"record-route"):
-            for start, end in reversed(split_list(field.value)):
-                self._value(field, start, end, context)
+            whole = field.value
+            field.replace_all(
+                (start + first, start + last, text)
+                for start, end in split_list(whole)
+                for first, last, text in self._edits(whole[start:end], context)
+            )
 
-    def _value(self, field: Field, start: int, end: int, context: Context) -> None:
-        value = field.value[start:end]
+    def _edits(self, value: bytes, context: Context) -> Iterator[tuple[int, int, bytes]]:
         for place in uris(value)[:1]:
             if context.is_inside(place.bare_host.decode("latin-1")):
                 return
             if self.mode == "address":
-                at = start + place.start
-                field.replace(at, at + len(place.host), context.nat.public_ip.encode())
+                yield place.start, place.start + len(place.host), context.nat.public_ip.encode()
                 return
-            for begin, stop in reversed(whole_parameters(value, b"lr", place.end)):
-                field.replace(start + begin, start + stop, b"")
+            for begin, stop in whole_parameters(value, b"lr", place.end):
+                yield begin, stop, b""
 
 
 MODEL = Model(
