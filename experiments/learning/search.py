@@ -189,6 +189,7 @@ class _Search:
                     singles = [*scored, *(self._scored(each, 1, float("inf")) for each in beside)]
                     scored += self._compositions(singles, parts, beam, depth)
             if _named(scored).distance > _HICCUP:
+                scored += self._variants(pool, _named(scored))
                 scored += self._others(pool, {each.model.id for each in scored})
         scored.sort(key=lambda each: each.rank)
         best = _named(scored)
@@ -281,9 +282,12 @@ class _Search:
             score = self._scorer.score(part, model, most, plain[self._base(model).id])
             if score.plain and name == model.id:
                 idle.add(name)
-            elif score.distance <= most and not score.plain:
-                if model.card.kind == "reference-implementation" or _is_new(name, score, alike):
-                    rated.append((score.distance, model))
+            elif (
+                score.distance <= most
+                and not score.plain
+                and (model.card.kind == "reference-implementation" or _is_new(name, score, alike))
+            ):
+                rated.append((score.distance, model))
         return [model for _, model in sorted(rated, key=lambda each: each[0])]
 
     def _nearest_of(self, models: Sequence[Model], most: int) -> Iterator[_Scored]:
@@ -299,6 +303,15 @@ class _Search:
                 yield found
             if not found.distance:
                 limit = 0.0  # from now on only what is as good
+
+    def _variants(self, pool: Sequence[Model], best: _Scored) -> Iterator[_Scored]:
+        """Other values of a fault that is not all of it: a few packets may not tell them apart."""
+        name = best.model.id.partition("(")[0]
+        for model in pool if best.size == 1 else ():
+            if model.id.partition("(")[0] == name and model.id != best.model.id:
+                found = self._scored(model, 1, best.distance)
+                if found.distance <= best.distance:
+                    yield found
 
     def _others(self, pool: Sequence[Model], known: Collection[str]) -> Iterator[_Scored]:
         """Those that are near on all that was seen: what they do may need all of it."""
