@@ -5,10 +5,11 @@ The rules of this file:
 - Parameters are taken from what the router wrote: numbers and addresses that are in what left and were not
   in what entered; and from the lengths of messages that did not leave.
 - What a fault does with one value of a parameter, it need not be asked for again with another one: of those
-  that are as far off in the same conversations, the first one stands for all.
+  that are as far off in the same conversations, the first one stands for all. A reference implementation is
+  no such fault: each is put beside all that was seen, before faults are put together to look like it.
 - Models that explain equally much are all named: a *tie*. If a router without a fault is among them, it is
   that one: what a conversation does not show is no accusation.
-- A fault more must explain half of what is left: a real router's hiccups are no accusation.
+- Each fault more must explain half of what is left: a real router's hiccups are no accusation.
 - A fault that needs no ALG may stand beside one. Such a router has no name of its own; it is where routers
   with one fault more are grown from.
 - Faults of which the conversation shows nothing are named as such.
@@ -147,11 +148,11 @@ def search(
 
 
 def _named(scored: Sequence[_Scored]) -> _Scored:
-    """The nearest one, a fault more only where that leaves half of the differences at most."""
+    """The nearest one; each fault more has to leave half of the differences at most."""
     best = min((each for each in scored if not each.size), key=lambda each: each.rank)
     for each in sorted(scored, key=lambda each: (each.size, each.rank)):
         if each.distance < best.distance and (
-            each.size == best.size or each.distance <= best.distance * _WORTH
+            each.size == best.size or each.distance <= best.distance * _WORTH ** (each.size - best.size)
         ):
             best = each
     return best
@@ -180,12 +181,15 @@ class _Search:
                 parts = [self._beside_alg(each) for each in pool]
                 helpful = self._helpful(parts, self._focus(self._nearest))
                 named = [each for each in helpful if self._has_name(each)]
+                whole = [each for each in named if each.card.kind == "reference-implementation"]
+                scored += self._nearest_of(whole, len(whole))
                 scored += self._nearest_of(named, beam * _LOOKED_AT)
                 if min(each.distance for each in scored):
                     beside = [each for each in helpful if not self._has_name(each)][:beam]
                     singles = [*scored, *(self._scored(each, 1, float("inf")) for each in beside)]
                     scored += self._compositions(singles, parts, beam, depth)
             if _named(scored).distance > _HICCUP:
+                scored += self._variants(pool, _named(scored))
                 scored += self._others(pool, {each.model.id for each in scored})
         scored.sort(key=lambda each: each.rank)
         best = _named(scored)
@@ -278,7 +282,11 @@ class _Search:
             score = self._scorer.score(part, model, most, plain[self._base(model).id])
             if score.plain and name == model.id:
                 idle.add(name)
-            elif score.distance <= most and not score.plain and _is_new(name, score, alike):
+            elif (
+                score.distance <= most
+                and not score.plain
+                and (model.card.kind == "reference-implementation" or _is_new(name, score, alike))
+            ):
                 rated.append((score.distance, model))
         return [model for _, model in sorted(rated, key=lambda each: each[0])]
 
@@ -295,6 +303,15 @@ class _Search:
                 yield found
             if not found.distance:
                 limit = 0.0  # from now on only what is as good
+
+    def _variants(self, pool: Sequence[Model], best: _Scored) -> Iterator[_Scored]:
+        """Other values of a fault that is not all of it: a few packets may not tell them apart."""
+        name = best.model.id.partition("(")[0]
+        for model in pool if best.size == 1 else ():
+            if model.id.partition("(")[0] == name and model.id != best.model.id:
+                found = self._scored(model, 1, best.distance)
+                if found.distance <= best.distance:
+                    yield found
 
     def _others(self, pool: Sequence[Model], known: Collection[str]) -> Iterator[_Scored]:
         """Those that are near on all that was seen: what they do may need all of it."""
