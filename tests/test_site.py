@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
 import struct
-import subprocess
 import zlib
 from fnmatch import fnmatch
 from pathlib import Path
@@ -16,8 +14,8 @@ import pytest
 import yaml
 
 from siplab.lab.errors import UsageError
+from tests.browsing import found_by, lacking
 from tests.conftest import ROOT, missing
-from tests.experiments.output.test_page import BROWSER, lacking
 from tools import screenshots, site, small_png
 
 DOCS: Final = ROOT / "docs"
@@ -115,15 +113,7 @@ def test_the_site_is_whole_and_searched_without_a_network(tmp_path: Path) -> Non
         assert site.build(tmp_path) == 0
     except UsageError as error:
         missing(str(error))
-    done = subprocess.run(
-        ["node", BROWSER / "site.mjs", tmp_path / "site"],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = found_by("site.mjs", tmp_path / "site", timeout=600)
     assert found == dict.fromkeys(
         (
             "the search finds a page",

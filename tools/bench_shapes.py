@@ -26,7 +26,7 @@ _LEAST: Final = (
 )
 # Measurements of what seems to be above the limit, at once and when all else was measured: what else the
 # machine does comes and goes. The least of each size counts.
-_AGAIN: Final = (4, 12)
+_AT_ONCE, _AT_THE_END = 4, 12
 _SLOWEST: Final = 5
 _REMEMBERING: Final = ("siplab.lab.wire.", "siplab.lab.sip.", "siplab.lab.probing.")
 
@@ -67,6 +67,11 @@ def _times(reader: Reader, wires: Sequence[bytes], memories: Sequence[Callable[[
     return row
 
 
+@functools.lru_cache(maxsize=1)  # pairs of a shape stand behind each other
+def _wires(shape: str) -> list[bytes]:
+    return [SHAPES[shape](size) for size in SIZES]
+
+
 class _Pair:
     """A reader and a shape, and the least times that were measured."""
 
@@ -85,8 +90,9 @@ class _Pair:
         """0 for what takes next to no time, and can't be said to grow."""
         return growth(self._times) if self._times[-1] >= _LEAST else 0.0
 
-    def measure(self, wires: Sequence[bytes], memories: Sequence[Callable[[], None]], most: int) -> None:
+    def measure(self, memories: Sequence[Callable[[], None]], most: int) -> None:
         """Once, and again while it seems to be above the limit."""
+        wires = _wires(self.shape)
         for _ in range(most):
             now = _times(self._reader, wires, memories)
             self._times = [min(pair) for pair in zip(self._times, now, strict=True)]
@@ -108,14 +114,11 @@ def shapes_bench() -> dict[str, Any]:
     readers = {**READERS, **dict(models())}
     memories = _memories()
     pairs = [_Pair(name, reader, shape) for shape in SHAPES for name, reader in readers.items()]
-    for most in _AGAIN:
-        wires: dict[str, list[bytes]] = {}
-        for pair in pairs:
-            if most != _AGAIN[0] and pair.growth <= LIMIT:
-                continue
-            if pair.shape not in wires:
-                wires = {pair.shape: [SHAPES[pair.shape](size) for size in SIZES]}
-            pair.measure(wires[pair.shape], memories, most)
+    for pair in pairs:
+        pair.measure(memories, _AT_ONCE)
+    for pair in pairs:
+        if pair.growth > LIMIT:
+            pair.measure(memories, _AT_THE_END)
     rows = [pair.row() for pair in pairs]
     return {
         "shapes": len(SHAPES),

@@ -23,6 +23,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Final, NamedTuple
 
 from siplab.experiments.learning.candidates import Observed
@@ -158,6 +159,11 @@ def _named(scored: Sequence[_Scored]) -> _Scored:
     return best
 
 
+def _fault(model: Model) -> str:
+    """Its id without parameters."""
+    return model.id.partition("(")[0]
+
+
 class _Search:
     def __init__(self, observed: Observed, most: int) -> None:
         self._observed = observed
@@ -276,7 +282,7 @@ class _Search:
         idle: set[str] = set()
         alike: set[_Likeness] = set()
         for model in pool:
-            name = model.id.partition("(")[0]
+            name = _fault(model)
             if name in idle or self._scorer.is_spent:
                 continue  # what does nothing does nothing with the router's own numbers either
             score = self._scorer.score(part, model, most, plain[self._base(model).id])
@@ -306,24 +312,23 @@ class _Search:
 
     def _variants(self, pool: Sequence[Model], best: _Scored) -> Iterator[_Scored]:
         """Other values of a fault that is not all of it: a few packets may not tell them apart."""
-        name = best.model.id.partition("(")[0]
-        for model in pool if best.size == 1 else ():
-            if model.id.partition("(")[0] == name and model.id != best.model.id:
-                found = self._scored(model, 1, best.distance)
-                if found.distance <= best.distance:
-                    yield found
+        if best.size == 1:
+            alike = (each for each in pool if _fault(each) == _fault(best.model) and each.id != best.model.id)
+            yield from self._within(alike, best.distance)
 
     def _others(self, pool: Sequence[Model], known: Collection[str]) -> Iterator[_Scored]:
         """Those that are near on all that was seen: what they do may need all of it."""
         packets = sum(len(each.crossings) for each in self._observed.pairs)
-        near = max(_HICCUP, packets // _NEARLY)
-        for model in pool:
-            if self._scorer.is_spent:
-                return
-            if model.id not in known:
-                found = self._scored(model, 1, near)
-                if found.distance <= near:
-                    yield found
+        left = takewhile(lambda _: not self._scorer.is_spent, pool)
+        others = (each for each in left if each.id not in known)
+        yield from self._within(others, max(_HICCUP, packets // _NEARLY))
+
+    def _within(self, models: Iterable[Model], limit: float) -> Iterator[_Scored]:
+        """Those that are no further off than that on all that was seen."""
+        for model in models:
+            found = self._scored(model, 1, limit)
+            if found.distance <= limit:
+                yield found
 
     def _unshown(self, pool: Sequence[Model]) -> Iterator[str]:
         """Faults with which all that leaves is as without them."""
@@ -361,7 +366,7 @@ class _Search:
         idle: set[str] = set()
         alike: set[_Likeness] = set()
         for part in pool:
-            name = part.id.partition("(")[0]
+            name = _fault(part)
             if part.card.kind != "fault" or name in idle:
                 continue
             for first, second in ((one.model, part), (part, one.model)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import subprocess
 import sys
@@ -20,10 +19,11 @@ from siplab.lab.errors import UsageError
 from siplab.lab.gateway.sides import Emission, Side
 from siplab.lab.wire import ip
 from siplab.lab.worlds.trace import Passage
+from tests.browsing import found_by, keep_pictures, lacking
 from tests.command import siplab
 from tests.conftest import missing
 from tests.experiments.commands.test_up import PHONE, SERVER, ask
-from tests.experiments.output.test_page import BROWSER, EVIL, keep_pictures, lacking
+from tests.experiments.output.test_page import EVIL
 
 
 class Served(NamedTuple):
@@ -118,17 +118,8 @@ def test_in_a_browser(served: Served, tmp_path: Path) -> None:
             check=False,
         )
         assert done.stdout == "200\n", done.stderr
-    done = subprocess.run(
-        ["node", "live.mjs", served.address, tmp_path],
-        cwd=BROWSER,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    found = found_by("live.mjs", served.address, tmp_path, timeout=120)
     keep_pictures(tmp_path)
-    found = json.loads(done.stdout)
     assert len(found) == 7
     assert found == dict.fromkeys(found, True)
 

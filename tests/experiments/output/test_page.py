@@ -6,9 +6,6 @@ One browser does everything, once (``tests/browser/page.mjs``), and says what it
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
@@ -23,9 +20,9 @@ from siplab.experiments.output.page.render import Entry, page
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial import runner
 from siplab.experiments.trial.spec import TrialSpec
+from tests.browsing import found_by, keep_pictures, lacking
 from tests.conftest import missing
 
-BROWSER: Final = Path(__file__).parents[2] / "browser"
 EVIL: Final = "<img src=x onerror=window.PWNED=1><script>window.PWNED=2</script>"
 # The router changes c= and leaves m=: the provider's relay sends media to a port that nobody opened.
 SPEC: Final = TrialSpec("home", "sdp-c-only", "outgoing-call", server="hosted(latch=untrusted)")
@@ -51,23 +48,6 @@ FINDINGS: Final = (
     "the table of compatibility: unknown is grey, a cell leads to its report",
     "no errors, no requests",
 )
-
-
-def lacking() -> str:
-    """What the browser tests lack here."""
-    for program in ("node", "chromium"):
-        if shutil.which(program) is None:
-            return f"no {program}"
-    if not (BROWSER / "node_modules" / "playwright-core").is_dir():
-        return "no playwright-core in tests/browser"
-    return ""
-
-
-def keep_pictures(folder: Path) -> None:
-    """Copy the screenshots in a folder to where SIPLAB_SCREENSHOTS says, if it does."""
-    if place := os.environ.get("SIPLAB_SCREENSHOTS"):
-        for each in folder.glob("*.png"):
-            shutil.copy(each, place)
 
 
 def poisoned(value: Any) -> Any:
@@ -145,12 +125,8 @@ def test_in_a_browser(tmp_path: Path) -> None:
     )
     expected |= {"trials": 3, "documents": 1, "router": "semicolon-loss"}
     (folder / "expected.json").write_text(json.dumps(expected), encoding="utf-8")
-    done = subprocess.run(
-        ["node", BROWSER / "page.mjs", folder], capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    found: dict[str, object] = found_by("page.mjs", folder, timeout=300)
     keep_pictures(folder)
-    found: dict[str, object] = json.loads(done.stdout)
     assert {name: what for name, what in found.items() if what is not True} == {}
     assert list(found) == list(FINDINGS)
 

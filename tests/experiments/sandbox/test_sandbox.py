@@ -21,8 +21,8 @@ from siplab.experiments.sandbox.page import page
 from siplab.experiments.trial import registry
 from siplab.experiments.trial import run as trial
 from siplab.lab.errors import CapabilityError
+from tests.browsing import BROWSER, found_by, keep_pictures
 from tests.conftest import missing
-from tests.experiments.output.test_page import BROWSER, keep_pictures
 
 PROGRAMS: Final = {"chromium": "chromium", "firefox": "firefox-esr"}
 EVERYWHERE: Final = (
@@ -98,16 +98,8 @@ def driven(
         missing("no puppeteer-core in tests/browser; tools/setup.sh test installs it")
     shutil.copy(made, folder / "sandbox.html")
     (folder / "expected.json").write_text(json.dumps(expected), encoding="utf-8")
-    done = subprocess.run(
-        ["node", BROWSER / script, browser, folder],
-        capture_output=True,
-        text=True,
-        timeout=1200,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    found: dict[str, object] = found_by(script, browser, folder, timeout=1200)
     keep_pictures(folder)
-    found: dict[str, object] = json.loads(done.stdout)
     return found
 
 
