@@ -352,10 +352,7 @@ class ProgramDetector(_Part):
                 continue
             word = program.command[0].replace("{here}", self.here or str(Path.cwd()))
             if "{" not in word:
-                try:
-                    executables.require(word)
-                except UsageError as error:
-                    raise UsageError(f"detector '{self.id}': field {name}.command: {error}") from None
+                executables.require(word, f"detector '{self.id}': field {name}.command")
 
     def run(self, stage: Stage) -> Finding:
         """Run the programs in the stage's world and read the verdict.

@@ -57,10 +57,7 @@ class Chosen:
         for each in self.kind.programs:
             name = each.command[0]
             if each.is_wanted(self.values) and "{" not in name:
-                try:
-                    executables.require(name)
-                except UsageError as error:
-                    raise UsageError(f"program '{self.kind.id}': {error}") from None
+                executables.require(name, f"program '{self.kind.id}'")
 
     def versions(self) -> list[str]:
         """Name and version of each program that it needs, as far as they say."""

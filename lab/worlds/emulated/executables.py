@@ -21,11 +21,17 @@ _PACKAGES: Final = {
 }
 
 
-def require(program: str) -> None:
-    """Raises ``UsageError`` for a program, by name or path, that is missing or can't be run."""
+def require(program: str, where: str = "") -> None:
+    """Raises ``UsageError`` for a program, by name or path, that is missing or can't be run.
+
+    ``where``: who names it, for the error.
+    """
     if "\0" not in program and shutil.which(program) is not None:
         return
+    named = f"{where}: " if where else ""
     if "/" in program and "\0" not in program and Path(program).is_file():
-        raise UsageError(f"'{program}' is not executable: chmod +x {shlex.quote(program)}")
+        raise UsageError(f"{named}'{program}' is not executable: chmod +x {shlex.quote(program)}")
     package = _PACKAGES.get(Path(program).name)
-    raise UsageError(f"no program '{program}' here" + (f": apt-get install {package}" if package else ""))
+    raise UsageError(
+        f"{named}no program '{program}' here" + (f": apt-get install {package}" if package else "")
+    )
