@@ -26,10 +26,12 @@ from siplab.lab.sip import pseudo_tls
 from siplab.lab.sip.base import Send
 from siplab.lab.wire import compare, ip, rtcp, rtp, sdp, sip, syntax
 from siplab.lab.wire.ip import Endpoint
+from siplab.lab.wire.syntax_sdp import sdp_findings
 from tools.shapes import READERS, message
 
 _SERVER: Final = samples.REGISTRAR
 _CLIENT: Final = samples.PHONE
+_PASSWORD: Final = b"password"
 
 
 class Target(NamedTuple):
@@ -54,7 +56,7 @@ def _sip(data: bytes) -> None:
 def _sdp(data: bytes) -> None:
     assert bytes(sdp.Sdp.parse(data)) == data
     READERS["description"](b"\r\n\r\n" + data)
-    for rule, _, at, sentence in syntax.sdp_findings(data):
+    for rule, _, at, sentence in sdp_findings(data):
         assert rule in syntax.RULES
         assert 0 <= at <= len(data)
         assert sentence.isprintable()
@@ -96,8 +98,8 @@ def _tcp(data: bytes) -> None:
 def _stun(data: bytes) -> None:
     stun.answer(data, _CLIENT)
     ice_messages.is_stun(data)
-    ice_messages.is_genuine(data, "password")
-    ice_messages.read_check(data, "password")
+    ice_messages.is_genuine(data, _PASSWORD)
+    ice_messages.read_check(data, _PASSWORD)
     stun.mapped(data, bytes(12))
     rtcp.unpack_rtcp(data)
     rtp.unpack_rtp(data)
@@ -164,6 +166,9 @@ _FRAME: Final = bytes(12) + b"\x08\0" + _REGISTER
 _PCAP: Final = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1) + 2 * (
     struct.pack("<IIII", 0, 0, len(_FRAME), len(_FRAME)) + _FRAME
 )
+_CHECK: Final = ice_messages.check(
+    bytes(12), _PASSWORD, ice_messages.Check(b"us:them", 1, use=True), controlling=True, tie_breaker=1
+)
 _PACKETS: Final = [
     each.data for name in ("register", "invite") for each in samples.all_samples()[name].packets
 ]
@@ -172,7 +177,7 @@ TARGETS: Final[dict[str, Target]] = {
     "sdp": Target(_sdp, (message().partition(b"\r\n\r\n")[2],)),
     "ip": Target(_ip, tuple(_PACKETS)),
     "tcp": Target(_tcp, (b"\xff" + message(),)),
-    "stun": Target(_stun, (b"\0\1\0\0\x21\x12\xa4\x42" + bytes(12),)),
+    "stun": Target(_stun, (b"\0\1\0\0\x21\x12\xa4\x42" + bytes(12), _CHECK)),
     "control": Target(_control, (pack({"s": "s", "t": "order", "do": {"q00000000001": ["200"]}}),)),
     "capture": Target(_capture, (_PCAP, _pcapng_of(_REGISTER))),
     "yaml": Target(_yaml, (b"a: [1, {b: c}]\nd: &e 2.5\nf: *e\n", b'{"a": [1, null]}')),

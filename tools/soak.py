@@ -23,7 +23,7 @@ from siplab.experiments.detect import run as running
 from siplab.lab.probing.anti_amplification import ADMIT, COOKIE, HELLO
 from siplab.lab.probing.probe_wire import new_mark, pack
 from siplab.lab.probing.reflector import CONTROL_PORT
-from tools.bench_detect import PORTS, noise
+from tools.bench.detect import PORTS, noise
 
 SERVER, HOSTILE = "127.0.0.79", "127.0.0.80"
 RATE = 2000  # datagrams of noise a second

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from siplab.lab.worlds.emulated.bubble import Bubble
-from tools import bench_sipp
+from tools.bench import sipp
 
 SMALL = 4
 
@@ -16,10 +16,10 @@ SMALL = 4
 @pytest.mark.needs("emulated", "sipp", "kamailio")
 @pytest.mark.parametrize(
     ("registrations", "calls"),
-    [(20, SMALL), pytest.param(bench_sipp.REGISTRATIONS, bench_sipp.CALLS, marks=pytest.mark.deep)],
+    [(20, SMALL), pytest.param(sipp.REGISTRATIONS, sipp.CALLS, marks=pytest.mark.deep)],
 )
 def test_no_packet_is_lost_in_the_queue(registrations: int, calls: int) -> None:
-    with Bubble("tools.bench_sipp:task") as made:
+    with Bubble("tools.bench.sipp:task") as made:
         registered = made.call("registrations", registrations)
         called = made.call("calls", calls, calls, 2.0, True)
     assert (registered["known"], registered["status"], registered["problems"]) == (registrations, 0, [])

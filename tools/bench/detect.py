@@ -1,7 +1,7 @@
 """What the detection server does under a flood of noise: packets taken, CPU, memory, a good client's verdict.
 
 Malformed and random datagrams at a steady pace from one process to ``siplab detect serve`` in another, over
-the loopback interface. ``python -m tools.bench --only detect`` runs this alone.
+the loopback interface.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from siplab.experiments.detect import run as running
 from siplab.lab.probing.anti_amplification import ADMIT, HELLO
@@ -22,6 +23,7 @@ from siplab.lab.probing.probe_messages import request
 from siplab.lab.probing.probe_wire import MAGIC
 from siplab.lab.probing.reflector import CONTROL_PORT
 from siplab.lab.wire.ip import Endpoint
+from tools.bench.parts import Part, Row
 
 RATE = 20_000  # datagrams per second
 SECONDS = 30.0
@@ -76,7 +78,7 @@ def _verdict() -> tuple[str, float]:
     return report.verdict, report.seconds
 
 
-def detect_bench(seconds: float = SECONDS) -> dict[str, Any]:
+def measure(seconds: float = SECONDS) -> dict[str, Any]:
     """The flood, with a good client before, in the middle and after."""
     command = [
         sys.executable,
@@ -95,7 +97,7 @@ def detect_bench(seconds: float = SECONDS) -> dict[str, Any]:
         before, _ = _verdict()
         memory, cpu = _status(server.pid, "VmRSS:"), _cpu(server.pid)
         child = subprocess.Popen(
-            [sys.executable, "-m", "tools.bench_detect", str(seconds)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "tools.bench.detect", str(seconds)], stdout=subprocess.PIPE, text=True
         )
         time.sleep(seconds / 2)
         during, took = _verdict()
@@ -121,6 +123,17 @@ def detect_bench(seconds: float = SECONDS) -> dict[str, Any]:
         "good_client": {"before": before, "during": during, "after": after, "during_seconds": took},
         "problems": last.get("problems", 0),
     }
+
+
+def rows(found: dict[str, Any]) -> Iterator[Row]:
+    yield Row(
+        "detection server: noise dealt with",
+        f"{found['dealt_with_per_second']} a second, {found['cpu_us_per_packet']} us CPU each",
+        f"{found['sent_per_second']} a second sent, {found['grown_kib']} KiB grown",
+    )
+
+
+PART: Final = Part("detect", measure, rows)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import multiprocessing
 import resource
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from siplab.experiments.storage.places import Place
@@ -20,6 +20,7 @@ from siplab.experiments.sweep.sweep import BATCH, How, manifest_of, sweep
 from siplab.experiments.trial import worker
 from siplab.experiments.trial.sharing import Sharing
 from siplab.experiments.trial.spec import TrialSpec
+from tools.bench.parts import Part, Row
 from tools.scale import plan
 
 FEW: Final = 1000
@@ -75,7 +76,7 @@ def _stored(how: How) -> Callable[[list[TrialSpec]], None]:
     return run
 
 
-def executors_bench(few: int = FEW, many: int = MANY) -> dict[str, Any]:
+def measure(few: int = FEW, many: int = MANY) -> dict[str, Any]:
     """By executor: CPU and time of a trial, and its share of the rate that a bare loop would have."""
     worker.prepare()
     _bare(plan(few))  # what is read and made once
@@ -94,3 +95,16 @@ def executors_bench(few: int = FEW, many: int = MANY) -> dict[str, Any]:
             "of_the_bare_loops_rate_by_clock": round(clock / took, 3),
         }
     return found
+
+
+def rows(found: dict[str, Any]) -> Iterator[Row]:
+    for name, costs in found.items():
+        if "bare" not in name:
+            yield Row(
+                f"a trial stored as Parquet, by the executor {name}",
+                f"{costs['cpu_ms']} ms CPU",
+                f"{costs['of_the_bare_loops_rate_by_cpu']} of a bare loop's rate (goal 0.9)",
+            )
+
+
+PART: Final = Part("executors", measure, rows)

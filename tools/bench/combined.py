@@ -1,13 +1,14 @@
 """What the conversation of ``combined`` costs beside what it was before it provoked what real calls contain.
 
 The former one is today's without ``experiments.detectors.real_calls``. The same trials, CPU and packets of
-each, and their ratios. ``python -m tools.bench --only combined`` runs this alone.
+each, and their ratios.
 """
 
 from __future__ import annotations
 
 import random
 import time
+from collections.abc import Iterator
 from typing import Any, Final
 from unittest import mock
 
@@ -15,12 +16,13 @@ from siplab.experiments.detectors import combined
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.worlds.trace import Passage
+from tools.bench.parts import Part, Row
 
 MODELS: Final = 20
 _ROUNDS: Final = 3
 
 
-def combined_bench() -> dict[str, Any]:
+def measure() -> dict[str, Any]:
     """CPU seconds and packets at the router of the conversation today and before, over some models."""
     models = random.Random(12).sample(trial.models().runnable(), MODELS)
     specs = [TrialSpec("home", each.id, detector="combined") for each in models]
@@ -50,3 +52,14 @@ def _cost(specs: list[TrialSpec]) -> tuple[float, int]:
         least = min(least, time.process_time() - began)
         packets = sum(isinstance(each, Passage) for trace in traces for each in trace)
     return least, packets
+
+
+def rows(found: dict[str, Any]) -> Iterator[Row]:
+    yield Row(
+        "conversation of combined, beside what it was without what real calls contain",
+        f"{found['cpu_ratio']} x CPU",
+        f"{found['packets_ratio']} x packets",
+    )
+
+
+PART: Final = Part("combined", measure, rows)

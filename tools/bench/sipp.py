@@ -1,16 +1,15 @@
 """How much SIPp can send through the emulated router before its queue drops: registrations, calls, media.
 
-``python -m tools.bench_sipp`` prints JSON: 100 registrations at Kamailio and 20 simultaneous calls with sound
+100 registrations at Kamailio and 20 simultaneous calls with sound
 (2,000 packets a second, in both directions together) through ``correct``, with the counters of the queues;
 and the highest call rate, of those in ``RATES``, at which no packet was dropped and every call came about.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
-import sys
 import tempfile
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
@@ -19,9 +18,10 @@ from siplab.experiments.programs.process import Process
 from siplab.experiments.trial import endpoints, registry, worker
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.stage import Setup
-from siplab.lab.worlds.emulated import bubble, host_files, ports
+from siplab.lab.worlds.emulated import bubble, capability, host_files, ports
 from siplab.lab.worlds.emulated.bubble import Bubble
 from siplab.lab.worlds.emulated.live import LiveWorld
+from tools.bench.parts import Part, Row
 
 CALLS: Final = 20
 TALK: Final = 5.0  # seconds of each call
@@ -101,7 +101,7 @@ def task(connection: Connection) -> None:
     """Task of a bubble."""
     bubble.serve(
         connection,
-        lambda what, *arguments: {"registrations": registrations, "calls": calls}[what](*arguments),
+        lambda what, *arguments: (registrations if what == "registrations" else calls)(*arguments),
     )
 
 
@@ -197,26 +197,27 @@ def calls(rate: float, count: int, seconds: float, sound: bool) -> dict[str, Any
 # -- what is measured ------------------------------------------------------------------------------------
 
 
-def can_be_measured() -> bool:
-    """Whether the programs are here."""
-    return all(shutil.which(each) for each in ("sipp", "kamailio"))
+def obstacle() -> str | None:
+    """Which of the programs are missing, or what the emulated world needs."""
+    missing = [each for each in ("sipp", "kamailio") if shutil.which(each) is None]
+    return f"{', '.join(missing)} missing" if missing else capability.obstacle()
 
 
 def measure() -> dict[str, Any]:
     """All of it, each part in a bubble of its own."""
     found: dict[str, Any] = {}
-    with Bubble("tools.bench_sipp:task") as made:
+    with Bubble("tools.bench.sipp:task") as made:
         found["registrations"] = made.call("registrations", REGISTRATIONS)
         found["calls_with_sound"] = _calls(made, CALLS, CALLS, TALK, sound=True)
         highest = 0
-        rows = []
+        rates = []
         for rate in RATES:
             row = _calls(made, rate, 2 * rate, 0.0, sound=False)
-            rows.append({"rate": rate, **row})
+            rates.append({"rate": rate, **row})
             if row["problems"] or row["status"] != 0:
                 break
             highest = rate
-        found["rates"] = rows
+        found["rates"] = rates
         found["highest_call_rate"] = highest
     return found
 
@@ -226,10 +227,14 @@ def _calls(made: Bubble, rate: float, count: int, seconds: float, *, sound: bool
     return row
 
 
-def main() -> int:
-    print(json.dumps(measure(), indent=2))
-    return 0
+def rows(found: dict[str, Any]) -> Iterator[Row]:
+    sound = found["calls_with_sound"]
+    yield Row(
+        f"SIPp: {sound['calls']} calls with sound at once",
+        f"{sound['packets_per_second']} packets a second",
+        "; ".join(sound["problems"]) or "none dropped in a queue",
+    )
+    yield Row("SIPp: calls a second before a queue drops", f"{found['highest_call_rate']}")
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+PART: Final = Part("sipp", measure, rows, obstacle)

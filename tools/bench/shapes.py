@@ -1,6 +1,6 @@
 """How the time of everything that reads messages grows with their size, for shapes made to cost time.
 
-``python -m tools.bench --only shapes`` runs this alone. Growth is the exponent: 1 is linear, 2 quadratic.
+Growth is the exponent: 1 is linear, 2 quadratic.
 
 Each reading finds empty what the readers remember of lines that they have read. Otherwise a message that fits
 into that memory costs less at its second reading, a larger one does not, and the step looks like growth.
@@ -11,19 +11,19 @@ from __future__ import annotations
 import functools
 import gc
 import math
+import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from siplab.lab.wire import sip, syntax
 from siplab.lab.wire.remembered import Read
+from tools.bench.parts import Part, Row
 from tools.shapes import READERS, SHAPES, Reader, models
 
 SIZES: Final = (7500, 15_000, 30_000, 60_000)  # bytes
 LIMIT: Final = 1.2
-_LEAST: Final = (
-    2e-3  # seconds at the largest size; below that the clock and the constant cost are all one sees
-)
+_LEAST: Final = 2e-3  # seconds at the largest size: with less, the clock and constant costs are all one sees
 # Measurements of what seems to be above the limit, at once and when all else was measured: what else the
 # machine does comes and goes. The least of each size counts.
 _AT_ONCE, _AT_THE_END = 4, 12
@@ -33,10 +33,9 @@ _REMEMBERING: Final = ("siplab.lab.wire.", "siplab.lab.sip.", "siplab.lab.probin
 
 def growth(times: Sequence[float]) -> float:
     """The slope of log(time) over log(size), by least squares."""
-    points = [(math.log(size), math.log(max(each, 1e-9))) for size, each in zip(SIZES, times, strict=True)]
-    middle = [sum(column) / len(points) for column in zip(*points, strict=True)]
-    above = sum((x - middle[0]) * (y - middle[1]) for x, y in points)
-    return above / sum((x - middle[0]) ** 2 for x, _ in points)
+    return statistics.linear_regression(
+        [math.log(size) for size in SIZES], [math.log(max(each, 1e-9)) for each in times]
+    ).slope
 
 
 def _memories() -> list[Callable[[], None]]:
@@ -109,7 +108,7 @@ class _Pair:
         }
 
 
-def shapes_bench() -> dict[str, Any]:
+def measure() -> dict[str, Any]:
     """Growth of each pair of reader and shape: the greatest, those above the limit, and the slowest pairs."""
     readers = {**READERS, **dict(models())}
     memories = _memories()
@@ -119,12 +118,25 @@ def shapes_bench() -> dict[str, Any]:
     for pair in pairs:
         if pair.growth > LIMIT:
             pair.measure(memories, _AT_THE_END)
-    rows = [pair.row() for pair in pairs]
+    told = [pair.row() for pair in pairs]
     return {
         "shapes": len(SHAPES),
         "readers": len(readers),
         "sizes": SIZES,
         "greatest_growth": max(pair.growth for pair in pairs),
-        "above_the_limit": [row for row, pair in zip(rows, pairs, strict=True) if pair.growth > LIMIT],
-        "slowest": sorted(rows, key=lambda each: -float(each["ms"]))[:_SLOWEST],
+        "above_the_limit": [row for row, pair in zip(told, pairs, strict=True) if pair.growth > LIMIT],
+        "slowest": sorted(told, key=lambda each: -float(each["ms"]))[:_SLOWEST],
     }
+
+
+def rows(found: dict[str, Any]) -> Iterator[Row]:
+    slowest = found["slowest"][0]
+    yield Row(
+        f"hostile messages: {found['shapes']} shapes x {found['readers']} readers",
+        f"time grows with n^{found['greatest_growth']:.2f} at most",
+        f"{len(found['above_the_limit'])} above n^{LIMIT}; "
+        f"slowest {slowest['ms']} ms for {SIZES[-1]:,} bytes",
+    )
+
+
+PART: Final = Part("shapes", measure, rows)

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Iterator
 from typing import Any, Final
 
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial import worker
 from siplab.experiments.trial.pairs import DEFAULT, STRICT
 from siplab.experiments.trial.spec import TrialSpec
+from tools.bench.parts import Part, Row
 
 MODELS: Final = ("none", "correct", "contact-wrong-port")
 SCENARIOS: Final = ("register", "outgoing-call", "incoming-call")
 ROUNDS: Final = 30
 
 
-def endpoints_bench() -> dict[str, Any]:
+def measure() -> dict[str, Any]:
     """By scenario: the middle ratio, default to strict, of a trial's CPU time, and of that for a record."""
     worker.prepare()
     found = {}
@@ -46,3 +48,15 @@ def _measured(spec: TrialSpec) -> tuple[float, int]:
     began = time.process_time()
     _, trace = trial.run(spec)
     return time.process_time() - began, len(trace.records)
+
+
+def rows(found: dict[str, Any]) -> Iterator[Row]:
+    for scenario, costs in found.items():
+        yield Row(
+            f"{scenario}: the default endpoints, beside the strict ones",
+            f"{costs['cpu_ratio']} x CPU",
+            f"{costs['cpu_ratio_per_record']} x for a record of the trace",
+        )
+
+
+PART: Final = Part("endpoints", measure, rows)
