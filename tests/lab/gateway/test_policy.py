@@ -19,8 +19,8 @@ from siplab.lab.wire.fragments import fragmented
 from siplab.lab.wire.ip import ACK, FIN, PSH, SYN, Endpoint, parse
 from siplab.lab.wire.sip import SipMessage, split_stream
 from siplab.lab.wire.tcp_segment import near
-from tests.lab.gateway import test_tcp as editor_tests
 from tests.lab.gateway.conftest import ModelMaker, Router, RouterMaker
+from tests.lab.gateway.tcp_network import RUNS, Network, Run
 
 PHONE, SERVER = Endpoint("192.168.1.20", 5060), Endpoint("198.51.100.10", 5060)
 PUBLIC = Endpoint("203.0.113.7", 61002)
@@ -368,7 +368,7 @@ def test_tcp_can_be_left_alone(new_router: RouterMaker) -> None:
 # -- TCP without reassembly, over a hostile network ------------------------------------------------
 
 
-class SegmentNetwork(editor_tests.Network):
+class SegmentNetwork(Network):
     """As the stream editor's, with an editor that holds nothing back.
 
     Which messages are whole in a segment depends on what happens on the way, so each may arrive as it
@@ -414,45 +414,12 @@ class SegmentNetwork(editor_tests.Network):
         return len(got) in ends
 
 
-@given(
-    out=editor_tests.streams(),
-    back=editor_tests.streams(),
-    isn=st.tuples(editor_tests.ISNS, editor_tests.ISNS),
-    mss=st.sampled_from([64, 100, 536, 1460]),
-    nagle=st.booleans(),
-    window=editor_tests.WINDOWS,
-    size=editor_tests.SIZES,
-    actions=editor_tests.ACTIONS,
-)
+@given(run=RUNS)
 @settings(max_examples=150, deadline=None)
-def test_an_editor_without_reassembly_keeps_the_streams_whole(
-    out: list[tuple[bytes, bytes | None]],
-    back: list[tuple[bytes, bytes | None]],
-    isn: tuple[int, int],
-    mss: int,
-    nagle: bool,
-    window: int,
-    size: int,
-    actions: list[tuple[str, bool, bool, int, int]],
-) -> None:
-    network = SegmentNetwork({True: out, False: back}, isn, mss, nagle)
-    for action, way, first, index, length in actions:
-        peer, waiting = network.peers[way], network.links[way, first]
-        if action == "send":
-            network.links[way, True] += peer.send(length, window)
-        elif action == "retransmit":
-            network.links[way, True] += peer.retransmit(length)
-        elif action == "probe":
-            network.links[way, True] += peer.probe()
-        elif waiting:
-            index %= len(waiting)
-            if action == "deliver":
-                network.deliver((way, first), index)
-            elif action == "drop":
-                del waiting[index]
-            else:
-                waiting.append(waiting[index])
-    network.finish(max(size, 20), window, retransmit=True)
+def test_an_editor_without_reassembly_keeps_the_streams_whole(run: Run) -> None:
+    network = SegmentNetwork(run.streams, run.isn, run.mss, run.nagle)
+    network.play(run.actions, run.window)
+    network.finish(max(run.size, 20), run.window, retransmit=True)
 
 
 @given(cuts=st.lists(st.integers(0, 3 * len(MESSAGE)), max_size=6), keep_alive=st.booleans())
