@@ -45,7 +45,8 @@ class Binding:
     ``contact`` is its URI as registered. ``received`` is where the REGISTER came from if calls go there and
     not to the Contact's host and port, else ``None``; ``source`` where it came from in any case; ``local``
     the server's endpoint that it arrived at, over ``transport``; ``natted`` whether it showed a NAT.
-    ``made_at`` and ``expires_at`` are in seconds of the trial.
+    ``made_at`` and ``expires_at`` are in seconds of the trial. ``listed`` is the URI that a 200 lists, if it
+    lists another one than ``contact``.
     """
 
     contact: bytes
@@ -59,12 +60,14 @@ class Binding:
     made_at: float
     timer: Timer | None = None
     transport: SipTransport = "udp"
+    listed: bytes | None = None
 
 
 class _Change(NamedTuple):
-    """What a REGISTER wants of one Contact; ``old``: the binding that it has."""
+    """What a REGISTER wants of one Contact: ``uri`` as it is stored; ``old``: the binding that it has."""
 
     uri: bytes
+    listed: bytes | None
     expires: int
     old: Binding | None
     natted: bool
@@ -152,14 +155,14 @@ class Registrar:
             natted = server.is_natted(request, address.uri)
             if config.natted_expires and natted:
                 expires = min(expires, config.natted_expires)
-            uri = self._stored(address.uri, request)
+            uri, listed = self._stored(address.uri, request)
             old = next((each for each in known if self._is_same(each.contact, uri)), None)
             if old is not None and config.old_cseq != "accept" and self._is_old([old], request):
                 if config.old_cseq == 400 and old.cseq == request.cseq and now - old.made_at < _SAME_REQUEST:
                     continue
                 server.reject(transaction, config.old_cseq, now, *_OLD_CSEQ)
                 return
-            changes.append(_Change(uri, min(expires, config.max_expires or expires), old, natted))
+            changes.append(_Change(uri, listed, min(expires, config.max_expires or expires), old, natted))
         over = len(known) + sum(each.old is None for each in changes) - config.max_contacts
         if config.max_contacts and over > 0:
             if config.max_contacts_over != "replace":
@@ -182,15 +185,21 @@ class Registrar:
         """Whether a REGISTER of the same Call-ID and this CSeq or a later one was there before."""
         return any(each.call_id == request.call_id and each.cseq >= request.cseq for each in bindings)
 
-    def _stored(self, uri: bytes, request: Incoming) -> bytes:
-        """A Contact URI as it is stored; over a URI that can't be read nothing is written."""
+    def _stored(self, uri: bytes, request: Incoming) -> tuple[bytes, bytes | None]:
+        """A Contact URI as it is stored, and as a 200 lists it if it lists another one.
+
+        A URI that can't be read is stored as it is. What is rewritten is so as Asterisk does it: a 200 lists
+        the phone's own URI where the host was replaced, and the stored one where only the port was
+        (res_pjsip_nat.c; evidence/endpoints-servers.md).
+        """
         found = uri_of(uri)
         if self._server.config.store != "rewrite-contact" or found is None or next_hop(uri) == request.source:
-            return uri
+            return uri, None
         head, at, tail = uri.partition(b"@")
         head, tail = (head + at, tail) if at else (found.scheme + b":", uri[len(found.scheme) + 1 :])
         end = min((place for place in (tail.find(b";"), tail.find(b"?")) if place >= 0), default=len(tail))
-        return head + hostport(request.source) + tail[end:]
+        only_port = found.host == request.source.ip.encode()
+        return head + hostport(request.source) + tail[end:], None if only_port else uri
 
     def _is_same(self, one: bytes, other: bytes) -> bool:
         """Whether a Contact is that of a binding."""
@@ -198,7 +207,7 @@ class Registrar:
         return match == "user" or one == other or (match == "uri" and _same_uri(one, other))
 
     def _bind(self, aor: str, change: _Change, request: Incoming, now: float) -> None:
-        uri, expires, old, natted = change
+        uri, listed, expires, old, natted = change
         store = self._server.config.store
         received = None
         away = store == "source" and next_hop(uri) != request.source
@@ -216,6 +225,7 @@ class Registrar:
             now,
         )
         binding.transport = request.transport
+        binding.listed = listed
         binding.timer = self._server.layer.timers.start(binding.expires_at, self._expire, (aor, binding))
         bindings = self.bindings.setdefault(aor, [])
         if old is None:
@@ -247,7 +257,7 @@ class Registrar:
     def _confirm(self, transaction: ServerTransaction, aor: str, now: float) -> None:
         """200 with all current bindings (section 10.3, step 8)."""
         lines = [
-            b"Contact: <%b>;expires=%d\r\n" % (each.contact, round(each.expires_at - now))
+            b"Contact: <%b>;expires=%d\r\n" % (each.listed or each.contact, round(each.expires_at - now))
             for each in self.bindings.get(aor, ())
         ]
         transaction.reply(200, now, headers=b"".join(lines) + self._server.server_line)

@@ -133,7 +133,7 @@ def test_nat_tests(test: NatTest, via: bytes, contact: bytes, seen: bool) -> Non
 
 
 @pytest.mark.parametrize(
-    ("store", "contact", "stored", "goes_to"),
+    ("store", "contact", "listed", "goes_to"),
     [
         ("contact", PRIVATE, PRIVATE, Endpoint("192.168.1.20", 5060)),
         ("source", b"<sip:alice@203.0.113.9:7>", b"<sip:alice@203.0.113.9:7>", SOURCE),
@@ -148,19 +148,21 @@ def test_nat_tests(test: NatTest, via: bytes, contact: bytes, seen: bool) -> Non
         (
             "rewrite-contact",
             b"<sip:alice@192.168.1.20:5060;ob>",
-            b"<sip:alice@203.0.113.77:61002;ob>",
+            b"<sip:alice@192.168.1.20:5060;ob>",
             SOURCE,
         ),
-        ("rewrite-contact", b"<sip:192.168.1.20>", b"<sip:203.0.113.77:61002>", SOURCE),
+        ("rewrite-contact", b"<sip:192.168.1.20>", b"<sip:192.168.1.20>", SOURCE),
+        # Asterisk does not put back a port that it replaced alone.
+        ("rewrite-contact", b"<sip:alice@203.0.113.77:7;ob>", b"<sip:alice@203.0.113.77:61002;ob>", SOURCE),
     ],
 )
 def test_where_calls_go(
-    new_lab: LabMaker, store: str, contact: bytes, stored: bytes, goes_to: Endpoint
+    new_lab: LabMaker, store: str, contact: bytes, listed: bytes, goes_to: Endpoint
 ) -> None:
     hand = hand_of(new_lab, store=store, nat_tests=("contact-private", "via-host", "via-port"))
     answer = hand.register(contact)
     assert answer is not None
-    assert answer.value(b"contact").startswith(stored)
+    assert answer.value(b"contact").startswith(listed)
     lab = hand.lab
     lab.net.do(lab.bob, lab.bob.call("alice@lab.test", 0.0))
     assert {each.destination for each in lab.net.sent("INVITE") if each.source == SERVER} == {goes_to}
