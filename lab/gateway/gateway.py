@@ -193,17 +193,17 @@ class Gateway:
     ) -> None:
         """Put another model in, while flows are up, as when somebody switches an ALG on or off.
 
-        Bindings stay, and pinholes until their timers run out; the model's memory starts empty. ``flows``:
-        ``all``, the new model gets whatever passes from now on; ``new``, flows whose binding is there go on
-        under the old one, as where the kernel chooses a flow's helper when it begins. A TCP connection stays
-        with the model that has changed its sequence numbers. What a model has the NAT itself do
-        (``Recipe.nat``) is the NAT's, and stays.
+        Bindings stay, and pinholes stay until their timers run out; the model's memory starts empty.
+        ``flows``: with ``all`` the new model gets whatever passes from now on; with ``new`` flows that have a
+        binding go on under the old model, as where the kernel chooses a flow's helper when the flow begins. A
+        TCP connection stays with the model that inspects it, since that model may have shifted its sequence
+        numbers. What a model has the NAT itself do (``Recipe.nat``) is the NAT's, and stays.
         """
         old = self._treatment
         for binding in self.nat.bindings:
             if not binding.alive(now):
                 self._elders.pop(binding, None)
-            elif flows == "new" or (binding.protocol == TCP and old.tcp.connections):
+            elif flows == "new" or self._elders.get(binding, old).inspects_connection(binding):
                 self._elders.setdefault(binding, old)
             else:
                 self._elders.pop(binding, None)

@@ -6,11 +6,13 @@ import random
 from collections.abc import Callable
 
 from siplab.lab.gateway.alg import Model
+from siplab.lab.gateway.binding import Binding
 from siplab.lab.gateway.flow import FlowTable
 from siplab.lab.gateway.inspection import Alg
 from siplab.lab.gateway.nat import Nat
 from siplab.lab.gateway.tcp_inspection import TcpInspector
 from siplab.lab.gateway.udp_inspection import UdpInspector
+from siplab.lab.wire.ip import TCP
 
 
 class Treatment:
@@ -34,6 +36,11 @@ class Treatment:
         self.flows = FlowTable(nat, self.policy)
         self.udp = UdpInspector(self.alg, self.flows, mtu)
         self.tcp = TcpInspector(self.alg, mtu)
+
+    def inspects_connection(self, binding: Binding) -> bool:
+        """Whether it inspects a TCP connection of the binding."""
+        ends = (inside for inside, _ in self.tcp.connections)
+        return binding.protocol == TCP and binding.inside in ends
 
     def clear(self) -> None:
         """Forget all that was learned from packets."""

@@ -93,6 +93,24 @@ def test_the_memory_starts_empty(new_router: RouterMaker) -> None:
     assert router.gateway._treatment.alg.memory == {}
 
 
+def test_a_tcp_connection_stays_with_the_model_that_shifts_its_sequence_numbers(
+    new_router: RouterMaker,
+) -> None:
+    router = new_router(CORRECT)
+    text = message(PHONE.ip).replace(b"UDP", b"TCP").replace(b":5060", b"")  # so that it grows
+    syn = router.crossed(ip.tcp(PHONE, SERVER, seq=0, flags=ip.SYN), Side.INSIDE)
+    router.crossed(ip.tcp(SERVER, syn.source, seq=0, ack=1, flags=ip.SYN | ip.ACK), Side.OUTSIDE)
+    first = router.crossed(ip.tcp(PHONE, SERVER, text, seq=1, ack=1), Side.INSIDE)
+    grown = len(first.payload) - len(text)
+    assert grown > 0
+    for model in (NONE, CORRECT, NONE):
+        swap(router, model)
+        again = router.crossed(ip.tcp(PHONE, SERVER, text, seq=1, ack=1), Side.INSIDE)
+        assert (again.seq, again.payload) == (1, first.payload)
+    next_one = router.crossed(ip.tcp(PHONE, SERVER, b"\r\n\r\n", seq=1 + len(text), ack=1), Side.INSIDE)
+    assert next_one.seq == 1 + len(text) + grown
+
+
 def test_a_reboot_takes_old_models_along(new_router: RouterMaker) -> None:
     router = new_router(NONE)
     changes(router, PHONE)
