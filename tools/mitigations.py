@@ -23,14 +23,14 @@ LATE: Final = "incoming-call(idle=70)"
 # What is wrong, and a sentence for it.
 SITUATIONS: Final = (
     (TrialSpec("home", "none", LATE), "No ALG. The NAT's binding has ended before the call comes."),
-    (TrialSpec("home", "semicolon-loss", "register"), "The ALG damages the grammar."),
+    (TrialSpec("home", "semicolon-loss", "register"), "The ALG breaks the syntax of messages."),
     (
         TrialSpec("home", "via-rport-stripped", "register").between(STRICT),
         "The ALG takes `rport` out of Via.",
     ),
     (
         TrialSpec("home", "port5060-hijack", "register"),
-        "The router's own proxy takes what goes to port 5060.",
+        "The router has a proxy of its own, which intercepts everything to port 5060.",
     ),
     (
         TrialSpec("home", "ack-2xx-lost", "outgoing-call"),
@@ -68,13 +68,13 @@ SITUATIONS: Final = (
     ),
     (
         TrialSpec("alg-behind-alg", "none,hub=via-branch-altered", "register"),
-        "The provider's hub alters Via; the own router has no ALG.",
+        "The provider's hub alters Via; the customer's own router has no ALG.",
     ),
     (TrialSpec("firewall-no-media", "none", "outgoing-call"), "No ALG. The firewall lets no media in."),
     (TrialSpec("dual-stack", "blind-ip-replace", "register"), "The ALG replaces addresses blindly."),
     (
         TrialSpec("nat-symmetric", "none", "outgoing-call", phone="plain", server="strict-media"),
-        "No ALG; a symmetric NAT, and a callee that takes media only from where they were announced.",
+        "No ALG; a symmetric NAT, and a callee that accepts media only from the announced address.",
     ),
     (TrialSpec("home", "call-id-rewrite", "register"), "The ALG replaces the phone's address in Call-ID."),
     (TrialSpec("home", "fragment-drop", "large-invite"), "The router drops fragments of a large message."),

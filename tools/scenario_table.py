@@ -53,8 +53,8 @@ class Reason:
 
 
 _MEDIA_BINDING: Final = (
-    "The phone's own media have made a binding, which lives until it has been idle (RFC 4787 section 4.3). "
-    "This NAT filters by address only, or not at all (section 5), and so lets in whoever knocks at it"
+    "The phone's own media have made a binding, which ends only after some idle time (RFC 4787 section 4.3). "
+    "This NAT filters by address only, or not at all (section 5), so others can send in through the binding"
 )
 _OPEN_NATS: Final = (
     "nat-adm-adf",
@@ -101,13 +101,13 @@ REASONS: Final = (
         _OPEN_NATS,
     ),
     Reason(
-        f"{_MEDIA_BINDING}: the ALG has closed its own ways in, not that of the NAT.",
+        f"{_MEDIA_BINDING}. The ALG has closed only its own pinholes.",
         "correct",
         scenarios=("stale-pinhole",),
         networks=_OPEN_NATS,
     ),
     Reason(
-        "The router's owner has that port forwarded for good.",
+        "The router's owner has forwarded that port permanently.",
         "correct",
         scenarios=("stale-pinhole(after=sign-off)",),
         networks=("nat-static-port",),
@@ -120,8 +120,8 @@ REASONS: Final = (
         ("transfer(to=second-phone)",),
     ),
     Reason(
-        "The server answers to the port in Via (RFC 3261 section 18.2.2). The NAT has no binding at that "
-        "port; `rport` (RFC 3581), which would say the right one, this server ignores.",
+        "The server answers to the port in Via (RFC 3261 section 18.2.2), and the NAT has no binding at "
+        "that port. `rport` (RFC 3581) would name the right port, but this server ignores it.",
         "none",
         ("strict-addresses",),
         check="registered",
@@ -133,8 +133,8 @@ REASONS: Final = (
         ("strict-addresses",),
     ),
     Reason(
-        "The router has forgotten the media's bindings. This far side sends to where the SDP says, and only "
-        "a new offer (RFC 3264 section 8) would tell the ALG and it of another place.",
+        "The router has lost the bindings of the media. This far side sends to the address in the SDP, and "
+        "only a new offer (RFC 3264 section 8) would give the ALG and the far side a new one.",
         "correct",
         ("strict-addresses",),
         ("router-reboot(during=call)",),

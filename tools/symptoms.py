@@ -69,7 +69,7 @@ SYMPTOMS: Final = (
         ("mapping-not-stable",),
     ),
     Symptom(
-        "A device fails that solves NAT by itself (incompatibility): here STUN and a strict look at Via",
+        "A device that handles NAT by itself fails (incompatibility): here STUN and a strict check of Via",
         (A, B),
         ("registered",),
         _at("register", phone="stun", server="rport-aware"),
@@ -129,7 +129,7 @@ SYMPTOMS: Final = (
         controls=("correct",),
     ),
     Symptom(
-        "Choppy sound. No ALG is documented to do this; here the line does",
+        "Choppy sound. No ALG is documented to cause this; here a bad line does",
         (C,),
         ("callee hears every word", "caller hears every word"),
         _at("long-call(duration=60)", topology="home(loss=0.15)"),
@@ -158,7 +158,7 @@ SYMPTOMS: Final = (
         ("contact-inbound-clobbered", "record-route-mangled"),
     ),
     Symptom(
-        "Who is on hold is still heard",
+        "The party on hold is still heard",
         (REPORTS,),
         ("is silent on hold",),
         _at("hold(how=zero-address)"),
@@ -211,7 +211,7 @@ SYMPTOMS: Final = (
         ("unknown-method-dropped",),
     ),
     Symptom(
-        "The other side does not notice that one has hung up",
+        "The other side does not notice when one hangs up",
         (REPORTS,),
         ("hangs up",),
         _at("incoming-call"),

@@ -43,8 +43,8 @@ REASONS: Final = (
         "none",
         SCENARIOS,
         ("lan-proxy",),
-        "The proxy in the home asks for no rport, so answers go to the port in its Via, which is not the one "
-        "that the NAT gave it.",
+        "The proxy in the home does not ask for rport. So answers go to the port in its Via, and the NAT "
+        "gave it another port.",
     ),
     Reason(
         "none",
@@ -57,8 +57,8 @@ REASONS: Final = (
         "none",
         ("outgoing-call", "incoming-call"),
         ("two-sites",),
-        "Both phones are behind NAT. Each announces its private address for media, and with no ALG, relay "
-        "or ICE in between neither can send to the other's.",
+        "Both phones are behind NAT. Each announces its private address for media. Without an ALG, a relay "
+        "or ICE, neither can send to that address.",
     ),
     Reason(
         "correct",
@@ -71,15 +71,15 @@ REASONS: Final = (
         "correct",
         (LATE,),
         ("double-nat",),
-        "The ALG holds the way in open in the inner router, but the binding in the outer one, which has no "
-        "ALG, ended 60 s after the registration.",
+        "The ALG keeps its pinhole in the inner router open. The outer router has no ALG, and its binding "
+        "ended 60 s after the registration.",
     ),
     Reason(
         "correct",
         (LATE,),
         ("lan-proxy",),
-        "The ALG holds the way in open that Contact names, which is the phone's. The provider calls where "
-        "the REGISTER came from, and the proxy's binding ended after 60 s.",
+        "The ALG keeps the pinhole for the address in Contact open, which is the phone's. The provider "
+        "sends calls to where the REGISTER came from: to the proxy, whose binding ended after 60 s.",
     ),
     Reason(
         "none",
