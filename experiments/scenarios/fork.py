@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from siplab.experiments.scenarios.call_checks import Talk, both_hear, hang_up
 from siplab.experiments.scenarios.register import register
 from siplab.experiments.trial.registry import Item
-from siplab.experiments.trial.stage import Stage
+from siplab.experiments.trial.stage import PASSWORDS, Stage
 from siplab.lab.phone.call import CallState
-from siplab.lab.phone.phone import Phone
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,9 @@ class Fork:
             rtp_port=first.rtp_local.port + 1000,
             ring_time=None,
         )
-        second = Phone(config, stage.rng("alice's other phone"))
-        stage.world.add(host, second)
+        if stage.setup.tunnel:
+            config = stage.tunnelled(config, len(PASSWORDS) + 1)
+        second = stage.place(host, config, "alice's other phone")
         stage.do(far, far.register)
         stage.idle(1.0)
         register(stage)

@@ -27,7 +27,8 @@ class OldStun:
 
     def run(self, stage: Stage) -> None:
         host, address = stage.host("server")
-        asked = Endpoint(address, STUN_PORT)
+        other = stage.setup.stun or stage.setup.turn  # a mitigation has a server at that port
+        asked = Endpoint(address, STUN_PORT + bool(other))
         stage.world.add(host, StunServer(asked, classic=True))
         stage.with_phone(stun=asked)
         phone, far = sign_in(stage)

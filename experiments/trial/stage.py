@@ -310,11 +310,15 @@ class Stage:
             settings |= variation.phone(self.rng(f"{user}, varied"), self.setup.kept)
         config = PhoneConfig(**{**settings, **changes})
         if inside and self.setup.tunnel and user in self._many:
-            config = self._tunnelled(config, self._many[user])
+            config = self.tunnelled(config, self._many[user])
         elif inside and self.setup.tunnel:
             number = 1 + sorted(PASSWORDS).index(user)
-            config = self._tunnelled(_apart(config, number), number)
-        phone = Phone(config, self.rng(user))
+            config = self.tunnelled(_apart(config, number), number)
+        return self.place(host, config, user)
+
+    def place(self, host: str, config: PhoneConfig, name: str) -> Phone:
+        """A phone on a host; ``name``: whose generator it has."""
+        phone = Phone(config, self.rng(name))
         if config.tunnel is not None:
             self.world.perform(
                 self.tunnel_gateway, self.tunnel_gateway.give(config.tunnel.number, phone.sockets)
@@ -322,8 +326,8 @@ class Stage:
         self.world.add(host, phone)
         return phone
 
-    def _tunnelled(self, config: PhoneConfig, number: int) -> PhoneConfig:
-        """The same phone with an address of the gateway's."""
+    def tunnelled(self, config: PhoneConfig, number: int) -> PhoneConfig:
+        """The same phone behind a tunnel with that number, and with an address of the gateway's."""
         gateway = self.tunnel_gateway.local
         tunnel = Tunnel(Endpoint(config.ip, TUNNEL_PORT + number), gateway, number, self.setup.tunnel)
         return replace(config, ip=gateway.ip, tunnel=tunnel)

@@ -19,6 +19,7 @@ from typing import Final
 
 from siplab.lab.media import stun
 from siplab.lab.media.interfaces import MediaCall
+from siplab.lab.phone.phone_config import KeepAliveKind
 from siplab.lab.phone.user_agent import UserAgent
 from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import Incoming, token
@@ -57,10 +58,16 @@ class KeepAlive:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if registered and self._phone.config.keepalive == "stun":
+        if registered and self._kind == "stun":
             self._beat(None, now)  # what the mapping is, before it may change
-        elif registered and self._phone.config.keepalive:
+        elif registered and self._kind:
             self._start(now)
+
+    @property
+    def _kind(self) -> KeepAliveKind:
+        """STUN is for datagrams; over a stream CRLF twice takes its place (RFC 5626 section 3.5)."""
+        config = self._phone.config
+        return "crlf-crlf" if config.keepalive == "stun" and config.transport != "udp" else config.keepalive
 
     def _start(self, now: float) -> None:
         due = now + self._phone.config.keepalive_interval
@@ -69,14 +76,14 @@ class KeepAlive:
     def _beat(self, argument: object, now: float) -> None:
         phone = self._phone
         self.sent += 1
-        payload = PAYLOADS.get(phone.config.keepalive)
+        payload = PAYLOADS.get(self._kind)
         if payload is not None:
             phone.layer.carry(phone.config.transport, phone.origin, phone.config.server, payload, now)
-        elif phone.config.keepalive == "stun":
+        elif self._kind == "stun":
             self._transaction = phone.rng.getrandbits(96).to_bytes(12, "big")
             self._ask_stun(0, now)
         else:
-            self._ask(phone.config.keepalive.upper().encode(), now)
+            self._ask(self._kind.upper().encode(), now)
         self._start(now)
 
     def _ask_stun(self, tries: int, now: float) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from siplab import topologies
 from siplab.experiments.trial import registry
 from siplab.experiments.trial import run as trial
 from siplab.experiments.trial.spec import TrialSpec
+from siplab.lab.errors import UsageError
 from siplab.lab.gateway.nat_config import StaticMapping
+from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.emulated.bubble import Bubble
-from siplab.lab.worlds.trace import Passage, Trace
+from siplab.lab.worlds.trace import Passage, Segment, Trace
 from tests.lab.worlds import inside
 from tools import mitigations as table
 
@@ -47,6 +51,37 @@ def test_each_says_what_it_does_not_do(name: str) -> None:
     about = " ".join(registry.mitigations().get(name).about.split()).lower()
     assert "not help" in about or "nothing" in about or "not played" in about
     assert "source: " in about
+
+
+# Each needs a port, or a transport, that the other one needs too.
+TOGETHER = [("old-stun", "stun"), ("old-stun", "turn"), ("fork", "tunnel"), ("tcp-call", "outbound")]
+
+
+@pytest.mark.parametrize("share", [12, pytest.param(1, marks=pytest.mark.deep)])
+def test_every_scenario_goes_with_every_mitigation(share: int) -> None:
+    every = [(scenario.id, name) for scenario in registry.scenarios() for name in ALL]
+    drawn = random.Random(share).sample(every, len(every) // share)
+    specs = [TrialSpec("home", "none", scenario, mitigations=(name,)) for scenario, name in TOGETHER + drawn]
+    errors = {spec.name: trial.run(spec)[0].errors for spec in specs if _can_be(spec)}
+    assert {name: each for name, each in errors.items() if each} == {}
+    assert len(errors) > len(TOGETHER)
+
+
+def _can_be(spec: TrialSpec) -> bool:
+    """Whether the network has what the mitigation needs."""
+    try:
+        trial.network_of(spec)
+    except UsageError:
+        return False
+    return True
+
+
+def test_outbound_over_tcp_pings_with_crlf() -> None:
+    """RFC 5626 section 3.5: STUN is for datagrams."""
+    ending, trace = play("home", "none", "tcp-call", "outbound")
+    assert ending == "pass"
+    segments = [each for each in trace if isinstance(each, Segment) and each.host == "phone" and each.leaving]
+    assert b"\r\n\r\n" in [ip.parse(each.packet).payload for each in segments]
 
 
 # -- the network -------------------------------------------------------------------------------------
