@@ -1,10 +1,11 @@
 """Routers that each lose one thing: a header field, a method, a status code, an SDP line or attribute.
 
-They change nothing else. No router is known that does exactly this; they are there to measure detectors: what
-a detector's exchange never has in it, a router can lose unnoticed. The names are in ``losses.yaml``, with
-their sources.
+They change nothing else. No real router is known to do exactly this. The models measure detectors: if a
+detector's exchange does not contain a thing, a router can lose that thing unnoticed. The names are in
+``losses.yaml``, with their sources.
 
-``loses(header=Record-Route)`` is found by the catalogue, and is in none of its lists but ``losses``.
+The catalogue finds these models by a spec such as ``loses(header=Record-Route)``. Of its lists only
+``losses`` has them.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ _SDP_LINE: Final = re.compile(rb"([a-z])=(?:([A-Za-z0-9-]+))?")
 
 @dataclass(frozen=True)
 class Loses:
-    """One of these: the header field (its compact form too), SDP lines of the letter ``line``, or the SDP
-    attribute is removed; a request with the ``method``, or a response with the ``status``, is dropped.
+    """Lose one thing; set one parameter only.
+
+    Removed from messages: the header field (its compact form too), SDP lines of the letter ``line``, or the
+    SDP attribute. Dropped: requests with the ``method``, or responses with the ``status``.
     """
 
     header: str = ""
@@ -81,12 +84,12 @@ MODEL: Final = Model("loses", _CARD, fault=Loses())
 
 
 def loss(kind: Kind, name: str) -> Model:
-    """The router that loses this."""
+    """The model that loses the header, method, status, line or attribute with this name."""
     return MODEL.with_parameters({kind: int(name) if kind == "status" else name})
 
 
 class NamesOfOneSource(BaseModel):
-    """``source``: where these names occur. A status is a number in quotes."""
+    """Names from one source (``source`` says which). A status is a number in quotes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -99,7 +102,7 @@ class NamesOfOneSource(BaseModel):
 
 
 class Names(BaseModel):
-    """The file ``losses.yaml``: ``traffic``, names in captures; ``scenarios``, in the lab's calls."""
+    """The file ``losses.yaml``: ``traffic`` has names from captures, ``scenarios`` from the lab's calls."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -109,19 +112,19 @@ class Names(BaseModel):
 
 @cache
 def load() -> Names:
-    """The names. Raises ``UsageError`` for a damaged file."""
+    """The names in the file. Raises ``UsageError`` for a damaged file."""
     return documents.read(NAMES, Names)
 
 
 def models() -> list[Model]:
-    """A router for each name, each once."""
+    """One model for each name, without duplicates."""
     sources = (load().traffic, load().scenarios)
     rows = [(kind, name) for kind in KINDS for source in sources for name in getattr(source, kind)]
     return [loss(kind, name) for kind, name in dict.fromkeys(rows)]
 
 
 def names(message: SipMessage) -> Iterator[tuple[Kind, str]]:
-    """What a message has that could be lost, headers in small letters."""
+    """Everything in a message that a router could lose, as kind and name; headers in small letters."""
     if message.is_response:
         yield "status", str(message.status)
     elif message.method:

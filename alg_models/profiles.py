@@ -2,10 +2,10 @@
 
 The rules of this file:
 
-- A card's ``model`` is what runs, nothing is added to it. ``unknown`` runs as plain NAT without an
-  ALG, and ``note`` says so wherever results are shown.
-- Profiles are found by a card's id, after the catalogue's own models, and are in no list of the
-  catalogue: the models that they stand for are there already.
+- A profile runs the card's ``model`` and adds nothing. ``unknown`` runs as plain NAT without an ALG, and
+  ``note`` says so wherever results are shown.
+- The catalogue finds a profile by the card's id, after its own models. Its lists do not have profiles,
+  since they already have the models that the profiles run.
 """
 
 from __future__ import annotations
@@ -39,11 +39,12 @@ _OFF: Final = {
 class Profile(Model):
     """The model of a vendor's card.
 
-    ``models`` has what stands behind the card (``main``) and behind each of its variants, ``None``
-    for an unknown one; ``guesses`` what stands behind its hypotheses, ``after_off`` what the router does
-    once the ALG's switch is put to "off". Parameters are ``variant``, where there are variants,
-    ``hypothesis``, where there are some, ``alg`` (``on`` or ``off``) and those of the model behind.
-    ``note``: what a reader of results must know of it.
+    ``models``: the model of the card (``main``) and of each variant, ``None`` for an unknown one.
+    ``guesses``: the models of the card's hypotheses. ``after_off``: by variant, the model once the ALG is
+    switched off. ``note``: what a reader of results must know about the profile.
+
+    Parameters: ``variant`` and ``hypothesis``, if the card has some, ``alg`` (``on`` or ``off``), and those
+    of the model that runs.
     """
 
     vendor: VendorProfile
@@ -57,7 +58,7 @@ class Profile(Model):
 
     @property
     def behind(self) -> Model | None:
-        """The model that runs; ``None``: what the router does is unknown."""
+        """The model that runs; ``None`` if it is unknown what the router does."""
         if self.hypothesis:
             return self.guesses[self.hypothesis]
         known = self.models[self.variant]
@@ -85,7 +86,7 @@ class Profile(Model):
         model = chosen.behind
         own = [name for name in ("variant", "hypothesis", "alg") if name in chosen.parameters]
         names = [*own, *(model.parameters if model else ())]
-        for name in rest:  # refused in the words of the profile, which is what the user wrote
+        for name in rest:  # the error must name the profile, which the user wrote, not the model behind
             if name not in names:
                 known = ", ".join(names) or "none"
                 raise UsageError(f"model '{self.vendor.id}' has no parameter '{name}' (parameters: {known})")
@@ -108,16 +109,16 @@ class Profile(Model):
 
 
 def _switched_off(vendor: str, value: object) -> bool:
-    """Whether ``alg=`` says off; YAML reads the words as booleans."""
+    """Whether ``alg=`` says off. YAML reads the words on and off as booleans."""
     if value in (True, "on", False, "off"):
         return value in (False, "off")
     raise UsageError(f"model '{vendor}', parameter 'alg': '{value}' is neither on nor off")
 
 
 def find(name: str, resolve: Callable[[str], Model]) -> Profile | None:
-    """The profile of the card with this id; ``resolve`` gives the model of a spec.
+    """The profile of the card with this id, or ``None``; ``resolve`` gives the model of a spec.
 
-    Raises ``UsageError`` for another name of a card, naming its id.
+    Raises ``UsageError`` if the name is an alias of a card; the message has the card's id.
     """
     if name not in vendors.available():
         identifier = vendors.called(name) or vendors.search(name)
@@ -139,7 +140,7 @@ def of_card(card: VendorProfile, resolve: Callable[[str], Model]) -> Profile:
 def _after_off(
     card: VendorProfile, variant: str, model: Model | None, resolve: Callable[[str], Model]
 ) -> Model | None:
-    """What a router does whose ALG was switched off, as its switch works; ``None``: as before."""
+    """The model once the ALG is switched off, as its switch really works; ``None``: still unknown."""
     switch = card.switch_of(variant)
     if switch is not None and switch.effect == "drops-sip":
         return resolve(_BLOCKED)
@@ -150,7 +151,7 @@ def _after_off(
 
 
 def spec_switched_off(spec: str) -> str:
-    """The spec of a vendor's router with its ALG switched off; ``none`` in the place of another model."""
+    """The spec of a vendor's router with its ALG switched off; ``none`` for any other model."""
     name, values = specs.parse(specs.split(spec, "model")[0], "model")
     if name not in vendors.available():
         return NONE.id
@@ -159,17 +160,17 @@ def spec_switched_off(spec: str) -> str:
 
 
 def note(model: Model) -> str:
-    """What a reader of results must know of a vendor's profile; empty for another model."""
+    """What a reader of results must know about a vendor's profile; empty for other models."""
     return model.note if isinstance(model, Profile) else ""
 
 
 def is_unknown(model: Model) -> bool:
-    """Whether it stands for a router of which nobody knows what it does."""
+    """Whether the model is the profile of a router whose behaviour is unknown."""
     return isinstance(model, Profile) and model.behind is None
 
 
 def about(model: Model) -> dict[str, str]:
-    """What a result says of a vendor's profile: which card and how well it is known. Empty for others."""
+    """What a result says about a vendor's profile: the card, and the level of evidence. Empty for others."""
     if not isinstance(model, Profile):
         return {}
     card, where = model.vendor, model.vendor.variant(model.variant)
@@ -228,9 +229,9 @@ def _profile(
         id=card.id,
         card=Card(
             summary=_summary(card, model, variant, guess, off=off),
-            # One that stands for a router without an ALG is a control: no fault can be added to it.
+            # A profile of a router without an ALG is a control: no fault can be added to it.
             kind="control" if told.card.kind == "control" else "profile",
-            # A model's examples are those of its defaults.
+            # A model's examples hold for its default parameters only.
             examples=() if "(" in told.id else told.card.examples,
             rules=told.card.rules,
             symptom=told.card.symptom if model else "Unknown.",
@@ -260,7 +261,7 @@ def _why(card: VendorProfile, models: Mapping[str, Model | None]) -> str:
 
 
 def _known(profile: Profile) -> str:
-    """Which device a known profile stands for, and how well."""
+    """Which model a known profile runs, and how well that is known."""
     card, told = profile.vendor, about(profile)
     name = specs.written(card.id, {"variant": profile.variant} if profile.variant != MAIN else {})
     words = [f"'{name}' runs {told['model']}"]

@@ -1,4 +1,4 @@
-"""How ALGs are switched off, where a card does not say: ``switch_off.yaml``, and how to find in it."""
+"""How to switch ALGs off, where no card says so: the file ``switch_off.yaml``, and how to search it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Strict(BaseModel):
 
 
 class Workaround(Sourced):
-    """What is advised where an ALG stays on, and what the lab found when it was tried."""
+    """What is advised if an ALG stays on, and what the lab found when it tried that."""
 
     name: Identifier
     for_: Annotated[Text, Field(alias="for")]
@@ -30,7 +30,7 @@ class Workaround(Sourced):
 
 
 class Brand(_Strict):
-    """A brand of which nothing but its switch is known."""
+    """A brand without a card: only its switch is known."""
 
     name: Text
     aliases: Annotated[tuple[Text, ...], Field(min_length=1)]
@@ -38,14 +38,14 @@ class Brand(_Strict):
 
 
 class SwitchOffs(_Strict):
-    """The file. ``reach``: how to get to a router's settings at all."""
+    """The file ``switch_off.yaml``. ``reach``: how to get to a router's settings at all."""
 
     reach: tuple[Procedure, ...]
     workarounds: tuple[Workaround, ...]
     brands: tuple[Brand, ...]
 
     def brand(self, name: str) -> Brand | None:
-        """The brand that somebody means who writes this; the longest word that fits decides."""
+        """The brand that a user means by this name, or ``None``. The longest alias that fits decides."""
         wanted = search_key(name)
         found = [
             (len(key), each)
@@ -58,5 +58,5 @@ class SwitchOffs(_Strict):
 
 @cache
 def load() -> SwitchOffs:
-    """What is known. Raises ``UsageError`` for a file that is not in order."""
+    """The contents of the file. Raises ``UsageError`` if it is not valid."""
     return documents.read(FILE, SwitchOffs)

@@ -1,6 +1,6 @@
-"""For tests of models: is a model what its card says?
+"""For tests of models: does a model do what its card says?
 
-Every function raises ``AssertionError`` with the reason; a plain call is a whole test.
+Every function raises ``AssertionError`` with the reason. One call is a whole test.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from siplab.lab.gateway.alg import Example, Model
 
 
 def check_model(model: Model) -> None:
-    """All of it: the card, its examples, the model's variants, and every sample through each of them."""
+    """Check everything: the card, its examples, the model's variants, and every sample through each of them."""
     assert model.card.summary.endswith("."), f"{model.id}: the summary must be a sentence that ends in '.'"
     assert model.card.examples, f"{model.id}: the card has no example"
     for example in model.card.examples:
@@ -21,14 +21,14 @@ def check_model(model: Model) -> None:
 
 
 def check_example(model: Model, example: Example) -> None:
-    """The documented bytes are what happens, in the right place."""
+    """Check that an example's documented bytes are what happens, in the right place."""
     assert example.sample in samples.all_samples(), f"{model.id}: no sample is called '{example.sample}'"
     reason = samples.check(model, example)
     assert not reason, f"{model.id}: {example.before!r} of sample '{example.sample}': {reason}"
 
 
 def check_robust(model: Model) -> None:
-    """No sample makes the model raise: a router that crashed would make the trial invalid."""
+    """Check that no sample makes the model raise: an error in the model would make a trial invalid."""
     for name in samples.all_samples():
         for emission in samples.cross(model, name).emissions:
             assert not emission.error, f"{model.id} raised at sample '{name}': {emission.error}"

@@ -1,13 +1,13 @@
-"""The samples that models' documented examples speak of, and the router that they cross.
+"""The samples that the examples in models' cards refer to, and the router that they cross.
 
-Alice's phone is 192.168.1.20:5060 behind a router with the public address 203.0.113.7, whose
-public ports begin at 61002; the registrar and proxy is 198.51.100.10:5060, a second phone of
-the same home 192.168.1.21. Inside and outside addresses differ in length on purpose, or
-Content-Length faults would hide.
+Alice's phone is 192.168.1.20:5060, behind a router with the public address 203.0.113.7, whose
+public ports begin at 61002. The registrar and proxy is 198.51.100.10:5060; a second phone of
+the same home is 192.168.1.21. Inside and outside addresses differ in length on purpose: otherwise
+Content-Length faults would not show.
 
-A sample is a row of packets; the last one is what an example documents, the ones before it make
-what it needs (a binding, a call, an hour of silence). Every module of this package adds its own
-under ``SAMPLES``.
+A sample is a sequence of packets. An example documents the last one; the packets before it prepare
+what it needs (a binding, a call, an hour of silence). Every module of this package has its samples
+in ``SAMPLES``.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class Packet(NamedTuple):
 
 @dataclass(frozen=True)
 class Sample:
-    """A row of packets, the last of them being the documented one.
+    """A sequence of packets; examples document the last one.
 
-    ``before_last``: what the router goes through right before that: its line is ``renewed``, or it is
-    ``restarted``. ``routed``: it is one that translates nothing.
+    ``before_last``: what happens to the router right before the last packet: it gets another public address
+    (``renewed``), or it is ``restarted``. ``routed``: the router translates nothing.
     """
 
     packets: tuple[Packet, ...]
@@ -56,26 +56,26 @@ class Sample:
 
     @property
     def payload(self) -> bytes:
-        """What the documented packet carries."""
+        """The payload of the documented packet."""
         return _payload(self.packets[-1].data)
 
 
 def outbound(
     message: bytes, at: float = 0.0, *, source: Endpoint = PHONE, target: Endpoint = REGISTRAR
 ) -> Packet:
-    """A UDP datagram from the phone to the registrar, or between other two."""
+    """A UDP datagram from the inside: from the phone to the registrar, unless other endpoints are given."""
     return Packet(at, Side.INSIDE, ip.udp(source, target, message))
 
 
 def inbound(
     message: bytes, at: float = 0.0, *, source: Endpoint = REGISTRAR, target: Endpoint = PUBLIC
 ) -> Packet:
-    """A UDP datagram from the registrar to the phone's public endpoint, or between other two."""
+    """A UDP datagram from outside: from the registrar to the phone's public endpoint, unless others are given."""
     return Packet(at, Side.OUTSIDE, ip.udp(source, target, message))
 
 
 def sample(*packets: Packet | Sample) -> Sample:
-    """A sample of packets; a sample among them stands for all of its packets."""
+    """A sample of these packets. A sample among them adds all of its packets."""
     row: list[Packet] = []
     for each in packets:
         row += each.packets if isinstance(each, Sample) else [each]
@@ -83,21 +83,21 @@ def sample(*packets: Packet | Sample) -> Sample:
 
 
 def wire(text: bytes) -> bytes:
-    """A message with CRLF at line ends, written down with LF."""
+    """A message with CRLF line ends, from text with LF."""
     return text.replace(b"\n", b"\r\n")
 
 
 class Outcome(NamedTuple):
-    """What became of a sample's last packet: payloads that left onward, and that went back to the sender."""
+    """The payloads that came of a sample's last packet: forwarded ones, and the router's own answers."""
 
     before: bytes
-    after: bytes  # all that left on the other side, joined; empty when nothing did
-    answer: bytes  # all that the router itself sent back, joined
+    after: bytes  # the payloads that left on the other side, joined; empty if none did
+    answer: bytes  # the payloads that the router itself sent back, joined
     emissions: list[Emission]
 
 
 def gateway_for(model: Model, *, routed: bool = False) -> Gateway:
-    """The samples' router with a model in it; ``routed``: one that translates nothing."""
+    """The samples' router with a model in it. ``routed``: it translates nothing."""
     return Gateway(
         model,
         public_ip=PUBLIC.ip,
@@ -112,7 +112,7 @@ def gateway_for(model: Model, *, routed: bool = False) -> Gateway:
 
 
 def cross(model: Model, name: str) -> Outcome:
-    """What a router with ``model`` does to the documented packet of a sample. Raises ``KeyError``."""
+    """What a router with ``model`` does to the last packet of the sample ``name``. Raises ``KeyError``."""
     chosen = all_samples()[name]
     gateway = gateway_for(model, routed=chosen.routed)
     emissions: list[Emission] = []
@@ -132,7 +132,7 @@ def cross(model: Model, name: str) -> Outcome:
 
 
 def check(model: Model, example: Example) -> str:
-    """Why a documented example is not what happens; empty when it is."""
+    """Why a documented example does not agree with what happens; empty if it agrees."""
     outcome = cross(model, example.sample)
     if outcome.before.count(example.before) != 1:
         return f"{example.before!r} must stand exactly once in sample '{example.sample}'"
@@ -166,7 +166,7 @@ _found: dict[str, Sample] = {}
 
 
 def all_samples() -> dict[str, Sample]:
-    """Every sample by name. Raises ``ValueError`` when two modules use one name."""
+    """Every sample by name. Raises ``ValueError`` if two modules use the same name."""
     if not _found:
         for info in pkgutil.iter_modules(__path__):
             module = importlib.import_module(f"{__name__}.{info.name}")

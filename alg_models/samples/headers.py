@@ -1,4 +1,4 @@
-"""Messages that faults in single header fields show on: odd registrations, a transfer, routes."""
+"""Messages that show faults in single header fields: unusual registrations, a transfer, routes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from siplab.lab.wire.ip import Endpoint
 # A small PBX whose address is a prefix of the phone's, and a proxy on the LAN.
 PBX: Final = Endpoint("192.168.1.2", 5060)
 LAN_PROXY: Final = Endpoint("192.168.1.5", 5060)
-# A phone that sends from one port and names another.
+# A phone that sends from this port, and names another one in its messages.
 HIGH_PORT: Final = Endpoint(PHONE.ip, 40000)
 
 _CONTACT: Final = b"Contact: <sip:alice@192.168.1.20:5060>"
 _PUBLIC_CONTACT: Final = b"Contact: <sip:alice@203.0.113.7:61002>;expires=3600"
 
-# The PBX registers Bob's phone in his place (RFC 3261 10.2, third-party registration).
+# The PBX registers on behalf of Bob's phone (RFC 3261 10.2, third-party registration).
 PBX_REGISTER: Final = wire(b"""\
 REGISTER sip:lab.test SIP/2.0
 Via: SIP/2.0/UDP 192.168.1.2:5060;rport;branch=z9hG4bK80
@@ -63,7 +63,7 @@ Content-Length: 0
 
 """)
 
-# The second try of a phone that knows its registrar by address.
+# The second REGISTER, with credentials, of a phone that knows its registrar by address.
 SIGNED_REGISTER: Final = wire(b"""\
 REGISTER sip:198.51.100.10 SIP/2.0
 Via: SIP/2.0/UDP 192.168.1.20:5060;rport;branch=z9hG4bK82
@@ -118,7 +118,7 @@ PARAMETERS: Final = _contact(
     b';reg-id=1;+sip.instance="<urn:uuid:00000000-0000-1000-8000-000a95a0e128>";expires=600',
 )
 FROM_HIGH_PORT: Final = _contact(REGISTER, b"Contact: <sip:alice@192.168.1.20:40000>")
-# The registrar answers to the source, as rport asks it to. Via's port got a binding of its own.
+# The registrar answers to the source, as rport asks. The port in Via has a binding of its own.
 HIGH_PORT_OK: Final = REGISTER_OK.replace(b"UDP 203.0.113.7:61002", b"UDP 203.0.113.7:61004")
 SHORT_LIVED_OK: Final = REGISTER_OK.replace(
     _PUBLIC_CONTACT, b"Contact: <sip:alice@203.0.113.7:61002>;expires=120"

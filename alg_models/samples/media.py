@@ -10,7 +10,7 @@ from siplab.lab.wire.sip import SipMessage
 
 
 def with_body(message: bytes, body: bytes, *, content_type: bytes = b"") -> bytes:
-    """A message with another body, its Content-Length fitting."""
+    """A message with another body and the right Content-Length."""
     parsed = SipMessage.parse(message)
     parsed.body = body
     parsed.fit_content_length()

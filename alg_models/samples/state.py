@@ -67,7 +67,7 @@ Content-Length: 0
 
 """)
 
-# Alice takes all of her registrations back (RFC 3261 section 10.2.2).
+# Alice removes all of her registrations (RFC 3261 section 10.2.2).
 REGISTER_STAR: Final = wire(b"""\
 REGISTER sip:lab.test SIP/2.0
 Via: SIP/2.0/UDP 192.168.1.20:5060;rport;branch=z9hG4bK83
@@ -139,7 +139,7 @@ Content-Length: 0
 
 """)
 
-# What a web page lets a browser post, so that a TCP segment begins with it ("NAT slipstreaming").
+# A web page makes a browser post this text, so that a TCP segment begins with it ("NAT slipstreaming").
 POSTED_REGISTER: Final = wire(b"""\
 REGISTER sip:lab.test SIP/2.0
 Via: SIP/2.0/TCP 192.168.1.20:5060;branch=z9hG4bK88
@@ -163,7 +163,7 @@ Content-Length: 5000
 """)
 
 
-# A phone that numbers its calls as Alice's does, and an answer of a STUN server on the port of SIP.
+# Another phone's call with the same Call-ID as Alice's.
 SAME_CALL_ID: Final = INVITE.replace(b"192.168.1.20", b"192.168.1.21")
 STUN_ANSWER: Final = (
     b"\x01\x01\x00\x0c\x21\x12\xa4\x42" + bytes(12)

@@ -1,4 +1,4 @@
-"""Unusual spellings that are legal, and what carries messages: fragments, large datagrams, TCP."""
+"""Unusual but legal spellings, and the transport of messages: fragments, large datagrams, TCP."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def padded(message: bytes, size: int) -> bytes:
 
 
 class FragmentedSample(Sample):
-    """A sample whose last packets are one datagram's fragments: what it documents is the datagram."""
+    """A sample whose last packets are the fragments of one datagram; examples document that datagram."""
 
     @property
     def payload(self) -> bytes:
@@ -79,7 +79,7 @@ def in_fragments(message: bytes) -> FragmentedSample:
 
 
 def tcp_outbound(data: bytes, seq: int, ack: int = 0, flags: int = ACK | PSH) -> Packet:
-    """A segment of the phone; numbers count from the first byte of data."""
+    """A segment of the phone; ``seq`` and ``ack`` count from the first byte of data."""
     return Packet(
         0.2, Side.INSIDE, ip.tcp(PHONE, REGISTRAR, data, seq=SEQ + seq, ack=ACKED + ack, flags=flags)
     )

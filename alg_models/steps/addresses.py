@@ -1,8 +1,8 @@
-"""Exchanging one written address for another, and back, so that each side sees its own form.
+"""Translating one written address into another, and back, so that each side sees its own form.
 
-A translation must be undone to the letter: a phone that wrote ``sip:alice@192.168.1.20``
-without a port must not read ``192.168.1.20:5060`` in the answer (RFC 3261 section 19.1.4
-says that the two URIs differ). So it is remembered who left the port out.
+A translation must be undone to the letter. A phone that wrote ``sip:alice@192.168.1.20``
+without a port must not read ``192.168.1.20:5060`` in the answer, since the two URIs differ
+(RFC 3261 section 19.1.4). So the ALG remembers who left the port out.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _HABITS: Final = _Shared()
 
 
 def translate(place: HostPort, context: Context, kind: str) -> bytes | None:
-    """The text that stands for ``place`` on the other side; ``None`` to leave it alone."""
+    """The translation of ``place`` for the other side, as text; ``None``: leave it alone."""
     host = place.bare_host
     if context.outbound:
         own, other = context.inside, context.outside
@@ -54,7 +54,7 @@ def translate(place: HostPort, context: Context, kind: str) -> bytes | None:
         if host != context.nat.public_ip.encode():
             return None
     if place.port == own.port and host == own.ip.encode() and _HABITS not in context.memory:
-        return written(other)  # by far the commonest case: the flow's own address, its port beside it
+        return written(other)  # by far the most common case: the flow's own address, with its port
     here = Endpoint(host.decode("latin-1"), DEFAULT_PORT if place.port is None else place.port)
     there = context.public(here) if context.outbound else context.private(here)
     if there is None or there == here:

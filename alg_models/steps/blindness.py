@@ -1,7 +1,7 @@
-"""What a weak parser does not see: fields, or parts of them, that the other steps then pass over.
+"""What a weak parser does not see: fields, or parts of them, that the other steps then skip.
 
-Nothing here changes a byte. A hidden field keeps its text and loses its name, a divided one becomes
-two pieces of which the steps look at the first only.
+Nothing here changes a byte of the message. A hidden field keeps its text and loses its name. A divided field
+becomes several pieces, some of them hidden.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from typing import Final
 
 from siplab.lab.wire.sip import Field, SipMessage
 
-# What an ALG knows a call by. An ALG that did not find them would mix up calls, which is another fault.
+# The fields by which an ALG recognises a call. Without them it would mix up calls, which is another fault.
 IDENTIFYING: Final = frozenset({b"call-id", b"cseq"})
 
 
 def written_name(field: Field) -> bytes:
-    """The name as it stands in the message, without the white space before the colon."""
+    """The field's name as written in the message, without white space before the colon."""
     return field.raw.partition(b":")[0].rstrip(b" \t")
 
 
 def hide(field: Field) -> None:
-    """Let the steps that follow pass over a field."""
+    """Let the steps that follow skip a field."""
     field.name = b""
 
 
 def divided(field: Field, spans: Iterable[tuple[int, int]]) -> list[Field]:
-    """``field`` in pieces, those parts of its value in ``spans`` hidden; the pieces joined are the field.
+    """``field`` in pieces, which joined are the field again. Those in ``spans`` are hidden.
 
-    The spans count in the value, are in order, and do not overlap.
+    The spans are offsets in the value, in order, without overlaps.
     """
     raw, at, begin = field.raw, field.value_offset, 0
     pieces: list[Field] = []
@@ -49,7 +49,7 @@ def _named(raw: bytes, name: bytes | None) -> list[Field]:
 
 
 def shut(message: SipMessage) -> None:
-    """Let the steps that follow find nothing at all in a message."""
+    """Let the steps that follow find nothing in a message."""
     message.prefix = bytes(message)
     message.start_line = message.separator = message.body = message.trailer = b""
     message.fields = []

@@ -1,4 +1,4 @@
-"""A session description as it was and as ``TranslateSdp`` left it, for faults that go wrong there."""
+"""A session description before and after ``TranslateSdp``, for faults in its translation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NOWHERE = b"0.0.0.0"  # the old way to ask for hold, RFC 3264 section 8.4
 
 
 def described(message: SipMessage) -> Sdp | None:
-    """The session description of a message, by the test that ``TranslateSdp`` makes."""
+    """The session description of a message, if ``TranslateSdp`` would find one."""
     body = message.body
     return Sdp.parse(body) if b"m=" in body and b"v=0" in body else None
 
@@ -20,9 +20,9 @@ def described(message: SipMessage) -> Sdp | None:
 def translated(
     message: SipMessage, context: Context, step: TranslateSdp | None = None
 ) -> tuple[Sdp, Sdp] | None:
-    """The description before and after translation; the caller writes what it makes of it.
+    """The description before and after translation. The message keeps the old one: the caller writes the new.
 
-    Both have the same sections and the same lines, only values differ.
+    Both have the same sections and the same lines; only values differ.
     """
     before = described(message)
     if before is None:
@@ -32,7 +32,7 @@ def translated(
 
 
 def keep_lines(before: Section, after: Section, kinds: bytes) -> None:
-    """Put the lines of these type letters back as they were."""
+    """Restore the lines with these type letters."""
     after.lines = [
         old if old.type and old.type in kinds else new
         for old, new in zip(before.lines, after.lines, strict=True)
@@ -45,7 +45,7 @@ def connections(sdp: Sdp) -> list[SdpLine]:
 
 
 def direction(sdp: Sdp, section: Section) -> bytes:
-    """The direction attribute in force for a media section (RFC 8866 section 6.7)."""
+    """The direction attribute that applies to a media section (RFC 8866 section 6.7)."""
     for part in (section, sdp.session):
         for line in part.lines:
             if line.type == b"a" and line.value in (*_HELD, b"sendrecv"):
@@ -54,5 +54,5 @@ def direction(sdp: Sdp, section: Section) -> bytes:
 
 
 def is_held(sdp: Sdp, section: Section, address: bytes) -> bool:
-    """Whether one side of a stream is on hold: a direction other than both, or the address 0.0.0.0."""
+    """Whether a stream is on hold: a direction other than sendrecv, or the address 0.0.0.0."""
     return address == NOWHERE or direction(sdp, section) in _HELD

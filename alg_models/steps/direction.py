@@ -1,4 +1,4 @@
-"""A step that is done to some messages only: those of one direction, requests or responses."""
+"""A step for some messages only: those of one direction, or only requests or responses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from siplab.lab.wire.sip import SipMessage
 
 @dataclass(frozen=True)
 class Except:
-    """Do ``step``, but not to messages of these directions and kinds."""
+    """Apply ``step``, except to messages of these directions and kinds."""
 
     step: Step
     outbound_requests: bool = False

@@ -20,7 +20,7 @@ from siplab.lab.wire.headers import (
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import Field, SipMessage
 
-# Every header of RFC 3261 and its extensions whose URI tells somebody where to send a request.
+# Every header of RFC 3261 and its extensions whose URI is a place to send requests to.
 LOCATION_HEADERS: Final = (
     "contact",
     "record-route",
@@ -61,7 +61,7 @@ class TranslateVia:
     def _parameters(
         self, value: bytes, place: HostPort, end: int, context: Context
     ) -> Iterator[tuple[int, int, bytes]]:
-        """``received`` and ``rport`` are one endpoint: the source that the next hop saw (RFC 3581 4)."""
+        """Translate ``received`` and ``rport`` as one endpoint: the source that the next hop saw (RFC 3581 4)."""
         spans = list(parameter_spans(value, place.end, end))
         found = {name: value[at:stop] for name, at, stop in spans}
         host = found.get(b"received") or place.host
@@ -85,7 +85,7 @@ class TranslateVia:
 
 @dataclass(frozen=True)
 class TranslateRequestUri:
-    """Translate the Request-URI: an outside server calls the phone's public address (RFC 3261 8.2.2.1)."""
+    """Translate the Request-URI: outside servers send requests to the public address (RFC 3261 8.2.2.1)."""
 
     def apply(self, message: SipMessage, context: Context) -> None:
         if not has_address(message.start_line):
@@ -123,8 +123,8 @@ URIS_BUT_CONTACT: Final = TranslateUris(tuple(name for name in LOCATION_HEADERS 
 class TranslateIdentity:
     """Translate addresses in From and To, and undo it within the dialog (RFC 3261 12.1).
 
-    A URI with a port is a place and is translated as one. One without is a name, whose
-    address is exchanged alone and remembered by Call-ID and user.
+    A URI with a port is a place, and is translated as one. A URI without a port is a name: its
+    address is translated without a port, and remembered by Call-ID and user.
     """
 
     def apply(self, message: SipMessage, context: Context) -> None:
@@ -157,16 +157,16 @@ class TranslateIdentity:
 
 
 def _user_before(value: bytes, host: int) -> bytes:
-    """Scheme and user of the URI whose host begins there."""
+    """Scheme and user of the URI whose host begins at ``host``."""
     return value[max(value.rfind(b"sip", 0, host), 0) : host]
 
 
 @dataclass(frozen=True)
 class HoldRegistration:
-    """Keep the way in open for as long as the registrar grants a binding (RFC 3261 10.3).
+    """Keep a pinhole open for as long as the registrar grants a registration (RFC 3261 10.3).
 
     Runs on the 200 to a REGISTER, after its Contacts have been translated to inside
-    addresses. A challenge leaves what is open open.
+    addresses. A challenge does not close pinholes.
     """
 
     def apply(self, message: SipMessage, context: Context) -> None:
@@ -188,7 +188,7 @@ class HoldRegistration:
         known: dict[tuple[Endpoint, bytes], tuple[Endpoint, ...]] = context.remember(self, dict)
         before = known.pop((context.inside, aor), ())
         for contact in before:
-            if contact not in held:  # de-registered: the answer lists it no more
+            if contact not in held:  # de-registered: the answer no longer lists it
                 context.hold_registration(contact, 0, aor)
         for contact, lifetime in held.items():
             context.hold_registration(contact, lifetime, aor)
@@ -204,7 +204,7 @@ def _seconds(value: bytes, default: float) -> float:
 
 @dataclass(frozen=True)
 class EndBody:
-    """Leave bytes behind the body as they are: they are no part of the message (RFC 3261 18.3)."""
+    """Leave bytes behind the body as they are: they are not part of the message (RFC 3261 18.3)."""
 
     def apply(self, message: SipMessage, context: Context) -> None:
         if message.body:
@@ -213,9 +213,9 @@ class EndBody:
 
 @dataclass(frozen=True)
 class FitContentLength:
-    """Make Content-Length say the size of a body that the ALG has changed (RFC 3261 20.14).
+    """Set Content-Length to the size of a body that the ALG has changed (RFC 3261 20.14).
 
-    A length that was wrong before stays so: what the sender got wrong is not the ALG's to repair.
+    A length that was wrong before stays wrong: the ALG does not repair the sender's mistake.
     """
 
     def apply(self, message: SipMessage, context: Context) -> None:

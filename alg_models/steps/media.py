@@ -1,4 +1,4 @@
-"""Steps that translate session descriptions and open the way for media."""
+"""Steps that translate session descriptions and open pinholes for media."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ADDRESSED: Final = (b"c", b"o")
 
 
 def dialog_owner(message: SipMessage) -> tuple[str, bytes]:
-    """Whose the media pinholes of a message are: its Call-ID's."""
+    """The owner of a message's media pinholes: its Call-ID."""
     return ("dialog", message.value(b"call-id"))
 
 
@@ -26,7 +26,7 @@ class TranslateSdp:
 
     References: RFC 3264 section 5.1, RFC 8866 sections 5.2, 5.7 and 5.14, RFC 3605,
     RFC 8839. A port of 0 (a refused stream) and the address 0.0.0.0 (old-style hold) stay.
-    ``lifetime`` bounds pinholes of dialogs whose end is never seen, in seconds.
+    ``lifetime``: seconds after which pinholes end if the ALG never sees the end of the dialog.
     """
 
     lifetime: float = DAY
@@ -64,7 +64,7 @@ class TranslateSdp:
                 address = inside[connection]
                 opened = self.open_media(Endpoint(address, port), owner, context)
                 if opened is None:
-                    # The line stays, or media would go to whoever has that public port.
+                    # Keep the address: otherwise media would go to whoever has that public port.
                     refused.add(connection)
                     continue
                 section.port = opened.port
@@ -79,7 +79,7 @@ class TranslateSdp:
                 set_address(line, public)
 
     def open_media(self, endpoint: Endpoint, owner: object, context: Context) -> Endpoint | None:
-        """The public endpoint for an inside media endpoint, with its way in; faults do it otherwise."""
+        """The public endpoint for an inside media endpoint, with a pinhole; some faults override this."""
         return context.open_media(endpoint, owner, self.lifetime)
 
     def _rtcp(self, line: SdpLine, address: str, owner: object, context: Context) -> None:
@@ -96,7 +96,7 @@ class TranslateSdp:
             return
         places = [(4, 5)]
         if words[8::2][:2] == [b"raddr", b"rport"] and len(words) > 11:
-            places.append((9, 11))  # where it was learnt from, which is on the inside, too (RFC 8839 5.1)
+            places.append((9, 11))  # the related address, which is on the inside, too (RFC 8839 5.1)
         for ip, port in places:
             inside = Endpoint(words[ip].decode("latin-1"), _port(words[port]))
             opened = self.open_media(inside, owner, context)
@@ -105,9 +105,9 @@ class TranslateSdp:
                 line.value = b" ".join(words)
 
     def _inbound(self, sdp: Sdp, context: Context) -> None:
-        """A session description that names this router's own public address (a call that turned around)."""
+        """Translate a description with this router's own public address (a call between two inside phones)."""
         public = context.nat.public_ip.encode()
-        # Looked up before anything is exchanged: media sections may share the session's c= line.
+        # Look these up before any change: media sections may share the session's c= line.
         ours = [section for section in sdp.media if address_of(sdp.connection(section)) == public]
         homes: dict[int, bytes] = {}
         for at, section in enumerate(sdp.media):
@@ -131,7 +131,7 @@ class TranslateSdp:
                     words[4], words[5] = found.ip.encode(), b"%d" % found.port
                     line.value = b" ".join(words)
         if any(section.port for section in ours) and not homes:
-            return  # ports that nobody here holds: it is not known whose they are
+            return  # no inside host holds these ports, so their owner is unknown
         session = next(iter(homes.values()), context.inside.ip.encode())
         _restore(sdp.session, public, session)
         for at, section in enumerate(sdp.media):
@@ -139,7 +139,7 @@ class TranslateSdp:
 
 
 def _port(text: bytes) -> int:
-    """A port as written; 0 for what is no number."""
+    """A port as written; 0 if it is no number."""
     return int(text[:6]) if text.isdigit() else 0
 
 
@@ -169,7 +169,7 @@ def _restore(section: Section, public: bytes, private: bytes) -> None:
 
 @dataclass(frozen=True)
 class CloseDialog:
-    """End a dialog's pinholes: a final answer to BYE, or a refused first INVITE (RFC 3261 15, 13.2.2.3)."""
+    """End a dialog's pinholes on a final answer to BYE, or a refused first INVITE (RFC 3261 15, 13.2.2.3)."""
 
     def apply(self, message: SipMessage, context: Context) -> None:
         status = message.status
@@ -186,7 +186,7 @@ class CloseDialog:
                 del established[next(iter(established))]
             established[call_id] = None
             return
-        # A challenged BYE is sent again; a refused re-INVITE leaves the session as it was.
+        # A challenged BYE will be sent again, and a refused re-INVITE leaves the session as it was.
         if (method == b"BYE" and status not in (401, 407)) or (
             method == b"INVITE" and call_id not in established
         ):

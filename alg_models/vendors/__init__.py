@@ -35,15 +35,15 @@ def load(name: str) -> VendorProfile:
 
 
 def called(name: str) -> str | None:
-    """The id of the card that people find by this word, if there is one."""
+    """The id of the card with this id or alias, or ``None``."""
     return _words().get(search_key(name))
 
 
 def search(name: str) -> str | None:
-    """The id of the card that somebody means who writes this; ``Asus Routers``, ``RV042G``, ``Vigor2750``.
+    """The id of the card that a user means by a name such as ``Asus Routers``, ``RV042G`` or ``Vigor2750``.
 
-    The longest part of it counts that is a vendor's name or a device's, and of its words first those with
-    digits. Raises ``UsageError`` naming the candidates where several cards fit.
+    The longest part of the name that is a vendor's or a device's decides; of single words, those with digits
+    come first. Raises ``UsageError`` with the candidates if several cards fit.
     """
     words = re.findall(r"\w+", name)
     spans = [(start, end) for end in range(1, len(words) + 1) for start in range(end)]
@@ -64,7 +64,7 @@ def search(name: str) -> str | None:
 
 @cache
 def _devices() -> dict[str, set[str | None]]:
-    """The ids behind the cards' names, and behind the devices on them, whole and by the word."""
+    """The ids by search key: the cards' names and devices, whole, and their words with digits."""
     found: dict[str, set[str | None]] = {}
     for card in map(load, _ids()):
         texts = [part for text in (card.name, *card.devices) for part in re.split(r"[,;]| and ", text)]
@@ -75,7 +75,7 @@ def _devices() -> dict[str, set[str | None]]:
                 found.setdefault(key, set()).add(card.id)
     parts = Counter(part for identifier in _ids() for part in identifier.split("-"))
     for part, count in parts.items():
-        if count > 1:  # a family: which one is meant nobody knows
+        if count > 1:  # a family of cards: it is unclear which one is meant
             found[part] = {each for each in _ids() if part in each.split("-")}
     return found
 
@@ -87,12 +87,12 @@ def _ids() -> tuple[str, ...]:
 
 @cache
 def _words() -> dict[str, str]:
-    """The id behind each word that a card is found by."""
+    """The ids by the search keys of ids and aliases."""
     return index([load(each) for each in _ids()])
 
 
 def index(profiles: list[VendorProfile]) -> dict[str, str]:
-    """Search key to id. Raises ``UsageError`` when two cards claim one word."""
+    """The ids of these cards by search key. Raises ``UsageError`` if two cards have the same key."""
     found: dict[str, str] = {}
     for profile in profiles:
         for word in profile.search_keys:

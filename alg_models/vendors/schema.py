@@ -2,13 +2,13 @@
 
 The rules of this file:
 
-- Nothing stands here without its source and its evidence level. An unknown needs neither, and has
-  neither: ``unknown`` says that no source was found, not that somebody said so.
-- A guess is no entry. What follows from something documented is ``inference``, and its source says
-  from what. What somebody remembers goes into ``notes``, of kind ``unverified``.
-- ``model`` names a model of the catalogue only where documentation supports it. Everything else
-  is ``unknown``, which runs as a router without an ALG.
-- Wording is the project's own; commands and names of menus are the vendor's, letter by letter.
+- Every statement has a source and an evidence level. An ``unknown`` has neither: it means that no source
+  was found, not that a source says "unknown".
+- A guess is not a statement. A conclusion from something documented is ``inference``, and its source says
+  what it follows from. What somebody remembers goes into ``notes``, with the kind ``unverified``.
+- ``model`` names a model of the catalogue only if documentation supports it. Otherwise it is
+  ``unknown``, which runs as a router without an ALG.
+- Texts are in the project's own words; commands and names of menus are the vendor's, letter by letter.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from siplab.lab.gateway.alg import Evidence, NotShownReason
 
 UNKNOWN: Final = "unknown"
 MAIN: Final = "main"
-"""What a card says of itself stands beside its variants under this name."""
+"""The variant id for what a card says of the device itself, beside its named variants."""
 
 
 def _word(yes: str, no: str) -> BeforeValidator:
-    # YAML 1.1 reads the bare words on, off, yes and no as booleans; who writes them means the words.
+    # YAML 1.1 reads the bare words on, off, yes and no as booleans, but here they mean the words.
     return BeforeValidator(lambda value: (yes if value else no) if isinstance(value, bool) else value)
 
 
@@ -52,10 +52,10 @@ class _Strict(BaseModel):
 
 
 class Sourced(_Strict):
-    """Something that somebody says."""
+    """A statement with its source."""
 
     source: Text
-    """Who says so, as a citation that a reader can follow."""
+    """Who says this, as a citation that a reader can look up."""
     url: Url | None = None
     evidence: Evidence
     """How well it is known, see docs/vendors.md."""
@@ -68,7 +68,7 @@ class Claim(Sourced):
 
 
 class Lineage(Sourced):
-    """Whose ALG this is, where a device contains somebody else's."""
+    """Whose ALG the device contains, if it is not the vendor's own."""
 
     of: Identifier
     """The family: ``linux``, ``broadcom``, ``tplink-mt7628``..."""
@@ -76,12 +76,12 @@ class Lineage(Sourced):
 
 
 class Default(_Strict):
-    """Whether the ALG is on in a device as it comes."""
+    """Whether the ALG is on in a new device."""
 
     state: Annotated[Literal["on", "off", "varies", "absent", "unknown"], _word("on", "off")]
-    """``absent``: as shipped there is none, though one may be installable."""
+    """``absent``: a new device has no ALG, though one may be installable."""
     text: Text | None = None
-    """What the state is true of, where it is not true of everything on this card."""
+    """Which devices or versions the state holds for, if not for all on this card."""
     source: Text | None = None
     url: Url | None = None
     evidence: Evidence | None = None
@@ -108,9 +108,9 @@ class SwitchOff(_Strict):
 
     possible: Annotated[Literal["yes", "no", "varies", "not-applicable", "unknown"], _word("yes", "no")]
     text: Text | None = None
-    """What a ``varies`` depends on, or another word on it."""
+    """What ``varies`` depends on, or another remark."""
     source: Text | None = None
-    """Who says whether it is possible, where no procedure shows it."""
+    """Who says whether it is possible, if no procedure shows it."""
     url: Url | None = None
     evidence: Evidence | None = None
     procedures: tuple[Procedure, ...] = ()
@@ -137,20 +137,21 @@ class Timer(Sourced):
 
 
 class Repository(_Strict):
-    """Where the source of a device's firmware can be read."""
+    """Where to read the source code of a device's firmware."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$")]
     """``owner/name`` on GitHub."""
     commit: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{6,40}$")]
     place: Text
-    """The files in it."""
+    """The files in the repository."""
 
 
 Effect = Literal["all-flows", "new-flows", "reboot", "drops-sip", "no-effect"]
-"""What an ALG's switch does when it is put to "off".
+"""What happens when an ALG's switch is set to "off".
 
-``all-flows``: no message is touched any more; ``new-flows``: flows that are up keep the ALG until they end;
-``reboot``: it takes a restart; ``drops-sip``: SIP is not let through any more; ``no-effect``: none.
+``all-flows``: the ALG changes no message any more. ``new-flows``: existing flows keep the ALG until they end.
+``reboot``: "off" takes effect after a restart. ``drops-sip``: the router drops SIP. ``no-effect``: nothing
+changes.
 """
 ON_AGAIN: Final = ("reset", "power-loss", "update", "cloud")
 
@@ -160,24 +161,24 @@ class Switch(Sourced):
 
     effect: Effect
     text: Text | None = None
-    """By what means, and which words mislead."""
+    """How the switch works, and which names of settings mislead."""
     on_again: tuple[Literal["reset", "power-loss", "update", "cloud"], ...] = ()
-    """What puts the ALG on again."""
+    """What switches the ALG on again."""
 
 
 class Awaited(_Strict):
-    """What is documented, and no model does yet."""
+    """Documented behaviour that no model has yet."""
 
     model: Identifier
-    """The id that such a model would have."""
+    """The id that such a model would get."""
     text: Text
 
 
 class NotShown(_Strict):
     """Why no check of any scenario fails because of the model, with its default settings.
 
-    ``harmless``: it takes more until a user notices anything; ``situation``: no scenario brings about, by its
-    default settings, what it takes; ``endpoint``: no phone and no server of the lab suffers from it.
+    ``harmless``: users notice nothing of it by itself. ``situation``: no scenario, with its default settings,
+    creates the situation in which it fails. ``endpoint``: no phone and no server of the lab suffers from it.
     """
 
     because: NotShownReason
@@ -185,11 +186,11 @@ class NotShown(_Strict):
 
 
 class Note(_Strict):
-    """What is no statement about a device, or none that stands for itself.
+    """A remark that is not a claim about the device.
 
-    ``contradiction``: sources say different things; ``sourced``: who says so is named, as in a claim;
-    ``gap``: what was looked for and not found, or what this project does not know; ``unverified``: somebody
-    remembers it, and nobody has checked.
+    ``contradiction``: sources say different things. ``sourced``: a remark with its source, as in a claim.
+    ``gap``: something that was not found, or that this project does not know. ``unverified``: somebody
+    remembers it, and nobody has checked it.
     """
 
     kind: Literal["contradiction", "sourced", "gap", "unverified"]
@@ -209,20 +210,20 @@ class Note(_Strict):
 
 
 class Confirmation(_Strict):
-    """What somebody with such a router can try, to see whether a hypothesis holds."""
+    """What the owner of such a router can try, to see whether a hypothesis holds."""
 
     probe: Text
     expect: Text
 
 
 class Hypothesis(_Strict):
-    """What a router may do. Its level of evidence is ``inference``, and it never counts as known."""
+    """What a router may do. Its evidence level is ``inference``, and it never counts as known."""
 
     id: Identifier
     model: Text
     sure: Literal["likely", "possible"]
     because: Text
-    """What it follows from."""
+    """What the hypothesis follows from."""
     source: Text
     url: Url | None = None
     confirm: Annotated[tuple[Confirmation, ...], Field(min_length=1)]
@@ -243,9 +244,9 @@ class Variant(_Strict):
     devices: tuple[Text, ...] = ()
     """The devices that have it, with their firmware."""
     model: Text | None = None
-    """Where it differs from the card's."""
+    """The variant's model, if it differs from the card's."""
     covers: Text | None = None
-    """What the model does not do of what is known."""
+    """Which known behaviour the model does not have."""
     not_shown: NotShown | None = None
     repository: Repository | None = None
     default: Default | None = None
@@ -262,16 +263,16 @@ class VendorProfile(_Strict):
     """The card of one vendor, or of one line of its devices."""
 
     id: Identifier
-    """The name of the file, too."""
+    """Also the name of the file, without ``.yaml``."""
     name: Text
     devices: tuple[Text, ...] = ()
     """The devices and systems that sources name."""
     aliases: tuple[Text, ...] = ()
-    """Other words by which people look for it; letters and digits count, nothing else."""
+    """Other words by which people look for this card; only letters and digits count."""
     model: Text
     """A model of the catalogue: ``ID``, ``ID(parameter=value)``, several joined by ``+``; or ``unknown``."""
     covers: Text | None = None
-    """How much of what is known the model does, and what it adds; beside a ``model`` that needs the words."""
+    """Which part of the known behaviour the model has, and what it adds; only if that needs to be said."""
     not_shown: NotShown | None = None
     lineage: Lineage | None = None
     claims: tuple[Claim, ...] = ()
@@ -280,13 +281,13 @@ class VendorProfile(_Strict):
     switch: Switch | None = None
     repository: Repository | None = None
     hypotheses: tuple[Hypothesis, ...] = ()
-    """What it may do; run only when asked for. Best first."""
+    """What the router may do, most likely first; these models run only if asked for."""
     awaits: tuple[Awaited, ...] = ()
     as_of: date | None = None
-    """When the card was last compared with what is known."""
+    """When the card was last checked against its sources."""
     timers: tuple[Timer, ...] = ()
     nat: tuple[Claim, ...] = ()
-    """How it translates addresses, ALG or not."""
+    """How the NAT behaves, with or without the ALG."""
     variants: tuple[Variant, ...] = ()
     notes: tuple[Note, ...] = ()
     """Contradictions, gaps, and what is unverified."""
@@ -341,19 +342,19 @@ class VendorProfile(_Strict):
 
     @property
     def search_keys(self) -> tuple[str, ...]:
-        """What a search for this card is compared with."""
+        """The search keys of this card's id and aliases."""
         return tuple(search_key(word) for word in (self.id, *self.aliases))
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
-        """Every level that an entry of this card has, best first."""
+        """The evidence levels of this card's entries, best first."""
         defaults = [self.default, *(each.default for each in self.variants if each.default is not None)]
         found: list[Evidence | None] = [*(each.evidence for each in defaults), self.switch_off.evidence]
         found += [row.evidence for row in self.entries()]
         return tuple(level for level in Evidence if level in found)
 
     def entries(self) -> Iterator[Sourced]:
-        """Everything on it that somebody says."""
+        """All statements on the card."""
         yield from (*self.claims, *self.timers, *self.nat)
         yield from (*self.switch_off.procedures, *self.switch_off.workarounds)
         yield from (claim for variant in self.variants for claim in variant.claims)
@@ -361,7 +362,7 @@ class VendorProfile(_Strict):
         yield from (each for each in (self.lineage, *switches) if each is not None)
 
     def behaviour(self, variant: str = MAIN) -> Evidence | None:
-        """How well what the model does is known of a variant, at best; ``None``: there is no model."""
+        """The best evidence for what a variant's model does; ``None`` if there is no model."""
         chosen = self.variant(variant)
         model = (chosen.model if chosen is not None else None) or self.model
         if model == UNKNOWN:
@@ -373,28 +374,28 @@ class VendorProfile(_Strict):
 
     @property
     def behaves(self) -> bool:
-        """Whether a model does what is known of one of its variants, by more than inference."""
+        """Whether the model of some variant rests on more than inference."""
         levels = map(self.behaviour, (MAIN, *(each.id for each in self.variants)))
         return any(level not in (None, Evidence.INFERENCE) for level in levels)
 
     def variant(self, name: str) -> Variant | None:
-        """The variant of that id; ``None`` for ``main``."""
+        """The variant with this id; ``None`` for ``main``."""
         return next((each for each in self.variants if each.id == name), None)
 
     def switch_of(self, name: str) -> Switch | None:
-        """How the switch of a variant works, as far as is known."""
+        """How the switch of a variant works; ``None`` if that is unknown."""
         chosen = self.variant(name)
         return (chosen.switch if chosen is not None else None) or self.switch
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The models that card and variants name, ``unknown`` left out."""
+        """The models that the card and its variants name, without ``unknown``."""
         named = [self.model, *(variant.model for variant in self.variants if variant.model is not None)]
         return tuple(dict.fromkeys(model for model in named if model != UNKNOWN))
 
 
 def search_key(word: str) -> str:
-    """``FRITZ!Box`` and ``fritz-box`` are one word to somebody who searches."""
+    """The word in small letters and digits only, so that ``FRITZ!Box`` and ``fritz-box`` are the same."""
     return "".join(letter for letter in word.casefold() if letter.isalnum())
 
 
@@ -405,7 +406,7 @@ def _model_spec(value: str) -> str:
 
 
 def _needs_source(source: str | None, evidence: Evidence | None, needed: bool, what: str) -> None:
-    """Raises ``ValueError`` when a statement has no source, or an unknown has one."""
+    """Raises ``ValueError`` if a statement has no source, or an unknown has one."""
     if needed and (source is None or evidence is None):
         raise ValueError(f"{what} needs a 'source' and an 'evidence'")
     if not needed and (source is not None or evidence is not None):
