@@ -1,7 +1,7 @@
-"""What real programs make of one altered message: which refuse it, and which do so without a word.
+"""How real programs react to one altered message: which refuse it, and which drop it silently.
 
-The lists lie beside the kinds, as ``_refusals.yaml``. A user behind a refusal in silence sees a time-out, and
-nobody's log has a 400.
+The lists are in ``_refusals.yaml`` beside the kinds. If a message is dropped silently, the user sees a
+time-out, and no log has a 400.
 """
 
 from __future__ import annotations
