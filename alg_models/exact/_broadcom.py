@@ -39,7 +39,7 @@ _SHORTEST: Final = 11  # bytes; what is shorter is not looked at
 _RESPONSE: Final = b"SIP/2.0 "
 _RPORT: Final = re.compile(rb"rport=")
 _SPARED_PHONE: Final = b"User-Agent: Jitsi"
-_FLOWS: Final = 4096  # what is remembered comes from messages: bound it
+_FLOWS: Final = 4096  # entries; messages make them, so there must be a bound
 
 Flow = tuple[Endpoint, Endpoint]
 

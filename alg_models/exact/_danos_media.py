@@ -21,7 +21,7 @@ _MOST: Final = 8  # m= lines; the rest is left alone
 _HELD: Final = 32.0  # seconds that an offer waits for its answer, unless Expires says otherwise
 _LONGEST: Final = 84600  # of Expires, in seconds
 _OPEN: Final = 86400.0  # seconds; silence ends a pinhole sooner
-_LIMIT: Final = 4096  # what is remembered comes from packets: bound it
+_LIMIT: Final = 4096  # entries; packets make them, so there must be a bound
 _PROVISIONAL, _OK = 183, 200
 
 

@@ -27,7 +27,7 @@ AUDIO: Final = mark(rb"[\r\n]m=audio ")
 _DESCRIPTION: Final = re.compile(rb"[\r\n]v=")
 _ADDRESS: Final = re.compile(rb"((?:\d{1,3}\.){3}\d{1,3})(?:(:)(\d*))?")
 _EXPECTED: Final = 180.0  # seconds that an expectation waits for its flow
-_FLOWS: Final = 4096  # what is remembered comes from packets: bound it
+_FLOWS: Final = 4096  # entries; packets make them, so there must be a bound
 
 POLICY: Final = {
     "non_sip": "inspect",

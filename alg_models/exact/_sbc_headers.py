@@ -17,7 +17,7 @@ from siplab.lab.gateway.alg import Context
 from siplab.lab.wire.headers import uris
 from siplab.lab.wire.sip import Field, SipMessage
 
-_LIMIT: Final = 4096  # what is remembered comes from messages: bound it
+_LIMIT: Final = 4096  # entries; messages make them, so there must be a bound
 
 
 class Change(StrEnum):

@@ -16,7 +16,7 @@ from siplab.lab.wire.sip import SipMessage
 _SHORTEST: Final = 200  # bytes: what is shorter is dropped
 _NEEDED: Final = (b"to", b"from", b"cseq", b"call-id", b"via")
 _ENDS: Final = (b"BYE", b"CANCEL")
-_FLOWS: Final = 4096  # what is remembered comes from packets: bound it
+_FLOWS: Final = 4096  # entries; packets make them, so there must be a bound
 
 
 @dataclass

@@ -20,7 +20,7 @@ _RECORDS: Final = 50  # Vias that it remembers
 _MOST_VIAS: Final = 5  # of one message
 _MEDIA_PORTS: Final = range(7070, 7080, 2)
 _HOPS: Final = b"70"  # RFC 3261 section 8.1.1.6
-_PHONES: Final = 4096  # what is remembered comes from packets: bound it
+_PHONES: Final = 4096  # entries; packets make them, so there must be a bound
 
 
 @dataclass

@@ -17,7 +17,7 @@ from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage
 
 _HELD: Final = 180.0  # seconds that an entry is good for
-_LIMIT: Final = 4096  # what is remembered comes from packets: bound it
+_LIMIT: Final = 4096  # entries; packets make them, so there must be a bound
 
 
 @dataclass

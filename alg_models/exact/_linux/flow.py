@@ -17,7 +17,7 @@ from siplab.alg_models.exact._linux.scan import Payload
 from siplab.lab.gateway.context import Context, Dropped
 from siplab.lab.wire.ip import TCP, UDP, Endpoint
 
-_LIMIT: Final = 4096  # flows are made by packets: bound what is remembered
+_LIMIT: Final = 4096  # flows; packets make them, so there must be a bound
 
 
 @dataclass(frozen=True)
