@@ -295,7 +295,7 @@ def _either(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _all_suffering(one: tuple[Sufferer, ...], other: tuple[Sufferer, ...]) -> tuple[Sufferer, ...]:
-    """What either of two models breaks, by endpoints, without real programs: none met both in one router."""
+    """What either of two models breaks, by endpoints; real programs, never run with both, are left out."""
     found: dict[tuple[str, str], Sufferer] = {}
     for each in one + other:
         if not each.seen:

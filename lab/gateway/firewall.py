@@ -48,7 +48,7 @@ class FirewallRule:
         return " ".join(words + (["new"] if self.state == "new" else []))
 
     def matches(self, protocol: int, port: int, *, outbound: bool, new: bool) -> bool:
-        """Whether the rule is about such a packet."""
+        """Whether the rule matches such a packet."""
         if (self.direction == "out") is not outbound or (self.state == "new" and not new):
             return False
         if self.protocol != "any" and protocol != _PROTOCOLS[self.protocol]:

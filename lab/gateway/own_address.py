@@ -1,4 +1,4 @@
-"""What a router answers in its own name, by ICMP."""
+"""What a router answers for itself, by ICMP."""
 
 from __future__ import annotations
 

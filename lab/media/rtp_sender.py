@@ -52,8 +52,7 @@ class Spoken:
 class RtpSender:
     """One stream of one call, to ``peer``; ``None``: nothing is sent. ``limit``: packets after which it ends.
 
-    ``remote``: where its packets go: to ``peer``, or to a relay on the way. ``sent`` counts packets.
-
+    ``remote``: where its packets go: to ``peer``, or to a relay on the way. ``sent`` counts packets;
     ``spoken``: when which packets were sent.
     """
 

@@ -156,7 +156,7 @@ class Transaction:
         self._interval = T1
 
     def enter(self, state: State, now: float) -> None:
-        """Take a state: stop the timers that it lacks, start those that it has."""
+        """Enter a state: stop the timers that it lacks, start those that it has."""
         self.state = state
         self._row = row = self._table[state]
         timers = self._timers

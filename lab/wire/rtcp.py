@@ -87,7 +87,7 @@ def pack_rtcp(compound: Compound) -> bytes:
 
 
 def unpack_rtcp(data: bytes) -> Compound | None:
-    """What a datagram says; ``None`` for bytes that are no compound (section A.2)."""
+    """The contents of a datagram; ``None`` for bytes that are no compound (section A.2)."""
     if len(data) < 8 or data[1] not in (_SR, _RR) or data[0] & 0x20:
         return None
     sender, cname, bye = None, b"", False
