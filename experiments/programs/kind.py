@@ -1,10 +1,10 @@
-"""What a real program is as a phone or a server: a YAML file, with templates of its configuration beside it.
+"""The description of a real program as a phone or a server: a YAML file, with templates beside it.
 
 The rules of this file:
 
-- Command lines have placeholders in braces, ``{folder}``; templates have them between ``@``, ``@FOLDER@``,
-  because configuration files are full of braces. They are the same names.
-- A kind says what it ``can`` and which ``settings`` it takes. A scenario that asks for more does not apply.
+- Command lines have placeholders in braces, ``{folder}``. Templates have them between ``@``, ``@FOLDER@``,
+  because configuration files are full of braces. The names are the same.
+- A kind says what it ``can`` do and which ``settings`` it takes. A scenario that needs more does not apply.
 """
 
 from __future__ import annotations
@@ -99,14 +99,14 @@ Condition = Name | dict[Name, Scalar]
 
 
 def holds(condition: Condition, values: Mapping[str, Scalar]) -> bool:
-    """Whether a parameter is true, or parameters have the values that are named."""
+    """Whether a parameter is true, or parameters have the named values."""
     if isinstance(condition, dict):
         return all(values[name] == value for name, value in condition.items())
     return bool(values[condition])
 
 
 def _named(condition: Condition | None) -> Iterable[str]:
-    """The parameters of a condition."""
+    """The parameters that a condition names."""
     return () if condition is None else condition if isinstance(condition, dict) else (condition,)
 
 
