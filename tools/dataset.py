@@ -58,7 +58,7 @@ SPDX-License-Identifier: CC0-1.0
 
 
 def plan(every: int = 1) -> tuple[list[TrialSpec], list[tuple[str, str, str, str]]]:
-    """The trials, and what is left out: model, endpoints, remedy, reason. ``every``: take each n-th setting."""
+    """The trials, and what is left out (model, endpoints, remedy, reason). ``every``: each n-th setting."""
     models = [each.id for each in trial.models().select(["variants", "vendors"])]
     left = [
         (each, "", "", "nobody has documented what it does, or no model does it yet")
