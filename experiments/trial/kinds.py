@@ -28,7 +28,7 @@ T = TypeVar("T")
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Evidence = Literal["seen", "source-code", "vendor-documentation", "user-report", "inference"]
-"""``seen``: the program was run, in the version that the card names, and watched."""
+"""``seen``: the program was run, in the version that the card names, and observed."""
 INFERENCE: Final = "inference"
 BRAND_SHARE: Final = 0.5
 """A brand must know at least this share of all settings better than by inference."""
@@ -44,7 +44,7 @@ class Known(Strict, Generic[T]):
     value: T
     evidence: Evidence
     source: Text
-    """Repository and line, or a document, or what was done to see it."""
+    """Repository and line, or a document, or how it was observed."""
     note: Text | None = None
 
 
@@ -52,17 +52,17 @@ class Card(Strict):
     """A kind of phone or server."""
 
     id: Identifier
-    """The name of the file, too."""
+    """Also the file's name."""
     summary: Text
     about: Text
     kind: Literal["brand", "family", "control"]
     family: Identifier | None = None
-    """The kind that unknown settings come from; without one they are the lab's plain endpoint's."""
+    """The kind that supplies unknown settings; without one they are those of the lab's plain endpoint."""
     version: Text
     """What was run or read."""
     settings: BaseModel
     unknown: tuple[str, ...] = ()
-    """Settings for which nobody is known to say anything."""
+    """Settings for which no source is known."""
 
     @property
     def known(self) -> dict[str, Known[Any]]:

@@ -45,11 +45,11 @@ class Row(Strict):
     ]
     change: Text
     outcomes: dict[str, Answer]
-    """By program; one that is left out is not known."""
+    """By program; if one is missing, its outcome is unknown."""
     then: Annotated[dict[str, Text], Field(default_factory=dict)]
-    """What follows, where the answer is not the end of it."""
+    """What follows, if the answer does not end it."""
     read: tuple[str, ...] = ()
-    """Programs whose outcome was read in the source, though others of theirs were seen."""
+    """Programs whose outcome was read in the source, though others of their outcomes were observed."""
     inferred: tuple[str, ...] = ()
     """Programs whose outcome was inferred."""
 
