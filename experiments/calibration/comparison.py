@@ -115,8 +115,7 @@ def run(
     datagrams: int,
     played: Callable[[int], None] = lambda count: None,
 ) -> Report:
-    """Send the corpus through kernel and model. ``played`` is called with the number of cases the kernel has
-    done.
+    """Send the corpus through kernel and model. ``played``: called with the number of cases played.
 
     Raises ``CapabilityError`` if this machine can't do it, ``WorldError`` if a run is invalid.
     """

@@ -64,8 +64,7 @@ def exchange(server: Endpoint, kind: Kind, rng: random.Random, deadline: float) 
 
 
 def judge(kind: Kind, port: int, seen: Sequence[Exchange], other: Exchange | None) -> Way:
-    """The verdict on a path over which connections were made. ``seen``: equal connections, one after the
-    other.
+    """The verdict on a path over which connections were made. ``seen``: equal ones, in their order.
 
     ``other``: the same on a neighbouring port. It distinguishes messages that are blocked from other
     failures.

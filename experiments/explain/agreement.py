@@ -53,8 +53,7 @@ NOT_OF_ALGS: Final = frozenset(
 
 
 def confirmed(cause: Cause, done: Iterable[GatewayAction], *, media: bool) -> Cause | None:
-    """The cause, if it is an action that was undone; ``None`` if it is not. Parts that were not undone are
-    removed.
+    """The cause, without parts that were not undone; ``None`` if it is no action that was undone.
 
     ``media``: whether the trouble is about media that did not arrive.
     """

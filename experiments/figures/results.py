@@ -89,8 +89,9 @@ class MatrixPlots:
         self._tables = tables(results)
 
     def heat_map(self, library: Library = "altair", *, mitigations: str = "") -> Any:
-        """Routers by scenarios, with each one's evidence; ``mitigations``: those of the trials, joined by
-        ``+``.
+        """Routers by scenarios, with the evidence of each router.
+
+        ``mitigations``: those of the trials, joined by ``+``.
         """
         return _drawn(heat_map, heat_map.points(self._tables["trials"], mitigations), library)
 

@@ -1,6 +1,4 @@
-"""Learns a model from what was seen of a router: first the NAT, then models of the catalogue, then rules for
-the rest.
-"""
+"""Learns a model of an observed router: first the NAT, then from the catalogue, then rules for the rest."""
 
 from __future__ import annotations
 

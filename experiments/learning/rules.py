@@ -1,5 +1,4 @@
-"""Learns from examples what a router does to messages, as rules. It is used where no model of the catalogue
-fits.
+"""Learns rules from examples of what a router does to messages, if no model of the catalogue fits.
 
 The rules of this file:
 

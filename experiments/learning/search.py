@@ -1,5 +1,4 @@
-"""Searches for models of the catalogue, and compositions of their faults, that do what a router was seen to
-do.
+"""Searches the catalogue for models, and compositions of faults, that do what a router was seen to do.
 
 The rules of this file:
 
@@ -273,8 +272,7 @@ class _Search:
         return [model for _, model in sorted(rated, key=lambda each: each[0])]
 
     def _helpful(self, pool: Sequence[Model], part: Observed) -> list[Model]:
-        """Models that are no further off on a part than the nearest control, and that have an effect of their
-        own.
+        """Models with an effect of their own that are no further off on a part than the nearest control.
 
         The nearest come first.
         """

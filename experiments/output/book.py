@@ -36,8 +36,7 @@ def of_many(
     progress: Callable[[object], None] = lambda result: None,
     run: Run = trial.run,
 ) -> str:
-    """The page of an experiment: an index of all trials, and the trials that ``failed`` (by number and
-    result).
+    """The page of an experiment: an index, and the trials that ``failed`` (by number and result).
 
     Traces are taken from ``folder`` if they are there. Otherwise ``run`` runs the trial again in the
     simulated world, which gives the same bytes. If that is not possible, the page says why there is no

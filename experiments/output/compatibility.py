@@ -70,8 +70,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Cell:
-    """The outcome of a key's trials: ``working`` of ``trials``. ``check``: the check that failed first most
-    often.
+    """The outcome of a key's trials: ``working`` of ``trials``. ``check``: what failed first most often.
 
     ``symptom``: what a user then notices. ``why``: the reason if it is unknown, impossible or invalid.
     ``changed``: packets that the router changed in the first trial. ``doc``: the id of its report in a page.

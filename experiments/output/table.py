@@ -1,5 +1,4 @@
-"""Prints an experiment's results as a table: one row per router, one column per situation, one block per
-mitigation.
+"""Prints an experiment's results as tables: a row per router, a column per situation.
 
 Or one column for each pair of endpoints, with what fails first.
 """

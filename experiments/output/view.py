@@ -39,8 +39,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a message; ``marks``: the spans that differ, from the first character up to, but without,
-    the end.
+    """One line of a message; ``marks``: the spans that differ. A span does not include its end.
 
     The line's ending is included only if it differs, too.
     """
@@ -162,8 +161,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Cause:
-    """Why a check failed. ``basis``: what this is based on; ``undone``: without these actions the check
-    passes.
+    """Why a check failed. ``basis``: what this is based on; ``undone``: without these actions it passes.
 
     ``message``: the number of the message that this is about, ``None`` if none. ``gateway``: the one to
     blame, empty if none. ``kind``: the name of the cause. ``rule``: what was broken. ``witness``: who

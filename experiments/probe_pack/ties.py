@@ -20,8 +20,7 @@ MakeGateway = Callable[[Model], Gateway]
 
 @dataclass(frozen=True)
 class Tie:
-    """``models``: those that differ from what was seen in the fewest packets. ``differing``: in how many
-    packets.
+    """``models``: those that differ from what was seen in the fewest packets; ``differing``: how many.
 
     ``of``: packets that were compared.
     """

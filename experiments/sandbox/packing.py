@@ -1,5 +1,4 @@
-"""Makes the archive of Python files that the sandbox imports: the project without what needs a machine, and
-wheels.
+"""Makes the archive that the sandbox imports: wheels, and the project without what needs a machine.
 
 The same files give the same archive, byte for byte.
 """

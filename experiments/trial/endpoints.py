@@ -75,8 +75,7 @@ def with_images(topology: Topology, phone: str, server: str, far_phone: str) -> 
 
 
 def apply(setup: Setup, phone: str = "", server: str = "", far_phone: str = "") -> Setup:
-    """The setup with these kinds of endpoints; an empty kind is that of ``pairs.DEFAULT``. Raises
-    ``UsageError``.
+    """The setup with these kinds of endpoints; empty: those of ``pairs.DEFAULT``. Raises ``UsageError``.
 
     ``far_phone``: the kind of the phones on the internet. What the server's kind says of them takes
     precedence.

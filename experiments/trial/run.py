@@ -104,8 +104,7 @@ def setup_of(spec: TrialSpec, net: Network) -> Setup:
 
 
 def reproducible(spec: TrialSpec) -> bool:
-    """Whether a trial has the same bytes each time. It does not with the wall clock, nor with OpenSSL's
-    random keys.
+    """Whether a trial has the same bytes each time: not by the wall clock, nor with OpenSSL's random keys.
 
     Its outcome is the same in any case. Raises ``UsageError``.
     """
