@@ -1,6 +1,6 @@
-"""Prints an experiment's results as tables: a row per router, a column per situation.
+"""Prints an experiment's results as tables: one per set of mitigations, a row per router.
 
-Or one column for each pair of endpoints, with what fails first.
+There is a column per situation, or one for each pair of endpoints, with what fails first.
 """
 
 from __future__ import annotations
