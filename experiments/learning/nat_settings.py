@@ -62,7 +62,7 @@ def _best(observed: Observed) -> tuple[NatConfig, float]:
             if not least:
                 break
             nat = replace(best, **each)
-            # If it is no better on the packets that the best one gets wrong, it is no better at all.
+            # A setting is tried on everything only if it is better on a part of what the best one gets wrong.
             if least < float("inf") and sum(_wrong(part, nat).values()) >= on_part:
                 continue
             wrong = _wrong(observed, nat)
