@@ -58,7 +58,7 @@ class KeepAlive:
             self._timer.cancel()
             self._timer = None
         if registered and self._phone.config.keepalive == "stun":
-            self._beat(None, now)  # learn the mapping before it can change
+            self._beat(None, now)  # what the mapping is, before it may change
         elif registered and self._phone.config.keepalive:
             self._start(now)
 

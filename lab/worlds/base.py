@@ -108,7 +108,7 @@ class World(abc.ABC):
         self.gateways[gateway].reboot()
 
     def renumber(self, gateway: str) -> None:
-        """A router's line is renewed: it gets its later public address, or keeps its own if it has none."""
+        """A router's line is renewed: it gets its later public address; without one the address stays."""
         later = self.gateways[gateway].later
         detail = f"the public address is {later} now" if later else "the public address is the same"
         self.remark(gateway, WorldEvent.RENUMBERED, detail)
