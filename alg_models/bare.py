@@ -1,4 +1,4 @@
-"""A fault of the catalogue without the correct ALG under it: a router that does only what is wrong.
+"""A fault of the catalogue without the correct ALG under it: a router that has only the fault.
 
 Most faults run on top of the correct ALG, whose translation any detector sees. A bare fault shows whether a
 detector sees the fault itself: ``bare-semicolon-loss`` loses semicolons and translates nothing. The catalogue

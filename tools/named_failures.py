@@ -69,8 +69,8 @@ SHOWN: Final = (
 
 
 class Row(NamedTuple):
-    """The first check that fails: with the trial's own endpoints, with the default pair, and with the default
-    pair and no ALG. Empty if none fails.
+    """The first check that fails, or empty: with the trial's own endpoints, the default pair, and the latter
+    without an ALG.
     """
 
     spec: TrialSpec

@@ -35,7 +35,7 @@ _BLANK: Final = mark(rb"\r\n\r\n|\r\r|\n\n")
 _SPARED: Final = (b"SIP/2.0 200", b"SIP/2.0 100", b"SIP/2.0 180", b"SIP/2.0 183")
 _DESCRIBING: Final = (b"INVITE", b"UPDATE", b"SIP/2.0 180", b"SIP/2.0 183", b"SIP/2.0 200")
 _ENDING: Final = (b"BYE", b"SIP/2.0 400")
-_SHORTEST: Final = 11  # bytes; what is shorter is not looked at
+_SHORTEST: Final = 11  # bytes; shorter payloads are not inspected
 _RESPONSE: Final = b"SIP/2.0 "
 _RPORT: Final = re.compile(rb"rport=")
 _SPARED_PHONE: Final = b"User-Agent: Jitsi"

@@ -13,7 +13,7 @@ from siplab.lab.gateway.binding import Pinhole
 from siplab.lab.wire.ip import UDP, Endpoint
 from siplab.lab.wire.sip import SipMessage
 
-_SHORTEST: Final = 200  # bytes: what is shorter is dropped
+_SHORTEST: Final = 200  # bytes: shorter messages are dropped
 _NEEDED: Final = (b"to", b"from", b"cseq", b"call-id", b"via")
 _ENDS: Final = (b"BYE", b"CANCEL")
 _FLOWS: Final = 4096  # entries; packets make them, so there must be a bound

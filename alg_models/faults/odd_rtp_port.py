@@ -15,8 +15,7 @@ from siplab.lab.wire.sip import SipMessage
 
 @dataclass(frozen=True)
 class RoundRtpPort:
-    """For a stream that a phone announces on an odd port, reserve and announce a public pair for an even
-    port.
+    """For a stream announced on an odd port, reserve and announce a public pair for an even port.
 
     ``rounding``: ``down`` takes the even port below, ``up`` the one above. With ``down``, a public port equal
     to that even port is not written.

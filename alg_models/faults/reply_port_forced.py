@@ -17,8 +17,7 @@ _LIMIT: Final = 4096  # entries; messages make them, so there must be a bound
 
 @dataclass(frozen=True)
 class ForceReplyPort:
-    """Treat the port in a request's Via as the phone's port, and deliver and translate inbound messages to
-    it.
+    """Treat the port in a request's Via as the phone's port: inbound messages are translated and sent to it.
 
     Only for UDP, when the topmost Via has the phone's address and another port than its source port.
     """

@@ -1,4 +1,4 @@
-"""The phone's address is taken for the beginning of a longer one."""
+"""The ALG finds the phone's address also at the beginning of a longer address."""
 
 from __future__ import annotations
 

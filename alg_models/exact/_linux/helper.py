@@ -70,8 +70,7 @@ class SipHelper:
     def _segment(self, data: bytes, context: Context, flow: Flow, memory: Memory) -> bytes:
         """Spec 1.10: inspect the messages that are whole in this segment, up to the first that is not.
 
-        If a message goes on in the next segment, the kernel forgets by how many bytes the ones before it
-        grew.
+        If a message goes on in the next segment, the kernel forgets the growth of the messages before it.
         """
         done = b""
         while data:

@@ -260,10 +260,9 @@ class Payload:
     # -- headers --------------------------------------------------------------------------------
 
     def header(self, header: Header, at: int = 0) -> Found | int:
-        """The next header of that kind from ``at`` on.
+        """The next header of that kind from ``at`` on; -1: there is none.
 
-        Returns an offset if there is one that can't be read: the search goes on from there. -1: there is
-        none.
+        If the header can't be read, returns the offset from which the search goes on.
         """
         found = header.finder(self.kernel, self._plain)(self.data, at)
         if found is None or found[1] is None:
