@@ -18,7 +18,7 @@ def _as_the_rfc_writes(name: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class CompareNamesByCase:
-    """Skip header fields whose name is not in RFC 3261's letter case, or a compact form in lower case.
+    """Skip header fields unless the name has RFC 3261's letter case, or is a compact form in lower case.
 
     (Call-ID and CSeq are understood in any case.)
     """
