@@ -1,11 +1,11 @@
-"""A fault of the catalogue without the correct ALG under it: a router that does only what is wrong.
+"""A fault of the catalogue without the correct ALG under it: a router that has only the fault.
 
-Most faults stand on a correct translation, which any detector sees. Alone they show whether a detector sees
-*them*: ``bare-semicolon-loss`` loses semicolons and translates nothing. The catalogue finds such models, and
-has them in none of its lists but ``bare``.
+Most faults run on top of the correct ALG, whose translation any detector sees. A bare fault shows whether a
+detector sees the fault itself: ``bare-semicolon-loss`` loses semicolons and translates nothing. The catalogue
+finds these models by id; of its lists only ``bare`` has them.
 
-A fault that only leaves out, or does otherwise, what the correct ALG does has no bare form: without the
-translation there is nothing that it could spoil.
+Some faults only omit or change a part of the correct translation. They have no bare form, since without the
+translation they would do nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Bare(Model):
         return self.whole.parameters
 
     def with_parameters(self, values: Mapping[str, Any]) -> Model:
-        """The same with parameters set. Raises ``UsageError`` naming a wrong one."""
+        """This model with parameters set. Raises ``UsageError`` naming a wrong one."""
         return _bare(self.whole.with_parameters(values)) if values else self
 
 
@@ -46,7 +46,7 @@ def of(model: Model) -> Model | None:
 
 
 def find(name: str, resolve: Callable[[str], Model]) -> Model | None:
-    """The model that an id with the prefix names. Raises ``UsageError`` for what is no fault."""
+    """The model that an id with the prefix names. Raises ``UsageError`` if the rest names no fault."""
     if not name.startswith(PREFIX):
         return None
     whole = resolve(name.removeprefix(PREFIX))
@@ -56,7 +56,7 @@ def find(name: str, resolve: Callable[[str], Model]) -> Model | None:
 
 
 def _alone(recipe: Recipe) -> Recipe:
-    """What a recipe adds to whatever it starts from."""
+    """The recipe without its base: only the steps that it adds."""
     again = None if recipe.restarted is None else _alone(recipe.restarted)
     return replace(recipe, base=(), replace={}, exemptions=(), restarted=again)
 

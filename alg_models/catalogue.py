@@ -1,7 +1,7 @@
 """All models by id: those of this project, of installed packages and of paths that a user names.
 
 A module offers ``MODEL`` (one) or ``MODELS`` (several). Packages announce such a module under
-the entry point group ``siplab.models``. Two models of one id are an error, wherever they
+the entry point group ``siplab.models``. Two models with the same id are an error, wherever they
 come from.
 """
 
@@ -33,12 +33,12 @@ _KINDS: Final = {
     "reference-implementations": "reference-implementation",
 }
 _HERE: Final = "this program"
-# Texts of a card, and what is a row of things in it.
+# The fields of a card that are texts; below, those that are sequences.
 _CARD_TEXTS: Final = ("summary", "kind", "fault_class", "symptom")
 _CARD_ROWS: Final = ("examples", "rules", "sources", "breaks", "shows")
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9.-]*\Z")
-# What each model of this project was measured to break, with which endpoints, the default ones first:
-# written by `python -m tools.matrix --write`.
+# What each of this project's models breaks with which phone and server, as measured; the default phone and
+# server come first. Written by `python -m tools.matrix --write`.
 BREAKS: Final = Path(__file__).with_name("breaks.json")
 
 
@@ -48,7 +48,7 @@ class Catalogue:
     def __init__(self, models: Iterable[Model] = ()) -> None:
         self._models: dict[str, Model] = {}
         self._origins: dict[str, str] = {}
-        self._own = {_HERE}  # origins of which the models are the project's own
+        self._own = {_HERE}  # the origins of the project's own models
         for model in models:
             self.add(model, _HERE)
 
@@ -82,7 +82,7 @@ class Catalogue:
                 self.add(model, origin)
 
     def origin(self, spec: str) -> str:
-        """Whose code is in a model, of those that users bring: files, entry points; empty: nobody's."""
+        """The files and entry points of users whose code the model runs; empty if it is all the project's."""
         names = (specs.parse(part, "model")[0] for part in specs.split(spec, "model"))
         origins = (self._origins.get(each, "") for each in names)
         return ", ".join(dict.fromkeys(each for each in origins if each not in self._own and each))
@@ -93,13 +93,13 @@ class Catalogue:
             self.add_module(module, origin)
 
     def own_up_to_here(self) -> None:
-        """What is there by now is the project's own."""
+        """From now on, treat all models registered so far as the project's own."""
         self._own.update(self._origins.values())
 
     def tell_breaks(self, measured: Mapping[str, Sequence[Sufferer]]) -> None:
-        """Put into the cards of these models, by id, what they break with which endpoints.
+        """Put into the cards of these models, by id, what they break with which phone and server.
 
-        The first are the default ones, which ``Card.breaks`` is about.
+        The default phone and server come first; ``Card.breaks`` is about them.
         """
         for name, sufferers in measured.items():
             model = self._models[name]
@@ -115,7 +115,7 @@ class Catalogue:
     def get(self, spec: str) -> Model:
         """The model of ``ID``, ``ID(parameter=value,...)`` or several of them joined by ``+``.
 
-        An id that no model has may be that of a vendor's card: its profile.
+        If no model has the id, it may be the id of a vendor's card; the model is then the card's profile.
         Raises ``UsageError`` with the fix.
         """
         first, *others = (self._one(part) for part in specs.split(spec, "model"))
@@ -130,20 +130,22 @@ class Catalogue:
             return model.with_parameters(values)
 
     def _derived(self, name: str) -> Model | None:
-        """A model that is in no list: what detectors are measured with, or a vendor's profile."""
+        """A model that is in no list: a bare fault or a loss (these measure detectors), or a profile."""
         if name == losses.MODEL.id:
             return losses.MODEL
         return bare.find(name, self.get) or profiles.find(name, self.get)
 
     def select(self, names: Iterable[str]) -> list[Model]:
-        """The models of ids and specs, each once, in order.
+        """The models that these ids and specs name, each once, in order. Some words stand for several models:
 
-        ``all``, ``faults``, ``controls`` and ``reference-implementations`` stand for those of the catalogue,
-        ``variants`` for all with the variants that they name, ``bare`` for the faults (and variants) that can
-        stand alone, without the correct ALG, ``losses`` for routers that lose one thing each, ``vendors`` for
-        the vendors' cards, with their variants, as far as known, and ``vendors+hypotheses`` for what the
-        unknown ones may do, too.
-        Raises ``UsageError`` for an unknown one.
+        - ``all``, ``faults``, ``controls``, ``reference-implementations``: those of the catalogue
+        - ``variants``: all models, and the variants that their cards name
+        - ``bare``: the faults (and variants) that have a bare form, without the correct ALG
+        - ``losses``: routers that lose one thing each
+        - ``vendors``: the vendors' cards and their variants, as far as known; ``vendors+hypotheses``: also
+          what the unknown ones may do
+
+        Raises ``UsageError`` for an unknown name.
         """
         chosen: dict[str, Model] = {}
         for name in names:
@@ -163,7 +165,7 @@ class Catalogue:
         return list(chosen.values())
 
     def _vendors(self, *, hypotheses: bool) -> list[Model]:
-        """The vendors' profiles of which something is known, and if wanted what others may do."""
+        """The vendors' profiles whose behaviour is known; if wanted, also the hypotheses on the others."""
         found: list[Model] = []
         for each in vendors.available():
             card = vendors.load(each)
@@ -176,7 +178,7 @@ class Catalogue:
         return found
 
     def runnable(self) -> list[Model]:
-        """Every model and every variant that a model names."""
+        """Every model, and every variant that a model's card names."""
         return [
             each
             for model in self
@@ -185,7 +187,7 @@ class Catalogue:
 
 
 def _check_card(model: Model, origin: str) -> None:
-    """Raises ``UsageError`` when a card, or a model's recipe, has something that it can't have."""
+    """Raises ``UsageError`` when a model's card or recipe is not valid."""
     where = f"{origin}: model '{model.id}'"
     if not isinstance(model.card, Card):
         raise UsageError(f"{where}: its card is of {type(model.card).__name__}, not a Card")

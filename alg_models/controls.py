@@ -1,4 +1,4 @@
-"""The two controls that stand beside every fault: no ALG, and an ALG that makes no mistake."""
+"""The two controls that every fault is compared with: no ALG, and an ALG that makes no mistake."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from siplab.lab.gateway.alg import Example, Model
 
 
 def check_model(model: Model) -> None:
-    """Check everything: the card, its examples, the model's variants, and every sample through each of them."""
+    """Check everything: the card, its examples, the variants, and every sample through each of them."""
     assert model.card.summary.endswith("."), f"{model.id}: the summary must be a sentence that ends in '.'"
     assert model.card.examples, f"{model.id}: the card has no example"
     for example in model.card.examples:

@@ -13,7 +13,7 @@ def number_of(count: int, word: str, form: str = "") -> str:
 
 
 def plural(word: str) -> str:
-    """More than one of it: ``trials``, ``batches``, ``replies``, ``hypotheses``."""
+    """The plural of a word: ``trials``, ``batches``, ``replies``, ``hypotheses``."""
     if word.endswith("sis"):
         return f"{word[:-2]}es"
     if word.endswith(_HISSING):

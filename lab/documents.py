@@ -1,7 +1,7 @@
 """Reading a file into validated objects, with errors that name file, line, field and fix.
 
-Every document that somebody else may have written is read here (``plain_data`` bounds what it may be). People
-write YAML; what this project wrote itself is JSON, and of that errors say ``what`` it was taken for.
+Every document that somebody else may have written is read here; ``plain_data`` limits its size and nesting.
+People write YAML. Files that this project wrote are JSON; errors then say ``what`` the file should be.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from siplab.lab.plain_data import PlainDataError, from_json, from_yaml, text_of
 
 M = TypeVar("M", bound=BaseModel)
 
-_LINES_OF: Final = 100_000  # characters of a JSON document that is read twice, to name lines
+_LINES_OF: Final = 100_000  # characters: the longest JSON document that is read again to find lines
 _NO_TEXT: Final = "can't be read: it is not a text in UTF-8"
 _KINDS: Final = {list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
 
 
 class MisplacedError(ValueError):
-    """Raised by a validator that looks at several fields: ``place`` is the way to the one to fix."""
+    """Raised by a validator that looks at several fields: ``place`` is the path of the one to fix."""
 
     def __init__(self, message: str, *place: str | int) -> None:
         super().__init__(message)
@@ -33,7 +33,7 @@ class MisplacedError(ValueError):
 
 
 def read(path: Path, kind: type[M]) -> M:
-    """The document in ``path`` as a ``kind``. Raises ``UsageError``: one line per first fault."""
+    """The document in ``path`` as a ``kind``. Raises ``UsageError``: one line about the first fault."""
     return parse(text(path), kind, str(path))
 
 
@@ -52,7 +52,7 @@ def text(path: Path) -> str:
 
 
 def decoded(data: bytes, name: str) -> str:
-    """The text that bytes are which came from no path. Raises ``UsageError``."""
+    """The text in bytes that did not come from a file. Raises ``UsageError``."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
@@ -60,7 +60,7 @@ def decoded(data: bytes, name: str) -> str:
 
 
 def parse(text: str, kind: type[M], name: str) -> M:
-    """The same from text; ``name`` stands for the file in errors."""
+    """As ``read``, from text; ``name`` stands for the file in errors."""
     try:
         data, node = from_yaml(text)
     except PlainDataError as error:
@@ -80,7 +80,7 @@ def read_json(path: Path, kind: type[M], what: str) -> M:
 
 
 def parse_json(text: str, kind: type[M], name: str, what: str) -> M:
-    """The same from text."""
+    """As ``read_json``, from text."""
     data = plain(text, name, what)
     try:
         return kind.model_validate(data)
@@ -93,7 +93,7 @@ def parse_json(text: str, kind: type[M], name: str, what: str) -> M:
 
 
 def plain(text: str, name: str, what: str) -> dict[str, Any]:
-    """The object that a JSON document is, not validated. Raises ``UsageError``."""
+    """The object in a JSON document, not validated. Raises ``UsageError``."""
     try:
         data = from_json(text)
     except PlainDataError as error:
@@ -104,7 +104,7 @@ def plain(text: str, name: str, what: str) -> dict[str, Any]:
 
 
 def as_kind(data: object, kind: type[M], name: str, what: str) -> M:
-    """Data of ``plain`` as a ``kind``. Raises ``UsageError``."""
+    """Data from ``plain`` as a ``kind``. Raises ``UsageError``."""
     try:
         return kind.model_validate(data)
     except ValidationError as error:
@@ -114,7 +114,7 @@ def as_kind(data: object, kind: type[M], name: str, what: str) -> M:
 def _misfit(
     error: ValidationError, data: object, node: yaml.Node | None, kind: type[M], name: str, what: str = ""
 ) -> UsageError:
-    """The first fault of ``data``. ``node``: of the document, to name the line by."""
+    """The error about the first fault of ``data``. ``node``: of the document, to find the line."""
     first = error.errors()[0]
     place = _place(data, first["loc"], missing=first["type"] == "missing")
     cause = first.get("ctx", {}).get("error")
@@ -131,16 +131,16 @@ def _misfit(
 
 
 def fault(error: ValidationError) -> str:
-    """The first fault of data that came from no YAML file: ``field 'a.0.b': what is wrong``."""
+    """The first fault of data that did not come from a YAML file: ``field 'a.0.b': what is wrong``."""
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"]) or "(whole file)"
     return f"field '{field}': {first['msg'].removeprefix('Value error, ')}"
 
 
 def _place(data: object, location: tuple[str | int, ...], *, missing: bool) -> list[str | int]:
-    """The way to a field in the document, or to one that is ``missing``.
+    """The path of a field in the document, or of one that is ``missing``.
 
-    Pydantic's way also names the members of unions, which are in no document.
+    Pydantic's path also names the members of unions, which no document has.
     """
     place: list[str | int] = []
     for index, part in enumerate(location):
@@ -176,7 +176,7 @@ def _line_of(root: yaml.Node, place: list[str | int]) -> int:
 
 
 def _known_fields(kind: type[BaseModel], place: list[str | int]) -> str:
-    """What may stand there instead of the last part of ``place``."""
+    """Which fields may stand there instead of the last part of ``place``, as words for an error."""
     within: Any = kind
     for part in place[:-1]:
         field = within.model_fields.get(part)

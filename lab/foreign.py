@@ -1,4 +1,4 @@
-"""Code that users bring is trusted with nothing: not to return, nor to raise only what it should."""
+"""Guards around code that users bring: it may raise anything, say anything, and print anywhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 from siplab.lab import interrupts
 from siplab.lab.errors import UsageError
 
-# Letters of a line, and of a text, that somebody's code may say.
+# The most characters of a line, and of a text, that are taken from users' code.
 LONGEST_LINE: Final = 300
 LONGEST_TEXT: Final = 2_000
 
@@ -28,7 +28,7 @@ def one_line(text: str) -> str:
 
 
 def told(error: BaseException) -> str:
-    """``ValueError: why``, in one line; whatever the error's own text does."""
+    """``ValueError: why``, in one line, even if making the error's own text fails."""
     try:
         text = str(error)
     except BaseException as another:
@@ -41,7 +41,7 @@ def told(error: BaseException) -> str:
 
 @contextmanager
 def blamed(origin: str) -> Iterator[None]:
-    """What is raised within, but for the user's Ctrl-C, becomes a ``UsageError`` that names ``origin``."""
+    """Anything raised within, except the user's Ctrl-C, becomes a ``UsageError`` that names ``origin``."""
     try:
         yield
     except UsageError:
@@ -53,7 +53,7 @@ def blamed(origin: str) -> Iterator[None]:
 
 
 class _Aside(io.TextIOBase):
-    """Standard error, of which nobody can close the real one."""
+    """Writes to standard error; closing this does not close the real one."""
 
     def write(self, text: str) -> int:
         return sys.stderr.write(text)
@@ -64,6 +64,6 @@ class _Aside(io.TextIOBase):
 
 @contextmanager
 def printing_aside() -> Iterator[None]:
-    """What is printed within goes to standard error: standard output is for results."""
+    """Output that is printed within goes to standard error: standard output is for results."""
     with redirect_stdout(_Aside()):
         yield

@@ -1,7 +1,7 @@
 """Ctrl-C: whether a ``KeyboardInterrupt`` is the user's, or only looks like it.
 
-Code that users bring may raise one too. Theirs ends a trial, the user's ends the run; so a handler notes that
-the signal has come.
+Code that users bring may raise one too. That one ends a trial; the user's Ctrl-C ends the run. So a handler
+notes that the signal has come.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ def _handle(number: int, frame: FrameType | None) -> None:
 
 
 def _nothing(number: int, frame: FrameType | None) -> None:
-    """What SIG_IGN does, but not inherited by programs."""
+    """Does what SIG_IGN does, but programs that are started don't inherit it."""
 
 
 @contextmanager
 def watched() -> Iterator[None]:
-    """Within, it is known whether Ctrl-C was pressed. A program's own handler stays in its place."""
+    """Within, note whether Ctrl-C was pressed. If a program has its own handler, that one stays."""
     mine = threading.current_thread() is threading.main_thread()
     if not mine or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
@@ -43,12 +43,12 @@ def watched() -> Iterator[None]:
 
 
 def leave_to_parent() -> None:
-    """From now on Ctrl-C, which a terminal sends to every process, is nothing to this one."""
+    """From now on this process ignores Ctrl-C, which a terminal sends to every process."""
     signal.signal(signal.SIGINT, _nothing)
 
 
 def is_users(error: BaseException) -> bool:
-    """Whether it is the user's Ctrl-C. Where nobody watches, every ``KeyboardInterrupt`` is taken for it."""
+    """Whether it is the user's Ctrl-C. Outside ``watched``, every ``KeyboardInterrupt`` is taken for it."""
     if not isinstance(error, KeyboardInterrupt):
         return False
     handler = signal.getsignal(signal.SIGINT)
@@ -58,6 +58,6 @@ def is_users(error: BaseException) -> bool:
 
 
 def check() -> None:
-    """Raises ``KeyboardInterrupt`` when Ctrl-C was pressed while somebody's code swallowed it."""
+    """Raises ``KeyboardInterrupt`` if Ctrl-C was pressed, and users' code caught it."""
     if _Noted.pressed and signal.getsignal(signal.SIGINT) is _handle:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Files that are written: at any moment the old one or the new one, never a part."""
+"""Writing files: at any moment the old one or the new one is there, never a part of one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from siplab.lab.errors import OutputError
 
 @contextmanager
 def replaced(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write into, which takes the place of ``path`` when all is written; a pipe gets it at once.
+    """A file to write into, which replaces ``path`` when all is written; a pipe is written to directly.
 
     Raises ``OutputError`` that names ``path`` and the reason.
     """
@@ -42,7 +42,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Find out before hours of trials, not after. Raises ``OutputError``."""
+    """Find out whether ``path`` can be written, before hours of trials. Raises ``OutputError``."""
     if path.is_dir():
         raise OutputError(f"{path}: a folder is there, not a file")
     try:
@@ -57,6 +57,6 @@ def check_writable(path: Path) -> None:
 
 
 def _beside(path: Path) -> Path:
-    # Of a length of its own: the file's name may be as long as names can be. Not by the process's number:
-    # two that write into one folder may have the same, each in a PID namespace of its own.
+    # A name of fixed length, because the file's own name may have the greatest length. Without the process
+    # id: two processes that write into one folder may have the same, each in a PID namespace of its own.
     return path.with_name(f".siplab-{secrets.token_hex(8)}.part")

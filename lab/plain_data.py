@@ -1,9 +1,9 @@
-"""Text of users' files to plain data: YAML and JSON, bounded in every direction.
+"""Text of users' files to plain data: YAML and JSON, with limits on size, nesting and numbers.
 
 The rules of this file:
 
 - Whatever the text, reading it ends soon, in data or in a ``PlainDataError`` that names the line.
-- A key that stands twice in a mapping is an error: which of the two was meant nobody knows.
+- A key that stands twice in a mapping is an error: nobody knows which of the two was meant.
 - Numbers are finite, and no longer than ``_DIGITS``; nothing is nested deeper than ``_DEPTH``; aliases
   unfold to no more than ``_NODES`` values.
 """
@@ -28,7 +28,7 @@ LARGEST_EXACT: Final = (
 _DEPTH: Final = 100
 _NODES: Final = 2_000_000
 _DIGITS: Final = 40
-_REREAD: Final = 4000  # characters that are read twice for the sake of a better message
+_REREAD: Final = 4000  # characters: the longest text that is read again for a better message
 _REREAD_JSON: Final = 100_000
 _FAST: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INT, _FLOAT, _MERGE = (f"tag:yaml.org,2002:{each}" for each in ("int", "float", "merge"))
@@ -50,7 +50,7 @@ class PlainDataError(ValueError):
 def text_of(path: Path) -> str:
     """The text of a file, unpacked if its name ends in ``.gz``.
 
-    Raises ``OSError``, and ``ValueError`` for a large one and for no UTF-8.
+    Raises ``OSError``, and ``ValueError`` if the file is too large or is not UTF-8.
     """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
@@ -71,7 +71,7 @@ def from_yaml(text: str) -> tuple[Any, yaml.Node | None]:
     except yaml.YAMLError as error:
         if len(text) > _REREAD:
             raise _as_plain(error) from None
-    try:  # the other reader says better what is wrong, but takes quadratic time
+    try:  # the other reader has better error messages, but takes quadratic time
         return _read(text, yaml.SafeLoader)
     except yaml.YAMLError as error:
         raise _as_plain(error) from None
@@ -121,9 +121,9 @@ def _read(text: str, kind: Any) -> tuple[Any, yaml.Node | None]:
 
 
 def _is_finite(node: yaml.ScalarNode, loader: Any) -> bool:
-    """Whether a scalar is a finite number, or none; text in quotes never is a number.
+    """Whether a scalar is a finite number, or no number; text in quotes never is one.
 
-    ``nan`` and ``1e999`` are text to YAML 1.1, and numbers to who reads the field.
+    ``nan`` and ``1e999`` are text to YAML 1.1, but numbers to the code that reads the field.
     """
     if node.tag == _FLOAT:
         return math.isfinite(loader.construct_object(node))
@@ -134,13 +134,13 @@ def _is_finite(node: yaml.ScalarNode, loader: Any) -> bool:
 
 
 def _checked(root: yaml.Node) -> Iterator[yaml.ScalarNode]:
-    """Every scalar of a document, once. Raises ``PlainDataError`` for what is not wanted in one."""
+    """Every scalar of a document, once. Raises ``PlainDataError`` if the document breaks a limit."""
     sizes: dict[int, int] = {}  # values below a node, by its id, aliases unfolded
     above: list[yaml.Node] = []
     todo = [root]
     while todo:
         node = todo[-1]
-        if above and node is above[-1]:  # all below it has been seen
+        if above and node is above[-1]:  # all nodes below it have been seen
             todo.pop()
             above.pop()
             sizes[id(node)] = 1 + sum(sizes[id(each)] for each in _below(node))

@@ -1,6 +1,7 @@
 """Python modules that users bring: from a file, from a folder, or announced by an installed package.
 
-A file is first imported in a process of its own: what ends that one, or never returns, ends no command.
+A file is first imported in a process of its own. So an import that ends its process, or never returns, does
+not end the command.
 """
 
 from __future__ import annotations
@@ -31,15 +32,15 @@ class _Settings:
 
 
 def import_at_once() -> None:
-    """For processes that are somebody else's to watch: no trial of an import goes before it."""
+    """Import without a rehearsal, in processes that another process watches."""
     _Settings.rehearses = False
 
 
 def from_path(path: Path, kind: str) -> Iterator[tuple[ModuleType, str]]:
     """The module in a Python file, or those in every ``*.py`` of a folder, each with where it is from.
 
-    Files whose names begin with ``_`` are not looked at in a folder. ``kind`` names what is looked for
-    in errors. Raises ``UsageError``.
+    In a folder, files whose names begin with ``_`` are skipped. ``kind`` names the thing that is looked
+    for, in errors. Raises ``UsageError``.
     """
     files = sorted(each for each in path.glob("*.py") if each.name[0] != "_") if path.is_dir() else [path]
     if not path.exists() or not files:
@@ -50,7 +51,7 @@ def from_path(path: Path, kind: str) -> Iterator[tuple[ModuleType, str]]:
         spec = importlib.util.spec_from_file_location(f"siplab_{kind}s_{digest}", file)
         if spec is None or spec.loader is None:
             raise UsageError(f"{kind} path {file}: not a Python file")
-        # Threads don't survive a fork, and what they hold stays locked.
+        # Threads don't survive a fork, and their locks stay locked.
         if _Settings.rehearses and threading.active_count() == 1:
             _rehearse(spec, f"{kind} path {file}")
         try:
@@ -64,7 +65,7 @@ def from_path(path: Path, kind: str) -> Iterator[tuple[ModuleType, str]]:
 
 def _imported(spec: ModuleSpec) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
-    # Dataclasses and pydantic look the names in annotations up there.
+    # Dataclasses and pydantic look up the names in annotations there.
     sys.modules[spec.name] = module
     try:
         with foreign.printing_aside():
@@ -77,7 +78,7 @@ def _imported(spec: ModuleSpec) -> ModuleType:
 
 
 def _rehearse(spec: ModuleSpec, origin: str) -> None:
-    """Import it in a fork. Raises ``UsageError`` when that does not come back, whatever it raises."""
+    """Import it in a fork. Raises ``UsageError`` if the import does not return; it may raise anything."""
     ours, theirs = os.pipe()
     child = os.fork()
     if child == 0:

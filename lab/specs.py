@@ -37,7 +37,7 @@ def parse(spec: str, kind: str) -> tuple[str, dict[str, Any]]:
             raise UsageError(f"{kind} '{spec}': '{part.strip()}' is not written parameter=value")
         try:
             found_value = from_yaml(value)[0]
-            # 3.10 as a version of a kernel is not 3.1; a field of numbers reads the text as well.
+            # As a kernel's version, 3.10 is not 3.1. So it stays text, which a field of numbers reads too.
             lossy = isinstance(found_value, float) and str(found_value) != value.strip()
             values[name.strip()] = value.strip() if lossy else found_value
         except PlainDataError as error:
@@ -47,7 +47,7 @@ def parse(spec: str, kind: str) -> tuple[str, dict[str, Any]]:
 
 
 def split(spec: str, kind: str) -> list[str]:
-    """The parts of ``A+B(x=1)+C``; a ``+`` inside parentheses joins nothing. Raises ``UsageError``."""
+    """The parts of ``A+B(x=1)+C``; a ``+`` inside parentheses separates nothing. Raises ``UsageError``."""
     parts = _outside_brackets(spec, "+", "(", ")")
     if len(parts) > 1 and not all(part.strip() for part in parts):
         raise UsageError(f"{kind} '{spec}': there must be something on both sides of '+'")
@@ -113,7 +113,7 @@ def _adapter(kind: type) -> TypeAdapter[Any]:
 
 
 def unknown(kind: str, wanted: str, known: Iterable[str]) -> UsageError:
-    """The error for an id that nobody knows, with near names or the whole list when it is short."""
+    """The error for an unknown id, with near names or, if it is short, the whole list."""
     names = list(known)
     near = get_close_matches(wanted, names, n=3)
     if near:

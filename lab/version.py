@@ -1,4 +1,4 @@
-"""The project's version, where every room can read it."""
+"""The project's version, where every package can read it."""
 
 from __future__ import annotations
 

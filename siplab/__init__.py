@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from siplab.lab.worlds.topology import Topology
     from siplab.lab.worlds.trace import Trace
 
-# Where a name is that is not in ``siplab.api``.
+# The modules of the names that are not in ``siplab.api``.
 _WHERE: Final = {
     "CapabilityError": "siplab.lab.errors",
     "Check": "siplab.experiments.trial.stage",
@@ -97,7 +97,8 @@ __all__ = [
     "score",
 ]
 
-# The rooms of a checkout are linked into this folder. Where links can't be made (Windows without developer
+# The folders of a checkout are linked into this folder. Where links can't be made (Windows without developer
+# mode), git writes small text files in their place. Then the folders are imported from where they really are.
 # mode) git writes small text files in their place: the rooms are then found where they really are.
 if not (Path(__file__).parent / "lab").is_dir():
     __path__.append(str(Path(__file__).parents[1]))

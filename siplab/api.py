@@ -34,8 +34,8 @@ def run(trial_: TrialSpec, *, world: World = "simulated", explain: bool = False)
     """Run one trial.
 
     ``explain``: the result says why its checks failed. Raises ``UsageError`` for an unknown name, and
-    ``CapabilityError`` where the emulated world is asked for and can't be had; what a model or the network
-    does wrong is in ``result.errors``.
+    ``CapabilityError`` if the emulated world is requested and not available. Errors of a model or of the
+    network are in ``result.errors``.
     """
     trial.check_spec(trial_)
     kind, _ = runner.choose_world(world)
@@ -65,11 +65,12 @@ def matrix(
 ) -> Matrix:
     """Run every combination of model, mitigation set and scenario or detector; the results in that order.
 
-    ``vendors``: cards, which come behind ``models``; without either all models. ``hypotheses``: of vendors
-    nobody knows, what they may do, too.
+    ``vendors``: ids of vendors' cards, which come after ``models``. Without models and vendors, all models
+    run. ``hypotheses``: for vendors of which nobody knows the behaviour, also run what they may do.
 
-    ``mitigations`` is a list of sets, the empty one being "nothing done". ``repeat``: seeds from ``seed`` on.
-    ``vary``: the seeds also decide what real phones differ in. ``jobs``: processes. Raises as ``run`` does.
+    ``mitigations`` is a list of sets; the empty set means "nothing done". ``repeat``: how many seeds, from
+    ``seed`` on. ``vary``: the seeds also choose the settings in which real phones differ. ``jobs``:
+    processes. Raises as ``run`` does.
     """
     fields = {
         "id": "matrix",
@@ -105,10 +106,10 @@ def score(
     model_paths: Sequence[str | Path] = (),
     detector_paths: Sequence[str | Path] = (),
 ) -> Scoreboard:
-    """Run each detector against every router of ``models`` and every clean control; a score per detector.
+    """Run each detector against every router of ``models`` and every clean control; one score per detector.
 
-    ``models``: ids, specs, ``all``, ``faults``, ``variants``. ``vary``: as in ``matrix``. Raises as
-    ``run`` does.
+    ``models``: ids, specs, ``all``, ``faults``, ``variants``. ``vary``: as in ``matrix``. Raises as ``run``
+    does.
     """
     known = _texts(model_paths)
     plan = planning.plan(
@@ -130,12 +131,12 @@ def list_models(paths: Sequence[str | Path] = ()) -> list[Model]:
 
 
 def list_scenarios(paths: Sequence[str | Path] = ()) -> list[Item[Any]]:
-    """The scenarios, those of installed packages and of ``paths`` too."""
+    """The scenarios, including those of installed packages and of ``paths``."""
     return list(registry.scenarios(_texts(paths)))
 
 
 def list_detectors(paths: Sequence[str | Path] = ()) -> list[Item[Any]]:
-    """The detectors, those of installed packages and of ``paths`` too."""
+    """The detectors, including those of installed packages and of ``paths``."""
     return list(registry.detectors(_texts(paths)))
 
 
@@ -160,17 +161,17 @@ def list_topologies() -> list[Topology]:
 
 
 def list_vendors() -> list[VendorProfile]:
-    """What is known of vendors' ALGs, with evidence."""
+    """The cards of vendors' ALGs, with evidence."""
     return [cards.load(each) for each in cards.available()]
 
 
 def load_model(spec: str, paths: Sequence[str | Path] = ()) -> Model:
-    """The model of ``ID``, ``ID(parameter=value)`` or several joined by ``+``. Raises ``UsageError``."""
+    """The model of a spec: ``ID``, ``ID(parameter=value)``, or several with ``+``. Raises ``UsageError``."""
     return trial.models(_texts(paths)).get(spec)
 
 
 def load_topology(spec: str) -> Topology:
-    """The network of an id, with parameters or without, or of a YAML file. Raises ``UsageError``."""
+    """The network with an id, with or without parameters, or from a file. Raises ``UsageError``."""
     return topologies.load(spec)
 
 

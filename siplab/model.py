@@ -1,7 +1,7 @@
 """What writers of ALG models need: see docs/write-a-model.md and docs/models.md.
 
-A model is a ``Model`` with a ``Card``; its fault is a frozen dataclass whose ``recipe`` says what differs
-from an ALG without a fault, in steps that see one SIP message each.
+A model is a ``Model`` with a ``Card``. Its fault is a frozen dataclass whose ``recipe`` says what differs
+from an ALG without a fault. A recipe has steps, each of which sees one SIP message.
 """
 
 from siplab.alg_models.controls import CORRECT_STEPS

@@ -1,7 +1,7 @@
 """The pytest plug-in, as pytest loads it: the fixture ``alg_lab`` and the mark ``alg_models``.
 
-It is loaded in every environment in which siplab is installed, so it imports pytest alone; the lab comes with
-the first test that asks for it. See docs/pytest.md.
+Pytest loads it in every environment in which siplab is installed, so it imports only pytest. The first test
+that asks for a lab imports the rest. See docs/pytest.md.
 """
 
 from importlib import import_module

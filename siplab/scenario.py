@@ -1,7 +1,8 @@
 """What writers of scenarios need: see docs/write-a-scenario.md.
 
 A scenario is an ``Item`` whose settings, a frozen dataclass, have a method ``run(stage)`` that plays a call
-flow and records checks. The functions here play what most call flows have in common, with their checks.
+flow and records checks. The functions here play the parts that most call flows have in common, with their
+checks.
 """
 
 from siplab.experiments.scenarios.call_checks import (

@@ -1,4 +1,4 @@
-"""Scripts of ``tests/browser``, which use pages as people do, in a browser."""
+"""Running the scripts of ``tests/browser``, which use pages in a browser as people do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BROWSER: Final = Path(__file__).parent / "browser"
 
 
 def lacking() -> str:
-    """What the browser tests lack here."""
+    """What is missing here for the browser tests; empty if nothing."""
     for program in ("node", "chromium"):
         if shutil.which(program) is None:
             return f"no {program}"
@@ -23,7 +23,7 @@ def lacking() -> str:
 
 
 def found_by(script: str, *arguments: str | Path, timeout: float) -> Any:
-    """What a script prints, as data. ``timeout`` in seconds."""
+    """The output of a script, as data. ``timeout`` in seconds."""
     done = subprocess.run(
         ["node", BROWSER / script, *arguments],
         cwd=BROWSER,
@@ -37,7 +37,7 @@ def found_by(script: str, *arguments: str | Path, timeout: float) -> Any:
 
 
 def keep_pictures(folder: Path) -> None:
-    """Copy the screenshots in a folder to where SIPLAB_SCREENSHOTS says, if it does."""
+    """Copy the screenshots in a folder to the folder in SIPLAB_SCREENSHOTS, if it is set."""
     if place := os.environ.get("SIPLAB_SCREENSHOTS"):
         for each in folder.glob("*.png"):
             shutil.copy(each, place)

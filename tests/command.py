@@ -1,4 +1,4 @@
-"""Running the command ``siplab`` as users do, and taking a program away from it."""
+"""Running the command ``siplab`` as users do, also without one of the machine's programs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import chdir, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from unittest import mock
 
-# Imported here, where nobody has set COLUMNS: a console that is made with that has its width for good.
+# Imported here, before any test sets COLUMNS: a console keeps the width with which it is made.
 from siplab.__main__ import main
 from siplab.experiments.commands import cli  # noqa: F401
 from tests.conftest import ROOT
@@ -20,12 +20,12 @@ Done = subprocess.CompletedProcess[str]
 
 
 def siplab(*arguments: str, process: bool = False, **environment: str) -> Done:
-    """Run the command at the root of the project; ``environment``: variables of its own.
+    """Run the command at the root of the project; ``environment``: additional variables.
 
-    It runs in this process, which spares a second of imports each time. ``process``: in one of its own, for
-    what only that shows (signals, encodings). So do ``exec``, whose program writes to the real standard
-    output, and a PATH of its own, since what the machine has is looked up once in a process. Its output is no
-    terminal's, so it is plain text of 120 columns.
+    It runs in this process, which saves a second of imports each time. With ``process`` it runs in its own
+    process, for tests of signals or encodings. So do ``exec``, whose program writes to the real standard
+    output, and a run with another PATH, since a process looks up the machine's programs only once. The output
+    does not go to a terminal, so it is plain text of 120 columns.
     """
     environment = {"COLUMNS": "120", **environment}
     if process or "PATH" in environment or arguments[:1] == ("exec",):
@@ -87,7 +87,7 @@ def _status() -> int:
 
 
 def one_line_error(done: Done, *words: str) -> None:
-    """Bad input: exit status 2 and one clear line, no traceback."""
+    """Check the result of bad input: exit status 2 and one clear line, no traceback."""
     assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1, done.stderr
@@ -96,9 +96,9 @@ def one_line_error(done: Done, *words: str) -> None:
 
 
 def path_without(program: str, folder: Path) -> str:
-    """A PATH, made in ``folder``, with all programs of this machine but one."""
+    """A PATH, made in ``folder``, with all programs of this machine except one."""
     for place in os.environ.get("PATH", os.defpath).split(os.pathsep):
-        with suppress(OSError):  # not there, or not for this user
+        with suppress(OSError):  # the folder does not exist, or this user may not read it
             for each in Path(place).iterdir():
                 link = folder / each.name
                 if each.name != program and not link.is_symlink():

@@ -1,9 +1,9 @@
-"""What the machine must be able to do for a test, said in one place.
+"""What a test needs from the machine, in one place.
 
 ``@pytest.mark.needs("emulated", "sipp")``: without namespaces or without SIPp the test is skipped, and the
-reason says what is missing. With ``CI=true`` in the environment each test that is skipped, for this reason or
-another, fails instead: there, a skipped test would pass for a tested feature. No test needs what an ordinary
-Linux kernel may lack (netem, nft queue, Open vSwitch), so there are no exceptions.
+reason says what is missing. With ``CI=true`` in the environment, each test that is skipped, for whatever
+reason, fails instead: there, a skipped test could be mistaken for a tested feature. No test needs anything
+that an ordinary Linux kernel may lack (netem, nft queue, Open vSwitch), so there are no exceptions.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from tests import grid
 from tools import trials
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-# A bubble imports its task by name, which a test module's own import does not ask for.
+# A bubble imports its task by name, so the root must be on the path even if test modules do not need it.
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-# Programs that only tests need, and the Debian packages that have them, where these have other names.
+# Programs that only tests need, with their Debian packages if those have other names.
 _PACKAGES: Final = {
     "node": "nodejs",
     **{need.program: need.package for kind in kinds.shipped().values() for need in kind.needs},
@@ -71,7 +71,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A test that was skipped, by a mark or by itself, has failed where everything has to be there."""
+    """On a machine that must have everything, report a skipped test as failed."""
     report = yield
     if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI") == "true":
         report.outcome = "failed"
@@ -81,7 +81,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 def missing(reason: str) -> NoReturn:
-    """End the test: skipped for ``reason``, failed for it where everything has to be there."""
+    """End the test: skipped for ``reason``, or failed on a machine that must have everything."""
     pytest.skip(reason)
 
 
@@ -100,7 +100,7 @@ def lacking(name: str) -> str | None:
 
 
 def _lacking_for_docker() -> str | None:
-    """The tests start an engine of their own, and make an image of busybox."""
+    """What is missing for Docker: the tests start their own engine, and make an image of busybox."""
     if os.getuid() != 0:
         return "a container engine needs root"
     if find_spec("docker") is None:
@@ -116,7 +116,7 @@ def _lacking_for_docker() -> str | None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _played_once(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """What one test has had played is there for all the others, those of other workers too."""
+    """Share the results of trials between all tests, also those of other workers."""
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
@@ -125,7 +125,7 @@ def _played_once(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Trials leave cyclic garbage; looking for it among all that was imported takes a tenth of the time."""
+    """Trials leave cyclic garbage. Searching all imported objects for it would take a tenth of the time."""
     worker.prepare()
 
 
@@ -134,7 +134,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="module")
 def bubble() -> Iterator[Bubble]:
-    """For tests that need 'emulated': ``bubble.call(function, *arguments)`` runs a function in there."""
+    """For tests that need 'emulated': ``bubble.call(function, *arguments)`` runs a function in the bubble."""
     with Bubble("tests.lab.worlds.inside:task") as made:
         yield made
 
@@ -143,12 +143,12 @@ def bubble() -> Iterator[Bubble]:
 
 
 class OrdinaryUser(NamedTuple):
-    """A user without privileges: how to run this project's Python as that one."""
+    """A user without privileges, and how to run this project's Python as that user."""
 
     prefix: tuple[str, ...]
     python: str
     project: str  # where that user finds this project
-    packages: str  # and what it depends on
+    packages: str  # where that user finds the packages that it depends on
 
     def command(self, arguments: Sequence[str]) -> list[str]:
         """The whole command line for Python's ``arguments``."""
@@ -180,7 +180,7 @@ class OrdinaryUser(NamedTuple):
 
 @pytest.fixture(scope="session")
 def ordinary_user() -> OrdinaryUser:
-    """One who can reach the project and its Python, wherever these are, and may make a bubble."""
+    """A user who can read the project and its Python, wherever they are, and may make a bubble."""
     found, reason = _ordinary_user()
     if found is None:
         missing(reason)
@@ -209,8 +209,8 @@ def ways_to_be_ordinary() -> Iterator[OrdinaryUser]:
         yield OrdinaryUser((), sys.executable, str(ROOT), packages)
         return
     yield OrdinaryUser(_SETPRIV, sys.executable, str(ROOT), packages)
-    # The checkout or the interpreter lies where only root may look: show both in another place,
-    # in a mount namespace that ends with the program.
+    # If only root can read the checkout or the interpreter: mount both in another place, in a mount
+    # namespace that ends with the program.
     places = {"/mnt/project": str(ROOT), "/mnt/python": sys.prefix, "/mnt/packages": packages}
     script = ["mount -t tmpfs -o mode=755 tmpfs /mnt"]
     script += [

@@ -1,6 +1,6 @@
-"""Trials that several tests look at: each is played once in a run of the tests, whoever asks first.
+"""Trials that several tests need: each is run only once in a run of the tests.
 
-``played(spec)`` keeps what came of a trial in a folder that all workers of the run share. Above all that is
+``played(spec)`` keeps the result of a trial in a folder that all workers share. Most trials belong to
 the grid: every model and variant, on the network ``home``, with every scenario and every detector.
 """
 
@@ -33,7 +33,7 @@ _folder: Path | None = None
 
 
 def share(folder: Path) -> None:
-    """Keep what is played in ``folder`` from now on."""
+    """Keep the results of trials in ``folder`` from now on."""
     global _folder
     folder.mkdir(parents=True, exist_ok=True)
     _folder = folder
@@ -54,22 +54,22 @@ def specs(model: str, topology: str = "home", mitigations: tuple[str, ...] = ())
     return [replace(each, mitigations=mitigations) for each in played]
 
 
-# Of a model, so many of its scenarios and detectors are played by the tests that always run: of all models
-# together, each of them about seventy times.
+# So many scenarios and detectors per model are played by the tests that always run. Over all models, each
+# scenario and detector is then played about seventy times.
 SHARE: Final = 20
 
 
 def part(of: Sequence[str], share: int) -> list[Any]:
-    """One in ``share`` of them in the tests that always run, and all of them with ``make test-deep``."""
+    """Test parameters: every ``share``-th always runs, and all of them with ``make test-deep``."""
     return [
         each if at % share == 0 else pytest.param(each, marks=pytest.mark.deep) for at, each in enumerate(of)
     ]
 
 
 def some(among: Sequence[TrialSpec], count: int | None) -> list[TrialSpec]:
-    """So many of them (``None``: all), others for another model, network or mitigation.
+    """A sample of ``count`` trials (``None``: all) that depends on the model, network and mitigation.
 
-    They are the same ones each time, and fewer are part of more.
+    The sample is the same each time, and a smaller one is part of a larger one.
     """
     first = among[0]
     seed = f"{first.topology} {first.model} {first.mitigations}"
@@ -78,7 +78,7 @@ def some(among: Sequence[TrialSpec], count: int | None) -> list[TrialSpec]:
     return shuffled[:count]
 
 
-# -- what came of them ---------------------------------------------------------------------------------
+# -- their results -------------------------------------------------------------------------------------
 
 
 class Crossing(NamedTuple):
@@ -102,14 +102,14 @@ class Played(NamedTuple):
 
 
 def digest(result: TrialResult, trace: Trace) -> str:
-    """The same for the same result and the same trace, in either world."""
+    """A digest that is the same for the same result and trace, in either world."""
     row = result.as_json()
     row.pop("world")
     return hashed(row, trace.to_json_lines())
 
 
 def hashed(row: dict[str, Any], lines: str) -> str:
-    """The same of a result as data, without its world, and of the lines of a trace."""
+    """The digest of a result as data, without its world, and of the lines of a trace."""
     return _hash(json.dumps(row, sort_keys=True) + _hash(lines))
 
 
@@ -118,7 +118,7 @@ def _hash(text: str) -> str:
 
 
 def played(spec: TrialSpec) -> Played:
-    """What came of a trial. Raises ``UsageError`` when it can't be played."""
+    """Everything kept about a trial. Raises ``UsageError`` if it can't be played."""
     if _folder is None:
         return _play(spec)
     path = _folder / hashlib.sha256(repr(spec).encode()).hexdigest()
@@ -135,19 +135,19 @@ def played(spec: TrialSpec) -> Played:
 
 
 def outcome(spec: TrialSpec) -> TrialResult:
-    """The outcome of a trial that nobody else asks for: played here, and not explained."""
+    """The result of a trial that no other test needs: run here, not stored and not explained."""
     return _unexplained.run(spec)[0]
 
 
 def result(spec: TrialSpec) -> TrialResult:
-    """The outcome of a trial. Raises ``UsageError`` when it can't be played."""
+    """The result of a trial. Raises ``UsageError`` if it can't be played."""
     return played(spec).result
 
 
 class _Seen(NamedTuple):
-    """What follows from a trace, and costs more than most trials that are shared."""
+    """What is derived from a trace. It costs more than most shared trials."""
 
-    lines: str  # the hash of them
+    lines: str  # the hash of the trace's lines
     explanation: list[Explanation]
     crossings: list[Crossing]
     has_tcp: bool
@@ -160,7 +160,7 @@ _seen: Final[dict[tuple[TrialSpec, str], _Seen]] = {}
 def _play(spec: TrialSpec) -> Played:
     outcome, trace = _sharing.run(spec)
     key = setting_of(spec), outcome.course
-    if trace is not None:  # it was run
+    if trace is not None:  # the trial was run, not shared
         _seen[key] = _see(outcome, trace)
     seen = _seen[key]
     row = outcome.as_json()

@@ -14,7 +14,7 @@ from siplab.experiments import exercises
 
 ROOT: Final = Path(__file__).parents[1]
 PAGE: Final = (ROOT / "docs" / "course.md").read_text(encoding="utf-8")
-# A command, and behind it what it shows: one or two pieces of its output.
+# A command, and after it one or two pieces of its output.
 COMMANDS: Final = re.findall(r"^    (siplab .*)\n\nShown: `([^`]+)`(?: and `([^`]+)`)?", PAGE, re.MULTILINE)
 PLAY: Final = """
 import json, sys

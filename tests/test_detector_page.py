@@ -1,4 +1,4 @@
-"""docs/test-your-detector.md, followed to the letter; but for pip and apt-get, which need a network."""
+"""docs/test-your-detector.md, followed to the letter, except pip and apt-get, which need a network."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.experiments.pytest_plugin.test_pytest_plugin import install
 PAGE: Final = (ROOT / "docs" / "test-your-detector.md").read_text()
 JOBS: Final = ROOT / "tests" / "data" / "ci"
 SEES: Final = "0 if seen == request else 2"
-# Of the catalogue, as much as it takes: the page's own commands name none, and take all.
+# Two models are enough for these tests; the page's own commands name none, so they use the whole catalogue.
 FEW: Final = ("--models", "semicolon-loss", "--models", "correct")
 
 
 def files() -> dict[str, str]:
-    """The files that the page has the reader write, under their names."""
+    """The files that the page tells the reader to write, by name."""
     found = re.findall(r"^## \d: `([\w.]+)`\n.*?^```\w+\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     return dict(found)
 
@@ -40,14 +40,14 @@ def job(name: str) -> Any:
 
 
 def script(name: str) -> list[str]:
-    """What a job runs, line by line."""
+    """The commands of a job, line by line."""
     if name == "github.yml":
         return [step["run"] for step in job(name)["jobs"]["alg"]["steps"] if "run" in step]
     return [*job(name)["alg"]["before_script"], *job(name)["alg"]["script"]]
 
 
 class Reader:
-    """Somebody with the page's files in a directory of their own, and siplab installed."""
+    """A reader with the page's files in a directory, and siplab installed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "directory"
@@ -99,7 +99,7 @@ def test_the_tests_of_the_page_pass_and_fail_as_it_says(reader: Reader) -> None:
     shown = re.search(r"^```\n(-+ siplab 1: .*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     assert shown is not None
     for each in shown[1].splitlines():
-        # The time is another each time; the width follows the terminal.
+        # The time differs each time, and the width depends on the terminal.
         pattern = re.escape(each.strip("- ")).replace(r"0\.026", r"[\d.]+")
         assert each == "..." or re.search(pattern, done.stdout), each
     assert (reader.folder / "pytest.xml").is_file()

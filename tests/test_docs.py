@@ -1,4 +1,4 @@
-"""What the documentation says is run, so that it stays true."""
+"""The commands and code in the documentation are run, so that it stays true."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ for command in json.loads(sys.argv[1]):
 
 @pytest.mark.parametrize("kind", FROM_NOTHING)
 def test_from_nothing(kind: str, tmp_path: Path) -> None:
-    """docs/write-a-*.md, followed to the letter; pip alone is left out, it may need a network."""
+    """docs/write-a-*.md, followed to the letter, except pip, which may need a network."""
     page = (ROOT / "docs" / f"write-a-{kind}.md").read_text()
     files = dict(
         re.findall(r"^## \d[^\n]*: `([\w.]+)`\n.*?^```\w+\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
@@ -174,12 +174,12 @@ def test_the_surface_is_imported_when_it_is_used() -> None:
 
 
 def test_the_pictures_show_what_is_there() -> None:
-    """If not: python -m tools.pictures --write"""
+    """If it fails: python -m tools.pictures --write"""
     assert pictures.out_of_date() == []
 
 
 def terms() -> set[str]:
-    """What docs/glossary.md explains."""
+    """The terms in docs/glossary.md."""
     page = (ROOT / "docs" / "glossary.md").read_text()
     return {word.strip() for found in re.findall(r"\*\*(.+?)\*\*", page) for word in found.split(",")}
 

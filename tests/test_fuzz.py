@@ -1,4 +1,4 @@
-"""The inputs that fuzzing kept, and some new ones: ``make fuzz`` looks for more."""
+"""The inputs that fuzzing has stored, and some new ones; ``make fuzz`` looks for more."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ def test_kept_inputs(target: str) -> None:
 @settings(max_examples=300, deadline=None)
 @given(given_=st.binary(max_size=300) | st.integers(0, 2**32))
 def test_new_inputs(target: str, given_: bytes | int) -> None:
-    """Any bytes, or a sound input that was damaged."""
+    """Any bytes, or a damaged valid input."""
     TARGETS[target].run(given_ if isinstance(given_, bytes) else mutated(target, random.Random(given_)))

@@ -18,7 +18,7 @@ def test_imports_point_down_only(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_every_module_is_looked_at() -> None:
-    """The rooms are links in the package: the linter must follow them."""
+    """The four folders are symbolic links in the package, and the linter must follow them."""
     known = grimp.build_graph("siplab", cache_dir=None).modules
     for room in ("lab", "alg_models", "topologies", "experiments"):
         for file in (ROOT / room).rglob("*.py"):

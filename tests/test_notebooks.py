@@ -13,7 +13,7 @@ NOTEBOOKS = sorted((Path(__file__).parents[1] / "docs" / "notebooks").glob("*.ip
 
 
 def shown(notebook: Any) -> list[dict[str, Any]]:
-    """What the cells gave, by MIME type."""
+    """The outputs of the cells, by MIME type."""
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     return [each.data for each in outputs if each.output_type in ("execute_result", "display_data")]
 

@@ -1,4 +1,4 @@
-"""No message of 60,000 bytes, whatever its shape, keeps a reader busy: a datagram must not stop a queue."""
+"""No message of 60,000 bytes, whatever its shape, keeps a reader busy: a datagram must not block a queue."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ import pytest
 from tools.shapes import READERS, SHAPES, Reader, models
 
 SIZE = 60_000
-# Seconds of CPU. The slowest reader of the slowest shape takes a tenth of one; quadratic time is many.
+# Seconds of CPU. The slowest reader takes 0.1 s for the slowest shape; with quadratic time it would take
+# many.
 LIMIT = 5.0
 MODELS = dict(models())
 
 
 @contextmanager
 def watchdog(what: str) -> Iterator[None]:
-    """Ends what takes too much CPU; ``re`` and loops of Python both notice the signal."""
+    """End code that takes too much CPU. The signal interrupts both ``re`` and Python loops."""
 
     def bark(number: int, frame: FrameType | None) -> None:
         pytest.fail(f"{what}: more than {LIMIT} s of CPU")
@@ -64,7 +65,7 @@ def test_all_models(model: str) -> None:
 
 
 def test_the_watchdog_barks() -> None:
-    """It ends an expression that backtracks, or the tests above would hang where they should fail."""
+    """It ends a regular expression that backtracks; otherwise the tests above would hang instead of fail."""
 
     def backtrack() -> None:
         with watchdog("backtracking"):

@@ -1,4 +1,4 @@
-"""docs/ as a site: its links, menu and pictures; and, built, that it can be searched offline."""
+"""docs/ as a site: its links, menu and pictures; the built site can be searched offline."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_links_and_pictures_of_a_page_are_part_of_the_site(page: Path) -> None:
 
 
 def test_screenshots_are_small_and_stand_in_pages() -> None:
-    """If not: python -m tools.screenshots"""
+    """If it fails: python -m tools.screenshots"""
     pictures = {each.stem: each.stat().st_size for each in (DOCS / "pictures").glob("*.png")}
     assert set(screenshots.PICTURES) <= set(pictures)  # tools.figures makes others
     assert max(pictures.values()) <= screenshots.LARGEST
@@ -69,7 +69,7 @@ def test_screenshots_are_small_and_stand_in_pages() -> None:
 
 
 def test_a_screenshot_of_few_colours_stays_as_it_is() -> None:
-    """Each row with another filter (PNG section 9)."""
+    """Each row of the picture has another filter (PNG section 9)."""
     width, draw = 40, random.Random(1)
     rows = [bytes(draw.choice((0, 60, 255)) for _ in range(3 * width)) for _ in range(10)]
     above, raw = bytes(3 * width), b""

@@ -1,4 +1,4 @@
-"""A machine that has to have everything does not let a test go unplayed."""
+"""On a machine that must have everything, a skipped test fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting for what nothing announces."""
+"""Waiting for something by asking again and again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PATIENCE: Final = 60.0
 
 
 def until(done: Callable[[], Any], what: str) -> Any:
-    """What ``done`` gives as soon as that is something. Raises ``TimeoutError`` that says ``what`` lacks."""
+    """The first true result of ``done``. Raises ``TimeoutError`` with the text ``what``."""
     deadline = time.monotonic() + PATIENCE
     while not (found := done()):
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Wheels of what is installed here, for those who must do without a network."""
+"""Wheels of the packages installed here, for tests without a network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SCRIPTS = ("..", "bin")
 
 
 def fill(folder: Path, requirements: Iterable[str]) -> None:
-    """Write wheels of these distributions, and of all that they need, into a folder."""
+    """Write wheels of these distributions, and of everything they need, into a folder."""
     for each in _closure(requirements):
         _write(each, folder)
 
@@ -32,7 +32,7 @@ def _closure(requirements: Iterable[str]) -> list[Distribution]:
         try:
             made = found[wanted.name.lower()] = distribution(wanted.name)
         except PackageNotFoundError:
-            continue  # of another system: pip says so if it is needed
+            continue  # for another system; pip will report it if it is needed
         for text in made.requires or ():
             inner = Requirement(text)
             if inner.marker is None or any(inner.marker.evaluate({"extra": each}) for each in extras):

@@ -1,8 +1,8 @@
 """``python -m tools.agreement``: does the lab fail as real software did? Prints each cell, and a sum.
 
-Each cell of tests/data/real-cells.tsv is played with the kinds that stand for the programs: phones ``libre``
-(baresip), servers ``proxy-plain`` and ``proxy-detect`` (Kamailio). ``--write`` writes the part of
-docs/agreement.md that follows from them, ``--check`` exits with 1 if the page is out of date. ``--phone`` and
+Plays each cell of tests/data/real-cells.tsv with the kinds that stand for the programs: phone ``libre``
+(baresip), servers ``proxy-plain`` and ``proxy-detect`` (Kamailio). ``--write`` writes the results into
+docs/agreement.md; ``--check`` exits with 1 if the page is out of date. ``--phone`` and
 ``--nat`` name other kinds: ``--nat "proxy-detect(udp_length=ignore)"``.
 """
 
@@ -26,13 +26,13 @@ PROGRAMS: Final = {
     "plain": "baresip 1.0.0 + Kamailio 5.6.3",
     "nat": "baresip 1.0.0 + Kamailio 5.6.3 with nathelper and rtpengine 10.5.3",
 }
-"""What was run in each configuration: phones and server."""
+"""The programs in each configuration: phones and server."""
 GOAL: Final = 0.97
 WORKS: Final = "works"
 
 
 class Cell(NamedTuple):
-    """One combination: ``real`` is what failed first with real software, or ``works``."""
+    """One combination. ``real``: the check that failed first with real software, or ``works``."""
 
     config: str
     model: str
@@ -41,7 +41,7 @@ class Cell(NamedTuple):
 
 
 def cells() -> list[Cell]:
-    """The cells that were seen."""
+    """The cells that were tried with real software."""
     lines = CELLS.read_text(encoding="utf-8").splitlines()
     rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
     return [Cell(*row) for row in rows[1:]]
@@ -54,14 +54,14 @@ def spec_of(cell: Cell, phone: str = PHONE, nat: str = SERVERS["nat"]) -> TrialS
 
 
 def first_failed(result: TrialResult) -> str:
-    """The check that fails first, in the words of the cells; ``works`` if none does."""
+    """The check that fails first, by its name in the cells; ``works`` if none fails."""
     name = next((each.name for each in result.checks if not each.passed), WORKS)
-    # A real phone shows that it is registered when it is.
+    # A real phone shows that it is registered when the server knows it, so one name stands for both checks.
     return "registered" if name == "known to the server" else name
 
 
 def play(phone: str = PHONE, nat: str = SERVERS["nat"]) -> list[tuple[Cell, str]]:
-    """All cells with the lab's value. Raises ``SystemExit`` for an invalid trial."""
+    """All cells, each with the lab's result. Raises ``SystemExit`` for an invalid trial."""
     found = []
     for cell in cells():
         result = trials.result(spec_of(cell, phone, nat))
@@ -72,7 +72,7 @@ def play(phone: str = PHONE, nat: str = SERVERS["nat"]) -> list[tuple[Cell, str]
 
 
 def table() -> str:
-    """How many cells agree, and those that do not, in Markdown."""
+    """The number of cells that agree, and a list of those that do not, in Markdown."""
     found = play()
     apart = [(cell, lab) for cell, lab in found if lab != cell.real]
     lines = [f"{len(found) - len(apart)} of {len(found)} cells agree ({1 - len(apart) / len(found):.1%})."]

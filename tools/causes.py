@@ -1,8 +1,8 @@
-"""``python -m tools.causes``: does undoing what `explain` names make failed checks pass? Prints figures.
+"""``python -m tools.causes``: do failed checks pass if the actions that `explain` names are undone?
 
-For every trial of the matrix in which a check fails, with both pairs of endpoints, and for all that the
-models' cards show. ``--write`` puts the figures into docs/measured/causes.md; ``--cards`` takes what
-the cards show alone. It takes some minutes.
+Prints figures over every trial of the matrix in which a check fails, with both pairs of endpoints, and over
+the failures that the models' cards show. ``--write`` puts them into docs/measured/causes.md; ``--cards``
+takes the cards' failures only. It takes some minutes.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ CARDS: Final = "the cards"
 
 @dataclass(frozen=True)
 class Row:
-    """What came of the first failed check of a trial.
+    """The result for the first failed check of a trial.
 
-    ``proven``: something was found whose undoing makes it pass; ``holds``: all that is said of it comes true
-    when that is run once more. ``classes``: how many classes of actions; ``runs``: trials run again.
+    ``proven``: actions were found; if they are undone, the check passes. ``holds``: another run confirms
+    that. ``is_same_again``: a second proof finds the same actions. ``classes``: the number of classes of
+    actions. ``runs``: the number of trials run again.
     """
 
     spec: TrialSpec
@@ -54,7 +55,7 @@ def matrix(pair: Pair) -> Iterator[TrialSpec]:
 
 
 def shown() -> Iterator[TrialSpec]:
-    """What the models' cards show."""
+    """The failures that the models' cards show."""
     for model in trial.models():
         for each in model.card.shows:
             spec = model.with_parameters(each.variant).id
@@ -62,7 +63,7 @@ def shown() -> Iterator[TrialSpec]:
 
 
 def row(spec: TrialSpec, *, twice: bool = True) -> Row | None:
-    """The trial's row; ``None``: no check fails, or it is invalid. ``twice``: prove it a second time."""
+    """The trial's row; ``None`` if no check fails or the trial is invalid. ``twice``: prove it twice."""
     result, _ = trial.run(spec)
     first = result.first_failure
     if first is None or result.errors:
@@ -82,7 +83,7 @@ def row(spec: TrialSpec, *, twice: bool = True) -> Row | None:
 
 
 def _holds(proof: Proof, spec: TrialSpec, check: str) -> bool:
-    """Whether what is said comes true: the check passes with these actions undone, and not with fewer."""
+    """Whether a proof is right: the check passes with these actions undone, and not with fewer."""
     cure = proof.cure
     if cure is None:
         return True
@@ -106,7 +107,7 @@ def rows(specs: Sequence[TrialSpec], jobs: int) -> list[Row]:
 
 @dataclass(frozen=True)
 class Figures:
-    """Sums over rows: shares from 0 to 1."""
+    """Figures over rows; shares are from 0 to 1."""
 
     checks: int
     proven: float
@@ -118,7 +119,7 @@ class Figures:
 
 
 def figures(found: Sequence[Row]) -> Figures:
-    """Of at least one row. A router without an ALG and settings of its own has nothing to undo."""
+    """The figures over at least one row. A router without an ALG or special settings has nothing to undo."""
     one_class = [each.classes == 1 for each in found if each.proven]
     return Figures(
         len(found),

@@ -1,4 +1,4 @@
-"""``python -m tools.claims``: what the founding articles claim, and what measuring that came to."""
+"""``python -m tools.claims``: what the founding articles claim, and what the lab measures."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ PAGE = DOCS / "claims.md"
 
 
 def make() -> str:
-    """All claims, by subject. Raises ``SystemExit`` where one is not as it says."""
+    """All claims, by subject. Raises ``SystemExit`` if one does not measure as it says."""
     lines: list[str] = []
     for subject in claims.subjects():
         lines += [f"## {subject.title}", ""]
         for claim in subject.claims:
-            # A story's steps are measured where the stories are: tests/experiments/cases.
+            # The steps of cases have their own tests: tests/experiments/cases.
             measured = replace(measuring.measure(claim.model_copy(update={"cases": []})), claim=claim)
             if not measured.holds:
                 raise SystemExit(f"claim '{claim.id}' is not as it says: siplab claims {claim.id}")

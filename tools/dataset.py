@@ -1,14 +1,14 @@
 """``make dataset``: the reference matrix as a dataset that can be published, in ``out/dataset``.
 
     tables/              the results as Parquet, in parts (docs/scale.md)
-    trials.csv.gz        one row per trial, for what reads no Parquet
+    trials.csv.gz        one row per trial, for programs that can't read Parquet
     left-out.csv         what was not run, and why
     dictionary.md        tables and columns: types, units, meanings
     README.md, LICENSE (CC0), CITATION.cff, digest.txt
 
-Every vendor's card of which something is known and every model of the catalogue, with all scenarios, without
-a remedy and with each, between two pairs of endpoints. The same sources give the same digest on any machine;
-``python -m tools.dataset --every 500`` makes one of each 500th setting, to try it out.
+It has every vendor's card with known behaviour and every model of the catalogue, in all scenarios, without
+a remedy and with each, between two pairs of endpoints. The same sources give the same digest on any machine.
+To try it out, ``python -m tools.dataset --every 500`` takes every 500th setting only.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ SPDX-License-Identifier: CC0-1.0
 
 
 def plan(every: int = 1) -> tuple[list[TrialSpec], list[tuple[str, str, str, str]]]:
-    """The trials, and what is left out: model, endpoints, remedy, why. ``every``: of so many settings one."""
+    """The trials, and what is left out (model, endpoints, remedy, reason). ``every``: each n-th setting."""
     models = [each.id for each in trial.models().select(["variants", "vendors"])]
     left = [
         (each, "", "", "nobody has documented what it does, or no model does it yet")
@@ -77,7 +77,7 @@ def plan(every: int = 1) -> tuple[list[TrialSpec], list[tuple[str, str, str, str
         for model in models:
             spec = TrialSpec(model=model, scenario=scenario, mitigations=remedies).between(pair)
             where = pair, remedies, model
-            if where not in refused:  # whatever is played
+            if where not in refused:  # the reason does not depend on the scenario
                 refused[where] = _obstacle(spec)
             if not refused[where]:
                 specs.append(spec)
@@ -88,7 +88,7 @@ def plan(every: int = 1) -> tuple[list[TrialSpec], list[tuple[str, str, str, str
 
 
 def _obstacle(spec: TrialSpec) -> str:
-    """Why a trial can't be, or nothing."""
+    """Why a trial is not possible; empty if it is."""
     try:
         trial.check_spec(spec)
         trial.setup_of(spec, trial.network_of(spec))
@@ -101,7 +101,7 @@ def _obstacle(spec: TrialSpec) -> str:
 
 
 def build(folder: Path, every: int = 1, jobs: int = 2, say: Say = print) -> str:
-    """Build the dataset in a folder, from where it stands; its digest. Raises ``UsageError``."""
+    """Build the dataset in a folder, or continue there; returns its digest. Raises ``UsageError``."""
     specs, left = plan(every)
     say(f"{len(specs):,} trials, {len(left):,} left out")
     how = How("processes" if jobs > 1 else "local", jobs)
@@ -119,7 +119,7 @@ def build(folder: Path, every: int = 1, jobs: int = 2, say: Say = print) -> str:
 
 
 def write_csv(store: Store, path: Path) -> None:
-    """The table of trials, by number; the same bytes for the same trials. Null is an empty cell."""
+    """Write the table of trials in order of their numbers. Same trials, same bytes. Null is an empty cell."""
     names = [each.name for each in TABLES["trials"]]
     rows = sorted(store.rows("trials"), key=lambda row: int(row["trial"]))
     with (
@@ -157,7 +157,7 @@ def dictionary() -> str:
 
 
 def citation() -> str:
-    """How the dataset is cited (https://citation-file-format.github.io)."""
+    """CITATION.cff: how to cite the dataset (https://citation-file-format.github.io)."""
     return f"""\
 cff-version: 1.2.0
 message: If you use this dataset, please cite it as below.

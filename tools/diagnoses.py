@@ -1,4 +1,4 @@
-"""How well `siplab diagnose` does: models in scenarios, by captures of both sides and of one."""
+"""How good `siplab diagnose` is: models in scenarios, from captures of both sides and of one side."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _PRIVATE: Final = b"192.168."
 
 
 class Told(NamedTuple):
-    """What was said of a model in a scenario.
+    """The diagnosis of a model in a scenario.
 
-    ``right``: an ALG where the model changes something, clean where it does not. ``named``: the true model
-    is in the tie; ``None``: there was nothing to name, as all left as without its fault. ``cures``: as those
-    of the true model; ``None``: nothing failed. ``family``: of both one-sided captures, those whose family
-    is right.
+    ``right``: the verdict is "ALG" if the model changes something, else "clean". ``named``: the true model is
+    among the equally good candidates; ``None`` if the fault changed nothing here. ``cures``: the remedies are
+    those of the true model; ``None``: nothing was learnt. ``family``: how many of the two one-sided captures
+    give the right family. ``model_told``: whether a one-sided capture led to a model.
     """
 
     truth: str
@@ -45,7 +45,7 @@ class Told(NamedTuple):
 
 
 def chosen(count: int, seed: int) -> Iterator[tuple[str, str]]:
-    """Models and scenarios at random."""
+    """Pairs of a model and a scenario at random."""
     rng = random.Random(seed)
     known = [each.id for each in trial.models().runnable()]
     for each in rng.sample(known, min(count, len(known))):
@@ -53,7 +53,7 @@ def chosen(count: int, seed: int) -> Iterator[tuple[str, str]]:
 
 
 def measured(truth: str, scenario: str) -> Told:
-    """Diagnose a model by what it showed in one scenario."""
+    """Diagnose a model from captures of one scenario."""
     pair = from_trace(trial.run(TrialSpec("home", truth, scenario=scenario))[1])[0]
     sides = as_captures(pair, Path("capture.pcap"))
     found = diagnose(sides)
@@ -101,13 +101,13 @@ def _family(pair: Pair) -> Family:
 
 
 def _addresses(message: bytes) -> bytes:
-    """Via, Contact and the description's c=: where addresses matter."""
+    """The lines of a message where addresses matter: Via, Contact and c=."""
     names = (b"via:", b"v:", b"contact:", b"m:", b"c=")
     return b"\n".join(line for line in message.splitlines() if line.lower().startswith(names))
 
 
 def table(rows: list[Told]) -> list[list[str]]:
-    """What, the goal, what was found."""
+    """The table's cells: subject, goal, result."""
 
     def share(part: int, total: int) -> str:
         return f"{part} of {total}" + (f" ({100 * part / total:.0f} %)" if total else "")
@@ -124,7 +124,7 @@ def table(rows: list[Told]) -> list[list[str]]:
 
 
 def missed(rows: list[Told]) -> list[str]:
-    """Sentences on what was not as it should be."""
+    """A sentence for each wrong diagnosis."""
     wrong = [f"`{each.truth}` in {each.scenario}" for each in rows if not each.right]
     unnamed = [f"`{each.truth}` in {each.scenario}" for each in rows if each.named is False]
     return [

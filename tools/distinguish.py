@@ -1,4 +1,4 @@
-"""``python -m tools.distinguish``: write into docs/distinguish.md what the probe pack can't tell apart.
+"""``python -m tools.distinguish``: write into docs/distinguish.md which models the probe pack confuses.
 
 ``--check`` writes nothing and exits with 1 if the page is out of date. It takes a minute or two.
 """
@@ -26,7 +26,7 @@ PACKS: Final = (
 
 
 def groups(script: Script, models: Iterable[Model]) -> list[tuple[str, ...]]:
-    """Ids of models that a script does not tell apart, behind a NAT with the timers of RFC 4787."""
+    """Groups of models for which a script gives the same result, behind a NAT with RFC 4787's timers."""
     found = ties.classes(script, models, samples.gateway_for)
     return [tuple(each.id for each in group) for group in found]
 

@@ -1,8 +1,8 @@
-"""``python -m tools.endpoint_table``: write which phones and servers get along into docs/endpoints.md.
+"""``python -m tools.endpoint_table``: write which phones and servers work together into docs/endpoints.md.
 
-Every kind of phone with every kind of server, without an ALG and with a correct one; and every kind behind
-the four faults that the quickstart shows. ``--check`` writes nothing and exits with 1 if the page is out of
-date.
+Tries every kind of phone with every kind of server, without an ALG and with a correct one, and every kind
+behind the four faults that the quickstart shows. ``--check`` writes nothing and exits with 1 if the page is
+out of date.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PAGE: Final = DOCS / "endpoints.md"
 FAULTS: Final = ("blind-ip-replace", "semicolon-loss", "port-overflow", "call-id-rewrite")
 SCENARIOS: Final = ("register", "outgoing-call", "incoming-call")
 LATE: Final = "incoming-call(idle=70)"
-# What stands beside the kind that a row is about: the kinds that stand for baresip and Kamailio.
+# The other endpoint beside the kind that a row is about: the kinds that stand for baresip and Kamailio.
 PHONE: Final = "libre"
 SERVER: Final = "proxy-detect"
 _WORDS: Final = {
@@ -36,7 +36,7 @@ _WORDS: Final = {
 
 
 def outcome(phone: str, server: str, model: str, far_phone: str = "", *, late: bool = True) -> str:
-    """What a user notices first, of all scenarios; ``late``: of calls a minute after registration, too."""
+    """The first symptom over all scenarios. ``late``: also try calls a minute after registration."""
     for scenario in (*SCENARIOS, LATE) if late else SCENARIOS:
         result = trials.result(
             TrialSpec("home", model, scenario, phone=phone, server=server, far_phone=far_phone)
@@ -55,14 +55,14 @@ _WAYS: Final = {"register": "", "outgoing-call": "out: ", "incoming-call": "in: 
 
 
 def pairs(model: str) -> str:
-    """Every phone with every server, behind one model."""
+    """The table of every phone with every server, behind one model."""
     phones, servers = ([each.id for each in known()] for known in (registry.phones, registry.servers))
     cells = {(phone, server): outcome(phone, server, model) for phone in phones for server in servers}
     return _table("phone", servers, [(phone, [cells[phone, each] for each in servers]) for phone in phones])
 
 
 def faults() -> str:
-    """Every phone beside Kamailio, and every server with baresip, behind the faults."""
+    """The table of every phone with Kamailio, and every server with baresip, behind the faults."""
     models = ("none", "correct", *FAULTS)
     rows = {
         kind: [(each.id, [behind(model, kind, each.id) for model in models]) for each in known()]
@@ -72,7 +72,7 @@ def faults() -> str:
 
 
 def behind(model: str, kind: str, name: str) -> str:
-    """What comes of one kind of phone or server behind one model."""
+    """The outcome with one kind of phone or server behind one model."""
     phone, server = (name, SERVER) if kind == "phone" else (PHONE, name)
     return outcome(phone, server, model, PHONE, late=False)
 

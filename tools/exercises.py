@@ -1,4 +1,4 @@
-"""``python -m tools.exercises --write``: the trainer's sheet, docs/exercises.md."""
+"""``python -m tools.exercises --write``: write the trainer's sheet, docs/exercises.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The four figures of docs/papers.md: ``python -m tools.figures`` draws them anew into docs/pictures."""
+"""``python -m tools.figures``: redraw the four figures of docs/papers.md in docs/pictures."""
 
 from __future__ import annotations
 

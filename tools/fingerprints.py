@@ -1,4 +1,4 @@
-"""Write the fingerprints of all models, by which the detector ``combined`` names likely faults.
+"""Write the fingerprints of all models; the detector ``combined`` uses them to name likely faults.
 
 python -m tools.fingerprints           write experiments/detectors/fingerprints.json
 python -m tools.fingerprints --check   how often the right model is named, on other networks and seeds
@@ -22,7 +22,7 @@ _NETWORKS = ("home", "nat-symmetric", "double-nat")
 
 
 def observe(topology: str, spec: str, seed: int) -> Observations:
-    """One conversation with a model in every gateway that takes the trial's."""
+    """The observations of one conversation, with the model in every gateway where a trial would put it."""
     net = trial.network(topology)
     setup = trial.setup_of(TrialSpec(topology, spec, detector="combined"), net)
     known = trial.models()

@@ -1,8 +1,8 @@
-"""``make fuzz``: feeds each reader with bytes for a while, from a corpus that is kept and grows.
+"""``make fuzz``: feeds bytes to each reader for a while, from a corpus that is kept and grows.
 
-With atheris, where there is a wheel of it, new ways through the code lead on; else seeds are mutated. What
-raises is written to ``tests/corpus/TARGET/`` and is a test from then on, as is everything there. ``--keep``
-adds to the corpus what led to new code.
+With atheris, if there is a wheel of it, the fuzzing is guided by code coverage; otherwise seeds are mutated.
+Input that raises an exception is written to ``tests/corpus/TARGET/``; everything there is a test. ``--keep``
+adds input that reached new code to the corpus.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _atheris() -> bool:
 
 
 def _guided(name: str, seconds: int, keep: bool) -> int:
-    """Run libFuzzer in a process of its own: it ends the process that it runs in."""
+    """Run libFuzzer in its own process, because it ends the process that it runs in."""
     from tools.fuzz_targets import TARGETS
 
     grown = Path("out/fuzz") / name
@@ -83,7 +83,7 @@ def _mutating(name: str, seconds: int) -> int:
 def main() -> int:
     if sys.argv[1:2] == ["--child"]:
         _child(sys.argv[2], sys.argv[3:])
-    # Not before: the child has them instrumented.
+    # Imported late: in the child, atheris must instrument the modules first.
     from tools.fuzz_targets import TARGETS
 
     parser = argparse.ArgumentParser(prog="fuzz", description=__doc__)

@@ -1,6 +1,6 @@
-"""What ``make fuzz`` feeds with bytes, and what must hold whatever they are: nothing raises, readers agree.
+"""The functions that ``make fuzz`` feeds with bytes. For any bytes, nothing may raise and readers must agree.
 
-Each target takes any bytes; an exception is a find. Seeds are what the target should know from the start.
+Each target takes any bytes; an exception is a finding. Seeds are input that the fuzzer begins with.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PASSWORD: Final = b"password"
 
 
 class Target(NamedTuple):
-    """``run`` takes any bytes; ``seeds`` are a few that are read to their end."""
+    """``run`` takes any bytes; ``seeds`` are a few valid inputs."""
 
     run: Callable[[bytes], None]
     seeds: tuple[bytes, ...]
@@ -79,7 +79,7 @@ def _ip(data: bytes) -> None:
 
 
 def _tcp(data: bytes) -> None:
-    """A connection through the routers whose segments carry the bytes, in pieces that the bytes choose."""
+    """Send the bytes over a TCP connection through the routers; the bytes also choose the segments."""
     for model in _MODELS:
         gateway = samples.gateway_for(model)
         gateway.handle(ip.tcp(_CLIENT, _SERVER, flags=ip.SYN), Side.INSIDE, 0.0)
@@ -89,7 +89,7 @@ def _tcp(data: bytes) -> None:
         while at < len(data):
             size = 4 * data[at]
             piece = data[at + 1 : at + 1 + size]
-            # A high bit sends the piece too early: out of order.
+            # A byte above 0xF0 sends the segment out of order.
             seq = number + (size if data[at] > 0xF0 else 0)
             gateway.handle(ip.tcp(_CLIENT, _SERVER, piece, seq=seq, ack=1), Side.INSIDE, 0.1 + at / 1000)
             at, number = at + 1 + size, number + len(piece)
@@ -185,7 +185,7 @@ TARGETS: Final[dict[str, Target]] = {
 
 
 def mutated(target: str, rng: random.Random) -> bytes:
-    """A seed with a few bytes replaced, repeated or cut: for where there is no fuzzer."""
+    """A seed with a few bytes replaced, repeated or cut; used if there is no fuzzer."""
     data = bytearray(rng.choice(TARGETS[target].seeds))
     for _ in range(rng.randrange(1, 8)):
         at = rng.randrange(len(data) + 1)

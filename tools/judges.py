@@ -1,16 +1,16 @@
-"""``python -m tools.judges``: Kamailio's module sanity and tshark judge the messages that the models put out.
+"""``python -m tools.judges``: compare the lab's syntax check with Kamailio's module sanity and with tshark.
 
-Every distinct SIP message that a model of the catalogue, or a variant, makes of a sample (over UDP) goes to
-both, and their verdicts stand beside those of lab/wire/syntax: ``--write`` writes the table of
-docs/agreement.md. Needs Kamailio, tshark and the right to make namespaces.
+Both programs (the judges) get every distinct SIP message over UDP that a model of the catalogue, or a
+variant, makes from a sample. Their verdicts are compared with those of lab/wire/syntax. ``--write`` writes
+the table of docs/agreement.md. Needs Kamailio, tshark and the right to make namespaces.
 
 The rules of this file:
 
-- Nothing is read from a sentence. Kamailio's configuration writes one of three words for a message and
-  where it came from; where nothing comes the parser of its core has refused it. tshark's verdict is its
-  severity, a number.
-- A judge looks at less than the lab: what it takes may still be wrong. What counts is whom the lab calls
-  sound and a judge refuses, and which of the lab's rules a judge holds too.
+- Verdicts are never parsed from sentences. Kamailio's configuration writes one of three words and the source
+  port for each message; if it writes nothing, the parser of its core has refused the message. tshark's
+  verdict is a number, its severity.
+- A judge checks less than the lab: a message that it accepts may still be wrong. Two results count: messages
+  that the lab calls correct and a judge refuses, and the rules of the lab that a judge has, too.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ from tools.pages import DOCS, MadePart
 
 PAGE: Final = DOCS / "agreement.md"
 _PORT: Final = 5060
-_BATCH: Final = 200  # messages between two looks at what Kamailio said
+_BATCH: Final = 200  # messages per batch, after which Kamailio's log is read
 _PATIENCE: Final = 20.0
-_FIRST_PORT: Final = 10_000  # of the sources, which tell messages apart
+_FIRST_PORT: Final = 10_000  # the first source port; each message of a batch has its own
 _ERROR: Final = 8388608  # epan/proto.h: PI_ERROR; PI_MALFORMED dissectors have it too
 _GOOD: Final = samples.wire(
     b"OPTIONS sip:lab.test SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bK1\nMax-Forwards: 70\n"
@@ -81,9 +81,10 @@ _JUDGED: Final = re.compile(rb"judged (\d+) (takes|refuses)\n")
 
 @dataclass(frozen=True)
 class Verdicts:
-    """Of one message. ``rule``: the first of the lab's that it breaks, empty for none; ``minded``: fatally.
+    """The verdicts on one message.
 
-    ``kamailio`` and ``tshark``: whether these refuse it.
+    ``rule``: the first of the lab's rules that it breaks, fatal ones first; empty for none. ``minded``:
+    whether that is fatal. ``kamailio`` and ``tshark``: whether these refuse the message.
     """
 
     message: bytes
@@ -94,7 +95,7 @@ class Verdicts:
 
 
 def messages(every: int = 1) -> list[bytes]:
-    """Every distinct SIP message over UDP that leaves a router; of each model, or of one in so many."""
+    """Every distinct SIP message over UDP that leaves a router. ``every``: with every n-th model only."""
     found: dict[bytes, None] = {}
     for model in list(catalogue.load().runnable())[::every]:
         for name in samples.all_samples():
@@ -114,7 +115,7 @@ def _payload(packet: bytes) -> bytes | None:
 
 
 def judge(given: Sequence[bytes]) -> list[Verdicts]:
-    """What all three say of each message. Raises ``CapabilityError`` where there can be no namespaces."""
+    """The three verdicts on each message. Raises ``CapabilityError`` if namespaces are not possible."""
     with bubble.Bubble("tools.judges:task") as made:
         by_kamailio: list[bool] = made.call(list(given))
     rows = zip(given, by_kamailio, tshark(given), strict=True)
@@ -165,13 +166,13 @@ def _capture(given: Sequence[bytes]) -> Iterator[bytes]:
 
 
 def task(connection: Connection) -> None:
-    """Task of a bubble, whose loopback device is nobody else's."""
+    """Task of a bubble, which has its own loopback device."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     bubble.serve(connection, kamailio)
 
 
 def kamailio(given: Sequence[bytes]) -> list[bool]:
-    """Whether Kamailio refuses each message: its parser, or its module sanity. In a bubble only."""
+    """Whether Kamailio's parser or its module sanity refuses each message. Call this in a bubble only."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "kamailio.cfg").write_text(_CONFIG)
@@ -195,7 +196,7 @@ def _asked(given: Sequence[bytes], log: Path, process: subprocess.Popen[bytes]) 
         batch = given[begin : begin + _BATCH]
         for number, each in enumerate(batch):
             _send(each, _FIRST_PORT + number)
-        # Its one process takes them in order: when this one is judged, the others have been.
+        # Kamailio's only process takes messages in order: after this one, all others have been judged.
         mark = _FIRST_PORT + _BATCH + begin // _BATCH
         _send(_GOOD, mark)
         said.wait(mark, _PATIENCE)
@@ -205,7 +206,7 @@ def _asked(given: Sequence[bytes], log: Path, process: subprocess.Popen[bytes]) 
 
 
 def _until_ready(said: _Said) -> Iterator[int]:
-    """Ports to send from until an answer comes: no port is bound before it is ready."""
+    """Source ports for test messages, until Kamailio answers one: before it is ready, messages get lost."""
     for number in range(100):
         yield 1000 + number
         if said.wait(1000 + number, 0.1, needed=False):
@@ -221,7 +222,7 @@ def _send(message: bytes, port: int) -> None:
 
 
 class _Said:
-    """What Kamailio wrote of the messages, by the ports that they came from."""
+    """What Kamailio wrote about the messages, by their source ports."""
 
     def __init__(self, log: Path, process: subprocess.Popen[bytes]) -> None:
         self.words: dict[int, bytes] = {}
@@ -229,7 +230,10 @@ class _Said:
         self._read = 0
 
     def wait(self, port: int, seconds: float, *, needed: bool = True) -> bool:
-        """Until it has judged the message from that port. Raises ``RuntimeError`` if that is ``needed``."""
+        """Wait for the verdict on the message from ``port``; returns whether it came.
+
+        Raises ``RuntimeError`` if it is ``needed`` and does not come.
+        """
         deadline = time.monotonic() + seconds
         while port not in self.words and time.monotonic() < deadline and self._process.poll() is None:
             time.sleep(0.005)
@@ -246,7 +250,7 @@ class _Said:
 
 
 def table(found: Sequence[Verdicts] | None = None) -> str:
-    """How the verdicts agree, by the lab's rules, in Markdown."""
+    """The table of how the verdicts agree, by the lab's rules, in Markdown."""
     found = judge(messages()) if found is None else found
     sound = [each for each in found if not each.minded]
     lines = [

@@ -18,7 +18,7 @@ PAGE: Final = DOCS / "endpoints.md"
 
 
 def cards() -> str:
-    """The kinds that are cards."""
+    """The table of the kinds with cards."""
     lines = []
     for kind in SETTINGS:
         lines += ["", f"| {kind} | what it is | card | settings with evidence |", "|---|---|---|---|"]
@@ -29,7 +29,7 @@ def cards() -> str:
 
 
 def settings() -> str:
-    """What the cards state of each kind."""
+    """The table of the settings on cards."""
     lines = []
     for kind, each in SETTINGS.items():
         lines += ["", f"| setting of a {kind} | what it means | values | default |", "|---|---|---|---|"]
@@ -43,7 +43,7 @@ def settings() -> str:
 
 
 def _values(hint: Any) -> list[str]:
-    """What may be written there, in words."""
+    """The allowed values of a setting, in words."""
     if get_origin(hint) is Literal:
         return [f"`{specs.value_text(value)}`" if value != "" else "none" for value in get_args(hint)]
     if get_origin(hint) is not None:

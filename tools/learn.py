@@ -1,7 +1,7 @@
 """``python -m tools.learn``: how well routers are learnt and diagnosed; writes docs/measured/learn.md.
 
-Each router is one that nobody knows: a model of the catalogue, a composition of its faults, or the kernel's
-own ALG. The probe pack goes through it, and a model is learnt from what its two sides showed.
+Each router counts as unknown: a model of the catalogue, a composition of its faults, or the kernel's
+own ALG. The probe pack goes through it, and a model is learnt from the traffic on its two sides.
 """
 
 from __future__ import annotations
@@ -37,16 +37,17 @@ from tools import diagnoses
 ROOT: Final = Path(__file__).parent.parent
 PAGE: Final = ROOT / "docs" / "measured" / "learn.md"
 STANDIN: Final = ROOT / "tests" / "experiments" / "bench" / "standin.py"
-HELD_OUT_SEED: Final = 1009  # of cases that the pack does not have
+HELD_OUT_SEED: Final = 1009  # makes cases that the pack does not have
 HELD_OUT: Final = 200  # datagrams
 
 
 class Row(NamedTuple):
-    """What came of one router.
+    """The result for one router.
 
-    ``shows``: its fault leaves something otherwise than a router without a fault does. ``named``: the true
-    model is in the tie. ``tie``: how many models are. ``accused``: a fault was named. ``probes``: held-out
-    conversations, ``equal``: those of them that leave the learnt model to the byte. ``seconds``: of CPU.
+    ``shows``: its output differs from that of a router without a fault. ``named``: the true model is among
+    the equally good candidates; ``tie``: how many there are. ``accused``: a fault was named. ``probes``:
+    held-out conversations; ``equal``: for how many the learnt model gives the same bytes. ``seconds``: of
+    CPU.
     """
 
     truth: str
@@ -62,7 +63,7 @@ class Row(NamedTuple):
 
 
 def router(model: Model, allocation: PortAllocation, seed: int) -> Gateway:
-    """The router that is observed. Its generator is another one than that of the candidates' routers."""
+    """The router to observe. Its random generator is not that of the candidates' routers."""
     first = {PortAllocation.SEQUENTIAL: samples.PUBLIC.port, PortAllocation.RANDOM: 20000}
     return Gateway(
         model,
@@ -111,7 +112,7 @@ def measured(truth: str, allocation: PortAllocation, seed: int) -> Row:
 
 
 def _otherwise(observed: Observed, model: Model) -> int:
-    """How many conversations leave a router with the model otherwise than they were seen."""
+    """For how many conversations a router with the model gives other bytes than were seen."""
     every = (each for pair in observed.pairs for each in played(observed, model, pair))
     return len({each.entered.conversation for each in every if each.made != each.seen})
 
@@ -126,12 +127,12 @@ def compositions(count: int, seed: int) -> list[str]:
         try:
             found.append(trial.models().get("+".join(each.id for each in chosen)).id)
         except (UsageError, ValueError):
-            continue  # they exclude each other
+            continue  # these faults exclude each other
     return found
 
 
 def _at_random(model: Model, rng: random.Random) -> Model:
-    """The same fault with one of its numbers at random, if it has any."""
+    """The same fault with one of its numeric parameters at random, if it has any."""
     numbers = {
         name: value
         for name, value in model.parameters.items()
@@ -148,7 +149,7 @@ def _at_random(model: Model, rng: random.Random) -> Model:
 
 
 def kernel_pair(kind: str = "sip-helper") -> Pair | None:
-    """What the kernel's ALG does to a part of the pack; ``None``: it can't be had here."""
+    """Both sides of the kernel's ALG for a part of the pack; ``None`` if the ALG can't be used here."""
     if os.getuid():
         return None
     with tempfile.TemporaryDirectory() as folder:
@@ -164,7 +165,7 @@ def kernel_pair(kind: str = "sip-helper") -> Pair | None:
 
 
 def kernel_line() -> str:
-    """Whether the kernel's ALG is recognized."""
+    """A sentence that says whether the kernel's ALG is recognized."""
     pair = kernel_pair()
     if pair is None:
         return "not measured: the kernel's ALG is not to be had here"
@@ -182,7 +183,7 @@ def share(part: int, total: int) -> str:
 
 
 def table(singles: list[Row], composed: list[Row], ports: list[Row], controls: list[Row]) -> list[list[str]]:
-    """What, the goal, what was found."""
+    """The table's cells: subject, goal, result."""
     shown, seen = ([each for each in rows if each.shows] for rows in (singles, composed))
     alone = sum(each.named and each.tie == 1 for each in shown)
     equal, probes = sum(each.equal for each in composed), sum(each.probes for each in composed)

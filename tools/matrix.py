@@ -1,9 +1,9 @@
-"""What every model and variant comes to, as text that a reviewer can read in a diff.
+"""What every model and variant breaks, as text that a reviewer can read in a diff.
 
-``python -m tools.matrix`` prints it, ``--write`` puts it into ``tests/golden/matrix.txt``, which a
-test compares: a model that stops breaking what it did, or starts to break more, shows. What is shipped with
-the models of that (``Card.sufferers``) is made from the golden file. ``--new`` plays models only that have
-no row yet, and takes out the rows of models that are gone.
+``python -m tools.matrix`` prints it; ``--write`` puts it into ``tests/golden/matrix.txt``. A test compares it
+with that file, so it shows when a model stops breaking something or breaks more. The data shipped with
+the models (``Card.sufferers``) is made from that file. ``--new`` plays only models that have
+no row yet, and removes the rows of models that are gone.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from tools import agreement
 GOLDEN: Final = Path(__file__).parents[1] / "tests" / "golden" / "matrix.txt"
 PAIRS: Final = (DEFAULT, STRICT)
 """The default one first."""
-# The one that asks the least and the one that asks everything; the scoreboard has the others. They bring
-# their own messages, whatever the endpoints are.
+# The simplest detector and the most thorough one; the scoreboard has the others. They send their own
+# messages, so the endpoints do not matter.
 DETECTORS: Final = ("mirror", "combined")
 NO_ALG: Final = "none"
 _SEEN: Final = "seen: "
@@ -70,12 +70,12 @@ def specs(model: str, pair: Pair = DEFAULT) -> list[TrialSpec]:
 
 
 def seen(results: Sequence[TrialResult]) -> dict[str, str]:
-    """What the detectors say of one model."""
+    """What the detectors say about one model."""
     return {each.spec.played: outcome(each) for each in results}
 
 
 def failing(results: Sequence[TrialResult]) -> dict[str, str]:
-    """What fails of one model's scenarios with one pair of endpoints: ``all`` and ``all but NAME`` too."""
+    """The scenarios that fail with one model and pair of endpoints, in short ``all`` or ``all but NAME``."""
     played = {each.spec.played: outcome(each) for each in results}
     failed = {name: outcome for name, outcome in played.items() if outcome != "pass"}
     passed = [name for name in played if name not in failed]
@@ -85,7 +85,7 @@ def failing(results: Sequence[TrialResult]) -> dict[str, str]:
 
 
 def row(model: str, detected: Mapping[str, str], failed: Mapping[Pair, Mapping[str, str]]) -> str:
-    """The text about one model: what ``seen`` gives, and what ``failing`` gives for each pair."""
+    """The text about one model, from the result of ``seen``, and of ``failing`` for each pair."""
     parts = [f"{model}\n", _lines(detected)]
     if len({_lines(each) for each in failed.values()}) == 1:
         parts += [f"  {_BOTH}\n", _lines(failed[DEFAULT])] if failed[DEFAULT] else []
@@ -103,7 +103,7 @@ def golden() -> dict[str, str]:
 
 
 def blocks(row: str) -> dict[str, dict[str, str]]:
-    """What stands in a row, by endpoints: as ``failing`` has it; under ``""`` what the detectors say."""
+    """The contents of a row: by endpoints the result of ``failing``; under ``""`` that of ``seen``."""
     found: dict[str, dict[str, str]] = {"": {}, **{str(pair): {} for pair in PAIRS}}
     at = [""]
     for line in row.splitlines()[1:]:
@@ -117,7 +117,7 @@ def blocks(row: str) -> dict[str, dict[str, str]]:
 
 
 def outcomes(cells: Mapping[str, str], scenarios: Iterable[str]) -> dict[str, str]:
-    """What ``failing`` gave, for each of some scenarios: ``pass`` where it has none."""
+    """The outcome of each of these scenarios, from the result of ``failing``; ``pass`` if not in it."""
     for name, failed in cells.items():
         if name == "all" or name.startswith("all but "):
             passed = name.removeprefix("all but ")
@@ -126,9 +126,9 @@ def outcomes(cells: Mapping[str, str], scenarios: Iterable[str]) -> dict[str, st
 
 
 def breaks(text: str) -> str:
-    """What each model of this project breaks, of a whole matrix: JSON as the package ships it.
+    """What each model of this project breaks, from the text of a whole matrix, as the JSON in the package.
 
-    What fails in the same way without an ALG is not the model's doing.
+    A scenario that fails in the same way without an ALG is left out: the model is not the cause.
     """
     rows = {model: blocks(each) for model, each in _rows(text).items()}
     bare = rows[NO_ALG]
@@ -155,7 +155,7 @@ def _told(endpoints: str, cells: Mapping[str, str], bare: Mapping[str, str]) -> 
 
 
 def _real(model: str) -> dict[str, dict[str, str]]:
-    """What was seen of a model with real software, by the names of the programs."""
+    """The results of a model with real software, by the names of the programs."""
     found: dict[str, dict[str, str]] = {}
     for cell in agreement.cells():
         if cell.model == model:

@@ -1,8 +1,8 @@
 """``python -m tools.mitigations``: what each mitigation cures, as the table of docs/mitigations.md.
 
-``--check`` writes nothing and exits with 1 if the page is out of date. A situation that works with nothing
-done about it, or an invalid trial, ends the command with an error: the choice of situations is wrong, or the
-lab is.
+``--check`` writes nothing and exits with 1 if the page is out of date. If a situation works without a
+mitigation, or a trial is invalid, the command ends with an error: the situations are badly chosen, or the
+lab is wrong.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tools.pages import DOCS, MadePart
 PAGE: Final = DOCS / "mitigations.md"
 LATE: Final = "incoming-call(idle=70)"
 
-# What is wrong, and a sentence for it.
+# Trials that fail, each with a sentence that says what is wrong.
 SITUATIONS: Final = (
     (TrialSpec("home", "none", LATE), "No ALG. The NAT's binding has ended before the call comes."),
     (TrialSpec("home", "semicolon-loss", "register"), "The ALG breaks the syntax of messages."),
@@ -88,7 +88,10 @@ PAIRS: Final = (
 
 
 def cell(situation: TrialSpec, mitigations: tuple[str, ...]) -> str:
-    """Whether they cure it; a dash where they can't be had. Raises ``SystemExit`` for an invalid trial."""
+    """Whether the mitigations cure the situation; a dash if they can't be used there.
+
+    Raises ``SystemExit`` for an invalid trial.
+    """
     spec = TrialSpec(
         situation.topology,
         situation.model,
@@ -107,7 +110,7 @@ def cell(situation: TrialSpec, mitigations: tuple[str, ...]) -> str:
 
 
 def table() -> str:
-    """The table in Markdown, with what its columns are."""
+    """The table in Markdown, with an explanation of its columns."""
     for situation, _ in SITUATIONS:
         if cell(situation, ()) != "no":
             raise SystemExit(f"{situation.name}: works with nothing done about it")

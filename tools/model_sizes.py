@@ -1,7 +1,7 @@
 """``python -m tools.model_sizes``: how much code each reference ALG is, as the table of docs/models.md.
 
-A model's own lines are those of its file, and of modules that no other model uses. What several use counts
-once for all of them. ``--check`` writes nothing and exits with 1 if the page is out of date.
+A model's own lines are those of its file, and of modules that no other model uses. Modules that several
+models use are counted once, apart. ``--check`` writes nothing and exits with 1 if the page is out of date.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _PACKAGE: Final = "siplab.alg_models.exact."
 
 
 def _files(module: str) -> list[Path]:
-    """The file of ``name`` or ``package.name`` below the folder; of a package all of its own."""
+    """The file of the module ``name`` or ``package.name`` below the folder; for a package, all its files."""
     path = FOLDER.joinpath(*module.split("."))
     return sorted(path.glob("__init__.py")) if path.is_dir() else [path.with_suffix(".py")]
 
 
 def _uses(file: Path) -> set[str]:
-    """The modules of the folder that a file imports."""
+    """The folder's modules that a file imports."""
     found = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(_PACKAGE):
@@ -37,7 +37,7 @@ def _uses(file: Path) -> set[str]:
 
 
 def shared(module: str) -> set[str]:
-    """The modules that a model uses, whether by itself or by others of them."""
+    """The modules that a model uses, directly or through other modules."""
     found: set[str] = set()
     todo = {module}
     while todo:
@@ -53,12 +53,12 @@ def _lines(module: str) -> int:
 
 
 def models() -> list[str]:
-    """The modules with a reference ALG each."""
+    """The modules that each have a reference ALG."""
     return sorted(each.stem for each in FOLDER.glob("*.py") if not each.stem.startswith("_"))
 
 
 def table() -> str:
-    """The table in Markdown, below it the modules that several models share."""
+    """The table in Markdown, and below it the modules that several models share."""
     users = {model: shared(model) for model in models()}
     rows = ["| model | lines of its own | lines that it shares | modules |", "|---|---|---|---|"]
     for model, used in users.items():

@@ -1,7 +1,7 @@
 """``python -m tools.named_failures``: which failures the default endpoints do not have, for docs/explain.md.
 
-The trials are those by which the causes were first judged: with the endpoints of 0.1.0 (``plain`` and
-``rport-aware``), or with others that they name. Each is played with those and with the default pair.
+The trials are those with which the search for causes was first tested. They name their endpoints: mostly
+those of 0.1.0, ``plain`` and ``rport-aware``. Each trial runs with these and with the default pair.
 ``--check`` writes nothing and exits with 1 if the page is out of date.
 """
 
@@ -47,7 +47,7 @@ NAMED: Final[tuple[TrialSpec, ...]] = (
     _plain("record-route-mangled+ack-2xx-lost", "outgoing-call"),
     _plain("record-route-mangled+contact-inbound-clobbered+ack-2xx-lost", "outgoing-call"),
 )
-# Of these it is what their cards show.
+# Models whose trials are those that their cards show.
 SHOWN: Final = (
     "record-route-ignored",
     "one-direction-only",
@@ -69,8 +69,8 @@ SHOWN: Final = (
 
 
 class Row(NamedTuple):
-    """The first check that fails with the endpoints that the trial names, with the default pair, and with
-    that where the router has no ALG; empty: none does.
+    """The first check that fails, or empty: with the trial's own endpoints, the default pair, and the latter
+    without an ALG.
     """
 
     spec: TrialSpec
@@ -80,7 +80,7 @@ class Row(NamedTuple):
 
 
 def specs() -> list[TrialSpec]:
-    """All trials, with the endpoints that they name."""
+    """All trials, with their own endpoints."""
     found = list(NAMED)
     for name in SHOWN:
         model = trial.models().get(name)
@@ -92,7 +92,7 @@ def specs() -> list[TrialSpec]:
 
 
 def rows() -> list[Row]:
-    """Each trial played with both."""
+    """Each trial, run with both pairs of endpoints."""
     return [
         Row(each, *map(_fails, (each, default := each.between(DEFAULT), replace(default, model="none"))))
         for each in specs()
@@ -107,7 +107,7 @@ def _fails(spec: TrialSpec) -> str:
 
 
 def table(found: Sequence[Row]) -> str:
-    """The trials, and those that the default pair passes."""
+    """The table of trials, and the list of those that pass with the default pair."""
     lines = [
         f"| fault | network, scenario | endpoints | fails | with {DEFAULT} |",
         "|---|---|---|---|---|",

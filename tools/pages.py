@@ -1,4 +1,4 @@
-"""Pages of docs/ with a table that a command makes: between two marks, written by ``python -m tools.NAME``.
+"""Pages of docs/ with a generated table. ``python -m tools.NAME`` writes it between two marks.
 
 With ``--check`` the command writes nothing and exits with 1 if the page is out of date.
 """
@@ -17,7 +17,7 @@ DOCS: Final = Path(__file__).parents[1] / "docs"
 
 @dataclass(frozen=True)
 class MadePart:
-    """The table of ``page`` that ``python -m tools.TOOL`` makes; ``what`` its marks call it."""
+    """The table in ``page`` that ``python -m tools.TOOL`` makes. ``what``: its name in the marks."""
 
     page: Path
     tool: str
@@ -25,7 +25,7 @@ class MadePart:
     what: str = "table"
 
     def updated(self, text: str) -> str:
-        """The page's text with today's table. Raises ``SystemExit`` when the marks are missing."""
+        """The page's text with a new table. Raises ``SystemExit`` if the marks are missing."""
         begin = rf"<!-- the {self.what} (?:is|are) made by: python -m tools\.{self.tool}\b[^\n]*-->\n"
         found = re.fullmatch(rf"(.*{begin}).*?(\n<!-- end of the {self.what} -->\n.*)", text, re.DOTALL)
         if found is None:

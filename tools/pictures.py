@@ -1,10 +1,10 @@
-"""Draw docs/pictures/*.svg: the house, the lab's rooms, the way of a packet, the way of a trial.
+"""Draw docs/pictures/*.svg: the top-level packages, the packages of ``lab``, the way of a packet, of a trial.
 
 python -m tools.pictures            say which are out of date (exit status 1)
-python -m tools.pictures --write    draw them anew
+python -m tools.pictures --write    draw them again
 
-Arrows between rooms are the imports that the sources really have. The stations of a packet and of a trial
-name the modules that do the work; one that does not exist is an error.
+A room is a package. Arrows between rooms are the imports in the sources. The stations of a packet and of a
+trial name the modules that do the work; a missing module is an error.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FOLDER: Final = ROOT / "docs" / "pictures"
 
 
 class Room(NamedTuple):
-    """A box: the floor that it is on, from the top, and the columns that it spans."""
+    """A box for a package: its floor, counted from the top, and the columns that it spans."""
 
     floor: int
     columns: tuple[int, int]
@@ -49,7 +49,7 @@ LAB: Final = {
 
 
 class Station(NamedTuple):
-    """Something on a way: what happens, the module that does it, and how one may leave the way here."""
+    """A step on a way: what happens, the module that does it, and how the way may end here."""
 
     text: str
     module: str
@@ -94,7 +94,7 @@ TRIAL: Final = (
 
 
 def _imports(nodes: Iterable[ast.stmt]) -> Iterator[str]:
-    """The modules imported when a file is: not inside functions, not for type checkers."""
+    """The modules that a file imports when it is loaded; not those in functions or for type checkers."""
     for node in nodes:
         if isinstance(node, ast.ImportFrom) and node.module:
             yield from (f"{node.module}.{each.name}" for each in node.names)
@@ -107,7 +107,7 @@ def _imports(nodes: Iterable[ast.stmt]) -> Iterator[str]:
 
 
 def arrows(folders: dict[str, Path]) -> set[tuple[str, str]]:
-    """Which of the folders imports which; names are those of ``folders``."""
+    """Which folder imports which, as pairs of the names in ``folders``."""
     found = set()
     packages = {
         "siplab." + str(path.relative_to(ROOT)).replace("/", ".") + ".": name
@@ -124,7 +124,7 @@ def arrows(folders: dict[str, Path]) -> set[tuple[str, str]]:
 
 
 def _direct(found: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Without the arrows that follow from others."""
+    """The arrows without those that follow from others."""
     beyond: dict[str, set[str]] = {}
 
     def reached(name: str) -> set[str]:
@@ -200,12 +200,12 @@ def _plan(rooms: dict[str, Room], found: set[tuple[str, str]]) -> str:
 
 
 def house() -> str:
-    """The storeys, and which of them import which."""
+    """The picture of the top-level packages and their imports."""
     return _plan(HOUSE, _direct(arrows({name: ROOT / name for name in HOUSE})))
 
 
 def lab() -> str:
-    """The rooms of ``lab``. Raises ``SystemExit`` for one that is missing here."""
+    """The picture of the packages of ``lab``. Raises ``SystemExit`` if ``LAB`` lacks one."""
     there = {each.parent.name for each in (ROOT / "lab").glob("*/__init__.py")}
     if set(LAB) != there:
         raise SystemExit(f"lab's rooms: {sorted(set(LAB) ^ there)} are drawn or there, not both")
@@ -213,7 +213,10 @@ def lab() -> str:
 
 
 def way(stations: tuple[Station, ...]) -> str:
-    """Stations one below the other, exits beside them. Raises ``SystemExit`` for a missing module."""
+    """The picture of a way: stations from top to bottom, with exits beside them.
+
+    Raises ``SystemExit`` for a missing module.
+    """
     left, wide, high, gap = 20, 470, 48, 22
     parts = []
     for index, station in enumerate(stations):
@@ -231,12 +234,12 @@ def way(stations: tuple[Station, ...]) -> str:
 
 
 def pictures() -> dict[str, str]:
-    """Name and text of each picture."""
+    """The text of each picture by its name."""
     return {"house.svg": house(), "lab.svg": lab(), "packet.svg": way(PACKET), "trial.svg": way(TRIAL)}
 
 
 def out_of_date() -> list[str]:
-    """The pictures that do not show what is there."""
+    """The names of the pictures that are out of date."""
     return [
         name
         for name, text in pictures().items()

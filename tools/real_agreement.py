@@ -1,7 +1,7 @@
-"""``python -m tools.real_agreement``: the lab beside what real software had in tests/data/agreement.tsv.
+"""``python -m tools.real_agreement``: compare the lab with real software's results, tests/data/agreement.tsv.
 
-Plays the lab's side only, and writes the part of docs/agreement.md that follows; ``--check`` exits with 1 if
-the page is out of date. ``siplab agree --cells tests/data/agreement.tsv`` plays both sides.
+Runs the lab's side only, and writes the result into docs/agreement.md; ``--check`` exits with 1 if
+the page is out of date. ``siplab agree --cells tests/data/agreement.tsv`` runs both sides.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PAGE: Final = DOCS / "agreement.md"
 
 
 def rows(every: int = 1) -> list[Row]:
-    """Each cell, or one in so many, with what was seen and what the lab has."""
+    """Each cell, or every n-th, with the result of real software and that of the lab."""
     return [
         Row(cell, real, agreement.first_failed(trials.result(cell.lab())))
         for cell, real in agreement.read(CELLS)[::every]
@@ -29,7 +29,7 @@ def rows(every: int = 1) -> list[Row]:
 
 
 def table() -> str:
-    """How many cells agree, by phone and server, and those that do not, in Markdown."""
+    """The number of cells that agree, by phone and server, and a list of those that do not, in Markdown."""
     found = rows()
     total, agreed = Counter(map(_pair, found)), Counter(_pair(each) for each in found if each.agrees)
     lines = ["| phones | server | cells | agree |", "|---|---|---|---|"]

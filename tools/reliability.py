@@ -1,7 +1,7 @@
-"""``python -m tools.reliability``: writes the table of docs/reliability.md, of what tests try and what held.
+"""``python -m tools.reliability``: writes the table of docs/reliability.md: what tests try, and what held.
 
-It runs the tests of each area. A test says by ``record_property("tried", n)`` how many things it tries; one
-that says nothing tries one. ``--check`` writes nothing and exits with 1 if the page is out of date.
+It runs the tests of each area. A test says by ``record_property("tried", n)`` how many things it tries;
+without that it counts as one. ``--check`` writes nothing and exits with 1 if the page is out of date.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _CONFINED: Final = "tests/experiments/programs/test_confinement.py"
 _CONTAINERS: Final = "tests/experiments/programs/test_containers.py"
 _BUBBLE: Final = "tests/lab/worlds/test_bubble.py"
 
-# Area, and the tests of it: files, and beginnings of the names of tests in them (empty: all).
+# Each area with its tests: files, and prefixes of test names in them (empty: all tests).
 AREAS: Final = (
     ("Models that raise, end Python or the process, hang, print", _PLUGINS, ("test_a_model_cannot",)),
     ("What detectors return or raise", _PLUGINS, ("test_a_detector_may", "test_what_is_right")),
@@ -84,7 +84,7 @@ AREAS: Final = (
 
 
 def played() -> dict[tuple[str, str], list[tuple[int, bool]]]:
-    """By file and test: what each of its cases tries, and whether it held. Runs them."""
+    """Run the tests; returns by file and test how many things each case tries, and whether it passed."""
     files = sorted({file for _, file, _ in AREAS})
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"

@@ -1,13 +1,13 @@
-"""``make scale``: many trials into a store, killed on the way and gone on with; and what more would cost.
+"""``make scale``: run many trials into a store, with a kill and a restart on the way; what more would cost.
 
-``python -m tools.scale [--trials 100000] [--jobs 2] [--batch 1000]`` writes ``out/scale.json`` beside what it
-prints. What it says:
+``python -m tools.scale [--trials 100000] [--jobs 2] [--batch 1000]`` prints the results and writes them into
+``out/scale.json``:
 
-- trials per second and per CPU second, in the first and in the last fifth: the law by which the cost grows;
-- memory of the process that gives out the work, and of its workers, in both fifths;
-- what a SIGKILL at a third of the way costs: batches that were there and are run again (none), batches that
-  were under way (one for each worker at most);
-- bytes for each trial, by table; and Parquet beside JSON lines: bytes, seconds to load;
+- trials per second and per CPU second, in the first and in the last fifth of the run: does the cost grow?
+- memory of the process that distributes the work, and of its workers, in both fifths;
+- what a SIGKILL after a third of the trials costs: finished batches that are run again (none), and unfinished
+  batches (at most one for each worker);
+- bytes per trial, by table; and Parquet compared with JSON lines: bytes, seconds to load;
 - the cost of 10^6 and 2 x 10^7 trials, extrapolated.
 """
 
@@ -39,13 +39,13 @@ from siplab.experiments.trial.sharing import Sharing
 from siplab.experiments.trial.spec import TrialSpec
 
 ROOT: Final = Path(__file__).parents[1]
-# What is asked of most routers first; each with all models, so that a seed has a thousand trials.
+# The most common scenarios. Each runs with all models, so that one seed makes a thousand trials.
 PLAYED: Final = ("register", "outgoing-call", "incoming-call", "message", "hold", "cancel")
 LARGER: Final = (1_000_000, 20_000_000)
 
 
 def plan(trials: int) -> list[TrialSpec]:
-    """So many trials: all models, six scenarios, as many seeds as it takes."""
+    """This many trials: all models, six scenarios, and as many seeds as needed."""
     models = [each.id for each in catalogue.load().runnable()]
     found: list[TrialSpec] = []
     seed = 0
@@ -59,7 +59,7 @@ def plan(trials: int) -> list[TrialSpec]:
 
 
 def _memory(process: int | str) -> int:
-    """Resident memory of a process in kilobytes, without what it shares with files; 0: it is gone."""
+    """Resident memory of a process in kilobytes, without pages of mapped files; 0 if the process is gone."""
     try:
         text = Path(f"/proc/{process}/status").read_text(encoding="ascii")
     except OSError:
@@ -74,7 +74,7 @@ def _workers() -> list[int]:
 
 
 def child(place: str, trials: int, jobs: int, batch: int) -> None:
-    """Run, or go on; a line of JSON for each batch."""
+    """Start or continue the run; prints a line of JSON for each batch."""
     specs = plan(trials)
 
     def told(done: Done) -> None:
@@ -114,7 +114,7 @@ def _lines(place: Path, trials: int, jobs: int, batch: int) -> tuple[subprocess.
 def killed_and_gone_on_with(
     place: Path, trials: int, jobs: int, batch: int, say: Callable[[str], None] = print
 ) -> dict[str, Any]:
-    """Run ``trials`` into ``place`` with a SIGKILL at a third of the way; what it took."""
+    """Run ``trials`` into ``place`` with a SIGKILL after a third of them; returns the measurements."""
     process, lines = _lines(place, trials, jobs, batch)
     done = 0
     for each in lines:
@@ -139,7 +139,7 @@ def killed_and_gone_on_with(
 
 
 def _course(told: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Rate and memory in the first and the last fifth of a run, the very first batches left out."""
+    """Rate and memory in the first and the last fifth of a run, without the very first batches."""
     told = told[max(2, len(told) // 20) :]
     fifth = max(1, len(told) // 5)
     parts = {"first_fifth": told[:fifth], "last_fifth": told[-fifth:]}
@@ -173,7 +173,7 @@ def _course(told: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def sizes(place: Path, trials: int) -> dict[str, float]:
-    """Bytes for each trial, by table."""
+    """Bytes per trial, by table."""
     found = {
         name: sum(each.stat().st_size for each in (place / name).glob("*.parquet")) / trials
         for name in TABLES
@@ -182,7 +182,7 @@ def sizes(place: Path, trials: int) -> dict[str, float]:
 
 
 def beside_json_lines(trials: int = BATCH) -> dict[str, Any]:
-    """One batch as Parquet and as JSON lines: bytes for each trial, and CPU seconds to load all of it."""
+    """One batch as Parquet and as JSON lines: bytes per trial, and CPU seconds to load all of it."""
     chunk = next(chunks(plan(trials), trials))
     sharing = Sharing()
     results = [sharing.run(TrialSpec(**{**vars(spec), "changes": True}))[0] for _, spec in chunk.trials]
@@ -216,7 +216,7 @@ def beside_json_lines(trials: int = BATCH) -> dict[str, Any]:
 
 
 def extrapolated(measured: dict[str, Any], bytes_per_trial: float) -> list[dict[str, Any]]:
-    """What more trials cost if each costs what one costs at the end of this run."""
+    """What more trials would cost, if each costs as much as at the end of this run."""
     cost = max(measured["last_fifth"]["cpu_ms_per_trial"], measured["cpu_ms_per_trial"])
     return [
         {

@@ -1,8 +1,8 @@
 """``python -m tools.scenario_table``: where each scenario works, as the table of docs/scenarios.md.
 
-Every scenario, with each of its ways, on a public address and behind each kind of NAT, there without an ALG
-and with a correct one; the phone is the strict one. One that fails without a known reason ends the command
-with an error: the lab is wrong, or the table of reasons.
+Runs every scenario, with each of its variants, on a public address and behind each kind of NAT, there without
+an ALG and with a correct one. The phone is the strict one. If one fails without a known reason, the command
+ends with an error: the lab is wrong, or the table of reasons is.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from tools.pages import DOCS, MadePart
 
 PAGE: Final = DOCS / "scenarios.md"
 SERVERS: Final = ("rport-aware", "strict-addresses")
-# More than a NAT's 60 s without a word: no way of a scenario, but what makes the difference for these.
+# Silence for longer than the 60 s of a NAT's timer. Not a setting with few values, but it matters here.
 LATE: Final = ("incoming-call(idle=70)", "subscribe(idle=70)")
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a scenario fails where it does: with this model, and where they are named, with these servers, in
-    these scenarios, on these networks, and first at a check whose name ends like this.
+    """Why a scenario fails with this model. If given, only with these servers, in these scenarios, on these
+    networks, and if the name of the first failed check ends like this.
     """
 
     text: str
@@ -64,7 +64,7 @@ _OPEN_NATS: Final = (
     "nat-full-cone",
     "nat-restricted-cone",
 )
-# The first that fits is the one.
+# The first reason that fits counts.
 REASONS: Final = (
     Reason(
         "This NAT has another public port for each server (RFC 4787 section 4.1): what the STUN server says "
@@ -150,12 +150,12 @@ REASONS: Final = (
 
 
 def nat_kinds() -> list[str]:
-    """The topologies that are the home network behind another kind of NAT."""
+    """The topologies that are the home network with another kind of NAT."""
     return [each for each in topologies.available() if each.startswith("nat-")]
 
 
 def played() -> Iterator[str]:
-    """Every scenario, and each with every other value of a setting that has few: its ways."""
+    """Every scenario, and its variants: with each other value of a setting that has few values."""
     for item in registry.scenarios():
         yield item.id
         hints = get_type_hints(type(item.settings))
@@ -174,7 +174,7 @@ def _values(kind: Any) -> tuple[Any, ...]:
 
 
 def outcome(topology: str, model: str, scenario: str, server: str) -> Reason | None:
-    """``None`` when it works, else why not. Raises ``SystemExit`` when nobody knows."""
+    """``None`` if it works, else why it fails. Raises ``SystemExit`` if no reason is known."""
     result = trials.result(TrialSpec(topology, model, scenario, phone=STRICT.phone, server=server))
     if result.outcome == "pass":
         return None
@@ -186,7 +186,7 @@ def outcome(topology: str, model: str, scenario: str, server: str) -> Reason | N
 
 
 def cell(places: list[str], model: str, scenario: str, server: str) -> str:
-    """What came out in all these places; those that differ from most are named."""
+    """The outcome on all these networks; the cell names those that differ from most."""
     groups: dict[Reason | None, list[str]] = {}
     for place in places:
         groups.setdefault(outcome(place, model, scenario, server), []).append(place)
@@ -219,7 +219,7 @@ def _columns() -> list[tuple[list[str], str, str, str]]:
 
 
 def table() -> str:
-    """The table in Markdown, its notes below."""
+    """The table in Markdown, with its notes below."""
     heads = [head for *_, head in _columns()]
     lines = [f"| scenario | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
     lines += [row(scenario) for scenario in played()]

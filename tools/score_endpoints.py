@@ -12,12 +12,12 @@ from siplab.experiments.trial.spec import TrialSpec
 from tools import trials
 from tools.pages import DOCS, MadePart
 
-# Those of the lab's own that meet the endpoints; the others bring messages and a server of their own.
+# The lab's detectors that use the trial's endpoints; the others have their own messages and server.
 DETECTORS: Final = ("passive", "received", "registration-readback")
 
 
 class Row(NamedTuple):
-    """What one detector says of one router, with the default endpoints and with the strict ones."""
+    """What one detector says about one router, with the default endpoints and with the strict ones."""
 
     router: str
     detector: str
@@ -35,7 +35,7 @@ def answers() -> Iterator[Row]:
 
 
 def table() -> str:
-    """How many answers there are, and those that differ, in Markdown."""
+    """The number of answers, and a list of those that differ, in Markdown."""
     rows = list(answers())
     other = [each for each in rows if each.default != each.strict]
     lines = [f"{len(other)} of {len(rows)} answers differ.", ""]

@@ -1,6 +1,6 @@
-"""Pictures of pages for docs/pictures: those that the browser tests make while they use the pages.
+"""Screenshots of pages for docs/pictures; the browser tests make them while they use the pages.
 
-python -m tools.screenshots     runs these tests and writes the pictures anew
+python -m tools.screenshots     runs these tests and writes the pictures again
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 from tools.pictures import FOLDER, ROOT
 from tools.small_png import small
 
-# The name in docs/pictures, and the one that the test gives it.
+# The picture's name in docs/pictures, and the test's name for it.
 PICTURES: Final = {
     "report": "report",
     "message": "message",
@@ -25,7 +25,7 @@ PICTURES: Final = {
     "exercise": "exercise",
     "live": "live",
 }
-LARGEST: Final = 150_000  # bytes of one
+LARGEST: Final = 150_000  # bytes of one picture
 _TESTS: Final = (
     "tests/experiments/output/test_page.py::test_in_a_browser",
     "tests/experiments/sandbox/test_sandbox.py::test_in_a_browser[chromium]",

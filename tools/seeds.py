@@ -1,4 +1,4 @@
-"""What a second seed changes, measured on samples: ``python -m tools.seeds`` prints a table."""
+"""``python -m tools.seeds``: print a table of what a second seed changes, measured on samples."""
 
 from __future__ import annotations
 

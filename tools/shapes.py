@@ -1,7 +1,7 @@
-"""Messages, of any size, whose shape costs a careless reader quadratic time; and all that reads messages.
+"""Messages of any size whose shape costs a careless reader quadratic time, and all readers of messages.
 
-``make bench`` measures how the readers' time grows with the size; the tests run every reader on every shape
-of 60,000 bytes, with a limit on its CPU time. A datagram has at most 65,507 bytes.
+``make bench`` measures how the readers' time grows with the size. The tests run every reader on every shape
+with 60,000 bytes, with a limit on its CPU time. A datagram has at most 65,507 bytes.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def message(
     body: bytes = _BODY,
     **fields: bytes,
 ) -> bytes:
-    """An INVITE. ``fields``: other values of its headers; ``lines``: headers that are added."""
+    """An INVITE. ``fields``: new values of its headers; ``lines``: additional header lines."""
     named = {name.replace("_", "-").encode(): value for name, value in fields.items()}
     rows = [name + b": " + value for name, value in {**_HEADERS, **named}.items()]
     typed = b"Content-Type: application/sdp\r\nContent-Length: %d\r\n\r\n" % len(body)
@@ -61,7 +61,7 @@ def _of(unit: bytes) -> Shape:
 
 
 def _numbered(unit: bytes) -> Shape:
-    """The unit again and again, each time with another number."""
+    """A shape that repeats the unit, each time with another number."""
     return lambda size: b"".join(unit % number for number in range(size // (len(unit) + 3)))
 
 
@@ -158,7 +158,7 @@ def _values(wire: bytes) -> None:
 
 
 def _stream(wire: bytes) -> None:
-    """As it arrives over TCP: in segments."""
+    """Read the message as it arrives over TCP, in segments."""
     buffer = b""
     for at in range(0, len(wire), 1400):
         buffer += wire[at : at + 1400]
@@ -214,7 +214,7 @@ def _gateway(model: Model) -> Reader:
 
 
 def _pairing(wire: bytes) -> object:
-    """What a message and one that is nearly the same have in common, on the two sides of a router."""
+    """Pair the message with a nearly equal one, as on the two sides of a router."""
     sent = Datagram(0.0, "inside", _INSIDE, _OUTSIDE, wire)
     return pair([sent], [sent._replace(now=0.1, payload=wire[:-3])], complete=True)
 
@@ -240,6 +240,6 @@ READERS: Final[dict[str, Reader]] = {
 
 
 def models() -> Iterator[tuple[str, Reader]]:
-    """A router with each model of the catalogue, which reads a message from both sides."""
+    """For each model of the catalogue, a router that reads a message from both sides."""
     for model in catalogue.load():
         yield f"model {model.id}", _gateway(model)

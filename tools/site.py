@@ -1,7 +1,7 @@
-"""``python -m tools.site``: docs/ as a site that opens from a disk too, in out/site (``make docs``).
+"""``python -m tools.site``: build docs/ as a site in out/site (``make docs``); it also opens from disk.
 
-The pages are those of docs/, with README.md as the first; the reference is made from docstrings, and the
-sandbox and a report stand in a page of their own. A broken link or a missing picture fails.
+The pages are those of docs/, with README.md first. The reference is made from docstrings; the
+sandbox and a report each have their own page. A broken link or a missing picture is an error.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SURFACE: Final = ("siplab", "siplab.model", "siplab.detector", "siplab.scenario"
 _AT_THE_TOP: Final = ("CHANGELOG.md", "CITATION.cff")
 _QUIET: Final = {"NO_MKDOCS_2_WARNING": "1"}
 _REPORT: Final = TrialSpec("home", "sdp-c-only", "outgoing-call", server="hosted(latch=untrusted)")
-# Browsers start no worker from a disk; the search of the site has one. mkdocs.yml names the file.
+# The site's search uses a worker, and browsers start no worker from disk. mkdocs.yml names the file.
 _WORKERS: Final = {
     "name": "iframe-worker",
     "version": "1.0.4",
@@ -58,7 +58,7 @@ One call, and the same without ALG: [open it alone](files/report.html).
 
 
 def sources(folder: Path) -> None:
-    """Write what the site is made of. Raises ``UsageError`` where the sandbox can't be made."""
+    """Write the sources of the site. Raises ``UsageError`` if the sandbox can't be built."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "docs", folder)
     for name in _AT_THE_TOP:
@@ -81,25 +81,25 @@ def sources(folder: Path) -> None:
 
 
 def _moved(text: str) -> str:
-    """Links of a page at the top of the repository, as they are from docs/."""
+    """Text of a page at the top of the repository, with its links as they must be in docs/."""
     return re.sub(r"\]\(docs/", "](", text)
 
 
 def build(folder: Path) -> int:
-    """Make the site in ``folder``/site; the exit status of mkdocs. Raises ``UsageError``."""
+    """Build the site in ``folder``/site; returns the exit status of mkdocs. Raises ``UsageError``."""
     require()
     sources(folder / "site-source")
     return render(folder).returncode
 
 
 def require() -> None:
-    """Raises ``UsageError`` where MkDocs is missing."""
+    """Raises ``UsageError`` if MkDocs is missing."""
     if find_spec("mkdocs") is None or find_spec("mkdocstrings") is None:
         raise UsageError("the site needs MkDocs: pip install -e '.[docs]'")
 
 
 def render(folder: Path, *, capture: bool = False) -> subprocess.CompletedProcess[str]:
-    """Make the site of the sources in ``folder``/site-source. ``capture``: keep what mkdocs says."""
+    """Build the site from the sources in ``folder``/site-source. ``capture``: keep mkdocs's output."""
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder / "site")]
     return subprocess.run(
         [*command, "--config-file", str(_config(folder))],
@@ -112,7 +112,7 @@ def render(folder: Path, *, capture: bool = False) -> subprocess.CompletedProces
 
 
 def _config(folder: Path) -> Path:
-    """mkdocs.yml for other sources than those that it names."""
+    """A copy of mkdocs.yml with the sources in ``folder``."""
     folder = folder.absolute()
     path = folder / "mkdocs.yml"
     inherited = f"INHERIT: {ROOT / 'mkdocs.yml'}\ndocs_dir: {folder / 'site-source'}\n"

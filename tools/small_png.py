@@ -1,4 +1,4 @@
-"""Screenshots made small: PNG (W3C, 2003) with 256 colours; a page has more only at the edges of letters."""
+"""Smaller screenshots: PNG (W3C, 2003) with 256 colours. A page has more only at the edges of letters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Colour = tuple[int, int, int]
 def small(data: bytes) -> bytes:
     """The same picture with at most 256 colours, the most frequent ones. Alpha is left out.
 
-    Raises ``ValueError`` for what is no PNG of 8 bits with red, green and blue, as browsers make it.
+    Raises ``ValueError`` if the data is not an 8-bit RGB or RGBA PNG, as browsers make them.
     """
     width, height, pixels = _read(data)
     counted = Counter(pixels)
@@ -25,7 +25,7 @@ def small(data: bytes) -> bytes:
     numbers = {colour: palette.index(_nearest(colour, palette)) for colour in counted}
     rows = bytearray()
     for start in range(0, width * height, width):
-        rows.append(0)  # no filter: there is nothing to gain with a palette
+        rows.append(0)  # no filter: filters don't help with a palette
         rows += bytes(numbers[each] for each in pixels[start : start + width])
     return b"".join(
         (

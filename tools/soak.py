@@ -1,8 +1,8 @@
 """``make soak``: the detection server among honest and hostile clients, ten minutes, over the loopback.
 
-Honest ones examine their way one after the other; all the time noise pours in, connections are opened and
-left alone, cookies are asked for and sessions begun. At the end: was every honest client answered rightly,
-and are memory and CPU in the last third what they were in the first?
+Honest clients run the detection one after the other. All the time, hostile clients send noise, open
+connections and leave them idle, ask for cookies and begin sessions. At the end: did every honest client get
+the right answer, and are memory and CPU in the last third what they were in the first?
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from tools.bench.detect import PORTS, noise
 
 SERVER, HOSTILE = "127.0.0.79", "127.0.0.80"
 RATE = 2000  # datagrams of noise a second
-_GROWTH = 4 * 1024  # KiB that memory may differ by between the first and the last third
-_CPU = 1.5  # times
+_GROWTH = 4 * 1024  # KiB by which memory may grow between the first and the last third
+_CPU = 1.5  # the factor by which CPU may grow
 
 
 def _hostile(seconds: float) -> dict[str, int]:
-    """Noise, sessions and silent connections, until the time is over."""
+    """Send noise, and open sessions and idle connections, until the time is over."""
     rng, counts = random.Random(1), {"datagrams": 0, "sessions": 0, "connections": 0}
     rows = [noise(rng) for _ in range(1000)]
     held: list[socket.socket] = []
@@ -77,7 +77,7 @@ def _cpu(process: int) -> float:
 
 
 def soak(seconds: float) -> dict[str, Any]:
-    """Run it; the numbers, and under ``wrong`` one line for each thing that should not be."""
+    """Run the test; returns the numbers, and under ``wrong`` one line for each thing that went wrong."""
     command = [sys.executable, "-m", "siplab", "detect", "serve", "--host", SERVER, "--json-log"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
@@ -85,7 +85,7 @@ def soak(seconds: float) -> dict[str, Any]:
     samples: list[tuple[int, float]] = []
     try:
         server.stdout.readline()
-        running.run(running.Request(SERVER, tls_port=0))  # imports and caches
+        running.run(running.Request(SERVER, tls_port=0))  # load modules, fill caches
         hostile = subprocess.Popen(
             [sys.executable, "-m", "tools.soak", "--hostile", str(seconds)], stdout=subprocess.PIPE, text=True
         )

@@ -1,6 +1,6 @@
-"""``python -m tools.symptoms``: every symptom, and the check that computes it.
+"""``python -m tools.symptoms``: every symptom, and the check that detects it.
 
-A symptom that does not occur where the table says so, or that occurs in its control, ends the command with
+If a symptom does not occur where the table says so, or occurs in its control, the command ends with
 an error.
 """
 
@@ -19,16 +19,17 @@ from tools import trials
 from tools.pages import DOCS, MadePart
 
 PAGE: Final = DOCS / "symptoms.md"
-# Who speaks of it: the three articles that the project began with, and what users reported elsewhere.
+# Who reports a symptom: the three articles that the project began with, and users elsewhere.
 A, B, C, REPORTS = "A", "B", "C", "reports"
 
 
 @dataclass(frozen=True)
 class Symptom:
-    """What a user notices, and in which checks of a scenario that shows.
+    """What a user notices, and which checks of a scenario show it.
 
-    ``said_by``: see above. ``spec``: the situation. ``models`` bring the symptom about there, each of them,
-    and ``controls`` don't. ``quiet``: the control's situation where it is not the model that differs.
+    ``said_by``: who reports it, see above. ``spec``: the situation. There each of ``models`` causes the
+    symptom, and none of ``controls`` does. ``quiet``: the control's situation, if it differs in more than the
+    model.
     """
 
     text: str
@@ -52,7 +53,7 @@ def _at(scenario: str, *, topology: str = "home", phone: str = "", server: str =
     return TrialSpec(topology, "none", scenario, phone=phone, server=server)
 
 
-# Where server and phones cope with NAT themselves, only some faults show; `strict-addresses` does not.
+# If server and phones handle NAT themselves, only some faults show. `strict-addresses` does not handle it.
 SYMPTOMS: Final = (
     Symptom(
         "The phone is not registered",
@@ -235,7 +236,7 @@ SYMPTOMS: Final = (
 
 
 def look(spec: TrialSpec, names: tuple[str, ...]) -> list[Check]:
-    """These checks of a trial. Raises ``SystemExit`` when it is invalid, or has no such check."""
+    """These checks of a trial. Raises ``SystemExit`` if the trial is invalid, or has no such check."""
     result = trials.result(spec)
     if result.errors:
         raise SystemExit(f"{spec.name}: {result.errors[0]}")
@@ -247,7 +248,7 @@ def look(spec: TrialSpec, names: tuple[str, ...]) -> list[Check]:
 
 
 def table() -> str:
-    """The table in Markdown, with a command for each row. Raises ``SystemExit`` when it would not be true."""
+    """The table in Markdown, with a command for each row. Raises ``SystemExit`` if a row is not true."""
     lines = [
         "| | symptom | said by | scenario | fails | produced by | does not occur with |",
         "|---" * 7 + "|",

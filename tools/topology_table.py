@@ -1,7 +1,7 @@
 """``python -m tools.topology_table``: write what works on which network into docs/topologies.md.
 
-The endpoints are the strict ones, which leave all to the network. ``--check`` writes nothing and exits with 1
-if the page is out of date. A call that fails without a known reason ends the command with an error: such a
+The endpoints are the strict ones, which do nothing about NAT themselves. ``--check`` writes nothing and exits
+with 1 if the page is out of date. If a call fails without a known reason, the command ends with an error: the
 network is wrong, or the lab is.
 """
 
@@ -24,7 +24,7 @@ SCENARIOS: Final = ("register", "outgoing-call", "incoming-call", LATE)
 
 
 class Reason(NamedTuple):
-    """Why a scenario fails where the RFCs lead one to expect it: for a model, on networks (none: on all)."""
+    """Why a scenario is expected to fail, by the RFCs: with a model, on these networks (none: on all)."""
 
     model: str
     scenarios: tuple[str, ...]
@@ -92,7 +92,7 @@ REASONS: Final = (
 
 
 def table() -> str:
-    """The table in Markdown, its notes below. Raises ``SystemExit`` for a failure without a reason."""
+    """The table in Markdown, with its notes below. Raises ``SystemExit`` for a failure without a reason."""
     used: list[Reason] = []
     rows = []
     for name in topologies.available():
@@ -109,7 +109,7 @@ def _cell(name: str, model: str, scenario: str, used: list[Reason]) -> str:
     try:
         result = trials.result(TrialSpec(name, model, scenario).between(STRICT))
     except UsageError:
-        return "–"  # no router that could have the model
+        return "–"  # the network has no router for a model
     if result.outcome == "pass":
         return "yes"
     found = reason(name, model, scenario)
@@ -122,7 +122,7 @@ def _cell(name: str, model: str, scenario: str, used: list[Reason]) -> str:
 
 
 def reason(name: str, model: str, scenario: str) -> Reason | None:
-    """Why that is expected to fail."""
+    """Why a scenario is expected to fail there; ``None`` if it is not."""
     for each in REASONS:
         if (
             each.model == model

@@ -1,4 +1,4 @@
-"""The outcomes that the tables of docs/ are made of: each trial is run once, whatever asks for it."""
+"""The trials behind the tables of docs/. Each trial is run once, however many tables need it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _run: Callable[[TrialSpec], TrialResult] = lambda spec: trial.run(spec)[0]  # no
 
 
 def come_from(run: Callable[[TrialSpec], TrialResult]) -> None:
-    """Have trials run by ``run``: the tests share them among their workers."""
+    """Let ``run`` run the trials from now on. Tests use this to share results among their workers."""
     global _run
     _run = run
 
 
 @cache
 def result(spec: TrialSpec) -> TrialResult:
-    """The outcome of a trial, not to be changed. Raises ``UsageError`` for a bad spec."""
+    """The result of a trial; the caller must not change it. Raises ``UsageError`` for a bad spec."""
     return _run(spec)

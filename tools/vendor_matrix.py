@@ -1,8 +1,8 @@
-"""What every vendor's router comes to, in all scenarios and between four servers: one digest per card.
+"""What every vendor's router breaks, in all scenarios and with four servers: one digest per card.
 
-``python -m tools.vendor_matrix`` prints it, ``--write`` puts it into ``tests/golden/vendors.txt``, which a
-test compares; ``--new`` plays models only that have no row yet. Models behind several cards are played once.
-The pages of docs/vendors/ are made from it.
+``python -m tools.vendor_matrix`` prints it; ``--write`` puts it into ``tests/golden/vendors.txt``, and a test
+compares it with that file. ``--new`` plays only models that have no row yet. A model behind several cards is
+played once. The pages of docs/vendors/ are made from that file.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _CARDS: Final = "# cards: digest of all that their models come to\n"
 
 
 def known() -> dict[str, dict[str, Profile]]:
-    """Of each card the profiles of which something is known, by variant."""
+    """By card and variant: the profiles with known behaviour."""
     models = catalogue.load(plugins=False)
     found: dict[str, dict[str, Profile]] = {}
     for identifier in vendors.available():
@@ -63,7 +63,7 @@ def behind(profile: Profile) -> str:
 
 
 def models() -> list[str]:
-    """The models behind all cards, the router without an ALG first."""
+    """The models behind all cards; the first is the router without an ALG."""
     named = [behind(each) for card in known().values() for each in card.values()]
     return list(dict.fromkeys([NO_ALG, *sorted(named)]))
 
@@ -74,7 +74,7 @@ def specs(model: str, pair: Pair) -> list[TrialSpec]:
 
 
 def failing(results: Sequence[TrialResult]) -> dict[str, str]:
-    """Scenario and first failed check."""
+    """The scenarios that fail, each with its first failed check."""
     return {each.spec.scenario: _outcome(each) for each in results if each.outcome != "pass"}
 
 
@@ -106,7 +106,7 @@ def golden() -> dict[str, str]:
 
 
 def broken(model: str, rows: Mapping[str, str]) -> dict[str, list[str]]:
-    """By pair of endpoints, the scenarios that a model breaks: what fails without an ALG is not its doing."""
+    """By pair of endpoints, the scenarios that a model breaks; not those that fail without an ALG, too."""
     mine, bare = cells(rows.get(model, "")), cells(rows.get(NO_ALG, ""))
     return {
         pair: [name for name, check in cells.items() if bare.get(pair, {}).get(name) != check]
@@ -115,7 +115,7 @@ def broken(model: str, rows: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def cells(text: str) -> dict[str, dict[str, str]]:
-    """A row as ``row`` takes it: by pair, scenario and check."""
+    """A row's text in the form that ``row`` takes: by pair, scenario and check."""
     found: dict[str, dict[str, str]] = {}
     pair = ""
     for line in text.splitlines()[1:]:
@@ -129,7 +129,7 @@ def cells(text: str) -> dict[str, dict[str, str]]:
 
 
 def digests(rows: Mapping[str, str]) -> dict[str, str]:
-    """A digest per card, of the rows of its models; a card of which nothing is known has none."""
+    """A digest per card, of the rows of its models; a card without known behaviour has none."""
     found = {}
     for identifier, profiles_ in known().items():
         text = "".join(f"{name}\n{rows[behind(each)]}" for name, each in profiles_.items())
@@ -138,7 +138,7 @@ def digests(rows: Mapping[str, str]) -> dict[str, str]:
 
 
 def cards(rows: Mapping[str, str]) -> str:
-    """The lines of the cards: digest, and what runs for each variant."""
+    """The lines of the cards: the digest, and the model of each variant."""
     lines = []
     for identifier, digest in digests(rows).items():
         named = ", ".join(f"{name}: {behind(each)}" for name, each in known()[identifier].items())

@@ -1,7 +1,8 @@
 """``python -m tools.vendor_pages``: write docs/vendors/, one page per card, and its index.
 
-Made from the cards, from what each model does to the same messages (``siplab vendors compare``), and from
-``tests/golden/vendors.txt``. ``--check`` writes nothing and exits with 1 if a page is out of date.
+The pages are made from the cards, from what each model does to the same messages (``siplab vendors
+compare``), and from ``tests/golden/vendors.txt``. ``--check`` writes nothing and exits with 1 if a page is
+out of date.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ _MADE: Final = "<!-- made by: python -m tools.vendor_pages -->\n\n"
 
 
 def pages() -> dict[str, str]:
-    """The text of each page by the name of its file."""
+    """The text of each page by file name."""
     rows = vendor_matrix.golden()
     found = {f"{each}.md": page(vendors.load(each), rows) for each in vendors.available()}
     return {"README.md": index(), **found}
 
 
 def index() -> str:
-    """A line to a card: how well its behaviour is known."""
+    """The index: one line per card, with how well its behaviour is known."""
     lines = [
         _MADE + "# Vendors, one page each\n",
         "| router | behaviour known by | default |",
@@ -43,7 +44,7 @@ def index() -> str:
 
 
 def page(card: VendorProfile, rows: dict[str, str]) -> str:
-    """All about one card."""
+    """The page of one card."""
     parts = [_MADE + f"# {_text(card.name)}\n"]
     if card.devices:
         parts.append(f"Devices that sources name: {_text(', '.join(card.devices))}.\n")
@@ -86,7 +87,7 @@ def _known(card: VendorProfile) -> str:
 
 
 def _messages(card: VendorProfile) -> str:
-    """A table to a message, a column to a version of which something is known."""
+    """One table per message, with one column per version with known behaviour."""
     known = vendor_matrix.known()[card.id]
     if not known:
         return "Nobody knows. It runs as a router without an ALG, which says nothing about the real one.\n"
@@ -109,7 +110,7 @@ def _messages(card: VendorProfile) -> str:
 
 
 def _breaks(card: VendorProfile, rows: dict[str, str]) -> str:
-    """By version and endpoints; what fails without an ALG, too, is not its doing."""
+    """What each version breaks, by endpoints; not what fails without an ALG, too."""
     lines = ["| version | phone and server | scenarios that fail |", "|---|---|---|"]
     for name, profile in vendor_matrix.known()[card.id].items():
         for pair, broken in vendor_matrix.broken(vendor_matrix.behind(profile), rows).items():
@@ -147,13 +148,13 @@ def _cell(cell: dict[str, Any] | None) -> str:
 
 
 def _code(text: str) -> str:
-    """Bytes of a message in a cell of a table."""
+    """Bytes of a message as code in a table cell."""
     shown = html.escape(text, quote=False).replace("|", "&#124;").replace("\n", "<br>")
     return f"<code>{shown}</code>" if shown else ""
 
 
 def _text(text: str) -> str:
-    """Words of a card, which may hold what Markdown or HTML would take for its own."""
+    """Text of a card, with the characters escaped that mean something in Markdown or HTML."""
     return re.sub(r"([*_`|])", r"\\\1", html.escape(text, quote=False))
 
 
@@ -162,7 +163,7 @@ def _source(entry: Sourced) -> str:
 
 
 def main() -> int:
-    """Write the pages, and take away those of cards that are gone."""
+    """Write the pages, and remove those of cards that are gone."""
     made = pages()
     old = {each.name: each.read_text(encoding="utf-8") for each in FOLDER.glob("*.md")}
     if "--check" in sys.argv[1:]:

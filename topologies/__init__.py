@@ -23,15 +23,16 @@ def available() -> list[str]:
 
 
 def short_name(spec: str) -> str:
-    """A topology's spec without folders, for the names of trials: the same wherever the file lies."""
+    """A topology's spec without folders, for the names of trials: the same wherever the file is."""
     return re.sub(r"^[^()]*/|\.(?:ya?ml|py)(?=[(:]|$)", "", spec)
 
 
 @lru_cache(maxsize=256)
 def load(spec: str) -> Topology:
-    """A topology: ``ID``, the path of a YAML file or of Mininet's, or one with ``(parameter=value)``.
+    """The topology of a spec: an id, or the path of a YAML or Mininet file; with parameters or without.
 
-    Parameters are the fields of ``nat`` and of ``networks``, see ``varied``. Raises ``UsageError``.
+    Parameters, ``(name=value)``, are the fields of ``nat`` and of ``networks``, see ``varied``. Raises
+    ``UsageError``.
     """
     return _load(spec, ())
 
@@ -78,7 +79,10 @@ def _read(name: str, before: tuple[str, ...]) -> Topology:
 
 
 def _found_files(topology: Topology, folder: Path) -> Topology:
-    """The topology with what its images need of the folder that its file lies in. Raises ``UsageError``."""
+    """The topology with absolute paths of its images' files; relative ones count from ``folder``.
+
+    Raises ``UsageError``.
+    """
     if not topology.images:
         return topology
     changed: dict[str, dict[str, Any]] = {"hosts": {}, "routers": {}}

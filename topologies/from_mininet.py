@@ -1,15 +1,15 @@
-"""A ``Topo`` of Mininet's as a topology: ``FILE.py`` or ``FILE.py:NAME``, a class or an entry of ``topos``.
+"""A Mininet ``Topo`` as a topology: ``FILE.py`` or ``FILE.py:NAME``, a class or an entry of ``topos``.
 
 The rules of this file:
 
-- Switches that are linked to each other are one network, called as the first of them; so is a link between
-  two hosts. Hosts with one network are hosts; those with several are routers.
-- A router between private addresses (RFC 1918) and others translates, as a router at home does; options of
-  its own in ``addHost`` (``inside``, ``outside``: lists of switches; ``alg``, ``nat``) say otherwise.
-- ``role`` in ``addHost`` is a host's role. One that is called ``phone``, ``far-phone``... has it without.
+- Switches that are linked to each other are one network, named after the first of them. A link between two
+  hosts is a network, too. Hosts with one network are hosts; those with several are routers.
+- A router between private addresses (RFC 1918) and others translates, as a router at home does. Options in
+  ``addHost`` override that (``inside``, ``outside``: lists of switches; ``alg``, ``nat``).
+- ``role`` in ``addHost`` is a host's role. A host named ``phone``, ``far-phone``... has that role by default.
 - A host without ``ip`` gets the address that Mininet would give it.
-- ``delay``, ``jitter``, ``loss`` and ``bw`` of links are those of the network. A packet crosses two links of
-  a switch: so its delay is twice that of a link.
+- ``delay``, ``jitter``, ``loss`` and ``bw`` of links become those of the network. A packet crosses two links
+  at a switch, so the network's delay is twice the link's.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def load(spec: str) -> Topology:
 
 
 class _Reader:
-    """Reads a ``Topo``'s graph. Raises ``UsageError`` for what no topology can say."""
+    """Reads a ``Topo``'s graph. Raises ``UsageError`` for what a topology can't express."""
 
     def __init__(self, topo: Any, name: str) -> None:
         self._topo = topo
@@ -97,7 +97,7 @@ class _Reader:
             self._enter(number, one, other, info)
 
     def data(self) -> dict[str, Any]:
-        """What a topology file would hold."""
+        """The content of a topology file."""
         addresses = self._addresses()
         networks = {name: self._network(name, addresses) for name in self._members}
         hosts, routers = {}, {}

@@ -1,1 +1,1 @@
-"""ALGs that can be read in source or vendors' documentation, whole: one per file, found by the catalogue."""
+"""Whole ALGs, modelled on source code or vendors' documentation: one per file, found by the catalogue."""

@@ -1,8 +1,8 @@
 """The ALG of Broadcom's BCM963xx software, as its source has it.
 
-It reads a datagram as text: a field is where its name and colon stand, be that in another header's
-name, in a quoted string or in the body. It goes by the addresses of the packet's own flow, never by
-what else is on the inside, and keeps no memory of calls: pinholes belong to the signalling flow.
+It reads a datagram as text. Wherever a field's name and colon stand, it finds that field, even in another
+header's name, in a quoted string or in the body. It compares addresses only with those of the packet's own
+flow, not with other inside hosts. It remembers no calls: pinholes belong to the signalling flow.
 """
 
 from __future__ import annotations
@@ -35,20 +35,21 @@ _BLANK: Final = mark(rb"\r\n\r\n|\r\r|\n\n")
 _SPARED: Final = (b"SIP/2.0 200", b"SIP/2.0 100", b"SIP/2.0 180", b"SIP/2.0 183")
 _DESCRIBING: Final = (b"INVITE", b"UPDATE", b"SIP/2.0 180", b"SIP/2.0 183", b"SIP/2.0 200")
 _ENDING: Final = (b"BYE", b"SIP/2.0 400")
-_SHORTEST: Final = 11  # bytes; what is shorter is not looked at
+_SHORTEST: Final = 11  # bytes; shorter payloads are not inspected
 _RESPONSE: Final = b"SIP/2.0 "
 _RPORT: Final = re.compile(rb"rport=")
 _SPARED_PHONE: Final = b"User-Agent: Jitsi"
-_FLOWS: Final = 4096  # what is remembered comes from messages: bound it
+_FLOWS: Final = 4096  # entries; messages make them, so there must be a bound
 
 Flow = tuple[Endpoint, Endpoint]
 
 
 @dataclass
 class _Flow:
-    """A signalling flow: the inside media endpoints that it opened the way to, and what its phone is like.
+    """A signalling flow: the inside media endpoints that it opened pinholes to, and facts about its phone.
 
-    ``knows_public``: it names the public address itself; ``spared``: its headers are never touched again.
+    ``knows_public``: the phone itself writes the public address. ``spared``: the ALG no longer changes the
+    phone's headers.
     """
 
     media: dict[Endpoint, None] = field(default_factory=dict)
@@ -67,14 +68,14 @@ class _Memory:
 class Broadcom:
     """The whole ALG.
 
-    ``server_port``: the port list of the module, of one port here. ``sip_timeout``: idle time in seconds
+    ``server_port``: the module's list of ports, here a single port. ``sip_timeout``: idle time in seconds
     of signalling flows. ``spare_via``: leave Via of responses 100, 180, 183 and 200 alone, as a later
-    change to the source does; of generation b3 only. ``generation``: of kernel 2.6.30 (b1), 3.4.11 (b2),
-    4.16L05 (b3), or Sercomm's. ``register_pinhole``: whoever has the registrar's address gets in at the port
-    of a flow that carried a REGISTER, as in Realtek's kernel for the RTL8676.
+    change to the source does (generation b3 only). ``generation``: of kernel 2.6.30 (b1), 3.4.11 (b2),
+    4.16L05 (b3), or Sercomm's. ``register_pinhole``: a flow that carried a REGISTER admits the registrar's
+    address from any port, as in Realtek's kernel for the RTL8676.
 
-    In the kernel the first packet that comes through a pinhole makes it a connection of that sender alone;
-    here it admits everybody as long as it lives. A media pinhole that nobody uses ends there after 180 s.
+    Two differences from the kernel: there, the first packet through a pinhole makes it a connection of that
+    sender alone, and an unused media pinhole ends after 180 s. Here a pinhole admits everybody to its end.
     """
 
     server_port: Annotated[int, Ge(1), Le(65535)] = 5060
@@ -123,7 +124,7 @@ class Broadcom:
     # -- header fields ----------------------------------------------------------------------------------
 
     def _via(self, text: bytes, flow: _Flow, holes: Pinholes, context: Context) -> bytes:
-        """The first Via that names the sender going out, or the flow's public endpoint coming in."""
+        """Translate the first Via that names the sender, or, coming in, the flow's public endpoint."""
         inside, outside = context.inside, context.outside
         spared = self.spare_via and self._is.spares_via and text.startswith(_SPARED)
         at = 0
@@ -149,12 +150,12 @@ class Broadcom:
                 return text if spared else _put(text, place, inside)
             other_port = place.port not in (0, context.remote.port)
             if not context.outbound and place.ip == context.remote.ip and other_port:
-                return text  # a pinhole to the sender itself, which changes nothing
+                return text  # the source opens a pinhole to the sender itself here, which changes nothing
             at = place.end
         return text
 
     def _public_via(self, text: bytes, place: Place, flow: _Flow, context: Context) -> bytes | None:
-        """Sercomm's way with a Via that has the public address; ``None``: the phone did not write it."""
+        """What Sercomm's ALG does to a Via with the public address; ``None``: the phone did not write it."""
         inside, outside = context.inside, context.outside
         if context.outbound:
             flow.knows_public = True
@@ -169,7 +170,7 @@ class Broadcom:
         )
 
     def _contacts(self, text: bytes, flow: _Flow, holes: Pinholes, context: Context) -> bytes:
-        """The first Contact going out, or all of them, both ways."""
+        """Translate the first Contact going out; with ``all_contacts`` every Contact, in both directions."""
         if not context.outbound and not self._is.all_contacts:
             return text
         at = find(_CONTACT, text)
@@ -189,7 +190,7 @@ class Broadcom:
         return text
 
     def _contact(self, place: Place, flow: _Flow, holes: Pinholes, context: Context) -> Endpoint | None:
-        """What stands for a Contact: the sender's with its port written, or one that is public already."""
+        """The endpoint to write into a Contact; ``None``: the Contact stays as it is."""
         inside, outside = context.inside, context.outside
         if not context.outbound:
             if (place.ip, place.port) != outside:
@@ -207,7 +208,10 @@ class Broadcom:
     # -- the session description ------------------------------------------------------------------------
 
     def _description(self, text: bytes, holes: Pinholes, context: Context) -> bytes:
-        """o=, c=, the first m=audio and m=video, a=alt and a=rtcp; m= goes with the last address."""
+        """Translate o=, c=, the first m=audio and m=video, a=alt and a=rtcp.
+
+        The ports of m= are taken to belong to the last address that was read.
+        """
         address = ""
         if context.outbound:
             at = find(_ORIGIN, text)
@@ -240,7 +244,7 @@ class Broadcom:
         return text
 
     def _alternatives(self, text: bytes, holes: Pinholes, context: Context) -> bytes:
-        """Addresses and ports of a=alt lines, up to the first attribute that is another."""
+        """Translate addresses and ports of a=alt lines, up to the first attribute with another name."""
         sender = context.inside.ip if context.outbound else context.remote.ip
         at = 0
         while (at := find(_ALTERNATIVE, text, at)) >= 0:
@@ -256,7 +260,7 @@ class Broadcom:
     def _port(
         self, text: bytes, at: int, address: str, holes: Pinholes, context: Context
     ) -> tuple[bytes, int]:
-        """A media port exchanged for a public one, and where the text goes on behind it."""
+        """Replace a media port by a public one; returns the text and the offset behind the new port."""
         port = number(text, at)
         if port is None:
             context.drop("a media line without a port")
@@ -271,7 +275,7 @@ class Broadcom:
         else:
             if inside.port and context.is_inside(address):
                 context.drop("out of RTP ports")
-            # The kernel would send what comes to this port to port 0, or to a foreign address.
+            # In the kernel, packets to this port would go to port 0, or to an address that is not inside.
             public = first
         made = b"%d" % public
         return text[: port.start] + made + text[port.end :], port.start + len(made)
@@ -300,12 +304,12 @@ def _put(text: bytes, place: Place, endpoint: Endpoint) -> bytes:
 
 
 def _inner(place: Place, context: Context) -> str:
-    """The address that media go to: a phone that wrote the public one means its own."""
+    """The address that media go to. A phone that wrote the public address means its own."""
     return context.inside.ip if place.ip == context.outside.ip else place.ip
 
 
 def _exchange(text: bytes, place: Place, context: Context) -> tuple[bytes, int]:
-    """The sender's address exchanged for the public one, and where the text goes on behind it."""
+    """Replace the sender's address by the public one; returns the text and the offset behind the address."""
     if place.ip != context.inside.ip:
         return text, place.end
     public = context.outside.ip.encode()
@@ -313,7 +317,7 @@ def _exchange(text: bytes, place: Place, context: Context) -> tuple[bytes, int]:
 
 
 def _fit_length(text: bytes, context: Context) -> bytes:
-    """Make the first Content-Length say what stands behind the blank line, wrong before or not."""
+    """Set the first Content-Length to the bytes after the blank line, even if the value was wrong before."""
     at = find(_LENGTH, text)
     if at < 0:
         return text
@@ -331,7 +335,7 @@ def _fit_length(text: bytes, context: Context) -> bytes:
 
 
 def _rewrite(message: SipMessage, text: bytes) -> None:
-    """Let ``message`` be ``text``."""
+    """Replace the contents of ``message`` by ``text``."""
     fresh = SipMessage.parse(text)
     message.prefix, message.start_line, message.fields = fresh.prefix, fresh.start_line, fresh.fields
     message.separator, message.body = fresh.separator, fresh.body

@@ -1,6 +1,6 @@
 """What differs between the generations of Broadcom's ALG: one code base, four states of it.
 
-Read against the one of 4.16L05 (evidence: vendor-sources, 2.2).
+Each was compared with the source of 4.16L05 (evidence: vendor-sources, 2.2).
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ Ending = Literal["nothing", "soon", "at-once"]
 class Generation:
     """One state of the code. The defaults are the newest's, b3.
 
-    - ``named_origin``, ``named_contact``: what becomes of a packet with an o= or a Contact that is no
-      literal: ``pass`` or ``drop``.
-    - ``all_connections``: every c= is exchanged, not the first alone.
-    - ``rtcp_address``: so is the address in a=rtcp.
+    - ``named_origin``, ``named_contact``: whether a packet whose o= or Contact has a host name instead of an
+      address passes or is dropped: ``pass`` or ``drop``.
+    - ``all_connections``: every c= is translated, not only the first.
+    - ``rtcp_address``: the address in a=rtcp is translated.
     - ``spares_via``: Via of responses 100, 180, 183 and 200 is left alone.
     - ``via_needs_port``: a Via without a port is left alone.
     - ``via_own_pinhole``: a Via with another port gets a public port of its own, not the flow's.
     - ``ending``: what BYE and 400 do to the media of the flow: ``nothing``, end it 5 s after its last
       packet, or ``at-once``.
-    - ``all_contacts``: every Contact is looked at, and those coming in get the phone's endpoint back.
-    - ``knows_stun``: a phone that names the public address has found it out itself.
-    - ``reassembles``: messages in fragments are looked at.
+    - ``all_contacts``: every Contact is translated, and Contacts coming in get the phone's endpoint back.
+    - ``knows_stun``: a phone that writes the public address is treated as one that learnt it by STUN.
+    - ``reassembles``: messages in IP fragments are inspected.
     """
 
     named_origin: Literal["pass", "drop"] = "pass"

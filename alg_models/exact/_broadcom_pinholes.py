@@ -1,4 +1,4 @@
-"""The pinholes of Broadcom's ALG: of one signalling flow, for its media and for more of its signalling."""
+"""The pinholes of Broadcom's ALG. A signalling flow has pinholes for its media and for further signalling."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _SIGNALLING: Final = ("broadcom", "signalling")
 
 
 class Pinholes:
-    """What the flow of a message has open.
+    """The pinholes that the message's flow has open.
 
-    ``media``: the inside media endpoints that it opened the way to, which is the ALG's memory. ``seconds``:
-    the idle time of the flow.
+    ``media``: the inside media endpoints that the flow opened pinholes to (the ALG's memory, changed here).
+    ``seconds``: the idle time of the flow.
     """
 
     def __init__(self, context: Context, media: dict[Endpoint, None], seconds: float) -> None:
@@ -27,14 +27,14 @@ class Pinholes:
         self._signalling_owner = (*_SIGNALLING, context.inside, context.remote)
 
     def open_media(self, inside: Endpoint, first: int) -> Endpoint | None:
-        """The public endpoint for media, at the first free one of ``first``, ``first + 2``... if any."""
+        """A public endpoint for media, at the first free port of ``first``, ``first + 2``..., or ``None``."""
         outside = self._context.open_port(inside, self._media_owner, self._seconds, first=first, step=2)
         if outside is not None:
             self._media[inside] = None
         return outside
 
     def prolong(self) -> None:
-        """Media pinholes live as long as the signalling flow."""
+        """Extend the media pinholes, which live as long as the signalling flow."""
         context = self._context
         owner = self._media_owner
         for endpoint in list(self._media):
@@ -45,7 +45,7 @@ class Pinholes:
                 context.nat.open_pinhole(binding, None, context.now + self._seconds, owner)
 
     def end(self, how: Ending) -> None:
-        """All media of the flow, whichever call it is of, end 5 s after their last packet, or at once."""
+        """End all media of the flow, of whichever call: 5 s after the last packet, at once, or not at all."""
         context = self._context
         if how == "nothing":
             return
@@ -59,7 +59,7 @@ class Pinholes:
                 context.nat.limit_idle(binding, _ENDED, context.now)
 
     def expect(self, inside: Endpoint) -> Endpoint:
-        """The public endpoint for another signalling port of the sender; a flow has one such pinhole."""
+        """The public endpoint for another signalling port of the sender; at most one pinhole per flow."""
         context = self._context
         owner = self._signalling_owner
         binding = context.nat.find(UDP, inside, None, context.now)
@@ -74,7 +74,7 @@ class Pinholes:
         return found or context.outside
 
     def admit_registrar(self, *, register: bool) -> None:
-        """Let whoever has the registrar's address in at the flow's public port; every packet prolongs it."""
+        """Admit the registrar's address, any port, at the flow's public port. Every packet prolongs this."""
         context = self._context
         binding = context.binding
         owner = ("broadcom", "registrar", context.inside, context.remote)
@@ -86,7 +86,7 @@ class Pinholes:
             context.nat.open_pinhole(binding, Endpoint(context.remote.ip, 0), end, owner).inspected = True
 
     def expect_at_own_port(self) -> None:
-        """Let everybody in at the flow's own public port, after a Via that names another port."""
+        """Admit everybody at the flow's own public port, because a Via named another port."""
         context = self._context
         binding, owner = context.binding, self._signalling_owner
         if binding is None or any(
@@ -97,9 +97,9 @@ class Pinholes:
         context.nat.open_pinhole(binding, None, context.now + _EXPECTED, owner)
 
     def divert(self) -> None:
-        """Who comes in by such a pinhole gets to the inside port of the same number as the public one.
+        """Deliver a packet that came by a signalling pinhole to the inside port equal to the public port.
 
-        Only SIP from the server port, for other packets are not looked at here.
+        Only SIP from the server port is diverted, since the ALG inspects nothing else.
         """
         context = self._context
         binding = context.binding

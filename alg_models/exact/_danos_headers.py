@@ -1,7 +1,7 @@
 """What DANOS writes into headers: one table per direction, message and kind of NAT.
 
-An address is exchanged where it equals the one that NAT exchanges; the port beside it, if there is one,
-becomes the flow's. Facts: danos/vyatta-dataplane at 132bbda8, src/npf/alg/sip/sip_translate.c.
+An address is translated where it equals the address that the NAT translates. The port beside it, if any,
+becomes the flow's port. Facts: danos/vyatta-dataplane at 132bbda8, src/npf/alg/sip/sip_translate.c.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ _TEXTS: Final = frozenset({b"user-agent", b"p-asserted-identity", b"p-preferred-
 
 
 def exchanged(context: Context) -> tuple[Endpoint, Endpoint]:
-    """The endpoint that NAT takes away in this direction, and the one that it puts there."""
+    """The endpoint that the NAT replaces in this direction, and the endpoint that it puts in its place."""
     ends = (context.inside, context.outside)
     return ends if context.outbound else (ends[1], ends[0])
 
 
 def translate(message: SipMessage, context: Context, *, source_nat: bool) -> None:
-    """Exchange addresses as the message's table says."""
+    """Translate addresses as the message's table says."""
     old, new = exchanged(context)
     names = _TABLES[_Kind(source_nat, message.is_response, context.outbound is source_nat)]
     if b"request-uri" in names and message.is_request:
@@ -81,7 +81,7 @@ def _written(place: HostPort, new: Endpoint) -> bytes:
 
 
 def _in_text(field: Field, old: Endpoint, new: Endpoint) -> None:
-    """The first occurrence of the address, whatever stands around it; in User-Agent without a port."""
+    """Translate the first occurrence of the address, whatever is around it; in User-Agent not the port."""
     port = rb"" if field.name == b"user-agent" else rb"(:\d{1,5}(?!\d))?"
     found = re.search(re.escape(old.ip.encode()) + port, field.value)
     if found is not None:

@@ -1,4 +1,4 @@
-"""Media of DANOS: a stream's way in is for one endpoint, that of the answer, and is there once that came.
+"""Media of DANOS: a stream's pinhole opens with the answer, and admits only the endpoint in the answer.
 
 Facts: danos/vyatta-dataplane at 132bbda8, src/npf/alg/sip/sip_parse.c and sip_response.c.
 """
@@ -17,17 +17,17 @@ from siplab.lab.wire.ip import UDP, Endpoint
 from siplab.lab.wire.sdp import Sdp, SdpLine, Section, address_of, set_address
 from siplab.lab.wire.sip import SipMessage
 
-_MOST: Final = 8  # m= lines; those behind are left alone
+_MOST: Final = 8  # m= lines; the rest is left alone
 _HELD: Final = 32.0  # seconds that an offer waits for its answer, unless Expires says otherwise
 _LONGEST: Final = 84600  # of Expires, in seconds
-_OPEN: Final = 86400.0  # seconds; silence ends a way in sooner
-_LIMIT: Final = 4096  # what is remembered comes from packets: bound it
+_OPEN: Final = 86400.0  # seconds; silence ends a pinhole sooner
+_LIMIT: Final = 4096  # entries; packets make them, so there must be a bound
 _PROVISIONAL, _OK = 183, 200
 
 
 @dataclass(frozen=True)
 class Stream:
-    """One ``m=`` line: where its media and its reports are wanted. ``plain``: not RTP."""
+    """One ``m=`` line: where its RTP (``media``) and RTCP (``reports``) are to go. ``plain``: not RTP."""
 
     media: Endpoint
     reports: Endpoint
@@ -36,8 +36,9 @@ class Stream:
 
 @dataclass
 class Offers:
-    """Descriptions of INVITEs, by flow and Call-ID, with the time at which they are forgotten; and the
-    Call-IDs that were there at all.
+    """The offers of INVITEs, by flow and Call-ID.
+
+    ``waiting``: offers without an answer, each with the time when it is forgotten. ``known``: their calls.
     """
 
     waiting: dict[tuple[Endpoint, Endpoint, bytes], tuple[list[Stream], float]] = field(default_factory=dict)
@@ -52,9 +53,9 @@ class Offers:
 
 
 def describe(message: SipMessage, context: Context, offers: Offers, *, source_nat: bool) -> None:
-    """What becomes of the description of a request or a response, or of the packet because of it.
+    """Translate the session description of a message, and open pinholes; drops what the ALG does not accept.
 
-    The message's headers have not been translated yet.
+    Call this before the headers are translated.
     """
     forward = context.outbound is source_nat
     key = (context.inside, context.remote, _public_call_id(message, context))
@@ -84,7 +85,7 @@ def describe(message: SipMessage, context: Context, offers: Offers, *, source_na
 
 
 def has_description(message: SipMessage) -> bool:
-    """Whether Content-Type says that the body is one."""
+    """Whether there is a body, and Content-Type says that it is SDP."""
     kind, _, subtype = message.value(b"content-type").partition(b";")[0].partition(b"/")
     return b"application" in kind and b"sdp" in subtype and bool(message.body)
 
@@ -101,7 +102,7 @@ def _public_call_id(message: SipMessage, context: Context) -> bytes:
 
 
 def _managed(message: SipMessage, context: Context, *, source_nat: bool) -> list[Stream]:
-    """Read the streams, and write the description of one who is inside. What can't be read is dropped."""
+    """Read the streams, and translate the description if its sender is inside. Drops what it can't read."""
     if not has_description(message):
         context.drop("INVITE without a session description")
     sdp = Sdp.parse(message.body)
@@ -149,7 +150,7 @@ def _stream(sdp: Sdp, section: Section, context: Context) -> Stream:
 
 
 def _write(section: Section, stream: Stream, context: Context, *, source_nat: bool) -> None:
-    """The public port of a stream inside; where the port is forwarded it is the same."""
+    """Write the public port of an inside stream. In a flow that began outside the port stays the same."""
     if not source_nat:
         return
     said = section.attributes(b"rtcp")[:1]
@@ -166,7 +167,7 @@ def _write(section: Section, stream: Stream, context: Context, *, source_nat: bo
 
 
 def _reserved(inside: Endpoint, context: Context, *, pair: bool = False) -> int:
-    """A public port, which lets nobody in before the answer. Raises ``PortsExhaustedError``."""
+    """A public port that admits nobody until the answer comes. Raises ``PortsExhaustedError``."""
     binding = context.nat.reserve(UDP, inside, context.now, pair=pair)
     for each in (binding, binding.pair):
         if each is not None:
@@ -176,7 +177,7 @@ def _reserved(inside: Endpoint, context: Context, *, pair: bool = False) -> int:
 
 
 def _admit(asked: Stream, given: Stream, context: Context, *, source_nat: bool) -> None:
-    """Let the two ends of a stream through, and nobody else."""
+    """Open pinholes between the two ends of a stream, and for nobody else."""
     inner, outer = (asked, given) if source_nat else (given, asked)
     pairs = [(inner.media, outer.media)]
     if not inner.plain:

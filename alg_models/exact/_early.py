@@ -1,7 +1,7 @@
-"""What the kernel's first ALGs have in common: a datagram is text, and one address in it is media's.
+"""What the kernel's first ALGs have in common: they read a datagram as text, with one media address in it.
 
-Field names are looked for in the whole datagram, in the letters that the source has, or compact behind CRLF;
-the first one found is the one. Media is expected from the signalling peer alone, RTP and no RTCP.
+They look for field names in the whole datagram, in the letter case of their source, or in compact form after
+a CRLF. The first match counts. They expect RTP, not RTCP, and only from the signalling peer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ AUDIO: Final = mark(rb"[\r\n]m=audio ")
 _DESCRIPTION: Final = re.compile(rb"[\r\n]v=")
 _ADDRESS: Final = re.compile(rb"((?:\d{1,3}\.){3}\d{1,3})(?:(:)(\d*))?")
 _EXPECTED: Final = 180.0  # seconds that an expectation waits for its flow
-_FLOWS: Final = 4096  # what is remembered comes from packets: bound it
+_FLOWS: Final = 4096  # entries; packets make them, so there must be a bound
 
 POLICY: Final = {
     "non_sip": "inspect",
@@ -40,7 +40,7 @@ POLICY: Final = {
 
 @dataclass
 class Flow:
-    """A signalling flow: who opened it, and what it expects, the oldest first."""
+    """A signalling flow: which side opened it, and its expectations, the oldest first."""
 
     first_outbound: bool
     expected: list[Pinhole] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Flows:
 
 @dataclass(frozen=True)
 class Address:
-    """An IPv4 literal with a port or none, and where it stands."""
+    """An IPv4 literal, with or without a port, and where it stands."""
 
     ip: str
     start: int
@@ -85,13 +85,13 @@ def put(text: bytes, place: Address, new: bytes) -> bytes:
 
 
 def become(message: SipMessage, text: bytes) -> None:
-    """Let ``message`` be ``text``."""
+    """Replace the contents of ``message`` by ``text``."""
     if text != bytes(message):
         message.become(text)
 
 
 def media_port(text: bytes, context: Context) -> int | None:
-    """The port of the first m=audio; one below 1024 is a reason to drop the packet, 0 too."""
+    """The port of the first m=audio. A port below 1024, 0 included, drops the packet."""
     at = find(AUDIO, text)
     port = number(text, at) if at >= 0 else None
     if port is None:
@@ -102,7 +102,10 @@ def media_port(text: bytes, context: Context) -> int | None:
 
 
 def expect(flow: Flow, media: Endpoint, most: int, context: Context) -> int:
-    """Expect RTP from the signalling peer at the first free port from the media's on; returns the port."""
+    """Expect RTP from the signalling peer at the first free port from that of ``media`` on; returns the port.
+
+    ``most``: how many expectations a flow may have; a new one ends the oldest.
+    """
     for port in range(media.port, 65536):
         pinhole = context.expect(media, port, context.remote.ip, _EXPECTED)
         if pinhole is not None:
@@ -112,13 +115,13 @@ def expect(flow: Flow, media: Endpoint, most: int, context: Context) -> int:
             flow.expected = [*mine, pinhole]
             return port
         if not context.is_inside(media.ip):
-            return port  # not a host of ours: nothing comes back to it
+            return port  # not an inside host: nothing can be expected for it
     context.drop("all ports in use for media")
     return 0
 
 
 def write_description(text: bytes, ip: str, port: int, context: Context) -> bytes:
-    """o=, the first c=, m=audio and Content-Length anew; a packet that lacks one of them is dropped."""
+    """Write o=, the first c=, m=audio and Content-Length. A packet without one of them is dropped."""
     for sign in (ORIGIN, CONNECTION):
         at = find(sign, text)
         place = address(text, at) if at >= 0 else None
@@ -136,7 +139,7 @@ def write_description(text: bytes, ip: str, port: int, context: Context) -> byte
 
 
 def fit_length(text: bytes, context: Context) -> bytes:
-    """Content-Length becomes what stands from v= to the end."""
+    """Set Content-Length to the number of bytes from v= to the end."""
     at = find(LENGTH, text)
     length = number(text, at) if at >= 0 else None
     version = _DESCRIPTION.search(text)
@@ -144,5 +147,5 @@ def fit_length(text: bytes, context: Context) -> bytes:
         context.drop("no Content-Length, or no v=, to count from")
         return text
     size = len(text) - version.start() - 1
-    # The number itself stands before the description: its own length does not count.
+    # The number stands before the description, so a change of its length does not change the size.
     return text[: length.start] + b"%d" % size + text[length.end :]

@@ -1,6 +1,6 @@
 """How libosip prints a message that it has read.
 
-In which order it prints the fields is not in the evidence: here they stay in theirs.
+The evidence does not show in which order libosip prints the fields. Here they keep the order of the message.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Final
 from siplab.lab.wire.headers import split_list
 from siplab.lab.wire.sip import Field, SipMessage
 
-# Names that it knows; others stay as they were.
+# Names that libosip knows; others stay as they were.
 _SPELLED: Final = {
     each.lower(): each
     for each in (
@@ -21,7 +21,7 @@ _SPELLED: Final = {
 
 
 def print_anew(message: SipMessage) -> None:
-    """Write the fields as the library does that has read them: full names, one Route per line."""
+    """Write the fields as libosip does: full names, one Route per line."""
     fields: list[Field] = []
     for field in message.fields:
         value = b" ".join(field.value.split()) if b"\n" in field.value else field.value

@@ -1,8 +1,8 @@
-"""The header table that Juniper's and Fortinet's documentation print, as steps.
+"""The table of headers in Juniper's and Fortinet's documentation, as steps.
 
-A table per kind of message says which header fields change, and how: ``TO_ALG`` puts the public address
-in the place of a local one, ``TO_LOCAL`` the reverse, ``DOMAIN_TO_LOCAL`` the callee's local address in
-the place of whatever host stands there.
+For each kind of message, the table says which header fields change, and how. ``TO_ALG`` replaces a local
+address by the public one, ``TO_LOCAL`` the reverse. ``DOMAIN_TO_LOCAL`` replaces any host by the callee's
+local address.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from siplab.lab.gateway.alg import Context
 from siplab.lab.wire.headers import uris
 from siplab.lab.wire.sip import Field, SipMessage
 
-_LIMIT: Final = 4096  # what is remembered comes from messages: bound it
+_LIMIT: Final = 4096  # entries; messages make them, so there must be a bound
 
 
 class Change(StrEnum):
-    """What becomes of a header's address."""
+    """What the ALG does to a header's address."""
 
     TO_ALG = "to-alg"
     TO_LOCAL = "to-local"
@@ -29,7 +29,7 @@ class Change(StrEnum):
 
 
 class Kind(Enum):
-    """The four kinds of message that the table tells apart; going out is from private to public."""
+    """The four kinds of message in the table; "out" is from private to public."""
 
     REQUEST_OUT = auto()
     RESPONSE_IN = auto()
@@ -55,7 +55,7 @@ PRINTED: Final[dict[Kind, Row]] = {
         ("record-route", Change.TO_ALG),
     ),
 }
-# Of responses coming in: the excerpts of the table end before these.
+# For responses coming in. The published excerpts of the table end before these rows.
 CUT: Final[Row] = (("via", Change.TO_LOCAL), ("record-route", Change.TO_LOCAL), ("route", Change.TO_LOCAL))
 _CONTACT_BACK: Final[Row] = (("contact", Change.TO_LOCAL),)
 
@@ -73,8 +73,8 @@ _IDENTITIES: Final = {"from": b"from", "to": b"to"}
 class _Memory:
     """The table of calls.
 
-    ``hosts``: the host of Call-IDs as the phone wrote them, by the Call-ID as the public side knows it.
-    ``domains``: what stood in To before a local address did, by Call-ID.
+    ``hosts``: by the Call-ID on the public side, the host in the Call-ID that the phone wrote.
+    ``domains``: by Call-ID, the host in To before the ALG put the local address there.
     """
 
     hosts: dict[bytes, bytes] = field(default_factory=dict)
@@ -90,12 +90,12 @@ _MEMORY: Final = _Shared()
 
 @dataclass(frozen=True)
 class TranslateHeaders:
-    """The table's rows of one direction, so that steps between the two see messages as the inside does.
+    """The table's rows of one direction. A step between the two directions sees messages as the inside does.
 
-    ``route``: what becomes of Route in requests going out. ``cut_cells`` and ``contact_back``: translate
-    what is not printed of responses coming in. ``hide_call_id``: change Call-ID at all. ``call_table``:
-    restore and hide a known Call-ID in requests of the far side and their responses too. ``restore_to``:
-    put the domain back into To of responses. ``adds_port``: a Contact without a port gets one.
+    ``route``: the change of Route in requests going out. ``cut_cells``, ``contact_back``: in responses coming
+    in, translate the headers that the excerpts lack. ``hide_call_id``: change Call-ID. ``call_table``: in a
+    known call, also restore and hide it in the far side's requests and their responses. ``restore_to``: put
+    the domain back into To of responses. ``adds_port``: a Contact without a port gets one.
     """
 
     outbound: bool
@@ -142,7 +142,7 @@ class TranslateHeaders:
     def _identity(
         self, message: SipMessage, name: bytes, change: Change, memory: _Memory, context: Context
     ) -> None:
-        """A From or To. One without a port is a name, whose address changes alone."""
+        """Change a From or To. A URI without a port is a name: its address changes, and it gets no port."""
         found = message.get(name)
         if found is None:
             return
@@ -172,7 +172,7 @@ class TranslateHeaders:
                 found.replace(place.start, place.end, domain)
 
     def _call_id(self, message: SipMessage, kind: Kind, memory: _Memory, context: Context) -> None:
-        """The host of a Call-ID, which is what stands behind its @."""
+        """Change the host of a Call-ID: the part after its @."""
         in_dialog = kind in (Kind.REQUEST_IN, Kind.RESPONSE_OUT)
         found = message.get(b"call-id")
         if found is None or not self.hide_call_id or (in_dialog and not self.call_table):
@@ -199,13 +199,13 @@ _REQUEST_URI: Final = TranslateRequestUri()
 
 
 def _facing(context: Context, change: Change) -> Context:
-    """The context in which the translating steps make this change, whichever way the message goes."""
+    """A context in which the translating steps make this change, whatever the message's direction."""
     outbound = change is Change.TO_ALG
     return context if context.outbound == outbound else replace(context, outbound=outbound)
 
 
 def _exchange_portless(message: SipMessage, context: Context) -> None:
-    """In a Contact without a port the address alone is exchanged."""
+    """In Contacts without a port, replace the address alone."""
     own, public = context.inside.ip.encode(), context.nat.public_ip.encode()
     old, new = (own, public) if context.outbound else (public, own)
     for each in message.all(b"contact"):
@@ -222,9 +222,9 @@ def _keep(memory: dict[bytes, bytes], key: bytes, value: bytes) -> None:
 
 @dataclass(frozen=True)
 class HoldRegistered:
-    """Keep the way in to registered contacts open, also where the response keeps the public Contact.
+    """Keep the pinhole of registered contacts open, even if the response keeps the public Contact.
 
-    ``adds_port``: as above.
+    ``adds_port``: as in ``TranslateHeaders``.
     """
 
     adds_port: bool = True

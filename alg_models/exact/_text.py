@@ -1,6 +1,6 @@
-"""A message as text without parts, as kernel ALGs see it: marks to search for, addresses and numbers behind.
+"""A message as plain text, as kernel ALGs see it: marks to search for, addresses and numbers after them.
 
-Nothing here knows lines of headers from lines of bodies, and nothing looks at case unless told to.
+Nothing here tells header lines from body lines. Patterns compare letter by letter unless they say otherwise.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _NUMBER: Final = re.compile(rb" *(\d+)")
 
 
 class Place(NamedTuple):
-    """An IPv4 literal and the port behind it, and where both stand. ``port`` is 0 where none is written."""
+    """An IPv4 literal and the port after it, and where both stand. ``port`` is 0 if none is written."""
 
     ip: str
     port: int
@@ -31,22 +31,22 @@ class Number(NamedTuple):
 
 
 def mark(names: bytes, behind: bytes = b"") -> re.Pattern[bytes]:
-    """What begins a field (``names``), and what has to come behind it in the same line; both are patterns."""
+    """A pattern for what begins a field (``names``) and what must follow in the same line (``behind``)."""
     return re.compile(b"(?:" + names + b")" + (b"(?:[^\r\n]*?" + behind + b"|())" if behind else b""))
 
 
 def find(sign: re.Pattern[bytes], text: bytes, start: int = 0) -> int:
     """Where the first marked value at or behind ``start`` begins.
 
-    -1 when there is none, and also when the line of the first mark lacks what has to come behind: the
-    search goes on to no other line.
+    -1 if there is none. Also -1 if the line of the first mark lacks the text that must follow: the
+    search does not go on to another line.
     """
     found = sign.search(text, start)
     return -1 if found is None or found.lastindex else found.end()
 
 
 def literal(text: bytes, at: int) -> Place | None:
-    """The IPv4 literal that begins at ``at``, without a port."""
+    """The IPv4 literal that begins at ``at``; a port is not read."""
     found = _LITERAL.match(text, at)
     if found is None:
         return None
@@ -57,9 +57,9 @@ def literal(text: bytes, at: int) -> Place | None:
 
 
 def host_and_port(text: bytes, at: int) -> Place | None:
-    """The literal behind ``at``, or behind the ``@`` that follows in the same line before any ``;``.
+    """The literal and port at ``at``, or after the ``@`` that follows in the same line before any ``;``.
 
-    ``None`` when no literal begins there, or what follows its colon is no port.
+    ``None`` if no literal begins there, or the text after its colon is no port.
     """
     user = _USER.match(text, at)
     place = literal(text, user.end() if user else at)
@@ -72,6 +72,6 @@ def host_and_port(text: bytes, at: int) -> Place | None:
 
 
 def number(text: bytes, at: int) -> Number | None:
-    """The decimal number at ``at``, blanks before it left out."""
+    """The decimal number at ``at``; blanks before it are skipped."""
     found = _NUMBER.match(text, at)
     return Number(int(found[1][:9]), *found.span(1)) if found else None

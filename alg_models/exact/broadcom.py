@@ -1,4 +1,4 @@
-"""Broadcom's ALG for DSL routers: ``_broadcom`` is what it does, this is what is known of it."""
+"""Broadcom's ALG for DSL routers: the card. ``_broadcom`` has what the ALG does."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ MODEL = Model(
                 b"INVITE sip:alice@203.0.113.7:61002",
                 b"INVITE sip:alice@203.0.113.7:61002",
             ),
-            # The search for Contact ends in the caller's name.
+            # The search for Contact ends inside the caller's display name.
             Example(
                 "transport-quoted",
                 b'From: "Contact: <sip:a@192.168.1.20:5060>"',

@@ -13,16 +13,16 @@ from siplab.lab.gateway.binding import Pinhole
 from siplab.lab.wire.ip import UDP, Endpoint
 from siplab.lab.wire.sip import SipMessage
 
-_SHORTEST: Final = 200  # bytes: what is shorter is dropped
+_SHORTEST: Final = 200  # bytes: shorter messages are dropped
 _NEEDED: Final = (b"to", b"from", b"cseq", b"call-id", b"via")
 _ENDS: Final = (b"BYE", b"CANCEL")
-_FLOWS: Final = 4096  # what is remembered comes from packets: bound it
+_FLOWS: Final = 4096  # entries; packets make them, so there must be a bound
 
 
 @dataclass
 class _Flows:
-    """Which flows began inside; the way in for other ports of a host that was ``reached`` from there; and
-    the ``alternative`` flows that began by that way.
+    """Which flows began inside; for each outside host ``reached`` from there, the pinhole for its other
+    ports; and the ``alternative`` flows that began through such a pinhole.
     """
 
     began_inside: dict[tuple[Endpoint, Endpoint], bool] = field(default_factory=dict)
@@ -50,13 +50,13 @@ class _Flows:
 
 @dataclass(frozen=True)
 class Danos:
-    """The ALG as it is: only its ports can be set."""
+    """The ALG as its source has it; only its ports can be set."""
 
     def recipe(self) -> Recipe:
         return Recipe(base=(self,), policy={"non_sip": "inspect", "tcp": "payload", "follow_pinholes": True})
 
     def apply(self, message: SipMessage, context: Context) -> None:
-        if context.binding is None:  # IPv6 has no NAT, and is looked at only
+        if context.binding is None:  # IPv6 has no NAT: the ALG only inspects it
             return
         if len(bytes(message)) < _SHORTEST:
             context.drop("too short to be a message")
@@ -77,7 +77,7 @@ class Danos:
         print_anew(message)
 
     def _let_others_answer(self, flows: _Flows, context: Context) -> None:
-        """Whatever port of the server's may send, as long as the flow lives."""
+        """Admit the server's packets from any port, as long as the flow lives."""
         assert context.binding is not None
         lifetime = context.nat.timeout_of(context.binding, context.now)
         host = (context.inside, context.remote.ip)
@@ -110,7 +110,7 @@ MODEL = Model(
                 b"Contact: <sip:alice@203.0.113.7:61002>",
             ),
             Example("register", b"Call-ID: a84b4c76@192.168.1.20", b"Call-ID: a84b4c76@203.0.113.7"),
-            # Of answers coming in Contact stays as the server wrote it.
+            # In answers coming in, Contact stays as the server wrote it.
             Example(
                 "register-ok",
                 b"Contact: <sip:alice@203.0.113.7:61002>",
@@ -121,7 +121,7 @@ MODEL = Model(
                 b"INVITE sip:alice@203.0.113.7:61002",
                 b"INVITE sip:alice@192.168.1.20:5060",
             ),
-            # The description of who is called from outside is left alone.
+            # In a call from outside, the answer's session description is left alone.
             Example("incoming-ok", b"c=IN IP4 192.168.1.20", b"c=IN IP4 192.168.1.20"),
             Example("media-refused", b"m=audio 0 RTP/AVP 0", None),
         ),

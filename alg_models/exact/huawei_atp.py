@@ -1,4 +1,4 @@
-"""The proxy in routers that Huawei made for operators, a fork of siproxd: UDP is redirected to it."""
+"""The proxy in routers that Huawei made for operators: a fork of siproxd that UDP is redirected to."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _RECORDS: Final = 50  # Vias that it remembers
 _MOST_VIAS: Final = 5  # of one message
 _MEDIA_PORTS: Final = range(7070, 7080, 2)
 _HOPS: Final = b"70"  # RFC 3261 section 8.1.1.6
-_PHONES: Final = 4096  # what is remembered comes from packets: bound it
+_PHONES: Final = 4096  # entries; packets make them, so there must be a bound
 
 
 @dataclass
 class _Memory:
-    """``phones``: those that have registered. ``vias``: of requests, by Call-ID and CSeq number."""
+    """``phones``: those that have registered. ``vias``: the requests' Vias, by Call-ID and CSeq number."""
 
     phones: dict[Endpoint, None] = field(default_factory=dict)
     vias: dict[tuple[bytes, int], list[bytes]] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class _Memory:
 
 @dataclass(frozen=True)
 class Proxy:
-    """Who may speak, and whose Via stands there."""
+    """Admit registered phones only, and put the proxy's Via in the place of the phone's."""
 
     def apply(self, message: SipMessage, context: Context) -> None:
         if not message.is_sip:
@@ -74,7 +74,7 @@ class Proxy:
         ]
 
     def _hide_vias(self, message: SipMessage, memory: _Memory, context: Context) -> None:
-        """One Via of its own in the place of all of the phone's."""
+        """Replace all of the phone's Vias by one of the proxy's."""
         lines = [
             each.value[start:end].strip()
             for each in message.all(b"via")
@@ -91,7 +91,7 @@ class Proxy:
         message.fields = [Field.make(b"Via", own), *others]
 
     def _put_back(self, message: SipMessage, memory: _Memory) -> None:
-        """The Vias of that request, else of the latest with its Call-ID, else of the oldest record."""
+        """Put back the Vias of the request, else of the latest with its Call-ID, else the oldest record."""
         call, number = _key(message)
         lines = memory.vias.get((call, number))
         if lines is None:
@@ -109,7 +109,7 @@ def _key(message: SipMessage) -> tuple[bytes, int]:
 
 @dataclass(frozen=True)
 class _Ports(TranslateSdp):
-    """Media by five pairs of ports, and no more."""
+    """Media pass through five pairs of ports, and no more."""
 
     def open_media(self, endpoint: Endpoint, owner: object, context: Context) -> Endpoint | None:
         for port in _MEDIA_PORTS:
@@ -126,7 +126,7 @@ class _Ports(TranslateSdp):
 
 @dataclass(frozen=True)
 class RelayMedia:
-    """Write the router's address into c= of what a phone describes, not into o=; BYE and CANCEL end it."""
+    """Write the router's address into c= of a phone's descriptions, not into o=. BYE and CANCEL end media."""
 
     def apply(self, message: SipMessage, context: Context) -> None:
         if message.is_request and message.method in (b"BYE", b"CANCEL"):
@@ -144,7 +144,7 @@ class RelayMedia:
 
 @dataclass(frozen=True)
 class PrintAnew:
-    """Write the message as libosip does."""
+    """Print the message as libosip does."""
 
     def apply(self, message: SipMessage, context: Context) -> None:
         print_anew(message)
@@ -152,7 +152,7 @@ class PrintAnew:
 
 @dataclass(frozen=True)
 class HuaweiProxy:
-    """The proxy as it is: only its port can be set."""
+    """The proxy as the routers have it; only its port can be set."""
 
     def recipe(self) -> Recipe:
         base = (
@@ -189,7 +189,7 @@ MODEL = Model(
                 b"Contact: <sip:alice@203.0.113.7:61002>",
             ),
             Example("register", b"Max-Forwards: 70", b"Max-Forwards: 69"),
-            # Who has not registered calls nobody.
+            # A phone that has not registered can't call.
             Example("invite", b"INVITE sip:bob@lab.test", None),
         ),
         rules=("RFC 3261 16.6", "RFC 3261 16.7", "RFC 3261 18.2.2", "RFC 3261 7.3.1"),

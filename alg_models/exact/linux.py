@@ -14,7 +14,7 @@ from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Source
 
 _MAX_PORTS: Final = 8
-# What connection tracking lends the ALG, whatever the kernel.
+# What connection tracking provides to the ALG, in every kernel.
 POLICY: Final[Mapping[str, Any]] = {
     "non_sip": "inspect",
     "tcp": "payload",
@@ -31,13 +31,12 @@ class LinuxSip:
     ``ports``: one or up to eight server ports, with spaces between. ``sip_timeout`` in seconds.
     ``sip_external_media``: of the newest kernel only.
 
-    What vendors changed: ``other_port`` says what becomes of an address of the packet with another port than
-    the packet's: mainline leaves it ``untouched``; with ``kept`` the address is translated and the port stays
-    (and any Via is translated), with ``own`` it becomes the packet's own port on the wrong side
-    of the router, with ``pinhole`` a port is opened for it. ``calls_at_once``: a registration lets
-    calls in before the registrar agrees. ``cancel_ends_media``: CANCEL ends media as BYE does, in 5 s.
-    ``call_table``: a description that names another host than the sender is taken for what the table of calls
-    has of its Call-ID (ZyXEL).
+    What vendors changed. ``other_port``: what happens to an address of the packet with another port than the
+    packet's. Mainline leaves it ``untouched``. With ``kept`` the address is translated and the port stays
+    (and every Via is translated), with ``own`` the port becomes the packet's untranslated one, with
+    ``pinhole`` a port is opened for it. ``calls_at_once``: a registration lets calls in before the registrar
+    agrees. ``cancel_ends_media``: CANCEL ends media as BYE does, in 5 s. ``call_table``: if a description
+    names another host than the sender, the table of calls gives the endpoint for its Call-ID (ZyXEL).
     """
 
     kernel: Version = NEWEST_VERSION
@@ -52,7 +51,7 @@ class LinuxSip:
     call_table: bool = False
 
     def recipe(self) -> Recipe:
-        """Raises ``UsageError`` for an unknown kernel, and for ports that the module would not load with."""
+        """Raises ``UsageError`` for an unknown kernel, or ports with which the module would not load."""
         words = str(self.ports).split()
         if not 1 <= len(words) <= _MAX_PORTS or not all(
             each.isdecimal() and 0 < int(each) < 65536 for each in words
@@ -103,13 +102,13 @@ MODEL = Model(
                 b"Contact: <sip:alice@203.0.113.7:61002>",
             ),
             Example("register-ok", b";rport=61002;", b";rport=5060;"),
-            # A missing port counts as 5060, and is written.
+            # A missing port counts as 5060, and the ALG writes the public port.
             Example(
                 "headers-contact-portless",
                 b"Contact: <sip:alice@192.168.1.20>",
                 b"Contact: <sip:alice@203.0.113.7:61002>",
             ),
-            # A phone whose Via names another port than it sends from gets everything there.
+            # If a phone's Via names another port than the source port, everything is delivered there.
             Example(
                 "headers-high-port-ok",
                 b"Contact: <sip:alice@203.0.113.7:61002>",

@@ -1,4 +1,4 @@
-"""The kernel's ALG before it was written anew: Linux 2.6.18 to 2.6.25."""
+"""The kernel's first ALG, before it was rewritten: Linux 2.6.18 to 2.6.25."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _TO: Final = mark(rb"To:|\r\nt:", rb"(?i:sip:)")
 _USER: Final = re.compile(rb"[^@\r\n]*@")
 _REQUEST_LINE: Final = re.compile(rb"(?:REGISTER [^\r\n]*?(?i:sip:)|[A-Za-z]+ [^\r\n@]*@)")
 _DESCRIBING: Final = (b"INVITE", b"UPDATE", b"SIP/2.0 180", b"SIP/2.0 183", b"SIP/2.0 200")
-_SHORTEST: Final = 7  # bytes: what is shorter is no message
+_SHORTEST: Final = 7  # bytes: shorter payloads are not messages
 _MOST: Final = 2  # expectations of a flow
 _FIRST, _FIXED, _LAST = (2, 6, 18), (2, 6, 24), (2, 6, 25)
 
 
 @dataclass(frozen=True)
 class FirstLinuxSip:
-    """The whole ALG. ``kernel``: 2.6.18 to 2.6.25; with 2.6.24 it was repaired."""
+    """The whole ALG. ``kernel``: 2.6.18 to 2.6.25; 2.6.24 repaired it."""
 
     kernel: Version = "2.6.22"
 
@@ -49,7 +49,7 @@ class FirstLinuxSip:
 
     def apply(self, message: SipMessage, context: Context) -> None:
         text = bytes(message)
-        if context.binding is None:  # IPv6 is tracked and not translated
+        if context.binding is None:  # IPv6 is tracked, not translated
             return
         if len(text) < _SHORTEST:
             if text and not self.repaired:
@@ -60,7 +60,7 @@ class FirstLinuxSip:
     # -- header fields ----------------------------------------------------------------------------------
 
     def _headers(self, text: bytes, context: Context) -> bytes:
-        """Request-URI, and the first From, To, Via and Contact."""
+        """Translate Request-URI, and the first From, To, Via and Contact."""
         line = None if text.upper().startswith(b"SIP/2.0") else _REQUEST_LINE.match(text)
         if line is not None:
             text = _mapped(text, address(text, line.end()), context)
@@ -71,7 +71,7 @@ class FirstLinuxSip:
             if sign is not _early.VIA:
                 user = _USER.match(text, at)
                 if user is None and not self.repaired:
-                    continue  # it looks for the address at a wrong place
+                    continue  # the unrepaired ALG looks for the address at a wrong place
                 at = user.end() if user else at
             text = _mapped(text, address(text, at), context)
         return text
@@ -79,7 +79,7 @@ class FirstLinuxSip:
     # -- the session description ------------------------------------------------------------------------
 
     def _description(self, text: bytes, context: Context) -> bytes:
-        """The first c= and m=audio, whosever they are."""
+        """Translate the first c= and m=audio, whichever host they name."""
         start = text[:16].upper() if self.repaired else text
         if not start.startswith(_DESCRIBING):
             return text
@@ -98,7 +98,7 @@ class FirstLinuxSip:
 
 
 def _mapped(text: bytes, place: Address | None, context: Context) -> bytes:
-    """An address that is, as text, one end of the packet becomes what it is after it, port and all."""
+    """If the address is, as text, one end of the packet, write the translated address and port."""
     if place is None:
         return text
     if context.outbound:
@@ -126,16 +126,16 @@ MODEL = Model(
                 b"Contact: <sip:alice@192.168.1.20:5060>",
                 b"Contact: <sip:alice@203.0.113.7:61002>",
             ),
-            # A bare address matches whatever the port is.
+            # An address without a port matches any port.
             Example(
                 "headers-contact-portless",
                 b"Contact: <sip:alice@192.168.1.20>",
                 b"Contact: <sip:alice@203.0.113.7:61002>",
             ),
-            # Parameters of a Via are not looked at.
+            # The ALG does not read the parameters of a Via.
             Example("register-ok", b";rport=61002;", b";rport=61002;"),
             Example("media-odd", b"m=audio 49171 RTP/AVP 0", b"m=audio 49171 RTP/AVP 0"),
-            # Of an answer from outside, media moves to the signalling server.
+            # In an answer from outside, the media address becomes that of the signalling server.
             Example("media-relays", b"c=IN IP4 198.51.100.20", b"c=IN IP4 198.51.100.10"),
             Example("media-refused", b"INVITE sip:bob@lab.test", None),
             Example("media-no-length", b"INVITE sip:bob@lab.test", None),

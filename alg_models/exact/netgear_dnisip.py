@@ -17,7 +17,7 @@ _SETTINGS: Final = Settings(OLD, routes=True)
 
 @dataclass(frozen=True)
 class NetgearSip:
-    """The ALG as the router has it: nothing of it can be set."""
+    """The ALG as the router has it; it has no parameters."""
 
     def recipe(self) -> Recipe:
         policy = {**POLICY, "signalling_timeout": _SETTINGS.timeout}
@@ -39,7 +39,7 @@ MODEL = Model(
                 b"Contact: <sip:alice@192.168.1.20:5060>",
                 b"Contact: <sip:alice@203.0.113.7:61002>",
             ),
-            # Parameters of a Via are looked for where they stood before its address grew.
+            # The ALG looks for the parameters of a Via where they stood before its address grew.
             Example(
                 "register-ok", b"Via: SIP/2.0/UDP 203.0.113.7:61002", b"Via: SIP/2.0/UDP 192.168.1.20:5060"
             ),

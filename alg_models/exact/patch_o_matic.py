@@ -1,4 +1,4 @@
-"""The ALG of netfilter's patch-o-matic, 2005: what kernels before 2.6.18 have where it was patched in."""
+"""The ALG of netfilter's patch-o-matic, 2005: kernels before 2.6.18 have it if they were patched with it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Reci
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage
 
-# Atomic: behind the first "sip:" stands an @, or behind none.
+# Atomic group: only the first "sip:" counts, and an @ must follow it.
 _REQUEST_LINE: Final = re.compile(rb"(?>[^\r\n]*?sip:)[^\r\n@]*@")
 _AT_SIGN: Final = re.compile(rb"[^@]*@")  # runs past the end of the line
 _DESCRIBING: Final = (b"INVITE", b"SIP/2.0 200")
-_SHORTEST: Final = 7  # bytes: what is shorter is dropped
+_SHORTEST: Final = 7  # bytes: shorter payloads are dropped
 _MOST: Final = 1  # expectations of a flow
 
 
@@ -25,8 +25,8 @@ _MOST: Final = 1  # expectations of a flow
 class PatchOMatic:
     """The whole ALG.
 
-    ``crippled``: writing addresses is compiled out, while all the drops for what can't be parsed are not; of
-    what is written only Content-Length is left.
+    ``crippled``: the code that writes addresses is compiled out; the ALG still drops what it can't parse, and
+    still writes Content-Length.
     """
 
     crippled: bool = False
@@ -60,7 +60,7 @@ class PatchOMatic:
         return text if self.crippled else put(text, place, str(endpoint).encode())
 
     def _via(self, text: bytes, endpoint: Endpoint, context: Context) -> bytes:
-        """Whatever the first Via names; one that names no address is a reason to drop the packet."""
+        """Overwrite the address in the first Via, whatever it is. Drop the packet if there is none."""
         at = find(_early.VIA, text)
         place = address(text, at) if at >= 0 else None
         if place is None:
@@ -69,7 +69,7 @@ class PatchOMatic:
         return self._write(text, place, endpoint)
 
     def _contact(self, text: bytes, context: Context) -> bytes:
-        """Whatever stands behind the first @ that follows the first Contact."""
+        """Overwrite the address after the first @ that follows the first Contact, whatever it is."""
         at = find(_early.CONTACT, text)
         user = _AT_SIGN.match(text, at) if at >= 0 else None
         place = address(text, user.end()) if user else None
@@ -84,7 +84,7 @@ class PatchOMatic:
         return self._write(text, place, context.inside)
 
     def _description(self, text: bytes, flow: _early.Flow, context: Context) -> bytes:
-        """What the side that opened the flow sends; the first c= and m=audio."""
+        """Translate the first c= and m=audio. Called for messages of the side that opened the flow."""
         if not text.startswith(_DESCRIBING):
             return text
         at = find(_early.CONNECTION, text)
@@ -129,7 +129,7 @@ MODEL = Model(
                 b"Via: SIP/2.0/UDP 203.0.113.7:61002;",
                 b"Via: SIP/2.0/UDP 192.168.1.20:5060;",
             ),
-            # A Via of somebody else is overwritten as well.
+            # A Via with another host's address is overwritten as well.
             Example(
                 "headers-high-port-ok",
                 b"Via: SIP/2.0/UDP 203.0.113.7:61004;",

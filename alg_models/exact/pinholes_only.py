@@ -1,4 +1,4 @@
-"""The ALG opens the way, and writes nothing."""
+"""The ALG opens pinholes, and writes nothing."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _MEDIA: Final = 120.0  # seconds
 
 @dataclass(frozen=True)
 class OpenOnly:
-    """Keep signalling open for ``seconds``, and let everybody in to the media that a phone announces.
+    """Keep signalling bindings for ``seconds``, and open the media ports that a phone announces to everybody.
 
-    The messages stay as they are, so that the media's public port is not the announced one.
+    The messages stay as they are, so the media's public port need not be the announced one.
     """
 
     seconds: Annotated[float, Gt(0)] = 1800.0
@@ -38,7 +38,7 @@ class OpenOnly:
             if not section.port or not context.is_inside(address):
                 continue
             media = Endpoint(address, section.port)
-            # What the phone sends by itself makes the mapping; the pinhole keeps it open to others.
+            # The phone's own packets make the binding; the pinhole opens it to everybody.
             binding = context.nat.find(UDP, media, context.remote, context.now)
             if binding is not None:
                 end = context.now + _MEDIA

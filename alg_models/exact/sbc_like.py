@@ -1,4 +1,4 @@
-"""The firewalls' kind of ALG, which hides the inside in every header: Juniper and Fortinet, as documented."""
+"""The ALG of firewalls, which hides inside addresses in every header: Juniper and Fortinet, as documented."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Sourc
 
 @dataclass(frozen=True)
 class _Documented:
-    """What a vendor's documentation says; 0 stands for a limit that none of it names."""
+    """The settings in a vendor's documentation; 0 if it names no limit."""
 
     route: Change
     nat_trace: bool
@@ -38,20 +38,20 @@ _DOCUMENTED: Final = {
 
 @dataclass(frozen=True)
 class SbcLike:
-    """The header table and the settings around it. What is ``None`` is as ``vendor`` documents it.
+    """The table of headers, and settings. A parameter that is ``None`` is as ``vendor`` documents it.
 
     - ``hide_call_id``: translate the host of Call-ID (Junos: off by ``disable-call-id-hiding``).
     - ``nat_trace``: add the private origin to session descriptions as an i= line (FortiOS).
     - ``no_sdp_fixup``: leave session descriptions alone (FortiOS).
-    - ``unknown_message``: what becomes of requests whose method is not registered.
+    - ``unknown_message``: what happens to requests whose method is not registered.
     - ``retain_hold_resource``: keep media ports of a call on hold (Junos).
     - ``call_minutes``: the longest call (Junos ``maximum-call-duration``), 0 for any length.
     - ``media_idle``: seconds without media that close the pinholes (Junos), 0 for never.
     - ``cut_cells``: Via, Record-Route and Route of responses coming in, which the excerpts cut off.
     - ``contact_back``: translate Contact of responses coming in to the local address.
-    - ``call_table``: find calls by Call-ID whoever began them; else the table's words are all there is.
+    - ``call_table``: find calls by Call-ID, whichever side began them; otherwise only the table counts.
     - ``adds_port``: whether a Contact without a port leaves with one.
-    - ``restore_to``: undo in responses what became of To in the request, against the printed table.
+    - ``restore_to``: undo in responses the change of To in the request, contrary to the printed table.
     """
 
     vendor: Literal["juniper", "fortinet"] = "juniper"
@@ -143,7 +143,7 @@ MODEL = Model(
                 b"Record-Route: <sip:192.168.1.5;lr>",
                 b"Record-Route: <sip:203.0.113.7:61002;lr>",
             ),
-            # Off hold the call gets other media ports than it began with.
+            # When hold ends, the call gets other media ports than at its beginning.
             Example("media-resume", b"m=audio 49170 RTP/AVP 0", b"m=audio 61006 RTP/AVP 0"),
             Example("state-update-after-13h", b"UPDATE sip:bob@198.51.100.20:5060 SIP/2.0", None),
             Example("state-rtp-after-silence", b"speech", None),

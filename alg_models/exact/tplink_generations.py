@@ -1,4 +1,4 @@
-"""TP-Link's ALGs before and beside that of the MT7628: three more states of the vendor's code."""
+"""TP-Link's ALGs in other kernels than that of the MT7628: three more states of the vendor's code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Name = Literal["t0", "t1", "t1b"]
 
 
 class _State(NamedTuple):
-    """The kernel that a generation is in, and what the vendor made of it. ``table``: headers go by it."""
+    """A generation's kernel, and the vendor's code. ``table``: headers follow the table of phones."""
 
     kernel: Kernel
     code: Generation
@@ -62,7 +62,7 @@ MODEL = Model(
                 b"Via: SIP/2.0/UDP 192.168.1.20:5060;rport",
                 b"Via: SIP/2.0/UDP 203.0.113.7:61002;rport",
             ),
-            # Of a phone that has registered nothing the headers go out as they are, the description does not.
+            # If a phone has not registered, its headers go out as they are; its description is translated.
             Example(
                 "invite", b"Contact: <sip:alice@192.168.1.20:5060>", b"Contact: <sip:alice@192.168.1.20:5060>"
             ),

@@ -18,7 +18,7 @@ _SETTINGS: Final = Settings(_KERNEL, direct_signalling=False, direct_media=False
 
 @dataclass(frozen=True)
 class TplinkSip:
-    """The ALG as the router has it: nothing of it can be set."""
+    """The ALG as the router has it; it has no parameters."""
 
     def recipe(self) -> Recipe:
         policy = {**POLICY, "signalling_timeout": _SETTINGS.timeout}
@@ -39,13 +39,14 @@ MODEL = Model(
                 b"Contact: <sip:alice@192.168.1.20:5060>",
                 b"Contact: <sip:alice@203.0.113.7:61002>",
             ),
-            # Of a Via only the address has to be the packet's: its port stays, its parameters do not.
+            # In a Via, only the address must match the packet's. The port stays, the parameters are
+            # translated.
             Example(
                 "headers-high-port-ok",
                 b"203.0.113.7:61004;rport=61002;branch=z9hG4bK74;received=203.0.113.7",
                 b"203.0.113.7:61004;rport=40000;branch=z9hG4bK74;received=192.168.1.20",
             ),
-            # Media of another host in the home is translated.
+            # Media of another inside host are translated.
             Example("headers-pbx-invite", b"c=IN IP4 192.168.1.20", b"c=IN IP4 203.0.113.7"),
             Example(
                 "state-invite-during-challenge",

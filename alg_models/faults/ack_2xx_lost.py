@@ -1,4 +1,4 @@
-"""The ACK of an answered call, a request of its own without a transaction, is lost."""
+"""The ACK of an answered call is lost. (This ACK is outside the INVITE's transaction.)"""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Reci
 from siplab.lab.wire.headers import cseq
 from siplab.lab.wire.sip import SipMessage
 
-_LIMIT: Final = 4096  # what is remembered comes from messages: bound it
+_LIMIT: Final = 4096  # entries; messages make them, so there must be a bound
 
 
 @dataclass(frozen=True)
 class LoseAck:
-    """Drop the ACK of a 2xx to INVITE. The ACK of a refusal, which belongs to its INVITE, passes.
+    """Drop the ACK of a 2xx to INVITE. The ACK of a refusal, which is part of the transaction, passes.
 
     ``direction``: of the ACKs that are lost. ``probability``: how often, from 0 to 1.
     """

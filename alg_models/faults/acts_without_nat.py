@@ -11,7 +11,7 @@ from siplab.lab.wire.sip import SipMessage
 
 @dataclass(frozen=True)
 class ActWithoutNat:
-    """Between routed networks, put the outside address in the place of the phone's, in Contact and in SDP.
+    """Between routed networks, replace the phone's address by the outside address in Contact and SDP.
 
     Ports stay. IPv6 is left alone.
     """

@@ -1,4 +1,4 @@
-"""A message that the ALG can not cope with makes the router restart."""
+"""A message that the ALG can't handle makes the router restart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from siplab.lab.wire.sip import SipMessage
 
 @dataclass(frozen=True)
 class Restart:
-    """Forget every mapping and drop the message, as a router that restarts.
+    """Forget every binding and drop the message, like a router that restarts.
 
     ``trigger``: a ``long`` message (longer than ``longest`` bytes), any message over ``tcp``, or a ``fold``ed
     header.

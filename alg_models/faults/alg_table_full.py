@@ -1,4 +1,4 @@
-"""The table of calls fills up, and then SIP of everybody is refused."""
+"""The table of calls fills up, and then everybody's SIP is dropped."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class _Table:
 
 @dataclass(frozen=True)
 class FillTable:
-    """Each Call-ID takes an entry, which is never given back; with ``entries`` taken the table is full.
+    """Each Call-ID takes an entry and never frees it. With ``entries`` entries the table is full.
 
-    ``then``: ``refuse``, messages without an entry are dropped; ``pass``, they pass untranslated.
+    ``then``: messages without an entry are dropped (``refuse``) or pass untranslated (``pass``).
     """
 
     entries: Annotated[int, Ge(1), Le(65536)] = 3
@@ -74,7 +74,7 @@ MODEL = Model(
             Source("How few entries there are here, so that a call shows it", Evidence.INFERENCE),
         ),
         shows=(
-            # One customer has filled it, and another one suffers.
+            # One customer has filled the table, and another one suffers.
             Showing(
                 "two-customers", "second customer registered", topology="shared-box", variant={"entries": 5}
             ),

@@ -1,4 +1,4 @@
-"""The router answers requests of the phone itself, with a final answer or a 100."""
+"""The router itself answers the phone's requests, with a final answer or a 100."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _REASONS: Final = {
 
 @dataclass(frozen=True)
 class MakeUpAnswers:
-    """Answer requests of one ``method`` that come from the phone by UDP with ``status``.
+    """Answer the phone's UDP requests of one ``method`` with ``status``.
 
-    A final answer is all that comes of the request; a 100 goes back beside it.
+    With a final answer the request goes no further; after a 100 it is forwarded.
     """
 
     method: Literal["REGISTER", "INVITE"] = "REGISTER"

@@ -1,4 +1,4 @@
-"""A message that is too long for the ALG takes its flow out of the ALG for good."""
+"""After a message that is too long for the ALG, it never inspects that flow again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Reci
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage
 
-_FLOWS: Final = 4096  # what is remembered comes from packets: bound it
+_FLOWS: Final = 4096  # entries; packets make them, so there must be a bound
 
 
 @dataclass
@@ -22,8 +22,7 @@ class _Lost:
 
 @dataclass(frozen=True)
 class GiveUpFlow:
-    """Translate nothing of a flow any more from the first message on that is longer than ``longest`` "
-    "bytes."""
+    """Translate nothing in a flow from its first message on that is longer than ``longest`` bytes."""
 
     longest: Annotated[int, Ge(1)] = 1000
 

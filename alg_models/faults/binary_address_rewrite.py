@@ -1,4 +1,4 @@
-"""The router exchanges its own address in any payload, as four bytes."""
+"""The router replaces its own address in any payload, as four bytes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from siplab.lab.wire.sip import SipMessage
 
 @dataclass(frozen=True)
 class RewriteBinary:
-    """In datagrams coming in, the four bytes of the public address become those of the inside one.
+    """In datagrams coming in, replace the four bytes of the public address by those of the inside address.
 
-    It looks at the ports of SIP and of STUN, and writes nothing into SIP, whose addresses are text.
+    Only on the ports of SIP and STUN. SIP does not change, since its addresses are text.
     """
 
     def recipe(self) -> Recipe:

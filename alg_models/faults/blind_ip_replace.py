@@ -13,7 +13,7 @@ from siplab.lab.wire.sip import SipMessage
 class ReplaceAddressText:
     """Replace the text of the inside address by the public one in every header and in the body.
 
-    Ports stay. ``reverse`` undoes it on the way in, which most routers that do this forget.
+    Ports stay. ``reverse`` undoes this on the way in; most routers with this fault do not.
     """
 
     reverse: bool = False

@@ -1,4 +1,4 @@
-"""The router forgets a call after a fixed time, and then lets nothing of it pass."""
+"""The router forgets a call after a fixed time, and then drops everything of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from siplab.alg_models.steps.media import dialog_owner
 from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from siplab.lab.wire.sip import SipMessage
 
-_DIALOGS: Final = 4096  # what is remembered comes from messages: bound it
+_DIALOGS: Final = 4096  # entries; messages make them, so there must be a bound
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ MODEL = Model(
         fault_class="state",
         summary="Forgets a call 12 h after it was answered, and drops all messages of it from then on.",
         examples=(
-            # The binding of the call has ended meanwhile; a new one takes its place.
+            # Meanwhile the call's binding has ended, and a new one has replaced it.
             Example(
                 "state-update-after-1h",
                 b"Contact: <sip:alice@192.168.1.20:5060>",

@@ -1,4 +1,4 @@
-"""Calls of two clients with one Call-ID are taken for one."""
+"""Two clients' calls with the same Call-ID are taken for one call."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Reci
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage
 
-_CALLS: Final = 4096  # what is remembered comes from messages: bound it
+_CALLS: Final = 4096  # entries; messages make them, so there must be a bound
 
 
 @dataclass
@@ -20,9 +20,9 @@ class _Owners:
 
 @dataclass(frozen=True)
 class OneOwner:
-    """A Call-ID belongs to the client that used it first; messages of others with it are dropped.
+    """Drop messages with a Call-ID that another client has used first.
 
-    Only the part before ``@`` counts: short local parts of two phones are soon equal.
+    Only the part before ``@`` is compared; if phones make it short, two are soon equal.
     """
 
     def recipe(self) -> Recipe:

@@ -11,7 +11,7 @@ from siplab.lab.wire.sip import SipMessage
 
 @dataclass(frozen=True)
 class RewriteCallId:
-    """Exchange the inside address in Call-ID for the public one, going out only."""
+    """Replace the inside address in Call-ID by the public one, going out only."""
 
     def recipe(self) -> Recipe:
         return Recipe(base=CORRECT_STEPS, last=(self,))

@@ -18,9 +18,9 @@ def _as_the_rfc_writes(name: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class CompareNamesByCase:
-    """Pass over header fields whose name is not in the letters that RFC 3261 uses, or in compact form.
+    """Skip header fields unless the name has RFC 3261's letter case, or is a compact form in lower case.
 
-    Compact forms must be in lower case. (Call-ID and CSeq are understood in any case.)
+    (Call-ID and CSeq are understood in any case.)
     """
 
     def recipe(self) -> Recipe:

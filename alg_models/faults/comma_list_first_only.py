@@ -1,4 +1,4 @@
-"""Of several values in one header field only the first is looked at."""
+"""If a header field has several values, only the first is looked at."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one-letter names of header fields are not known."""
+"""The ALG does not know the one-letter names of header fields."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from siplab.lab.wire.sip import SipMessage
 
 @dataclass(frozen=True)
 class IgnoreCompactForms:
-    """Pass over header fields in compact form, Content-Length too. (Call-ID is understood in either form.)
+    """Skip header fields in compact form, Content-Length too. (Call-ID is understood in either form.)
 
     ``known``: ``none`` of the compact forms, or the ``lower-case`` ones, so that only ``V:`` and ``M:`` are
-    passed over.
+    skipped.
     """
 
     known: Literal["none", "lower-case"] = "none"

@@ -1,4 +1,4 @@
-"""The end of the line is lost where Contact was rewritten."""
+"""A rewritten Contact loses its line end."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from siplab.lab.wire.sip import SipMessage
 
 @dataclass(frozen=True)
 class GlueContact:
-    """Lose the line end of each Contact whose address was translated, so that the next header runs on in "
-    "it."""
+    """Remove the line end after each translated Contact, so that the next header becomes part of it."""
 
     def recipe(self) -> Recipe:
         return Recipe(base=CORRECT_STEPS, last=(self,))

@@ -12,15 +12,15 @@ from siplab.lab.wire.headers import uris
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage
 
-# Where a Contact says who else is registered, or whom to try instead: no remote target.
+# In these responses a Contact is no remote target: it says whom to try instead.
 _REDIRECTION: Final = range(300, 400)
 
 
 @dataclass(frozen=True)
 class ClobberRemoteContact:
-    """Write the router's inside address and port 5060 into Contacts coming in, REGISTER and 3xx excepted.
+    """Write the router's inside address and port 5060 into Contacts coming in, except in REGISTER and 3xx.
 
-    A router that really is in the path as a proxy would take the requests that come of it; this
+    A router that is a proxy on the path would accept the requests that then come to it. This
     one does not.
     """
 

@@ -1,4 +1,4 @@
-"""The Contact is exchanged for a token that only the router can read."""
+"""The user in Contact is replaced by a token that only the router can read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Reci
 from siplab.lab.wire.headers import name_addr
 from siplab.lab.wire.sip import SipMessage
 
-_TOKENS: Final = 4096  # what is remembered comes from messages: bound it
+_TOKENS: Final = 4096  # entries; messages make them, so there must be a bound
 
 
 @dataclass
@@ -21,9 +21,9 @@ class _Tokens:
 
 @dataclass(frozen=True)
 class HideContact:
-    """Put a token in the place of the user in Contacts going out.
+    """Replace the user in Contacts going out by a token.
 
-    ``restored``: the token in a Request-URI coming in becomes the user again.
+    ``restored``: in a Request-URI coming in, the token becomes the user again.
     """
 
     restored: bool = False

@@ -1,4 +1,4 @@
-"""What stands behind the address in Contact is lost when the address is rewritten."""
+"""Parameters of a Contact are lost when the ALG rewrites its address."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class LoseContactParameters:
     """Drop parameters of Contacts whose address the ALG has rewritten, going out.
 
     ``lost``: ``all`` of them, only those of the ``uri`` (inside the angle brackets), or only those of
-    the ``header`` (behind them; without brackets all are the header's).
+    the ``header`` (after the brackets; without brackets all are the header's).
     """
 
     lost: Literal["all", "uri", "header"] = "all"
@@ -31,7 +31,7 @@ class LoseContactParameters:
                 whole, public = field.value, context.outside.ip.encode()
                 field.replace_all(
                     (start + first, start + last, b"")
-                    for start, end in split_list(whole)  # what is before them stays as it is
+                    for start, end in split_list(whole)  # the text before the parameters stays
                     for first, last in self._lost(whole[start:end], public)
                 )
 

@@ -15,7 +15,7 @@ from siplab.lab.wire.sip import SipMessage
 
 @dataclass(frozen=True)
 class AppendContactPort:
-    """Restore Contacts coming in as address and port, whether or not the phone had written a port."""
+    """Restore Contacts coming in with address and port, even if the phone wrote no port."""
 
     def recipe(self) -> Recipe:
         return Recipe(base=CORRECT_STEPS, replace={TranslateUris: self})

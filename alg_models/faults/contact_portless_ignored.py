@@ -14,7 +14,7 @@ from siplab.lab.wire.sip import SipMessage
 
 @dataclass(frozen=True)
 class IgnorePortlessContact:
-    """Translate Contacts going out only where a port is written."""
+    """Translate Contacts going out only if they have a port."""
 
     def recipe(self) -> Recipe:
         return Recipe(base=CORRECT_STEPS, replace={TranslateUris: self})

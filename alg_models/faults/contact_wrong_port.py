@@ -16,7 +16,7 @@ from siplab.lab.wire.sip import SipMessage
 class KeepContactPort:
     """Write the inside port beside the public address in Contacts going out.
 
-    Coming back, such a Contact names no port that is the router's, so it stays as it is.
+    When such a Contact comes back, its port is none of the router's, so it stays as it is.
     """
 
     def recipe(self) -> Recipe:

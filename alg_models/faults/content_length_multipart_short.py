@@ -1,4 +1,4 @@
-"""Content-Length of a multipart body is counted from its session description on."""
+"""In a multipart body, Content-Length is counted from the session description on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LENGTH: Final = len(MULTIPART)
 
 @dataclass(frozen=True)
 class CountFromVersion:
-    """Make Content-Length say the number of bytes from the ``v=`` line to the end of the message."""
+    """Set Content-Length to the number of bytes from the ``v=`` line to the end of the message."""
 
     def recipe(self) -> Recipe:
         return Recipe(base=CORRECT_STEPS, replace={FitContentLength: self})

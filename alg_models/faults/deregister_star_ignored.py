@@ -1,4 +1,4 @@
-"""``Contact: *`` ends the registrations at the server, but not the way in."""
+"""``Contact: *`` ends the registrations at the server, but not the router's pinhole."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Reci
 from siplab.lab.wire.sip import SipMessage
 
 _HOLD: Final = HoldRegistration()
-_LIMIT: Final = 1024  # what is remembered comes from messages: bound it
+_LIMIT: Final = 1024  # entries; messages make them, so there must be a bound
 
 
 @dataclass(frozen=True)
 class OverlookStar:
-    """Hold registrations as the correct ALG does, but take no notice of one that removes all at once."""
+    """Hold registrations as the correct ALG does, but ignore a REGISTER with ``Contact: *``."""
 
     def recipe(self) -> Recipe:
         return Recipe(base=CORRECT_STEPS, replace={HoldRegistration: self})

@@ -1,4 +1,4 @@
-"""The uri of the credentials is another one than the Request-URI."""
+"""The uri of the credentials differs from the Request-URI."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ _URI: Final = re.compile(rb'uri="(sips?:[^":;]+)[^"]*"')
 
 @dataclass(frozen=True)
 class CutDigestUri:
-    """Write port 5060 behind the host in ``uri`` of Authorization and Proxy-Authorization, and cut the "
-    "rest off."""
+    """In ``uri`` of Authorization and Proxy-Authorization, replace what follows the host by port 5060."""
 
     def recipe(self) -> Recipe:
         return Recipe(base=CORRECT_STEPS, last=(self,))

@@ -14,7 +14,7 @@ from siplab.lab.wire.sip import SipMessage
 class RewriteSignedUri:
     """Write the router's public address into the Request-URI of REGISTERs going out.
 
-    It takes the place of the registrar's address; with ``names`` that of a domain name, too.
+    It replaces the registrar's address; with ``names`` also a domain name.
     """
 
     names: bool = False

@@ -10,7 +10,7 @@ from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Reci
 from siplab.lab.wire.headers import tag_of
 from siplab.lab.wire.sip import SipMessage
 
-_DIALOGS: Final = 4096  # what is remembered comes from messages: bound it
+_DIALOGS: Final = 4096  # entries; messages make them, so there must be a bound
 _BEGINS: Final = frozenset({b"REGISTER", b"INVITE", b"OPTIONS", b"CANCEL"})
 
 
@@ -21,9 +21,9 @@ class _Known:
 
 @dataclass(frozen=True)
 class DropWithoutState:
-    """Drop requests that begin nothing and belong to no Call-ID that began within the last 4096.
+    """Drop requests outside the last 4096 known Call-IDs, unless they begin a call or registration.
 
-    REGISTER, INVITE, OPTIONS and CANCEL begin something; so does nothing that has a tag in To already.
+    REGISTER, INVITE, OPTIONS and CANCEL without a tag in To begin one.
     """
 
     def recipe(self) -> Recipe:

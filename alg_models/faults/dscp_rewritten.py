@@ -1,4 +1,4 @@
-"""The ALG gives the packets of calls a mark of its own, or takes their mark away."""
+"""The ALG gives the packets of calls its own DSCP, or clears theirs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showi
 
 @dataclass(frozen=True)
 class Remark:
-    """``dscp``: of SIP, and of the media that the ALG opened the way for; 0 is best effort."""
+    """``dscp``: what SIP gets, and the media that the ALG opened pinholes for; 0 is best effort."""
 
     dscp: Annotated[int, Ge(0), Le(63)] = 0
 

@@ -1,4 +1,4 @@
-"""Media that come before the call is answered find no way in."""
+"""Media that come before the call is answered are not let in."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOBODY: Final = Endpoint("", 0)  # no packet comes from there
 
 @dataclass(frozen=True)
 class _Reserve(TranslateSdp):
-    """Translation whose pinholes admit nobody yet: they hold the port."""
+    """Translation whose pinholes admit nobody yet: they only reserve the port."""
 
     def open_media(self, endpoint: Endpoint, owner: object, context: Context) -> Endpoint | None:
         return context.open_media(endpoint, owner, self.lifetime, admit=_NOBODY)
@@ -25,7 +25,7 @@ class _Reserve(TranslateSdp):
 
 @dataclass(frozen=True)
 class NoEarlyMedia:
-    """Give media no way in until a call is answered.
+    """Open no pinholes for media until a call is answered.
 
     ``mode``: ``until-answer`` reserves ports for a first offer or an early answer going out, and opens them
     when the 200 passes; ``not-inspected`` leaves session descriptions of provisional answers alone.
@@ -43,7 +43,7 @@ class NoEarlyMedia:
             if not early:
                 TranslateSdp().apply(message, context)
             return
-        # A request without a tag in To begins a dialog; inside one, media have their way in already.
+        # A request without a tag in To begins a dialog. Inside a dialog, pinholes for media exist already.
         first = message.method == b"INVITE" and not message.is_response and not tag_of(message.value(b"to"))
         if context.outbound and (early or first):
             _Reserve().apply(message, context)
@@ -53,7 +53,7 @@ class NoEarlyMedia:
             self._answered(message, context)
 
     def _answered(self, message: SipMessage, context: Context) -> None:
-        """Open what was reserved for this call."""
+        """Open the pinholes that were reserved for this call."""
         owner = dialog_owner(message)
         for binding in context.nat.bindings:
             for pinhole in binding.pinholes:

@@ -1,4 +1,4 @@
-"""A packet that comes before the router has its NAT in place makes a flow that is never translated."""
+"""A packet that comes before the router's NAT is ready makes a flow that is never translated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from siplab.lab.wire.sip import SipMessage
 
 @dataclass
 class _Stuck:
-    """The flow that came first since the restart, and when its latest packet did."""
+    """The first flow since the restart, and the time of its latest packet."""
 
     flow: tuple[Endpoint, Endpoint] | None = None
     latest: float = 0.0
@@ -23,9 +23,9 @@ class _Stuck:
 
 @dataclass(frozen=True)
 class Poison:
-    """What a phone sends by the first flow since the restart is lost: it leaves with a private source.
+    """Drop what a phone sends by the first flow since the restart (it would leave with a private source).
 
-    That ends when nothing has come of the flow for ``idle`` seconds.
+    This ends when the phone has sent nothing by the flow for ``idle`` seconds.
     """
 
     idle: float
@@ -44,9 +44,9 @@ class Poison:
 
 @dataclass(frozen=True)
 class PoisonEarly:
-    """All is well until the router is restarted; then the first flow is stuck as long as it is kept alive.
+    """A correct ALG until the router restarts. Then the first flow is stuck as long as it is kept alive.
 
-    ``idle``: seconds of silence that end it.
+    ``idle``: seconds of silence that end this.
     """
 
     idle: Annotated[float, Gt(0)] = 60.0

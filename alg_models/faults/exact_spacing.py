@@ -1,4 +1,4 @@
-"""White space that the grammar allows is not expected."""
+"""The ALG does not expect all white space that the grammar allows."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _PLAIN_FIELD: Final = re.compile(rb"[^\s:]+: (?=\S)")
 
 @dataclass(frozen=True)
 class ExpectExactSpacing:
-    """Find what is spaced as usual, and pass over the rest: of several Via values, from the first such on.
+    """Skip header fields with unusual spacing; in a list of Via values, all from the first such value on.
 
-    ``where``: ``via`` wants one space between transport and address in Via; ``every`` wants, besides,
-    ``SIP/2.0/UDP`` without spaces, and one space behind the colon of each header field and none before.
+    ``where``: ``via`` wants one space between transport and address in Via. ``every`` also wants
+    ``SIP/2.0/UDP`` without spaces, and in each header field no space before the colon and one after it.
     """
 
     where: Literal["via", "every"] = "via"

@@ -1,4 +1,4 @@
-"""How long a registration lasts is changed on the way."""
+"""The lifetime of a registration is changed on the way."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from siplab.lab.wire.sip import Field, SipMessage
 
 @dataclass(frozen=True)
 class AlterExpires:
-    """Write another lifetime into Expires, and into ``expires`` of Contact, of registrations.
+    """Write ``seconds`` into Expires, and into ``expires`` of Contact, of registrations.
 
-    ``of``: the ``request`` going out, or the successful ``response`` coming in. ``seconds`` is what is
-    written. A lifetime of 0 (the end of a registration) stays.
+    ``of``: in the ``request`` going out, or in the successful ``response`` coming in. A lifetime of 0 (the
+    end of a registration) stays.
     """
 
     of: Literal["request", "response"] = "request"
     seconds: Annotated[int, Ge(1), Le(4294967295)] = 60
 
     def recipe(self) -> Recipe:
-        # Last: the correct ALG keeps the way in open for as long as the registrar really grants.
+        # Last: the correct ALG keeps the pinhole open for as long as the registrar really grants.
         return Recipe(base=CORRECT_STEPS, last=(self,))
 
     def apply(self, message: SipMessage, context: Context) -> None:

@@ -1,4 +1,4 @@
-"""An ALG that reads addresses only: host names in Contact stay, and are refused when they come back."""
+"""The ALG reads addresses only: a host name in Contact stays, and requests to that name are dropped."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from siplab.lab.wire.sip import SipMessage
 
 @dataclass(frozen=True)
 class WantAddresses:
-    """Drop a request from outside whose Request-URI has a host name in the place of an address.
+    """Drop a request from outside whose Request-URI has a host name instead of an address.
 
-    No ALG can translate a name that only the home network knows, so a Contact with one leaves as it
-    is; a registrar that finds the phone all the same calls it by that name.
+    No ALG can translate a name that only the home network knows, so a Contact with such a name leaves as it
+    is. A registrar that reaches the phone all the same calls it by that name.
     """
 
     def recipe(self) -> Recipe:

@@ -1,4 +1,4 @@
-"""A session description with a host name where an address was expected is thrown away."""
+"""Messages whose session description has a host name instead of an address are dropped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from siplab.lab.wire.sip import SipMessage
 
 @dataclass(frozen=True)
 class DropHostName:
-    """Drop messages whose session description has a host name in the place of an address.
+    """Drop messages whose session description has a host name instead of an address.
 
     ``line``: ``origin`` looks at o=, in both directions; ``connection`` at every c= of messages going out.
     """

@@ -1,4 +1,4 @@
-"""IP fragments go no further."""
+"""The router drops IP fragments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A datagram that came in fragments passes as it is."""
+"""The ALG does not inspect a datagram that comes in fragments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showi
 
 @dataclass(frozen=True)
 class PassFragments:
-    """Translate the addresses of packets, but not the message, when a datagram comes in fragments."""
+    """If a datagram comes in fragments, translate the packets' addresses but not the message."""
 
     def recipe(self) -> Recipe:
         return Recipe(base=CORRECT_STEPS, policy={"fragments": "unprocessed"})

@@ -18,7 +18,7 @@ _IDENTITY: Final = frozenset({b"from", b"to"})
 
 @dataclass(frozen=True)
 class RewriteIdentityOutbound:
-    """Exchange inside addresses in From and To for public address and port, going out only."""
+    """Replace inside addresses in From and To by the public address and port, going out only."""
 
     def recipe(self) -> Recipe:
         return Recipe(base=CORRECT_STEPS, replace={TranslateIdentity: self})

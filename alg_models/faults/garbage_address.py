@@ -1,4 +1,4 @@
-"""Without a stream in use, memory that was never set is written as the session's address."""
+"""If no stream is in use, the ALG writes uninitialised memory as the session's address."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _KNOWN: Final = (b"audio", b"video", b"image")
 
 @dataclass(frozen=True)
 class WriteGarbage:
-    """Overwrite o= and the session's c=, both ways, when no audio, video or image has a port.
+    """Overwrite o= and the session's c=, both ways, if no audio, video or image stream has a port.
 
-    ``address`` is what happened to stand in the memory.
+    ``address``: what is written; the real ALG writes whatever its memory holds.
     """
 
     address: str = "16.72.129.0"

@@ -10,7 +10,7 @@ from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showi
 
 @dataclass(frozen=True)
 class LoseWhatGrew:
-    """Lose a packet that fitted the MTU when it came and no longer does, instead of fragmenting it."""
+    """Drop a packet, instead of fragmenting it, if the translation makes it larger than the MTU."""
 
     def recipe(self) -> Recipe:
         return Recipe(base=CORRECT_STEPS, policy={"growth": "drop"})

@@ -1,4 +1,4 @@
-"""An ACK from one inside phone to another by its public endpoint is lost; other packets turn round."""
+"""Hairpinning loses an ACK from one inside phone to another's public endpoint; other packets pass."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showi
 
 @dataclass(frozen=True)
 class LoseHairpinnedAck:
-    """No ALG. A request without a transaction of its own is taken for a stray one where it turns round."""
+    """No ALG. The router drops an ACK instead of hairpinning it, as a request outside any transaction."""
 
     def recipe(self) -> Recipe:
         return Recipe(policy={"hairpin_loses": frozenset({"ACK"})})
@@ -22,7 +22,7 @@ MODEL = Model(
         summary="No ALG, and a NAT that loses the ACK of one inside phone to another's public endpoint.",
         examples=(
             Example("state-hairpin-ack", b"ACK sip:alice@203.0.113.7", None),
-            # Outwards, and on the way of media, all is well.
+            # An ACK to the outside passes.
             Example("state-ack", b"ACK sip:bob@198.51.100.20:5060", b"ACK sip:bob@198.51.100.20:5060"),
         ),
         rules=("RFC 4787 6", "RFC 3261 13.3.1.4"),

@@ -1,4 +1,4 @@
-"""What an inside host sends to the router's public address is dropped."""
+"""The router drops what an inside host sends to its public address."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showi
 
 @dataclass(frozen=True)
 class NoHairpin:
-    """Drop packets that one inside host sends to another by its public endpoint; messages are left alone."""
+    """Drop packets from one inside host to another's public endpoint; messages are left alone."""
 
     def recipe(self) -> Recipe:
         return Recipe(nat={"hairpinning": False})

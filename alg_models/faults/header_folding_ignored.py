@@ -1,4 +1,4 @@
-"""A header field ends at the end of its line, whatever the next line begins with."""
+"""The ALG ends a header field at the line end, even if the next line continues it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FOLD: Final = {"every": re.compile(rb"\n[ \t]"), "tab": re.compile(rb"\n *\t")}
 
 @dataclass(frozen=True)
 class IgnoreFolding:
-    """Read a folded header field up to the fold; what stands on continuation lines stays as it is.
+    """Read a folded header field only up to the fold; continuation lines stay as they are.
 
     ``misses``: ``every`` fold, or those that begin with a ``tab``.
     """

@@ -1,4 +1,4 @@
-"""Whole header fields are taken out of messages."""
+"""Whole header fields are removed from messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAMES: Final = {
 
 @dataclass(frozen=True)
 class RemoveHeaders:
-    """Take these header fields out of what comes in.
+    """Remove these header fields from messages coming in.
 
     ``headers``: the ``challenge`` of a 401 or 407, ``record-route``, ``session-expires`` with Min-SE,
     ``allow`` with Supported, or ``via``, all but the topmost.

@@ -14,10 +14,10 @@ from siplab.lab.wire.sip import SipMessage
 
 @dataclass(frozen=True)
 class ReleaseOnHold:
-    """Close a dialog's pinholes and free its public ports when a description of it, either way, is held.
+    """Close a dialog's pinholes and free its public ports when a description puts the call on hold.
 
-    Held is one whose every stream in use is sendonly, recvonly or inactive, or at 0.0.0.0. The
-    description that takes the call off hold gets ports again, other ones unless the same are still free.
+    That is a description, of either side, in which every used stream is sendonly, recvonly, inactive or at
+    0.0.0.0. The description that ends the hold gets ports again: other ones, unless the old ones are free.
     """
 
     def recipe(self) -> Recipe:
@@ -38,7 +38,7 @@ class ReleaseOnHold:
         ]
         context.close_pinholes(owner)
         for binding in freed:
-            binding.expires = context.now  # what another dialog's pinhole holds lives on
+            binding.expires = context.now  # a binding with another dialog's pinhole lives on
 
 
 MODEL = Model(

@@ -1,4 +1,4 @@
-"""Old-style hold, the address 0.0.0.0, does not arrive as it was sent."""
+"""Old-style hold (the address 0.0.0.0) does not arrive as it was sent."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from siplab.lab.wire.sip import SipMessage
 class RewriteHold:
     """Mishandle the connection address 0.0.0.0.
 
-    ``line``: ``connection`` takes it for the phone's own address in messages going out and translates
-    it and the ports that belong to it; ``origin`` leaves it, but copies it into o=, in both directions.
+    ``line``: ``connection`` treats it as the phone's own address in messages going out, and translates
+    it and its ports. ``origin`` leaves it, but copies it into o=, in both directions.
     """
 
     line: Literal["connection", "origin"] = "connection"

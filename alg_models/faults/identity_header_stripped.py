@@ -1,4 +1,4 @@
-"""The header that tells who calls does not get through."""
+"""The header with the caller's identity does not get through."""
 
 from __future__ import annotations
 

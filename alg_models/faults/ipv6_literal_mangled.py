@@ -1,4 +1,4 @@
-"""A host is what stands before the first colon, or needs no brackets."""
+"""The ALG ends a host at the first colon, or writes IPv6 addresses without brackets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _URI_HEADERS: Final = frozenset(name.encode() for name in LOCATION_HEADERS)
 
 @dataclass(frozen=True)
 class MangleIpv6References:
-    """Write the IPv6 addresses of Via, Contact and the route headers of messages going out again, wrongly.
+    """Rewrite the IPv6 addresses in Via, Contact and route headers of messages going out, wrongly.
 
     ``how``: the ``brackets`` around the address are lost, or the address and its port are ``cut`` at the
     first colon.

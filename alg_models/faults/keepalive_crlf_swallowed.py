@@ -1,4 +1,4 @@
-"""Keep-alives of two line ends are no SIP messages, so they are dropped."""
+"""Keep-alives (two line ends) are no SIP messages, so the ALG drops them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showi
 
 @dataclass(frozen=True)
 class SwallowKeepalives:
-    """Drop UDP packets on the port of SIP that are not SIP messages; they refresh no binding either.
+    """Drop UDP packets on the SIP port that are not SIP messages. They do not refresh bindings either.
 
-    ``translate``: messages are translated, and registrations held, as by the correct ALG. Without
-    it the router is only a filter, and bindings live by the traffic that passes.
+    ``translate``: translate messages and hold registrations as the correct ALG does. Without
+    it the router only filters, and only the traffic that passes refreshes bindings.
     """
 
     translate: bool = False

@@ -1,4 +1,4 @@
-"""Session descriptions are translated in INVITE and its usual answers only."""
+"""The ALG translates session descriptions in INVITE and its usual answers only."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _ANSWERS: Final = (180, 183, 200)
 class IgnoreLateOffers:
     """Leave session descriptions alone except in INVITE, UPDATE and in 180, 183 and 200.
 
-    So those of ACK, of PRACK and of other answers stay as they were. ``update``: whether UPDATE and its
-    answers are among those that are translated.
+    So the descriptions in ACK, PRACK and other answers stay as they were. ``update``: whether UPDATE and its
+    answers are translated.
     """
 
     update: bool = True

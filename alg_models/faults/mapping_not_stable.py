@@ -1,4 +1,4 @@
-"""Every request gets a public port of its own."""
+"""Every request gets a new public port."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from siplab.lab.wire.headers import vias
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage
 
-_LIMIT: Final = 4096  # what is remembered comes from messages: bound it
+_LIMIT: Final = 4096  # entries; messages make them, so there must be a bound
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class RemapEachRequest:
         seen: dict[tuple[Endpoint, bytes | None], None] = context.remember(self, dict)
         if (context.inside, branch) in seen:
             return
-        before = (context.inside, None)  # this phone has sent a request
+        before = (context.inside, None)  # the key that says: this phone has sent a request
         known = before in seen
         seen.pop(before, None)
         while len(seen) >= _LIMIT - 1:

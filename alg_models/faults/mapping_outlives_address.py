@@ -10,7 +10,7 @@ from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showi
 
 @dataclass(frozen=True)
 class KeepMappings:
-    """A mapping that traffic keeps alive has the public address that it was made for, for ever."""
+    """As long as traffic keeps a binding alive, it keeps the public address that it was made with."""
 
     def recipe(self) -> Recipe:
         return Recipe(base=CORRECT_STEPS, nat={"mappings_outlive_address": True})
@@ -30,7 +30,7 @@ MODEL = Model(
                 b"Contact: <sip:alice@192.168.1.20:5060>",
                 b"Contact: <sip:alice@203.0.113.7:61002>",
             ),
-            # Registered, then the line was renewed: the refresh still has the address of before.
+            # The phone registered, then the line got a new address: the refresh still has the old one.
             Example(
                 "state-register-renewed",
                 b"Contact: <sip:alice@192.168.1.20:5060>",

@@ -1,4 +1,4 @@
-"""Media are let in from the address of the SIP server only."""
+"""The router admits media from the SIP server's address only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _AdmitServer(TranslateSdp):
 
 @dataclass(frozen=True)
 class RestrictMediaSource:
-    """Admit RTP and RTCP only from the signalling's address, and from where the phone itself has sent."""
+    """Admit RTP and RTCP only from the signalling peer's address, and from where the phone has sent to."""
 
     def recipe(self) -> Recipe:
         return Recipe(base=CORRECT_STEPS, replace={TranslateSdp: self})

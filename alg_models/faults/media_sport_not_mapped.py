@@ -10,7 +10,7 @@ from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showi
 
 @dataclass(frozen=True)
 class ForgetMediaSource:
-    """Use the reserved media port for what comes in, and any other for what the phone sends from there."""
+    """Use the reserved public port for media coming in, and another one for media that the phone sends."""
 
     def recipe(self) -> Recipe:
         return Recipe(base=CORRECT_STEPS, nat={"media_symmetry": False})

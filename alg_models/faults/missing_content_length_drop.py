@@ -1,4 +1,4 @@
-"""A session description without Content-Length is thrown away."""
+"""Messages with a session description but without Content-Length are dropped."""
 
 from __future__ import annotations
 

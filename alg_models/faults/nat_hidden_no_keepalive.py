@@ -1,4 +1,4 @@
-"""The NAT is hidden from the server, and nothing takes the place of the server's keep-alives."""
+"""The server can't see the NAT, so it sends no keep-alives, and the ALG does not replace them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showi
 
 @dataclass(frozen=True)
 class HideNat:
-    """Translate everything, but hold no way in for the registrations that result.
+    """Translate everything, but keep no pinhole for registrations.
 
-    The way in ends with the idle time of the NAT's binding.
+    The phone is reachable only until the NAT's binding expires.
     """
 
     def recipe(self) -> Recipe:

@@ -13,10 +13,9 @@ from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Sourc
 class WellKnownPortOnly:
     """Look only at SIP on port 5060.
 
-    ``match``: what must be 5060: the port that a UDP packet is addressed to (``destination``), so
-    that answers to another public port than 5060 pass as they are; or the server's port in both
-    directions (``server``): then only SIP on other server ports passes, as it does with the
-    correct ALG of this catalogue.
+    ``match``: which port must be 5060. ``destination``: the destination port of a UDP packet, so that
+    answers to another public port pass as they are. ``server``: the server's port, in both directions, so
+    that only SIP with other server ports passes as it is, as with the correct ALG of this catalogue.
     """
 
     match: Literal["destination", "server"] = "destination"

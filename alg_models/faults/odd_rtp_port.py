@@ -1,4 +1,4 @@
-"""RTP on an odd port is taken for RTP on the even port beside it."""
+"""The ALG treats RTP on an odd port as RTP on the even port beside it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from siplab.lab.wire.sip import SipMessage
 
 @dataclass(frozen=True)
 class RoundRtpPort:
-    """Reserve and announce, for a stream going out on an odd port, a public pair for an even one.
+    """For a stream announced on an odd port, reserve and announce a public pair for an even port.
 
-    ``rounding``: ``down`` takes the even port below (a public port equal to it is then not written),
-    ``up`` the one above.
+    ``rounding``: ``down`` takes the even port below, ``up`` the one above. With ``down``, a public port equal
+    to that even port is not written.
     """
 
     rounding: Literal["down", "up"] = "down"

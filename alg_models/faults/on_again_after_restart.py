@@ -1,4 +1,4 @@
-"""The ALG was switched off, and a restart of the router has it on again."""
+"""The ALG was switched off, but a restart of the router switches it on again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showi
 
 @dataclass(frozen=True)
 class OnAgain:
-    """No ALG until the router is restarted; from then on one that replaces the text of addresses."""
+    """No ALG until the router restarts; from then on an ALG that replaces the text of addresses."""
 
     def recipe(self) -> Recipe:
         return Recipe(restarted=ReplaceAddressText().recipe())

@@ -1,4 +1,4 @@
-"""Good for outgoing calls only: the phone's answers to incoming ones keep its private address."""
+"""Outgoing calls work, but the phone's answers to incoming calls keep its private address."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _TRANSLATING: Final = (TranslateRequestUri, TranslateVia, TranslateUris, Transla
 
 @dataclass(frozen=True)
 class TranslateOneWay:
-    """Leave messages as they are that the ALG does not expect to need it.
+    """Leave some messages of the phone untranslated.
 
-    ``leaves``: what is left alone: the phone's ``responses``, or all that the phone sends (``outbound``).
+    ``leaves``: which ones: the phone's ``responses``, or everything that the phone sends (``outbound``).
     """
 
     leaves: Literal["responses", "outbound"] = "responses"

@@ -16,7 +16,7 @@ _COPIED: Final = (b"via", b"from", b"to", b"call-id", b"cseq")  # RFC 3261 secti
 
 @dataclass(frozen=True)
 class AnswerOptions:
-    """Answer an OPTIONS request that comes by UDP with 200, and let it go no further.
+    """Answer OPTIONS requests over UDP with 200, and do not forward them.
 
     ``side``: whose requests the router answers: those of the ``server``, of the ``phone``, or ``both``.
     """

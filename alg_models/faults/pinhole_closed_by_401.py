@@ -1,4 +1,4 @@
-"""A challenge to a re-registration closes the way in that the registration had."""
+"""A challenge to a re-registration closes the registration's pinhole."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from siplab.lab.wire.sip import SipMessage
 
 @dataclass(frozen=True)
 class CloseOnChallenge:
-    """End a registration's pinhole with any final answer to REGISTER but a 2xx, 401 and 407 included."""
+    """End a registration's pinhole on any final answer to REGISTER except a 2xx; 401 and 407 end it, too."""
 
     def recipe(self) -> Recipe:
         return Recipe(base=CORRECT_STEPS, last=(self,))

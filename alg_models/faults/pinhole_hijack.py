@@ -1,4 +1,4 @@
-"""Bytes that a web page made a browser send open a port of the house ("NAT slipstreaming")."""
+"""Bytes that a web page makes a browser send open a port of the router ("NAT slipstreaming")."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _PROTOCOLS: Final = {b"udp": UDP, b"tcp": TCP}
 
 @dataclass(frozen=True)
 class TrustAnyRegister:
-    """Open a pinhole for every Contact of a REGISTER as it goes out, whoever sent it.
+    """Open a pinhole for every Contact of a REGISTER going out, whoever sent it.
 
-    A TCP segment that begins like a message is one, whatever went before in its connection. No
-    answer of a registrar is waited for. The inside port must be ``lowest_port`` or above; the
+    A TCP segment that begins like a message counts as one, whatever came before in its connection. The
+    ALG does not wait for a registrar's answer. The inside port must be ``lowest_port`` or above; the
     pinhole admits everybody for ``lifetime`` seconds.
     """
 
@@ -38,7 +38,7 @@ class TrustAnyRegister:
             return
         top = vias(message.value(b"via"))[:1]
         if not top or top[0].sent_by.host != context.inside.ip.encode():
-            return  # the only thing that is checked: a Via with the sender's address
+            return  # the only check: the Via must have the sender's address
         for field in message.all(b"contact"):
             for start, end in split_list(field.value):
                 self._open(field.value[start:end], context)
@@ -74,7 +74,7 @@ MODEL = Model(
                 b"Contact: <sip:a@192.168.1.20:22;transport=TCP>",
                 b"Contact: <sip:a@203.0.113.7:61004;transport=TCP>",
             ),
-            # A stranger at that port reaches port 22 of the computer.
+            # A stranger who sends to that port reaches port 22 of the computer.
             Example("state-stranger-at-ssh", b"SSH-2.0-stranger", b"SSH-2.0-stranger"),
         ),
         rules=("RFC 3261 10.3", "RFC 3261 18.3", "RFC 4787 7"),

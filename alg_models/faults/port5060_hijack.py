@@ -1,4 +1,4 @@
-"""Whatever a phone sends to port 5060 of anybody ends in a proxy inside the router."""
+"""Requests that a phone sends to port 5060 of any host go to a proxy inside the router."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _COPIED: Final = (b"via", b"from", b"to", b"call-id", b"cseq")  # RFC 3261 secti
 
 @dataclass(frozen=True)
 class Hijack:
-    """Take requests that a phone sends by UDP to port 5060 of any host to the router's own proxy.
+    """Redirect requests that a phone sends by UDP to port 5060 of any host to the router's own proxy.
 
-    ``proxy``: it knows no such domain and answers 403 (``refuses``), is not there (``silent``),
-    or sends the request on with a Via of its own (``relays``).
+    ``proxy``: it does not know the domain and answers 403 (``refuses``), does not answer (``silent``),
+    or forwards the request with its own Via (``relays``).
     """
 
     proxy: Literal["refuses", "silent", "relays"] = "refuses"
@@ -35,7 +35,7 @@ class Hijack:
             context.drop("redirected to the router's own proxy")
 
     def _relay(self, message: SipMessage, context: Context) -> None:
-        """A stateless proxy's Via (RFC 3261 section 16.11): put on going out, taken off coming back."""
+        """Add a stateless proxy's Via (RFC 3261 section 16.11) going out, and remove it coming back."""
         via = message.get(b"via")
         if via is None:
             return

@@ -1,4 +1,4 @@
-"""A port number that is not a port number."""
+"""The ALG writes port numbers that are wrong or above 65535."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from siplab.lab.wire.sip import SipMessage
 class OverflowPort:
     """Write a wrong port into Contact and into m= of messages going out.
 
-    ``mode``: ``sentinel`` writes the literal 65536; ``sum`` the inside port plus ``offset``, which
-    runs past 65535 for high ports; ``wrap`` that sum modulo 65536. ``offset`` is in ports.
+    ``mode``: ``sentinel`` writes 65536; ``sum`` the inside port plus ``offset``, which
+    exceeds 65535 for high ports; ``wrap`` that sum modulo 65536. ``offset`` is in ports.
     """
 
     mode: Literal["sentinel", "sum", "wrap"] = "sentinel"

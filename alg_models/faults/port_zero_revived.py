@@ -16,7 +16,7 @@ from siplab.lab.wire.sip import SipMessage
 
 @dataclass(frozen=True)
 class ReviveStream:
-    """Write ``port`` into m= lines going out whose port is 0, as one does who raises ports to a minimum."""
+    """Write ``port`` into m= lines going out whose port is 0, like an ALG that raises ports to a minimum."""
 
     port: Annotated[int, Ge(1), Le(65535)] = 1024
 

@@ -1,4 +1,4 @@
-"""A proxy of the LAN stays private in Record-Route."""
+"""The private address of a LAN proxy stays in Record-Route."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showi
 
 @dataclass(frozen=True)
 class IgnoreRecordRoute:
-    """Translate every header with places but Record-Route."""
+    """Translate every header that has addresses to send to, except Record-Route."""
 
     def recipe(self) -> Recipe:
         others = tuple(name for name in LOCATION_HEADERS if name != "record-route")

@@ -17,8 +17,8 @@ from siplab.lab.wire.sip import SipMessage
 class MangleRecordRoute:
     """Damage Record-Route coming in.
 
-    ``mode``: ``address`` writes the router's public address in the place of the proxy's; ``lr`` loses
-    the parameter that makes a proxy a loose router. What is the LAN's own stays.
+    ``mode``: ``address`` replaces the proxy's address by the router's public one; ``lr`` removes
+    the parameter that makes a proxy a loose router. Entries of the LAN itself stay.
     """
 
     mode: Literal["address", "lr"] = "address"

@@ -1,4 +1,4 @@
-"""A transfer names places or calls that the far side can't know."""
+"""A transfer names addresses or calls that the far side can't know."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from siplab.alg_models.steps.headers import LOCATION_HEADERS, TranslateUris
 from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from siplab.lab.wire.sip import SipMessage
 
-_LIMIT: Final = 4096  # what is remembered comes from messages: bound it
+_LIMIT: Final = 4096  # entries; messages make them, so there must be a bound
 _OTHERS: Final = tuple(name for name in LOCATION_HEADERS if name not in ("refer-to", "referred-by"))
 
 
 @dataclass(frozen=True)
 class IgnoreReferral:
-    """Forget the headers of a transfer.
+    """Do not translate the headers of a transfer.
 
-    ``mode``: ``address`` leaves the addresses in Refer-To and Referred-By as they are; ``replaces``
-    exchanges the address inside Call-ID, both ways, but not where Replaces repeats a Call-ID.
+    ``mode``: ``address`` leaves the addresses in Refer-To and Referred-By as they are. ``replaces``
+    translates the address in Call-ID, both ways, but not in the Call-ID that Replaces repeats.
     """
 
     mode: Literal["address", "replaces"] = "address"
@@ -30,7 +30,7 @@ class IgnoreReferral:
         return Recipe(base=CORRECT_STEPS, last=(self,))
 
     def apply(self, message: SipMessage, context: Context) -> None:
-        """The symmetric rewriting of Call-ID, for ``replaces``."""
+        """For ``replaces``: rewrite Call-ID in both directions."""
         known: dict[bytes, bytes] = context.remember(self, dict)
         old, new = context.inside.ip.encode(), context.outside.ip.encode()
         for field in message.all(b"call-id"):

@@ -1,4 +1,4 @@
-"""A new description in a call clashes with what the ALG expects of the old one."""
+"""A new session description in a call clashes with the ALG's expectation from the old one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Reci
 from siplab.lab.wire.sdp import Sdp
 from siplab.lab.wire.sip import SipMessage
 
-_CALLS: Final = 4096  # what is remembered comes from messages: bound it
+_CALLS: Final = 4096  # entries; messages make them, so there must be a bound
 
 
 @dataclass
@@ -20,10 +20,10 @@ class _Described:
 
 @dataclass(frozen=True)
 class ClashOnReinvite:
-    """Drop an INVITE going out whose call has media expected already, for the same port.
+    """Drop a re-INVITE going out if the ALG already expects this call's media on the same port.
 
-    The expectation is that of the first INVITE's flow; a re-INVITE that a phone sends by another flow
-    finds its port taken by itself. BYE ends it.
+    The expectation belongs to the flow of the first INVITE. If the phone sends a re-INVITE by another flow,
+    its own earlier expectation blocks the port. BYE ends the expectation.
     """
 
     def recipe(self) -> Recipe:

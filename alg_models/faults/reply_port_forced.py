@@ -12,18 +12,18 @@ from siplab.lab.wire.headers import vias
 from siplab.lab.wire.ip import UDP, Endpoint
 from siplab.lab.wire.sip import SipMessage
 
-_LIMIT: Final = 4096  # what is remembered comes from messages: bound it
+_LIMIT: Final = 4096  # entries; messages make them, so there must be a bound
 
 
 @dataclass(frozen=True)
 class ForceReplyPort:
-    """Take the port in a request's Via for the phone's own, and deliver and translate what comes in so.
+    """Treat the port in a request's Via as the phone's port: inbound messages are translated and sent to it.
 
     Only for UDP, when the topmost Via has the phone's address and another port than its source port.
     """
 
     def recipe(self) -> Recipe:
-        # First: Via must be read as the phone wrote it, and inbound all translation follows.
+        # First: Via must be read as the phone wrote it, and inbound translation must use the new port.
         return Recipe(base=CORRECT_STEPS, first=(self,))
 
     def apply(self, message: SipMessage, context: Context) -> None:

@@ -1,4 +1,4 @@
-"""What was translated in a request is not translated back in its response."""
+"""The ALG translates a request, but does not translate its response back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The port that answers tell the phone by rport is another one."""
+"""The rport in answers to the phone has a wrong port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The public address in the Request-URI of requests coming in is left there."""
+"""The public address stays in the Request-URI of requests coming in."""
 
 from __future__ import annotations
 

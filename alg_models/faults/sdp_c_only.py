@@ -1,4 +1,4 @@
-"""Addresses of a session description are translated, media ports are not."""
+"""The ALG translates the addresses of a session description, but not the media ports."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from siplab.alg_models.steps.media import TranslateSdp
 from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Recipe, Showing, Source
 from siplab.lab.wire.sip import SipMessage
 
-_LIMIT: Final = 4096  # what is remembered comes from messages: bound it
+_LIMIT: Final = 4096  # entries; messages make them, so there must be a bound
 
 
 @dataclass(frozen=True)
 class LeaveMediaPorts:
-    """Leave the ports of m= lines going out as the phone wrote them, whatever public ports stand for them.
+    """Leave the ports of m= lines going out as the phone wrote them, although their public ports differ.
 
-    ``probability``: to which share of calls this happens, from 0 to 1.
+    ``probability``: the share of calls to which this happens, from 0 to 1.
     """
 
     probability: Annotated[float, Ge(0), Le(1)] = 1.0
@@ -38,7 +38,7 @@ class LeaveMediaPorts:
         message.body = bytes(after)
 
     def _happens(self, message: SipMessage, context: Context) -> bool:
-        """Whether it happens to the call of a message: to all of its messages or to none."""
+        """Whether the fault happens to this message's call; it affects all messages of a call or none."""
         if self.probability >= 1:
             return True
         drawn: dict[bytes, bool] = context.remember(self, dict)

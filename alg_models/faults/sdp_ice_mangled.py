@@ -14,7 +14,7 @@ from siplab.lab.wire.sip import SipMessage
 
 @dataclass(frozen=True)
 class _ForgetCandidates(TranslateSdp):
-    """Translation that gives candidates no way in; ``text``: the phone's address in them is exchanged."""
+    """Translation without pinholes for candidates. ``text``: translate the phone's address in them."""
 
     text: bool = False
 
@@ -29,8 +29,8 @@ class _ForgetCandidates(TranslateSdp):
 class MangleIce:
     """Translate c= and m= of an offer with ICE as if it had none.
 
-    ``candidates``: ``kept`` leaves a=candidate lines going out as they are, ``address-only`` exchanges the
-    text of the phone's address in them and leaves the ports.
+    ``candidates``: ``kept`` leaves a=candidate lines going out as they are; ``address-only`` translates the
+    phone's address in them and leaves the ports.
     """
 
     candidates: Literal["kept", "address-only"] = "kept"

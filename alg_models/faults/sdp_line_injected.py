@@ -1,4 +1,4 @@
-"""A line about the translation is added to session descriptions."""
+"""The ALG adds a line about the translation to session descriptions."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from siplab.lab.wire.sip import SipMessage
 class InjectTrace:
     """Add ``i=(o=...)`` with the private origin below ``s=`` of session descriptions going out.
 
-    Where an ``i=`` of the session stands already none is added: there may be only one.
+    If the session has an ``i=`` line already, none is added: only one is allowed.
     """
 
     def recipe(self) -> Recipe:
-        # First: the address is still the private one; the steps behind fit Content-Length.
+        # First: the address is still private here, and the steps after it correct Content-Length.
         return Recipe(base=CORRECT_STEPS, first=(self,))
 
     def apply(self, message: SipMessage, context: Context) -> None:

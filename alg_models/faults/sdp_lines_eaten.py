@@ -17,7 +17,7 @@ _LINES: Final = {
 
 @dataclass(frozen=True)
 class EatLines:
-    """In descriptions coming in, lines of type ``line`` arrive as ``:=`` and two digits; the length fits."""
+    """In descriptions coming in, lines of type ``line`` become ``:=`` and two digits; Content-Length fits."""
 
     line: Literal["a", "b", "c", "m", "o", "t"] = "t"
 

@@ -1,4 +1,4 @@
-"""Media ports of a session description are translated, its addresses are not."""
+"""The ALG translates the media ports of a session description, but not its addresses."""
 
 from __future__ import annotations
 

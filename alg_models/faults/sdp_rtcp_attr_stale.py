@@ -1,4 +1,4 @@
-"""The RTCP attribute of a session description is not translated, or only half."""
+"""The ALG does not translate the RTCP attribute of a session description, or only half of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from siplab.lab.wire.sip import SipMessage
 
 @dataclass(frozen=True)
 class _ForgetRtcp(TranslateSdp):
-    """Translation that gives a=rtcp no way in and leaves its port; ``address``: its address is exchanged."""
+    """Translation without a pinhole for a=rtcp, which keeps its port. ``address``: translate its address."""
 
     address: bool = False
 
@@ -29,7 +29,7 @@ class _ForgetRtcp(TranslateSdp):
 class LeaveRtcp:
     """Leave a=rtcp going out as it is.
 
-    ``part``: ``all`` leaves the whole attribute, ``port`` exchanges its address and leaves its port.
+    ``part``: ``all`` leaves the whole attribute; ``port`` translates its address and leaves its port.
     """
 
     part: Literal["all", "port"] = "all"

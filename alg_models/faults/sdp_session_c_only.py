@@ -1,4 +1,4 @@
-"""Only one of the two places where c= can stand is translated."""
+"""c= can stand in two places, and the ALG translates only one of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A later description has other content under the same version."""
+"""A later session description has different content but the same version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Only the first streams of a session description are translated."""
+"""The ALG translates only the first streams of a session description."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from siplab.lab.wire.sip import SipMessage
 class TranslateFirstStreams:
     """Translate addresses going out everywhere, but the ports of the first streams only.
 
-    ``handled``: ``audio-and-video`` is the first audio and the first video stream, ``first`` the first
-    m= line of all. Other streams get no way in.
+    ``handled``: ``audio-and-video`` means the first audio and the first video stream, ``first`` only the
+    first m= line. Other streams get no pinhole.
     """
 
     handled: Literal["audio-and-video", "first"] = "audio-and-video"
@@ -41,7 +41,7 @@ class TranslateFirstStreams:
             seen.add(kind)
             if not handled and section.port:
                 ignored[at] = section.port
-                section.port = 0  # out of the translation's sight
+                section.port = 0  # so that the translation skips this stream
         message.body = bytes(sdp)
         found = translated(message, context)
         if found is None:

@@ -1,4 +1,4 @@
-"""The separator behind the rewritten address is eaten."""
+"""The separator after a rewritten address is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ALG's switch stands on "off", and that drops SIP."""
+"""The ALG's switch is set to "off", which makes the router drop SIP."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The ALG writes the public endpoint that a phone had first, whatever it has now.
+"""The ALG writes the public endpoint that a phone had first, even if the phone has another one now.
 
-It forgets that no more than the NAT forgets its mappings when the line gets another address.
+The ALG never forgets that endpoint, and the NAT keeps its mappings when the line gets another address.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Reci
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage
 
-_PHONES: Final = 4096  # what is remembered comes from packets: bound it
+_PHONES: Final = 4096  # entries; packets make them, so there must be a bound
 
 
 @dataclass
@@ -24,10 +24,10 @@ class _First:
 
 @dataclass(frozen=True)
 class KeepFirst:
-    """Where the NAT has another mapping of a phone now, write the first one into its messages going out."""
+    """If a phone's public endpoint has changed, write the first one into its messages going out."""
 
     def recipe(self) -> Recipe:
-        # Nothing holds the registration's mapping: after a pause the NAT makes another.
+        # Nothing keeps the registration's binding alive, so after a pause the NAT makes another one.
         return Recipe(
             base=CORRECT_STEPS,
             replace={HoldRegistration: None},

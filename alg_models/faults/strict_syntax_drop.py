@@ -1,4 +1,4 @@
-"""Limits that SIP does not have."""
+"""The ALG has limits that SIP does not have."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _COPIED: Final = frozenset({b"via", b"from", b"to", b"call-id", b"cseq"})  # RFC
 
 @dataclass(frozen=True)
 class DropLongMessages:
-    """Drop messages with a longer Request-URI or a longer header line than these limits, in bytes.
+    """Drop messages whose Request-URI or header line is longer than these limits, in bytes.
 
-    ``answer``: the router answers such requests itself with 413 Request Entity Too Large, or says nothing.
+    ``answer``: the router answers such requests itself with 413 Request Entity Too Large, or not at all.
     """
 
     longest_uri: Annotated[int, Ge(1)] = 255

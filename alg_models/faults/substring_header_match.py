@@ -1,4 +1,4 @@
-"""A header is wherever its name and a colon stand."""
+"""The ALG finds a header wherever its name and a colon stand."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from siplab.lab.wire.headers import HostPort, sent_bys, uris
 from siplab.lab.wire.sip import Field, SipMessage
 
 _NAME: Final = re.compile(rb"(Via|Contact):")
-_MOST: Final = 64  # places in one message: a body full of names must not cost seconds
+_MOST: Final = 64  # matches in one message, so that a body full of names does not take seconds
 
 
 @dataclass(frozen=True)
 class MatchSubstrings:
     """Translate the address behind ``Via:`` and ``Contact:`` wherever these letters stand.
 
-    That is in other headers' names (``X-Via:``), in quoted strings, and in bodies.
-    ``stop``: the search for Contact ends at the first such place, and if it is not the header, the header
-    itself stays as it is.
+    They may stand in other headers' names (``X-Via:``), in quoted strings, and in bodies.
+    ``stop``: the search for Contact ends at the first match. If that is not the header, the header stays as
+    it is.
     """
 
     stop: bool = False
@@ -33,7 +33,7 @@ class MatchSubstrings:
 
     def apply(self, message: SipMessage, context: Context) -> None:
         fields: list[Field] = []
-        mistaken = False  # a Contact was found that is none
+        mistaken = False  # whether a match was found that is not the Contact header
         for field in message.fields:
             if field.name == b"contact":
                 if self.stop and mistaken:

@@ -1,4 +1,4 @@
-"""The phone's address is taken for the beginning of a longer one."""
+"""The ALG finds the phone's address also at the beginning of a longer address."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _HEADERS = frozenset({b"via", b"from", b"to", *(name.encode() for name in LOCATI
 
 @lru_cache(maxsize=256)
 def _prefix(address: str) -> re.Pattern[bytes]:
-    """The address where another digit follows, and none stands before it."""
+    """A pattern for the address as the beginning of a longer one: a digit follows, and none is before it."""
     return re.compile(rb"(?<![\d.])" + re.escape(address.encode()) + rb"(?=\d)")
 
 
 @dataclass(frozen=True)
 class MatchPrefix:
-    """Exchange the sender's address also where it is only the beginning of a longer address.
+    """Replace the sender's address even where it is only the beginning of a longer address.
 
-    What was mangled is no address of this network any more, so nothing else is done about it: of a
-    session description the media port stays. ``ways``: ``both`` does so in both directions, so that
-    an answer brings the phone its own text back; ``out`` only in messages going out.
+    The damaged address is no address of this network any more, so nothing else is translated with it: in a
+    session description the media port stays. ``ways``: ``both`` does this in both directions, so that
+    an answer has the phone's own text again; ``out`` only in messages going out.
     """
 
     ways: Literal["both", "out"] = "both"
 
     def recipe(self) -> Recipe:
-        # First: the correct steps then find no address of this network in what was mangled.
+        # First, so that the correct steps find no address of this network in the damaged text.
         return Recipe(base=CORRECT_STEPS, first=(self,))
 
     def apply(self, message: SipMessage, context: Context) -> None:

@@ -1,4 +1,4 @@
-"""Over TCP the end of the header is expected behind Content-Length."""
+"""Over TCP, the ALG expects the end of the headers after Content-Length."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from siplab.lab.wire.sip import SipMessage
 
 @dataclass(frozen=True)
 class WantContentLengthLast:
-    """Over TCP, let a message pass as it is unless Content-Length is the last of its header fields."""
+    """Over TCP, leave a message as it is unless Content-Length is its last header field."""
 
     def recipe(self) -> Recipe:
         return Recipe(base=CORRECT_STEPS, first=(self,))

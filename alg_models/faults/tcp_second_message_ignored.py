@@ -1,4 +1,4 @@
-"""Of several messages that come together over TCP only the first is translated."""
+"""If several messages come together over TCP, the ALG translates only the first."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from siplab.lab.gateway.alg import Card, Context, Evidence, Example, Model, Reci
 from siplab.lab.wire.ip import TCP, Endpoint
 from siplab.lab.wire.sip import SipMessage
 
-_FLOWS: Final = 4096  # what is remembered comes from packets: bound it
+_FLOWS: Final = 4096  # entries; packets make them, so there must be a bound
 
 
 @dataclass
 class _Moments:
-    """When a connection's last message came, and its Call-ID and CSeq, by direction."""
+    """By connection and direction: when the last message came, with its Call-ID, CSeq and status."""
 
     last: dict[tuple[bool, Endpoint, Endpoint], tuple[float, bytes]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class FirstOnly:
-    """Over TCP, translate one message of each moment: what comes with it, in the same segment, passes as "
-    "it is."""
+    """Over TCP, translate only the first of the messages that come at the same time, in one segment."""
 
     def recipe(self) -> Recipe:
         return Recipe(base=CORRECT_STEPS, exemptions=(self,))

@@ -1,4 +1,4 @@
-"""The payload grows, the sequence numbers don't know."""
+"""The payload grows, but the TCP sequence numbers are not adjusted."""
 
 from __future__ import annotations
 

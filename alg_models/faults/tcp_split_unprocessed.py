@@ -1,4 +1,4 @@
-"""No reassembly: a message in two segments passes as it is."""
+"""No reassembly: a message in two TCP segments passes as it is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Showi
 
 @dataclass(frozen=True)
 class PassSplitMessages:
-    """Over TCP, translate messages that are whole in one segment, and let the parts of others pass."""
+    """Over TCP, translate messages that are whole in one segment; parts of others pass as they are."""
 
     def recipe(self) -> Recipe:
         return Recipe(base=CORRECT_STEPS, policy={"tcp": "segment"})

@@ -1,4 +1,4 @@
-"""One place for all phones: the last one that registers gets the calls of the others."""
+"""The ALG remembers one phone only: the last one that registers gets the calls of the others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from siplab.lab.wire.sip import SipMessage
 
 @dataclass(frozen=True)
 class KeepOnePhone:
-    """Deliver requests from outside to the phone that registered last, of those that use the same port.
+    """Of the phones that use the same port, deliver requests from outside to the one that registered last.
 
     ``responses``: answers go there too.
     """

@@ -1,4 +1,4 @@
-"""UDP bindings end long before RFC 4787 lets them."""
+"""UDP bindings end long before RFC 4787 allows."""
 
 from __future__ import annotations
 

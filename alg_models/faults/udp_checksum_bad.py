@@ -1,4 +1,4 @@
-"""The message changes, its checksum does not."""
+"""The message changes, but its UDP checksum does not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from siplab.lab.gateway.alg import Card, Evidence, Example, Model, Recipe, Sourc
 
 @dataclass(frozen=True)
 class KeepOldChecksum:
-    """Leave the UDP checksum of a message that was translated as its sender computed it."""
+    """Leave the UDP checksum of a translated message as the sender computed it."""
 
     def recipe(self) -> Recipe:
         return Recipe(base=CORRECT_STEPS, policy={"checksum": "stale"})

@@ -1,4 +1,4 @@
-"""Requests of other methods than a list of known ones go no further."""
+"""The ALG drops requests whose method is not in its list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The router makes itself a proxy: a Via of its own on top, and headers written its own way."""
+"""The router acts as a proxy: it adds its own Via on top, and writes headers its own way."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _ECHOED: Final = frozenset({b"via", b"from", b"to", b"call-id", b"cseq"})
 
 @dataclass(frozen=True)
 class InsertProxy:
-    """Put a Via on top of requests going out instead of translating the phone's, count Max-Forwards down.
+    """Add a Via on top of requests going out, instead of translating the phone's, and decrement Max-Forwards.
 
-    The answer's topmost Via is taken off again. A request that may not be forwarded any more is
-    answered 483. ``fingerprint``: the headers that are written anew look as they did in a capture:
+    The topmost Via of the answer is removed again. If Max-Forwards does not allow forwarding, the request is
+    answered 483. ``fingerprint``: write headers as they look in a capture:
     ``max-forwards`` in lower case, To above From, Content-Length padded to five places.
     """
 
@@ -33,7 +33,7 @@ class InsertProxy:
 
     def apply(self, message: SipMessage, context: Context) -> None:
         if message.is_response is context.outbound:
-            return  # a request coming in or its answer: no proxy stands in this direction
+            return  # a request coming in, or its answer: the router is no proxy in this direction
         if context.outbound:
             self._forward(message, context)
         else:
@@ -84,7 +84,7 @@ class InsertProxy:
 
 
 def _without_top(message: SipMessage, field: Field, end: int) -> SipMessage:
-    """The message without its first Via value, which ends there in ``field``."""
+    """The message without its first Via value, which ends at ``end`` in ``field``."""
     behind = field.value[end:].lstrip(b", \t\r\n")
     fields = [each for each in message.fields if each is not field]
     if behind:
@@ -93,14 +93,14 @@ def _without_top(message: SipMessage, field: Field, end: int) -> SipMessage:
 
 
 def _branch(message: SipMessage) -> bytes:
-    """Our branch above a message's Via: of that alone, so that ACK and CANCEL get their INVITE's."""
+    """The branch of the proxy's Via. Only the Via below decides, so ACK and CANCEL get their INVITE's."""
     below = vias(message.value(b"via"))[:1]
     seen = below[0].branch if below else message.value(b"call-id")
     return b"z9hG4bK" + hashlib.sha256(seen).hexdigest()[:12].encode()
 
 
 def _too_many_hops(request: SipMessage) -> bytes:
-    """483, with what RFC 3261 section 8.2.6.2 wants repeated, and a To tag."""
+    """A 483 answer, with the fields that RFC 3261 section 8.2.6.2 wants repeated, and a To tag."""
     fields = [Field(field.raw) for field in request.fields if field.name in _ECHOED]
     for field in fields:
         if field.name == b"to" and not tag_of(field.value):

@@ -16,8 +16,8 @@ from siplab.lab.wire.sip import SipMessage
 class AlterBranch:
     """Change the branch of the topmost Via of requests going out; answers keep the changed one.
 
-    ``mode``: ``suffix`` appends ``-`` and the first number of the public address; ``removed`` takes
-    the parameter away.
+    ``mode``: ``suffix`` appends ``-`` and the first number of the public address; ``removed`` removes
+    the parameter.
     """
 
     mode: Literal["suffix", "removed"] = "suffix"

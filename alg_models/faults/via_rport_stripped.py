@@ -1,4 +1,4 @@
-"""The request for an answer to the source port is taken out of Via."""
+"""rport, the request for an answer to the source port, is removed from Via."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class StripRport:
     """Remove ``rport`` from the topmost Via of requests going out, and do nothing else."""
 
     def recipe(self) -> Recipe:
-        # No other step: with a translated sent-by the answer would find its way without rport.
+        # No other step: with a translated sent-by the answer would arrive even without rport.
         return Recipe(last=(self,))
 
     def apply(self, message: SipMessage, context: Context) -> None:

@@ -1,4 +1,4 @@
-"""After some hours the router lets no SIP in any more."""
+"""After some hours the router lets no SIP requests in any more."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Since:
 
 @dataclass(frozen=True)
 class WearOut:
-    """``seconds`` after its first message the ALG drops requests that come in. A restart makes it new."""
+    """From ``seconds`` after its first message on, the ALG drops requests coming in. A restart ends this."""
 
     seconds: Annotated[float, Gt(0)] = 16200.0
 

@@ -1,4 +1,4 @@
-"""What comes in reaches the right host at the wrong port."""
+"""Inbound messages reach the right host at the wrong port."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from siplab.lab.wire.sip import SipMessage
 
 @dataclass(frozen=True)
 class DeliverToWrongPort:
-    """Deliver messages from outside to the phone's address, but to the public port's number there.
+    """Deliver messages from outside to the phone's address, but to the port with the public port's number.
 
     ``messages``: to which messages it happens. ``probability``: how often, from 0 to 1.
     """
@@ -39,7 +39,7 @@ MODEL = Model(
         fault_class="state",
         summary="Delivers what comes in to the phone's address, but to the public port's number there.",
         examples=(
-            # The payload is translated rightly; the packet goes to 192.168.1.20:61002.
+            # The payload is translated correctly, but the packet goes to 192.168.1.20:61002.
             Example(
                 "incoming-invite",
                 b"INVITE sip:alice@203.0.113.7:61002",

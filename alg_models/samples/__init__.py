@@ -63,14 +63,14 @@ class Sample:
 def outbound(
     message: bytes, at: float = 0.0, *, source: Endpoint = PHONE, target: Endpoint = REGISTRAR
 ) -> Packet:
-    """A UDP datagram from the inside: from the phone to the registrar, unless other endpoints are given."""
+    """A UDP datagram from inside: from the phone to the registrar, unless given."""
     return Packet(at, Side.INSIDE, ip.udp(source, target, message))
 
 
 def inbound(
     message: bytes, at: float = 0.0, *, source: Endpoint = REGISTRAR, target: Endpoint = PUBLIC
 ) -> Packet:
-    """A UDP datagram from outside: from the registrar to the phone's public endpoint, unless others are given."""
+    """A UDP datagram from outside: from the registrar to the phone's public endpoint, unless given."""
     return Packet(at, Side.OUTSIDE, ip.udp(source, target, message))
 
 

@@ -15,7 +15,7 @@ from siplab.lab.wire.headers import HostPort
 from siplab.lab.wire.ip import Endpoint
 
 DEFAULT_PORT: Final = 5060
-_LIMIT: Final = 4096  # what is remembered comes from messages: bound it
+_LIMIT: Final = 4096  # entries; messages make them, so there must be a bound
 
 
 class PortHabits:

@@ -32,7 +32,7 @@ LOCATION_HEADERS: Final = (
 )
 _IDENTITY: Final = frozenset({b"from", b"to"})
 _DEFAULT_EXPIRES: Final = 3600.0  # seconds, when the registrar names none
-_LIMIT: Final = 4096  # what is remembered comes from messages: bound it
+_LIMIT: Final = 4096  # entries; messages make them, so there must be a bound
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class TranslateVia:
     def _parameters(
         self, value: bytes, place: HostPort, end: int, context: Context
     ) -> Iterator[tuple[int, int, bytes]]:
-        """Translate ``received`` and ``rport`` as one endpoint: the source that the next hop saw (RFC 3581 4)."""
+        """Translate ``received`` and ``rport`` together: the source that the next hop saw (RFC 3581 4)."""
         spans = list(parameter_spans(value, place.end, end))
         found = {name: value[at:stop] for name, at, stop in spans}
         host = found.get(b"received") or place.host

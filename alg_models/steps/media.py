@@ -105,7 +105,7 @@ class TranslateSdp:
                 line.value = b" ".join(words)
 
     def _inbound(self, sdp: Sdp, context: Context) -> None:
-        """Translate a description with this router's own public address (a call between two inside phones)."""
+        """Translate a description with this router's public address (a call between two inside phones)."""
         public = context.nat.public_ip.encode()
         # Look these up before any change: media sections may share the session's c= line.
         ours = [section for section in sdp.media if address_of(sdp.connection(section)) == public]

@@ -1,4 +1,4 @@
-"""A vendor's card: what is known about its SIP ALG, by whom, and how well.
+"""A vendor's card: what is known about its SIP ALG, from which sources, and how well.
 
 The rules of this file:
 
@@ -290,7 +290,7 @@ class VendorProfile(_Strict):
     """How the NAT behaves, with or without the ALG."""
     variants: tuple[Variant, ...] = ()
     notes: tuple[Note, ...] = ()
-    """Contradictions, gaps, and what is unverified."""
+    """Contradictions, gaps, and unverified statements."""
 
     @field_validator("model")
     @classmethod

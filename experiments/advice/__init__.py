@@ -1,1 +1,1 @@
-"""What to do about a router: which remedies bring back what works without its faults, and who has to act."""
+"""What to do about a router: which mitigations restore what works without its faults, and who must act."""

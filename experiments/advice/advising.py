@@ -1,13 +1,13 @@
-"""Finding what helps: the smallest sets of remedies that bring back what a router breaks, each of them run.
+"""Finds the smallest sets of mitigations that restore what a router breaks. Each set that is offered was run.
 
 The rules of this file:
 
-- What is to work is what works on that network without an ALG, or with a correct one, endpoints unchanged.
-- A remedy is tried alone first, in one scenario for each check that fails first; sets are made of those that
-  help in any of them, and none is told of that was not run: in all that fails, and in what works without it,
-  which it may break.
-- Remedies whose trials are not the same each time have a stand-in, which is tried in their place.
-- Remedies are grouped by who has to act. A set of a group asks nothing of anybody else.
+- The goal is what works on that network without an ALG, or with a correct one, with the same endpoints.
+- A mitigation is tried alone first, in one scenario for each check that fails first. Sets consist of those
+  that help in any of them. No set is offered without having been run in all scenarios: in those that fail,
+  and in those that work without it, which it may break.
+- If a mitigation's trials are not deterministic, its stand-in is tried instead.
+- Mitigations are grouped by who has to act. A set of a group requires nothing from anybody else.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 
 CONTROLS: Final = ("none", "correct")
-# Who acts, for whom that is the easiest first; a set may ask for all of a group, and of nobody else.
+# Who acts. The group for which this is easiest comes first. A set may require all of a group, and nobody
+# else.
 GROUPS: Final = {
     "phone": frozenset({Actor.PHONE}),
     "provider": frozenset({Actor.PROVIDER}),
@@ -35,7 +36,7 @@ GROUPS: Final = {
     "phone and router": frozenset({Actor.PHONE, Actor.ROUTER}),
     "everybody, and what is to be bought": frozenset(Actor),
 }
-_MOST: Final = 3  # remedies in a set
+_MOST: Final = 3  # mitigations in a set, at most
 _TRIED: Final = 3  # sets of a group that are run
 
 Runner = Callable[[Sequence[TrialSpec]], Sequence[TrialResult]]
@@ -43,7 +44,7 @@ Runner = Callable[[Sequence[TrialSpec]], Sequence[TrialResult]]
 
 @dataclass(frozen=True)
 class Offer:
-    """A set of remedies that was run: the scenarios that it brings back, and those that it breaks."""
+    """A set of mitigations that was run: the scenarios that it restores, and those that it breaks."""
 
     remedies: tuple[str, ...]
     cures: tuple[str, ...]
@@ -51,15 +52,17 @@ class Offer:
 
     @property
     def worth(self) -> tuple[int, int]:
-        """To be compared: what works for it, and then how few remedies it takes."""
+        """For comparing: how much works with it, then how few mitigations it has."""
         return len(self.cures) - len(self.breaks), -len(self.remedies)
 
 
 @dataclass(frozen=True)
 class Advice:
-    """``wanted``: the scenarios that are to work; ``broken``: those that do not, with the check that fails
-    first. ``offers``: the best set of each group that has one that is not a smaller group's too.
-    ``refused``: remedies that the router's card rules out, with the reason.
+    """What helps against a router.
+
+    ``wanted``: the scenarios that should work; ``broken``: those that do not, with the check that fails
+    first. ``offers``: the best set of each group, unless a smaller group's set is as good. ``refused``:
+    mitigations that the router's card rules out, with the reason.
     """
 
     spec: TrialSpec
@@ -75,14 +78,14 @@ def simulated(specs: Sequence[TrialSpec], jobs: int = 1) -> Sequence[TrialResult
 
 
 def advise(base: TrialSpec, words: Sequence[str] = (), run: Runner = simulated) -> Advice:
-    """What helps against a router: the topology, model and endpoints of ``base``.
+    """What helps against a router, with the topology, model and endpoints of ``base``.
 
-    ``words``: only what fails in a scenario, or with a symptom, that has one of them is to be cured.
-    Raises ``UsageError`` for unknown names, where no such thing fails, where nothing works without a fault
-    either, and for a router of which nobody knows what it does.
+    ``words``: consider only failures whose scenario or symptom contains one of them. Raises ``UsageError``
+    for unknown names, if no such failure occurs, if nothing works without a fault either, and for a router
+    whose behaviour is unknown.
     """
     trial.check_spec(base)
-    run = _remembering(run)  # groups overlap
+    run = _remembering(run)  # groups overlap, so trials repeat
     scenarios = [each.id for each in registry.scenarios()]
     specs = {
         (model, each): replace(base, model=model, scenario=each) for model in CONTROLS for each in scenarios
@@ -109,7 +112,7 @@ def advise(base: TrialSpec, words: Sequence[str] = (), run: Runner = simulated) 
     refused = refused_by_card(base.model)
     if not broken:
         return Advice(base, wanted, broken, {}, refused)
-    asked = {check: name for name, check in reversed(broken.items())}  # the first scenario of each check
+    asked = {check: name for name, check in reversed(broken.items())}  # the first scenario with each check
     singles = _singles(base, sorted(asked.values()), refused, run)
     works = [each for each in wanted if with_alg[each].outcome == "pass"]
     offers: dict[str, Offer] = {}
@@ -117,7 +120,7 @@ def advise(base: TrialSpec, words: Sequence[str] = (), run: Runner = simulated) 
         able = {remedy: cured for remedy, cured in singles.items() if _actors(remedy) <= actors}
         smaller = [offer for name, offer in offers.items() if GROUPS[name] < actors]
         if any(len(each.cures) == len(broken) and not each.breaks for each in smaller):
-            continue  # others would be asked for nothing
+            continue  # a larger group need not act
         best = _best(base, able, tuple(broken), works, run)
         if best is None or not best.cures:
             continue
@@ -127,7 +130,7 @@ def advise(base: TrialSpec, words: Sequence[str] = (), run: Runner = simulated) 
 
 
 def _remembering(run: Runner) -> Runner:
-    """Runs each trial once, however often it is asked for."""
+    """A runner that runs each trial only once, however often it is asked for."""
     known: dict[TrialSpec, TrialResult] = {}
 
     def remembered(specs: Sequence[TrialSpec]) -> Sequence[TrialResult]:
@@ -139,7 +142,7 @@ def _remembering(run: Runner) -> Runner:
 
 
 def _passed(run: Runner, specs: dict[tuple[str, str], TrialSpec]) -> dict[tuple[str, str], bool]:
-    """Which trials pass; those that this network, or this machine, can't have are left out."""
+    """Which trials pass. Trials that this network or machine can't run are left out."""
     possible = {}
     for key, spec in specs.items():
         try:
@@ -159,7 +162,7 @@ def _is_meant(result: TrialResult, scenario: str, words: Sequence[str]) -> bool:
 
 
 def refused_by_card(model: str) -> dict[str, str]:
-    """The remedies that the card of a vendor's router rules out, each with the reason."""
+    """The mitigations that the card of a vendor's router rules out, each with the reason."""
     name = model.partition("(")[0]
     if name in vendors.available() and vendors.load(name).switch_off.possible == "no":
         return {"alg-off": f"the ALG of {vendors.load(name).name} can't be switched off"}
@@ -173,7 +176,7 @@ def _actors(remedy: str) -> frozenset[Actor]:
 def _singles(
     base: TrialSpec, broken: Iterable[str], refused: Iterable[str], run: Runner
 ) -> dict[str, frozenset[str]]:
-    """What each remedy cures alone. Where the phone stays unregistered, nothing else can be cured."""
+    """What each mitigation cures alone. If the phone stays unregistered, it can't cure anything else."""
     first = "register" if "register" in broken else ""
     remedies = [
         each.id
@@ -202,7 +205,7 @@ def _best(
     works: Sequence[str],
     run: Runner,
 ) -> Offer | None:
-    """The best of the sets that promise most, each of them run, and made larger while that helps."""
+    """The best of the most promising sets, each of them run. It is enlarged as long as that helps."""
     helpful = [remedy for remedy, cured in singles.items() if cured]
     sets = [chosen for size in range(1, _MOST + 1) for chosen in combinations(helpful, size)]
     promised = {chosen: len(frozenset().union(*(singles[each] for each in chosen))) for chosen in sets}
@@ -216,7 +219,7 @@ def _best(
         offer = _tried(base, chosen, broken, run)
         if offer is not None and (best is None or offer.worth > best.worth):
             best = offer
-    # What helps nobody alone may help beside another remedy.
+    # A mitigation that does not help alone may help together with others.
     while best is not None and len(best.remedies) < _MOST and len(best.cures) < len(broken):
         left = next(each for each in broken if each not in best.cures)
         specs = {
@@ -238,6 +241,6 @@ def _best(
 
 
 def _tried(base: TrialSpec, remedies: tuple[str, ...], broken: Sequence[str], run: Runner) -> Offer | None:
-    """What a set cures, as it was run; ``None`` where the network can't have it."""
+    """What a set cures when it is run; ``None`` if this network can't have it."""
     passed = _passed(run, {("", name): replace(base, scenario=name, mitigations=remedies) for name in broken})
     return Offer(remedies, tuple(name for name in broken if passed.get(("", name))), ()) if passed else None

@@ -1,1 +1,1 @@
-"""A real router on the bench: between two network cards of this machine."""
+"""Measures a real router on the bench, between two network cards of this machine."""

@@ -1,11 +1,11 @@
-"""A router between two cards: addresses for both sides, then the probe pack and calls through it.
+"""A router between two network cards: addresses for both sides, then the probe pack and calls through it.
 
 The rules of this file:
 
-- The outside is the one of the lab's home network: the router's address is ``203.0.113.7`` unless it says
-  otherwise, its provider has the first address of that network, and the whole internet is behind that.
-- The inside is what the router makes of it: the lab's hosts take its addresses by DHCP, or those after the
-  one that somebody names.
+- The outside is that of the lab's home network. The router's address is ``203.0.113.7`` unless it has another
+  one; its provider has the first address of that network, and the whole internet is behind the provider.
+- The inside is the router's own. The lab's hosts get its addresses by DHCP, or use those that follow a given
+  one.
 """
 
 from __future__ import annotations
@@ -43,16 +43,18 @@ from siplab.lab.worlds.trace import Passage
 SCENARIOS: Final = ("register", "outgoing-call", "incoming-call", "hold")
 TOPOLOGY: Final = "home"
 WAN: Final = f"{PUBLIC_IP}/24"
-_QUICK: Final = 30.0  # seconds: conversations of the pack that take longer are left out
-_AGAIN: Final = 1.0  # seconds after which a question is asked again
+_QUICK: Final = 30.0  # seconds: longer conversations of the pack are left out
+_AGAIN: Final = 1.0  # seconds after which a request is repeated
 _PACK_HOSTS: Final = (samples.PHONE.ip, samples.SECOND_PHONE.ip, "192.168.1.2", "192.168.1.5")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a router is connected. ``lan_address``: of our first host inside (``192.168.1.50/24``), the router
-    being ``lan_router``; empty: by DHCP. ``wan_address``: the router's own outside; ``wan_static``: it has it
-    already, else it is given by DHCP. ``patience``: seconds to wait for the router.
+    """How a router is connected.
+
+    ``lan_address``: of our first host inside (``192.168.1.50/24``), if the router is ``lan_router``; empty:
+    by DHCP. ``wan_address``: the router's own outside address; ``wan_static``: the router has it already,
+    else DHCP gives it. ``patience``: seconds to wait for the router.
     """
 
     lan_address: str = ""
@@ -63,17 +65,17 @@ class Plan:
     patience: float = 120.0
 
     def script(self) -> Script:
-        """The probe pack; without silences where it is to be quick."""
+        """The probe pack; without silences if the bench should be quick."""
         return packs.script(packs.HOUR if self.full else _QUICK)
 
     def seconds(self) -> float:
-        """How long it takes, without the time in which the router starts."""
+        """How many seconds it takes, without the router's start."""
         calls = (trial.run(TrialSpec(TOPOLOGY, "none", scenario=each))[0].duration for each in SCENARIOS)
         return self.script().seconds + sum(calls)
 
 
 class Bench:
-    """A router that is connected: ``lan`` and ``wan`` are our ends of its cables."""
+    """A connected router: ``lan`` and ``wan`` are our ends of its cables."""
 
     def __init__(self, plan: Plan, lan: EthernetPort, wan: EthernetPort) -> None:
         self._plan, self._lan, self._wan = plan, lan, wan
@@ -85,7 +87,7 @@ class Bench:
         self._leases: list[Lease] = []
 
     def connect(self, say: Callable[[str], None]) -> None:
-        """Give both sides their addresses. Raises ``UsageError`` where the router does not play along."""
+        """Give both sides their addresses. Raises ``UsageError`` if the router does not cooperate."""
         self._wan.add({self._provider: self._wan.hardware})
         if not self._plan.wan_static:
             say("waiting for the router to ask for an address on its WAN side")
@@ -137,7 +139,7 @@ class Bench:
         return lambda: port.router != b"\xff" * 6
 
     def _until(self, done: Callable[[], bool], ask: Callable[[], None], client: Client | None = None) -> bool:
-        """Serve both sides until ``done``; ``ask`` again and again. Says whether it was done."""
+        """Serve both sides until ``done``; call ``ask`` repeatedly. Returns whether it was done in time."""
         end, again = time.monotonic() + self._plan.patience, 0.0
         while not done():
             now = time.monotonic()
@@ -172,7 +174,7 @@ class Bench:
         return play(moved, self._router(self._leases[0].address))
 
     def call(self, scenario: str) -> tuple[TrialResult, list[Pair]]:
-        """Play a scenario of the lab's with its default phones and server, behind the router."""
+        """Run a scenario of the lab, with its default phones and server, through the router."""
         network = Network(self._topology())
         router = self._router(self._leases[0].address)
         outside = {
@@ -189,7 +191,7 @@ class Bench:
         return result, from_trace(trace, public=self.public)
 
     def _topology(self) -> Topology:
-        """The home network with the addresses that are."""
+        """The home network, with the addresses in use."""
         first, second = self._leases[:2]
         data = topologies.load(TOPOLOGY).model_dump()
         inside = ipaddress.ip_network(f"{first.address}/{first.mask}", strict=False)
@@ -203,7 +205,7 @@ class Bench:
 
 
 def _playable(script: Script) -> Script:
-    """Without what a bench has no network for: IPv6."""
+    """The script without IPv6, for which a bench has no network."""
     return Script(
         tuple(
             type(each)(each.name, steps, each.ports, each.begins)
@@ -222,7 +224,7 @@ def _is_ipv4(step: Step) -> bool:
 
 
 class _BenchWorld(SimulatedWorld):
-    """The lab's agents, with a real router in the place of the gateway: time is the wall clock's."""
+    """The lab's agents with a real router as gateway. Time is the wall clock's."""
 
     kind = "bench"
 
@@ -238,4 +240,4 @@ class _BenchWorld(SimulatedWorld):
         return emissions
 
     def _horizon(self, until: float) -> float:
-        return self.now  # what a real router forgets, and when, nobody knows: every packet is sent
+        return self.now  # nobody knows when a real router forgets something, so every packet is sent

@@ -1,6 +1,6 @@
-"""DHCP (RFC 2131) as far as a bench needs it: hosts that take a lease, a provider that gives one.
+"""DHCP (RFC 2131), as far as a bench needs it: hosts that take a lease, and a provider that gives one.
 
-Both take messages and return messages: no sockets, no clock. scapy reads and writes them.
+Both receive messages and return messages, without sockets or a clock. scapy reads and writes the messages.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NOBODY: Final = "0.0.0.0"  # noqa: S104 -- a field of the message
 
 
 class Lease(NamedTuple):
-    """What a host was given."""
+    """The address and the other data that a host was given."""
 
     address: str
     mask: str
@@ -38,7 +38,7 @@ class _Message(NamedTuple):
 
 
 def _read(packet: bytes, port: int) -> _Message | None:
-    """The message in a packet for that port; ``None``: there is none."""
+    """The message in a packet for that port; ``None`` if there is none."""
     from scapy.layers.dhcp import BOOTP, DHCP
 
     try:
@@ -51,7 +51,7 @@ def _read(packet: bytes, port: int) -> _Message | None:
         return None
     try:
         message = BOOTP(found.payload)
-    except (struct.error, ValueError, IndexError):  # what scapy says of what it can't read
+    except (struct.error, ValueError, IndexError):  # scapy's errors for what it can't read
         return None
     if DHCP not in message:
         return None
@@ -68,7 +68,7 @@ def _written(operation: int, number: int, hardware: bytes, options: Sequence[obj
 
 @dataclass
 class Client:
-    """A host that wants a lease. ``lease`` is there once it has one."""
+    """A host that wants a lease. ``lease`` is set once it has one."""
 
     hardware: bytes
     lease: Lease | None = None
@@ -78,11 +78,11 @@ class Client:
         return int.from_bytes(self.hardware[2:], "big")
 
     def start(self) -> bytes:
-        """The packet that asks for one; to be sent again while nobody answers."""
+        """The packet that asks for a lease. It must be repeated until somebody answers."""
         return self._sent([("message-type", "discover"), ("param_req_list", [1, 3, 6])])
 
     def take(self, packet: bytes) -> bytes | None:
-        """What came; the packet that goes out for it."""
+        """Take a packet. Returns the packet to send because of it, if any."""
         message = _read(packet, CLIENT_PORT)
         if message is None or message.operation != 2 or message.number != self._number:
             return None
@@ -105,13 +105,13 @@ class Client:
 
 @dataclass
 class Server:
-    """A provider with one address to give, to whoever asks. ``given``: to which hardware address it did."""
+    """A provider with one address, for any host that asks. ``given``: the hardware address that got it."""
 
     lease: Lease
     given: bytes = b""
 
     def take(self, packet: bytes) -> bytes | None:
-        """What came; the packet that answers it, for everybody on the cable."""
+        """Take a packet. Returns the answer, if any, which must be broadcast."""
         message = _read(packet, SERVER_PORT)
         if message is None or message.operation != 1:
             return None

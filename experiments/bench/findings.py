@@ -1,4 +1,4 @@
-"""What a bench brings out, as files: captures of both sides, pairs, a model and a card."""
+"""The results of a bench as files: captures of both sides, pairs, a model and a card."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from siplab.experiments.output.pcapng import ETHERNET, INBOUND, OUTBOUND, Captur
 from siplab.lab.worlds.emulated.ethernet_port import Frame
 from siplab.lab.worlds.pair import Pair
 
-_DEPTH = 2  # faults in one router
+_DEPTH = 2  # faults in one router, at most
 
 
 @dataclass(frozen=True)
 class Findings:
-    """``verdict`` and ``sentences`` of the probe pack; ``learnt`` from that and the calls."""
+    """``verdict`` and ``sentences``: from the probe pack; ``learnt``: from the pack and the calls."""
 
     verdict: Verdict
     sentences: tuple[str, ...]
@@ -29,7 +29,7 @@ class Findings:
 
 
 def write_frames(frames: Sequence[Frame], path: Path) -> None:
-    """A capture of one cable. Raises ``OutputError``."""
+    """Write a capture of one cable. Raises ``OutputError``."""
     rows = [
         CapturedPacket(path.stem, each.now, each.data, OUTBOUND if each.outbound else INBOUND)
         for each in frames
@@ -38,13 +38,13 @@ def write_frames(frames: Sequence[Frame], path: Path) -> None:
 
 
 def found_in(pack: Pair, calls: Sequence[Pair], path: Path, *, depth: int = _DEPTH) -> Findings:
-    """What a router does, by what was sent through it. ``path``: the file that has the pack's pair."""
+    """What a router does, from what was sent through it. ``path``: the file with the pack's pair."""
     comparison = compare(*as_captures(pack, path))
     return Findings(comparison.verdict, tuple(sentences(comparison)), learn([pack, *calls], depth=depth))
 
 
 def write(found: Findings, folder: Path, subject: cards.Subject) -> list[Path]:
-    """The model and the card; returns their paths. Raises ``OutputError``."""
+    """Write the model and the card. Returns their paths. Raises ``OutputError``."""
     model, card = folder / "router.py", folder / "card.yaml"
     files.write_text(model, writing.as_module(found.learnt, subject.name))
     files.write_text(card, cards.draft(found.learnt, subject, found.sentences))

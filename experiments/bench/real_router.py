@@ -1,12 +1,12 @@
-"""A real router, asked as if it were a gateway of the lab: a packet goes in, what leaves comes back.
+"""A real router with the interface of the lab's gateway: a packet goes in, and what leaves is returned.
 
 The rules of this file:
 
-- The clock is the wall's. A packet that is due later waits until then; nothing is sent early.
-- What is through is told by a *fence*: after each packet a datagram of our own goes from the inside to the
-  outside, and back. Once that is here, what the router does at once is done, both ways. Where nothing came
-  out, a short time more is waited. What comes even later is returned with the next packet.
-- The router's own affairs (DHCP, DNS, time), and its refusals to who sent a packet (ICMP, RST), are left out.
+- Time is the wall clock's. A packet that is due later waits; nothing is sent early.
+- After each packet a *fence* follows: a datagram of our own that goes from the inside to the outside and
+  back. Once it is back, the router has done its immediate work in both directions. If nothing came out, a
+  short time more is waited. What comes even later is returned with the next packet.
+- The router's own traffic (DHCP, DNS, time) is left out, and its refusals (ICMP, RST) to a packet's sender.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from siplab.lab.worlds.emulated.ethernet_port import EthernetPort
 FENCE: Final = Endpoint("198.51.100.254", 40404)
 _MARK: Final = b"siplab fence "
 _OWN_PORTS: Final = frozenset({53, 67, 68, 123})
-_LONGEST: Final = 2.0  # seconds in which a fence comes through, or is lost
-_GRACE: Final = 0.03  # seconds: an ALG is slower than plain forwarding
+_LONGEST: Final = 2.0  # seconds after which a fence counts as lost
+_GRACE: Final = 0.03  # seconds; an ALG is slower than plain forwarding
 
 
 class RealRouter:
     """``ports``: our ends of its cables. ``inside``: a host's address there. ``public``: the router's.
 
-    ``answers``: what takes packets of the outside that are the router's own affair, and answers them.
+    ``answers``: gets packets of the outside that are the router's own traffic, and returns the answer to one.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class RealRouter:
         self._mtu = mtu
         self._began: float | None = None
         self._number = 0
-        self._passed = 0  # the latest fence that came back
+        self._passed = 0  # number of the latest fence that came back
         ports[Side.OUTSIDE].add({FENCE.ip: ports[Side.OUTSIDE].hardware})
 
     def handle(self, packet: bytes, side: Side, now: float) -> list[Emission]:
@@ -78,7 +78,7 @@ class RealRouter:
         return found or [Emission(None, packet, Fate.DROPPED_BY_KERNEL)]
 
     def _receive(self, seconds: float, entered: bytes, entry: Side) -> list[Emission]:
-        """What came out of the router within some time, up to the first of it."""
+        """What comes out of the router next, within some seconds."""
         select.select(list(self._ports.values()), (), (), seconds)
         found = []
         for side, port in self._ports.items():
@@ -88,7 +88,7 @@ class RealRouter:
         return found
 
     def _counts(self, packet: bytes, side: Side, *, same: bool) -> bool:
-        """Whether a packet is one that the router passed on, or made of one. ``same``: it came from there."""
+        """Whether the router forwarded a packet or made it from one. ``same``: it left where that entered."""
         try:
             parsed = ip.parse(packet)
         except MalformedPacketError:

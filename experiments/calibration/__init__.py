@@ -1,1 +1,1 @@
-"""Calibration: the model `linux` beside the running kernel, message by message."""
+"""Calibration: compares the model `linux` with the running kernel, message by message."""

@@ -1,4 +1,4 @@
-"""Bodies of the corpus: session descriptions in all conditions, alone or among other things."""
+"""Bodies of the corpus: SDP, well-formed or not, alone or in a multipart body."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def _media(rng: Dice, own: str, index: int) -> list[str]:
         lines += _connection(rng, own)
     attributes = rng.sample(_ATTRIBUTES, rng.choice((0, 0, 1, 2)))
     if rng.chance(3):
-        attributes += _connection(rng, own)  # behind the attributes, or a second one
+        attributes += _connection(rng, own)  # after the attributes, or a second one
     return lines + attributes
 
 
 def session(rng: Dice, own: str, eol: str) -> str:
-    """A session description whose author has the address ``own``."""
+    """An SDP body whose author has the address ``own``."""
     lines = [] if rng.chance(2) else ["v=0"]
     lines += [*_origin(rng, own), "s=-", *([] if rng.chance(14) else _connection(rng, own)), "t=0 0"]
     for index in range(rng.pick(((4, 0), (64, 1), (20, 2), (8, 3), (4, 4)))):

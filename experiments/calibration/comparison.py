@@ -1,4 +1,4 @@
-"""Kernel and model side by side: how many datagrams they agree on, and what the differences are."""
+"""Compares kernel and model: on how many datagrams do they agree, and how do they differ?"""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from siplab.lab.wire.compare import differences
 from siplab.lab.worlds.emulated.bubble import Bubble
 from siplab.lab.worlds.network import Network
 
-# The share of datagrams that have to be equal.
+# The share of datagrams on which kernel and model have to agree.
 TARGET: Final = 0.99
 
 
@@ -31,7 +31,8 @@ TARGET: Final = 0.99
 class Difference:
     """One datagram that the two sides treat differently. ``kernel`` and ``model``: what left there.
 
-    ``known``: the id of the documented kind, if it is of one; what follows a difference is of its kind.
+    ``known``: the id of the documented kind of difference, empty if it is of none. A difference that follows
+    another one in its case is of the same kind.
     """
 
     kind: str
@@ -44,7 +45,7 @@ class Difference:
     model: list[Left]
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data; bytes as text in which nothing is lost."""
+        """Plain data. Bytes are text, without loss."""
         return {
             "kind": self.kind,
             "known": self.known,
@@ -64,7 +65,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Report:
-    """A whole run."""
+    """The result of a whole run."""
 
     kernel: str
     parameters: dict[str, str]
@@ -72,13 +73,13 @@ class Report:
     seed: int
     cases: int
     datagrams: int
-    dropped: int  # by the kernel; fragments are not counted here, since it may only have kept them
+    dropped: int  # by the kernel; without fragments, since the kernel may only have kept them
     changed: int  # by the kernel
     differences: tuple[Difference, ...]
 
     @property
     def agreement(self) -> float:
-        """The share of datagrams that both treat equally, 0 to 1."""
+        """The share of datagrams that both treat alike, 0 to 1."""
         return 1 - len(self.differences) / self.datagrams if self.datagrams else 1.0
 
     @property
@@ -87,7 +88,7 @@ class Report:
 
     @property
     def unexplained(self) -> list[Difference]:
-        """The differences of no documented kind."""
+        """The differences that are of no documented kind."""
         return [each for each in self.differences if not each.known]
 
     def kinds(self) -> dict[str, list[Difference]]:
@@ -114,9 +115,9 @@ def run(
     datagrams: int,
     played: Callable[[int], None] = lambda count: None,
 ) -> Report:
-    """Send the corpus through both; ``played`` hears how many cases the kernel has done.
+    """Send the corpus through kernel and model. ``played``: called with the number of cases played.
 
-    Raises ``CapabilityError`` where the kernel can't, ``WorldError`` when a run is invalid.
+    Raises ``CapabilityError`` if this machine can't do it, ``WorldError`` if a run is invalid.
     """
     cases = corpus.cases(seed, datagrams)
     for more in (connections, fragments, probes):
@@ -130,13 +131,13 @@ def run(
     return compare(cases, outcomes, [model_side.play(model, network, case) for case in cases], model.id, seed)
 
 
-_BATCH: Final = 100  # cases between two reports of progress
+_BATCH: Final = 100  # cases between two progress reports
 
 
 def compare(
     cases: Sequence[Case], kernel: Sequence[Outcome], model: Sequence[Outcome], name: str, seed: int
 ) -> Report:
-    """Judge the outcomes of the same cases on both sides."""
+    """Compare the outcomes of the same cases on both sides."""
     found: list[Difference] = []
     count = dropped = changed = 0
     for number, (case, theirs, ours) in enumerate(zip(cases, kernel, model, strict=True)):
@@ -167,7 +168,7 @@ def compare(
     )
 
 
-# After a difference the two routers are in different states.
+# After a difference the two routers have different states, so more differences may follow.
 AFTERMATH: Final = "follows an earlier difference in its case"
 LET_THROUGH: Final = "the kernel drops it, the model does not"
 DROPPED: Final = "the model drops it, the kernel does not"
@@ -190,7 +191,7 @@ def _kind(sent: Datagram, kernel: Sequence[Left], model: Sequence[Left]) -> str:
 
 
 def text(payload: bytes) -> str:
-    """Bytes as text: what is no printable ASCII is escaped."""
+    """Bytes as text, with escapes for all that is not printable ASCII."""
     return payload.decode("ascii", "backslashreplace")
 
 

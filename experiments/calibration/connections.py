@@ -1,7 +1,8 @@
-"""TCP connections of the corpus: messages in segments of their own, cut, together, out of order, and again.
+"""TCP connections of the corpus: messages in one segment each, split, joined, out of order, and repeated.
 
-The same for the same seed. A case is one connection from the phone to the registrar. Nobody answers: the
-segments are all written before the first is sent, so ACKs going in may be of anything that was sent.
+The same seed gives the same connections. A case is one connection from the phone to the registrar. Nobody
+answers: all segments are written before the first is sent. So an inbound ACK may acknowledge any part of what
+was sent.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from siplab.experiments.calibration.places import INSIDE_IP, SERVER_IP, Flow, Vi
 from siplab.experiments.calibration.weights import Dice
 from siplab.lab.wire.ip import ACK, PSH, SYN, Endpoint
 
-_FIRST, _SERVERS_FIRST = 1000, 77000  # bytes of data
-_ACKED: Final = 0.9  # of what was sent, at most: rewritten, it may have become less
+_FIRST, _SERVERS_FIRST = 1000, 77000  # TCP sequence numbers of the first data byte
+_ACKED: Final = 0.9  # the share of what was sent that may be acknowledged: the router may have shortened it
 _WAYS: Final = (
     (20, "one by one"),
     (20, "cut"),
@@ -31,7 +32,7 @@ _METHODS: Final = ((30, "OPTIONS"), (30, "REGISTER"), (20, "INVITE"), (10, "MESS
 
 
 def cases(seed: int, segments: int) -> list[Case]:
-    """Cases until they have at least that many segments together."""
+    """Cases with at least so many segments in all."""
     made: list[Case] = []
     count = 0
     for index in range(segments):
@@ -77,7 +78,7 @@ def _connection(rng: Dice, where: Flow, way: str) -> Iterator[Datagram]:
 
 
 def _over_tcp(rng: Dice, message: bytes) -> bytes:
-    """A message of the corpus as its sender would write it for TCP, most of the time."""
+    """A message of the corpus, most often with TCP in its Via and in its URIs."""
     if rng.chance(85):
         message = message.replace(b"SIP/2.0/UDP", b"SIP/2.0/TCP")
     if rng.chance(50):
@@ -86,7 +87,7 @@ def _over_tcp(rng: Dice, message: bytes) -> bytes:
 
 
 def _segments(rng: Dice, sent: Sequence[bytes], way: str) -> list[tuple[int, bytes]]:
-    """Offset and data of each segment, in the order in which they go."""
+    """Offset and data of each segment, in the order of sending."""
     parts = list(sent)
     if way == "cut":
         at = rng.randrange(len(parts))

@@ -1,6 +1,6 @@
-"""The corpus: cases of one or several datagrams, the same for the same seed.
+"""The corpus: cases of one or several datagrams. The same seed gives the same corpus.
 
-A case begins with an empty connection table. Its first datagram goes out, so that there is a way in.
+A case begins with an empty connection table. Its first datagram goes out, so that answers can come in.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from siplab.lab.wire.ip import Endpoint
 
 
 class Piece(NamedTuple):
-    """Which bytes of a datagram, its UDP header included, a fragment has; ``more``: others follow it."""
+    """The bytes of a datagram, with UDP header, that one fragment has; ``more``: other fragments follow."""
 
     identification: int
     begin: int  # a multiple of eight
@@ -27,17 +27,17 @@ class Piece(NamedTuple):
     more: bool
 
     def of(self, packet: bytes) -> bytes:
-        """That fragment of a whole packet."""
+        """This fragment of a whole packet."""
         identification, begin, end, more = self
         return fragment_of(packet, begin, end, more=more, identification=identification)
 
 
 @dataclass(frozen=True)
 class Datagram:
-    """One UDP datagram as it is sent: ``destination`` is the public endpoint when it comes in.
+    """One UDP datagram, as it is sent. If it is inbound, ``destination`` is the public endpoint.
 
-    With ``numbers`` it is a TCP segment, with ``piece`` a fragment of the datagram. ``after``: seconds that
-    pass before it is sent.
+    With ``numbers`` it is a TCP segment, with ``piece`` a fragment of the datagram. ``after``: seconds to
+    wait before it is sent.
     """
 
     outbound: bool
@@ -60,14 +60,14 @@ class Datagram:
 
 @dataclass(frozen=True)
 class Case:
-    """Datagrams that belong together, in the order in which they are sent."""
+    """Datagrams that belong together, in the order of sending."""
 
     kind: str
     datagrams: tuple[Datagram, ...]
 
 
 def cases(seed: int, datagrams: int) -> list[Case]:
-    """Cases until they have at least that many datagrams together."""
+    """Cases with at least so many datagrams in all."""
     made: list[Case] = []
     count = 0
     for index in range(datagrams):
@@ -187,7 +187,7 @@ def _session_in(rng: Dice, where: Flow) -> Iterator[Datagram]:
 
 
 def _media(rng: Dice, where: Flow) -> Iterator[Datagram]:
-    """An offer, and what is then let in at its ports."""
+    """An SDP offer, and media that then come in at its ports."""
     rng.calm = True
     offer = messages.request(rng, "INVITE", _going_out(where), has_body=True)
     yield _out(where, offer)

@@ -1,7 +1,7 @@
-"""The corpus once more, with datagrams cut into IP fragments: in order, out of order, twice, overlapping.
+"""The corpus again, with datagrams cut into IP fragments: in order, out of order, repeated, overlapping.
 
-The same for the same seed. The kernel puts fragments together before its ALG looks at them, and cuts what
-leaves. Some datagrams are as large as the network carries, or nearly: those the ALG may make too large.
+The same seed gives the same cases. The kernel puts fragments together before its ALG sees them, and cuts what
+leaves. Some datagrams are as large as the network can carry, or nearly so. The ALG may make these too large.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from siplab.lab.wire.ip import DEFAULT_MTU
 
 _IP_HEADER: Final = 20
 _UDP_HEADER: Final = 8
-_LARGEST: Final = DEFAULT_MTU - _IP_HEADER - _UDP_HEADER  # bytes of payload that go in one packet
+_LARGEST: Final = DEFAULT_MTU - _IP_HEADER - _UDP_HEADER  # bytes of payload that fit in one packet
 _SIZES: Final = ((50, "as it is"), (30, "large"), (20, "nearly too large"))
 
 
 def cases(seed: int, packets: int) -> list[Case]:
-    """Cases until they have at least that many packets together."""
+    """Cases with at least so many packets in all."""
     made: list[Case] = []
     sent = 0
-    # Numbers of fragments whose datagram is never whole are not used again while a router remembers them.
+    # An incomplete datagram's identification must not be used again while a router remembers its fragments.
     identifications = (number & 0xFFFF or 1 for number in count(1))
     for index, case in enumerate(corpus.cases(seed, packets)):
         if sent >= packets:
@@ -39,7 +39,7 @@ def cases(seed: int, packets: int) -> list[Case]:
 
 
 def _sent(rng: Dice, datagram: Datagram, identifications: Iterator[int]) -> Iterator[Datagram]:
-    """A datagram whole or in fragments, perhaps enlarged."""
+    """A datagram, whole or in fragments, perhaps enlarged."""
     size = rng.draw(_SIZES)
     if size == "large":
         datagram = _enlarged(datagram, rng.randrange(_LARGEST, 3 * _LARGEST))
@@ -47,7 +47,7 @@ def _sent(rng: Dice, datagram: Datagram, identifications: Iterator[int]) -> Iter
         datagram = _enlarged(datagram, _LARGEST - rng.randrange(12))
     length = _UDP_HEADER + len(datagram.payload)
     if len(datagram.payload) <= _LARGEST and rng.chance(40):
-        # Some senders forbid to cut their packets, others do not.
+        # Some senders set Don't Fragment, others do not.
         whole = Piece(next(identifications), 0, length, more=False)
         yield datagram if rng.chance(50) else replace(datagram, piece=whole)
         return
@@ -58,7 +58,7 @@ def _sent(rng: Dice, datagram: Datagram, identifications: Iterator[int]) -> Iter
 
 
 def _enlarged(datagram: Datagram, size: int) -> Datagram:
-    """The datagram with a field more, in which no two places look the same, so that it has ``size`` bytes."""
+    """The datagram, enlarged to ``size`` bytes by a header field whose text is different at each place."""
     line, end, rest = datagram.payload.partition(b"\r\n")
     missing = size - len(datagram.payload) - len(b"X-Long: \r\n")
     if not end or missing < 1:
@@ -71,7 +71,7 @@ _Range = tuple[int, int]
 
 
 def _cut(rng: Dice, length: int) -> list[_Range]:
-    """Two to four parts, in order, or as many as it takes."""
+    """Ranges of two to four fragments, or more if the network needs them smaller."""
     places = {8 * rng.randrange(1, max(2, length // 8)) for _ in range(rng.choice((1, 1, 2, 3)))}
     edges = sorted({0, length, *(at for at in places if at < length)})
     most = (DEFAULT_MTU - _IP_HEADER) // 8 * 8
@@ -91,17 +91,17 @@ def _any_order(rng: Dice, parts: list[_Range]) -> list[_Range]:
 
 
 def _one_twice(rng: Dice, parts: list[_Range]) -> list[_Range]:
-    """One of them once more somewhere, also when the datagram is whole."""
+    """All of them, in any order, and one of them a second time."""
     again = rng.sample(parts, len(parts))
     again.insert(rng.randrange(len(parts) + 1), rng.choice(parts))
     return again
 
 
 def _a_part_again(rng: Dice, parts: list[_Range]) -> list[_Range]:
-    """A fragment that lies within another or within two, or overlaps one."""
+    """All of them, in any order, and one more that overlaps one or two of them."""
     length = parts[-1][1]
     begin = 8 * rng.randrange(max(1, length // 8))
-    end = begin + rng.randrange(1, max(2, min(160, length - begin)))  # others than the last may end anywhere
+    end = begin + rng.randrange(1, max(2, min(160, length - begin)))  # only the last may end anywhere
     again = rng.sample(parts, len(parts))
     again.insert(rng.randrange(len(parts) + 1), (begin, min(end, length)))
     return again

@@ -1,4 +1,4 @@
-"""Header fields of the corpus: usual ones, and each way of writing that parsers trip over."""
+"""Header fields of the corpus: usual ones, and all spellings on which parsers are known to fail."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Writer:
         self.eol = eol
 
     def field(self, name: str, value: str) -> str:
-        """A field with its name and colon in one of the ways that are allowed, or nearly."""
+        """A field. Name and colon are written in one of the allowed ways, or in a nearly allowed one."""
         spelling = self.rng.pick(_SPELLINGS)
         compact = _COMPACT.get(name)
         if spelling.startswith("compact") and compact:
@@ -95,7 +95,7 @@ class Writer:
         return f"{name}{self.rng.pick(_SEPARATORS).format(eol=self.eol)}{value}"
 
     def uri(self, *, kind: str = "") -> str:
-        """A URI that names the message's sender, or its receiver."""
+        """A URI that names the message's sender, or its receiver for ``kind`` ``to``."""
         rng, view = self.rng, self.view
         own, other = (view.source, view.destination) if kind != "to" else (view.destination, view.source)
         written = hostport(rng, own, other)
@@ -122,7 +122,7 @@ class Writer:
         return self.address() + self.rng.pick(_CONTACT_PARAMETERS)
 
     def via(self, *, response: bool) -> str:
-        """One Via value. A response names its receiver, and may carry what the server saw."""
+        """One Via value. In a response it names the receiver, and may have ``received`` and ``rport``."""
         rng = self.rng
         own, other = self.view.source, self.view.destination
         if response:
@@ -148,7 +148,7 @@ class Writer:
         return semicolon.join([rng.pick(_VIA_TRANSPORTS) + sent_by, *parameters])
 
     def vias(self, *, response: bool) -> list[str]:
-        """The Via fields: one most often, and two in either way of writing a list."""
+        """The Via fields: most often one, else two, as two fields or as one list."""
         shape = self.rng.pick(((84, "one"), (8, "lines"), (6, "comma"), (2, "none")))
         if shape == "none":
             return []

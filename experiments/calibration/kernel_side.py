@@ -1,8 +1,8 @@
-"""The corpus through the running kernel: its NAT and its SIP ALG, between namespaces.
+"""Sends the corpus through the running kernel: its NAT and its SIP ALG, between namespaces.
 
-Nothing is timed. After each datagram goes a *marker*, a datagram of another flow that no ALG looks at and
-nothing drops, on the same path. One processor does all the work, and it takes packets in order: once the
-marker has left the router, what has not left before it never will.
+No timeout decides what left. After each datagram a *marker* follows on the same path: a datagram of another
+flow, which no ALG reads and nothing drops. One processor does all the work and takes packets in order. So
+what has not left the router before the marker will never leave.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from siplab.lab.worlds.emulated.kernel import KernelLab
 from siplab.lab.worlds.emulated.kernel_tap import Seen
 from siplab.lab.worlds.network import Network
 
-# Real seconds until something must be broken; the kernel takes microseconds.
+# Real seconds after which something must be broken. The kernel takes microseconds.
 PATIENCE: Final = 5.0
 _MARKER_PORT: Final = 39999
 _MARKER: Final = b"marker "
-# Hosts keep quiet whatever arrives: the tap has seen it already, and an ICMP error would be one more packet.
+# Hosts must not react to what arrives. The tap has seen it, and an ICMP error would be one more packet.
 _DEAF: Final = "*raw\n-A PREROUTING -j DROP\nCOMMIT\n"
 PARAMETERS: Final = Path("/sys/module/nf_conntrack_sip/parameters")
 
-Outcome = list[list[Left]]  # of a case: what left, for each of its datagrams
+Outcome = list[list[Left]]  # for each datagram of a case: what left
 
 
 class KernelSide:
-    """The network `home` with the kernel's router in it. Must be made in a bubble."""
+    """The network `home` with the kernel's router in it. Works in a bubble only."""
 
     def __init__(self, network: Network) -> None:
         with suppress(OSError):
@@ -66,22 +66,22 @@ class KernelSide:
         self._markers = 0
 
     def play(self, case: Case) -> Outcome:
-        """Send a case's datagrams from a clean state. Raises ``WorldError`` when a marker gets lost."""
+        """Send a case's datagrams, from an empty state. Raises ``WorldError`` if a marker gets lost."""
         self._lab.forget()
-        self._mark(True)  # so that markers have a way in
+        self._mark(True)  # so that inbound markers have a binding
         outcome = []
         due = time.monotonic()
         for each in case.datagrams:
             due += each.after
             if each.after:
                 time.sleep(max(0.0, due - time.monotonic()))  # the kernel's timers are real
-                self._mark(True)  # the markers' way in has ended, too
+                self._mark(True)  # the markers' binding may have expired, too
             self._senders[each.outbound].send(bytes(each))
             outcome.append(self._mark(each.outbound))
         return outcome
 
     def _mark(self, outbound: bool) -> list[Left]:
-        """Send a marker; what left the router before it did."""
+        """Send a marker. Returns what left the router before it."""
         self._markers += 1
         payload = _MARKER + str(self._markers).encode()
         outside = Endpoint(SERVER_IP, _MARKER_PORT)
@@ -106,7 +106,7 @@ class KernelSide:
                 raise WorldError(f"a marker did not get through the router within {PATIENCE:g} s")
 
     def _left(self, seen: Seen) -> Left | None:
-        """What a packet that leaves is; a datagram that the kernel cuts, once its last fragment has left."""
+        """What leaves, as an outcome. A datagram in fragments counts once its last fragment has left."""
         packet: bytes | None = seen.packet
         with suppress(MalformedPacketError):
             parsed = ip.parse(seen.packet)
@@ -119,11 +119,11 @@ class KernelSide:
 
 
 def task(connection: Connection) -> None:
-    """Task of a bubble: answers ``(network or None, cases)`` with the cases' outcomes.
+    """Run as a bubble's task. Answers requests ``(network or None, cases)`` with the cases' outcomes.
 
     The network comes with the first request.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one who asked ends this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller ends this process
     made: list[KernelSide] = []
 
     def handle(network: Network | None, cases: Sequence[Case]) -> list[Outcome]:
@@ -143,7 +143,7 @@ def version() -> str:
 
 
 def parameters() -> dict[str, str]:
-    """The parameters of the kernel's ALG, as far as it shows them."""
+    """The parameters of the kernel's ALG, if it shows them."""
     found = {}
     if PARAMETERS.is_dir():
         for file in sorted(PARAMETERS.iterdir()):

@@ -1,4 +1,4 @@
-"""The differences between kernel and model that are known and explained (docs/calibration.md)."""
+"""The known and explained differences between kernel and model (docs/calibration.md)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Known(NamedTuple):
 
 
 def _shared_port(sent: Datagram, kernel: Sequence[Left], model: Sequence[Left]) -> bool:
-    """What goes out leaves by the phone's own port in the model, in the kernel by the port called."""
+    """An outbound datagram leaves by the phone's own port in the model, by another one in the kernel."""
     if not sent.outbound or not kernel or not model:
         return False
     return kernel[0].source.port != model[0].source.port == sent.source.port
 
 
 def _reply_elsewhere(sent: Datagram, kernel: Sequence[Left], model: Sequence[Left]) -> bool:
-    """What goes out goes to another port of the peer that began the flow, and is else the same."""
+    """The kernel sends an outbound datagram to another port of the same peer than the model does."""
     if not sent.outbound or not kernel or not model:
         return False
     real, modelled = kernel[0], model[0]
@@ -52,7 +52,7 @@ KNOWN: Final = (
 
 
 def known(sent: Datagram, kernel: Sequence[Left], model: Sequence[Left]) -> Known | None:
-    """The known kind that a difference is of."""
+    """The known kind of a difference, if it is of one."""
     for each in KNOWN:
         if each.matches(sent, kernel, model):
             return each

@@ -9,7 +9,7 @@ from siplab.experiments.calibration.headers import Writer
 from siplab.experiments.calibration.places import View, hostport
 from siplab.experiments.calibration.weights import Dice
 
-# Larger ones would be cut into fragments when the ALG makes them grow.
+# Bytes. Larger messages could be cut into fragments when the ALG makes them longer.
 MAX_SIZE: Final = 1400
 
 _LINE_ENDS: Final = ((93, "\r\n"), (5, "\n"), (2, "\r"))
@@ -21,7 +21,7 @@ _VERSIONS: Final = ((97, "SIP/2.0"), (2, "sip/2.0"), (1, "SIP/3.0"))
 _REASONS: Final = {100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 401: "Unauthorized"}
 _CODES: Final = ((96, "{code}"), (1, "abc"), (1, " {code}"), (1, "{code}0"), (1, ""))
 _URI_TARGETS: Final = ((50, "name"), (30, "address"), (16, "uri"), (4, "tel"))
-# Which messages have a body, in percent; a body may also be where none belongs.
+# How often a message has a body, in percent. Sometimes a message that should have none has one.
 _BODY_REQUESTS: Final = {"INVITE": 90, "UPDATE": 70, "ACK": 15, "PRACK": 25, "MESSAGE": 30, "INFO": 30}
 _BODY_ANSWERS: Final = {"INVITE": 75, "UPDATE": 60, "PRACK": 30}
 
@@ -29,7 +29,7 @@ _BODY_ANSWERS: Final = {"INVITE": 75, "UPDATE": 60, "PRACK": 30}
 def request(
     rng: Dice, method: str, view: View, *, number: int = 1, has_body: bool | None = None, target: str = ""
 ) -> bytes:
-    """A request from ``view.source``; ``target`` is its Request-URI, made up if empty."""
+    """A request from ``view.source``; ``target`` is its Request-URI; if empty, one is made up."""
     eol = rng.pick(_LINE_ENDS)
     writer = Writer(rng, view, eol)
     line = f"{method} {target or _target(rng, writer)} {rng.pick(_VERSIONS)}"
@@ -65,7 +65,7 @@ def response(
         *_common(rng, writer, number, method),
     ]
     if method == "REGISTER":
-        # The registrar gives the phone's own contacts back.
+        # The registrar repeats the phone's own contacts.
         back = Writer(rng, View(view.destination, view.source), eol)
         fields += back.contacts() if code == 200 or rng.chance(10) else []
         fields += [writer.expires()] if rng.chance(40) else []
@@ -104,7 +104,7 @@ def _assembled(rng: Dice, line: str, fields: list[str], writer: Writer, has_body
     elif rng.chance(4):
         fields.insert(0, fields.pop())
     written = writer.eol.join([line, *fields, "", text]).encode()
-    while len(written) > MAX_SIZE:  # whole fields go, the longest first
+    while len(written) > MAX_SIZE:  # remove whole fields, the longest first
         fields.remove(max(fields, key=len))
         written = writer.eol.join([line, *fields, "", text[:MAX_SIZE]]).encode()
         if not fields:
@@ -130,7 +130,7 @@ def _lengths(rng: Dice, size: int) -> list[str]:
 
 
 def damaged(rng: Dice, payload: bytes) -> bytes:
-    """A few bytes of the message changed, lost, doubled or in another place."""
+    """The message with a few bytes changed, lost, doubled or moved."""
     data = bytearray(payload)
     for _ in range(rng.choice((1, 1, 2, 4))):
         at = rng.randrange(len(data)) if data else 0

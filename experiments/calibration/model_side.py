@@ -1,4 +1,4 @@
-"""The corpus through the lab's gateway with the model, behind a NAT that chooses as the kernel's does."""
+"""Sends the corpus through the lab's gateway with the model. Its NAT chooses as the kernel's does."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from siplab.lab.gateway.nat_config import Dependence, NatConfig, Refresh
 from siplab.lab.gateway.sides import Side
 from siplab.lab.worlds.network import Network
 
-# Netfilter keeps a table of connections, not of mappings: a port serves any number of peers as long as their
-# addresses tell the connections apart. With inside ports kept, that is an endpoint-independent mapping until
-# two inside hosts want the same port for the same peer; who may send back is told by the connection alone.
-# Timers are those of nf_conntrack_udp_timeout_stream and its fellows.
+# Netfilter keeps a table of connections, not of mappings. One public port serves any number of peers, as long
+# as their addresses distinguish the connections. Since inside ports are kept, this is an endpoint-independent
+# mapping, until two inside hosts want the same port for the same peer. Only the connection decides who may
+# send back. The timers are those of nf_conntrack_udp_timeout_stream and the like.
 KERNEL_NAT: Final = NatConfig(
     mapping=Dependence.ENDPOINT_INDEPENDENT,
     filtering=Dependence.ADDRESS_AND_PORT_DEPENDENT,
@@ -30,7 +30,7 @@ KERNEL_NAT: Final = NatConfig(
     tcp_transitory_timeout=120.0,
     icmp_timeout=30.0,
 )
-# Of a case's clock, between two datagrams: no timer ends within a case, on either side.
+# Seconds of the case's clock between two datagrams. So no timer ends within a case, on either side.
 STEP: Final = 0.001
 
 

@@ -1,4 +1,4 @@
-"""What became of a datagram or segment, in the form in which the two sides are compared."""
+"""The outcome of a datagram or segment, in the form in which the two sides are compared."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import NamedTuple
 from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError
 
-# What two sides send of their own accord beside a datagram (ICMP) is no part of its outcome.
+# ICMP packets that a side sends on its own are no part of a datagram's outcome.
 
 
 class Numbers(NamedTuple):
-    """What a TCP segment has beside its data."""
+    """What a TCP segment has besides its data."""
 
     seq: int
     ack: int
@@ -19,7 +19,7 @@ class Numbers(NamedTuple):
 
 
 class Left(NamedTuple):
-    """A datagram that left the router, or with ``numbers`` a TCP segment."""
+    """A datagram that left the router. With ``numbers``: a TCP segment."""
 
     outbound: bool
     source: Endpoint
@@ -29,7 +29,7 @@ class Left(NamedTuple):
 
 
 def left(outbound: bool, packet: bytes) -> Left | None:
-    """The same from a whole packet; ``None`` when it is neither."""
+    """The same, from a whole packet; ``None`` if it is neither."""
     try:
         parsed = ip.parse(packet)
     except MalformedPacketError:

@@ -1,4 +1,4 @@
-"""Who talks to whom in a case, and the ways in which addresses are written in its messages."""
+"""The endpoints of a case, and the ways in which its messages write addresses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FOREIGN_IP: Final = _HOME.hosts["far-phone"].address
 
 @dataclass(frozen=True)
 class Flow:
-    """One UDP flow through the router. The NAT keeps the port, so ``public`` is known beforehand."""
+    """One UDP flow through the router. The NAT keeps the port, so ``public`` is known in advance."""
 
     inside: Endpoint
     server: Endpoint
@@ -31,7 +31,7 @@ class Flow:
 
 @dataclass(frozen=True)
 class View:
-    """A message's sender and receiver as the addresses in its packet name them before the router."""
+    """A message's sender and receiver, by the addresses that its packet has before the router."""
 
     source: Endpoint
     destination: Endpoint
@@ -46,7 +46,7 @@ def flow(rng: Dice) -> Flow:
     return Flow(Endpoint(INSIDE_IP, rng.pick(_INSIDE_PORTS)), Endpoint(SERVER_IP, rng.pick(_SERVER_PORTS)))
 
 
-# What stands where a host and port are expected, seen from the endpoint that it is meant to name.
+# What is written where a host and port are expected, seen from the endpoint that should be named there.
 _HOSTPORTS: Final = (
     (56, "own"),
     (12, "own without port"),

@@ -1,9 +1,9 @@
-"""The corpus once more, with RTP between its messages: does it pass, and where does it go?
+"""The corpus again, with RTP between its messages: does it pass, and where does it go?
 
-The same for the same seed. After each session description packets go to the ports that it announces and from
-them, from outside and from inside; and again after what ends a call (BYE, CANCEL, a final answer that is no
-2xx), by flows that have begun and by new ones. Ports are as they were sent: the router keeps them where it
-can, and else takes the next pair, which is tried as well.
+The same seed gives the same cases. After each SDP body, packets go from and to the announced ports, from
+outside and from inside. They go again after what ends a call (BYE, CANCEL, a final response that is no 2xx),
+in old flows and in new ones. Ports are as they were sent: the router keeps them if it can, and else takes the
+next pair, which is tried as well.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from siplab.experiments.calibration.places import FOREIGN_IP, INSIDE_IP, PUBLIC_
 from siplab.experiments.calibration.weights import Dice
 from siplab.lab.wire.ip import Endpoint
 
-_PROBES: Final = 4  # at most, at a time
+_PROBES: Final = 4  # packets at a time, at most
 _OTHER_PORTS: Final = (30000, 30002, 40000)
 _STREAM: Final = re.compile(rb"^m=\w+ (\d{4,5})[ /]", re.MULTILINE)
 _ADDRESS: Final = re.compile(rb"^c=IN IP4 ([\d.]+)\s*$", re.MULTILINE)
@@ -28,7 +28,7 @@ _ENDS: Final = re.compile(rb"BYE |CANCEL |SIP/2\.0 [3-6]\d\d ")
 
 
 def cases(seed: int, packets: int) -> list[Case]:
-    """Cases until they have at least that many packets together, each with a session description."""
+    """Cases with at least so many packets in all, each with an SDP body."""
     made: list[Case] = []
     sent = 0
     for index, case in enumerate(corpus.cases(seed, packets)):
@@ -45,13 +45,13 @@ def cases(seed: int, packets: int) -> list[Case]:
 
 @dataclass
 class _Announced:
-    """The endpoints of media that a case's descriptions have named: the phone's ports, and the others'."""
+    """The media endpoints that a case's SDP has announced: the phone's ports, and the far ends' endpoints."""
 
     inside: list[int] = field(default_factory=list)
     outside: list[Endpoint] = field(default_factory=list)
 
     def take(self, datagram: Datagram) -> bool:
-        """Note what a message announces; whether it does."""
+        """Note the ports that a message announces. Returns whether it announces any."""
         ports = [int(each) for each in _STREAM.findall(datagram.payload)]
         ports = [each for each in ports if 1024 <= each < 65534]
         if datagram.outbound:
@@ -76,7 +76,7 @@ def _probed(rng: Dice, case: Case) -> Iterator[Datagram]:
 
 
 def _probe(rng: Dice, announced: _Announced, number: int) -> Datagram:
-    """One packet of RTP or RTCP between an announced endpoint and one that is, or nearly, or is not."""
+    """One packet of RTP or RTCP, between announced endpoints, or ports near them, or others."""
     ours = rng.choice(announced.inside or [40000])
     other = rng.choice(announced.outside or [Endpoint(SERVER_IP, 30000)])
     if rng.chance(35):

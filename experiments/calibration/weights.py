@@ -1,7 +1,7 @@
-"""Weighted choices: how the corpus decides, and nothing else.
+"""Weighted choices, by which the corpus decides.
 
-Each table lists ``(weight, value)``. The tables of the corpus were written before the first comparison, from
-the list of an ALG's known weak spots; they are not to be fitted to results.
+Each table lists ``(weight, value)``. The corpus's tables were written before the first comparison, from a
+list of known weaknesses of ALGs. They must not be adjusted to results.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ T = TypeVar("T")
 
 
 class Dice(random.Random):
-    """Seeded dice. In a ``calm`` case most choices fall on the commonest value.
+    """Seeded dice. In a ``calm`` case most choices are the most frequent value.
 
-    Otherwise hardly a sequence of messages would get as far as its last.
+    Without calm cases hardly any sequence of messages would reach its last one.
     """
 
     calm = False
 
     def pick(self, table: Sequence[tuple[int, T]]) -> T:
-        """One value of the table."""
+        """One value of the table; in a calm case most often the most frequent one."""
         if self.calm and self.random() < 0.85:
             return max(table, key=lambda row: row[0])[1]
         return self.draw(table)
@@ -32,5 +32,5 @@ class Dice(random.Random):
         return self.choices([value for _, value in table], [weight for weight, _ in table])[0]
 
     def chance(self, percent: float) -> bool:
-        """True in that many of a hundred cases."""
+        """True with this probability, in percent."""
         return self.random() * 100 < percent

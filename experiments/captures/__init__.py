@@ -1,4 +1,4 @@
-"""Packet captures of real networks: reading them, and pairing those of a router's two sides."""
+"""Packet captures of real networks: reads them, and pairs the messages of a router's two sides."""
 
 from __future__ import annotations
 

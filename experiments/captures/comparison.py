@@ -1,10 +1,11 @@
-"""Two captures of one exchange, from either side of a router: what the router did, as far as they tell.
+"""Compares two captures of one exchange, one from each side of a router: what did the router do?
 
 The rules of this file:
 
-- ``alg`` needs a message that went in and came out with other bytes, or messages that the router made.
-- ``clean`` needs messages that came out as they went in, and no request that was sent again and again and
-  never came out: that may be a router that drops it, or a capture that lacks it, so it is ``undecided``.
+- ``alg`` needs a message that came out with other bytes than it went in with, or messages that the router
+  made.
+- ``clean`` needs messages that came out as they went in. If a request was sent repeatedly and never came out,
+  the verdict is ``undecided``: the router may drop the request, or the capture may lack it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from siplab.experiments.captures.pairing import Message, Pair, Pairing, pair
 from siplab.experiments.captures.reading import Capture
 from siplab.lab.wire.ip import Endpoint
 
-_AGAIN: Final = 3  # copies of a request that never came out, behind which chance is no reason
+_AGAIN: Final = 3  # from so many copies of a request that never came out, chance is ruled out
 
 
 class Verdict(StrEnum):
@@ -46,11 +47,12 @@ class Marking(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """What two captures tell.
+    """What two captures show.
 
-    ``blocked``: requests of which several copies went in and none came out. ``mappings``: the NAT's, by use.
-    ``never_left``, ``never_arrived``: streams that are in one capture only. ``longest_through`` and
-    ``shortest_blocked``: bytes of messages that came out, and of those of ``blocked``; 0: there are none.
+    ``blocked``: requests of which several copies went in and none came out. ``mappings``: the NAT's, the most
+    used first. ``never_left``, ``never_arrived``: media streams that are in one capture only.
+    ``longest_through``: bytes of the longest message that came out; ``shortest_blocked``: bytes of the
+    shortest one of ``blocked``. 0: there is none.
     """
 
     pairing: Pairing
@@ -61,7 +63,7 @@ class Comparison:
 
     @property
     def renewed(self) -> int:
-        """How many messages came out with a higher TTL than they had: a router takes one off (RFC 1812)."""
+        """How many messages came out with a higher TTL than they had. Routers lower it (RFC 1812)."""
         pairs = [(each.sent.datagram.ttl, each.came.datagram.ttl) for each in self.pairing.pairs]
         return sum(0 < before < after for before, after in pairs)
 
@@ -83,7 +85,7 @@ class Comparison:
 
     @property
     def changed_parts(self) -> Counter[tuple[bool, str]]:
-        """How many messages have a part changed: by direction (outbound?) and name."""
+        """In how many messages each part was changed, by direction (outbound?) and name."""
         return Counter((each.sent.outbound, part) for each in self.pairing.changed for part in each.changed)
 
     @property
@@ -96,7 +98,7 @@ class Comparison:
 
 
 def compare(inside: Capture, outside: Capture) -> Comparison:
-    """Lay two captures beside each other."""
+    """Compare a capture of the inside with one of the outside."""
     pairing = pair(inside.messages, outside.messages)
     mappings = _mappings(pairing.pairs)
     here, there = streams(inside.packets), streams(outside.packets)

@@ -1,6 +1,6 @@
-"""The frames of a capture file: pcap (Kuznetzov's too), pcapng, either of them compressed by gzip.
+"""Reads the frames of a capture file: pcap (Kuznetzov's too) or pcapng, perhaps compressed by gzip.
 
-Read by scapy's raw readers within bounds, for a small compressed file may be a huge one.
+scapy's raw readers are used with a limit on bytes, because a small compressed file may unpack to a huge one.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from siplab.experiments.captures.left_out import LeftOut, LeftOutReason
 from siplab.lab.errors import CapabilityError, UsageError
 
 MOST_BYTES: Final = 1 << 30
-"""Bytes of one file that are read, decompressed."""
-MOST_FRAME: Final = 1 << 18  # what tcpdump keeps of a frame at most
-_MOST_AT_ONCE: Final = 1 << 24  # no block of a real file is as long
-_LINK_TYPE: Final = 0xFFFF  # the bits above it tell of frame check sequences
+"""How many bytes of one file are read, after decompression."""
+MOST_FRAME: Final = 1 << 18  # bytes; tcpdump keeps no more of a frame
+_MOST_AT_ONCE: Final = 1 << 24  # bytes; no block of a real file is longer
+_LINK_TYPE: Final = 0xFFFF  # the bits above describe frame check sequences
 _GZIP: Final = b"\x1f\x8b"
 _DAMAGES: Final = (EOFError, OSError, ValueError, OverflowError, struct.error, zlib.error)
 
 
 class CaptureError(UsageError):
-    """The file is no capture that can be read."""
+    """The file is not a capture, or can't be read."""
 
 
 class Frame(NamedTuple):
-    """One frame: when in seconds, on which interface (empty: the file does not say), and of which kind.
+    """One frame. Its time is in seconds; its interface is empty if the file does not name one.
 
-    ``link``: its LINKTYPE. ``size``: of the whole frame on the wire, of which ``data`` may be the begin.
+    ``link``: its LINKTYPE. ``size``: of the whole frame on the wire; ``data`` may be only its beginning.
     """
 
     now: float
@@ -45,9 +45,9 @@ class Frame(NamedTuple):
 
 
 def frames(path: Path, left_out: LeftOut) -> Iterator[Frame]:
-    """The frames of a file, in its order. What can't be read is counted.
+    """The frames of a file, in its order. Frames that can't be read are counted in ``left_out``.
 
-    Raises ``CaptureError`` for a file that is no capture, ``CapabilityError`` where scapy is missing.
+    Raises ``CaptureError`` for a file that is no capture, ``CapabilityError`` if scapy is missing.
     """
     with _quiet_scapy(), _opened(path) as (file, magic):
         readers = _readers()
@@ -73,7 +73,7 @@ def frames(path: Path, left_out: LeftOut) -> Iterator[Frame]:
 
 
 class _Bounded(io.RawIOBase):
-    """A file of which no more than ``MOST_BYTES`` are read, and not too many at once."""
+    """A file that gives no more than ``MOST_BYTES`` in all, and only a limited part at once."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -106,7 +106,7 @@ def _opened(path: Path) -> Iterator[tuple[_Bounded, bytes]]:
 
 @contextmanager
 def _quiet_scapy() -> Iterator[None]:
-    """What scapy would say on stderr is counted here, or is about what it can't do besides reading."""
+    """Keeps scapy silent. What it would report is counted here, or does not concern reading."""
     logger = logging.getLogger("scapy")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -134,7 +134,7 @@ def _pcap(reader: Any, file: _Bounded) -> Iterator[Frame]:
         try:
             data, about = reader._read_packet(MOST_FRAME)
         except EOFError:
-            if file.left != before:  # within a packet's header
+            if file.left != before:  # the file ends within a packet's header
                 raise
             return
         if len(data) < min(about.caplen, MOST_FRAME):
@@ -149,7 +149,7 @@ def _pcapng(reader: Any, file: _Bounded) -> Iterator[Frame]:
         try:
             found = reader._read_block(MOST_FRAME)
         except EOFError:
-            if file.left != before:  # within a block
+            if file.left != before:  # the file ends within a block
                 raise
             return
         if found is None:

@@ -1,4 +1,4 @@
-"""What of a capture file could not be used, and why: counted, so that nothing is skipped in silence."""
+"""Counts what in a capture file could not be used, and why, so that nothing is skipped silently."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _WORDS: Final = {
 
 
 class LeftOut(Counter[LeftOutReason]):
-    """How many of each."""
+    """How often each reason occurred."""
 
     def count(self, reason: LeftOutReason, number: int = 1) -> None:
         if number:

@@ -1,7 +1,7 @@
-"""Where the IP packet begins in a frame, and in a tunnel's packet.
+"""Finds the IP packet in a frame, and in a tunnel's packet.
 
-Ethernet with what stands between it and IP, and the plain kinds of interfaces, are looked at here, for
-captures are long; whatever else is known to scapy, scapy takes apart. Of tunnels: IP in IP, GRE and VXLAN.
+Ethernet, the headers between it and IP, and simple link types are read here, because captures are long. scapy
+reads all other link types that it knows. Tunnels: IP in IP, GRE and VXLAN.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _ETHERNET_IN_GRE: Final = b"\x65\x58"
 _PPP_IN_GRE: Final = b"\x88\x0b"
 _IP_IN_IP, _IPV6_IN_IP, _GRE, _ESP = 4, 41, 47, 50
 _VXLAN_PORT: Final = 4789
-_PROTECTED: Final = 0x40  # of 802.11's frame control
-_HEAD: Final = 512  # bytes of a frame that scapy looks at
+_PROTECTED: Final = 0x40  # a bit in 802.11's frame control
+_HEAD: Final = 512  # bytes of a frame that scapy gets
 
 
 def packet_in(link: int, frame: bytes) -> bytes | LeftOutReason:
@@ -45,18 +45,18 @@ def packet_in(link: int, frame: bytes) -> bytes | LeftOutReason:
         return _ip(frame[4:])
     if link == _PPP:
         return _behind_ppp(frame)
-    if link == _PPP_PPPD:  # the first byte is the direction, in place of the address field or before it
+    if link == _PPP_PPPD:  # the first byte is the direction; it replaces the address field or precedes it
         return _behind_ppp(frame[1:] if frame[1:3] == _PPP_ALLNODES else _PPP_ALLNODES + frame[2:])
     return _by_scapy(link, frame)
 
 
 def packet_in_tunnel(packet: Packet) -> bytes | LeftOutReason | None:
-    """The packet that another one carries; ``None``: it is no tunnel's."""
+    """The packet that a tunnel's packet carries; ``None``: this is no tunnel's packet."""
     if packet.protocol in (_IP_IN_IP, _IPV6_IN_IP):
         return _ip(packet.payload)
     if packet.protocol == _GRE:
         return _behind_gre(packet.payload)
-    if packet.protocol == ip.UDP and packet.dport == _VXLAN_PORT:  # eight bytes, then Ethernet (RFC 7348)
+    if packet.protocol == ip.UDP and packet.dport == _VXLAN_PORT:  # VXLAN's 8 bytes, then Ethernet (RFC 7348)
         return _behind_type(packet.payload, 8 + 12)
     return LeftOutReason.ENCRYPTED if packet.protocol == _ESP else None
 
@@ -66,7 +66,7 @@ def _ip(data: bytes) -> bytes | LeftOutReason:
 
 
 def _behind_type(frame: bytes, at: int) -> bytes | LeftOutReason:
-    """What follows an EtherType at ``at``, behind VLAN tags and PPPoE in any order."""
+    """What follows an EtherType at ``at``, after VLAN tags and PPPoE headers in any order."""
     while (kind := frame[at : at + 2]) not in _IP_TYPES:
         if kind in _VLAN_TYPES:
             at += 4
@@ -85,7 +85,7 @@ def _behind_ppp(data: bytes) -> bytes | LeftOutReason:
 
 
 def _behind_gre(data: bytes) -> bytes | LeftOutReason:
-    """RFC 2784, with RFC 2890's key and number, and RFC 2637's version 1 (PPTP)."""
+    """What follows a GRE header: RFC 2784, with RFC 2890's key and number, or RFC 2637's version 1 (PPTP)."""
     if len(data) < 4:
         return LeftOutReason.MALFORMED
     at = 4 + 4 * sum(bool(data[0] & bit) for bit in (0x80, 0x20, 0x10)) + 4 * bool(data[1] & 0x80)
@@ -98,7 +98,7 @@ def _behind_gre(data: bytes) -> bytes | LeftOutReason:
 
 
 def _by_scapy(link: int, frame: bytes) -> bytes | LeftOutReason:
-    """The first IP packet in what scapy makes of the frame."""
+    """The first IP packet that scapy finds in the frame."""
     kind = _scapys_layer(link)
     if kind is None:
         return LeftOutReason.UNKNOWN_LINK_TYPE
@@ -112,16 +112,16 @@ def _by_scapy(link: int, frame: bytes) -> bytes | LeftOutReason:
             if name == "Dot11" and layer.FCfield & _PROTECTED:
                 return LeftOutReason.ENCRYPTED_LINK
             layer = layer.payload
-    except Exception:  # whatever scapy stumbles over: it is a frame that can't be read
+    except Exception:  # whatever error scapy raises, the frame can't be read
         return LeftOutReason.MALFORMED
     return LeftOutReason.NOT_IP
 
 
 @cache
 def _scapys_layer(link: int) -> Callable[[bytes], Any] | None:
-    """Loaded when a frame needs it: that takes as long as thousands of frames."""
+    """scapy's class for this LINKTYPE, imported late: that takes as long as thousands of frames."""
     from scapy.config import conf
     from scapy.layers import dot11, inet, inet6, l2, ppp
 
-    del dot11, inet, inet6, l2, ppp  # loaded for what they tell scapy of each other
+    del dot11, inet, inet6, l2, ppp  # imported only for their side effects: they register layers with scapy
     return conf.l2types.num2layer.get(link)

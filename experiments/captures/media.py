@@ -1,4 +1,4 @@
-"""Media in captures: the streams of RTP that are there, and the endpoints that descriptions announce."""
+"""Media in captures: the RTP streams that are there, and the endpoints that SDP announces."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from siplab.lab.wire.rtp import unpack_rtp
 from siplab.lab.wire.sdp import Sdp, address_of
 from siplab.lab.wire.sip import SipMessage
 
-_FEWEST = 5  # packets of one source that are a stream
+_FEWEST = 5  # packets of one source; fewer are no stream
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Stream:
 
 
 def streams(packets: Iterable[Captured]) -> list[Stream]:
-    """The streams, in the order of their begin. Only headers are looked at."""
+    """The streams, in the order in which they begin. Only RTP headers are read."""
     found: dict[tuple[bytes, int], Stream] = {}
     for now, _, data in packets:
         if data[0] != 0x45 or data[9] != ip.UDP:
@@ -51,7 +51,7 @@ def streams(packets: Iterable[Captured]) -> list[Stream]:
 
 
 class Announced(NamedTuple):
-    """Where a description says that media are expected; ``media``: ``audio``, ``video``..."""
+    """Where SDP says that media are expected; ``media``: ``audio``, ``video``..."""
 
     media: str
     address: str
@@ -59,7 +59,7 @@ class Announced(NamedTuple):
 
 
 def announced(payload: bytes) -> list[Announced]:
-    """The media endpoints of a message's description, those of streams that are switched off left out."""
+    """The media endpoints in a message's SDP, without streams that are switched off."""
     body = SipMessage.parse(payload).body
     if not body.startswith(b"v="):
         return []

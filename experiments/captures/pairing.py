@@ -1,15 +1,15 @@
-"""Which message outside is which message inside: captures of a router's two sides, paired.
+"""Pairs the messages in captures of a router's two sides: which message outside is which one inside.
 
 The rules of this file:
 
-- A message is paired with at most one other, of its own kind: the same method, the same status. Equal bytes
-  come first, then what has most in common of the things that survive rewriting: branch, Call-ID, tags and
-  CSeq, all without the addresses in them, and the lines.
-- Clocks may differ: what is sure tells by how much, and what does not fit that is no pair.
-- **What is missing in one capture is a finding of its own.** It may have been lost by the network, by the
-  router, or by whoever captured; nothing here takes it for the router's doing.
-- A message that came out and never went in is ``made`` by the router only where the other capture covers
-  that time, misses nothing else, and where there is more than one such; or where the caller knows that both
+- A message is paired with at most one other, which has the same method and status. Messages with equal bytes
+  are paired first, then those with most in common of what survives rewriting: branch, Call-ID, tags and CSeq,
+  all without the addresses in them, and the lines.
+- The captures' clocks may differ. Sure pairs show by how much; messages that do not fit this are not paired.
+- **A message that is missing in one capture is a finding of its own.** The network, the router or the
+  capturing program may have lost it. Nothing here blames the router.
+- A message that came out and never went in counts as ``made`` by the router only if the other capture covers
+  that time and misses nothing else, and if there are several such messages; or if the caller knows that both
   captures are complete.
 """
 
@@ -31,16 +31,16 @@ from siplab.lab.wire.sip import SipMessage
 
 _ADDRESS: Final = re.compile(rb"\[[0-9a-fA-F:.]+\]|(?:\d{1,3}\.){3}\d{1,3}(?::\d{1,5})?")
 _TAG: Final = re.compile(rb";\s*tag=[^;>\s]*", re.IGNORECASE)
-_ENOUGH: Final = 4.0  # points that make a pair
-_WINDOW: Final = 2.0  # seconds by which a message may be late, once the clocks' offset is known
-_SAME_TIME: Final = 0.3  # seconds, where it is the time and the lines that say that two belong together
-_SAME_LINES: Final = 0.6  # and so much of their lines has to be the same
-_MOST_ALIKE: Final = 64  # messages of one kind and number that are compared with each other
+_ENOUGH: Final = 4.0  # points from which two messages are a pair
+_WINDOW: Final = 2.0  # seconds that a message may be late, once the clocks' offset is known
+_SAME_TIME: Final = 0.3  # seconds; the limit if only time and lines show that two messages belong together
+_SAME_LINES: Final = 0.6  # the share of equal lines needed then
+_MOST_ALIKE: Final = 64  # messages of one kind that are compared with each other
 
 
 @dataclass(eq=False)
 class Message:
-    """A SIP message at one side, all equal copies of it together. ``times``: in seconds of that capture."""
+    """A SIP message at one side, with all equal copies. ``times``: the copies' times, in seconds."""
 
     outbound: bool
     datagram: Datagram
@@ -56,7 +56,7 @@ class Message:
 
     @cached_property
     def kind(self) -> tuple[bool, int, bytes]:
-        """Direction, status (0: a request) and method."""
+        """Direction (outbound?), status (0: a request) and method."""
         return self.outbound, self.parsed.status or 0, self.parsed.method
 
     @cached_property
@@ -67,7 +67,7 @@ class Message:
 
     @cached_property
     def number(self) -> int:
-        """Of the CSeq; -1: there is none."""
+        """The number of the CSeq; -1: there is none."""
         found = cseq(self.parsed.value(b"cseq"))
         return found[0] if found else -1
 
@@ -87,7 +87,7 @@ class Message:
 
     @cached_property
     def lines(self) -> frozenset[bytes]:
-        """Its lines without addresses, ports and tags."""
+        """The message's lines without addresses, ports and tags."""
         return frozenset(
             _TAG.sub(b"", _ADDRESS.sub(b"*", line)) for line in self.payload.splitlines()[1:] if line
         )
@@ -95,7 +95,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Pair:
-    """A message before and after the router. ``sent``: as it went in."""
+    """A message before and after the router. ``sent``: as it went in; ``came``: as it came out."""
 
     sent: Message
     came: Message
@@ -108,9 +108,11 @@ class Pair:
 
 @dataclass(frozen=True)
 class Pairing:
-    """What became of the messages. ``missing``: went in, and is not among what came out; ``strange``: the
-    other way round; ``made``: those of them that the router made. ``offset``: seconds by which the outer
-    capture's clock is ahead; ``None``: not known.
+    """The pairs, and the messages without a partner.
+
+    ``missing``: went in and did not come out. ``strange``: came out and did not go in. ``made``: those of
+    them that the router made. ``offset``: seconds by which the outside capture's clock is ahead; ``None``:
+    unknown.
     """
 
     pairs: tuple[Pair, ...]
@@ -125,7 +127,7 @@ class Pairing:
 
 
 def pair(inside: Sequence[Datagram], outside: Sequence[Datagram], *, complete: bool = False) -> Pairing:
-    """Pair the messages of two captures. ``complete``: it is known that neither lacks anything."""
+    """Pair the messages of two captures. ``complete``: the caller knows that neither lacks a message."""
     near, far = crossings(inside, outside)
     sent = _grouped([each for each in near if each[0]]) + _grouped([each for each in far if not each[0]])
     came = _grouped([each for each in far if each[0]]) + _grouped([each for each in near if not each[0]])
@@ -148,7 +150,7 @@ def _grouped(rows: Iterable[Crossing]) -> list[Message]:
 
 
 class _Work:
-    """What is not paired yet, and what is."""
+    """The messages that are not paired yet, and the pairs."""
 
     def __init__(self, sent: list[Message], came: list[Message]) -> None:
         self.sent, self.came = dict.fromkeys(sent), dict.fromkeys(came)
@@ -160,7 +162,7 @@ class _Work:
         return median(self._sure) if self._sure else None
 
     def equal(self) -> None:
-        """Pair what has the same bytes."""
+        """Pair messages with the same bytes."""
         waiting = {(each.outbound, each.payload): each for each in self.came}
         for each in list(self.sent):
             other = waiting.get((each.outbound, each.payload))
@@ -168,7 +170,7 @@ class _Work:
                 self._join(each, other, sure=True)
 
     def alike(self) -> None:
-        """Pair what has much in common, the surest first; then what happened at the same time."""
+        """Pair messages with much in common, the surest first; then those that happened at the same time."""
         candidates = []
         for number, (each, other) in enumerate(self._of_one_kind()):
             points = _points(each, other)
@@ -193,7 +195,7 @@ class _Work:
         return [(each, other) for each in self.sent for other in rows.get(each.kind, [])[:_MOST_ALIKE]]
 
     def _fits(self, sent: Message, came: Message, window: float) -> bool:
-        """Whether one came when the other was sent."""
+        """Whether one came out when the other went in, within ``window`` seconds."""
         offset = self.offset
         if offset is None:
             return True
@@ -209,14 +211,14 @@ class _Work:
 
 
 def _points(sent: Message, came: Message) -> float:
-    """How much two messages of one kind have in common."""
+    """How much two messages of one kind have in common, in points."""
     branch, call_id, from_tag, to_tag = (
         one == other != b"" for one, other in zip(sent.marks, came.marks, strict=True)
     )
     if sent.number != came.number and not branch:
         return 0.0
     identity = 4 * branch + 3 * call_id + 2 * from_tag + to_tag
-    # Lines alone are alike in all calls of one phone.
+    # Equal lines alone prove nothing: all calls of one phone have them.
     return identity + 3 * _common(sent, came) if identity else 0.0
 
 
@@ -233,7 +235,7 @@ def _made(
     far: Sequence[Crossing],
     offset: float | None,
 ) -> tuple[Message, ...]:
-    """What came in, and was not sent, as far as captures that may lack something can tell."""
+    """Messages that the router itself made, as far as captures that may lack something can show it."""
     if offset is None or missing or len(strange) < 2 or any(each.outbound for each in strange):
         return ()
     begin, end = min(each.now for _, each in far), max(each.now for _, each in far)

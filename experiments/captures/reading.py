@@ -1,7 +1,6 @@
-"""What a capture file tells: its IP packets, its SIP messages, and what could not be used.
+"""Reads a capture file: its IP packets, its SIP messages, and what could not be used.
 
-Packets are those that hosts exchanged, whatever they were wrapped in: link layers and tunnels are taken
-off, fragments put together.
+Packets are given as hosts exchanged them: without link layers and tunnels, and with fragments put together.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from siplab.lab.wire.ip import Endpoint, MalformedPacketError, Packet
 from siplab.lab.worlds.trace import looks_like_sip
 
 MOST_PACKETS: Final = 2_000_000
-_MOST_TUNNELS: Final = 4  # one in another
+_MOST_TUNNELS: Final = 4  # tunnels within tunnels
 
 
 class Captured(NamedTuple):
-    """One packet: when, at which tap (empty: the file does not say), and its bytes from the IP header on."""
+    """One packet: its time, its tap (empty: the file does not say), and its bytes from the IP header on."""
 
     now: float
     tap: str
@@ -33,7 +32,7 @@ class Captured(NamedTuple):
 
 
 class Datagram(NamedTuple):
-    """One UDP datagram, or one SIP message of a TCP stream: then ``dscp`` (RFC 2474) and ``ttl`` are 0."""
+    """One UDP datagram, or one SIP message of a TCP stream; then ``dscp`` (RFC 2474) and ``ttl`` are 0."""
 
     now: float
     tap: str
@@ -49,8 +48,8 @@ class Datagram(NamedTuple):
 class Capture:
     """A capture file, read.
 
-    ``packets``: in the file's order. ``messages``: the SIP over UDP and TCP, by the time at which they were
-    there whole. ``left_out``: what of the file is not in ``packets``, or in no message.
+    ``packets``: in the file's order. ``messages``: SIP over UDP and TCP, by the time of their last byte.
+    ``left_out``: what in the file is not in ``packets``, or in no message.
     """
 
     path: Path
@@ -75,7 +74,7 @@ def read(path: Path) -> Capture:
 
 
 def from_packets(path: Path, packets: Iterable[Captured]) -> Capture:
-    """The capture that a file with these packets would be."""
+    """The capture that reading a file with these packets would give."""
     reading = _Reading(Capture(path))
     for each in packets:
         reading.packet(each)
@@ -83,7 +82,7 @@ def from_packets(path: Path, packets: Iterable[Captured]) -> Capture:
 
 
 class _Reading:
-    """A capture while its frames come in."""
+    """A capture while it is read."""
 
     def __init__(self, capture: Capture) -> None:
         self.capture = capture
@@ -98,7 +97,7 @@ class _Reading:
         self.packet(Captured(frame.now, frame.tap, found), cut=frame.size > len(frame.data))
 
     def packet(self, captured: Captured, *, cut: bool = False) -> None:
-        """Take a packet. ``cut``: the file has not all of its bytes."""
+        """Take a packet. ``cut``: the file does not have all its bytes."""
         try:
             self._packet(*captured)
         except MalformedPacketError:
@@ -116,7 +115,7 @@ class _Reading:
     def _packet(self, now: float, tap: str, data: bytes, depth: int = 0) -> None:
         if (
             data[2:4] == b"\0\0" and data[0] >> 4 == 4
-        ):  # the network card was to cut it (TSO), and say how long
+        ):  # segmentation was left to the network card (TSO), so the length is missing
             data = data[:2] + min(len(data), ip.MAX_PACKET).to_bytes(2, "big") + data[4:]
         packet = ip.parse(data)
         if Fragments.is_fragment(packet):

@@ -1,4 +1,4 @@
-"""IP packets as their receiver saw them: fragments of IPv4 and IPv6 put together."""
+"""Puts fragments of IPv4 and IPv6 together, so that packets are as their receiver saw them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from siplab.lab.wire import ip
 from siplab.lab.wire.ip import MalformedPacketError, Packet
 
 _FRAGMENT: Final = 44  # the header of RFC 8200 section 4.5
-_MOST: Final = 64  # datagrams that wait for the rest of them
+_MOST: Final = 64  # incomplete datagrams that are kept
 
 
 class Fragments:
-    """The fragments at one tap. ``waiting``: how many there are of datagrams that are not whole yet."""
+    """The fragments at one tap. ``waiting``: fragments of datagrams that are not complete yet."""
 
     def __init__(self) -> None:
         self.waiting = 0
@@ -29,7 +29,7 @@ class Fragments:
         return packet.is_fragment or packet.protocol == _FRAGMENT
 
     def add(self, packet: Packet, data: bytes, now: float) -> bytes | None:
-        """Take one fragment; the whole packet with the last one of it. Raises ``MalformedPacketError``."""
+        """Take one fragment. The last one returns the whole packet. Raises ``MalformedPacketError``."""
         if packet.version == 4:
             key: object = (packet.src, packet.dst, packet.protocol, packet.identification)
             whole = self._ipv4.add(packet, data, now)
@@ -68,7 +68,7 @@ class _Ipv6Datagram:
         self._end = -1
 
     def add(self, at: int, piece: bytes, *, last: bool) -> bytes | None:
-        """All of it, once no byte is missing."""
+        """Take one piece. Returns the whole datagram once no byte is missing."""
         if at not in self._pieces:
             self._pieces[at] = piece
             self._size += len(piece)
@@ -80,14 +80,14 @@ class _Ipv6Datagram:
         return whole if all(at + len(each) == end for at, each, end in self._edges()) else None
 
     def _edges(self) -> Iterator[tuple[int, bytes, int]]:
-        """Each piece with where the next one begins."""
+        """Each piece, with the position at which the next one begins."""
         places = sorted(self._pieces)
         for at, end in zip(places, [*places[1:], self._end], strict=True):
             yield at, self._pieces[at], end
 
 
 def _last_next_header(header: bytes) -> int:
-    """Where the header, with its extensions, says what follows it."""
+    """The offset of the field that says what follows the header and its extensions."""
     at, behind = 6, 40
     while behind < len(header):
         at, behind = behind, behind + (header[behind + 1] + 1) * 8

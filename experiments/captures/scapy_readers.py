@@ -1,4 +1,4 @@
-"""scapy's raw readers of capture files, with what they lack. Imported only where a capture is read."""
+"""scapy's raw readers of capture files, with additions. Imported only when a capture is read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Unreadable: Final[Any] = Scapy_Exception
 
 
 class Kuznetzov(RawPcapReader):
-    """pcap with eight more bytes before each packet's, as patched versions of libpcap once wrote it."""
+    """pcap with eight more bytes before each packet, as patched versions of libpcap once wrote it."""
 
     MAGIC: Final = (b"\x34\xcd\xb2\xa1", b"\xa1\xb2\xcd\x34")
 
@@ -25,7 +25,7 @@ class Kuznetzov(RawPcapReader):
 
 
 class Pcapng(RawPcapNgReader):
-    """pcapng whose later sections have interfaces of their own."""
+    """pcapng in which later sections have interfaces of their own."""
 
     MAGIC: Final = b"\x0a\x0d\x0d\x0a"
 

@@ -1,9 +1,9 @@
-"""Who is behind the router, as the captures of its two sides tell.
+"""Finds out which hosts are behind the router, from captures of its two sides.
 
 The rules of this file:
 
-- Nobody has to say it: a host behind a router has an address that is good there only, or registers, or is
-  the one whose address is another one outside.
+- The user need not say it. A host is behind the router if its address is private or seen only inside, or if
+  it registers.
 - A message *crosses* when exactly one of its two hosts is behind the router.
 """
 
@@ -18,13 +18,13 @@ from siplab.lab.wire.ip import is_private
 from siplab.lab.wire.sip import SipMessage
 
 Crossing = tuple[bool, Datagram]
-"""A message, and whether it goes from the inside to the outside."""
+"""Whether the message goes from inside to outside, and the message."""
 
 
 def crossings(
     inside: Sequence[Datagram], outside: Sequence[Datagram]
 ) -> tuple[list[Crossing], list[Crossing]]:
-    """The messages of either capture that cross the router; those among other hosts are left out."""
+    """The messages of either capture that cross the router. Messages between other hosts are left out."""
     behind = _behind(inside, outside)
     near = _directed(inside, behind)
     votes: dict[str, Counter[bool]] = defaultdict(Counter)
@@ -46,7 +46,7 @@ def _behind(inside: Sequence[Datagram], outside: Sequence[Datagram]) -> set[str]
     for each in inside:
         for address in (each.source.ip, each.destination.ip):
             points[address] = 4 * is_private(address) + 2 * (address not in there) + (address in registering)
-    # In each pair of hosts the one with more of these signs; who sent first, where both have as many.
+    # Of each two hosts, the one with more of these signs is behind; if both have as many, the first sender.
     found: dict[frozenset[str], str] = {}
     for each in inside:
         source, destination = each.source.ip, each.destination.ip
@@ -66,7 +66,7 @@ def _directed(messages: Iterable[Datagram], near: set[str]) -> list[Crossing]:
 
 
 def _dialog(each: Datagram) -> bytes:
-    """What the messages of one direction of a transaction have in common, whatever a router writes."""
+    """What identifies the messages of one direction of a transaction, even if a router rewrites them."""
     message = SipMessage.parse(each.payload)
     kind = b"answer" if message.status else b"request"
     return b"|".join((kind, message.value(b"cseq"), tag_of(message.value(b"from"))))

@@ -1,6 +1,6 @@
-"""SIP messages in the TCP segments of a capture, as they were sent: split, several in one, out of order.
+"""Reads SIP messages from a capture's TCP segments: split, several in one segment, out of order.
 
-A capture may begin in the middle of a connection, and miss segments: what follows a gap is read from the
+A capture may begin in the middle of a connection, and may miss segments. After a gap, reading goes on at the
 next line that begins a message.
 """
 
@@ -38,7 +38,7 @@ class _Stream:
 
 
 class StreamMessage(NamedTuple):
-    """A message, seen whole at ``now``, when its last byte was."""
+    """A message. ``now``: when it was complete."""
 
     now: float
     tap: str
@@ -63,7 +63,7 @@ class TcpStreams:
             if not begins and not packet.payload:
                 return
             begin = (packet.seq + begins) & 0xFFFFFFFF
-            if stream is None or stream.begin != begin:  # else the SYN was sent again
+            if stream is None or stream.begin != begin:  # otherwise the SYN was sent again
                 stream = self._latest[key] = _Stream(tap, packet.source, packet.destination, begin)
                 self._streams.append(stream)
         if packet.payload:
@@ -72,14 +72,14 @@ class TcpStreams:
             stream.segments.append(_Segment(at, now, packet.payload))
 
     def messages(self, left_out: LeftOut) -> Iterator[StreamMessage]:
-        """The SIP messages of all streams. Of streams with SIP in them, what is no message is counted."""
+        """The SIP messages of all streams. In streams with SIP, anything that is no message is counted."""
         for stream in self._streams:
             for run in _runs(stream.segments):
                 yield from _in_run(stream, run, left_out)
 
 
 def _runs(segments: list[_Segment]) -> Iterator[list[_Segment]]:
-    """The parts of a stream without a gap, each byte once."""
+    """The parts of a stream that have no gap, each byte once."""
     run: list[_Segment] = []
     end = 0
     for each in sorted(segments, key=lambda each: each.at):

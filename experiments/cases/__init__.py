@@ -1,7 +1,7 @@
-"""Stories from the field as experiments: what somebody reported, step by step, each step measured.
+"""Reports from the field as experiments: what somebody reported, step by step, each step measured.
 
-A case is a YAML file (``schema.py``). ``playing.py`` runs its trials and says whether what was reported
-is what came out.
+A case is a YAML file (``schema.py``). ``playing.py`` runs its trials and says whether they come out as
+reported.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _FOLDER: Final = Path(__file__).parent
 
 
 def available() -> list[str]:
-    """The ids of the cases that come with the project."""
+    """The ids of the project's own cases."""
     return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
 
 
 def load(name: str) -> Case:
-    """A case by id, or from the path of a YAML file. Raises ``UsageError``."""
+    """A case by its id, or by the path of a YAML file. Raises ``UsageError``."""
     if name in available():
         return documents.read(_FOLDER / f"{name}.yaml", Case)
     if name.endswith((".yaml", ".yml")) or "/" in name:

@@ -1,4 +1,4 @@
-"""Running a case: is what was reported what comes out?"""
+"""Runs a case: do its trials come out as reported?"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from siplab.experiments.trial.spec import TrialSpec
 
 @dataclass(frozen=True)
 class Example:
-    """A trial in which a check failed first, and why it did."""
+    """A trial, the check that failed first in it, and why it failed."""
 
     check: str
     spec: TrialSpec
@@ -26,11 +26,11 @@ class Example:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a step came to.
+    """The verdict on a step.
 
-    ``measured``: what the trials did, ``None`` when a trial is invalid. ``working``: how many trials had no
-    failed check. ``noticed``: the checks at which the others failed first, with how often; ``examples``: a
-    trial for each. ``doubts``: why the claim does not hold; empty: it holds.
+    ``measured``: what the trials did; ``None`` if a trial is invalid. ``working``: how many trials had no
+    failed check. ``noticed``: the checks that failed first in the others, and how often; ``examples``: a
+    trial for each. ``doubts``: why the claim does not hold; empty if it holds.
     """
 
     step: Step
@@ -98,13 +98,13 @@ def judge(step: Step, results: Sequence[Sequence[TrialResult]]) -> Verdict:
 
 def _example(name: str, failed: Sequence[TrialResult]) -> Example:
     spec = next(each.spec for each in failed if each.first_failure and each.first_failure.name == name)
-    result, trace = trial.run(spec)  # in memory: the same bytes as in the other world
+    result, trace = trial.run(spec)  # simulated: the bytes are the same as in the emulated world
     found = explained(result, trace).explanation
     return Example(name, spec, found[0].text if found else "")
 
 
 def _told(result: TrialResult) -> dict[str, Any]:
-    """What a result says, whichever world it is from."""
+    """What a result says, without what depends on the world."""
     row = result.as_json()
     row.pop("world")
     return row

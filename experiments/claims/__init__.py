@@ -1,7 +1,7 @@
 """The claims of the articles that this laboratory began with, each with what measures it.
 
-A YAML file (``schema.py``) has those of one subject. ``measuring.py`` runs their trials and says whether they
-come out as the claim's answer needs it.
+There is one YAML file (``schema.py``) per subject. ``measuring.py`` runs the trials of its claims and says
+whether they come out as each claim's answer needs it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from siplab.experiments.claims.schema import Claim, Claims
 from siplab.lab import documents, specs
 
 _FOLDER: Final = Path(__file__).parent
-# In the order in which they are told.
+# In the order of presentation.
 _SUBJECTS: Final = ("symptoms", "mechanisms", "faults", "remedies", "security", "questions")
 
 
@@ -28,7 +28,7 @@ def every() -> dict[str, Claim]:
 
 
 def find(words: list[str]) -> list[Claim]:
-    """The claim with that id, else those in whose text every word stands. Raises ``UsageError`` for none."""
+    """The claim with that id, else all claims whose text has every word. Raises ``UsageError`` for none."""
     known = every()
     if len(words) == 1 and words[0] in known:
         return [known[words[0]]]

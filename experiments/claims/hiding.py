@@ -1,8 +1,8 @@
-"""What everybody on the way learns of the home: inside addresses in the SIP that leaves it.
+"""Measures what outsiders learn of the home network: inside addresses in the SIP that leaves it.
 
-NAT without an ALG lets them pass in every message. An ALG that translates them hides them (article C: "in
-theory"); how many get out all the same is counted here. The Call-ID of a phone that writes its address there
-must stay as it is, whatever it tells (RFC 3261 8.1.1.4).
+A NAT without an ALG leaves them in every message. An ALG that translates them hides them (article C: "in
+theory"); this file counts how many get out nevertheless. If a phone writes its address into Call-ID, the ALG
+must leave it there, whatever that reveals (RFC 3261 8.1.1.4).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _ADDRESS: Final = re.compile(rb"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])")
 
 
 def inside_addresses_out(trace: Trace, is_inside: Callable[[str], bool]) -> dict[str, int]:
-    """How many inside addresses left the outermost router, by the part of the message that has them.
+    """How many inside addresses left the outermost router, by the part of the message that contains them.
 
-    ``is_inside``: whether an address belongs to a network behind a router of the trial. Headers are named in
-    lower case; beside them there are ``start line`` and ``body``.
+    ``is_inside``: whether an address belongs to a network behind a router of the trial. Names of headers are
+    in lower case; the other parts are ``start line`` and ``body``.
     """
     found: Counter[str] = Counter()
     for passage in trace.passages:
@@ -36,7 +36,7 @@ def inside_addresses_out(trace: Trace, is_inside: Callable[[str], bool]) -> dict
             packet = ip.parse(emission.packet)
             message = SipMessage.parse(packet.payload)
             if is_inside(packet.src) or not message.is_sip:
-                continue  # another router stands before the internet
+                continue  # another router is between this one and the internet
             parts = [("start line", message.start_line), ("body", message.body)]
             parts += [(each.name.decode("latin-1"), each.raw) for each in message.fields]
             for part, text in parts:

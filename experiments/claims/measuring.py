@@ -1,4 +1,4 @@
-"""Measuring a claim: do its observations come out as they say?"""
+"""Measures a claim: do its observations come out as they say?"""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from siplab.lab.worlds.trace import Trace
 
 @dataclass(frozen=True)
 class Counted:
-    """How many vendors' cards say it, of how many."""
+    """How many vendors' cards have one of the values, of how many."""
 
     asked: VendorCount
     found: int
@@ -38,7 +38,7 @@ class Counted:
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of a claim's trials, in order (those of its cases last), and of its counts."""
+    """The verdicts on a claim's trials, in order (those of its cases last), and its counts."""
 
     claim: Claim
     verdicts: tuple[Verdict, ...]
@@ -51,7 +51,7 @@ class Measured:
 
 
 def steps_of(claim: Claim) -> list[Step]:
-    """What is to be run for a claim. Raises ``UsageError`` for an unknown case."""
+    """The steps to run for a claim. Raises ``UsageError`` for an unknown case."""
     told: list[Step] = list(claim.observations)
     for name in claim.cases:
         told += cases.load(name).steps
@@ -72,12 +72,12 @@ def measure(
 
 
 def speaks(step: Step) -> str:
-    """Whether a step speaks ``for`` the claim or ``against`` it: those of stories speak for it."""
+    """Whether a step speaks ``for`` the claim or ``against`` it. Steps of cases speak for it."""
     return step.speaks if isinstance(step, Observation) else "for"
 
 
 def _looks(step: Step) -> TypeGuard[Observation]:
-    """Whether a step says something of the messages, for which the traces are needed."""
+    """Whether a step is about the messages, so that traces are needed."""
     return isinstance(step, Observation) and not (
         step.inside_addresses is None and step.changed is None and step.calls_match is None
     )
@@ -86,7 +86,7 @@ def _looks(step: Step) -> TypeGuard[Observation]:
 def _looked(
     step: Observation, worlds: Sequence[str], jobs: int, progress: Callable[[TrialResult], None]
 ) -> Verdict:
-    """The verdict on such a step."""
+    """The verdict on a step that is about messages."""
     specs = step.trials()
     results: list[TrialResult] = []
     doubts: list[str] = []
@@ -101,7 +101,7 @@ def _looked(
 
 
 def _doubts(step: Observation, result: TrialResult, trace: Trace) -> Iterator[str]:
-    """What an observation says of the messages of a trial, and is not so."""
+    """What an observation says about the messages of a trial and is not true."""
     if step.inside_addresses is not None:
         found = inside_addresses(trace, result.spec)
         if set(found) != set(step.inside_addresses):
@@ -113,7 +113,7 @@ def _doubts(step: Observation, result: TrialResult, trace: Trace) -> Iterator[st
 
 
 def calls_match(trace: Trace) -> bool:
-    """Whether a monitor on one side of the routers can tell the other side's calls by their Call-IDs."""
+    """Whether a monitor on one side of the routers can match calls on the other side by their Call-IDs."""
     seen: dict[bool, set[bytes]] = {True: set(), False: set()}
     for each in trace.sip():
         if each.tap.endswith(("/inside", "/outside")):

@@ -25,11 +25,12 @@ class Answer(StrEnum):
 
 
 class Observation(Step):
-    """Trials, what must come of them, and whether that speaks ``for`` the claim or ``against`` it.
+    """Trials, their expected result, and whether that speaks ``for`` the claim or ``against`` it.
 
-    ``claim`` says in a sentence what is seen. ``inside_addresses``: in which parts of the SIP that left the
-    home they stand, and in no others. ``changed``: whether the router changes messages. ``calls_match``:
-    whether the Call-IDs are the same on both sides of the router. Unset: nobody looks.
+    ``claim`` is one sentence on what is seen. ``inside_addresses``: the parts of the SIP leaving the home
+    network that contain inside addresses, and no others. ``changed``: whether the router changes messages.
+    ``calls_match``: whether the Call-IDs are the same on both sides of the router. Unset: this is not
+    checked.
     """
 
     inside_addresses: list[str] | None = None
@@ -40,7 +41,7 @@ class Observation(Step):
 
 
 class VendorCount(BaseModel):
-    """How many vendors' cards say something, of the ALG's ``default`` or of whether it can be switched off.
+    """How many vendors' cards say something, on the ALG's ``default`` or on whether it can be switched off.
 
     ``of``: the values that are counted; at least ``at_least`` cards must have one.
     """
@@ -56,9 +57,9 @@ class VendorCount(BaseModel):
 class Claim(BaseModel):
     """One claim of the articles, in our words.
 
-    ``question``: as an FAQ asks it. ``depends``: on what, where observations speak for it and against it.
-    ``cases``: stories from the field, every step of which speaks for it. ``reason``: why nothing measures it.
-    ``learn``: what to make of it.
+    ``question``: as an FAQ would ask it. ``depends``: on what it depends, if observations speak both for and
+    against it. ``cases``: cases of which every step speaks for it. ``reason``: why nothing measures it.
+    ``learn``: what follows from it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -91,14 +92,14 @@ class Claim(BaseModel):
 
     @property
     def beside_the_answer(self) -> str:
-        """On what it depends, to be put behind the answer; empty where it does not."""
+        """On what the claim depends, to be put after the answer; empty if it does not depend on anything."""
         if not self.depends:
             return ""
         return f" {self.depends}" if self.depends.startswith("on ") else f": {self.depends}"
 
     @property
     def answer(self) -> Answer:
-        """What its observations come to, if each of them is as it says."""
+        """The answer, if each observation comes out as it says."""
         spoken = {each.speaks for each in self.observations} | {each.speaks for each in self.vendors}
         if self.cases:
             spoken.add("for")
@@ -110,7 +111,7 @@ class Claim(BaseModel):
 
 
 class Claims(BaseModel):
-    """The file's fields: what the claims are about, and they."""
+    """The file's fields: the subject, and its claims."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

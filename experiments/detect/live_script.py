@@ -1,8 +1,8 @@
-"""The probe pack for sockets: what of it one computer and one detection server can send each other.
+"""The probe pack for sockets: the part that one computer and one detection server can send each other.
 
-All far hosts of the script are the server: its SIP port is the registrar's, its other SIP port stands for the
-ports and hosts that are not, and its RTP port for all that is media. Left out are conversations that need
-more than sockets.
+The server plays all far hosts of the script. Its SIP port is the registrar's; its other SIP port stands for
+all ports and hosts that are not the registrar's; its RTP port stands for all media. Conversations that need
+more than sockets are left out.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HOSTS: Final = "more than one phone"
 
 @dataclass(frozen=True)
 class Site:
-    """Where it is played: this computer's address, the server's SIP port, and its other one."""
+    """Where the pack is played: this computer's address, the server's SIP port, and its other SIP port."""
 
     own: str
     server: Endpoint
@@ -39,7 +39,7 @@ class Site:
 
 
 def for_sockets(script: Script, site: Site) -> tuple[Script, Mapping[str, int]]:
-    """The conversations that can be played, between real addresses, and how many were left out, by why.
+    """The playable conversations with real addresses, and how many were left out for which reason.
 
     The public address is still the script's.
     """
@@ -92,7 +92,7 @@ def _moved(conversation: Conversation, site: Site) -> Conversation:
 
 
 def _at_server(packet: Packet, side: Side, site: Site) -> Packet:
-    """With a port that the server has."""
+    """The packet, with a port that the server has."""
     if side is Side.OUTSIDE:
         return packet.with_(sport=_port(packet.source, site))
     return packet if packet.dst == PUBLIC_IP else packet.with_(dport=_port(packet.destination, site))

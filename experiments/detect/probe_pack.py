@@ -1,4 +1,4 @@
-"""The probe pack on a real network, between this machine and a detection server."""
+"""Plays the probe pack on a real network, between this machine and a detection server."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from siplab.lab.worlds.pair import Pair
 Tell = Callable[[str], None]
 
 _SILENCE: Final = 30.0  # seconds; a shorter gap is no silence
-_SPARE: Final = 600.0  # seconds for lost packets and slow lines, where nobody says a limit
+_SPARE: Final = 600.0  # seconds for lost packets and slow lines, if no limit is given
 _TOLD_EVERY: Final = 10.0  # seconds
 
 
 @dataclass(frozen=True)
 class PackRequest:
-    """What to play. ``port``: the server's SIP port. ``limit`` in seconds; 0: as long as it takes."""
+    """What to play. ``port``: the server's SIP port. ``limit``: seconds; 0: no limit."""
 
     server: str
     port: int = 5060
@@ -50,8 +50,10 @@ class PackRequest:
 
 @dataclass(frozen=True)
 class Played:
-    """What came of it. ``left_out``: conversations by why sockets can't play them; ``skipped``: those for
-    which no time was left. ``problem``: why it ended early; empty if it did not.
+    """The result. ``left_out``: conversations that sockets can't play, by the reason.
+
+    ``skipped``: conversations for which no time was left. ``problem``: why it ended early; empty if it did
+    not.
     """
 
     server: str
@@ -92,7 +94,7 @@ class Played:
 
 
 def play(request: PackRequest, tell: Tell = lambda _: None) -> Played:
-    """Play it. Raises ``UsageError`` for an IPv6 server, or a port here that is in use."""
+    """Play the pack. Raises ``UsageError`` for an IPv6 server, or a local port that is in use."""
     if ":" in request.server:
         raise UsageError("--probe-pack is about NAT of IPv4: name the server's IPv4 address, or use -4")
     server = Endpoint(request.server, request.port)
@@ -152,7 +154,7 @@ def announcement(script: Script) -> str:
 
 
 def tie_of(played: Played, models: Iterable[Model]) -> Tie:
-    """The models that do the same as the NAT on the way, or most nearly so."""
+    """The models that do the same as the router on the way, or come nearest."""
     pair = played.pair
     network = ipaddress.ip_network(f"{played.own}/24", strict=False)
     router = next(str(each) for each in network.hosts() if str(each) != played.own)

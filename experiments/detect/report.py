@@ -1,4 +1,4 @@
-"""What a run of detectors on a real network found, what that means, and what to do about it."""
+"""The report of detectors on a real network: what they found, what it means, and what to do about it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from siplab.experiments.output.console import print_folded
 Verdict = Literal["alg", "clean", "undecided"]
 EXITS: Final[dict[str, int]] = {"clean": 0, "alg": 1, "undecided": 3}
 _MOST_VENDORS: Final = 6
-_MOST_EVIDENCE: Final = 6  # sentences for each way
-_ALONE: Final = ("correct",)  # models that half of all vendors would be named for
+_MOST_EVIDENCE: Final = 6  # sentences for each path
+_ALONE: Final = ("correct",)  # models too frequent to say anything: half of all vendors have them
 
 
 @dataclass(frozen=True)
 class Way:
-    """One way to the server: a transport and a port, and how SIP fares on it."""
+    """One path to the server: a transport and a port, and what happens to SIP on it."""
 
     transport: str
     port: int
@@ -37,7 +37,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that was found out. ``public`` is this machine as the server sees it."""
+    """Everything that was found out. ``public``: this machine's address as the server sees it."""
 
     server: str
     detector: str
@@ -50,7 +50,7 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """An ALG where any way shows one; clean only where SIP over UDP, or else TCP, was seen to be."""
+        """``alg`` if any path shows one; ``clean`` only if SIP over UDP, or else TCP, was found clean."""
         found = [each.verdict for each in self.ways if each.transport != "TLS"]
         if "alg" in found:
             return "alg"
@@ -81,7 +81,7 @@ class Report:
         return lines
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, for programs; the version rises when a field changes its meaning."""
+        """Everything, for programs. The version rises if a field changes its meaning."""
         return {
             "format": "siplab-detect",
             "version": 1,

@@ -1,4 +1,4 @@
-"""Examine the ways from this machine to a detection server, one after the other."""
+"""Examines the paths from this machine to a detection server, one after the other."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from siplab.lab.worlds import host_sockets
 
 OTHER_PORT: Final = 6060
 TLS_PORT: Final = 5061
-# Detectors that need nothing of the server's side but the reflector.
+# Detectors that need nothing from the server but the reflector.
 DETECTORS: Final = (
     "combined",
     "answers",
@@ -39,7 +39,7 @@ DETECTORS: Final = (
     "tripwires",
 )
 _PHONE_PORTS: Final = (5060, 5062, 5070)
-_SHORT: Final = 10.0  # seconds for the other port over UDP
+_SHORT: Final = 10.0  # seconds for the other UDP port
 
 Tell = Callable[[str], None]
 
@@ -88,7 +88,7 @@ def run(request: Request, tell: Tell = lambda _: None) -> Report:
 
 
 def _phone_port(ip: str, wanted: int) -> int:
-    """The port from which SIP is spoken: 5060, or another when a phone on this machine has that."""
+    """The source port for SIP: 5060, or another one if a phone on this machine uses that."""
     for port in (wanted,) if wanted else _PHONE_PORTS:
         if host_sockets.is_free(Endpoint(ip, port)):
             return port
@@ -152,7 +152,7 @@ class _Examination:
     def _udp(
         self, detect: Callable[[LiveStage], Finding], port: int = 0, limit: float = 0.0
     ) -> tuple[Finding, bool]:
-        """The finding, and whether the server did not even greet."""
+        """The finding, and whether the server did not answer at all."""
         left = self._deadline - time.monotonic()
         for last in (False, False, True):
             world = DetectionWorld(self._own.ip, self._server.ip, min(left, limit or left))
@@ -160,7 +160,7 @@ class _Examination:
             try:
                 found = detect(stage)
                 break
-            except UsageError:  # the control port, which is drawn by lot, may be in use
+            except UsageError:  # the control port is random, and may be in use
                 if last:
                     raise
             finally:
@@ -188,7 +188,7 @@ class _Examination:
 
 
 def _briefly(stage: LiveStage) -> Finding:
-    """A registration, a call and a private method: enough to see whether a port is looked at."""
+    """A registration, a call and a private method: enough to see whether an ALG reads this port."""
 
     def few(local: Endpoint) -> Sequence[Probe]:
         return [

@@ -1,15 +1,15 @@
-"""Plays an open-loop script through whatever stands between this computer and a detection server: sans-IO.
+"""Plays an open-loop script through whatever is between this computer and a detection server: sans-IO.
 
-It sends the packets of the inside from ports of its own, and has the server send those of the outside
-(``script_desk``). After each packet it asks what arrived there; so what left the router is known
-of every packet before the next one is sent, whatever the clocks say.
+It sends the inside packets from ports of its own, and has the server send the outside packets
+(``script_desk``). After each packet it asks the server what arrived. So it knows what left the router for a
+packet before it sends the next one, and clocks need not agree.
 
 The rules of this file:
 
-- Steps keep the script's order. Between two of them lies at least the time that the script says.
-- A question is repeated until it is answered, and its answer does not depend on how often it was.
-- Where nothing arrived it waits a little longer once, and asks again.
-- What the server says is read as numbers and bytes or not at all.
+- Steps keep the script's order. Between two of them, at least the time in the script passes.
+- A question is repeated until it is answered. The answer does not depend on how often it was asked.
+- If nothing arrived, it waits a little longer, and asks once more.
+- The server's answers must be valid numbers and bytes, or they are ignored.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.open_loop import Conversation, PublicPorts, Script, Step
 from siplab.lab.worlds.pair import Crossing, Departure, Pair
 
-GAP: Final = 0.02  # seconds that a packet has before it is asked about
-_LATE: Final = 0.1  # seconds that one has of which nothing arrived
-_ALIVE: Final = 20.0  # seconds of silence in which the server is told that the script goes on
-_AGAIN: Final = 0.5  # seconds until a question is repeated, at first
+GAP: Final = 0.02  # seconds from a packet to the question about it
+_LATE: Final = 0.1  # further seconds if nothing arrived
+_ALIVE: Final = 20.0  # seconds of silence after which the server is told that the script goes on
+_AGAIN: Final = 0.5  # seconds until a question is repeated the first time
 _SLOWEST: Final = 2.0
 _MOST_QUESTIONS: Final = 8
 _MOST_ARRIVALS: Final = 10_000
@@ -40,8 +40,8 @@ _MOST_ARRIVALS: Final = 10_000
 class ScriptPlayer(Agent):
     """Plays ``script`` from ``own`` (its port is for the control channel) with the server at ``control``.
 
-    ``name``: of this run, for the server. ``limit``: seconds; a conversation that would not end in time is
-    left out. ``over``: it is done, or (``problem``) can't go on. ``skipped``: conversations left out.
+    ``name``: of this run, for the server. ``limit``: seconds; conversations that would not end in time are
+    left out. ``over``: it is done, or can't go on (``problem``). ``skipped``: conversations left out.
     """
 
     def __init__(self, script: Script, own: Endpoint, control: Endpoint, name: str, limit: float) -> None:
@@ -56,14 +56,14 @@ class ScriptPlayer(Agent):
         self._open: set[Endpoint] = set()
         self._last_users: dict[Endpoint, Conversation] = {}
         self._steps: list[tuple[float, Conversation, Step]] = []
-        self._began: float | None = None  # when the first step was done
+        self._began: float | None = None  # when the first step was sent
         self._place = 0  # of the next step
-        self._lag = 0.0  # seconds by which the script is behind
+        self._lag = 0.0  # seconds that the script is late
         self._left_out: set[int] = set()
         self._crossings: list[Crossing] = []
         self._current: Crossing | None = None
         self._left: list[Departure] = []
-        self._waited = False  # for what came late
+        self._waited = False  # whether it has waited for late packets
         self._number = self._seen = self._arrived = 0
         self._question: dict[str, Any] = {}
         self._asked = 0
@@ -76,7 +76,7 @@ class ScriptPlayer(Agent):
         return Pair(tuple(self._crossings), self.public, whole=False)
 
     def stop(self) -> None:
-        """No time is left: conversations that are not at their end are left out."""
+        """No time is left: conversations that have not ended are left out."""
         unfinished = {each.name for _, each, _ in self._steps[self._place :]} - set(self.skipped)
         if self._current is not None:
             unfinished.add(self._current.conversation)
@@ -116,7 +116,7 @@ class ScriptPlayer(Agent):
     # -- questions ---------------------------------------------------------------------------------------
 
     def _ask(self, now: float, then: Callable[[float], None], send: list[Any] | None = None) -> None:
-        """Ask what arrived, have something sent before if so wished, and go on with ``then``."""
+        """Ask what arrived, first have ``send`` sent if it is given, and go on with ``then``."""
         self._number += 1
         self._question = {"s": self._name, "t": STEP, "n": self._number, "seen": self._seen}
         if send is not None:
@@ -171,7 +171,7 @@ class ScriptPlayer(Agent):
         self._next(None, now)
 
     def _next(self, _: object, now: float) -> None:
-        """Wait for the next step, or do it."""
+        """Wait for the next step, or perform it."""
         while self._place < len(self._steps) and id(self._steps[self._place][1]) in self._left_out:
             self._place += 1
         if self._place == len(self._steps):
@@ -229,7 +229,7 @@ class ScriptPlayer(Agent):
             self._next(None, now)
 
     def _finish(self) -> None:
-        """All that left for the current packet is there."""
+        """All that left for the current packet has arrived."""
         if self._current is None:
             return
         done = self._current._replace(left=tuple(self._left))
@@ -257,7 +257,7 @@ def _endpoints(conversation: Conversation) -> set[Endpoint]:
 
 
 def _arrival(row: Any, server: str) -> Departure:
-    """A datagram that arrived at the server. Raises ``ValueError`` or ``TypeError`` where it is none."""
+    """A datagram that arrived at the server. Raises ``ValueError`` or ``TypeError`` if it is not valid."""
     port, address, peer, text = row
     local = told_endpoint(server, port)
     return Departure(Side.OUTSIDE, ip.udp(told_endpoint(address, peer), local, text.encode("latin-1")))

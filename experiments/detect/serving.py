@@ -2,12 +2,12 @@
 
 The rules of this file:
 
-- One thread, one selector. A socket is emptied by at most ``_BATCH`` datagrams before the next has its turn.
-- Connections are few, short, and closed when nothing comes; what they send is small.
-- Nothing that arrives can end the loop, and nothing that the log does: what goes wrong is one line in the
-  log, and the first hundred only.
-- How much is logged is not for strangers to choose: they are numbers in a line a minute.
-- Where no descriptor is left, nothing is accepted until the next look at idle connections.
+- One thread, one selector. At most ``_BATCH`` datagrams of a socket are read before the next socket's turn.
+- Connections are few and short, and closed if nothing comes. What they send is small.
+- Nothing that arrives can end the loop, nor can a failing log. Each error is one line in the log, up to a
+  hundred lines.
+- Strangers can't decide how much is logged: they count in one line per minute.
+- If no file descriptor is left, nothing is accepted until the next check of idle connections.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from siplab.lab.worlds import host_sockets
 _BATCH: Final = 64
 _MOST_CONNECTIONS: Final = 256
 _PER_SOURCE: Final = 16
-_IDLE: Final = 15.0  # seconds
+_IDLE: Final = 15.0  # seconds without data after which a connection is closed
 _LONGEST: Final = 60.0  # seconds that a connection lives
 _MOST_UNSENT: Final = 256 * 1024  # bytes
-_LOOK: Final = 1.0  # seconds between two looks at idle connections
-_MOST_PROBLEMS: Final = 100  # that are logged
+_LOOK: Final = 1.0  # seconds between two checks of idle connections
+_MOST_PROBLEMS: Final = 100  # problems that are logged
 _EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-_SUMMARY: Final = 60.0  # seconds between two lines of numbers
+_SUMMARY: Final = 60.0  # seconds between two lines with counts
 
 Log = Callable[..., None]
 """``log(event, **details)``: one line."""
@@ -59,8 +59,8 @@ class _Connection:
 class Service:
     """Listens, serves until ``stop`` is called, and closes everything.
 
-    ``servers``: one for each address (``Endpoint`` with port 0) that is listened at. ``streams`` are the TCP
-    ports, ``tls`` the port and context for TLS, if any. Raises ``UsageError`` for ports that can't be opened.
+    ``servers``: one for each address (``Endpoint`` with port 0) to listen at. ``streams``: the TCP ports.
+    ``tls``: the port and context for TLS, if any. Raises ``UsageError`` for ports that can't be opened.
     """
 
     def __init__(
@@ -77,9 +77,9 @@ class Service:
         self._servers = [server for _, server in servers]
         self._bound: dict[tuple[int, str | int], tuple[socket.socket, Endpoint]] = {}
         self._connections: dict[socket.socket, _Connection] = {}
-        self._resting: list[tuple[socket.socket, Callable[[int], None]]] = []  # listeners, for a moment
+        self._resting: list[tuple[socket.socket, Callable[[int], None]]] = []  # listeners paused for a moment
         self._stopped = False
-        self.turns = 0  # of the loop
+        self.turns = 0  # turns of the loop
         self.listening: list[str] = []
         self._wake, self._waker = socket.socketpair()
         self._waker.setblocking(False)
@@ -117,7 +117,7 @@ class Service:
             self._waker.send(b"\0")
 
     def on_signals(self) -> None:
-        """Have SIGTERM and SIGINT stop the service."""
+        """Let SIGTERM and SIGINT stop the service."""
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, self.stop)
 
@@ -149,18 +149,18 @@ class Service:
     def _safely(self, call: Callable[[int], object], mask: int) -> None:
         try:
             call(mask)
-        except Exception as error:  # whatever it is, the server goes on
+        except Exception as error:  # whatever the error is, the server goes on
             self._servers[0].counts["problems"] += 1
             if sum(server.counts["problems"] for server in self._servers) <= _MOST_PROBLEMS:
                 self.say("problem", what=f"{type(error).__name__}: {error}"[:200])
 
     def say(self, event: str, **details: Any) -> None:
-        """A line of the log, if it can be written."""
-        with suppress(OSError, ValueError):  # the disk of the log is full, or nobody reads it
+        """Write a line to the log, if possible."""
+        with suppress(OSError, ValueError):  # the log's disk is full, or nobody reads it
             self._log(event, **details)
 
     def numbers(self) -> dict[str, Any]:
-        """What became of datagrams, how full the tables are, and resident memory in KiB."""
+        """Counts of datagrams by outcome, how full the tables are, and resident memory in KiB."""
         row: dict[str, Any] = {"connections": len(self._connections)}
         for server in self._servers:
             for name, count in (*server.counts.items(), *server.tables.items()):
@@ -194,7 +194,7 @@ class Service:
             for _ in range(_BATCH):
                 try:
                     got = host_sockets.receive(sock, local, LARGEST)
-                except OSError:  # an ICMP error about an answer
+                except OSError:  # an ICMP error for an earlier answer
                     continue
                 if got is None:
                     return
@@ -209,7 +209,7 @@ class Service:
                 sock, bound = self._bound[id(server), each.local.port]
                 try:
                     host_sockets.send(sock, bound, each.local, each.remote, each.payload)
-                except OSError:  # no buffer, no route: as if it got lost
+                except OSError:  # no buffer or no route: treated like a lost packet
                     server.counts["not sent"] += 1
 
     # -- streams ---------------------------------------------------------------------------------------
@@ -222,7 +222,7 @@ class Service:
             try:
                 sock, address = listener.accept()
             except OSError as error:
-                if error.errno in _EXHAUSTED:  # it stays readable: the loop would turn without end
+                if error.errno in _EXHAUSTED:  # the socket stays readable, so the loop would never rest
                     server.counts["nothing left to accept with"] += 1
                     self._selector.unregister(listener)
                     self._resting.append((listener, readable))
@@ -255,7 +255,7 @@ class Service:
         self._resting.clear()
 
     def _serve(self, connection: _Connection) -> None:
-        """Do what can be done now: shake hands, read, answer."""
+        """Do what is possible now: handshake, read, answer."""
         try:
             if connection.shaking:
                 assert isinstance(connection.sock, ssl.SSLSocket)
@@ -299,7 +299,7 @@ class Service:
 
     def _wait_for(self, connection: _Connection, events: int) -> None:
         key = self._selector.get_key(connection.sock)
-        # What TLS has read already, no selector announces.
+        # The selector does not report what TLS has already read.
         if isinstance(connection.sock, ssl.SSLSocket) and connection.sock.pending():
             events |= selectors.EVENT_WRITE
         if key.events != events:

@@ -1,4 +1,4 @@
-"""The stage of an examination over a live network, where a detection server plays the server's part."""
+"""The stage for a live network, on which a detection server plays the server's part."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from siplab.lab.worlds.live_network import PHONE, LiveNetworkWorld
 
 
 class DetectionWorld(LiveNetworkWorld):
-    """A live network whose server wants its cookie back from each client, before it talks to it."""
+    """A live network. Each client must return the server's cookie before the server talks to it."""
 
     def __init__(self, own: str, server: str, limit: float) -> None:
         super().__init__(own, server, limit)
@@ -28,7 +28,7 @@ class DetectionWorld(LiveNetworkWorld):
             super().add(host, self.visitors[-1])
 
     def run_until(self, done: Callable[[], bool], timeout: float) -> bool:
-        """The same, but no longer than the server answers."""
+        """The same, but ends when the server refuses a client."""
         return super().run_until(lambda: done() or self.refused_any, timeout) and done()
 
     @property
@@ -37,7 +37,7 @@ class DetectionWorld(LiveNetworkWorld):
 
 
 class LiveStage(Stage):
-    """A stage on this machine: the phone speaks from ``own``, the detection server listens at ``server``."""
+    """A stage on this machine: the phone uses ``own``, the detection server listens at ``server``."""
 
     def __init__(self, world: DetectionWorld, own: Endpoint, server: Endpoint) -> None:
         setup = Setup({}, sip_port=server.port, phone={"sip_port": own.port})
@@ -46,12 +46,12 @@ class LiveStage(Stage):
 
     @property
     def refused(self) -> bool:
-        """Whether the detection server did not even greet."""
+        """Whether the detection server did not answer at all."""
         return any(not each.cookie for each in self._visitors)
 
     @property
     def public(self) -> str:
-        """This machine as the server sees it, as far as it said so."""
+        """This machine's address as the server sees it; empty if the server did not report it."""
         clients = [each.agent for each in self._visitors if isinstance(each.agent, ProbeClient)]
         seen = [client.observe().public for client in clients]
         return next((str(each) for each in seen if each is not None), "")

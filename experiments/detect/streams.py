@@ -1,4 +1,4 @@
-"""The client's part over TCP and TLS: a connection, a few probes, and what the mirror says of them."""
+"""The client's part over TCP and TLS: a connection, a few probes, and what the mirror reports about them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Kind = Literal["TCP", "TLS"]
 
 @dataclass(frozen=True)
 class Exchange:
-    """What one connection showed. ``problem``: why nothing more; ``connected``: it got that far."""
+    """What one connection showed. ``problem``: why it ended early; ``connected``: whether it was set up."""
 
     connected: bool
     reflections: tuple[Reflection, ...] = ()
@@ -44,7 +44,7 @@ class Exchange:
 
 
 def exchange(server: Endpoint, kind: Kind, rng: random.Random, deadline: float) -> Exchange:
-    """Connect, send each probe and read its answer. ``deadline``: of ``time.monotonic``."""
+    """Connect, send each probe and read its answer. ``deadline``: a time of ``time.monotonic``."""
     left = deadline - time.monotonic()
     if left <= 0:
         return Exchange(False, problem="no time was left")
@@ -64,9 +64,10 @@ def exchange(server: Endpoint, kind: Kind, rng: random.Random, deadline: float) 
 
 
 def judge(kind: Kind, port: int, seen: Sequence[Exchange], other: Exchange | None) -> Way:
-    """The verdict on a path over which connections were made. ``seen``: made alike, one after the other.
+    """The verdict on a path over which connections were made. ``seen``: equal ones, in their order.
 
-    ``other`` is the same on the port beside, which tells what is kept back from what is broken.
+    ``other``: the same on a neighbouring port. It distinguishes messages that are blocked from other
+    failures.
     """
     first = seen[0]
     evidence = [
@@ -91,7 +92,7 @@ def judge(kind: Kind, port: int, seen: Sequence[Exchange], other: Exchange | Non
 
 
 def _anybody() -> ssl.SSLContext:
-    """TLS with whoever answers: it is the way that is examined, and nothing is entrusted to it."""
+    """TLS without checking who answers: only the path is examined, and nothing secret is sent."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -119,7 +120,7 @@ def _talk(sock: socket.socket, kind: Kind, rng: random.Random, deadline: float) 
 
 
 def _left(deadline: float) -> float:
-    """Seconds until then. Raises ``TimeoutError`` for none."""
+    """Seconds until the deadline. Raises ``TimeoutError`` if none are left."""
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError
@@ -127,7 +128,7 @@ def _left(deadline: float) -> float:
 
 
 def _answer(sock: socket.socket, buffer: bytes, end: float) -> tuple[bytes, bytes]:
-    """One message of the stream and what came after it. Raises ``OSError`` when the connection ends."""
+    """One message of the stream, and what follows it. Raises ``OSError`` if the connection ends."""
     while True:
         message, buffer = next_message(buffer)
         if message:

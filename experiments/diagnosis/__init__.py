@@ -1,1 +1,1 @@
-"""What captures say of a router, in words."""
+"""Diagnoses of routers from captures, in words."""

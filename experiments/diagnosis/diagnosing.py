@@ -1,4 +1,4 @@
-"""From one or two capture files to a diagnosis."""
+"""Makes a diagnosis of a router from one or two capture files."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from siplab.lab.wire import ip
 from siplab.lab.wire.ip import is_private
 from siplab.lab.worlds.pair import Pair
 
-_DEPTH = 2  # faults in one router: a diagnosis should take seconds
+_DEPTH = 2  # faults in one router, at most: a diagnosis should take seconds
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """``comparison`` of two sides, or ``one_sided``. ``learnt``: a model of a router that changes something.
+    """Of the captures: either ``comparison`` (both sides) or ``one_sided``.
 
-    ``harms``: what fails in the lab because of it. ``obstacle``: why there is no model.
+    ``learnt``: a model, if the router changes something. ``harms``: what fails in the lab because of it.
+    ``obstacle``: why there is no model.
     """
 
     comparison: Comparison | None = None
@@ -37,15 +38,15 @@ class Diagnosis:
 
     @property
     def verdict(self) -> Verdict:
-        """One side alone decides nothing."""
+        """What the captures decide. A capture of one side alone decides nothing."""
         return Verdict.UNDECIDED if self.comparison is None else self.comparison.verdict
 
 
 def diagnose_files(paths: Sequence[Path]) -> tuple[Diagnosis, list[str]]:
-    """Diagnose a router by one capture, one of each side of it, or one pair file.
+    """Diagnose a router from one capture, two captures (one of each side), or one pair file.
 
-    With it come lines about what in the files could not be used. Raises ``UsageError`` for other files, and
-    ``CapabilityError`` where scapy is missing.
+    Also returns lines about what in the files could not be used. Raises ``UsageError`` for other files, and
+    ``CapabilityError`` if scapy is missing.
     """
     if not 1 <= len(paths) <= 2:
         raise UsageError("one capture, or two: one from each side of the router")
@@ -58,7 +59,7 @@ def diagnose_files(paths: Sequence[Path]) -> tuple[Diagnosis, list[str]]:
 
 
 def diagnose(captures: Sequence[Capture]) -> Diagnosis:
-    """Diagnose a router by one or two captures."""
+    """Diagnose a router from one or two captures."""
     sides = _two_sides(captures)
     if sides is None:
         return Diagnosis(one_sided=look(captures[0]))
@@ -73,7 +74,7 @@ def diagnose(captures: Sequence[Capture]) -> Diagnosis:
 
 
 def diagnose_pair(pair: Pair, path: Path) -> Diagnosis:
-    """Diagnose a router by what was sent through it. ``path``: the file that says so."""
+    """Diagnose a router from a pair. ``path``: the pair's file."""
     comparison = compare(*as_captures(pair, path))
     return Diagnosis(comparison) if comparison.verdict is not Verdict.ALG else _with_model(comparison, pair)
 
@@ -84,7 +85,10 @@ def _with_model(comparison: Comparison, pair: Pair) -> Diagnosis:
 
 
 def _two_sides(captures: Sequence[Capture]) -> tuple[Capture, Capture] | None:
-    """Inside and outside, whichever file is which, or out of one file that has both; else ``None``."""
+    """The captures of the inside and of the outside; ``None`` if there is one side only.
+
+    Two captures may come in either order. A single capture may hold both sides.
+    """
     if len(captures) == 2:
         first, second = captures
         return (second, first) if has_inside(second) and not has_inside(first) else (first, second)

@@ -1,4 +1,4 @@
-"""A learnt model in the lab: which check fails because of it, why, and which remedies cure it."""
+"""Runs a learnt model in the lab: which check fails because of it, why, and which remedies help."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NAME: Final = "diagnosed"
 
 @dataclass(frozen=True)
 class Harm:
-    """A check that fails in the lab with the learnt model: what users notice, why, and what cures it.
+    """A check that fails in the lab with the learnt model: what users notice, why, and what helps.
 
     ``untried``: remedies for which a package is not installed.
     """
@@ -37,7 +37,7 @@ class Harm:
 
 
 def harms(learnt: Learnt, scenarios: tuple[str, ...] = SCENARIOS, most: int = 2) -> list[Harm]:
-    """What fails, in the home network with the lab's default endpoints; ``most``: scenarios that are told."""
+    """What fails in the home network with the lab's default endpoints: at most ``most`` different checks."""
     found: list[Harm] = []
     with _spec(learnt) as spec:
         for scenario in scenarios:
@@ -56,7 +56,7 @@ def harms(learnt: Learnt, scenarios: tuple[str, ...] = SCENARIOS, most: int = 2)
 
 @contextmanager
 def _spec(learnt: Learnt) -> Iterator[TrialSpec]:
-    """A trial with the model: by name where the catalogue has it, else by a file."""
+    """A trial with the model. If the model has learnt rules, it is loaded from a file, else by its name."""
     if learnt.rules is None:
         yield TrialSpec("home", learnt.model.id, scenario=SCENARIOS[0])
         return
@@ -67,14 +67,14 @@ def _spec(learnt: Learnt) -> Iterator[TrialSpec]:
 
 
 def _cures(spec: TrialSpec) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The remedies that cure it, and those that this machine can't try."""
+    """The remedies with which the trial passes, and those that this machine can't try."""
     cures, untried = [], []
     for item in registry.mitigations():
         try:
             result, _ = trial.run(replace(spec, mitigations=(item.id,)))
         except CapabilityError:
             untried.append(item.id)
-        except UsageError:  # not in this network
+        except UsageError:  # does not apply to this network
             continue
         else:
             cures += [item.id] if result.outcome == "pass" else []

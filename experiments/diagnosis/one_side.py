@@ -1,10 +1,10 @@
-"""What a capture of one side of a router tells of it: a family of behaviour at most, never a model.
+"""Reads from a capture of one side of a router what kind of router it may be. That never gives a model.
 
 The rules of this file:
 
-- Inside, servers say what they saw: they answer with the Via, From and Call-ID that reached them, and note
-  a source that is not the Via's (``received``, RFC 3261 section 18.2.1).
-- Outside, messages say themselves which addresses they bring along.
+- Inside, responses show what the server received: they repeat the Via, From and Call-ID that reached it, and
+  ``received`` names the source address if it is not the Via's (RFC 3261 section 18.2.1).
+- Outside, the requests themselves show which addresses they contain.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Family(StrEnum):
 
 @dataclass(frozen=True)
 class OneSided:
-    """The family, on which side the capture was made, and how many messages were looked at."""
+    """The family, whether the capture was made inside, and how many messages it has."""
 
     family: Family
     inside: bool
@@ -42,12 +42,12 @@ class OneSided:
 
 
 def has_inside(capture: Capture) -> bool:
-    """Whether it was made behind a NAT: one of the two hosts of a message has a private address."""
+    """Whether the capture was made behind a NAT: one of a message's two hosts has a private address."""
     return any(is_private(each.source.ip) or is_private(each.destination.ip) for each in capture.messages)
 
 
 def look(capture: Capture) -> OneSided:
-    """What one capture tells."""
+    """The family of router that one capture shows."""
     inside = has_inside(capture)
     family = _from_inside(capture.messages) if inside else _from_outside(capture.messages)
     return OneSided(family, inside, len(capture.messages))
@@ -83,9 +83,9 @@ def _answers(payload: bytes, response: SipMessage) -> bool:
 
 
 def _of_answer(response: SipMessage, sent: Datagram, received: str) -> Family:
-    """What the server saw of a request, as it says itself."""
+    """What a response says about the request that reached the server."""
     if received and is_address(received) and not is_private(received):
-        return Family.UNTOUCHED  # the Via still had the private address when it came there
+        return Family.UNTOUCHED  # the Via still had the private address when it reached the server
     request = SipMessage.parse(sent.payload)
     via = next(iter(vias(request.value(b"via"))), None)
     private = via is not None and _private(via.sent_by.bare_host.decode("latin-1"))
@@ -133,7 +133,7 @@ _SAID: Final = {
 
 
 def sentences(found: OneSided) -> list[str]:
-    """What it tells, and what to capture next."""
+    """What the capture shows, and what to capture next."""
     here, there = ("inside", "outside") if found.inside else ("outside", "inside")
     return [
         _SAID[found.family],

@@ -1,6 +1,6 @@
-"""The packets of a capture through a router with another model: what would have come out?
+"""Replays the packets of a capture through a router with another model: what would have come out?
 
-The phones and servers of a capture go on as they did: they do not answer what they would have got.
+The phones and servers send what they sent in the capture. They do not react to what the router changes.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ def replayed(
 ) -> Iterator[CapturedPacket]:
     """What enters and leaves a router with the model, at taps ``inside`` and ``outside``.
 
-    Packets of private IPv4 addresses enter inside; those to ``public_ip``, outside; what came back inside in
-    the capture is what another router made, and is left out. Raises ``UsageError`` where nothing can enter.
+    Packets from private IPv4 addresses enter inside, those to ``public_ip`` outside. Packets that came back
+    inside in the capture are left out, since another router made them. Raises ``UsageError`` if no packet can
+    enter.
     """
     sources = {ip.parse(each.packet).src for each in capture.packets}
     own = {each for each in sources if ":" not in each and is_private(each)}

@@ -1,6 +1,6 @@
-"""What two captures say of a router, in sentences: the gravest first.
+"""States in sentences what two captures show of a router, the most serious first.
 
-A sentence is about what the captures show. What may as well be a gap in a capture is said as that.
+A sentence is about what the captures show. If a gap in a capture may be the reason, the sentence says so.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from siplab.lab.wire.sdp import Sdp
 from siplab.lab.wire.syntax import spelled
 
 _MOST_RULES = 12
-_WITH_ADDRESSES = (b"via", b"contact", b"record-route", b"path")  # that somebody sends to
+_WITH_ADDRESSES = (b"via", b"contact", b"record-route", b"path")  # header fields whose address others send to
 
 
 def sentences(comparison: Comparison) -> list[str]:
-    """All that there is to say; never empty."""
+    """All sentences; at least one."""
     said = [
         *_media_sentences(comparison),
         *_left_private(comparison),
@@ -98,7 +98,7 @@ def _of_stream(
 
 
 def _left_private(comparison: Comparison) -> Iterator[str]:
-    """Where the router left an address that it translated in other lines of the same message."""
+    """Sentences on private addresses that were translated in some lines of a message and left in others."""
     for pair in comparison.pairing.changed:
         private = pair.sent.datagram.source.ip
         if not pair.sent.outbound or not is_private(private):
@@ -114,10 +114,10 @@ def _left_private(comparison: Comparison) -> Iterator[str]:
 
 
 def _places(message: Message, address: str) -> list[str]:
-    """The lines of a message that have an address in them, by name."""
+    """The names of the lines of a message that contain an address."""
     wanted = address.encode()
     parsed = message.parsed
-    # What is in a Call-ID is no address.
+    # A Call-ID may look like an address, but nobody sends to it.
     fields = [each for each in parsed.fields if each.name in _WITH_ADDRESSES]
     found = [spelled(each.name) for each in fields if wanted in each.raw]
     for section in Sdp.parse(parsed.body).sections if parsed.body.startswith(b"v=") else ():

@@ -1,4 +1,4 @@
-"""A diagnosis in words: what changed, which known behaviour that is, whom it harms, and what cures it."""
+"""Writes a diagnosis in words: what changed, which known behaviour it is, what fails, what helps."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from siplab.experiments.diagnosis.in_the_lab import Harm
 from siplab.experiments.diagnosis.sentences import sentences
 from siplab.experiments.learning.learning import Learnt
 
-_SHOWN: Final = 8  # models that nothing tells apart
+_SHOWN: Final = 8  # so many models are listed that can't be told apart
 
 
 def words(found: Diagnosis) -> list[str]:
-    """The sentences, in the order in which they are read."""
+    """The sentences, in reading order."""
     if found.one_sided is not None:
         return one_side.sentences(found.one_sided)
     assert found.comparison is not None

@@ -1,7 +1,7 @@
-"""Exercises for a class: what is wrong here, and which remedy helps?
+"""Exercises for a class: what is wrong here, and which mitigation helps?
 
-An exercise is a YAML file (``schema.py``). ``questions.py`` asks it without giving the router away, and says
-whether an answer is right.
+An exercise is a YAML file (``schema.py``). ``questions.py`` asks it without naming the router's model, and
+says whether an answer is right.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _FOLDER: Final = Path(__file__).parent
 
 @cache
 def exercises() -> dict[str, Exercise]:
-    """The exercises by their ids, which are the files' names: easy ones first. Raises ``UsageError``."""
+    """The exercises by their ids (the files' names), easy ones first. Raises ``UsageError``."""
     found = {path.stem: documents.read(path, Exercise) for path in sorted(_FOLDER.glob("*.yaml"))}
     return dict(sorted(found.items(), key=lambda each: (LEVELS.index(each[1].level), each[0])))
 

@@ -1,9 +1,9 @@
-"""Asking an exercise without giving the router away, and judging what is answered.
+"""Asks an exercise without revealing the router, and judges the answer.
 
 The rules of this file:
 
-- Before the answer nothing has the model's id: no title, no node, no command and no cause.
-- The same exercise and seed give the same trial, and the causes and remedies in the same order.
+- Before the answer, nothing contains the model's id: no title, no node, no command and no cause.
+- The same exercise and seed give the same trial, with causes and remedies in the same order.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from siplab.experiments.trial import run as trial
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked: ``causes`` and ``remedies`` (ids with what they are) in an order drawn by the seed."""
+    """What is asked: ``causes`` and ``remedies`` (ids with descriptions), in an order drawn by the seed."""
 
     document: TrialDocument
     causes: tuple[str, ...]
@@ -30,7 +30,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is right of an answer. ``missed``: cures that it lacks; ``useless``: what it has too many."""
+    """What is right in an answer. ``missed``: cures that it lacks; ``useless``: remedies that do not cure."""
 
     cause: bool
     missed: int
@@ -42,7 +42,7 @@ class Verdict:
 
 
 def ask(exercise: Exercise, seed: int) -> Question:
-    """The exercise with a seed. Raises ``UsageError`` where something that it names is not there."""
+    """The exercise with a seed. Raises ``UsageError`` if something that it names does not exist."""
     result, trace = trial.run(exercise.trial.spec(seed))
     draw = random.Random(f"{seed}/{exercise.title}")
     causes = [exercise.causes.right, *exercise.causes.wrong]
@@ -58,19 +58,19 @@ def ask(exercise: Exercise, seed: int) -> Question:
 
 
 def judge(exercise: Exercise, cause: str, remedies: Sequence[str]) -> Verdict:
-    """Whether the cause is the right one, and the remedies all that cure and no other."""
+    """Whether the cause is right, and whether the remedies are exactly those that cure."""
     chosen, cures = set(remedies), set(exercise.remedies.cure)
     return Verdict(cause == exercise.causes.right, len(cures - chosen), len(chosen - cures))
 
 
 def solved(exercise: Exercise, seed: int) -> TrialDocument:
-    """The whole document: the router, why it fails, and what helps."""
+    """The whole document: the router, why the trial fails, and what helps."""
     result, trace = trial.run(exercise.trial.spec(seed))
     return document(result, trace)
 
 
 def masked(shown: TrialDocument) -> TrialDocument:
-    """The trial alone, as somebody sees it who has captures of both sides and not the router."""
+    """The trial alone, as seen by somebody who has captures of both sides but not the router."""
     asked = shown.variants[0]
     return replace(
         shown,

@@ -19,7 +19,7 @@ class _Strict(BaseModel):
 
 
 class Situation(_Strict):
-    """The trial that is looked at; its seed is the class's own."""
+    """The trial to look at; its seed is chosen by the class."""
 
     model: str
     scenario: str
@@ -35,7 +35,7 @@ class Situation(_Strict):
 
 
 class Causes(_Strict):
-    """What may be wrong: one of these is."""
+    """Possible causes, of which one is right."""
 
     right: Text
     wrong: Annotated[tuple[Text, ...], Field(min_length=2)]

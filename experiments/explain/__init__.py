@@ -1,9 +1,9 @@
-"""Why a check failed: the message at which things went wrong, what the router did to it, which rule that
+"""Why a check failed: at which message things went wrong, what the router did to it, and which rule that
 broke.
 
-The cause is proven by running the trial again with actions of the routers undone. How it came about is told
-from the trial's trace: what crossed the gateways, and what the endpoints noted. A model's documentation is
-never asked, so a model that nobody has documented is explained as well as any.
+The proof comes from running the trial again with actions of the routers undone. The mechanism comes from the
+trial's trace: what crossed the gateways, and what the endpoints noted. A model's documentation is never used,
+so an undocumented model is explained as well as any other.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ __all__ = ["Explanation", "explain", "explained"]
 
 
 def explained(result: TrialResult, trace: Trace, *, proven: bool = True) -> TrialResult:
-    """The result with the reasons of its failed checks in it.
+    """The result, with the reasons of its failed checks added.
 
-    ``proven``: it is run again for that, in the simulated world, up to a few dozen times, unless it is
-    invalid. Else there is what the trace tells.
+    ``proven``: the trial is run again for that, in the simulated world, up to a few dozen times, unless it is
+    invalid. Otherwise the reasons come from the trace alone.
     """
     spec = result.spec
     proofs = prove(spec, result.checks) if proven and not result.errors else None

@@ -1,4 +1,4 @@
-"""Whether what a trace tells is what running the trial again shows; and a cause made of the latter alone."""
+"""Compares what the trace suggests with what running the trial again shows; makes causes of the latter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from siplab.lab.gateway.fate import Fate
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.network import Network
 
-# What a trace may tell of an action.
+# Causes that the trace may suggest for each kind of action.
 _TOLD: Final = {
     ActionKind.DROP: {CauseKind.DROPPED},
     ActionKind.ANSWER: {CauseKind.ANSWERED, CauseKind.DROPPED},
@@ -27,7 +27,7 @@ _TOLD: Final = {
     },
 }
 _EXPIRED: Final = {CauseKind.BINDING_EXPIRED}
-# The same of a setting, by its name.
+# The same for settings, by their names.
 _OF_SETTING: Final = {
     "checksum": {CauseKind.DAMAGED},
     "dscp": {CauseKind.REMARKED},
@@ -37,13 +37,13 @@ _OF_SETTING: Final = {
     "tcp_timeout": _EXPIRED,
     "signalling_timeout": _EXPIRED,
 }
-# How a router drops what a setting of its ALG has it drop.
+# How a router drops packets if this setting makes its ALG do so.
 _DROPS: Final = {
     "fragments": Fate.FRAGMENT_DROPPED,
     "growth": Fate.OUTGREW_MTU,
     "hairpinning": Fate.NO_HAIRPINNING,
 }
-# No ALG has a part in these.
+# Causes in which no ALG has a part.
 NOT_OF_ALGS: Final = frozenset(
     {
         *(CauseKind.BINDING_EXPIRED, CauseKind.FILTERED, CauseKind.FIREWALL, CauseKind.UNTRANSLATED),
@@ -53,9 +53,9 @@ NOT_OF_ALGS: Final = frozenset(
 
 
 def confirmed(cause: Cause, done: Iterable[GatewayAction], *, media: bool) -> Cause | None:
-    """The cause, if it is an action that was undone, without parts that were not; else ``None``.
+    """The cause, without parts that were not undone; ``None`` if it is no action that was undone.
 
-    ``media``: whether it is told of media that got nowhere.
+    ``media``: whether the trouble is about media that did not arrive.
     """
     alike = [each for each in done if _told(cause, each, media=media)]
     if not alike:
@@ -82,9 +82,9 @@ def _told(cause: Cause, action: GatewayAction, *, media: bool) -> bool:
     if cause.kind is CauseKind.UNTRANSLATED:
         assert cause.endpoint is not None
         if action.part.startswith("SDP") != media or cause.journey.label != action.label:
-            return False  # the session description says where media go, the head where messages do
+            return False  # SDP says where media go, header fields say where messages go
         return action.is_omission and cause.endpoint.ip in action.before
-    if cause.kind is CauseKind.NOT_RESTORED:  # what was left undone is in another message
+    if cause.kind is CauseKind.NOT_RESTORED:  # the undone change is in another message
         return action.part in cause.parts
     if cause.journey.label != action.label:
         return False
@@ -122,7 +122,7 @@ def _place(action: GatewayAction) -> tuple[object, ...]:
 
 
 def _journey(action: GatewayAction, story: Story) -> Journey | None:
-    """The message that the first undone action is about: until then the trial ran as the one that failed."""
+    """The message of the first undone action. Up to there the new run is the same as the failed one."""
     ended = action.kind in (ActionKind.DROP, ActionKind.ANSWER)
     for each in reversed(story.signalling):
         there = each.path[-1:] if ended else each.path[1:]
@@ -137,7 +137,7 @@ def _journey(action: GatewayAction, story: Story) -> Journey | None:
 
 
 def _goes_out(journey: Journey, gateway: str, network: Network) -> bool:
-    """Whether a message comes to a gateway from a node of a network behind it."""
+    """Whether a message comes to a gateway from a network behind it."""
     node = journey.path[journey.path.index(gateway, 1) - 1]
     behind = set(network.topology.gateways[gateway].inside)
     return bool(behind & set(network.node_addresses.get(node, ())))

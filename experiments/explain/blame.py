@@ -1,13 +1,13 @@
-"""Which action of a router a trouble comes from.
+"""Finds the action of a router that a trouble comes from.
 
 The rules of this file:
 
-- What the endpoint says of the message is the best witness: the values that it names are looked for, and the
-  message is blamed on whose way a gateway wrote them.
-- An address that a message was sent to came from an earlier message: it is followed back to the one on whose
-  way a gateway wrote it. If none did, no ALG is to blame, and the cause says so.
-- A syntax rule that a message broke only behind the gateway, and that its receiver names, goes before all
-  that.
+- The best evidence is what the endpoint notes about the message. The values that it names are looked up; the
+  cause is the message in which a gateway wrote them.
+- An address to which a message was sent came from an earlier message. It is followed back to the message in
+  which a gateway wrote it. If no gateway did, no ALG is to blame, and the cause says so.
+- If the receiver names a syntax rule that the message broke only behind the gateway, that is the cause,
+  before anything else.
 """
 
 from __future__ import annotations
@@ -32,30 +32,30 @@ from siplab.lab.wire.syntax import Violation, spelled
 _EXPIRY: Final = ("Expires", "Contact", "Min-Expires", "Session-Expires")
 _TOKEN: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9.@:\-]{3,}")
 _PRIVATE: Final = [ipaddress.ip_network(each) for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
-_STAYS: Final = 20.0  # seconds: no NAT that behaves forgets a binding that soon
+_STAYS: Final = 20.0  # seconds: no correct NAT forgets a binding that soon
 
 
 class CauseKind(StrEnum):
-    """What a router did to a message, or that no router did anything."""
+    """What a router did to a message; or that no router did anything."""
 
     CHANGED = "changed"
     STALE_LENGTH = "stale-length"  # its body was changed, but not Content-Length
-    NOT_RESTORED = "not-restored"  # what was written into it was not changed back on the way back
+    NOT_RESTORED = "not-restored"  # what a router wrote into it was not changed back on the way back
     DROPPED = "dropped"
     ANSWERED = "answered"
-    MISDELIVERED = "misdelivered"  # translated, to where nobody listens
+    MISDELIVERED = "misdelivered"  # translated to an address where nobody listens
     DAMAGED = "damaged"
     BINDING_EXPIRED = "binding-expired"
     BINDING_CLOSED = "binding-closed"  # sooner than any timer explains
     FILTERED = "filtered"
-    FIREWALL = "firewall"  # a rule of the router's firewall was about it
+    FIREWALL = "firewall"  # a rule of the router's firewall applied
     REMARKED = "remarked"  # the packet left with another DSCP (RFC 2474)
-    DEVIATED = "deviated"  # it left differently from how a router without a fault sends it
-    # What only running the trial again can tell.
-    REMAPPED = "remapped"  # its sender got another public endpoint by it
-    REMEMBERED = "remembered"  # the ALG opened or closed pinholes by it, or remembered something of it
+    DEVIATED = "deviated"  # it left otherwise than a router without a fault would send it
+    # Only running the trial again can show these.
+    REMAPPED = "remapped"  # the sender got another public endpoint because of it
+    REMEMBERED = "remembered"  # because of it the ALG opened or closed pinholes, or remembered something
     SETTING = "setting"  # a setting of the ALG or of the NAT
-    # No router did anything.
+    # In these no router did anything.
     UNTRANSLATED = "untranslated"  # a private address went through
     UNCHANGED = "unchanged"
     LOST = "lost"
@@ -64,10 +64,10 @@ class CauseKind(StrEnum):
 
 @dataclass(frozen=True)
 class Cause:
-    """What the trouble comes from.
+    """The cause of a trouble.
 
-    ``journey``: the message that a gateway wrote something into, or did something else to. ``parts``: what
-    it changed there.
+    ``journey``: the message that a gateway changed, or did something else to. ``parts``: what it changed
+    there.
     """
 
     kind: CauseKind
@@ -78,18 +78,18 @@ class Cause:
     violation: Violation | None = None
     endpoint: Endpoint | None = None
     idle: float | None = None  # seconds since the binding was last used
-    action: GatewayAction | None = None  # where running the trial again shows it, and the trace does not
-    marks: tuple[int, int] | None = None  # its DSCP before and after
-    unnoticed: bool = False  # no endpoint complained: found by comparison with other routers
+    action: GatewayAction | None = None  # if running the trial again shows it, and the trace does not
+    marks: tuple[int, int] | None = None  # the packet's DSCP before and after
+    unnoticed: bool = False  # no endpoint complained; it was found by comparison with other routers
 
 
 def cause_of(trouble: Trouble, story: Story) -> Cause:
-    """Where a trouble comes from."""
+    """The cause of a trouble."""
     return _CAUSES[trouble.kind](trouble, story)
 
 
 def remarked(story: Story, end: int) -> Cause | None:
-    """That a gateway gave packets another DSCP: the first of them before a record of the trace."""
+    """The first packet before a record of the trace to which a gateway gave another DSCP, as a cause."""
     for each in story.remarkings(end):
         journey = story.journey_at(each.order)
         if journey is not None:
@@ -103,7 +103,7 @@ def changed(
     violation: Violation | None = None,
     kind: CauseKind = CauseKind.CHANGED,
 ) -> Cause:
-    """That a gateway changed this message; ``part``: where it matters, empty for everywhere."""
+    """The cause that a gateway changed this message; ``part``: the part that matters, empty for all."""
     parts = changed_parts(journey)
     chosen = [each for each in parts if each == part or (part == "SDP" and each.startswith("SDP"))] or parts
     pairs = aligned(sent(journey), seen(journey))
@@ -116,7 +116,7 @@ def changed(
 
 
 def _part_of(pair: LinePair) -> str:
-    """The name of a line's part, as ``siplab.lab.wire.compare`` has it."""
+    """The name of the part that a line belongs to, as in ``siplab.lab.wire.compare``."""
     line = (pair.before or pair.after).text if pair.before or pair.after else b""  # type: ignore[union-attr]
     if line[1:2] == b"=":
         return f"SDP {line[:1].decode('latin-1')}="
@@ -158,7 +158,7 @@ def _refused(trouble: Trouble, story: Story) -> Cause:
 
 
 def _broken_before_a_proxy(rule: str, story: Story, journey: Journey) -> Cause | None:
-    """A proxy forwards what it need not read (RFC 3261 16.3): who broke the rule on the way to it."""
+    """Who broke the rule before a proxy, which forwards what it need not read (RFC 3261 16.3)."""
     if not rule or journey.changes:
         return None
     exchange = _exchange(journey)
@@ -171,13 +171,13 @@ def _broken_before_a_proxy(rule: str, story: Story, journey: Journey) -> Cause |
 
 
 def _exchange(journey: Journey) -> tuple[bytes, bytes]:
-    """What a request keeps on its way through proxies."""
+    """What proxies do not change in a request."""
     message = parsed(seen(journey))
     return message.value(b"call-id"), message.value(b"cseq")
 
 
 def _no_dialog(story: Story, journey: Journey) -> Cause:
-    """An endpoint knows no dialog with the message's Call-ID and tags: somebody wrote one of these."""
+    """An endpoint knows no dialog with the message's Call-ID and tags. Finds who wrote one of these."""
     message = parsed(seen(journey))
     for part in ("Call-ID", "From", "To"):
         value = message.value(part.lower().encode())
@@ -196,7 +196,7 @@ def _touches(journey: Journey, part: str) -> bool:
 
 
 def _by_value(value: str, story: Story, journey: Journey) -> Journey | None:
-    """The message on whose way a gateway wrote a value that the endpoint names."""
+    """The message in which a gateway wrote a value that the endpoint names."""
     after, before = seen(journey), sent(journey)
     for token in _TOKEN.findall(value.encode()):
         if token not in after:
@@ -210,12 +210,12 @@ def _by_value(value: str, story: Story, journey: Journey) -> Journey | None:
 
 
 def _by_part(part: str, story: Story, journey: Journey) -> Journey | None:
-    """The request of a response, or the message itself, if a gateway changed that part of it."""
+    """A response's request, or the message itself, if a gateway changed that part of it."""
     request = story.request_of(journey) if journey.label[:1].isdigit() else None
     for each in (request, journey):
         if each is not None and _touches(each, part):
             return each
-    # A request within a dialog: whatever made the dialog.
+    # For a request within a dialog: the message that created the dialog.
     for each in reversed(story.before(journey.order)):
         if _touches(each, part) and part == "Call-ID":
             return each
@@ -260,7 +260,7 @@ def _undelivered(trouble: Trouble, story: Story) -> Cause:
     assert journey.left is not None
     assert journey.sent is not None
     if journey.left.destination != journey.sent.destination and not _is_ours(journey, story):
-        # It was translated, to where nobody listens.
+        # The router translated the packet to an address where nobody listens.
         gateway = next((each for each in reversed(journey.path) if each in story.network.gateways), "")
         return Cause(CauseKind.MISDELIVERED, journey, gateway, endpoint=journey.left.destination)
     endpoint = journey.sent.destination
@@ -280,7 +280,7 @@ def _is_private(address: str) -> bool:
 
 
 def _is_ours(journey: Journey, story: Story) -> bool:
-    """Whether the packet came to an endpoint that has itself sent something before: its user has gone."""
+    """Whether the packet came to an endpoint that has sent something before, but whose program has ended."""
     assert journey.left is not None
     return any(
         each.sent is not None and each.sent.source == journey.left.destination
@@ -290,7 +290,7 @@ def _is_ours(journey: Journey, story: Story) -> bool:
 
 
 def _address(trouble: Trouble, story: Story, endpoint: Endpoint) -> Cause | None:
-    """The message from which the sender has an address that a gateway wrote."""
+    """The message from which the sender knows an address that a gateway wrote."""
     journey = trouble.journey
     assert journey is not None
     if journey.is_signalling and journey.label[:1].isdigit():
@@ -310,7 +310,7 @@ def _address(trouble: Trouble, story: Story, endpoint: Endpoint) -> Cause | None
 
 
 def _session(cause: Cause) -> Cause:
-    """What says where media go first: ``m=`` has the port, ``c=`` the address."""
+    """The lines that say where media go come first: ``m=`` has the port, ``c=`` the address."""
     order = ("SDP m=", "SDP c=")
     lines = sorted(
         cause.lines, key=lambda pair: order.index(p) if (p := _part_of(pair)) in order else len(order)
@@ -319,12 +319,12 @@ def _session(cause: Cause) -> Cause:
 
 
 def _replaced(pair: LinePair, journey: Journey, story: Story) -> Cause | None:
-    """Where the address comes from that stood in a line before: a gateway may have written that one too."""
+    """The source of the address that a line had before. A gateway may have written that one, too."""
     before = pair.before.text if pair.before is not None else b""
     for host in uris(before):
         token = str(Endpoint(host.host.decode("latin-1"), 5060 if host.port is None else host.port)).encode()
         if story.network.addresses.get(token.rpartition(b":")[0].decode()) == journey.path[0]:
-            continue  # its own address
+            continue  # the node's own address
         found = story.who_wrote(token, journey.path[0], journey.order)
         if found is not None:
             other = next((p for p in aligned(sent(found), seen(found)) if _has(p, token)), None)
@@ -333,7 +333,7 @@ def _replaced(pair: LinePair, journey: Journey, story: Story) -> Cause | None:
 
 
 def _written_as(endpoint: Endpoint, *, media: bool) -> list[bytes]:
-    """How an endpoint may be written in a message, the surest first."""
+    """The ways in which a message may write an endpoint, the surest first."""
     if media:
         return [b" %d " % endpoint.port, endpoint.ip.encode()]
     forms = [str(endpoint).encode()]
@@ -357,7 +357,7 @@ def _lost(trouble: Trouble, story: Story) -> Cause:
 
 
 def _timed_out(trouble: Trouble, story: Story) -> Cause:
-    """For want of a refresh: because a gateway changed what was agreed about times, or dropped something."""
+    """A refresh did not come, because a gateway changed an agreed time."""
     for each in reversed(story.before(trouble.order)):
         for part in changed_parts(each):
             if part not in _EXPIRY:
@@ -369,7 +369,7 @@ def _timed_out(trouble: Trouble, story: Story) -> Cause:
 
 
 def _numbers(pair: LinePair) -> bool:
-    """Whether a time was changed, not only an address."""
+    """Whether a time was changed, and not only an address."""
     form = re.compile(rb"(?:expires[=:]\s*)(\d+)", re.IGNORECASE)
     before = form.findall(pair.before.text) if pair.before is not None else []
     after = form.findall(pair.after.text) if pair.after is not None else []

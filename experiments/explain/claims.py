@@ -1,4 +1,4 @@
-"""What a cure claims, in words: what the router would have to do, or not to do, for a check to pass."""
+"""Says in words what a cure means: what the router would have to do, or not to do, for a check to pass."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WAYS: Final = {"out": " going out", "in": " coming in", "": ""}
 
 
 def claim(proof: Proof) -> str:
-    """A sentence or two of what was found by running the trial again; empty if it was not."""
+    """A sentence or two on what running the trial again showed; empty if it was not run again."""
     runs = number_of(proof.runs, "run")
     if proof.obstacle:
         return f"Not run again, so not proven: {proof.obstacle}."
@@ -31,7 +31,7 @@ def claim(proof: Proof) -> str:
 
 
 def _listed(actions: Sequence[GatewayAction], cure: Cure) -> str:
-    """All of them, each router named once."""
+    """All actions as a list that names each router once."""
     phrases: list[str] = []
     for gateway in dict.fromkeys(each.gateway for each in actions):
         verbs = list(dict.fromkeys(_verb(each, cure) for each in actions if each.gateway == gateway))

@@ -1,7 +1,7 @@
-"""Where a gateway did other than the controls would have: its packets go through fresh gateways once more.
+"""Finds messages that a gateway handled otherwise than the controls would have.
 
-The packets that entered each gateway go, at the same times, through one without an ALG and one with an ALG
-that makes no mistake. A message that the gateway treated unlike both of them shows the fault of its ALG.
+The packets that entered each gateway go, at the same times, through a gateway without an ALG and through one
+with a correct ALG. If the gateway handled a message unlike both of them, its ALG's fault shows there.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from siplab.lab.worlds.trace import Trace, looks_like_sip
 
 
 def deviations(trace: Trace, network: Network, journeys: list[Journey], seed: object = None) -> list[Journey]:
-    """The messages that a gateway treated unlike both controls, in order.
+    """The messages that a gateway handled unlike both controls, in order.
 
-    ``seed``: the one of the trial's world; it matters only where ports are allotted at random.
+    ``seed``: of the trial's world; it matters only if ports are allocated at random.
     """
     places: list[int] = []
     for order, passage, emitted in through(trace, network, [NONE, CORRECT], seed):
@@ -30,7 +30,7 @@ def deviations(trace: Trace, network: Network, journeys: list[Journey], seed: ob
         if own not in others and any(looks_like_sip(each) for each in (*own, *others[0])):
             places.append(order)
     starts = [each.order for each in journeys]
-    # A packet is carried to its end before the next one: a passage belongs to the journey that began last.
+    # Each packet is carried to its end before the next one. So a passage belongs to the latest journey begun.
     numbers = dict.fromkeys(bisect_right(starts, order) - 1 for order in places)
     return [journeys[number] for number in numbers if number >= 0]
 

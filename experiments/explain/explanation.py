@@ -1,8 +1,8 @@
-"""From the failed checks of a trial to one short paragraph each.
+"""Turns the failed checks of a trial into one short paragraph each.
 
-What the trace tells is the *mechanism*: the first trouble since the check before it that was not resolved;
-where there is none, the first one before. Media checks look at media first. Of these causes the first is told
-that the proof confirms, if there is a proof.
+The trace gives the *mechanism*: the first unresolved trouble since the previous check; if there is none, the
+first unresolved one before. For media checks, troubles of media come first. If there is a proof, the first
+cause that it confirms is used.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def explain(
     seed: object = None,
     proofs: Mapping[str, Proof] | None = None,
 ) -> list[Explanation]:
-    """An explanation for each failed check, in order. Empty when there is no trace, or nothing failed.
+    """An explanation for each failed check, in order. Empty if there is no trace, or no check failed.
 
-    ``seed``: the one that the trial's world was made with, where routers choose ports at random. ``proofs``:
-    what was found by running the trial again, by the names of the checks.
+    ``seed``: of the trial's world, for routers that choose ports at random. ``proofs``: what running the
+    trial again showed, by the names of the checks.
     """
     if all(each.passed for each in checks) or not len(trace):
         return []
@@ -54,12 +54,10 @@ def explain(
         told = _told(known, window, story, check, proof)
         trouble, cause = told
         if proof is None or proof.obstacle:
-            if (
-                earlier and trouble is not None and trouble.facts.status == 480
-            ):  # what registered failed before
+            if earlier and trouble is not None and trouble.facts.status == 480:  # the REGISTER failed before
                 told = earlier[0][0]
             elif not cause.gateway and (trouble is None or trouble.kind is TroubleKind.TIMED_OUT):
-                # Nobody says which message it was.
+                # No endpoint says which message it was.
                 other = _deviation(story, window, deviations(trace, network, story.journeys, seed))
                 told = (trouble, other if other.gateway or trouble is None else cause)
         same = next((each for other, its, each in earlier if _are_one((told, proof), (other, its))), None)
@@ -70,14 +68,14 @@ def explain(
 
 
 def _are_one(one: tuple[_Told, Proof | None], other: tuple[_Told, Proof | None]) -> bool:
-    """Whether two checks failed for one reason."""
+    """Whether two checks failed for the same reason."""
     if one[1] is not None and one[1].cure is not None:
         return one[1] is other[1]
     return one[0][1] == other[0][1] and (one[1] and one[1].cure) == (other[1] and other[1].cure)
 
 
 def _told(known: list[Trouble], window: Window, story: Story, check: Check, proof: Proof | None) -> _Told:
-    """What the trace tells, where a proof confirms it; else what the proof shows."""
+    """What the trace suggests, if a proof confirms it; else what the proof shows."""
     candidates = list(_candidates(known, window, story, media=check.about == "media"))
     nothing: _Told = (None, Cause(CauseKind.UNCHANGED, None))
     if proof is None or proof.obstacle:
@@ -88,40 +86,40 @@ def _told(known: list[Trouble], window: Window, story: Story, check: Check, proo
         agreed = confirmed(cause, proof.cure.done, media=trouble is not None and trouble.media)
         if agreed is not None:
             return trouble, agreed
-    # What went wrong then, and did not with the actions undone, came of them.
+    # A trouble that does not occur with the actions undone came from these actions.
     after = {each.identity for each in troubles(Story(proof.cure.trace, story.network))}
     gone = next((trouble for trouble, _ in candidates if trouble and trouble.identity not in after), None)
     return gone, shown(proof.cure.done, story)
 
 
 def _marks(story: Story, window: Window) -> Iterator[_Told]:
-    """A mark that a gateway changed; nobody notes such a thing."""
+    """A DSCP that a gateway changed. No endpoint notes this."""
     mark = remarked(story, window.end)
     if mark is not None:
         yield None, mark
 
 
 def _candidates(known: list[Trouble], window: Window, story: Story, *, media: bool) -> Iterator[_Told]:
-    """The troubles with what they come from, the likeliest first."""
+    """The troubles with their causes, the likeliest first."""
     some = False
     for start in (window.start, 0):
         opened = [each for each in known if each.open_at(start, window.end)]
         for trouble in sorted(opened, key=lambda each: each.media != media):
             some = True
             yield trouble, cause_of(trouble, story)
-    if not some and media:  # what was lost is missed, though more came afterwards
+    if not some and media:  # lost media are missed even if later packets arrived
         for each in known:
             if each.media and window.start <= each.last and each.order < window.end:
                 yield each, cause_of(each, story)
 
 
 def _deviation(story: Story, window: Window, found: Sequence[Journey]) -> Cause:
-    """Nobody complained: the first message since the last check that no router without a fault would send."""
+    """No endpoint complained. Finds the first message that no router without a fault would send."""
     inside = [each for each in found if window.start <= each.order < window.end]
     for each in [*inside, *reversed(found)]:
         if each.order < window.end:
             gateway = next((node for node in each.path[1:] if node in story.network.gateways), "")
-            # No rule of SIP lets anybody on the way touch what people say to each other.
+            # By SIP's rules no element on the way may change what users say to each other.
             cause = changed(each, "body") if each.changes else Cause(CauseKind.DEVIATED, each, gateway)
             return replace(cause, unnoticed=True)
     mark = remarked(story, window.end)

@@ -1,4 +1,4 @@
-"""What ``--out`` keeps of each trial: its trace, and if all is wanted its captures and why checks failed."""
+"""What ``--out`` keeps of each trial: its trace and, if everything is wanted, captures and explanations."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ Traces = Literal["none", "failed", "all"]
 class ExplainedFolder:
     """A ``siplab.experiments.trial.worker.Store``.
 
-    ``traces``: of which trials files are kept. ``all``: of each its trace, captures and sound, and in its
-    result why checks failed; ``failed``: the trace, packed, of each scenario that did not pass, of what
-    detectors saw, and of what can't be run again. Of it captures can be made (``siplab pcap``), and why
-    checks failed can be told (``siplab explain``), which takes several times as long as the trial.
+    ``traces``: of which trials files are kept. ``all``: of each one trace, captures and sound, and in its
+    result why checks failed. ``failed``: only the packed traces of scenarios that did not pass, of detectors'
+    trials, and of trials that can't be run again. From such a trace captures can be made (``siplab pcap``),
+    and failed checks can be explained (``siplab explain``), which takes several times as long as the trial.
     """
 
     folder: Path
     sounds: Audio = "changes"
     media: Media = "carried"
-    proven: bool = False  # many trials are told of from their traces: proofs take many more runs
+    proven: bool = False  # many trials are explained from their traces only: proofs need many more runs
     traces: Traces = "all"
 
     @property

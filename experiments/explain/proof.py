@@ -1,4 +1,4 @@
-"""Why checks failed, by running the trial again: which actions of routers have to be undone."""
+"""Proves why checks failed, by running the trial again: which actions of routers have to be undone?"""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from siplab.experiments.trial.stage import Check
 
 @dataclass(frozen=True)
 class Proof:
-    """What running the trial ``runs`` times again says of a failed check.
+    """What running the trial ``runs`` times again shows about a failed check.
 
-    ``cure``: what has to be undone; ``None``: nothing that the routers' ALGs did matters (``undone``: though
-    there was something), or, with an ``obstacle``, that the trial can't be run again and nothing is known.
+    ``cure``: what has to be undone. If it is ``None`` and there is no ``obstacle``, nothing that the routers'
+    ALGs did matters; ``undone``: they did something. ``obstacle``: why the trial can't be run again; then
+    nothing is known.
     """
 
     cure: Cure | None = None
@@ -27,7 +28,7 @@ class Proof:
 
 
 def prove(spec: TrialSpec, checks: Sequence[Check]) -> dict[str, Proof]:
-    """The proof for each failed check, by its name. Those that one cure cures share it."""
+    """The proof for each failed check, by its name. Checks that one cure fixes share a proof."""
     names = [each.name for each in checks]
     failed = [each.name for each in checks if not each.passed]
     if why := replay.obstacle(spec):

@@ -1,4 +1,4 @@
-"""What a router does that has a setting other than usual, in words."""
+"""Says in words what a router does because of an unusual setting."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 from siplab.experiments.trial.counterfactual.actions import GatewayAction
 
-# By the setting's name, and its value where that matters.
+# By the setting's name, and by its value if that matters.
 _SAID: Final = {
     "checksum": "leaves the UDP checksum of what it changes as the sender computed it",
     "dscp": "gives SIP, and media at the ports that its ALG opened, the DSCP {}",
@@ -35,6 +35,6 @@ _SAID: Final = {
 
 
 def said(action: GatewayAction) -> str:
-    """What it means that a setting is as it is; empty where nothing is known."""
+    """What a setting's value means; empty if nothing is known about it."""
     words = _SAID.get(f"{action.part}={action.after}", _SAID.get(action.part, ""))
     return words.format(action.after)

@@ -1,11 +1,11 @@
-"""A trial's trace in the form in which questions are asked of it.
+"""A trial's trace, in a form that can be searched.
 
 The rules of this file:
 
-- A *journey* is one packet from its sender to where it ended (``experiments.output.journeys``); ``order`` is
-  its place among the records of the trace, and what "before" means here.
-- A message is as its sender made it (``sent``) and as its receiver saw it (``seen``): between them is what
-  gateways did.
+- A *journey* is one packet from its sender to where it ended (``experiments.output.journeys``). ``order`` is
+  its place among the records of the trace. "Before" refers to this order.
+- ``sent`` is a message as its sender made it, ``seen`` is the message as its receiver saw it. The differences
+  are the gateways' work.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _URI_FIELDS: Final = (b"contact", b"record-route", b"route", b"refer-to", b"path
 
 
 class Window(NamedTuple):
-    """The records that a check is about: ``start`` to ``end``, the end not included."""
+    """The records that a check is about: from ``start`` up to, but without, ``end``."""
 
     name: str
     passed: bool
@@ -37,7 +37,7 @@ class Window(NamedTuple):
 
 
 class Remarking(NamedTuple):
-    """A packet that left a gateway with another DSCP than it came with (RFC 2474): ``before``, ``after``."""
+    """A packet that left a gateway with another DSCP (RFC 2474) than it came with: ``before``, ``after``."""
 
     order: int
     gateway: str
@@ -47,17 +47,17 @@ class Remarking(NamedTuple):
 
 @lru_cache(maxsize=8192)
 def parsed(payload: bytes) -> SipMessage:
-    """The message of a datagram; not to be changed."""
+    """The parsed message of a datagram. Callers must not change it."""
     return SipMessage.parse(payload)
 
 
 def sent(journey: Journey) -> bytes:
-    """The payload as its sender made it."""
+    """The payload as the sender made it."""
     return journey.sent.payload if journey.sent is not None else b""
 
 
 def seen(journey: Journey) -> bytes:
-    """The payload as its receiver saw it, or would have."""
+    """The payload as the receiver saw it, or would have seen it."""
     return journey.left.payload if journey.left is not None else b""
 
 
@@ -69,7 +69,7 @@ def changed_parts(journey: Journey) -> list[str]:
 
 
 class Story:
-    """What a trace tells."""
+    """A trace with its journeys, notes and checks."""
 
     def __init__(self, trace: Trace, network: Network) -> None:
         self.network = network
@@ -84,7 +84,7 @@ class Story:
     # -- messages ------------------------------------------------------------------------------------
 
     def request_of(self, response: Journey) -> Journey | None:
-        """The request that a response answers: the latest that its sender saw with this CSeq and Call-ID."""
+        """The request that a response answers: the latest with this CSeq and Call-ID that its sender saw."""
         message = parsed(sent(response))
         cseq, call_id = message.value(b"cseq"), message.value(b"call-id")
         for each in reversed(self.before(response.order)):
@@ -100,10 +100,10 @@ class Story:
         return [each for each in self.signalling if each.order < order]
 
     def who_wrote(self, token: bytes, host: str, order: int, *, media: bool = False) -> Journey | None:
-        """The message on whose way a gateway wrote ``token``, from which ``host`` knows it.
+        """The message in which a gateway wrote ``token``, and from which ``host`` knows it.
 
-        Goes back from what ``host`` received to who sent that, and from whom that one had it. ``None``:
-        nobody on the way wrote it, its sender did.
+        Goes back from the message that ``host`` received to its sender, to the message from which the sender
+        knew the token, and so on. ``None``: no gateway wrote it.
         """
         known_from: Journey | None = None
         for _ in range(8):
@@ -116,14 +116,14 @@ class Story:
         return known_from
 
     def known_from(self, token: bytes, host: str, order: int, *, media: bool = False) -> Journey | None:
-        """The latest message with ``token`` that a host received, where it could serve as an address."""
+        """The latest message that a host received with ``token`` where it serves as an address."""
         for each in reversed(self.before(order)):
             if each.received and each.path[-1] == host and token in _places(seen(each), media=media):
                 return each
         return None
 
     def written_on(self, token: bytes, order: int, *, first: bool = False) -> Journey | None:
-        """The latest message up to a record, or the first, in which a gateway wrote ``token`` anew."""
+        """The latest message up to a record (or the first one) into which a gateway wrote ``token``."""
         for each in self.signalling if first else reversed(self.signalling):
             if each.order <= order and each.changes and token in seen(each) and token not in sent(each):
                 return each
@@ -132,7 +132,7 @@ class Story:
     # -- marks ---------------------------------------------------------------------------------------
 
     def remarkings(self, end: int) -> Iterator[Remarking]:
-        """The packets before a record that a gateway gave another DSCP."""
+        """The packets before a record to which a gateway gave another DSCP."""
         for order, record in enumerate(islice(self._trace, end)):
             if not isinstance(record, Passage):
                 continue
@@ -144,7 +144,7 @@ class Story:
                     yield Remarking(order, record.gateway, before, after)
 
     def journey_at(self, order: int) -> Journey | None:
-        """The packet that a record is about: it is carried to its end before the next one begins."""
+        """The packet that a record is about. Each packet is carried to its end before the next one begins."""
         began = [each for each in self.journeys if each.order <= order]
         return began[-1] if began else None
 
@@ -157,7 +157,7 @@ class Story:
 
 
 def _places(payload: bytes, *, media: bool) -> bytes:
-    """The parts of a message from which an endpoint takes where to send what comes later."""
+    """The parts of a message from which an endpoint takes addresses for later packets."""
     message = parsed(payload)
     if media:
         return message.body
@@ -166,7 +166,7 @@ def _places(payload: bytes, *, media: bool) -> bytes:
 
 
 def _windows(trace: Trace) -> Iterator[Window]:
-    """Each check with the records since the one before it; checks made at one moment share theirs."""
+    """Each check, with the records since the previous one; the same for checks made at one moment."""
     start = last = 0
     for order, record in enumerate(trace):
         if isinstance(record, Checked):
@@ -177,7 +177,7 @@ def _windows(trace: Trace) -> Iterator[Window]:
 
 
 def _departures(trace: Trace) -> Iterator[tuple[int, float, Endpoint]]:
-    """When packets left by which public endpoint; a stretch of media counts with its last packet."""
+    """When packets left by which public endpoint. A stretch of media counts with its last packet."""
     public: dict[Endpoint, Endpoint] = {}
     for order, record in enumerate(trace):
         if isinstance(record, SkippedPackets) and record.local in public:

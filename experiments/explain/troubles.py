@@ -1,7 +1,7 @@
 """What went wrong in a trial, message by message, in the order in which it began.
 
-A *trouble* is a message that did not get where it was meant to, or that its receiver rejects; or a time that
-ran out for want of one. The same trouble of a message sent again is one trouble.
+A *trouble* is a message that did not reach its destination, or that its receiver rejected; or a timer that
+ran out because a message did not come. If a message is sent again, its trouble is counted once.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ _REFUSALS: Final = frozenset(
     {EventKind.DISCARDED, EventKind.REJECTED, EventKind.MEDIA_ERROR, EventKind.IGNORED}
 )
 _ACTIONS: Final = {EventKind.DISCARDED: "discarded the ", EventKind.REJECTED: "answered "}
-# What they note when they can't go on.
+# What endpoints note if they can't go on.
 _DEAD_ENDS: Final = frozenset({EventKind.UNROUTABLE})
-# What they note when nothing came in time.
+# What endpoints note if nothing came in time.
 _TIMEOUTS: Final = frozenset(
     {EventKind.NO_ACK, EventKind.EXPIRED, EventKind.SESSION_EXPIRED, EventKind.TIMER_C}
 )
-# A router dropped it for want of a binding, or of a permission.
+# A NAT or firewall dropped it: there was no binding, or it was not permitted.
 _BY_NAT: Final = frozenset(
     {Fate.NO_BINDING, Fate.FILTERED, Fate.NO_HAIRPINNING, Fate.FOREIGN_DESTINATION, Fate.FIREWALL}
 )
-# A client tries again with what these ask for: RFC 3261 sections 8.1.3.5 and 22.2.
+# After these a client tries again: RFC 3261 sections 8.1.3.5 and 22.2.
 _RETRIED: Final = frozenset({401, 407, 423})
 
 
@@ -46,13 +46,15 @@ class TroubleKind(StrEnum):
     DAMAGED = "damaged"  # its checksum is wrong
     LOST = "lost"  # by the network
     NOT_SENT = "not-sent"
-    TIMED_OUT = "timed-out"  # one that did not come
+    TIMED_OUT = "timed-out"  # it did not come in time
 
 
 @dataclass
 class Trouble:
-    """``why``: in the words of who noticed it. ``host``: who that was; ``event`` and ``facts``: what an
-    endpoint noted. ``order`` and ``last``: its first and last record. ``times``: how many packets met it.
+    """One trouble.
+
+    ``why``: in the words of the host that noticed it. ``host``: that host. ``event`` and ``facts``: what an
+    endpoint noted. ``order`` and ``last``: the first and last record. ``times``: how many packets it hit.
     """
 
     kind: TroubleKind
@@ -65,17 +67,17 @@ class Trouble:
     key: object = None
     last: int = 0
     times: int = 1
-    resolved: list[int] = field(default_factory=list)  # records at which the same got through
+    resolved: list[int] = field(default_factory=list)  # records at which the same message got through
     event: EventKind | None = None
     facts: Facts = NO_FACTS
 
     @property
     def identity(self) -> object:
-        """The same for the same trouble in another run of the trial."""
+        """A key that is the same for the same trouble in another run of the trial."""
         return self.kind, self.key, self.host, self.event
 
     def open_at(self, start: int, end: int) -> bool:
-        """Whether it happened before ``end``, also after ``start``, and it was not resolved until ``end``."""
+        """Whether it began before ``end``, lasted until ``start`` or later, and is unresolved at ``end``."""
         return (
             self.order < end
             and self.last >= start
@@ -84,7 +86,7 @@ class Trouble:
 
 
 def troubles(story: Story) -> list[Trouble]:
-    """All of them."""
+    """All troubles of a trial."""
     found: dict[object, Trouble] = {}
     through: dict[object, list[int]] = {}
     bounced = _bounced(story.journeys)
@@ -126,9 +128,9 @@ def troubles(story: Story) -> list[Trouble]:
 
 
 def _bounced(journeys: list[Journey]) -> set[int]:
-    """The journeys that came to a host where nobody listened, which that said by ICMP (RFC 1122 4.1.3.1)."""
+    """The journeys to a host that answered with ICMP that nobody listens there (RFC 1122 4.1.3.1)."""
     found: set[int] = set()
-    latest: dict[str, Journey] = {}  # by the address that it came to
+    latest: dict[str, Journey] = {}  # by destination address
     for journey in journeys:
         if journey.label == "ICMP unreachable" and journey.sent is not None:
             about = latest.get(journey.sent.src)
@@ -142,7 +144,7 @@ def _bounced(journeys: list[Journey]) -> set[int]:
 def _trouble_of(journey: Journey, bounced: bool) -> Trouble | None:
     refusal = next((each for each in journey.heard if each.kind in _REFUSALS), None)
     if refusal is not None:
-        # Where a client tries again, it is a trouble only if that comes to nothing.
+        # If a client tries again, this is a trouble only if no retry succeeds.
         retried = refusal.kind is EventKind.REJECTED and refusal.facts.status in _RETRIED
         trouble = _made(TroubleKind.REFUSED, journey, _said(refusal), refusal.host, retried=retried)
         trouble.event, trouble.facts = refusal.kind, refusal.facts
@@ -160,7 +162,7 @@ def _trouble_of(journey: Journey, bounced: bool) -> Trouble | None:
         return _made(TroubleKind.LOST, journey, why, gateway)
     if bounced and journey.left is not None:
         why = f"nobody listens at {journey.left.destination}"
-    # Without a word from anybody, it may have come to a program that is none of the lab's.
+    # Without a reason, it may have reached a program that is not the lab's own.
     return _made(TroubleKind.UNDELIVERED, journey, why, gateway) if why else None
 
 
@@ -172,7 +174,7 @@ def _made(kind: TroubleKind, journey: Journey, why: str, host: str, *, retried: 
 
 
 def _key(journey: Journey, *, retried: bool = False) -> object:
-    """What a message has in common with those sent in its place."""
+    """A key that a message shares with its retransmissions or retries."""
     assert journey.sent is not None
     if not journey.is_signalling:
         return journey.path[0], journey.sent.source

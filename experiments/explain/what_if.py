@@ -1,4 +1,4 @@
-"""What becomes of failed checks when somebody chooses what is undone."""
+"""Shows what becomes of failed checks if the user chooses which actions are undone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Becomes = Literal["passes with a correct ALG's in its place", "passes with no AL
 
 @dataclass(frozen=True)
 class Answer:
-    """``checks``: what becomes of each; ``undone``: how many actions were."""
+    """``checks``: the outcome of each; ``undone``: how many actions were undone."""
 
     spec: TrialSpec
     checks: dict[str, Becomes]
@@ -36,9 +36,9 @@ class Answer:
 
 
 def what_if(spec: TrialSpec, checks: Sequence[str], actions: Sequence[GatewayAction]) -> Answer:
-    """Run a trial again with these actions undone, as a correct ALG would act, and as none would.
+    """Run a trial again with these actions undone: once as a correct ALG would act, once as no ALG.
 
-    Raises ``UsageError`` when the routers did nothing of the kind, or the trial can't be run again.
+    Raises ``UsageError`` if the routers did nothing of the kind, or if the trial can't be run again.
     """
     if why := replay.obstacle(spec):
         raise UsageError(f"{spec.name} can't be run again: {why}")
@@ -59,7 +59,7 @@ def what_if(spec: TrialSpec, checks: Sequence[str], actions: Sequence[GatewayAct
 
 
 def _there_is(replayer: Replayer, checks: Sequence[str]) -> str:
-    """All that could be undone, by classes."""
+    """All actions that could be undone, by classes."""
     everything = [GatewayAction("", kind) for kind in ActionKind if kind is not ActionKind.STATE]
     done = replayer.run(checks, everything, (), CORRECT).done
     names = dict.fromkeys(str(each.of_class) for each in done)

@@ -1,4 +1,4 @@
-"""The words of explanations: what the router did, what came of it, the rule, and what a user notices."""
+"""The words of explanations: what the router did, what followed, the rule, and what a user notices."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from siplab.lab.sip.events import EventKind
 from siplab.lab.wire.labels import show
 
 _LONG: Final = 120  # characters of a line that are shown
-# What a router may not do to a part of a message, where no rule of syntax says it. Where it matters:
-# in a request, in a response.
+# The rules on what a router must not do to a part of a message, beyond syntax. Two: for requests, for
+# responses.
 _RULES: Final = {
     "Via": ("RFC 3581 4", "RFC 3261 18.1.2"),
     "Call-ID": "RFC 3261 8.1.1.4",
@@ -36,14 +36,14 @@ _RULES: Final = {
     "Expires": "RFC 3261 10.2.4",
     "Content-Length": "RFC 3261 20.14",
 }
-# The same for what else it does.
+# The same for its other actions.
 _OF_KIND: Final = {
     CauseKind.BINDING_EXPIRED: "RFC 4787 4.3",
     CauseKind.DAMAGED: "RFC 768",
     CauseKind.ANSWERED: "RFC 3261 8.1.2",
     CauseKind.MISDELIVERED: "RFC 4787 4.1",
 }
-# And for what it has set otherwise than it should.
+# The same for its settings.
 _OF_SETTING: Final = {
     "checksum": "RFC 768",
     "fragments": "RFC 4787 11",
@@ -55,7 +55,7 @@ _REQUIRED_IDLE: Final = 120.0  # seconds that a UDP binding must last without a 
 
 
 def rule_of(cause: Cause, trouble: Trouble | None) -> str:
-    """The rule that was broken, as RFC and section; empty when none is known."""
+    """The broken rule, as RFC and section; empty if none is known."""
     if cause.violation is not None:
         return cause.violation.reference
     if cause.kind is CauseKind.BINDING_EXPIRED and cause.idle is not None and cause.idle >= _REQUIRED_IDLE:
@@ -70,7 +70,7 @@ def rule_of(cause: Cause, trouble: Trouble | None) -> str:
         return trouble.facts.reference
     if trouble is not None and trouble.kind is TroubleKind.TIMED_OUT:
         return "RFC 3261 10.2.4"
-    # What the witness complains of goes before what was changed as well.
+    # The part that the endpoint complains of comes before other changed parts.
     for part in sorted(cause.parts, key=lambda part: trouble is None or part != trouble.facts.part):
         if part in _RULES:
             rule = _RULES[part]
@@ -81,7 +81,7 @@ def rule_of(cause: Cause, trouble: Trouble | None) -> str:
 
 
 def _in_response(cause: Cause) -> bool:
-    """Whether it is a response that has the part wrong: what was not changed back came in one."""
+    """Whether the wrong part is in a response. A value that was not changed back came in one."""
     if cause.kind is CauseKind.NOT_RESTORED:
         return True
     return cause.journey is not None and parsed(sent(cause.journey)).is_response
@@ -95,12 +95,12 @@ def _dropped(trouble: Trouble) -> str:
     if journey is not None and journey.ending is not None and journey.ending.fate in _OF_FATE:
         return _OF_FATE[journey.ending.fate]
     if journey is not None and parsed(sent(journey)).method == b"ACK":
-        return "RFC 3261 13.3.1.4"  # without it the callee must give the call up
+        return "RFC 3261 13.3.1.4"  # without it the callee must end the call
     return "RFC 3261 16.3"
 
 
 def paragraph(check: Check, trouble: Trouble | None, cause: Cause, rule: str) -> str:
-    """Everything in a few sentences."""
+    """The whole explanation in a few sentences."""
     sentences = [
         _action(trouble, cause),
         _outcome(trouble, cause),
@@ -230,7 +230,7 @@ def _message(journey: Journey) -> str:
 
 
 def _is_host(journey: Journey, node: str) -> bool:
-    """Whether a node is where the message was to end: the router that dropped it is not."""
+    """Whether a node is the message's destination. A router that dropped the message is not."""
     return journey.received or node != journey.path[-1] or not journey.fell_short
 
 
@@ -239,7 +239,7 @@ def _label(journey: Journey) -> str:
 
 
 def _lines(lines: tuple[LinePair, ...]) -> str:
-    """The lines before and after, two of them at most."""
+    """The lines before and after, two at most."""
     shown = []
     for pair in lines[:2]:
         before = f"`{_short(pair.before.text)}`" if pair.before is not None else ""
@@ -252,7 +252,7 @@ def _lines(lines: tuple[LinePair, ...]) -> str:
 
 
 def _pinholes(action: GatewayAction) -> str:
-    """What became of the pinholes, and what would have."""
+    """What happened to the pinholes, and what would have happened."""
     did, right = action.after.splitlines(), action.instead.splitlines()
     said = _few([each for each in did if each not in right])
     missed = _few([each for each in right if each not in did])
@@ -261,7 +261,7 @@ def _pinholes(action: GatewayAction) -> str:
 
 
 def _few(lines: list[str]) -> str:
-    """Two of them at most."""
+    """Two lines at most."""
     more = f" and {len(lines) - 2} more" if len(lines) > 2 else ""
     return " and ".join(lines[:2]) + more
 

@@ -1,5 +1,5 @@
-"""The figures that papers need, of results: each in altair (interactive) and in matplotlib (print).
+"""Figures of results for papers: each in altair (interactive) and in matplotlib (print).
 
-One file per figure: ``points`` are its numbers as plain rows; ``altair`` and ``matplotlib`` draw them. The
-libraries are imported when something is drawn.
+One file per figure: ``points`` computes its numbers as plain rows; ``altair`` and ``matplotlib`` draw them.
+The libraries are imported only when a figure is drawn.
 """

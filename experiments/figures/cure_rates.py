@@ -1,4 +1,4 @@
-"""Remedies: of the trials that fail with nothing done, how many work with each."""
+"""Mitigations: of the trials that fail without any, how many work with each."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from siplab.experiments.figures.drawing import COLOURS, chart, figure
 from siplab.experiments.tables.rows import Row
 from siplab.experiments.trial.rates import Rate
 
-# What makes two trials the same but for the remedy.
+# Two trials that are equal in these differ only in the mitigation.
 _SETTING: Final = ("topology", "model", "scenario", "phone", "server", "far_phone", "seed", "gateway")
 
 
 def points(trials: Sequence[Row]) -> list[dict[str, Any]]:
-    """A row per remedy, the best first: ``cured`` of ``failed``, the share, and Wilson's interval of 95 %.
+    """One row per mitigation, the best first: ``cured`` of ``failed``, the share, its 95 % Wilson interval.
 
-    Invalid trials, and those of which nobody knows, do not count.
+    Invalid trials do not count, nor do trials of routers whose behaviour is unknown.
     """
     failed = {_setting(each) for each in trials if not each["mitigations"] and each["outcome"] == "fail"}
     rates: dict[str, list[bool]] = {}
@@ -46,7 +46,7 @@ def _setting(row: Row) -> tuple[Any, ...]:
 
 
 def altair(rows: list[dict[str, Any]]) -> Any:
-    """Interactive."""
+    """The interactive figure."""
     alt, base = chart(rows)
     down = alt.Y("remedy:N", sort=None, title=None, axis=alt.Axis(labelLimit=300))
     scale = alt.Scale(domain=[0, 1])
@@ -60,7 +60,7 @@ def altair(rows: list[dict[str, Any]]) -> Any:
 
 
 def matplotlib(rows: list[dict[str, Any]]) -> Any:
-    """For print."""
+    """The figure for print."""
     made, axes = figure(5.6, 0.9 + 0.32 * len(rows))
     for place, each in enumerate(rows):
         axes.plot([each["low"], each["high"]], [place, place], color=COLOURS[0], linewidth=2)

@@ -1,4 +1,4 @@
-"""Detectors: how many ALGs each notices, against how many honest routers it accuses."""
+"""Detectors: how many ALGs each notices, against how many clean routers it accuses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from siplab.experiments.score.tally import Score
 
 
 def points(scores: Sequence[Score]) -> list[dict[str, Any]]:
-    """A row per detector: of all ALGs those noticed, false alarms, and the intervals of both."""
+    """One row per detector: the share of all ALGs that it notices, its false alarms, and both intervals."""
     found = []
     for each in scores:
         noticed, alarms = each.coverage, each.false_alarms
@@ -33,7 +33,7 @@ def points(scores: Sequence[Score]) -> list[dict[str, Any]]:
 
 
 def altair(rows: list[dict[str, Any]]) -> Any:
-    """Interactive."""
+    """The interactive figure."""
     alt, base = chart(rows)
     percent = alt.Axis(format="%")
     scale = alt.Scale(domain=[0, 1])
@@ -56,7 +56,7 @@ def altair(rows: list[dict[str, Any]]) -> Any:
 
 
 def matplotlib(rows: list[dict[str, Any]]) -> Any:
-    """For print. The line is where a detector is that guesses."""
+    """The figure for print. The line is where a guessing detector would be."""
     made, axes = figure(5.2, 3.8)
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle=":")
     markers = "osD^vP*X"

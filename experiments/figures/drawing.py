@@ -1,4 +1,4 @@
-"""What the figures share: colours that people who see no red can tell apart, and how they are kept."""
+"""What the figures share: colours that colour-blind readers can distinguish, and how figures are saved."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from siplab.experiments.tables.libraries import needed
 
 Library = Literal["altair", "matplotlib"]
 
-# Okabe and Ito's colours; and ColorBrewer's scale from orange to blue.
+# Okabe and Ito's colours, and ColorBrewer's scale from orange to blue.
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 SCALE: Final = ("#b35806", "#f1a340", "#fee0b6", "#d8daeb", "#998ec3", "#542788")
 NOTHING: Final = "#eeeeee"
 _FONTS: Final = {
-    "pdf.fonttype": 42,  # TrueType in the file: publishers refuse Type 3
+    "pdf.fonttype": 42,  # TrueType fonts, since publishers refuse Type 3
     "ps.fonttype": 42,
     "svg.fonttype": "none",
     "svg.hashsalt": "siplab",
@@ -24,7 +24,7 @@ _FONTS: Final = {
 
 
 def figure(width: float, height: float) -> tuple[Any, Any]:
-    """A figure of so many inches and its axes, apart from what other code draws.
+    """A figure and its axes, sized in inches, with settings that do not affect other code's figures.
 
     ``savefig`` embeds fonts, and writes the same file for the same figure. Raises ``UsageError``.
     """

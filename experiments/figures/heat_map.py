@@ -1,4 +1,4 @@
-"""Routers by scenarios: which share of trials works, and how well each router is known."""
+"""Routers by scenarios: the share of trials that work, and how well each router is known."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ _COUNTED = ("pass", "fail")
 
 
 def points(trials: Sequence[Row], mitigations: str = "") -> list[dict[str, Any]]:
-    """A row per router and scenario: ``working`` of ``trials``, the share, its interval, the evidence.
+    """One row per router and scenario: ``working`` of ``trials``, the share, its interval, the evidence.
 
-    Of trials with these remedies, joined by ``+``. Share and interval are null where nobody knows.
+    Only trials with these mitigations (joined by ``+``) count. Share and interval are null if the router's
+    behaviour is unknown.
     """
     cells: dict[tuple[str, str], list[Row]] = {}
     for each in trials:
@@ -49,7 +50,7 @@ def _told(rate: Rate, rows: Sequence[Row]) -> str:
 
 
 def altair(rows: list[dict[str, Any]]) -> Any:
-    """Interactive: what a cell is stands beside the pointer."""
+    """The interactive figure: a tooltip describes each cell."""
     alt, base = chart(rows)
     across = alt.X("scenario:N", sort=None, title=None, axis=alt.Axis(orient="top", labelAngle=-40))
     down = alt.Y("router:N", sort=None, title=None, axis=alt.Axis(labelLimit=300))
@@ -68,12 +69,12 @@ def altair(rows: list[dict[str, Any]]) -> Any:
 
 
 def matplotlib(rows: list[dict[str, Any]]) -> Any:
-    """For print."""
+    """The figure for print."""
     from matplotlib.colors import LinearSegmentedColormap, Normalize
 
     routers = list(dict.fromkeys(each["router"] for each in rows))
     scenarios = list(dict.fromkeys(each["scenario"] for each in rows))
-    names = 0.075 * max(map(len, routers))  # inches, as are the others
+    names = 0.075 * max(map(len, routers))  # inches, like the other lengths
     made, axes = figure(1.4 + names + 0.62 * len(scenarios), 1.6 + 0.28 * len(routers))
     colours = LinearSegmentedColormap.from_list("works", list(SCALE))
     for each in rows:

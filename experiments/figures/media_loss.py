@@ -1,6 +1,6 @@
-"""Media loss over time: which share of streams hears nothing, by seconds since the answer.
+"""Media loss over time: the share of streams that hear nothing, by seconds since the answer.
 
-A stream whose call has ended is silent no more; one on hold is, as it should be.
+A stream does not count as silent once its call has ended. On hold it is silent, as it should be.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ def points(
     step: float = 0.0,
     mitigations: str = "",
 ) -> list[dict[str, Any]]:
-    """A row per router and moment: the share of its audio streams that nothing reaches then.
+    """One row per router and moment: the share of its audio streams that receive nothing then.
 
-    Streams are those of calls that were answered, at both ends, of trials with these remedies.
-    ``step``: seconds between two moments; 0: such that a line has some hundred.
+    Streams are those of answered calls, at both ends, in trials with these mitigations. ``step``: seconds
+    between two moments; 0: about a hundred moments.
     """
     models = {each["trial"]: each["model"] for each in trials if each["mitigations"] == mitigations}
     streams = [each for each in streams if each["kind"] == "audio" and each["trial"] in models]
@@ -53,7 +53,7 @@ def points(
 
 
 def altair(rows: list[dict[str, Any]]) -> Any:
-    """Interactive."""
+    """The interactive figure."""
     alt, base = chart(rows)
     return (
         base.mark_line(interpolate="step-after")
@@ -73,7 +73,7 @@ def altair(rows: list[dict[str, Any]]) -> Any:
 
 
 def matplotlib(rows: list[dict[str, Any]]) -> Any:
-    """For print."""
+    """The figure for print."""
     made, axes = figure(6.2, 2.8)
     styles = ("-", "--", "-.", ":")
     for place, router in enumerate(dict.fromkeys(each["router"] for each in rows)):
@@ -83,7 +83,7 @@ def matplotlib(rows: list[dict[str, Any]]) -> Any:
             where="post",
             color=COLOURS[place % len(COLOURS)],
             linestyle=styles[place % len(styles)],
-            linewidth=max(1.2, 3.6 - 0.6 * place),  # lines that lie on each other are all seen
+            linewidth=max(1.2, 3.6 - 0.6 * place),  # lines that lie on each other stay visible
             label=router,
             clip_on=False,
         )

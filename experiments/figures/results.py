@@ -1,4 +1,4 @@
-"""What ``siplab.run``, ``siplab.matrix`` and ``siplab.score`` give: results that notebooks show."""
+"""The results of ``siplab.run``, ``siplab.matrix`` and ``siplab.score``, as notebooks can show them."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ else:
 
 
 class TrialRun(NamedTuple):
-    """What ``run`` gives: the result, and the trace of every packet and event.
+    """What ``run`` returns: the result, and the trace of every packet and event.
 
-    In a notebook it is shown as its page. The frames need pandas (extra ``notebook``), and raise
-    ``UsageError`` without; ``experiments.tables.TABLES`` says what their columns mean.
+    A notebook shows it as its page. The data frames need pandas (extra ``notebook``), and raise
+    ``UsageError`` without it; ``experiments.tables.TABLES`` says what their columns mean.
     """
 
     result: TrialResult
@@ -34,29 +34,29 @@ class TrialRun(NamedTuple):
 
     @property
     def checks(self) -> DataFrame:
-        """A row per check."""
+        """One row per check."""
         return frames.frame("checks", [self.result])
 
     @property
     def messages(self) -> DataFrame:
-        """A row per SIP message and place where it was seen."""
+        """One row per SIP message and place where it was seen."""
         return frames.messages(self.trace)
 
     @property
     def changes(self) -> DataFrame:
-        """A row per part of a message that a router changed."""
+        """One row per part of a message that a router changed."""
         if not self.result.changes:
             self.result.changes = changed_parts(self.trace.passages)
         return frames.frame("changes", [self.result])
 
     @property
     def media(self) -> DataFrame:
-        """A row per stream of a call, at each end."""
+        """One row per stream of a call, at each end."""
         return frames.frame("streams", [self.result])
 
     def _repr_html_(self) -> str:
         page = book.of_one(self.result, self.trace)
-        # The page is one document with scripts of its own: a frame keeps it and the notebook apart.
+        # The page is a document with scripts of its own. An iframe separates it from the notebook.
         return (
             '<iframe sandbox="allow-scripts" style="width:100%;height:640px;border:1px solid #ccc" '
             f'srcdoc="{html.escape(page)}"></iframe>'
@@ -69,7 +69,7 @@ class Matrix(list[TrialResult]):
     def to_frame(self, table: TableName = "trials") -> DataFrame:
         """One of the tables ``trials``, ``checks``, ``streams``, ``silences``, ``changes``, ``findings``.
 
-        Raises ``UsageError`` where pandas is missing.
+        Raises ``UsageError`` if pandas is missing.
         """
         return frames.frame(table, self)
 
@@ -80,20 +80,23 @@ class Matrix(list[TrialResult]):
 
 
 class MatrixPlots:
-    """Figures of a matrix: altair's charts, or figures of matplotlib whose ``savefig`` embeds fonts in PDF.
+    """Figures of a matrix: altair's charts, or matplotlib's figures whose ``savefig`` embeds fonts in PDF.
 
-    Each raises ``UsageError`` where the library is missing, and where there is nothing to draw.
+    Each raises ``UsageError`` if the library is missing, or if there is nothing to draw.
     """
 
     def __init__(self, results: Matrix) -> None:
         self._tables = tables(results)
 
     def heat_map(self, library: Library = "altair", *, mitigations: str = "") -> Any:
-        """Routers by scenarios, with the evidence of each; with these remedies, joined by ``+``."""
+        """Routers by scenarios, with the evidence of each router.
+
+        ``mitigations``: those of the trials, joined by ``+``.
+        """
         return _drawn(heat_map, heat_map.points(self._tables["trials"], mitigations), library)
 
     def cure_rates(self, library: Library = "altair") -> Any:
-        """Of the trials that fail with nothing done, how many work with each remedy."""
+        """Of the trials that fail without mitigations, how many work with each."""
         return _drawn(cure_rates, cure_rates.points(self._tables["trials"]), library)
 
     def media_loss(self, library: Library = "altair", *, mitigations: str = "", step: float = 0.0) -> Any:
@@ -113,13 +116,13 @@ class Scoreboard(list[Score]):
 
 
 class ScorePlots:
-    """The figure of a scoreboard, as those of ``MatrixPlots``."""
+    """The figure of a scoreboard, like those of ``MatrixPlots``."""
 
     def __init__(self, scores: Scoreboard) -> None:
         self._scores = scores
 
     def detectors(self, library: Library = "altair") -> Any:
-        """How many ALGs each detector notices, against how many honest routers it accuses."""
+        """How many ALGs each detector notices, against how many clean routers it accuses."""
         return _drawn(detectors, detectors.points(self._scores), library)
 
 

@@ -1,6 +1,6 @@
-"""Packets at one tap as they pass, as a capture that Wireshark and its relatives read from a pipe.
+"""Captures packets at one tap as they pass, in a form that Wireshark and similar programs read from a pipe.
 
-The format is that of libpcap (version 2.4, LINKTYPE_RAW): every reader takes it. Times are those of the day.
+The format is libpcap's (version 2.4, LINKTYPE_RAW), which every reader accepts. Times are wall-clock times.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from siplab.lab.worlds.trace import Passage, Received, Record, Segment, Sent
 
 _HEADER: Final = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 101)
 _FIRST: Final = struct.Struct("<IIII")
-_MOST: Final = 4 << 20  # bytes that wait for a reader; a slower one loses packets
+_MOST: Final = 4 << 20  # bytes that wait for a reader; a slower reader loses packets
 
 
 def packets_at(record: Record, tap: str) -> Iterator[bytes]:
@@ -41,9 +41,9 @@ def packets_at(record: Record, tap: str) -> Iterator[bytes]:
 
 
 class LiveCapture:
-    """Writes a tap's packets to a descriptor, which is its own from now on. Never waits for the reader.
+    """Writes a tap's packets to a descriptor, and takes ownership of it. Never waits for the reader.
 
-    ``began``: the time of day at which the world did, in seconds. ``lost``: packets for a reader too slow.
+    ``began``: wall-clock time at which the world began, in seconds. ``lost``: packets lost by a slow reader.
     """
 
     def __init__(self, tap: str, descriptor: int, began: float) -> None:
@@ -57,7 +57,7 @@ class LiveCapture:
         self.flush()
 
     def take(self, record: Record) -> None:
-        """Look at a record of the trace."""
+        """Take a record of the trace."""
         if self.over:
             return
         for packet in packets_at(record, self.tap):
@@ -69,19 +69,19 @@ class LiveCapture:
         self.flush()
 
     def flush(self) -> None:
-        """Write what the reader takes."""
+        """Write as much as the reader accepts."""
         while self._waiting and not self.over:
             try:
                 count = os.write(self._descriptor, self._waiting)
             except BlockingIOError:
                 return
-            except OSError:  # it has been closed
+            except OSError:  # the reader has closed it
                 self.over = True
                 return
             del self._waiting[:count]
 
     def close(self) -> None:
-        """Write what the reader takes at once, and let go."""
+        """Write what the reader accepts at once, and close."""
         self.flush()
         self.over = True
         os.close(self._descriptor)

@@ -1,7 +1,7 @@
-"""The desk of a lab that is up: serves its network by the wall clock, and whoever comes with a request.
+"""The process of a running lab: it serves the network by the wall clock, and answers requests.
 
-It runs in the lab's bubble. Requests are those of ``HANDLERS``; one that is wrong is answered by a line, and
-nothing that a caller does ends the lab but ``down``.
+It runs in the lab's bubble. Requests are those of ``HANDLERS``. A wrong request is answered by an error line.
+Nothing that a caller does ends the lab, except ``down``.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ from siplab.lab.worlds.trace import Passage, Received, Record, Sent, SkippedPack
 
 SOCKET: Final = "SIPLAB_DESK"
 GUARDIAN: Final = "SIPLAB_GUARDIAN"
-MOST_RECORDS: Final = 50_000  # that are kept of a lab that may be up for days
+MOST_RECORDS: Final = 50_000  # records kept of a lab that may be up for days
 _LONG: Final = 3600.0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A lab to build. ``phone``, ``far_phone`` and ``server``: kinds, the latter of real programs too.
+    """A lab to build. ``phone``, ``far_phone`` and ``server``: kinds; ``server`` may be a real program, too.
 
-    ``agents``: the lab's own that are in it. ``attach_to``: the network that a real card joins, if there is a
-    guardian's line. ``also``: ``(host, command line)`` of programs in it, which print to standard error.
-    ``pcap``, ``trace``: where all that happened is written when it ends.
+    ``agents``: the lab's own agents in it. ``attach_to``: the network that a real card joins, if a guardian's
+    line is given. ``also``: ``(host, command line)`` of programs in it, which print to standard error.
+    ``pcap``, ``trace``: files that get everything that happened when the lab ends.
     """
 
     topology: str
@@ -66,12 +66,12 @@ class Plan:
 
     @property
     def whole(self) -> bool:
-        """Whether all of its trace is kept."""
+        """Whether the whole trace is kept."""
         return self.pcap is not None or self.trace is not None
 
 
 class LiveTrace(Trace):
-    """The latest records, and a word to those who look on. Media are counted, and kept in a ``whole`` one."""
+    """The latest records; passes each to observers. Media are counted; only a ``whole`` trace keeps them."""
 
     def __init__(self, *, whole: bool) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class LiveTrace(Trace):
             super().add(record)
 
     def forget(self) -> None:
-        """Keep the latest records only, but of a ``whole`` one."""
+        """Keep only the latest records, unless the trace is ``whole``."""
         if not self._whole:
             del self.records[:-MOST_RECORDS]
 
@@ -104,7 +104,7 @@ def _is_media(record: Record) -> bool:
 
 
 class Desk:
-    """A running lab. ``announce`` is told of it once, when it is up."""
+    """A running lab. ``announce`` is called once, when it is up."""
 
     def __init__(self, plan: Plan, door: socket.socket) -> None:
         self._plan = plan
@@ -119,7 +119,7 @@ class Desk:
         self._passed = Passed()
         self._trace.watchers.append(self._passed.take)
         self._began = time.time() - self._world.now
-        self._captures: dict[LiveCapture, socket.socket] = {}  # and who waits for its end
+        self._captures: dict[LiveCapture, socket.socket] = {}  # with the caller who waits for its end
         self._programs: dict[int, tuple[str, Any]] = {}
         self._contained: dict[socket.socket, ContainerProcess] = {}
         self._callers: set[socket.socket] = set()
@@ -156,7 +156,7 @@ class Desk:
     # -- the loop ----------------------------------------------------------------------------------
 
     def serve(self) -> list[str]:
-        """Until somebody says ``down``; returns what the world found wrong."""
+        """Serve until a caller says ``down``. Returns the world's errors."""
         self._door.setblocking(False)
         self._world.watch(self._door.fileno(), self._open)
         try:
@@ -227,7 +227,7 @@ class Desk:
     # -- requests ----------------------------------------------------------------------------------
 
     def status(self, caller: socket.socket, descriptors: list[int]) -> dict[str, object]:
-        """What is there: hosts, taps, models, bindings, programs."""
+        """The lab's state: hosts, taps, models, bindings, programs."""
         topology = self._network.topology
         now = self._world.gateway_time
         return {
@@ -260,7 +260,7 @@ class Desk:
         self, caller: socket.socket, descriptors: list[int], host: str, command: list[str], directory: str,
         environment: dict[str, str], image: str = "",
     ) -> object:  # fmt: skip
-        """Start a program with the three standard streams of the caller; the answer is its exit status.
+        """Start a program with the caller's three standard streams. The answer is its exit status.
 
         ``image``: the container that it runs in, without standard input.
         """
@@ -281,7 +281,7 @@ class Desk:
         )
         ended = os.pidfd_open(process.pid)
         self._programs[process.pid] = (host, process)
-        process.caller = caller  # type: ignore[attr-defined]  # whose end is the program's too
+        process.caller = caller  # type: ignore[attr-defined]  # the program ends with its caller
 
         def over() -> None:
             if process.poll() is None:
@@ -351,7 +351,7 @@ class Desk:
         return _LATER
 
     def capture(self, caller: socket.socket, descriptors: list[int], tap: str) -> object:
-        """Write what passes a tap to a descriptor, until its reader has had enough."""
+        """Write what passes a tap to a descriptor, until its reader closes it."""
         topology = self._network.topology
         gateway, _, side = tap.partition("/")
         if not (tap in topology.hosts or (gateway in topology.gateways and side in ("inside", "outside"))):
@@ -386,7 +386,7 @@ class Desk:
         flows: str = "all",
         flush: bool = False,
     ) -> dict[str, str]:
-        """Put another model in: in every gateway that has the trial's, or where the spec says."""
+        """Put another model into every gateway that has the trial's, or into those that the spec names."""
         if flows not in ("all", "new"):
             raise UsageError("--flows is 'all' or 'new'")
         chosen = assignment.models_of(model, self._network.topology)
@@ -399,11 +399,11 @@ class Desk:
         return chosen
 
     def messages(self, caller: socket.socket, descriptors: list[int], since: int) -> list[dict[str, Any]]:
-        """The SIP messages that have passed the routers since the one of that number."""
+        """The SIP messages that passed the routers after the one with that number."""
         return self._passed.since(since)
 
     def age(self, caller: socket.socket, descriptors: list[int], seconds: float) -> None:
-        """Make what the routers remember so much older."""
+        """Make everything that the routers remember so many seconds older."""
         if not isinstance(seconds, int | float) or not 0 < seconds <= 1e6:
             raise UsageError("name a number of seconds above 0, a million at most")
         self._world.age(float(seconds))
@@ -433,7 +433,7 @@ HANDLERS: Final[Mapping[str, Callable[..., object]]] = {
 
 
 def task(connection: Connection) -> int:
-    """Task of a bubble: a lab that is up. Tells ``ready`` or what is wrong, and in the end what was."""
+    """Task of a bubble: a running lab. Reports ``ready`` or an error, and at the end the world's errors."""
     plan: Plan = connection.recv()
     signal.signal(signal.SIGINT, lambda number, frame: None)
     worker.prepare()

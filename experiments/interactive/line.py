@@ -1,7 +1,8 @@
-"""The line between a lab that is up and the commands that want something of it.
+"""The connection between a running lab and the commands that use it.
 
-A Unix socket in a folder that only this user can enter; each request and each answer is one JSON document,
-and descriptors travel beside a request: a program gets the terminal of the command that asked for it.
+It is a Unix socket in a folder that only this user can enter. Each request and each answer is one JSON
+document. Descriptors can go with a request, so that a program gets the terminal of the command that started
+it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _CREDENTIALS: Final = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 
 def folder() -> Path:
-    """Where the sockets of this user's labs are. Raises ``UsageError`` when it can't be trusted."""
+    """The folder with the sockets of this user's labs. Raises ``UsageError`` if it can't be trusted."""
     base = os.environ.get("XDG_RUNTIME_DIR")
     place = Path(base, "siplab") if base and Path(base).is_dir() else Path("/tmp", f"siplab-{os.getuid()}")  # noqa: S108 - looked at below
     with suppress(FileExistsError):
@@ -37,18 +38,18 @@ def folder() -> Path:
 
 
 def path_of(name: str) -> Path:
-    """The socket of the lab of that name. Raises ``UsageError`` for what can't be one."""
+    """The socket of the lab of that name. Raises ``UsageError`` for a name that is not possible."""
     if not _NAME.fullmatch(name):
         raise UsageError(f"'{name}' is no name of a lab: up to 32 lower-case letters, digits and '-'")
     return folder() / f"{name}.sock"
 
 
 def listen(name: str) -> socket.socket:
-    """Be the lab of that name. Raises ``UsageError`` when there is one."""
+    """Listen as the lab of that name. Raises ``UsageError`` if there is one already."""
     path = path_of(name)
     if path.exists() and _answers(path):
         raise UsageError(f"a lab '{name}' is up already: siplab down --lab {name}, or take another --name")
-    path.unlink(missing_ok=True)  # of one that was killed
+    path.unlink(missing_ok=True)  # left by a lab that was killed
     line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     line.bind(str(path))
     line.listen(8)
@@ -56,7 +57,7 @@ def listen(name: str) -> socket.socket:
 
 
 def names() -> list[str]:
-    """The labs that are up."""
+    """The names of the labs that are up."""
     return sorted(path.stem for path in folder().glob("*.sock") if _answers(path))
 
 
@@ -70,14 +71,14 @@ def _answers(path: Path) -> bool:
 
 
 def is_this_user(line: socket.socket) -> bool:
-    """Whether who called is this user; root may always."""
+    """Whether the caller is this user, or root."""
     data = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    # In a user namespace this user is root, and whoever else there is is nobody.
+    # In a user namespace this user is root, and all other users are nobody.
     return _CREDENTIALS.unpack(data)[1] in (0, os.getuid())
 
 
 class Caller:
-    """A command's end of the line. Raises ``UsageError`` when no such lab is up."""
+    """A command's end of the connection. Raises ``UsageError`` if no such lab is up."""
 
     def __init__(self, name: str = "") -> None:
         if not name:
@@ -93,7 +94,7 @@ class Caller:
             ) from None
 
     def ask(self, what: str, descriptors: Sequence[int] = (), **values: object) -> Any:
-        """Ask for something and wait for its answer. Raises ``UsageError`` with what is said against it."""
+        """Send a request and wait for its answer. Raises ``UsageError`` with the lab's error."""
         self.tell(what, descriptors, **values)
         return self.answer()
 
@@ -140,7 +141,7 @@ def _the_only_one() -> str:
 
 
 def received(line: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
-    """The next request and its descriptors; ``None`` when the caller has hung up or talks nonsense."""
+    """The next request and its descriptors; ``None`` if the caller has hung up or sent nonsense."""
     try:
         data, descriptors, _, _ = socket.recv_fds(line, LONGEST, 4)
         row = json.loads(data) if data else None
@@ -150,7 +151,7 @@ def received(line: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
 
 
 def send(line: socket.socket, row: dict[str, object]) -> None:
-    """An answer; a caller that has gone does not get it."""
+    """Send an answer. If the caller has gone, it is lost."""
     with suppress(OSError):
         line.send(json.dumps(row).encode())
 

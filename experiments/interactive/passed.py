@@ -1,4 +1,4 @@
-"""The SIP messages that have passed the routers of a lab that is up, the latest of them."""
+"""The latest SIP messages that passed the routers of a running lab."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from siplab.lab.wire.ip import MalformedPacketError
 from siplab.lab.worlds.trace import Passage, Record, looks_like_sip
 
 MOST: Final = 300  # messages that are kept
-AT_ONCE: Final = 10  # in one answer, which has to fit the line
-_LONGEST: Final = 4000  # bytes of one that are shown
-_COPIES: Final = 2  # of what left that are shown
+AT_ONCE: Final = 10  # messages in one answer, which must not be too long for the connection
+_LONGEST: Final = 4000  # bytes of a message that are shown
+_COPIES: Final = 2  # packets that left, shown for each message
 
 
 class Passed:
-    """Numbers each message from 1 on, as it passes."""
+    """Numbers each message, from 1 on, as it passes."""
 
     def __init__(self) -> None:
         self._rows: deque[dict[str, Any]] = deque(maxlen=MOST)
         self._count = 0
 
     def take(self, record: Record) -> None:
-        """Look at a record of the trace."""
+        """Take a record of the trace."""
         if not isinstance(record, Passage):
             return
         before = _sip(record.packet)
@@ -45,7 +45,7 @@ class Passed:
         )
 
     def since(self, number: int) -> list[dict[str, Any]]:
-        """The messages behind that number, the oldest first; a part of them, if there are many."""
+        """The messages after that number, the oldest first; if there are many, only some of them."""
         return [each for each in self._rows if each["number"] > number][:AT_ONCE]
 
 

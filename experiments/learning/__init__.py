@@ -1,1 +1,1 @@
-"""From what a router was seen to do to a model that does it too."""
+"""Learns from packets at both sides of a router: finds a model that does the same."""

@@ -1,6 +1,6 @@
-"""A candidate beside what was observed: how far from it is it?
+"""Compares a candidate model with an observed router: how far is one from the other?
 
-The candidate's router is given what no model can know: the public ports that the observed router chose.
+No model can know which public ports the observed router chose. So the candidate's router is given them.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from siplab.lab.worlds.trace import looks_like_sip
 
 Arrivals = tuple[Arrival, ...]
 
-_OTHERWISE: Final = 4  # as bad as so many parts: a packet that leaves and should not, or the other way round
+_OTHERWISE: Final = 4  # counts as this many parts: a packet leaves only one of the two routers
 
 
 @dataclass(frozen=True)
 class Observed:
-    """A router as it was seen: what it did. ``nat``: its settings, as far as is known.
+    """What an observed router did. ``nat``: its settings, as far as they are known.
 
-    ``stands``: where it stands; ``None``: its packets tell.
+    ``stands``: where it stands; ``None``: this is worked out from its packets.
     """
 
     pairs: tuple[Pair, ...]
@@ -44,7 +44,7 @@ class Observed:
 
     @cached_property
     def place(self) -> Place:
-        """Where it stands."""
+        """Where the router stands in the network."""
         return self.stands or place_of(self.pairs)
 
     @cached_property
@@ -58,7 +58,7 @@ def _is_message(each: Crossing) -> bool:
 
 
 def payload_of(packet: bytes) -> bytes:
-    """What a packet carries; nothing where it can't be read."""
+    """What a packet carries; empty if the packet can't be parsed."""
     try:
         return ip.parse(packet).payload
     except MalformedPacketError:
@@ -66,7 +66,7 @@ def payload_of(packet: bytes) -> bytes:
 
 
 class Played(NamedTuple):
-    """A packet that entered; what arrived of it behind the observed router; and behind a candidate's."""
+    """A packet that entered, and what arrived of it: behind the observed router, behind a candidate's."""
 
     entered: Crossing
     seen: Arrivals
@@ -89,9 +89,9 @@ def played(observed: Observed, model: Model, pair: Pair) -> Iterator[Played]:
 
 
 def distance(observed: Observed, model: Model, limit: float = float("inf")) -> float:
-    """How far a router with the model is from the observed one: 0 is the same in all that left.
+    """How far a router with the model is from the observed one. 0: all that leaves is the same.
 
-    A changed part counts 1. Ends beyond ``limit``.
+    Each changed part of a message counts 1. Stops counting as soon as the distance is over ``limit``.
     """
     total = 0.0
     for pair in observed.pairs:
@@ -104,7 +104,7 @@ def distance(observed: Observed, model: Model, limit: float = float("inf")) -> f
 
 
 def apart(mine: Arrivals, seen: Arrivals) -> float:
-    """How far off is what left for one packet: 0 is the same, a changed part counts 1."""
+    """The distance for one entered packet. 0: the same leaves; each changed part counts 1."""
     if len(mine) != len(seen):
         return _OTHERWISE
     total = 0.0
@@ -121,7 +121,7 @@ def apart(mine: Arrivals, seen: Arrivals) -> float:
 
 @dataclass
 class Agreement:
-    """How many of ``total`` SIP messages came out as they were seen; what of the others was otherwise."""
+    """``equal`` of ``total`` SIP messages came out as observed. ``otherwise``: how the others differed."""
 
     equal: int = 0
     total: int = 0
@@ -133,7 +133,10 @@ class Agreement:
 
 
 def agreement(observed: Observed, model: Model, conversations: Collection[str] | None = None) -> Agreement:
-    """Lay a router with the model beside the observed one. ``conversations``: those that count."""
+    """Compare a router that has the model with the observed one.
+
+    ``conversations``: only these count; ``None``: all.
+    """
     found = Agreement()
     for pair in observed.pairs:
         for entered, seen, made in played(observed, model, pair):

@@ -1,10 +1,11 @@
-"""A draft of a vendor's card from what was learnt: what the captures show, and nothing else.
+"""Drafts a vendor's card from a learnt model. It says what the captures show, and nothing else.
 
 The rules of this file:
 
 - Every claim has evidence ``capture``, and a source that says date, firmware and the files' digests.
-- A model is named where it alone does all that was seen. Models that can't be told apart are a note.
-- Whether the ALG can be switched off, and how it comes from the factory, captures do not say: unknown.
+- The card names a model only if no other model does all that was seen as well. Models that can't be told
+  apart are named in a note.
+- Captures don't say whether the ALG can be switched off, nor how it is set in a new router. Both are unknown.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _SHOWN = 12
 
 @dataclass(frozen=True)
 class Subject:
-    """What was captured: the router's ``name``, its ``firmware`` (empty: not known), when, in which files."""
+    """What was captured: the router's ``name`` and ``firmware`` (empty: not known), the day, the files."""
 
     name: str
     firmware: str
@@ -38,7 +39,7 @@ class Subject:
 
     @property
     def source(self) -> str:
-        """The source of a claim. Raises ``OSError`` where a file can't be read."""
+        """The source of a claim. Raises ``OSError`` if a file can't be read."""
         digests = ", ".join(
             f"{each.name} sha256:{hashlib.sha256(each.read_bytes()).hexdigest()}" for each in self.files
         )
@@ -91,7 +92,7 @@ def _shown(learnt: Learnt) -> list[str]:
 
 
 def _gaps(learnt: Learnt) -> list[str]:
-    """What they leave open."""
+    """What the captures leave open."""
     found = learnt.found
     notes = []
     if not found.distance and len(found.tie) > 1:

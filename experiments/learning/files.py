@@ -15,10 +15,10 @@ from siplab.lab.worlds.pair import Pair
 
 
 def read(paths: Sequence[Path]) -> tuple[list[Pair], list[str]]:
-    """The pairs that files show, captures of both sides in twos (IN OUT), and what was left out, in words.
+    """The pairs that the files show, and a list of what was left out, in words.
 
-    Raises ``UsageError`` for files that show none or are of two routers, ``CaptureError`` for what can't be
-    read.
+    Captures come in twos: the inside one, then the outside one. Raises ``UsageError`` if the files show no
+    pair or are of several routers, ``CaptureError`` if a file can't be read.
     """
     pairs: list[Pair] = []
     left_out: list[str] = []
@@ -45,7 +45,7 @@ def read(paths: Sequence[Path]) -> tuple[list[Pair], list[str]]:
 
 
 def as_captures(pair: Pair, path: Path) -> tuple[Capture, Capture]:
-    """What captures of the two sides, inside first, would hold of a pair."""
+    """What captures of the inside and of the outside would hold of a pair."""
     rows: dict[Side, list[Captured]] = {side: [] for side in Side}
     for each in pair.crossings:
         for side, packet in ((each.side, each.packet), *each.left):

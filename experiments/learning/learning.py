@@ -1,4 +1,4 @@
-"""From what was seen of a router to a model: NAT first, then the catalogue, then rules for what is left."""
+"""Learns a model of an observed router: first the NAT, then from the catalogue, then rules for the rest."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from siplab.lab.wire.ip import Endpoint, MalformedPacketError
 from siplab.lab.worlds.pair import Pair
 from siplab.lab.worlds.trace import looks_like_sip
 
-_HICCUPS: Final = 60  # messages of which one may be otherwise without a rule being read off that
+_HICCUPS: Final = 60  # in so many messages, one difference is tolerated and no rules are learnt
 
 
 @dataclass(frozen=True)
 class Learnt:
     """A model of an observed router.
 
-    ``found``: what the catalogue has for it. ``rules``: what is done besides; ``None``: nothing, or rules
-    explain no more. ``model``: both together. ``agreement``: with what it was learnt from. ``held_out``:
-    with conversations that it was not learnt from; ``None``: there was one only.
+    ``found``: what the search of the catalogue found. ``rules``: what the router does besides; ``None``:
+    nothing, or rules explain no more. ``model``: both together. ``agreement``: with the observations that it
+    was learnt from. ``held_out``: agreement with conversations that it was not learnt from; ``None``: there
+    was only one conversation, or this was not asked for.
     """
 
     observed: Observed
@@ -43,7 +44,10 @@ class Learnt:
 
 
 def learn(pairs: Sequence[Pair], *, depth: int = 3, held_out: bool = True) -> Learnt:
-    """Learn a model. ``depth``: faults in one router at most. ``held_out``: say how it does on new ones."""
+    """Learn a model. ``depth``: at most so many faults in one router.
+
+    ``held_out``: also measure agreement on conversations that are kept out of the learning.
+    """
     observed, *others = likely(Observed(tuple(pairs)))
     found = search(observed, depth=depth)
     for other in others if found.distance else ():
@@ -63,9 +67,9 @@ def learn(pairs: Sequence[Pair], *, depth: int = 3, held_out: bool = True) -> Le
 def _halves(
     pairs: Sequence[Pair],
 ) -> tuple[tuple[Pair, ...], tuple[Pair, ...], frozenset[str] | None] | None:
-    """What is learnt from, what is sent, and which conversations count; ``None``: there is one only.
+    """The pairs to learn from, the pairs to send, and which conversations count; ``None``: there is only one.
 
-    All of a pair is sent: what a router does to a conversation depends on the mappings of those before.
+    A whole pair is sent, because what a router does to a conversation depends on earlier mappings.
     """
     if len(pairs) > 1:
         half = (len(pairs) + 1) // 2
@@ -76,7 +80,7 @@ def _halves(
 
 
 def _learnt(observed: Observed, found: Found) -> tuple[Rules | None, Model]:
-    """The rules for what the catalogue has nothing for, and the model with them."""
+    """The rules for what no model of the catalogue explains, and the model with them."""
     known = agreement(observed, found.model)
     if (known.total - known.equal) * _HICCUPS <= known.total:
         return None, found.model
@@ -96,7 +100,7 @@ def with_rules(base: Model, rules: Rules) -> Model:
 
 
 def _rules(observed: Observed, base: Model) -> Rules:
-    """Rules for what the base leaves unexplained: from what it makes of messages to what was seen."""
+    """Rules for what the base model leaves unexplained. They turn its output into what was seen."""
     learner = RuleLearner()
     for pair in observed.pairs:
         for example in _examples(observed, base, pair):

@@ -1,4 +1,4 @@
-"""Which NAT the observed router is, by addresses and ports alone: what it says in messages is no matter."""
+"""Finds the NAT settings of the observed router from addresses and ports alone, not from messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from siplab.experiments.learning.scoring import Conversation, telling
 from siplab.experiments.trial.run import models
 from siplab.lab.gateway.nat_config import Dependence, NatConfig
 
-# The commonest come first: of settings that agree with what was seen, the first is taken.
+# The most common setting comes first. Of several that agree with what was seen, the first is taken.
 _MAPPINGS: Final = (
     Dependence.ENDPOINT_INDEPENDENT,
     Dependence.ADDRESS_AND_PORT_DEPENDENT,
@@ -24,21 +24,21 @@ _FILTERINGS: Final = (
     Dependence.ENDPOINT_INDEPENDENT,
 )
 _TIMEOUTS: Final = (300.0, 180.0, 120.0, 60.0, 30.0)
-_WORTH: Final = 0.5  # of the packets that leave otherwise, as many may be left by an unusual setting
-_MANY: Final = 4  # packets from which on it is a setting rather than one of an ALG's faults
-_IDLE: Final = 20.0  # seconds of silence from which timers can show
+_WORTH: Final = 0.5  # an unusual setting is likelier if it leaves at most this share of the differing packets
+_MANY: Final = 4  # and explains at least so many packets; fewer may be due to a fault of the ALG
+_IDLE: Final = 20.0  # seconds; timers are tried only if the router was silent for longer
 
 
 def with_nat(observed: Observed) -> Observed:
-    """The same router with the NAT settings that are likeliest, whatever its ALG may be."""
+    """The same router with the likeliest NAT settings, whatever its ALG may be."""
     return likely(observed)[0]
 
 
 def likely(observed: Observed) -> tuple[Observed, ...]:
-    """The same router with NAT settings that may be its own, the likeliest first.
+    """The same router with each of the NAT settings that it may have, the likeliest first.
 
-    What an ALG opens or keeps shut looks like an unusual NAT to those who know another ALG: unusual settings
-    are the likelier ones only where they leave half of what is otherwise at most, and gain more than a few.
+    An unknown ALG that opens or closes pinholes can look like an unusual NAT. So unusual settings count as
+    likelier only if they leave at most half of the differing packets, and explain more than a few.
     """
     usual = sum(_wrong(observed, observed.nat).values())
     best, least = _best(observed) if usual else (observed.nat, 0)
@@ -50,19 +50,19 @@ def likely(observed: Observed) -> tuple[Observed, ...]:
 
 
 def _best(observed: Observed) -> tuple[NatConfig, float]:
-    """The settings with which the fewest packets leave otherwise, and how many those are."""
+    """The settings with which the fewest packets leave otherwise than observed, and how many these are."""
     gap = _longest_silence(observed)
     timeouts = [each for each in _TIMEOUTS if each <= gap] if gap > _IDLE else []
     best, least = observed.nat, float("inf")
     part, on_part = observed, 0
-    # What a binding is good for shows in most packets, how long it lasts in a few.
+    # Mapping and filtering show in most packets, a binding's lifetime only in a few.
     ways = [{"mapping": one, "filtering": other} for one, other in product(_MAPPINGS, _FILTERINGS)]
     for settings in (ways, [{"udp_timeout": each} for each in timeouts]):
         for each in settings:
             if not least:
                 break
             nat = replace(best, **each)
-            # Where the best one is right already, another one can't be better.
+            # A setting is tried on everything only if it is better on a part of what the best one gets wrong.
             if least < float("inf") and sum(_wrong(part, nat).values()) >= on_part:
                 continue
             wrong = _wrong(observed, nat)
@@ -79,7 +79,10 @@ def _longest_silence(observed: Observed) -> float:
 
 
 def _wrong(observed: Observed, nat: NatConfig) -> Counter[Conversation]:
-    """How many packets of each conversation leave otherwise, without an ALG or with a correct one."""
+    """How many packets of each conversation leave otherwise, without an ALG or with a correct one.
+
+    Of the two, the one with fewer such packets counts.
+    """
     tried = replace(observed, nat=nat)
     counts = []
     for name in ("none", "correct"):

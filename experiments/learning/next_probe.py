@@ -1,4 +1,4 @@
-"""What to send next through a router, so that models that did the same till now do so no longer."""
+"""Says what to send through a router next, to separate models that have done the same so far."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from siplab.experiments.probe_pack.routers import router_of
 from siplab.lab.gateway.alg import Model
 from siplab.lab.worlds.open_loop import play
 
-_MOST: Final = 8  # models that are compared
+_MOST: Final = 8  # so many models are compared
 
 
 def next_probe(tie: Sequence[Model]) -> str | None:
-    """The conversation of the probe pack that splits a tie most evenly; ``None``: none of them does.
+    """The conversation of the probe pack that separates most of these models; ``None``: none does.
 
-    Of a large tie the first models are looked at. It is played in memory, through the home network's router.
+    Of many models only the first are compared. The conversations are played in memory, through the router of
+    the topology ``home``.
     """
     models = tie[:_MOST]
     if len(models) < 2:

@@ -1,4 +1,4 @@
-"""What a router was seen to do, as a ``Pair``: from captures of both its sides, or from a trace."""
+"""Makes a ``Pair``, what a router was seen to do, from captures of both its sides or from a trace."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from siplab.lab.wire.rtp import unpack_rtp
 from siplab.lab.worlds.pair import PUBLIC_IP, Crossing, Departure, Pair, departures
 from siplab.lab.worlds.trace import Passage, Remark, Trace, WorldEvent
 
-_LATE = 2.0  # seconds after a packet entered in which what became of it leaves
-_EARLY = 0.2  # seconds by which clocks may be wrong
-_MEDIA_PACKETS = 3  # of a flow that count in any case
-_MEDIA_EVERY = 10.0  # seconds after which the next one does
+_LATE = 2.0  # seconds: later than this after a packet entered, nothing that leaves is due to it
+_EARLY = 0.2  # seconds that the two captures' clocks may differ
+_MEDIA_PACKETS = 3  # so many of each flow count in any case
+_MEDIA_EVERY = 10.0  # seconds; after these, the flow's next packet counts too
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the observed router stands: its outside address, the networks behind it, its addresses there."""
+    """Where the observed router stands: its outside address, its inside networks and addresses."""
 
     public_ip: str
     inside_networks: tuple[str, ...]
@@ -33,10 +33,10 @@ class Place:
 
 
 def place_of(pairs: Sequence[Pair]) -> Place:
-    """Where a router stands, as its packets tell: behind it are those whose address it translated.
+    """Work out from its packets where a router stands. Hosts whose address it translated are inside.
 
-    Where it translated none, all that sent something inside are. An inside network is taken for one of 256
-    addresses of which the router has the first.
+    If it translated none, all hosts that sent something inside count. Each inside network is assumed to be a
+    /24 whose first address is the router's.
     """
     every: set[str] = set()
     translated: set[str] = set()
@@ -58,14 +58,14 @@ def place_of(pairs: Sequence[Pair]) -> Place:
 
 
 def from_trace(trace: Trace, gateway: str = "router", public: str = PUBLIC_IP) -> list[Pair]:
-    """What a trial's router did. What follows a reboot is a pair of its own."""
+    """What a trial's router did, up to a change of its public address. After a reboot a new pair begins."""
     pairs: list[list[Crossing]] = [[]]
     thinned = _Thinned()
     for record in trace:
         if isinstance(record, Remark) and record.kind is WorldEvent.REBOOTED and record.who == gateway:
             pairs.append([])
         elif isinstance(record, Remark) and record.kind is WorldEvent.RENUMBERED and record.who == gateway:
-            break  # what is learned is learned of one public address
+            break  # a model is learnt for one public address
         elif (
             isinstance(record, Passage)
             and record.gateway == gateway
@@ -77,7 +77,7 @@ def from_trace(trace: Trace, gateway: str = "router", public: str = PUBLIC_IP) -
 
 
 class _Thinned:
-    """Which packets count: of media a few of each flow, which keep the NAT's state as all would."""
+    """Which packets count. Of each media flow a few do, enough to keep the NAT's state as all would."""
 
     def __init__(self) -> None:
         self._counts: Counter[bytes] = Counter()
@@ -105,7 +105,10 @@ class _Event(NamedTuple):
 
 
 def from_captures(inside: Capture, outside: Capture) -> Pair:
-    """What captures of both sides show. Raises ``UsageError`` where they show nothing."""
+    """What captures of both sides show.
+
+    Raises ``UsageError`` if no SIP message is in both, or if the router translates no IPv4 address.
+    """
     pairing = pair(inside.messages, outside.messages)
     if not pairing.pairs:
         raise UsageError(
@@ -133,7 +136,7 @@ def from_captures(inside: Capture, outside: Capture) -> Pair:
 
 
 def _from_zero(crossings: Sequence[Crossing]) -> Iterator[Crossing]:
-    """With times that begin with the exchange."""
+    """The same, with times that begin at 0."""
     begin = min((each.at for each in crossings), default=0.0)
     for each in crossings:
         yield each._replace(at=each.at - begin)
@@ -158,11 +161,11 @@ def _addresses(pairing: Pairing) -> tuple[str, set[str]]:
 
 
 def _joined(events: Sequence[_Event], pairing: Pairing) -> list[Crossing]:
-    """Each packet that entered with what left for it, by what both say and when."""
+    """Each packet that entered, with what left because of it: payloads and times match them."""
     became: dict[tuple[bool, bytes], set[bytes]] = defaultdict(set)
     for pair_ in pairing.pairs:
         became[pair_.sent.outbound, pair_.sent.payload].add(pair_.came.payload)
-    # A retransmission may leave otherwise than the first one did: with other ports.
+    # A retransmission may leave with other ports than the first transmission.
     first = {(each.came.kind, each.came.number, each.came.marks): each.sent for each in pairing.pairs}
     for each in pairing.strange:
         sent = first.get((each.kind, each.number, each.marks))
@@ -172,7 +175,7 @@ def _joined(events: Sequence[_Event], pairing: Pairing) -> list[Crossing]:
     for number, event in enumerate(events):
         if not event.enters:
             waiting[_far_end(event)].append(number)
-    cause: dict[int, int] = {}  # of what left: what entered for it
+    cause: dict[int, int] = {}  # number of a packet that left: number of the packet that entered for it
     for number, event in enumerate(events):
         if event.enters:
             free = [other for other in waiting[_far_end(event)] if other not in cause]
@@ -186,7 +189,7 @@ def _joined(events: Sequence[_Event], pairing: Pairing) -> list[Crossing]:
             left[number] = []
             latest[event.side] = number
             continue
-        # What nothing entered for, the router itself sent back to whom it heard last there.
+        # If no packet entered for this one, the router made it: an answer to the latest sender on that side.
         origin = cause.get(number, latest.get(event.side, -1))
         if origin in left and (number in cause or event.now - events[origin].now <= _LATE):
             left[origin].append(Departure(event.side, event.packet))
@@ -199,7 +202,7 @@ def _joined(events: Sequence[_Event], pairing: Pairing) -> list[Crossing]:
 
 
 def _in_order(events: Sequence[_Event], cause: dict[int, int]) -> Iterator[int]:
-    """The events by time, as far as clocks agree: nothing leaves before what it is of has entered."""
+    """The events by time. As clocks may disagree, each packet leaves after the one that caused it."""
     queues = [deque(number for number, each in enumerate(events) if each.side is side) for side in Side]
     taken: set[int] = set()
     while any(queues):
@@ -211,7 +214,7 @@ def _in_order(events: Sequence[_Event], cause: dict[int, int]) -> Iterator[int]:
 
 
 def _far_end(event: _Event) -> tuple[object, ...]:
-    """What no NAT changes: where a packet is going, and who on the outside it is from or for."""
+    """What no NAT changes: the direction, the protocol, and the outside peer's endpoint."""
     packet = ip.parse(event.packet)
     outbound = (event.side is Side.INSIDE) is event.enters
     return outbound, packet.protocol, packet.destination if outbound else packet.source
@@ -223,7 +226,7 @@ def _its(
     leaving: Sequence[_Event],
     became: dict[tuple[bool, bytes], set[bytes]],
 ) -> list[int]:
-    """The packet that left for this one, if one did: the same payload, or the message that it became."""
+    """The packet that left for this one, or none. It has the same payload, or that of the changed message."""
     payload = ip.parse(entering.packet).payload
     outbound = entering.side is Side.INSIDE
     wanted = became.get((outbound, payload)) or {payload}

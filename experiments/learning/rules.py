@@ -1,12 +1,12 @@
-"""What a router does to messages, as rules read off examples: for what no model of the catalogue does.
+"""Learns rules from examples of what a router does to messages, if no model of the catalogue fits.
 
 The rules of this file:
 
-- A message is a row of lines: the start line, header fields, lines of the description. A line is a
-  *skeleton* with its endpoints cut out. For a line there is an edit of the skeleton, or nothing is left;
-  for each endpoint what is put for its host, and what for its port.
-- A rule is kept at the most general *place* at which all examples agree: the line whatever the message is,
-  the line in requests or in responses, the line in messages of one method or class of status.
+- A message is a list of lines: the start line, header fields, lines of the SDP. A line without its endpoints
+  is a *skeleton*. A rule for a line edits the skeleton or removes the line. A rule for an endpoint says what
+  is written as its host and as its port.
+- A rule has a *place*: a line in all messages, in requests or responses, or in messages of one method and
+  class of status. The most general place at which all examples agree is used.
 - ``Rules`` is a step like any other, and plain data.
 """
 
@@ -29,11 +29,11 @@ _SLOT: Final = re.compile(
 )
 _DIGITS: Final = re.compile(rb"(\d+)")
 _MEDIA_LIFETIME: Final = 3600.0
-_CONTEXT: Final = 6  # bytes before an edit by which its place is found
+_CONTEXT: Final = 6  # bytes before an edit that are kept, to find its position
 _LENGTH: Final = "content-length"
 
 Ends = tuple[bytes, bytes | None]
-"""Host and port of an endpoint in a line; an empty host: a number that is a port."""
+"""Host and port of an endpoint in a line. If the host is empty, a number that is a port."""
 
 
 class Flow(NamedTuple):
@@ -45,7 +45,7 @@ class Flow(NamedTuple):
 
 
 class Example(NamedTuple):
-    """A message before and after; ``after`` is ``None``: it did not leave."""
+    """A message before and after the router; ``after`` is ``None`` if it did not leave."""
 
     outbound: bool
     before: bytes
@@ -70,7 +70,7 @@ def _lines(message: SipMessage) -> list[tuple[str, bytes]]:
 
 
 def _cut(line: bytes) -> tuple[bytes, list[Ends]]:
-    """Skeleton and endpoints."""
+    """The skeleton of a line, and its endpoints."""
     found: list[Ends] = []
 
     def slot(match: re.Match[bytes]) -> bytes:
@@ -105,7 +105,7 @@ def _port_class(number: int, flow: Flow) -> str:
 
 
 def _operation(before: Ends, after: Ends, flow: Flow) -> tuple[str, str]:
-    """What made the one of the other: for the host and for the port."""
+    """Which operation changed one endpoint to the other: on the host, and on the port."""
     (host, port), (new_host, new_port) = before, after
     names = {host: "keep", flow.outside.ip.encode(): "public", flow.inside.ip.encode(): "inside"}
     of_host = names.get(new_host, "") or "=" + new_host.decode()
@@ -125,14 +125,14 @@ def _kind(message: SipMessage) -> str:
 
 
 def _places(outbound: bool, message: SipMessage, name: str) -> list[str]:
-    """From the most general to the most particular."""
+    """The places of a line, from the most general to the most particular."""
     way = "out" if outbound else "in"
     what = "response" if message.status else "request"
     return [f"{way}|{name}", f"{way}|{what}|{name}", f"{way}|{_kind(message)}|{name}"]
 
 
 def _edit(before: bytes, after: bytes) -> list[str]:
-    """What became what, with some bytes before it; one of ``same`` and ``edit``."""
+    """``same``, or ``edit`` with the changed text before and after. Some unchanged bytes come first."""
     if before == after:
         return ["same"]
     start = 0
@@ -147,7 +147,7 @@ def _edit(before: bytes, after: bytes) -> list[str]:
 
 
 def _number_edit(before: bytes, after: bytes) -> list[str] | None:
-    """One number that became another one, whatever it was."""
+    """An edit that replaces one number, whatever its value; ``None`` if more than one number changed."""
     one, other = _DIGITS.split(before), _DIGITS.split(after)
     if len(one) != len(other):
         return None
@@ -184,7 +184,8 @@ class RuleLearner:
         counts = Counter(name for name, _ in mine)
         taken: Counter[str] = Counter()
         for name, line in mine:
-            # New lines of a name stand before the old ones (a Via); of lost ones it is the last that is gone.
+            # A new line stands before the old ones of its name, as a Via does. If lines are lost, the last
+            # one is.
             at = taken[name] + max(0, len(theirs[name]) - counts[name])
             taken[name] += 1
             other = theirs[name][at] if at < len(theirs[name]) else None
@@ -218,7 +219,11 @@ class RuleLearner:
             self._lines[place][tuple(edit)] += 1
 
     def rules(self) -> Rules:
-        """What the examples show, decided: where they agree, else as most of the most particular do."""
+        """The rules that the examples show.
+
+        A decision on which all examples of a place agree is taken as it is; else the most frequent one,
+        marked.
+        """
         added = {}
         for kind, votes in self._added.items():
             line, count = votes.most_common(1)[0]
@@ -233,7 +238,7 @@ class RuleLearner:
 
 
 def _decided(table: Mapping[str, Counter[tuple[str, ...]]]) -> dict[str, tuple[str, ...]]:
-    """The decisions; with a ``?`` before it where the examples do not agree."""
+    """The most frequent decisions, with a ``?`` in front where the examples do not agree."""
     found = {}
     for key, votes in table.items():
         best, count = votes.most_common(1)[0]
@@ -254,7 +259,7 @@ class Rules:
     dropped: Sequence[str] = ()
 
     def as_data(self) -> dict[str, Any]:
-        """Plain data, from which ``Rules(**data)`` makes the same."""
+        """Plain data. ``Rules(**data)`` makes the same rules again."""
         return {
             "endpoints": {key: list(each) for key, each in self.endpoints.items()},
             "lines": {key: list(each) for key, each in self.lines.items()},
@@ -334,7 +339,7 @@ class Rules:
 
 
 def _first(table: Mapping[str, Sequence[str]], keys: Iterable[str]) -> Sequence[str]:
-    """The decision of the most general place at which examples agree; else that of the most particular."""
+    """The decision of the most general place at which examples agree, else of the most particular."""
     last: Sequence[str] = ()
     for key in keys:
         found = table.get(key)
@@ -363,7 +368,7 @@ def _written(host: bytes, port: bytes | None) -> bytes:
 def _made(
     ends: Ends, operation: Sequence[str], flow: Flow, hosts: Sequence[bytes], context: Context
 ) -> bytes:
-    """The endpoint that is written in place of one."""
+    """What is written in place of an endpoint."""
     (host, port), (of_host, of_port) = ends, operation[:2]
     number = _port(of_port, port, flow)
     if of_port == "mapped" and (port or host):
@@ -373,7 +378,7 @@ def _made(
 
 
 def _mapped(ends: Ends, hosts: Sequence[bytes], context: Context) -> Endpoint | None:
-    """What stands for an endpoint on the other side, reserved if need be."""
+    """The endpoint that stands for this one on the other side. Opens a pinhole if need be."""
     host, port = ends
     try:
         if host:

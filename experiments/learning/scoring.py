@@ -1,11 +1,11 @@
-"""Candidates scored on all that was seen, or first on the conversations that tell most.
+"""Scores candidates: on all that was seen, or first on a few conversations that separate them.
 
 The rules of this file:
 
-- What is not better than another model on the conversations that this one does otherwise is not better at
-  all: in the rest there is nothing to do better.
-- Work is counted in packets that are sent through candidates, not in seconds: from the same files the same
-  model is learnt on every machine.
+- In a conversation that the best model does as observed, no other model can be better. So another model is
+  compared with it on the remaining conversations first.
+- The limit on work counts packets sent through candidates, not seconds. So the same files give the same
+  model on every machine.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing import Final, NamedTuple
 from siplab.experiments.learning.candidates import Arrivals, Observed, apart, played
 from siplab.lab.gateway.alg import Model
 
-Conversation = tuple[int, str]  # the number of its pair, and its name there
-_TELLING: Final = 80  # packets of the conversations that are looked at first
+Conversation = tuple[int, str]  # the number of the pair, and the conversation's name in it
+_TELLING: Final = 80  # packets, about: the size of the part that is scored first
 
 
 class Score(NamedTuple):
-    """``distance``: how far off, 0 is the same. ``where``: that by conversation.
+    """``distance``: how far off the model is; 0 is the same. ``where``: the distance in each conversation.
 
-    ``plain``: all left as it leaves another model that it was compared with.
+    ``plain``: everything left as it leaves the other model that it was compared with.
     """
 
     distance: float
@@ -35,7 +35,7 @@ class Score(NamedTuple):
 
 @dataclass
 class Scorer:
-    """``most``: packets that may be sent through candidates, in all. ``packets``: those that were."""
+    """``most``: packets that may be sent through candidates, in all. ``packets``: sent so far."""
 
     most: int
     packets: int = field(default=0, init=False)
@@ -51,9 +51,9 @@ class Scorer:
         limit: float = float("inf"),
         other: Sequence[Arrivals] | None = None,
     ) -> Score:
-        """How far a model is from what was observed. Ends beyond ``limit``.
+        """How far a model is from what was observed. Stops as soon as the distance is over ``limit``.
 
-        ``other``: what leaves another model.
+        ``other``: what leaves another model, to compare with.
         """
         total, where, plain, at = 0.0, Counter[Conversation](), other is not None, 0
         for number, pair in enumerate(observed.pairs):
@@ -70,12 +70,12 @@ class Scorer:
         return Score(total, where, plain)
 
     def left(self, observed: Observed, model: Model) -> list[Arrivals]:
-        """What leaves a router with the model, packet by packet."""
+        """What leaves a router with the model, for each packet that enters."""
         self.packets += sum(len(each.crossings) for each in observed.pairs)
         return [each.made for pair in observed.pairs for each in played(observed, model, pair)]
 
     def is_as(self, observed: Observed, model: Model, other: Sequence[Arrivals]) -> bool:
-        """Whether all leaves a model as it leaves another one."""
+        """Whether everything leaves this model as it leaves another one."""
         every = (each.made for pair in observed.pairs for each in played(observed, model, pair))
         for made, wanted in zip(every, other, strict=True):
             self.packets += 1
@@ -87,11 +87,11 @@ class Scorer:
 def telling(
     observed: Observed, where: Counter[Conversation], most: int = _TELLING, *, earlier: bool = False
 ) -> Observed:
-    """Some of the conversations that a model does otherwise: of many a few, evenly chosen.
+    """The observed router, with some of the conversations that a model does otherwise, evenly chosen.
 
-    ``most``: the packets of those that are chosen, about. ``earlier``: with those that came before and speak
-    of the ports that are used: what the router does may have its cause there. What these were based on is
-    missing, so that the true model may be a little off in them.
+    ``most``: packets in them, about. ``earlier``: add earlier conversations that use the same ports, since
+    what the router does may have its cause there. Conversations before those are missing, so even the true
+    model may be a little off in them.
     """
     differing = [
         (number, name)

@@ -1,19 +1,19 @@
-"""The models of the catalogue, and compositions of their faults, that do what a router was seen to do.
+"""Searches the catalogue for models, and compositions of faults, that do what a router was seen to do.
 
 The rules of this file:
 
-- Parameters are taken from what the router wrote: numbers and addresses that are in what left and were not
-  in what entered; and from the lengths of messages that did not leave.
-- What a fault does with one value of a parameter, it need not be asked for again with another one: of those
-  that are as far off in the same conversations, the first one stands for all. A reference implementation is
-  no such fault: each is put beside all that was seen, before faults are put together to look like it.
-- Models that explain equally much are all named: a *tie*. If a router without a fault is among them, it is
-  that one: what a conversation does not show is no accusation.
-- Each fault more must explain half of what is left: a real router's hiccups are no accusation.
-- A fault that needs no ALG may stand beside one. Such a router has no name of its own; it is where routers
-  with one fault more are grown from.
-- Faults of which the conversation shows nothing are named as such.
-- The search ends when a number of packets was sent through candidates, and says so.
+- Values of parameters come from the observations: numbers and addresses that the router wrote and that were
+  not in the packet before, and the lengths of messages that did not leave.
+- If two values of a fault's parameter are equally far off in every conversation, only the first is followed
+  up. This does not hold for reference implementations: each is compared with all that was seen, before
+  faults are combined to imitate it.
+- All models that explain equally much are named: a *tie*. But if a router without a fault is among them, it
+  alone is named. What a conversation does not show is no reason to accuse a router.
+- Each further fault must explain half of what is left, since a real router is not perfectly regular either.
+- A fault that needs no ALG may be combined with an ALG. The catalogue has no id for such a router. It is only
+  a starting point, to which further faults are added.
+- Faults that would not show in these conversations are listed.
+- The search ends after a number of packets was sent through candidates, and says so.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ _NUMBER: Final = re.compile(rb"(?<![.\d])\d{1,9}(?![.\d])")
 _IPV4: Final = re.compile(rb"(?<![.\d])(?:\d{1,3}\.){3}\d{1,3}(?![.\d])")
 _PORTS: Final = re.compile(rb"(?:m=audio |:)(\d{4,5})")
 MOST: Final = 100_000  # packets that are sent through candidates
-_WORTH: Final = 0.5  # of the differences that may be left by a fault more
-_NEARLY: Final = 60  # packets to each difference of a model that is near enough
+_WORTH: Final = 0.5  # the share of the differences that may be left by one more fault
+_NEARLY: Final = 60  # in so many packets, one difference is near enough
 _HICCUP: Final = 8  # the distance of two packets that were late or lost
-_FOCUS: Final = 30  # packets by which it is told which models are worth looking at
-_FAR: Final = 8  # times as far off as the nearest one: nothing is grown from such a model
+_FOCUS: Final = 30  # packets, about: the size of the part on which models are first compared
+_FAR: Final = 8  # a model this many times as far off as the nearest one gets no further faults
 _LOOKED_AT: Final = 2  # times as many models as are kept are scored on all that was seen
-_NUMBERS, _DIFFERENCES, _ADDRESSES, _STEPS, _LENGTHS = 12, 6, 4, 4, 3  # constants of each kind that are tried
-_STEP: Final = 16  # a port plus at most this is a neighbour
+_NUMBERS, _DIFFERENCES, _ADDRESSES, _STEPS, _LENGTHS = 12, 6, 4, 4, 3  # constants tried, per kind
+_STEP: Final = 16  # a port differs at most by this from a neighbouring one
 
 
 class Constants(NamedTuple):
-    """What a router wrote of its own, the most frequent first."""
+    """What a router wrote on its own account, the most frequent first."""
 
     numbers: tuple[int, ...]
     addresses: tuple[str, ...]
@@ -58,12 +58,12 @@ class Constants(NamedTuple):
 
 @dataclass(frozen=True)
 class Found:
-    """What the search came to.
+    """The result of a search.
 
-    ``tie``: the models that are at the least ``distance``, the one that is named first. ``unshown``: ids of
-    faults of which these conversations would show nothing. ``tried``: candidates; ``packets``: sent through
-    them; ``ended``: as many as there may be, so that a nearer model may have been missed; ``seconds``: of CPU
-    time.
+    ``tie``: the models at the least ``distance``; the first is the one that is named. ``unshown``: ids of
+    faults that would not show in these conversations. ``tried``: number of candidates. ``packets``: how many
+    were sent through them. ``ended``: this number reached its limit, so a nearer model may have been missed.
+    ``seconds``: CPU time.
     """
 
     tie: tuple[Model, ...]
@@ -81,20 +81,20 @@ class Found:
 
 class _Scored(NamedTuple):
     distance: float
-    size: int  # how many faults
+    size: int  # number of faults
     model: Model
     where: Counter[Conversation]
 
     @property
     def rank(self) -> tuple[float, bool, int, bool]:
-        """Nearer first; then routers without a fault, fewer faults, no parameters."""
+        """Nearer ones first; among equals routers without a fault, then fewer faults, then no parameters."""
         return self.distance, self.model.card.kind != "control", self.size, "(" in self.model.id
 
 
 def constants(observed: Observed) -> Constants:
-    """Numbers, differences to ports of the message, and addresses that the router brought in.
+    """Numbers that the router wrote, their differences to the message's ports, and addresses that it wrote.
 
-    And the lengths of messages that it may have lost for being longer.
+    Also the lengths of messages that did not leave, perhaps because they were longer than a limit.
     """
     numbers: Counter[int] = Counter()
     gaps: Counter[int] = Counter()
@@ -102,7 +102,7 @@ def constants(observed: Observed) -> Constants:
     lengths: set[int] = set()
     addresses: Counter[bytes] = Counter()
     for pair in observed.pairs:
-        chosen = {port for uses in pair.ports_used.values() for _, port in uses}  # by its NAT
+        chosen = {port for uses in pair.ports_used.values() for _, port in uses}  # by the router's NAT
         for each, left in zip(pair.crossings, pair.arrivals, strict=True):
             try:
                 packet = ip.parse(each.packet)
@@ -133,23 +133,23 @@ def constants(observed: Observed) -> Constants:
 
 
 def _gaps(number: int, port: int) -> Iterator[int]:
-    """What makes one of the other, modulo 65536."""
+    """What added to the port gives the number, modulo 65536."""
     yield from (gap for gap in (number - port, number - port + 65536) if gap > 999)
 
 
 def search(
     observed: Observed, *, beam: int = 4, depth: int = 3, most: int = MOST, unshown: bool = True
 ) -> Found:
-    """Look for models at the least distance.
+    """Look for the models at the least distance.
 
-    ``most``: packets that are sent through candidates, in all. ``unshown``: look for faults that do not
-    show.
+    ``beam``: how many models are kept at each step. ``depth``: faults in one router at most. ``most``:
+    packets that may be sent through candidates, in all. ``unshown``: also list faults that would not show.
     """
     return _Search(observed, most).run(beam, depth, unshown=unshown)
 
 
 def _named(scored: Sequence[_Scored]) -> _Scored:
-    """The nearest one; each fault more has to leave half of the differences at most."""
+    """The nearest one. Each further fault must at least halve the distance."""
     best = min((each for each in scored if not each.size), key=lambda each: each.rank)
     for each in sorted(scored, key=lambda each: (each.size, each.rank)):
         if each.distance < best.distance and (
@@ -160,7 +160,7 @@ def _named(scored: Sequence[_Scored]) -> _Scored:
 
 
 def _fault(model: Model) -> str:
-    """Its id without parameters."""
+    """The model's id without parameters."""
     return model.id.partition("(")[0]
 
 
@@ -214,7 +214,7 @@ class _Search:
         return _Scored(score.distance, size, model, score.where)
 
     def _singles(self) -> Iterator[Model]:
-        """Each model and variant of the catalogue, and each with the router's own constants."""
+        """Each model and variant of the catalogue, and each fault with constants that the router wrote."""
         known = models()
         wrote = constants(self._observed)
         for each in known.runnable():
@@ -241,25 +241,25 @@ class _Search:
         return self._controls["correct" if model.recipe.base else "none"].model
 
     def _focus(self, one: _Scored) -> Observed:
-        """What tells which models are worth a look, of that which one does otherwise."""
+        """A part of what the model does otherwise, small enough to compare many models on it."""
         return telling(self._observed, one.where, _FOCUS, earlier=True)
 
     def _beside_alg(self, model: Model) -> Model:
-        """A fault that needs no ALG beside the one that the router seems to have."""
+        """A fault that needs no ALG, combined with the ALG that the router seems to have. Else unchanged."""
         recipe = self._nearest.model.recipe
         if model.card.kind != "fault" or model.recipe.base or not recipe.base:
             return model
         return Model(model.id, model.card, recipe.plus(model.recipe))
 
     def _has_name(self, model: Model) -> bool:
-        """Whether the catalogue has it by its id."""
+        """Whether the catalogue has an id for this model."""
         faults = {each.partition("(")[0] for each in model.id.split("+")}
         return not (model.recipe.base and faults <= self._without_alg)
 
     def _alike(self, pool: Sequence[Model], part: Observed) -> list[Model]:
-        """Those that do nearly all of a part, where a router without a fault does otherwise.
+        """Models that do nearly all of a part in which the nearest control differs from the router.
 
-        The first differences tell, so this takes few packets.
+        A wrong model differs within the first packets. So this takes few packets.
         """
         limit = min(_HICCUP, self._scorer.score(part, self._nearest.model).distance * _WORTH)
         rated = []
@@ -272,7 +272,7 @@ class _Search:
         return [model for _, model in sorted(rated, key=lambda each: each[0])]
 
     def _helpful(self, pool: Sequence[Model], part: Observed) -> list[Model]:
-        """Those that are no further off there than a router without a fault, and do something of their own.
+        """Models with an effect of their own that are no further off on a part than the nearest control.
 
         The nearest come first.
         """
@@ -284,7 +284,7 @@ class _Search:
         for model in pool:
             name = _fault(model)
             if name in idle or self._scorer.is_spent:
-                continue  # what does nothing does nothing with the router's own numbers either
+                continue  # a fault without any effect has none with other values either
             score = self._scorer.score(part, model, most, plain[self._base(model).id])
             if score.plain and name == model.id:
                 idle.add(name)
@@ -297,7 +297,7 @@ class _Search:
         return [model for _, model in sorted(rated, key=lambda each: each[0])]
 
     def _nearest_of(self, models: Sequence[Model], most: int) -> Iterator[_Scored]:
-        """The first ones on all that was seen, as far as they are no further off than the nearest control."""
+        """The first of the models, scored on all that was seen, if no further off than the best control."""
         limit, number = self._nearest.distance, 0
         for model in models:
             number += model.id not in self._seen
@@ -308,30 +308,30 @@ class _Search:
             if found.distance <= limit:
                 yield found
             if not found.distance:
-                limit = 0.0  # from now on only what is as good
+                limit = 0.0  # from now on only models without a difference count
 
     def _variants(self, pool: Sequence[Model], best: _Scored) -> Iterator[_Scored]:
-        """Other values of a fault that is not all of it: a few packets may not tell them apart."""
+        """The same fault with other values, if it does not explain all: few packets may not separate them."""
         if best.size == 1:
             alike = (each for each in pool if _fault(each) == _fault(best.model) and each.id != best.model.id)
             yield from self._within(alike, best.distance)
 
     def _others(self, pool: Sequence[Model], known: Collection[str]) -> Iterator[_Scored]:
-        """Those that are near on all that was seen: what they do may need all of it."""
+        """Models that are near on all that was seen. What they do may not show in a part of it."""
         packets = sum(len(each.crossings) for each in self._observed.pairs)
         left = takewhile(lambda _: not self._scorer.is_spent, pool)
         others = (each for each in left if each.id not in known)
         yield from self._within(others, max(_HICCUP, packets // _NEARLY))
 
     def _within(self, models: Iterable[Model], limit: float) -> Iterator[_Scored]:
-        """Those that are no further off than that on all that was seen."""
+        """Models that are within ``limit`` on all that was seen."""
         for model in models:
             found = self._scored(model, 1, limit)
             if found.distance <= limit:
                 yield found
 
     def _unshown(self, pool: Sequence[Model]) -> Iterator[str]:
-        """Faults with which all that leaves is as without them."""
+        """Faults with which everything leaves as without them."""
         plain = {name: self._scorer.left(self._observed, each.model) for name, each in self._controls.items()}
         for model in pool:
             if self._scorer.is_spent:
@@ -343,7 +343,7 @@ class _Search:
     def _compositions(
         self, singles: Sequence[_Scored], pool: Sequence[Model], beam: int, depth: int
     ) -> list[_Scored]:
-        """Two faults and more in one router, grown from the nearest one, whatever its number of faults."""
+        """Models of two or more faults. The nearest one is extended first, however many faults it has."""
         found: list[_Scored] = []
         front = [each for each in singles if each.size]
         least = min((each.distance for each in front), default=0.0)
@@ -358,7 +358,7 @@ class _Search:
         return found
 
     def _grown(self, one: _Scored, pool: Sequence[Model], most: int) -> Iterator[_Scored]:
-        """What is nearer with one fault more: the nearest ones, as far as a few packets tell."""
+        """Models with one more fault that are nearer. A few packets choose which are scored on everything."""
         focus = self._focus(one)
         left = self._scorer.left(focus, one.model)
         far = self._scorer.score(focus, one.model).distance
@@ -380,11 +380,11 @@ class _Search:
                 if score.plain:
                     if name == part.id:
                         idle.add(name)
-                    break  # the other way round it does as little
+                    break  # the other order has no more effect
                 if score.distance < far and _is_new(name, score, alike):
                     rated.append((score.distance, both))
                 if not score.distance:
-                    break  # the other way round it can do no better
+                    break  # the other order can do no better
         limit = one.distance
         for _, both in sorted(rated, key=lambda each: each[0])[: most * _LOOKED_AT]:
             self._seen.add(both.id)
@@ -392,14 +392,14 @@ class _Search:
             if found.distance < one.distance and found.distance <= limit:
                 yield found
             if not found.distance:
-                limit = 0.0  # from now on only what is as good
+                limit = 0.0  # from now on only models without a difference count
 
 
 _Likeness = tuple[str, frozenset[tuple[Conversation, int]]]
 
 
 def _is_new(name: str, score: Score, alike: set[_Likeness]) -> bool:
-    """Whether no other value of a fault's parameters was as far off everywhere."""
+    """Whether no other value of the fault's parameters was equally far off in every conversation."""
     likeness = name, frozenset(score.where.items())
     known = likeness in alike
     alike.add(likeness)
@@ -407,5 +407,5 @@ def _is_new(name: str, score: Score, alike: set[_Likeness]) -> bool:
 
 
 def _one_of_each(found: Iterable[Model]) -> list[Model]:
-    """Of compositions of the same faults in another order, the first one."""
+    """The first of those compositions that have the same faults in another order."""
     return list({frozenset(each.id.split("+")): each for each in reversed([*found])}.values())[::-1]

@@ -1,4 +1,4 @@
-"""A learnt model as files: a Python module for ``--model-path``, and plain data."""
+"""Writes a learnt model as files: a Python module for ``--model-path``, and plain data."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _nat(learnt: Learnt) -> dict[str, Any]:
 
 
 def _literal(value: object) -> str:
-    """A setting as Python has it."""
+    """A setting as Python source."""
     return f"{type(value).__name__}({value.value!r})" if isinstance(value, Enum) else repr(value)
 
 

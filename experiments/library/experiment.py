@@ -24,7 +24,7 @@ from siplab.lab.worlds.emulated import kernel
 _FOLDER = Path(__file__).parent
 
 
-# Which of the two a detector is meant to be is plain: errors then speak of that one only.
+# The union is discriminated, so that an error message is about the intended kind only.
 NamedOrProgram = Annotated[
     Annotated[str, Tag("id")] | Annotated[ProgramDetector, Tag("program")],
     Discriminator(lambda value: "id" if isinstance(value, str) else "program"),
@@ -35,13 +35,12 @@ class Experiment(BaseModel):
     """The file's fields.
 
     ``models``, ``scenarios`` and ``detectors`` are specs: ``ID`` or ``ID(parameter=value)``; ``models: all``
-    means the whole catalogue, ``scenarios: all`` every scenario. ``mitigations`` is a list of sets, the
-    empty one being "nothing done". With ``gateway: kernel`` the routers' own kernel does the work, which can
-    be the models `linux` and `none` only. ``phones``, ``servers`` and ``far_phones`` (the phones on the
-    internet): kinds of endpoints, the empty one being the default one. ``repeat`` runs each trial with
-    that many seeds, from ``seed`` on; with ``vary`` they also decide what real phones differ in.
-    ``longest``: seconds that real programs are waited for. ``columns``: of the table: what is played, or the
-    endpoints, with what fails first of all that is played.
+    means the whole catalogue, ``scenarios: all`` every scenario. ``mitigations`` is a list of sets; the empty
+    set means no mitigation. With ``gateway: kernel`` the routers' own kernel does the work; then the models
+    can only be `linux` and `none`. ``phones``, ``servers`` and ``far_phones`` (the phones on the internet):
+    kinds of endpoints; an empty one means the default. ``repeat`` runs each trial with that many seeds, from
+    ``seed`` on; with ``vary`` they also decide in what real phones differ. ``longest``: seconds to wait for
+    real programs. ``columns``: of the table: scenarios and detectors, or endpoints with what fails first.
     """
 
     # protected_namespaces: pydantic before 2.10 warns of `model_paths`.
@@ -73,7 +72,7 @@ class Experiment(BaseModel):
 
     @model_validator(mode="after")
     def _names_differ(self) -> Experiment:
-        # Tables and files know a detector by its name.
+        # Tables and files identify a detector by its name.
         names = [str(each) for each in self.detectors]
         for each in self.detectors:
             if isinstance(each, ProgramDetector) and names.count(each.id) > 1:
@@ -81,7 +80,7 @@ class Experiment(BaseModel):
         return self
 
     def beside(self, folder: Path) -> Experiment:
-        """The same, with programs that find ``{here}`` in ``folder``."""
+        """The same experiment, with programs for which ``{here}`` means ``folder``."""
         found = [
             each.model_copy(update={"here": str(folder)}) if isinstance(each, ProgramDetector) else each
             for each in self.detectors
@@ -91,12 +90,12 @@ class Experiment(BaseModel):
     def with_kinds(
         self, phones: Sequence[str], servers: Sequence[str], far_phones: Sequence[str]
     ) -> Experiment:
-        """The same with other kinds of endpoints; none of a sort: those of the file."""
+        """The same experiment with other kinds of endpoints. If none of a sort are given, the file's stay."""
         chosen = {"phones": phones, "servers": servers, "far_phones": far_phones}
         return self.model_copy(update={name: list(each) for name, each in chosen.items() if each})
 
     def with_all_capabilities(self) -> Experiment:
-        """The same, with programs that may do whatever this process may."""
+        """The same experiment, with programs that may do whatever this process may."""
         found = [each if isinstance(each, str) else each.with_all_capabilities() for each in self.detectors]
         return self.model_copy(update={"detectors": found})
 
@@ -160,12 +159,12 @@ class Experiment(BaseModel):
 
 
 def available() -> list[str]:
-    """Ids of the experiments that come with the project."""
+    """Ids of the project's own experiments."""
     return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
 
 
 def load(name: str) -> Experiment:
-    """An experiment by id, or from the path of a YAML file. Raises ``UsageError``."""
+    """An experiment by its id, or by the path of a YAML file. Raises ``UsageError``."""
     if name in available():
         return documents.read(_FOLDER / f"{name}.yaml", Experiment)
     if name.endswith((".yaml", ".yml")) or Path(name).exists():

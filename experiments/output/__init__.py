@@ -1,1 +1,1 @@
-"""What a person or a program gets to see of trials: tables, ladders, captures, files."""
+"""How people and programs see trials: tables, ladders, captures, files."""

@@ -1,4 +1,4 @@
-"""Which models can't be told apart: their trials came out the same, byte for byte, at every gateway."""
+"""Groups of models that can't be told apart: their trials had the same bytes at every gateway."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from siplab.experiments.trial.spec import TrialSpec
 
 @dataclass(frozen=True)
 class Alike:
-    """Models that nobody can tell apart in a setting, which is named as its trials are, without the seed."""
+    """Models that can't be told apart in a setting, which is named like its trials, without the seed."""
 
     setting: str
     models: tuple[str, ...]
 
 
 def groups(results: Iterable[TrialResult]) -> list[Alike]:
-    """The groups of two models and more, in the order of the trials.
+    """The groups of two or more models, in the order of the trials.
 
-    Models are compared by all their trials of a setting, with whatever seeds; those of which one was not
-    listened to (``TrialResult.course``) are in no group.
+    All trials of a model in a setting are compared, with all seeds. A model is in no group if a trial of it
+    was not recorded (``TrialResult.course``).
     """
     courses: dict[TrialSpec, dict[str, list[tuple[int, str]]]] = {}
     for each in results:

@@ -1,4 +1,4 @@
-"""Which trials stand in a page, and their documents: those that failed, up to what a page holds."""
+"""Selects the trials of a page and makes their documents: those that failed, up to what a page can hold."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST: Final = 300  # trials with a document of their own in one page
 
 
 def of_one(result: TrialResult, trace: Trace, remedies: Sequence[str] = (), *, run: Run = trial.run) -> str:
-    """The page of one trial. Raises ``UsageError`` for an unknown remedy."""
+    """The page of one trial. Raises ``UsageError`` for an unknown mitigation."""
     made = document(result, trace, remedies, run=run)
     return page(made.title, "", [_entry(result, made)])
 
@@ -36,10 +36,11 @@ def of_many(
     progress: Callable[[object], None] = lambda result: None,
     run: Run = trial.run,
 ) -> str:
-    """The page of an experiment: an index of all, and the trials that ``failed`` (by number and result).
+    """The page of an experiment: an index, and the trials that ``failed`` (by number and result).
 
-    Traces are those in ``folder``, where it has them. Else the trial is run again in the simulated world,
-    which comes to the same bytes, by ``run``; one that can't be says why it has no document.
+    Traces are taken from ``folder`` if they are there. Otherwise ``run`` runs the trial again in the
+    simulated world, which gives the same bytes. If that is not possible, the page says why there is no
+    document.
     """
     entries: list[Entry] = []
     left_out = 0
@@ -83,7 +84,7 @@ def _document(result: TrialResult, folder: Path | None, run: Run) -> tuple[Trial
 
 
 def titled(results: Iterable[tuple[str, TrialResult, Trace]], title: str, about: str) -> str:
-    """The page of a few trials that have titles of their own, as a case has."""
+    """The page of a few trials with titles of their own, as for a case."""
     entries = []
     for name, result, trace in results:
         made = document(result, trace, try_remedies=False)
@@ -99,7 +100,7 @@ def of_matrix(
     before: Compatibility | None = None,
     run: Run = trial.run,
 ) -> str:
-    """The page of a table: ``failures`` are the trials that its cells lead to, as many as a page holds."""
+    """The page of a table. ``failures``: the trials that its cells link to, as many as a page can hold."""
     entries, reports = [], {}
     for key, result in list(failures.items())[:MOST]:
         made, why = _document(result, folder, run)
@@ -107,7 +108,7 @@ def of_matrix(
         if made is not None:
             reports[key] = f"trial-{len(entries)}"
     more = len(failures) - len(entries)
-    remedies = len(table.remedies) - 1  # the empty one is none
+    remedies = len(table.remedies) - 1  # the empty one is no mitigation
     sizes = {"router": len(table.subjects), "scenario": len(table.scenarios), "remedy": remedies}
     about = ", ".join(number_of(count, word) for word, count in sizes.items()) + "."
     if more > 0:

@@ -1,4 +1,4 @@
-"""What ``siplab models``, ``topologies``, ``scenarios``... show: as data, and printed."""
+"""What ``siplab models``, ``topologies``, ``scenarios``... show, as data and printed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 
 def models(paths: tuple[str, ...] = ()) -> list[Row]:
-    """One row per model of the catalogue, those of one class together."""
+    """One row per model of the catalogue, grouped by class."""
     rows = [
         {
             "id": each.id,
@@ -41,7 +41,7 @@ def models(paths: tuple[str, ...] = ()) -> list[Row]:
 
 
 def model(spec: str, paths: tuple[str, ...] = ()) -> Row:
-    """Everything about one model. Raises ``UsageError`` for an unknown one."""
+    """Everything about one model. Raises ``UsageError`` for an unknown model."""
     each = trial.models(paths).get(spec)
     card = each.card
     return {
@@ -88,12 +88,12 @@ def model(spec: str, paths: tuple[str, ...] = ()) -> Row:
 
 
 def class_of(row: Row) -> str:
-    """What a model is listed under: its fault's class, or what kind of model it is; else nothing."""
+    """The heading under which a model is listed: its fault's class, or its kind; else empty."""
     return str(row.get("class") or row.get("kind") or "")
 
 
 def broken_by(breaks: Sequence[str]) -> list[str]:
-    """The scenarios that are meant by what a card says its model breaks, in the registry's order."""
+    """The scenarios in a card's text on what its model breaks, in the registry's order."""
     every = "all" in breaks
     return [
         each.id
@@ -103,7 +103,7 @@ def broken_by(breaks: Sequence[str]) -> list[str]:
 
 
 def _sufferers(card: Card) -> Sequence[Sufferer]:
-    """With which endpoints a model breaks what; the cards of models from elsewhere may say less."""
+    """With which endpoints a model breaks what. Cards of users' models may not say this."""
     if card.sufferers or not card.breaks:
         return card.sufferers
     return [Sufferer(DEFAULT.phone, DEFAULT.server, card.breaks)]
@@ -127,7 +127,7 @@ def topologies() -> list[Row]:
 
 
 def topology(name: str) -> Row:
-    """Everything about one topology. Raises ``UsageError`` for an unknown one."""
+    """Everything about one topology. Raises ``UsageError`` for an unknown topology."""
     return topology_files.load(name).model_dump(mode="json")
 
 
@@ -140,7 +140,7 @@ def items(registry: Registry[Any]) -> list[Row]:
 
 
 def item(registry: Registry[Any], spec: str) -> Row:
-    """Everything about one of them. Raises ``UsageError`` for an unknown one."""
+    """Everything about one of them. Raises ``UsageError`` for an unknown name."""
     each = registry.get(spec)
     return {
         "id": each.id,
@@ -151,7 +151,7 @@ def item(registry: Registry[Any], spec: str) -> Row:
 
 
 def experiments() -> list[Row]:
-    """One row per experiment that comes along."""
+    """One row per experiment that belongs to the project."""
     return [
         {
             "id": name,
@@ -163,7 +163,7 @@ def experiments() -> list[Row]:
 
 
 def experiment(name: str) -> Row:
-    """Everything about one experiment. Raises ``UsageError`` for an unknown one."""
+    """Everything about one experiment. Raises ``UsageError`` for an unknown experiment."""
     return experiments_module.load(name).model_dump(mode="json")
 
 
@@ -179,7 +179,7 @@ def _plain(values: Any) -> dict[str, Any]:
 
 
 def print_rows(rows: Sequence[Row], console: Console) -> None:
-    """A list as a table, the columns being the keys; what has a class in groups of one class each."""
+    """Print a list as a table with the keys as columns. Rows that have a class are grouped by it."""
     if not rows:
         console.print("none")
         return
@@ -198,9 +198,9 @@ def print_rows(rows: Sequence[Row], console: Console) -> None:
         console.print(Text(f"--json, or a wider terminal, has {', '.join(left_out)} too", style="dim"))
 
 
-_LEAST_SUMMARY: Final = 28  # characters: in a narrower column a sentence can't be read
-_MOST: Final = 24  # characters that another column asks for; the rest of it is folded
-_TITLES: Final = ("class", "kind")  # what a row is listed under, no column
+_LEAST_SUMMARY: Final = 28  # characters; in a narrower column a sentence can't be read
+_MOST: Final = 24  # characters that any other column gets at most; longer text is folded
+_TITLES: Final = ("class", "kind")  # headings of groups, not columns
 _DISPENSABLE: Final = ("parameters", "evidence")
 
 
@@ -220,7 +220,7 @@ def _columns(rows: Sequence[Row], width: int) -> list[str]:
 
 
 def print_card(card: Row, console: Console) -> None:
-    """One thing in full."""
+    """Print everything about one thing."""
     console.print(Text(str(card["id"]), style="bold"))
     for name, value in card.items():
         if name == "id" or value in ("", [], {}):
@@ -268,7 +268,7 @@ def _print_value(value: Any, console: Console, indent: int) -> None:
 
 
 def _print_sufferer(value: Row, console: Console, indent: int) -> None:
-    """With which endpoints a model breaks what."""
+    """Print with which endpoints a model breaks what."""
     who = f"{value['phone']} + {value['server']}"
     if value["seen"]:
         who += ", seen"
@@ -284,7 +284,7 @@ def _print_sufferer(value: Row, console: Console, indent: int) -> None:
 
 
 def _paragraphs(text: str) -> list[str]:
-    """Lines as they belong together; a source file breaks them where its own margin is."""
+    """The paragraphs of a text. Line breaks from the source file's margin are removed."""
     lines: list[str] = []
     for line in text.splitlines():
         new = not line.strip() or line.startswith((" ", "- ")) or not lines or not lines[-1].strip()

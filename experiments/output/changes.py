@@ -1,12 +1,11 @@
-"""What a router did to a message: which parts, which bytes, which rules.
+"""What a router did to a message: which parts and bytes it changed, and which rules that broke.
 
 The rules of this file:
 
 - ``marked`` and ``aligned`` are exact: without the marked bytes both versions are the same text.
-- Marks are for readers: a number, an address or a word is marked as a whole, not the digits that
-  happen to differ.
+- Marks are for readers. A number, an address or a word is marked as a whole, not only the digits that differ.
 - A rule counts as broken by the router only if the message did not break it before, in the same part.
-- Any bytes may come in, and no size of them may take long: what is too much to compare is marked whole.
+- Any bytes may come in, and none may take long to compare. What is too long is marked as a whole.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ from siplab.lab.wire.sip import SipMessage, canonical_name
 from siplab.lab.wire.syntax import Violation, check
 
 _LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+\Z")
-# Dotted numbers (addresses), words of letters, blanks, other scripts; everything else byte by byte.
+# Dotted numbers (addresses), words, blanks, other scripts; everything else byte by byte.
 _TOKEN: Final = re.compile(rb"\d+(?:\.\d+)*|[A-Za-z]+|[ \t]+|[\x80-\xff]+|.", re.DOTALL)
-# Of a replaced random word (a branch, a tag) a few letters agree by chance: no reader wants them apart.
+# If a random word (a branch, a tag) was replaced, a few letters agree by chance. They are marked as well.
 _CHANCE: Final = re.compile(rb"[A-Za-z0-9]{1,3}")
 _ALPHANUMERIC: Final = re.compile(rb"[A-Za-z0-9]")
 # Comparing takes up to as many steps as the product of both lengths.
@@ -51,7 +50,7 @@ class Line(NamedTuple):
 
 
 class LinePair(NamedTuple):
-    """A line that differs, before and after; ``None`` where there is no such line."""
+    """A line that differs, before and after; ``None`` if there is no such line."""
 
     before: Line | None
     after: Line | None
@@ -70,7 +69,7 @@ class Change(NamedTuple):
 
 
 def aligned(before: bytes, after: bytes) -> list[LinePair]:
-    """The lines that differ, those of the same name side by side, in the order of the message."""
+    """The lines that differ, in the order of the message. Lines of the same name are paired."""
     old, new = _LINE.findall(before), _LINE.findall(after)
     old_starts, new_starts = _starts(old), _starts(new)
     pairs: list[LinePair] = []
@@ -88,7 +87,7 @@ def aligned(before: bytes, after: bytes) -> list[LinePair]:
 
 
 def marked(before: bytes, after: bytes) -> tuple[list[Span], list[Span]]:
-    """The bytes that differ, in either version: without them both are the same text."""
+    """The bytes that differ, in each version. Without them both versions are the same text."""
     spans: tuple[list[Span], list[Span]] = ([], [])
     for pair in aligned(before, after):
         for line, found in zip(pair, spans, strict=True):
@@ -117,7 +116,7 @@ def _whole(starts: list[int], lines: list[bytes], at: int | None) -> Line | None
 
 
 class _Replaced(NamedTuple):
-    """Items ``a0`` to ``a1`` of one row stand where ``b0`` to ``b1`` of the other do."""
+    """Items ``a0`` to ``a1`` of one list were replaced by ``b0`` to ``b1`` of the other."""
 
     a0: int
     a1: int
@@ -126,7 +125,7 @@ class _Replaced(NamedTuple):
 
 
 def _replaced(a: Sequence[bytes], b: Sequence[bytes]) -> list[_Replaced]:
-    """Where two rows differ: outside of these they agree, item by item."""
+    """Where two lists differ. Everywhere else they agree, item by item."""
     head = 0
     while head < min(len(a), len(b)) and a[head] == b[head]:
         head += 1
@@ -147,14 +146,14 @@ def _replaced(a: Sequence[bytes], b: Sequence[bytes]) -> list[_Replaced]:
 
 
 def _line_pairs(old: list[bytes], new: list[bytes]) -> list[tuple[int | None, int | None]]:
-    """Numbers of the lines that belong together and differ, and of those without a counterpart."""
+    """The numbers of lines that belong together and differ, and of lines without a counterpart."""
     pairs: list[tuple[int | None, int | None]] = []
     for block in _replaced(old, new):
         names = [_name(line) for line in old[block.a0 : block.a1]]
         others = [_name(line) for line in new[block.b0 : block.b1]]
         i, j = block.a0, block.b0
         for part in [*_replaced(names, others), _Replaced(len(names), len(names), len(others), len(others))]:
-            # Up to this part, names agree.
+            # Up to this part, the names agree.
             while i < block.a0 + part.a0:
                 if old[i] != new[j]:
                     pairs.append((i, j))
@@ -171,7 +170,7 @@ def _line_pairs(old: list[bytes], new: list[bytes]) -> list[tuple[int | None, in
 
 
 def _name(line: bytes) -> bytes:
-    """What tells a line from its neighbours: a header's name, the letter of a line of SDP."""
+    """What identifies a line: a header's name, or the letter of an SDP line."""
     if line[1:2] == b"=":
         return line[:1]
     head, colon, _ = line.partition(b":")
@@ -195,7 +194,7 @@ def _token_marks(old: bytes, new: bytes) -> tuple[list[Span], list[Span]]:
 
 
 def _by_chance(tokens: list[bytes], start: int, end: int) -> bool:
-    """Whether the equal tokens between two changes are a bit of one changed word."""
+    """Whether the equal tokens between two changes are a piece of one changed word."""
     between = b"".join(tokens[start:end])
     return (
         _CHANCE.fullmatch(between) is not None
@@ -212,7 +211,7 @@ def _by_chance(tokens: list[bytes], start: int, end: int) -> bool:
 def broken(before: bytes, after: bytes, *, transport: str = "udp") -> list[Violation]:
     """The rules that ``after`` breaks and ``before`` did not, in the order of the message.
 
-    Of something that was no SIP message before, nothing is said.
+    Empty if ``before`` was no SIP message.
     """
     sound = SipMessage.parse(before)
     if before == after or not sound.is_sip:
@@ -236,9 +235,9 @@ def change(before: bytes, after: bytes, *, transport: str = "udp") -> Change:
 
 
 def change_of(entered: ip.Packet | None, emission: Emission) -> Change | None:
-    """What the ALG changed in a message, if it did and the message can be told.
+    """What the ALG changed in a message, if it did and the messages can be compared.
 
-    Over TCP a segment may hold a part of a message: then there is nothing to compare.
+    A TCP segment may hold a part of a message; that can't be compared.
     """
     if not emission.changed or emission.side is None or entered is None:
         return None

@@ -1,4 +1,4 @@
-"""In which order hosts and gateways stand side by side."""
+"""The order in which hosts and gateways are drawn side by side."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from siplab.lab.worlds.topology import Topology
 
 
 def areas(topology: Topology) -> dict[str, str]:
-    """By network the name of its area: networks between which no gateway stands are one."""
+    """For each network the name of its area. Networks without a gateway between them are one area."""
     area = {name: name for name in topology.networks}
     for router in topology.routers.values():
         for group in (router.inside, router.outside) if router.is_gateway else (router.all_interfaces,):
@@ -17,10 +17,10 @@ def areas(topology: Topology) -> dict[str, str]:
 
 
 def in_path_order(network: Network) -> list[str]:
-    """Hosts and gateways from the inside outwards.
+    """Hosts and gateways from the inside to the outside.
 
-    The networks that the first host is in come first, the innermost leftmost; what is behind other
-    gateways of the outside comes last, the innermost rightmost.
+    The first host's networks come first, the innermost leftmost. What is behind other gateways of the outside
+    comes last, the innermost rightmost.
     """
     topology = network.topology
     area = areas(topology)

@@ -1,4 +1,4 @@
-"""A trial as the command that shows it."""
+"""Gives the command that shows a trial."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from siplab.experiments.trial.spec import TrialSpec
 
 
 def call(spec: TrialSpec) -> str:
-    """``siplab call`` with the trial's settings; what is the default is left out."""
+    """``siplab call`` with the trial's settings, without those that have their default."""
     options = [("--topology", spec.topology if spec.topology != "home" else ""), ("--model", spec.model)]
     options += [("--scenario", spec.scenario), ("--detector", str(spec.detector))]
     options += [(f"--{kind}", each) for kind, each in spec.kinds.items()]

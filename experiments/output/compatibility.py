@@ -1,11 +1,11 @@
-"""Routers, scenarios and remedies as a table: what works, what a user notices, and what nobody knows.
+"""Routers, scenarios and mitigations as a table: what works, what a user notices, and what is unknown.
 
 The rules of this file:
 
-- A cell holds all seeds of one trial. ``works`` and ``fails`` are said of all of them, ``varies`` of some.
-- A vendor whose behaviour nobody documented is ``unknown``: it is not run, and never green nor red.
-- What can't be set up (a remedy that the network has no place for) is ``impossible``, with the reason.
-- The first subject is the router without an ALG: what fails there is not the ALG's fault.
+- A cell stands for all seeds of one trial. ``works`` and ``fails``: all of them do; ``varies``: some do.
+- A vendor's router whose behaviour is not documented is ``unknown``. It is not run, and never green or red.
+- What can't be set up (a mitigation for which the network has no place) is ``impossible``, with the reason.
+- The first subject is the router without an ALG. What fails there is not an ALG's fault.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from siplab.lab.version import __version__
 
 VERSION: Final = 1
 HYPOTHESIS: Final = "hypothesis"
-"""The evidence of a router that somebody has only thought of."""
+"""The evidence of a router that is only a hypothesis."""
 Status = Literal["works", "fails", "varies", "invalid", "unknown", "impossible"]
-_WORSE: Final = ("works", "varies", "fails", "invalid")  # better first; the others are not compared
+_WORSE: Final = ("works", "varies", "fails", "invalid")  # from good to bad; other outcomes are not compared
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A router. ``evidence``: the best there is for it; ``known``: whether anybody documented it.
+    """A router. ``evidence``: the best evidence for it; ``known``: whether its behaviour is documented.
 
-    ``fault_class``: of the model, or of what stands behind the vendor's card; ``vendor``: the card's id. Both
-    are empty where there is none.
+    ``fault_class``: of the model, or of the model of the vendor's card; ``vendor``: the card's id. Each is
+    empty if there is none.
     """
 
     id: str
@@ -70,10 +70,10 @@ class Key:
 
 @dataclass(frozen=True)
 class Cell:
-    """What came of the trials of a key: ``working`` of ``trials``. ``check``: what failed first, most often.
+    """The outcome of a key's trials: ``working`` of ``trials``. ``check``: what failed first most often.
 
-    ``symptom``: what a user notices then. ``why`` it is unknown, impossible or invalid. ``changed``: packets
-    that the router changed in the first trial. ``doc``: the id of its report in a page.
+    ``symptom``: what a user then notices. ``why``: the reason if it is unknown, impossible or invalid.
+    ``changed``: packets that the router changed in the first trial. ``doc``: the id of its report in a page.
     """
 
     key: Key
@@ -89,7 +89,7 @@ class Cell:
 
     @property
     def rate(self) -> Rate:
-        """How many of its trials work; of none where it was not run, or the lab failed."""
+        """The rate of trials that work; of none if the cell was not run or the lab failed."""
         counts = self.status in ("works", "fails", "varies")
         return Rate(self.working, self.trials) if counts else Rate(0, 0)
 
@@ -110,7 +110,7 @@ class Compatibility:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run: for each key its trials, or why there are none."""
+    """What to run: for each key its trials, or why it has none."""
 
     subjects: tuple[Subject, ...]
     scenarios: tuple[str, ...]
@@ -149,9 +149,9 @@ class Plan:
 def subjects(
     models: Sequence[str], vendors: Sequence[str], paths: tuple[str, ...] = (), *, hypotheses: bool = False
 ) -> tuple[Subject, ...]:
-    """Routers by ids, the one without an ALG first. Raises ``UsageError`` for an unknown one.
+    """Routers by ids, the one without an ALG first. Raises ``UsageError`` for an unknown id.
 
-    ``hypotheses``: of vendors of which nobody knows what they do, what they may do as well, each as a router.
+    ``hypotheses``: for vendors' routers of unknown behaviour, add each possible behaviour as a router.
     """
     known = trial.models(paths)
     rows = [_model(each) for each in (known.get("none"), *known.select(models))]
@@ -202,7 +202,7 @@ def _class_behind(model: Model) -> str:
 
 
 def check_setting(topology: str, phone: str, server: str) -> None:
-    """Raises ``UsageError`` for a network or a kind of endpoint that there is not."""
+    """Raises ``UsageError`` for a network or a kind of endpoint that does not exist."""
     trial.check_spec(TrialSpec(topology, "none", "register", phone=phone, server=server))
 
 
@@ -267,14 +267,14 @@ def _cell(key: Key, results: Sequence[TrialResult]) -> Cell:
 
 
 def word(cell: Cell) -> str:
-    """A cell in a few words; with how many of its trials work, and the interval, where there are several."""
+    """A cell in a few words. If it has several trials, with how many of them work, and the interval."""
     words = {"works": "works", "unknown": "nobody knows", "impossible": "not possible", "invalid": "invalid"}
     said = words.get(cell.status) or cell.check
     return f"{said} {counted(cell.rate)}" if cell.rate.of > 1 else said
 
 
 def counted(rate: Rate) -> str:
-    """``3/5 (23..88 %)``: with Wilson's interval of 95 %; a dash where nothing was counted."""
+    """``3/5 (23..88 %)``, with the 95 % Wilson interval; a dash if nothing was counted."""
     if rate.interval is None:
         return "-"
     low, high = rate.interval
@@ -282,7 +282,7 @@ def counted(rate: Rate) -> str:
 
 
 def as_json(table: Compatibility) -> dict[str, Any]:
-    """Plain data; each cell has the interval of its rate, too (``low`` and ``high``)."""
+    """Plain data. Each cell also has the interval of its rate (``low`` and ``high``)."""
     data = asdict(table)
     for row, cell in zip(data["cells"], table.cells, strict=True):
         low, high = cell.rate.interval or (None, None)
@@ -291,7 +291,7 @@ def as_json(table: Compatibility) -> dict[str, Any]:
 
 
 def from_json(data: object, name: str) -> Compatibility:
-    """The table that ``as_json`` gave. Raises ``UsageError`` naming the field."""
+    """The table from the data of ``as_json``. Raises ``UsageError`` that names the field."""
     try:
         found: Compatibility = TypeAdapter(Compatibility).validate_python(data)
     except ValidationError as error:
@@ -304,7 +304,7 @@ def from_json(data: object, name: str) -> Compatibility:
 
 @dataclass(frozen=True)
 class Difference:
-    """A cell of which two runs say different things; ``None``: one of them does not have it."""
+    """A cell in which two runs differ; ``None``: one of the runs does not have it."""
 
     key: Key
     before: Cell | None
@@ -312,7 +312,7 @@ class Difference:
 
     @property
     def worse(self) -> bool:
-        """Whether what was better before is worse now; unknown is neither."""
+        """Whether the later status is worse than the earlier one. Unknown is neither better nor worse."""
         cells = (self.before, self.after)
         ranks = [_WORSE.index(each.status) for each in cells if each and each.status in _WORSE]
         return len(ranks) == 2 and ranks[1] > ranks[0]
@@ -330,5 +330,5 @@ def _told(cell: Cell | None) -> tuple[object, ...] | None:
 
 
 def with_reports(table: Compatibility, reports: dict[Key, str]) -> Compatibility:
-    """The same with the ids of the reports in a page."""
+    """The same table, with the ids of the reports in a page."""
     return replace(table, cells=tuple(replace(each, doc=reports.get(each.key, "")) for each in table.cells))

@@ -1,4 +1,4 @@
-"""A table of routers by scenarios for papers: tidy rows, CSV, Markdown, LaTeX."""
+"""A table of routers by scenarios in forms for papers: tidy rows, CSV, Markdown, LaTeX."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LATEX: Final = {
 
 
 class Block(NamedTuple):
-    """One table to print: of a setting and a remedy."""
+    """One table to print: that of one setting and one mitigation."""
 
     title: str
     heads: tuple[str, ...]
@@ -32,7 +32,7 @@ class Block(NamedTuple):
 
 
 def rows(table: Compatibility, by: By | None = None) -> list[dict[str, Any]]:
-    """A row per cell, or per group and scenario, in the order of the table; no cell of a row is a list."""
+    """One row per cell, or per group and scenario, in the order of the table. No value is a list."""
     if by is not None:
         return [
             {
@@ -68,7 +68,7 @@ def _interval(rate: Rate) -> dict[str, float | None]:
 
 
 def as_csv(table: Compatibility, by: By | None = None) -> str:
-    """The rows as CSV; shares with four digits, empty where nothing was counted."""
+    """The rows as CSV. Shares have four digits; they are empty if nothing was counted."""
     found = rows(table, by)
     file = io.StringIO()
     writer = csv.DictWriter(file, list(found[0]) if found else [], lineterminator="\n")
@@ -81,7 +81,7 @@ def as_csv(table: Compatibility, by: By | None = None) -> str:
 
 
 def blocks(table: Compatibility, by: By | None = None) -> Iterator[Block]:
-    """A table for each setting and remedy, its cells in words."""
+    """One table for each setting and mitigation, with its cells in words."""
     cells = {each.key: each for each in table.cells}
     sums = {
         (each.group, each.scenario, each.remedy, each.setting): each for each in grouped(table, by or "class")
@@ -119,7 +119,7 @@ def blocks(table: Compatibility, by: By | None = None) -> Iterator[Block]:
 
 
 def as_markdown(table: Compatibility, by: By | None = None) -> str:
-    """A table for each setting and remedy."""
+    """One table for each setting and mitigation."""
     lines: list[str] = []
     for block in blocks(table, by):
         lines += [f"**{_markdown(block.title)}**", "", _line(block.heads), "|" + "---|" * len(block.heads)]
@@ -136,7 +136,7 @@ def _markdown(text: str) -> str:
 
 
 def as_latex(table: Compatibility, by: By | None = None) -> str:
-    """A ``tabular`` for each setting and remedy, for the package booktabs."""
+    """A ``tabular`` for each setting and mitigation, for the package booktabs."""
     parts = ["% \\usepackage{booktabs}"]
     for block in blocks(table, by):
         parts += [

@@ -1,8 +1,8 @@
 """A table of routers by scenarios, summed up: by class of fault, by vendor, by evidence.
 
-A group's rate counts the trials of its routers that work. What was not run (unknown, impossible) and what is
-invalid does not count. Wilson's interval takes the trials as independent of each other; those of one router
-with several seeds are the less so the less its outcome depends on the seed.
+A group's rate is the share of its routers' trials that work. Trials that were not run (unknown, impossible)
+or are invalid do not count. Wilson's interval assumes independent trials. Trials of one router with several
+seeds are hardly independent if its outcome hardly depends on the seed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NONE: Final[dict[By, str]] = {"class": "no fault", "vendor": "no vendor", "evid
 
 @dataclass(frozen=True)
 class GroupCell:
-    """What came of a group of routers in one scenario; ``routers``: how many of them were run."""
+    """The outcome of a group of routers in one scenario; ``routers``: how many of them were run."""
 
     group: str
     scenario: str
@@ -37,7 +37,7 @@ def group_of(subject: Subject, by: By) -> str:
 
 
 def groups(table: Compatibility, by: By) -> list[str]:
-    """The groups in the order in which their routers come."""
+    """The groups, in the order of their first routers."""
     return list(dict.fromkeys(group_of(each, by) for each in table.subjects))
 
 

@@ -1,11 +1,11 @@
-"""The one way to a terminal. What comes from files, networks and users is plain text here.
+"""The only way to the terminal. Texts from files, networks and users are printed as plain text.
 
 The rules of this file:
 
 - No text is markup: ``siplab[emulated]`` and ``[/end]`` are printed as they are. Styles come from ``Text``.
-- Control characters and marks that turn the direction of text reach no terminal: they are shown escaped.
+- Control characters and marks that change the direction of text are escaped before they reach a terminal.
 - What people copy (commands, addresses) stays on one line, however long. Everything else fits the terminal.
-- An output that can't show a character gets the nearest that it can.
+- If an output can't show a character, it gets the most similar one that it can show.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from rich.text import Text
 from siplab.lab.counting import number_of as number_of
 
 _UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_LONGEST: Final = 4000  # characters of one complaint
+_LONGEST: Final = 4000  # characters of one error message
 _COMMAND: Final = re.compile(r"`siplab [^`]*`")
 _NEAREST: Final = {
     **dict.fromkeys("│┃║", "|"),
@@ -42,23 +42,23 @@ _NEAREST: Final = {
 
 
 def visible(text: str) -> str:
-    """The text with everything escaped that would do something to a terminal."""
+    """The text, with everything escaped that would control a terminal."""
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class PlainConsole(Console):
-    """A ``Console`` that takes no string for markup and lets no control character through."""
+    """A ``Console`` that never reads a string as markup, and prints no control character."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"highlight": False, "emoji": False, "markup": False, **options})
 
     def render_str(self, text: str, *, style: Any = "", **options: Any) -> Text:
-        """Text as it is, whatever brackets are in it."""
+        """The text as it is, with any brackets in it."""
         kept = {name: options[name] for name in ("justify", "overflow") if options.get(name)}
         return Text(visible(text), style=style, **kept)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """As always, but for control characters in the text."""
+        """As in ``Console``, but with control characters in the text escaped."""
         for each in super().render(renderable, options):
             unsafe = not each.control and _UNSAFE.search(each.text)
             yield Segment(visible(each.text), each.style) if unsafe else each
@@ -70,7 +70,7 @@ def output() -> PlainConsole:
 
 
 def errors() -> PlainConsole:
-    """Standard error: what is said beside the results."""
+    """Standard error: for everything besides the results."""
     return PlainConsole(stderr=True)
 
 
@@ -82,7 +82,7 @@ def print_json(data: Any) -> None:
 
 
 def say(text: str) -> None:
-    """One line on standard error, for the notes and complaints of the program; it is never folded."""
+    """Print one line on standard error, for notes and errors of the program; it is never folded."""
     if len(text) > _LONGEST:
         text = f"{text[:_LONGEST]}... ({len(text):,} characters)"
     print(f"siplab: {visible(text)}".replace("\n", "\\n"), file=sys.stderr)
@@ -92,10 +92,10 @@ def say(text: str) -> None:
 
 
 def tame_streams() -> None:
-    """From now on no character that an output can't show is an error, and none is closed or has no width.
+    """Prepare the standard streams. Characters that an output can't show are no error from now on.
 
-    What is opened later would get the number of a closed one (``>&-``), and what is printed would go there.
-    A width of 0 stands for one that is not known, and nothing would fit.
+    A closed stream (``>&-``) is replaced: otherwise a file opened later would get its number, and the output.
+    A width of 0 means that the width is not known; it is replaced, since nothing would fit.
     """
     if not os.environ.get("COLUMNS", "").strip("0"):
         os.environ.pop("COLUMNS", None)
@@ -124,7 +124,7 @@ def _in_ascii(letter: str) -> str:
 
 
 def folded(text: str, width: int, indent: str = "", hanging: str | None = None) -> list[str]:
-    """The lines of a text, broken between words; never in a word, nor in a command of ours."""
+    """The lines of a text, broken between words only, and not within a command of siplab's."""
     kept = _COMMAND.sub(lambda found: found[0].replace(" ", "\0"), text)
     lines = textwrap.wrap(
         kept,
@@ -138,13 +138,13 @@ def folded(text: str, width: int, indent: str = "", hanging: str | None = None) 
 
 
 def print_folded(text: str, console: Console, indent: int = 0, style: str = "", hanging: int = 0) -> None:
-    """A paragraph, each line ``indent`` blanks in and all but the first ``hanging`` more."""
+    """Print a paragraph. Lines are indented by ``indent`` blanks, all but the first by ``hanging`` more."""
     for line in folded(text, console.width, " " * indent, " " * (indent + hanging)):
         print_exact(line, console, style)
 
 
 def print_exact(text: str | Text, console: Console, style: str = "") -> None:
-    """A line that is never broken, however long: it is there to be copied."""
+    """Print a line that is never broken, however long, so that it can be copied."""
     console.print(Text(text, style=style) if isinstance(text, str) else text, soft_wrap=True)
 
 
@@ -161,11 +161,10 @@ def grid(
     breakable: int | None = None,
     title: Text | None = None,
 ) -> RenderableType:
-    """A table in which no word is broken, or, where ``width`` is too small for that, a list of its rows.
+    """A table in which no word is broken; if ``width`` is too small for that, a list of its rows.
 
-    ``ruled``: a line below the heads. ``right``: all columns but the first are numbers. ``breakable``: words
-    longer than that may be broken, which is for bytes of the wire and nothing else; such tables have lines
-    between their rows.
+    ``ruled``: a line below the heads. ``right``: all columns but the first are numbers. ``breakable``: longer
+    words may be broken, which is only meant for bytes of the wire; such tables have lines between rows.
     """
     cells = [[each if isinstance(each, Text) else Text(visible(each)) for each in row] for row in rows]
     texts = [[head, *(cell.plain for cell in column)] for head, *column in zip(heads, *cells, strict=True)]
@@ -193,7 +192,7 @@ def grid(
 
 
 def _shares(least: list[int], most: list[int], room: int) -> list[int] | None:
-    """The width of each column: all that it asks for, or an even share; ``None`` if words would break."""
+    """The width of each column: what it asks for, or an even share; ``None`` if words would be broken."""
     widths = [min(pair) for pair in zip(least, most, strict=True)]
     if sum(widths) > room:
         return None

@@ -1,11 +1,11 @@
-"""A trial with what it is compared to: the same with the ALG off, and with remedies.
+"""A trial with what it is compared with: the same trial with the ALG off, and with mitigations.
 
 The rules of this file:
 
-- What is beside a trial is run in the simulated world. Its bytes are those of the emulated one; where they
-  can't be (a program takes part, the router's kernel does the work) there is nothing beside the trial.
-- The control differs from the trial in the router's model alone: the same call meets both.
-- Every remedy is tried on a trial that fails. Those that cure are worth a look, and few are shown in full.
+- The trials for comparison run in the simulated world, whose bytes are those of the emulated one. If that is
+  not so (a program takes part, or the router's kernel does the work), there is nothing to compare with.
+- The control differs from the trial only in the router's model, so both have the same call.
+- If a trial fails, every mitigation is tried. Those that help are listed; few are shown in full.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ from siplab.lab.version import __version__
 from siplab.lab.worlds.topology import Topology
 from siplab.lab.worlds.trace import Trace
 
-SHOWN: Final = 2  # cures that are shown in full, where nobody names remedies
-OFF: Final = "alg-off"  # as a remedy it is what the control shows
+SHOWN: Final = 2  # mitigations that are shown in full, if the user names none
+OFF: Final = "alg-off"  # the control shows the same as this mitigation
 
 _Ran = tuple[TrialResult, Trace]
 Run = Callable[[TrialSpec], _Ran]
@@ -54,10 +54,10 @@ def document(
     try_remedies: bool = True,
     run: Run = trial.run,
 ) -> TrialDocument:
-    """Everything about one trial; ``remedies`` are shown whatever comes of them.
+    """Everything about one trial. ``remedies`` are shown whether they help or not.
 
-    Without ``try_remedies`` no others are tried. ``run`` runs what stands beside the trial.
-    Raises ``UsageError`` for an unknown remedy.
+    Without ``try_remedies`` no others are tried. ``run`` runs the trials for comparison. Raises
+    ``UsageError`` for an unknown mitigation.
     """
     spec = result.spec
     asked = Variant("asked", _name(spec), "", _view(result, trace, proven=try_remedies))
@@ -103,7 +103,7 @@ def _can_be_compared(spec: TrialSpec) -> bool:
 
 
 def _run(spec: TrialSpec, run: Run) -> tuple[_Ran | None, str]:
-    """What comes of a trial, or why it can't be."""
+    """A trial that was run, or why it can't be run."""
     try:
         return run(spec), ""
     except UsageError as error:
@@ -131,7 +131,7 @@ def _with(spec: TrialSpec, mitigation: str) -> TrialSpec:
 
 
 def _is_same_each_time(spec: TrialSpec) -> bool:
-    """As a page of everything has to be. A trial that can't be says why, and that is the same too."""
+    """Whether a trial is deterministic, as everything in a page must be. If not, the page says why."""
     try:
         return trial.reproducible(spec)
     except UsageError:
@@ -141,7 +141,7 @@ def _is_same_each_time(spec: TrialSpec) -> bool:
 def _about_model(spec: TrialSpec) -> str:
     try:
         return trial.models(spec.model_paths).get(spec.model).card.summary
-    except UsageError:  # several gateways, each with its own
+    except UsageError:  # several gateways, each with its own model
         return ""
 
 

@@ -1,11 +1,11 @@
-"""A topology as a drawing: text for a terminal, SVG for a page. Both come from one layout.
+"""Draws a topology: as text for a terminal, as SVG for a page. Both come from one layout.
 
 The rules of this file:
 
-- Each network is a bar, in the order of the file, from the inside outwards. Each host or router is a box
-  below the first of its networks, with a line to each of them; a dot is a connection, a line that
-  crosses a bar without one is none.
-- Places are counted in characters, so that the two drawings are the same one.
+- Each network is a bar, in the order of the file, from the inside to the outside. Each host or router is a
+  box below the first of its networks, with a line to each of them. A dot marks a connection; a line that
+  crosses a bar without a dot is not connected to it.
+- Positions are in characters, so that both drawings are the same.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from siplab.experiments.output.console import folded
 from siplab.lab.gateway.nat_config import Dependence, NatConfig
 from siplab.lab.worlds.topology import TRIAL, NetworkSpec, RouterSpec, Topology
 
-_MARGIN, _GAP = 2, 3  # characters before the first box, and between two
-_RISER: Final = 3  # where in a box its line begins
-_LABEL: Final = _MARGIN + _RISER + 2  # where a bar's label begins, right of the first line
+_MARGIN, _GAP = 2, 3  # characters before the first box, and between two boxes
+_RISER: Final = 3  # position in a box where its line begins
+_LABEL: Final = _MARGIN + _RISER + 2  # position of a bar's label, to the right of the first line
 _CELL: Final = (8.4, 17.0)  # the size of a character in the SVG
 _SHORT: Final = {
     "tcp_timeout": "TCP bindings",
     "tcp_transitory_timeout": "TCP bindings, opening or closing,",
     "icmp_timeout": "ICMP bindings",
 }
-# RFC 3489 section 5, in the words of RFC 4787.
+# RFC 3489 section 5, in RFC 4787's terms.
 _EIM, _ADF = Dependence.ENDPOINT_INDEPENDENT, Dependence.ADDRESS_DEPENDENT
 _APD: Final = Dependence.ADDRESS_AND_PORT_DEPENDENT
 _CLASSIC: Final = {
@@ -40,7 +40,7 @@ _CLASSIC: Final = {
 
 
 class Box(NamedTuple):
-    """A host or router: where it stands, what it says, and which bars it has a line to."""
+    """A host or router: its position, its text, and the bars to which it has a line."""
 
     x: int
     y: int
@@ -55,7 +55,7 @@ class Box(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """A network; its label stands in the row above."""
+    """A network; its label is in the row above."""
 
     y: int
     label: str
@@ -63,7 +63,7 @@ class Bar(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Everything with its place, in characters."""
+    """Everything with its position, in characters."""
 
     width: int
     height: int
@@ -72,7 +72,7 @@ class Layout(NamedTuple):
 
 
 def layout(topology: Topology) -> Layout:
-    """Where everything stands."""
+    """The positions of everything."""
     order = {name: number for number, name in enumerate(topology.networks)}
     lines = {
         **{name: (name, *_router_lines(router)) for name, router in topology.routers.items()},
@@ -168,7 +168,7 @@ def _router_lines(router: RouterSpec) -> Iterator[str]:
 
 
 def _peculiarities(nat: NatConfig) -> Iterator[str]:
-    """What is not as it usually is."""
+    """The NAT's settings that are not the usual ones."""
     usual: dict[str, Any] = {each.name: each.default for each in fields(NatConfig)}
     if not nat.hairpinning:
         yield "no hairpinning"
@@ -220,7 +220,7 @@ def as_text(topology: Topology) -> str:
 
 
 def as_list(topology: Topology, width: int) -> Iterator[str]:
-    """For a terminal that is too narrow for the drawing: who is in which network, line by line."""
+    """For a terminal that is too narrow for the drawing: which host is in which network, line by line."""
     yield from folded(f"{topology.id}: {topology.summary}", width)
     for network, spec in topology.networks.items():
         yield from ("", *folded(network_label(network, spec), width, hanging="  "))
@@ -245,7 +245,7 @@ _STYLE: Final = (
 
 
 def as_svg(topology: Topology) -> str:
-    """The drawing as an SVG file that needs nothing else."""
+    """The drawing as a self-contained SVG file."""
     plan = layout(topology)
     cell, row = _CELL
     top = 3 * row  # below the title
@@ -286,7 +286,7 @@ def as_svg(topology: Topology) -> str:
             text(box.x + 2, box.y + 1.2 + number, line, "" if number else "name")
             for number, line in enumerate(box.lines)
         ]
-    # Last, so that no line goes through the words.
+    # Drawn last, so that no line crosses the words.
     for bar in plan.bars:
         left, y = at(_LABEL, bar.y - 1.3)
         size = f'width="{len(bar.label) * cell:.1f}" height="{row}"'

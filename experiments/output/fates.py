@@ -1,4 +1,4 @@
-"""The words for what became of a packet at a gateway."""
+"""Words for what a gateway did with a packet."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ _SENTENCES: Final = {
 
 
 def words(emission: Emission) -> str:
-    """What became of the packet, with what the model raised; empty where nothing is worth saying."""
+    """What happened to the packet, with the model's error; empty if there is nothing to mention."""
     return _said(_SENTENCES[emission.fate], emission)
 
 
 def ending(gateway: str, emission: Emission) -> str:
-    """Who did what to a packet that was not forwarded."""
+    """Which gateway did what with a packet that it did not forward."""
     if emission.fate.is_kept:
         return f"{gateway}: {words(emission)}"
     if emission.side is not None:

@@ -1,4 +1,4 @@
-"""What ``--out`` writes: ``results.json``, and per trial a trace as JSON lines and a capture."""
+"""Writes ``--out``: ``results.json``, and for each trial a trace as JSON lines and a capture."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ __all__ = [
 ]
 
 RESULTS: Final = "results.json"
-_LEVEL: Final = 6  # of gzip: higher ones take three times as long for a twentieth less
+_LEVEL: Final = 6  # of gzip: higher levels take three times as long to save a twentieth
 
 
 def prepare(folder: Path) -> None:
-    """Make the folder. Raises ``UsageError`` when that can't be done."""
+    """Make the folder. Raises ``UsageError`` if that is not possible."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
@@ -49,7 +49,7 @@ def prepare(folder: Path) -> None:
 def write_trial(
     folder: Path, result: TrialResult, trace: Trace, network: Network, media: Media = "carried"
 ) -> None:
-    """Write a trial's trace and captures; the result has their names from then on.
+    """Write a trial's trace and captures, and add their names to the result.
 
     Raises ``OutputError``.
     """
@@ -58,7 +58,7 @@ def write_trial(
 
 
 def write_trace(folder: Path, result: TrialResult, trace: Trace, *, packed: bool = False) -> None:
-    """Write a trial's trace, with gzip if so wanted. Raises ``OutputError``."""
+    """Write a trial's trace; ``packed``: with gzip. Raises ``OutputError``."""
     name = f"{result.spec.stem}.trace.jsonl{'.gz' if packed else ''}"
     result.files = {"trace": name, **result.files}
     head = {
@@ -75,14 +75,14 @@ def write_trace(folder: Path, result: TrialResult, trace: Trace, *, packed: bool
         write_text(folder / name, text)
         return
     with replaced(folder / name) as out:
-        # The same text gives the same bytes: no time, no name in it.
+        # The same text gives the same bytes: no time and no name is stored.
         out.write(gzip.compress(text.encode(errors="backslashreplace"), _LEVEL, mtime=0))
 
 
 def write_captures(
     folder: Path, stem: str, trace: Trace, network: Network, media: Media = "carried"
 ) -> dict[str, str]:
-    """Write the captures of a trace, of all taps and of each side; returns their names by kind.
+    """Write the captures of a trace: one of all taps, and one of each side. Returns their names by kind.
 
     Raises ``OutputError``.
     """
@@ -97,7 +97,7 @@ def write_captures(
 def as_json(name: str, world: str, results: Sequence[TrialResult], of: int | None = None) -> dict[str, Any]:
     """An experiment's results as plain data, the same for the same experiment.
 
-    ``of``: how many trials there are to be, where not all were run. ``trials`` is the last in it.
+    ``of``: the planned number of trials, if not all were run. ``trials`` is the last entry.
     """
     data: dict[str, Any] = {"version": VERSION, "experiment": name, "world": world, **determinants(results)}
     if of is not None and of != len(results):
@@ -113,9 +113,9 @@ def _row(result: TrialResult) -> dict[str, Any]:
 
 
 def write_results(paths: Sequence[Path], data: dict[str, Any]) -> None:
-    """Write results; in the folder of each ``provenance.json`` says where and when they were made.
+    """Write results. ``provenance.json`` in each folder says where and when they were made.
 
-    A trial is a line: indented ones take ten times as long to write.
+    Each trial is one line: indented JSON takes ten times as long to write.
     """
     head = json.dumps(data | {"trials": []}, indent=2, ensure_ascii=False).removesuffix("[]\n}")
     rows = ",\n".join(json.dumps(each, ensure_ascii=False) for each in data["trials"])

@@ -1,15 +1,16 @@
-"""The journal of a run: each trial's result as soon as it is there. Nothing of an interrupted run is lost.
+"""The journal of a run: each trial's result as soon as it is there, so that an interrupted run loses nothing.
 
-``results.jsonl``, beside ``results.json``: one line per trial, with a key that says what it holds for. The
-rules of this file:
+It is ``results.jsonl``, beside ``results.json``: one line per trial, with a key of what the result depends
+on. The rules of this file:
 
-- A line is written whole or not at all, and ends with a newline: what follows the last newline was cut off by
-  the end of the process, and does not count. A line that is damaged is skipped, and counted.
-- Nothing is ever wiped: a run that does not go on from it moves it aside. One run at a time has the folder.
-- The key is a digest of everything that decides a trial (``keys``). A result of anything else is not used
-  again; nor, unless it is trusted, that of a program whose inputs can't be known.
-- A result stands in one place: in its line until ``results.json`` has it, from then on there (``settle``). A
-  run that goes on, and may replace ``results.json``, first writes the results into their lines again.
+- A line ends with a newline. What follows the last newline was cut off when the process ended, and does not
+  count. A damaged line is skipped, and counted.
+- Nothing is deleted: a run that does not resume moves an old journal aside. Only one run at a time may use
+  the folder.
+- The key is a digest of everything that decides a trial (``keys``). A result with another key is not used
+  again; nor, unless it is trusted, a result of a program whose inputs can't be known.
+- A result is stored once: in its line until ``results.json`` has it, then only there (``settle``). A resumed
+  run may replace ``results.json``, so it first writes the results back into their lines.
 """
 
 from __future__ import annotations
@@ -38,20 +39,20 @@ from siplab.lab.worlds.trace import Trace, from_json_lines
 
 try:
     import fcntl
-except ImportError:  # not a Unix: two runs into one folder are not noticed
+except ImportError:  # not a Unix: if two runs use one folder, this is not noticed
     fcntl = None  # type: ignore[assignment]
 
 NAME: Final = "results.jsonl"
-_SAVED_EVERY: Final = 5.0  # real seconds after which the disk is asked to keep what it has
+_SAVED_EVERY: Final = 5.0  # wall-clock seconds between two calls that flush data to disk
 
 
 class Journal:
-    """``with Journal(folder, world, resume=...) as journal``: ``known`` first, then ``add`` after each trial.
+    """``with Journal(folder, world, resume=...) as journal``: first ``known``, then ``add`` after each trial.
 
-    ``damaged``: how many lines of it can't be read; they count as trials that were not run. ``moved``: what a
-    journal is called now that a run without ``resume`` found in the folder. ``untrusted``: trials that are
-    there, but may depend on more than is known, and why; with ``trust`` they count.
-    Raises ``UsageError`` when another run has the folder, ``OutputError`` when it can't be written.
+    ``damaged``: lines that can't be read; their trials count as not run. ``moved``: the new name of a journal
+    that a run without ``resume`` found in the folder. ``untrusted``: trials that are there but may depend on
+    unknown things, and why; with ``trust`` they count. Raises ``UsageError`` if another run uses the folder,
+    ``OutputError`` if it can't be written.
     """
 
     def __init__(self, folder: Path, world: str, *, resume: bool = False, trust: bool = False) -> None:
@@ -85,7 +86,7 @@ class Journal:
         self._saved = time.monotonic()
 
     def known(self, specs: Sequence[TrialSpec]) -> dict[int, TrialResult]:
-        """The results that are there already, by the number of their trial. Invalid ones do not count."""
+        """The results that are already there, by the number of their trial. Invalid ones do not count."""
         if not self._rows:
             return {}
         if self._asked is not None and self._asked[0] is specs:
@@ -101,18 +102,18 @@ class Journal:
                 continue
             try:
                 found[index] = from_json(spec, row)
-            except UsageError:  # a line that is whole, and not what a run writes
+            except UsageError:  # a complete line that no run writes
                 self.damaged += 1
                 del self._rows[key_of(spec, self._world)]
         self._asked = specs, found
         return dict(found)
 
     def add(self, result: TrialResult) -> None:
-        """Write down one result: all of its line, or nothing of it. Raises ``OutputError``."""
+        """Write down one result as a line, completely or not at all. Raises ``OutputError``."""
         line = journal_lines.line(key_of(result.spec, self._world), result.as_json())
         try:
             written = 0
-            while written < len(line):  # a disk that gets full takes a part first
+            while written < len(line):  # a disk that gets full may take only a part
                 written += os.pwrite(self._file, line[written:], self._end + written)
             self._end += len(line)
             if time.monotonic() - self._saved > _SAVED_EVERY:
@@ -129,14 +130,14 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with suppress(OSError):  # a disk that fails has said so already, or has all of it
+        with suppress(OSError):  # a failing disk was reported already, or the data is written
             os.fsync(self._file)
         os.close(self._file)
         os.close(self._lock)
 
 
 def _locked(folder: Path) -> int:
-    """The folder's lock, which is free again when its holder ends, of SIGKILL too."""
+    """The folder's lock. It is released when its holder ends, even by SIGKILL."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError as error:
@@ -153,7 +154,7 @@ def _locked(folder: Path) -> int:
 
 
 def _moved_aside(path: Path) -> Path | None:
-    """Rename a former journal to the first name that is free; ``None`` for an empty one, which is dropped."""
+    """Rename an old journal to the first free name. An empty one is deleted, and gives ``None``."""
     if path.stat().st_size == 0:
         path.unlink()
         return None
@@ -164,9 +165,9 @@ def _moved_aside(path: Path) -> Path | None:
 
 
 def settle(folder: Path, world: str, results: Sequence[TrialResult]) -> None:
-    """Once ``results.json`` has these results, in this order: the journal's lines say where they stand in it.
+    """Once ``results.json`` has these results in this order, let the journal's lines refer to it.
 
-    At any moment a result is in one of the two, or in both. Raises as ``Journal``.
+    At any moment a result is in at least one of the two files. Raises the same errors as ``Journal``.
     """
     path, kept = folder / NAME, folder / RESULTS
     lock = _locked(folder)
@@ -174,7 +175,7 @@ def settle(folder: Path, world: str, results: Sequence[TrialResult]) -> None:
         places = {key_of(each.spec, world): number for number, each in enumerate(results)}
         with kept.open("rb") as file:
             digest = journal_lines.digest(file.read())
-            os.fsync(file.fileno())  # before what the journal has of it is gone
+            os.fsync(file.fileno())  # before the journal's copy is removed
         lines = journal_lines.whole(path.read_bytes())
         with replaced(path) as out:
             out.writelines(journal_lines.pointing(lines, places, digest))
@@ -185,7 +186,7 @@ def settle(folder: Path, world: str, results: Sequence[TrialResult]) -> None:
 
 
 def _unsettle(path: Path) -> None:
-    """Write the results that stand in ``results.json`` into their lines again."""
+    """Write the results that are in ``results.json`` back into their lines."""
     lines = journal_lines.whole(path.read_bytes())
     rows = journal_lines.rows(lines, path.parent / RESULTS)
     if not any(row is not None and row.pointed for row in rows):
@@ -198,7 +199,7 @@ def _unsettle(path: Path) -> None:
 
 
 def results_in(path: Path) -> tuple[list[dict[str, Any]], int]:
-    """The trials of a journal as plain data, as they are in ``results.json``, and how many lines are damaged.
+    """The trials of a journal as plain data, as in ``results.json``, and the number of damaged lines.
 
     Raises ``UsageError``.
     """
@@ -207,7 +208,7 @@ def results_in(path: Path) -> tuple[list[dict[str, Any]], int]:
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
     rows = journal_lines.rows(lines, path.with_name(RESULTS))
-    # A trial may have been run again since: the last result counts.
+    # A trial may have been run again later: its last result counts.
     return list({row.key: row.result for row in rows if row is not None}.values()), rows.count(None)
 
 
@@ -216,13 +217,13 @@ def results_in(path: Path) -> tuple[list[dict[str, Any]], int]:
 
 @cache
 def _readers() -> dict[str, TypeAdapter[Any]]:
-    """What reads each field of a result but its trial, which is known."""
+    """The readers for each field of a result except its trial, which is known."""
     hints = get_type_hints(TrialResult)
     return {each.name: TypeAdapter(hints[each.name]) for each in fields(TrialResult) if each.name != "spec"}
 
 
 def from_json(spec: TrialSpec, row: dict[str, Any]) -> TrialResult:
-    """The result that ``TrialResult.as_json`` gave. Raises ``UsageError`` when it is none."""
+    """The result from the data of ``TrialResult.as_json``. Raises ``UsageError`` if it is not valid."""
     try:
         values = {name: each.validate_python(row[name]) for name, each in _readers().items() if name in row}
         return TrialResult(spec, **values)
@@ -231,7 +232,7 @@ def from_json(spec: TrialSpec, row: dict[str, Any]) -> TrialResult:
 
 
 def stored_trace(folder: Path, stem: str) -> Trace | None:
-    """The trace that a folder has of the trial with that stem of files. Raises ``UsageError``."""
+    """The stored trace of the trial whose files have this stem. Raises ``UsageError``."""
     path = folder / f"{stem}.trace.jsonl"
     if not path.is_file():
         path = path.with_name(f"{path.name}.gz")

@@ -1,4 +1,4 @@
-"""A line of the journal: the key of a trial, and its result or where that stands in ``results.json``."""
+"""A line of the journal: the key of a trial, and its result or the result's place in ``results.json``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Row:
-    """What a line says. ``pointed``: the result itself stands in ``results.json``."""
+    """The content of a line. ``pointed``: the result itself is in ``results.json``."""
 
     key: str
     result: dict[str, Any]
@@ -26,9 +26,9 @@ def line(key: str, result: dict[str, Any]) -> bytes:
 
 
 def pointing(lines: Sequence[bytes], places: Mapping[str, int], of: str) -> Iterator[bytes]:
-    """The lines, of which those of trials in ``places`` say that they stand in the file with digest ``of``.
+    """The lines; those of trials in ``places`` now refer to the file with digest ``of``.
 
-    ``places``: numbers in that file's list of trials, from 0 on, by key. Other lines stay as they are.
+    ``places``: for each key the position in that file's list of trials, from 0. Other lines are unchanged.
     """
     for each in lines:
         pointer = each
@@ -39,14 +39,14 @@ def pointing(lines: Sequence[bytes], places: Mapping[str, int], of: str) -> Iter
 
 
 def whole(data: bytes) -> list[bytes]:
-    """The lines of a journal, with their ends, but for what follows the last one: that was cut off."""
+    """The complete lines of a journal, with their ends. What follows the last line end was cut off."""
     return [each + b"\n" for each in data.split(b"\n")[:-1]]
 
 
 def rows(lines: Sequence[bytes], results: Path) -> list[Row | None]:
-    """What lines say; ``None``: damaged. ``results``: the file that lines may point to.
+    """The content of lines; ``None``: damaged. ``results``: the file that lines may refer to.
 
-    A line counts as damaged, too, when that file is not the one that it was written for.
+    A line also counts as damaged if that file is not the one that it was written for.
     """
     found: list[Row | None] = []
     of = ""
@@ -67,12 +67,12 @@ def rows(lines: Sequence[bytes], results: Path) -> list[Row | None]:
 
 
 def digest(data: bytes) -> str:
-    """What a file of results is known by."""
+    """The digest that identifies a file of results."""
     return hashlib.sha256(data).hexdigest()[:32]
 
 
 def _trials(results: Path) -> tuple[str, list[Any]]:
-    """The digest of a file of results, and the trials in it; none where it can't be read."""
+    """The digest of a file of results, and its trials; no trials if it can't be read."""
     with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         data = results.read_bytes()
         return digest(data), json.loads(data)["trials"]

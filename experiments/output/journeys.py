@@ -1,7 +1,7 @@
-"""What became of each packet of a trial: from who sent it to who got it, or where it ended.
+"""Follows each packet of a trial from its sender to its receiver, or to where it ended.
 
-A trace has a record per tap; a *journey* joins those of one packet, so that a ladder can draw it as
-one row.
+A trace has a record per tap. A *journey* joins the records of one packet, so that a ladder can draw it as one
+row.
 """
 
 from __future__ import annotations
@@ -39,27 +39,27 @@ class Journey:
     """One packet from its sender to where it ended."""
 
     now: float
-    path: list[str]  # the nodes that had it, in order
+    path: list[str]  # the nodes that it reached, in order
     label: str
     is_signalling: bool
-    bound_for: str = ""  # the address, as it was last translated
-    aim: str = ""  # the node that the sender means
+    bound_for: str = ""  # the destination address, as last translated
+    aim: str = ""  # the node that the sender addressed
     again: bool = False
     ended: bool = False
-    failed: bool = False  # ended where it should not have
+    failed: bool = False  # it ended where it should not have
     failure: str = ""  # why, in words
-    lost: LossReason | None = None  # why, where it was not at a gateway
-    ending: Emission | None = None  # what the gateway did with it that let it end there
-    fell_short: bool = False  # ended behind the last node of the path, before any other
+    lost: LossReason | None = None  # why, if it was not lost at a gateway
+    ending: Emission | None = None  # what the gateway did with it where it ended
+    fell_short: bool = False  # it ended after the last node of the path, before reaching another one
     notes: list[str] = field(default_factory=list)
-    changes: dict[str, Change | None] = field(default_factory=dict)  # by gateway; None: can't be told
+    changes: dict[str, Change | None] = field(default_factory=dict)  # by gateway; None: can't be determined
     numbers: dict[str, int] = field(default_factory=dict)  # of these changes
-    order: int = 0  # of the record that it began with, in the trace
+    order: int = 0  # of its first record in the trace
     sent: ip.Packet | None = None  # as its sender made it
-    left: ip.Packet | None = None  # as the last gateway let it go
+    left: ip.Packet | None = None  # as it left the last gateway
     received: bool = False  # by an agent of the lab
-    more: int = 0  # packets of the same flow with the same fate
-    until: float = 0.0  # when the last of these was due
+    more: int = 0  # further packets of the same flow, handled alike
+    until: float = 0.0  # when the last of these was to be sent
     heard: list[Noted] = field(default_factory=list)  # what the receiver noted about it
 
     def pass_by(self, node: str) -> None:
@@ -67,7 +67,7 @@ class Journey:
             self.path.append(node)
 
     def fail(self, why: str, node: str | None) -> None:
-        """It ended at ``node``, or somewhere behind the last one that had it."""
+        """Note that it ended at ``node``, or somewhere after the last node that it reached."""
         self.ended = self.failed = True
         self.failure = self.failure or why
         self.notes.append(f"X {why}")
@@ -88,12 +88,12 @@ class _Tracker:
         self._network = network
         self._shown = frozenset(network.topology.hosts) | network.gateways
         self._under_way: dict[PacketKey, deque[Journey]] = {}
-        self._last: dict[tuple[Endpoint, Endpoint], Journey] = {}  # from where to where, for its sender
-        self._ended: dict[tuple[Endpoint, Endpoint], Journey] = {}  # the same, none that a network lost
+        self._last: dict[tuple[Endpoint, Endpoint], Journey] = {}  # by source and destination, as sent
+        self._ended: dict[tuple[Endpoint, Endpoint], Journey] = {}  # the same, but none that a network lost
         self._entries = Entries()
         self._sent: set[tuple[str, Endpoint, bytes]] = set()
         self._just_received: tuple[Received | Segment, Journey] | None = None
-        self.order = 0  # of the record at hand
+        self.order = 0  # of the current record
 
     def _start(self, now: float, node: str, packet: ip.Packet) -> Journey:
         label, is_signalling = _label(packet)
@@ -108,7 +108,7 @@ class _Tracker:
         return journey
 
     def _expect(self, journey: Journey, packet: ip.Packet) -> None:
-        """The journey's packet looks like this from now on."""
+        """From now on the journey's packet looks like this."""
         journey.bound_for = packet.dst
         self._under_way.setdefault(packet_key(packet), deque()).append(journey)
 
@@ -125,7 +125,7 @@ class _Tracker:
         return node if node in self._shown else otherwise
 
     def _end_of_way(self, journey: Journey) -> str | None:
-        """Where the packet gets to from the last node that had it, unless a gateway is in between."""
+        """Where the packet arrives after the last node, unless a gateway is in between."""
         node = journey.path[-1]
         if node not in self._network.node_addresses:
             return None
@@ -156,7 +156,7 @@ class _Tracker:
 
     def _arrived(self, record: Received | Segment, packet: ip.Packet) -> None:
         journey = self._find(packet)
-        if journey is None:  # from a program that is none of the lab's agents
+        if journey is None:  # from a program that is not one of the lab's agents
             journey = self._start(record.now, self._owner(packet.src, record.host), packet)
         journey.pass_by(record.host)
         journey.ended = journey.received = True
@@ -164,7 +164,7 @@ class _Tracker:
         self._just_received = record, journey
 
     def noted(self, record: Noted) -> None:
-        """The receiver says something about the packet that it just got."""
+        """The receiver notes something about the packet that it just got."""
         if self._just_received is None:
             return
         received, journey = self._just_received
@@ -252,7 +252,7 @@ class _Tracker:
         if record.kind is WorldEvent.UNREACHABLE and record.local and record.remote:
             journey = self._last.get((record.local, record.remote))
             if journey is not None and (journey.failed or not journey.ended):
-                if not journey.failed:  # else the reason is known already
+                if not journey.failed:  # otherwise the reason is known already
                     node = self._end_of_way(journey)
                     journey.fail(f"{record.remote} is unreachable (ICMP)", node)
                 return
@@ -260,7 +260,7 @@ class _Tracker:
         self.journeys.append(Journey(record.now, [], text, True, ended=True))
 
     def finish(self) -> None:
-        """What no agent of the lab received went to whoever has the address."""
+        """Packets that no agent of the lab received went to the owner of the address."""
         for journey in self.journeys:
             if not journey.ended:
                 node = self._end_of_way(journey)
@@ -296,12 +296,12 @@ def journeys_of(trace: Trace, network: Network) -> list[Journey]:
 
 
 def _lost_ones(like: Journey, record: SkippedPackets, order: int) -> Journey:
-    """Of packets that went the way of another one, those that a network lost: as one journey."""
+    """The packets of a stretch that a network lost, as one journey. The others travelled like ``like``."""
     times = [record.now + number * record.interval for number in (record.lost[0], record.lost[-1])]
     path = like.path[: like.path.index(record.node) + 1] if record.node in like.path else like.path[:1]
     lost = Journey(times[0], path, like.label, like.is_signalling, like.bound_for, like.aim)
     lost.order, lost.sent, lost.lost = order, like.sent, LossReason.LINK
-    lost.left = like.left if path[1:] else like.sent  # what no gateway had is as it was sent
+    lost.left = like.left if path[1:] else like.sent  # a packet that reached no gateway is as it was sent
     lost.more, lost.until = len(record.lost) - 1, times[1]
     to = lost.left.destination if lost.left is not None else record.remote
     lost.fail(f"lost at {record.node}, bound for {to}: {record.loss}", None)
@@ -320,8 +320,8 @@ def _parsed(data: bytes) -> ip.Packet | None:
 
 
 def packet_key(packet: ip.Packet) -> PacketKey:
-    """What tells a packet from others, whatever its headers of IP say."""
-    # UDP headers say nothing that the rest does not; of the others, what tells packets apart.
+    """What identifies a packet, independent of its IP header."""
+    # A UDP header adds nothing. Of other headers, the fields that distinguish packets.
     head = {ip.UDP: b"", ip.TCP: packet.transport[4:14]}.get(packet.protocol, packet.transport[:2])
     return packet.protocol, packet.source, packet.destination, head + packet.payload
 
@@ -353,6 +353,6 @@ def _label(packet: ip.Packet) -> tuple[str, bool]:
         return f"IP protocol {packet.protocol}", False
     if payload[4:8] == b"\x21\x12\xa4\x42":  # the magic cookie of RFC 8489
         return "STUN", False
-    if len(payload) >= 8 and payload[0] >> 6 == 2:  # version 2; RFC 5761 section 4 tells them apart
+    if len(payload) >= 8 and payload[0] >> 6 == 2:  # version 2; RFC 5761 section 4 separates the two
         return ("RTCP" if 192 <= payload[1] <= 223 else "RTP"), False
     return ("datagram" if payload.strip(b"\r\n \0") else "keep-alive"), False

@@ -1,6 +1,6 @@
-"""``siplab vendors timeline linux``: which kernel's ALG has which fault, and whose routers have that kernel.
+"""``siplab vendors timeline linux``: which kernel's ALG has which fault, and which routers have that kernel.
 
-Made of the flags that the model of each band of kernels runs by.
+It is computed from the flags with which the model of each range of kernels runs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from siplab.lab.errors import UsageError
 
 Row = dict[str, Any]
 
-# What a reader calls a difference between kernels, and whether a kernel has it.
+# The name of a difference between kernels, and a test whether a kernel has it.
 _FAULTS: Final = (
     ("TCP is not looked at", "tcp", False),
     ("fax (m=image) stays private", "image", False),
@@ -43,7 +43,7 @@ _FAULTS: Final = (
 
 
 def timeline(of: str) -> Row:
-    """The faults by band of kernels, and the vendors. Raises ``UsageError`` for another family."""
+    """The faults by range of kernels, and the vendors. Raises ``UsageError`` for another family."""
     if of != "linux":
         raise UsageError(f"vendors timeline: of '{of}' no versions are known; known is 'linux'")
     bands = [(".".join(map(str, first)), kernel) for first, kernel in reversed(BANDS)]
@@ -63,7 +63,7 @@ def timeline(of: str) -> Row:
 
 
 def _vendors(wanted: Kernel) -> list[str]:
-    """The cards, with variants, whose model is the ALG of a kernel of that band."""
+    """The cards, with variants, whose model is the ALG of a kernel in that range."""
     found = []
     for card in map(vendors.load, vendors.available()):
         for name, spec in [("", card.model), *((each.id, each.model or "") for each in card.variants)]:
@@ -76,7 +76,7 @@ def _vendors(wanted: Kernel) -> list[str]:
 
 
 def print_timeline(data: Row, console: Console) -> None:
-    """A row to a fault, a column to a band; then whose routers have it."""
+    """Print one row per fault, one column per range; then the routers that have these kernels."""
     rows: list[list[str | Text]] = [
         [row["fault"], *("x" if name in row["kernels"] else "" for name in data["bands"])]
         for row in data["faults"]

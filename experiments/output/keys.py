@@ -1,11 +1,11 @@
-"""What a trial's result holds for: a digest of all that it depends on, as far as that can be known.
+"""The key of a trial's result: a digest of all that the result depends on, as far as that can be known.
 
-That is: its settings with their defaults, the parameters of model, scenario, detector and mitigations, the
-topology, the world, the project's sources, Python, and of what users bring:
+It covers the trial's settings with their defaults, the parameters of model, scenario, detector and
+mitigations, the topology, the world, the project's sources, Python, and users' own code and programs:
 
 - files and folders of plug-ins, with the modules and the data beside a file;
-- installed packages with plug-ins, by the RECORD that their installation left;
-- programs: the files that their command lines and environments name, with those of the same kind beside them;
+- installed packages with plug-ins, by the RECORD file of their installation;
+- programs: the files that their command lines and environments name, with files of the same kind beside them;
 - for the gateway ``kernel`` this machine's kernel.
 """
 
@@ -35,7 +35,7 @@ _SOURCES: Final = (".py", ".yaml", ".yml", ".json")
 
 
 def key_of(spec: TrialSpec, world: str) -> str:
-    """A digest of all that decides what comes of a trial in a world (``simulated`` or ``emulated``)."""
+    """A digest of all that decides a trial's outcome in a world (``simulated`` or ``emulated``)."""
     settings = {each.name: getattr(spec, each.name) for each in fields(spec)}
     program = spec.program
     network = trial.network_of(spec)
@@ -60,7 +60,7 @@ def key_of(spec: TrialSpec, world: str) -> str:
 
 
 def unknowable(spec: TrialSpec) -> str:
-    """Why a trial may depend on more than its key covers, or nothing."""
+    """Why a trial may depend on more than its key covers; empty if it does not."""
     if spec.real:
         return "a real program plays in it, with libraries and settings of its own"
     return "" if spec.program is None else spec.program.inputs.unknowable
@@ -79,34 +79,34 @@ def _model(name: str, paths: tuple[str, ...]) -> str:
 
 @cache
 def _sources() -> str:
-    """A digest of the project's own files: another version may give other results."""
+    """A digest of the project's own files, because another version may give other results."""
     return " ".join(map(room_digest, _ROOMS))
 
 
 @cache
 def room_digest(room: str) -> str:
-    """A digest of one of the project's folders, as ``alg_models``."""
+    """A digest of one of the project's folders, for instance ``alg_models``."""
     folder = Path(next(iter(importlib.import_module(f"siplab.{room}").__path__)))
     return _digest(folder, _below(folder))
 
 
 @cache
 def _packages() -> str:
-    """What installed packages with plug-ins consist of."""
+    """The content of installed packages with plug-ins."""
     rows = []
     for group in _GROUPS:
         for point in sorted(entry_points(group=group), key=lambda each: each.name):
             record = "" if point.dist is None else f"{point.dist.version} {point.dist.read_text('RECORD')}"
             module = sys.modules.get(point.module)
             file = getattr(module, "__file__", None)
-            # One that is installed in place has a RECORD that does not change with its files.
+            # In an editable install, RECORD does not change when the package's files do.
             rows.append(f"{point.name} {point.value} {record} {plugin_digest(file) if file else ''}")
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
 @cache
 def plugin_digest(place: str) -> str:
-    """A digest of a folder's Python, YAML and JSON files, or of a file and of what lies beside it."""
+    """A digest of a folder's Python, YAML and JSON files, or of a file and the files beside it."""
     path = Path(place)
     if path.is_dir():
         return _digest(path, _below(path))
@@ -118,7 +118,7 @@ def plugin_digest(place: str) -> str:
 
 @cache
 def _file_and_beside(path: Path) -> str:
-    """A digest of a program's file, and of those of its kind beside it: a script may ask for them."""
+    """A digest of a program's file and of files of its kind beside it, which a script may load."""
     beside = [path]
     if path.suffix:
         beside += [each for each in path.parent.iterdir() if each.suffix == path.suffix and each.is_file()]
@@ -144,5 +144,5 @@ def _pieces(path: Path) -> Iterator[bytes]:
             yield f"{os.fstat(file.fileno()).st_size}\n".encode()
             while piece := file.read(1 << 20):
                 yield piece
-    except OSError as error:  # what can't be read can't be depended on
+    except OSError as error:  # a file that can't be read has no influence
         yield str(error.errno).encode()

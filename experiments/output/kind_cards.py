@@ -1,4 +1,4 @@
-"""What ``siplab phones`` and ``servers`` show: the kinds, and each setting of one with its evidence."""
+"""What ``siplab phones`` and ``servers`` show: the kinds, and each setting of a kind with its evidence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _REGISTRIES: Final = {"phone": registry.phones, "server": registry.servers}
 
 
 def shelf(kind: str) -> Shelf:
-    """The cards of phones, or of servers; reading them takes longer than most commands do."""
+    """The cards of phones, or of servers. Reading them takes longer than most commands."""
     from siplab.experiments.phones.cards import CARDS as PHONES
     from siplab.experiments.servers.cards import CARDS as SERVERS
 
@@ -26,7 +26,7 @@ def shelf(kind: str) -> Shelf:
 
 
 def rows(kind: str) -> list[Row]:
-    """One row per kind of ``phone`` or ``server``; those that are no cards have parameters instead."""
+    """One row per kind of ``phone`` or ``server``. Kinds without a card have parameters instead."""
     found = []
     for item in _REGISTRIES[kind]():
         card = shelf(kind).get(item.id)
@@ -44,7 +44,7 @@ def rows(kind: str) -> list[Row]:
 
 
 def show(kind: str, spec: str) -> Row:
-    """Everything about one kind, with what a spec changes. Raises ``UsageError`` for an unknown one."""
+    """Everything about one kind, with the changes in a spec. Raises ``UsageError`` for an unknown kind."""
     known = _REGISTRIES[kind]()
     item = known.get(spec)
     name, given = specs.parse(spec, kind)
@@ -82,7 +82,7 @@ def _data(value: Any) -> Any:
 
 
 def print_card(card: Row, console: Console) -> None:
-    """A card in full; a kind that has none, as everything else is shown."""
+    """Print a card in full. A kind without a card is printed like any other item."""
     if "settings" not in card:
         cards.print_card(card, console)
         return
@@ -97,7 +97,7 @@ def print_card(card: Row, console: Console) -> None:
         console.print()
         value = specs.value_text(row["value"]) or "none"
         known = row["evidence"] != "unknown"
-        # A value that nobody knows is not one of this kind: it stands behind the word.
+        # If the value is unknown, the family's value follows the word.
         head: list[str | tuple[str, str]] = [(row["name"], "bold cyan"), ": ", value if known else "unknown"]
         head += [(f"  [{row['evidence']}]", "dim")] if known else []
         console.print(Text.assemble("  ", *head))

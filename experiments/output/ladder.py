@@ -1,16 +1,16 @@
-"""One trial as a ladder for a terminal: how what ``view`` holds is drawn.
+"""Prints one trial as a ladder on a terminal, from the data of ``view``.
 
 The rules of this file:
 
-- One row per message, from who sent it to who got it. On the way a router has a ``+`` where it passed
-  the message on as it was (the packet's addresses aside), ``*`` and a number where its ALG changed the
-  message, ``X`` where it dropped it. The words stand beside the arrows, so that none is cut.
-- The numbers lead to the changes below the ladder: the lines that differ, before and after, and the
-  rule that this breaks. The same change has the same number each time it happens.
-- What is no signalling is counted (``RTP x5``) between one message and the next. Messages that repeat what
-  was just said stand there once, with how often: ``REGISTER x11``.
-- What came of it stands first.
-- Colour adds nothing: where there is none, ``[-...-]`` and ``{+...+}`` mark what differs.
+- One row per message, from sender to receiver. On its way a router has a ``+`` if it passed the message on
+  unchanged (apart from the packet's addresses), ``*`` and a number if its ALG changed the message, ``X`` if
+  it dropped it. The words are beside the arrows, so that none is cut.
+- The numbers refer to the changes below the ladder: the lines that differ, before and after, and the broken
+  rule. The same change always has the same number.
+- Packets other than signalling are counted (``RTP x5``) between two messages. Messages that repeat the
+  previous ones are shown once, with a count: ``REGISTER x11``.
+- The outcome comes first.
+- Colour adds nothing: without it, ``[-...-]`` and ``{+...+}`` mark what differs.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _TIME_WIDTH: Final = 10
 _WORDS_WIDTH: Final = 38  # at least, for the words beside the arrows
 _LEAST_GAP, _MOST_GAP = 8, 14  # between two columns
 _INDENT: Final = 4
-_LONG: Final = 400  # characters of a run that are shown in full
+_LONG: Final = 400  # characters of a run of equal bytes that are shown in full
 
 
 def render(
     result: TrialResult, trace: Trace, network: Network, console: Console, *, brief: bool = False
 ) -> None:
-    """Print the outcome of one trial, the ladder and the changes; ``brief``: the outcome alone."""
+    """Print the outcome of one trial, the ladder and the changes; ``brief``: only the outcome."""
     shown = view(result, trace, network)
     outcome = list(_outcome(shown, console.width, brief=brief))
     for line in outcome:
@@ -53,7 +53,7 @@ def render(
     plain = console.color_system is None or console.no_color
     ladder = _Ladder(shown, console.width).lines()
     for line in (*ladder, Text(), *_changes(shown, console.width, plain=plain)):
-        # They are folded already; what is longer all the same must not be lost.
+        # The lines are folded already. If one is still too long, it must not be cut.
         print_exact(line, console)
 
 
@@ -79,7 +79,7 @@ class _Ladder:
         self._at = {node: self._gap // 2 + self._gap * number for number, node in enumerate(columns)}
         self._width = self._gap * count
         self._words_width = max(width - _TIME_WIDTH - self._width - 1, 20)
-        self._told: tuple[str, ...] = ()  # the notes of the last row that had any
+        self._told: tuple[str, ...] = ()  # the notes of the last row that had notes
 
     def lines(self) -> Iterator[Text]:
         yield from self._head()
@@ -92,7 +92,7 @@ class _Ladder:
             yield from self._row(self._shown.message(row.messages[0]), words)
 
     def _head(self) -> Iterator[Text]:
-        """What the marks mean, and the names of the columns."""
+        """The meaning of the marks, and the names of the columns."""
         words = ["o sent", "> received"]
         messages = self._shown.messages
         if any(set(each.path[1:-1]) - {one.gateway for one in each.altered} for each in messages):
@@ -103,7 +103,7 @@ class _Ladder:
             words.append("X ended there")
         yield Text("   ".join(words), style="dim")
         yield Text()
-        # Names that are wider than their columns stand on two lines, by turns.
+        # Names that are wider than their columns alternate between two lines.
         rows = 2 if any(len(node) >= self._gap for node in self._at) else 1
         for number in range(rows):
             cells = [" "] * self._width
@@ -144,7 +144,7 @@ class _Ladder:
         return cells
 
     def _drawings(self, message: Message) -> list[list[str]]:
-        """One row of cells for each stretch of the path in one direction."""
+        """One row of cells for each part of the path that goes in one direction."""
         nodes = [node for node in message.path if node in self._at]
         if not nodes:
             return [self._lifelines()]

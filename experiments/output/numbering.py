@@ -1,6 +1,6 @@
-"""Numbers of messages and changes: the same in ladders, pages and captures.
+"""Numbers messages and changes; ladders, pages and captures use the same numbers.
 
-A message has the number of its journey, from 1. What is done to messages in the same way is one change.
+A message has the number of its journey, from 1. If the same is done to several messages, that is one change.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from siplab.experiments.output.journeys import Journey
 
 @dataclass
 class NumberedChange:
-    """One change, and the messages to which it happened, by their numbers."""
+    """One change, and the numbers of the messages to which it happened."""
 
     number: int
     gateway: str
@@ -23,7 +23,7 @@ class NumberedChange:
 
 
 def numbered_changes(journeys: Sequence[Journey]) -> list[NumberedChange]:
-    """The different changes in order; each journey gets the numbers of its own."""
+    """The different changes, in order. Each journey gets the numbers of its own changes."""
     known: dict[object, NumberedChange] = {}
     for message, journey in enumerate(journeys, 1):
         for gateway, change in journey.changes.items():
@@ -35,7 +35,7 @@ def numbered_changes(journeys: Sequence[Journey]) -> list[NumberedChange]:
 
 
 def _essence(change: Change | None) -> object:
-    """What two changes have in common that a reader takes for the same: parts, marked bytes, rules."""
+    """What makes two changes the same for a reader: parts, marked bytes, rules."""
     if change is None:
         return None
     marks = tuple(

@@ -1,17 +1,18 @@
-"""A trace as one pcapng file, for Wireshark and its relatives.
+"""Writes a trace as one pcapng file, for Wireshark and similar programs.
 
 The rules of this file:
 
-- One interface per tap, named as in the trace: ``phone``, ``router/inside``, ``router/outside``...
-  A datagram is there once per tap that it passed, so filter by ``frame.interface_name``. What
-  reached nobody is on an interface called ``lost``.
-- A packet carries in a comment what was done to it: what the ALG changed and which rule that breaks, why it
-  was dropped, what the model raised.
-- Times are the trial's seconds, from 1970 on. The same trace always gives the same bytes.
-- A gateway's tap has the packets themselves, as they leave (one hop more behind them). An agent's tap has the
-  agent's datagrams, each in one packet whatever its size; one that no packet can hold is left out.
+- One interface per tap, named as in the trace: ``phone``, ``router/inside``, ``router/outside``... A datagram
+  occurs once per tap that it passed, so filter by ``frame.interface_name``. Packets that reached nobody are
+  on an interface called ``lost``.
+- A packet's comment says what was done to it: what the ALG changed and which rule that breaks, why it was
+  dropped, which error the model raised.
+- Times are the trial's seconds, counted from 1970. The same trace always gives the same bytes.
+- At a gateway's tap are the packets themselves, as they leave (with one hop less in the TTL). At an agent's
+  tap are the agent's datagrams, each in one packet of any size. A datagram that no packet can hold is left
+  out.
 
-The blocks are written here: scapy's writer adds a nameless interface, and rounds times down.
+The blocks are written here because scapy's writer adds a nameless interface, and rounds times down.
 The format is draft-ietf-opsawg-pcapng.
 """
 
@@ -52,12 +53,12 @@ class CapturedPacket(NamedTuple):
 
 
 def write(trace: Trace, path: Path) -> None:
-    """Write the file with an interface per tap, in the place of an older one. Raises ``OutputError``."""
+    """Write the file with one interface per tap, and replace an older one. Raises ``OutputError``."""
     write_packets(list(packets_of(trace)), path)
 
 
 def write_packets(rows: Sequence[CapturedPacket], path: Path, link: int = RAW_IP) -> None:
-    """Write packets in their order. ``link``: what they begin with. Raises ``OutputError``."""
+    """Write packets in their order. ``link``: the link type of their first header. Raises ``OutputError``."""
     numbers = {tap: number for number, tap in enumerate(dict.fromkeys(row.tap for row in rows))}
     with replaced(path) as file:
         file.write(_section())
@@ -112,14 +113,14 @@ def _passage(record: Passage, entries: Entries) -> Iterator[CapturedPacket]:
 
 
 def leaving(emission: Emission) -> bytes:
-    """The packet as it leaves the gateway: one hop more behind it."""
+    """The packet as it leaves the gateway, with its TTL lowered by one."""
     packet = emission.packet
     ttl = packet[8 if packet[0] >> 4 == 4 else 7]
     return packet if emission.originated or ttl <= 1 else ip.decrement_ttl(packet)
 
 
 def on_entry(record: Passage) -> str:
-    """What the packet that came in has to say: only when it was dropped."""
+    """The comment on a packet that came in; empty unless it was dropped."""
     stayed = [each for each in record.emissions if each.side is None]
     if not stayed and all(each.originated for each in record.emissions):
         stayed = record.emissions
@@ -127,7 +128,7 @@ def on_entry(record: Passage) -> str:
 
 
 def on_leaving(emission: Emission, change: Change | None) -> str:
-    """What the packet that left has to say."""
+    """The comment on a packet that left."""
     said = words(emission)
     parts = [f"made by the router: {said}" if emission.originated else said]
     if change is not None:
@@ -154,12 +155,12 @@ def _block(kind: int, body: bytes, options: list[tuple[int, bytes]]) -> bytes:
 
 
 def _section() -> bytes:
-    # Byte order, version 1.0, a length that need not be known.
+    # Byte order, version 1.0, unknown section length.
     return _block(_SECTION, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1), [(_PROGRAM, b"siplab")])
 
 
 def _interface(name: str, link: int) -> bytes:
-    # 262144 bytes are kept of each packet: more than IP allows. Times are in microseconds by default.
+    # 262144 bytes of each packet are kept, more than IP allows. Times are in microseconds by default.
     return _block(_INTERFACE, struct.pack("<HHI", link, 0, 262144), [(_IF_NAME, name.encode())])
 
 

@@ -1,4 +1,4 @@
-"""A progress bar on standard error, with rate and time left; nothing where that is no terminal."""
+"""A progress bar on standard error, with rate and remaining time; none if that is not a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.text import Text
 
 
 class _Rate(ProgressColumn):
-    """Trials per second, as far as that can be told yet."""
+    """Trials per second, once that can be estimated."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
@@ -18,7 +18,7 @@ class _Rate(ProgressColumn):
 
 
 class Advance(Protocol):
-    """Says that so many trials more are done."""
+    """Reports that so many more trials are done."""
 
     def __call__(self, result: object, trials: int = 1) -> None: ...
 

@@ -1,7 +1,7 @@
-"""What determines results, and where and when they were made: two things that never mix.
+"""What determines results, and where and when they were made. The two are kept apart.
 
-``determinants`` are the same for the same experiment on any machine, and stand in the results themselves.
-``provenance`` says who made them and on what, and stands in a file beside.
+``determinants`` are the same for the same experiment on any machine; the results contain them. ``provenance``
+says who made the results, and on which machine; it is in a separate file.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def determinants(results: Iterable[TrialResult]) -> dict[str, Any]:
 
 
 def vendors(result: TrialResult) -> dict[str, dict[str, str]]:
-    """Of the vendors in a trial: what runs for them, how well that is known, and of which products."""
+    """For each vendor in a trial: which model runs, how well it is known, and for which products."""
     known = trial.models(result.spec.model_paths)
     found = {spec: profiles.about(known.get(spec)) for spec in result.models.values()}
     return {spec: told for spec, told in found.items() if told}
 
 
 def provenance() -> dict[str, Any]:
-    """Commit, kernel, Python, machine and date. Unknown is ``null``."""
+    """Commit, kernel, Python, machine and date. Unknown values are ``null``."""
     return {
         "commit": _commit(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -55,7 +55,7 @@ def provenance() -> dict[str, Any]:
 
 @cache
 def _commit() -> str | None:
-    """The commit of the checkout that this is, with ``+`` behind it where files differ."""
+    """The commit of this checkout, followed by ``+`` if files differ from it."""
     folder = Path(lab.__file__).resolve().parent.parent
     if not (folder / ".git").exists():
         return None

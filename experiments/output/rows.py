@@ -1,9 +1,9 @@
-"""Which packets of a trial are shown as one row.
+"""Decides which packets of a trial are shown as one row.
 
 The rules of this file:
 
-- What is no signalling is counted between one message and the next.
-- Messages that repeat what was just said are one row, also a request and its answer by turns.
+- Packets other than signalling are counted between one message and the next.
+- Messages that repeat the previous ones are one row; so are a request and its answer that alternate.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Final, NamedTuple
 
 from siplab.experiments.output.view import Message, Row
 
-_LONGEST_REPETITION: Final = 4  # rows that come again together
+_LONGEST_REPETITION: Final = 4  # rows that are repeated as a group, at most
 
 
 class _Alike(NamedTuple):
-    """Packets of one ``key`` look alike."""
+    """Packets that look alike: they have the same ``key``."""
 
     key: tuple[object, ...]
     messages: list[Message]
@@ -53,7 +53,7 @@ def _row(group: list[Message]) -> Row:
 
 
 def _without_repetitions(rows: list[_Alike]) -> list[_Alike]:
-    """Each run of rows that comes again at once, joined: a request, or a request and its answer."""
+    """The rows, with each immediate repetition joined: of a request, or of a request and its answer."""
     found: list[_Alike] = []
     at = 0
     while at < len(rows):

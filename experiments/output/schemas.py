@@ -1,6 +1,6 @@
-"""What stands in ``results.json`` and in a line of ``trace.jsonl``, for other programs: ``siplab schema``.
+"""The schemas of ``results.json`` and of a line of ``trace.jsonl``, for other programs: ``siplab schema``.
 
-``TrialResult.as_json`` and ``lab.worlds.trace`` write these; a test holds both to what is said here.
+``TrialResult.as_json`` and ``lab.worlds.trace`` write these files. A test checks both against this file.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _Plain(BaseModel):
 
 
 class VendorNote(_Plain):
-    """What stands behind a vendor's card. ``evidence``: how well it is known; ``as_of``: an ISO date."""
+    """What a vendor's card stands for. ``evidence``: how well it is known; ``as_of``: an ISO date."""
 
     id: str
     variant: str = ""
@@ -41,12 +41,12 @@ class VendorNote(_Plain):
 
 
 class TrialRow(_Plain):
-    """A trial: what was tried (what is the default is left out), and what came of it.
+    """A trial: what was tried (without what is the default), and its outcome.
 
-    ``models``: the spec of the model that each gateway ran. ``vendors``: what runs for a vendor's
-    card and how well that is known, by its spec. ``files``: names of what was written beside, by kind.
-    ``real``: real programs played a phone or the server. ``not_applicable``: what the scenario asks for and
-    they can't do. ``reproducible``: whether another run has the same bytes; with TLS it has not.
+    ``models``: the spec of the model that each gateway ran. ``vendors``: for each spec of a vendor's card,
+    what runs and how well that is known. ``files``: names of the files written about it, by kind. ``real``:
+    real programs played a phone or the server. ``not_applicable``: what the scenario needs and they can't do.
+    ``reproducible``: whether another run has the same bytes; with TLS it has not.
     """
 
     topology: str
@@ -84,7 +84,8 @@ class TrialRow(_Plain):
 class AlikeRow(_Plain):
     """Models whose trials of one setting were the same, byte for byte, with every seed.
 
-    It is known of trials that may be shared: not with ``--no-share``, ``--out`` or in the emulated world.
+    This is known only of trials that may be shared: not with ``--no-share``, ``--out`` or in the emulated
+    world.
     """
 
     setting: str
@@ -94,8 +95,8 @@ class AlikeRow(_Plain):
 class ResultsFile(_Plain):
     """``results.json``: the same for the same experiment, whenever and wherever it is run.
 
-    ``siplab`` is the version, ``catalogue`` a digest of all models; ``topologies`` are the contents of those
-    that trials name. Where and when it was run stands in ``provenance.json``.
+    ``siplab``: the version; ``catalogue``: a digest of all models; ``topologies``: the contents of those that
+    trials name. ``provenance.json`` says where and when it was run.
     """
 
     version: Literal[2]
@@ -117,11 +118,11 @@ Endpoint = Annotated[str, Field(description="ADDRESS:PORT, or [ADDRESS]:PORT for
 
 
 class _Record(_Plain):
-    now: float  # seconds of the trial's clock
+    now: float  # seconds on the trial's clock
 
 
 class HeadLine(_Plain):
-    """The first line: what was tried, and all that determines what came of it."""
+    """The first line: what was tried, and everything that determines the outcome."""
 
     kind: Literal["trial"]
     version: Literal[2]
@@ -153,7 +154,7 @@ class SegmentLine(_Record):
 
 
 class EmissionRow(_Plain):
-    """What a gateway did with a packet; ``side``: where it left, ``null``: nowhere."""
+    """What a gateway did with a packet; ``side``: where it left, ``null`` if it did not."""
 
     side: Literal["inside", "outside"] | None
     packet: Base64 = ""
@@ -183,9 +184,9 @@ class LostLine(_Record):
 class SkippedLine(_Record):
     """Packets of a flow that went the way of the one before, and are not written one by one.
 
-    Where a network loses and delays packets: which were ``lost``, which came twice (``doubled``), by their
-    number from 0 on, and after how many seconds each copy came (``delays``), packet by packet.
-    ``as_arrived``: those of the line before, passed on as they came.
+    If a network loses and delays packets: the numbers (from 0) of those that were ``lost``, of those that
+    came twice (``doubled``), and for each packet after how many seconds each copy came (``delays``).
+    ``as_arrived``: the packets of the line before, forwarded as they came.
     """
 
     kind: Literal["skipped-packets"]

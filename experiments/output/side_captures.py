@@ -1,17 +1,17 @@
-"""What a capture on either side of the routers would hold: each message once, and every packet of media.
+"""The captures that each side of the routers would give: each message once, and every packet of media.
 
 The rules of this file:
 
-- A *side* is all networks between which no gateway stands. With one gateway there are ``inside`` and
+- A *side* is all networks that have no gateway between them. With one gateway the sides are ``inside`` and
   ``outside``; with more, a side has the name of its first network.
-- A packet is there once, as its sender or a gateway let it go, or as a program's packet came by. SIP has the
-  numbers of message and change that ladder and page know it by. What became
-  of it is its comment: what the ALG changed, why it was dropped or lost.
-- Packets of media that were not carried are made again from the one before, from what its sender says, and
-  from the way and fate of that one; on an impaired network each has the fate that the trace says. Each says
-  ``rebuilt``. They are the bytes that carrying them would have given; a test carries them and compares.
-- ``short``: where a stream's packets that were not carried make more than five minutes, they are left out,
-  and a comment says how many. ``all``: none is left out. ``carried``: all are left out.
+- A packet occurs once, as its sender or a gateway sent it, or as a program's packet was seen. SIP messages
+  and changes have the same numbers as in ladder and page. The comment says what happened to the packet: what
+  the ALG changed, why it was dropped or lost.
+- Media packets that were not carried are rebuilt from the previous packet, from the record of what was sent,
+  and from that packet's path. On an impaired network each is lost or delayed as the trace says. Each has the
+  comment ``rebuilt``. Carrying them would have given the same bytes; a test compares this.
+- ``short``: if a stream's packets that were not carried last more than five minutes, they are left out, and a
+  comment says how many. ``all``: none is left out. ``carried``: all are left out.
 """
 
 from __future__ import annotations
@@ -54,17 +54,17 @@ _SHORT: Final = 300.0  # seconds of one stream
 
 @dataclass
 class _Seen:
-    """A packet on one side; ``way``: the same packet on all sides that it passed, this one too."""
+    """A packet on one side; ``way``: this packet on all sides that it passed, including this one."""
 
     now: float
     packet: bytes
     side: str
     direction: int
     way: list[_Seen]
-    node: str = ""  # that let it go
-    left: bytes = b""  # as it was let go, where routers under way changed it
+    node: str = ""  # the node that sent it
+    left: bytes = b""  # as it was sent, if routers on the way changed it
     notes: list[str] = field(default_factory=list)
-    flow: Flow | None = None  # of media that it was sent in
+    flow: Flow | None = None  # the media flow that it belongs to
     label: str = ""  # the numbers of message and changes
 
     def note(self, text: str) -> None:
@@ -73,7 +73,7 @@ class _Seen:
 
 
 def write(trace: Trace, network: Network, path: Path, media: Media = "short") -> dict[str, Path]:
-    """Write a file per side beside ``path`` (``x.pcapng``: ``x.inside.pcapng``); returns them by side."""
+    """Write one file per side beside ``path`` (``x.pcapng``: ``x.inside.pcapng``). Returns them by side."""
     written = {}
     for side, packets in packets_by_side(trace, network, media).items():
         written[side] = path.with_suffix(f".{side}{path.suffix}")
@@ -84,7 +84,7 @@ def write(trace: Trace, network: Network, path: Path, media: Media = "short") ->
 def packets_by_side(
     trace: Trace, network: Network, media: Media = "short"
 ) -> dict[str, list[CapturedPacket]]:
-    """The packets of each side in the order of their times, in seconds of the trial."""
+    """The packets of each side by time, in seconds of the trial."""
     recorder = _Recorder(trace, network, media)
     found: dict[str, list[CapturedPacket]] = {side: [] for side in recorder.sides.values()}
     for each in sorted(recorder.seen, key=lambda each: each.now):
@@ -107,9 +107,9 @@ class _Recorder:
         self.sides = _named(network.topology)
         self._network = network
         self._under_way: dict[tuple[str, PacketKey], deque[_Seen]] = defaultdict(deque)
-        self._latest: dict[Flow, tuple[bytes, _Seen]] = {}  # media, by flow
-        self._ended: dict[Flow, tuple[_Seen, _End]] = {}  # the same, none that a network lost or still has
-        self._came: list[tuple[float, bytes]] = []  # when the latest stretch came over an impaired network
+        self._latest: dict[Flow, tuple[bytes, _Seen]] = {}  # the latest media packet of each flow
+        self._ended: dict[Flow, tuple[_Seen, _End]] = {}  # the same, but none that is lost or under way
+        self._came: list[tuple[float, bytes]] = []  # when the latest stretch arrived over an impaired network
         self._entries = Entries()
         self._left_out = _left_out(trace, media)
         journeys = journeys_of(trace, network)
@@ -133,7 +133,7 @@ class _Recorder:
                 self._skipped(record)
 
     def _side_of(self, address: str, otherwise: str = "") -> str:
-        """The side of the network in which a host's or router's address is."""
+        """The side of the network that contains a host's or router's address."""
         node = self._network.addresses.get(address, "")
         for name, each in self._network.node_addresses.get(node, {}).items():
             if each == address:
@@ -141,7 +141,7 @@ class _Recorder:
         return otherwise or next(iter(self.sides.values()))
 
     def _side_at(self, passage: Passage, side: object, destination: str = "") -> str:
-        """The side of a gateway's interface; by which of several a packet leaves, its destination says."""
+        """The side of a gateway's interface. If there are several, the packet's destination decides."""
         gateway = passage.gateway
         sides = self._network.sides.items()
         names = [name for (node, name), each in sides if node == gateway and each is side]
@@ -188,7 +188,7 @@ class _Recorder:
         parsed = ip.parse(packet)
         side = self._side_of(parsed.dst)
         seen = self._find(side, parsed)
-        if seen is None:  # from a program that is none of the lab's agents, or a second copy
+        if seen is None:  # from a program that is not one of the lab's agents, or a second copy
             self._add(now, packet, side, INBOUND)
             self._find(side, parsed)
         else:
@@ -202,7 +202,7 @@ class _Recorder:
     def _passage(self, record: Passage) -> None:
         entered = self._entries.whole(record)
         if entered is None:
-            return  # a fragment, whose datagram is there whole; or bytes that are no packet
+            return  # a fragment, whose datagram is there as a whole; or bytes that are no packet
         side = self._side_at(record, record.side)
         seen = self._find(side, entered)
         whole = record.packet if not ip.parse(record.packet).is_fragment else bytes(entered)
@@ -258,7 +258,7 @@ class _Recorder:
                 self._rebuilt(now + each.now - seen.now, each, payload)
 
     def _made(self, record: SkippedPackets, before: bytes) -> list[tuple[float, bytes]]:
-        """When packets that were not carried were sent, and what they said."""
+        """Times and payloads of the packets that were not carried."""
         if record.as_arrived:
             return self._came
         made: list[tuple[float, bytes]] = []
@@ -273,7 +273,7 @@ class _Recorder:
     def _scattered(
         self, record: SkippedPackets, made: list[tuple[float, bytes]], seen: _Seen, end: _End
     ) -> None:
-        """Each goes as far as the impaired network like ``seen``, then as each of its copies did."""
+        """Each packet goes to the impaired network like ``seen``, and continues as each of its copies did."""
         at = 1 + next((n for n, each in enumerate(seen.way) if each.node == record.node), 0)
         ahead, behind = seen.way[:at], seen.way[at:]
         came: list[tuple[float, bytes]] = []
@@ -291,7 +291,7 @@ class _Recorder:
         self._came = sorted(came, key=lambda each: each[0])
 
     def _second(self, now: float, first: _Seen, end: _End) -> None:
-        """The second copy of a packet arrives where an impaired network ends."""
+        """A second copy of a packet arrives where an impaired network ends."""
         packet = ip.parse(first.packet)
         if end == "router":
             self.seen.append(_Seen(now, first.packet, first.side, INBOUND, []))
@@ -310,7 +310,7 @@ class _Recorder:
 
 
 def _left_out(trace: Trace, media: Media) -> set[tuple[Endpoint, Endpoint]]:
-    """The streams whose packets that were not carried are not rebuilt."""
+    """The streams of which packets that were not carried are not rebuilt."""
     total: dict[tuple[Endpoint, Endpoint], float] = defaultdict(float)
     for each in trace:
         if isinstance(each, SkippedPackets):
@@ -320,7 +320,7 @@ def _left_out(trace: Trace, media: Media) -> set[tuple[Endpoint, Endpoint]]:
 
 
 def _named(topology: Topology) -> dict[str, str]:
-    """By network the name of its side."""
+    """For each network the name of its side."""
     found = areas(topology)
     if len(topology.gateways) == 1:
         (gateway,) = topology.gateways.values()

@@ -1,6 +1,6 @@
-"""An experiment's results as a table: a row per router, a column per situation, a block per remedy.
+"""Prints an experiment's results as tables: one per set of mitigations, a row per router.
 
-Or a column for each pair of endpoints, with what fails first.
+There is a column per situation, or one for each pair of endpoints, with what fails first.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _STYLES = {
     "unknown": "dim",
     "error": "bold white on red",
 }
-_MANY = 10  # columns: more are not laid side by side
+_MANY = 10  # columns; more are not printed side by side
 _WORDS = {
     "pass": "works",
     "alg": "ALG!",
@@ -39,7 +39,7 @@ _WORDS = {
 
 
 def print_table(results: Sequence[TrialResult], console: Console) -> None:
-    """Print one table per set of mitigations, and per kinds of endpoints."""
+    """Print one table per set of mitigations and per kinds of endpoints."""
     columns = _unique(each.spec.played for each in results)
     detectors = {each.spec.played for each in results if each.spec.detector}
     by_title: dict[str, list[TrialResult]] = {}
@@ -86,7 +86,7 @@ def print_endpoints(results: Sequence[TrialResult], console: Console) -> None:
 
 
 def _first(results: Sequence[TrialResult]) -> Text:
-    """The first outcome that is not as it should be; the first of all if there is none."""
+    """The first outcome that is not as it should be; if there is none, the first outcome."""
     return _outcome(next((each for each in results if each.outcome not in ("pass", "clean")), results[0]))
 
 
@@ -99,7 +99,7 @@ def _print_errors(results: Sequence[TrialResult], console: Console) -> None:
 
 
 def _print_failures(results: Sequence[TrialResult], columns: list[str], title: str, console: Console) -> None:
-    """More columns than fit: what is not as it should be, in words, and a count of the rest."""
+    """For more columns than fit: what is not as it should be, in words, and a count of the rest."""
     rows: list[list[str | Text]] = []
     for model in _unique(each.spec.model for each in results):
         found = [[r for r in results if (r.spec.model, r.spec.played) == (model, name)] for name in columns]
@@ -126,7 +126,7 @@ def _title(kinds: Mapping[str, str], mitigations: Sequence[str]) -> str:
 
 
 def _cell(results: Sequence[TrialResult]) -> Text:
-    """One outcome, or how often each came where trials were repeated, the majority first."""
+    """One outcome; if trials were repeated, how often each occurred, the most frequent first."""
     if len(results) == 1:
         return _outcome(results[0])
     counts = Counter((_outcome(each).plain, each.outcome) for each in results)
@@ -142,7 +142,7 @@ def _outcome(result: TrialResult) -> Text:
     if outcome != "fail":
         return Text(_WORDS.get(outcome, outcome), style=_STYLES.get(outcome, ""))
     failed = [check.name for check in result.checks if not check.passed]
-    # That a phone which is not registered can't be called is said by the call, in its own column.
+    # A call to a phone that is not registered fails. The call's own column already says so.
     name = next((each for each in failed if each not in _PRELIMINARY), failed[0])
     return Text(_FAILURES.get(name, f"fails: {name}"), style=_STYLES["fail"])
 

@@ -24,12 +24,12 @@ def vendors() -> list[Row]:
 
 
 def vendor(name: str) -> Row:
-    """Everything on one card, by id, alias or file, in the shape of its file. Raises ``UsageError``."""
+    """Everything on one card, by id, alias or file, structured like its file. Raises ``UsageError``."""
     return vendor_files.load(name).model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def markdown() -> str:
-    """All cards as a table for a page."""
+    """All cards as a Markdown table."""
     columns = list(vendors()[0])
     lines = ["| vendor | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for identifier in vendor_files.available():
@@ -53,7 +53,7 @@ def _row(profile: VendorProfile) -> Row:
 
 
 def _behaviour(profile: VendorProfile) -> str:
-    """How well it is known what its messages meet, of the variant that is known best."""
+    """How well a router's treatment of messages is known, for the variant that is known best."""
     names = (MAIN, *(each.id for each in profile.variants))
     levels = [level for level in map(profile.behaviour, names) if level is not None]
     if levels:
@@ -62,7 +62,7 @@ def _behaviour(profile: VendorProfile) -> str:
 
 
 def counted() -> Row:
-    """How many cards behave, and by what evidence; the others have a hypothesis, or nothing."""
+    """How many cards have a known behaviour, by evidence; the others have a hypothesis, or nothing."""
     cards = [vendor_files.load(each) for each in vendor_files.available()]
     levels = Counter(_behaviour(each) for each in cards)
     return {
@@ -81,7 +81,7 @@ def counted() -> Row:
 
 
 def print_counted(data: Row, console: Console) -> None:
-    """The counts, one to a line."""
+    """Print the counts, one per line."""
     for name, value in data.items():
         told = (
             ", ".join(f"{count} {level}" for level, count in value.items())
@@ -92,9 +92,9 @@ def print_counted(data: Row, console: Console) -> None:
 
 
 def unknown() -> Row:
-    """What nobody knows: the cards without a model, and what somebody with that router should run.
+    """What is unknown: the cards without a model, and what owners of these routers should run.
 
-    A card whose variants have models is listed, too, where its own is unknown.
+    A card whose variants have models is listed, too, if its own behaviour is unknown.
     """
     rows: list[Row] = []
     for each in map(vendor_files.load, vendor_files.available()):
@@ -116,7 +116,7 @@ _RUN: Final = "siplab detect run"
 
 
 def print_unknown(data: Row, console: Console) -> None:
-    """One paragraph to a router, and at the end what tells most of them apart."""
+    """Print one paragraph per router, and at the end what separates most of them."""
     for row in data["routers"]:
         console.print(Text.assemble((row["id"], "bold"), "  ", row["name"]))
         if row["known variants"]:
@@ -139,7 +139,7 @@ def print_unknown(data: Row, console: Console) -> None:
 
 
 def print_card(card: Row, console: Console) -> None:
-    """A card in full. Commands and addresses are never broken into lines: people copy them."""
+    """Print a card in full. Commands and addresses are never broken into lines, because people copy them."""
     console.print(Text.assemble((card["id"], "bold"), "  ", card["name"]))
     for name, words in (("devices", card["devices"]), ("found as", card["aliases"])):
         if words:
@@ -192,7 +192,7 @@ def print_card(card: Row, console: Console) -> None:
     if card["notes"]:
         _section("notes", console)
         for note in card["notes"]:
-            # Who says so stands behind it where it is sourced.
+            # A sourced note is followed by its source.
             text = note["text"] if note["kind"] == "sourced" else f"{note['kind']}: {note['text']}"
             if "source" in note:
                 _statement(note, text, console)
@@ -232,7 +232,7 @@ def _repository(row: Row, console: Console) -> None:
 
 
 def _switch(row: Row, console: Console) -> None:
-    """How the switch really works."""
+    """Print how the switch really works."""
     if "switch" not in row:
         return
     switch = row["switch"]
@@ -246,7 +246,7 @@ def _colon(text: str | None) -> str:
 
 
 def _hypothesis(guess: Row, console: Console) -> None:
-    """What it may do; never without the word."""
+    """Print what the router may do, always marked as a hypothesis."""
     _section(f"hypothesis {guess['id']} ({guess['sure']}), nothing that is known", console)
     print_folded(f"model: {guess['model']}", console, 2)
     print_folded(f"[inference] {guess['because']}", console, 2)
@@ -257,7 +257,7 @@ def _hypothesis(guess: Row, console: Console) -> None:
 
 
 def _claims(claims: list[Row], console: Console, title: str = "") -> None:
-    """Claims in a row from one source are followed by it once."""
+    """Print claims. Consecutive claims with the same source are followed by it once."""
     if claims and title:
         _section(title, console)
     for (source, url), rows in groupby(claims, key=lambda row: (row["source"], row.get("url"))):
@@ -272,7 +272,7 @@ def _section(title: str, console: Console) -> None:
 
 
 def _statement(row: Row, text: str, console: Console) -> None:
-    """What is said, with its evidence level before it and its source below it."""
+    """Print a statement, with its evidence level before it and its source below it."""
     level = f"[{row['evidence']}] " if "evidence" in row else ""
     print_folded(level + text, console, 2)
     if "source" in row:

@@ -2,13 +2,13 @@
 
 The rules of this file:
 
-- Every router carries the same registration and calls, of the phone that the models' examples speak of
+- Every router carries the same registration and calls of the phone in the models' examples
   (``siplab.alg_models.samples``), in the same order, through a gateway of its own.
-- What the phone sends is the same for all. What comes from the server answers what reached it: a server
-  copies Via, From, To and Call-ID, and calls the Contact that it was told. So answers may come in
-  different already; the column "as sent" has them as they come to a router that changes nothing.
-- The server takes whatever it can read, and sends to where the request came from.
-- Of a router that nobody has documented nothing is shown but that.
+- The phone sends the same to all routers. The server answers what reached it: it copies Via, From, To and
+  Call-ID, and calls the Contact that it got. So answers may differ before they reach the routers. The column
+  "as sent" has them as they reach a router that changes nothing.
+- The server accepts whatever it can read, and sends to where the request came from.
+- For a router that nobody has documented, only this fact is shown.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ ABSENT: Final = "(absent)"
 _FATE: Final = "what becomes of it"
 _PASSED: Final = "passed on"
 _BREAKS: Final = "breaks"
-_LEAST_CELL: Final = 14  # characters; bytes of the wire are broken into lines of no less
+_LEAST_CELL: Final = 14  # characters; bytes of the wire are broken into lines of at least this length
 _URI: Final = "Request-URI"
 _STATUS: Final = "status line"
-# What ``siplab.lab.wire.compare`` names and no line of a message holds.
+# Names of ``siplab.lab.wire.compare`` for which no line of a message has a value.
 _UNVALUED: Final = frozenset({"start line", "order of headers", "empty lines", "spacing", "body"})
 _BYE: Final = samples.wire(b"""\
 BYE sip:bob@198.51.100.20:5060 SIP/2.0
@@ -67,7 +67,7 @@ _CALLED: Final = b"Contact: <sip:bob@198.51.100.20:5060>\r\nContent-Type: applic
 
 
 class Crossing(NamedTuple):
-    """One message at one router. ``left`` is empty when it was dropped; ``fate`` says what happened."""
+    """One message at one router. ``left`` is empty if it was dropped; ``fate`` says what happened."""
 
     sent: bytes
     left: bytes
@@ -84,17 +84,17 @@ class Router:
 
     @property
     def unknown(self) -> str:
-        """Why there is nothing to show; empty when there is something."""
+        """Why there is nothing to show; empty if there is something."""
         if not isinstance(self.model, Profile) or not profiles.is_unknown(self.model):
             return ""
         return f"unknown: {profiles.shortly(self.model)}"
 
 
 def compare(names: Sequence[str], paths: tuple[str, ...] = ()) -> Row:
-    """The comparison as data: ``routers``, and per message its rows.
+    """The comparison as data: ``routers``, and the rows of each message.
 
-    ``names`` are ids, other names or files of vendors' cards, and models' specs; ``all`` are all cards.
-    Raises ``UsageError`` for one that does not exist.
+    ``names``: ids, other names or files of vendors' cards, and models' specs; ``all``: all cards. Raises
+    ``UsageError`` for a name that does not exist.
     """
     wanted = [each for name in names for each in (vendors.available() if name == "all" else [name])]
     routers = [_router(name, paths) for name in dict.fromkeys(wanted)]
@@ -161,7 +161,7 @@ def _conversation(gateway: Gateway) -> Iterator[tuple[str, Crossing]]:
 
 
 def _cross(gateway: Gateway, packet: samples.Packet) -> tuple[Crossing, Packet | None]:
-    """Hand a packet to the gateway; what left on the other side, if anything did."""
+    """Hand a packet to the gateway. Returns what left on the other side, if anything did."""
     emissions = gateway.handle(packet.data, packet.side, packet.at)
     sent = Entries().whole(Passage(packet.at, "router", packet.side, packet.data, emissions))
     payload = sent.payload if sent is not None else packet.data
@@ -186,7 +186,7 @@ def _cross(gateway: Gateway, packet: samples.Packet) -> tuple[Crossing, Packet |
 
 
 def _received(packet: Packet | None) -> Incoming | None:
-    """A request as the server gets it, its Via stamped; ``None`` when none came that can be read."""
+    """A request as the server gets it, with ``received`` and ``rport`` added; ``None`` if unreadable."""
     if packet is None:
         return None
     incoming = Incoming(SipMessage.parse(packet.payload), packet.source, packet.destination)
@@ -216,7 +216,7 @@ def _incoming_call(gateway: Gateway, registration: Packet | None, contacts: list
 
 
 def _rows(name: str, reference: Crossing, routers: Sequence[Router]) -> list[Row]:
-    """One row per part that any router changed, or that comes to it different from ``reference``."""
+    """One row per part that a router changed, or that reached it otherwise than in ``reference``."""
     shown = [(each, each.crossings[name]) for each in routers if not each.unknown]
     wanted: dict[str, None] = {}
     for _, crossing in shown:
@@ -244,7 +244,7 @@ def _rows(name: str, reference: Crossing, routers: Sequence[Router]) -> list[Row
 
 
 def _cell(part: str, crossing: Crossing) -> Row | None:
-    """The part before and after the router; ``None`` where the message did not come through."""
+    """The part before and after the router; ``None`` if the message did not get through."""
     if not crossing.left:
         return None
     before, after = _parts(crossing.sent), _parts(crossing.left)
@@ -254,7 +254,7 @@ def _cell(part: str, crossing: Crossing) -> Row | None:
 
 
 def _names(before: bytes, after: bytes) -> list[str]:
-    """What differs, by the names of ``_parts`` where these tell it apart."""
+    """What differs, by the names of ``_parts`` if these are precise enough."""
     old, new = _parts(before), _parts(after)
     finer = {
         "start line": [part for part in (_URI, _STATUS) if old.get(part) != new.get(part)],
@@ -269,7 +269,7 @@ def _names(before: bytes, after: bytes) -> list[str]:
 
 
 def _parts(data: bytes) -> dict[str, str]:
-    """The values of a message by the name of their part, in its order, below each other where several."""
+    """The values of a message by the names of their parts, in its order; several are joined by line feeds."""
     message = SipMessage.parse(data)
     found: dict[str, list[bytes]] = {}
     if message.is_response:
@@ -298,7 +298,7 @@ def _broken(crossing: Crossing) -> str:
 
 
 def print_comparison(data: Row, console: Console) -> None:
-    """One table per message: as sent, and per router what became of it; ``=`` is no change."""
+    """Print one table per message: as sent, and what each router made of it; ``=`` means no change."""
     for each in data["routers"]:
         console.print(Text.assemble((each["name"], "bold"), f"  {each.get('unknown') or each['summary']}"))
     for message in data["messages"]:

@@ -1,5 +1,4 @@
-"""``siplab vendors off NAME``: how a router's ALG is switched off, what remains then, and what helps if "
-"it stays on."""
+"""``siplab vendors off NAME``: how to switch off a router's ALG, what remains, and what else helps."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ Row = dict[str, Any]
 
 
 def off(name: str) -> Row:
-    """All of it, of a card or a brand. Raises ``UsageError`` for a name that neither has."""
+    """Everything about a card or a brand. Raises ``UsageError`` if neither has this name."""
     known = switch_off.load()
     card = _card(name)
     brand = known.brand(name) if card is None else None
@@ -42,14 +41,14 @@ def _card(name: str) -> VendorProfile | None:
     try:
         return vendors.load(name)
     except UsageError:
-        # A name that may be several cards says which; one that is none may be a brand.
+        # If a name fits several cards, the error lists them. A name of no card may be a brand.
         if vendors.search(name) is not None:
             raise
         return None
 
 
 def _switches(card: VendorProfile) -> list[Row]:
-    """What the switch does, of the card and of each variant that has one of its own."""
+    """What the switch does, for the card and for each variant that has a switch of its own."""
     found = [("", card.switch)] + [(each.id, each.switch) for each in card.variants]
     return [{"variant": variant, **_dump(switch)} for variant, switch in found if switch is not None]
 
@@ -60,7 +59,7 @@ def _dump(thing: Any) -> Row:
 
 
 def print_off(data: Row, console: Console) -> None:
-    """In the order in which somebody does it."""
+    """Print everything in the order in which a user does it."""
     console.print(Text.assemble((data["name"], "bold"), f"  can be switched off: {data['possible']}"))
     _title("How to reach a router's settings", console)
     _procedures(data["reach"], console)

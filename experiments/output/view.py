@@ -1,13 +1,12 @@
-"""What there is to show of one trial, as plain data: ladders, pages and notebooks draw from this and
-nothing else.
+"""The data that can be shown of one trial. Ladders, pages and notebooks draw from this and nothing else.
 
 The rules of this file:
 
-- Everything is text and numbers, so it is JSON as it stands: ``siplab schema trial`` is made from these
+- Everything is text and numbers, and can be written as JSON. ``siplab schema trial`` is made from these
   classes.
-- Messages and changes have numbers, from 1, and whoever means one says its number.
-- Text of the wire is UTF-8; bytes that are none are escaped as ``\\xff``. ``marks`` count characters of it.
-- Times are in seconds of the trial's clock, unless they are said to count from the answer.
+- Messages and changes are numbered from 1. Other data refers to them by number.
+- Text of the wire is UTF-8; other bytes are escaped as ``\\xff``. ``marks`` count characters of this text.
+- Times are seconds on the trial's clock, unless they are said to count from the answer.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ VERSION: Final = 1
 class Node:
     """A host or gateway that takes part, or one between those that do.
 
-    ``model``: the spec of a gateway's ALG, empty for none and for hosts. ``role``: a host's, as the topology
-    has it.
+    ``model``: the spec of a gateway's ALG, empty if it has none, and for hosts. ``role``: a host's role in
+    the topology.
     """
 
     name: str
@@ -40,10 +39,9 @@ class Node:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a message; ``marks`` are the spans that differ, each from its first character to behind
-    its last.
+    """One line of a message; ``marks``: the spans that differ. A span does not include its end.
 
-    The line's ending is there only where it differs too.
+    The line's ending is included only if it differs, too.
     """
 
     text: str
@@ -52,7 +50,7 @@ class Line:
 
 @dataclass(frozen=True)
 class LinePair:
-    """A line that differs, before and after; ``None`` where there is no such line."""
+    """A line that differs, before and after; ``None`` if there is no such line."""
 
     before: Line | None
     after: Line | None
@@ -62,8 +60,8 @@ class LinePair:
 class Altered:
     """What one gateway's ALG did to one message: the lines that differ, and the number of the change.
 
-    Messages to which the same was done have the same number. No ``lines``: a piece of a message over TCP,
-    which can't be compared.
+    Messages to which the same was done have the same number. Without ``lines``: a piece of a message over
+    TCP, which can't be compared.
     """
 
     gateway: str
@@ -73,10 +71,10 @@ class Altered:
 
 @dataclass(frozen=True)
 class BrokenRule:
-    """A rule of syntax that a message breaks after a change and did not before.
+    """A syntax rule that a message breaks after a change and did not break before.
 
-    ``rule`` is its id, ``reference`` the RFC and section, ``sentence`` what is wrong, ``about`` the rule
-    itself. ``tolerated``: receivers should put up with it.
+    ``rule``: its id; ``reference``: the RFC and section; ``sentence``: what is wrong; ``about``: the rule
+    itself. ``tolerated``: receivers should accept this nevertheless.
     """
 
     rule: str
@@ -88,10 +86,10 @@ class BrokenRule:
 
 @dataclass(frozen=True)
 class Change:
-    """What a gateway did to one message or more; ``messages`` are the numbers of these.
+    """What a gateway did to one or more messages; ``messages``: their numbers.
 
-    ``parts`` are the names of what differs, by ``siplab.lab.wire.compare``. ``broken_before``: the message
-    broke some rule already.
+    ``parts``: the names of what differs, as in ``siplab.lab.wire.compare``. ``broken_before``: the message
+    broke a rule already.
     """
 
     number: int
@@ -104,7 +102,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Noticed:
-    """What a receiver made of a message; ``kind`` is an ``EventKind`` of ``siplab.lab.sip.events``."""
+    """What a receiver noted about a message; ``kind`` is an ``EventKind`` of ``siplab.lab.sip.events``."""
 
     host: str
     kind: str
@@ -115,12 +113,12 @@ class Noticed:
 class Message:
     """One packet on its way from its sender to where it ended.
 
-    ``path``: the nodes that had it, in order; empty for what is no packet (a reboot). ``aim``: the node that
-    its sender means. ``signalling``: SIP, and events of the world. ``repeated``: its sender sent the same
-    before. ``failed``: it ended where it should not; ``fell_short``: before any further node. ``source`` and
-    ``destination`` are as sent, ``seen_source`` and ``seen_destination`` as the last gateway let it go.
-    ``packets``: with those that shared its fate, the last of which was due at ``until``. ``text``: a SIP
-    message as it was sent; ``seen``: as it arrived, where that differs.
+    ``path``: the nodes that it reached, in order; empty for what is no packet (a reboot). ``aim``: the node
+    that its sender addressed. ``signalling``: SIP, and events of the world. ``repeated``: its sender sent the
+    same before. ``failed``: it ended where it should not; ``fell_short``: before any further node. ``source``
+    and ``destination``: as sent; ``seen_source`` and ``seen_destination``: as it left the last gateway.
+    ``packets``: how many were handled alike; the last of them was to be sent at ``until``. ``text``: a SIP
+    message as sent; ``seen``: as it arrived, if that differs.
     """
 
     number: int
@@ -149,9 +147,9 @@ class Message:
 class Row:
     """One row of the ladder: packets that look alike are drawn as one.
 
-    ``times``: how many packets; ``until``: when the last of them was, ``None`` for a single one.
-    ``repeated``: all behind the first were sent again. ``counted``: what is no signalling, which always shows
-    its number.
+    ``times``: how many packets; ``until``: the time of the last one, ``None`` for a single packet.
+    ``repeated``: all but the first were sent again. ``counted``: packets other than signalling, whose number
+    is always shown.
     """
 
     messages: tuple[int, ...]
@@ -163,10 +161,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Cause:
-    """Why a check failed. ``basis``: what that rests on; ``undone``: without these actions it passes.
+    """Why a check failed. ``basis``: what this is based on; ``undone``: without these actions it passes.
 
-    ``message``: the number of the message that is meant, ``None`` for none. ``gateway``: who is to blame,
-    empty for nobody. ``kind``: the cause, by its name. ``rule``: what was broken. ``witness``: who noticed.
+    ``message``: the number of the message that this is about, ``None`` if none. ``gateway``: the one to
+    blame, empty if none. ``kind``: the name of the cause. ``rule``: what was broken. ``witness``: who
+    noticed.
     """
 
     text: str
@@ -182,7 +181,7 @@ class Cause:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One thing that was looked at. ``symptom``: what a user notices when it fails."""
+    """One thing that was checked. ``symptom``: what a user notices when it fails."""
 
     name: str
     passed: bool
@@ -204,9 +203,9 @@ class DetectorFinding:
 
 @dataclass(frozen=True)
 class TrialView:
-    """One trial. ``title`` says it in words, ``command`` shows it again.
+    """One trial. ``title``: its description; ``command``: the command that shows it again.
 
-    ``answered``: when the first call was answered, from which ``streams`` count their spans; ``None``: never.
+    ``answered``: when the first call was answered; ``streams`` count their spans from then. ``None``: never.
     """
 
     title: str
@@ -232,10 +231,10 @@ class TrialView:
 
 @dataclass(frozen=True)
 class Variant:
-    """A trial beside another: ``kind`` says what differs from the trial that was asked for.
+    """A trial that is shown beside others; ``kind``: how it differs from the trial that was asked for.
 
-    ``asked``: nothing. ``control``: the same with the ALG off. ``remedy``: with a mitigation. ``about`` says
-    it in words.
+    ``asked``: not at all. ``control``: the same with the ALG off. ``remedy``: with a mitigation. ``about``:
+    the difference in words.
     """
 
     kind: Literal["asked", "control", "remedy"]
@@ -246,7 +245,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Remedy:
-    """A mitigation that was tried: what came of it, ``pass``, ``fail``, ``error``; ``why`` it can't be."""
+    """A mitigation that was tried. ``outcome``: ``pass``, ``fail``, ``error``; ``why``: why it can't be."""
 
     id: str
     summary: str
@@ -256,7 +255,7 @@ class Remedy:
 
 @dataclass(frozen=True)
 class Bar:
-    """A network in the drawing of a topology, ``y`` characters below its top; ``label`` stands above it."""
+    """A network in the drawing of a topology, ``y`` characters below its top; ``label`` is above it."""
 
     y: int
     label: str
@@ -265,9 +264,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Box:
-    """A host or router in the drawing: left, top, size in characters, and the ``bars`` that it is joined
-    to.
-    """
+    """A host or router in the drawing: left, top, size in characters, and the ``bars`` it connects to."""
 
     name: str
     x: int
@@ -281,7 +278,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Drawing:
-    """Where everything of a network stands."""
+    """The positions of everything in a network's drawing."""
 
     title: str
     width: int
@@ -292,7 +289,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Voice:
-    """What a phone's user says, over and over: G.711 mu-law of 8000 samples per second, in Base64."""
+    """What a phone's user says, repeatedly: G.711 mu-law, 8000 samples per second, in Base64."""
 
     name: str
     mu_law: str
@@ -300,9 +297,9 @@ class Voice:
 
 @dataclass(frozen=True)
 class TrialDocument:
-    """A trial with what it is compared to; the first of ``variants`` is the trial that was asked for.
+    """A trial with what it is compared with. The first of ``variants`` is the trial that was asked for.
 
-    ``voices``: the signals that streams name. ``left_out``: what is missing here for want of room, in words.
+    ``voices``: the signals that streams name. ``left_out``: what is missing because of its size, in words.
     """
 
     version: int

@@ -1,4 +1,4 @@
-"""From a trial's result and trace to what there is to show of it (``view``)."""
+"""Makes the data of ``view`` from a trial's result and trace."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from siplab.lab.worlds.trace import Noted, Trace
 
 
 def view(result: TrialResult, trace: Trace, network: Network) -> TrialView:
-    """All that there is to show. Explanations are those of ``result``: ``explained`` puts them there."""
+    """Everything that can be shown. Explanations are those in ``result``; ``explained`` adds them."""
     journeys = journeys_of(trace, network)
     numbered = numbered_changes(journeys)
     messages = tuple(_message(number, each) for number, each in enumerate(journeys, 1))
@@ -99,7 +99,7 @@ def _lines(change: changes.Change | None) -> tuple[LinePair, ...]:
 
 
 def _line(line: changes.Line | None) -> Line | None:
-    """A line with its marks; its line ending only where that differs."""
+    """A line with its marks; its line ending only if that differs."""
     if line is None:
         return None
     end = len(line.text.rstrip(b"\r\n"))
@@ -108,7 +108,7 @@ def _line(line: changes.Line | None) -> Line | None:
         text += show(line.text[at : min(start, max(end, at))])
         marked = line.text[start:stop]
         if len(line.marks) == 1 and stop - start == len(line.text) and end:
-            marked = marked[:end]  # the whole line is new or gone: its ending goes without saying
+            marked = marked[:end]  # the whole line is new or removed, so its ending need not be shown
         if marked:
             shown = show(marked)
             marks.append((len(text), len(text) + len(shown)))
@@ -188,7 +188,7 @@ def _checks(result: TrialResult, journeys: Sequence[Journey]) -> Iterable[CheckR
         cause = None
         if found is not None and not each.passed:
             cause = Cause(
-                found.text.removesuffix(each.symptom).strip(),  # it stands beside the check already
+                found.text.removesuffix(each.symptom).strip(),  # it is shown beside the check already
                 found.kind,
                 found.basis,
                 found.undone,
@@ -202,7 +202,7 @@ def _checks(result: TrialResult, journeys: Sequence[Journey]) -> Iterable[CheckR
 
 
 def message_meant(explanation: Explanation, journeys: Sequence[Journey]) -> int | None:
-    """The number of the message that an explanation names; ``None``: it names none."""
+    """The number of the message that an explanation names; ``None`` if it names none."""
     numbers = {each.order: number for number, each in enumerate(journeys, 1) if each.path}
     return numbers.get(explanation.order)
 

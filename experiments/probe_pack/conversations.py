@@ -1,6 +1,6 @@
-"""Conversations of the probe pack's own: what samples and cases leave alike.
+"""The probe pack's own conversations. They separate models that do the same in samples and cases.
 
-Each is a row of messages of ``siplab.alg_models.samples``, changed a little. Those with long silences have
+Each is a list of messages of ``siplab.alg_models.samples``, slightly changed. Those with long silences use
 inside ports of their own, so that nothing else keeps their bindings alive.
 """
 
@@ -32,16 +32,14 @@ from siplab.alg_models.samples.transport import (
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.open_loop import Conversation, Step
 
-SHORT: Final = (
-    40.0  # seconds: longer than the shortest life of a binding that was seen, shorter than the next
-)
+SHORT: Final = 40.0  # seconds: longer than the shortest lifetime seen of a binding, shorter than the next one
 MIDDLE: Final = 65.0
 LONG: Final = 185.0
 
 _MEDIA: Final = Endpoint(PHONE.ip, 49170)
 _MEDIA_PUBLIC: Final = PUBLIC._replace(port=PUBLIC.port + 2)
 _OTHER_SERVER_PORT: Final = REGISTRAR._replace(port=5072)
-_OTHER_PORT: Final = 5062  # the second local port
+_OTHER_PORT: Final = 5062  # the phone's second port
 
 # Bob's requests in the calls of ``basic``.
 ACK_IN: Final = (
@@ -63,7 +61,7 @@ def _public_call_id(message: bytes) -> bytes:
 
 
 def _at_port(message: bytes, port: int) -> bytes:
-    """The message of a phone at another local port."""
+    """The message, sent by a phone at another local port."""
     return message.replace(b"192.168.1.20:5060", b"192.168.1.20:%d" % port)
 
 
@@ -73,7 +71,7 @@ def _conversation(name: str, *packets: Packet, port: int = PHONE.port) -> Conver
 
 
 def _silent(seconds: float, port: int) -> Conversation:
-    """A binding without an ALG's help (the server's port is not SIP's), and then somebody comes in by it."""
+    """A binding, a silence, then an inbound request. No ALG helps: the server's port is not 5060."""
     phone, server = PHONE._replace(port=port), REGISTRAR._replace(port=6060)
     return _conversation(
         f"silence-{seconds:g}",
@@ -84,7 +82,7 @@ def _silent(seconds: float, port: int) -> Conversation:
 
 
 def _silent_sip(seconds: float, port: int) -> Conversation:
-    """A registration, and then the proxy calls, from its port and from another."""
+    """A registration, a silence, then calls from the proxy: from its port and from another one."""
     phone = PHONE._replace(port=port)
     return _conversation(
         f"registered-silence-{seconds:g}",
@@ -97,7 +95,7 @@ def _silent_sip(seconds: float, port: int) -> Conversation:
 
 
 def _silent_call(seconds: float, port: int) -> Conversation:
-    """A call without media for a while, and then media and a refresh."""
+    """A call, a silence without media, then media and a BYE."""
     phone = PHONE._replace(port=port)
     return _conversation(
         f"call-silence-{seconds:g}",
@@ -112,7 +110,7 @@ def _silent_call(seconds: float, port: int) -> Conversation:
 
 
 def all_conversations() -> Iterator[Conversation]:
-    """All of them, those with silences last."""
+    """All conversations, those with silences last."""
     yield _conversation(
         "call-in-with-ack",
         outbound(REGISTER),
@@ -158,7 +156,7 @@ def all_conversations() -> Iterator[Conversation]:
         outbound(REGISTER_CAROL, 0.1, source=SECOND_PHONE),
         inbound(REGISTER_OK, 0.2),
     )
-    # What a router that takes a longer address for the PBX's makes of the Contact comes back like that.
+    # If a router takes a longer address for the PBX's, and rewrites it, the Contact comes back like this.
     mangled = REGISTER_OK.replace(
         b"Contact: <sip:alice@203.0.113.7:61002>", b"Contact: <sip:bob@203.0.113.70:5060>"
     )
@@ -191,7 +189,7 @@ def all_conversations() -> Iterator[Conversation]:
         ),
         {PUBLIC.port: PHONE, _MEDIA_PUBLIC.port: odd},
     )
-    # Two sockets behind the NAT that send to each other's public endpoints (RFC 4787 section 6).
+    # Two endpoints behind the NAT that send to each other's public endpoints (RFC 4787 section 6).
     beside = _MEDIA._replace(port=_MEDIA.port + 2)
     yield Conversation(
         "hairpin",

@@ -37,7 +37,8 @@ class DepartureRow(_Plain):
 class CrossingRow(_Plain):
     """A packet that entered the router, and all that left before the next one entered.
 
-    ``at``: seconds after the exchange began. ``conversation``: the name of that to which it belongs.
+    ``at``: seconds after the exchange began. ``conversation``: the name of the conversation that it belongs
+    to.
     """
 
     at: Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -50,9 +51,8 @@ class CrossingRow(_Plain):
 class PairFile(_Plain):
     """The whole file.
 
-    ``public``: the router's address outside. ``headers``: whether packets are those of the wire (``wire``),
-    or were put together from what sockets said, so that only addresses, ports and payloads count
-    (``sockets``).
+    ``public``: the router's address outside. ``headers``: ``wire`` if packets are as on the wire; ``sockets``
+    if they were rebuilt from what sockets reported, so that only addresses, ports and payloads count.
     """
 
     format: Literal["siplab-pair"]
@@ -90,7 +90,7 @@ def write(path: Path, pair: Pair) -> None:
 
 
 def is_pair_file(path: Path) -> bool:
-    """Whether a file is JSON, as a pair file is and no capture. What can't be opened is none."""
+    """Whether a file is JSON, as pair files are and captures are not. A file that can't be opened is none."""
     try:
         with path.open("rb") as file:
             return file.read(64).lstrip().startswith(b"{")
@@ -99,7 +99,7 @@ def is_pair_file(path: Path) -> bool:
 
 
 def read(path: Path) -> Pair:
-    """The pair in a file. Raises ``UsageError`` with the file and the field at fault."""
+    """The pair in a file. Raises ``UsageError`` that names the file and the wrong field."""
     found = documents.read_json(path, PairFile, "pair file (`siplab schema pair` has the form)")
     try:
         return Pair(tuple(_crossing(each) for each in found.crossings), found.public, found.headers == "wire")

@@ -1,4 +1,4 @@
-"""The router that a probe pack is played through in memory: a topology's, with a model in it."""
+"""Makes the router through which a probe pack is played in memory: a topology's, with a model in it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _INSIDE = "192.168.1."
 
 
 def router_of(topology: str) -> MakeGateway:
-    """Makes a topology's only NAT router. Raises ``UsageError`` where the pack can't be played through it."""
+    """Makes a topology's only NAT router. Raises ``UsageError`` if the pack can't be played through it."""
     network = trial.network(topology)
     routers = network.topology.gateways
     if len(routers) != 1:

@@ -1,9 +1,9 @@
 """What the probe pack sends, and when.
 
-It has all samples of the catalogue (each fault's documented example among them), cases of the calibration's
-corpus, and conversations of its own, which tell models apart that those leave alike. First comes what needs
-no waiting, then three silences at once: 40, 65 and 185 s on flows of their own. Conversations that take up to
-an hour are left out unless asked for.
+It consists of all samples of the catalogue (with each fault's documented example), cases of the calibration's
+corpus, and conversations of its own, which separate models that do the same in the others. What needs no
+waiting comes first, then three silences at the same time: 40, 65 and 185 s on separate flows. Conversations
+of up to an hour are left out unless asked for.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from siplab.lab.wire import ip
 from siplab.lab.wire.ip import Endpoint, MalformedPacketError
 from siplab.lab.worlds.open_loop import Conversation, Script, Step
 
-SEED: Final = 7  # of the calibration's cases
+SEED: Final = 7  # seed of the calibration's cases
 DATAGRAMS: Final = 600
 STEP: Final = 0.02  # seconds between two packets
 HOUR: Final = 3600.0
 IDLE: Final = (65.0, 185.0)  # seconds; NAT bindings and pinholes often last one minute, two or three
-MINUTES: Final = 200.0  # seconds: a silence up to this is the longer one of ``IDLE``
-_QUICK: Final = 30.0  # seconds: a shorter silence of a sample means nothing
-_MINUTE: Final = 100.0  # a silence up to this is the shorter one
+MINUTES: Final = 200.0  # seconds: a silence up to this becomes the longer one of ``IDLE``
+_QUICK: Final = 30.0  # seconds: a shorter silence in a sample has no significance
+_MINUTE: Final = 100.0  # seconds: a silence up to this becomes the shorter one of ``IDLE``
 _BRANCH: Final = re.compile(rb"(?<=z9hG4bK)\d\d(?=[;\r\n, >])")
 _CALL_ID: Final = re.compile(rb"(?im)^(?:call-id|i)[ \t]*:[ \t]*([0-9a-f]{8}|pbx\d)(?=[@\r])")
-_MEDIA_PORTS: Final = range(49170, 49190)  # of the samples
+_MEDIA_PORTS: Final = range(49170, 49190)  # used by the samples
 _MEDIA_PORT: Final = re.compile(rb"(?<!\d)491[78]\d(?!\d)")
-_FIRST_MEDIA_PORT: Final = 30000  # of conversation 0
-_TCP_PORT: Final = 20000  # a connection's port inside, plus the conversation's number
+_FIRST_MEDIA_PORT: Final = 30000  # for conversation 0
+_TCP_PORT: Final = 20000  # a connection's inside port is this plus the conversation's number
 _DIGITS: Final = b"0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -61,7 +61,7 @@ def script(longest: float = MINUTES) -> Script:
 
 
 def other_cases(seed: int, datagrams: int) -> Script:
-    """Cases of the calibration that the pack does not have: what a model learnt from it is tried on."""
+    """Cases of the calibration that the pack does not have. They test models learnt from the pack."""
     begins, placed = 0.0, []
     for number, case in enumerate(corpus.cases(seed, datagrams)):
         made = _named_apart(_timed(_of_case(f"other-{number} {case.kind}", case)), number)
@@ -86,7 +86,7 @@ def _of_sample(name: str, sample: Sample) -> Conversation:
 
 
 def _of_case(name: str, case: Case) -> Conversation:
-    """A case keeps ports; here each inside port has a public one of its own."""
+    """In a case the NAT keeps ports. Here each inside port has its own public port."""
     steps = tuple(
         Step(
             index * STEP,
@@ -109,7 +109,7 @@ def _of_case(name: str, case: Case) -> Conversation:
 
 
 def _timed(conversation: Conversation) -> Conversation:
-    """Short silences are as short as can be, longer ones those of the pack."""
+    """The conversation with short silences as short as can be, and longer ones as long as the pack's."""
     now, before, steps = 0.0, 0.0, []
     for number, each in enumerate(conversation.steps):
         gap = each.at - before
@@ -133,7 +133,7 @@ def _silence(gap: float) -> float:
 
 
 def _named_apart(conversation: Conversation, number: int) -> Conversation:
-    """With Call-IDs, branches, media and TCP ports that no other conversation has, of the same lengths."""
+    """Give Call-IDs, branches, media and TCP ports values of their own, of the same lengths."""
     texts: dict[bytes, bytes] = {}
     for each in conversation.steps:
         for token in _CALL_ID.findall(each.packet):
@@ -150,7 +150,7 @@ def _named_apart(conversation: Conversation, number: int) -> Conversation:
 
 
 class _Apart:
-    """Renames what two conversations would otherwise share."""
+    """Renames what two conversations would otherwise have in common."""
 
     def __init__(self, texts: dict[bytes, bytes], number: int) -> None:
         self._texts, self._number = texts, number

@@ -1,7 +1,7 @@
-"""Which models do the same to a pair's packets: its tie.
+"""Finds the models that do the same to a pair's packets, called a tie.
 
-Every model gets what entered the router, and what leaves it is compared with what left. Two models in one
-tie can't be told apart by these packets.
+Every model gets the packets that entered the router. What leaves the model is compared with what left the
+router. These packets can't tell two models of one tie apart.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MakeGateway = Callable[[Model], Gateway]
 
 @dataclass(frozen=True)
 class Tie:
-    """``models``: those that differ from what was seen in the fewest packets; ``differing``: in how many.
+    """``models``: those that differ from what was seen in the fewest packets; ``differing``: how many.
 
     ``of``: packets that were compared.
     """
@@ -31,12 +31,12 @@ class Tie:
 
     @property
     def exact(self) -> bool:
-        """Whether they reproduce all that was seen."""
+        """Whether the models reproduce all that was seen."""
         return not self.differing
 
 
 def tie(seen: Pair, models: Iterable[Model], make_gateway: MakeGateway) -> Tie:
-    """The models that reproduce what was seen, or most nearly so. ``make_gateway``: a fresh router."""
+    """The models that reproduce what was seen, or come nearest. ``make_gateway``: makes a fresh router."""
     best: list[Model] = []
     fewest = len(seen.crossings) + 1
     for model in models:
@@ -44,7 +44,7 @@ def tie(seen: Pair, models: Iterable[Model], make_gateway: MakeGateway) -> Tie:
         for made, left in zip(replayed(seen, make_gateway(model)), seen.arrivals, strict=True):
             differing += arrivals(made, whole=seen.whole) != left
             if differing > fewest:
-                break  # it is none of the best
+                break  # it is not among the best
         if differing < fewest:
             best, fewest = [], differing
         if differing == fewest:
@@ -53,7 +53,7 @@ def tie(seen: Pair, models: Iterable[Model], make_gateway: MakeGateway) -> Tie:
 
 
 def classes(script: Script, models: Iterable[Model], make_gateway: MakeGateway) -> list[tuple[Model, ...]]:
-    """Models in groups that a script does not tell apart, in order of their first members."""
+    """Groups of models that a script can't tell apart, in the order of their first members."""
     groups: dict[int, list[Model]] = {}
     for model in models:
         made = play(script, make_gateway(model))

@@ -1,4 +1,4 @@
-"""The lab's own agents beside a user's program, and the relays of STUN and TURN that there are."""
+"""Starts the lab's own agents beside a user's program, and the STUN and TURN relays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AGENTS: Final = ("server", "far-phone", "mirror")
 
 
 def check(names: Sequence[str], where: str) -> None:
-    """Whether these can be started together; ``where``: as below. Raises ``UsageError``."""
+    """Raises ``UsageError`` if these can't be started together. ``where``: as for ``start``."""
     for name in names:
         if is_program(name):
             kinds.get(name, "relay").require()
@@ -27,7 +27,7 @@ def check(names: Sequence[str], where: str) -> None:
 def start(stage: Stage, names: Sequence[str], where: str = "agents") -> None:
     """Start agents by name, or relays by ``program:NAME``. ``where``: the field or option that named them.
 
-    Raises ``UsageError``.
+    Raises ``UsageError`` for an unknown name.
     """
     check(names, where)
     if "mirror" in names:

@@ -1,8 +1,8 @@
-"""Does the lab fail as real software does? The same model and scenario with both, cell by cell.
+"""Compares the lab with real software: does the same model and scenario fail in the same way?
 
-A cell is a model and a scenario, with a kind of phone on both sides and a kind of server. What is compared is
-the check that fails first. Real programs have their own timing: where the two differ, the real side is played
-again, and what comes most often counts.
+A cell is a model and a scenario, with one kind of phone on both sides and one kind of server. The check that
+fails first is compared. Timing varies with real programs. So if the two differ, the real trial is repeated,
+and its most frequent outcome counts.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Cell:
     scenario: str
 
     def real(self, seed: int = 1) -> TrialSpec:
-        """The trial with real programs."""
+        """The trial with the real programs."""
         phone, server = f"{kinds.PREFIX}{self.phone}", f"{kinds.PREFIX}{self.server}"
         return TrialSpec(
             "home",
@@ -52,14 +52,14 @@ class Cell:
         )
 
     def lab(self) -> TrialSpec:
-        """The same with the lab's kinds that are made after them. Raises ``UsageError``."""
+        """The trial with the lab's kinds that imitate these programs. Raises ``UsageError``."""
         phone, server = kinds.get(self.phone, "phone").like, kinds.get(self.server, "server").like
         return replace(self.real(), phone=phone, far_phone=phone, server=server)
 
 
 @dataclass(frozen=True)
 class Row:
-    """``real`` and ``lab``: what failed first. ``counts``: how often real software had what."""
+    """``real`` and ``lab``: what failed first. ``counts``: how often each real outcome occurred."""
 
     cell: Cell
     real: str
@@ -72,13 +72,13 @@ class Row:
 
 
 def first_failed(result: TrialResult) -> str:
-    """The check that fails first, or that nothing does, that the scenario does not apply, or an error."""
+    """The check that fails first; or that none fails, that the scenario does not apply, or an error."""
     if result.errors:
         return ERROR
     if result.not_applicable:
         return NOT_APPLICABLE
     name = next((each.name for each in result.checks if not each.passed), WORKS)
-    # A phone shows that it is registered when it takes itself to be: what the server knows shows later.
+    # A real phone may report its registration before the server can be asked, so both checks count as one.
     return "registered" if name == "known to the server" else name
 
 
@@ -90,9 +90,10 @@ def play(
     expected: Callable[[Cell], str | None] = lambda cell: None,
     progress: Callable[[TrialResult], None] = lambda result: None,
 ) -> list[Row]:
-    """Play the cells. Where the real side is not what is expected it is played ``repeat`` times in all.
+    """Play the cells. If the real outcome is not the expected one, it is played ``repeat`` times in all.
 
-    Expected is what ``expected`` says, else what the lab's own agents have. Needs the emulated world.
+    Expected is what ``expected`` returns, else the outcome with the lab's own agents. Needs the emulated
+    world.
     """
     lab = [first_failed(each) for each in runner.run_all([each.lab() for each in cells], world="simulated")]
     seen: list[list[str]] = [[] for _ in cells]
@@ -109,7 +110,7 @@ def play(
 
 
 def _settled(seen: list[str], expected: str, repeat: int) -> bool:
-    """Whether more runs can't, or need not, change what counts."""
+    """Whether more runs are not needed, or would not change the result."""
     most = Counter(seen).most_common(1)[0][1]
     return seen == [expected] or most > repeat // 2
 
@@ -120,7 +121,7 @@ def _most(seen: list[str], lab: str) -> tuple[str, str, tuple[tuple[str, int], .
 
 
 def read(path: Path) -> list[tuple[Cell, str]]:
-    """The cells of a file and what was seen in each. Raises ``UsageError``."""
+    """The cells in a file, with the outcome seen in each. Raises ``UsageError``."""
     lines = [line for line in documents.text(path).splitlines() if line and not line.startswith("#")]
     rows = list(csv.reader(lines, delimiter="\t"))
     if not rows or tuple(rows[0]) != COLUMNS:
@@ -132,7 +133,7 @@ def read(path: Path) -> list[tuple[Cell, str]]:
 
 
 def written(rows: Iterable[Row], versions: Iterable[str]) -> str:
-    """The file that ``read`` reads; the versions of the programs stand above."""
+    """The text of a file for ``read``. The programs' versions are at the top."""
     out = io.StringIO()
     for each in versions:
         out.write(f"# {each}\n")
@@ -145,7 +146,7 @@ def written(rows: Iterable[Row], versions: Iterable[str]) -> str:
 
 
 def versions(cells: Iterable[Cell]) -> list[str]:
-    """Each program that plays in the cells, with its version. Raises ``UsageError`` for an unknown one."""
+    """Name and version of each program in the cells. Raises ``UsageError`` for an unknown one."""
     used = dict.fromkeys(
         chosen for cell in cells for chosen in (("phone", cell.phone), ("server", cell.server))
     )

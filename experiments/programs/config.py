@@ -1,4 +1,4 @@
-"""What an experiment says about an outside detector: its programs, and how to read their verdict."""
+"""The description of an outside detector in an experiment: its programs, and how to read their verdict."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from siplab.lab.worlds.topology import Topology
 
 
-_ENDING: Final = 30.0  # seconds in which programs, and containers, are ended at the latest
+_ENDING: Final = 30.0  # seconds in which programs and containers must end
 
 
 def _words(value: object) -> object:
-    """A command line as a list of words; no shell is asked."""
+    """A command line as a list of words. No shell is used."""
     if not isinstance(value, str):
         return value
     try:
@@ -46,7 +46,7 @@ def _words(value: object) -> object:
 
 
 def _texts(value: object) -> object:
-    """Numbers and truth values of YAML as the text that a program gets."""
+    """YAML's numbers and booleans as the text that a program gets."""
     if isinstance(value, list | tuple):
         return [str(each) if isinstance(each, int | float) else each for each in value]
     return value
@@ -111,7 +111,7 @@ class _Part(BaseModel):
 class Ready(_Part):
     """When a program is ready: ``port`` is bound on its host, or it printed ``log``.
 
-    ``timeout``: seconds that it may take.
+    ``timeout``: seconds to wait at most.
     """
 
     port: Port | None = None
@@ -126,12 +126,12 @@ class Ready(_Part):
 
 
 class ProgramConfig(_Part):
-    """A program: what runs where.
+    """A program and where it runs.
 
     ``host``: a host of the topology, by name. ``image``: a container image in which to run it;
-    ``command`` may then be left out. ``environment``: variables beside those that the lab sets.
+    ``command`` may then be left out. ``environment``: variables besides those that the lab sets.
     ``writable``: folders and files of this machine that it may write to; ``capabilities``: what it may do
-    beside using the network (capabilities(7), without ``CAP_``).
+    besides using the network (capabilities(7), without ``CAP_``).
     """
 
     command: Command | None = None
@@ -167,7 +167,7 @@ class ClientConfig(ProgramConfig):
 
 
 class ExitReading(_Part):
-    """Exit statuses that mean a verdict."""
+    """Exit statuses, and the verdicts that they mean."""
 
     alg: Statuses = ()
     clean: Statuses = ()
@@ -185,9 +185,9 @@ class ExitReading(_Part):
 
 
 class OutputReading(_Part):
-    """Regular expressions that are looked for in what the client printed, standard output first.
+    """Regular expressions to search in the client's output, standard output first.
 
-    ``fields``: what was changed; each match names one part, by its first group that took part.
+    ``fields``: what was changed. Each match names one part, by its first matching group.
     """
 
     alg: Pattern | None = None
@@ -199,8 +199,8 @@ class OutputReading(_Part):
 class JsonReading(_Part):
     """Where a JSON document on standard output has the verdict.
 
-    ``verdict`` and ``fields`` (what was changed) are paths: ``a.b.0``, ``changes.*.field``.
-    ``alg``, ``clean`` and ``undecided`` list the values that mean so.
+    ``verdict`` and ``fields`` (what was changed) are paths: ``a.b.0``, ``changes.*.field``. ``alg``,
+    ``clean`` and ``undecided`` list the values that mean this verdict.
     """
 
     verdict: str
@@ -211,9 +211,9 @@ class JsonReading(_Part):
 
 
 class VerdictReading(_Part):
-    """How to read the client's verdict: by its exit status, its output, or JSON that it prints.
+    """How to read the client's verdict: from its exit status, its output, or JSON that it prints.
 
-    Beside ``exit`` or ``json``, ``output`` may have ``fields`` alone.
+    Besides ``exit`` or ``json``, ``output`` may be given with ``fields`` only.
     """
 
     exit: ExitReading | None = None
@@ -235,8 +235,8 @@ class VerdictReading(_Part):
 class ProgramDetector(_Part):
     """An outside detector: a client, perhaps a server, perhaps agents of the lab beside them.
 
-    Runs in the emulated world only, by the wall clock. Hashable and picklable: a ``TrialSpec`` may
-    hold it. ``here``: the folder that ``{here}`` stands for, that of the experiment's file.
+    It runs in the emulated world only, by the wall clock. Hashable and picklable: a ``TrialSpec`` may hold
+    it. ``here``: the folder that ``{here}`` stands for, that of the experiment's file.
     """
 
     id: Annotated[str, AfterValidator(_identifier)]
@@ -272,10 +272,10 @@ class ProgramDetector(_Part):
         agents: Sequence[str] = (),
         here: str = "",
     ) -> ProgramDetector:
-        """One whose verdict is its exit status, from options of a command. Raises ``UsageError``.
+        """A detector whose verdict is its exit status, from a command's options. Raises ``UsageError``.
 
-        ``ready_port`` (``udp/5060``) and ``ready_log`` say when the server is ready; hosts are the ones
-        with the roles ``phone`` and ``server`` unless named.
+        ``ready_port`` (``udp/5060``) and ``ready_log`` say when the server is ready. Unless named, the hosts
+        are those with the roles ``phone`` and ``server``.
         """
         ready = None
         if ready_port is not None or ready_log is not None:
@@ -296,20 +296,20 @@ class ProgramDetector(_Part):
             raise UsageError(f"detector '{id}': {documents.fault(error)}") from None
 
     def with_all_capabilities(self) -> ProgramDetector:
-        """The same, with programs that may do whatever this process may."""
+        """The same detector, with programs that may do whatever this process may."""
         changed = {"capabilities": (ALL,)}
         server = None if self.server is None else self.server.model_copy(update=changed)
         return self.model_copy(update={"client": self.client.model_copy(update=changed), "server": server})
 
     @property
     def may_change_networks(self) -> bool:
-        """Whether a program of it may change more of a network than processes."""
+        """Whether one of its programs may change a network, and not only run processes in it."""
         programs = [each for each in (self.client, self.server) if each is not None]
         return any(Confinement(capabilities=each.capabilities).changes_network for each in programs)
 
     @property
     def inputs(self) -> Inputs:
-        """What its verdict depends on beside its description, as far as it can be known."""
+        """What its verdict depends on besides its description, as far as that can be known."""
         found: list[Inputs] = []
         for name, program in (("client", self.client), ("server", self.server)):
             if program is None:
@@ -331,22 +331,20 @@ class ProgramDetector(_Part):
 
     @property
     def longest(self) -> float:
-        """Seconds that its programs may take until the last one is ended."""
+        """Seconds that its programs may take, including the end of the last one."""
         readies = (each.ready for each in (self.client, self.server) if each is not None)
         return self.client.timeout + sum(each.timeout for each in readies if each is not None) + _ENDING
 
     def description(self) -> str:
-        """All that decides what it does, as one text."""
+        """Everything that decides what it does, as one text."""
         return self.model_dump_json()
 
     def check(self, topology: Topology) -> None:
-        """Raises ``UsageError`` for a host that the topology lacks, an unknown placeholder, or a file beside
-        the description that is not there.
-        """
+        """Raises ``UsageError`` for a missing host or file, or for an unknown placeholder."""
         placeholders.check(self, topology)
 
     def require(self) -> None:
-        """Raises ``UsageError`` for a program that this machine lacks."""
+        """Raises ``UsageError`` if this machine lacks a program."""
         for name, program in (("client", self.client), ("server", self.server)):
             if program is None or program.image is not None or program.command is None:
                 continue
@@ -357,7 +355,7 @@ class ProgramDetector(_Part):
     def run(self, stage: Stage) -> Finding:
         """Run the programs in the stage's world and read the verdict.
 
-        Raises ``UsageError`` outside the emulated world, ``WorldError`` when the lab itself fails.
+        Raises ``UsageError`` outside the emulated world, ``WorldError`` if the lab itself fails.
         """
         from siplab.experiments.programs import running
 

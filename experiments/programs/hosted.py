@@ -1,6 +1,6 @@
-"""The containers that a topology has in the place of hosts and gateways: started, looked at, ended.
+"""The containers that a topology has in place of hosts and gateways: starts, checks and ends them.
 
-Gateways come first, then hosts in the order of the file, each when the one before is ready.
+Gateways start first, then hosts in the order of the file, each when the one before is ready.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from siplab.lab.worlds.emulated.live import LiveWorld
 from siplab.lab.worlds.image_spec import ImageSpec
 from siplab.lab.worlds.topology import DOMAIN
 
-# What a gateway's image may do in its own network namespace, beside what engines give to every container.
+# What a gateway's image may do in its own network namespace, besides what engines allow every container.
 _ROUTERS: Final = ("NET_ADMIN", "NET_RAW")
 _LOOK: Final = 0.1  # seconds between two questions to the engine
 _GRACE: Final = 1.0
 
 
 class Hosted:
-    """The containers of one trial, or of a lab that is up."""
+    """The containers of one trial, or of a running lab."""
 
     def __init__(self, world: LiveWorld, setup: Setup) -> None:
         self.images = world.network.topology.images
@@ -40,9 +40,9 @@ class Hosted:
         self._setup = setup
 
     def start(self, *, phones: bool = False) -> None:
-        """Start those that do not run. Raises ``WorldError`` for one that does not get ready, ``UsageError``.
+        """Start those that are not running. Raises ``WorldError`` if one does not get ready, ``UsageError``.
 
-        ``phones``: those too that take orders, which a scenario has register when it is their turn.
+        ``phones``: also those that take orders. Otherwise a scenario starts these when they should register.
         """
         for node, image in self.images.items():
             if node not in self.processes and (phones or not image.kind):
@@ -94,7 +94,7 @@ class Hosted:
             self._await_health(process, image.timeout)
 
     def _await_health(self, process: Process, timeout: float) -> None:
-        """Wait for what the image's HEALTHCHECK says; one without a check is ready at once."""
+        """Wait for the result of the image's HEALTHCHECK. A container without one is ready at once."""
         container = process.container
         assert container is not None
         health = ""
@@ -105,7 +105,7 @@ class Hosted:
             return health != "starting" or process.over
 
         in_time = self._world.run_until(decided, timeout, every=_LOOK)
-        if health == "unhealthy":  # as engines say of one that has just ended, too
+        if health == "unhealthy":  # engines also say this of a container that has just ended
             self._world.run_until(lambda: process.over, _GRACE)
         if process.failed:
             raise ProgramError(f"{how_it_went(process)}{process.last_words}")
@@ -115,18 +115,18 @@ class Hosted:
 
     @property
     def failure(self) -> str:
-        """Which one failed, in one line; one that has done its work, with exit status 0, has not."""
+        """Which container failed, in one line. One that ended with exit status 0 has not failed."""
         return next((found for node in self.processes if (found := self.failure_of(node))), "")
 
     def failure_of(self, node: str) -> str:
-        """How the container of a node failed, in one line; empty: it did not."""
+        """How the container of a node failed, in one line; empty if it did not."""
         process = self.processes.get(node)
         if process is None or not process.failed:
             return ""
         return f"on {node}: {how_it_went(process)}{process.last_words}"
 
     def states(self) -> dict[str, str]:
-        """For each node: its image, whether it runs, and how healthy it is."""
+        """For each node: its image, whether it runs, and its health."""
         return {node: f"{process.image}, {_state(process)}" for node, process in self.processes.items()}
 
     def printed(self, node: str) -> bytes:
@@ -142,7 +142,7 @@ class Hosted:
         return self.processes[node]
 
     def end(self, folder: Path | None = None) -> None:
-        """End them all, and leave what they printed and what the topology keeps in ``folder``."""
+        """End them all. What they printed, and what the topology keeps, goes to ``folder``."""
         for node, process in reversed(self.processes.items()):
             process.end(_GRACE)
             if folder is not None:
@@ -156,7 +156,7 @@ class Hosted:
         (folder / "stderr").write_bytes(process.stderr)
         assert process.container is not None
         for path in self.images[node].keep:
-            with suppress(UsageError):  # it never made it
+            with suppress(UsageError):  # the container never made it
                 unpack(process.container.read(path), folder)
 
 
@@ -168,9 +168,9 @@ def _state(process: Process) -> str:
 
 
 def unpack(archive: bytes, folder: Path) -> None:
-    """Write the files of a tar archive from a container below a folder, and nothing outside of it.
+    """Write the files of a container's tar archive below a folder, and nothing outside of it.
 
-    Links and devices are left out: the archive was made by somebody's program. Raises ``UsageError``.
+    Links and devices are left out, since the archive is not trusted. Raises ``UsageError``.
     """
     try:
         with tarfile.open(fileobj=io.BytesIO(archive)) as opened:

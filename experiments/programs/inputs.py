@@ -1,4 +1,4 @@
-"""What a program's verdict depends on: the files that its command line names, or more than can be told."""
+"""The files that a program's verdict depends on: those in its command line, and why there may be more."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Final
 
 from siplab.experiments.programs import placeholders
 
-# Options of shells and interpreters that are followed by code, or by the name of a module that is somewhere.
+# Options of shells and interpreters after which code follows, or the name of a module somewhere.
 _CODE: Final = ("-c", "-m", "-e")
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """``files``: those that are named. ``unknowable``: why there may be others, or nothing."""
+    """``files``: those that are named. ``unknowable``: why there may be others; empty if there can't be."""
 
     files: tuple[Path, ...]
     unknowable: str
 
 
 def of(name: str, command: tuple[str, ...], environment: dict[str, str], here: str) -> Inputs:
-    """Those of a program on this machine, called ``name``."""
+    """The inputs of a program on this machine, called ``name``."""
     files: list[Path] = []
     reason = ""
     texts = [*command, *environment.values()]
@@ -41,10 +41,10 @@ def of(name: str, command: tuple[str, ...], environment: dict[str, str], here: s
 
 
 def _paths(words: list[str]) -> Iterator[Path]:
-    """What words may name: ``x.cfg``, ``--config=x.cfg``."""
+    """The paths that words may name: ``x.cfg``, ``--config=x.cfg``."""
     for word in words:
         for text in dict.fromkeys((word, word.rpartition("=")[2])):
-            # Names that only a trial knows are no files yet.
+            # A name that is known only in a trial can't be a file yet.
             later = any(f"{{{each}}}" in text for each in placeholders.PLAIN)
             if "\0" not in text and not later and ("/" in text or Path(text).is_file()):
                 yield Path(text)

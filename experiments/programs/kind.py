@@ -1,10 +1,10 @@
-"""What a real program is as a phone or a server: a YAML file, with templates of its configuration beside it.
+"""The description of a real program as a phone or a server: a YAML file, with templates beside it.
 
 The rules of this file:
 
-- Command lines have placeholders in braces, ``{folder}``; templates have them between ``@``, ``@FOLDER@``,
-  because configuration files are full of braces. They are the same names.
-- A kind says what it ``can`` and which ``settings`` it takes. A scenario that asks for more does not apply.
+- Command lines have placeholders in braces, ``{folder}``. Templates have them between ``@``, ``@FOLDER@``,
+  because configuration files are full of braces. The names are the same.
+- A kind says what it ``can`` do and which ``settings`` it takes. A scenario that needs more does not apply.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PhoneAbility = Literal["register", "call", "answer", "hang-up", "hold", "transfe
 ServerAbility = Literal["lookup"]
 Order = Literal["call", "answer", "hang-up", "hold", "resume", "transfer", "dial"]
 Happening = Literal["registered", "refused", "incoming", "ringing", "established", "closed", "control"]
-"""``control``: it takes orders from now on."""
+"""``control``: the program takes orders from now on."""
 
 
 def _inside(value: str) -> str:
@@ -49,9 +49,9 @@ class Parameter(Strict):
 
     default: Scalar
     values: dict[Scalar, str] = {}
-    """What a template gets for each value; empty: any value, as it is written."""
+    """What templates get for each value; empty: any value is allowed, and inserted as it is."""
     file: bool = False
-    """Its value names a file: one of the program's own, or one of this machine by its path from ``/`` on."""
+    """Its value names a file: one of the program's own, or one of this machine by its absolute path."""
     about: Text
 
     @model_validator(mode="after")
@@ -67,9 +67,9 @@ class Taken(Strict):
     """How the program takes one setting of the lab's phones or servers that a scenario may ask for."""
 
     parameter: Name | None = None
-    """The parameter that has it."""
+    """The parameter that receives the setting."""
     accepts: tuple[Any, ...] = ()
-    """The values that it has anyway."""
+    """The values that it has without a parameter."""
 
     @model_validator(mode="after")
     def _one(self) -> Taken:
@@ -80,13 +80,14 @@ class Taken(Strict):
 
 class ReadySpec(Strict):
     """When a program is ready: ``port`` (``udp/{port}``) is bound on its host, it printed ``log``, or it
-    answers the request ``rpc`` by the kind's ``control`` of kind jsonrpc."""
+    answers the request ``rpc``, sent by the kind's ``control`` of kind jsonrpc.
+    """
 
     port: str | None = None
     log: Pattern | None = None
     rpc: Text | None = None
     timeout: Seconds = 10.0
-    """Seconds that it may take."""
+    """Seconds to wait at most."""
 
     @model_validator(mode="after")
     def _one(self) -> ReadySpec:
@@ -99,14 +100,14 @@ Condition = Name | dict[Name, Scalar]
 
 
 def holds(condition: Condition, values: Mapping[str, Scalar]) -> bool:
-    """Whether a parameter is true, or parameters have the values that are named."""
+    """Whether a parameter is true, or parameters have the named values."""
     if isinstance(condition, dict):
         return all(values[name] == value for name, value in condition.items())
     return bool(values[condition])
 
 
 def _named(condition: Condition | None) -> Iterable[str]:
-    """The parameters of a condition."""
+    """The parameters that a condition names."""
     return () if condition is None else condition if isinstance(condition, dict) else (condition,)
 
 
@@ -120,12 +121,13 @@ class RunSpec(Strict):
     when: Condition | None = None
     """Only if this parameter is true, or if parameters have these values."""
     capabilities: Capabilities = ()
-    """What it needs beside NET_RAW and NET_BIND_SERVICE (capabilities(7)): SETUID to drop privileges."""
+    """What it needs besides NET_RAW and NET_BIND_SERVICE (capabilities(7)): SETUID to drop privileges."""
     daemon: bool = False
-    """It goes into the background: its first process ends at once, and that is no fault."""
+    """It goes into the background: its first process ends at once, which is not an error."""
     once: bool = False
-    """It does its work and ends; how, its exit status tells. What follows waits for it, unless it is what
-    ``control`` is about."""
+    """It does its work and ends; its exit status says how. The next program waits for its end, unless
+    ``control`` is about this one.
+    """
 
     def is_wanted(self, values: Mapping[str, Scalar]) -> bool:
         """Whether it is started with these values of the kind's parameters."""
@@ -133,25 +135,25 @@ class RunSpec(Strict):
 
 
 class CtrlTcp(Strict):
-    """baresip's module ctrl_tcp: JSON in netstrings, at the loopback address of the host."""
+    """baresip's module ctrl_tcp: JSON in netstrings, at the host's loopback address."""
 
     kind: Literal["ctrl-tcp"]
     program: Identifier
     port: Annotated[int, Field(gt=0, le=65535)]
-    """Of the first such program on a host; each further one has the next."""
+    """The port of the first such program on a host; each further one has the next port."""
     happenings: dict[Happening, Pattern] = {}
-    """What it prints of what may happen before anybody is connected; regular expressions for a line."""
+    """Regular expressions for a line of its output: events that may occur before the lab is connected."""
 
 
 class Lines(Strict):
-    """Orders as lines on standard input, and what happens told by regular expressions for the output."""
+    """Orders are lines on standard input. Regular expressions recognize events in the output."""
 
     kind: Literal["lines"]
     program: Identifier
     begin: tuple[str, ...] = ()
-    """The lines that it gets first, with the placeholders of command lines."""
+    """The lines that it gets first. They may have the placeholders of command lines."""
     status: str | None = None
-    """The line that has it say whether it is registered, where it does not say so by itself."""
+    """The line that asks whether it is registered, if it does not report this by itself."""
     orders: dict[Order, str] = {}
     """The line for each order, with ``{target}``, ``{digits}`` or ``{call_id}``."""
     happenings: dict[Happening, Pattern] = {}
@@ -167,7 +169,7 @@ class JsonRpc(Strict):
 
 
 class NgCounters(Strict):
-    """rtpengine's protocol ng at the loopback address of the host: it relays media, and counts."""
+    """rtpengine's protocol ng at the host's loopback address: rtpengine relays media and counts packets."""
 
     port: Annotated[int, Field(gt=0, le=65535)]
     when: Name | None = None
@@ -178,23 +180,23 @@ Control = Annotated[CtrlTcp | Lines | JsonRpc, Field(discriminator="kind")]
 
 
 class Heard(Strict):
-    """The recordings of a phone: WAV files of 16 bit, of 8000 Hz or a multiple, that grow while it hears."""
+    """A phone's recordings: WAV files of 16 bit, at 8000 Hz or a multiple, which grow while it hears."""
 
     files: Relative
     """Pattern of their names, in the program's folder."""
     until_change: bool = False
-    """The recording ends at the first re-INVITE of a call: from then on what arrives at the host counts."""
+    """The recording ends at a call's first re-INVITE. From then on, what arrives at the host counts."""
 
 
 class Like(Strict):
-    """The lab's kind that is made after the program, where its parameters have these values."""
+    """The lab's kind that imitates the program, if its parameters have these values."""
 
     kind: Text
     when: dict[Name, Scalar] = {}
 
 
 class Version(Strict):
-    """How the program tells its version."""
+    """How to ask the program for its version."""
 
     command: Command
     pattern: Pattern
@@ -202,7 +204,7 @@ class Version(Strict):
 
 
 class Needed(Strict):
-    """A program that has to be there, and where it comes from."""
+    """A program that must be installed, and where it comes from."""
 
     program: Text
     package: Text
@@ -222,20 +224,21 @@ class ProgramKind(Strict):
     parameters: dict[Name, Parameter] = {}
     settings: dict[Name, Taken] = {}
     files: dict[Relative, Relative] = {}
-    """File in the program's folder: the template that it is made of, beside the YAML file."""
+    """File in the program's folder -> the template for it, beside the YAML file."""
     programs: Annotated[tuple[RunSpec, ...], Field(min_length=1)]
     control: Control | None = None
     like: tuple[Like, ...] = ()
-    """The first that fits counts: `siplab agree` lays it beside the program."""
+    """The first one that fits is used: `siplab agree` compares it with the program."""
     ports: Annotated[dict[Literal["sip", "rtp_low", "rtp_high"], int], Field()] = {}
     relay: NgCounters | None = None
-    """Of a server: whom to ask what was relayed, where media can neither be recorded nor decoded."""
+    """For a server: what to ask for relayed packets, if media can neither be recorded nor decoded."""
     certificates: Condition | None = None
-    """With which parameter, or values of some, it needs certificates: in the folder ``certificates`` are then
-    ``authority.pem``, which the server's is signed by, and the server's: ``right.pem``, ``right.key``, and
-    the same with ``expired``, ``wrong-name`` and ``untrusted`` (signed by somebody else)."""
+    """The parameter, or parameters with values, with which it needs certificates. The folder ``certificates``
+    then has ``authority.pem``, which signs the server's certificate, and the server's ``right.pem`` and
+    ``right.key``; also files for ``expired``, ``wrong-name`` and ``untrusted`` (signed by another authority).
+    """
     heard: Heard | None = None
-    """Where a phone records what it hears. Without: it is taken to hear what arrives at its host."""
+    """Where a phone records what it hears. Without this, what arrives at its host counts."""
 
     @model_validator(mode="after")
     def _fits(self) -> ProgramKind:

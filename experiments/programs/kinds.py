@@ -1,7 +1,7 @@
-"""The shelf of real programs that can be phones and servers, and how one is chosen and set.
+"""The real programs that can be phones and servers, and how one is chosen and set.
 
 ``program:ID``, ``program:ID(parameter=value)``: one of the lab's own, in ``shipped/``; ``program:FILE.yaml``:
-yours.
+a user's own.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from siplab.lab.worlds.emulated import executables
 PREFIX: Final = "program:"
 FOLDER: Final = Path(__file__).parent / "shipped"
 _FILE: Final = "kind.yaml"
-_PATIENCE: Final = 5.0  # seconds in which a program tells its version
+_PATIENCE: Final = 5.0  # seconds in which a program must print its version
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """A kind with the values of its parameters. ``place``: the folder that has its templates."""
+    """A kind with the values of its parameters. ``place``: the folder with its templates."""
 
     kind: ProgramKind
     values: Mapping[str, Any]
     place: Path
 
     def texts(self) -> dict[str, str]:
-        """What templates and command lines get for each parameter."""
+        """The text of each parameter, for templates and command lines."""
         found = {}
         for name, parameter in self.kind.parameters.items():
             value = self.values[name]
@@ -46,25 +46,25 @@ class Chosen:
 
     @property
     def like(self) -> str:
-        """The lab's kind that is made after it. Raises ``UsageError`` when there is none."""
+        """The lab's kind that imitates it. Raises ``UsageError`` if there is none."""
         for each in self.kind.like:
             if all(self.values[name] == value for name, value in each.when.items()):
                 return each.kind
         raise UsageError(f"program '{self.kind.id}': the file names no kind of the lab under 'like'")
 
     def require(self) -> None:
-        """Raises ``UsageError`` for a program that this machine lacks."""
+        """Raises ``UsageError`` if this machine lacks a program."""
         for each in self.kind.programs:
             name = each.command[0]
             if each.is_wanted(self.values) and "{" not in name:
                 executables.require(name, f"program '{self.kind.id}'")
 
     def versions(self) -> list[str]:
-        """Name and version of each program that it needs, as far as they say."""
+        """Name and version of each program that it needs, if known."""
         return [f"{each.program} {version_of(each) or 'of no known version'}" for each in self.kind.needs]
 
     def set(self, name: str, value: object) -> Chosen | None:
-        """The same with a setting that a scenario asks for; ``None``: it can't have that."""
+        """The same, with a setting that a scenario asks for; ``None`` if it does not have it."""
         taken = self.kind.settings.get(name)
         plain = list(value) if isinstance(value, tuple) else value
         if taken is None:
@@ -79,7 +79,7 @@ class Chosen:
 
 @cache
 def version_of(needed: Needed) -> str | None:
-    """The version of a program that is there; empty when it does not say; ``None``: it is not there."""
+    """The version of a program; empty if it does not print one; ``None`` if the program is missing."""
     if shutil.which(needed.program) is None:
         return None
     if needed.version is None:
@@ -93,7 +93,7 @@ def version_of(needed: Needed) -> str | None:
                 timeout=_PATIENCE,
                 check=False,
                 cwd=empty,
-                env={**os.environ, "HOME": empty},  # some make files at home when they are first run
+                env={**os.environ, "HOME": empty},  # some programs create files in HOME at their first run
             )
         except (OSError, subprocess.TimeoutExpired):
             return ""
@@ -111,7 +111,7 @@ def shipped() -> dict[str, ProgramKind]:
 def get(spec: str, role: str) -> Chosen:
     """The kind that a spec names, with or without ``program:``. Raises ``UsageError``.
 
-    ``role``: ``phone``, ``server`` or ``relay``, which it has to be.
+    ``role``: ``phone``, ``server`` or ``relay``; the kind must have this role.
     """
     name, values = specs.parse(spec.removeprefix(PREFIX), "program")
     if name.endswith((".yaml", ".yml")):
@@ -166,7 +166,7 @@ def _set(kind: ProgramKind, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_file(kind: ProgramKind, value: str, where: str) -> None:
-    """Raises ``UsageError`` where a parameter names a file that is not there."""
+    """Raises ``UsageError`` if a parameter names a file that does not exist."""
     if value in kind.files or (value.startswith("/") and Path(value).is_file()):
         return
     own = f", or its own: {', '.join(kind.files)}" if kind.files else ""

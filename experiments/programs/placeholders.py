@@ -1,6 +1,6 @@
-"""The names that a program's command line and environment may hold in braces, and what they stand for.
+"""The placeholders in braces that a program's command line and environment may have, and their values.
 
-``{server_ip}`` and so on; ``{{`` and ``}}`` are braces. Nothing else of Python's format language is taken.
+``{server_ip}`` and so on; ``{{`` and ``}}`` are braces. Nothing else of Python's format syntax is accepted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from siplab.lab.worlds.topology import HostSpec, Topology
 if TYPE_CHECKING:
     from siplab.experiments.programs.config import ProgramConfig, ProgramDetector
 
-# Those that every topology has; the addresses come from the topology.
+# The placeholders of every topology. Those for addresses depend on the topology.
 PLAIN: Final = ("port", "folder", "here", "model", "topology", "host", "own_ip")
 
 
@@ -48,12 +48,12 @@ def addresses(topology: Topology) -> dict[str, str]:
 
 
 def without_folders(values: Mapping[str, str]) -> dict[str, str]:
-    """What a program in a container may name: it sees none of this machine's folders."""
+    """The values for a program in a container, without those for folders: it sees none of this machine's."""
     return {name: value for name, value in values.items() if name not in _FOLDERS}
 
 
 def variables(topology: Topology, host: str, model: str) -> dict[str, str]:
-    """The environment variables that tell a program where it is, and the addresses of the others."""
+    """The environment variables that tell a program its own place and the others' addresses."""
     values = {"SIPLAB_HOST": host, "SIPLAB_MODEL": model, "SIPLAB_TOPOLOGY": topology.id}
     for name, spec in topology.hosts.items():
         values[f"SIPLAB_{_identifier(name).upper()}_IP"] = spec.address
@@ -113,7 +113,7 @@ def filled(
 
 
 def paths(program: ProgramConfig, values: Mapping[str, str], where: str) -> tuple[str, ...]:
-    """The places that a program may write to, with their placeholders filled in. Raises ``UsageError``."""
+    """The paths that a program may write to, with their placeholders filled in. Raises ``UsageError``."""
     found = [Path(fill(each, values, f"{where}.writable")).expanduser() for each in program.writable]
     for path in found:
         if not path.is_absolute() or not path.exists():
@@ -123,7 +123,7 @@ def paths(program: ProgramConfig, values: Mapping[str, str], where: str) -> tupl
 
 
 def check(detector: ProgramDetector, topology: Topology) -> None:
-    """Raises ``UsageError`` for what can be known to be wrong before anything runs."""
+    """Raises ``UsageError`` for errors that can be found before anything runs."""
     values = dict.fromkeys((*PLAIN, *addresses(topology)), "")
     for name, role, program in (("client", "phone", detector.client), ("server", "server", detector.server)):
         if program is not None:
@@ -135,7 +135,7 @@ def check(detector: ProgramDetector, topology: Topology) -> None:
 
 
 def _check_files(program: ProgramConfig, here: str, writable: Sequence[str], where: str) -> None:
-    """Raises ``UsageError`` for a file beside the description that is not there, nor can be written."""
+    """Raises ``UsageError`` for a file beside the description that neither exists nor can be written."""
     named = [(f"{where}.command", word) for word in program.command or ()]
     named += [(f"{where}.environment.{name}", text) for name, text in program.environment.items()]
     for field, word in named:

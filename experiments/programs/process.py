@@ -1,4 +1,4 @@
-"""A program that runs on a host of a live world, with a bounded memory of what it prints."""
+"""A program that runs on a host of a live world. What it prints is kept up to a limit."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from siplab.lab.worlds.emulated.containers import ContainerProcess
 from siplab.lab.worlds.emulated.live import LiveWorld
 
 _PIECE: Final = 64 * 1024
-# Seconds in which a killed program is gone; a container engine takes its time.
+# Seconds in which a killed program must be gone. A container engine needs time.
 _PATIENCE: Final = 10.0
 
 
 class _Started(Protocol):
-    """What programs have in common, wherever they run. ``fileno`` becomes readable at their end."""
+    """What all programs have in common, wherever they run. ``fileno`` becomes readable when they end."""
 
     def fileno(self) -> int: ...
 
@@ -66,7 +66,7 @@ class _Stream:
         world.watch(descriptor, self.read)
 
     def read(self) -> bool:
-        """Take a piece; says whether there was one."""
+        """Read a piece. Returns whether there was one."""
         if self._descriptor is None:
             return False
         try:
@@ -91,12 +91,11 @@ class _Stream:
 class Process:
     """A started program. ``command`` and ``environment`` have no placeholders left.
 
-    ``image``: the container image in which to run it, in the place of this machine's programs; ``files``:
-    what is put into it, by the paths there. ``container`` is there until ``close``, to be read after its end.
-    ``directory``: the working directory, else this process's. ``orders``: ``say`` can write to its standard
-    input, which is empty otherwise. ``confinement``: what it may do; of an image its capabilities count, and
-    the rest is the engine's affair.
-    Raises ``UsageError`` when it can't be started.
+    ``image``: the container image in which to run it, instead of a program of this machine. ``files``: what
+    is put into the container, by paths there. ``container`` exists until ``close`` and can be read after its
+    end. ``directory``: the working directory, else this process's. ``orders``: ``say`` can write to its
+    standard input; otherwise that is empty. ``confinement``: what it may do; for an image only the
+    capabilities count, the engine does the rest. Raises ``UsageError`` if it can't be started.
     """
 
     LIMIT: Final = 4 << 20  # bytes of each stream
@@ -162,7 +161,7 @@ class Process:
             os.close(err_write)
             if orders:
                 os.close(in_read)
-        self.began = time.monotonic()  # what it takes to start a container is none of its time
+        self.began = time.monotonic()  # the time to start a container is not the program's
         self._out = _Stream(world, out_read, self.LIMIT)
         self._err = _Stream(world, err_read, self.LIMIT)
         self._watching = True
@@ -170,7 +169,7 @@ class Process:
         world.watch(self._process.fileno(), self._note_end)
 
     def say(self, line: str) -> None:
-        """Write a line to its standard input; one that does not read any more gets nothing."""
+        """Write a line to its standard input. Nothing happens if it no longer reads."""
         if self._in >= 0:
             with suppress(BrokenPipeError, BlockingIOError):
                 os.write(self._in, f"{line}\n".encode())
@@ -197,12 +196,12 @@ class Process:
 
     @property
     def seconds(self) -> float:
-        """How long it has been running, or ran."""
+        """For how many seconds it has been running, or ran."""
         return (self._ended or time.monotonic()) - self.began
 
     @property
     def flooding(self) -> bool:
-        """Whether it printed more than anybody reads."""
+        """Whether it printed more than is kept."""
         return self._out.overflowed or self._err.overflowed
 
     @property
@@ -212,13 +211,13 @@ class Process:
 
     @property
     def failed(self) -> bool:
-        """Whether it is over in a way that spoils the trial."""
+        """Whether it has ended in a way that makes the trial invalid."""
         return self.flooding or self.status not in (None, 0)
 
     def printed(self, pattern: str) -> bool:
-        """Whether a regular expression, always the same one, is found in what it printed so far."""
+        """Whether a regular expression is found in its output so far. It must be the same at each call."""
         size = len(self._out.data) + len(self._err.data)
-        if size != self._searched:  # this is asked often, and it says something seldom
+        if size != self._searched:  # called often, while new output is rare
             self._searched = size
             self._found = any(
                 re.search(pattern, each.data.decode("utf-8", "replace"), re.MULTILINE)
@@ -228,7 +227,7 @@ class Process:
 
     @property
     def last_words(self) -> str:
-        """The end of an error message: the last thing it said, or nothing."""
+        """The end of an error message: the last line that it printed; may be empty."""
         self.drain()
         for data in (self.stderr, self.stdout):
             line = verdicts.one_line(data.decode("utf-8", "replace"))
@@ -237,7 +236,7 @@ class Process:
         return ""
 
     def drain(self) -> None:
-        """Read what is there already."""
+        """Read what it has printed so far."""
         for stream in (self._out, self._err):
             while not stream.overflowed and stream.read():
                 pass
@@ -245,16 +244,16 @@ class Process:
     # -- its end ---------------------------------------------------------------------------------
 
     def end(self, grace: float) -> None:
-        """Ask it to end, and insist after ``grace`` seconds; with its whole process group."""
+        """Ask the program and its process group to end; kill them after ``grace`` seconds."""
         if self._process.poll() is None:
             self._process.signal(signal.SIGTERM)
             self._world.run_until(lambda: self._process.poll() is not None, grace)
         self._process.signal(signal.SIGKILL)
-        # What it still prints is read meanwhile: an engine reports the end after the last byte.
+        # Its output is read meanwhile: an engine reports the end only after the last byte.
         self._world.run_until(lambda: self._process.poll() is not None, _PATIENCE)
 
     def close(self) -> None:
-        """Read what is left, and let go of it."""
+        """Read the rest of its output, and release its resources."""
         self.drain()
         self._close_input()
         self._out.close()
@@ -265,7 +264,7 @@ class Process:
         self._process.close()
 
     def _note_end(self) -> None:
-        # A descriptor of a process that ended stays readable: one look is enough.
+        # The descriptor of an ended process stays readable, so this is noted once.
         self._ended = self._ended or time.monotonic()
         if self._watching:
             self._watching = False

@@ -1,7 +1,7 @@
 """One trial of an outside detector: its server gets ready, its client runs, its verdict is read.
 
-Whatever a program does (hangs, crashes, floods, leaves processes behind), the trial ends with a
-finding, and nothing of it is there when the next one begins.
+Whatever a program does (hangs, crashes, prints without end, leaves processes behind), the trial ends with a
+finding. Nothing of the program is left when the next trial begins.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from siplab.lab.worlds.emulated import host_files, ports, processes
 from siplab.lab.worlds.emulated.confinement import Confinement
 from siplab.lab.worlds.emulated.live import LiveWorld
 
-# Seconds between two looks at what nothing announces: a port that gets bound.
+# Seconds between two looks at things that no event announces, such as a bound port.
 _LOOK: Final = 0.005
-# What a server gets for tidying up before it is ended.
+# Seconds that a server gets to clean up before it is ended.
 _GRACE: Final = 0.1
 
 
@@ -38,9 +38,9 @@ class ProgramError(Exception):
 
 
 def run(detector: ProgramDetector, stage: Stage) -> Finding:
-    """Run the detector; what goes wrong with its programs is the verdict ``error``, with the reason.
+    """Run the detector. If one of its programs fails, the verdict is ``error``, with the reason.
 
-    Raises ``UsageError`` for what is wrong with the detector's description, or outside the emulated world.
+    Raises ``UsageError`` for errors in the detector's description, or outside the emulated world.
     """
     world = stage.world
     if not isinstance(world, LiveWorld):
@@ -56,14 +56,14 @@ def run(detector: ProgramDetector, stage: Stage) -> Finding:
 
 @contextmanager
 def _folder(stage: Stage) -> Iterator[Path]:
-    """An empty folder for the trial's files; kept when somebody asked for them."""
+    """An empty folder for the trial's files. It is kept if the user asked for them."""
     if stage.folder is not None:
         if stage.folder.exists():
             shutil.rmtree(stage.folder)
         stage.folder.mkdir(parents=True)
         yield stage.folder.resolve()
         return
-    # On all hosts of the bubble: what is in there ends with it, however that ends.
+    # Visible on all hosts of the bubble. Its content ends with the bubble, however that ends.
     with tempfile.TemporaryDirectory(dir=host_files.SHARED, ignore_cleanup_errors=True) as made:
         yield Path(made)
 
@@ -100,7 +100,7 @@ class _Trial:
                 process.close()
 
     def write(self, finding: Finding) -> None:
-        """Leave what was seen of the programs in the folder."""
+        """Write what the programs printed to the folder."""
         programs = {}
         for process in self._started:
             for stream, data in (("stdout", process.stdout), ("stderr", process.stderr)):
@@ -144,7 +144,7 @@ class _Trial:
         assert client.status is not None
         silent = ports.packets_sent(self._world.namespace(host)) == before
         if silent and self._detector.verdict.exit is not None:
-            # So ends an interpreter whose file is missing, and a program that does not know an option.
+            # Typical of an interpreter without its file, and of a program that does not know an option.
             raise ProgramError(f"{how_it_went(client)} and had sent no packet{client.last_words}")
         return verdicts.read(
             self._detector.verdict, verdicts.Ended(client.status, client.stdout, client.stderr)
@@ -182,9 +182,9 @@ class _Trial:
 
 
 def await_ready(world: LiveWorld, process: Process, ready: Ready, *, daemon: bool = False) -> None:
-    """Serve the lab until a program is ready. Raises ``ProgramError`` when it does not get there.
+    """Serve the lab until a program is ready. Raises ``ProgramError`` if it does not get ready.
 
-    ``daemon``: that its first process has ended, with status 0, says nothing.
+    ``daemon``: its first process may end with status 0.
     """
     namespace = world.namespace(process.host)
     protocol, _, port = (ready.port or "").partition("/")
@@ -210,7 +210,7 @@ def await_ready(world: LiveWorld, process: Process, ready: Ready, *, daemon: boo
 
 
 def how_it_went(process: Process) -> str:
-    """The end of a program, as the beginning of a sentence."""
+    """How a program ended, as the beginning of a sentence."""
     if process.flooding:
         return f"the {process.name} printed more than {Process.LIMIT >> 20} MiB"
     assert process.status is not None

@@ -1,4 +1,4 @@
-"""Reading a program's verdict from its exit status, from what it printed, or from JSON that it printed."""
+"""Reads a program's verdict from its exit status, from what it printed, or from JSON that it printed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_FIELDS: Final = 100
 
 @dataclass(frozen=True)
 class Ended:
-    """A program that came to its end. ``status``: its exit status, or minus the signal that ended it."""
+    """A program that has ended. ``status``: its exit status, or minus the signal that ended it."""
 
     status: int
     stdout: bytes
@@ -32,7 +32,7 @@ class Ended:
 
 
 def one_line(text: str) -> str:
-    """The last line that says something, fit for a table: bounded, without control characters."""
+    """The last line that is not empty, fit for a table: limited in length, without control characters."""
     lines = [line for line in text.splitlines() if line.strip()]
     line = (
         " ".join("".join(char if char.isprintable() else " " for char in lines[-1]).split()) if lines else ""
@@ -51,7 +51,7 @@ def how_it_ended(status: int) -> str:
 
 
 def read(reading: VerdictReading, ended: Ended) -> Finding:
-    """The client's verdict; ``error`` with the reason when there is none to read."""
+    """The client's verdict; ``error`` with the reason if there is none to read."""
     if ended.status < 0:
         return _error(f"the client was {how_it_ended(ended.status)}", ended)
     document: Any = None
@@ -106,7 +106,7 @@ def _matches(pattern: str, text: str) -> Iterable[str]:
 
 
 def _document(stdout: bytes) -> Any:
-    """The JSON that was printed: all of it, or else the last line that is an object. ``None`` for neither."""
+    """The JSON that was printed: the whole output, or its last line that is an object; else ``None``."""
     text = stdout.decode("utf-8", "replace")
     for candidate in (text, *(line for line in reversed(text.splitlines()) if line.strip().startswith("{"))):
         try:
@@ -123,14 +123,14 @@ def _by_json(reading: JsonReading, document: Any) -> tuple[str | None, str]:
     if not values:
         return None, f"the client's JSON has no '{reading.verdict}'"
     for verdict in _VERDICTS:
-        # In Python True is 1; in JSON it is not.
+        # In Python True equals 1; in JSON it does not.
         if any(values[0] == each and type(values[0]) is type(each) for each in getattr(reading, verdict)):
             return verdict, ""
     return None, f"'{reading.verdict}' in the client's JSON is {one_line(json.dumps(values[0]))}, no verdict"
 
 
 def _follow(document: Any, path: list[str]) -> list[Any]:
-    """What stands at a path; ``*`` is every item of a list or an object."""
+    """The values at a path; ``*`` is every item of a list or an object."""
     found = [document]
     for step in path:
         following: list[Any] = []

@@ -1,7 +1,7 @@
-"""The pytest plugin: the fixture ``alg_lab``, the mark ``alg_models``, and what a failed test's report says.
+"""The pytest plugin: the fixture ``alg_lab``, the mark ``alg_models``, and the report of a failed test.
 
-pytest loads this module in every environment in which siplab is installed, for tests that have nothing to do
-with it too. So it imports pytest alone: the lab comes with the first test that asks for it.
+pytest loads this module in every environment in which siplab is installed, also for tests that have nothing
+to do with it. So it imports only pytest. The lab is imported with the first test that uses it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _MARK: Final = "alg_models"
 _ARGUMENT: Final = "alg_model"
-# How a test that uses the lab adds to the report of its failure.
+# The function with which a test that uses the lab adds to its failure report.
 _DESCRIBE: Final = pytest.StashKey[Callable[[pytest.TestReport], None]]()
 
 
@@ -60,7 +60,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if _ARGUMENT not in metafunc.fixturenames:
         if nearest is definition:
             pytest.fail(f"{definition.nodeid} is marked {_MARK}, but takes no {_ARGUMENT}", pytrace=False)
-        return  # the mark of a class or module: for the tests in it that want it
+        return  # a mark of a class or module is for those of its tests that take the argument
     names = [name for node, mark in reversed(marks) if node is nearest for name in mark.args]
 
     from siplab.experiments.trial import run as trial

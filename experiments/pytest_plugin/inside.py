@@ -1,4 +1,4 @@
-"""What happens in the bubble: one lab at a time, served by the wall clock whatever the test does just now."""
+"""Runs in the bubble: one lab at a time, served by the wall clock whatever the test is doing."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from siplab.lab.worlds.emulated.sockets import RawSender
 from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.trace import Trace
 
-# Seconds that a program gets for tidying up: when it is stopped, and when the lab ends.
+# Seconds that a program gets to clean up, when it is stopped and when the lab ends.
 _GRACE: Final = 2.0
 _LAST_GRACE: Final = 0.1
-# Seconds for which packets that are under way are followed before a trace is handed out.
+# Seconds to follow packets that are under way before a trace is returned.
 _SETTLING: Final = 0.01
 _LONG: Final = 3600.0
 
@@ -96,7 +96,7 @@ class _Lab:
         agents.start(self._stage, names)
 
     def begin(self) -> None:
-        """Start what the topology has in it."""
+        """Start the containers of the topology."""
         self._stage.begin()
 
     def start(self, order: Order) -> int:
@@ -123,7 +123,7 @@ class _Lab:
         return number
 
     def finish(self, number: int, grace: float) -> Completed:
-        """End a program and its process group; what it did stays known."""
+        """End a program and its process group. What it did can still be read."""
         process = self.programs.pop(number, None)
         if process is not None:
             process.end(grace)
@@ -132,7 +132,7 @@ class _Lab:
         return self.finished[number]
 
     def look(self, number: int) -> Completed:
-        """What a program did until now."""
+        """What a program did so far."""
         process = self.programs.get(number)
         if process is None:
             return self.finished[number]
@@ -140,7 +140,7 @@ class _Lab:
         return _completed(process)
 
     def end(self) -> list[str]:
-        """Everything ends; returns what the world found wrong."""
+        """End everything. Returns the world's errors."""
         for number in reversed(list(self.programs)):
             self.finish(number, _LAST_GRACE)
         problems = self._stage.finish()
@@ -148,12 +148,12 @@ class _Lab:
         return problems + self.world.close()
 
     def report(self) -> list[Completed]:
-        """What became of the programs, in the order in which they were started."""
+        """What the programs did, in the order in which they were started."""
         return [self.look(number) for number in sorted([*self.programs, *self.finished])]
 
 
 class Desk:
-    """Takes the requests of a test. The names of its public methods are what a request may ask for."""
+    """Handles a test's requests. Its public methods are the possible requests."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -165,7 +165,7 @@ class Desk:
         return getattr(self, what)(*arguments)
 
     def wait(self) -> None:
-        """Serve the lab until the test asks for something."""
+        """Serve the lab until the test sends a request."""
         if self._lab is None or self._failure is not None:
             return
         world, asked = self._lab.world, []
@@ -175,7 +175,7 @@ class Desk:
             while not asked:
                 world.run_until(lambda: bool(asked), _LONG)
         except Exception as error:
-            self._failure = error  # the next request hears of it
+            self._failure = error  # the next request will raise it
         finally:
             world.unwatch(descriptor)
 
@@ -192,7 +192,7 @@ class Desk:
             raise
 
     def close(self) -> tuple[Trace, list[Completed], list[str]]:
-        """End it; returns the trace, what became of the programs, and what was wrong with the lab."""
+        """End the lab. Returns the trace, what the programs did, and what was wrong with the lab."""
         lab, self._lab = self._lab, None
         assert lab is not None
         spoilt = True
@@ -208,7 +208,7 @@ class Desk:
         return lab.world.trace, lab.report(), problems
 
     def trace(self) -> Trace:
-        """All that was seen until now."""
+        """All that was seen so far."""
         lab = self._running()
         lab.world.run_until(lambda: False, _SETTLING)
         return lab.world.trace
@@ -232,7 +232,7 @@ class Desk:
     # -- programs ----------------------------------------------------------------------------------
 
     def start(self, order: Order) -> int:
-        """Start a program and wait until it is ready; returns its number."""
+        """Start a program and wait until it is ready. Returns its number."""
         return self._running().start(order)
 
     def run(self, order: Order, timeout: float) -> Completed:
@@ -245,7 +245,7 @@ class Desk:
         return self._running().look(number)
 
     def wait_for(self, number: int, timeout: float) -> Completed:
-        """Wait for a program to end. Raises ``ProgramError`` when it does not."""
+        """Wait for a program to end. Raises ``ProgramError`` if it does not end in time."""
         lab = self._running()
         process = lab.programs.get(number)
         if process is not None:
@@ -261,11 +261,11 @@ class Desk:
         return lab.look(number)
 
     def stop(self, number: int) -> Completed:
-        """Ask a program to end, then insist; with what it started."""
+        """Ask a program and its child processes to end, then kill them."""
         return self._running().finish(number, _GRACE)
 
     def programs(self) -> list[Completed]:
-        """What the programs did until now."""
+        """What the programs did so far."""
         return self._running().report()
 
     # -- trials ------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What a test gets as ``alg_lab``, and the labs, programs and trials that it makes."""
+"""The objects that a test gets from ``alg_lab``: labs, programs and trials."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Command = str | Sequence[str | os.PathLike[str]]
 
 
 def unavailable(reason: str) -> NoReturn:
-    """End the test: skipped for ``reason``; failed with ``CI=true``, where a skip would pass for a test."""
+    """End the test: skip it for ``reason``, or fail it with ``CI=true``, where a skip could be overlooked."""
     __tracebackhide__ = True
     if os.environ.get("CI") == "true":
         pytest.fail(f"siplab: {reason}", pytrace=False)
@@ -56,21 +56,21 @@ class Program:
 
     @property
     def stdout(self) -> str:
-        """What it printed until now."""
+        """What it has printed so far."""
         return self._look().stdout
 
     @property
     def stderr(self) -> str:
-        """The same of standard error."""
+        """The same for standard error."""
         return self._look().stderr
 
     def wait(self, timeout: float = 30.0) -> Completed:
-        """Wait for it to end, ``timeout`` seconds at most. Raises ``ProgramError`` when it does not."""
+        """Wait for it to end, ``timeout`` seconds at most. Raises ``ProgramError`` if it does not."""
         done: Completed = self._lab.ask("wait_for", self._number, timeout)
         return done
 
     def stop(self) -> Completed:
-        """Ask it to end, and insist two seconds later; with its process group."""
+        """Ask it and its process group to end; kill them two seconds later."""
         done: Completed = self._lab.ask("stop", self._number)
         return done
 
@@ -88,7 +88,7 @@ class Lab(Observed):
         )
         self._pool = pool
         self._line = pool.take(contains=self.result.spec.has_images)
-        self._trace: Trace | None = None  # once it is over
+        self._trace: Trace | None = None  # set once the lab is closed
         self._programs: list[Completed] = []
         try:
             self._line.call("open", spec)
@@ -122,7 +122,7 @@ class Lab(Observed):
         return found["public_ip"]
 
     def ask(self, what: str, *arguments: object) -> Any:
-        """Have the bubble's ``inside.Desk`` do something. Raises ``UsageError`` when the lab is closed."""
+        """Send a request to ``inside.Desk`` in the bubble. Raises ``UsageError`` if the lab is closed."""
         __tracebackhide__ = True
         if self._trace is not None:
             raise UsageError(f"the lab '{self.name}' is closed")
@@ -140,9 +140,8 @@ class Lab(Observed):
     ) -> Completed:
         """Run a program on a host, to its end: ``status``, ``stdout``, ``stderr``, ``seconds``.
 
-        ``command``: a list of words, or one line that is split as a shell would; no shell is asked.
-        Raises ``ProgramError`` when it still runs after ``timeout`` seconds, ``UsageError`` when it can't
-        be started.
+        ``command``: a list of words, or one line that is split as a shell would; no shell is used. Raises
+        ``ProgramError`` if it still runs after ``timeout`` seconds, ``UsageError`` if it can't be started.
         """
         __tracebackhide__ = True
         done: Completed = self.ask("run", self._order(host, command, environment), timeout)
@@ -160,8 +159,9 @@ class Lab(Observed):
     ) -> Program:
         """Start a program on a host, and wait until it is ready.
 
-        ``ready_port``: when this port is bound there, ``udp/5060``; ``ready_log``: when it printed this
-        regular expression; without either, at once. Raises ``ProgramError`` when it is not ready in time.
+        ``ready_port``: ready when this port is bound there, ``udp/5060``; ``ready_log``: when its output
+        matches this regular expression; without either, at once. Raises ``ProgramError`` if it is not ready
+        in time.
         """
         __tracebackhide__ = True
         ready = None
@@ -185,8 +185,8 @@ class Lab(Observed):
     def send(self, host: str, packet: Any) -> None:
         """Put an IP packet on the wire from a host: bytes, or scapy's ``IP(...)/UDP(...)/...``.
 
-        Its addresses are what it says, whoever's they are; the kernel fills in the IPv4 checksum. Raises
-        ``UsageError`` for an unknown host and for what can't be sent.
+        Its addresses are sent as they are, even if they are not the host's; the kernel fills in the IPv4
+        checksum. Raises ``UsageError`` for an unknown host and for a packet that can't be sent.
         """
         __tracebackhide__ = True
         self.address(host)
@@ -194,7 +194,7 @@ class Lab(Observed):
 
     @property
     def programs(self) -> list[Completed]:
-        """What the programs did until now, in the order in which they were started."""
+        """What the programs did so far, in the order in which they were started."""
         if self._trace is None:
             self._programs = self.ask("programs")
         return self._programs
@@ -205,14 +205,14 @@ class Lab(Observed):
         words = shlex.split(command) if isinstance(command, str) else [os.fspath(each) for each in command]
         if not words:
             raise UsageError("there is no command")
-        # Looked for from where the test is, with the test's PATH: the bubble has its own.
+        # Looked up from the test's folder, with the test's PATH: the bubble has others.
         found = shutil.which(words[0])
         if found is not None:
             words[0] = str(Path(found).absolute())
         return Order(
             host,
             tuple(words),
-            # The bubble's own PYTHONPATH is none of the program's.
+            # The program must not get the bubble's own PYTHONPATH.
             {"PYTHONPATH": "", **os.environ, **(environment or {})},
             str(Path.cwd()),
             ready,
@@ -230,13 +230,13 @@ class Lab(Observed):
     # -- its end -----------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """End everything in it; what was seen stays. Raises ``WorldError`` when the lab itself failed."""
+        """End everything in it. What was seen stays. Raises ``WorldError`` if the lab itself failed."""
         if self._trace is not None:
             return
         problems: list[str] = []
         self._trace = Trace()
         try:
-            if not self._line.broken:  # else somebody has heard of it already
+            if not self._line.broken:  # otherwise the error was already raised
                 self._trace, self._programs, problems = self._line.call("close")
         finally:
             self._pool.give_back(self._line)
@@ -270,7 +270,7 @@ class Trial(Observed):
         return dict(trial.setup_of(self.result.spec, self.network).models)
 
     def send(self, host: str, packet: Any) -> NoReturn:
-        """Raises ``UsageError``: a trial is over when the test gets it, so nothing can be sent any more."""
+        """Raises ``UsageError``: the trial has ended when the test gets it, so nothing more can be sent."""
         __tracebackhide__ = True
         raise UsageError(
             f"the trial is over, so {host} can't send in it any more: packets are sent in a lab, "
@@ -279,22 +279,22 @@ class Trial(Observed):
 
     @property
     def outcome(self) -> str:
-        """``pass`` or ``fail`` of a scenario; a detector's verdict."""
+        """A scenario's ``pass`` or ``fail``, or a detector's verdict."""
         return self.result.outcome
 
     @property
     def checks(self) -> list[Check]:
-        """What a scenario looked at."""
+        """The checks of a scenario."""
         return self.result.checks
 
     @property
     def finding(self) -> Finding | None:
-        """What a detector found."""
+        """The finding of a detector."""
         return self.result.finding
 
 
 class Labs:
-    """The fixture ``alg_lab``. ``made`` holds what the test made: labs and trials."""
+    """The fixture ``alg_lab``. ``made``: the labs and trials that the test made."""
 
     def __init__(self, pool: Callable[[], Pool], *, world: str, model_paths: tuple[str, ...] = ()) -> None:
         self.made: list[Observed] = []
@@ -315,7 +315,7 @@ class Labs:
 
         ``model``: a spec, or ``GATEWAY=SPEC,...``. ``agents``: the lab's own ``server``, ``far-phone`` or
         ``mirror`` in it. ``gateway="kernel"``: the router's own kernel does the work (``linux`` or ``none``).
-        Skips the test where there is no emulated world; fails it with ``CI=true``. Raises ``UsageError``.
+        Without an emulated world the test is skipped; with ``CI=true`` it fails. Raises ``UsageError``.
         """
         __tracebackhide__ = True
         paths = self._model_paths
@@ -345,13 +345,13 @@ class Labs:
         server: str = "",
         far_phone: str = "",
     ) -> Trial:
-        """Run a scenario or a detector of the lab's own, under virtual time where no program takes part.
+        """Run one of the lab's scenarios or detectors, in virtual time unless a program takes part.
 
-        ``phone``, ``server``, ``far_phone``: kinds of endpoints, real programs too (``program:baresip``).
+        ``phone``, ``server``, ``far_phone``: kinds of endpoints, also real programs (``program:baresip``).
 
-        Where there is no emulated world the simulated one gives the same bytes, unless
-        ``--siplab-world emulated`` says otherwise. Raises ``WorldError`` for an invalid trial (a model that
-        raised, say), ``UsageError`` for a name that does not exist.
+        Without an emulated world the simulated one is used, which gives the same bytes, unless
+        ``--siplab-world emulated`` forbids it. Raises ``WorldError`` for an invalid trial (for instance a
+        model that raised), ``UsageError`` for a name that does not exist.
         """
         __tracebackhide__ = True
         if bool(scenario) == bool(detector):
@@ -394,7 +394,7 @@ class Labs:
         return answer
 
     def close(self) -> list[str]:
-        """End all labs; returns what was wrong with them."""
+        """End all labs. Returns what was wrong with them."""
         problems: list[str] = []
         for each in reversed(self.made):
             if isinstance(each, Lab):

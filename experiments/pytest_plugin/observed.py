@@ -1,4 +1,4 @@
-"""What can be asked of a lab or a trial: the messages at each tap, what the routers changed, files of it."""
+"""What a test can ask of a lab or a trial: messages at each tap, what the routers changed, and files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from siplab.lab.worlds.trace import Passage, Sighting, Trace
 
 
 class Observed(abc.ABC):
-    """Something of which there is a trace. ``seed``: the one that its world was made with."""
+    """Something that has a trace. ``seed``: that of its world."""
 
     result: TrialResult
     seed: object
@@ -29,11 +29,11 @@ class Observed(abc.ABC):
     @property
     @abc.abstractmethod
     def trace(self) -> Trace:
-        """All that was seen until now."""
+        """All that was seen so far."""
 
     @property
     def name(self) -> str:
-        """For people."""
+        """A name for people."""
         return self.result.spec.name.replace("__", ", ")
 
     @property
@@ -43,20 +43,21 @@ class Observed(abc.ABC):
     # -- what was seen -----------------------------------------------------------------------------
 
     def messages(self, tap: str | None = None, *, leaving: bool | None = None) -> list[Sighting]:
-        """The SIP messages seen at a tap, or at all, in order.
+        """The SIP messages seen at a tap, or at all taps, in order.
 
-        ``tap``: ``router/inside``, ``router/outside``; ``phone`` for an agent of the lab's own.
-        ``leaving``: those that left the router or agent there, or, with ``False``, those that came in.
+        ``tap``: ``router/inside``, ``router/outside``; ``phone`` for an agent of the lab's own. ``leaving``:
+        true for messages that left the router or agent there, false for those that came in, ``None`` for
+        both.
         """
         return [
             each for each in self.trace.sip() if tap in (None, each.tap) and leaving in (None, each.leaving)
         ]
 
     def packets(self, tap: str | None = None) -> list[Any]:
-        """The IP packets seen at a tap, or at all, as scapy's; ``time`` is the trial's, in seconds.
+        """The IP packets seen at a tap, or at all taps, as scapy's; ``time`` is in seconds of the trial.
 
-        Taps are those of ``messages``; ``lost``: what reached nobody. Raises ``CapabilityError`` without
-        scapy.
+        Taps are those of ``messages``; ``lost``: packets that reached nobody. Raises ``CapabilityError``
+        without scapy.
         """
         try:
             from scapy.layers.inet import IP
@@ -73,12 +74,12 @@ class Observed(abc.ABC):
 
     @property
     def passages(self) -> list[Passage]:
-        """Every packet that entered a router, and what the router did about it."""
+        """Every packet that entered a router, and what the router did with it."""
         return self.trace.passages
 
     @property
     def changes(self) -> list[Change]:
-        """The messages that ALGs changed, before and after, with the rules that they broke."""
+        """The messages that ALGs changed, before and after, with the rules that the changes broke."""
         entries = Entries()
         found: list[Change] = []
         for passage in self.passages:
@@ -89,15 +90,15 @@ class Observed(abc.ABC):
 
     @property
     def changed_fields(self) -> tuple[str, ...]:
-        """The parts of messages that ALGs changed, each once: ``Via``, ``SDP c=``."""
+        """The parts of messages that ALGs changed, without repetitions: ``Via``, ``SDP c=``."""
         return tuple(dict.fromkeys(part for each in self.changes for part in each.parts))
 
     @property
     def expected(self) -> str:
-        """What a detector should say that saw this exchange: ``alg``, ``clean``, or ``either``.
+        """The right verdict of a detector on this exchange: ``alg``, ``clean``, or ``either``.
 
-        ``clean`` for a router whose packets were those of a router without an ALG (docs/scoreboard.md).
-        Raises ``UsageError`` for gateways of the kernel's own, which can't be compared with the lab's.
+        ``clean`` if a router without an ALG would have emitted the same packets (docs/scoreboard.md). Raises
+        ``UsageError`` if the kernel is a gateway, which can't be compared with the lab's.
         """
         spec = self.result.spec
         if spec.gateway == "kernel":
@@ -123,11 +124,11 @@ class Observed(abc.ABC):
         return ladder.as_text(self.result, self.trace, self.network, width)
 
     def pcap(self, path: Path | str) -> Path:
-        """Write what all taps saw to a pcapng file; returns its path."""
+        """Write what all taps saw to a pcapng file. Returns its path."""
         pcapng.write(self.trace, Path(path))
         return Path(path)
 
     def write_trace(self, path: Path | str) -> Path:
-        """Write the trace, one JSON object per line; returns its path."""
+        """Write the trace, one JSON object per line. Returns its path."""
         write_text(Path(path), self.trace.to_json_lines())
         return Path(path)

@@ -1,4 +1,4 @@
-"""Bubbles that stay up between tests: a lab in one that is there takes a fraction of the time."""
+"""Keeps bubbles between tests: building a lab in an existing one takes a fraction of the time."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from siplab.lab.worlds.base import WorldError
 from siplab.lab.worlds.emulated import containers
 
 _TASK: Final = "siplab.experiments.pytest_plugin.inside:task"
-# What is a user's to fix or to judge: shown without what happened inside the bubble.
-# Seconds in which a process that let go of its channel has come to its end.
+# Seconds that a process gets to end after it closed its channel.
 _DYING: Final = 2.0
+# Errors that the user can fix or judge. They are shown without the traceback from the bubble.
 _PLAIN: Final = (CapabilityError, UsageError, ProgramError, WorldError)
 
 
 class Line:
-    """The way to a bubble. One request at a time; threads take turns. ``contains``: it may run containers."""
+    """The connection to a bubble. Threads take turns. ``contains``: the bubble may run containers."""
 
     def __init__(self, *, contains: bool = False) -> None:
         self.contains = contains
@@ -29,12 +29,12 @@ class Line:
         self.broken = False
 
     def call(self, what: str, *arguments: Any) -> Any:
-        """Have something done inside. Raises what it raised there, ``WorldError`` when the bubble is gone."""
+        """Call something inside. Raises what was raised there, or ``WorldError`` if the bubble has ended."""
         __tracebackhide__ = True
         with self._turn:
             if self.broken:
                 raise WorldError("the lab is gone: a request to it was broken off")
-            self.broken = True  # whatever comes between, Ctrl-C too, the next answer would be the wrong one
+            self.broken = True  # if this is interrupted (Ctrl-C, too), the next answer would be the wrong one
             try:
                 self._bubble.connection.send((what, *arguments))
                 answer = self._bubble.connection.recv()
@@ -55,13 +55,13 @@ class Line:
 
 
 class Pool:
-    """Those that no lab is in at the moment."""
+    """The bubbles that have no lab in them."""
 
     def __init__(self) -> None:
         self._idle: list[Line] = []
 
     def take(self, *, contains: bool = False) -> Line:
-        """A bubble of one's own. Raises ``CapabilityError`` where there can be none."""
+        """A bubble for exclusive use. Raises ``CapabilityError`` if none can be made."""
         found = next((each for each in self._idle if each.contains == contains), None)
         if found is None:
             return Line(contains=contains)
@@ -69,7 +69,7 @@ class Pool:
         return found
 
     def give_back(self, line: Line) -> None:
-        """Done with it; nothing of a lab is left in there."""
+        """Return a bubble. Nothing of a lab is left in it."""
         if line.broken:
             line.close()
         else:

@@ -1,4 +1,4 @@
-"""What a failed test's report says of its labs: the ladder with the changed bytes, programs, files."""
+"""Adds to a failed test's report what happened in its labs: ladder with changed bytes, programs, files."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from siplab.experiments.pytest_plugin.labs import Lab, Labs
 from siplab.experiments.pytest_plugin.observed import Observed
 from siplab.lab.counting import number_of
 
-# Lines of a ladder, and of what a program printed, that a report shows at most. The files have all.
+# How many lines of a ladder, and of a program's output, a report shows. The files have all of them.
 _LADDER: Final = 300
 _PRINTED: Final = 20
 _COMMAND: Final = 100  # characters of a command line
 
 
 def folder_of(request: pytest.FixtureRequest, out: str | None) -> Path:
-    """Where the files of a test go that fails; ``out``: the folder for those of all tests."""
+    """The folder for the files of a failed test; ``out``: the parent folder for all tests."""
     if out is None:
         tmp_path: Path = request.getfixturevalue("tmp_path")
         return tmp_path / "siplab"
@@ -35,7 +35,7 @@ def describe(failure: pytest.TestReport, labs: Labs, folder: Path) -> None:
         title = f"siplab {number}: {each.name}"
         try:
             failure.sections += [(f"{title}: {what}", text) for what, text in _sections(each, number, folder)]
-        except Exception as error:  # the test's own failure must not be lost for it
+        except Exception as error:  # the test's own failure must not be hidden by this one
             failure.sections.append((title, f"no report: {type(error).__name__}: {error}"))
 
 
@@ -56,7 +56,7 @@ def _sections(made: Observed, number: int, folder: Path) -> Iterator[tuple[str, 
 
 def _page(made: Observed, path: Path) -> Path:
     """The same as a page for a browser."""
-    from siplab.experiments.output import book  # making it takes longer than most reports do
+    from siplab.experiments.output import book  # imported here, since that takes longer than most reports
 
     path.write_text(book.of_one(made.result, made.trace), encoding="utf-8")
     return path

@@ -1,4 +1,4 @@
-"""What the build that reads captures says of its licence: scapy is in it, so the whole is under scapy's."""
+"""The licence notice of the build that reads captures. It includes scapy, so it has scapy's licence."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The archive of Python files that the sandbox imports: the project without what needs a machine, and wheels.
+"""Makes the archive that the sandbox imports: wheels, and the project without what needs a machine.
 
-Made anew from the same files it is the same, byte for byte.
+The same files give the same archive, byte for byte.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-# Rooms and folders that stay behind: what needs a kernel, a terminal, or other people's programs.
+# Rooms and folders that are left out: they need a kernel, a terminal, or other people's programs.
 LEFT_OUT: Final = (
     "experiments/calibration",
     "experiments/commands",
@@ -24,7 +24,7 @@ LEFT_OUT: Final = (
 ROOMS: Final = ("lab", "topologies", "alg_models", "experiments")
 _SURFACE: Final = ("__init__.py", "model.py", "scenario.py", "detector.py")
 _SUFFIXES: Final = (".py", ".yaml", ".json", ".txt", ".so")
-# Of scapy what reads files is enough: protocols and what sends packets would be most of it.
+# Of scapy only what reads files is needed. Protocols and sending would be most of its size.
 _UNUSED: Final = tuple(
     f"scapy/{each}/" for each in ("arch", "asn1", "cbor", "contrib", "layers", "modules", "tools")
 )
@@ -42,7 +42,7 @@ def packed(wheels: Iterable[Path]) -> bytes:
 
 
 def _project() -> Iterator[tuple[str, bytes]]:
-    # The folder of this package's rooms, in a checkout and in an installed wheel.
+    # The folder of this package's rooms, both in a checkout and in an installed wheel.
     house = Path(__file__).parents[2]
     surface = house if (house / "model.py").is_file() else house / "siplab"
     for name in _SURFACE:
@@ -55,7 +55,7 @@ def _project() -> Iterator[tuple[str, bytes]]:
 
 
 def _wheel(path: Path) -> Iterator[tuple[str, bytes]]:
-    """What is imported of a wheel; of extensions only those of the browser's Python."""
+    """The files of a wheel that are imported. Extension modules are kept only for the browser's Python."""
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             foreign = name.endswith(".so") and "wasm32" not in path.name

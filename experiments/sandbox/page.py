@@ -1,4 +1,4 @@
-"""The sandbox as one HTML file: Python, the project, the report page's views, and what chooses a trial."""
+"""The sandbox as one HTML file: Python, the project, the report page's views, and the form for a trial."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from siplab.experiments.sandbox import licence
 from siplab.experiments.sandbox.packing import packed
 from siplab.experiments.sandbox.parts import Parts
 
-# Worker and modules are Blobs of what is in this file, and Python is WebAssembly.
+# Worker and modules are Blobs made from this file, and Python is WebAssembly.
 _ALLOWED: Final = " blob: 'wasm-unsafe-eval'; worker-src blob:; connect-src data:"
 _OWN: Final = ("python", "exercise", "captures", "sandbox")
 

@@ -1,6 +1,6 @@
-"""What the sandbox needs and the project does not have: Pyodide and wheels, as ``lock.json`` pins them.
+"""What the sandbox needs besides the project: Pyodide and wheels, as pinned in ``lock.json``.
 
-Fetched once by npm and pip into a cache; what is there is used only if its digest is the lock's.
+npm and pip fetch them once into a cache. A cached file is used only if it has the digest in the lock.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Parts:
 def lock() -> dict[str, Any]:
     """What is pinned: ``pyodide`` (version, file, integrity), ``python``, ``platforms``, ``wheels``.
 
-    ``captures``: the wheels that reading captures needs besides.
+    ``captures``: further wheels that reading captures needs.
     """
     text = resources.files(__package__).joinpath("lock.json").read_text(encoding="utf-8")
     found: dict[str, Any] = json.loads(text)
@@ -57,15 +57,15 @@ def lock() -> dict[str, Any]:
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: ``$XDG_CACHE_HOME/siplab/sandbox``, else below ``~/.cache``."""
+    """The folder for downloads: ``$XDG_CACHE_HOME/siplab/sandbox``, else below ``~/.cache``."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "siplab" / "sandbox"
 
 
 def fetch(folder: Path | None = None, *, captures: bool = False) -> Parts:
-    """The parts, downloaded where they are not in ``folder`` (default: the cache) already.
+    """The parts. Those that are not in ``folder`` (default: the cache) are downloaded.
 
-    ``captures``: those that reading captures needs, too. Raises ``CapabilityError`` where npm, pip or the
+    ``captures``: also those that reading captures needs. Raises ``CapabilityError`` if npm, pip or the
     network is missing.
     """
     folder = cache_folder() if folder is None else folder
@@ -78,7 +78,7 @@ def fetch(folder: Path | None = None, *, captures: bool = False) -> Parts:
 
 
 def npm_package(pin: Mapping[str, str], folder: Path | None = None) -> Path:
-    """A package of npm's as an archive; ``pin`` has its name, version, file and integrity.
+    """A package from npm as an archive; ``pin`` has its name, version, file and integrity.
 
     Raises ``CapabilityError`` as ``fetch`` does.
     """

@@ -1,9 +1,9 @@
-"""What the sandbox's page asks of Python, as JSON in and JSON out.
+"""Answers the requests of the sandbox's page: JSON in, JSON out.
 
 The rules of this file:
 
-- Nothing imported here needs a terminal, a kernel or another process: it all runs in a browser.
-- What the page asks for may be anything: somebody's link has it. Bad input is an answer, not an exception.
+- Nothing imported here needs a terminal, a kernel or another process, because it all runs in a browser.
+- A request may be anything, since it may come from a link. Bad input gives an answer, not an exception.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from siplab.lab.errors import UsageError
 
 Answer = dict[str, Any]
 MOST_BYTES: Final = 64_000_000
-"""Bytes of one capture: reading it takes some times as many of what a browser gives a page."""
-_WRITTEN: Final = count(1)  # each text of a model is a file of its own: modules are imported once
+"""Bytes of one capture. Reading it takes several times as much of the memory that a browser allows a page."""
+_WRITTEN: Final = count(1)  # each text of a model gets its own file, since modules are imported once
 
 
 def answer(request: str, files: Sequence[bytes] = ()) -> str:
-    """The answer to ``{"ask": NAME, ...}``: what that function gives, or ``{"error": one line}``.
+    """The answer to ``{"ask": NAME, ...}``: what that function returns, or ``{"error": one line}``.
 
-    What else stands there are the function's arguments; ``asked`` is what a trial is made of. ``files`` come
-    beside the JSON, for those who take files.
+    The other fields are the function's arguments; ``asked`` describes a trial. ``files`` are given besides
+    the JSON, for functions that take files.
     """
     given = json.loads(request)
     if files:
@@ -54,7 +54,7 @@ def answer(request: str, files: Sequence[bytes] = ()) -> str:
 
 
 def choices() -> Answer:
-    """What can be chosen, each with its id, a sentence, and why it can't be where it can't.
+    """What can be chosen, each with its id, a sentence, and, if it can't be used here, why.
 
     ``captures``: how many bytes of a capture are read at most; 0 without scapy, which reads them.
     """
@@ -84,14 +84,14 @@ def choices() -> Answer:
 
 
 def run(asked: Mapping[str, Any], source: str = "", *, whole: bool = False) -> Answer:
-    """The document of a trial, its ``model`` the one of ``source`` where that is given.
+    """The document of a trial. If ``source`` is given, its ``model`` is the one in it.
 
-    ``whole``: with every remedy tried, which takes longer.
+    ``whole``: also try every mitigation, which takes longer.
     """
     spec = spec_of(asked, source)
     result, trace = trial.run(spec)
     named = spec.mitigations
-    if named:  # beside the trial without it
+    if named:  # compared with the trial without it
         result, trace = trial.run(replace(spec, mitigations=()))
     return {"document": asdict(document(result, trace, named, try_remedies=whole))}
 
@@ -107,7 +107,7 @@ def exercise_list() -> Answer:
 
 
 def exercise(name: str, seed: int) -> Answer:
-    """What is asked; nothing in it names the router's model."""
+    """The question of an exercise. Nothing in it names the router's model."""
     found = exercises.get(name)
     question = questions.ask(found, _seed(seed))
     return {
@@ -128,7 +128,7 @@ def hint(name: str, number: int) -> Answer:
 
 
 def judge(name: str, cause: str, remedies: list[str]) -> Answer:
-    """Whether an answer is right, and how far."""
+    """Whether an answer is right, and to what extent."""
     verdict = questions.judge(exercises.get(name), cause, remedies)
     return {**asdict(verdict), "right": verdict.right}
 
@@ -145,8 +145,8 @@ def solve(name: str, seed: int) -> Answer:
 
 
 def diagnose(files: Sequence[bytes]) -> Answer:
-    """What ``siplab diagnose`` says of captures, which are called capture-1 and capture-2 in it."""
-    from siplab.experiments.diagnosis.diagnosing import diagnose_files  # most pages never ask for it
+    """What ``siplab diagnose`` says of captures. It calls them capture-1 and capture-2."""
+    from siplab.experiments.diagnosis.diagnosing import diagnose_files  # most pages never need it
     from siplab.experiments.diagnosis.words import words
 
     paths = [Path(f"capture-{number}") for number in range(1, len(files) + 1)]
@@ -165,7 +165,7 @@ def diagnose(files: Sequence[bytes]) -> Answer:
 
 
 def digest(asked: Mapping[str, Any]) -> Answer:
-    """The digest of a trial's result and trace: the same here and there if all is."""
+    """The digest of a trial's result and trace. It should be the same in the browser as elsewhere."""
     result, trace = trial.run(spec_of(asked))
     text = json.dumps(result.as_json(), sort_keys=True) + "\n" + trace.to_json_lines()
     return {"digest": hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()}
@@ -220,7 +220,7 @@ def _items(items: Iterable[Item[Any]]) -> list[Answer]:
 
 
 def _lacking(item: Item[Any]) -> str:
-    """What an item needs and this Python has not."""
+    """What an item needs that this Python does not have."""
     package = getattr(item.settings, "package", "")
     return (
         f"needs the package '{package}', which is not here" if package and find_spec(package) is None else ""

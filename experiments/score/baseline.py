@@ -1,7 +1,7 @@
-"""An earlier scoreboard to be no worse than.
+"""Compares with an earlier scoreboard, so that detectors do not get worse.
 
-A baseline is a small JSON file that belongs under version control: one word per detector and subject. What
-counts is what a detector has lost: something that it caught, or left in peace, and now does not.
+A baseline is a small JSON file that belongs under version control: one word per detector and subject. Only
+losses count: an ALG that a detector caught, or a clean router that it did not accuse, and where it now fails.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Baseline(BaseModel):
 
 
 class Loss(NamedTuple):
-    """Something that a detector could do, and can't any more."""
+    """Something that a detector was able to do, and is not any more."""
 
     detector: str
     subject: str
@@ -51,7 +51,7 @@ class Loss(NamedTuple):
 
 
 def lost(was: str, now: str) -> bool:
-    """Whether an outcome is a loss beside the earlier one; an invalid trial says nothing."""
+    """Whether an outcome is a loss compared with the earlier one. An invalid trial says nothing."""
     if now in (was, "invalid"):
         return False
     if now == "false-alarm":
@@ -64,14 +64,14 @@ def lost(was: str, now: str) -> bool:
 
 
 def load(path: Path) -> Baseline:
-    """Read a baseline. Raises ``UsageError`` naming file, line and field."""
+    """Read a baseline. Raises ``UsageError`` that names file, line and field."""
     if not path.exists():
         raise UsageError(f"{path}: no such baseline; --update-baseline writes it")
     return documents.read_json(path, Baseline, "baseline of `siplab score`")
 
 
 def write(path: Path, scores: Sequence[Score]) -> None:
-    """Write the baseline that these scores are. Raises ``OutputError``."""
+    """Write these scores as a baseline. Raises ``OutputError``."""
     data = {
         "format": "siplab-score-baseline",
         "version": VERSION,
@@ -81,7 +81,7 @@ def write(path: Path, scores: Sequence[Score]) -> None:
 
 
 def check(before: Baseline, detectors: Sequence[str], name: str) -> None:
-    """Raises ``UsageError`` when the baseline, whose file is ``name``, knows none of the detectors."""
+    """Raises ``UsageError`` if the baseline, whose file is ``name``, has none of the detectors."""
     if not set(detectors) & set(before.detectors):
         names = ", ".join(before.detectors) or "nobody"
         raise UsageError(
@@ -90,7 +90,7 @@ def check(before: Baseline, detectors: Sequence[str], name: str) -> None:
 
 
 def losses(before: Baseline, scores: Sequence[Score]) -> list[Loss]:
-    """What was lost since. Detectors and subjects that the baseline does not know don't count."""
+    """What was lost since the baseline. Detectors and subjects that it does not have don't count."""
     found: list[Loss] = []
     for score in scores:
         rows = before.detectors.get(score.detector, {})

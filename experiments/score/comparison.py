@@ -1,4 +1,4 @@
-"""Two scoreboards: of which routers a detector says something else, and whether that is worse."""
+"""Compares two scoreboards: about which routers does a detector give another verdict, and is that worse?"""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class StoredScore(BaseModel):
 
 
 class StoredScores(BaseModel):
-    """What ``siplab score --json`` wrote, as far as it is compared."""
+    """What ``siplab score --json`` wrote, without what is not compared."""
 
     format: Literal["siplab-score"]
     version: Literal[1]
@@ -37,7 +37,7 @@ class StoredScores(BaseModel):
 
 
 class Change(NamedTuple):
-    """A detector says something else of a router; ``None``: one of the two runs does not have it."""
+    """A detector's outcomes for a router differ; ``None``: one of the two runs does not have it."""
 
     detector: str
     router: str
@@ -46,17 +46,17 @@ class Change(NamedTuple):
 
     @property
     def worse(self) -> bool:
-        """Whether something was lost; what only one run has is neither better nor worse."""
+        """Whether something was lost. What only one run has is neither better nor worse."""
         return self.before is not None and self.after is not None and lost(self.before, self.after)
 
 
 def read(data: Any, name: str) -> StoredScores:
-    """The scoreboard in a file called ``name``. Raises ``UsageError`` naming the field."""
+    """The scoreboard in a file called ``name``. Raises ``UsageError`` that names the field."""
     return documents.as_kind(data, StoredScores, name, "scores of `siplab score --json`")
 
 
 def changes(before: StoredScores, after: StoredScores) -> list[Change]:
-    """What differs, in the order of the later run; what only the earlier one has comes last."""
+    """The differences, in the order of the later run. What only the earlier run has comes last."""
     old, new = (
         {(each.id, row.id): row.outcome for each in scores.detectors for row in each.rows}
         for scores in (before, after)

@@ -1,4 +1,4 @@
-"""A scoreboard's rows in a history, and the page with the trend: how each detector did, run after run."""
+"""Stores a scoreboard's rows in a history, and draws a page with each detector's trend, run after run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from siplab.lab.counting import number_of
 from siplab.lab.version import __version__
 
 Row = dict[str, Any]
-# Of every row, in this order; a file with other columns is no history.
+# The columns of every row, in this order. A file with other columns is not a history.
 COLUMNS: Final = (
     *("run", "time", "label", "siplab", "world", "seed", "repeat", "varied", "detector", "score"),
     *("caught", "in_reach", "noticed", "algs", "false_alarms", "honest", "undecided", "errors", "invalid"),

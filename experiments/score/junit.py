@@ -1,4 +1,4 @@
-"""A scoreboard as JUnit XML, for CI: a suite per detector, a case per model or clean control."""
+"""A scoreboard as JUnit XML, for CI: one suite per detector, one case per model or clean control."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from siplab.experiments.score.tally import Row, Score
 
-# What XML 1.0 can't hold at all (section 2.2), even escaped: a detector may print anything.
+# Characters that XML 1.0 (section 2.2) does not allow even if escaped. A detector may print anything.
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
 _FAILURES: Final = {
@@ -25,9 +25,10 @@ _SKIPPED: Final = {
 
 
 def as_xml(scores: Sequence[Score], captures: Path | None = None) -> str:
-    """The whole document. ``captures``: the folder that has the trials' captures, where they are kept.
+    """The whole document. ``captures``: the folder with the trials' captures, if they are kept.
 
-    Times are seconds of the trials' clocks. A capture is an attachment, as Jenkins and GitLab read it.
+    Times are seconds on the trials' clocks. Captures are attachments in the form that Jenkins and GitLab
+    read.
     """
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', "<testsuites>"]
     for score in scores:
@@ -55,7 +56,7 @@ def _case(detector: str, row: Row, captures: Path | None) -> list[str]:
 
 
 def _verdict(row: Row) -> list[str]:
-    """The element that says what a case came to; none for one that is as it should be."""
+    """The element that states a case's failure; none if the case is as it should be."""
     verdicts = ", ".join(dict.fromkeys(row.verdicts))
     what = f"said {verdicts}, expected {row.subject.expected}"
     if row.detail:
@@ -72,7 +73,7 @@ def _verdict(row: Row) -> list[str]:
 
 
 def _attachments(row: Row, captures: Path | None) -> list[str]:
-    """The captures of a case's trials."""
+    """The captures of a case's trials, as attachments."""
     if captures is None:
         return []
     paths = "\n".join(f"[[ATTACHMENT|{captures / stem}.pcapng]]" for stem in row.stems)

@@ -12,12 +12,12 @@ from siplab.experiments.score.tally import Row, Score, counted
 from siplab.experiments.trial.pairs import DEFAULT
 from siplab.experiments.trial.rates import Rate, percent
 
-# Of the JSON; goes up when a field changes its meaning or goes away, not when one is added.
+# The version of the JSON. It rises if a field changes its meaning or is removed, not if one is added.
 VERSION: Final = 1
 
 
 def as_json(scores: Sequence[Score], *, world: str, seed: int, repeat: int) -> dict[str, Any]:
-    """Everything, as plain data."""
+    """The whole scoreboard as plain data."""
     return {
         "format": "siplab-score",
         "version": VERSION,
@@ -86,7 +86,7 @@ _COLUMNS: Final = ("id", "class", "topology", "model", "expected", "outcome", "n
 
 
 def as_csv(scores: Sequence[Score]) -> str:
-    """A line per detector and subject."""
+    """One line per detector and subject."""
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(("detector", *_COLUMNS, "trials", "alg", "clean", "undecided", "error"))
@@ -131,7 +131,7 @@ def _cell(text: str) -> str:
 
 
 def wrong(score: Score) -> list[tuple[str, list[str]]]:
-    """What a detector got wrong: in words, and the subjects."""
+    """What a detector got wrong: in words, with the subjects."""
     words = (
         ("accuses", "false-alarm"),
         ("misses", "missed"),
@@ -143,7 +143,7 @@ def wrong(score: Score) -> list[tuple[str, list[str]]]:
 
 
 def fraction(rate: Rate, repeated: bool) -> str:
-    """``61/70 (87 %)``, with the interval where trials repeat; a dash where there was nothing to count."""
+    """``61/70 (87 %)``, with the interval if trials are repeated; a dash if nothing was counted."""
     if rate.value is None or rate.interval is None:
         return "-"
     text = f"{rate.count}/{rate.of} ({percent(rate.value)} %"

@@ -1,9 +1,9 @@
-"""What a scoreboard runs: every detector against every subject.
+"""The trials of a scoreboard: every detector against every subject.
 
-A *subject* is a router to judge: one with a model, or a clean control. What the right answer is follows
-from the model itself: it is ``alg`` where something looks at SIP messages or treats them specially, ``clean``
-where nothing does. A fault that is the NAT's alone (a binding that ends too soon) is no ALG, and no honest
-router either: ``either`` answer is right, and the row does not count.
+A *subject* is a router to judge: one with a model, or a clean control. The right answer follows from the
+model: ``alg`` if something reads SIP messages or treats them specially, ``clean`` if nothing does. A fault of
+the NAT alone (a binding that ends too soon) is no ALG, but such a router is not correct either. Then
+``either`` answer is right, and the row does not count.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from siplab.lab.gateway.alg import Model, Policy
 
 Expected = Literal["alg", "clean", "either"]
 
-# In the order of tables. A fault that says no class of its own is ``other``.
+# In the order of tables. A fault whose card names no class is ``other``.
 GROUPS: Final = (
     "rewriting",
     "parsing",
@@ -62,7 +62,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Plan:
-    """``trials`` holds, for each detector and each subject in order, ``repeat`` trials."""
+    """``trials``: ``repeat`` trials for each detector and each subject, in order."""
 
     detectors: tuple[str | ProgramDetector, ...]
     subjects: tuple[Subject, ...]
@@ -82,8 +82,8 @@ def subjects(
 ) -> list[Subject]:
     """The routers, and all clean controls.
 
-    ``models``: ids, specs and what stands for several, as ``Catalogue.select`` takes them.
-    A vendor of whose ALG nothing is known is none (``not_scored``). Raises ``UsageError`` for an unknown one.
+    ``models``: ids, specs and names of groups, as ``Catalogue.select`` takes them. A vendor's router whose
+    ALG is unknown is left out (``not_scored``). Raises ``UsageError`` for an unknown model.
     """
     known = trial.models(model_paths)
     chosen = {each.id: each for each in known.select(models)}
@@ -94,7 +94,7 @@ def subjects(
         Subject(each.id, _group(each), expected_of(each), topology, each.id)
         for each in chosen.values()
         if not profiles.is_unknown(each)
-        and (each.id != "none" or "none" in models)  # the control "plain-nat" is the same
+        and (each.id != "none" or "none" in models)  # the control "plain-nat" is the same as ``none``
     ]
     rows += [
         Subject(each.name, "clean", "clean", each.topology, "none", each.name)
@@ -104,7 +104,7 @@ def subjects(
 
 
 def not_scored(models: Sequence[str], *, model_paths: tuple[str, ...] = ()) -> list[str]:
-    """Those of the models that are no subjects: vendors of whose ALG nothing is known that could be run."""
+    """The models that are no subjects: routers of vendors whose ALG is unknown, so that it can't be run."""
     chosen = trial.models(model_paths).select(models)
     return [each.id for each in chosen if profiles.is_unknown(each)]
 
@@ -127,7 +127,7 @@ def plan(
     model_paths: tuple[str, ...] = (),
     detector_paths: tuple[str, ...] = (),
 ) -> Plan:
-    """All trials, seeds from ``seed`` on. Raises ``UsageError`` for something unknown."""
+    """All trials, with seeds from ``seed`` on. Raises ``UsageError`` for an unknown name."""
     names = [str(each) for each in detectors]
     twice = next((each for each in names if names.count(each) > 1), None)
     if twice is not None:

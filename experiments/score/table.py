@@ -1,4 +1,4 @@
-"""A scoreboard on a terminal."""
+"""Prints a scoreboard on a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from siplab.experiments.score.plan import GROUPS
 from siplab.experiments.score.tally import Score
 from siplab.experiments.trial.rates import Rate, percent
 
-_NAMED: Final = 10  # of a list of subjects; the files have them all
+_NAMED: Final = 10  # subjects that are listed; the files have all of them
 _COLUMNS: Final = (
     "score",
     "caught\nin reach",
@@ -28,7 +28,7 @@ _COLUMNS: Final = (
 
 
 def print_scores(scores: Sequence[Score], console: Console, *, repeated: bool) -> None:
-    """The summary, detection per class, and what each got wrong."""
+    """Print the summary, the detection per class, and what each detector got wrong."""
     console.print(_summary(scores, repeated, console.width))
     console.print(Text("caught, of those in reach, by class of fault", style="bold"))
     console.print(_classes(scores, console.width))
@@ -67,7 +67,7 @@ def _summary(scores: Sequence[Score], repeated: bool, width: int) -> RenderableT
 
 
 def _short(rate: Rate, repeated: bool) -> str:
-    """``61/70 87%``, and the interval under it where trials repeat."""
+    """``61/70 87%``, with the interval below it if trials are repeated."""
     if rate.value is None or rate.interval is None:
         return "-"
     text = f"{rate.count}/{rate.of} {percent(rate.value)}%"

@@ -1,13 +1,14 @@
-"""Counting: what each trial came to, and what a detector's trials come to together.
+"""Counts: the outcome of each trial, and of all trials of a detector.
 
 Each trial has one *outcome*:
 
 - ``caught``: an ALG, in reach, was accused. ``missed``: it was called clean.
-- ``translation``: an ALG with a fault was accused, but of the fault nothing showed in this exchange: the
-  correct ALG that it stands on would have given the same packets.
-- ``quiet``: a router without an ALG was called clean. ``false-alarm``: it was accused; so is a router whose
-  fault was out of reach, for what the detector saw there was byte for byte what a clean router gives.
-- ``out-of-reach``: nothing that the ALG did could be seen in this exchange, and nobody was accused.
+- ``translation``: an ALG with a fault was accused, but nothing of the fault showed in this exchange: the
+  correct ALG under it would have emitted the same packets.
+- ``quiet``: a router without an ALG was called clean. ``false-alarm``: it was accused. To accuse a router
+  whose fault was out of reach is a false alarm, too: the detector saw the same bytes as behind a clean
+  router.
+- ``out-of-reach``: nothing that the ALG did could be seen in this exchange, and the router was not accused.
 - ``undecided``; ``error``: the detector failed and gave no verdict; ``invalid``: the lab failed, not counted.
 - ``unscored``: either answer was right.
 """
@@ -23,7 +24,7 @@ from siplab.experiments.score.plan import GROUPS, Plan, Subject
 from siplab.experiments.trial.rates import Rate as Rate
 from siplab.experiments.trial.result import TrialResult
 
-# Worst first: a row of several trials is what its worst is.
+# The worst comes first: a row of several trials has the outcome of its worst trial.
 Word = Literal[
     "invalid",
     "error",
@@ -46,12 +47,12 @@ class Row:
     subject: Subject
     outcomes: tuple[str, ...]
     verdicts: tuple[str, ...]
-    named: tuple[str, ...]  # the parts that the detector says were changed
-    changed: tuple[str, ...]  # the parts that the router did change
-    located: int  # trials caught in which one of the named parts is a changed one
-    locatable: int  # trials caught in which the router changed a part of a message
+    named: tuple[str, ...]  # the parts that the detector names as changed
+    changed: tuple[str, ...]  # the parts that the router changed
+    located: int  # caught trials in which one of the named parts was changed
+    locatable: int  # caught trials in which the router changed a part of a message
     detail: str
-    seconds: float = 0.0  # of the trials' clocks, together
+    seconds: float = 0.0  # on the trials' clocks, in all
     stems: tuple[str, ...] = ()  # how the names of the trials' files begin
 
     @property
@@ -60,7 +61,7 @@ class Row:
 
     @property
     def failed(self) -> bool:
-        """Whether the detector was wrong, or gave no answer."""
+        """Whether the detector was wrong, or gave no verdict."""
         return self.outcome in ("error", "false-alarm", "missed", "undecided")
 
 
@@ -76,12 +77,12 @@ class Score:
 
     @property
     def detection(self) -> Rate:
-        """ALGs caught, of those in reach; of a fault it is the fault itself that was, not the translation."""
+        """ALGs caught, of those in reach. For an ALG with a fault, its translation alone does not count."""
         return Rate(self.count("caught"), self._algs("caught", "missed", "undecided", "error"))
 
     @property
     def coverage(self) -> Rate:
-        """ALGs noticed, of all, if only by their translation; what was out of reach stays unseen too."""
+        """ALGs noticed, of all, even if only by their translation. An ALG out of reach is not noticed."""
         everything = ("caught", "translation", "missed", "undecided", "error", "out-of-reach", "false-alarm")
         return Rate(self.count("caught", "translation"), self._algs(*everything))
 
@@ -99,7 +100,7 @@ class Score:
 
     @property
     def localisation(self) -> Rate | None:
-        """Of the ALGs caught that changed a message: those where a part named was one that was changed.
+        """The share of caught ALGs that changed a message for which a named part was one that was changed.
 
         ``None`` for a detector that names no parts.
         """
@@ -109,7 +110,7 @@ class Score:
 
     @property
     def value(self) -> float:
-        """Coverage less false alarms (Youden's J): 1 at best; 0 for one that does not look."""
+        """Coverage less false alarms (Youden's J): 1 at best; 0 for a detector that does not look."""
         return (self.coverage.value or 0.0) - (self.false_alarms.value or 0.0)
 
     @property
@@ -135,7 +136,7 @@ def scores(plan: Plan, results: Sequence[TrialResult]) -> list[Score]:
 
 
 def outcome(subject: Subject, result: TrialResult) -> str:
-    """What one trial came to."""
+    """The outcome of one trial."""
     if result.errors or result.finding is None:
         return "invalid"
     verdict = result.finding.verdict
@@ -176,8 +177,8 @@ def _row(subject: Subject, results: Sequence[TrialResult]) -> Row:
 def _located(result: TrialResult) -> bool:
     """Whether the detector named a part that the router changed.
 
-    Names are those of ``lab.wire.compare``, in any case; a detector may add words (``Via sent-by``) and
-    leave out ``SDP``.
+    Names are those of ``lab.wire.compare``, in upper or lower case. A detector may add words (``Via
+    sent-by``) and leave out ``SDP``.
     """
     assert result.finding is not None
     assert result.reach is not None
@@ -195,7 +196,7 @@ def _merged(names: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def _detail(results: Sequence[TrialResult]) -> str:
-    """The first reason that a trial gives for what it came to."""
+    """The first reason that a trial gives for its outcome."""
     for each in results:
         if each.errors:
             return each.errors[0]
@@ -205,5 +206,5 @@ def _detail(results: Sequence[TrialResult]) -> str:
 
 
 def counted(words: Iterable[str]) -> dict[str, int]:
-    """How often each word came, in order of first coming."""
+    """How often each word occurs, in the order of first occurrence."""
     return dict(Counter(words))

@@ -1,1 +1,1 @@
-"""Results in a folder, as Parquet: written in parts, each whole or not there, and read back as tables."""
+"""Stores results in a folder, as Parquet. Each part is written completely or not at all."""

@@ -1,6 +1,6 @@
 """``experiment.json``: what determines the results beside it, and nothing else.
 
-Machine, kernel, Python, date and commit stand in ``provenance.json``, outside of every digest.
+Machine, kernel, Python, date and commit are in ``provenance.json``, which no digest covers.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ VERSION: Final = 1
 
 
 class Manifest(BaseModel):
-    """What a folder of results is about.
+    """What the results in a folder are of.
 
-    ``plan``: a digest of all its trials, in order; ``batch``: how many trials a part has at most.
-    ``engine`` and ``inputs``: digests of what the trials are made of, by kind and name (``tables.inputs``).
-    ``model_paths``, ``detector_paths``, ``scenario_paths``: files of users' own, where they were.
+    ``plan``: a digest of all trials, in order; ``batch``: how many trials a part has at most. ``engine`` and
+    ``inputs``: digests of what the trials consist of, by kind and name (``tables.inputs``). ``model_paths``,
+    ``detector_paths``, ``scenario_paths``: users' own files, where they were.
     """
 
     # protected_namespaces: pydantic before 2.10 warns of `model_paths`.
@@ -46,12 +46,12 @@ class Manifest(BaseModel):
     reach: bool = False
 
     def as_text(self) -> str:
-        """JSON, the same for the same experiment."""
+        """The manifest as JSON, the same for the same experiment."""
         return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def read(data: bytes, where: str) -> Manifest:
-    """Raises ``UsageError`` naming the file and the field."""
+    """Parse a manifest. Raises ``UsageError`` that names the file and the field."""
     what = "description of results of `siplab run --parquet`"
     found = documents.parse_json(documents.decoded(data, where), Manifest, where, what)
     if found.version != VERSION:

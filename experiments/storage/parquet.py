@@ -1,4 +1,4 @@
-"""Rows of tables as the bytes of a Parquet file, and back."""
+"""Encodes rows of tables as a Parquet file, and decodes them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LEVEL: Final = 9
 
 
 def arrow(what: str = "a table of Parquet") -> Any:
-    """The library. Raises ``CapabilityError`` where it is not installed."""
+    """The module ``pyarrow``. Raises ``CapabilityError`` if it is not installed."""
     return needed("pyarrow", what, "data")
 
 
@@ -49,14 +49,14 @@ def encoded(name: TableName, rows: Sequence[Row]) -> bytes:
         out,
         compression=_COMPRESSION,
         compression_level=_LEVEL,
-        # Statistics of texts that are told once each would be longer than what they are about.
+        # Statistics of columns whose texts occur only once each would be larger than the columns.
         write_statistics=["trial"],
     )
     return out.getvalue()
 
 
 def decoded(data: bytes, columns: Sequence[str] | None = None) -> list[Row]:
-    """The rows of a Parquet file, or only these columns of them. Raises ``ValueError`` for another file."""
+    """The rows of a Parquet file, or only these columns. Raises ``ValueError`` for any other file."""
     parquet = needed("pyarrow.parquet", "a table of Parquet", "data")
     found: list[Row] = parquet.read_table(io.BytesIO(data), columns=columns).to_pylist()
     return found

@@ -1,7 +1,7 @@
-"""Where files are stored: a folder, or what fsspec knows by a URL (``s3://``, ``file://``, ``memory://``).
+"""Where files are stored: a folder, or a URL that fsspec knows (``s3://``, ``file://``, ``memory://``).
 
-A file is there whole or not at all: in a folder it is renamed to its name when all of it is written, and an
-object store has an object when its upload ends.
+A file exists completely or not at all. In a folder it gets its name once it is written; in an object store
+the object exists once its upload ends.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from siplab.lab.outputs import replaced
 
 @dataclass(frozen=True)
 class Place:
-    """A folder, or a URL. Can be pickled: workers write into it themselves."""
+    """A folder, or a URL. Can be pickled, since workers write into it themselves."""
 
     at: str
 
     @property
     def is_url(self) -> bool:
-        """Whether fsspec has to know it."""
+        """Whether this is a URL, for fsspec."""
         return "://" in self.at
 
     @property
     def is_shared(self) -> bool:
-        """Whether other processes see what is written."""
+        """Whether other processes can see what is written."""
         return not self.at.startswith("memory:")
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file with all its folders. Raises ``OutputError``."""
+        """Write a file, and create its folders. Raises ``OutputError``."""
         if not self.is_url:
             path = Path(self.at, name)
             try:
@@ -50,7 +50,7 @@ class Place:
         path_ = f"{root}/{name}"
         try:
             files.makedirs(path_.rpartition("/")[0], exist_ok=True)
-            if "file" in files.protocol:  # elsewhere an upload that is cut off leaves nothing
+            if "file" in files.protocol:  # elsewhere an interrupted upload leaves nothing
                 files.pipe_file(f"{path_}.part", data)
                 files.mv(f"{path_}.part", path_)
             else:
@@ -59,7 +59,7 @@ class Place:
             raise OutputError(f"{self.at}/{name}: {error.strerror or error}") from None
 
     def read(self, name: str) -> bytes | None:
-        """A file; ``None``: there is none. Raises ``UsageError``."""
+        """The content of a file; ``None`` if there is no such file. Raises ``UsageError``."""
         try:
             if not self.is_url:
                 return Path(self.at, name).read_bytes()
@@ -72,7 +72,7 @@ class Place:
             raise UsageError(f"{self.at}/{name}: {error.strerror or error}") from None
 
     def names(self, folder: str, ending: str) -> list[str]:
-        """The names of the files below a folder with that ending, sorted. Raises ``UsageError``."""
+        """The sorted names of the files below a folder that have this ending. Raises ``UsageError``."""
         try:
             if not self.is_url:
                 found = [each.name for each in Path(self.at, folder).iterdir()]
@@ -87,7 +87,7 @@ class Place:
         return sorted(each for each in found if each.endswith(ending))
 
     def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file if it exists."""
         with suppress(OSError):
             if self.is_url:
                 files, root = self._files()
@@ -96,7 +96,7 @@ class Place:
                 Path(self.at, name).unlink(missing_ok=True)
 
     def size(self) -> int:
-        """Bytes of all Parquet files in it."""
+        """Bytes of all its Parquet files."""
         if not self.is_url:
             return sum(each.stat().st_size for each in Path(self.at).rglob("*.parquet"))
         files, root = self._files()

@@ -1,4 +1,4 @@
-"""Results from the tables that are stored of them."""
+"""Makes results from stored tables."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OTHERS: tuple[TableName, ...] = ("checks", "streams", "silences", "changes", "f
 
 
 def spec_of(row: Row, manifest: Manifest) -> TrialSpec:
-    """The trial of a row of ``trials``; its endpoints are named. A detector that is a program is its id."""
+    """The trial of a row of ``trials``, with named endpoints. A program as detector is given by its id."""
     return TrialSpec(
         **{name: row[name] for name in _SPEC},
         mitigations=tuple(each for each in row["mitigations"].split("+") if each),
@@ -33,16 +33,16 @@ def spec_of(row: Row, manifest: Manifest) -> TrialSpec:
         model_paths=tuple(manifest.model_paths),
         detector_paths=tuple(manifest.detector_paths),
         scenario_paths=tuple(manifest.scenario_paths),
-        # An invalid trial ends before anybody looks.
+        # An invalid trial ends before reach is measured.
         reach=row["reach_touched"] is not None or (manifest.reach and row["outcome"] == "error"),
         changes=True,
     )
 
 
 def results(store: Store, parts: Iterable[int] | None = None) -> Iterator[tuple[int, TrialResult]]:
-    """Number and result of each trial that is stored, part by part. Raises ``UsageError``.
+    """Number and result of each stored trial, part by part. Raises ``UsageError``.
 
-    What no table has is not there: the sound that was heard, explanations, notes.
+    What no table holds is missing: recordings, explanations, notes.
     """
     for part in sorted(store.parts() if parts is None else parts):
         others: dict[TableName, dict[int, list[Row]]] = {}

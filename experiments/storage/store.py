@@ -3,11 +3,11 @@
     FOLDER/experiment.json            what determines the results
     FOLDER/dictionary.json            the columns: types, units, meanings
     FOLDER/TABLE/part-000000.parquet  one part per batch of trials, for each table that has rows
-    FOLDER/digest.json                when all trials are there: how many, and a digest of what came of them
+    FOLDER/digest.json                once all trials are there: their number, and a digest of the outcomes
     FOLDER/provenance.json            machine, Python, date, commit: outside of every digest
 
-A part of ``trials`` is written after those of the other tables: it says that the batch is there. Parts of the
-others without it are what a killed run has left, and are removed when it is gone on with.
+A part of ``trials`` is written after the other tables' parts: it marks the batch as complete. If a run was
+killed, parts of other tables may be there without it. They are removed when the run is resumed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Store:
 
     @classmethod
     def begun(cls, place: Place, manifest: Manifest, *, resume: bool) -> Store:
-        """Begin, or go on with, a run. Raises ``UsageError`` where the place has other results."""
+        """Begin or resume a run. Raises ``UsageError`` if the place has other results."""
         there = place.read(manifests.NAME)
         if there is not None:
             before = manifests.read(there, f"{place.at}/{manifests.NAME}")
@@ -65,7 +65,7 @@ class Store:
 
     @classmethod
     def opened(cls, place: Place) -> Store:
-        """Results that are there. Raises ``UsageError``."""
+        """Existing results. Raises ``UsageError`` if there are none."""
         there = place.read(manifests.NAME)
         if there is None:
             raise UsageError(
@@ -76,15 +76,15 @@ class Store:
     # -- parts -----------------------------------------------------------------------------------
 
     def parts(self) -> set[int]:
-        """The numbers of the batches that are there."""
+        """The numbers of the batches that are complete."""
         return set(map(_number, self.place.names("trials", _ENDING)))
 
     def has(self, part: int) -> bool:
-        """Whether a batch is there."""
+        """Whether a batch is complete."""
         return self.place.read(_name("trials", part)) is not None
 
     def write(self, part: int, tables: Mapping[TableName, Sequence[Row]]) -> None:
-        """Write a batch: all of it or nothing that counts. Raises ``OutputError``."""
+        """Write a batch. It counts once all of it is written. Raises ``OutputError``."""
         for name in (*(each for each in TABLES if each != "trials"), "trials"):
             rows = tables[name]  # type: ignore[index]
             if rows:
@@ -93,7 +93,7 @@ class Store:
     def rows(
         self, name: TableName, columns: Sequence[str] | None = None, parts: Iterable[int] | None = None
     ) -> Iterator[Row]:
-        """The rows of a table, part by part; ``columns`` of them only. Raises ``UsageError``."""
+        """The rows of a table, part by part, perhaps only some ``columns``. Raises ``UsageError``."""
         for part in sorted(self.parts() if parts is None else parts):
             data = self.place.read(_name(name, part))
             if data is None:
@@ -114,19 +114,19 @@ class Store:
     # -- digests ---------------------------------------------------------------------------------
 
     def digest(self) -> str:
-        """A digest over the trials in order: number, key and what came of each."""
+        """A digest of the trials in order: number, key and outcome of each."""
         rows = self.rows("trials", ["trial", "key", "digest"])
         return digest_of((each["trial"], each["key"], each["digest"]) for each in rows)
 
     def finish(self) -> str:
-        """Write down, once all trials are there, how many and their digest; gives the digest."""
+        """Once all trials are there, write their number and digest. Returns the digest."""
         found = self.digest()
         self.place.write(DIGEST, _as_json({"trials": self.manifest.trials, "digest": found}))
         return found
 
 
 def digest_of(trials: Iterable[tuple[int, str, str]]) -> str:
-    """A digest over trials, by number: the same in whatever order they come."""
+    """A digest of trials, sorted by number, so that the order of the rows does not matter."""
     total = hashlib.sha256()
     for number, key, came in sorted(trials):
         total.update(f"{number} {key} {came}\n".encode())
@@ -147,7 +147,7 @@ def _as_json(data: object) -> bytes:
 
 
 def _difference(before: Manifest, now: Manifest) -> str:
-    """What of a run is not what it was, in words."""
+    """How an earlier run differs from this one, in words."""
     if before.siplab != now.siplab:
         return f"siplab {before.siplab}"
     if before.engine != now.engine:

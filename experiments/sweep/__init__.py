@@ -1,1 +1,1 @@
-"""Many trials into a store: in batches, on one processor, on several, or on a cluster."""
+"""Runs many trials into a store: in batches, on one processor, on several, or on a cluster."""

@@ -1,10 +1,10 @@
-"""Stored results again: the same trials run anew, all of them or those that may come out otherwise by now.
+"""Runs stored trials again: all of them, or those whose results may have changed.
 
 The rules of this file:
 
-- Results are compared trial by trial, by the digests of what came of them.
-- Of an input that changed (a model, a topology, a scenario...) all trials that name it are run again.
-- Where only the engine changed, any trial may differ and few will: a sample is run, drawn with a seed, and
+- Results are compared trial by trial, by the digests of their outcomes.
+- If an input changed (a model, a topology, a scenario...), all trials that name it are run again.
+- If only the engine changed, any trial may differ and few will. So a sample is run, drawn with a seed, and
   the share of it that differs decides.
 """
 
@@ -28,13 +28,14 @@ from siplab.experiments.trial.spec import TrialSpec
 from siplab.lab.errors import UsageError
 
 SAMPLE: Final = 200
-"""Trials that are run again where only the engine changed: without a difference among them fewer than one in
-fifty differs, with 95 % confidence."""
+"""Trials that are run again if only the engine changed. If none of them differs, fewer than one trial in
+fifty differs, with 95 % confidence.
+"""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A trial that is stored: its number, what it was, and a digest of what came of it."""
+    """A stored trial: its number, its spec, and a digest of its outcome."""
 
     number: int
     spec: TrialSpec
@@ -46,7 +47,7 @@ class Stored:
 class Compared:
     """Trials that were run again.
 
-    ``now``: number, key and digest of each; ``differ``: those that came out otherwise.
+    ``now``: number, key and digest of each; ``differ``: those with another outcome.
     """
 
     now: tuple[tuple[int, str, str], ...]
@@ -57,7 +58,7 @@ Progress = Callable[[Done], None]
 
 
 def stored(store: Store) -> list[Stored]:
-    """All trials of a store, by number. Raises ``UsageError`` for one that is not whole."""
+    """All trials of a store, by number. Raises ``UsageError`` if the store is not complete."""
     rows = sorted(store.rows("trials"), key=lambda row: int(row["trial"]))
     if len(rows) != store.manifest.trials:
         raise UsageError(
@@ -79,7 +80,7 @@ def run_again(
     progress: Progress = lambda done: None,
     say: Say = lambda text: None,
 ) -> Compared:
-    """Run these trials, and compare. Raises ``UsageError`` where one names what there is no more."""
+    """Run these trials, and compare. Raises ``UsageError`` if one names something that no longer exists."""
     specs = [each.spec for each in trials]
     with tempfile.TemporaryDirectory(prefix="siplab-") as folder:
         manifest = manifest_of("again", world, specs)
@@ -97,11 +98,11 @@ def run_again(
 
 @dataclass(frozen=True)
 class Outlook:
-    """What of a store may come out otherwise.
+    """Which trials of a store may have another outcome now.
 
-    ``changed``: kind and name of the inputs that are not what they were. ``affected``: the trials that name
-    one of them; ``gone``: those that name what there is no more, and why. ``others``: the rest.
-    ``engine_changed``: the lab is not what it was.
+    ``changed``: kind and name of the inputs that changed. ``affected``: the trials that name one of them.
+    ``gone``: the trials that name something that no longer exists, and why. ``others``: the rest.
+    ``engine_changed``: the lab itself changed.
     """
 
     changed: tuple[tuple[str, str], ...]
@@ -112,7 +113,7 @@ class Outlook:
 
 
 def outlook(store: Store) -> Outlook:
-    """Compare what a store's trials were made of with what they would be made of now."""
+    """Compare the inputs of a store's trials with the same inputs as they are now."""
     then = store.manifest.inputs
     changed: dict[tuple[str, str], None] = {}
     affected, gone, others = list[Stored](), list[tuple[Stored, str]](), list[Stored]()
@@ -135,7 +136,7 @@ def outlook(store: Store) -> Outlook:
 
 
 def sample(trials: Sequence[Stored], size: int, seed: int) -> list[Stored]:
-    """Some of them, the same for the same seed, in their order."""
+    """A sample of the trials, in their order. The same seed gives the same sample."""
     if len(trials) <= size:
         return list(trials)
     chosen = random.Random(f"verify {seed}").sample(range(len(trials)), size)

@@ -1,8 +1,8 @@
-"""Batches of trials that belong together.
+"""Divides the trials of a plan into batches.
 
-Trials that differ in the model alone can share what they have in common (``trial.sharing``), so those of one
-setting stand behind each other in a batch, and a batch ends between two settings where it can. The batches of
-a plan are the same each time: a run that is gone on with finds what is there.
+Trials that differ only in the model can share a run (``trial.sharing``). So trials of one setting are
+adjacent in a batch, and if possible a batch ends between two settings. The batches of a plan are the same
+each time, so a resumed run finds those that are there.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Chunk:
 
 
 def chunks(specs: Sequence[TrialSpec], size: int) -> Iterator[Chunk]:
-    """The batches of a plan, of ``size`` trials at most."""
+    """The batches of a plan, with at most ``size`` trials each."""
     settings: dict[TrialSpec, list[int]] = {}
     for number, spec in enumerate(specs, 1):
         settings.setdefault(setting_of(spec), []).append(number)
@@ -60,7 +60,7 @@ class Ingredients:
 
 
 def ingredients(specs: Sequence[TrialSpec]) -> Ingredients:
-    """Raises ``UsageError`` where a trial names what there is not."""
+    """The ingredients of these trials. Raises ``UsageError`` if a trial names something unknown."""
     plan = hashlib.sha256()
     inputs: dict[str, dict[str, str]] = {}
     for spec in specs:

@@ -1,4 +1,4 @@
-"""Batches on a cluster, by Dask distributed (https://distributed.dask.org)."""
+"""Runs batches on a cluster, with Dask distributed (https://distributed.dask.org)."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from siplab.lab.counting import number_of
 from siplab.lab.errors import UsageError
 
 _AHEAD: Final = 2  # batches for each thread of a worker
-_WAIT: Final = "20s"  # for the scheduler to answer
+_WAIT: Final = "20s"  # how long to wait for the scheduler's answer
 
 
 def dask(
     work: Work, chunks: Iterable[Chunk], jobs: int, scheduler: str, say: Say
 ) -> Generator[Done, None, None]:
-    """On the workers of a scheduler, or of ``jobs`` that are started here; batches come back as they end.
+    """Run batches on the workers of a scheduler, or on ``jobs`` workers started here. Yields each as it ends.
 
-    A batch whose worker dies is given to another one; one that ends three of them is invalid.
-    Raises ``CapabilityError`` where Dask is not installed, ``UsageError`` where no scheduler answers.
+    If a worker dies, another one gets its batch. A batch whose workers die three times is invalid. Raises
+    ``CapabilityError`` if Dask is not installed, ``UsageError`` if no scheduler answers.
     """
     distributed = needed("distributed", "--executor dask", "scale")
-    logging.getLogger("distributed").setLevel(logging.ERROR)  # what matters is said
+    logging.getLogger("distributed").setLevel(logging.ERROR)  # what matters is reported by ``say``
     with ExitStack() as stack:
         client = stack.enter_context(_client(distributed, work, jobs, scheduler, stack))
         yield from _given_out(distributed, client, work, chunks, say)
@@ -49,9 +49,9 @@ def _client(distributed: Any, work: Work, jobs: int, scheduler: str, stack: Exit
         distributed.LocalCluster(
             n_workers=1,
             threads_per_worker=1,
-            # What is in this process's memory no other sees.
+            # Other processes can't see what is in this process's memory.
             processes=work.place.is_shared,
-            dashboard_address=":0",  # whichever port is free
+            dashboard_address=":0",  # any free port
             silence_logs=50,
         )
     )
@@ -90,11 +90,11 @@ def _given_out(
             threads = sum(client.nthreads().values())
             ask(max(1, _AHEAD * threads) - len(asked))
     finally:
-        client.unsubscribe_topic("all")  # or the scheduler tells a client that is gone that it is gone
+        client.unsubscribe_topic("all")  # else the scheduler reports to a client that no longer exists
 
 
 def _noted(lost: deque[str], event: tuple[float, Any]) -> None:
-    """Take down a worker that went away with work to do, which one that is no longer needed has not."""
+    """Note a worker that ended with tasks to do. One that was no longer needed had none."""
     told = event[1]
     if isinstance(told, dict) and told.get("action") == "remove-worker" and told.get("processing-tasks"):
         lost.append(str(told.get("worker", "")))

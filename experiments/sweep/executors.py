@@ -1,11 +1,11 @@
-"""Who does the work: this process, several of this machine's, or a cluster.
+"""Runs batches in this process, in several processes of this machine, or on a cluster.
 
 The rules of this file:
 
-- A worker writes its batches itself; only what it counted comes back.
-- A worker that dies costs the batch that it had under way, which is run again: once alone, so that no other
-  is blamed for it, and if that fails too its trials are invalid.
-- Few batches are under way at a time: memory does not grow with their number.
+- A worker writes its batches itself; it returns only counts.
+- If a worker dies, the batches under way are run again, each alone, so that no other batch is blamed. If a
+  batch's worker dies again, the batch's trials are invalid.
+- Few batches are under way at a time, so memory does not grow with their number.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from siplab.lab.counting import number_of
 Executor = Literal["local", "processes", "dask"]
 Say = Callable[[str], None]
 DIED: Final = "the worker that ran it died, and another one too"
-_AHEAD: Final = 2  # batches for each process, so that none waits for the next
+_AHEAD: Final = 2  # batches for each process, so that none has to wait for its next batch
 
 
 def local(work: Work, chunks: Iterable[Chunk]) -> Generator[Done, None, None]:
@@ -37,9 +37,9 @@ def local(work: Work, chunks: Iterable[Chunk]) -> Generator[Done, None, None]:
 
 
 def processes(work: Work, chunks: Iterable[Chunk], jobs: int, say: Say) -> Generator[Done, None, None]:
-    """In ``jobs`` processes of this machine; batches come back as they end.
+    """Run batches in ``jobs`` processes of this machine. Yields each as it ends.
 
-    ``say`` hears of those that die.
+    ``say`` is told if a process dies.
     """
     waiting = iter(chunks)
     while True:
@@ -62,12 +62,12 @@ def processes(work: Work, chunks: Iterable[Chunk], jobs: int, say: Say) -> Gener
 def _pool(
     work: Work, waiting: Iterator[Chunk], jobs: int, most: int, lost: list[Chunk]
 ) -> Generator[Done, None, None]:
-    """A pool until there is no more, or until one of its processes dies: ``lost`` is what it had then.
+    """Run batches in a pool until none is left or a process dies. ``lost``: the batches under way then.
 
-    ``most``: how many batches it has at a time.
+    ``most``: how many batches are given to the pool at a time.
     """
     running: dict[Future[Done], Chunk] = {}
-    # Not forked: the libraries of this process have threads.
+    # Not forked, because the libraries of this process have threads.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(os.getpid(),))
     try:
@@ -88,7 +88,7 @@ def _pool(
             if lost:
                 lost.extend(running.values())
                 return
-    except BrokenProcessPool:  # it broke before it got the last one
+    except BrokenProcessPool:  # it broke before it took the last batch
         lost.extend(running.values())
     finally:
         for process in list((pool._processes or {}).values()):
@@ -97,7 +97,7 @@ def _pool(
 
 
 def _begin(parent: int) -> None:
-    """A worker leaves Ctrl-C to its parent, and ends with it."""
+    """Prepare a worker: it leaves Ctrl-C to its parent, and ends with it."""
     interrupts.leave_to_parent()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if sys.platform == "linux":

@@ -1,4 +1,4 @@
-"""A plan into a store, with an executor, from where it stands."""
+"""Runs a plan into a store, with an executor. A run that was interrupted can be resumed."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
 from siplab.lab.errors import UsageError
 
 BATCH = 1000
-"""Trials of a batch, where nobody says otherwise."""
+"""Trials per batch, by default."""
 
 
 @dataclass(frozen=True)
 class How:
-    """Who runs the trials.
+    """Which executor runs the trials.
 
-    ``jobs``: processes of this machine. ``scheduler``: the address of Dask's, empty: one is started here.
-    ``limit``, ``share``: as for ``trial.runner.run_all``.
+    ``jobs``: processes of this machine. ``scheduler``: the address of Dask's scheduler; empty: one is started
+    here. ``limit``, ``share``: as for ``trial.runner.run_all``.
     """
 
     executor: Executor = "local"
@@ -39,7 +39,7 @@ class How:
 
 
 def manifest_of(name: str, world: str, specs: Sequence[TrialSpec], batch: int = BATCH) -> Manifest:
-    """What a store of these trials is about. Raises ``UsageError``."""
+    """The manifest of a store with these trials. Raises ``UsageError``."""
     found = ingredients(specs)
     return Manifest(
         experiment=name,
@@ -69,8 +69,8 @@ def sweep(
 ) -> Store:
     """Run every trial that is not in the store yet.
 
-    ``progress`` hears of each batch, those too that are there; ``say`` of workers that die.
-    Raises ``UsageError`` for a place with other results, ``CapabilityError`` for a missing library.
+    ``progress`` is called for each batch, also for those that were there already; ``say`` if a worker dies.
+    Raises ``UsageError`` if the place has other results, ``CapabilityError`` if a library is missing.
     """
     arrow(f"--parquet {place.at}")
     if not place.is_shared and (how.executor == "processes" or how.scheduler):

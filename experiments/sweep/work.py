@@ -1,4 +1,4 @@
-"""What a worker does: run a batch of trials, and write its tables."""
+"""The work of a worker: run a batch of trials, and write its tables."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from siplab.experiments.trial.watchdog import TRIAL_TIMEOUT
 class Done:
     """A batch that is in the store.
 
-    ``outcomes``: how many trials came out how; ``seconds`` of CPU that it took. ``worker``: the process that
-    did it; empty: it was there already.
+    ``outcomes``: how many trials had which outcome. ``seconds``: CPU time used. ``worker``: the process that
+    ran it; empty: it was there already.
     """
 
     part: int
@@ -48,9 +48,9 @@ class Work:
     share: bool = True
 
     def __call__(self, chunk: Chunk) -> Done:
-        """Run a batch and write it; one that is in the store is not run again.
+        """Run a batch and write it, unless it is in the store.
 
-        Raises ``UsageError`` for bad input, ``OutputError``.
+        Raises ``UsageError`` for bad input, ``OutputError`` if it can't be written.
         """
         store = Store(self.place, self.manifest)
         if store.has(chunk.part):
@@ -62,7 +62,7 @@ class Work:
         return _done(chunk, results.values(), time.process_time() - began)
 
     def give_up(self, chunk: Chunk, reason: str) -> Done:
-        """Write a batch of which no worker comes back: its trials are invalid."""
+        """Write a batch whose worker died as invalid trials."""
         results = [TrialResult(spec, self.manifest.world, errors=[reason]) for _, spec in chunk.trials]
         self._write(Store(self.place, self.manifest), chunk, results)
         return _done(chunk, results, 0.0)
@@ -79,7 +79,7 @@ class Work:
             for at, spec in enumerate(specs):
                 yield at, (sharing.run(spec) if self.share else trial.run(spec))[0]
             return
-        # Somebody's code, or a kernel: in a process that can be ended.
+        # Plug-ins or a kernel take part, so each trial runs in a process that can be ended.
         running = runner.each_result(specs, self.manifest.world, 1, None, self.limit, share=self.share)
         with closing(running) as finished:
             yield from finished

@@ -1,7 +1,7 @@
-"""Results as tidy tables: what a notebook, a paper or a database takes.
+"""Results as tidy tables, for notebooks, papers and databases.
 
-``TABLES`` says which columns there are, with types, units and what they mean; ``rows`` makes the rows of one
-trial. Nothing here needs a library.
+``TABLES`` defines the columns, with types, units and meanings; ``rows`` makes the rows of one trial. Nothing
+here needs a library.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
 The rules of this file:
 
 - One row is one thing: a trial, a check, a media stream, a changed part. No cell holds a list.
-- A unit stands in the column's name: ``_s`` are seconds; counts say what they count.
-- A cell is null only for what was not measured. What is not there is an empty text, a count of nothing is 0.
+- The unit is in the column's name: ``_s`` are seconds; counts say what they count.
+- A cell is null only if it was not measured. Something that does not exist is an empty text; a count of
+  nothing is 0.
 - ``trial`` joins the tables: the number of the trial in its experiment, from 1.
 - Nothing depends on the machine, the kernel, Python or the date.
 """
@@ -23,7 +24,7 @@ ColumnType = Literal["integer", "real", "boolean", "text", "category"]
 
 @dataclass(frozen=True)
 class Column:
-    """One column. ``values``: all that a category may have; empty: as many as occur.
+    """One column. ``values``: all values that a category may have; empty: any.
 
     ``nullable``: it may be null; ``meaning`` says what was not measured then.
     """
@@ -36,7 +37,7 @@ class Column:
     nullable: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data, for a data dictionary."""
+        """The column as plain data, for a data dictionary."""
         return {
             "name": self.name,
             "type": self.type,

@@ -1,4 +1,4 @@
-"""Which kinds of endpoints a trial has, those too that nobody named."""
+"""The kinds of endpoints of a trial, including those that it does not name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from siplab.experiments.trial.spec import TrialSpec, is_program
 
 
 def endpoints_of(spec: TrialSpec) -> dict[str, str]:
-    """The kinds of ``phone``, ``server`` and ``far_phone``. Raises ``UsageError`` for an unknown one."""
+    """The kinds of ``phone``, ``server`` and ``far_phone``. Raises ``UsageError`` for an unknown kind."""
     server = spec.server or DEFAULT.server
     far = spec.far_phone
     if not far:

@@ -1,4 +1,4 @@
-"""One table in one Parquet file: small ones, that are written and read as a whole."""
+"""One table in one Parquet file: for small tables that are written and read as a whole."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from siplab.lab.errors import OutputError, UsageError
 
 
 def need() -> None:
-    """Raises ``UsageError`` where the library is missing: before work is done that would be lost."""
+    """Raises ``UsageError`` if the library is missing: before work is done that would be lost."""
     _pyarrow()
 
 
 def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write rows that have the same columns: the whole file, or nothing of it. Raises ``OutputError``."""
+    """Write rows with the same columns, completely or not at all. Raises ``OutputError``."""
     pyarrow, parquet = _pyarrow()
     part = path.with_name(path.name + ".part")
     try:
@@ -28,7 +28,7 @@ def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def read(path: Path, what: str = "table") -> list[dict[str, Any]]:
-    """The rows of a file that should be ``what``. Raises ``UsageError``."""
+    """The rows of a file. ``what``: what it should be, for messages. Raises ``UsageError``."""
     pyarrow, parquet = _pyarrow()
     try:
         found: list[dict[str, Any]] = parquet.read_table(path).to_pylist()

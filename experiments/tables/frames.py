@@ -1,4 +1,4 @@
-"""Tables as pandas' frames, with the types that the dictionary of columns says."""
+"""Tables as pandas data frames, with the types from the dictionary of columns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 else:
     DataFrame = Any
 
-# Each of pandas' types that can say "not measured".
+# The pandas types that can express "not measured".
 _TYPES: Final[dict[ColumnType, str]] = {
     "integer": "Int64",
     "real": "Float64",
@@ -45,13 +45,13 @@ _MESSAGES: Final = (
 
 
 def frame(name: TableName, results: Iterable[TrialResult]) -> DataFrame:
-    """One of the tables of results. Raises ``UsageError`` where pandas is missing."""
+    """One of the tables of results. Raises ``UsageError`` if pandas is missing."""
     need()
     return _frame(tables(results)[name], TABLES[name])
 
 
 def messages(trace: Trace) -> DataFrame:
-    """Every SIP message of a trial at every tap. Raises ``UsageError`` where pandas is missing."""
+    """Every SIP message of a trial at every tap. Raises ``UsageError`` if pandas is missing."""
     need()
     rows = []
     for number, each in enumerate(trace.sip(), 1):
@@ -78,7 +78,7 @@ def messages(trace: Trace) -> DataFrame:
 
 
 def need() -> None:
-    """Raises ``UsageError`` where pandas is missing."""
+    """Raises ``UsageError`` if pandas is missing."""
     needed("pandas", "a frame", "notebook")
 
 

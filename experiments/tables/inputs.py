@@ -1,10 +1,10 @@
-"""What a trial consists of, as digests: by them a stored result says what it holds for.
+"""Digests of what a trial consists of. They tell whether a stored result is still valid.
 
-An *input* is a thing that a trial names: a model, a topology, a scenario, a detector, a remedy, a kind of
-phone or server, a clean control. Its digest covers its parameters and the sources of all modules that it is
-made of, as far as these are not the engine. The *engine* is what all trials have in common: the rooms ``lab``
-and ``experiments/trial``. So a change in the engine may change any result, and a change in an input those of
-the trials that name it.
+An *input* is something that a trial names: a model, a topology, a scenario, a detector, a mitigation, a kind
+of phone or server, a clean control. Its digest covers its parameters and the sources of all its modules that
+are not part of the engine. The *engine* is what all trials have in common: the rooms ``lab`` and
+``experiments/trial``. So a change in the engine may change any result, and a change in an input may change
+the results of the trials that name it.
 
 The same sources give the same digests on every machine, with every Python and every hash seed.
 """
@@ -35,11 +35,11 @@ from siplab.lab.gateway.alg import Model
 
 InputKind = Literal["model", "topology", "scenario", "detector", "mitigation", "phone", "server", "control"]
 _ENGINE: Final = ("siplab.lab", "siplab.experiments.trial")
-_SIZE: Final = 16  # bytes of a digest: of 10^9 inputs no two have the same
+_SIZE: Final = 16  # bytes of a digest: even among 10^9 inputs no two are the same
 
 
 def digest(text: str) -> str:
-    """A digest of a text, as hexadecimal digits."""
+    """A digest of a text, in hexadecimal."""
     return hashlib.blake2b(text.encode("utf-8", "backslashreplace"), digest_size=_SIZE).hexdigest()
 
 
@@ -50,9 +50,9 @@ def engine() -> str:
 
 
 def inputs_of(spec: TrialSpec) -> dict[tuple[InputKind, str], str]:
-    """What a trial names, and the digest of each. Raises ``UsageError`` for an unknown name."""
+    """The inputs of a trial, with their digests. Raises ``UsageError`` for an unknown name."""
     kinds = endpoints_of(spec)
-    # Those too that run in the place of others because of a remedy.
+    # Includes models that run in place of others because of a mitigation.
     run = trial.setup_of(spec, trial.network_of(spec)).models.values()
     models = sorted({*assignment.models_of(spec.model, topologies.load(spec.topology)).values(), *run})
     found: dict[tuple[InputKind, str], str] = {("topology", spec.topology): _topology(spec.topology)}
@@ -72,7 +72,7 @@ def inputs_of(spec: TrialSpec) -> dict[tuple[InputKind, str], str]:
 
 
 def key_of(spec: TrialSpec, world: str) -> str:
-    """A digest of all that a result holds for: the engine, the inputs, the seed, and the settings.
+    """A digest of all that a result depends on: the engine, the inputs, the seed, and the settings.
 
     Raises ``UsageError`` for an unknown name.
     """
@@ -124,7 +124,7 @@ def _played(kind: Literal["scenario", "detector"], name: str, paths: tuple[str, 
 
 @lru_cache(maxsize=1024)
 def _endpoint(kind: Literal["mitigation", "phone", "server"], name: str) -> str:
-    if is_program(name):  # what is in it is the machine's
+    if is_program(name):  # its content depends on the machine
         return digest(name)
     known = {"mitigation": registry.mitigations, "phone": registry.phones, "server": registry.servers}
     return digest(_settings(known[kind]().get(name).settings))
@@ -143,7 +143,7 @@ def _settings(settings: object) -> str:
 
 
 def _written(value: object) -> str:
-    """Any value as text, the same for the same value; what has no fields is its type's name."""
+    """A value as text; equal values give the same text. Of an object without fields, its type's name."""
     if value is None or isinstance(value, bool | int | float | str | bytes):
         return repr(value)
     if isinstance(value, Enum):
@@ -164,7 +164,7 @@ def _written(value: object) -> str:
 
 
 def _sources(modules: set[str]) -> list[str]:
-    """Digests of modules, and of all that these import, below the engine and without it."""
+    """Digests of modules and of all that they import, without the engine."""
     found: set[str] = set()
     waiting = sorted(modules)
     while waiting:
@@ -192,7 +192,7 @@ def _file(module: str) -> Path | None:
 
 @cache
 def _source(module: str) -> str:
-    """A digest of a module's file, and of the data beside it that it names."""
+    """A digest of a module's file, and of the data files beside it that it names."""
     file = _file(module)
     if file is None:
         return ""

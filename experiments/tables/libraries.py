@@ -1,4 +1,4 @@
-"""Libraries that only some commands need: one clear line where one is not installed."""
+"""Imports libraries that only some commands need. If one is missing, a single line says so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the result of a trial to the rows of its tables."""
+"""Makes the rows of the tables from the result of a trial."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from siplab.lab.gateway.alg import Model
 
 Row = dict[str, Any]
 _SEVERAL: Final = "several"
-# What stands before these columns says what the trial was.
+# The columns before these say what the trial was.
 _OUTCOMES_FROM: Final = [each.name for each in TABLES["trials"]].index("outcome")
 
 
 def tables(results: Iterable[TrialResult]) -> dict[TableName, list[Row]]:
-    """All tables of results, whose trials are numbered from 1."""
+    """All tables of these results. The trials are numbered from 1."""
     return tables_of(enumerate(results, 1))
 
 
 def tables_of(results: Iterable[tuple[int, TrialResult]]) -> dict[TableName, list[Row]]:
-    """All tables of results with their numbers."""
+    """All tables of results with given numbers."""
     found: dict[TableName, list[Row]] = {name: [] for name in TABLES}
     for number, result in results:
         for name, made in rows(result, number).items():
@@ -38,7 +38,7 @@ def tables_of(results: Iterable[tuple[int, TrialResult]]) -> dict[TableName, lis
 
 
 def rows(result: TrialResult, number: int) -> dict[TableName, list[Row]]:
-    """The rows of one trial, which has that number in its experiment.
+    """The rows of one trial. ``number``: its number in the experiment.
 
     Raises ``UsageError`` for a model or an endpoint that does not exist.
     """
@@ -110,7 +110,7 @@ def rows(result: TrialResult, number: int) -> dict[TableName, list[Row]]:
 
 
 def _digest(found: dict[TableName, list[Row]]) -> str:
-    """A digest of all that came of a trial, whatever it was and whichever number it has."""
+    """A digest of a trial's outcome. It covers neither the trial's spec nor its number."""
     trial_row = list(found["trials"][0].items())
     came = [trial_row[_OUTCOMES_FROM:]]
     others = [[*row.items()][1:] for name, some in found.items() if name != "trials" for row in some]
@@ -174,7 +174,7 @@ class _About(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def _about(spec: str, paths: tuple[str, ...]) -> _About:
-    """What is known of the routers of a trial; ``several`` where they differ in it."""
+    """What is known of a trial's routers; ``several`` if they differ in it."""
     known = trial.models(paths)
     found = {_of_model(known.get(each)) for each in assignment.specs_in(spec)}
     if len(found) == 1:

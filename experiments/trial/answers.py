@@ -1,4 +1,4 @@
-"""What detectors and scenarios hand back is looked at before anybody works with it: it may be anything."""
+"""Checks what detectors and scenarios return, before anything uses it. A plug-in may return anything."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from siplab.experiments.trial.stage import Check, Finding
 from siplab.lab.foreign import LONGEST_LINE, clipped, one_line
 
 VERDICTS: Final = ("alg", "clean", "undecided", "error")
-_MOST: Final = 100  # names of parts, of faults, sentences
+_MOST: Final = 100  # entries in each list: names of parts, faults, sentences
 
 
 def finding(answer: object) -> Finding:
-    """The detector's answer, its texts clipped; the verdict ``error`` with the reason where it is none."""
+    """The detector's answer, with long texts cut; or the verdict ``error`` with the reason."""
     if not isinstance(answer, Finding):
         return Finding("error", detail=f"it returned {_kind(answer)}, not a Finding")
     if not isinstance(answer.verdict, str) or answer.verdict not in VERDICTS:
@@ -31,7 +31,7 @@ def finding(answer: object) -> Finding:
 
 
 def checks(found: object) -> tuple[list[Check], list[str]]:
-    """The checks of a scenario as they may be kept, and what is wrong with them."""
+    """The checks of a scenario, and what is wrong with them. What is no list of checks gives none."""
     if not isinstance(found, list) or not all(isinstance(each, Check) for each in found):
         return [], ["the stage's checks are no longer a list of checks"]
     return found, []

@@ -1,7 +1,7 @@
-"""Which model sits in which gateway: what ``--model`` may say on a network with several.
+"""Assigns models to gateways: what ``--model`` may say on a network with several gateways.
 
-``SPEC``: in every gateway that the topology leaves to the trial. ``GATEWAY=SPEC,...``: in the gateways that
-are named. Both: ``correct,hub=none``. A gateway that nobody names has the model of its own, or none.
+``SPEC``: the model of every gateway for which the topology names none. ``GATEWAY=SPEC,...``: models of the
+named gateways. Both: ``correct,hub=none``. A gateway that is not named has the topology's model, or none.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _NAMED: Final = re.compile(r"\s*([a-z][a-z0-9-]*)\s*=(.*)", re.DOTALL)
 
 
 def split(text: str) -> tuple[str, dict[str, str]]:
-    """The spec for all the others (may be empty), and those of named gateways.
+    """The spec for all other gateways (may be empty), and the specs of named gateways.
 
-    Raises ``UsageError`` when there is more than one for all the others.
+    Raises ``UsageError`` if there is more than one for all other gateways.
     """
     rest: list[str] = []
     named: dict[str, str] = {}
@@ -35,7 +35,7 @@ def split(text: str) -> tuple[str, dict[str, str]]:
 
 
 def models_of(text: str, topology: Topology) -> dict[str, str]:
-    """The model spec of each gateway that has one. Raises ``UsageError`` when ``text`` does not suit."""
+    """The model spec of each gateway that has one. Raises ``UsageError`` if ``text`` does not fit."""
     rest, named = split(text)
     gateways = {name: router for name, router in topology.gateways.items() if router.image is None}
     for name in named:
@@ -62,7 +62,7 @@ def specs_in(text: str) -> list[str]:
 
 
 def _parts(text: str) -> list[str]:
-    """What stands between commas that are in no parentheses."""
+    """The parts between commas. Commas in parentheses do not separate."""
     parts, depth = [""], 0
     for letter in text:
         depth += (letter == "(") - (letter == ")")

@@ -1,4 +1,4 @@
-"""Certificates of a trial with TLS, made on the spot: of a server that phones may trust, or should not."""
+"""Makes certificates for a trial with TLS: of a server that phones may trust, or should not."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ _OTHER_NAME: Final = "other.example"
 
 
 def phones(name: str) -> Tls:
-    """What phones have: trust in one authority, and the name that the server must have."""
+    """The TLS settings of phones: one trusted authority, and the name that the server must have."""
     return Tls(_client(), name=name)
 
 
 @cache
 def servers(certificate: Certificate, name: str) -> Tls:
-    """What the server called ``name`` has. Raises ``CapabilityError`` without trustme."""
+    """The TLS settings of the server called ``name``. Raises ``CapabilityError`` without trustme."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _issued(certificate, name).configure_cert(context)
-    context.num_tickets = 0  # nobody comes back to a session
+    context.num_tickets = 0  # sessions are never resumed
     return Tls(_client(), context, name)
 
 
 def write(folder: Path, *names: str) -> None:
-    """The same for programs, as PEM files in a folder: ``authority.pem``, which phones trust, and for each
-    kind of certificate ``right.pem`` and ``right.key``. ``names``: those of the server, or its addresses.
+    """Write certificates for programs to a folder, as PEM files.
 
-    Raises ``CapabilityError`` without trustme.
+    ``authority.pem`` is the authority that phones trust. Each kind of certificate has two files, for instance
+    ``right.pem`` and ``right.key``. ``names``: the server's names or addresses. Raises ``CapabilityError``
+    without trustme.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _authority("siplab").cert_pem.write_to_path(folder / "authority.pem")
@@ -46,7 +47,7 @@ def write(folder: Path, *names: str) -> None:
 
 
 def _issued(certificate: Certificate, *names: str) -> Any:
-    # No clock: what is not expired is good until the year 3000, as trustme has it.
+    # No clock is read. Without an expiry date, trustme's certificates are valid until the year 3000.
     until = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC) if certificate == "expired" else None
     authority = _authority("siplab" if certificate != "untrusted" else "somebody")
     return authority.issue_cert(*([_OTHER_NAME] if certificate == "wrong-name" else names), not_after=until)

@@ -22,9 +22,9 @@ class ChangedPart:
     """One part of one kind of message that one gateway changed.
 
     ``entered``: on which side of the gateway the message came in. ``message``: its label (``REGISTER``,
-    ``200 OK (INVITE)``), empty where it is no SIP message. ``part``: by the names of ``lab.wire.compare``;
-    ``None``: what was changed can't be told, as in a TCP segment with a part of a message. ``packets``: in
-    how many packets.
+    ``200 OK (INVITE)``), empty if it is no SIP message. ``part``: one of the names of ``lab.wire.compare``;
+    ``None`` if the part can't be determined, as in a TCP segment with only a piece of a message. ``packets``:
+    number of packets with this change.
     """
 
     gateway: str
@@ -42,7 +42,7 @@ class _Place(NamedTuple):
 
 
 def changed_parts(passages: Iterable[Passage]) -> list[ChangedPart]:
-    """What was changed, in the order in which it was first seen."""
+    """What gateways changed, in the order in which each change was first seen."""
     entries, found = Entries(), Counter[_Place]()
     for passage in passages:
         changed = [each for each in passage.emissions if each.changed and each.side is not None]
@@ -59,12 +59,12 @@ def changed_parts(passages: Iterable[Passage]) -> list[ChangedPart]:
 
 
 def _is_fragment(packet: bytes) -> bool:
-    """Whether an IPv4 packet is one: all of them count, or the last one says nothing."""
+    """Whether this is an IPv4 fragment. All fragments must be read, or the last one can't be put together."""
     return len(packet) >= 8 and packet[0] >> 4 == 4 and (packet[6] & 0x3F != 0 or packet[7] != 0)
 
 
 def _compared(entered: ip.Packet | None, emission: Emission) -> tuple[str, list[str | None]]:
-    """The label of the message, and its changed parts."""
+    """The label of the message, and the parts of it that the gateway changed."""
     try:
         left = ip.parse(emission.packet)
     except MalformedPacketError:

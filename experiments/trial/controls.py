@@ -1,13 +1,13 @@
 """The clean controls: networks without an ALG in which a detector has nothing to find.
 
-One row per way in which an honest network surprises detectors. The model is ``none`` in all of them. A row
-whose topology does not exist is left out.
+Each row is one way in which a network without an ALG surprises detectors. The model is ``none`` in all of
+them. A row whose topology does not exist is left out.
 
-Some rows are about servers: what these write looks as if an ALG had been at it, and is as they sent it.
-Detectors that listen to the lab's server meet that one, often a card with evidence. Most bring a *reflector*
-in its place, which no server can play, since it does what a script says; it shows what that would. That a
-server writes ``received`` and ``rport`` into Via (RFC 3261 section 18.2.1, RFC 3581) needs no row: the
-reflector does so in every answer, on every network.
+Some rows are about servers whose messages look as if an ALG had changed them, although they arrive as they
+were sent. A detector that uses the lab's server meets that server, often from a card with evidence. Most
+detectors bring a *reflector* instead, which follows a script and can't act as any other server. It writes
+what that server would write (``shown``). Servers that write ``received`` and ``rport`` into Via (RFC 3261
+section 18.2.1, RFC 3581) need no row: the reflector does so in every answer, on every network.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ CONTROLS: Final = (
     Control("dual-stack", "IPv4 by NAT and IPv6 side by side", "dual-stack"),
     Control("ipv6", "IPv6 behind a stateful firewall (RFC 6092)", "ipv6"),
     Control("proxy", "a real proxy in the path, which the phone addresses", "proxied"),
-    # Servers whose messages look as if an ALG had been at them, and are as the server sent them.
+    # Servers whose messages look as if an ALG had changed them, though they arrive as sent.
     Control(
         "private-record-route",
         "a proxy that shows a private address of its own",
@@ -99,7 +99,7 @@ CONTROLS: Final = (
         "a session border controller: a call has two dialogs, and media go through it",
         server={"b2bua": True, "relay_when": "always"},
     ),
-    # Servers as cards with evidence have them.
+    # Servers as described by cards with evidence.
     Control("server-proxy-plain", "a proxy that does nothing about NAT", kind="proxy-plain"),
     Control(
         "server-proxy-always",
@@ -115,7 +115,7 @@ CONTROLS: Final = (
         kind="sbc-hnt",
     ),
     Control("server-trunk", "a provider's trunk", kind="trunk"),
-    # Another seed, another fate: most exchanges are too short to lose a packet every time.
+    # Several seeds, because most exchanges are too short to lose a packet with every seed.
     *(
         Control(f"loss-{day}", "a line that loses, delays and repeats packets", "lossy")
         for day in range(1, 6)
@@ -124,7 +124,7 @@ CONTROLS: Final = (
 
 
 def available() -> list[Control]:
-    """The controls whose topologies are there."""
+    """The controls whose topologies exist."""
     known = set(topologies.available())
     return [each for each in CONTROLS if each.topology in known]
 

@@ -1,4 +1,4 @@
-"""Is a trial the same each time? It is run in two processes that differ in what it must not depend on."""
+"""Checks that trials are deterministic. Two processes run each trial; they differ in what must not matter."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NUMBERS: Final = (1, 2)
 
 
 class _Twice:
-    """Two processes, each with the trials that the other has too."""
+    """Two processes that run the same trials."""
 
     def __init__(self, limit: float) -> None:
         self._limit = limit
@@ -43,7 +43,7 @@ class _Twice:
 def differences(
     specs: Sequence[TrialSpec], limit: float, progress: Callable[[TrialResult], None] = lambda result: None
 ) -> Iterator[tuple[TrialSpec, str]]:
-    """The trials that are not the same in both processes, or invalid; what is wrong with each in one line."""
+    """The trials that differ between the processes, or are invalid, each with one line on what is wrong."""
     with closing(_Twice(limit)) as both:
         for spec in specs:
             (result, trace), (other, other_trace) = both.run(spec)
@@ -54,7 +54,7 @@ def differences(
 
 
 def _wrong(spec: TrialSpec, result: TrialResult, trace: Trace, other: TrialResult, other_trace: Trace) -> str:
-    if not result.reproducible and not spec.by_wall_clock:  # with TLS: compared by what came of it
+    if not result.reproducible and not spec.by_wall_clock:  # with TLS only outcomes are compared
         same = (result.outcome, result.checks) == (other.outcome, other.checks)
         return "" if same else f"its outcome differs: {_played(spec)}"
     pairs = zip(trace.records, other_trace.records, strict=False)
@@ -78,7 +78,7 @@ def _wrong(spec: TrialSpec, result: TrialResult, trace: Trace, other: TrialResul
 
 
 def _packet(number: int, trace: Trace, *records: Record) -> str:
-    """Which packet it is, and where the two first differ in what is readable of them."""
+    """Which packet differs, and the first line of it that does."""
     first = records[0]
     packets = sum(
         isinstance(each, Passage | Sent | Received | Segment) for each in trace.records[: number + 1]
@@ -110,7 +110,7 @@ def _lines(record: Record) -> Iterator[str]:
 
 
 def _culprit(spec: TrialSpec, *records: Record) -> str:
-    """Whose doing it is: of a packet that entered a router alike, the model's; else that of who sent it."""
+    """Whose fault it is: the model's if the packets entering the router are equal, else the sender's."""
     entered: set[Any] = {each.packet if isinstance(each, Passage) else None for each in records}
     if isinstance(records[0], Passage) and len(entered) == 1:
         origin = trial.models(spec.model_paths).origin(spec.model)

@@ -1,6 +1,6 @@
-"""Another hash seed, another clock and other global random numbers, for processes whose trials are compared.
+"""Shifts clocks and changes hash and random seeds in processes whose trials are compared.
 
-What comes of a trial must not depend on any of them. Ordinary runs change nothing of this.
+A trial's outcome must not depend on any of these. Ordinary runs do not use this module.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _CLOCKS: Final = ("time", "monotonic", "perf_counter", "process_time", "thread_t
 
 
 def environment(number: int) -> dict[str, str]:
-    """Variables of the process ``number``: the order of sets of texts follows from one of them."""
+    """Environment variables of the process ``number``. The hash seed decides the order of sets of strings."""
     return {"PYTHONHASHSEED": str(number)}
 
 
 def disturb(number: int) -> None:
-    """Change what this process, the one of that ``number``, says of the time; seed its global generator."""
+    """Shift the clocks of this process by an amount that depends on ``number``; seed its global generator."""
     random.seed(number)
     apart = number * _APART
     seconds = apart.total_seconds()

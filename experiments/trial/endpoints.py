@@ -1,6 +1,6 @@
-"""Kinds of phones and servers: settings under a name, for trials to choose.
+"""Kinds of phones and servers: named settings from which trials choose.
 
-A kind is a dictionary of settings. What a mitigation or a scenario asks for is laid over it.
+A kind is a dictionary of settings. What a mitigation or a scenario sets takes precedence over it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from siplab.lab.worlds.topology import Topology
 
 @dataclass(frozen=True)
 class PhoneKind:
-    """What the phones behind the router are. ``stun``: they ask the provider's STUN server."""
+    """A kind of phones behind the router. ``stun``: they ask the provider's STUN server."""
 
     stun: ClassVar[bool] = False
 
@@ -28,7 +28,7 @@ class PhoneKind:
         return {}
 
     def far_phone(self) -> Mapping[str, Any]:
-        """The same where the kind is that of the phones on the internet."""
+        """The same, if phones on the internet are of this kind."""
         return self.phone()
 
     def apply(self, setup: Setup) -> Setup:
@@ -39,7 +39,7 @@ class PhoneKind:
 class ServerKind:
     """What the provider has: its server, and the phones on the internet.
 
-    ``far_kind``: what those are where nobody names a kind of them.
+    ``far_kind``: the kind of these phones if nobody names one.
     """
 
     far_kind: ClassVar[str] = DEFAULT.far_phone
@@ -61,9 +61,9 @@ class ServerKind:
 
 
 def with_images(topology: Topology, phone: str, server: str, far_phone: str) -> tuple[str, str, str]:
-    """The kinds that are named, and those of the phones that are containers in the topology.
+    """The kinds, with those of phones that are containers in the topology.
 
-    Raises ``UsageError`` for one that is both.
+    Raises ``UsageError`` if a named kind is a container in the topology, too.
     """
     found = {"phone": phone, "far-phone": far_phone}
     for name, host in topology.hosts.items():
@@ -75,9 +75,10 @@ def with_images(topology: Topology, phone: str, server: str, far_phone: str) -> 
 
 
 def apply(setup: Setup, phone: str = "", server: str = "", far_phone: str = "") -> Setup:
-    """The settings with these kinds of endpoints, empty: those of ``pairs.DEFAULT``. Raises ``UsageError``.
+    """The setup with these kinds of endpoints; empty: those of ``pairs.DEFAULT``. Raises ``UsageError``.
 
-    ``far_phone``: what the phones on the internet are, before what the server's kind says of them.
+    ``far_phone``: the kind of the phones on the internet. What the server's kind says of them takes
+    precedence.
     """
     programs = {"phone": phone, "far-phone": far_phone, "server": server}
     programs = {role: spec for role, spec in programs.items() if is_program(spec)}

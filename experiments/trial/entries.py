@@ -1,4 +1,4 @@
-"""The packets that entered gateways, as the gateways worked on them."""
+"""The packets that entered gateways, in the form in which the gateways handled them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from siplab.lab.worlds.trace import Passage
 
 
 class Entries:
-    """The packets that entered gateways, fragments put together, as the gateways saw them."""
+    """The packets that entered gateways, with fragments put together."""
 
     def __init__(self) -> None:
         self._fragments: dict[tuple[str, Side], Reassembler] = {}
 
     def whole(self, passage: Passage) -> ip.Packet | None:
-        """What the gateway worked on; ``None`` for no sound packet, and while fragments are missing.
+        """The packet that the gateway handled; ``None`` if it is malformed or if fragments are missing.
 
-        Passages must come in order: a fragment means nothing without those before it.
+        Passages must be given in order: a fragment needs those before it.
         """
         try:
             packet = ip.parse(passage.packet)

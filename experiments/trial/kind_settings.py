@@ -1,4 +1,4 @@
-"""What kinds of phones and servers differ in: the settings of their cards, and what each means.
+"""The settings in which kinds of phones and servers differ, and what each means.
 
 The rules of this file:
 
@@ -127,7 +127,7 @@ class PhoneSettings(PhoneKind):
         return _changed(self)
 
     def far_phone(self) -> Mapping[str, Any]:
-        # The phones on the internet latch unless it is said that they do not.
+        # The phones on the internet latch unless their kind says that they do not.
         return {"latch_after": self.latch_after, **self.phone()}
 
 

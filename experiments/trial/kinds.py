@@ -1,11 +1,11 @@
-"""Kinds of phones and servers as cards: one YAML file each, every setting with its evidence and its source.
+"""Kinds of phones and servers as cards: one YAML file each. Every setting has its evidence and its source.
 
 The rules of this file:
 
-- A setting's value stands on a card with who says so, or its name stands under ``unknown``; what is not
-  known, and what is not named, is the family's, and in the end the lab's plain endpoint's.
-- A card is a ``brand`` only if at least half of all settings are known better than by inference; below that
-  it is a ``family``. A ``control`` is nobody's: it shows what a strictness that nobody has would do.
+- A card gives a setting's value and who says so, or lists its name under ``unknown``. A setting that is
+  unknown or not named has the family's value, or else that of the lab's plain endpoint.
+- A card is a ``brand`` only if at least half of all settings are known better than by inference; else it is
+  a ``family``. A ``control`` is no real product: it shows what a strictness that no product has would do.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ T = TypeVar("T")
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Evidence = Literal["seen", "source-code", "vendor-documentation", "user-report", "inference"]
-"""``seen``: the program was run, in the version that the card names, and watched."""
+"""``seen``: the program was run, in the version that the card names, and observed."""
 INFERENCE: Final = "inference"
 BRAND_SHARE: Final = 0.5
-"""The least share of all settings that a brand knows better than by inference."""
+"""A brand must know at least this share of all settings better than by inference."""
 
 
 class Strict(BaseModel):
@@ -44,7 +44,7 @@ class Known(Strict, Generic[T]):
     value: T
     evidence: Evidence
     source: Text
-    """Repository and line, or a document, or what was done to see it."""
+    """Repository and line, or a document, or how it was observed."""
     note: Text | None = None
 
 
@@ -52,26 +52,26 @@ class Card(Strict):
     """A kind of phone or server."""
 
     id: Identifier
-    """The name of the file, too."""
+    """Also the file's name."""
     summary: Text
     about: Text
     kind: Literal["brand", "family", "control"]
     family: Identifier | None = None
-    """The kind that unknown settings come from; without one they are the lab's plain endpoint's."""
+    """The kind that supplies unknown settings; without one they are those of the lab's plain endpoint."""
     version: Text
     """What was run or read."""
     settings: BaseModel
     unknown: tuple[str, ...] = ()
-    """Settings for which nobody is known to say anything."""
+    """Settings for which no source is known."""
 
     @property
     def known(self) -> dict[str, Known[Any]]:
-        """The settings whose values the card states."""
+        """The settings whose values the card gives."""
         return {name: getattr(self.settings, name) for name in _ordered(self.settings)}
 
     @property
     def share(self) -> float:
-        """How many of all settings are known better than by inference, 0 to 1."""
+        """The share of all settings that are known better than by inference, 0 to 1."""
         known = [each for each in self.known.values() if each.evidence != INFERENCE]
         return len(known) / len(type(self.settings).model_fields)
 
@@ -98,7 +98,7 @@ def _ordered(settings: BaseModel) -> Iterator[str]:
 
 @cache
 def card_type(kind: str) -> type[Card]:
-    """The schema of one sort of cards: its settings, each with its own type."""
+    """The schema of one sort of card: its settings, each with its own type."""
     fields: dict[str, Any] = {}
     for name, each in SETTINGS[kind].__pydantic_fields__.items():  # type: ignore[union-attr]
         hint = Annotated[each.annotation, *each.metadata] if each.metadata else each.annotation
@@ -110,14 +110,14 @@ def card_type(kind: str) -> type[Card]:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a setting of a kind comes from: ``card`` is its id, ``None`` for the lab's plain endpoint."""
+    """Where the value of a setting comes from. ``card``: its id; ``None``: the lab's plain endpoint."""
 
     card: str | None
     known: Known[Any] | None
 
 
 class Shelf:
-    """The cards of one sort, which lie as YAML files in a package's folder, by id."""
+    """The cards of one sort, by id. They are the YAML files in a package's folder."""
 
     def __init__(self, kind: str, folder: Path) -> None:
         self.kind = kind
@@ -134,16 +134,16 @@ class Shelf:
         return iter(self._cards.values())
 
     def get(self, identifier: str) -> Card | None:
-        """The card of that id; a kind that is written in Python has none."""
+        """The card of that id; ``None`` for a kind that is written in Python."""
         return self._cards.get(identifier)
 
     def values(self, identifier: str, names: Iterable[str]) -> dict[str, Any]:
-        """What a card says of these settings, which it has to know. Raises ``KeyError``."""
+        """A card's values of these settings. Raises ``KeyError`` if it does not give one."""
         known = self._cards[identifier].known
         return {name: known[name].value for name in names}
 
     def origins(self, card: Card) -> dict[str, Origin]:
-        """Every setting: whose value it has."""
+        """For every setting, where its value comes from."""
         found = {name: Origin(None, None) for name in type(card.settings).model_fields}
         for each in reversed([card, *self._families(card)]):
             found.update((name, Origin(each.id, known)) for name, known in each.known.items())
@@ -157,7 +157,7 @@ class Shelf:
             yield Item(card.id, card.summary, SETTINGS[self.kind](**values), card.about)
 
     def _families(self, card: Card) -> list[Card]:
-        """The cards that what is unknown comes from, the nearest first."""
+        """The cards that supply unknown settings, the nearest first."""
         found: list[Card] = []
         while card.family is not None:
             family = self._cards.get(card.family)

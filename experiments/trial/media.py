@@ -15,11 +15,11 @@ from siplab.lab.phone.phone import Phone
 class StreamReport:
     """One stream of one call, at one end; times in seconds.
 
-    ``who``: the phone's user, ``call`` the number of its call, from 1. ``lost``: sequence numbers that never
+    ``who``: the phone's user; ``call``: the number of its call, from 1. ``lost``: sequence numbers that never
     came, between others that did. ``first_after``: from the answer to the first packet (negative: early
-    media), ``None`` when none came. ``silences``: begin and end of each, counted from the answer.
-    ``heard``: what sound came when, counted from the answer too. ``rtcp_sent`` and
-    ``rtcp_received``: reports on the stream, where the phone sends any.
+    media); ``None`` if no packet came. ``silences``: begin and end of each, counted from the answer.
+    ``heard``: which sound came when, counted from the answer too. ``rtcp_sent`` and ``rtcp_received``: RTCP
+    reports on the stream, if the phone sends any.
     """
 
     who: str

@@ -1,11 +1,11 @@
-"""Which phone and server a trial has where nobody names one, and the strict ones that are shown beside them.
+"""The phone and server of a trial that names none, and the strict ones that are shown beside them.
 
-Nobody was found who counts phones or servers, so no share of any market stands behind the default. It is:
+No statistics on phones or servers were found, so the default does not claim any share of a market. It is:
 
-- ``desk``: the telephones that stand on desks, as far as their makers' documents say how they behave. They
-  write an address into Call-ID, where an ALG finds it, and of the four stacks that were read and do the same
-  three take no response with another Call-ID.
-- ``proxy-detect``: the configurations that Kamailio and OpenSIPS come with, which help a phone where Via or
+- ``desk``: desk phones, as far as their makers document their behaviour. They write an address into Call-ID,
+  where an ALG finds it. Four stacks that do so were read; three of them accept no response with another
+  Call-ID.
+- ``proxy-detect``: the configurations that come with Kamailio and OpenSIPS. They help a phone if Via or
   Contact shows that it is behind NAT.
 """
 
@@ -19,7 +19,7 @@ from typing import Final
 class Pair:
     """Kinds of endpoints: of the phones behind the router, the server, and the phones on the internet.
 
-    ``far_phone``, empty: what the server's kind says.
+    ``far_phone``: if empty, the server's kind says it.
     """
 
     phone: str
@@ -32,4 +32,4 @@ class Pair:
 
 DEFAULT: Final = Pair("desk", "proxy-detect", "desk")
 STRICT: Final = Pair("plain", "rport-aware")
-"""As strict as the RFCs let them be: what breaks these need not break anybody's."""
+"""As strict as the RFCs allow. What breaks these endpoints need not break real ones."""

@@ -12,13 +12,13 @@ from siplab.lab.worlds.emulated.bubble import end, passing_on
 
 
 class TrialProcess:
-    """A running one. ``connection`` takes the requests of ``siplab.experiments.trial.worker.serve``.
+    """A running process. ``connection`` takes the requests of ``siplab.experiments.trial.worker.serve``.
 
-    ``disturbed``: a number, for one whose clock and seeds are others (``disturbance``). What is printed in it
-    goes to standard error. It does not hear of Ctrl-C, and ends with this process.
+    ``disturbed``: if not 0, the number by which its clock and seeds differ (``disturbance``). What is printed
+    in the process goes to standard error. It gets no Ctrl-C, and it ends with this process.
     """
 
-    greeted = False  # whether it has said that it is ready
+    greeted = False  # whether it has reported that it is ready
 
     def __init__(self, disturbed: int = 0) -> None:
         self.connection, theirs = Pipe()
@@ -36,13 +36,13 @@ class TrialProcess:
 
     @property
     def worker(self) -> int:
-        """Process id of what runs the trials."""
+        """Id of the process that runs the trials."""
         return self._process.pid
 
     def close(self, patience: float = 0.0) -> str:
-        """End it, now; says how it ended where that was not our doing.
+        """End the process now. Returns how it ended, if this call did not end it.
 
-        ``patience``: seconds for one that is ending by itself.
+        ``patience``: seconds to wait for a process that is ending by itself.
         """
         self.connection.close()
         return end(self._process, patience)

@@ -1,4 +1,4 @@
-"""Trials in processes of their own, side by side; what to do when one dies, or must be ended."""
+"""Runs trials in processes of their own, side by side. Handles processes that die or must be ended."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ from siplab.lab import foreign
 from siplab.lab.errors import UsageError
 from siplab.lab.worlds.trace import Trace
 
-# Simulated trials take milliseconds: a process that has the next ones already does not wait for them.
+# Simulated trials take milliseconds. With the next trials at hand, a process need not wait for them.
 AHEAD: Final = 4
 _PIECE: Final = 1 << 20
-# Seconds in which a process that let go of its channel comes to its end, on a busy machine too: what is in
-# its bubble ends first.
+# Seconds that a process gets to end after it closed its channel, also on a busy machine. The processes in its
+# bubble end first.
 _DYING: Final = 30.0
 
 
 class Place(Protocol):
-    """A process in which trials are run.
+    """A process in which trials run.
 
-    ``worker``: the id of what uses the CPU for them. ``greeted``: whether it has said that it is ready.
+    ``worker``: id of the process that uses the CPU for them. ``greeted``: whether it has reported that it is
+    ready.
     """
 
     connection: Connection
@@ -45,7 +46,7 @@ class Place(Protocol):
 
 
 class _Line:
-    """A place, with the numbers of the trials that it has, the one under way first."""
+    """A place, with the numbers of the trials that were given to it, the running one first."""
 
     def __init__(self, place: Place, specs: Sequence[TrialSpec], limit: float) -> None:
         self.place = place
@@ -56,10 +57,10 @@ class _Line:
         self._watchdog = Watchdog(place.worker, limit)
 
     def ask(self, index: int, store: Store | None, *, traced: bool = False, share: bool = False) -> bool:
-        """Give it a trial more; ``False`` when it has died since its last one, which none is to blame for."""
+        """Give the process one more trial. ``False`` if it died between trials: then no trial is to blame."""
         try:
             self.place.connection.send(Request(self._specs[index], store, traced, share))
-        except OSError:  # if it never did one, so says the answer
+        except OSError:  # if it never answered a trial, ``answers`` will report its end
             if self._answered and not self.asked:
                 return False
         self.asked.append(index)
@@ -68,9 +69,9 @@ class _Line:
         return True
 
     def answers(self) -> Iterator[tuple[int, Answer | str]]:
-        """The trials that are answered by now, once the connection is readable; a text says why none will be.
+        """The trials that are answered by now, once the connection is readable. A text says why none will be.
 
-        Read as it comes: a process that stops in the middle of an answer keeps nobody waiting.
+        Reads only what has come, so a process that stops within an answer does not block the others.
         """
         try:
             piece = os.read(self.place.connection.fileno(), _PIECE)
@@ -84,7 +85,7 @@ class _Line:
             index = self.asked[0]
             try:
                 answer = pickle.loads(message)  # noqa: S301 - from a process of ours
-            except Exception as error:  # somebody's code wrote into the channel
+            except Exception as error:  # a plug-in wrote into the channel
                 answer = error
             if answer == READY:
                 self.place.greeted = True
@@ -103,9 +104,9 @@ class _Line:
             return
 
     def _message(self) -> bytes | None:
-        """The first whole message, as ``multiprocessing.connection`` writes them."""
+        """The first complete message, in the format of ``multiprocessing.connection``."""
         head, size = 4, int.from_bytes(self._came[:4], "big", signed=True)
-        if len(self._came) >= 4 and size == -1:  # 2 GiB and more
+        if len(self._came) >= 4 and size == -1:  # a size of 2 GiB or more
             head, size = 12, int.from_bytes(self._came[4:12], "big")
         if len(self._came) < head + max(size, 0):
             return None
@@ -117,12 +118,12 @@ class _Line:
         return self._watchdog.overdue() if self.asked else ""
 
 
-_WAITS: Final = 10  # times that a scenario may wait for as long as it may
-_REAL: Final = 600.0  # seconds by the wall clock that a trial with real phones or servers may take
+_WAITS: Final = 10  # a scenario may wait this many times for its longest wait
+_REAL: Final = 600.0  # wall-clock seconds that a trial with real phones or servers may take
 
 
 def waits(spec: TrialSpec) -> float:
-    """Seconds that a trial may wait for others: programs, or a kernel's clock."""
+    """Seconds that a trial may wait for programs, or for a kernel's clock."""
     if spec.gateway == "kernel":
         return float("inf")
     if spec.real:
@@ -141,10 +142,11 @@ def side_by_side(
     ahead: int = 1,
     share: bool = False,
 ) -> Generator[tuple[int, TrialResult], None, None]:
-    """Run the trials in ``jobs`` places; number and result of each as it ends.
+    """Run the trials in ``jobs`` processes. Yields number and result of each as it ends.
 
     A trial whose process dies, or that takes more than ``limit`` seconds of CPU, is invalid; the others go on
-    in a new process. ``ahead``: how many trials a process has at a time. ``share``: see ``trial.sharing``.
+    in a new process. ``ahead``: how many trials a process is given at a time. ``share``: see
+    ``trial.sharing``.
     """
     waiting = deque(range(len(specs)))
     lines: dict[Connection, _Line] = {}
@@ -168,7 +170,7 @@ def side_by_side(
                     if line.ask(waiting[0], store, share=share):
                         waiting.popleft()
                     else:
-                        del lines[line.place.connection]  # another one takes its place
+                        del lines[line.place.connection]  # a new process takes its place
                         line.place.close()
             for connection in wait([each for each, line in lines.items() if line.asked], LOOK):
                 line = lines[connection]  # type: ignore[index]
@@ -194,7 +196,7 @@ def side_by_side(
 def traced(
     spec: TrialSpec, place: Place, world: str, store: Store | None, limit: float
 ) -> tuple[TrialResult, Trace, bool]:
-    """Run one trial; its result, its trace, and whether the place is fit for another. It is closed if not."""
+    """Run one trial. Returns its result, its trace, and whether the place stays open for another trial."""
     line = _Line(place, [spec], limit)
     line.ask(0, store, traced=True)
     answer: Answer | str | None = None
@@ -213,7 +215,7 @@ def traced(
 
 
 def died(how: str) -> str:
-    """Why a trial is invalid whose process is no more."""
+    """Why a trial is invalid whose process died."""
     return f"the trial's process died ({how})" if how else "the trial's process died"
 
 
@@ -255,5 +257,5 @@ atexit.register(_close_spare)
 
 
 def can_be_watched() -> bool:
-    """Whether this system lets a process of ours be given a channel and be ended with us."""
+    """Whether this system can pass a channel to a process of ours and end the process together with us."""
     return sys.platform != "win32"

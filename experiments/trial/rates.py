@@ -1,4 +1,4 @@
-"""How often something happened, how sure that is, and how many trials it takes to be surer."""
+"""How often something happened, how certain that is, and how many trials make it more certain."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-_Z: Final = 1.959964  # 95 % of the normal distribution
+_Z: Final = 1.959964  # for a 95 % interval of the normal distribution
 MOST: Final = 1_000_000
 
 
 @dataclass(frozen=True)
 class Rate:
-    """``count`` of ``of``, with the Wilson score interval of 95 %."""
+    """``count`` of ``of``, with its 95 % Wilson score interval."""
 
     count: int
     of: int
 
     @property
     def value(self) -> float | None:
-        """``None`` where there was nothing to count."""
+        """The rate; ``None`` if ``of`` is 0."""
         return self.count / self.of if self.of else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Least and greatest rate (Wilson 1927), trials taken as independent of each other."""
+        """Lower and upper bound (Wilson 1927), assuming independent trials."""
         if not self.of:
             return None
         share, of = self.count / self.of, self.of
@@ -36,13 +36,13 @@ class Rate:
 
     @property
     def width(self) -> float:
-        """Of the interval: 1 where there was nothing to count."""
+        """Width of the interval; 1 if ``of`` is 0."""
         low, high = self.interval or (0.0, 1.0)
         return high - low
 
 
 def percent(share: float) -> int:
-    """Whole percents; 0 and 100 only for nothing and everything."""
+    """A share in whole percent. It is 0 or 100 only if the share is exactly 0 or 1."""
     if 0 < share < 1:
         return min(99, max(1, round(share * 100)))
     return round(share * 100)
@@ -57,7 +57,7 @@ def trials_for_width(rate: float, width: float) -> int:
 
 
 def trials_to_tell_apart(one: float, other: float) -> int:
-    """The fewest trials of each after which the intervals around two different rates do not overlap."""
+    """The fewest trials of each after which the intervals around two different rates no longer overlap."""
     low, high = sorted((one, other))
 
     def apart(of: int) -> bool:
@@ -68,7 +68,7 @@ def trials_to_tell_apart(one: float, other: float) -> int:
 
 
 def _fewest(enough: Callable[[int], bool]) -> int:
-    """The least number from which on it is enough, found by doubling and halving."""
+    """The least number that is enough, found by doubling, then halving."""
     most = 1
     while not enough(most) and most < MOST:
         most *= 2

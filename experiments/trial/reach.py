@@ -1,16 +1,16 @@
-"""Whether a router's fault was within reach of what a detector did, and what the router changed.
+"""Finds out whether a router's fault was in reach of a detector's exchange, and what the router changed.
 
-The rule: the packets that entered each gateway of the trial go, at the same times, through a fresh gateway
-without an ALG, of the same NAT settings and with the same seed. Where both emit the same packets on the same
-sides, the exchange was what a clean router would have given, and no detector can know better from it: the
-fault was *out of reach*. Any other byte, a packet more or a packet less puts it within reach.
+The rule: the packets that entered each gateway are sent, at the same times, through a fresh gateway without
+an ALG, with the same NAT settings and the same seed. If both emit the same packets on the same sides, the
+exchange looks the same as with a clean router. No detector can see a difference then: the fault was *out of
+reach*. Any other byte, one packet more or one packet less puts it in reach.
 
-- The IP identification and the header checksum that goes with it do not count: routers choose them freely.
-- Notes do not count, nor does a packet that both drop for different reasons: nobody sees those.
-- What the router answers itself, and the public port that it chose, do count: both are seen outside.
-- A timer that the model imposes counts when it ran out on a packet of this exchange, and only then.
-- The NAT draws from a generator of its own, so a model that draws random numbers moves no port. Where ports
-  are allocated at random, one that reserves ports for itself does, and these count.
+- The IP identification and the header checksum that depends on it do not count: routers choose them freely.
+- Notes do not count. Nor does a packet that both drop for different reasons: nobody can see that.
+- What the router itself answers, and the public port that it chose, do count: both are visible outside.
+- A timer that the model sets counts only if it ran out before a packet of this exchange.
+- The NAT has a random generator of its own, so a model that draws random numbers does not move its ports. But
+  if ports are allocated at random, a model that reserves ports does move others, and these count.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Reach:
     """``touched``: a router without an ALG would have emitted something else.
 
     ``changed``: the parts of SIP messages that the routers rewrote, by the names of ``lab.wire.compare``.
-    ``translation_only``: what was touched a router would have touched, too, that translates and has no fault:
-    of the fault nothing showed.
+    ``translation_only``: the same ALG without its fault would have emitted the same. So nothing of the fault
+    showed.
     """
 
     touched: bool
@@ -46,7 +46,7 @@ class Reach:
 def measure(trace: Trace, network: Network, seed: object, models: Mapping[str, Model] | None = None) -> Reach:
     """Replay a trial's packets. ``seed``: the one that the trial's world was made with.
 
-    ``models``: what the gateways had, by their names; without them nothing is said of the translation.
+    ``models``: the gateways' models, by the gateways' names. Without them ``translation_only`` is false.
     """
     touched = False
     faultless = _without_faults(models or {})
@@ -66,7 +66,7 @@ def measure(trace: Trace, network: Network, seed: object, models: Mapping[str, M
 
 
 def _without_faults(models: Mapping[str, Model]) -> dict[str, Model] | None:
-    """The same ALGs as far as they are correct; ``None`` where no gateway has a fault on a correct ALG."""
+    """The same ALGs without their faults; ``None`` if no gateway has a fault on a correct ALG."""
     faultless = {
         name: Model("faultless", Card("The translation alone."), Recipe(base=model.recipe.base))
         for name, model in models.items()
@@ -76,7 +76,7 @@ def _without_faults(models: Mapping[str, Model]) -> dict[str, Model] | None:
 
 
 def _seen(emissions: list[Emission]) -> list[tuple[Side, bytes]]:
-    """What leaves the router, in order, without what routers choose freely."""
+    """What leaves the router, in order, without the fields that routers choose freely."""
     return [(each.side, _settled(each.packet)) for each in emissions if each.side is not None]
 
 
@@ -89,7 +89,7 @@ def _settled(packet: bytes) -> bytes:
 def _rewritten(
     packet: bytes, expected: list[Emission], emissions: list[Emission]
 ) -> Iterator[tuple[bytes, bytes]]:
-    """The SIP of each packet that the ALG changed: as it would have left, and as it left."""
+    """The SIP of each packet that the ALG changed: as it would have left without the ALG, and as it left."""
     unchanged = next((each for each in map(_parsed, _packets(expected)) if each is not None), _parsed(packet))
     if unchanged is None or unchanged.is_fragment:
         return

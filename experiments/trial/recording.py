@@ -1,11 +1,11 @@
-"""Sound files of a trial's calls: what was said on the left, what was heard of it on the right.
+"""Sound files of a trial's calls: left channel what was said, right channel what was heard of it.
 
 The rules of this file:
 
-- One file for each side of each answered call: G.711, so that nothing is lost, and small.
-- Faults are at the start, around a silence, and at the end. So a file has a few seconds around each of these
-  moments, one behind the other; ``full`` has all of it, two minutes at most.
-- A table beside it says when there was silence, and which stretch of the call stands where in the file.
+- One file for each side of each answered call. The format is G.711: small, and without loss here.
+- Faults show at the start, around a silence, and at the end. So a file has a few seconds around each of these
+  moments, one after the other; ``full`` has everything, two minutes at most.
+- A table beside the file says when there was silence, and where in the file each part of the call is.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from siplab.lab.phone.phone import Phone
 from siplab.lab.wire import g711
 
 Audio = Literal["changes", "full"]
-LONGEST: Final = 120.0  # seconds of one recording: nobody listens to more of a fault
-_AROUND: Final = 3.0  # seconds before and behind a moment at which something changes
+LONGEST: Final = 120.0  # seconds of one recording: enough to hear any fault
+_AROUND: Final = 3.0  # seconds before and after each moment at which something changes
 _QUIET: Final = bytes([g711.SILENCE]) * SAMPLES
 
 
@@ -64,7 +64,7 @@ class Recorder:
             said = list(_said(peer, first, len(heard)))
             frames += zip(said, heard, strict=True)
         write_stereo(path, frames)
-        lines = ["what,from,to,at\n"]  # seconds from the answer, and in the file
+        lines = ["what,from,to,at\n"]  # what; seconds from the answer; seconds in the file
         for what, first, last, at in rows:
             place = "" if at is None else f"{at:.2f}"
             lines.append(f"{what},{first - begin:.3f},{last - begin:.3f},{place}\n")
@@ -72,7 +72,7 @@ class Recorder:
 
 
 def _around(begin: float, end: float, silences: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The stretches around the moments at which something changes, where they meet as one."""
+    """The stretches around the moments at which something changes. Stretches that meet are joined."""
     moments = sorted({begin, end, *(each for silence in silences for each in silence)})
     found: list[tuple[float, float]] = []
     for each in moments:
@@ -85,7 +85,7 @@ def _around(begin: float, end: float, silences: Sequence[tuple[float, float]]) -
 
 
 def _peer(call: Call, phone: Phone, phones: Sequence[Phone]) -> Call | None:
-    """The call at the other end: of the same Call-ID, else the one that lasted longest beside it."""
+    """The call at the other end: the one with the same Call-ID, else the one that overlaps longest."""
     others = [each for other in phones if other is not phone for each in other.calls if each.senders]
 
     def likeness(other: Call) -> tuple[bool, float]:
@@ -97,7 +97,7 @@ def _peer(call: Call, phone: Phone, phones: Sequence[Phone]) -> Call | None:
 
 
 def _said(call: Call | None, begin: float, count: int) -> Iterator[bytes]:
-    """What one side said, from a time on, ``count`` frames of it."""
+    """What one side said: ``count`` frames from ``begin`` on."""
     sender = call.senders.get("audio") if call is not None else None
     spoken = sender.spoken if sender is not None else []
     for number in range(count):

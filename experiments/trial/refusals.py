@@ -1,7 +1,7 @@
-"""What real programs make of one altered message: which refuse it, and which do so without a word.
+"""How real programs react to one altered message: which refuse it, and which drop it silently.
 
-The lists lie beside the kinds, as ``_refusals.yaml``. A user behind a refusal in silence sees a time-out, and
-nobody's log has a 400.
+The lists are in ``_refusals.yaml`` beside the kinds. If a message is dropped silently, the user sees a
+time-out, and no log has a 400.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class Row(Strict):
     ]
     change: Text
     outcomes: dict[str, Answer]
-    """By program; one that is left out is not known."""
+    """By program; if one is missing, its outcome is unknown."""
     then: Annotated[dict[str, Text], Field(default_factory=dict)]
-    """What follows, where the answer is not the end of it."""
+    """What follows, if the answer does not end it."""
     read: tuple[str, ...] = ()
-    """Programs whose outcome was read in the source, though others of theirs were seen."""
+    """Programs whose outcome was read in the source, though others of their outcomes were observed."""
     inferred: tuple[str, ...] = ()
     """Programs whose outcome was inferred."""
 

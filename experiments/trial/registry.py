@@ -1,7 +1,7 @@
-"""Finding scenarios, detectors and mitigations: one per file in a folder, named by its id.
+"""Finds scenarios, detectors and mitigations: one per file in a folder, named by its id.
 
-A module offers ``ITEM``: an object with ``id``, ``summary`` and ``settings``, a frozen dataclass
-whose fields are its parameters and whose methods do the work.
+A module offers ``ITEM``: an object with ``id``, ``summary`` and ``settings``. The settings are a frozen
+dataclass: its fields are the parameters, its methods do the work.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ S = TypeVar("S")
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 
-# Installed packages announce modules with an ITEM under it.
+# Installed packages announce modules with an ITEM in this entry-point group.
 DETECTORS_GROUP: Final = "siplab.detectors"
 SCENARIOS_GROUP: Final = "siplab.scenarios"
 
 
 @dataclass(frozen=True)
 class Item(Generic[S]):
-    """A named thing that does ``settings``' work. ``about`` is its documentation; ``aliases`` find it too.
+    """A named thing. Its ``settings`` do the work. ``about``: documentation; ``aliases``: further names.
 
-    ``only_by_name``: it costs too much to be one of "all"; it is listed, and run where somebody names it.
+    ``only_by_name``: too expensive to be part of "all". It is listed, and runs only if it is named.
     """
 
     id: str
@@ -49,14 +49,14 @@ class Item(Generic[S]):
 
 
 class Registry(Generic[S]):
-    """The items of one kind, by id: those in ``siplab.experiments.<kind>s``, which is found by its name."""
+    """The items of one kind, by id. The lab's own are in ``siplab.experiments.<kind>s``."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
         package = importlib.import_module(f"siplab.experiments.{kind}s")
         self._items: dict[str, Item[S]] = {}
-        self._origins: dict[str, str] = {}  # of those that users bring
-        self._asked_for: dict[str, Item[S]] = {}  # reading a spec costs more than many a trial's part
+        self._origins: dict[str, str] = {}  # of users' own items
+        self._asked_for: dict[str, Item[S]] = {}  # parsing a spec costs more than running many a trial's part
         for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda each: each.name):
             module = importlib.import_module(f"{package.__name__}.{info.name}")
             for item in (*getattr(module, "ITEMS", ()), *([module.ITEM] if hasattr(module, "ITEM") else ())):
@@ -66,7 +66,7 @@ class Registry(Generic[S]):
         self._items = dict(sorted(self._items.items()))
 
     def add_module(self, module: ModuleType, origin: str) -> None:
-        """Register the ``ITEM`` or ``ITEMS`` of somebody's module. Raises ``UsageError``."""
+        """Register the ``ITEM`` or ``ITEMS`` of a user's module. Raises ``UsageError``."""
         with foreign.blamed(origin):
             found: list[Any] = [*getattr(module, "ITEMS", ())]
             if hasattr(module, "ITEM"):
@@ -84,19 +84,19 @@ class Registry(Generic[S]):
                 self._origins[item.id] = origin
 
     def origin(self, spec: str) -> str:
-        """Whose code it is, of those that users bring: the file or the entry point; empty: the project's."""
+        """Where a user's item comes from: a file or an entry point; empty for the project's own."""
         return self._origins.get(specs.parse(spec, self.kind)[0], "")
 
     def __iter__(self) -> Iterator[Item[S]]:
-        """All of them but those that are to be named."""
+        """All items but those that must be named."""
         return (each for each in self._items.values() if not each.only_by_name)
 
     def listed(self) -> list[Item[S]]:
-        """All of them."""
+        """All items."""
         return list(self._items.values())
 
     def get(self, spec: str) -> Item[S]:
-        """The item of ``ID`` or ``ID(parameter=value)``. Raises ``UsageError`` with the fix."""
+        """The item that ``ID`` or ``ID(parameter=value)`` names. Raises ``UsageError`` with the fix."""
         found = self._asked_for.get(spec)
         if found is None:
             found = self._asked_for[spec] = self._configure(spec)
@@ -115,7 +115,7 @@ class Registry(Generic[S]):
 
 
 def _check(item: Item[Any], where: str) -> None:
-    """Raises ``UsageError`` for what somebody's item can't have."""
+    """Raises ``UsageError`` if a user's item has something that it can't have."""
     if not isinstance(item.id, str) or not _ID.match(item.id):
         raise UsageError(f"{where} id {item.id!r:.80} must be letters, digits, '-', '_' and '.'")
     for name in ("summary", "about"):
@@ -138,7 +138,7 @@ def scenarios(paths: tuple[str, ...] = ()) -> Registry[Any]:
     """The scenarios: ``settings.run(stage)``.
 
     The lab's own, those of installed packages, and those in ``paths`` (files or folders). Raises
-    ``UsageError`` naming the place at fault.
+    ``UsageError`` that names the place of the error.
     """
     return _with_plugins(Registry("scenario"), SCENARIOS_GROUP, paths)
 
@@ -147,7 +147,7 @@ def scenarios(paths: tuple[str, ...] = ()) -> Registry[Any]:
 def detectors(paths: tuple[str, ...] = ()) -> Registry[Any]:
     """The detectors: ``settings.run(stage)`` gives a ``Finding``.
 
-    From where, and what is raised: as ``scenarios``.
+    Sources and errors are the same as for ``scenarios``.
     """
     return _with_plugins(Registry("detector"), DETECTORS_GROUP, paths)
 
@@ -176,13 +176,13 @@ def servers() -> Registry[Any]:
 def program(spec: str, role: str) -> Any:
     """The real program that ``program:NAME(parameter=value)`` names. Raises ``UsageError``.
 
-    ``role``: ``phone`` or ``server``, which it has to be.
+    ``role``: ``phone`` or ``server``; the program must be able to play it.
     """
     return importlib.import_module("siplab.experiments.programs.kinds").get(spec, role)
 
 
 def program_stage() -> Any:
-    """The ``Stage`` on which real programs play."""
+    """The type of ``Stage`` on which real programs play."""
     return importlib.import_module("siplab.experiments.programs.endpoints.stage").ProgramStage
 
 
@@ -190,6 +190,7 @@ def program_stage() -> Any:
 def mitigations() -> Registry[Any]:
     """The mitigations: ``settings.apply(setup)`` gives another ``Setup``.
 
-    One that changes the network has ``settings.rewire(topology)`` too, which gives another ``Topology``.
+    A mitigation that changes the network also has ``settings.rewire(topology)``, which gives another
+    ``Topology``.
     """
     return Registry("mitigation")

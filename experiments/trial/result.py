@@ -1,4 +1,4 @@
-"""What came of a trial."""
+"""The result of a trial."""
 
 from __future__ import annotations
 
@@ -15,26 +15,25 @@ from siplab.experiments.trial.stage import Check, Finding
 
 
 class Basis(StrEnum):
-    """What an explanation rests on."""
+    """What an explanation is based on."""
 
-    UNDONE = "undone"  # the trial was run again: with some actions of routers undone the check passes
-    NOT_THE_ALG = "not-the-alg"  # it was run again: nothing that the routers' ALGs did matters
-    MECHANISM = "mechanism"  # it can't be run again: what the trace tells, and no proof
+    UNDONE = "undone"  # the trial was run again with some actions of routers undone, and the check passes
+    NOT_THE_ALG = "not-the-alg"  # the trial was run again, and nothing that the routers' ALGs did matters
+    MECHANISM = "mechanism"  # the trial can't be run again; the trace suggests this, without proof
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why one check failed. ``text`` says it all; the rest is the same for programs.
+    """Why one check failed. ``text`` says everything; the other fields give the same to programs.
 
     ``undone``: the smallest set of actions found whose undoing makes the check pass; ``also``: the classes of
-    another one; ``reference``: the ALG that acts in their place; ``runs``: how often the trial was run again.
-    ``confirmed``: what follows was told by the trace, and running the trial again confirms it.
+    another such set; ``reference``: the ALG that acts in their place; ``runs``: how often the trial was run
+    again. ``confirmed``: the fields below come from the trace, and running the trial again confirms them.
     ``message``: label of the message that a router touched (``REGISTER``, ``200 OK (INVITE)``), on its way
-    ``sender`` to ``receiver`` at ``now`` (seconds); ``order``: of the record in the trace with which it
-    begins, -1: none. ``router``: who touched it; empty: nobody did, the
-    network has no ALG to blame. ``kind``: the cause, by its name. ``parts``: what of it was
-    changed, by the names of ``lab.wire.compare``. ``rule``: what that breaks. ``witness``: who noticed, and
-    in which words.
+    from ``sender`` to ``receiver`` at ``now`` (seconds). ``order``: the trace record where this begins, -1:
+    none. ``router``: which one touched it; empty: none did, so no ALG is to blame. ``kind``: the name of the
+    cause. ``parts``: the parts that were changed, by the names of ``lab.wire.compare``. ``rule``: which rule
+    that breaks. ``witness``: who noticed, and in which words.
     """
 
     check: str
@@ -59,19 +58,18 @@ class Explanation:
 
 @dataclass
 class TrialResult:
-    """What came of it.
+    """The result of a trial.
 
-    ``errors``: why the trial is invalid (a model that raised, packets that the kernel lost).
-    ``notes``: what a reader has to know of vendors' models: how well they are known, or that nobody does.
-    ``unknown``: a router stands for one of which nobody knows what it does; nothing is known then.
-    ``not_applicable``: what the scenario asks for and an endpoint can't do; nothing is known then.
-    ``explanation``: why checks failed, for each of them, if somebody asked (``explained``).
-    ``reproducible``: whether another run has the same bytes; otherwise it is to be compared by its outcome.
-    ``models``: the spec of the model that each gateway ran, mitigations considered. ``changes``: the parts of
-    messages that routers changed, if the trial asks for them; tables have them, ``as_json`` has not.
-    ``files``: names of what was written of it, by kind. ``course``: a digest of all that the gateways
-    answered, where that was listened to (``trial.sharing``): trials of one setting that have the same can't
-    be told apart.
+    ``errors``: why the trial is invalid (a model that raised, packets that the kernel lost). ``notes``: what
+    a reader has to know of vendors' models: how well they are known, or that nobody does. ``unknown``: a
+    router stands for one whose behaviour nobody knows, so the trial says nothing. ``not_applicable``: what
+    the scenario needs and an endpoint can't do. The trial says nothing then. ``explanation``: why each failed
+    check failed, if asked for (``explained``). ``reproducible``: whether another run has the same bytes. If
+    not, compare outcomes. ``models``: the model spec of each gateway, after mitigations. ``changes``: the
+    parts of messages that routers changed, if the trial asks for them; tables have them, ``as_json`` does
+    not. ``files``: names of the files written about the trial, by kind. ``course``: a digest of all answers
+    of the gateways, if they were recorded (``trial.sharing``). Trials of one setting with the same digest are
+    identical.
     """
 
     spec: TrialSpec
@@ -83,7 +81,7 @@ class TrialResult:
     unknown: bool = False
     not_applicable: str = ""
     reproducible: bool = True
-    duration: float = 0.0  # seconds of the trial's clock
+    duration: float = 0.0  # seconds on the trial's clock
     packets_changed: int = 0
     reach: Reach | None = None
     media: list[StreamReport] = field(default_factory=list)
@@ -122,7 +120,7 @@ class TrialResult:
         return spec
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data, the same for the same trial (``siplab schema results``)."""
+        """Plain data; the same trial gives the same (``siplab schema results``)."""
         row: dict[str, Any] = {**self.settings(), "world": self.world, "outcome": self.outcome}
         if self.models:
             row["models"] = self.models

@@ -1,7 +1,7 @@
-"""What scenarios may ask of a phone, a call and a server, whoever plays them: the lab's or a real program.
+"""What scenarios may use of a phone, a call and a server, whether the lab or a real program plays them.
 
-The lab's ``Phone``, ``Call`` and ``SipServer`` can do more. A scenario that asks for more than this is played
-by the lab's own only: a real program raises ``NotApplicableError`` for it.
+The lab's ``Phone``, ``Call`` and ``SipServer`` can do more. A scenario that uses more than this runs only
+with the lab's own endpoints. With a real program it raises ``NotApplicableError``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from siplab.lab.wire.ip import Endpoint
 
 
 class NotApplicableError(Exception):
-    """A scenario asks for what an endpoint can't do: the text says who and what."""
+    """A scenario needs something that an endpoint can't do. The text says which endpoint, and what."""
 
 
 class Hearing(Protocol):
@@ -62,7 +62,7 @@ class CallRole(Protocol):
 
 
 class RegistrationRole(Protocol):
-    """``status``: of the final response that came last, 0 for none."""
+    """``status``: of the latest final response, 0 if there was none."""
 
     @property
     def state(self) -> RegistrationState: ...
@@ -74,7 +74,7 @@ C = TypeVar("C", bound=CallRole)
 
 
 class PhoneRole(Protocol[C]):
-    """A phone. Each order gives the actions to carry out, for ``Stage.do``."""
+    """A phone. Each command returns the actions to carry out, for ``Stage.do``."""
 
     @property
     def calls(self) -> Sequence[C]: ...
@@ -92,7 +92,7 @@ class PhoneRole(Protocol[C]):
 
 
 class BindingRole(Protocol):
-    """Where a registrar takes a user to be."""
+    """Where a registrar believes a user to be."""
 
     @property
     def contact(self) -> bytes: ...

@@ -1,4 +1,4 @@
-"""Running one trial, in a world."""
+"""Runs one trial in a world."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def models(paths: tuple[str, ...] = ()) -> catalogue.Catalogue:
 
 @cache
 def network(topology: str) -> Network:
-    """The network of a topology, worked out once."""
+    """The network of a topology, computed once."""
     return Network(topologies.load(topology))
 
 
@@ -48,7 +48,7 @@ def _rewired(topology: str, mitigations: tuple[str, ...]) -> Network:
 
 
 def network_of(spec: TrialSpec) -> Network:
-    """The network of a trial: its topology's, or what its mitigations make of that. Raises ``UsageError``."""
+    """The network of a trial: its topology's, as changed by its mitigations. Raises ``UsageError``."""
     known = registry.mitigations()
     rewiring = tuple(each for each in spec.mitigations if hasattr(known.get(each).settings, "rewire"))
     return _rewired(spec.topology, rewiring) if rewiring else network(spec.topology)
@@ -56,7 +56,7 @@ def network_of(spec: TrialSpec) -> Network:
 
 @lru_cache(maxsize=4096)
 def plugins_of(spec: TrialSpec) -> str:
-    """Whose code has a part in a trial, of those that users bring: files, entry points; empty: nobody's."""
+    """Users' own code that takes part in a trial: files and entry points; empty if there is none."""
     found = [*spec.model_paths, *spec.detector_paths, *spec.scenario_paths]
     known = models(spec.model_paths)
     chosen = assignment.models_of(spec.model, topologies.load(spec.topology))
@@ -69,7 +69,7 @@ def plugins_of(spec: TrialSpec) -> str:
 
 
 def check_spec(spec: TrialSpec) -> None:
-    """Raises ``UsageError`` when something that the trial names does not exist."""
+    """Raises ``UsageError`` if something that the trial names does not exist."""
     topology = topologies.load(spec.topology)
     for each in (*assignment.specs_in(spec.model), *assignment.models_of(spec.model, topology).values()):
         models(spec.model_paths).get(each)
@@ -95,7 +95,7 @@ def simulated(net: Network, chosen: Mapping[str, Model], seed: object) -> World:
 
 
 def setup_of(spec: TrialSpec, net: Network) -> Setup:
-    """The trial's settings with its mitigations applied, in the order in which they are named."""
+    """The trial's settings with its mitigations applied, in the order given."""
     gateways = tuple(net.topology.gateways)
     kinds = spec.phone, spec.server, spec.far_phone
     return _setup(
@@ -104,9 +104,9 @@ def setup_of(spec: TrialSpec, net: Network) -> Setup:
 
 
 def reproducible(spec: TrialSpec) -> bool:
-    """Whether a trial has the same bytes each time: not by the wall clock, nor with keys drawn by OpenSSL.
+    """Whether a trial has the same bytes each time: not by the wall clock, nor with OpenSSL's random keys.
 
-    What comes of it is the same all the same. Raises ``UsageError``.
+    Its outcome is the same in any case. Raises ``UsageError``.
     """
     return not spec.by_wall_clock and not setup_of(spec, network_of(spec)).certificate
 
@@ -124,7 +124,7 @@ def _setup(
 ) -> Setup:
     network = topologies.load(topology)
     chosen = assignment.models_of(model, network)
-    # A mitigation may have taken a router away.
+    # A mitigation may have removed a router.
     setup = Setup(
         models={name: model for name, model in chosen.items() if name in gateways}, longest=longest, vary=vary
     )
@@ -137,12 +137,12 @@ def _setup(
 
 
 def notes_of(chosen: Iterable[Model]) -> list[str]:
-    """What a reader has to know of models, each thing once."""
+    """What a reader has to know about the models, without repetitions."""
     return [note for note in dict.fromkeys(map(profiles.note, chosen)) if note]
 
 
 def _player(spec: TrialSpec) -> Any:
-    """What has ``run(stage)``."""
+    """The scenario or detector: an object with ``run(stage)``."""
     if not isinstance(spec.detector, str):
         return spec.detector
     if spec.scenario:
@@ -156,11 +156,11 @@ def run(
     folder: Path | None = None,
     recorder: Recorder | None = None,
 ) -> tuple[TrialResult, Trace]:
-    """Run one trial; an outside program's output goes into ``folder``.
+    """Run one trial. The output of outside programs goes into ``folder``.
 
     ``recorder`` writes what the phones said and heard.
 
-    Raises ``UsageError`` for a bad spec; what goes wrong later is in the result.
+    Raises ``UsageError`` for a bad spec. Later errors are in the result.
     """
     net = network_of(spec)
     setup = setup_of(spec, net)
@@ -192,7 +192,7 @@ def run(
         result.errors.append(foreign.one_line(str(error)))
     except BaseException as error:
         if spec.detector and isinstance(error, Exception) and not isinstance(error, UsageError):
-            # A detector that raises has given an answer: a wrong one.
+            # A detector that raises has answered: the answer is wrong.
             outcome = Finding("error", detail=f"it raised {foreign.told(error)}")
         elif interrupts.is_users(error) or not plugins_of(spec):
             raise

@@ -1,4 +1,4 @@
-"""Running many trials: which world, how many at a time, and what to do when a worker dies."""
+"""Runs many trials: which world, how many at a time, and what happens if a worker dies."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Journal(Protocol):
     """Remembers results from one run to the next."""
 
     def known(self, specs: Sequence[TrialSpec]) -> dict[int, TrialResult]:
-        """The results that are there already, by the number of their trial."""
+        """The results that are already there, by the number of their trial."""
 
     def add(self, result: TrialResult) -> None:
-        """Take a result down at once."""
+        """Record a result at once."""
 
 
 class InterruptedRunError(Exception):
-    """Somebody pressed Ctrl-C: ``results`` were there, of ``total`` trials."""
+    """The user pressed Ctrl-C. ``results``: those that were there, of ``total`` trials."""
 
     def __init__(self, results: list[TrialResult], total: int) -> None:
         super().__init__(f"interrupted after {len(results)} of {total} trials")
@@ -45,7 +45,7 @@ class InterruptedRunError(Exception):
 
 
 def choose_world(choice: WorldChoice) -> tuple[str, str]:
-    """The world to use, and why. Raises ``CapabilityError`` when ``emulated`` is asked for in vain."""
+    """The world to use, and why. Raises ``CapabilityError`` if ``emulated`` is asked for and not possible."""
     if choice == "simulated":
         return "simulated", "asked for"
     obstacle = capability.obstacle()
@@ -67,14 +67,13 @@ def run_all(
     limit: float = TRIAL_TIMEOUT,
     share: bool = True,
 ) -> list[TrialResult]:
-    """Run every trial; results come back in the order of ``specs``, ``progress`` as they finish.
+    """Run every trial. Results are in the order of ``specs``; ``progress`` gets each one as it finishes.
 
-    ``store`` keeps what trials leave behind. ``journal``: what it knows is not run again, and it gets each
-    result as soon as that is there. ``limit``: seconds of CPU after which a trial is ended that runs in a
-    process of its own: with plug-ins, in the emulated world, or with ``jobs``.
-    ``share``: simulated trials that come out alike are run once (``trial.sharing``), unless ``store`` records
-    what is said in each.
-    Raises ``InterruptedRunError`` on Ctrl-C, with what was done until then.
+    ``store`` keeps what trials leave behind. ``journal``: trials that it knows are not run again, and it gets
+    each result as soon as that is there. ``limit``: seconds of CPU after which a trial is ended, if it runs
+    in a process of its own: with plug-ins, in the emulated world, or with ``jobs``. ``share``: simulated
+    trials with the same outcome are run once (``trial.sharing``), unless ``store`` records the sound of each.
+    Raises ``InterruptedRunError`` on Ctrl-C, with the results until then.
     """
     _check_programs(specs, world)
     if any(spec.gateway == "kernel" for spec in specs):
@@ -87,7 +86,7 @@ def run_all(
                 progress(results[index])
         numbers = [index for index in range(len(specs)) if index not in results]
         if share and worker.may_share(store):
-            # Those that may be shared stand behind each other: few trees at a time.
+            # Trials that may share a run stand next to each other, so that few trees are needed at a time.
             first = {setting_of(spec): at for at, spec in reversed(list(enumerate(specs)))}
             numbers.sort(key=lambda index: first[setting_of(specs[index])])
         # Closing the generator on Ctrl-C ends its processes.
@@ -107,7 +106,7 @@ def run_all(
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Ctrl-C waits until a result is in both places, or a resumed run would differ from what was kept."""
+    """Delay Ctrl-C until a result is in store and journal, so that a resumed run has the same results."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -121,7 +120,7 @@ def _undisturbed() -> Iterator[None]:
 def run_traced(
     spec: TrialSpec, world: str, store: Store | None = None, *, limit: float = TRIAL_TIMEOUT
 ) -> tuple[TrialResult, Trace]:
-    """Run one trial and give its trace too. ``limit``: as for ``run_all``, where the trial has plug-ins."""
+    """Run one trial and return its trace, too. ``limit``: as for ``run_all``, if the trial has plug-ins."""
     _check_programs([spec], world)
     if spec.gateway == "kernel":
         require_kernel(world)
@@ -136,7 +135,7 @@ def run_traced(
 
 
 def _check_programs(specs: Sequence[TrialSpec], world: str) -> None:
-    """Raises ``UsageError`` for a program that takes part and is not here, or that nothing can run."""
+    """Raises ``UsageError`` if a trial needs a program that is missing, or that nothing can run."""
     if world == "simulated":
         _refuse_programs(specs)
         return
@@ -147,7 +146,7 @@ def _check_programs(specs: Sequence[TrialSpec], world: str) -> None:
 
 
 def _refuse_programs(specs: Sequence[TrialSpec]) -> None:
-    """Raises ``UsageError`` when a program takes part: there is nothing to run it on."""
+    """Raises ``UsageError`` if a program takes part: there is nothing to run it on."""
     for spec in specs:
         if spec.program is not None:
             raise UsageError(needs_emulated(f"detector '{spec.program.id}'"))
@@ -159,14 +158,14 @@ def _refuse_programs(specs: Sequence[TrialSpec]) -> None:
 
 
 def require_programs(kinds: Iterable[tuple[str, str]]) -> None:
-    """Raises ``UsageError`` when one of ``kinds`` (role and kind) is a program that this machine lacks."""
+    """Raises ``UsageError`` if one of ``kinds`` (role and kind) is a program that this machine lacks."""
     for role, kind in kinds:
         if is_program(kind):
             registry.program(kind, "server" if role == "server" else "phone").require()
 
 
 def require_kernel(world: str) -> None:
-    """Raises ``CapabilityError`` when a gateway can't be the kernel's in this world."""
+    """Raises ``CapabilityError`` if a gateway can't be the kernel's in this world."""
     obstacle = capability.kernel_obstacle()
     if obstacle is None and world == "simulated":
         obstacle = "a kernel is nothing that can be simulated; leave out --world simulated"
@@ -175,7 +174,7 @@ def require_kernel(world: str) -> None:
 
 
 def _bubble(specs: Sequence[TrialSpec], stack: ExitStack) -> Bubble:
-    """A bubble that ends with ``stack``, and that may run containers if one of ``specs`` needs them."""
+    """A bubble that ends with ``stack``. It may run containers if one of ``specs`` needs them."""
     needed = any(
         spec.has_images or (spec.program is not None and spec.program.needs_containers) for spec in specs
     )
@@ -185,7 +184,7 @@ def _bubble(specs: Sequence[TrialSpec], stack: ExitStack) -> Bubble:
 def each_result(
     specs: Sequence[TrialSpec], world: str, jobs: int, store: Store | None, limit: float, *, share: bool
 ) -> Generator[tuple[int, TrialResult], None, None]:
-    """Number and result of each trial, as it ends; closing the generator ends its processes."""
+    """Number and result of each trial, as it ends. Closing the generator ends its processes."""
     if world == "emulated":
         with ExitStack() as stack:
             yield from processes.side_by_side(

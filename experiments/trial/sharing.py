@@ -1,14 +1,13 @@
-"""Trials that come out alike are run once, exactly.
+"""Runs trials that must come out alike only once, without approximation.
 
-The model is no part of what a trial's world is made with. So two trials that differ in the model alone are
-the same one as long as their gateways give the same answers: to every packet, to every question when
-something of theirs runs out, to every reboot. What the gateways of a setting were asked and what they
-answered is kept as a tree; a new model's gateways are asked the same, and where they give the answers of a
-trial that was run, its result is theirs. At the first other answer the trial is run as always, and the tree
-grows.
+A trial's world does not depend on the model. So two trials that differ only in the model are identical as
+long as their gateways answer alike: to every packet, when asked for the next timer, and at every reboot. For
+each setting, a tree keeps what gateways were asked and what they answered. The gateways of a new model are
+asked the same questions. If they give the same answers as in an earlier trial, that trial's result is theirs,
+too. At the first other answer the trial is run as usual, and the tree grows.
 
-What a model draws at random is drawn in the same order from the same generator, so random models share too.
-Not shared is what does not follow from the spec alone, see ``Sharing.applies``.
+A model draws its random numbers in the same order from the same generator, so random models share as well.
+Trials that do not follow from the spec alone are not shared; see ``Sharing.applies``.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.simulated import SimulatedWorld
 from siplab.lab.worlds.trace import Trace
 
-_MOST_STEPS: Final = 200_000  # that are kept, of all settings: some 300 MB
+_MOST_STEPS: Final = 200_000  # kept, of all settings together: some 300 MB
 
 
 class _Question(NamedTuple):
@@ -42,13 +41,13 @@ class _Question(NamedTuple):
     arguments: tuple[Any, ...]
 
     def put(self, gateway: Any) -> Any:
-        """Ask; the answer can be compared and never changes."""
+        """Ask the gateway. The answer can be compared and never changes."""
         answer = getattr(gateway, self.method)(*self.arguments)
         return tuple(answer) if isinstance(answer, list) else answer
 
 
 class _Heard:
-    """A gateway whose answers are taken down. It has what worlds ask for, and nothing else to look at."""
+    """A gateway whose answers are recorded. It offers only what worlds ask for."""
 
     def __init__(self, name: str, gateway: Gateway, log: list[tuple[_Question, Any]]) -> None:
         self._name, self._gateway, self._log = name, gateway, log
@@ -79,7 +78,7 @@ class _Heard:
 
 @dataclass(slots=True, eq=False)
 class _Node:
-    """Trials that were alike until here: what gateways are asked next, and where each answer leads."""
+    """A point up to which trials were alike: what a gateway is asked next, and where each answer leads."""
 
     question: _Question | None = None
     ways: dict[Any, _Node] = field(default_factory=dict)
@@ -93,14 +92,14 @@ class _Tree:
 
 
 def setting_of(spec: TrialSpec) -> TrialSpec:
-    """What trials have in common that may be shared: all but the model."""
+    """What trials that may share a run have in common: everything but the model."""
     return replace(spec, model="")
 
 
 class Sharing:
-    """The trials that were run, as trees, one for each setting. ``ran`` and ``shared`` count trials.
+    """The trials that were run, as one tree for each setting. ``ran`` and ``shared`` count trials.
 
-    ``traces``: whether those of shared trials are given too, which takes as much memory again.
+    ``traces``: whether shared trials have a trace, too. That doubles the memory needed.
     """
 
     def __init__(self, *, traces: bool = False) -> None:
@@ -110,32 +109,32 @@ class Sharing:
 
     @staticmethod
     def applies(spec: TrialSpec) -> bool:
-        """Whether a trial may be shared: whether all follows from its spec.
+        """Whether a trial may be shared: its outcome must follow from its spec alone.
 
-        It does not where a program or the kernel's gateway takes part, nor where code has a part that is not
-        the lab's own: a plug-in may remember, or look at a clock. Nor does it with TLS.
+        It does not if a program, the kernel's gateway, TLS or a plug-in takes part. A plug-in may remember
+        things or read a clock.
         """
         return trial.reproducible(spec) and spec.gateway == "queue" and not trial.plugins_of(spec)
 
     def run(self, spec: TrialSpec) -> tuple[TrialResult, Trace | None]:
-        """As ``trial.run`` in the simulated world; what comes of it is not to be changed.
+        """Like ``trial.run`` in the simulated world. The caller must not change what is returned.
 
-        There is no trace of a trial that was not run, unless ``traces`` are kept. Raises ``UsageError`` for a
-        bad spec.
+        A trial that was not run has no trace, unless ``traces`` are kept. Raises ``UsageError`` for a bad
+        spec.
         """
         if not self.applies(spec):
             self.ran += 1
             return trial.run(spec)
         net = trial.network_of(spec)
         setup = trial.setup_of(spec, net)
-        if setup.later is not None:  # gateways are listened to, and not given other models
+        if setup.later is not None:  # recorded gateways can't be given other models later
             self.ran += 1
             return trial.run(spec)
         known = trial.models(spec.model_paths)
         chosen = {name: known.get(model) for name, model in setup.models.items()}
         setting = setting_of(spec)
         tree = self._trees.pop(setting, None) or _Tree()
-        self._trees[setting] = tree  # the latest is the last
+        self._trees[setting] = tree  # the latest used is the last
         end = _end_of(tree.root, make_gateways(net, chosen, seed_of(spec)))
         if end is None:
             self.ran += 1
@@ -185,7 +184,7 @@ class Sharing:
 
 
 def _end_of(node: _Node, gateways: Mapping[str, Gateway]) -> tuple[TrialResult, Trace | None] | None:
-    """What came of the trial that was run with the same answers; ``None`` when there is none."""
+    """The result of the trial that was run with the same answers; ``None`` if there is none."""
     while node.question is not None:
         onward = node.ways.get(node.question.put(gateways[node.question.gateway]))
         if onward is None:
@@ -195,7 +194,7 @@ def _end_of(node: _Node, gateways: Mapping[str, Gateway]) -> tuple[TrialResult, 
 
 
 def _digest(log: list[tuple[_Question, Any]]) -> str:
-    """The same for the same answers."""
+    """A digest of the answers."""
     found = hashlib.blake2b(digest_size=16)
     for question, answer in log:
         found.update(repr((question.gateway, question.method)).encode())

@@ -24,12 +24,12 @@ def is_program(kind: str) -> bool:
 
 MOST_TRIALS: Final = 100_000
 MOST_STORED: Final = 1_000_000
-"""Trials of a run whose results are not kept in memory."""
-_LONGEST_STEM: Final = 180  # file systems take 255 bytes, and endings follow
+"""A run of more trials does not keep their results in memory."""
+_LONGEST_STEM: Final = 180  # file systems allow 255 bytes, and suffixes follow
 
 
 class ProgramInputs(Protocol):
-    """What a program depends on: ``files``, and why there may be more (empty: there is not)."""
+    """What a program depends on: ``files``, and why there may be more (empty: there are no more)."""
 
     @property
     def files(self) -> tuple[Path, ...]: ...
@@ -39,7 +39,7 @@ class ProgramInputs(Protocol):
 
 
 class OutsideDetector(Protocol):
-    """Programs that detect: they need the emulated world. Hashable and picklable."""
+    """A detector made of programs. It needs the emulated world. Hashable and picklable."""
 
     @property
     def id(self) -> str: ...
@@ -50,7 +50,7 @@ class OutsideDetector(Protocol):
 
     @property
     def inputs(self) -> ProgramInputs:
-        """What its verdict depends on beside its description."""
+        """What its verdict depends on besides its description."""
 
     @property
     def may_change_networks(self) -> bool:
@@ -61,13 +61,13 @@ class OutsideDetector(Protocol):
         """Seconds that its programs may take."""
 
     def description(self) -> str:
-        """All that decides what it does, as one text."""
+        """Everything that decides what it does, as one text."""
 
     def check(self, topology: Topology) -> None:
-        """Raises ``UsageError`` for what the topology lacks, or for a file that is not there."""
+        """Raises ``UsageError`` if the topology lacks something, or if a file does not exist."""
 
     def require(self) -> None:
-        """Raises ``UsageError`` for a program that this machine lacks."""
+        """Raises ``UsageError`` if this machine lacks a program."""
 
     def run(self, stage: Stage) -> Finding:
         """Run it in the stage's world. Raises ``UsageError`` outside the emulated one."""
@@ -77,15 +77,14 @@ class OutsideDetector(Protocol):
 class TrialSpec:
     """What to run. Exactly one of ``scenario`` and ``detector`` is set; names are specs.
 
-    A detector that is no part of the lab is a ``OutsideDetector``, which needs the emulated world.
-    ``control`` names a clean control of the scoreboard, whose settings the trial then has; with ``reach``
-    the result says whether the router's fault was within reach of what happened, with ``changes`` which parts
-    of messages routers changed.
-    ``gateway``: ``queue``, the lab's own, or ``kernel``, where the router's kernel does the work.
-    ``phone``, ``server`` and ``far_phone`` (the phones on the internet) name kinds of them; empty is what
-    ``pairs.DEFAULT`` says, ``program:NAME`` a real program. ``longest``: seconds by the wall clock that
-    anything is waited for where real programs take part, 0: as long as usual. ``vary``: the seed also decides
-    what real phones differ in (``trial.variation``).
+    A detector that is not part of the lab is an ``OutsideDetector``, which needs the emulated world.
+    ``control`` names a clean control of the scoreboard, whose settings the trial then has. With ``reach`` the
+    result says whether the router's fault was in reach of what happened, with ``changes`` which parts of
+    messages routers changed. ``gateway``: ``queue`` is the lab's own; ``kernel`` leaves the work to the
+    router's kernel. ``phone``, ``server`` and ``far_phone`` (the phones on the internet) name kinds of
+    endpoints; empty: that of ``pairs.DEFAULT``; ``program:NAME``: a real program. ``longest``: wall-clock
+    seconds that anything is waited for if real programs take part; 0: the usual time. ``vary``: the seed also
+    decides in what real phones differ (``trial.variation``).
     """
 
     topology: str = "home"
@@ -118,12 +117,12 @@ class TrialSpec:
         return None if isinstance(self.detector, str) else self.detector
 
     def between(self, pair: Pair) -> TrialSpec:
-        """The same trial with these endpoints, named."""
+        """The same trial with these endpoints."""
         return replace(self, phone=pair.phone, server=pair.server, far_phone=pair.far_phone)
 
     @property
     def real(self) -> bool:
-        """Whether a real program plays a phone or the server, or a container has a place in the network."""
+        """Whether a real program plays a phone or the server, or a container is in the network."""
         return any(map(is_program, self.kinds.values())) or self.has_images
 
     @property
@@ -131,23 +130,23 @@ class TrialSpec:
         """Whether hosts or routers of the topology are containers."""
         try:
             return bool(topologies.load(self.topology).images)
-        except UsageError:  # of a stored trial whose file is gone
+        except UsageError:  # a stored trial whose file no longer exists
             return False
 
     @property
     def by_wall_clock(self) -> bool:
-        """Whether programs take part, which have clocks of their own."""
+        """Whether programs take part. These have clocks of their own."""
         return self.real or self.program is not None
 
     @property
     def kinds(self) -> dict[str, str]:
-        """The kinds of endpoints that are named."""
+        """The kinds of endpoints that the trial names."""
         named = {"phone": self.phone, "server": self.server, "far-phone": self.far_phone}
         return {kind: each for kind, each in named.items() if each}
 
     @property
     def name(self) -> str:
-        """A name for people and for files, the same for the same trial."""
+        """A name for people and files; the same trial has the same name."""
         parts = [self.model, self.played, *self.mitigations, f"seed{self.seed}"]
         parts += [f"{kind}-{each}" for kind, each in self.kinds.items()]
         if self.control:
@@ -164,7 +163,7 @@ class TrialSpec:
 
     @property
     def stem(self) -> str:
-        """How the names of a trial's files begin: its name, with nothing in it that a file system minds."""
+        """How the names of a trial's files begin: its name, without characters that files can't have."""
         text = re.sub(r"[^A-Za-z0-9_.=,+-]", "_", self.name)
         if len(text) <= _LONGEST_STEM:
             return text
@@ -173,7 +172,7 @@ class TrialSpec:
 
 
 def check_count(count: int, what: str, most: int = MOST_TRIALS) -> None:
-    """Raises ``UsageError`` for more trials than one run may have, before they are made."""
+    """Raises ``UsageError`` before trials are made, if there are more than one run may have."""
     if count > most:
         raise UsageError(
             f"{what} has {count:,} trials, and a run at most {most:,}: "
@@ -182,7 +181,7 @@ def check_count(count: int, what: str, most: int = MOST_TRIALS) -> None:
 
 
 def needs_emulated(what: str) -> str:
-    """What is said where there is no kernel to run a program on; ``what`` names it."""
+    """The message that there is no kernel to run a program on; ``what`` names the program."""
     return (
         f"{what} is a program: it needs the emulated world (real sockets, a real kernel), "
         "the simulated one has neither; run 'siplab doctor' to see what this machine lacks for it"
@@ -190,10 +189,10 @@ def needs_emulated(what: str) -> str:
 
 
 def seed_of(spec: TrialSpec) -> str:
-    """What the trial's world is made with: all but the model and the kinds of endpoints.
+    """The seed of the trial's world. It depends on everything but the model and the kinds of endpoints.
 
-    So two models meet the same call, and two kinds of phones the same network on the same day.
+    So two models meet the same call, and two kinds of phones meet the same network.
     """
-    # Whoever does the work in the router, the same is said: traces can be laid side by side.
+    # The seed is the same whoever does the router's work, so that traces can be compared.
     same = replace(spec, gateway="queue", model="", phone="", server="", far_phone="", longest=0.0)
     return f"{spec.seed}/{same.name}"

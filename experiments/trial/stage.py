@@ -1,6 +1,6 @@
-"""What a scenario or detector plays on: the trial's world, its phones and server, its checks.
+"""What a scenario or detector works with: the trial's world, its phones and server, its checks.
 
-Agents are made when they are first asked for, so a trial has only those that it needs.
+Agents are made when first used, so a trial has only those that it needs.
 """
 
 from __future__ import annotations
@@ -30,29 +30,29 @@ from siplab.lab.worlds.base import World
 from siplab.lab.worlds.topology import DOMAIN as DOMAIN
 from siplab.lab.worlds.trace import Checked
 
-LONGEST_WAIT: Final = 3660 * 86_400  # seconds; a trial does what its phones do in all that time
+LONGEST_WAIT: Final = 3660 * 86_400  # seconds; longer would take too long, since phones act in all that time
 MANY_PASSWORD: Final = "office"  # noqa: S105 - of phones in the lab
 PASSWORDS: Final = {"alice": "wonderland", "bob": "builder", "carol": "christmas", "dave": "david"}
-_VOICES: Final = 4  # of many phones: to make one takes as long as all else of a call
-# What each says where it has to be measured who speaks, in Hz.
+_VOICES: Final = 4  # voices of many phones: making one takes as long as everything else in a call
+# Hz; a tone of its own for each user shows in measurements who speaks
 TONES: Final = {"alice": 440, "bob": 620, "carol": 800, "dave": 1000}
-# A high RTP port, as many phones have: sums of ports then run past 65535.
+# A high RTP port, as many phones use: the sum of two ports is then above 65535.
 PHONE_RTP_PORT: Final = 49170
 TUNNEL_ROLE: Final = "tunnel-gateway"
 FAR_RTP_PORT: Final = 40000
 
-# What a proxy on the way shares of the server's settings: how SIP travels.
+# The server's settings that an outbound proxy has, too: how SIP is transported.
 _SPOKEN: Final = ("transports", "framing", "tls_port")
 
 Certificate = Literal["right", "expired", "wrong-name", "untrusted"]
-"""A server's: valid for its name; out of date; for another name; or signed by nobody whom phones know."""
+"""A server's certificate: valid, expired, for another name, or from an authority unknown to phones."""
 
 
 @dataclass(frozen=True)
 class Later:
-    """Models that gateways get when the phone has sent its first packet, by name.
+    """Models that gateways get once the phone has sent its first packet, by gateway name.
 
-    ``flows``: ``all`` get them, or those that are ``new``.
+    ``flows``: ``all`` flows get them, or only ``new`` ones.
     """
 
     models: Mapping[str, str]
@@ -63,18 +63,17 @@ class Later:
 class Setup:
     """The settings that a mitigation may change.
 
-    ``models``: the model spec of each gateway. ``sip_port``: the server's port that phones use.
-    ``phone``, ``far_phone`` and ``server`` override fields of the agents' configurations. ``stun``: the
-    provider has a STUN server, which the phones behind the router ask. ``turn``: it is a TURN relay, and
-    their media go by way of it, those of ``both`` sides or not. ``edge_port``: these phones
-    speak to an outbound proxy at that port, on the server's host where it has none of its own; 0: only where
-    the network has one. ``certificate``: phones and servers have TLS, with this one; empty: they have none.
-    ``later``: models that the gateways get while it is on.
-    ``tunnel``: seconds between what keeps the phones' tunnel to the provider; 0: they have none.
-    ``programs``: the real program that plays ``phone``, ``far-phone`` or ``server``; ``longest``: seconds
-    that it is waited for at most, 0: as long as usual. ``vary``: the seed also decides what endpoints
-    differ in and nobody has chosen (``trial.variation``); ``kept``: fields of ``PhoneConfig`` of which it
-    does not, as a remedy counts on them.
+    ``models``: the model spec of each gateway. ``sip_port``: the server's port that phones use. ``phone``,
+    ``far_phone`` and ``server`` override fields of the agents' configurations. ``stun``: the provider has a
+    STUN server, which the phones behind the router ask. ``turn``: it is a TURN relay, and the media of the
+    phones go through it; ``both``: on both sides. ``edge_port``: these phones use an outbound proxy at that
+    port, on the server's host if it has no host of its own; 0: only if the network has one. ``certificate``:
+    phones and servers have TLS with this certificate; empty: no TLS. ``later``: models that the gateways get
+    during the trial. ``tunnel``: seconds between keep-alives of the phones' tunnel to the provider; 0: no
+    tunnel. ``programs``: the real program that plays ``phone``, ``far-phone`` or ``server``; ``longest``:
+    seconds to wait for it at most, 0: the usual time. ``vary``: the seed also decides in what endpoints
+    differ, where nobody has chosen it (``trial.variation``); ``kept``: fields of ``PhoneConfig`` that it
+    leaves alone, because a mitigation depends on them.
     """
 
     models: Mapping[str, str]
@@ -93,10 +92,10 @@ class Setup:
     vary: bool = False
     kept: frozenset[str] = frozenset()
     shown: Endpoint | None = None
-    """What a detector's own reflector, in the server's place, writes into messages as its own endpoint."""
+    """The endpoint that a detector's reflector, in the server's place, writes into messages as its own."""
 
     def with_model(self, spec: str) -> Setup:
-        """The same with every gateway's model replaced."""
+        """The same settings, with every gateway's model replaced."""
         return replace(self, models=dict.fromkeys(self.models, spec))
 
 
@@ -105,9 +104,9 @@ About = Literal["signalling", "media"]
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that a scenario looks at. ``symptom``: what a user notices when it fails.
+    """One thing that a scenario checks. ``symptom``: what a user notices when it fails.
 
-    ``about``: whether it is about the SIP messages or about the media: where explanations look first.
+    ``about``: SIP messages or media. Explanations look there first.
     """
 
     name: str
@@ -119,10 +118,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Finding:
-    """A detector's answer: ``alg``, ``clean``, ``undecided`` or ``error``, with what it saw changed.
+    """A detector's answer: ``alg``, ``clean``, ``undecided`` or ``error``, with the changes that it saw.
 
-    ``faults``: ids of the models that would look like this, likeliest first. ``evidence``: a sentence for
-    each thing that was noticed.
+    ``faults``: ids of the models that would look like this, the likeliest first. ``evidence``: one sentence
+    for each thing that was noticed.
     """
 
     verdict: str
@@ -133,7 +132,7 @@ class Finding:
 
 
 def pure_tone(user: str) -> Signal:
-    """A tone of the user's own."""
+    """A tone that only this user has."""
     return tone(TONES[user])
 
 
@@ -143,10 +142,10 @@ class Stage:
     def __init__(self, world: World, setup: Setup, seed: object, folder: Path | None = None) -> None:
         self.world = world
         self.setup = setup
-        self.folder = folder  # for files that somebody wants to see later
+        self.folder = folder  # for files that users may want to see later
         self.checks: list[Check] = []
-        self.later: Mapping[str, Model] = {}  # models that gateways are still to get
-        self._many: dict[str, int] = {}  # users of many phones with ports of their own: their tunnels
+        self.later: Mapping[str, Model] = {}  # models that gateways will get during the trial
+        self._many: dict[str, int] = {}  # users of many phones that have ports of their own: their tunnels
         self.says: Callable[[str], Signal] = speech  # what a phone's user says in calls
         self._seed = seed
 
@@ -164,7 +163,7 @@ class Stage:
         return self.world.host_of(role) is not None
 
     def rng(self, who: str) -> random.Random:
-        """A generator of its own for each agent, from the trial's seed."""
+        """A random generator for each agent, made from the trial's seed."""
         return random.Random(f"{self._seed}/{who}")
 
     @cached_property
@@ -187,7 +186,7 @@ class Stage:
 
     @cached_property
     def outbound_proxy(self) -> SipServer | None:
-        """The proxy by way of which the phone behind the router speaks to the server, if there is one."""
+        """The outbound proxy of the phone behind the router, if there is one."""
         edge = self.setup.edge_port
         if not edge and not self.has("outbound-proxy"):
             return None
@@ -205,7 +204,7 @@ class Stage:
         config = replace(config, mtu=self.world.mtu_of(host), **spoken, **self._tls("server"))
         if edge:
             config = replace(config, ports=(edge,))
-        if config.tls_port:  # what comes by TLS goes on by TLS
+        if config.tls_port:  # what comes over TLS goes on over TLS
             own = edge or config.tls_port
             upstream = Endpoint(self.host("server")[1], self.setup.sip_port)
             config = replace(config, ports=(own,), tls_port=own, upstream=upstream)
@@ -231,7 +230,7 @@ class Stage:
 
     @cached_property
     def far_phone(self) -> Phone:
-        """The phone on the internet: bob. It sends media back to where media comes from."""
+        """The phone on the internet: bob. It latches."""
         return self._phone("far-phone", "bob", FAR_RTP_PORT, {"latch_after": 1, **self.setup.far_phone})
 
     @cached_property
@@ -265,7 +264,7 @@ class Stage:
 
     @property
     def phones(self) -> list[Phone]:
-        """The phones that took part, in the order in which they came."""
+        """The phones that took part, in the order in which they were made."""
         return [agent for agent in self.world.agents if isinstance(agent, Phone)]
 
     @property
@@ -274,11 +273,11 @@ class Stage:
         return self.world.now
 
     def with_phone(self, **changes: Any) -> None:
-        """Settings of the phone behind the router that a scenario asks for; a mitigation's go before."""
+        """Change settings of the phone behind the router. A mitigation's settings take precedence."""
         self.setup = replace(self.setup, phone={**changes, **self.setup.phone})
 
     def with_server(self, **changes: Any) -> None:
-        """The same for the registrar and proxy, before anybody asks for it."""
+        """The same for the registrar and proxy, before it is first used."""
         self.setup = replace(self.setup, server={**changes, **self.setup.server})
 
     def with_far_phone(self, **changes: Any) -> None:
@@ -286,7 +285,7 @@ class Stage:
         self.setup = replace(self.setup, far_phone={**changes, **self.setup.far_phone})
 
     def _phone(self, role: str, user: str, rtp_port: int, changes: Mapping[str, Any]) -> Phone:
-        server, port = self.server, self.setup.sip_port  # there before anybody calls it
+        server, port = self.server, self.setup.sip_port  # made before anybody sends to it
         inside = role in ("phone", "second-phone")
         if inside and self.outbound_proxy is not None:
             server, port = self.outbound_proxy, self.setup.edge_port or port
@@ -327,7 +326,7 @@ class Stage:
         return phone
 
     def tunnelled(self, config: PhoneConfig, number: int) -> PhoneConfig:
-        """The same phone behind a tunnel with that number, and with an address of the gateway's."""
+        """The same phone behind the tunnel of that number, with an address of the tunnel gateway's."""
         gateway = self.tunnel_gateway.local
         tunnel = Tunnel(Endpoint(config.ip, TUNNEL_PORT + number), gateway, number, self.setup.tunnel)
         return replace(config, ip=gateway.ip, tunnel=tunnel)
@@ -350,7 +349,7 @@ class Stage:
         return {"tls": certificates.servers(self.setup.certificate, DOMAIN)}
 
     def mirror(self) -> Endpoint:
-        """Start a mirror server in the registrar's place; returns where it listens."""
+        """Start a mirror server in place of the registrar. Returns where it listens."""
         host, address = self.host("server")
         self.world.add(host, MirrorServer(address, sorted({5060, self.setup.sip_port})))
         return Endpoint(address, self.setup.sip_port)
@@ -358,7 +357,7 @@ class Stage:
     # -- what happens ----------------------------------------------------------------------------
 
     def do(self, agent: Agent, command: Callable[[float], list[Action]]) -> None:
-        """Have an agent carry out a command now."""
+        """Let an agent carry out a command now."""
         self.world.perform(agent, command(self.world.now))
         if self.later and isinstance(agent, Phone) and agent.config.ip == self.host("phone")[1]:
             models, self.later = self.later, {}
@@ -368,39 +367,39 @@ class Stage:
                 gateway.swap(model, rng, self.now, flows=self.setup.later.flows)
 
     def until(self, done: Callable[[], bool], timeout: float) -> bool:
-        """Wait for something, ``timeout`` seconds at most; says whether it came."""
+        """Wait for something, ``timeout`` seconds at most. Returns whether it happened."""
         return self.world.run_until(done, timeout)
 
     def idle(self, seconds: float) -> None:
-        """Let time go by. Raises ``UsageError`` above ``LONGEST_WAIT`` seconds."""
+        """Let time pass. Raises ``UsageError`` above ``LONGEST_WAIT`` seconds."""
         if seconds > LONGEST_WAIT:
             most = f"{LONGEST_WAIT:,} s, ten years, is the longest"
             raise UsageError(f"the scenario waits {seconds:g} s; {most}: give it a smaller parameter")
         self.world.idle(seconds)
 
     def talk(self, callee: Phone, seconds: float) -> None:
-        """Let a call go on for so long, or until it shows otherwise whether it would."""
+        """Let a call go on for so long, or until it is clear whether it would."""
         self.idle(seconds)
 
     def doomed(self, callee: Phone) -> str:
-        """Why the latest call of ``callee`` will end by itself though it is still up; empty if it won't."""
+        """Why the latest call of ``callee`` will end by itself though it is up; empty if it will not."""
         return ""
 
     def begin(self) -> None:
-        """Start what has to be there before anything is played. Raises ``WorldError``, ``UsageError``."""
+        """Start what must run before anything is played. Raises ``WorldError``, ``UsageError``."""
 
     def start_relay(self, spec: str) -> None:
         """Start a real program beside the server. Raises ``UsageError``: only a stage for programs can."""
         raise UsageError(f"'{spec}' is a real program: for `siplab exec`, `shell` and `up`")
 
     def finish(self) -> list[str]:
-        """The trial is over: end what is none of the world's; returns what was wrong with it."""
+        """End what is not part of the world. Returns what was wrong with it."""
         return []
 
     def check(
         self, name: str, passed: bool, symptom: str, detail: str = "", about: About = "signalling"
     ) -> bool:
-        """Record a check; gives ``passed`` back. Raises ``TypeError`` for other than texts and a ``bool``."""
+        """Record a check. Returns ``passed``. Raises ``TypeError`` unless given texts and a ``bool``."""
         for field_, value in (("name", name), ("symptom", symptom), ("detail", detail), ("about", about)):
             if not isinstance(value, str):
                 raise TypeError(f"stage.check takes a text as {field_}, not {type(value).__name__}")
@@ -417,7 +416,7 @@ class Stage:
 
 
 def _apart(config: PhoneConfig, number: int) -> PhoneConfig:
-    """The same phone with ports of its own, for an address that phones of several hosts share."""
+    """The same phone with ports of its own, since several phones share the host's address."""
     return replace(
         config,
         sip_port=config.sip_port + 10 * number,
@@ -427,7 +426,7 @@ def _apart(config: PhoneConfig, number: int) -> PhoneConfig:
 
 
 def _beside(settings: Mapping[str, Any], sip_port: int) -> dict[str, Any]:
-    """The settings of another phone on the same host, whose ports the first one has."""
+    """The settings of another phone on the same host. The first phone has the usual ports."""
     changes = {"sip_port": sip_port, **settings}
     for name, step in (("rtp_port", 1000), ("source_port", 2)):
         if isinstance(changes.get(name), int) and changes[name]:

@@ -1,12 +1,12 @@
-"""What a seed varies with ``--vary``: what real phones differ in, within what the RFCs allow.
+"""What a seed varies with ``--vary``: ways in which real phones differ, within what the RFCs allow.
 
 The rules of this file:
 
-- What somebody has chosen stays: settings of a kind that differ from the plain phone's, of a remedy, of a
-  scenario, lie over these. How kinds of phones *behave* is not varied either: that is what kinds are for.
-- The draws come from a generator of their own, in a fixed order: the same seed gives the same phone in both
-  worlds, and nothing else that is drawn in the trial moves.
-- Whatever is drawn, every scenario passes where there is no ALG; a test holds that.
+- What somebody has chosen takes precedence: a kind's settings that differ from the plain phone's, and those
+  of a mitigation or a scenario. How kinds of phones *behave* is not varied either; the kinds are for that.
+- The draws come from a generator of their own, in a fixed order. So the same seed gives the same phone in
+  both worlds, and no other random number of the trial changes.
+- Whatever is drawn, every scenario passes if there is no ALG; a test ensures this.
 - Real programs, and the messages that detectors make themselves, are not varied.
 """
 
@@ -19,7 +19,7 @@ from typing import Any, Final
 from siplab.lab.phone.quirks import Quirk
 from siplab.lab.wire.rtp import PCMU, STATIC_AUDIO
 
-# The shapes that names of products have (RFC 3261 section 20.41): short and long, with and without a comment.
+# The forms that product names have (RFC 3261 section 20.41): short and long, with and without a comment.
 _PRODUCTS: Final = (
     "Phone/{0}.{1}",
     "Desk T{0}{1}G {0}.{1}.0.{2}",
@@ -27,7 +27,7 @@ _PRODUCTS: Final = (
     "d{0}{1}5/{0}.{1}.{2}.1",
 )
 _SERVERS: Final = ("SIP Proxy ({0}.{1}.{2} (x86_64/linux))", "PBX {0}.{1}.{2}", "SBC/v.{0}.{1}.{2}")
-# Beside Via and others that stay on top (``lab.phone.arrangement``).
+# Fields besides Via and others that stay at the top (``lab.phone.arrangement``).
 _FREE: Final = (
     "from",
     "to",
@@ -52,9 +52,9 @@ _OPTIONAL: Final = (
     "Date: Thu, 21 Feb 2002 13:02:03 GMT",
     "Accept: application/sdp",
 )
-_LIFETIMES: Final = (300, 600, 1800, 3600)  # seconds; the lab's servers take 60 to 3600
+_LIFETIMES: Final = (300, 600, 1800, 3600)  # seconds; the lab's servers accept 60 to 3600
 _MORE_CODECS: Final = tuple(number for number in STATIC_AUDIO if number != PCMU)
-# How often a phone has an unusual way of writing (``lab.phone.quirks``).
+# How often a phone has an unusual spelling (``lab.phone.quirks``).
 _HABITS: Final[dict[Quirk, float]] = {
     "contact-expires": 0.2,
     "quoted-contact": 0.1,
@@ -62,12 +62,12 @@ _HABITS: Final[dict[Quirk, float]] = {
     "folded": 0.05,
     "two-spaces": 0.05,
 }
-_FIRST_RTP, _LAST_RTP = 10_000, 60_000  # calls and a second phone on the host have some 2000 ports above
+_FIRST_RTP, _LAST_RTP = 10_000, 60_000  # calls and a second phone on the host use some 2000 ports above
 _SIP_PORTS: Final = (61_000, 64_998)
 
 
 def phone(rng: random.Random, kept: Collection[str] = ()) -> dict[str, Any]:
-    """Fields of ``PhoneConfig`` for one phone; not those in ``kept``."""
+    """Fields of ``PhoneConfig`` for one phone, without those in ``kept``."""
     order = [*rng.sample(_FREE, len(_FREE)), "content-length"]
     if rng.random() < 0.25:
         order.insert(rng.randrange(len(order)), order.pop())

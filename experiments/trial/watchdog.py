@@ -1,7 +1,7 @@
-"""When a process that runs trials must be ended: it takes too long, does nothing at all, or was stopped.
+"""Decides when a process that runs trials must be ended: it takes too long, does nothing, or was stopped.
 
-What counts is CPU time, so that a busy machine ends nobody's trial. Where the system does not tell it (no
-``/proc``), time on the wall counts in its place.
+CPU time counts, so a trial is not ended because the machine is busy. If the system does not report CPU time
+(no ``/proc``), wall-clock time counts instead.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
-# Seconds of CPU that a trial may take unless somebody says otherwise.
+# Seconds of CPU that a trial may take, unless the user sets another limit.
 TRIAL_TIMEOUT: Final = 60.0
-# What a process gets for importing what it needs.
+# Further seconds for a process that still has to import modules.
 STARTING: Final = 60.0
-# Real seconds between two looks at a process.
+# Wall-clock seconds between two looks at a process.
 LOOK: Final = 0.5
 _RUNNABLE: Final = "R"
 _STOPPED: Final = ("T", "t")  # states of proc_pid_stat(5): by a signal, by a debugger
 
 
 class Used(NamedTuple):
-    """What a process has used: CPU time of all its threads in seconds, and the state that it is in."""
+    """What a process has used: CPU time of all its threads in seconds, and the process's state."""
 
     seconds: float
     state: str
 
 
 def used(pid: int) -> Used | None:
-    """``None`` where that is not told, or where there is no such process."""
+    """What a process has used; ``None`` if the system does not report it, or the process does not exist."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -39,7 +39,7 @@ def used(pid: int) -> Used | None:
 
 
 class Watchdog:
-    """Looks at one process, trial after trial. ``limit``: seconds of CPU for each."""
+    """Watches one process, trial after trial. ``limit``: seconds of CPU for each."""
 
     def __init__(self, pid: int, limit: float) -> None:
         self._pid = pid
@@ -47,9 +47,9 @@ class Watchdog:
         self.begin(0.0)
 
     def begin(self, waits: float, *, starting: bool = False) -> None:
-        """A trial begins, in which the process may wait ``waits`` seconds for others beside its limit.
+        """A trial begins. Besides its limit, the process may wait ``waits`` seconds for others.
 
-        ``starting``: the process does, and has ``STARTING`` seconds beside that.
+        ``starting``: the process itself is starting, and gets ``STARTING`` seconds more.
         """
         extra = STARTING if starting else 0.0
         now = used(self._pid)
@@ -59,12 +59,12 @@ class Watchdog:
         self._patience = self._limit + waits + extra
 
     def overdue(self) -> str:
-        """Why the trial must be ended, or nothing."""
+        """Why the trial must be ended; empty if it need not be."""
         now, limit = used(self._pid), f"{self._limit:g} s"
         if now is not None:
             if now.seconds - self._began > self._most:
                 return f"it took more than {limit} of CPU (--trial-timeout)"
-            # One that waits for a processor is not idle.
+            # A process that waits for a processor is not idle.
             if now.seconds != self._last or now.state == _RUNNABLE:
                 self._last, self._moved = now.seconds, time.monotonic()
         still = time.monotonic() - self._moved

@@ -1,4 +1,4 @@
-"""Running trials in a process of their own: the task of bubbles, and of processes for simulated trials."""
+"""Runs trials in a process of their own: the task of bubbles, and of processes for simulated trials."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.trace import Trace
 
 READY: Final = "ready"
-# Seconds that a thread which a trial leaves behind has for its end.
+# Seconds that a thread left behind by a trial gets to end.
 _MOMENT: Final = 0.1
 
 
@@ -37,7 +37,7 @@ class Store(Protocol):
 
     @property
     def folder(self) -> Path:
-        """Where the output of outside programs and recordings go, beside what ``keep`` writes."""
+        """The folder for outside programs' output and for recordings, besides what ``keep`` writes."""
 
     @property
     def audio(self) -> Audio | None:
@@ -48,10 +48,10 @@ class Store(Protocol):
 
 
 def prepare() -> None:
-    """Settle a process that runs trials and little else.
+    """Tune the garbage collection of a process that does little but run trials.
 
-    Trials leave cyclic garbage of a few hundred objects each: looking for it after every 700
-    allocations, Python's default, costs a tenth of the time.
+    Each trial leaves a few hundred objects of cyclic garbage. Python looks for garbage after every 700
+    allocations by default, which costs a tenth of the time.
     """
     gc.collect()
     gc.freeze()
@@ -59,20 +59,20 @@ def prepare() -> None:
 
 
 class EmulatedLabs:
-    """The running networks of one bubble: each topology is built once and used again and again."""
+    """The running networks of one bubble. Each topology is built once and used again."""
 
     def __init__(self) -> None:
         self._labs: dict[int, EmulatedLab] = {}
         self._kernel_labs: dict[tuple[int, tuple[str, ...]], KernelLab] = {}
 
     def world(self, network: Network, models: Mapping[str, Model], seed: object) -> World:
-        """A world for one trial, on a network that is up."""
+        """A world for one trial, on a running network."""
         return self._lab(network).trial(models, seed)
 
     def live(
         self, network: Network, models: Mapping[str, Model], seed: object, *, thorough: bool = True
     ) -> World:
-        """The same by the wall clock, for programs. ``thorough``: they may change more than processes."""
+        """The same with the wall clock, for programs. ``thorough``: they may change more than processes."""
         lab = self._lab(network)
         lab.remember(thorough=thorough)
         return LiveWorld(lab, models, seed)
@@ -80,7 +80,7 @@ class EmulatedLabs:
     def kernel(
         self, network: Network, models: Mapping[str, Model], seed: object, *, thorough: bool = True
     ) -> World:
-        """The same with gateways of the kernel's own, by the wall clock."""
+        """The same with the kernel as gateway, with the wall clock."""
         key = id(network), tuple(with_alg(models))
         lab = self._kernel_labs.get(key)
         if lab is None:
@@ -89,7 +89,7 @@ class EmulatedLabs:
         return KernelWorld(lab, seed)
 
     def run(self, spec: TrialSpec, store: Store | None) -> tuple[TrialResult, Trace]:
-        """Run a trial in the kind of world that it needs, on a network that no other trial has spoilt."""
+        """Run a trial in the kind of world that it needs, on a network that no other trial has changed."""
         by_kernel = spec.gateway == "kernel"
         # A phone or a server does not change its network; a detector's programs may.
         thorough = spec.program is not None and spec.program.may_change_networks
@@ -97,18 +97,18 @@ class EmulatedLabs:
         if by_kernel or spec.by_wall_clock:
             make = partial(self.kernel if by_kernel else self.live, thorough=thorough)
         result, trace = run_traced(spec, store, make)
-        # What a container did to its network is nobody's to undo.
+        # What a container did to its network can't be undone.
         spoilt = bool(result.errors) or spec.has_images
         self.release(trial.network_of(spec), spoilt=spoilt, worn=spec.by_wall_clock)
         return result, trace
 
     def release(self, network: Network, *, spoilt: bool, worn: bool) -> None:
-        """A trial is over. ``spoilt``: it is invalid; ``worn``: programs took part in it."""
+        """A trial is over. ``spoilt``: the network can't be used again; ``worn``: programs took part."""
         if spoilt or (worn and self._worn(network)):
             self.discard(network)
 
     def discard(self, network: Network) -> None:
-        """Take a network down: something went wrong on it, and the next trial wants a clean one."""
+        """Take a network down, since it is no longer clean. The next trial gets a new one."""
         lab = self._labs.pop(id(network), None)
         if lab is not None:
             lab.close()
@@ -122,7 +122,7 @@ class EmulatedLabs:
         return lab
 
     def _worn(self, network: Network) -> bool:
-        """Whether programs changed it, or left TCP something to do: it would show in another trial."""
+        """Whether programs changed the network, or TCP connections are left. Another trial would notice."""
         labs = [
             self._labs.get(id(network)),
             *(lab for key, lab in self._kernel_labs.items() if key[0] == id(network)),
@@ -136,7 +136,7 @@ class EmulatedLabs:
 
 
 class Request(NamedTuple):
-    """A trial to run. ``traced``: the trace is wanted beside the result. ``share``: see ``trial.sharing``."""
+    """A trial to run. ``traced``: the trace is wanted, too. ``share``: see ``trial.sharing``."""
 
     spec: TrialSpec
     store: Store | None = None
@@ -145,7 +145,7 @@ class Request(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What came of it. ``spoilt``: something that the trial left in the process is still at work there."""
+    """The answer to a request. ``spoilt``: something from the trial is still active in the process."""
 
     result: TrialResult
     trace: Trace | None
@@ -156,9 +156,9 @@ Runner = Callable[[Request], tuple[TrialResult, Trace]]
 
 
 def serve(connection: Connection, run: Runner, kind: str, spoilt: Callable[[], bool] = lambda: False) -> None:
-    """Answer each ``Request`` with an ``Answer`` until the parent hangs up.
+    """Answer each ``Request`` with an ``Answer`` until the parent closes the connection.
 
-    ``kind``: of the world. ``spoilt``: whether what trials share in this process is no longer what it was.
+    ``kind``: of the world. ``spoilt``: whether what trials share in this process has changed.
     """
     prepare()
     plugins.import_at_once()
@@ -178,7 +178,7 @@ def serve(connection: Connection, run: Runner, kind: str, spoilt: Callable[[], b
 
 
 def _surviving(wanted: Request, run: Runner, kind: str) -> tuple[TrialResult, Trace]:
-    """Run a trial; whatever somebody's code does to the lab's own, it is the trial that is invalid."""
+    """Run a trial. Whatever a plug-in does to the lab's own objects, only this trial is invalid."""
     try:
         return run(wanted)
     except OutputError:
@@ -190,13 +190,13 @@ def _surviving(wanted: Request, run: Runner, kind: str) -> tuple[TrialResult, Tr
 
 
 def _ends(thread: threading.Thread) -> bool:
-    """Whether a thread comes to its end by itself, which may take a moment."""
+    """Whether a thread ends by itself, if given a moment."""
     thread.join(_MOMENT)
     return not thread.is_alive()
 
 
 def simulated(connection: Connection) -> None:
-    """Task of a process for simulated trials, which begins with ``READY``."""
+    """Task of a process for simulated trials. It begins with ``READY``."""
     connection.send(READY)
     sharing: Sharing | None = None
 
@@ -212,7 +212,7 @@ def simulated(connection: Connection) -> None:
 
 def emulated(connection: Connection) -> None:
     """Task of a bubble."""
-    # A terminal's Ctrl-C reaches this process too, and is not for it.
+    # A terminal's Ctrl-C reaches this process too, but is meant for the parent.
     interrupts.leave_to_parent()
     mounts = _mounts()
     labs = EmulatedLabs()
@@ -225,36 +225,36 @@ def emulated(connection: Connection) -> None:
 
 
 def _mounts() -> str:
-    """What is mounted in the bubble, which a privileged program can get at."""
+    """What is mounted in the bubble: a privileged program can change that."""
     return Path("/proc/self/mountinfo").read_text(encoding="utf-8")
 
 
 def run_one(
     spec: TrialSpec, store: Store | None, make_world: trial.WorldMaker = trial.simulated
 ) -> TrialResult:
-    """Run a trial, and have it kept in ``store``."""
+    """Run a trial and keep it in ``store``."""
     return run_traced(spec, store, make_world)[0]
 
 
 def may_share(store: Store | None) -> bool:
-    """Whether trials may be shared (``trial.sharing``): of one that is not run nothing can be recorded."""
+    """Whether trials may be shared (``trial.sharing``): a trial that is not run can't be recorded."""
     return store is None or store.audio is None
 
 
 def run_shared(spec: TrialSpec, store: Store | None, sharing: Sharing) -> TrialResult:
-    """Run a trial unless it was run, and have it kept in ``store``, for which ``sharing`` has ``traces``."""
+    """Run a trial unless a shared result is there; keep it. With a ``store``, ``sharing`` has ``traces``."""
     result, trace = sharing.run(spec)
     if store is not None:
         assert trace is not None
         store.keep(result, trace)
-        result.course = ""  # what is stored and read again has none: a run that goes on would tell less
+        result.course = ""  # stored results have no digest, so a resumed run would know fewer of them
     return result
 
 
 def run_traced(
     spec: TrialSpec, store: Store | None, make_world: trial.WorldMaker = trial.simulated
 ) -> tuple[TrialResult, Trace]:
-    """The same, giving the trace too."""
+    """The same, with the trace."""
     if store is None:
         return trial.run(spec, make_world)
     stem = store.folder / spec.stem

@@ -71,11 +71,11 @@ FaultClass = Literal["rewriting", "parsing", "state", "transport", "policy", ""]
 
 @dataclass(frozen=True, slots=True)
 class Showing:
-    """Where a fault shows that no scenario shows with the lab's default endpoints.
+    """A trial that shows a fault which no scenario shows with the lab's default endpoints.
 
-    ``scenario``, ``topology``, ``phone`` and ``server`` are what a trial names (empty: the default ones).
-    ``fails``: the check that fails first, and passes with the fault fixed. ``variant``: parameters of the
-    fault that are not its defaults.
+    ``scenario``, ``topology``, ``phone`` and ``server`` are named as for a trial (empty: the default ones).
+    ``fails``: the check that fails first; it passes once the fault is fixed. ``variant``: parameters of the
+    fault that differ from its defaults.
     """
 
     scenario: str
@@ -86,9 +86,9 @@ class Showing:
     variant: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
-# Why no scenario shows a symptom. ``harmless``: it takes more than the fault until a user notices anything;
-# ``situation``: no scenario brings about what it takes, by default; ``endpoint``: no phone and no server of
-# the lab suffers from it.
+# Why no scenario shows a symptom. ``harmless``: the fault alone has no effect that a user notices;
+# ``situation``: no scenario creates, by default, the situation that the fault needs; ``endpoint``: no phone
+# and no server of the lab suffers from it.
 NotShownReason = Literal["harmless", "situation", "endpoint"]
 
 
@@ -104,8 +104,9 @@ class NotShown:
 class Sufferer:
     """Endpoints, and the scenarios that fail with them in the topology home because of a model.
 
-    ``breaks``: ids of scenarios; "all": every one, "-tcp-call": but not that one. ``seen``: phone and server
-    are real programs that were run, else kinds of the lab's; ``tried``: which scenarios were, empty: all.
+    ``breaks``: ids of scenarios; "all": every one; "-tcp-call": except that one. ``seen``: phone and server
+    are real programs that were run; else they are kinds of the lab's. ``tried``: the scenarios that were run;
+    empty: all.
     """
 
     phone: str
@@ -126,9 +127,9 @@ class Card:
     rules: tuple[str, ...] = ()  # "RFC 3261 25.1"
     symptom: str = ""
     sources: tuple[Source, ...] = ()
-    # Scenarios of the lab that fail with this model in the home topology, with the default endpoints;
-    # "all": every one, "-tcp-call": but not that one. Variants of the model are not meant. For the models of
-    # this project the catalogue fills it in, from what was measured, and ``sufferers`` for more endpoints.
+    # Scenarios of the lab that fail with this model (not its variants) in the home topology, with the
+    # default endpoints; "all": every one; "-tcp-call": except that one. For the models of this project the
+    # catalogue fills this in from measurements, and ``sufferers`` for more endpoints.
     breaks: tuple[str, ...] = ()
     sufferers: tuple[Sufferer, ...] = ()
     shows: tuple[Showing, ...] = ()
@@ -137,32 +138,32 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What of the traffic an ALG looks at, what becomes of the rest, and the timers that it imposes.
+    """Which traffic an ALG looks at, what becomes of the rest, and the timers that it imposes.
 
-    - ``ports``: compared with the outside peer's port, and, when the peer opened a TCP connection, also
-      with the inside endpoint's. ``transports``: of ``udp`` and ``tcp``.
-    - ``match``: ``destination`` compares ``ports`` with the port that a datagram is addressed to, so
-      that going in it is the binding's public port (a TCP connection has its peer's port).
+    - ``ports``: compared with the outside peer's port and, when the peer opened a TCP connection, also
+      with the inside endpoint's port. ``transports``: any of ``udp`` and ``tcp``.
+    - ``match``: ``destination`` compares ``ports`` with a datagram's destination port, which is the
+      binding's public port for inbound ones. Over TCP, the peer's port is compared all the same.
     - ``signalling_timeout``: idle time in seconds of inspected bindings; ``None``: the NAT's.
     - ``non_sip``: what becomes of datagrams on these ports that are not SIP (CRLF keep-alives);
       ``inspect``: they go through the steps like others.
     - ``fragments``: datagrams that came in fragments are put together and inspected, or
       ``drop``ped, or pass ``unprocessed``.
-    - ``growth``: a packet that the ALG made larger than the MTU is cut (``fragment``) or lost (``drop``);
-      ``obey-df``: it is lost if its sender forbade to cut it (the DF bit of RFC 791), as Linux does.
+    - ``growth``: a packet that the ALG made larger than the MTU is fragmented (``fragment``) or lost
+      (``drop``); ``obey-df``: it is lost if its sender set the DF bit (RFC 791), as in Linux.
     - ``tcp``: ``stream`` reassembles messages and adjusts sequence numbers; ``segment`` rewrites
-      only messages that are whole in one segment; ``unadjusted`` does that and forgets the numbers.
+      only messages that are whole in one segment; ``unadjusted`` does so without adjusting the numbers.
       ``payload`` gives every segment's bytes to the steps as they are, in whatever order they come, and
       adjusts sequence numbers by two offsets per direction, as Linux does (``tcp_offsets.py``).
     - ``refresh``: ``both``: inspected packets of either direction restart the binding's timer,
-      whatever the NAT does, and so do those that the ALG drops; ``nat``: as the NAT does, and what is
-      dropped keeps nothing alive.
-    - ``follow_pinholes``: what comes in through a pinhole for signalling is inspected, whatever its port,
-      and no TCP connection for the inside endpoint's port alone.
-    - ``dscp``: what is inspected, or passes at a port that the ALG opened, leaves with this DSCP (RFC 2474);
-      ``None``: with its own.
-    - ``hairpin_loses``: methods of requests over UDP that get lost where an inside host sends them to another
-      by its public endpoint.
+      whatever the NAT does, even those that the ALG drops. ``nat``: as the NAT does; a dropped packet
+      restarts no timer.
+    - ``follow_pinholes``: packets that come in through a pinhole for signalling are inspected, whatever
+      their port. A TCP connection is then not inspected for its inside port alone.
+    - ``dscp``: packets that are inspected, or that use a port which the ALG opened, leave with this DSCP
+      (RFC 2474); ``None``: with their own.
+    - ``hairpin_loses``: methods of SIP requests that are lost when one inside host sends them over UDP to
+      the public endpoint of another.
     - ``checksum``: ``stale`` leaves the UDP checksum as the sender computed it.
     """
 
@@ -204,7 +205,7 @@ class Exemption(Protocol):
     """Which messages an ALG leaves alone, whatever its steps would do to them."""
 
     def exempts(self, message: SipMessage, context: Context) -> bool:
-        """Whether this one is; asked once for each step."""
+        """Whether ``message`` is exempt; asked once for each step."""
 
 
 @dataclass(frozen=True)
@@ -223,11 +224,11 @@ class Unless:
 class Recipe:
     """How an ALG is made: the steps it starts from, and what is different.
 
-    ``base``: the steps of the correct ALG, or none. ``replace``: what stands in the place of a base
-    step, by its class; ``None`` leaves it out. ``first`` and ``last``: steps added around the base.
-    ``exemptions``: of messages that the base leaves alone.
+    ``base``: the steps of the correct ALG, or none. ``replace``: steps that replace base steps, by the
+    class of the base step; ``None`` leaves it out. ``first`` and ``last``: steps added around the base.
+    ``exemptions``: which messages the base steps leave alone.
     ``policy``: fields of ``Policy`` that differ; ``nat``: fields of the router's ``NatConfig``.
-    ``restarted``: what the router has in its place from its next restart on; ``None``: the same.
+    ``restarted``: the recipe that the router has after its next restart; ``None``: the same.
     """
 
     base: tuple[Step, ...] = ()
@@ -241,7 +242,7 @@ class Recipe:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """The row of steps that comes of it."""
+        """The resulting row of steps."""
         replaced = (self.replace.get(type(step), step) for step in self.base)
         chosen: list[Step] = [step for step in replaced if step is not None]
         for each in self.exemptions:
@@ -250,7 +251,7 @@ class Recipe:
 
     @property
     def added(self) -> Recipe:
-        """What it adds to whatever ALG it starts from. Raises ``ValueError`` when that is not all of it."""
+        """Only what it adds to its base. Raises ``ValueError`` if it replaces base steps or adds nothing."""
         again = self.restarted.added if self.restarted is not None else None
         added = replace(self, base=(), replace={}, restarted=again)
         if self.replace or added == Recipe():
@@ -258,7 +259,7 @@ class Recipe:
         return added
 
     def plus(self, other: Recipe) -> Recipe:
-        """Both differences at once. Raises ``ValueError`` with the reason when they exclude each other."""
+        """A recipe with the differences of both. Raises ``ValueError`` if they exclude each other."""
         if self.base and other.base and self.base != other.base:
             raise ValueError("they start from different ALGs")
         pairs: tuple[tuple[Mapping[Any, Any], Mapping[Any, Any], str], ...] = (
@@ -287,14 +288,14 @@ class Recipe:
 
 
 def _either(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
-    """What either of two models breaks."""
+    """The scenarios that either of two models breaks."""
     if ("all",) in (one, other):
         return ("all",)
     return tuple(dict.fromkeys(one + other))
 
 
 def _all_suffering(one: tuple[Sufferer, ...], other: tuple[Sufferer, ...]) -> tuple[Sufferer, ...]:
-    """What either of two models breaks, by endpoints; nobody has seen both in one router."""
+    """What either of two models breaks, by endpoints; real programs, never run with both, are left out."""
     found: dict[tuple[str, str], Sufferer] = {}
     for each in one + other:
         if not each.seen:
@@ -316,8 +317,8 @@ class Fault(Protocol):
 class Model:
     """An ALG: an ordered row of steps, a policy, and what is known about it.
 
-    ``fault`` has the model's parameters as fields (``None``: no parameters) and gives the recipe;
-    without it ``recipe`` does. ``variants`` are parameter sets worth running as models of
+    ``fault`` has the model's parameters as fields and makes the recipe. ``None``: the model has no
+    parameters, and ``recipe`` is used. ``variants`` are parameter sets worth running as models of
     their own.
     """
 
@@ -351,7 +352,7 @@ class Model:
 
     @property
     def after_restart(self) -> Model:
-        """What the router has in it once it was restarted."""
+        """The model that the router has after a restart."""
         again = self.recipe.restarted
         return self if again is None else Model(self.id, self.card, again)
 
@@ -363,7 +364,7 @@ class Model:
         return replace(self, id=specs.written(self.id, values), fault=changed, variants=())
 
     def plus(self, other: Model) -> Model:
-        """Both faults in one router. Raises ``UsageError`` with the reason when that makes no sense."""
+        """Both models in one router. Raises ``UsageError`` with the reason when they can't be combined."""
         for each in (self, other):
             if each.card.kind == "control":
                 raise UsageError(f"'{each.id}' can't be combined: it stands for a router without a fault")
@@ -372,7 +373,7 @@ class Model:
         one, another = self.recipe, other.recipe
         try:
             if one.base and another.base and one.base != another.base:
-                # A fault stands on the correct ALG, and may as well stand on another.
+                # A fault is built on the correct ALG. What it adds can be added to another ALG too.
                 if other.card.kind == "fault":
                     another = another.added
                 elif self.card.kind == "fault":

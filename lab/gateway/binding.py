@@ -1,8 +1,8 @@
 """A row of the NAT's table: a binding, and the pinholes in it.
 
-- A *binding* ties an inside endpoint to a public one. Which packets share a binding is
-  *mapping* behaviour, who may send back through it is *filtering* behaviour: the two are
-  chosen apart (RFC 4787 sections 4 and 5).
+- A *binding* ties an inside endpoint to a public one. *Mapping* behaviour decides which packets
+  share a binding, *filtering* behaviour decides who may send back through it. The two are
+  chosen independently (RFC 4787 sections 4 and 5).
 - A *pinhole* is a permission on a binding, with an owner and an end. A binding lives as
   long as its own timer or any of its pinholes does.
 """
@@ -15,7 +15,7 @@ from typing import Final
 from siplab.lab.gateway.nat_config import Dependence
 from siplab.lab.wire.ip import Endpoint
 
-ANYBODY: Final = Endpoint("", 0)  # what ``filter_key`` makes of every remote if it looks at nothing
+ANYBODY: Final = Endpoint("", 0)  # what ``filter_key`` returns for any remote if endpoint-independent
 NOBODY: Final = Endpoint("", 0)  # as the remote of a pinhole: no packet comes from there
 
 
@@ -30,8 +30,8 @@ class TcpState(IntEnum):
 class Pinhole:
     """A permission for outside endpoints to send inwards.
 
-    ``remote``: an ``Endpoint`` admits that one, port 0 any port of that address; ``None``
-    admits everybody, ``NOBODY`` nobody yet. ``expires`` is in seconds of the trial's clock.
+    ``remote``: who may send: one ``Endpoint`` (port 0: any port of its address), everybody (``None``),
+    or nobody yet (``NOBODY``). ``expires`` is in seconds of the trial's clock.
     """
 
     __slots__ = ("binding", "expires", "inspected", "once", "opens", "owner", "remote", "used")
@@ -41,11 +41,11 @@ class Pinhole:
         self.remote = remote
         self.expires = expires
         self.owner = owner
-        # An expectation, as connection tracking has them: who comes in by it has a session from then on.
+        # An expectation, as in Linux's connection tracking: a packet that comes in by it begins a session.
         self.opens = False
         self.once = False  # it ends with the first packet
-        self.used = False  # and has ended so
-        self.inspected = False  # the ALG looks at what comes in
+        self.used = False  # it has ended with its first packet
+        self.inspected = False  # the ALG looks at packets that come in by it
 
     def admits(self, remote: Endpoint, now: float) -> bool:
         if now >= self.expires:
@@ -98,14 +98,14 @@ class Binding:
         self.inside = inside
         self.outside = outside
         self.reserved = reserved
-        self.symmetric = True  # what the inside endpoint sends leaves by this public port
+        self.symmetric = True  # packets from the inside endpoint leave by this public port
         self.expires = 0.0
         self.before = 0.0  # ``expires`` as it was before the latest packet
         self.pending_peer: Endpoint | None = None  # the peer of a session that began with the latest packet
         self.idle = False  # pinholes hold only while the binding's own timer runs
         self.timeout = 0.0
-        self.began = 0.0  # when its timer last started from nothing; what has passed since, either way:
-        self.sent = self.heard = False
+        self.began = 0.0  # when its timer last started from nothing
+        self.sent = self.heard = False  # since then: whether a packet went out, and whether one came in
         self.pinholes: list[Pinhole] = []
         self.remotes: dict[Endpoint, TcpState] = {}  # whom the inside has sent to since the timer started
         self.pair: Binding | None = None  # the RTCP port beside a reserved RTP port, and the reverse

@@ -18,12 +18,12 @@ class PortsExhaustedError(Exception):
 class BindingTable:
     """Which bindings there are, and which public ports are free (RFC 4787 section 4.2).
 
-    ``suggest(protocol, inside, now, pair)`` may name public ports for an inside endpoint: those of a router
-    that was observed, whose choice nobody could foresee. The first that is free is taken (``pair``: with the
-    next one); where none is, the configuration chooses.
+    ``suggest(protocol, inside, now, pair)`` may name public ports for an inside endpoint, such as the
+    unpredictable ones of a router that was observed. The first free one is taken (``pair``: the next port
+    must be free too); if none is free, the configuration chooses.
 
-    ``generation`` is raised whenever a permission, a binding or a timer's length ends or another binding
-    takes over, so that flow caches know.
+    ``generation`` goes up whenever a permission or a binding ends, a timer's length changes, or another
+    binding takes over. Flow caches compare it.
     """
 
     def __init__(self, config: NatConfig, public_ip: str, rng: random.Random) -> None:
@@ -46,7 +46,7 @@ class BindingTable:
 
     @property
     def bindings(self) -> list[Binding]:
-        """All bindings in the table, ended ones that nobody has looked up since included."""
+        """All bindings in the table, including ended ones that nobody has looked up since."""
         return list(dict.fromkeys((*self._by_port.values(), *self._by_key.values())))
 
     def next_end(self, now: float) -> float:

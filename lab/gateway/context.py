@@ -1,6 +1,6 @@
-"""What a step may know of the packet that carries a message, and the router's services to it.
+"""What a step may know of the packet that carries a message, and the router's services to the step.
 
-What a step hands over is checked here, while the step is still at work: a wrong type is the model's error,
+The arguments of a step are checked here, while the step runs. So a wrong type is an error of the model,
 which the trace names, and never a traceback of the gateway.
 """
 
@@ -56,8 +56,8 @@ class Context:
     """What a step may know of the packet that carries the message, and the router's services.
 
     ``inside`` is the LAN endpoint of the flow, ``outside`` the public endpoint that stands
-    for it, ``remote`` the peer on the public side. ``outbound`` tells the direction.
-    ``router`` is the router's own IPv4 address on the inside.
+    for it, ``remote`` the peer on the public side. ``outbound`` is the direction.
+    ``router`` is the router's own IPv4 address on the inside. ``now`` is in seconds.
     """
 
     now: float
@@ -90,14 +90,14 @@ class Context:
             return made
 
     def drop(self, reason: str) -> None:
-        """Drop the packet. ``reason`` is what traces say; nothing is decided by it."""
+        """Drop the packet. ``reason`` appears in traces and decides nothing."""
         _require("drop", reason, str)
         raise Dropped(clipped(reason))
 
     def answer(self, message: bytes) -> None:
         """Have the router itself send ``message`` back to the sender, as if its peer had.
 
-        Only over UDP: on a TCP connection the router has no stream of its own. Raises ``TypeError`` for
+        Over TCP nothing is sent: the router has no stream of its own there. Raises ``TypeError`` for
         anything but bytes, and ``ValueError`` for more than a datagram holds.
         """
         _require("answer", message, bytes)
@@ -107,14 +107,14 @@ class Context:
             self.answers.append(message)
 
     def leave_uncounted(self) -> None:
-        """Do not count by how much this TCP segment's data grew: later sequence numbers are wrong by that.
+        """Do not count the growth of this TCP segment: later sequence numbers will be wrong by that much.
 
-        Only with the policy ``tcp="payload"``.
+        This works only with the policy ``tcp="payload"``.
         """
         self.uncounted = True
 
     def deliver_elsewhere(self, inside: Endpoint) -> None:
-        """Deliver this inbound packet to another inside endpoint than the bound one."""
+        """Deliver this inbound packet to another inside endpoint than the binding's."""
         _require_endpoint("deliver_elsewhere", inside)
         if not self.outbound and self._translatable(inside):
             self.deliver_to = inside
@@ -122,8 +122,8 @@ class Context:
     def renew_mapping(self) -> None:
         """Give the sender of this datagram another public endpoint, from this datagram on.
 
-        The endpoint before it stays open as long as its timer or its pinholes say. Nothing happens
-        going in, on TCP (a connection keeps its ports), and when no port is left.
+        The old endpoint stays open as long as its timer or its pinholes run. Nothing happens for an
+        inbound packet, on TCP (a connection keeps its ports), and when no port is left.
         """
         if not self.outbound or self.protocol != UDP or self.binding is None:
             return
@@ -138,11 +138,11 @@ class Context:
     # -- addresses -------------------------------------------------------------------------
 
     def public(self, endpoint: Endpoint) -> Endpoint | None:
-        """The public endpoint that stands for an inside one in signalling: that of the mapping which it has
-        towards whom the message goes or came from, else one that is reserved.
+        """The public endpoint that stands for an inside one in signalling.
 
-        ``None`` when the address is not an inside one, or no port is left. A reservation lives
-        for one signalling idle time unless traffic or a pinhole prolongs it.
+        If the inside endpoint already has a mapping towards the peer of this message, its public endpoint
+        is returned; else one is reserved. ``None`` when the address is not an inside one, or no port is
+        left. A reservation lives for one signalling idle time unless traffic or a pinhole prolongs it.
         """
         _require_endpoint("public", endpoint)
         if endpoint == self.inside:
@@ -150,7 +150,7 @@ class Context:
         if not self._translatable(endpoint):
             return None
         try:
-            # Whoever the message goes to already reaches it by the mapping that it has towards them.
+            # The peer already reaches the endpoint through this mapping.
             binding = self.nat.find(self.protocol, endpoint, self.remote, self.now)
             binding = binding or self.nat.reserve(self.protocol, endpoint, self.now)
         except PortsExhaustedError:
@@ -184,10 +184,10 @@ class Context:
     ) -> Endpoint | None:
         """Reserve a public port for an inside media endpoint and let everybody in.
 
-        An even port gets its odd neighbour beside it, for RTCP (RFC 3550 section 11).
+        With an even port, the next odd one is reserved too, for RTCP (RFC 3550 section 11).
         The remote media address is not known when an offer goes out, so the pinhole admits any
         source, unless ``admit`` names one (port 0: any port of that address). Returns the public RTP
-        endpoint, ``None`` for a foreign address or no free port.
+        endpoint; ``None``: the address is not an inside one, or no port is free. ``lifetime``: in seconds.
         """
         _check_pinhole("open_media", endpoint, lifetime, admit)
         if not self._translatable(endpoint):
@@ -212,9 +212,9 @@ class Context:
         step: int = 1,
         admit: Endpoint | None = None,
     ) -> Endpoint | None:
-        """As ``open_media``, but one port alone, by UDP: the first free one of ``first``, ``first + step``...
+        """As ``open_media``, for a single UDP port: the first free one of ``first``, ``first + step``...
 
-        Returns the public endpoint, ``None`` for a foreign address or no free port.
+        Returns the public endpoint; ``None``: the address is not an inside one, or no port is free.
         """
         _check_pinhole("open_port", endpoint, lifetime, admit)
         if not self._translatable(endpoint):
@@ -227,10 +227,10 @@ class Context:
         return binding.outside
 
     def hold_registration(self, contact: Endpoint, lifetime: float, aor: bytes = b"") -> None:
-        """Keep the way in to a registered contact open for the registrar, ``lifetime`` seconds.
+        """Let the registrar reach a registered contact for ``lifetime`` seconds.
 
-        A lifetime of 0 ends it. Registrations of several addresses-of-record (``aor``) at one
-        contact are held apart.
+        A lifetime of 0 ends it. If several addresses-of-record (``aor``) are registered at one contact,
+        each has a pinhole of its own.
         """
         _check_pinhole("hold_registration", contact, lifetime, None)
         owner = ("registration", contact, aor)
@@ -257,12 +257,12 @@ class Context:
         active: bool = True,
         symmetric: bool = True,
     ) -> Pinhole | None:
-        """Let a flow from ``source`` (an address; empty: anybody) in at exactly that public port.
+        """Let a flow from ``source`` (an address; empty: anybody) in at exactly this public port.
 
         The flow is a session of its own from its first packet on. ``once``: the pinhole ends with that
-        packet. ``active`` False keeps the port, and lets nobody in yet. ``symmetric`` False: what the
-        inside endpoint sends gets a mapping of its own. ``None``: another endpoint has the port, or
-        ``inside`` is not an inside address.
+        packet. ``active`` False: the port is kept, but nobody is let in yet. ``symmetric`` False: packets
+        from the inside endpoint get a mapping of their own. Returns ``None`` if another endpoint has the
+        port, or ``inside`` is not an inside address. ``lifetime``: in seconds.
         """
         _check_pinhole("expect", inside, lifetime, None)
         _require("expect", port, int)
@@ -271,7 +271,7 @@ class Context:
             return None
         binding: Binding | None
         if protocol == self.protocol and port == self.outside.port and inside.ip == self.inside.ip:
-            # The flow's own: of a phone that sends from one port and listens at another.
+            # The flow's own port: the phone sends from one port and listens at another.
             binding = self.binding
         else:
             binding = self.nat.reserve_at(protocol, inside, port, self.now, symmetric=symmetric)

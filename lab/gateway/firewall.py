@@ -1,11 +1,11 @@
-"""A router's firewall: rules that are gone through in order, of which the first that matches decides.
+"""A router's firewall: its rules are tried in order, and the first that matches decides.
 
 The rules of this file:
 
-- What no rule is about passes: an administrator's last rule says otherwise (``deny`` of everything).
-- Ports are the destination's, as the inside sees it: netfilter's FORWARD chain too stands behind the
-  translation of what comes in, and before that of what goes out.
-- A session that one side began belongs to both: its answers are no new session.
+- A packet that no rule matches passes. An administrator who wants otherwise denies everything last.
+- Ports are destination ports, as the inside sees them. Netfilter's FORWARD chain sees the same ones: it
+  stands behind the translation of inbound packets, and before that of outbound packets.
+- Answers belong to the session that they answer; they begin no new one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class FirewallRule:
     ``direction``: of the packet. ``ports``: ``5060`` or ``10000-20000``, of the destination; empty: all.
     ``state``: ``new``: only packets that belong to no session yet; ``any``: answers too.
 
-    Raises ``ValueError``.
+    Raises ``ValueError`` for wrong ``ports``.
     """
 
     action: Literal["allow", "deny"]
@@ -48,7 +48,7 @@ class FirewallRule:
         return " ".join(words + (["new"] if self.state == "new" else []))
 
     def matches(self, protocol: int, port: int, *, outbound: bool, new: bool) -> bool:
-        """Whether the rule is about such a packet."""
+        """Whether the rule matches such a packet."""
         if (self.direction == "out") is not outbound or (self.state == "new" and not new):
             return False
         if self.protocol != "any" and protocol != _PROTOCOLS[self.protocol]:
@@ -60,7 +60,7 @@ class FirewallRule:
 def denied_by(
     rules: Sequence[FirewallRule], protocol: int, port: int, *, outbound: bool, new: bool
 ) -> FirewallRule | None:
-    """The rule that keeps such a packet from passing, ``None``: it may pass."""
+    """The rule that denies such a packet; ``None``: the packet may pass."""
     for rule in rules:
         if rule.matches(protocol, port, outbound=outbound, new=new):
             return rule if rule.action == "deny" else None

@@ -1,7 +1,7 @@
 """What is known about a UDP flow, so that its packets need no parsing.
 
-The first packet of a flow goes the long way and leaves a ``Flow`` behind; those that follow are
-patched: addresses and ports exchanged, checksums updated.
+The first packet of a flow goes the long way and leaves a ``Flow`` behind. The packets that follow are
+patched: their addresses and ports are replaced, their checksums updated.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ MAX_FLOWS: Final = 65536
 
 
 class Flow:
-    """What is known about a UDP flow's packets of one direction, so that they need no parsing.
+    """What is known about one direction of a UDP flow, so that its packets need no parsing.
 
-    ``until`` bounds a permission that comes from a pinhole; ``generation`` is the NAT's when this
-    was noted: a later one means that permissions ended since.
+    ``until``: when the permission ends, if a pinhole gave it. ``generation``: the NAT's at the time this
+    was noted; if the NAT has a later one, permissions have ended since.
     """
 
     __slots__ = (
@@ -74,7 +74,7 @@ class Flow:
 
 
 class FlowTable:
-    """The UDP flows that a gateway knows: ``known`` by side, and the 12 bytes from the source address on."""
+    """The UDP flows that a gateway knows: ``known`` has them by side and by bytes 12 to 23 of the packet."""
 
     def __init__(self, nat: Nat, policy: Policy) -> None:
         self.known: tuple[dict[bytes, Flow], dict[bytes, Flow]] = ({}, {})
@@ -99,9 +99,9 @@ class FlowTable:
         inspected: bool,
         keep: bool,
     ) -> Flow:
-        """How packets of this UDP flow are patched; noted for those that follow if ``keep``.
+        """How packets of this UDP flow are patched; ``keep``: stored for the packets that follow.
 
-        A flow whose timer is still to change is not noted.
+        A flow whose idle time will still change is not stored.
         """
         to = binding.outside if side is Side.INSIDE else binding.inside
         address, port = ip.pack_ip(to.ip), to.port.to_bytes(2, "big")
@@ -136,16 +136,16 @@ class FlowTable:
     def follows(
         self, packet: Packet, binding: Binding, remote: Endpoint, now: float, *, outbound: bool
     ) -> bool:
-        """Whether the outside began a flow that the ALG looks at for the sake of whom it reaches."""
+        """Whether the ALG looks at a flow that the outside began, because of the inside endpoint."""
         key = (packet.protocol, binding.inside, remote)
         if key in self._followed:
             return True
         if outbound:
-            return False  # a session that began otherwise stays what it is
+            return False  # only a packet from outside can begin such a flow
         if self._policy.follow_pinholes:
             wanted = binding.pending_peer == remote and binding.signals(remote, now)
         else:
-            # A peer connects from any port: where it connects to says what it wants (RFC 3261 18.1.1).
+            # A peer connects from any port, so the port that it connects to decides (RFC 3261 18.1.1).
             wanted = (
                 packet.flags & (SYN | ACK) == SYN
                 and "tcp" in self._policy.transports
@@ -159,12 +159,12 @@ class FlowTable:
         return True
 
     def unfollow(self, protocol: int, inside: Endpoint, remote: Endpoint) -> None:
-        """The session that began with the latest packet is undone."""
+        """Forget a session that was undone because its first packet was dropped."""
         self._followed.pop((protocol, inside, remote), None)
 
 
 def translate(packet: Packet, binding: Binding, *, outbound: bool) -> bytes:
-    """A packet of any protocol with the endpoint of its inside host exchanged."""
+    """A packet of any protocol with the endpoint of its inside host translated."""
     if outbound:
         return bytes(packet.with_(src=binding.outside.ip, sport=binding.outside.port))
     port = binding.inside.port
@@ -174,7 +174,7 @@ def translate(packet: Packet, binding: Binding, *, outbound: bool) -> bytes:
 
 
 def patch(packet: bytes, flow: Flow) -> bytes:
-    """A known flow's packet with its addresses and ports exchanged and both checksums updated."""
+    """A known flow's packet with its addresses and ports replaced and both checksums updated."""
     ip_sum = ((packet[10] << 8 | packet[11]) + flow.ip_delta) % 0xFFFF
     udp_sum = packet[26] << 8 | packet[27]
     if udp_sum:  # 0 means that the sender computed none (RFC 768), and 0xFFFF stands for 0

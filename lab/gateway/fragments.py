@@ -2,7 +2,7 @@
 
 Bounded in memory and in time: at most ``LIMIT`` datagrams wait, each for at most
 ``TIMEOUT`` seconds. Overlapping fragments end the datagram, as RFC 5722 asks for IPv6 and
-Linux does for both; what brings only bytes that are there is taken for a duplicate, as Linux does.
+Linux does for both. A fragment of which all bytes are there already is a duplicate, as in Linux.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LIMIT: Final = 64
 
 
 class _Place(Enum):
-    """What a fragment's bytes are beside those that are there."""
+    """How a fragment's bytes relate to those that have come before."""
 
     FREE = auto()
     KNOWN = auto()
@@ -30,8 +30,8 @@ class _Datagram:
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
         self.pieces: dict[int, bytes] = {}
-        # Begin and end of what came in order. Linux compares a fragment with one of these at a time, so what
-        # lies across two pieces is a duplicate if they came in order, and else a contradiction.
+        # Begin and end of each run of bytes that came in order. Linux compares a fragment with one run at a
+        # time. So a fragment that repeats two pieces is a duplicate if they came in order, else an overlap.
         self.runs: list[tuple[int, int]] = []
         self.size = 0  # of all pieces
         self.first_header = b""
@@ -39,7 +39,7 @@ class _Datagram:
 
     @property
     def end(self) -> int:
-        """Where the last byte is that has come."""
+        """The end of the bytes that have come."""
         return self.runs[-1][1] if self.runs else 0
 
     def place(self, begin: int, end: int) -> _Place:
@@ -91,7 +91,7 @@ class Reassembler:
     def _insert(waiting: _Datagram, offset: int, body: bytes, fragment: Packet) -> bool:
         """Store a piece; ``False`` when it contradicts what is there."""
         if fragment.more_fragments:
-            body = body[: len(body) // 8 * 8]  # another one can only begin there
+            body = body[: len(body) // 8 * 8]  # the next fragment can only begin at a multiple of 8
         end = offset + len(body)
         if not body:
             return False

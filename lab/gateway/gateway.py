@@ -46,15 +46,15 @@ _network = lru_cache(maxsize=256)(ipaddress.ip_network)
 
 
 def _nothing_is_hidden(address: str) -> bool:
-    """What an ALG is told of the inside by a router that only routes: every address is known outside."""
+    """``is_inside`` for the ALG of a router that only routes: no address is hidden from the outside."""
     return False
 
 
 class _Admitted(NamedTuple):
-    """A packet that the NAT lets through, with what it knows of its flow.
+    """A packet that the NAT lets through, with what the NAT knows of its flow.
 
-    ``data``: its bytes; ``side``: where it came from; ``until``: when a permission that comes from a
-    pinhole ends; ``unseen``: no ALG looks at it.
+    ``data``: its bytes. ``side``: where it came from. ``until``: when its permission ends, if a pinhole
+    gave it; else infinity. ``unseen``: no ALG looks at it.
     """
 
     packet: Packet
@@ -70,9 +70,9 @@ class Gateway:
     """One router.
 
     ``inside_networks``: the prefixes behind it. ``inside_addresses`` are the router's own
-    addresses there and ``public_ip`` its one on the outside. Randomness comes from ``rng``, the
-    model's own from what ``model_rng`` makes (``None``: from ``rng`` too). ``firewall``: its rules.
-    ``later``: its public address once its line has been renewed; empty: the same.
+    addresses there and ``public_ip`` its one on the outside. The NAT draws from ``rng``, the model from the
+    generator that ``model_rng`` makes (``None``: from ``rng`` too). ``mtu``: in bytes, of both networks.
+    ``firewall``: its rules. ``later``: the public address after ``renumber``; empty: it stays the same.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ class Gateway:
         return len(self._treatment.tcp.connections)
 
     def reboot(self) -> None:
-        """Forget all that was learned from packets, as when the power fails; then the ALG may be another."""
+        """Forget all that was learned from packets, as when the power fails, and take ``after_restart``."""
         self.forget()
         if self.model.after_restart is not self.model:
             self._take(self.model.after_restart, self._make_generator)
@@ -174,30 +174,30 @@ class Gateway:
         self._ipv6_filter.clear()
 
     def renumber(self) -> None:
-        """The line is renewed: ``later`` is the public address, and what was the address is ``later``.
+        """The line is renewed: the public address and ``later`` change places.
 
-        A router forgets what it has learned of flows, which have all ended; one whose mappings outlive the
-        address does not, and its bindings keep the address that they were made with.
+        All flows have ended, so the router forgets what it has learned of them. With the setting
+        ``mappings_outlive_address`` it forgets nothing, and its bindings keep their old public address.
         """
         nat = self.nat
         if self.later:
             nat.public_ip, self.later = self.later, nat.public_ip
             self._own.renumber(nat.public_ip)
         if nat.config.mappings_outlive_address:
-            nat.generation += 1  # the short way takes packets for the old address no more
+            nat.generation += 1  # so the short way no longer takes packets for the old address
         else:
             self.forget()
 
     def swap(
         self, model: Model, rng: random.Random, now: float, *, flows: Literal["all", "new"] = "all"
     ) -> None:
-        """Put another model in, while flows are up, as when somebody switches an ALG on or off.
+        """Put another model in while flows are up, as when somebody switches an ALG on or off.
 
-        Bindings stay, and pinholes stay until their timers run out; the model's memory starts empty.
-        ``flows``: with ``all`` the new model gets whatever passes from now on; with ``new`` flows that have a
-        binding go on under the old model, as where the kernel chooses a flow's helper when the flow begins. A
-        TCP connection stays with the model that inspects it, since that model may have shifted its sequence
-        numbers. What a model has the NAT itself do (``Recipe.nat``) is the NAT's, and stays.
+        Bindings stay, and pinholes until their timers run out; the new model's memory starts empty.
+        ``flows``: ``all``: the new model gets every packet from now on. ``new``: flows that have a binding
+        stay with the old model, as in Linux, which chooses a flow's helper when the flow begins. A TCP
+        connection stays with the model that inspects it, which may have shifted its sequence numbers.
+        The NAT settings of a model (``Recipe.nat``) are not swapped.
         """
         old = self._treatment
         for binding in self.nat.bindings:
@@ -210,12 +210,12 @@ class Gateway:
         self._take(model, lambda: rng)
 
     def next_end(self, now: float) -> float:
-        """When something of this gateway's state runs out next, if no packet comes; infinity for never."""
+        """When the gateway's next timer runs out (seconds) if no packet comes; infinity for never."""
         return min(self.nat.next_end(now), self._ipv6_filter.next_end(now))
 
     def _handle(self, data: bytes, side: Side, now: float) -> list[Emission]:
         packet = ip.parse(data)
-        unseen = False  # by the ALG, whatever port it is for
+        unseen = False  # whether the ALG ignores it, whatever its port
         if packet.is_fragment:
             if self.policy.fragments == "drop":
                 return [Emission(None, data, Fate.FRAGMENT_DROPPED)]
@@ -322,7 +322,7 @@ class Gateway:
     # -- the way through -----------------------------------------------------------------------
 
     def _forward(self, admitted: _Admitted, now: float) -> list[Emission]:
-        """A packet with its binding: to the ALG if it looks at such packets, else translated and on."""
+        """Give a packet with its binding to the ALG if that looks at such packets; else translate it."""
         binding = admitted.binding
         treatment = self._treatment
         if self._elders:
@@ -359,7 +359,7 @@ class Gateway:
                 until,
                 now,
                 inspected=inspected,
-                keep=not unseen and policy.dscp is None,  # the short way marks nothing
+                keep=not unseen and policy.dscp is None,  # the short way sets no DSCP
             )
             if inspected:
                 return treatment.udp.datagram(data, flow, now)
@@ -380,7 +380,7 @@ class Gateway:
     # -- IPv6, and routers that only route -------------------------------------------------------
 
     def _untranslated(self, packet: Packet, data: bytes, side: Side, now: float) -> list[Emission]:
-        """What passes without translation, behind a stateful filter (RFC 6092) if configured."""
+        """A packet that is not translated; it must pass a stateful filter (RFC 6092) if configured."""
         if packet.dst in self._own.all_inside or packet.dst.startswith(("fe80:", "ff")):
             return [Emission(None, data, Fate.FOR_ROUTER)]
         outbound = side is Side.INSIDE
@@ -408,7 +408,7 @@ class Gateway:
                 known = False  # a host name
             else:
                 known = any(parsed in network for network in self._networks)
-            if len(self._inside_cache) < 4096:  # addresses come from messages: bound what is kept
+            if len(self._inside_cache) < 4096:  # messages can name any number of addresses
                 self._inside_cache[address] = known
         return known
 

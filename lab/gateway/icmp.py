@@ -23,7 +23,7 @@ def translate_error(error: Packet, nat: Nat, now: float, *, outbound: bool) -> b
     if not quoted.transport:
         return None
     if outbound:
-        # An inside host complains about a packet that came in: the quote's destination is it.
+        # An inside host complains about a packet that came in, so it is the quote's destination.
         remote = Endpoint(quoted.src, 0) if quoted.protocol == ICMP else quoted.source
         binding = nat.find(quoted.protocol, quoted.destination, remote, now)
         if binding is None:
@@ -46,7 +46,7 @@ def translate_hairpin_error(error: Packet, nat: Nat, now: float) -> bytes | None
 def _quote(
     data: bytes, quoted: Packet, *, source: Endpoint | None = None, destination: Endpoint | None = None
 ) -> bytes:
-    """The quoted bytes with one endpoint exchanged, its checksums updated and its length untouched."""
+    """The quoted bytes with one endpoint replaced, checksums updated and length untouched."""
     header = len(quoted.header)
     old_ip, old_ports = data[12:20], data[header : header + 4]
     src, dst, sport, dport = old_ip[:4], old_ip[4:], old_ports[:2], old_ports[2:]

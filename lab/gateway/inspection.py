@@ -1,7 +1,7 @@
-"""The ALG at work on one packet: its message through the model's steps.
+"""The ALG's work on one packet: it applies the model's steps to the message.
 
-What the model does besides (drops, answers by itself, delivers elsewhere, raises) is left in the
-``Inspection`` for the gateway to act upon.
+Whatever else the model does (drop, answer by itself, deliver elsewhere, raise) is noted in the
+``Inspection``, and the gateway acts on it.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ class Alg:
         self.memory: dict[Any, Any] = {}
 
     def generator(self) -> random.Random:
-        """The model's random generator, made when it is first asked for: few models draw."""
+        """The model's random generator, made on first use: few models draw random numbers."""
         if self._made is None:
             self._made = self._make_generator()
         return self._made
 
 
 class Inspection:
-    """One packet under the model's eyes.
+    """The model's work on one packet.
 
-    ``fate``, ``detail`` and ``error`` are for the trace, ``changed`` tells whether the payload did.
-    ``answers`` are messages that the router itself sends back to the sender, ``deliver_to`` the inside
-    endpoint that gets an inbound packet in the place of the bound one, ``binding`` the one that
-    the packet passes by: another than the flow's when the model renewed the mapping.
+    ``fate``, ``detail`` and ``error`` are for the trace. ``changed``: the payload changed. ``answers``:
+    messages that the router itself sends back to the sender. ``deliver_to``: the inside endpoint that gets
+    an inbound packet instead of the binding's. ``binding``: the binding that the packet uses; it is not the
+    flow's if the model renewed the mapping.
     """
 
     __slots__ = (
@@ -92,7 +92,7 @@ class Inspection:
         self.binding = binding
 
     def rewrite(self, payload: bytes, outbound: bool) -> bytes | None:
-        """One datagram's or one TCP message's bytes through the model; ``None``: it is dropped.
+        """Put the bytes of one datagram or one TCP message through the model; ``None``: it is dropped.
 
         Bytes that are not SIP (keep-alives, STUN) pass, unless the policy drops or inspects such datagrams.
         """
@@ -133,5 +133,5 @@ class Inspection:
 
     @property
     def fate_onward(self) -> Fate:
-        """The fate of a TCP segment that leaves, whatever became of a message in it."""
+        """The fate of a TCP segment that leaves, perhaps without a message that was dropped."""
         return Fate.MESSAGE_REMOVED if self.fate is Fate.DROPPED_BY_MODEL else self.fate

@@ -12,7 +12,7 @@ from siplab.lab.wire.ip import ICMPV6, TCP, Endpoint, Packet
 
 
 class Ipv6Filter:
-    """Lets in who was sent to before, as far as the configured filtering looks."""
+    """Lets in packets from whom the inside has sent to before; the filtering says what is compared."""
 
     def __init__(self, config: NatConfig) -> None:
         self._config = config

@@ -6,9 +6,9 @@ The rules of this file:
 - A *reservation* is a binding that an ALG asked for: it serves its inside endpoint
   whatever the mapping behaviour is, so that an address written into a message stays true.
 - A *static mapping* is a binding that an administrator made ("port forwarding"): it never ends and lets
-  everybody in. A *DMZ host* gets every flow from outside that no binding admits, also at a port that a
-  binding has: netfilter's connections are told apart by their peers, so a port that one peer's answers
-  come to is no other's.
+  everybody in. A *DMZ host* gets every flow from outside that no binding admits, even at a port that a
+  binding has. So it is with netfilter, which distinguishes connections by their peers: the port of one
+  peer's connection is still free for other peers.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Nat(BindingTable):
         if found is None and inside.ip == self.config.dmz_host:
             exposed = self.at_port(protocol, inside.port, now)
             if exposed is not None and exposed.key == (protocol, inside, _DMZ):
-                found = exposed  # it answers from where it was asked
+                found = exposed  # the DMZ host answers from the port that it was asked at
         return found
 
     def admitted_until(self, binding: Binding, remote: Endpoint, now: float) -> float:
@@ -132,18 +132,18 @@ class Nat(BindingTable):
             binding.began, binding.sent, binding.heard = now, False, False
         if (ended and outbound) or refresh is Refresh.BOTH or (refresh is Refresh.OUTBOUND) == outbound:
             binding.expires = now + self.timeout_of(binding, now)
-        # Netfilter sets the timer before it takes note of an answer: the first one still gets the short time.
+        # Netfilter sets the timer before it notes an answer, so the first answer still gets the short time.
         binding.sent |= outbound
         binding.heard |= not outbound
 
     def is_new(self, binding: Binding, now: float) -> bool:
-        """Whether a UDP binding has the short timer of those that were not yet used both ways for a while."""
+        """Whether a UDP binding still has ``udp_new_timeout``: not yet used both ways for 2 seconds."""
         if not self.config.udp_new_timeout or binding.protocol != UDP:
             return False
         return not (binding.sent and binding.heard and now - binding.began > _STREAM)
 
     def timeout_of(self, binding: Binding, now: float) -> float:
-        """The idle time of a binding in seconds: an ALG's policy says it, or the configuration."""
+        """The idle time of a binding in seconds: from an ALG's policy, else from the configuration."""
         if binding.timeout:
             return binding.timeout
         if binding.protocol == UDP:
@@ -161,14 +161,14 @@ class Nat(BindingTable):
             self.touch(binding, now, outbound=outbound)
 
     def rollback_timer(self, binding: Binding, now: float) -> None:
-        """The latest packet was dropped after all: its binding's timer runs on as before it."""
+        """Undo what the latest packet did to the binding's timer: the packet was dropped after all."""
         if now < binding.before < binding.expires:
             binding.expires = binding.before
 
     def rollback_session(self, binding: Binding) -> bool:
-        """The latest packet was dropped after all: the session that began with it, if one did, is undone.
+        """Undo the session that the latest packet began, if any: the packet was dropped after all.
 
-        Returns whether one did.
+        Returns whether it began one.
         """
         if binding.pending_peer is None:
             return False
@@ -192,7 +192,7 @@ class Nat(BindingTable):
         """
         state = binding.remotes.get(remote)
         if state is None:
-            return  # let in by a pinhole: a connection once the inside answers
+            return  # let in by a pinhole: it becomes a connection when the inside answers
         if flags & (FIN | RST):
             binding.remotes[remote] = TcpState.CLOSING
             binding.expires = min(binding.expires, now + self.timeout_of(binding, now))
@@ -205,11 +205,11 @@ class Nat(BindingTable):
     # -- what an ALG asks for ----------------------------------------------------------------
 
     def reserve(self, protocol: int, inside: Endpoint, now: float, *, pair: bool = False) -> Binding:
-        """A binding for ``inside`` that holds towards every remote.
+        """A binding that serves ``inside`` towards every remote.
 
         ``pair``: choose an even port whose odd neighbour is free, for RTP and RTCP (RFC 3550
         section 11), and reserve the neighbour for ``inside`` port + 1 as well. The reservation
-        lives by its pinholes and its traffic. Raises ``PortsExhaustedError``.
+        lives as long as its pinholes and its traffic. Raises ``PortsExhaustedError``.
         """
         key = (protocol, inside, None)
         existing = self._find(key, now)
@@ -231,7 +231,7 @@ class Nat(BindingTable):
     def reserve_from(self, protocol: int, inside: Endpoint, first: int, step: int, now: float) -> Binding:
         """A binding for ``inside`` at the first free public port of ``first``, ``first + step`` and so on.
 
-        Counting goes on at 1024 behind 65535. For ALGs that choose the port themselves, whatever the
+        After 65535, counting goes on at 1024. This is for ALGs that choose the port themselves, whatever the
         configured allocation is. Raises ``PortsExhaustedError``.
         """
         key = (protocol, inside, None)
@@ -250,9 +250,9 @@ class Nat(BindingTable):
     def reserve_at(
         self, protocol: int, inside: Endpoint, port: int, now: float, *, symmetric: bool = True
     ) -> Binding | None:
-        """The binding of ``inside`` at that very public port, made if need be; ``None``: it is another's.
+        """The binding of ``inside`` at exactly this public port, made if there is none.
 
-        ``symmetric`` False: what ``inside`` sends does not leave by it.
+        ``None``: another endpoint has the port. ``symmetric`` False: ``inside`` does not send by it.
         """
         binding = self.at_port(protocol, port, now)
         if binding is None:
@@ -262,20 +262,20 @@ class Nat(BindingTable):
         return binding if binding.inside == inside else None
 
     def renew(self, binding: Binding, now: float) -> Binding:
-        """Another public port for a binding's inside endpoint from now on; the old one lives its time.
+        """Give a binding's inside endpoint another public port; the old binding stays until its timer ends.
 
         Raises ``PortsExhaustedError``.
         """
         port = self._choose_port(binding.protocol, binding.inside._replace(port=0), now, pair=False)
         fresh = self._insert(binding.key, binding.protocol, binding.inside, port, reserved=binding.reserved)
         fresh.timeout = binding.timeout
-        self.generation += 1  # flows that had the old port
+        self.generation += 1  # for cached flows that have the old port
         return fresh
 
     def open_pinhole(
         self, binding: Binding, remote: Endpoint | None, expires: float, owner: object
     ) -> Pinhole:
-        """Permit ``remote`` through ``binding``; a pinhole of the same owner and remote gets the new end."""
+        """Permit ``remote`` through ``binding``; if ``owner`` has such a pinhole, that gets the new end."""
         for pinhole in binding.pinholes:
             if pinhole.owner == owner and pinhole.remote == remote:
                 if expires < pinhole.expires:
@@ -289,7 +289,7 @@ class Nat(BindingTable):
     def expect(
         self, binding: Binding, remote: Endpoint | None, expires: float, *, once: bool, inspected: bool
     ) -> Pinhole:
-        """A pinhole that makes a session of what comes in; ``once``: and ends with its first packet.
+        """A pinhole through which a packet begins a session. ``once``: it ends with its first packet.
 
         ``inspected``: the ALG looks at that session if its policy follows pinholes.
         """
@@ -306,7 +306,7 @@ class Nat(BindingTable):
         return foreseen
 
     def overlook(self, protocol: int, remote: Endpoint, foreseen: Foreseen) -> None:
-        """Wait for such a flow no more."""
+        """Stop waiting for a flow that ``foresee`` noted."""
         waiting = [each for each in self._foreseen.get((protocol, remote), ()) if each is not foreseen]
         if waiting:
             self._foreseen[protocol, remote] = waiting
@@ -320,7 +320,7 @@ class Nat(BindingTable):
             self.generation += 1
 
     def _open_session(self, binding: Binding, remote: Endpoint, now: float) -> None:
-        """What came in by an expectation is a session like those that the inside began."""
+        """A packet that came in by an expectation begins a session, as a packet from the inside does."""
         for pinhole in binding.pinholes:
             if pinhole.opens and pinhole.admits(remote, now):
                 binding.remotes[remote] = TcpState.OPENING
@@ -361,7 +361,7 @@ class Nat(BindingTable):
     def _expose(
         self, taken: Binding | None, protocol: int, port: int, remote: Endpoint, now: float
     ) -> Binding:
-        """The binding by which a flow from outside reaches the DMZ host; it ends as it falls silent.
+        """The binding by which a flow from outside reaches the DMZ host; it ends when traffic stops.
 
         ``taken``: the binding that has the port and does not admit ``remote``, if there is one.
         """

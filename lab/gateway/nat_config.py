@@ -1,4 +1,4 @@
-"""What a user chooses of a NAT, in RFC 4787's words; it never changes while the NAT runs."""
+"""The settings of a NAT, in the terms of RFC 4787. They never change while the NAT runs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Refresh(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StaticMapping:
-    """A public port that always stands for one inside endpoint (RFC 6887 section 3 has the word)."""
+    """A public port that always stands for one inside endpoint (the term is from RFC 6887 section 3)."""
 
     port: int
     inside: str
@@ -62,19 +62,19 @@ class NatConfig:
     hairpinning: bool = True
     refresh: Refresh = Refresh.OUTBOUND
     udp_timeout: float = 300.0  # RFC 4787 REQ-5: at least 120, 300 recommended
-    # Of a UDP binding, until it is used later than 2 s after it began and after an answer, as netfilter's
-    # nf_conntrack_udp_timeout is (30 there, and 120 for ``udp_timeout``); 0: the same as ``udp_timeout``.
+    # For a UDP binding until it has had an answer and a packet later than 2 s after it began. Netfilter calls
+    # this nf_conntrack_udp_timeout (30 there, and 120 for ``udp_timeout``). 0: the same as ``udp_timeout``.
     udp_new_timeout: float = 0.0
     tcp_timeout: float = 7440.0  # RFC 5382 REQ-5: established, 2 h 4 min
     tcp_transitory_timeout: float = 240.0  # RFC 5382 REQ-5: opening or closing
     icmp_timeout: float = 60.0  # RFC 5508 REQ-2
-    # Whether what is sent from an inside media endpoint leaves by the public port that an ALG announced.
+    # Whether media from an inside endpoint leave by the public port that an ALG announced for it.
     media_symmetry: bool = True
-    # Whether mappings go on with the public address that they were made for when the router gets another.
+    # Whether mappings keep their public address when the router gets another one.
     mappings_outlive_address: bool = False
     static_mappings: tuple[StaticMapping, ...] = ()
-    dmz_host: str = ""  # the inside address that gets what no binding is for; empty: nobody
-    # Where nothing is translated, as in IPv6, a firewall of this kind stands (RFC 6092), or none.
+    dmz_host: str = ""  # the inside address that gets packets without a binding; empty: nobody
+    # The firewall for packets that are not translated, such as IPv6 (RFC 6092); ``None``: no firewall.
     ipv6_filtering: Dependence | None = Dependence.ADDRESS_AND_PORT_DEPENDENT
 
     def __post_init__(self) -> None:

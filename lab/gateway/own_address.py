@@ -1,4 +1,4 @@
-"""What a router answers in its own name, by ICMP."""
+"""What a router answers for itself, by ICMP."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from siplab.lab.wire.ip import ICMP, UDP, Packet
 
 
 class OwnAddress:
-    """The addresses of one router; ``inside`` and ``inside6`` are the ones that it answers from there."""
+    """The addresses of one router. It answers inside hosts from ``inside`` (IPv4) and ``inside6``."""
 
     def __init__(self, inside_addresses: Sequence[str], public_ip: str) -> None:
         self.all_inside = frozenset(inside_addresses)
@@ -26,7 +26,7 @@ class OwnAddress:
         self._public = public_ip
 
     def answer(self, packet: Packet, data: bytes) -> list[Emission]:
-        """What the router says to a packet that is for itself, from the inside (RFC 1122)."""
+        """The router's answer to a packet from the inside that is addressed to it (RFC 1122)."""
         if packet.protocol == ICMP and packet.icmp_type == 8:
             sequence = int.from_bytes(packet.transport[6:8], "big")
             reply = icmp_echo(packet.dst, packet.src, packet.sport, sequence, packet.payload, reply=True)

@@ -25,10 +25,10 @@ _OTHER: Final = {Side.INSIDE: Side.OUTSIDE, Side.OUTSIDE: Side.INSIDE}
 class Emission(NamedTuple):
     """One thing that the gateway does about a packet.
 
-    ``side`` is where ``packet`` leaves, ``None`` when it is dropped or kept: ``fate`` says which and
-    why, ``detail`` adds what is particular to this packet (addresses, the model's reason), for readers.
-    ``originated``: the router made it (an ICMP error, say), so it leaves with the TTL it has.
-    ``changed``: the ALG changed the payload. ``error``: the model raised; what it said.
+    ``side`` is where ``packet`` leaves; ``None``: it is dropped or kept, and ``fate`` says which and why.
+    ``detail`` adds particulars of this packet for readers (addresses, the model's reason).
+    ``originated``: the router made the packet (an ICMP error, for example), so it leaves with the TTL it has.
+    ``changed``: the ALG changed the payload. ``error``: the model raised this error.
     """
 
     side: Side | None

@@ -5,27 +5,27 @@ The rules of this file:
 - Each direction is two streams of bytes: the *original* one in its sender's numbering and the
   *output* one in its receiver's. Both begin at the same sequence number. ``_Stream`` holds the
   map between them as a row of pieces; a piece is a message, a run of keep-alive white space,
-  what could not be framed, or the FIN. Positions are plain growing integers: they become 32-bit
-  numbers only on the wire, and ``near`` brings them back.
+  bytes that could not be framed, or the FIN. Positions are plain growing integers: they become
+  32-bit numbers only on the wire, and ``near`` turns those into positions again.
 - A message goes through ``rewrite`` once, when its last byte has come; until then its bytes are
-  *held*. What was put out is kept until the receiver has acknowledged all of the piece. A segment,
-  fresh or retransmitted, however it is cut, puts out the unacknowledged output of every piece
-  that it touches: so a retransmission never needs to be recognised as one.
-- The sender is told ``to_original`` of what the receiver has acknowledged. Once the receiver has
-  all the output, that counts the held bytes too: the editor then owns them, and a sender whose
-  Nagle algorithm waits for their ACK goes on. Hence no timer is needed here: as long as output is
-  unacknowledged, so is the end of its piece at the sender, which will retransmit it.
+  *held*. The output of a piece is kept until the receiver has acknowledged all of it. Every
+  segment, new or retransmitted, sends the unacknowledged output of all pieces that it overlaps.
+  So the editor never needs to recognise a retransmission.
+- The ACK that the sender gets is ``to_original`` of the receiver's ACK. Once the receiver has all
+  the output, that ACK covers the held bytes too: the editor is then responsible for them, and a
+  sender whose Nagle algorithm waits for their ACK goes on. No timer is needed here: as long as
+  output is unacknowledged, the sender has no ACK for the end of its piece, and retransmits it.
 - A segment ahead of a gap is dropped and answered with a duplicate ACK (RFC 9293 lets a receiver
-  do without reassembly of its own). SIP segments are few, and TCP sends it again; that is simpler
-  to be sure of than a second buffer. A direction that is passed through drops nothing.
+  do without reassembly of its own). TCP sends it again. SIP segments are few, so this costs
+  little, and it is simpler than a second buffer. A direction that is passed through drops nothing.
 - A direction that turns out not to be SIP, or has a message longer than ``max_message``, or has
-  had its FIN, is passed through from there on: only its numbers are shifted. So is a connection
-  whose beginning was not seen; its numbers are not even shifted.
+  had its FIN, is passed through from there on: only its numbers are shifted. A connection whose
+  beginning was not seen is passed through with its numbers unchanged.
 - No packet is changed more than it must be: as long as no message was altered, a segment that
   ends where a message ends goes on byte for byte, and so does every ACK. (A split message leaves
   late and in new segments, under the header of the segment that completed it.)
-- SACK would speak of bytes that the other side numbers differently: SACK-permitted is blanked out
-  of every SYN (RFC 2018 section 2).
+- SACK blocks would carry one side's numbers to the other side, which has different ones. So NOPs
+  replace SACK-permitted in every SYN (RFC 2018 section 2).
 
 No sockets, clock or randomness; packets in, packets out.
 """
@@ -44,8 +44,8 @@ from siplab.lab.wire.tcp_segment import DEFAULT_MSS, MIN_MSS, Opening, near, tsv
 
 Rewrite = Callable[[bytes, bool], bytes | None]
 
-_MAX_UNACKED: Final = 1 << 20  # stored output; a sender that outruns every window is not served
-_RST_SLACK: Final = 65535  # how far ahead of what we saw an RST is still believed
+_MAX_UNACKED: Final = 1 << 20  # bytes of stored output; beyond it, no new data is taken
+_RST_SLACK: Final = 65535  # how many bytes ahead of the output an RST is still believed
 
 # A start line whose end has not come yet: "SIP/2.0 ..." or a method token and what follows.
 _START_OF_LINE: Final = re.compile(rb"[A-Za-z0-9\-.!%*_+`'~/]+(?:[ \t][^\x00-\x08\x0a-\x1f]*)?\r?\Z")
@@ -83,7 +83,7 @@ class _Stream:
 
     def __init__(self, start: int, mss: int, window: int, tsval: int, *, passing: bool) -> None:
         self.mss = mss  # what the receiver of this direction takes
-        self.window = window  # as last written by the sender of this direction
+        self.window = window  # last announced by the sender of this direction
         self.tsval = tsval
         self.passing = passing
         self.pristine = True  # no byte was ever changed
@@ -91,7 +91,7 @@ class _Stream:
         self.pieces: deque[_Piece] = deque()
         self.done, self.out = start, start  # where the pieces end
         self.held = b""  # begins at ``done``
-        self.begun = b""  # the begin of a message that went on in parts (nothing is held then)
+        self.begun = b""  # the beginning of a message that passes in parts (nothing is held then)
         self.taken = start  # next original byte
         self.acked = start  # by the receiver
         self.sent = start  # highest output ever put out
@@ -107,7 +107,7 @@ class _Stream:
 
     @property
     def owed(self) -> int:
-        """What the sender may be told: all that the receiver has, and what is held behind that."""
+        """The ACK that the sender may get: for all that the receiver has, and the bytes held behind that."""
         return max(self.told, self.to_original(self.acked))
 
     @property
@@ -117,13 +117,13 @@ class _Stream:
     # -- the map ------------------------------------------------------------------------
 
     def to_original(self, out: int) -> int:
-        """What an ACK of ``out`` says in the sender's numbering."""
+        """An ACK of ``out``, in the sender's numbering."""
         if out < self.base_out:
             return self.base - (self.base_out - out)
         for piece in self.pieces:
             if out < piece.out_end:
                 return piece.begin + (out - piece.out if piece.linear else 0)
-        # The receiver has it all, and what is held beyond is ours.
+        # The receiver has all the output, so we are responsible for the held bytes beyond it.
         return (self.done if self.passing else self.taken) + out - self.out
 
     def to_output(self, original: int) -> int:
@@ -142,7 +142,7 @@ class _Stream:
     # -- what comes in --------------------------------------------------------------------
 
     def note(self, packet: Packet) -> None:
-        """Remember what an ACK of our own in the name of this sender needs."""
+        """Remember what we need for an ACK of our own in the name of this sender."""
         self.window = window_of(packet)
         tsval = tsval_of(packet)
         if tsval is not None:
@@ -151,7 +151,7 @@ class _Stream:
     def acknowledge(self, out: int) -> int:
         """Take the receiver's ACK; returns the ACK for the sender."""
         original = self.to_original(out)
-        if not self.acked <= out <= self.sent:  # late, or of what was never sent: TCP's to judge
+        if not self.acked <= out <= self.sent:  # late, or of bytes never sent: TCP handles it
             return original
         self.acked = out
         self._forget()
@@ -194,13 +194,13 @@ class _Stream:
         return True
 
     def _take_whole_only(self, text: bytes, rewrite: Callable[[bytes], bytes | None], most: int) -> None:
-        """As an ALG without reassembly: what is no whole message in this segment passes."""
+        """As an ALG without reassembly: rewrite only messages that are whole in this segment."""
         begun = self.begun
         for piece, complete in split_stream(begun + text):
             fresh = piece[len(begun) :]
             sip = _begins_sip(piece)
             self._add(fresh, rewrite(fresh) if complete and sip and not begun else fresh)
-            # Where the message ends must be known, or its rest could be taken for another one.
+            # Follow the message to its end, or its rest could be taken for another message.
             begun = self.begun = b"" if complete or not sip or len(piece) > most else piece
 
     def _add(self, old: bytes, new: bytes | None, fin: bool = False) -> None:
@@ -217,7 +217,7 @@ class _Stream:
     # -- what goes out --------------------------------------------------------------------
 
     def output(self, begin: int, payload: bytes, fin: bool) -> tuple[int, bytes, bool]:
-        """Start, bytes and FIN of what this segment puts out, of what the receiver still lacks."""
+        """What this segment puts out of the output that the receiver still lacks: start, bytes and FIN."""
         end = begin + len(payload) + fin
         touched = [piece for piece in self.pieces if piece.begin < end and begin < piece.end]
         start, data, last = self.out + max(0, begin - self.done), b"", False
@@ -246,8 +246,8 @@ class TcpEditor:
     ``None`` to take it out of the stream. It must not raise: an exception would leave the
     connection in the middle of a message, so the caller passes a function that catches them.
 
-    A message is framed by Content-Length, and one without it has no body (as ``split_stream``
-    does): bytes that follow it and are no start line end the editing of that direction.
+    A message is framed by Content-Length; one without it has no body (as in ``split_stream``).
+    If the bytes after a message are no start line, the editing of that direction ends.
     """
 
     def __init__(self, rewrite: Rewrite, *, max_message: int = 65535, hold: bool = True) -> None:
@@ -300,12 +300,12 @@ class TcpEditor:
 
         onward, answer = self._data(packet, outbound, begin, ack)
         if not onward and (other.told, this.window) != before:
-            # The data stays here, but its ACK or window is news to the other side. Only then: a
-            # needless duplicate would look like a loss there.
+            # The data stays here, but its ACK or window is news to the other side. If it were not,
+            # nothing would be sent: a needless duplicate ACK would look like a loss there.
             onward = [packet.with_(seq=this.out, ack=ack, payload=b"", flags=ACK)]
         emitted = [(True, each) for each in onward]
         if answer:
-            # Sent as the peer would: its numbers, its window.
+            # As the peer would send it, with the peer's numbers and window.
             own = acknowledgement(packet, other.sent, this.told, other.window, other.tsval)
             emitted.append((False, own))
         return emitted
@@ -338,7 +338,7 @@ class TcpEditor:
         start, data, last = this.output(begin, payload, fin)
         if data or last:
             this.put_out(start + len(data) + last, last, end if this.passing else this.taken)
-            # A sender that sends more than the MSS at once knows better than the SYN.
+            # A segment longer than the announced MSS has come this far, so that length is allowed too.
             extra = len(packet.transport) - 20  # RFC 6691: options come out of the MSS
             limit = max(this.mss - extra, len(payload), 1)
             return segments(packet, start, data, last, ack, limit), False
@@ -357,7 +357,7 @@ class TcpEditor:
             numbers = {outbound: own.isn, not outbound: peer.isn}
             if numbers != self._numbers:  # else it is a retransmission
                 self._numbers, self._reset = numbers, False
-                # A payload in a SYN that the peer took lies before the start, so it is untouched.
+                # A payload in a SYN that the peer acknowledged lies before the start, so it is untouched.
                 self._streams = {
                     outbound: _Stream.opened(own, peer, own.isn + 1 + own.size),
                     not outbound: _Stream.opened(peer, own, near(packet.ack, peer.isn)),

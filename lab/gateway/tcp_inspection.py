@@ -1,4 +1,4 @@
-"""The ALG's work on TCP: one segment in, and what leaves for it."""
+"""The ALG's work on TCP: takes one segment, and returns what leaves in its place."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TcpInspector:
         editor = self.connections.get(key)
         if editor is None:
             if len(self.connections) >= _MAX_CONNECTIONS:
-                # An ended connection stays until then: its last packets may be sent again.
+                # Ended connections stay until room is needed: their last packets may be sent again.
                 ended = (each for each, editor in self.connections.items() if editor.closed)
                 del self.connections[next(ended, next(iter(self.connections)))]
             if self._policy.tcp == "payload":
@@ -85,7 +85,7 @@ class TcpInspector:
     def _edited(
         self, packet: Packet, edited: Packet, binding: Binding, work: Inspection, *, outbound: bool
     ) -> Emission:
-        """One segment for one: it may have become too long for the network."""
+        """The edited segment as it leaves, unless it has become too long for the network."""
         size = len(edited.header) + len(edited.transport) + len(edited.payload)
         if size - len(edited.payload) + len(packet.payload) <= self._mtu < size:
             if self._policy.loses_what_grew(dont_fragment=packet.dont_fragment):

@@ -4,12 +4,12 @@ The rules of this file:
 
 - A segment is rewritten as it comes: ahead of a gap, late, or a second time. Nothing is held, dropped or put
   in order.
-- Of each direction three numbers are known: where the last correction was, and by how much numbers differ
-  up to there and beyond it. So what is older than the last correction but one gets a wrong number.
+- Each direction has three numbers: the position of the last correction, the offset up to there, and the
+  offset beyond it. So a segment that is older than the last correction but one gets a wrong number.
 - Until both SYNs have been seen, segments pass as they are.
 
-Source: net/netfilter/nf_conntrack_seqadj.c. Not modelled: that connection tracking takes segments far outside
-the window for invalid.
+Source: net/netfilter/nf_conntrack_seqadj.c. Not modelled: connection tracking treats segments far outside the
+window as invalid.
 
 No sockets, clock or randomness; packets in, packets out.
 """
@@ -90,7 +90,7 @@ class OffsetEditor:
         return _with_sack(packet.with_(seq=seq, ack=ack), other)
 
     def _open(self, packet: Packet, outbound: bool) -> None:
-        """Note a SYN. Another number begins another connection; the SYN-ACK makes it one."""
+        """Note a SYN. One with another number begins another connection; the SYN-ACK establishes it."""
         if packet.flags & ACK:
             if (not outbound) in self._opened and not self._offsets:
                 self._offsets = {True: _Offsets(), False: _Offsets()}
@@ -99,7 +99,7 @@ class OffsetEditor:
 
 
 def _with_sack(packet: Packet, other: _Offsets) -> Packet:
-    """With the blocks of SACK (RFC 2018 section 3) in the numbers of those who sent what they are about."""
+    """The packet with its SACK blocks (RFC 2018 section 3) in the numbers of the sender of that data."""
     head = packet.transport
     for kind, at, length in options_of(head):
         if kind != SACK or (length - 2) % 8:

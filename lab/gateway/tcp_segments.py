@@ -1,4 +1,4 @@
-"""What the editor in ``tcp.py`` does to TCP segments; every function is one from packet to packet."""
+"""What the editor in ``tcp.py`` does to TCP segments; every function takes and returns packets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def segments(packet: Packet, start: int, data: bytes, fin: bool, ack: int, limit
 
 
 def acknowledgement(packet: Packet, seq: int, ack: int, window: int, tsval: int) -> Packet:
-    """A pure ACK to the sender of ``packet``, from where that was going."""
+    """A pure ACK to the sender of ``packet``, from the endpoint that ``packet`` was going to."""
     options = b""
     echo = tsval_of(packet)
     if echo is not None:  # once agreed on, every segment has timestamps (RFC 7323 section 3.2)

@@ -1,4 +1,4 @@
-"""The ALG's work on UDP: one datagram in, what becomes of it and of the model's own answers out."""
+"""The ALG's work on UDP: takes one datagram, returns what becomes of it and the model's own answers."""
 
 from __future__ import annotations
 

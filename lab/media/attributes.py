@@ -1,4 +1,4 @@
-"""What a description says of a stream besides address, codecs and direction: RTCP, ICE, keys."""
+"""What a session description says about a stream besides address, codecs and direction: RTCP, ICE, keys."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from siplab.lab.wire.sdp import Sdp, Section
 class Said(NamedTuple):
     """The attributes of one stream of the other side's description.
 
-    ``rtcp``: where it wants reports (RFC 3605; else the port above the media's). ``mux``: on the media's port
-    (RFC 5761). ``ice``: its candidates, if there are any, and ``mismatch``: ICE can't be used, because the
-    address in c= and m= is none of them or because it says so (RFC 8839 section 4.2.5). ``crypto``: its key
-    (RFC 4568).
+    ``rtcp``: where it wants RTCP (RFC 3605; else the port above the media's). ``mux``: RTCP on the media's
+    port (RFC 5761). ``ice``: its candidates, if there are any. ``mismatch``: ICE can't be used, because the
+    address in c= and m= is no candidate or because ``a=ice-mismatch`` says so (RFC 8839 section 4.2.5).
+    ``crypto``: its key (RFC 4568).
     """
 
     rtcp: Endpoint | None = None
@@ -46,7 +46,7 @@ def read_attributes(sdp: Sdp, section: Section, remote: Endpoint | None) -> Said
 
 
 def plain_attributes(remote: Endpoint | None) -> Said:
-    """The same of a description that has none of these attributes."""
+    """As ``read_attributes``, for a description that has none of these attributes."""
     return Said(rtcp=_next_port(remote))
 
 

@@ -1,10 +1,10 @@
-"""What phones say and hear: signals cut into packets of 20 ms, WAV files, tones found again.
+"""What phones say and hear: signals cut into packets of 20 ms, WAV files, detection of tones.
 
 The rules of this file:
 
-- A signal is a row of G.711 mu-law frames that repeats: any packet of it can be worked out
+- A signal is a row of G.711 mu-law frames that repeats: any packet of it can be computed
   from its number alone.
-- A signal has a name, and what has a name that ``by_name`` knows can be made again from it.
+- A signal has a name. If ``by_name`` knows the name, the signal can be made again from it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MU_LAW: Final = 7  # the format of WAV files that are G.711 mu-law (RFC 2361)
 
 @dataclass(frozen=True)
 class Signal:
-    """Frames of 160 mu-law bytes, over and over."""
+    """Frames of 160 mu-law bytes, repeated without end."""
 
     name: str
     frames: tuple[bytes, ...]
@@ -51,19 +51,19 @@ SILENCE: Final = Signal("silence", (bytes([g711.SILENCE]) * SAMPLES,))
 
 @lru_cache(maxsize=64)
 def tone(frequency: int) -> Signal:
-    """A sine of so many Hz; one second of it is repeated without a seam."""
+    """A sine of ``frequency`` Hz; one second of it is repeated without a break."""
     step = 2 * math.pi * frequency / RATE
     return _framed(f"tone {frequency}", [round(_LOUD * math.sin(step * at)) for at in range(RATE)])
 
 
 @lru_cache(maxsize=16)
 def speech(who: str) -> Signal:
-    """Five seconds like speech, in a voice that goes with the name."""
+    """Five seconds like speech, in a voice that depends on the name."""
     return _framed(f"speech {who}", syllables(who, 5.0))
 
 
 def by_name(name: str) -> Signal | None:
-    """The signal of that name; ``None`` for one that is not made here, as what a file holds."""
+    """The signal of that name; ``None`` for one that is not made here, such as the sound of a file."""
     kind, _, rest = name.partition(" ")
     if kind == "speech":
         return speech(rest)
@@ -73,7 +73,7 @@ def by_name(name: str) -> Signal | None:
 
 
 def from_wav(path: Path) -> Signal:
-    """What a WAV file holds: 16 bit, mono, 8000 Hz. Raises ``UsageError`` for another kind of file."""
+    """The sound of a WAV file: 16 bit, mono, 8000 Hz. Raises ``UsageError`` for another kind of file."""
     try:
         with wave.open(str(path), "rb") as file:
             kind = (file.getsampwidth(), file.getnchannels(), file.getframerate())
@@ -93,7 +93,7 @@ def from_wav(path: Path) -> Signal:
 def write_stereo(path: Path, frames: Iterable[tuple[bytes, bytes]]) -> None:
     """Write pairs of mu-law frames, left and right, as a WAV file of G.711, two channels, 8000 Hz.
 
-    Python's ``wave`` writes linear samples only, which take twice the room. Raises ``OutputError``.
+    Python's ``wave`` writes linear samples only, which take twice the space. Raises ``OutputError``.
     """
     data = b"".join(bytes(each for pair in zip(*both, strict=True) for each in pair) for both in frames)
     kind = struct.pack("<HHIIHHH", _MU_LAW, 2, RATE, 2 * RATE, 2, 8, 0)
@@ -121,7 +121,7 @@ def mix(*frames: bytes) -> bytes:
 
 
 def strength(samples: Sequence[int], frequency: int) -> float:
-    """How much of a sine of so many Hz there is, 0 to 1 of all that is heard (Goertzel's algorithm)."""
+    """The share of a sine of ``frequency`` Hz in the power of the samples, 0 to 1 (Goertzel's algorithm)."""
     total = sum(sample * sample for sample in samples)
     if not total:
         return 0.0

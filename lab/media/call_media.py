@@ -1,10 +1,10 @@
-"""What the streams of one call have besides media: reports, ICE, encryption.
+"""What the streams of one call have besides media: reports (RTCP), ICE, encryption.
 
 The rules of this file:
 
-- Without settings that ask for it there is nothing of this, neither in descriptions nor on the wire.
-- One port, one component: with ICE, reports go where they share the media's port, or not at all.
-- Who encrypts takes nothing else: a description without a key is refused.
+- Each of these is used only if a setting asks for it; else it shows neither in descriptions nor on the wire.
+- One port, one component: with ICE, reports share the media's port, or are not sent at all.
+- A phone that encrypts takes nothing else: it refuses a description without a key.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _TAG: Final = 1  # of our a=crypto
 
 
 class CallMedia:
-    """The media of one call: ``reporters`` and ``ice`` have those of each kind of stream.
+    """The media of one call: ``reporters`` and ``ice`` by kind of stream.
 
-    ``announced`` gives what descriptions say of a local endpoint, ``candidate`` what ICE says of it.
-    Raises ``CapabilityError`` when media are to be encrypted and can't be.
+    ``announced`` gives the endpoint that descriptions have for a local one, ``candidate`` that of ICE.
+    Raises ``CapabilityError`` if media are to be encrypted, and this machine can't do it.
     """
 
     def __init__(
@@ -77,11 +77,11 @@ class CallMedia:
 
     @property
     def session_lines(self) -> bytes:
-        """What a description says of the whole session."""
+        """Our description's lines about the whole session."""
         return b"a=ice-lite\r\n" if self._call.phone.config.ice == "lite" else b""
 
     def lines(self, kind: Kind, said: Said | None) -> bytes:
-        """What a description says of a stream; ``said``: of an answer, what the offer has."""
+        """Our description's lines about a stream; ``said``: the offer's attributes, if this is an answer."""
         call, config = self._call, self._call.phone.config
         lines = b""
         if kind in self.reporters:
@@ -104,7 +104,7 @@ class CallMedia:
     # -- a session is settled, or over -------------------------------------------------------------
 
     def uses_ice(self, kind: Kind) -> bool:
-        """Whether both sides agreed to find a stream's way by ICE."""
+        """Whether both sides agreed on ICE for a stream."""
         said = self._said(kind)
         return kind in self.ice and said.ice is not None and not said.mismatch
 
@@ -120,7 +120,7 @@ class CallMedia:
         return path if stream.sends else None
 
     def settled(self, now: float) -> None:
-        """An offer and an answer have settled the session, the senders know where to."""
+        """Called when an offer and an answer have settled the session, and the senders know where to send."""
         for kind, sender in self._call.senders.items():
             sealer = self._sealers.get(kind)
             sender.sealed = sealer.packet if sealer is not None else None
@@ -145,7 +145,7 @@ class CallMedia:
     # -- what arrives ------------------------------------------------------------------------------
 
     def received(self, kind: Kind, payload: bytes, source: Endpoint, now: float) -> bytes | None:
-        """What a datagram on a media port says; ``None`` when it is no media, or not genuine."""
+        """The plain media in a datagram on a media port; ``None`` when it is no media, or not authentic."""
         if kind in self.ice and is_stun(payload):
             self.ice[kind].receive(payload, source, now)
             return None
@@ -158,12 +158,12 @@ class CallMedia:
         return opener[1].packet(payload) if opener is not None and len(payload) >= 12 else None
 
     def train(self, kind: Kind, train: Train) -> bool:
-        """Whether packets that were not carried are heard."""
+        """Whether the packets of a train, which were not carried, are accepted."""
         opener = self._openers.get(kind)
         return kind not in self._keys or (opener is not None and opener[1].train(train))
 
     def report(self, kind: Kind, payload: bytes, source: Endpoint, now: float) -> None:
-        """A datagram on the reports' port."""
+        """A datagram arrived on the port for reports."""
         plain: bytes | None = payload
         if kind in self._keys:
             opener = self._openers.get(kind)

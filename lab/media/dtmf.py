@@ -19,7 +19,7 @@ _PAUSE: Final = 0.2  # seconds from one digit to the next
 def dial(call: MediaCall, digits: str, now: float) -> None:
     """Send digits one after the other, in the audio stream and with its sequence numbers.
 
-    What is on no telephone's keys is left out.
+    Characters that are on no telephone key are left out.
     """
     for at, digit in enumerate(each for each in digits if each in DIGITS):
         start = now + at * _PAUSE
@@ -40,7 +40,7 @@ def _begin(call: MediaCall, event: int, now: float) -> None:
         if sender.remote is None:
             return
         last = step == _STEPS - 1
-        # The end is said three times (section 2.5.1.4): if it got lost, the digit would never end.
+        # The end is sent three times (section 2.5.1.4): if it got lost, the digit would never end.
         for _ in range(3 if last else 1):
             # Never a duration of 0, which says that the event is a state (section 2.3.5).
             duration = ((step + 1) * _UNITS).to_bytes(2, "big")
@@ -60,7 +60,7 @@ class Digits:
         self._ended: set[int] = set()
 
     def read(self, timestamp: int, payload: bytes) -> str | None:
-        """The digit that this packet is the first to end; ``None`` for any other packet."""
+        """The digit that ends with this packet; ``None`` if none does, or if the packet repeats an end."""
         if len(payload) < 4 or payload[0] >= len(DIGITS) or not payload[1] & _END or timestamp in self._ended:
             return None
         self._ended.add(timestamp)

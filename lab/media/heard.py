@@ -1,4 +1,4 @@
-"""What of which signal was heard when, as a short table in the place of the sound itself."""
+"""Which part of which signal was heard when: a short table instead of the sound itself."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from siplab.lab.media.audio import SILENCE, Signal
 from siplab.lab.media.rtp_receiver import Sound, one_by_one
 from siplab.lab.media.rtp_sender import PACKET_TIME
 
-_MOST: Final = 2000  # spans of one stream; what comes behind them is counted to the last
+_MOST: Final = 2000  # spans of one stream; the last one includes all that follows
 
 
 @dataclass(frozen=True, slots=True)
 class HeardSpan:
     """Sound without a gap, from ``begin`` to ``end`` in seconds.
 
-    ``content`` is the name of the signal, empty for what is none of the phones' signals, as a mix of them;
-    ``frame`` the number of the 20 ms of it with which the span begins.
+    ``content`` is the name of the signal, empty if it is none of the phones' signals (a mix, for example).
+    ``frame``: the number of the signal's frame (20 ms) with which the span begins.
     """
 
     begin: float
@@ -39,7 +39,7 @@ def _frames_of(signals: tuple[Signal, ...]) -> dict[bytes, tuple[str, int]]:
 
 
 def _end(sound: Sound) -> float:
-    """When the last frame of it has been heard, in seconds."""
+    """When the last frame of a sound has ended, in seconds."""
     train = sound.train
     if train is not None and train.arrivals is not None:
         return train.arrivals.times[-1] + PACKET_TIME
@@ -60,7 +60,7 @@ def spans(sounds: Sequence[Sound], known: Sequence[Signal]) -> list[HeardSpan]:
             packets, what, number = train.packets, train.content, train.first
         else:
             packets = 1
-            # The same signal, as far on as the time is, if that can be: many frames of a pause are alike.
+            # If possible, the same signal goes on: a frame of a pause may stand in many places.
             if frame >= 0 and content in signals and signals[content].frame(expected) == each.frame:
                 what, number = content, expected
             else:

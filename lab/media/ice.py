@@ -1,13 +1,13 @@
-"""ICE for one stream with one component (RFC 8445): both sides try all ways, and take one that works.
+"""ICE for one stream with one component (RFC 8445): both sides try all pairs, and use one that works.
 
 The rules of this file:
 
-- A full agent checks one pair for each of the other side's candidates, best first, one each 50 ms, and again
-  whatever somebody checks with it. A lite one only answers (section 2.7).
-- The caller controls, or who is full where the other side is lite (section 6.1.1); there are no conflicts
-  of roles, and no restarts but with new credentials.
-- The controlling side nominates the best pair that works 0.2 s after the first one does. Until then
-  media take the best one (section 12.1.1).
+- A full agent checks one pair for each of the other side's candidates, best first, one every 50 ms. A check
+  that arrives triggers one of the same pair. A lite agent only answers (section 2.7).
+- The caller is the controlling side; if one side is lite, the full one is (section 6.1.1). There are no role
+  conflicts. A restart needs new credentials.
+- 0.2 s after the first pair works, the controlling side nominates the best working pair. Until then media
+  use the best one so far (section 12.1.1).
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from siplab.lab.wire.ip import Endpoint
 Ice = Literal["", "full", "lite"]
 
 PACE: Final = 0.05  # seconds between two checks: Ta (RFC 8445 section 14.2)
-RTO: Final = 0.5  # seconds until the first repetition, which then doubles
+RTO: Final = 0.5  # seconds until the first retransmission; the interval then doubles
 _TRIES: Final = 7  # of one check: Rc (RFC 8489 section 6.2.1)
-_LAST_WAIT: Final = 16  # times the RTO, after the last of them: Rm
+_LAST_WAIT: Final = 16  # times the RTO: the wait after the last try: Rm
 _CHECKS: Final = 10  # of one pair, however often the other side asks for one more
 NOMINATION_DELAY: Final = 0.2  # seconds
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -40,7 +40,7 @@ State = Literal["waiting", "in-progress", "succeeded", "failed"]
 
 @dataclass(eq=False)
 class Pair:
-    """Our only base with one endpoint of the other side's."""
+    """Our only base, paired with one endpoint of the other side."""
 
     remote: Endpoint
     rank: int
@@ -53,10 +53,10 @@ class Pair:
 
 
 class IceStream:
-    """One stream's checks. ``path`` is where media go, ``None`` as long as no way is known to work.
+    """One stream's checks. ``path`` is where media go, ``None`` as long as no pair is known to work.
 
-    ``selected``: the pair that both sides agreed on; ``failed``: no way was found. ``changed(now)`` is called
-    when ``path`` is another one. ``mapped`` gives what a STUN server saw of the local endpoint.
+    ``selected``: the remote endpoint of the nominated pair. ``failed``: no pair works. ``changed(now)`` is
+    called when ``path`` changes. ``mapped`` gives what a STUN server saw of the local endpoint.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class IceStream:
         self._theirs: IceOffer | None = None
         self._pairs: dict[Endpoint, Pair] = {}
         self._early: dict[Endpoint, Check] = {}  # checks that came before the other side's description
-        self._asked: list[Pair] = []  # triggered checks, in the order of their coming
+        self._asked: list[Pair] = []  # triggered checks, in order of arrival
         self._pacer: Timer | None = None
         self._nomination: Timer | None = None
         self.path: Endpoint | None = None
@@ -91,7 +91,7 @@ class IceStream:
 
     @property
     def candidates(self) -> list[Candidate]:
-        """Ours: the host's, and what a STUN server saw if that is another one."""
+        """Our candidates: the host's endpoint, and the one that a STUN server saw, if it is another."""
         found = [Candidate(b"1", priority("host"), self.local, "host")]
         public = self._mapped(self.local)
         if public != self.local and not self.lite:
@@ -99,14 +99,14 @@ class IceStream:
         return found
 
     def lines(self) -> bytes:
-        """What a description says of it."""
+        """Our description's lines for ICE."""
         said = b"a=ice-ufrag:%b\r\na=ice-pwd:%b\r\n" % (self.ufrag, self.password)
         return said + b"".join(map(candidate_line, self.candidates))
 
-    # -- the begin and the end -------------------------------------------------------------------
+    # -- start and end ---------------------------------------------------------------------------
 
     def start(self, theirs: IceOffer, *, controlling: bool, now: float) -> None:
-        """The other side's description is there; the same again changes nothing."""
+        """Take the other side's description; one with the same credentials as before changes nothing."""
         known = self._theirs
         if known is not None and (known.ufrag, known.password) == (theirs.ufrag, theirs.password):
             return
@@ -125,7 +125,7 @@ class IceStream:
         self._tick(None, now)
 
     def stop(self) -> None:
-        """No more checks."""
+        """Stop all checks."""
         for timer in (self._pacer, self._nomination, *(pair.timer for pair in self._pairs.values())):
             if timer is not None:
                 timer.cancel()
@@ -194,7 +194,7 @@ class IceStream:
     # -- checks ----------------------------------------------------------------------------------
 
     def _tick(self, argument: object, now: float) -> None:
-        """The next check: one that was asked for, or of the best pair that waits."""
+        """Send the next check: a triggered one, or that of the best waiting pair."""
         self._asked = [each for each in self._asked if each.state != "succeeded"]
         pair = self._asked.pop(0) if self._asked else None
         if pair is None:

@@ -1,4 +1,4 @@
-"""ICE candidates: what they are (RFC 8445 section 5.1), and how SDP says them (RFC 8839 section 5.1)."""
+"""ICE candidates: what they are (RFC 8445 section 5.1), and how SDP has them (RFC 8839 section 5.1)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TYPES: Final[dict[bytes, CandidateType]] = {each.encode(): each for each in _PR
 
 
 class Candidate(NamedTuple):
-    """A way to reach one side. ``related``: for what a server saw, the endpoint behind it."""
+    """A way to reach one side. ``related``: for one that a server saw or gave, the endpoint behind it."""
 
     foundation: bytes
     priority: int
@@ -23,7 +23,7 @@ class Candidate(NamedTuple):
 
 
 class IceOffer(NamedTuple):
-    """What one side says of itself: user fragment, password, whether it is lite, candidates."""
+    """What one side says about itself: user fragment, password, whether it is lite, candidates."""
 
     ufrag: bytes
     password: bytes
@@ -37,7 +37,7 @@ def priority(kind: CandidateType) -> int:
 
 
 def read_candidate(value: bytes) -> Candidate | None:
-    """What stands behind ``a=candidate:``; ``None`` for another component or transport, and for nonsense."""
+    """Read the text behind ``a=candidate:``; ``None`` if malformed, or for another component or transport."""
     words = value.split()
     if len(words) < 8 or words[1] != b"1" or words[2].upper() != b"UDP" or words[6] != b"typ":
         return None
@@ -50,7 +50,7 @@ def read_candidate(value: bytes) -> Candidate | None:
 
 
 def candidate_line(candidate: Candidate) -> bytes:
-    """The line that says a candidate, with its end."""
+    """The ``a=candidate`` line for a candidate, with its line ending."""
     at, related = candidate.endpoint, candidate.related
     line = b"a=candidate:%b 1 UDP %d %b %d typ %b" % (
         candidate.foundation,

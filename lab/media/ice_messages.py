@@ -19,7 +19,7 @@ __all__ = ["Check", "answer", "check", "is_genuine", "is_stun", "read_check"]
 
 
 class Check(NamedTuple):
-    """What a check says. ``use``: the sender nominates this pair."""
+    """The contents of a check. ``use``: the sender nominates this pair."""
 
     username: bytes
     priority: int
@@ -51,7 +51,7 @@ def answer(request: bytes, source: Endpoint, password: bytes) -> bytes:
 
 
 def read_check(payload: bytes, password: bytes) -> Check | None:
-    """What a check says; ``None`` for what is none, or is not sealed with our password."""
+    """The contents of a check; ``None`` if it is none, or is not sealed with our password."""
     if payload[:2] != b"\0\1" or not is_genuine(payload, password):
         return None
     found = {kind: value for kind, value, _ in attributes(payload)}

@@ -1,4 +1,4 @@
-"""What media use of the call and the phone that they belong to."""
+"""What this package uses of the call and the phone that media belong to."""
 
 from __future__ import annotations
 

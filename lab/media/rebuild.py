@@ -1,4 +1,4 @@
-"""Media packets that were not carried, made again from the one before and from what is said."""
+"""Media packets that were not carried, made again from a carried packet and the name of their content."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from siplab.lab.wire.rtp import pack_rtp, unpack_rtp
 def rebuilt(before: bytes, ahead: int, content: str, number: int) -> bytes | None:
     """The packet that its sender made ``ahead`` packets after ``before``; ``number`` counts from its first.
 
-    ``content`` is that of ``lab.sip.base.Train``. ``None``: it can't be made again, as what is encrypted.
+    ``content`` is that of ``lab.sip.base.Train``. ``None``: it can't be made again, if encrypted for example.
     """
-    if content == "image":  # UDPTL: a sequence number, then the same again
+    if content == "image":  # UDPTL: a sequence number, then always the same bytes
         return ((int.from_bytes(before[:2], "big") + ahead) & 0xFFFF).to_bytes(2, "big") + before[2:]
     header = unpack_rtp(before)
     if header is None:

@@ -2,19 +2,19 @@
 
 The rules of this file:
 
-- Each description that passes is rewritten: what one side wants sent to itself, the other side sends to a
-  port of the relay's, of which each stream has one towards each side.
-- ``RelayRules`` say when a side's media go back to where they come from (latching, section 4) and whose are
-  taken at all (section 5).
-- By default a description that tells the truth (its address is where the message came from) is followed.
-  Where it does not, its writer is behind NAT: media go to where the first packet of that side came from,
-  and what comes from anywhere else is dropped.
-- Learning starts anew with a description of another address or port, and with one of a side that was on hold
-  and sends again: its router may have forgotten where its media came from.
+- Each session description that passes is rewritten, so that media for its writer are sent to a port of the
+  relay. Each stream has one port towards each side.
+- ``RelayRules`` say when a side's media go back to where they come from (latching, section 4), and whose
+  media are accepted at all (section 5).
+- By default, a description whose address is the source address of its message is followed. If it is not, the
+  writer is behind NAT: media go to where the first packet of that side came from, and packets from anywhere
+  else are dropped.
+- Latching starts anew with a description that has another address or port, and with that of a side that was
+  on hold and sends again: the NAT of that side may have given its media another binding.
 - RTCP on a port of its own is relayed from the port above the media's, which ``a=rtcp`` then names (RFC
   3605).
-- Where a description has ICE candidates the relay is one more, the least of them, as rtpengine has it that is
-  told nothing of ICE: the ways that both sides find between them go before.
+- If a description has ICE candidates, the relay adds itself with the lowest priority, as rtpengine does
+  without ICE options. So paths between the two sides themselves are preferred.
 - Other attributes stay as they are.
 """
 
@@ -43,13 +43,14 @@ Restrict = Literal["none", "latched", "learned", "sdp"]
 
 @dataclass(frozen=True)
 class RelayRules:
-    """How a relay learns, and whom it believes.
+    """How a relay latches, and whose media it accepts.
 
-    ``latch``: whether media go back to where they come from: where the description's address is not its
-    sender's, always, or never; after ``latch_after`` packets. For ``latch_window`` seconds after a
-    description a source that is more like what it says may take the first one's place. ``restrict``: whose
-    media are taken: anybody's; those from where they were latched; from where was learnt, and anybody's until
-    then; or those from the address in the description.
+    ``latch``: whether media go back to where they come from. ``untrusted``: if the address in the description
+    is not its sender's; ``always``; ``never``. Latching takes ``latch_after`` packets. For ``latch_window``
+    seconds after a description, a source that is closer to the described endpoint may replace the first one.
+    ``restrict``: whose media are accepted. ``none``: anybody's. ``latched``: those from the latched source.
+    ``learned``: those from the learned source, and anybody's until there is one. ``sdp``: those from the
+    address in the description.
     """
 
     latch: Latch = "untrusted"
@@ -62,8 +63,9 @@ class RelayRules:
 class Leg:
     """One stream towards one side: media of that side arrive at ``local``.
 
-    ``announced`` is where its description wants media, ``trusted`` whether that is true as it stands,
-    ``latched`` where its media come from; ``since`` the time of the latest description, in seconds.
+    ``announced``: where its description wants media. ``trusted``: whether that address is public and the
+    description's source. ``latched``: where its media come from. ``since``: the time of the latest
+    description, in seconds.
     """
 
     local: Endpoint
@@ -81,7 +83,7 @@ class Leg:
 
     @property
     def target(self) -> Endpoint | None:
-        """Where media for that side go; ``None`` while nobody knows."""
+        """Where media for that side go; ``None`` while that is unknown."""
         latch = self.rules.latch
         if latch == "never" or (latch == "untrusted" and self.trusted):
             return self.announced
@@ -90,7 +92,7 @@ class Leg:
         return self.announced if self.announced is not None and not is_private(self.announced.ip) else None
 
     def describe(self, announced: Endpoint | None, *, sends: bool, trusted: bool, now: float) -> None:
-        """What a description says of this side."""
+        """Take a description of this side."""
         if announced != self.announced:
             self.announced, self.latched = announced, None
         if self.latched is None or (sends and not self.sends):
@@ -104,12 +106,12 @@ class Leg:
         return untrusted or rules.latch == "always" or rules.restrict == "learned"
 
     def changes(self, source: Endpoint) -> bool:
-        """Whether a packet from there may change what is learnt."""
+        """Whether a packet from ``source`` may change what has been learned."""
         better = self.rules.latch_window > 0 and self._rank(source) < self._rank(self.latched)
         return self._learns and (self.learning or better)
 
     def takes(self, source: Endpoint) -> bool:
-        """Whether media from there are taken, as things stand."""
+        """Whether media from ``source`` are accepted at present."""
         restrict = self.rules.restrict
         if restrict == "none":
             return True
@@ -118,7 +120,7 @@ class Leg:
         return not self._learns or source == self.latched or (restrict == "learned" and self.learning)
 
     def learn(self, source: Endpoint, now: float) -> None:
-        """A packet came from there."""
+        """A packet came from ``source``."""
         if not self.changes(source):
             return
         if self.learning:
@@ -131,14 +133,14 @@ class Leg:
             self.latched = source
 
     def _rank(self, source: Endpoint | None) -> tuple[bool, bool]:
-        """How unlike what the description says a source is: the address counts more than the port."""
+        """How far a source is from the described endpoint: the address counts more than the port."""
         said = self.announced
         return (said is None or source is None or source.ip != said.ip, said is None or source != said)
 
 
 @dataclass(slots=True, eq=False)
 class RelayedCall:
-    """The streams of one call, by their place in the description: the caller's leg and the callee's.
+    """The streams of one call, by their place in the description; each has the caller's and the callee's leg.
 
     ``reports``: the legs of their RTCP.
     """
@@ -149,7 +151,7 @@ class RelayedCall:
 
 
 def is_description(message: Incoming) -> bool:
-    """Whether the body is said to be SDP."""
+    """Whether Content-Type says that the body is SDP."""
     return message.value(b"content-type").partition(b";")[0].strip().lower() == SDP_TYPE
 
 
@@ -171,7 +173,7 @@ class MediaRelay:
     def rewritten(self, message: Incoming, now: float, *, whole: bool = False) -> bytes | None:
         """The body of a message as it goes on; ``None`` when it stays as it is.
 
-        ``whole``: Content-Length is not looked at.
+        ``whole``: Content-Length is ignored.
         """
         writer = message.to_tag if message.status else message.from_tag
         call = self.calls.get(message.call_id)
@@ -189,13 +191,13 @@ class MediaRelay:
         by_caller: bool,
         whole: bool = False,
     ) -> bytes | None:
-        """The same of a message of the call that is known by ``call_id``, written by caller or callee."""
+        """As ``rewritten``, for a message of the call known as ``call_id``, written by caller or callee."""
         body = message.message.body if whole else message.body
         if not body or not call_id or not is_description(message):
             return None
         sdp = Sdp.parse(body)
         if any(section.port is None or section.port > 65535 for section in sdp.media):
-            return None  # rtpengine refuses it, and what can't be read goes on as it came
+            return None  # rtpengine refuses an unreadable description, and it goes on as it came
         call = self.calls.setdefault(call_id, RelayedCall(caller_tag))
         side = 0 if by_caller else 1
         for at, section in enumerate(sdp.media):
@@ -209,7 +211,7 @@ class MediaRelay:
         return bytes(sdp)
 
     def release(self, call_id: bytes) -> None:
-        """A call is over: its ports are closed."""
+        """A call is over: close its ports."""
         call = self.calls.pop(call_id, None)
         for legs in (*call.streams, *call.reports) if call is not None else ():
             for leg in legs:
@@ -221,13 +223,13 @@ class MediaRelay:
     ) -> None:
         while len(call.streams) <= at:
             call.streams.append(self._new_legs(self._next_port, self._rules))
-            # Reports are too few to be counted before one is believed.
+            # RTCP packets are too rare to wait for several of them before latching.
             first = rtcp_port(self._next_port)
             call.reports.append(self._new_legs(first, replace(self._rules, latch_after=1)))
             self._next_port += 4  # even ports, as RFC 3550 section 11 has it
         port = section.port
         if not port:
-            return  # refused, or nothing that could be read
+            return  # a refused stream
         leg, other = call.streams[at][side], call.streams[at][1 - side]
         ip = address_text(address_of(sdp.connection(section)))
         announced = Endpoint(ip, port) if ip is not None and ip not in _ON_HOLD else None
@@ -241,7 +243,7 @@ class MediaRelay:
         self._name_itself(section, attributes, port, other.local)
 
     def _name_itself(self, section: Section, said: Said, port: int, local: Endpoint) -> None:
-        """Put the relay into the attributes that have addresses; ``port``: what the writer wants media at."""
+        """Put the relay into the attributes that have addresses; ``port``: where the writer wants media."""
         mixed = said.rtcp is not None and said.rtcp.port == port
         for line in section.attributes(b"rtcp"):
             family = b"IP6" if ":" in self._ip else b"IP4"
@@ -276,17 +278,17 @@ class MediaRelay:
         return [PassOn(other.local, target, payload)] if target is not None else []
 
     def onward(self, source: Endpoint, local: Endpoint) -> tuple[Endpoint, Endpoint] | None:
-        """From where to where media go on that arrive; ``None``: they go no further."""
+        """From where to where arriving media go on; ``None``: they go no further."""
         leg, other = self._legs[local]
         target = other.target
         if leg.changes(source) or (target is None and other.learning and other.heard):
-            return local, local  # where nothing ever goes, so that each packet is carried
+            return local, local  # a way that no packet ever takes, so that each packet is carried
         if target is None or not leg.takes(source):
             return None
         return other.local, target
 
     def receive_train(self, train: Train, source: Endpoint, local: Endpoint) -> None:
-        """A stretch of media fared like the packet before."""
+        """A stretch of media shared the fate of the packet before it."""
         leg = self._legs[local][0]
         if leg.takes(source):
             leg.received += train.arrived

@@ -2,13 +2,13 @@
 
 The rules of this file:
 
-- A report each 5 s on average, drawn between 0.5 and 1.5 times that (section 6.3.1), the first after half the
-  time, and a goodbye at the end.
-- They go from the port above the media port to the other side's, which is the next one or what its ``a=rtcp``
-  says (RFC 3605), or both ways on the media ports where both have said so (``a=rtcp-mux``, RFC 5761).
+- A report is sent every 5 s on average; the interval is drawn between 0.5 and 1.5 times that (section 6.3.1).
+  The first one comes after half the time, and a BYE at the end.
+- Reports go from the port above the media port to the other side's: its next port, or the one in its
+  ``a=rtcp`` (RFC 3605). They use the media ports if both sides have ``a=rtcp-mux`` (RFC 5761).
 - A phone that had to send media back to where they came from (see ``latch_after``) does so with reports too.
-  One whose media go where the description says believes it in this as well.
-- NTP times count from the begin of the trial (section 6.4.1: a sender may use the time elapsed).
+  One whose media go where the description says sends its reports there as well.
+- NTP times count from the start of the trial (section 6.4.1: a sender may use the time elapsed).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from siplab.lab.wire.rtcp import Compound, ReportBlock, SenderInfo, pack_rtcp, u
 from siplab.lab.wire.rtp import RtpHeader
 
 Rtcp = Literal["", "next-port", "announced", "mux"]
-"""Whether there are reports, and where: none, at the port above the media's, the same and said in
-``a=rtcp``, or on the media's own port where the other side agrees.
+"""Whether there are reports, and where. Empty: none. ``next-port``: at the port above the media's.
+``announced``: the same, and ``a=rtcp`` says so. ``mux``: on the media's own port, if the other side agrees.
 """
 
 INTERVAL: Final = 5.0  # seconds (RFC 3550 section 6.2)
@@ -57,7 +57,7 @@ class Jitter:
         self._transit = transit
 
     def even(self, count: int) -> None:
-        """And ``count`` more that came as evenly as they were sent."""
+        """``count`` more packets arrived, as evenly as they were sent."""
         for _ in range(count):
             step = (self._scaled + 8) >> 4
             if not step:
@@ -68,8 +68,8 @@ class Jitter:
 class Reporter:
     """The reports on one stream. ``sent`` and ``received`` count datagrams.
 
-    ``reported`` is the other side's latest block on what we send, ``None`` while there is none; ``cname`` its
-    name; ``left`` whether it has said goodbye.
+    ``reported`` is the other side's latest report block on our stream, ``None`` while there is none;
+    ``cname`` its name; ``left`` whether it has sent a BYE.
     """
 
     def __init__(self, call: MediaCall, kind: Kind, sealed: Callable[[bytes], bytes]) -> None:
@@ -78,7 +78,7 @@ class Reporter:
         self._sealed = sealed  # a report as it goes on the wire
         self._timer: Timer | None = None
         self._jitter: dict[int, Jitter] = {}
-        self._prior: dict[int, tuple[int, int]] = {}  # SSRC -> expected and received at the report before
+        self._prior: dict[int, tuple[int, int]] = {}  # SSRC -> expected and received at the last report
         self._counts = [0, 0]  # packets sent, at the two reports before
         self._source: Endpoint | None = None  # of the latest report that came
         self._last_sr: dict[int, tuple[int, float]] = {}
@@ -102,7 +102,7 @@ class Reporter:
 
     @property
     def remote(self) -> Endpoint | None:
-        """Where they go; ``None`` for nowhere."""
+        """Where reports go; ``None`` for nowhere."""
         call, stream = self._call, self._call.session.stream(self._kind)
         sender = call.senders.get(self._kind)
         if stream is None or stream.remote is None or sender is None:
@@ -115,12 +115,12 @@ class Reporter:
     # -- sending -------------------------------------------------------------------------------
 
     def start(self, now: float) -> None:
-        """There is a stream now."""
+        """Start reporting, if not done yet: there is a stream now."""
         if self._timer is None:
             self._wait(now, 0.5)
 
     def stop(self, now: float) -> None:
-        """The call is over: goodbye."""
+        """The call is over: send a BYE."""
         if self._timer is not None:
             self._timer.cancel()
             self._send(now, bye=True)

@@ -2,7 +2,7 @@
 
 The rules of this file:
 
-- Everything is kept as stretches: times, counts and where the sound can be had from. An hour of
+- Everything is kept as stretches: times, counts, and where to get the sound from. An hour of
   undisturbed sound is one stretch.
 - A gap between two packets of more than 0.2 s is a silence that a listener notices.
 """
@@ -36,7 +36,7 @@ class Stretch:
 
 
 class Sound(NamedTuple):
-    """Frames from a time on: one that arrived, or a train of them."""
+    """Frames from the time ``at`` (seconds) on: one that arrived, or a train of them."""
 
     at: float
     frame: bytes
@@ -44,7 +44,7 @@ class Sound(NamedTuple):
 
 
 def one_by_one(sounds: Iterable[Sound]) -> Iterator[Sound]:
-    """The same, but each frame by itself of a train that came over an impaired network."""
+    """The same sounds, but a train that came over an impaired network is split into single frames."""
     for each in sounds:
         if each.train is None or each.train.arrivals is None:
             yield each
@@ -82,7 +82,7 @@ class RtpReceiver:
             self.sounds.append(Sound(now, payload))
 
     def train(self, train: Train, source: Endpoint, delay: float = 0.0) -> None:
-        """Packets that shared the fate of the one before, or fared as ``train.arrivals`` says."""
+        """Packets that shared the fate of the one before, or arrived as ``train.arrivals`` says."""
         if train.arrivals is not None:
             self._scattered(train, train.arrivals, source)
             return
@@ -116,11 +116,11 @@ class RtpReceiver:
         """By SSRC: first and last extended sequence number, packets received."""
         return self._ranges
 
-    # -- what came of it -------------------------------------------------------------------------
+    # -- results ---------------------------------------------------------------------------------
 
     @property
     def lost(self) -> int:
-        """Packets that were sent between others that arrived, and did not."""
+        """Packets that did not arrive, though packets before and after them did."""
         return sum(max(0, last - first + 1 - packets) for first, last, packets in self._ranges.values())
 
     @property
@@ -180,7 +180,7 @@ class RtpReceiver:
     # -- counting --------------------------------------------------------------------------------
 
     def _account(self, header: RtpHeader, count: int) -> bool:
-        """Note sequence numbers; says whether they are new."""
+        """Note sequence numbers; returns whether they are new."""
         known = self._ranges.get(header.ssrc)
         if known is None:
             self._ranges[header.ssrc] = [header.sequence, header.sequence + count - 1, count]
@@ -235,7 +235,7 @@ class RtpReceiver:
         self.sounds.append(Sound(times[0], b"", train._replace(arrivals=Arrivals(times, numbers))))
 
     def _hear_each(self, times: Sequence[float], source: Endpoint) -> None:
-        """As ``_hear`` for packets one by one, of which none comes before the one before it."""
+        """As ``_hear`` for single packets, in order of arrival."""
         if not times:
             return
         ends = [at for at, pause in enumerate(map(sub, times[1:], times), 1) if pause > self._silence_after]

@@ -3,7 +3,7 @@
 The rules of this file:
 
 - A sender is a ``Flow`` (see ``lab.sip.base``): one packet each interval. Packet ``n`` of a flow can be
-  worked out from its number, so a world that knows the fate of a stretch need not carry all of it.
+  computed from its number, so a world that knows the fate of a stretch need not carry all of it.
 - Sequence numbers count packets, timestamps follow the clock: a pause shows in the timestamps only
   (RFC 3550 section 5.1).
 """
@@ -26,7 +26,7 @@ PACKET_TIME: Final = 0.02  # seconds of audio in one packet
 
 @dataclass(frozen=True)
 class Pace:
-    """How a kind of stream is cut: seconds between packets, timestamp units per packet."""
+    """How a kind of stream is cut into packets: seconds and timestamp units from one to the next."""
 
     interval: float
     step: int
@@ -50,10 +50,9 @@ class Spoken:
 
 
 class RtpSender:
-    """One stream of one call, to ``peer``; ``None``: silent. ``sent`` counts packets; ``limit`` ends it.
+    """One stream of one call, to ``peer``; ``None``: nothing is sent. ``limit``: packets after which it ends.
 
-    ``remote``: where its packets go, which is not its peer where a relay has them first.
-
+    ``remote``: where its packets go: to ``peer``, or to a relay on the way. ``sent`` counts packets;
     ``spoken``: when which packets were sent.
     """
 
@@ -76,26 +75,26 @@ class RtpSender:
         self.next_due: float | None = None
         self.interval = PACES[kind].interval
         self.live: Callable[[int, float], bytes] | None = None
-        """Gives the sound of a packet, by its number and the time, in the place of ``signal``."""
+        """Gives the sound of a packet, by its number and the time, instead of ``signal``."""
         self.sealed: Callable[[bytes, int], bytes] | None = None
-        """Encrypts a packet, whose sequence number with all bits is given."""
+        """Encrypts a packet; the second argument is its extended sequence number."""
         self.framed: Callable[[bytes], bytes] | None = None
-        """Makes of a packet what a relay wants."""
+        """Wraps a packet as a relay wants it."""
         self.ssrc = rng.getrandbits(32)
         self._sequence = rng.getrandbits(16)  # counts on beyond 16 bits (RFC 3711 section 3.3.1)
-        self._others = [0, 0]  # packets between those of the flow, and octets in them
+        self._others = [0, 0]  # how many other packets went between those of the flow, and their octets
         self._timestamp = rng.getrandbits(32)
         self._limit = limit
         self._muted = False
         self._marker = True  # the first packet after silence has it (RFC 3551 section 4.1)
         self._stopped_at: float | None = None
         self.spoken: list[Spoken] = []
-        self._began = 0.0  # of the time since then without a pause
-        self._index = 0  # of the next packet in that time
+        self._began = 0.0  # when sending without a pause began
+        self._index = 0  # of the next packet since then
 
     @property
     def steady(self) -> bool:
-        """Whether what is sent follows from the packet's number alone."""
+        """Whether the content of a packet follows from its number alone."""
         return self.live is None
 
     @property
@@ -104,7 +103,7 @@ class RtpSender:
         return None if self._limit is None else max(0, self._limit - self.sent)
 
     def mute(self, muted: bool, now: float) -> None:
-        """Say nothing, or speak again."""
+        """Stop sending, or send again."""
         self._muted = muted
         self._go_on(now)
 
@@ -115,7 +114,7 @@ class RtpSender:
         relay: Endpoint | None = None,
         framed: Callable[[bytes], bytes] | None = None,
     ) -> None:
-        """Send to ``peer`` from now on, or nowhere; by way of a ``relay``, which wants packets ``framed``."""
+        """Send to ``peer`` from now on, or nowhere; through a ``relay`` if given, with packets ``framed``."""
         self.peer, self.remote, self.framed = peer, peer if relay is None else relay, framed
         self._go_on(now)
 
@@ -133,7 +132,7 @@ class RtpSender:
             self.spoken.append(Spoken(now, self.sent))
 
     def stop(self) -> None:
-        """Say no more."""
+        """Stop sending for good."""
         self.peer = self.remote = self.next_due = None
 
     # -- the flow ------------------------------------------------------------------------------
@@ -144,13 +143,13 @@ class RtpSender:
         return [began + number * interval for number in range(self._index, self._index + count)]
 
     def take(self) -> bytes:
-        """The packet that is due, and on to the next."""
+        """The packet that is due; the next one becomes due then."""
         packet = self._packet()
         self._advance(1)
         return packet
 
     def skip(self, count: int) -> Train:
-        """Go on by ``count`` packets without sending them; says what they were."""
+        """Skip ``count`` packets without sending them; returns them as a train."""
         due, encrypted = self.next_due or 0.0, self.sealed is not None
         header = self._header()
         train = Train(self, self.sent, count, due, self.interval, header, self.content, encrypted)
@@ -158,7 +157,7 @@ class RtpSender:
         return train
 
     def frame(self, number: int) -> bytes:
-        """What packet number ``number`` of this stream says."""
+        """The payload of packet ``number`` of this stream."""
         if self.kind == "audio":
             return self.signal.frame(number)
         return _PICTURE
@@ -198,7 +197,7 @@ class RtpSender:
         return self.sent * len(self.frame(0)) + self._others[1]
 
     def timestamp_at(self, now: float) -> int:
-        """The timestamp of a moment, in seconds."""
+        """The timestamp at ``now``, which is in seconds."""
         pace, at = PACES[self.kind], self.next_due if self.next_due is not None else self._stopped_at
         away = 0.0 if at is None else (now - at) / pace.interval
         return (self._timestamp + round(away * pace.step)) & 0xFFFFFFFF
@@ -229,6 +228,6 @@ class RtpSender:
         if self.spoken:
             self.spoken[-1].packets += count
         if self.next_due is not None:
-            # Not added up, which would come to something else when packets are skipped.
+            # Multiplied, not summed up: a sum would differ when packets are skipped.
             self._index += count
             self.next_due = None if self.left == 0 else self._began + self._index * self.interval

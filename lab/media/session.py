@@ -2,11 +2,12 @@
 
 The rules of this file:
 
-- What is offered or answered is a table of streams: audio as PCMU with telephone-event, video as
-  H.264 that nobody decodes, image as T.38 over UDPTL. What else an offer has is refused with port 0.
-- A description whose address or port nobody could send to is an error with a sentence
-  (``MediaError``), never a guess.
-- ``o=`` counts up with every description that differs from the one before (RFC 3264 section 8).
+- Offers and answers have these streams: audio as PCMU with telephone-event, video as H.264 that
+  nobody decodes, image as T.38 over UDPTL. Other streams of an offer are refused with port 0.
+- A description whose address or port nobody could send to raises ``MediaError``, which says why;
+  nothing is guessed.
+- The version in ``o=`` goes up with every description that differs from the one before (RFC 3264
+  section 8).
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ from siplab.lab.wire.sdp import Sdp, Section, address_of
 Kind = Literal["audio", "video", "image"]
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 Hold = Literal["", "sendonly", "inactive", "zero-address", "zero-session", "zero-port"]
-"""How a session is held: not, by an attribute, by RFC 2543's ``c=IN IP4 0.0.0.0``, by ``sendonly`` with
-that line for the session, which the c= of each stream overrules (RFC 8866 section 5.7), or by ending all
-streams for the time being, with port 0 (RFC 3264 section 8.2)."""
+"""How a session is held. Empty: not. ``sendonly``, ``inactive``: by that attribute. ``zero-address``: by RFC
+2543's ``c=IN IP4 0.0.0.0``. ``zero-session``: by ``sendonly`` with that line for the session, which the c= of
+each stream overrides (RFC 8866 section 5.7). ``zero-port``: by ending all streams for the time being, with
+port 0 (RFC 3264 section 8.2)."""
 
 _DIRECTIONS: Final[dict[bytes, Direction]] = {
     b"sendrecv": "sendrecv",
@@ -60,9 +62,9 @@ class MediaError(ValueError):
 class Described(NamedTuple):
     """One usable stream of the other side's description, the ``m=`` line number ``at``.
 
-    ``remote`` is where its media are wanted, ``None`` for the zero address of an old-style hold, and where no
-    address can be read, which is not ``placed`` either; ``telephone_event`` the payload type for that,
-    ``None`` without; ``direction`` is the writer's.
+    ``remote``: where its media are wanted; ``None`` for the zero address of an old-style hold, and if no
+    address can be read. ``placed``: an address can be read. ``telephone_event``: the payload type for that,
+    ``None`` without. ``direction`` is the writer's.
     """
 
     kind: Kind
@@ -77,7 +79,7 @@ class Described(NamedTuple):
 
 
 class Description(NamedTuple):
-    """What the other side's description asks for: all ``m=`` values, and the streams of use."""
+    """What the other side's description asks for: all ``m=`` values, and the usable streams."""
 
     lines: list[bytes]
     streams: list[Described]
@@ -97,8 +99,8 @@ def read(
     """Read an offer or an answer: the first stream of each kind. Raises ``MediaError`` if there is none.
 
     ``secure``: only SRTP with a key that we can use will do (RFC 4568). ``lenient``: a stream whose address
-    can't be read does not start, and ports count modulo 65536. ``later``: it changes a session that there is,
-    so that all streams may have ended. The result is remembered: don't change it.
+    can't be read does not start, but is no error, and ports are taken modulo 65536. ``later``: it changes an
+    existing session, so that all streams may have ended. The result is cached: don't change it.
     """
     return _read(body, tuple(kinds), secure, lenient, later)
 
@@ -106,7 +108,7 @@ def read(
 @lru_cache(maxsize=64)
 def _read(body: bytes, kinds: tuple[Kind, ...], secure: bool, lenient: bool, later: bool) -> Description:
     sdp = Sdp.parse(body)
-    # Most descriptions have none of these, and to look for each costs more than all the rest.
+    # Most descriptions have none of these, and searching for each costs more than all the rest.
     special = any(name in body for name in (b"a=rtcp", b"a=ice-", b"a=candidate", b"a=crypto"))
     lines = [section.media.value for section in sdp.media if section.media is not None]
     found: list[Described] = []
@@ -192,8 +194,8 @@ class Stream:
 
     ``remote`` is where to send, ``None`` while nothing may be sent to the address that was given.
     ``sends`` and ``receives`` follow from both sides' directions. ``said``: the other side's attributes.
-    ``started``: not where the other side's address can't be read; then nothing is heard either (seen of
-    baresip 1.0.0).
+    ``started``: false if the other side's address can't be read; then nothing is received either (observed
+    with baresip 1.0.0).
     """
 
     kind: Kind
@@ -208,27 +210,27 @@ class Stream:
 
 
 class MediaLines(Protocol):
-    """What descriptions say of streams besides media."""
+    """Gives the lines of our descriptions about RTCP, ICE and encryption."""
 
     @property
     def session_lines(self) -> bytes:
         """Lines about the whole session."""
 
     def lines(self, kind: Kind, said: Said | None) -> bytes:
-        """Lines about a stream; ``said``: of an answer, what the offer has."""
+        """Lines about a stream; ``said``: the offer's attributes, if this is an answer."""
 
 
 class Session:
     """Our side of one session.
 
-    ``ports`` has the port of each kind of stream that we can do, ``offered`` the kinds that our
-    next offer has. ``hold`` changes what the next description says. ``streams`` is what the last
-    offer and answer came to. ``announced`` gives what the description says of a local endpoint.
-    ``media``: what streams have besides media. ``secure``: they are encrypted.
+    ``ports`` has the port of each kind of stream that we support, ``offered`` the kinds in our
+    next offer. ``hold`` applies to the next description. ``streams``: the result of the last
+    offer and answer. ``announced`` gives the endpoint that descriptions have for a local one.
+    ``media``: gives lines about RTCP, ICE and encryption. ``secure``: streams are encrypted.
     ``strict``: a later offer must be of the same session, by its o=. ``lenient``: which descriptions are
-    read so, see ``read``.
-    ``same_version``: whether a later description with the same o= is followed, or taken for the one before.
-    ``codecs``: the payload types of the audio that we offer; PCMU is what is sent.
+    read leniently, see ``read``.
+    ``same_version``: whether a later offer with the same o= is followed, or treated as the one before.
+    ``codecs``: the payload types of the audio that we offer; we send PCMU only.
     """
 
     def __init__(
@@ -286,13 +288,13 @@ class Session:
         return self._written(parts)
 
     def go_back_to(self, before: Session) -> None:
-        """Take back all that changed since the copy ``before``, but not the number in ``o=``: it was sent."""
+        """Undo all changes since the copy ``before``, except the version in ``o=``: that was sent already."""
         version, last = self._version, self._last
         self.__dict__.update(before.__dict__)
         self._version, self._last = version, last
 
     def conclude(self, answer: bytes) -> None:
-        """Take the answer to our offer. Raises ``MediaError`` when no stream can come of it."""
+        """Take the answer to our offer. Raises ``MediaError`` when it has no usable stream."""
         # RFC 3264 section 6: an answer has no stream that was not offered.
         later = self.hold == "zero-port"
         said = read(answer, self.offered, secure=self._secure, lenient=self._lenient == "all", later=later)
@@ -348,7 +350,7 @@ class Session:
         return "sendonly" if self.hold == "zero-session" else "sendrecv"
 
     def _know_origin(self, body: bytes, *, changes: bool) -> None:
-        """The other side's o=, which may change its version only (RFC 3264 section 8), unless ``changes``."""
+        """Check the other side's o=: only its version may change (RFC 3264 section 8), unless ``changes``."""
         if not self._strict:
             return
         words = _origin(body)
@@ -367,7 +369,7 @@ class Session:
 
     def _agreed(self, said: Described, ours: Direction) -> Stream:
         direction = _common(_MIRRORED[_effective(said)], ours)
-        held = self.hold == "zero-address"  # who says 0.0.0.0 wants nothing sent, and sends nothing
+        held = self.hold == "zero-address"  # with 0.0.0.0 we want no media, and send none
         return Stream(
             said.kind,
             Endpoint(self._ip, self.ports[said.kind]),
@@ -408,7 +410,7 @@ class Session:
         )
 
     def _line(self, kind: Kind, direction: Direction, said: Said | None = None) -> bytes:
-        """One stream's lines; ``said``: of an answer, what the offer has."""
+        """One stream's lines; ``said``: the offer's attributes, if this is an answer."""
         port, profile = self._wanted_at(kind).port, _transport(kind, self._secure)
         media = b"" if self._media is None else self._media.lines(kind, said)
         if kind == "image":
@@ -440,7 +442,7 @@ class Session:
 
 
 def _effective(said: Described) -> Direction:
-    """What the writer will do: one who gives the zero address does not receive (RFC 3264 section 8.4)."""
+    """The direction that the writer means: with the zero address it receives nothing (RFC 3264 8.4)."""
     if said.remote is not None:
         return said.direction
     return "sendonly" if said.direction in _SENDS else "inactive"
@@ -453,7 +455,7 @@ def _origin(body: bytes) -> list[bytes]:
 
 
 def _common(one: Direction, other: Direction) -> Direction:
-    """What is left of a direction when it is limited by another."""
+    """The direction that two directions have in common."""
     sends = one in _SENDS and other in _SENDS
     receives = one in _RECEIVES and other in _RECEIVES
     return (

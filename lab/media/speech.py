@@ -1,8 +1,8 @@
 """Something like speech, made from a seed: what the lab's phones say.
 
-A voice is a row of pulses at the pitch of the vocal cords; the mouth answers each with a few resonances that
-ring, the formants, which tell one vowel from another. Consonants are short noise. So a listener hears at once
-who speaks, where it breaks off, and where syllables are missing, and nobody's recording is needed.
+A voice is a row of pulses at the pitch of the vocal cords. The mouth answers each pulse with a few resonances
+(formants), which distinguish the vowels. Consonants are short noise. So a listener hears at once who speaks,
+where speech breaks off, and where syllables are missing; no recording of a person is needed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def syllables(seed: str, seconds: float) -> list[int]:
         count = rng.randint(3, 6)
         for number in range(count):
             at = _consonant(samples, at, rng)
-            # A sentence falls.
+            # The pitch falls in the course of a phrase.
             at = _vowel(samples, at, rng, pitch * (1.15 - 0.3 * number / count), size)
         at += round(rng.uniform(0.15, 0.35) * RATE)
     del samples[length:]

@@ -4,9 +4,9 @@ The rules of this file:
 
 - One suite, ``AES_CM_128_HMAC_SHA1_80``, keys from the session description (``siplab.lab.media.srtp_keys``),
   derived once (a key derivation rate of 0).
-- A packet follows from its index: the sender's extended sequence number. So one of a stretch can be
-  worked out without those before it.
-- What is not genuine counts, and says nothing.
+- Encryption depends on the key and the packet's index, which is the sender's extended sequence number. So
+  one packet of a stretch can be computed without those before it.
+- A packet that is not authentic is counted, and otherwise ignored.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class _Keys:
 
 
 class Sealer:
-    """What one side sends."""
+    """Encrypts what one side sends."""
 
     def __init__(self, key: bytes) -> None:
         check_available()
@@ -76,7 +76,7 @@ class Sealer:
         self._reports = 0
 
     def packet(self, plain: bytes, index: int) -> bytes:
-        """An RTP packet; ``index``: its sequence number with all bits (section 3.3.1)."""
+        """An RTP packet; ``index``: its extended sequence number (section 3.3.1)."""
         at = _header_length(plain)
         ssrc = int.from_bytes(plain[8:12], "big")
         sealed = plain[:at] + self._media.crypt(plain[at:], ssrc, index)
@@ -92,18 +92,18 @@ class Sealer:
 
 
 class Opener:
-    """What the other side sends. ``rejected`` counts what is not genuine."""
+    """Decrypts what the other side sends. ``rejected`` counts packets that are not authentic."""
 
     def __init__(self, key: bytes) -> None:
         check_available()
         self._media, self._control = _Keys(key, 0), _Keys(key, 3)
         self._latest: dict[int, int] = {}  # SSRC -> the highest index
-        self._sound: dict[int, bool] = {}  # SSRC -> whether the latest packet was genuine
+        self._sound: dict[int, bool] = {}  # SSRC -> whether the latest packet was authentic
         self._reports: dict[int, int] = {}
         self.rejected = 0
 
     def packet(self, sealed: bytes) -> bytes | None:
-        """The RTP packet in an SRTP packet; ``None`` when it is not genuine."""
+        """The RTP packet in an SRTP packet; ``None`` when it is not authentic."""
         at = _header_length(sealed)
         if len(sealed) < at + TAG:
             self.rejected += 1
@@ -120,7 +120,7 @@ class Opener:
         return body[:at] + self._media.crypt(body[at:], ssrc, index)
 
     def train(self, train: Train) -> bool:
-        """Whether packets are genuine that shared the fate of the one before."""
+        """Whether the packets of a train are authentic: they are if the packet before them was."""
         ssrc = train.header.ssrc
         if not self._sound.get(ssrc, False):
             self.rejected += train.arrived
@@ -131,7 +131,7 @@ class Opener:
         return True
 
     def report(self, sealed: bytes) -> bytes | None:
-        """The RTCP datagram in an SRTCP one; ``None`` when it is not genuine, or was there before."""
+        """The RTCP datagram in an SRTCP one; ``None`` when it is not authentic, or a replay."""
         body, tag = sealed[:-TAG], sealed[-TAG:]
         if len(body) < 12 or not hmac.compare_digest(tag, self._control.tag(body)):
             self.rejected += 1
@@ -154,7 +154,7 @@ class Opener:
 
 
 def _header_length(packet: bytes) -> int:
-    """Of an RTP header with its sources and extension (RFC 3550 section 5.1)."""
+    """Length of an RTP header with its CSRCs and extension (RFC 3550 section 5.1)."""
     length = 12 + 4 * (packet[0] & 0x0F)
     if packet[0] & 0x10 and len(packet) >= length + 4:
         length += 4 + 4 * int.from_bytes(packet[length + 2 : length + 4], "big")

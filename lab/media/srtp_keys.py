@@ -18,7 +18,7 @@ class CryptoLine(NamedTuple):
 
 
 def read_crypto(value: bytes) -> CryptoLine | None:
-    """What stands behind ``a=crypto:``; ``None`` for a suite or parameters that we can't do."""
+    """Read the text behind ``a=crypto:``; ``None`` for a suite or parameters that we can't use."""
     words = value.split()
     if len(words) != 3 or words[1] != SUITE or not words[0].isdigit() or len(words[0]) > 9:
         return None
@@ -34,5 +34,5 @@ def read_crypto(value: bytes) -> CryptoLine | None:
 
 
 def crypto_line(tag: int, key: bytes) -> bytes:
-    """The line that says a key, with its end."""
+    """The ``a=crypto`` line for a key, with its line ending."""
     return b"a=crypto:%d %b inline:%b\r\n" % (tag, SUITE, base64.b64encode(key))

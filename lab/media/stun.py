@@ -1,4 +1,4 @@
-"""STUN binding requests and their answers (RFC 5389, RFC 8489): just what tells a client its mapping.
+"""STUN binding requests and their answers (RFC 5389, RFC 8489): just enough to tell a client its mapping.
 
 Attributes other than XOR-MAPPED-ADDRESS and MAPPED-ADDRESS are skipped. Any bytes may be read.
 """
@@ -25,7 +25,7 @@ def request(transaction: bytes) -> bytes:
 def answer(received: bytes, source: Endpoint, *, classic: bool = False) -> bytes | None:
     """The success response to a binding request from ``source``; ``None`` when it is not one.
 
-    ``classic``: with MAPPED-ADDRESS in the place of XOR-MAPPED-ADDRESS (section 14.1).
+    ``classic``: with MAPPED-ADDRESS instead of XOR-MAPPED-ADDRESS (section 14.1).
     """
     if len(received) < 20 or received[:2] != b"\0\1" or received[4:8] != struct.pack("!I", COOKIE):
         return None
@@ -44,7 +44,7 @@ def answer(received: bytes, source: Endpoint, *, classic: bool = False) -> bytes
 
 
 def mapped(received: bytes, transaction: bytes) -> Endpoint | None:
-    """The mapped address in the answer to that transaction; ``None`` when there is none to be read."""
+    """The mapped address in the answer to that transaction; ``None`` when none can be read."""
     if len(received) < 20 or received[:2] != b"\1\1" or received[8:20] != transaction:
         return None
     pad = received[4:20]

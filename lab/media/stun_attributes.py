@@ -1,6 +1,6 @@
-"""What STUN messages carry, and how they are proven (RFC 8489 section 14): for ICE and TURN.
+"""What STUN messages carry, and how they are authenticated (RFC 8489 section 14): for ICE and TURN.
 
-A message is bytes: attributes are added behind it, its length is kept right. Any bytes may be read.
+A message is bytes: attributes are added at its end, its length is kept right. Any bytes may be read.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Attribute(NamedTuple):
 
 
 def attributes(payload: bytes) -> list[Attribute]:
-    """All that can be read."""
+    """All attributes that can be read."""
     found, at = [], 20
     while at + 4 <= len(payload):
         kind, length = struct.unpack_from("!HH", payload, at)
@@ -38,7 +38,7 @@ def attributes(payload: bytes) -> list[Attribute]:
 
 
 def added(message: bytes, kind: int, value: bytes) -> bytes:
-    """The message with one attribute more."""
+    """The message with one more attribute."""
     padded = value + bytes(-len(value) % 4)
     message += struct.pack("!HH", kind, len(value)) + padded
     return _with_length(message, len(message) - 20)
@@ -62,7 +62,7 @@ def is_genuine(payload: bytes, password: bytes) -> bool:
 
 
 def hidden(endpoint: Endpoint, transaction: bytes) -> bytes:
-    """An endpoint as XOR-MAPPED-ADDRESS and its like have it (section 14.2)."""
+    """An endpoint as the value of XOR-MAPPED-ADDRESS and similar attributes (section 14.2)."""
     pad = struct.pack("!I", stun.COOKIE) + transaction
     address = bytes(one ^ other for one, other in zip(pack_ip(endpoint.ip), pad, strict=False))
     family = 2 if ":" in endpoint.ip else 1
@@ -70,7 +70,7 @@ def hidden(endpoint: Endpoint, transaction: bytes) -> bytes:
 
 
 def revealed(value: bytes, transaction: bytes) -> Endpoint | None:
-    """The endpoint in such an attribute; ``None`` when there is none to be read."""
+    """The endpoint in such an attribute; ``None`` when it can't be read."""
     if len(value) not in (8, 20) or value[1] != (1 if len(value) == 8 else 2):
         return None
     pad = struct.pack("!I", stun.COOKIE) + transaction
@@ -83,5 +83,5 @@ def _with_length(message: bytes, length: int) -> bytes:
 
 
 def _mac(before: bytes, password: bytes) -> bytes:
-    """Of what stands before the attribute, with a length that counts it."""
+    """The HMAC of the bytes before the attribute, with a length that includes the attribute."""
     return hmac.digest(password, _with_length(before, len(before) - 20 + 24), hashlib.sha1)

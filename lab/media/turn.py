@@ -3,8 +3,8 @@
 The rules of this file:
 
 - Requests carry a long-term credential (RFC 8489 section 9.2): the key is made of user, realm and password.
-- Media go as ChannelData (section 12), four bytes in front of each; what comes from elsewhere than the
-  channel's peer goes as a Data indication (section 11).
+- Media go as ChannelData (section 12), with four bytes in front of each packet. Packets from elsewhere than
+  the channel's peer go as Data indications (section 11).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Kind(IntEnum):
 
 
 class Credential(NamedTuple):
-    """Who asks, and what the relay said that it wants to hear."""
+    """A client's user and password, and the realm and nonce that the relay gave it."""
 
     user: bytes
     password: bytes
@@ -120,7 +120,7 @@ def message(method: Method, kind: Class, transaction: bytes, *rows: tuple[Kind, 
 def request(
     method: Method, transaction: bytes, credential: Credential | None, *rows: tuple[Kind, bytes]
 ) -> bytes:
-    """A request, with a proof where the realm is known."""
+    """A request; authenticated once the relay's nonce is known."""
     if credential is None or not credential.nonce:
         return message(method, Class.REQUEST, transaction, *rows)
     proof = [
@@ -151,7 +151,7 @@ def bind(transaction: bytes, credential: Credential, channel: int, peer: Endpoin
 
 
 def error(method: int, transaction: bytes, status: int, *rows: tuple[Kind, bytes]) -> bytes:
-    """The answer that refuses a request."""
+    """The error response to a request."""
     code = (Kind.ERROR_CODE, bytes((0, 0, status // 100, status % 100)))
     return message(Method(method), Class.ERROR, transaction, code, *rows)
 

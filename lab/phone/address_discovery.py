@@ -1,11 +1,11 @@
-"""A phone's public endpoints, asked of a STUN server from each socket of its own (RFC 8489, RFC 5389).
+"""A phone's public endpoints: each of its sockets asks a STUN server (RFC 8489, RFC 5389).
 
 The rules of this file:
 
-- One binding request per socket, repeated after 0.5 s, doubling (section 6.2.1); three in all, since a
-  phone has somebody waiting. Then the socket's own address has to do.
-- All sockets are asked again at an interval, which also keeps their bindings.
-- What the server saw is true for others only where the NAT's mapping is endpoint-independent.
+- One binding request per socket. It is repeated after 0.5 s, and the wait doubles (section 6.2.1). Three
+  requests in all, since the phone's user is waiting. Without an answer the socket's own address is used.
+- All sockets ask again at an interval, which also keeps their bindings.
+- The address that the server saw holds for others only if the NAT's mapping is endpoint-independent.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class _Query:
 
 
 class AddressDiscovery:
-    """``mapped`` has the public endpoint of each socket that is known. Without a ``server`` it does nothing.
+    """The public endpoints of a phone's sockets, as far as known, in ``mapped``. Idle without a ``server``.
 
-    ``changed(local, public, now)`` is called when one is found or becomes another. ``interval``: seconds
-    from one round of questions to the next.
+    ``changed(local, public, now)`` is called when a public endpoint is found or changes. ``interval``:
+    seconds from one round of requests to the next.
     """
 
     def __init__(
@@ -61,23 +61,23 @@ class AddressDiscovery:
         self.mapped: dict[Endpoint, Endpoint] = {}
 
     def start(self, sockets: list[Endpoint], now: float) -> None:
-        """These are the sockets; ask for all of them."""
+        """Ask for the public endpoints of these sockets."""
         self._sockets = sockets
         self._round(None, now)
 
     def announced(self, local: Endpoint) -> Endpoint:
-        """What to tell others of a socket."""
+        """The endpoint that messages name for a socket."""
         return self.mapped.get(local, local)
 
     def when_settled(self, call: Callable[[float], Any], now: float) -> None:
-        """Call ``call(now)`` at once, or when the first round of questions is over."""
+        """Call ``call(now)`` at once, or when the first round of requests is over."""
         if self._settled:
             call(now)
         else:
             self._waiting.append(call)
 
     def receive(self, payload: bytes, local: Endpoint, now: float) -> bool:
-        """Whether a datagram was the answer to a question of ours."""
+        """Whether a datagram was the answer to one of our requests."""
         query = self._queries.get(local)
         public = stun.mapped(payload, query.transaction) if query is not None else None
         if public is None:
@@ -116,7 +116,7 @@ class AddressDiscovery:
             query.timer.cancel()
 
     def _check(self, now: float) -> None:
-        """The first round is over when nothing is asked any more."""
+        """The first round is over when no request waits for an answer."""
         if self._queries or self._settled:
             return
         self._settled = True

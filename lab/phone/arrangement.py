@@ -1,7 +1,7 @@
-"""How a phone arranges its messages: the order of its header fields, and fields that nobody needs.
+"""How a phone arranges its messages: the order of its header fields, and optional fields.
 
-RFC 3261 section 7.3.1: the order of fields with different names has no meaning; that of fields with one name
-has, and is kept. The fields that proxies need are to stand on top, and do.
+RFC 3261 section 7.3.1: the order of fields with different names has no meaning. The order of fields with the
+same name has, and is kept. The fields that proxies need should be on top, and are.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ _ON_TOP: Final = (
     b"max-forwards",
     b"proxy-authorization",
 )
-# Requests in which each of the optional fields may stand (RFC 3261 table 2, RFC 6665 section 8.2.2).
+# The requests in which all optional fields are allowed (RFC 3261 table 2, RFC 6665 section 8.2.2).
 _WITH_OPTIONAL: Final = (b"INVITE", b"REGISTER", b"OPTIONS")
 
 
 def arranged(wire: bytes, order: tuple[str, ...], optional: tuple[str, ...]) -> bytes:
     """The message with ``optional`` header lines (``Name: value``), and its fields in ``order``.
 
-    ``order``: canonical names in lower case. Fields that it does not name come before those that it does; the
-    ones that section 7.3.1 wants on top stay there. What is no SIP stays as it is.
+    ``order``: canonical names in lower case. Fields that it does not name come before those that it names.
+    The fields that section 7.3.1 wants on top stay there. A message that is not SIP is not changed.
     """
     message = SipMessage.parse(wire)
     if not message.is_sip:
@@ -42,6 +42,6 @@ def arranged(wire: bytes, order: tuple[str, ...], optional: tuple[str, ...]) -> 
 
 
 def _end_of_top(message: SipMessage) -> int:
-    """The number of the first field that need not stand on top."""
+    """The number of the first field that need not be on top."""
     numbers = (number for number, field in enumerate(message.fields) if field.name not in _ON_TOP)
     return next(numbers, len(message.fields))

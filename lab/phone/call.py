@@ -2,9 +2,9 @@
 
 The rules of this file:
 
-- ``Call`` is what scenarios look at: its public attributes tell how the call went.
-- A call that has ended or failed stays so, with the first reason.
-- Media flow from establishment on; what arrives counts during the whole call.
+- Scenarios look at ``Call``: its public attributes show how the call went.
+- A call that has ended or failed stays so, and keeps the first reason.
+- Media flow once the call is established; media that arrive count during the whole call.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ class Direction(Enum):
 class CallState(Enum):
     """How far a call is."""
 
-    CALLING = "calling"  # outgoing: no response but 100 yet
+    CALLING = "calling"  # outgoing: no response yet, or only a 100
     RINGING = "ringing"
-    ESTABLISHED = "established"  # a 2xx was sent or received; ``confirmed`` tells of the ACK
+    ESTABLISHED = "established"  # a 2xx was sent or received; for the ACK see ``confirmed``
     ENDED = "ended"
     FAILED = "failed"
 
@@ -60,14 +60,15 @@ _OVER: Final = frozenset({CallState.ENDED, CallState.FAILED})
 class Call(abc.ABC):
     """One call of a phone. Times are in seconds of the trial, ``None`` for what has not happened.
 
-    ``status`` is the final status of the INVITE (0 before; 408 and 503 also stand for a timeout
-    and a transport error). ``confirmed``: the ACK of the 2xx was sent (outgoing) or seen (incoming).
-    ``remote_rtp`` is where media go. ``reason`` is a sentence for people. ``senders`` are what
-    this side sends and ``heard`` what came, for each kind of stream. ``line`` is the phone's line
-    that it occupies, with its own media ``ports``. ``watchers`` are called when it is answered and
-    when it is over. ``transfer_status``: what the other side reported last of the call that we asked it to
-    place (RFC 3515), ``refers`` whether we asked. ``digits`` are those that came, in INFO or as
-    telephone events.
+    - ``status``: the final status of the INVITE (0 before; 408 and 503 also stand for a timeout and a
+      transport error). ``confirmed``: the ACK of the 2xx was sent (outgoing) or received (incoming).
+      ``reason``: a sentence for people.
+    - ``remote_rtp``: where media go. ``senders``: what this side sends, and ``heard``: what arrived, for each
+      kind of stream. ``digits``: those that arrived, in INFO or as telephone events.
+    - ``line``: the phone's line that the call uses, with media ``ports`` of its own. ``watchers``: functions
+      that are called when the call is answered and when it is over.
+    - ``refers``: whether this side asked the other to place a call (RFC 3515); ``transfer_status``: the last
+      status of that call that the other side reported.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class Call(abc.ABC):
         self.dialog: Dialog | None = None
         config = phone.config
         self.media = CallMedia(self, phone.announced_media, phone.ice_discovery.announced)
-        # The generator's value is the number in o=.
+        # This random number is the session id in o=.
         self.session = Session(
             config.user,
             config.ip,
@@ -113,13 +114,13 @@ class Call(abc.ABC):
             same_version=config.same_sdp_version,
             codecs=(PCMU, PCMA) if config.codec_lock else config.codecs,
         )
-        self._strangers: dict[Kind, tuple[Endpoint, int]] = {}  # from where media come unannounced, how often
+        self._strangers: dict[Kind, tuple[Endpoint, int]] = {}  # of unannounced media: source, packets
         self._more_to_come: Timer | None = None
         self.renegotiation = Renegotiation(self)
         self.timer = SessionTimer(self)
         self.media_keepalive = MediaKeepAlive(self)
         self.credentials = Credentials(config.user, config.password, phone.rng)
-        self.authorization: bytes | None = None  # of the latest INVITE, which its ACK repeats
+        self.authorization: bytes | None = None  # of the latest INVITE; its ACK repeats it
         self._acks: dict[tuple[bytes, int], tuple[bytes, Endpoint]] = {}  # To tag, CSeq -> ACK and where to
 
     @property
@@ -129,7 +130,7 @@ class Call(abc.ABC):
 
     @property
     def rtp_local(self) -> Endpoint:
-        """Where this call's audio is sent from, and wanted."""
+        """The endpoint that sends this call's audio, and receives it."""
         return Endpoint(self.phone.config.ip, self.ports["audio"])
 
     @property
@@ -159,7 +160,7 @@ class Call(abc.ABC):
         self.phone.note(now, EventKind.ESTABLISHED, f"with {_shown(dialog.remote)}")
 
     def on_prack(self, transaction: ServerTransaction, now: float) -> None:
-        """A PRACK within the dialog; only a callee has something to acknowledge."""
+        """A PRACK within the dialog. Only a callee has a response that a PRACK can acknowledge."""
         self.phone.reject(transaction, 481, now)
 
     def on_bye(self, transaction: ServerTransaction, now: float) -> None:
@@ -186,8 +187,8 @@ class Call(abc.ABC):
     ) -> None:
         """Send a request within a dialog (section 12.2.1); challenges are answered.
 
-        ``headers`` are whole lines, Content-Type among them if there is a ``body``. ``outcome`` gets the
-        final status, 0 when nothing could be sent.
+        ``headers`` are whole lines, with Content-Type if there is a ``body``. ``outcome`` is called with the
+        final status, 0 if the request could not be sent.
         """
         dialog.local_cseq += 1
         request, remote = self.build(dialog, method, dialog.local_cseq, None, headers, body)
@@ -217,7 +218,7 @@ class Call(abc.ABC):
     ) -> tuple[Request, Endpoint | None]:
         """A request within a dialog and its next hop (section 12.2.1.1).
 
-        ``authorization`` are lines to use in the place of new credentials; ``headers`` are whole lines.
+        ``authorization``: lines that replace new credentials; ``headers``: whole lines.
         """
         phone = self.phone
         uri, routes, hop = dialog.target()
@@ -272,9 +273,9 @@ class Call(abc.ABC):
             each(self, now)
 
     def acknowledge(self, dialog: Dialog, response: Incoming, now: float, body: bytes = b"") -> bool:
-        """ACK a 2xx to an INVITE; says whether that was a repetition, acknowledged once more.
+        """ACK a 2xx to an INVITE. Returns whether the 2xx was a repetition, whose ACK was sent again.
 
-        CSeq number and credentials are the INVITE's, the branch its own (section 13.2.2.4).
+        CSeq number and credentials are the INVITE's, the branch is a new one (section 13.2.2.4).
         """
         phone, key = self.phone, (response.to_tag, response.cseq)
         known = self._acks.get(key)
@@ -305,7 +306,7 @@ class Call(abc.ABC):
         method: Method = "INVITE",
         outcome: Outcome | None = None,
     ) -> None:
-        """Offer another session within the call: ``None`` leaves that part as it is."""
+        """Offer another session within the call: ``None`` leaves that part unchanged."""
 
         def change() -> None:
             if hold is not None:
@@ -316,12 +317,12 @@ class Call(abc.ABC):
         self.renegotiation.start(now, method, change, outcome)
 
     def refresh(self, now: float, outcome: Outcome) -> None:
-        """Refresh the session, by the method that the phone is set to (RFC 4028 section 7.4)."""
+        """Refresh the session, with the method of the phone's settings (RFC 4028 section 7.4)."""
         method = self.phone.config.refresh_method
         self.renegotiation.start(now, method, outcome=outcome, body=b"" if method == "UPDATE" else None)
 
     def info(self, digit: str, now: float, outcome: Outcome | None = None) -> None:
-        """Send a digit in an INFO, as ``application/dtmf-relay`` has it (RFC 6086 calls it legacy)."""
+        """Send a digit in an INFO, as ``application/dtmf-relay`` (RFC 6086 calls that use legacy)."""
         if self.dialog is None or self.over:
             self.phone.note(now, EventKind.NOT_SENT, "INFO: there is no call", Facts(method="INFO"))
             if outcome is not None:
@@ -354,11 +355,11 @@ class Call(abc.ABC):
 
     @property
     def early_rtp_received(self) -> int:
-        """Of these, how many before the call was answered."""
+        """Audio packets received before the call was answered."""
         return self.rtp_received if self._early_rtp is None else self._early_rtp
 
     def media_changed(self, now: float) -> None:
-        """An offer and an answer have settled the session anew: talk where it says, or stop."""
+        """Offer and answer have changed the session: send media where it says, or stop."""
         if self.over:
             return
         self.remote_rtp = self.media.target(self.session.stream("audio"), now)
@@ -376,7 +377,7 @@ class Call(abc.ABC):
         self.media_keepalive.start(now)
 
     def _direct(self, sender: RtpSender, peer: Endpoint | None, now: float) -> None:
-        """Send to ``peer`` from now on, by way of the relay where the phone has one for that socket."""
+        """Send to ``peer`` from now on; through the relay, if the socket has an address there."""
         relaying = self.phone.relaying
         if peer is None or relaying.relayed(sender.local) is None:
             sender.direct(peer, now)
@@ -397,17 +398,17 @@ class Call(abc.ABC):
         return RtpSender(kind, local, self.phone.rng, signal=config.signal, limit=config.media_packets)
 
     def mute(self, now: float) -> None:
-        """Send nothing for a while, as silence suppression does."""
+        """Stop sending for a while, as with silence suppression."""
         for sender in self.senders.values():
             sender.mute(True, now)
 
     def unmute(self, now: float) -> None:
-        """Speak again."""
+        """Send again."""
         for sender in self.senders.values():
             sender.mute(False, now)
 
     def on_media(self, kind: Kind, payload: bytes, source: Endpoint, now: float) -> None:
-        """A media packet arrived. A phone that latches answers to where enough of them came from."""
+        """A media packet arrived. A phone that latches sends to where enough such packets came from."""
         if not self._is_started(kind):
             return
         if self._is_foreign(kind, source):
@@ -440,19 +441,20 @@ class Call(abc.ABC):
                 self.remote_rtp = source
 
     def on_train(self, kind: Kind, train: Train, source: Endpoint) -> None:
-        """Media packets arrived like the one before them."""
+        """A stretch of media packets arrived, for which the same holds as for the packet before them."""
         if self._is_started(kind) and not self._is_foreign(kind, source) and self.media.train(kind, train):
             self.heard[kind].train(train, source)
             if kind in self.media.reporters:
                 self.media.reporters[kind].heard_train(train)
 
     def _counted(self, kind: Kind, source: Endpoint, now: float) -> int:
-        """How many packets in a row came from there, this one among them."""
+        """How many packets in a row came from that source, including this one."""
         before, count = self._strangers.get(kind, (source, 0))
         count = count + 1 if before == source else 1
         self._strangers[kind] = source, count
         if count < self.phone.config.latch_after:
-            # Each packet counts: a timer keeps worlds with a virtual clock from passing over the next one.
+            # Each packet must be counted: a timer keeps worlds with a virtual clock from skipping the next
+            # one.
             if self._more_to_come is not None:
                 self._more_to_come.cancel()
             pause = 1.5 * PACES[kind].interval

@@ -3,9 +3,9 @@
 The rules of this file:
 
 - The phone rings (180), then answers by itself (200).
-- The 200 is repeated until its ACK arrives, at T1, doubling up to T2. When none came in 64*T1 the
-  session is over (section 13.3.1.4): that is the call that drops after 32 seconds.
-- No BYE from this side before the ACK (section 15).
+- The 200 is repeated until its ACK arrives, first after T1; the wait doubles up to T2. If no ACK has arrived
+  after 64*T1, the session is over (section 13.3.1.4): the call drops after 32 seconds.
+- This side sends no BYE before the ACK (section 15).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from siplab.lab.sip.transaction_fsm import ServerTransaction
 
 
 class IncomingCall(Call):
-    """A call to this phone. An INVITE without an offer gets ours in the 200, the ACK has the answer."""
+    """A call to this phone. If the INVITE has no offer, the 200 has ours and the ACK has the answer."""
 
     def __init__(self, phone: UserAgent, line: int, transaction: ServerTransaction, now: float) -> None:
         request = transaction.request
@@ -36,21 +36,21 @@ class IncomingCall(Call):
         self._ring: Timer | None = None
         self._answer_due = False  # the answer waits for a PRACK
         self._reliable: Reliable | None = None
-        self.replaces: Call | None = None  # the call in whose place this one is answered
-        self._body = b""  # our description, once there is one
+        self.replaces: Call | None = None  # the call that this one replaces when answered
+        self._body = b""  # our session description, once there is one
         # The route set of the dialog is copied into all responses that create it (section 12.1.1).
         self._routes = b"".join([line_of(field) for field in request.message.all(b"record-route")])
 
     @property
     def caller(self) -> str:
-        """Whom the display shows: the user that the provider asserts (RFC 3325), else that of From."""
+        """The caller for the display: the user that the provider asserts (RFC 3325), else that of From."""
         request = self.transaction.request
         value = request.value(b"p-asserted-identity") or request.value(b"from")
         uri = uri_of(name_addr_of(value).uri)
         return uri.user.decode("utf-8", "backslashreplace") if uri is not None else ""
 
     def ring(self, now: float) -> None:
-        """180, or 183 with early media, and an answer ``ring_time`` later, if the phone is to answer."""
+        """Send 180, or 183 with early media. Answer ``ring_time`` seconds later, if the phone is set to."""
         phone = self.phone
         self.transaction.user_data = self
         self.ringing_at = now
@@ -71,7 +71,7 @@ class IncomingCall(Call):
         self._answer(None, now)
 
     def _begin_early_media(self, headers: bytes, now: float) -> None:
-        """183 with our answer (RFC 3960), acknowledged by PRACK where both sides can (RFC 3262)."""
+        """183 with our answer (RFC 3960), acknowledged by PRACK if both sides support it (RFC 3262)."""
         phone, transaction = self.phone, self.transaction
         self._body = self.session.answer(self._offer)
         headers += phone.names.content_type + SDP_TYPE + b"\r\n"
@@ -100,7 +100,7 @@ class IncomingCall(Call):
         self.finish(CallState.FAILED, now, by="local", status=500, reason=reason)
 
     def _answer(self, argument: object, now: float) -> None:
-        # RFC 3262 section 3: no 2xx before the PRACK of an answer.
+        # RFC 3262 section 3: while a reliable 183 with an answer waits for its PRACK, no 2xx is sent.
         self._answer_due = self._reliable is not None and not self._reliable.acknowledged
         if self._answer_due:
             return
@@ -109,7 +109,7 @@ class IncomingCall(Call):
             self._body = self.session.answer(self._offer) if self._offer else self.session.offer()
             settled = bool(self._offer)
         else:
-            settled = False  # by the 183 already
+            settled = False  # by the 183
         lines = self._routes + phone.contact_line + self.timer.answer_lines(request)
         wire = self.transaction.reply(200, now, headers=lines + phone.invite_lines, body=self._body)
         self.establish(self.dialog or Dialog.of_callee(request, self.transaction.to_tag, 0), now)
@@ -142,7 +142,7 @@ class IncomingCall(Call):
             self._late_answer(ack, now)
 
     def _late_answer(self, ack: Incoming, now: float) -> None:
-        """The answer to the offer that we made in the 200 (section 13.3.1, RFC 3264)."""
+        """The answer to our offer in the 200 (section 13.3.1, RFC 3264)."""
         try:
             self.session.conclude(ack.body)
         except MediaError as error:
@@ -158,7 +158,7 @@ class IncomingCall(Call):
         super().on_bye(transaction, now)
 
     def on_cancel(self, now: float) -> None:
-        """The caller gives up (section 9.2); without effect once answered."""
+        """The caller gives up (section 9.2). This has no effect once the call is answered."""
         if not self.transaction.answered:
             self._refuse(487, now)
             self.finish(CallState.ENDED, now, by="remote", status=487, reason="cancelled by the caller")
@@ -181,6 +181,6 @@ class IncomingCall(Call):
         self.transaction.reply(status, now, headers=self.phone.agent_line)
 
     def _stop(self) -> None:
-        """Repeat the 200 no more."""
+        """Stop repeating the 200."""
         if self._repeater is not None:
             self._repeater.stop()

@@ -2,10 +2,10 @@
 
 The rules of this file:
 
-- Each INVITE (the first, and the one that answers a challenge) is a transaction of its own. The
-  earlier has had its final response, and has nothing more to say.
-- Every 2xx is acknowledged, again when it comes again, end to end along the route set. A 2xx of
-  another branch of a fork is acknowledged and its call hung up (section 13.2.2.4).
+- Each INVITE (the first, and the one that answers a challenge) is a transaction of its own. The earlier one
+  has had its final response, and nothing more comes of it.
+- Every 2xx is acknowledged end to end along the route set, a repeated one again. A 2xx from another branch of
+  a fork is acknowledged, and its call is hung up (section 13.2.2.4).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from siplab.lab.sip.events import EventKind, Facts
 from siplab.lab.sip.messages import REASONS, SDP_TYPE, Incoming, token
 from siplab.lab.sip.transaction_fsm import ClientTransaction
 
-_LOCK_PAUSE: Final = 0.2  # seconds, as pjsua was seen to wait
+_LOCK_PAUSE: Final = 0.2  # seconds; pjsua was seen to wait as long
 
 
 class OutgoingCall(Call):
-    """A call that this phone places. ``target`` is the URI that is called, ``headers`` are added lines."""
+    """A call that this phone places. ``target``: the URI that is called; ``headers``: additional lines."""
 
     def __init__(self, phone: UserAgent, line: int, target: bytes, now: float, headers: bytes = b"") -> None:
         super().__init__(phone, line, Direction.OUTGOING, CallState.CALLING, phone.new_call_id(), now)
@@ -40,7 +40,7 @@ class OutgoingCall(Call):
         self._rseq: dict[bytes, int] = {}
 
     def invite(self, now: float) -> None:
-        """Send the INVITE, with credentials once there was a challenge."""
+        """Send the INVITE, with credentials if there was a challenge."""
         if self.over:
             return
         phone = self.phone
@@ -95,7 +95,7 @@ class OutgoingCall(Call):
             self.finish(CallState.FAILED, now, status=status, reason=reason)
 
     def _provisional(self, response: Incoming, now: float) -> None:
-        """A 1xx: acknowledge it if it is reliable (RFC 3262 section 4), take its answer for early media."""
+        """A 1xx: acknowledge a reliable one (RFC 3262 section 4), and use its SDP answer for early media."""
         number, tag = provisional.sequence(response), response.to_tag
         if number is not None:
             last = self._rseq.get(tag)
@@ -117,7 +117,7 @@ class OutgoingCall(Call):
         dialog = self._dialog(response)
         answer = b""
         if not self._offer and self.dialog is None and not self.over:
-            # A late offer: theirs is in the 200, our answer in the ACK (section 13.2.1).
+            # A late offer: it is in the 200, and our answer is in the ACK (section 13.2.1).
             try:
                 answer = self.session.answer(response.body)
             except MediaError as error:
@@ -149,7 +149,7 @@ class OutgoingCall(Call):
             self.phone.layer.timers.start(now + _LOCK_PAUSE, self._lock_codec)
 
     def _lock_codec(self, argument: object, now: float) -> None:
-        """Offer the one codec that is to be used, where the answer left the choice."""
+        """Offer only the first codec, since the answer had several."""
 
         def change() -> None:
             self.session.codecs = self.session.codecs[:1]
@@ -157,9 +157,9 @@ class OutgoingCall(Call):
         self.renegotiation.start(now, change=change)
 
     def _dialog(self, response: Incoming) -> Dialog:
-        """The dialog of a 2xx, with the CSeq number that its early dialog has come to."""
+        """The dialog of a 2xx, with the CSeq number that its early dialog has reached."""
         dialog = self._dialog_of(response)
-        # A phone that does without a Contact, as pjsip, goes on to where it called.
+        # Without a Contact a phone, like pjsip, continues to send to the URI that it called.
         dialog.remote_target = dialog.remote_target or self.target
         early = self._early.get(response.to_tag)
         if early is not None:
@@ -167,7 +167,7 @@ class OutgoingCall(Call):
         return dialog
 
     def _dialog_of(self, response: Incoming) -> Dialog:
-        """The dialog of a response: its Call-ID and our tag are the INVITE's, whatever came back."""
+        """The dialog of a response. Its Call-ID and our tag are the INVITE's, whatever the response has."""
         dialog = Dialog.of_caller(response)
         dialog.call_id = self.call_id
         if dialog.local_tag != self._from_tag:

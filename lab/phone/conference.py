@@ -1,5 +1,6 @@
-"""A conference that a phone makes of its calls: each party hears the phone and all the others (RFC 4579 calls
-this an end-system mixing conference).
+"""A conference that a phone makes of its calls: each party hears the phone and all other parties.
+
+RFC 4579 calls this an end-system mixing conference.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from siplab.lab.phone.call import Call
 
 
 def join(calls: Sequence[Call]) -> None:
-    """From now on each of ``calls`` carries what the others say, mixed with our own voice."""
+    """From now on each call carries the voices of the other calls, mixed with our own."""
     for call in calls:
         others = [each for each in calls if each is not call]
         sender = call.senders.get("audio")
@@ -20,7 +21,7 @@ def join(calls: Sequence[Call]) -> None:
 
 
 def part(calls: Sequence[Call]) -> None:
-    """Each call for itself again."""
+    """End the mixing: each call carries our own voice only."""
     for call in calls:
         sender = call.senders.get("audio")
         if sender is not None:

@@ -11,7 +11,7 @@ from siplab.lab.sip.transaction_fsm import ClientTransaction, ServerTransaction
 
 
 def send(phone: UserAgent, uri: bytes, text: str, now: float, outcome: Callable[[int], None]) -> None:
-    """Send ``text`` to ``uri``; ``outcome`` gets the final status."""
+    """Send ``text`` to ``uri``; ``outcome`` is called with the final status."""
     credentials = Credentials(phone.config.user, phone.config.password, phone.rng)
     tag, call_id = token(phone.rng), phone.new_call_id()
     type_line = phone.names.content_type + b"text/plain\r\n"

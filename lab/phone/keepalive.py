@@ -1,15 +1,15 @@
-"""What a phone sends so that NATs on the way do not forget it.
+"""Keep-alives of a phone: packets that keep the bindings of NATs on the way.
 
 The rules of this file:
 
-- ``KeepAlive`` is for SIP. Over UDP any datagram from the inside refreshes a binding: CRLF as phones send
-  it (RFC 5626 section 4.4.1 has it for streams), other bytes, or a request: NOTIFY or a REGISTER without
-  Contact, of which only the sending counts, or OPTIONS or STUN, whose answer shows that the way is open.
-- OPTIONS or STUN that nobody answers, and STUN whose answer has another mapped address than before, mean that
-  the flow has failed (RFC 5626 section 4.4): register again (4.5). STUN is asked three times, 0.5 s and 1 s
-  apart.
-- ``MediaKeepAlive`` is for streams that say nothing: an RTP packet of a payload type that nobody
-  negotiated, which the other side must ignore (RFC 6263 section 4.6, RFC 3550 section 5.1).
+- ``KeepAlive`` is for SIP. Over UDP any datagram from the inside refreshes a binding. Phones send CRLF (which
+  RFC 5626 section 4.4.1 has for streams), other bytes, NOTIFY, a REGISTER without Contact, OPTIONS, or STUN.
+  The answer to OPTIONS or STUN shows that the way is open; answers to NOTIFY and REGISTER do not matter.
+- The flow has failed (RFC 5626 section 4.4) if OPTIONS or STUN gets no answer, or if the mapped address in a
+  STUN answer has changed. Then the phone registers again (4.5). A STUN request is sent three times, with
+  waits of 0.5 s and 1 s.
+- ``MediaKeepAlive`` is for silent streams. It sends an RTP packet of a payload type that was not negotiated,
+  which the other side must ignore (RFC 6263 section 4.6, RFC 3550 section 5.1).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from siplab.lab.sip.timers import Timer
 from siplab.lab.sip.transaction_fsm import ClientTransaction
 from siplab.lab.wire.ip import Endpoint
 
-# What is no message. CRLF twice is the ping of RFC 5626; pjsip sends one, eXosip jaK.
+# Payloads that are no SIP message. A double CRLF is the ping of RFC 5626; pjsip sends one CRLF, eXosip jaK.
 PAYLOADS: Final[dict[str, bytes]] = {
     "crlf": b"\r\n",
     "crlf-crlf": b"\r\n\r\n",
@@ -36,11 +36,11 @@ PAYLOADS: Final[dict[str, bytes]] = {
 }
 STUN_RTO: Final = 0.5  # seconds (RFC 8489 section 6.2.1)
 _STUN_TRIES: Final = 3
-KEEPALIVE_TYPE: Final = 127  # of RTP: dynamic, and nothing that is ever offered here
+KEEPALIVE_TYPE: Final = 127  # of RTP: dynamic, and never offered here
 
 
 class KeepAlive:
-    """One phone's keep-alive. ``sent`` counts; ``failed`` how often no answer came: ``lost(now)`` follows."""
+    """One phone's keep-alive. ``sent`` and ``failed`` count; each failure calls ``lost(now)``."""
 
     def __init__(self, phone: UserAgent, lost: Callable[[float], None]) -> None:
         self._phone = phone
@@ -54,7 +54,7 @@ class KeepAlive:
         self.failed = 0
 
     def follow(self, registered: bool, now: float) -> None:
-        """Begin when the phone has registered; end when it no longer is."""
+        """Begin when the phone has registered; end when it is no longer registered."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -101,7 +101,7 @@ class KeepAlive:
         phone.layer.timers.start(now + STUN_RTO * 2**tries, again)
 
     def receive(self, payload: bytes, now: float) -> bool:
-        """Whether a datagram was the answer to STUN of ours."""
+        """Whether a datagram was the answer to our STUN request."""
         mapped = stun.mapped(payload, self._transaction) if self._transaction else None
         if mapped is None:
             return False
@@ -152,7 +152,7 @@ class MediaKeepAlive:
         self.sent = 0
 
     def start(self, now: float) -> None:
-        """There are streams now."""
+        """The call has streams now."""
         if self._timer is None and self._call.phone.config.media_keepalive:
             self._wait(now)
 

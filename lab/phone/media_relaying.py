@@ -1,13 +1,14 @@
-"""A phone's media by way of a TURN relay (RFC 8656): an address there for each socket, channels to its peers.
+"""A phone's media through a TURN relay (RFC 8656): an address there per socket, a channel per peer.
 
 The rules of this file:
 
-- An address is asked for when the phone starts, once for each socket, and refreshed at half its time; the
-  relay's permission is renewed with the channel, which is bound again in time.
-- A request is repeated after 0.5 s, doubling, three in all. Without an answer the socket's own address has
-  to do.
-- Descriptions have the relayed address. Media go to the relay as soon as a channel to their peer is bound.
-- RTP's way to the relay is one and the same whoever the peer is: that is what helps behind a symmetric NAT.
+- When the phone starts, each socket asks the relay for an address, and refreshes it after half its lifetime.
+  Binding a channel again renews the permission at the relay, and happens before the permission ends.
+- A request is repeated after 0.5 s, and the wait doubles; three requests in all. Without an answer the
+  socket's own address is used.
+- Session descriptions have the relayed address. Media go to the relay as soon as a channel to their peer is
+  bound.
+- RTP takes the same way to the relay whoever the peer is. That is why a relay helps behind a symmetric NAT.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ Done = Callable[[Message | None, float], None]
 
 @dataclass(eq=False)
 class _Socket:
-    """A socket of the phone's. ``heard``: the peer whose packet the relay brought last."""
+    """A socket of the phone. ``heard``: the peer of the latest packet from the relay."""
 
     local: Endpoint
     relayed: Endpoint | None = None
@@ -59,7 +60,7 @@ class _Query:
 
 
 class MediaRelaying:
-    """Without a ``server`` it does nothing. ``user`` and ``password`` are what the relay wants to hear."""
+    """A phone's relayed addresses. Idle without a ``server``; ``user`` and ``password`` are for the relay."""
 
     def __init__(
         self, layer: TransactionLayer, rng: random.Random, server: Endpoint | None, user: str, password: str
@@ -76,7 +77,7 @@ class MediaRelaying:
             layer.by_relay = self._by_relay
 
     def start(self, sockets: list[Endpoint], now: float) -> None:
-        """These are the sockets; ask for a relayed address for each."""
+        """Ask for a relayed address for each of these sockets."""
         if self._server is None:
             return
         for local in sockets:
@@ -84,7 +85,7 @@ class MediaRelaying:
             self._ask(each, turn.allocate, partial(self._allocated, each), now)
 
     def when_settled(self, call: Callable[[float], Any], now: float) -> None:
-        """Call ``call(now)`` at once, or when all sockets have an address or none."""
+        """Call ``call(now)`` at once, or when each socket has got an address or a refusal."""
         if self._settled:
             call(now)
         else:
@@ -116,9 +117,9 @@ class MediaRelaying:
     def receive(
         self, payload: bytes, source: Endpoint, local: Endpoint, now: float
     ) -> tuple[bytes, Endpoint] | None:
-        """What a datagram from the relay says, and who said it; empty if that was for us alone.
+        """The payload of a datagram from the relay, and the peer that sent it.
 
-        ``None`` for one from elsewhere.
+        The payload is empty if the datagram was for the phone itself. ``None`` for a datagram from elsewhere.
         """
         socket = self._sockets.get(local)
         if socket is None or source != self._server:
@@ -142,7 +143,7 @@ class MediaRelaying:
         return b"", source
 
     def speaker(self, source: Endpoint, local: Endpoint) -> Endpoint:
-        """Who speaks in a stretch of media from there: the peer, where that is the relay."""
+        """The peer that sends a stretch of media: if it comes from the relay, the peer behind the relay."""
         socket = self._sockets.get(local)
         return socket.heard if socket is not None and socket.heard and source == self._server else source
 
@@ -223,7 +224,7 @@ class MediaRelaying:
         self._ask(socket, build, done, now)
 
     def _by_relay(self, local: Endpoint, remote: Endpoint, payload: bytes) -> tuple[Endpoint, bytes] | None:
-        """The way of a datagram that is no part of a stream; ``None``: it goes as it is."""
+        """Relay and wrapped payload for a datagram outside of streams; ``None`` if it goes directly."""
         socket = self._sockets.get(local)
         channel = _channel_of(socket, remote) if socket is not None else 0
         return (self._server, turn.channel_data(channel, payload)) if channel and self._server else None

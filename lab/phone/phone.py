@@ -2,10 +2,11 @@
 
 The rules of this file:
 
-- It is strict: what breaks SIP's grammar, a transaction or a dialog has no effect but an event.
-- It knows nothing of NAT: Contact, Via and SDP carry the address that it was configured with, or with
+- It is strict: a message that breaks SIP's grammar, a transaction or a dialog has no effect except for an
+  event.
+- It knows nothing of NAT: Contact, Via and SDP have the address that the phone was configured with, or with
   ``stun`` the one that a STUN server saw.
-- What is done to the requests that arrive is ``siplab.lab.phone.uas``' business.
+- ``siplab.lab.phone.uas`` handles the requests that arrive.
 """
 
 from __future__ import annotations
@@ -34,16 +35,16 @@ __all__ = ["Phone", "PhoneConfig", "RegistrationState"]
 class Phone(UserAgentServer):
     """A phone on one host: ``config.sip_port`` for SIP, ``config.rtp_port`` for media.
 
-    ``calls`` has every call, in the order of their beginning; ``registration`` the state of that.
-    ``inbox`` has sender and text of each MESSAGE that came, ``outbox`` target and final status of
-    each that was sent.
+    ``calls``: every call, in the order of their beginning; ``registration``: the phone's registration.
+    ``inbox``: sender and text of each MESSAGE that arrived. ``outbox``: target and final status of each that
+    was sent.
     """
 
     def __init__(self, config: PhoneConfig, rng: random.Random) -> None:
         super().__init__(config, rng)
         self.rtp_local = Endpoint(config.ip, self.config.ports_of(0)["audio"])
         self.outbox: list[tuple[str, int]] = []
-        self._beats: list[Action] = []  # of a tunnel, to be sent
+        self._beats: list[Action] = []  # keep-alives of a tunnel that are yet to be sent
         self.keepalive = KeepAlive(self, lambda now: self.registration.register(now))
         self.registration = Registration(self, self.keepalive.follow)
 
@@ -55,12 +56,12 @@ class Phone(UserAgentServer):
     # -- commands ----------------------------------------------------------------------------
 
     def register(self, now: float) -> list[Action]:
-        """Register now, and keep registered."""
+        """Register now, and refresh the registration from then on."""
         self.discovery.when_settled(self.registration.register, now)
         return self.layer.flush()
 
     def unregister(self, now: float, *, everything: bool = False) -> list[Action]:
-        """Remove the registration, with ``everything`` all of the user's (``Contact: *``)."""
+        """Remove the registration; with ``everything`` all registrations of the user (``Contact: *``)."""
         self.registration.unregister(now, everything=everything)
         return self.layer.flush()
 
@@ -70,7 +71,7 @@ class Phone(UserAgentServer):
         return self.layer.flush()
 
     def answer(self, now: float) -> list[Action]:
-        """Answer the call that rings."""
+        """Answer the call that is ringing."""
         for call in self.calls:
             if isinstance(call, IncomingCall) and call.state is CallState.RINGING:
                 call.answer(now)
@@ -78,14 +79,14 @@ class Phone(UserAgentServer):
         return self.layer.flush()
 
     def hang_up(self, now: float, call: Call | None = None) -> list[Action]:
-        """End a call (the latest that is not over): CANCEL, 603 or BYE."""
+        """End a call (if none is given, the latest that is not over): CANCEL, 603 or BYE."""
         call = call or self._current()
         if call is not None:
             call.hang_up(now)
         return self.layer.flush()
 
     def hold(self, call: Call, how: Hold, now: float, done: Callable[[int, float], None]) -> list[Action]:
-        """Hold a call, or resume it with ``""``; ``done`` gets the status of the answer and when it came."""
+        """Hold a call, or resume it with ``""``; ``done`` gets the answer's status and its time (seconds)."""
         call.hold(now, how, done)
         return self.layer.flush()
 
@@ -95,7 +96,7 @@ class Phone(UserAgentServer):
         return self.layer.flush()
 
     def transfer(self, call: Call, target: str, now: float, *, replaced: Call | None = None) -> list[Action]:
-        """Transfer ``call`` to somebody: blind, or attended in the place of our call ``replaced``."""
+        """Transfer ``call``: blind, or attended, then in the place of our call ``replaced``."""
         transfer.refer(call, _uri(target), now, replaced)
         return self.layer.flush()
 
@@ -132,7 +133,7 @@ class Phone(UserAgentServer):
 
     @property
     def sockets(self) -> list[Listen]:
-        """All that it listens at, or what a tunnel's gateway has to give it."""
+        """All that it listens on; with a tunnel, the endpoints that the tunnel's gateway gives it."""
         transport: Transport = "udp" if self.layer.streams is None else "tcp"
         sip = [Listen(self.local, transport), Listen(self.origin, transport)]
         return list(dict.fromkeys([*sip, *(Listen(each) for each in self._media_sockets)]))
@@ -171,7 +172,7 @@ class Phone(UserAgentServer):
         if brought is not None:
             payload, source = brought
         if brought == (b"", source):
-            pass  # an answer of the relay's
+            pass  # a message of the relay for the phone itself
         elif self.discovery.receive(payload, local, now) or self.ice_discovery.receive(payload, local, now):
             pass
         elif local != self.local:
@@ -229,7 +230,7 @@ class Phone(UserAgentServer):
             call.on_train(kind, train, self.relaying.speaker(source, local))
 
     def _stream_at(self, port: int) -> tuple[Call, Kind] | None:
-        """The call that has a media port, and what that port is for."""
+        """The call that has a media port, and the kind of media."""
         for call in reversed(self.calls):
             if not call.over:
                 for kind, each in call.ports.items():

@@ -23,7 +23,7 @@ Method = Literal["INVITE", "UPDATE"]
 KeepAliveKind = Literal["", "crlf", "crlf-crlf", "zero-bytes", "jak", "notify", "register", "options", "stun"]
 Learn = Literal["none", "once", "guarded", "received"]
 
-# From the first port of a line. RTCP has the odd ones.
+# Added to the first port of a line. The odd ports are RTCP's.
 _OFFSETS: Final[dict[Kind, int]] = {"audio": 0, "video": 2, "image": 4}
 
 
@@ -31,45 +31,43 @@ _OFFSETS: Final[dict[Kind, int]] = {"audio": 0, "video": 2, "image": 4}
 class PhoneConfig:
     """Settings of a phone; times in seconds.
 
-    ``server`` is registrar and outbound proxy. ``ring_time`` lies between 180 and 200 when called.
-    ``signal`` is what it says; ``media_packets`` bounds the packets of each stream, ``None``: as long as the
-    call is up. ``compact``: use compact header names (RFC 3261 section 7.3.3).
+    - ``server``: registrar and outbound proxy. ``ring_time``: from 180 to 200 when called; ``None``: only
+      ``answer`` answers. ``signal``: the sound that it sends. ``media_packets``: the most packets per stream;
+      ``None``: as many as the call lasts. ``compact``: use compact header names (RFC 3261 section 7.3.3).
+    - ``extensions``: option tags that it offers: ``100rel`` (RFC 3262), ``timer`` (RFC 4028), ``replaces``
+      (RFC 3891). ``session_expires``: the interval that it asks for with ``timer``; ``refresher``: the side
+      that it chooses as a callee; ``refresh_method``: how it refreshes itself.
+    - ``early_media``: answer in a 183 while it rings. ``late_offer``: call without an offer. ``padding``:
+      bytes of a header that is added to each INVITE. ``lines``: calls at a time; another call gets 486
+      (busy). ``streams``: the kinds of media that it supports; a call begins with audio, and with video if
+      supported.
+    - ``source_port``: the port from which SIP is sent, while ``sip_port`` is announced and listens; 0: one
+      port for both. ``rtp_source_offset``: media are sent from a port that is higher by so much than the
+      receiving one.
+    - ``keepalive``: what it sends to the server every ``keepalive_interval`` while registered.
+      ``media_keepalive``: time between packets on a silent stream, 0 for none (RFC 6263).
+    - ``stun``: a STUN server that is asked for the public endpoint of each socket (RFC 8489) every
+      ``keepalive_interval``; the phone announces these. ``turn``: a TURN relay for its media (RFC 8656),
+      which knows it as ``user``. ``tunnel``: all packets go through it, and ``ip`` is an address of the
+      tunnel's gateway (``lab.sip.tunnel``).
+    - ``transport``: of SIP. Over TCP there is one lasting connection to the server. ``framing``: how messages
+      are cut into segments; ``mtu``, of the phone's link in bytes, limits their size. ``tls``: for the
+      transport TLS, whom it trusts and which name the server must have. ``secure_port``: SIP to this port of
+      the server is sealed (``siplab.lab.sip.pseudo_tls``).
+    - ``rtcp``: whether and where reports on the media are sent (RFC 3550, RFC 3605, RFC 5761). ``ice``: the
+      phone finds the way of media itself (RFC 8445), with the STUN server ``ice_server``. ``srtp``: media are
+      encrypted with keys from the session description, and no other media are accepted (RFC 4568).
 
-    ``extensions``: option tags that are offered, of ``100rel`` (RFC 3262), ``timer`` (RFC 4028) and
-    ``replaces`` (RFC 3891). ``session_expires`` seconds are asked for with ``timer``; ``refresher`` is whom a
-    callee lets refresh, ``refresh_method`` how we do it. ``early_media``: answer in a 183 while it rings.
-    ``late_offer``: call without an offer. ``padding`` bytes of a header are added to each INVITE.
-    ``ring_time`` ``None``: only ``answer`` answers. ``lines``: calls at a time; another one is busy (486).
-    ``streams``: the kinds of media that it can do; a call begins with audio, and with video where it can.
-
-    ``source_port``: SIP is sent from it while ``sip_port`` is announced and listened at, 0: one port for
-    both. ``rtp_source_offset``: media are sent from that many ports above where they are received.
-    ``keepalive``: what is sent to the server every ``keepalive_interval`` seconds while registered.
-    ``media_keepalive``: seconds between packets on a stream that says nothing, 0 for none (RFC 6263).
-    ``stun``: a STUN server that is asked for the public endpoint of each socket (RFC 8489), which is then
-    announced, and asked again every ``keepalive_interval``.
-    ``turn``: a TURN relay by way of which media go (RFC 8656), to which it speaks as ``user``.
-    ``tunnel``: all packets go through it, and ``ip`` is an address of its gateway's (``lab.sip.tunnel``).
-    ``transport``: of SIP. Over TCP there is one connection to the server, which is kept; ``framing`` says how
-    messages are cut into segments, whose size follows from the ``mtu`` of the phone's link in bytes.
-    ``rtcp``: whether and where reports on the media are sent (RFC 3550, RFC 3605, RFC 5761). ``ice``: the
-    phone finds the way of media itself (RFC 8445); ``ice_server`` is the STUN server that it asks then.
-    ``srtp``: media are encrypted with keys from the description, and nothing else is taken (RFC 4568).
-    ``tls``: what it needs for the transport of that name, whom it trusts and how the server must be called.
-    ``secure_port``: SIP to that port of the server is sealed (``siplab.lab.sip.pseudo_tls``).
-
-    What real phones differ in is described with ``PhoneSettings`` in ``experiments/trial/kind_settings.py``:
-    everything from ``call_id_form`` to ``lost_ack``, and ``expires``, ``rport``, ``rtp_port``,
+    ``PhoneSettings`` in ``experiments/trial/kind_settings.py`` describes the settings in which real phones
+    differ: everything from ``call_id_form`` to ``lost_ack``, and ``expires``, ``rport``, ``rtp_port``,
     ``source_port``, ``rtp_source_offset`` and the keep-alive.
 
-    ``header_order`` and ``optional_headers``: how it arranges its messages (``lab.phone.arrangement``).
-    ``codecs``: the payload types of audio that it offers; PCMU, the first of them, is what it sends and
-    understands.
-
-    ``quirks``: ways of writing that are unusual (``lab.phone.quirks``). ``contact_port``: whether Contact
-    names port 5060, which needs no naming. ``announced_port``: what Via and Contact say, though it is not so,
-    0 for the truth. ``strict_media``: the other side's descriptions are taken at their word: media from
-    elsewhere than announced, and a later offer with another o= (RFC 3264 section 8), are refused.
+    - ``header_order`` and ``optional_headers``: see ``lab.phone.arrangement``. ``codecs``: the payload types
+      of audio that it offers; it sends and understands PCMU, the first of them. ``quirks``: unusual ways of
+      writing (``lab.phone.quirks``).
+    - ``contact_port``: whether Contact names the default port 5060. ``announced_port``: a wrong port for Via
+      and Contact; 0: the true one. ``strict_media``: refuse media from an endpoint that was not announced,
+      and a later offer with another o= (RFC 3264 section 8).
     """
 
     user: str
@@ -154,13 +152,13 @@ class PhoneConfig:
 
     @property
     def lenient(self) -> Literal["", "offers", "all"]:
-        """Which session descriptions are read so, see ``media.session.read``."""
+        """Which session descriptions are read leniently, see ``media.session.read``."""
         if self.on_syntax == "reject":
             return ""
         return "offers" if self.on_syntax == "drop" else "all"
 
     def ports_of(self, line: int) -> dict[Kind, int]:
-        """The media ports of a line: each has ten of its own. Only once a random ``rtp_port`` is drawn."""
+        """The media ports of a line; each line has ten. Call this once a random ``rtp_port`` is drawn."""
         assert isinstance(self.rtp_port, int)
         base = self.rtp_port + 10 * line
         return {kind: base + _OFFSETS[kind] for kind in self.streams}

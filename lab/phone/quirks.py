@@ -1,7 +1,7 @@
-"""How makes of phones write their messages otherwise than the lab's: legal, and unusual.
+"""Unusual, but legal, ways in which some makes of phones write their messages.
 
-ALGs that look for the usual spelling overlook these. A quirk is laid over a message as it leaves: what the
-phone means is the same.
+ALGs that look for the usual spelling do not recognise these. A quirk changes a message as it leaves the
+phone, but not its meaning.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ Quirk = Literal[
     "video-on-hold",
 ]
 _HOST_NAME: Final = b"pbx.lan"
-# Where nobody listens: a line of the phone that is registered and not plugged in.
+# Nobody listens there: it stands for a line of the phone that is registered and not plugged in.
 _OTHER_PORT: Final = 5070
 
 
 def styled(wire: bytes, quirks: tuple[Quirk, ...], ip: bytes) -> bytes:
-    """The message as a phone at ``ip`` with these quirks writes it; what is no SIP stays as it is."""
+    """The message as a phone at ``ip`` with these quirks writes it. If it is not SIP, it is not changed."""
     message = SipMessage.parse(wire)
     if not message.is_sip:
         return wire
@@ -42,21 +42,21 @@ def styled(wire: bytes, quirks: tuple[Quirk, ...], ip: bytes) -> bytes:
 
 
 def _capitals(message: SipMessage, ip: bytes) -> None:
-    """RFC 3261 section 7.3.1: names compare without case."""
+    """RFC 3261 section 7.3.1: the case of header names has no meaning."""
     for at, field in enumerate(message.fields):
         name, colon, rest = field.raw.partition(b":")
         message.fields[at] = Field(name.upper() + colon + rest)
 
 
 def _folded(message: SipMessage, ip: bytes) -> None:
-    """RFC 3261 section 7.3.1: a value may go on in a line that begins with white space."""
+    """RFC 3261 section 7.3.1: a value may continue on a line that begins with white space."""
     for at, field in enumerate(message.fields):
         if field.name == b"contact":
             message.fields[at] = Field(field.raw.replace(b": ", b":\r\n ", 1))
 
 
 def _two_spaces(message: SipMessage, ip: bytes) -> None:
-    """RFC 3261 section 25.1: any white space stands between protocol and host."""
+    """RFC 3261 section 25.1: any amount of white space may be between protocol and host."""
     for field in message.all(b"via"):
         at = field.value.find(b" " + ip)
         if at >= 0:
@@ -69,25 +69,25 @@ def _trailing_header(message: SipMessage, ip: bytes) -> None:
 
 
 def _quoted_contact(message: SipMessage, ip: bytes) -> None:
-    """A display name may say anything (RFC 3261 section 25.1, ``quoted-string``)."""
+    """A display name may contain anything (RFC 3261 section 25.1, ``quoted-string``)."""
     field = message.get(b"from")
     if field is not None and not message.is_response and field.value.startswith(b"<"):
         field.value = b'"Contact: <sip:office@%b:5060>" ' % ip + field.value
 
 
 def _no_length(message: SipMessage, ip: bytes) -> None:
-    """RFC 3261 section 20.14: over UDP the datagram's end is the body's, too."""
+    """RFC 3261 section 20.14: over UDP the body ends with the datagram."""
     message.fields = [field for field in message.fields if field.name != b"content-length"]
 
 
 def _few_hops(message: SipMessage, ip: bytes) -> None:
-    """RFC 3261 section 20.22: any number up to 255, here enough for one proxy, the provider's."""
+    """RFC 3261 section 20.22: any number up to 255; this one is enough for one proxy, the provider's."""
     for field in message.all(b"max-forwards"):
         field.value = b"1"
 
 
 def _contact_expires(message: SipMessage, ip: bytes) -> None:
-    """RFC 3261 section 10.2.1.1: a registration's lifetime may stand behind its Contact."""
+    """RFC 3261 section 10.2.1.1: a registration's lifetime may be a parameter of its Contact."""
     lifetime, contact = message.get(b"expires"), message.get(b"contact")
     if message.method != b"REGISTER" or lifetime is None or contact is None or contact.value == b"*":
         return
@@ -96,7 +96,7 @@ def _contact_expires(message: SipMessage, ip: bytes) -> None:
 
 
 def _second_contact(message: SipMessage, ip: bytes) -> None:
-    """RFC 3261 section 10.2.1: one REGISTER may list several places."""
+    """RFC 3261 section 10.2.1: one REGISTER may list several Contacts."""
     contact = message.get(b"contact")
     if message.method == b"REGISTER" and not message.is_response and contact and contact.value != b"*":
         user = message.value(b"to").partition(b"sip:")[2].partition(b"@")[0]
@@ -112,7 +112,7 @@ def _named_contact(message: SipMessage, ip: bytes) -> None:
 
 
 def _named_origin(message: SipMessage, ip: bytes) -> None:
-    """RFC 8866 section 5.2: so may the one of o=."""
+    """RFC 8866 section 5.2: the host of o= may be a name, too."""
     lines = message.body.split(b"\r\n")
     _set_body(message, [line.replace(ip, _HOST_NAME) if line[:2] == b"o=" else line for line in lines])
 
@@ -123,7 +123,7 @@ def _stream_address(message: SipMessage, ip: bytes) -> None:
 
 
 def _video_on_hold(message: SipMessage, ip: bytes) -> None:
-    """RFC 3264 section 8.4: the old way of holding, here of one stream of two."""
+    """RFC 3264 section 8.4: the old way of holding, here for one stream of two."""
     _own_lines(message, b"m=video", _connection(b"0.0.0.0"))
 
 

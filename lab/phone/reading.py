@@ -1,12 +1,12 @@
-"""What a phone makes of a message that is not as it should be.
+"""How a phone treats a message with a fault.
 
 The rules of this file:
 
-- Three ways: the strict one answers 400 to whatever breaks a rule. pjsip drops a message with one header that
-  it can't parse, and answers 400 where what fails is the session description or a missing Contact. libre and
-  belle-sip take what they can: only what is needed to know what a message is must be there.
-- Ports and lengths have settings of their own, which go before.
-- What was seen of programs stands in ``experiments/phones/_refusals.yaml``.
+- There are three ways. The strict one answers 400 to every violation of a rule. pjsip drops a message with
+  one header that it can't parse, and answers 400 for a faulty session description or a missing Contact. libre
+  and belle-sip tolerate faults: they only need the parts that identify a message.
+- Ports and lengths have settings of their own, which take precedence.
+- What programs were seen to do is in ``experiments/phones/_refusals.yaml``.
 """
 
 from __future__ import annotations
@@ -28,14 +28,16 @@ _ALL: Final = frozenset(rule for rule, each in RULES.items() if each.severity !=
 _MISSING: Final = frozenset(
     {"from-missing", "to-missing", "call-id-missing", "cseq-missing", "contact-missing"}
 )
-# What libre and belle-sip can't do without. libre takes a request whose Via has lost a semicolon, but finds
+# The parts that libre and belle-sip need. libre accepts a request whose Via has lost a semicolon, but finds
+# no transaction for such a response.
 # no transaction for such a response.
 _NEEDED: Final = _MISSING | {
     "start-line-malformed", "method-malformed", "sip-version-unsupported", "blank-line-missing",
     "header-colon-missing", "via-missing", "via-malformed", "via-protocol-malformed", "via-protocol-unknown",
     "cseq-malformed",
 }  # fmt: skip
-# What each way minds: in requests, in responses, and of these which requests are not even answered.
+# For each way: the rules that count in requests, those that count in responses, and those of the first for
+# which a request gets no answer.
 _WAYS: Final[dict[OnSyntax, tuple[frozenset[str], frozenset[str], frozenset[str]]]] = {
     "reject": (_ALL, _ALL, frozenset()),
     "drop": (
@@ -82,5 +84,5 @@ def reader(
 
 
 def _first_of(message: SipMessage, rules: frozenset[str]) -> Violation | None:
-    """The first violation of these rules, warnings among them."""
+    """The first violation of these rules, including warnings."""
     return next((each for each in syntax.check(message) if each.rule in rules), None)

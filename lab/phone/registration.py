@@ -2,13 +2,13 @@
 
 The rules of this file:
 
-- One Call-ID for all REGISTERs of a phone, CSeq one higher each time (section 10.2).
-- When the binding is refreshed, and when a failure is tried anew from scratch, is for the phone's settings
-  ``refresh`` and ``retry`` to say.
-- What the registrar says about *our* Contact counts. If it lists others only, that is noted: some
-  device has rewritten it one way.
-- A phone that learns reads its public endpoint from the Via of any final response, writes it into Contact and
-  registers that. What it does so it does once: the round that follows teaches it nothing.
+- All REGISTERs of a phone have one Call-ID, and the CSeq number grows by one each time (section 10.2).
+- The phone's settings ``refresh`` and ``retry`` say when the binding is refreshed, and when the phone tries
+  again after a failure.
+- Only what the registrar says about *our* Contact counts. If the 200 lists only other Contacts, the phone
+  notes that: some device has rewritten the Contact one way.
+- A phone that learns takes its public endpoint from the Via of any final response, writes it into Contact,
+  and registers that. The phone does so once: it learns nothing from the new round of REGISTERs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from siplab.lab.sip.transaction_fsm import ClientTransaction
 from siplab.lab.wire.ip import Endpoint
 
 _PRIVATE: Final = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
-_MAX_TRIES: Final = 5  # challenges and 423s in a row, before a registrar is taken to be broken
+_MAX_TRIES: Final = 5  # challenges and 423s in a row, after which the registrar counts as broken
 
 
 class RegistrationState(Enum):
@@ -40,9 +40,11 @@ class RegistrationState(Enum):
 
 
 class Registration:
-    """A phone's registration. ``status`` is the last final status, ``changed_at`` when ``state`` was
-    taken, ``expires`` the granted lifetime in seconds, ``expires_at`` when it runs out.
-    ``follow(registered, now)`` is called when ``state`` becomes another one.
+    """A phone's registration.
+
+    ``status``: the last final status. ``changed_at``: when ``state`` last changed. ``expires``: the granted
+    lifetime in seconds; ``expires_at``: when it ends. ``follow(registered, now)`` is called when ``state``
+    changes.
     """
 
     def __init__(self, phone: UserAgent, follow: Callable[[bool, float], None]) -> None:
@@ -66,9 +68,9 @@ class Registration:
         self._timer: Timer | None = None
         self._star = False
         self._failures = 0  # in a row
-        self._learning = phone.config.learn != "none"  # false in a round that comes of it
-        self._leaving = b""  # the Contact that is being removed before another is registered
-        self._gone = b""  # the one that is removed by the same REGISTER
+        self._learning = phone.config.learn != "none"  # false in a round that learning has caused
+        self._leaving = b""  # the Contact that is removed before another is registered
+        self._gone = b""  # the Contact that the same REGISTER removes
 
     def register(self, now: float) -> None:
         """Register, or refresh."""
@@ -76,12 +78,12 @@ class Registration:
         self._begin(self._phone.config.expires, now)
 
     def unregister(self, now: float, *, everything: bool = False) -> None:
-        """Remove the binding, or with ``everything`` all of the user's by ``Contact: *`` (section 10.2.2)."""
+        """Remove the binding; with ``everything`` all of the user's, by ``Contact: *`` (section 10.2.2)."""
         self._star = everything
         self._begin(0, now)
 
     def flow_failed(self, now: float) -> None:
-        """The connection by which the server reached us is gone: wait, and register again (RFC 5626 4.5)."""
+        """The connection by which the server reached us is lost: wait, and register again (RFC 5626 4.5)."""
         if self.state is RegistrationState.REGISTERED:
             self._stop_timer()
             self._become(RegistrationState.FAILED, now)
@@ -170,13 +172,13 @@ class Registration:
         refresh = self._phone.config.refresh
         if not isinstance(refresh, int | float):
             refresh = self._phone.rng.uniform(*refresh)
-        # At least a second, whatever was granted: a registrar that grants 0 must not be flooded.
+        # Wait at least a second: a registrar that grants 0 must not be flooded.
         least = max(self.expires - refresh, self.expires / 2)
         delay = max(self.expires * refresh if refresh < 1 else least, 1)
         self._timer = self._phone.layer.timers.start(now + delay, self._again)
 
     def _granted(self, response: Incoming, now: float) -> int | None:
-        """Lifetime of our binding (section 10.2.4), as far as the response tells; ``None``: none."""
+        """The lifetime of our binding (section 10.2.4) by the response; ``None`` if it grants none."""
         general = _seconds(response.value(b"expires"))
         fallback = self._asked if general is None else general
         contacts = response.values(b"contact")
@@ -200,7 +202,7 @@ class Registration:
             self._retry(status, response, now)
 
     def _retry(self, status: int, response: Incoming | None, now: float) -> None:
-        """Wait as long as the phone does after that outcome, if it ever tries again."""
+        """Wait as long as this phone waits after such a failure, if it tries again at all."""
         config = self._phone.config
         names: list[int | str] = [status, f"{status // 100}xx", "else"]
         if response is None:
@@ -219,7 +221,7 @@ class Registration:
     # -- its public address ------------------------------------------------------------------------
 
     def _seen(self, response: Incoming) -> Endpoint | None:
-        """The endpoint that a response teaches, when it is another one than Contact has."""
+        """The endpoint that the phone learns from a response, if it differs from Contact's."""
         phone, how, via = self._phone, self._phone.config.learn, response.via
         if not self._learning or via is None or not self._asked:
             return None
@@ -228,7 +230,8 @@ class Registration:
         seen, known = endpoint_at(received or via.sent_by.host, port), phone.reachable
         if seen is None or seen == known or (how == "received" and not received):
             return None
-        # pjsip: not where only the port differs (#864), nor where all else is public (#643: an ALG did it).
+        # pjsip does not learn a private address if only the port differs (#864), or if both its own and the
+        # server's address are public (#643: then an ALG wrote it).
         private = how == "guarded" and _is_private(seen)
         if private and (seen.ip == known.ip or not (_is_private(known) or _is_private(phone.config.server))):
             return None
@@ -239,7 +242,7 @@ class Registration:
         self._phone.learn(seen, now, via=self._phone.config.learn == "guarded")
 
     def _move(self, seen: Endpoint, now: float) -> None:
-        """Register the endpoint that a 200 has taught, and remove the one that it has registered."""
+        """Register the endpoint learnt from a 200, and remove the one that was registered."""
         how, old = self._phone.config.learn, self._phone.contact_line
         self._take(seen, now)
         if how == "guarded":
@@ -270,13 +273,13 @@ def _seconds(value: bytes) -> int | None:
 
 
 def _is_private(endpoint: Endpoint) -> bool:
-    """Whether pjsip takes an address for a private one (RFC 1918)."""
+    """Whether pjsip considers an address private (RFC 1918)."""
     ip = ip_address(endpoint.ip)
     return ip.version == 4 and any(ip in each for each in _PRIVATE)
 
 
 def _same_place(one: bytes, other: bytes) -> bool:
-    """Whether two URIs name the same user, host and port, as far as RFC 3261 section 19.1.4 goes here."""
+    """Whether two URIs have the same user, host and port (the part of RFC 3261 section 19.1.4 used here)."""
     if one == other:
         return True
     left, right = uri_of(one), uri_of(other)

@@ -2,10 +2,10 @@
 
 The rules of this file:
 
-- One change at a time: what crosses ours is answered 491, and a 491 to ours is tried again after a
-  pause whose length depends on who owns the Call-ID (section 14.1).
+- One change at a time. A change that crosses ours is answered 491. After a 491 to ours, we pause and try
+  again; the length of the pause depends on who chose the Call-ID (section 14.1).
+- After the pause we make a new offer, from the session as it is then.
 - A change that is refused leaves the session as it was. 408 and 481 end the call (section 12.2.1.2).
-- What was answered 491 is offered anew after the pause, from the session as it is by then.
 - Every change refreshes the remote target from the other side's Contact (section 12.2.2).
 """
 
@@ -29,11 +29,11 @@ from siplab.lab.sip.transaction_fsm import ClientTransaction, ServerTransaction
 from siplab.lab.wire.ip import Endpoint
 
 Outcome = Callable[[int, float], None]
-"""``outcome(status, now)``: how a change that this side asked for ended; 0 for "not sent"."""
+"""``outcome(status, now)``: called with the result of a change that this side asked for; 0: not sent."""
 
 
 class ChangedCall(Protocol):
-    """What a renegotiation uses of its call."""
+    """The parts of a call that a renegotiation uses."""
 
     session: Session
     timer: SessionTimer
@@ -67,7 +67,7 @@ class ChangedCall(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """What this side asks for, see ``Renegotiation.start``."""
+    """A change that this side asks for, see ``Renegotiation.start``."""
 
     method: bytes
     edit: Callable[[], None]
@@ -77,8 +77,10 @@ class _Change:
 
 
 class Renegotiation:
-    """The changes of one call. ``status`` is the final status of our latest one, 0 while it is open;
-    ``done`` counts the changes that came into force, whoever asked for them.
+    """The changes of one call.
+
+    ``status``: the final status of our latest change, 0 while it is open. ``done``: how many changes took
+    effect, whoever asked for them.
     """
 
     def __init__(self, call: ChangedCall) -> None:
@@ -88,7 +90,7 @@ class Renegotiation:
         self._ours: bool = False
         self._theirs: ServerTransaction | None = None
         self._repeater: Repeater | None = None
-        self._owes_answer = False  # our 200 had an offer: the ACK has the answer
+        self._owes_answer = False  # our 200 had an offer, so the ACK has the answer
 
     # -- our changes ---------------------------------------------------------------------------
 
@@ -103,7 +105,7 @@ class Renegotiation:
     ) -> None:
         """Ask for a change: ``change`` edits the session, whose offer is then sent.
 
-        ``headers`` are added lines. ``body``: what to send in the place of an offer (``b""``: nothing).
+        ``headers``: additional lines. ``body``: sent instead of an offer (``b""``: no body).
         """
         call = self._call
         if call.dialog is None or call.over or self._ours or self._theirs is not None:
@@ -154,7 +156,7 @@ class Renegotiation:
                 self._send(change, offer, before, later)
                 return
             if status == 491 and not call.over:
-                self._ours = False  # during the pause the other side may make its change
+                self._ours = False  # the other side may make its change in the pause
                 self._restore(before)
                 self._after_pause(change, later)
                 return
@@ -226,7 +228,7 @@ class Renegotiation:
         if self._ours:
             phone.reject(transaction, 491, now)
             return
-        # Section 14.2: one INVITE after the other, the one that began the call among them.
+        # Section 14.2: only one INVITE at a time, including the one that began the call.
         unanswered = call.established_at is None and request.method == b"INVITE"
         if self._theirs is not None or unanswered:
             phone.reject(transaction, 500, now, b"Retry-After: 3\r\n")
@@ -261,7 +263,7 @@ class Renegotiation:
             call.media_changed(now)
 
     def on_ack(self, ack: Incoming, now: float) -> bool:
-        """An ACK within the dialog; says whether it belongs to a re-INVITE."""
+        """An ACK within the dialog; returns whether it belongs to a re-INVITE."""
         call = self._call
         if self._theirs is None or ack.cseq != self._theirs.request.cseq:
             return False
@@ -277,7 +279,7 @@ class Renegotiation:
         return True
 
     def stop(self) -> None:
-        """Repeat no answer any more."""
+        """Stop repeating our answer."""
         if self._repeater is not None:
             self._repeater.stop()
         self._theirs = None

@@ -1,11 +1,11 @@
-"""Session timers: a call that is not refreshed is taken to be dead (RFC 4028).
+"""Session timers: a call that is not refreshed counts as dead (RFC 4028).
 
 The rules of this file:
 
-- Who refreshes is settled by each 2xx to an INVITE or UPDATE: ``refresher=uac`` is whoever sent that
-  request. It does so after half the interval (section 7.2), by the method that the phone is set to.
-- The other side hangs up when no refresh came, the smaller of 32 s and a third before the end
-  (section 10).
+- Each 2xx to an INVITE or UPDATE decides who refreshes; ``refresher=uac`` is the side that sent that request.
+  The refresher refreshes after half the interval (section 7.2), with the method of the phone's settings.
+- The other side hangs up if no refresh arrives. It does so before the end of the interval, by 32 s or a third
+  of the interval, whichever is smaller (section 10).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MIN_SE: Final = 90  # seconds: no session interval may be shorter (RFC 4028 sect
 
 
 class RefreshedCall(Protocol):
-    """What a session timer uses of its call."""
+    """The parts of a call that a session timer uses."""
 
     @property
     def phone(self) -> UserAgent: ...
@@ -36,7 +36,7 @@ class RefreshedCall(Protocol):
 
 
 class SessionTimer:
-    """The timer of one call. ``interval`` is in seconds, 0 while none is agreed; ``refreshes`` counts."""
+    """The timer of one call. ``interval``: seconds, 0 if none is agreed. ``refreshes``: how many worked."""
 
     def __init__(self, call: RefreshedCall) -> None:
         self._call = call
@@ -50,24 +50,25 @@ class SessionTimer:
         return OPTION in self._call.phone.config.options
 
     def request_lines(self) -> bytes:
-        """Lines for a request of ours that refreshes the session."""
+        """Header lines for our request that refreshes the session."""
         config = self._call.phone.config
         seconds = self.interval or config.session_expires or config.session_timer
         if not self._wanted or not seconds:
             return b""
         who = b"uac" if self._ours or not self.interval else b"uas"
-        # In the first request the refresher may be left to the callee (section 7.1).
+        # The first request may leave the choice of the refresher to the callee (section 7.1).
         role = b";refresher=" + who if self.interval else b""
         return b"Session-Expires: %d%b\r\nMin-SE: %d\r\n" % (seconds, role, MIN_SE)
 
     def answer_lines(self, request: Incoming) -> bytes:
-        """Lines for our 2xx to such a request, and the settlement."""
+        """Header lines for our 2xx to such a request, which decide who refreshes and when."""
         seconds, refresher = _read(request)
         if not self._wanted or not seconds:
             self._settle(0, False)
             return b""
         if OPTION.encode() not in request.values(b"supported"):
-            # Somebody on the way asks for it: the caller can't refresh (section 9).
+            # A proxy on the way asks for the timer. The caller does not support it, so we refresh (section
+            # 9).
             self._settle(seconds, True)
             return b"Session-Expires: %d;refresher=uas\r\n" % seconds
         refresher = refresher or self._call.phone.config.refresher
@@ -75,7 +76,7 @@ class SessionTimer:
         return b"Session-Expires: %d;refresher=%b\r\nRequire: timer\r\n" % (seconds, refresher.encode())
 
     def answered(self, response: Incoming) -> None:
-        """The 2xx to our request settles who refreshes, and when; without the header nobody (section 7.2)."""
+        """The 2xx to our request decides who refreshes, and when; without the header nobody (section 7.2)."""
         seconds, refresher = _read(response)
         self._settle(seconds if self._wanted else 0, refresher != "uas")
 
@@ -117,7 +118,7 @@ class SessionTimer:
 
 
 def _read(message: Incoming) -> tuple[int, str]:
-    """Seconds and refresher of Session-Expires; 0 without a usable one, ``""`` where nobody is named."""
+    """Seconds and refresher of Session-Expires; 0 without a usable header, ``""`` without a refresher."""
     value = message.value(b"session-expires")
     digits = value.partition(b";")[0].strip()
     if not digits.isdigit() or len(digits) > 9:

@@ -2,8 +2,8 @@
 
 The rules of this file:
 
-- A NOTIFY may come before the 200 to its SUBSCRIBE; the Call-ID and our tag say whose it is.
-- A subscription is refreshed halfway through its lifetime, within its dialog.
+- A NOTIFY may arrive before the 200 to its SUBSCRIBE. Its Call-ID and our tag identify the subscription.
+- A subscription is refreshed after half its lifetime, within its dialog.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from siplab.lab.sip.transaction_fsm import ClientTransaction, ServerTransaction
 
 
 class Subscription:
-    """One subscription. ``status`` is the final status of the last SUBSCRIBE; ``state`` what the last
-    NOTIFY said; ``notifications`` are the bodies that came, oldest first.
+    """One subscription. ``status``: the final status of the last SUBSCRIBE.
+
+    ``state``: the state in the last NOTIFY. ``notifications``: the bodies that arrived, oldest first.
     """
 
     def __init__(self, phone: UserAgent, package: str, target: bytes, expires: int) -> None:
@@ -85,7 +86,7 @@ class Subscription:
             self._timer = self.phone.layer.timers.start(due, lambda _, later: self.send(later))
 
     def on_notify(self, transaction: ServerTransaction, now: float) -> None:
-        """Something happened."""
+        """A NOTIFY of this subscription arrived."""
         request = transaction.request
         self.state = request.value(b"subscription-state").partition(b";")[0].decode("ascii", "replace")
         self.notifications.append(request.body)

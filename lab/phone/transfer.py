@@ -2,10 +2,10 @@
 
 The rules of this file:
 
-- REFER and its NOTIFYs travel in the dialog of the call that is transferred (RFC 5589).
-- Who is referred says 202, places the new call, and reports 100 and the final status.
-- An INVITE with Replaces is answered at once, in the place of the call that it names, which is then
-  hung up.
+- REFER and its NOTIFYs are sent in the dialog of the call that is transferred (RFC 5589).
+- The side that gets the REFER answers 202, places the new call, and reports 100 and the final status.
+- An INVITE with Replaces is answered at once. Its call takes the place of the call that it names, and that
+  one is hung up.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _ONE_LINE: Final = re.compile(rb"[^\0\r\n]*(?:\r\n)?")
 
 
 Place = Callable[[bytes, float, bytes], Call | None]
-"""``place(uri, now, headers)`` begins a call; ``None``: it can't."""
+"""``place(uri, now, headers)`` begins a call; it returns ``None`` if it can't."""
 
 
 def refer(call: Call, target: bytes, now: float, replaced: Call | None = None) -> None:
     """Ask the other side of ``call`` to call ``target``, in the place of our call ``replaced`` if given.
 
-    How it goes shows in ``call.transfer_status``: 0, then what the other side reports.
+    ``call.transfer_status`` shows the progress: 0, then the status that the other side reports.
     """
     dialog = call.dialog
     if dialog is None or call.over:
@@ -43,7 +43,7 @@ def refer(call: Call, target: bytes, now: float, replaced: Call | None = None) -
     uri = target
     if replaced is not None and replaced.dialog is not None:
         other = replaced.dialog
-        # The tags as the target of the call knows them (RFC 3891 section 3).
+        # The tags as the target of the transfer knows them (RFC 3891 section 3).
         value = b"%b;to-tag=%b;from-tag=%b" % (other.call_id, other.remote_tag, other.local_tag)
         uri += b"?Replaces=" + quote(value, safe="").encode()
     call.transfer_status, call.refers = 0, True
@@ -58,7 +58,7 @@ def refer(call: Call, target: bytes, now: float, replaced: Call | None = None) -
 
 
 def on_refer(call: Call, transaction: ServerTransaction, now: float, place: Place) -> None:
-    """Somebody asks us to call somebody else."""
+    """The other side asks us to call somebody else."""
     phone = call.phone
     value = transaction.request.value(b"refer-to")
     uri = name_addr_of(value).uri if value else b""
@@ -68,7 +68,7 @@ def on_refer(call: Call, transaction: ServerTransaction, now: float, place: Plac
         name, _, text = each.partition(b"=")
         if name.lower() == b"replaces":
             lines += b"Replaces: " + unquote_to_bytes(text) + b"\r\n"
-    # What is escaped may be anything, but must not become more headers (RFC 3261 section 19.1.5).
+    # Escaped text may contain anything, but must not add header lines (RFC 3261 section 19.1.5).
     if headers.parse_uri(plain) is None or b" " in plain or not _ONE_LINE.fullmatch(plain + lines):
         phone.reject(transaction, 400, now)
         return
@@ -106,7 +106,7 @@ def _report(call: Call, status: int, now: float) -> None:
 
 
 def on_notify(call: Call, transaction: ServerTransaction, now: float) -> None:
-    """The other side reports how its new call goes; once that is up, ours is hung up (RFC 5589 6.1)."""
+    """The other side reports on its new call; once that is up, ours is hung up (RFC 5589 6.1)."""
     phone, request = call.phone, transaction.request
     words = request.body.split()
     if not call.refers:
@@ -126,7 +126,7 @@ def on_notify(call: Call, transaction: ServerTransaction, now: float) -> None:
 
 
 def replaces(request: Incoming) -> DialogId | None:
-    """The dialog that an INVITE with Replaces names, as we know it; ``None`` without the header."""
+    """The dialog that an INVITE with Replaces names, from our side; ``None`` without the header."""
     value = request.value(b"replaces")
     if not value:
         return None

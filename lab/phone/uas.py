@@ -1,10 +1,10 @@
-"""A phone as a user agent server: what becomes of requests that arrive (RFC 3261 sections 8.2, 12.2.2).
+"""A phone as a user agent server: how it handles requests (RFC 3261 sections 8.2, 12.2.2).
 
 The rules of this file:
 
-- Requests are dispatched by a method table; a later feature is a new entry there.
-- What belongs to no dialog, comes out of order or requires what the phone can't do is refused here; a call
-  gets what concerns it.
+- A table of methods dispatches the requests; a new feature is a new entry there.
+- A request is refused here if it belongs to no dialog, is out of order, or requires an extension that the
+  phone does not offer. Requests that concern a call are passed to it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class UserAgentServer(UserAgent):
             handler(self, transaction, now)
 
     def _lacks(self, request: Incoming) -> list[bytes]:
-        """What the request requires and we can't do; a CANCEL has nothing to require (section 8.2.2.3)."""
+        """What the request requires and we can't do. Require is ignored in a CANCEL (section 8.2.2.3)."""
         if b"require" not in request.heads or request.method == b"CANCEL":
             return []
         offered = {each.encode() for each in self.config.options}
@@ -68,7 +68,7 @@ class UserAgentServer(UserAgent):
     # -- calls -----------------------------------------------------------------------------------
 
     def place(self, uri: bytes, now: float, headers: bytes = b"") -> OutgoingCall | None:
-        """Begin a call with added header lines; ``None`` when no line is free."""
+        """Begin a call with additional header lines; ``None`` when no line is free."""
         line = self._free_line()
         if line is None:
             self.note(now, EventKind.NOT_SENT, "INVITE: no line is free", Facts(method="INVITE"))
@@ -101,7 +101,7 @@ class UserAgentServer(UserAgent):
             return
         replacing = transfer.replaces(request) if transfer.OPTION in self.config.extensions else None
         replaced = self._call_in(replacing) if replacing is not None else None
-        # RFC 3891 section 3: what rings here can't be replaced.
+        # RFC 3891 section 3: a call that rings here can't be replaced.
         if replacing is not None and (replaced is None or replaced.state is not CallState.ESTABLISHED):
             self.reject(transaction, 481, now)
             return
@@ -130,7 +130,7 @@ class UserAgentServer(UserAgent):
             call.answer(now)
 
     def _is_merged(self, request: Incoming) -> bool:
-        """Whether this INVITE is one that is being answered, come another way (section 8.2.2.2)."""
+        """Whether this INVITE is being answered already, and came again another way (section 8.2.2.2)."""
         for call in self.calls:
             if isinstance(call, IncomingCall) and not call.over:
                 known = call.transaction.request
@@ -143,7 +143,7 @@ class UserAgentServer(UserAgent):
         return False
 
     def _call_of(self, transaction: ServerTransaction, now: float) -> Call | None:
-        """The call that a request within a dialog belongs to; without one it is answered, and ``None``."""
+        """The call of a request within a dialog. If there is none, answers the request; returns ``None``."""
         request = transaction.request
         call = self._call_in(DialogId(request.call_id, request.to_tag, request.from_tag))
         if call is None or call.dialog is None:

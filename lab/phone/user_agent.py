@@ -1,6 +1,6 @@
-"""The core of a user agent (RFC 3261 section 8): who it is, and how it writes requests and refusals.
+"""The core of a user agent (RFC 3261 section 8): its identity, and how it writes requests and refusals.
 
-The parts of a phone (registration, calls, subscriptions, ...) know it, not the whole phone.
+The parts of a phone (registration, calls, subscriptions, ...) use this class and not ``Phone``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from siplab.lab.sip.transactions import ServerTransaction, TransactionLayer, Tra
 from siplab.lab.sip.tunnel import TunnelEnd
 from siplab.lab.wire.ip import Endpoint
 
-# What of a request is at fault when it is answered so.
+# The part of a request that caused a refusal with this status.
 _AT_FAULT: Final = {404: "start line", 488: "SDP"}
 _ANSWERS: Final[dict[str, ReplyTo]] = {"asked": "asked", "source": "always", "via-port": "never"}
 
@@ -48,7 +48,7 @@ _ANSWERS: Final[dict[str, ReplyTo]] = {"asked": "asked", "source": "always", "vi
 class UserAgent(Agent, TransactionUser):
     """What the parts of a phone have in common. ``methods``: those that it answers.
 
-    ``origin`` is where its SIP is sent from; ``announced`` the endpoint that Via names, ``reachable`` that in
+    ``origin``: the endpoint that sends its SIP. ``announced``: the endpoint in Via. ``reachable``: that in
     Contact.
     """
 
@@ -113,7 +113,7 @@ class UserAgent(Agent, TransactionUser):
         self.ice_discovery = AddressDiscovery(self.layer, rng, config.ice_server, seen, self._on_candidate)
 
     def announced_media(self, local: Endpoint) -> Endpoint:
-        """What descriptions say of a media socket."""
+        """The endpoint that session descriptions name for a media socket."""
         return self.relaying.relayed(local) or self.discovery.announced(local)
 
     def untie(self) -> None:
@@ -121,7 +121,7 @@ class UserAgent(Agent, TransactionUser):
         super().untie()
 
     def _written(self, wire: bytes) -> bytes:
-        """A message in this phone's way of writing."""
+        """A message in the style of this phone."""
         config = self.config
         if config.header_order or config.optional_headers:
             wire = arranged(wire, config.header_order, config.optional_headers)
@@ -130,12 +130,12 @@ class UserAgent(Agent, TransactionUser):
     # -- requests and refusals -----------------------------------------------------------------
 
     def new_call_id(self) -> bytes:
-        """``<random>@<own address>``, as many phones make them, or without an address."""
+        """``<random>@<own address>``, as many phones make Call-IDs, or ``<random>`` alone."""
         drawn = token(self.rng)
         return drawn if self.config.call_id_form == "token" else drawn + b"@" + self._host
 
     def resolve(self, uri: bytes) -> Endpoint | None:
-        """Where to send for a URI: its address, the server for a name, ``None`` if impossible."""
+        """Where to send for a URI: its address, or the server for our domain; ``None`` if neither works."""
         found = uri_of(uri)
         if found is None:
             return None
@@ -192,11 +192,11 @@ class UserAgent(Agent, TransactionUser):
     # -- its address -----------------------------------------------------------------------------
 
     def _announce(self, sip: Endpoint, *, via: bool = True) -> None:
-        """Write that endpoint into Contact from now on, and into Via."""
+        """Write this endpoint into Contact from now on, and into Via unless told otherwise."""
         here = hostport(sip)
         self.reachable = sip
         transport, form = self.config.transport, self.config.contact_form
-        # Over TLS another port is the one that needs no naming (RFC 3261 section 19.1.2).
+        # TLS has another default port (RFC 3261 section 19.1.2).
         portless = not self.config.contact_port and sip.port == DEFAULT_PORT and transport != "tls"
         place = here.removesuffix(b":%d" % DEFAULT_PORT) if portless else here
         parameter = transport_parameter(transport)
@@ -215,23 +215,23 @@ class UserAgent(Agent, TransactionUser):
             self._via = protocol_of(transport) + here + asked
 
     def learn(self, seen: Endpoint, now: float, *, via: bool) -> None:
-        """An answer has told where others see us: announce that, in Via only if so wanted."""
+        """A response has shown at which endpoint others see us: announce it, in Via only with ``via``."""
         self.note(now, EventKind.MAPPED, f"{self.local} is {seen}", Facts(local=self.local, remote=seen))
         self._announce(seen, via=via)
 
     def _on_mapped(self, local: Endpoint, public: Endpoint, now: float) -> None:
-        """A socket's public endpoint was found, or has become another one."""
+        """A socket's public endpoint was found, or has changed."""
         self.note(now, EventKind.MAPPED, f"{local} is {public}", Facts(local=local, remote=public))
         if local == self.local:
             self._announce(public)
             self.contact_changed(now)
 
     def _on_candidate(self, local: Endpoint, public: Endpoint, now: float) -> None:
-        """The same of a socket that is a candidate; nobody is told but by ICE."""
+        """The same for a socket that is an ICE candidate; only ICE announces it."""
         self.note(now, EventKind.CANDIDATE, f"{local} is {public}", Facts(local=local, remote=public))
 
     def _on_connection_lost(self, local: Endpoint, remote: Endpoint, reason: str, now: float) -> None:
-        """What waits for an answer on it has failed; the server can no longer reach us."""
+        """Requests that wait for an answer on it have failed, and the server can no longer reach us."""
         facts = Facts(local=local, remote=remote)
         self.note(now, EventKind.CONNECTION_LOST, f"{local} to {remote}: {reason}", facts)
         self.layer.unreachable(remote, local, now, "tcp")

@@ -1,18 +1,17 @@
-"""Who may have answers from a public server, and how many: cookies, buckets and accounts, sans-IO.
+"""Who gets answers from a public server, and how many: cookies, buckets and accounts, sans-IO.
 
-A server on the internet gets datagrams whose source addresses anybody may have written. The rules of this
-file:
+A server on the internet gets datagrams whose source addresses may be forged. The rules of this file:
 
-- A *cookie* is handed out to the address that asks, in fewer bytes than the question has. Who brings it
-  back receives what is sent to that address (as in RFC 9000 section 8.1, or RFC 6347 section 4.2.1). The
-  server remembers nothing meanwhile.
-- An *account* belongs to an address that brought its cookie back: it is credited with a number of bytes for
-  each byte that comes from there, and each answer is charged to it. Accounts are few, and the longest unused
-  goes first.
-- *Buckets* limit how often something happens, per source, in a table of fixed size: two sources may
-  share a row, and no flood of invented sources makes it grow.
-- Whoever has one IPv6 address has its /64: sources are counted by that wherever they are counted
-  (``network_of``). Only a cookie is for one address, since it proves that one.
+- A *cookie* is sent to the address that asks, in fewer bytes than the request has. A client that returns the
+  cookie proves that it receives at that address (as in RFC 9000 section 8.1, or RFC 6347 section 4.2.1). The
+  server stores nothing for this.
+- An *account* belongs to an address that has returned its cookie. Each byte from there credits it with a
+  number of bytes, and each answer is charged to it. The number of accounts is limited; the one unused for
+  longest is removed first.
+- *Buckets* limit how often something happens, per source, in a table of fixed size. Two sources may share a
+  row, and no flood of forged sources makes the table grow.
+- Whoever has one IPv6 address has its whole /64, so limits per source count each /64 as one source
+  (``network_of``). Only a cookie belongs to one address, since it proves that one.
 """
 
 from __future__ import annotations
@@ -31,27 +30,27 @@ COOKIE: Final = b"\x00alc1"
 ADMIT: Final = b"\x00ala1"
 _SIZE: Final = 8  # bytes of a cookie
 _HELLO_BYTES: Final = 32
-_LIFETIME: Final = 600.0  # seconds, at least, for which a cookie is taken
-_RENEWAL: Final = 200.0  # seconds after which a client asks for another one
+_LIFETIME: Final = 600.0  # seconds, at least, for which a cookie is valid
+_RENEWAL: Final = 200.0  # seconds after which a client asks for a new one
 
 
 def network_of(ip: str) -> bytes:
-    """What a source counts as: an IPv4 address, or the /64 of an IPv6 address."""
+    """The source that limits count: an IPv4 address, or the /64 of an IPv6 address."""
     return pack_ip(ip)[:8]
 
 
 class Cookies:
-    """Makes cookies and knows them again. ``secret``: bytes that nobody else has."""
+    """Makes and verifies cookies. ``secret``: bytes that nobody else knows."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
 
     def make(self, ip: str, now: float) -> bytes:
-        """The cookie of an address, for now."""
+        """The cookie of an address at this time."""
         return self._of(ip, int(now // _LIFETIME))
 
     def is_valid(self, cookie: bytes, ip: str, now: float) -> bool:
-        """Whether a cookie was made for that address not long ago."""
+        """Whether a cookie was made for that address a short time ago."""
         age = int(now // _LIFETIME)
         return any(hmac.compare_digest(cookie, self._of(ip, each)) for each in (age, age - 1))
 
@@ -61,12 +60,12 @@ class Cookies:
 
 
 def answer_hello(payload: bytes, cookie: bytes) -> bytes | None:
-    """What a hello is answered with; ``None`` for one that is too short to be answered."""
+    """The answer to a hello; ``None`` if the hello is too short for an answer."""
     return COOKIE + cookie if len(payload) >= _HELLO_BYTES else None
 
 
 def opened(payload: bytes) -> tuple[bytes, bytes] | None:
-    """The cookie that a datagram brings and what it says; ``None`` for one that brings none."""
+    """A datagram's cookie and its content; ``None`` if it has no cookie."""
     start = len(ADMIT) + _SIZE
     if payload[: len(ADMIT)] != ADMIT or len(payload) <= start:
         return None
@@ -81,7 +80,7 @@ class Buckets:
         self._rows = [(burst, 0.0)] * rows
 
     def take(self, ip: str, now: float, amount: float = 1.0) -> bool:
-        """Take from the source's bucket; says whether there was enough in it."""
+        """Take ``amount`` from the source's bucket; returns whether there was enough."""
         row = self._row(ip)
         level, last = self._rows[row]
         level = min(self._burst, level + (now - last) * self._rate)
@@ -98,7 +97,7 @@ class Buckets:
 
 @dataclass
 class Account:
-    """What a source may still be sent, in bytes, and when it was last heard of, in seconds."""
+    """How many bytes may still be sent to a source, and when it was last heard of, in seconds."""
 
     credit: float = 0.0
     last: float = 0.0
@@ -106,10 +105,10 @@ class Account:
 
 @dataclass
 class Accounts:
-    """The accounts of sources that brought their cookies back.
+    """The accounts of sources that have returned their cookies.
 
-    ``factor``: bytes of answers for each byte heard; ``most``: bytes that an account may hold; ``size``:
-    accounts; ``lifetime``: seconds without a word after which one is closed.
+    ``factor``: bytes of answers per byte received. ``most``: bytes that an account can hold. ``size``: the
+    most accounts. ``lifetime``: seconds of silence after which an account is closed.
     """
 
     factor: float = 10.0
@@ -119,7 +118,7 @@ class Accounts:
     _rows: OrderedDict[bytes, Account] = field(default_factory=OrderedDict)
 
     def open(self, ip: str, now: float) -> None:
-        """This address brought its cookie back."""
+        """An address has returned its cookie."""
         source = network_of(ip)
         row = self._rows.setdefault(source, Account())
         row.last = now
@@ -128,7 +127,7 @@ class Accounts:
             self._rows.popitem(last=False)
 
     def hear(self, ip: str, size: int, now: float) -> bool:
-        """So many bytes came from an address; says whether it has an account."""
+        """So many bytes came from an address; returns whether it has an account."""
         source = network_of(ip)
         row = self._rows.get(source)
         if row is None:
@@ -142,7 +141,7 @@ class Accounts:
         return True
 
     def charge(self, ip: str, size: int) -> bool:
-        """Charge an answer; says whether there was enough."""
+        """Charge an answer; returns whether the account had enough."""
         row = self._rows.get(network_of(ip))
         if row is None or row.credit < size:
             return False
@@ -159,8 +158,8 @@ class Accounts:
 class Visitor(Agent):
     """A client of such a server, around an agent that knows nothing of cookies.
 
-    What the agent sends to ``control`` waits for the cookie, and then goes with it. The agent repeats what is
-    not answered, and so a hello that got lost is repeated too. A cookie that gets old is renewed.
+    What the agent sends to ``control`` waits for the cookie, and is sent with it. The agent repeats
+    unanswered requests, so a lost hello is repeated too. An old cookie is renewed.
     """
 
     def __init__(self, agent: Agent, control: Endpoint, hellos: int = 6) -> None:
@@ -168,10 +167,10 @@ class Visitor(Agent):
         self.agent = agent
         self.control = control
         self.cookie = b""
-        self.refused = False  # nobody answered any hello
+        self.refused = False  # no hello was answered
         self._hellos = hellos
         self._said = 0
-        self._asked_at = 0.0  # when it last said hello
+        self._asked_at = 0.0  # when it last sent a hello
         self._held: list[Send] = []
 
     def start(self, now: float) -> list[Action]:
@@ -181,7 +180,7 @@ class Visitor(Agent):
         return None if self.refused else self.agent.next_timer()
 
     def on_timer(self, now: float) -> list[Action]:
-        self._held = []  # it says again whatever it still wants to know
+        self._held = []  # the agent repeats every request that is still open
         return self._outgoing(self.agent.on_timer(now), now)
 
     def on_unreachable(self, remote: Endpoint, local: Endpoint, now: float) -> list[Action]:

@@ -1,10 +1,9 @@
-"""What an honest proxy, which the client was told to use, may do to a message: taken back, so that the rest
-shows.
+"""Undoes the changes that an honest proxy, configured in the client, may make, so that others show.
 
-It puts a Via on top and notes in ours where we came from, stays in the route (Record-Route; for a REGISTER
-Path, RFC 3327), counts Max-Forwards down (RFC 3261 section 16.6), and may note in a Contact where the phone
-is to be found (``;alias=``). It answers 100 itself, and acknowledges refusals itself (section 16.7 and
-17.1.1.3). Nothing else is its business.
+Such a proxy puts a Via on top and notes in ours where the request came from. It stays in the route
+(Record-Route; for a REGISTER Path, RFC 3327), and decrements Max-Forwards (RFC 3261 section 16.6). It may
+note in a Contact where the phone can be reached (``;alias=``). It answers 100 itself, and acknowledges
+refusals itself (sections 16.7 and 17.1.1.3). It may change nothing else.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _ALIAS: Final = re.compile(rb";alias=[^;>\s]*")
 
 
 def without_proxy(payload: bytes, proxy: Endpoint, *, arrived: bool) -> bytes:
-    """A message without the traces of ``proxy``. ``arrived``: it has passed it, so one hop is given back."""
+    """A message without the traces of ``proxy``. ``arrived``: it has passed the proxy: add one hop again."""
     message = SipMessage.parse(payload)
     if not message.is_sip:
         return payload
@@ -32,7 +31,7 @@ def without_proxy(payload: bytes, proxy: Endpoint, *, arrived: bool) -> bytes:
             found = vias(field.value)
             if len(found) == 1 and _is(found[0].sent_by.bare_host, found[0].sent_by.port, proxy):
                 continue
-            if message.is_request:  # an answer brings back what the proxy noted
+            if message.is_request:  # a response has what the proxy noted in the request
                 field.value = _SOURCE_NOTES.sub(b"", field.value)
         elif field.name in (b"record-route", b"path"):
             uri = parse_uri(name_addr(field.value).uri)
@@ -51,7 +50,7 @@ def without_proxy(payload: bytes, proxy: Endpoint, *, arrived: bool) -> bytes:
 
 
 def is_proxys_own(transit: Transit) -> bool:
-    """Whether it is a message that a proxy makes, or ends, by itself: 100, and the ACK of a refusal."""
+    """Whether a proxy itself makes or ends the message: a 100, and the ACK of a refusal."""
     if transit.kind.startswith("100 "):
         return True
     return transit.kind == "ACK" and transit.outbound and transit.sent is None

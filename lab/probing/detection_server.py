@@ -1,16 +1,16 @@
-"""The detection server for a public machine: the reflector and its relatives behind an admission desk.
+"""The detection server for a public machine: the reflector and similar services, with admission control.
 
 The rules of this file:
 
-- Whatever is not recognised gets no answer, and leaves no trace but a number: recognising costs one
-  look at the first bytes or one search for a mark, in at most ``LARGEST`` bytes.
-- *No amplifier*: an address that has not brought its cookie back (see ``anti_amplification``) is
-  sent at most as many bytes as the datagram has that is answered. One that has is sent at most ten for each
-  that it sends. The two public clients can't prove anything: theirs get at most three (the limit of RFC 9000
-  section 8.1), seldom, and not at all with ``public_clients`` off.
-- *No relay*: answers go to where the datagram came from, nowhere else; what a client's script has it send
-  (``script_desk``) goes to the client's own address, and is charged to it.
-- *Bounded*: sessions, accounts, buckets, orders that wait and connections have fixed numbers.
+- An unrecognised datagram gets no answer and is only counted. To recognise one costs a look at its first
+  bytes or one search for a mark, in at most ``LARGEST`` bytes.
+- *No amplifier*: an answer to an address that has not returned its cookie (see ``anti_amplification``) has at
+  most as many bytes as the request. An address that has returned it gets at most ten bytes for each that it
+  sends. The two public clients can't prove their address: they get at most three (the limit of RFC 9000
+  section 8.1), seldom, and nothing with ``public_clients`` off.
+- *No relay*: answers go only to where the datagram came from. What a client's script makes the server send
+  (``script_desk``) goes to the client's own address, and is charged to its account.
+- *Bounded*: the numbers of sessions, accounts, buckets, waiting orders and connections are limited.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from siplab.lab.sip.base import Action, Agent, Send
 from siplab.lab.sip.timers import Timers
 from siplab.lab.wire.ip import Endpoint
 
-LARGEST: Final = 4096  # bytes of a datagram that is looked at, or of a message in a stream
+LARGEST: Final = 4096  # bytes of a datagram that is examined, or of a message in a stream
 PUBLIC: Final = Limits(
     sessions=64,
     per_source=8,
@@ -54,17 +54,17 @@ PUBLIC: Final = Limits(
 _KEEPALIVE: Final = b"\r\n\r\n"
 _MOST_SEEN: Final = 1024
 _MOST_DELAYED: Final = 256
-_DELAYED_EACH: Final = 4  # of one source
+_DELAYED_EACH: Final = 4  # per source
 _PUBLIC_FACTOR: Final = 3
-_MESSAGES: Final = 32  # of one connection
+_MESSAGES: Final = 32  # per connection
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Limits per second, and at once: of datagrams that are dealt with, per source and of all together.
+    """Limits of datagrams that are handled, as (per second, at once), per source and in total.
 
-    ``hello`` are cookies handed out, ``known`` what clients with cookies send, ``unmarked`` of it what has no
-    mark of a probe. ``public`` are requests of the public clients, ``bytes`` those of all answers.
+    ``hello``: cookies that are sent. ``known``: datagrams from clients with cookies; ``unmarked``: those of
+    them without a probe's mark. ``public``: requests of the public clients. ``bytes``: bytes of all answers.
     """
 
     hello: tuple[float, float] = (5.0, 20.0)
@@ -78,7 +78,7 @@ class Rates:
 
 
 class _Rate:
-    """Per source and in total."""
+    """Limits per source and in total."""
 
     def __init__(self, each: tuple[float, float], total: tuple[float, float], secret: bytes) -> None:
         self._each = Buckets(*each, secret)
@@ -90,7 +90,7 @@ class _Rate:
 
 @dataclass(frozen=True)
 class _Late:
-    """Answers that wait, whom they are for, and the bytes that they may have."""
+    """Delayed answers, their receiver's network, and how many bytes they may have."""
 
     actions: list[Action]
     network: bytes
@@ -98,9 +98,9 @@ class _Late:
 
 
 class DetectionServer(Agent):
-    """``ports``: of SIP. ``secret``: random bytes. ``ip``: what it listens at; ``0.0.0.0`` for every address.
+    """``ports``: of SIP. ``secret``: random bytes. ``ip``: where it listens; ``0.0.0.0`` for every address.
 
-    ``counts`` has what became of all datagrams, by a word for each.
+    ``counts``: what became of all datagrams, how many by a word for each kind.
     """
 
     def __init__(
@@ -128,12 +128,12 @@ class DetectionServer(Agent):
         self._bytes = Buckets(*rates.bytes, secret, rows=1)
         self._seen: OrderedDict[bytes, float] = OrderedDict()
         self._timers = Timers()
-        self._delayed: Counter[bytes] = Counter()  # answers, by the network of who gets them
+        self._delayed: Counter[bytes] = Counter()  # answers, by their receiver's network
         self._late: list[Action] = []
 
     @property
     def tables(self) -> dict[str, int]:
-        """How full its tables are, for logs."""
+        """The number of entries in its tables, for logs."""
         return {
             "accounts": len(self._accounts),
             "sessions": self._reflector.sessions,
@@ -177,7 +177,8 @@ class DetectionServer(Agent):
             if not (self._unmarked if client is None else self._known).take(source.ip, now):
                 return self._drop("too often")
             self.counts["probes"] += 1
-            # Others than the one that announced the probe, and those without an account, get this datagram's
+            # A source other than the client that announced the probe, or one without an account, gets no more
+            # bytes than this datagram has. So nobody can use up a client's account by forging its address.
             # worth: nobody can have answers sent at a client's expense by writing its address.
             worth = None if known and client in (None, source.ip) else len(payload)
             return self._settle(self._reflector.receive(payload, source, local, now), worth, now)
@@ -254,7 +255,7 @@ class DetectionServer(Agent):
         self._late += self._settle(late.actions, late.worth, now)
 
     def _see(self, source: Endpoint, now: float) -> None:
-        """Its source is remembered for its keep-alives; who it was is nobody's business but in numbers."""
+        """Remember a source for its keep-alives. Logs get only numbers, and not the address."""
         network = network_of(source.ip)
         self.counts["public clients"] += network not in self._seen
         self.counts["requests of public clients"] += 1
@@ -266,7 +267,7 @@ class DetectionServer(Agent):
     # -- what leaves -------------------------------------------------------------------------------------
 
     def _settle(self, actions: Sequence[Action], worth: int | None, now: float) -> list[Action]:
-        """The answers that may be sent: ``worth`` bytes in all, or (``None``) what their account has."""
+        """The answers that may be sent: ``worth`` bytes in all, or with ``None`` what the account covers."""
         allowed: list[Action] = []
         for each in actions:
             if not isinstance(each, Send):
@@ -286,11 +287,11 @@ class DetectionServer(Agent):
     # -- streams -----------------------------------------------------------------------------------------
 
     def connection(self, source: Endpoint, local: Endpoint) -> StreamSession:
-        """What deals with one connection, whose source is proven by its handshake."""
+        """The handler of one connection, whose source is proven by the handshake."""
         return StreamSession(self, source, local)
 
     def may_answer_stream(self, ip: str, now: float) -> bool:
-        """Whether one more message of a stream may be dealt with."""
+        """Whether one more message of a stream may be handled."""
         return self._known.take(ip, now)
 
     def with_public_clients(self) -> bool:
@@ -299,7 +300,7 @@ class DetectionServer(Agent):
 
 
 class StreamSession:
-    """One TCP or TLS connection: bytes in, bytes out. ``over``: it should be closed when all is sent."""
+    """One TCP or TLS connection: bytes in, bytes out. ``over``: close it when everything is sent."""
 
     def __init__(self, server: DetectionServer, source: Endpoint, local: Endpoint) -> None:
         self._server = server

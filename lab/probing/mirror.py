@@ -1,11 +1,11 @@
-"""A mirror: shows a client its own request as it arrived, so that it can see what was changed.
+"""A mirror: shows a client its own request as it arrived, so that the client sees what was changed.
 
 The rules of this file:
 
-- The body of the answer is the Base64 of the exact datagram: no router on the way back
-  recognises an address in it.
-- The answer goes to the source of the datagram, whatever its Via says, and to malformed requests
-  too: those are what a mirror is for.
+- The body of the answer is the Base64 of the exact datagram, in which no router on the way back recognises an
+  address.
+- The answer goes to the source of the datagram, whatever its Via says. Malformed requests are answered too: a
+  mirror exists for them.
 - It has no state and no randomness: the same datagram gets the same answer.
 """
 
@@ -23,13 +23,13 @@ from siplab.lab.sip.messages import Incoming, response
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage
 
-# Base64 makes four bytes of three: a longer request's mirror image would fit in no datagram.
+# Base64 makes four bytes of three, so the answer to a longer request does not fit into a datagram.
 _LONGEST: Final = 45_000
 _HEADERS: Final = b"Server: siplab-mirror\r\nContent-Type: application/base64\r\n"
 
 
 class MirrorServer(Agent):
-    """Answers every SIP request with ``200 OK`` and its mirror image; but for ACK, which has no answer."""
+    """Answers every SIP request but ACK with ``200 OK`` and its mirror image."""
 
     def __init__(self, ip: str, ports: Sequence[int] = (5060,)) -> None:
         super().__init__()

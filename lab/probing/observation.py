@@ -1,12 +1,12 @@
-"""What became of a set of messages between two places: each as it was sent beside how it arrived.
+"""What became of a set of messages between two places: each message as sent and as it arrived.
 
 The rules of this file:
 
-- It compares what one side says it sent with what the other says it received; where they stand and what lies
-  between them is not its business.
-- A copy that arrived as it was sent proves that the way is open; a message is *missing* only when none of its
-  copies arrived, and *strange* when nobody sent anything like it.
-- Nothing here judges. A missing message may have been lost.
+- It compares what one side sent with what the other received. It does not need to know where the sides are
+  and what is between them.
+- A copy that arrived unchanged proves that the way is open. A message is *missing* only if none of its copies
+  arrived, and *strange* if nobody sent a similar one.
+- This file draws no conclusions. A missing message may simply be lost.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from siplab.lab.wire.ip import Endpoint
 
 
 class SeenDatagram(NamedTuple):
-    """One datagram at one end, all equal copies of it together.
+    """One datagram at one end, together with all equal copies.
 
-    ``near`` is the client's endpoint (of what the reflector heard or sent: as the reflector knows it),
-    ``port`` the reflector's port. ``first`` and ``last`` are in seconds of the clock of that end.
+    ``near``: the client's endpoint, as the end that saw the datagram knows it. ``port``: the reflector's
+    port. ``first`` and ``last``: seconds on the clock of that end.
     """
 
     near: Endpoint
@@ -34,12 +34,12 @@ class SeenDatagram(NamedTuple):
     copies: int = 1
     first: float = 0.0
     last: float = 0.0
-    far: Endpoint | None = None  # of what the client heard: whom it came from
-    plain: bytes = b""  # the payload without what a proxy on the way may do to it; empty: the payload itself
+    far: Endpoint | None = None  # for the client's received datagrams, the sender
+    plain: bytes = b""  # the payload without changes by a proxy on the way; empty: the payload itself
 
     @property
     def text(self) -> bytes:
-        """What is compared."""
+        """The bytes that are compared."""
         return self.plain or self.payload
 
 
@@ -47,7 +47,7 @@ class SeenDatagram(NamedTuple):
 class Transit:
     """One message and what became of it. ``outbound``: towards the reflector.
 
-    ``sent`` is ``None`` for a strange message, ``arrived`` for a missing one.
+    ``sent`` is ``None`` for a strange message, ``arrived`` is ``None`` for a missing one.
     """
 
     outbound: bool
@@ -57,7 +57,7 @@ class Transit:
 
     @property
     def changed(self) -> list[str]:
-        """The names of the parts that are not as they were sent (``siplab.lab.wire.compare``)."""
+        """The names of the parts that arrived changed (``siplab.lab.wire.compare``)."""
         if self.sent is None or self.arrived is None:
             return []
         return differences(self.sent.text, self.arrived.text)
@@ -76,13 +76,13 @@ _MOST_MARKS: Final = 16
 _MOST_ALIKE: Final = 64
 
 Marks = Callable[[bytes], tuple[bytes, ...]]
-"""What of a datagram tells which one it is, the surest first."""
+"""The marks of a datagram, which identify it; the most certain first."""
 
 
 def compare(
     sent: Iterable[SeenDatagram], arrived: Iterable[SeenDatagram], *, outbound: bool, marks: Marks = marks_of
 ) -> list[Transit]:
-    """Pair what was sent with what arrived: equal bytes first, then messages of one kind and mark."""
+    """Pair sent datagrams with arrived ones: equal bytes first, then messages with the same kind and mark."""
     sent, arrived = list(sent), list(arrived)
     by_bytes: dict[tuple[int, bytes], SeenDatagram] = {}
     for datagram in sent:
@@ -118,8 +118,8 @@ def compare(
 class _Index:
     """Datagrams by their ports and marks.
 
-    Whoever answers may have written what they like: only so many marks of one datagram count, and so many
-    datagrams of one mark, that the work grows with the number of datagrams and no faster.
+    A remote side may have written anything. So the marks per datagram and the datagrams per mark are limited:
+    the work grows only linearly with the number of datagrams.
     """
 
     def __init__(self, datagrams: Iterable[SeenDatagram], marks: Marks) -> None:
@@ -137,7 +137,7 @@ class _Index:
             self._entries.append(_Entry(datagram, kind_of(datagram.payload), own[0]))
 
     def nearest(self, datagram: SeenDatagram, kind: str) -> SeenDatagram | None:
-        """The one that has most in common with a datagram of that kind; ``None`` when that is too little."""
+        """The datagram that has most in common with another one of that kind; ``None`` if too little."""
         mine = self._marks(datagram.payload)[:_MOST_MARKS]
         common: Counter[int] = Counter()
         for mark in dict.fromkeys(mine):
@@ -145,7 +145,8 @@ class _Index:
         best, score = None, 3
         for number in sorted(common):
             each = self._entries[number]
-            # The first mark (the topmost Via's) names the transaction, others perhaps only the dialog.
+            # The first mark (in the topmost Via) identifies the transaction; others may identify only the
+            # dialog.
             points = common[number] + 4 * (each.kind == kind) + 2 * (mine[0] == each.first_mark)
             if points > score:
                 best, score = each.datagram, points

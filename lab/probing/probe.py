@@ -1,18 +1,21 @@
-"""The probe client: sends probes to a reflector, answers what it provokes, and finds out what became of all.
+"""The probe client: sends probes to a reflector, answers its requests, and finds out what became of each.
 
 The course of an examination:
 
-1. *Order*: the reflector learns, on the control port, what to do about each probe.
-2. *Probes*, one after the other, each until what it should bring has come, or twice in vain.
-3. *Report*: what did the reflector hear and say? What the client does not know by its digest it asks for in
-full. 4. *Again*: probes of which something is missing are repeated, at RFC 3261's intervals, each beside a
-*twin*: the
-   same message to the reflector's other port. What never arrives while its twins do was not lost by chance.
+1. *Order*: on the control port the client tells the reflector what to do about each probe.
+2. *Probes*, one after the other. A probe is over when all that it should bring has arrived, or after two
+   attempts.
+3. *Report*: what did the reflector receive and send? Datagrams that the client knows only by their digest it
+   requests in full.
+4. *Again*: probes of which something is missing are repeated at RFC 3261's intervals, each with a *twin*:
+   the same message to the reflector's other port. A message that never arrives while its twins do was not
+   lost by chance.
 
 The rules of this file:
 
-- It knows what a phone on a strange network knows: its own address, the reflector', and what arrives.
-- ``observe`` says what happened, and judges nothing.
+- The client knows what a phone on a strange network knows: its own address, the reflector's, and what
+  arrives.
+- ``observe`` says what happened, and draws no conclusions.
 """
 
 from __future__ import annotations
@@ -34,9 +37,9 @@ from siplab.lab.wire.sip import SipMessage
 T2: Final = 4.0
 _CONTROL_TRIES: Final = 10
 _QUICK_TRIES: Final = 2
-_AT_ONCE: Final = 8  # datagrams asked for at a time
-ROUNDS: Final = 10  # how often what is missing is repeated
-_MOST_MISSING: Final = 6  # probes that are repeated: enough to tell a pattern from bad luck
+_AT_ONCE: Final = 8  # datagrams that are requested at a time
+ROUNDS: Final = 10  # how often missing messages are repeated
+_MOST_MISSING: Final = 6  # probes that are repeated: enough to distinguish a pattern from chance
 _ROUNDS_BESIDE_CHANGES: Final = 2
 
 
@@ -54,7 +57,7 @@ class Stage(Enum):
 class ProbeClient(Agent):
     """Carries out one examination.
 
-    ``rest``: seconds between the last probe and the first report. ``rounds``: how often what is missing is
+    ``rest``: seconds between the last probe and the first report. ``rounds``: how often missing messages are
     repeated.
     """
 
@@ -133,7 +136,7 @@ class ProbeClient(Agent):
         if mine is None and not marks:
             mine = self._current
         if mine is None:
-            return []  # somebody else's, or of another examination
+            return []  # somebody else's, or one of another examination
         incoming = Incoming(SipMessage.parse(payload), source, local)
         if incoming.status:
             self._answers[self._name_of(mine)] = incoming
@@ -160,7 +163,7 @@ class ProbeClient(Agent):
         return self._converse(now)
 
     def _probe(self, now: float) -> list[Action]:
-        """Send the current probe (again), or the next ones until one has something to bring."""
+        """Send the current probe (again), or the next ones until one should bring an answer."""
         actions: list[Action] = []
         while True:
             if self._current and not self._is_complete(self._current) and self._tries < _QUICK_TRIES:
@@ -205,7 +208,7 @@ class ProbeClient(Agent):
         return Send(local, remote, wire)
 
     def _answer(self, request: Incoming, now: float) -> Action:
-        """200 to whatever the reflector asks, by the ordinary rules: Via and Contact as they arrived."""
+        """Answer 200 to any request of the reflector, by the usual rules: Via and Contact as they arrived."""
         own = Endpoint(self.local.ip, self.local.port)
         lines = b"Contact: <sip:probe@" + hostport(own) + b">\r\n"
         body = b""
@@ -219,8 +222,8 @@ class ProbeClient(Agent):
     # -- the control channel -------------------------------------------------------------------------
 
     def _converse(self, now: float) -> list[Action]:
-        """Ask (again) what the stage is about."""
-        if self._tries >= _CONTROL_TRIES:  # what is known only in part is no basis for a judgement
+        """Send (again) the requests of this stage."""
+        if self._tries >= _CONTROL_TRIES:  # incomplete knowledge is no basis for conclusions
             self._log.complete = False
             return self._enter(Stage.DONE, now)
         self._tries += 1
@@ -250,7 +253,7 @@ class ProbeClient(Agent):
         try:
             return self._told(content, now)
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
-            return []  # whoever says such things is no reflector
+            return []  # no reflector sends such content
 
     def _told(self, content: dict[str, Any], now: float) -> list[Action]:
         kind, book = content.get("t"), self._log
@@ -285,7 +288,7 @@ class ProbeClient(Agent):
     # -- again -----------------------------------------------------------------------------------------
 
     def _assessed(self, now: float) -> list[Action]:
-        """The report is complete: repeat what is missing, or end."""
+        """The report is complete: repeat the probes of which something is missing, or end."""
         self._log.complete = True
         self._missing = self._log.lacking()[:_MOST_MISSING]
         rounds = min(_ROUNDS_BESIDE_CHANGES, self._rounds) if self._log.is_changed() else self._rounds
@@ -304,7 +307,7 @@ class ProbeClient(Agent):
             orders[twin.decode()] = list(self._probes[mark].orders)
             self._log.came[twin] = set()
             actions.append(self._send(mark, now))
-        # The orders about the twins go first; where they are lost the twins are heard all the same.
+        # The orders for the twins go first; if these are lost, the reflector still hears the twins.
         order = self._ask({"t": "order", "n": -self._round, "do": orders})
         for mark in self._missing:
             twin = self._log.twins[mark][-1]

@@ -1,6 +1,6 @@
-"""The books of an examination: what the client sent and heard, and what the reflector says of its own side.
+"""The records of an examination: what the client sent and received, and what the reflector reports.
 
-From them come the ``Observations``. Nothing here sends, and nothing judges.
+The ``Observations`` are made from them. This file sends nothing, and draws no conclusions.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from siplab.lab.probing.probe_plan import OTHER, Observations, Probe, ReflectorA
 from siplab.lab.probing.probe_wire import digest, kind_of, marks_of
 from siplab.lab.wire.ip import Endpoint, is_address
 
-MOST_ROWS: Final = 4096  # of a report
+MOST_ROWS: Final = 4096  # in a report
 
 
 def told_endpoint(ip: object, port: object) -> Endpoint:
-    """An endpoint that somebody else named. Raises ``ValueError`` when it is none."""
+    """An endpoint that a remote side named. Raises ``ValueError`` if it is none."""
     if not isinstance(ip, str) or not is_address(ip) or "%" in ip:
         raise ValueError("no address")
     if not isinstance(port, int) or not 0 < port < 65536:
@@ -28,7 +28,7 @@ def told_endpoint(ip: object, port: object) -> Endpoint:
 
 
 class Row:
-    """One row of the reflector's report. Raises ``ValueError`` or ``TypeError`` when it is none."""
+    """One row of the reflector's report. Raises ``ValueError`` or ``TypeError`` if it is malformed."""
 
     __slots__ = ("copies", "first", "heard", "last", "name", "peer", "port")
 
@@ -46,7 +46,7 @@ class Row:
 
 
 class ProbeLog:
-    """All that is known so far. ``complete``: the reflector's report is, and every text that it names."""
+    """All that is known so far. ``complete``: the reflector's report and every text in it are known."""
 
     def __init__(self, local: Endpoint, site: ReflectorAddress, probes: Mapping[bytes, Probe]) -> None:
         self.local = local
@@ -57,12 +57,12 @@ class ProbeLog:
         self.unreachable = 0
         self.asked_at = 0.0  # when the latest report was asked for
         self.rows: dict[int, Row] = {}
-        self.texts: dict[str, bytes] = {}  # what the digests in the report stand for
+        self.texts: dict[str, bytes] = {}  # digest in the report -> the datagram
         self.wires: dict[bytes, bytes] = {}  # mark -> the probe as it was sent
-        self.came: dict[bytes, set[str]] = {}  # mark -> the kinds of what it brought
+        self.came: dict[bytes, set[str]] = {}  # mark -> the kinds of messages that the probe brought
         self.twins: dict[bytes, list[bytes]] = {}  # mark -> marks of its twins
         self._by_proxy: set[bytes] = set()
-        self._behind_proxy: set[bytes] = set()  # marks of what these are
+        self._behind_proxy: set[bytes] = set()  # the marks of these datagrams
         self._unmarked: set[str] = set()
         self._sent: dict[tuple[Endpoint, int, bytes], list[float]] = {}
         self._heard: dict[tuple[Endpoint, Endpoint, bytes], list[float]] = {}
@@ -77,7 +77,7 @@ class ProbeLog:
         self._sent.setdefault((local, remote.port, wire), []).append(now)
 
     def hears(self, local: Endpoint, source: Endpoint, payload: bytes, now: float) -> None:
-        """The client receives one."""
+        """The client receives a datagram."""
         self._heard.setdefault((local, source, payload), []).append(now)
         if not marks_of(payload):
             self._unmarked.add(kind_of(payload))
@@ -87,7 +87,7 @@ class ProbeLog:
         return self.site.other if probe.port == OTHER else probe.port or self.site.port
 
     def unknown(self) -> list[str]:
-        """Digests in the report of datagrams that the client has not seen itself."""
+        """The digests in the report whose datagrams the client has not seen itself."""
         for _, _, wire in self._sent:
             self.texts.setdefault(digest(wire), wire)
         for _, _, payload in self._heard:
@@ -115,7 +115,7 @@ class ProbeLog:
             ),
             outbound=False,
         )
-        # What came after the reflector was asked may have been said after it answered.
+        # Messages that arrived after the report was requested may have been sent after the report.
         found = outbound + [
             each
             for each in inbound
@@ -134,7 +134,7 @@ class ProbeLog:
             yield SeenDatagram(local, source.port, payload, len(times), times[0], times[-1], source, plain)
 
     def _datagrams_of(self, *, heard: bool) -> Iterator[SeenDatagram]:
-        """What the reflector heard, or what it sent."""
+        """The datagrams that the reflector received, or those that it sent."""
         for row in self.rows.values():
             if row.heard == heard:
                 text = self.texts.get(row.name, b"")
@@ -142,28 +142,29 @@ class ProbeLog:
                 yield SeenDatagram(row.peer, row.port, text, row.copies, row.first, row.last, plain=plain)
 
     def _went_by_proxy(self, text: bytes) -> bool:
-        """Whether it belongs to what was sent by way of the proxy, wherever it seems to come from: a proxy
-        inside has a NAT in front of it.
+        """Whether a datagram belongs to one sent through the proxy.
+
+        Its source does not show that, because a proxy inside has a NAT in front of it.
         """
         return any(mark in self._behind_proxy for mark in marks_of(text))
 
     def _plain(self, payload: bytes, *, by_proxy: bool, arrived: bool) -> bytes:
-        """What is compared of a datagram: all of it (empty), but for what a proxy that it passes may do."""
+        """The datagram for the comparison, without a passed proxy's changes; empty: the whole datagram."""
         proxy = self.site.proxy
         return without_proxy(payload, proxy, arrived=arrived) if by_proxy and proxy else b""
 
     def lacking(self) -> list[bytes]:
-        """Marks of the probes of which something did not arrive, either way."""
+        """The marks of the probes of which a message did not arrive, in either direction."""
         seen = self._outset()
         owners = [seen.owner(each) for each in self.transits() if each.arrived is None]
         return list(dict.fromkeys(mark for mark in owners if mark))
 
     def is_changed(self) -> bool:
-        """Whether anything arrived otherwise than it was sent."""
+        """Whether any message arrived changed."""
         return any(each.sent and each.arrived and each.changed for each in self.transits())
 
     def _outset(self) -> Observations:
-        """What is known without the reflector."""
+        """The observations without the reflector's part."""
         seen = Observations(self.local, self.site, self.complete, public=self.public)
         seen.unreachable = self.unreachable
         seen.probes = dict(self.probes)
@@ -171,7 +172,7 @@ class ProbeLog:
         return seen
 
     def observe(self) -> Observations:
-        """All of it, as far as it can be relied upon."""
+        """All observations that are reliable."""
         seen = self._outset()
         if not self.complete:
             return seen
@@ -193,7 +194,7 @@ class ProbeLog:
     def _counted(
         self, wire: bytes, datagrams: list[SeenDatagram], twins: int
     ) -> list[tuple[bool, frozenset[str]]]:
-        """The twins of a probe without a mark, which can only be counted."""
+        """The twins of a probe without a mark. They can only be counted."""
         other = self.site.other
         there = sum(each.copies for each in datagrams if each.port == other and each.payload == wire)
         back = sum(

@@ -1,9 +1,8 @@
-"""Probes: SIP messages as a phone sends them, with what an ALG might be tempted by.
+"""Probes: SIP messages as a phone sends them, with content that an ALG may rewrite.
 
-Every probe names the phone's own address where phones do (Via, Contact, Call-ID, SDP) and
-where none does: ``X-Local`` has it in the clear, for those that replace it wherever it
-stands, and ``X-Source`` in a form that no search finds. A description names a second
-stream, RTCP and an ICE candidate.
+Every probe names the phone's own address where phones do (Via, Contact, Call-ID, SDP) and where phones do
+not. ``X-Local`` has it in plain form, for ALGs that replace an address wherever it stands. ``X-Source`` has
+it in a form that no search finds. A session description has a second stream, RTCP and an ICE candidate.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ _OBFUSCATED: Final = re.compile(rb"^([0-9a-f*.%]+)#(\d{1,5})$")
 
 
 def obfuscated(endpoint: Endpoint) -> bytes:
-    """An endpoint in a form that no router takes for an address: ``192*168*1*102#5060``."""
+    """An endpoint in a form that no router recognises as an address: ``192*168*1*102#5060``."""
     return endpoint.ip.replace(".", "*").replace(":", "%").encode() + b"#%d" % endpoint.port
 
 
 def clear(value: bytes) -> Endpoint | None:
-    """The endpoint behind such a text; ``None`` when it is none."""
+    """The endpoint in such a text; ``None`` if there is none."""
     found = _OBFUSCATED.match(value)
     if found is None:
         return None
@@ -35,7 +34,7 @@ def clear(value: bytes) -> Endpoint | None:
 def description(local: Endpoint, version: int = 1, *, direction: bytes = b"", filler: int = 0) -> bytes:
     """A session description with audio and video, RTCP and a candidate.
 
-    ``filler``: how many bytes of attributes to add, for messages that fit no packet.
+    ``filler``: how many bytes of attributes to add, for messages that do not fit into one packet.
     """
     family = b"IP6" if ":" in local.ip else b"IP4"
     ip = local.ip.encode()
@@ -70,7 +69,7 @@ def request(
     user: bytes = b"probe",
     number: int = 1,
 ) -> bytes:
-    """A request outside any dialog. ``contact``: the Contact's value in the place of the usual one."""
+    """A request outside any dialog. ``contact``: a value that replaces the usual Contact."""
     own = hostport(local)
     to = user if method == b"REGISTER" else b"witness"
     if not uri:
@@ -93,7 +92,7 @@ def within(
     headers: bytes = b"",
     body: bytes = b"",
 ) -> bytes:
-    """A request in the dialog of ``invite``, to the Contact of its answer, as far as there is one."""
+    """A request in the dialog of ``invite``, to the Contact of its answer if there is one."""
     dialog_mark = re.search(rb";tag=(q[0-9a-f]{11})", invite)
     tag = dialog_mark[1] if dialog_mark else mark
     to, uri = b"<sip:witness@%b>" % DOMAIN, b"sip:witness@" + DOMAIN
@@ -108,7 +107,7 @@ def within(
 
 
 def odd_invite(mark: bytes, local: Endpoint) -> bytes:
-    """An INVITE that says the usual in unusual, but legal, ways (RFC 3261 sections 7.3.1, 7.3.3, 25.1)."""
+    """An INVITE with the usual content in unusual, but legal, form (RFC 3261 sections 7.3.1, 7.3.3, 25.1)."""
     own, body = hostport(local), description(local)
     return (
         b"INVITE sip:witness@%b SIP/2.0\r\n"

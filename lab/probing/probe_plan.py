@@ -1,6 +1,6 @@
-"""What an examination consists of and what it finds out: probes, the reflector's site, observations.
+"""The parts of an examination and its result: probes, the reflector's address, observations.
 
-Nothing here judges, sends or receives.
+This file sends and receives nothing, and draws no conclusions.
 """
 
 from __future__ import annotations
@@ -16,23 +16,25 @@ from siplab.lab.sip.messages import Incoming
 from siplab.lab.wire.ip import Endpoint
 
 T1: Final = 0.5  # seconds, RFC 3261 section 17.1.1.1
-ENOUGH: Final = 5  # copies that must be missing, and twins that must have got through
+ENOUGH: Final = 5  # copies that must be missing, and twins that must have arrived
 
 OTHER: Final = -1
 
 Answers = Mapping[str, Incoming]
 Compose = Callable[[bytes, Answers, Mapping[str, bytes]], bytes]
-"""``compose(mark, answers, sent)``: a probe's bytes, from the last answer to each probe before it and
-what those probes were, by name."""
+"""``compose(mark, answers, sent)``: a probe's bytes.
+
+Its arguments have, by the names of earlier probes, the last answer to each and the bytes of each.
+"""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """One probe: its name, its bytes (made when it is sent), and the reflector's orders.
+    """One probe: its name, its bytes (made when it is sent), and its orders for the reflector.
 
-    ``direct``: past the proxy, if there is one. ``expects`` is how many different messages it should bring.
-    ``port`` and ``source`` are the reflector's and the client's port, 0 for the usual ones; ``OTHER`` is the
-    reflector's other port.
+    ``direct``: sent without the proxy, if there is one. ``expects``: how many different messages it should
+    bring, by default one per order. ``port`` and ``source``: the reflector's and the client's port, 0 for the
+    usual ones; ``OTHER``: the reflector's other port. ``wait``: seconds before it is repeated.
     """
 
     name: str
@@ -51,7 +53,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class ReflectorAddress:
-    """A reflector as its clients know it, and the proxy by way of which they should speak to it, if any."""
+    """A reflector's address for its clients, and the proxy through which they should reach it, if any."""
 
     ip: str
     port: int = 5060
@@ -62,12 +64,11 @@ class ReflectorAddress:
 
 @dataclass
 class Observations:
-    """What an examination found out. ``complete``: the reflector was heard to the end.
+    """The result of an examination. ``complete``: the reflector's report is complete.
 
-    ``transits`` are of the probes; ``twins`` has, for each repeated probe, what became of each of its twins
-    on the other port: whether the reflector heard it, and the kinds of what it brought. ``mappings``: for
-    each of the client's and the reflector's ports between which probes went, what the reflector heard from
-    where.
+    ``transits``: of the probes. ``twins``: for each repeated probe, for each of its twins on the other port,
+    whether the reflector heard it, and which kinds of messages it brought. ``mappings``: for each pair of the
+    client's and the reflector's ports, the datagrams that the reflector received and their sources.
     """
 
     local: Endpoint
@@ -82,7 +83,7 @@ class Observations:
     unreachable: int = 0
 
     def owner(self, transit: Transit) -> bytes:
-        """The mark of the probe that a message is, or belongs to; empty for none."""
+        """The mark of the probe to which a message belongs; empty if there is none."""
         for mark in transit.marks:
             if mark in self.probes:
                 return mark
@@ -93,9 +94,9 @@ class Observations:
         return next(iter(self.unmarked.values()))
 
     def is_gone(self, transit: Transit) -> bool:
-        """Whether a missing message was kept back: repeated in vain while its twins got through.
+        """Whether a missing message was blocked: no copy arrived, while its twins did.
 
-        Beside messages that arrived changed less is enough.
+        If other messages arrived changed, fewer copies are enough.
         """
         if transit.sent is None or transit.arrived is not None:
             return False
@@ -106,7 +107,7 @@ class Observations:
 
     @cached_property
     def changed(self) -> list[tuple[Transit, list[str]]]:
-        """Messages that arrived otherwise than they were sent, with the names of what changed."""
+        """Messages that arrived changed, with the names of the changed parts."""
         rows = [(each, each.changed) for each in self.transits if each.sent and each.arrived]
         return [row for row in rows if row[1]]
 

@@ -1,12 +1,12 @@
-"""What a probe client and its reflector say to each other, and how a message is told from another.
+"""The messages between a probe client and its reflector, and how datagrams are identified.
 
 The rules of this file:
 
-- The control channel is compressed JSON on a port of its own: no router on the way
-  recognises an address or a message in it, so what it says is what was said.
-- Every probe carries a *mark*, in several places: one that is lost leaves others. Whatever belongs to
-  a probe (its answers, the requests that it provokes) carries its mark too.
-- ``kind_of`` and ``marks_of`` read any bytes and never raise.
+- The control channel is compressed JSON on a port of its own: no router on the way recognises an address or a
+  message in it. So its content arrives unchanged.
+- Every probe carries a *mark* in several places, so that one lost mark leaves others. All messages that
+  belong to a probe (its answers, the requests that it provokes) carry its mark, too.
+- ``kind_of`` and ``marks_of`` accept any bytes and never raise.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from siplab.lab.counting import number_of
 from siplab.lab.wire.remembered import remembered
 
 MAGIC: Final = b"\x00alp1"
-LARGEST: Final = 1_000_000  # bytes of JSON: a datagram must not unfold into a flood
-_LONG: Final = 2048  # bytes of a datagram that is worth remembering: probes are shorter
+LARGEST: Final = 1_000_000  # bytes of JSON: a small datagram must not decompress to a flood
+_LONG: Final = 2048  # bytes of a datagram whose results are cached: probes are shorter
 _MARK: Final = re.compile(rb"q[0-9a-f]{11}")
 _CSEQ: Final = re.compile(rb"\ncseq\s*:\s*\d+\s+([A-Za-z0-9.!%*_+`'~-]+)", re.IGNORECASE)
 _STUN_COOKIE: Final = b"\x21\x12\xa4\x42"
@@ -35,7 +35,7 @@ def new_mark(rng: random.Random) -> bytes:
 
 
 def is_mark(text: bytes) -> bool:
-    """Whether a text is a mark, and nothing else."""
+    """Whether a text is exactly one mark."""
     return _MARK.fullmatch(text) is not None
 
 
@@ -46,13 +46,13 @@ def marks_of(payload: bytes) -> tuple[bytes, ...]:
 
 
 def find_marks(payload: bytes) -> list[bytes]:
-    """The same of a stranger's datagram, which is not worth remembering."""
+    """The same for a stranger's datagram, without the cache."""
     return _MARK.findall(payload)
 
 
 @remembered(1024, _LONG)
 def kind_of(payload: bytes) -> str:
-    """What a datagram is: ``INVITE``, ``200 INVITE``, ``empty lines``, ``STUN request``, ``other``."""
+    """The kind of a datagram: ``INVITE``, ``200 INVITE``, ``empty lines``, ``STUN request``, ``other``."""
     if not payload.strip(b"\r\n"):
         return f"empty lines ({number_of(len(payload), 'byte')})"
     if payload[4:8] == _STUN_COOKIE:
@@ -72,7 +72,7 @@ def _text(word: bytes) -> str:
 
 @remembered(4096, _LONG)
 def digest(payload: bytes) -> str:
-    """A short fingerprint by which both sides name a datagram."""
+    """A short hash by which both sides name a datagram."""
     return hashlib.blake2b(payload, digest_size=6).hexdigest()
 
 
@@ -82,7 +82,7 @@ def pack(content: dict[str, Any]) -> bytes:
 
 
 def unpack(payload: bytes, largest: int = LARGEST) -> dict[str, Any] | None:
-    """The content of such a datagram; ``None`` for anything else, or more than ``largest`` bytes unpacked."""
+    """The content of a control datagram; ``None`` for anything else, or for more than ``largest`` bytes."""
     if payload[: len(MAGIC)] != MAGIC:
         return None
     try:

@@ -1,16 +1,16 @@
-"""The protocols of two detection clients that are in circulation, as a server speaks them.
+"""The server side of the protocols of two published detection clients.
 
-*The Base64 mirror*: an INVITE to the user ``sip-alg-detector-daemon`` gets a 180 whose body is the Base64 of
-the request line and headers as they arrived, and a 500 with that of the body. The client puts them together
-and compares. Both answers name a server that it knows.
+*The Base64 mirror*: an INVITE to the user ``sip-alg-detector-daemon`` gets two answers: a 180 whose body is
+the Base64 of the request line and headers as they arrived, and a 500 with that of the body. The client joins
+and compares them. Both answers name a server that it knows.
 
-*The hidden source*: a request with ``P-AL-SA: 192*168*1*102#5060``, the client's own endpoint in a form that
-no router takes for an address. The server compares it with what the message says, and answers ``P-AL-Result``
-(a text for the user) and ``P-AL-SA`` (where the request came from). ``P-AL-Delay`` asks for so many
-seconds of silence before the answer.
+*The hidden source*: a request has ``P-AL-SA: 192*168*1*102#5060``, the client's own endpoint in a form that
+no router recognises as an address. The server compares it with the addresses in the message. It answers with
+``P-AL-Result`` (a text for the user) and ``P-AL-SA`` (the source of the request). ``P-AL-Delay`` asks for
+that many seconds of silence before the answer.
 
-The rules of this file: any bytes may be read; answers are bytes for the source of the request, and nothing
-here has a state.
+The rules of this file: it accepts any bytes; answers are bytes for the source of the request; it has no
+state.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ FAILED: Final = b"Failed. SIP ALG Detected"
 
 
 def is_mirror_request(payload: bytes) -> bool:
-    """Whether this is for the Base64 mirror."""
+    """Whether this is a request for the Base64 mirror."""
     return _MIRROR_LINE.match(payload) is not None
 
 
 def is_hidden_source_request(payload: bytes) -> bool:
-    """Whether this is a request with its source hidden in it."""
+    """Whether this is a request with a hidden source."""
     return payload[:4] != b"SIP/" and _HIDDEN.search(payload) is not None
 
 
 def mirror_answers(payload: bytes, source: Endpoint, local: Endpoint) -> list[bytes]:
-    """The 180 and the 500."""
+    """The 180 and the 500, in that order."""
     head, empty, body = payload.partition(b"\r\n\r\n")
     tag = b"%08x" % zlib.crc32(payload)
     answers = []
@@ -61,7 +61,7 @@ def mirror_answers(payload: bytes, source: Endpoint, local: Endpoint) -> list[by
 
 
 def hidden_source_answer(payload: bytes, source: Endpoint, local: Endpoint) -> tuple[bytes, float] | None:
-    """The answer, and after how many seconds it is due; ``None`` when the source can't be read."""
+    """The answer, and its delay in seconds; ``None`` if the hidden source can't be read."""
     probe = Incoming(SipMessage.parse(payload), source, local)
     own = clear(probe.value(b"p-al-sa").strip())
     if own is None or not probe.method or probe.method == b"ACK":
@@ -77,7 +77,7 @@ def hidden_source_answer(payload: bytes, source: Endpoint, local: Endpoint) -> t
 
 
 def _is_changed(probe: Incoming, own: Endpoint) -> bool:
-    """Whether Via or Contact names another endpoint than the client's, or the body another address."""
+    """Whether Via or Contact has another endpoint than the client's, or the body another address."""
     if probe.via is None or address_text(probe.via.sent_by.host) != own.ip:
         return True
     if probe.via.sent_by.port not in (None, own.port):

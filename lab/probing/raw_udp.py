@@ -1,4 +1,4 @@
-"""A bare UDP socket: it sends what it is told to, and keeps what arrives."""
+"""A bare UDP socket: it sends what it is told to, and stores what arrives."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from siplab.lab.wire.ip import Endpoint
 
 
 class RawUdp(Agent):
-    """Whoever speaks no SIP: a stranger, a browser, a service of the home. ``heard``: payload and source."""
+    """A host that speaks no SIP: a stranger, a browser, a home service. ``heard``: payloads and sources."""
 
     def __init__(self, local: Endpoint) -> None:
         super().__init__()

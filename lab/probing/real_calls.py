@@ -1,8 +1,8 @@
-"""What real calls have in them beside the least: header fields, descriptions, what goes with a status.
+"""What real calls have beyond the minimum: header fields, session descriptions, headers of a status.
 
-The names are those registered for SIP and SDP, as far as they are used, and common ones that are not.
-None of the values is an address of anybody's. A reflector sends what a probe brought back as it arrived
-(orders with ``+all``), so one probe shows both directions.
+The names are those registered for SIP and SDP, if they are in use, and some common unregistered ones. No
+value is a real address. A reflector sends back what a probe had, as it arrived (orders with ``+all``). So one
+probe shows both directions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _CREDENTIALS: Final = (
     b'response="0cc175b9c0f1b6a831c399e269772661",algorithm=MD5'
 )
 
-# Fields of requests, and of responses and requests alike.
+# Fields of requests, and fields of both requests and responses.
 FIELDS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"Authorization", _CREDENTIALS),
     (b"Proxy-Authorization", _CREDENTIALS),
@@ -99,7 +99,7 @@ FIELDS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"Thread-Topic", b"none"),
 )
 
-# Fields that belong to one status, and what they say of it (RFC 3261 section 21, RFC 3262, 3329, 4028, 6665).
+# Fields that belong to one status, with typical values (RFC 3261 section 21, RFC 3262, 3329, 4028, 6665).
 OF_STATUS: Final[dict[int, bytes]] = {
     183: b"Require: 100rel\r\nRSeq: 1\r\n",
     401: b"WWW-Authenticate: " + _DIGEST + b"\r\n",
@@ -117,7 +117,7 @@ OF_STATUS: Final[dict[int, bytes]] = {
     503: b"Retry-After: 5\r\n",
 }
 
-# Fields that a request of the method can't be without, or seldom is.
+# Fields that are required, or usual, in a request of that method.
 OF_METHOD: Final[dict[bytes, bytes]] = {
     b"NOTIFY": b"Event: dialog\r\nSubscription-State: active;expires=600\r\n",
     b"PRACK": b"RAck: 1 1 INVITE\r\n",
@@ -127,14 +127,14 @@ OF_METHOD: Final[dict[bytes, bytes]] = {
     b"UPDATE": b"Session-Expires: 1800;refresher=uac\r\nMin-SE: 90\r\nRequire: timer\r\n",
 }
 
-# Without those that the rest of a conversation has: 100, 180, 200, 202, 401, 486, 487.
+# Without the statuses that other parts of an examination use: 100, 180, 200, 202, 401, 486, 487.
 PROVISIONAL: Final = (181, 182, 183)
 FINAL: Final = (
     *(302, 400, 403, 404, 405, 406, 407, 408, 410, 415, 420, 422, 423),
     *(480, 481, 484, 488, 489, 491, 500, 503, 504, 600, 603),
 )
 
-# Behind v=, o= and s=. What a line of them says of addresses others' messages say.
+# Follows v=, o= and s=. Addresses in session lines are tested by other messages.
 _SESSION: Final = b"""\
 i=a probe
 u=http://lab.test/
@@ -252,7 +252,7 @@ def field_lines(room: int) -> Iterator[bytes]:
 
 
 def descriptions(ip: str) -> Iterator[bytes]:
-    """Session descriptions with all lines and attributes, of a host with the address ``ip``."""
+    """Session descriptions with all lines and attributes, for a host with the address ``ip``."""
     where = b"IN %b %b" % (b"IP6" if ":" in ip else b"IP4", ip.encode())
     head = b"v=0\no=probe 1 1 " + where + b"\ns=-\n"
     connection = b"c=" + where

@@ -1,20 +1,20 @@
-"""The reflector: a server that says what it heard, and does what a client asked of it beforehand.
+"""The reflector: a server that reports what it received, and carries out a client's earlier orders.
 
-A probe client tells it, on the control port, what to do about each of its marks; then probes arrive
-on the SIP ports. The reflector writes down every datagram that it hears and sends, and hands the
-list, and any datagram in full, back over the control port.
+On the control port a probe client says what to do about each of its marks. Then probes arrive on the SIP
+ports. The reflector records every datagram that it receives and sends. Over the control port it returns this
+list, and any datagram in full.
 
 The rules of this file:
 
-- It sends only to where a probe of a known session came from, one message for each order.
-- Each copy of a probe gets the same treatment again: what was lost is repeated by repeating the probe.
-- Its messages are made from the probe *as it arrived*, as a server's are: what an ALG wrote into a
-  Via or a Contact is what comes back.
+- It sends only to the source of a probe of a known session, one message per order.
+- Each copy of a probe is treated in the same way again, so repeating the probe repeats a lost message, too.
+- It makes its messages from the probe *as it arrived*, as servers do: what an ALG wrote into a Via or a
+  Contact comes back.
 
-Orders, one text each: ``200``, ``200+sdp`` or ``200+all`` (a response, with a description or with all that
-the probe had in it), ``INVITE``, ``OPTIONS+sdp``... (a request of its own to the Contact that it heard),
-``in:BYE`` (one within the dialog), ``pong`` (an empty line), ``stun`` and ``echo``. Before any order ``@20``
-makes it wait that many seconds.
+An order is one text: ``200``, ``200+sdp`` or ``200+all`` (a response, with a session description or with
+everything that the probe had); ``INVITE``, ``OPTIONS+sdp``... (a request of its own to the Contact of the
+probe); ``in:BYE`` (a request within the dialog); ``pong`` (an empty line); ``stun``; ``echo``. ``@20`` before
+an order delays it by that many seconds.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _LONGEST_ORDER: Final = 64  # characters
 _LONGEST_NAME: Final = 32  # characters of a session's name
 _SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]*)?")
 NAME: Final = b"Server: siplab-witness\r\n"
-# What a response has anyway, or can't have from a request.
+# Fields that a response has anyway, or can't copy from a request.
 _OWN_FIELDS: Final = frozenset(
     (
         b"via",
@@ -70,11 +70,11 @@ _OWN_FIELDS: Final = frozenset(
 
 @dataclass(frozen=True)
 class Limits:
-    """What a reflector keeps at most, and for how long it lets itself be told to wait.
+    """What a reflector stores at most, and how long an order may make it wait.
 
-    ``record_bytes`` is per session, ``text`` the bytes of a question unpacked, ``wait`` in seconds,
-    ``waiting`` how many orders may be put off at a time, ``waiting_each`` of one session. ``peers`` are
-    addresses from which one session's probes may come.
+    ``record_bytes``: per session. ``text``: bytes of an unpacked request. ``wait``: in seconds. ``waiting``:
+    how many orders may be delayed at a time; ``waiting_each``: of one session. ``peers``: addresses from
+    which one session's probes may come.
     """
 
     sessions: int = 64
@@ -92,7 +92,7 @@ class Limits:
 
 @dataclass
 class Record:
-    """A datagram that the reflector heard (or said), with how often and when, in seconds of its clock."""
+    """A datagram that the reflector received (or sent): how often, and when, in seconds on its clock."""
 
     heard: bool
     port: int
@@ -113,17 +113,17 @@ class Record:
 
 @dataclass
 class Session:
-    """One client's orders, by mark, and what was noticed of it."""
+    """One client's orders, by mark, and the records of its datagrams."""
 
     client: str = ""
     limits: Limits = Limits()
     orders: dict[bytes, list[str]] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
     known: dict[tuple[bool, int, Endpoint, bytes], Record] = field(default_factory=dict)
-    texts: dict[str, bytes] = field(default_factory=dict)  # of the records, by the digests that rows have
+    texts: dict[str, bytes] = field(default_factory=dict)  # digest in rows -> datagram of a record
     peers: set[str] = field(default_factory=set)
     size: int = 0  # bytes of the records
-    waiting: int = 0  # orders that are put off
+    waiting: int = 0  # delayed orders
 
     def write(self, heard: bool, port: int, peer: Endpoint, payload: bytes, now: float) -> None:
         key = (heard, port, peer, payload)
@@ -143,8 +143,8 @@ class Session:
 class Reflector(Agent):
     """Listens at ``ports`` for probes and at ``control`` for its clients.
 
-    ``shown``: the endpoint that it writes into its messages as its own, a private one say; ``None``: the one
-    at which it listens.
+    ``shown``: the endpoint that it writes into its messages as its own, for instance a private one; ``None``:
+    the endpoint at which it listens.
     """
 
     def __init__(
@@ -189,7 +189,7 @@ class Reflector(Agent):
         return actions
 
     def client_of(self, payload: bytes) -> str | None:
-        """The address of the client that announced a probe, by its mark; ``None`` for an unknown one."""
+        """The address of the client that announced a probe with that mark; ``None`` if nobody did."""
         known = (self._by_mark.get(mark) for mark in find_marks(payload))
         return next((session.client for session in known if session is not None), None)
 
@@ -249,7 +249,7 @@ class Reflector(Agent):
                     self._by_mark[key] = session
 
     def _make_room(self, client: str) -> None:
-        """Forget the oldest session of a client that has many, or of all."""
+        """Forget the client's oldest session if it has many, or the oldest of all."""
         network = network_of(client)
         own = [name for name, each in self._sessions.items() if network_of(each.client) == network]
         if len(own) >= self._limits.per_source:
@@ -288,7 +288,7 @@ class Reflector(Agent):
         if incoming.status:
             self._on_response(session, incoming, marks[0], now)
             return
-        if incoming.method == b"ACK":  # nothing answers it, and a proxy may have made it
+        if incoming.method == b"ACK":  # an ACK has no answer, and a proxy may have made it
             return
         for number, order in enumerate(session.orders[marks[0]]):
             delay, _, what = order.rpartition(" ")
@@ -304,12 +304,12 @@ class Reflector(Agent):
                 self._carry_out(work, now)
 
     def _is_anothers(self, ip: str, session: Session) -> bool:
-        """Whether an address is that of another session's client: anybody can write it into a datagram."""
+        """Whether an address is another session's client: anybody can forge it in a datagram."""
         known = self._by_peer.get(ip)
         return known is not None and known.client == ip != session.client
 
     def _on_response(self, session: Session, answer: Incoming, mark: bytes, now: float) -> None:
-        """A final answer to an INVITE of ours is acknowledged, and the call ended."""
+        """Acknowledge a 2xx to our INVITE, and end the call."""
         if answer.method != b"INVITE" or not 200 <= answer.status < 300:
             return
         for method in (b"ACK", b"BYE"):
@@ -317,7 +317,7 @@ class Reflector(Agent):
             self._say(session, answer.local, answer.source, wire, now)
 
     def _own(self, incoming: Incoming) -> Endpoint:
-        """The endpoint that it names as its own in what it makes of a message."""
+        """The endpoint that it names as its own in messages made from ``incoming``."""
         return self._shown or incoming.local
 
     def _at(self, incoming: Incoming) -> bytes:
@@ -334,7 +334,7 @@ class Reflector(Agent):
             self._say(work.session, work.probe.local, work.probe.source, wire, now)
 
     def _message(self, work: _Work) -> bytes | None:
-        """What one order makes of the probe as it arrived; ``None`` for what can't be made of it."""
+        """The message that one order makes from the probe as it arrived; ``None`` if that is impossible."""
         what, _, with_body = work.what.partition("+")
         probe = work.probe
         if what == "stun":
@@ -358,7 +358,7 @@ class Reflector(Agent):
         lines = NAME + OF_STATUS.get(status, b"")
         if with_body == "all":
             return self._with_all(probe, status, own)
-        if probe.method == b"REGISTER":  # what is registered, as it arrived (RFC 3261 section 10.3)
+        if probe.method == b"REGISTER":  # the registered Contacts, as they arrived (RFC 3261 section 10.3)
             expires = probe.value(b"expires") or b"3600"
             contacts = [each for each in probe.values(b"contact") if each != b"*"]
             lines += b"".join(b"Contact: " + each + b";expires=" + expires + b"\r\n" for each in contacts)
@@ -376,7 +376,7 @@ class Reflector(Agent):
         return response(probe, status, to_tag=b"" if status == 100 else _tag(probe), headers=lines, body=body)
 
     def _with_all(self, probe: Incoming, status: int, own: bytes) -> bytes:
-        """A response with the fields and the body of the probe, as they arrived: no more than was sent."""
+        """A response with the fields and the body of the probe, as they arrived: no larger than the probe."""
         fields = (field for field in probe.message.fields if field.name not in _OWN_FIELDS)
         lines = NAME + b"Contact: <sip:witness@%b>\r\n" % own
         lines += b"".join(field.raw for field in fields if field.raw.endswith(b"\r\n"))
@@ -390,7 +390,7 @@ class Reflector(Agent):
 
 
 def session_description(own: str) -> bytes:
-    """The reflector's SDP: it names its own address only."""
+    """The reflector's SDP, which names only its own address."""
     family = b"IP6" if ":" in own else b"IP4"
     ip = own.encode()
     return b"v=0\r\no=witness 1 1 IN %b %b\r\ns=-\r\nc=IN %b %b\r\nt=0 0\r\nm=audio %d RTP/AVP 0\r\n" % (
@@ -419,7 +419,7 @@ def _tag(probe: Incoming) -> bytes:
 
 
 def _contact(message: Incoming) -> bytes:
-    """The URI of the first Contact; the probe's From when there is none."""
+    """The URI of the first Contact; without a Contact that of From."""
     value = message.value(b"contact") or message.value(b"from")
     start, end = split_list(value)[0]
     return name_addr_of(value[start:end].strip()).uri or b"sip:nobody@invalid"
@@ -435,7 +435,7 @@ def _within(
 
 
 def _fresh(method: bytes, probe: Incoming, work: _Work, own: bytes, body: bytes) -> bytes:
-    """A request outside any dialog, to the Contact that the probe brought."""
+    """A request outside any dialog, to the probe's Contact."""
     branch = work.mark + b"-%d" % work.number
     from_ = b"<sip:witness@" + own + b">;tag=" + work.mark + b"-%d" % work.number
     call_id = work.mark + b"-%d" % work.number

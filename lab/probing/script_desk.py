@@ -1,16 +1,17 @@
-"""The server's part in an open-loop script: it sends what a client's script has it send, and says what came.
+"""The server's part in an open-loop script: it sends what a client's script asks for, and reports arrivals.
 
-A detection client plays both sides of a script (``siplab detect run --probe-pack``). For each packet that
-comes from outside it asks, on the control port, that these bytes be sent now; and after each packet it asks
-what arrived here.
+A detection client plays both sides of a script (``siplab detect run --probe-pack``). For each packet from
+outside, the client asks on the control port that these bytes be sent now. After each packet it asks what
+arrived here.
 
 The rules of this file:
 
-- A datagram goes to the address from which it was asked for and to no other: who asks has proven
-  that it receives there (``anti_amplification``). To a port that nothing came from it goes only if that is
-  no service's: 1024 or more.
-- It is sent once for each number, however often the question is repeated.
-- Scripts that are under way, and what is kept for each, have fixed numbers. An address has one at a time.
+- A datagram is sent only to the address that asked for it: the client has proven that it receives there
+  (``anti_amplification``). Its target port must be one from which something came, or at least 1024, so that
+  it is no service's port.
+- It is sent once per number, however often the request is repeated.
+- The numbers of running scripts, and of stored items for each, are limited. An address has one script at a
+  time.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from siplab.lab.wire.ip import Endpoint
 
 STEP: Final = "step"
 BUSY: Final = "busy"
-LARGEST: Final = 1472  # bytes of a datagram that is sent: none goes in fragments
+LARGEST: Final = 1472  # bytes of a datagram to send: none needs fragments
 _FIRST_UNRESERVED: Final = 1024  # the first port that is not a system port (RFC 6335 section 6)
 _LONGEST_NAME: Final = 32  # characters
-_MOST: Final = 1 << 31  # numbers are less
-_PAGE: Final = 3000  # bytes of what arrived in one answer
-_IN_USE: Final = 60.0  # seconds for which a silent script keeps others of its address out
-_LIFETIME: Final = 600.0  # seconds after which a silent one is forgotten
+_MOST: Final = 1 << 31  # numbers are smaller
+_PAGE: Final = 3000  # bytes of arrived datagrams in one answer
+_IN_USE: Final = 60.0  # seconds for which a silent script blocks others from its address
+_LIFETIME: Final = 600.0  # seconds after which a silent script is forgotten
 
 
 @dataclass
@@ -50,7 +51,7 @@ class _Row:
 
 @dataclass
 class _Playing:
-    """One script that is under way. ``first``: the number of the first row that is kept."""
+    """One running script. ``first``: the number of the first stored row."""
 
     name: str
     last: float
@@ -62,8 +63,10 @@ class _Playing:
 
 
 class ScriptDesk:
-    """``ports``: those from which it sends. At most it keeps ``scripts``, ``per_source`` of one network, and
-    of each ``rows`` of ``room`` bytes, and ``sources``: the ports from which something came.
+    """The running scripts.
+
+    ``ports``: those from which it sends. It stores at most ``scripts``, and ``per_source`` of one network;
+    for each script ``rows`` with ``room`` bytes, and ``sources``: ports from which something came.
     """
 
     def __init__(
@@ -85,7 +88,7 @@ class ScriptDesk:
         return len(self._playing)
 
     def knows(self, ip: str, now: float) -> bool:
-        """Whether a script of that address is under way."""
+        """Whether a script of that address is running."""
         found = self._playing.get(ip)
         if found is not None and now - found.last > _LIFETIME:
             del self._playing[ip]
@@ -93,7 +96,7 @@ class ScriptDesk:
         return found is not None
 
     def hear(self, payload: bytes, source: Endpoint, local: Endpoint) -> None:
-        """A datagram arrived from an address that is known."""
+        """A datagram arrived from an address with a running script."""
         playing = self._playing[source.ip]
         if len(playing.ports) < self._sources:
             playing.ports.add(source.port)
@@ -102,7 +105,7 @@ class ScriptDesk:
             playing.rows.append(_Row(local.port, source, payload))
 
     def converse(self, asked: dict[str, Any], source: Endpoint, local: Endpoint, now: float) -> list[Action]:
-        """A question for the control port ``local``, whose sender has proven its address."""
+        """Handle a request at the control port ``local``, whose sender has proven its address."""
         match asked:
             case {"s": str(name), "n": int(number), "seen": int(seen)} if (
                 len(name) <= _LONGEST_NAME and 0 <= number < _MOST and 0 <= seen < _MOST
@@ -135,7 +138,7 @@ class ScriptDesk:
         return [*actions, Send(local, source, pack(answer))]
 
     def _make_room(self, ip: str) -> None:
-        """Forget the longest silent script of a source that has many, or of all."""
+        """Forget the longest silent script of a source that has many, or the longest silent of all."""
         own = [each for each in self._playing if network_of(each) == network_of(ip)]
         if len(own) >= self._per_source:
             del self._playing[own[0]]
@@ -143,7 +146,7 @@ class ScriptDesk:
             self._playing.popitem(last=False)
 
     def _forget(self, playing: _Playing, seen: int) -> None:
-        """The rows before number ``seen`` have arrived."""
+        """The client has got the rows before number ``seen``: delete them."""
         gone = playing.rows[: max(0, seen - playing.first)]
         del playing.rows[: len(gone)]
         playing.first += len(gone)

@@ -1,7 +1,7 @@
-"""A client of any SIP server: sends one request after the other, and keeps the answers.
+"""A client of any SIP server: sends one request after the other, and stores the answers.
 
-Requests are repeated at RFC 3261's intervals (timer E) until a final answer has come. A challenge
-is answered when there are credentials. Nothing is expected of the server but what every registrar does.
+Requests are repeated at RFC 3261's intervals (timer E) until a final answer arrives. If there are
+credentials, a challenge is answered. The server needs no more features than any registrar.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ T2: Final = 4.0
 _TRIES: Final = 8
 
 Asking = tuple[Endpoint, Callable[[bytes, int, Credentials], bytes]]
-"""Where a request goes, and what makes it of a mark, a sequence number and credentials."""
+"""Where a request goes, and a function that makes it from a mark, a sequence number and credentials."""
 
 
 class SipClient(Agent):
-    """Sends ``askings`` from ``local``. ``answers`` has the final answer to each, or ``None``."""
+    """Sends ``askings`` from ``local``. ``answers``: the final answer to each, ``None`` if none came."""
 
     def __init__(
         self, local: Endpoint, askings: Sequence[Asking], credentials: Credentials, rng: random.Random

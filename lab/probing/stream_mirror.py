@@ -1,10 +1,10 @@
-"""What a mirror over TCP or TLS says, and what a client reads out of it: bytes in, bytes out.
+"""A mirror over TCP or TLS: its answers, and what a client learns from them. Bytes in, bytes out.
 
-An answer brings, as Base64 that no router reads, the request as it arrived and the answer's own first part
-(start line and headers) as it was sent. So one exchange shows what was changed both ways.
+An answer has, as Base64 that no router reads, the request as it arrived, and the answer's own start line and
+headers as they were sent. So one exchange shows the changes in both directions.
 
-The rules of this file: a request is one only with a probe's mark in it; nothing else gets an answer. A stream
-is cut into messages as RFC 3261 section 18.3 has it.
+The rules of this file: only a request with a probe's mark gets an answer. A stream is cut into messages by
+RFC 3261 section 18.3.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def mirrored(wire: bytes, source: Endpoint, local: Endpoint) -> bytes:
     head = response(probe, 200, to_tag=tag, headers=_NAME + contact)
     request_text = base64.b64encode(wire)
     end = b"Content-Length: 0\r\n\r\n"
-    # The length of the body has six digits, so that it does not depend on itself.
+    # The length always has six digits, so the body, which has a copy of it, has a known size.
     size = len(head) - len(end) + len(b"Content-Length: 000000\r\n\r\n")
     length = len(request_text) + 2 + (size + 2) // 3 * 4
     head = head.removesuffix(end) + b"Content-Length: %06d\r\n\r\n" % length
@@ -59,7 +59,7 @@ def probes(local: Endpoint, transport: bytes, marks: tuple[bytes, ...]) -> list[
 
 @dataclass(frozen=True)
 class Reflection:
-    """What one exchange showed: names of what changed on the way there, and on the way back."""
+    """What one exchange showed: the names of the parts changed on the way there, and on the way back."""
 
     method: str
     there: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ class Reflection:
 
 
 def next_message(buffer: bytes) -> tuple[bytes, bytes]:
-    """The first whole message of a stream and the rest; empty for none yet."""
+    """The first whole message of a stream, and the rest; an empty message if none is complete."""
     at = 0
     for piece, complete in split_stream(buffer):
         if not complete:
@@ -83,7 +83,7 @@ def next_message(buffer: bytes) -> tuple[bytes, bytes]:
 
 
 def reflection(sent: bytes, answer: bytes) -> Reflection:
-    """Compare a probe and the answer to it with what the mirror says of both."""
+    """Compare a probe and its answer with the copies of both in the answer's body."""
     method = sent.partition(b" ")[0].decode()
     head, empty, body = answer.partition(b"\r\n\r\n")
     copies = body.split(b"\r\n")

@@ -1,7 +1,7 @@
-"""Sends one datagram over and over, with more hops each time, and keeps what ICMP errors quote of it.
+"""Sends one datagram repeatedly with a growing TTL, and stores the parts that ICMP errors quote.
 
-A router at which the hops end quotes the datagram as it got it (RFC 792, RFC 1812 section 4.3.2.3). The NAT
-on the way back restores the quoted addresses and ports, but not what an ALG wrote into the payload.
+The router at which the TTL ends quotes the datagram as it got it (RFC 792, RFC 1812 section 4.3.2.3). On the
+way back the NAT restores the quoted addresses and ports, but not what an ALG wrote into the payload.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _WAIT: Final = 1.0  # seconds
 
 
 class Tracer(Agent):
-    """Sends ``payload`` from ``local`` to each of ``remotes``; ``quotes`` has what came back."""
+    """Sends ``payload`` from ``local`` to each of ``remotes``. ``quotes``: by remote and TTL, the quotes."""
 
     def __init__(self, local: Endpoint, remotes: Sequence[Endpoint], payload: bytes) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Tracer(Agent):
         return self._next
 
     def on_timer(self, now: float) -> list[Action]:
-        """One hop more for each remote that has not answered, ``_TRIES`` times each."""
+        """Send with the next TTL to each remote that has not answered; each TTL is tried ``_TRIES`` times."""
         ttl, copy = divmod(self._round, _TRIES)
         ttl += 1
         open_ = [each for each in self.quotes if each not in self.answered]
@@ -58,7 +58,7 @@ class Tracer(Agent):
         return [Send(self.local, remote, self.payload, ttl) for remote in wanted]
 
     def receive(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
-        """Whatever the remote says: the datagram has got there, and more hops show nothing new."""
+        """Any answer of the remote shows that the datagram has reached it: a higher TTL shows nothing new."""
         self.answered.add(source)
         return []
 

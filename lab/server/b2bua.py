@@ -2,15 +2,16 @@
 
 The rules of this file:
 
-- Whom a request is for, who may send it, forks, timer C and the choice among answers are the proxy's.
-- A call is two dialogs (``bridged_call``). The server answers the caller with a tag of its own, repeats its
-  200 until the ACK comes, and acknowledges the callee's at once; where the offer is in the 200, the
-  caller's ACK has the answer, and the callee's waits for it. Without an ACK the call ends after 32 s.
+- The proxy's code decides who a request is for and who may send it. It also forks, runs timer C and chooses
+  among the answers.
+- A call is two dialogs (``bridged_call``). The server answers the caller with a tag of its own, and repeats
+  its 200 until the ACK arrives; without an ACK the call ends after 32 s. It acknowledges the callee's 200 at
+  once. But if that 200 has the offer, the caller's ACK has the answer, and the callee's ACK waits for it.
 - A BYE is answered at once and sent on. Every other request within a call (re-INVITE, UPDATE, INFO, PRACK,
-  REFER, NOTIFY...) goes to the other side, and its answer comes back.
-- Who asks to be transferred is not served here: REFER goes to the other side, which places the new call.
-- ``direct_media``: when the call is up, each side is asked in a re-INVITE to send media to where the other
-  one's description says, which a NAT or an ALG may have made worthless.
+  REFER, NOTIFY...) goes to the other side, whose answer comes back.
+- The server carries out no transfers: a REFER goes to the other side, which places the new call.
+- ``direct_media``: when the call is up, the server asks each side in a re-INVITE to send media to the
+  endpoint in the other side's description. A NAT or an ALG may have made that endpoint useless.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ _AGAIN: Final = 2.0  # seconds after a 491 (RFC 3261 section 14.1)
 
 
 class BackToBack(Proxy):
-    """In the place of the proxy. ``legs``: every side of every call, by Call-ID and the server's tag."""
+    """Replaces the proxy. ``legs``: every side of every call, by Call-ID and the server's tag."""
 
     def __init__(
         self, server: ServerCore, registrar: Registrar, notifier: Notifier, relay: MediaRelay | None
@@ -70,7 +71,7 @@ class BackToBack(Proxy):
     # -- requests ----------------------------------------------------------------------------
 
     def on_request(self, transaction: ServerTransaction, now: float) -> None:
-        """A request: within one of the calls, or for the proxy to find its target."""
+        """A request within one of the calls, or one whose target the proxy's code finds."""
         request = transaction.request
         if not request.to_tag:
             super().on_request(transaction, now)
@@ -104,7 +105,7 @@ class BackToBack(Proxy):
     def forward(
         self, transaction: ServerTransaction, routes: list[bytes], targets: list[Target], now: float
     ) -> None:
-        """Begin a call, or send on a request that begins none."""
+        """Begin a call, or forward a request that begins none."""
         request = transaction.request
         transaction.to_tag = token(self.layer.rng)
         call = BridgedCall(request.call_id, request.from_tag)
@@ -126,7 +127,7 @@ class BackToBack(Proxy):
         Bridging(self, transaction, routes, leg).forward(targets, now)
 
     def _targets(self, request: Incoming, routes: list[bytes], local: Endpoint) -> list[Target] | Refusal:
-        """Who is to take the place of a side of a call, is called where that side is (RFC 3891)."""
+        """As the proxy; but an INVITE with Replaces (RFC 3891) goes to the other side of the named call."""
         value = request.value(b"replaces")
         leg = self.legs.get(replaced_by(value)) if value else None
         peer = leg.call.other(leg) if leg is not None else None
@@ -134,13 +135,14 @@ class BackToBack(Proxy):
         if peer is None or way is None:
             found = super()._targets(request, routes, local)
             if isinstance(found, list) and any(self.server.is_own(each.remote) for each in found):
-                # Its Via shows no loop: who registers this server twice would be called without end.
+                # Via does not show this loop: a user who registers this server's own address would be called
+                # without end.
                 return Refusal(482, "the request leads to this server itself", Facts(part="Contact"))
             return found
         return [Target(way.uri, way.remote, peer.local, way.transport)]
 
     def replaces_line(self, request: Incoming) -> bytes:
-        """The Replaces line with the dialog as the other side knows it; as it came where it is not ours."""
+        """The Replaces line with the other side's dialog; unchanged if the dialog is not the server's."""
         field = request.heads.get(b"replaces")
         if field is None:
             return b""
@@ -155,7 +157,7 @@ class BackToBack(Proxy):
         )
 
     def on_ack(self, ack: Incoming, now: float) -> None:
-        """An ACK to a 200 of the server's."""
+        """An ACK to a 200 of this server."""
         leg = self._leg_of(ack)
         if leg is None:
             why = "ACK: no dialog has its Call-ID and tags (RFC 3261 12.2.2)"
@@ -172,7 +174,7 @@ class BackToBack(Proxy):
         return leg if same else None
 
     def _observes(self, *, natted: bool) -> bool:
-        """Whether requests to a side go to where it was seen."""
+        """Whether requests to a side go to the endpoint from which its messages come."""
         store = self.server.config.store
         return store in ("source", "rewrite-contact") or (store == "source-if-nat" and natted)
 
@@ -184,7 +186,7 @@ class BackToBack(Proxy):
     # -- what is sent ------------------------------------------------------------------------
 
     def new_leg(self, call: BridgedCall, target: Target, caller: bytes) -> Leg:
-        """A side that is about to be called; ``caller``: the user who calls."""
+        """A side that is about to be called; ``caller``: the calling user."""
         rng = self.layer.rng
         leg = Leg(
             call,
@@ -200,7 +202,7 @@ class BackToBack(Proxy):
         return leg
 
     def body_for(self, leg: Leg, message: Incoming, now: float) -> bytes:
-        """The body of a message of the other side's as it goes to ``leg``."""
+        """The body of a message from the other side, as ``leg`` gets it."""
         config, call = self.server.config, leg.call
         whole = config.udp_length == "ignore"
         body = message.message.body if whole else message.body
@@ -235,7 +237,7 @@ class BackToBack(Proxy):
     def acknowledge(
         self, leg: Leg, cseq: int, now: float, lines: bytes = b"", body: bytes = b""
     ) -> Callable[[float], None]:
-        """ACK a side's 200 to the INVITE of that CSeq; what is given back sends the same ACK again."""
+        """ACK a side's 200 to the INVITE with that CSeq. Returns a function that sends the same ACK again."""
         way = way_to(leg)
         if way is None:
             self.server.note(now, EventKind.UNROUTABLE, "ACK: no way to the phone", Facts(method="ACK"))
@@ -248,14 +250,14 @@ class BackToBack(Proxy):
     # -- media without the server ------------------------------------------------------------
 
     def go_direct(self, call: BridgedCall, now: float) -> None:
-        """Have both sides send their media to one another: first the callee, then the caller."""
+        """Have the sides send their media to each other: first ask the callee, then the caller."""
         caller, callee = call.caller, call.callee
         if callee is not None and caller.description and callee.description:
             call.direct = True
             self._point(callee, caller, now, lambda later: self._point(caller, callee, later, _ignore_time))
 
     def _point(self, leg: Leg, at: Leg, now: float, then: Callable[[float], None]) -> None:
-        """Ask a side to send media to where the description of the other one says."""
+        """Ask a side to send media to the endpoint in the other side's description."""
         acks: list[Callable[[float], None]] = []
 
         def answered(_: ClientTransaction, status: int, response: Incoming | None, later: float) -> None:
@@ -288,7 +290,7 @@ class BackToBack(Proxy):
     # -- the end -----------------------------------------------------------------------------
 
     def end(self, call: BridgedCall, now: float, but: Leg | None = None) -> None:
-        """Hang up both sides, or the one that has not hung up itself (``but``)."""
+        """Hang up both sides, except for the one that has hung up itself (``but``)."""
         if call.callee is None and call.cancel is not None:
             call.cancel(now)
         for leg in call.legs:
@@ -298,14 +300,14 @@ class BackToBack(Proxy):
         self.end_call(call.key, now)
 
     def forget(self, call: BridgedCall) -> None:
-        """A call is over, or has never begun."""
+        """A call is over, or was never set up."""
         for leg in call.legs:
             leg.settle()
             self.legs.pop((leg.call_id, leg.tag), None)
 
 
 class Bridging(Forwarding):
-    """A request of one side, and its copy to the other, or to each phone of the called user."""
+    """A request of one side, and its copies to the other side or to each phone of the called user."""
 
     __slots__ = ("_ack", "_agent", "_from", "_legs", "_taken")
 
@@ -317,8 +319,8 @@ class Bridging(Forwarding):
         self._from = leg
         self._key = leg.call.key
         self._natted = leg.call.natted
-        self._legs: dict[bytes, Leg] = {}  # to whom, by Call-ID
-        self._taken: Leg | None = None  # who answered 200
+        self._legs: dict[bytes, Leg] = {}  # the sides that got a copy, by Call-ID
+        self._taken: Leg | None = None  # the side that answered 200
         self._ack: Callable[[float], None] | None = None
         if self._begins:
             leg.call.cancel = self.cancel
@@ -396,12 +398,12 @@ class Bridging(Forwarding):
         self._reply(status, response, now)
 
     def _reply(self, status: int, response: Incoming, now: float) -> bytes:
-        """Answer with what the other side has answered; the bytes."""
+        """Answer with the other side's answer; returns the bytes sent."""
         agent, call, request = self._agent, self._from.call, self.transaction.request
         lines = passed_lines(response)
         if status < 300 and b"contact" in response.heads:
             lines += own_contact(self._from, agent.server)
-        else:  # of a 3xx it is another's
+        else:  # in a 3xx Contact is somebody else's
             lines += b"".join([line_of(each) for each in response.message.all(b"contact")])
         if self._begins and status < 300:
             routes = own_routes(self._from, agent.server, to_caller=True)
@@ -418,16 +420,16 @@ class Bridging(Forwarding):
         return wire
 
     def _settle_timer(self, value: bytes) -> None:
-        """What a 2xx says of the session timer: how long, and who refreshes (RFC 4028 section 7.2)."""
+        """Store what a 2xx says of the session timer: interval and refresher (RFC 4028 section 7.2)."""
         call, other = self._from.call, self._from.call.other(self._from)
         seconds = value.partition(b";")[0].strip()
         call.session = int(seconds[:9]) if seconds.isdigit() else 0
         call.refresher = other if b"refresher=uas" in value.lower() else self._from
 
     def _accept(self, status: int, response: Incoming, leg: Leg, now: float) -> None:
-        """A 2xx to an INVITE: acknowledge it, and answer the one who asked."""
+        """A 2xx to an INVITE: acknowledge it, and answer the side that sent the INVITE."""
         agent, call = self._agent, self._from.call
-        if self._taken is leg:  # it comes again
+        if self._taken is leg:  # a repeated 2xx
             if self._ack is not None:
                 self._ack(now)
             return
@@ -469,7 +471,7 @@ class Bridging(Forwarding):
 
 
 def _rack_line(request: Incoming, leg: Leg) -> bytes:
-    """Which provisional answer a PRACK is about, by the CSeq of the other side's INVITE (RFC 3262 7.2)."""
+    """A PRACK's RAck line, with the CSeq of the INVITE that the other side got (RFC 3262 section 7.2)."""
     words = request.value(b"rack").split()
     return b"RAck: %b %d %b\r\n" % (words[0], leg.invited, words[2]) if len(words) == 3 else b""
 
@@ -479,7 +481,7 @@ def _contact_of(request: Incoming) -> bytes:
 
 
 def _ignore(_: ClientTransaction, status: int, response: Incoming | None, now: float) -> None:
-    """Whatever the answer is, the call is over."""
+    """The call is over, whatever the answer is."""
 
 
 def _ignore_time(now: float) -> None:

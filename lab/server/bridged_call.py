@@ -3,9 +3,9 @@
 The rules of this file:
 
 - Each side has a dialog of its own with the server: Call-ID, tags, CSeq, Via and Contact are the server's
-  (RFC 7092 section 3.1). What one side writes there, the other never sees.
-- Where requests to a side go is the server's ``store``: to its Contact, or to where its latest message came
-  from. A Route goes before.
+  (RFC 7092 section 3.1). One side never sees what the other writes there.
+- The server's ``store`` says where requests to a side go: to its Contact, or to the source of its latest
+  message. A Route takes precedence.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from siplab.lab.wire import headers
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sdp import Sdp
 
-# What belongs to one dialog or one hop; every other line goes on as it came.
+# Headers of one dialog or one hop; every other line is passed on unchanged.
 _OWN: Final = frozenset(
     {
         b"via", b"max-forwards", b"route", b"record-route", b"from", b"to", b"call-id", b"cseq", b"contact",
@@ -42,7 +42,7 @@ _REFRESHING: Final = frozenset({b"INVITE", b"UPDATE"})
 
 
 class Unacknowledged(NamedTuple):
-    """A 200 to the INVITE of that CSeq, which is repeated until ``acknowledged(ack, now)``."""
+    """A 200 to the INVITE with that CSeq; it is repeated until its ACK calls ``acknowledged(ack, now)``."""
 
     cseq: int
     repeater: Repeater
@@ -53,12 +53,14 @@ class Unacknowledged(NamedTuple):
 class Leg:
     """One side of a call.
 
-    ``call_id`` and ``tag`` are the server's part of its dialog, which there is once somebody has answered.
-    ``remote`` is where its latest message came from, or the first request went to; ``observed`` whether
-    requests go there and not to its Contact. ``shown`` is the user in the server's Contact. ``invited`` is
-    the CSeq of the latest INVITE that was sent to it. ``description`` is its latest SDP as it came, and
-    ``steps`` how much the version in o= of those that it gets is raised. ``unacknowledged``: the 200 to its
-    INVITE whose ACK has not come. ``asked``: an INVITE of the server's own is under way.
+    - ``call_id`` and ``tag``: the server's part of its dialog; ``dialog`` exists once somebody has answered.
+    - ``remote``: the source of its latest message, or where the first request went; ``observed``: whether
+      requests go there and not to its Contact.
+    - ``shown``: the user in the server's Contact. ``invited``: the CSeq of the latest INVITE sent to it.
+    - ``description``: its latest SDP as received. ``steps``: by how much the version in o= is raised in the
+      descriptions that it gets.
+    - ``unacknowledged``: the 200 to its INVITE, while the ACK is missing. ``asked``: an INVITE of the
+      server's own is under way.
     """
 
     call: BridgedCall
@@ -77,14 +79,14 @@ class Leg:
     asked: bool = False
 
     def heard(self, message: Incoming) -> None:
-        """A message of this side's: where it came from, and its Contact (RFC 3261 section 12.2)."""
+        """A message from this side: note its source, and its Contact (RFC 3261 section 12.2)."""
         self.remote, self.local, self.transport = message.source, message.local, message.transport
         refreshes = message.method in _REFRESHING and (not message.status or 200 <= message.status < 300)
         if self.dialog is not None and refreshes:
             self.dialog.remote_target = contact_uri(message) or self.dialog.remote_target
 
     def settle(self) -> None:
-        """The ACK is there, or the call is over: nothing is repeated any more."""
+        """The ACK has arrived, or the call is over: stop repeating the 200."""
         if self.unacknowledged is not None:
             self.unacknowledged.repeater.stop()
             self.unacknowledged = None
@@ -104,13 +106,14 @@ class Leg:
 
 @dataclass(slots=True, eq=False)
 class BridgedCall:
-    """A call: ``caller`` is the side that began it, ``callee`` the one that took it, ``None`` before.
+    """A call. ``caller``: the side that began it; ``callee``: the side that answered, ``None`` before.
 
-    ``key`` is the caller's Call-ID, by which relay and notifier know the call; ``natted``: NAT was seen at
-    one of the two sides; ``direct``: media do not go by way of the server. ``legs`` are all of it, those
-    to phones that ring among them. ``cancel`` gives up calling the callee.
-    ``session`` is the session interval that was agreed (RFC 4028), in seconds, 0 for none, and ``refresher``
-    who refreshes.
+    - ``key``: the caller's Call-ID, by which relay and notifier know the call. ``legs``: all sides, including
+      phones that ring.
+    - ``natted``: NAT was seen at one of the two sides. ``direct``: media do not pass through the server.
+      ``cancel``: stops calling the callee.
+    - ``session``: the agreed session interval (RFC 4028) in seconds, 0 for none; ``refresher``: the side that
+      refreshes.
     """
 
     key: bytes
@@ -124,7 +127,7 @@ class BridgedCall:
     refresher: Leg | None = None
 
     def timer_lines(self, leg: Leg) -> bytes:
-        """What a re-INVITE of the server's own to a side has to say, so that the session timer runs on."""
+        """The lines that keep the session timer running, for a re-INVITE of the server's own to a side."""
         who = b"uas" if leg is self.refresher else b"uac"
         lines = b"Supported: timer\r\nSession-Expires: %d;refresher=%b\r\n" % (self.session, who)
         return lines if self.session else b""
@@ -134,7 +137,7 @@ class BridgedCall:
         return self.legs[0]
 
     def other(self, leg: Leg) -> Leg | None:
-        """The other side; before anybody has taken the call one that rings."""
+        """The other side. Before anybody has answered the caller's other side is a phone that rings."""
         if leg is not self.caller:
             return self.caller
         ringing = (each for each in self.legs[1:] if each.dialog is not None)
@@ -151,7 +154,7 @@ class Way(NamedTuple):
 
 
 def way_to(leg: Leg) -> Way | None:
-    """Where requests to a side go; ``None``: its Contact leads nowhere, or there is no dialog yet."""
+    """Where requests to a side go; ``None`` if its Contact can't be resolved, or there is no dialog yet."""
     if leg.dialog is None:
         return None
     uri, routes, hop = leg.dialog.target()
@@ -163,13 +166,13 @@ def way_to(leg: Leg) -> Way | None:
 
 
 def passed_lines(message: Incoming, but: Container[bytes] = ()) -> bytes:
-    """The header lines of a message that concern the other side as well; ``but``: names of others."""
+    """The header lines of a message that are passed to the other side; ``but``: names to leave out."""
     fields = [each for each in message.message.fields if each.name not in _OWN and each.name not in but]
     return b"".join([line_of(each) for each in fields])
 
 
 def own_contact(leg: Leg, server: ServerCore) -> bytes:
-    """The server's Contact towards a side; a private one can be reached by way of the address in front."""
+    """The server's Contact towards a side. A private one can be reached through the server's own route."""
     private = server.config.private_own
     here = PRIVATE_OWN if private else leg.local
     uri = leg.shown + (b"@" if leg.shown else b"") + hostport(here) + transport_parameter(leg.transport)
@@ -177,11 +180,11 @@ def own_contact(leg: Leg, server: ServerCore) -> bytes:
 
 
 def own_routes(leg: Leg, server: ServerCore, *, to_caller: bool = False) -> bytes:
-    """The Record-Route lines of a server that shows private addresses: its edge adds them."""
+    """The Record-Route lines that the edge of a server with private addresses adds; else none."""
     if not server.config.private_own:
         return b""
     parameter = transport_parameter(leg.transport)
-    places = [leg.local, PRIVATE_OWN]  # the nearest on top; a caller reads them from below
+    places = [leg.local, PRIVATE_OWN]  # the nearest on top; a caller reads them in reverse
     return b"".join(
         [
             b"Record-Route: <sip:" + hostport(each) + parameter + b";lr>\r\n"
@@ -218,7 +221,7 @@ def replaced_by(value: bytes) -> tuple[bytes, bytes]:
 
 
 def raised(body: bytes, steps: int) -> bytes:
-    """A description with a version in o= that is higher by so much (RFC 3264 section 8)."""
+    """A session description whose version in o= is higher by ``steps`` (RFC 3264 section 8)."""
     if not steps or not body:
         return body
     sdp = Sdp.parse(body)

@@ -1,6 +1,6 @@
-"""The core of a server: its settings, what it is responsible for, whom it believes, and how it refuses.
+"""The core of a server: its settings, what it is responsible for, authentication, and how it refuses.
 
-Its parts (registrar, proxy, notifier, ...) know it, not the whole server.
+The parts of a server (registrar, proxy, notifier, ...) use this class and not ``SipServer``.
 """
 
 from __future__ import annotations
@@ -23,45 +23,54 @@ from siplab.lab.wire.headers import Uri
 from siplab.lab.wire.ip import DEFAULT_MTU, Endpoint
 
 PRIVATE_OWN: Final = Endpoint("10.255.0.1", 5060)
-"""What a server with ``private_own`` shows of its own network."""
+"""The address of its own network that a server with ``private_own`` shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
     """Settings of a server; times in seconds.
 
-    ``users`` maps user names to passwords. ``store`` says where requests to a registered phone go: to its
-    Contact URI; to where its REGISTER came from, from the port that it went to, always or if one of the
-    ``nat_tests`` says that it is behind NAT; or to a Contact whose address was replaced by that. ``alias``:
-    whose Contact has the source noted in dialogs (``;alias=``): everybody's, a natted phone's, nobody's.
-    ``strict_digest_uri``: the signed uri must equal the Request-URI.
-    ``upstream``: another server, to which this one sends whatever is for its domain, as an outbound
-    proxy does: it then registers nobody. ``timer_c`` bounds the time that a forwarded INVITE may ring
-    (RFC 3261 section 16.8).
+    Users and registrations:
 
-    ``rport``: whether answers go to where requests come from. ``ping``: which registered phones are sent
-    OPTIONS, NOTIFY or zero bytes (``ping_kind``) every ``ping_interval`` seconds: none, those that show that
-    they are behind NAT, or all. ``relay_when``: whose media go by way of this server, from ``relay_port`` on
-    (RFC 7362); for ``latch`` to ``restrict`` see ``RelayRules``. ``secure_port``: at that one of the
-    ``ports`` SIP is sealed (``lab.sip.pseudo_tls``). ``stun``: STUN is answered at all of them (RFC 5626
-    section 5.4). ``tls_port``: at that one TCP has TLS in it, with the certificate of ``tls``.
-    ``transports``: by which the server can be reached, at each port; ``framing`` and ``mtu`` are for TCP, as
-    with phones.
+    - ``users`` maps user names to passwords. ``numbers``: of users; P-Asserted-Identity tells them to the
+      called phone (RFC 3325). ``strict_digest_uri``: the signed uri must equal the Request-URI.
+      ``nonce_tied``: what must be the same as when the nonce was issued.
+    - ``store`` says where requests to a registered phone go. ``contact``: to its Contact URI. ``source``: to
+      where its REGISTER came from, and from the port at which it arrived. ``source-if-nat``: the same, but
+      only if one of the ``nat_tests`` shows a NAT; else as ``contact``. ``rewrite-contact``: to a Contact
+      whose address was replaced by the source.
+    - ``binding_match`` to ``max_expires``: see ``lab.server.registrar``; 0 is no limit. ``domains``: which
+      domains From and To may have; ``foreign_request_uri``: what becomes of a foreign domain in a Request-URI
+      (``save``: a call to one of the users is one for this server all the same).
+    - ``calls_from``: the server's port from which registered phones are called, 0 for the port at which the
+      call arrived. ``tcp_connect``: a phone that registered over TCP is reached by that connection, or by a
+      new one to its Contact.
+    - ``ping``: which registered phones get OPTIONS, NOTIFY or zero bytes (``ping_kind``) every
+      ``ping_interval``: none, those that seem to be behind NAT, or all.
 
-    What of messages is refused: ``validation``, ``bad_port``, ``udp_length`` (``lab.server.validation``).
-    Whose domain a request may name: ``domains`` in From and To, ``foreign_request_uri`` in a Request-URI
-    (``save``: and a call to one of the users is one for this server). Registrations: ``binding_match`` to
-    ``max_expires``, in ``lab.server.registrar``; 0 is no limit. ``nonce_tied``: what must be the same as when
-    a nonce was given. ``session_timer``: the session interval that is asked for (RFC 4028), with
-    ``session_timer_natted`` where NAT is seen only. ``private_own``: a private address of the server's own
-    stands in Record-Route, and in the Contact of a back-to-back user agent. ``b2bua``: the server is one
-    (``lab.server.b2bua``), ``direct_media``: it then has media sent directly. ``tcp_connect``: a phone that
-    registered over TCP is reached by that connection, or by one that is opened to its Contact.
-    ``flow_tied``: an INVITE must come from where the user's REGISTER came from. ``only_source_port``:
-    requests from another port are dropped; 0: none is. ``record_route``: whether requests within a dialog go
-    by way of this server, too. ``numbers``: of users, which the called phone is told in P-Asserted-Identity
-    (RFC 3325). ``calls_from``: the port of its own that a registered phone is called from, 0 for the one that
-    the call came to.
+    Calls:
+
+    - ``upstream``: another server, to which this one sends all requests for its domain, as an outbound proxy
+      does; then it registers nobody. ``timer_c``: the time that a forwarded INVITE may ring (RFC 3261 section
+      16.8). ``record_route``: whether requests within a dialog pass through this server.
+    - ``alias``: in whose Contacts the source is noted in dialogs (``;alias=``): everybody's, those of phones
+      behind NAT, nobody's. ``flow_tied``: an INVITE must come from where the user's REGISTER came from.
+    - ``session_timer``: the session interval that the server asks for (RFC 4028); with
+      ``session_timer_natted`` only where NAT is seen. ``private_own``: a private address of the server's own
+      is in Record-Route, and in the Contact of a back-to-back user agent. ``b2bua``: the server is such an
+      agent (``lab.server.b2bua``); ``direct_media``: it then has media sent directly.
+    - ``relay_when``: whose media pass through this server, from ``relay_port`` on (RFC 7362); ``latch`` to
+      ``restrict``: see ``RelayRules``.
+
+    Messages and transports:
+
+    - ``rport``: whether answers go to the source of requests. ``validation``, ``bad_port``, ``udp_length``:
+      which messages are refused (``lab.server.validation``). ``only_source_port``: requests from other ports
+      are dropped; 0: none is.
+    - ``transports``: those at each port; ``framing`` and ``mtu`` are for TCP, as with phones.
+      ``secure_port``: one of the ``ports``, at which SIP is sealed (``lab.sip.pseudo_tls``). ``tls_port``:
+      one at which TCP has TLS in it, with the certificate of ``tls``. ``stun``: STUN is answered at all ports
+      (RFC 5626 section 5.4).
     """
 
     domain: str
@@ -181,7 +190,7 @@ class ServerCore(Agent, TransactionUser):
         return f"sip:{user}@{self.config.domain}"
 
     def is_own(self, endpoint: Endpoint) -> bool:
-        """Whether that is one of the server's endpoints."""
+        """Whether an endpoint is the server's own."""
         return endpoint in self._endpoints
 
     def is_own_host(self, host: bytes) -> bool:
@@ -196,9 +205,9 @@ class ServerCore(Agent, TransactionUser):
     # -- whose request it is -----------------------------------------------------------------
 
     def is_natted(self, request: Incoming, contact: bytes) -> bool:
-        """Whether a phone is behind NAT, where it makes a difference to this server.
+        """Whether a phone is behind NAT, if any setting of this server depends on that.
 
-        Who has no test and stores the source of all takes all for that.
+        A server that has no tests and stores every source takes all phones for that.
         """
         config = self.config
         if not self._minds_nat:
@@ -208,11 +217,11 @@ class ServerCore(Agent, TransactionUser):
         return nat_seen(request, contact, config.nat_tests)
 
     def accepts(self, uri: Uri) -> bool:
-        """Whether a URI of From or To may name one of the users."""
+        """Whether a URI of From or To may belong to one of the users."""
         return self.config.domains in ("any", "forced", "from-realm") or self.is_own_host(uri.host)
 
     def realm_of(self, request: Incoming) -> bytes:
-        """The realm to be asked for; empty for the server's own."""
+        """The realm for the challenge; empty for the server's own."""
         if self.config.domains != "from-realm":
             return b""
         uri = uri_of(name_addr_of(request.value(b"from")).uri)
@@ -227,7 +236,7 @@ class ServerCore(Agent, TransactionUser):
         return tuple(found[each] for each in self.config.nonce_tied if each != "nc")
 
     def _names_an_address(self, request: Incoming) -> bool:
-        """Whether From or To has an address for a domain."""
+        """Whether From or To has an IP address in the place of a domain."""
         uris = [uri_of(name_addr_of(request.value(name)).uri) for name in (b"from", b"to")]
         return any(uri is not None and address_text(uri.host) is not None for uri in uris)
 
@@ -238,7 +247,7 @@ class ServerCore(Agent, TransactionUser):
         self.note(now, EventKind.NO_ACK, f"{facts.status} to INVITE was never acknowledged (timer H)", facts)
 
     def authenticate(self, transaction: ServerTransaction, now: float, *, proxy: bool = False) -> str | None:
-        """The user whose credentials a request has; without good ones it is answered, and ``None``."""
+        """The user whose credentials a request has. Without valid ones, answers it and returns ``None``."""
         request = transaction.request
         if self.config.domains.startswith("ip-") and self._names_an_address(request):
             what = "a domain is needed in From and To"
@@ -281,7 +290,7 @@ class ServerCore(Agent, TransactionUser):
         headers: bytes = b"",
         facts: Facts = NO_FACTS,
     ) -> None:
-        """Answer a request with an error, and note why; ``facts``: what of the request is at fault."""
+        """Answer a request with an error, and note why; ``facts``: the part of the request at fault."""
         transaction.reply(status, now, headers=headers + self.server_line)
         method = transaction.request.method.decode("ascii", "replace")
         facts = facts._replace(status=status, method=method)

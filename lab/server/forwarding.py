@@ -1,6 +1,6 @@
 """The response context of one request that a proxy forwards: RFC 3261 sections 16.6 to 16.8.
 
-A server transaction, and a branch for each target; of what the branches answer, the best goes back.
+It has the server transaction, and a branch for each target. The best of the branches' answers goes back.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from siplab.lab.sip.transaction_fsm import ClientTransaction, ServerTransaction
 from siplab.lab.sip.transactions import TransactionLayer
 from siplab.lab.wire.ip import Endpoint
 
-# Section 16.7, step 6: of the 4xx responses, those that help the caller to try again.
+# Section 16.7, step 6: the 4xx responses that help the caller to try again.
 _PREFERRED: Final = (401, 407, 415, 420, 484)
 
 
 class Target(NamedTuple):
-    """Where one copy of a request goes: its Request-URI, next hop, the endpoint it leaves from, and how.
+    """Where one copy of a request goes: Request-URI, next hop, the endpoint that sends it, transport.
 
-    ``natted``: to a phone whose REGISTER showed a NAT.
+    ``natted``: the target is a phone whose REGISTER showed a NAT.
     """
 
     uri: bytes
@@ -36,7 +36,7 @@ class Target(NamedTuple):
 
 
 class Forwards(Protocol):
-    """What a context needs of its proxy: how messages are changed on their way, and who has to know."""
+    """What a context needs of its proxy: how messages are changed on their way, and who is to be notified."""
 
     server: ServerCore
     layer: TransactionLayer
@@ -56,7 +56,7 @@ class Forwards(Protocol):
 
 
 class Forwarding:
-    """The response context of one request: which branches there are and what they answered."""
+    """The response context of one request: its branches and their answers."""
 
     __slots__ = (
         "_best",
@@ -75,7 +75,7 @@ class Forwarding:
         self.transaction = transaction
         transaction.user_data = self
         self._routes = routes
-        self._key = transaction.request.call_id  # what the call is known by
+        self._key = transaction.request.call_id  # identifies the call
         # branch -> final status, 0 while it is open
         self._branches: dict[ClientTransaction, int] = {}
         self._from_nat: set[ClientTransaction] = set()  # those to phones behind NAT
@@ -84,7 +84,7 @@ class Forwarding:
         self._timer_c: Timer | None = None
 
     def forward(self, targets: list[Target], now: float) -> None:
-        """Send one copy to each target, all at once (a parallel fork)."""
+        """Send one copy to each target, all at once (parallel forking)."""
         transaction, proxy = self.transaction, self._proxy
         request = transaction.request
         if request.method == b"INVITE" and not request.to_tag:
@@ -121,7 +121,7 @@ class Forwarding:
     def _answered(
         self, branch: ClientTransaction, status: int, response: Incoming | None, now: float
     ) -> None:
-        """Section 16.7: forward provisionals and 2xx at once, of other finals the best when all are in."""
+        """Section 16.7: forward provisionals and 2xx at once; of the others the best, once all are in."""
         if status < 200:
             if status > 100 and response is not None:
                 self._start_timer_c(now)
@@ -175,7 +175,7 @@ class Forwarding:
         self._tell_watchers(status, now)
 
     def _tell_watchers(self, status: int, now: float) -> None:
-        """Those who watch the called user's phone learn how far the call is."""
+        """Tell those who watch the called user's phone how far the call is."""
         request, notifier = self.transaction.request, self._proxy.notifier
         known = notifier.calls.get(self._key)
         if request.method == b"INVITE" and not request.to_tag and known is not None:
@@ -193,7 +193,7 @@ class Forwarding:
             self._timer_c.cancel()
 
     def _timer_c_fired(self, argument: object, now: float) -> None:
-        """Section 16.8: nobody answers a ringing phone for ever."""
+        """Section 16.8: a phone must not ring for ever."""
         self._proxy.server.note(now, EventKind.TIMER_C, "no final response: cancelling")
         self.cancel(now)
 

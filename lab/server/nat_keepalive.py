@@ -1,13 +1,12 @@
-"""Keep-alives from the server to registered phones, as providers keep NAT bindings alive.
+"""Keep-alives from the server to registered phones, by which providers keep NAT bindings.
 
 The rules of this file:
 
-- ``natted``: only phones that show that they are behind NAT are asked, as nathelper's ``ping_nated_only``
-  has it; what shows it, the server's ``nat_tests`` say.
-- So a router that hides the NAT well switches this off. That is no fault of the server.
-- What the phone answers to OPTIONS, or to NOTIFY with ``Event: keep-alive``, does not matter: its answer
-  refreshes the binding, whatever it says. Four zero bytes, nathelper's other way, are not answered: they keep
-  NATs alive that count what comes in.
+- ``natted``: the server sends them only to phones that seem to be behind NAT, like nathelper's
+  ``ping_nated_only``. The server's ``nat_tests`` decide which phones do.
+- So a router that hides the NAT well switches keep-alives off. That is not the server's fault.
+- Any answer of the phone to OPTIONS, or to NOTIFY with ``Event: keep-alive``, refreshes the binding. Four
+  zero bytes, nathelper's other way, get no answer; they work only with NATs that inbound packets refresh.
 """
 
 from __future__ import annotations
@@ -60,9 +59,9 @@ class NatKeepalive:
         self._wait(aor, binding, now)
 
     def ask(self, user: str, now: float, done: Callable[[int, float], None]) -> None:
-        """Ask a registered phone by OPTIONS whether it is there; ``done`` gets the status and when it came.
+        """Ask a registered phone by OPTIONS whether it answers; ``done`` gets status and time (seconds).
 
-        408 stands for no answer; without a registration ``done`` gets 480.
+        The status is 408 without an answer, and 480 without a registration.
         """
         for binding in self._registrar.lookup(user)[-1:]:
             remote = binding.received or next_hop(binding.contact)
@@ -106,4 +105,4 @@ class NatKeepalive:
 
 
 def _ignore(_: ClientTransaction, status: int, response: Incoming | None, now: float) -> None:
-    """Whatever came of it, the next one is sent all the same."""
+    """The next keep-alive is sent whatever the answer is."""

@@ -1,9 +1,9 @@
-"""What shows a server that a phone is behind NAT: the tests of nathelper's kind.
+"""How a server finds out that a phone is behind NAT: tests like nathelper's.
 
 The rules of this file:
 
-- One test that holds is enough. None can see a NAT whose router has put its own address in everywhere.
-- A host that is a name, or a port that UDP does not have, is not where the message came from.
+- One positive test is enough. No test sees a NAT whose router has put its own address in everywhere.
+- A host name, or a port that UDP does not have, counts as different from the message's source.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ NatTest = Literal[
 ]
 """A private address in Contact or Via, or a host or port there that is not the source's.
 
-``register-contact-private`` and ``invite-via-private``: that of a REGISTER or an INVITE only. nathelper's
-test 19 is ``contact-private``, ``via-host`` and ``via-port``."""
+``register-contact-private`` and ``invite-via-private``: only in a REGISTER or an INVITE. nathelper's test 19
+is ``contact-private``, ``via-host`` and ``via-port`` together.
+"""
 
 
 def nat_seen(request: Incoming, contact: bytes, tests: Collection[NatTest]) -> bool:
-    """Whether one of the ``tests`` says that the sender of a request with that Contact URI is behind NAT."""
+    """Whether one of the ``tests`` shows that the sender of a request with that Contact URI is behind NAT."""
     source = request.source
     via, uri = request.via, uri_of(contact)
     via_ip = address_text(via.sent_by.host) if via is not None else None

@@ -2,9 +2,10 @@
 
 The rules of this file:
 
-- A subscription gets a NOTIFY at once, and one for each change of what it is about.
-- NOTIFYs go where the SUBSCRIBE came from, or to its Contact if the server stores mere Contacts.
-- Dialog state (busy lamp fields) follows the calls that the proxy carries. One that is over is told of once.
+- A subscription gets a NOTIFY at once, and one for each change.
+- NOTIFYs go to the source of the SUBSCRIBE, or to its Contact if the server's ``store`` is ``contact``.
+- Dialog state (busy lamp fields) follows the calls that the proxy carries. The end of a call is notified
+  once.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class _Subscriber:
 
 @dataclass
 class Notifier:
-    """Subscriptions to what the server knows of its users."""
+    """Subscriptions to the state of the server's users."""
 
     server: ServerCore
     waiting: dict[str, int] = field(default_factory=dict)  # user -> messages in the mailbox
@@ -105,12 +106,12 @@ class Notifier:
     # -- what changes --------------------------------------------------------------------------
 
     def set_waiting(self, user: str, messages: int, now: float) -> None:
-        """So many messages are in a user's mailbox now."""
+        """A user's mailbox has so many messages now."""
         self.waiting[user] = messages
         self._tell("message-summary", user, now)
 
     def set_call(self, call_id: bytes, user: str, state: str, now: float) -> None:
-        """A call to ``user`` came to a state: ``trying``, ``early``, ``confirmed`` or ``terminated``."""
+        """A call to ``user`` has reached a state: ``trying``, ``early``, ``confirmed`` or ``terminated``."""
         if self.calls.get(call_id, ("", ""))[1] == state:
             return
         if call_id not in self.calls:

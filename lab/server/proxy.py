@@ -3,10 +3,10 @@
 The rules of this file:
 
 - One ``Forwarding`` (``forwarding.py``) is the response context of one request (section 16.2).
-- Forwarding edits the received message (top Via, Max-Forwards, Route, our own credentials, Contact
-  alias) and keeps every other byte, so that what a router did stays visible to the far end.
+- Forwarding edits the received message (top Via, Max-Forwards, Route, our own credentials, Contact alias) and
+  keeps every other byte. So the far end can still see what a router did.
 - With ``alias`` the server also helps phones behind NAT in their dialogs: it notes the source in the Contact
-  (``contact_alias``) and follows such a note in a Request-URI.
+  (``contact_alias``), and sends requests with such a note to the endpoint in it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from siplab.lab.wire.headers import split_list
 from siplab.lab.wire.ip import Endpoint, is_private
 from siplab.lab.wire.sip import Field
 
-# Methods whose requests may create a dialog, in which the proxy then wants to stay (section 16.6).
+# Requests that may create a dialog, in whose path the proxy stays (section 16.6).
 _RECORD_ROUTED: Final = frozenset({b"INVITE", b"SUBSCRIBE", b"REFER"})
 
 
@@ -109,7 +109,7 @@ class Proxy:
         Forwarding(self, transaction, routes).forward(targets, now)
 
     def on_ack(self, ack: Incoming, now: float) -> None:
-        """Forward the ACK of a 2xx, which is no transaction's (section 16.11)."""
+        """Forward the ACK of a 2xx, which belongs to no transaction (section 16.11)."""
         hops = ack.value(b"max-forwards")
         routes, local = self._take_own_routes(ack)
         uri, text = uri_of(ack.uri), _shown(ack.uri)
@@ -133,7 +133,7 @@ class Proxy:
             self.server.note(now, EventKind.FORWARDED, f"ACK to {target.remote}", facts)
 
     def _is_off_flow(self, request: Incoming) -> bool:
-        """Whether an INVITE outside dialogs comes from elsewhere than all bindings of its user."""
+        """Whether an INVITE outside dialogs comes from elsewhere than its user's REGISTERs."""
         if request.method != b"INVITE" or request.to_tag:
             return False
         caller = uri_of(name_addr_of(request.value(b"from")).uri)
@@ -141,7 +141,7 @@ class Proxy:
         return all(each.source != request.source for each in self._registrar.lookup(user))
 
     def _has_looped(self, request: Incoming) -> bool:
-        """Whether one of our Vias shows that it was here with the same routing (section 16.3, step 4)."""
+        """Whether our Via shows that the request was here with the same routing (section 16.3, step 4)."""
         for field in request.message.fields:
             if field.name == b"via":
                 for via in vias_in(field.value):
@@ -153,9 +153,9 @@ class Proxy:
         return False
 
     def _take_own_routes(self, request: Incoming) -> tuple[list[bytes], Endpoint]:
-        """The Route values left without ours on top, and the endpoint that the request leaves from.
+        """The Route values without our own ones on top, and the endpoint that will send the request.
 
-        With double record-routing the last of ours names the far side.
+        With double record-routing the last of our values names the far side's endpoint.
         """
         local = request.local
         routes = request.values(b"route")
@@ -185,7 +185,7 @@ class Proxy:
         if alias is not None:
             return [Target(contact_alias.without(text), alias.endpoint, local, alias.transport)]
         user = uri.user.decode("utf-8", "backslashreplace")
-        # Kamailio's lookup() asks for the user alone, whichever domain stands there.
+        # Kamailio's lookup() looks for the user alone, whatever the domain.
         ours = config.foreign_request_uri == "save" and not request.to_tag and user in config.users
         if not ours and not self.server.is_own_host(uri.host):
             hop = next_hop(text)
@@ -197,7 +197,7 @@ class Proxy:
         return self._located(user, local)
 
     def _nowhere(self, uri: bytes, otherwise: int) -> tuple[int, str]:
-        """Status and reason where a URI leads nowhere: 479 where it can't be read, or has no port of UDP."""
+        """Status and reason for a URI that can't be resolved: 479 if malformed or with an impossible port."""
         found = uri_of(uri)
         broken = found is None or (found.port is not None and found.port > 65535)
         lax = self.server.config.bad_port != "reject"
@@ -215,11 +215,11 @@ class Proxy:
             leaving = local
             if config.tcp_connect == "open" and binding.transport == "tcp":
                 remote = next_hop(binding.contact)
-                # A port of ours that has no connection to there.
+                # A port of ours without a connection to the phone.
                 others = [port for port in config.ports if port != binding.local.port]
                 leaving = Endpoint(config.ip, others[0] if others else binding.local.port)
             elif binding.received or config.store in ("source", "rewrite-contact"):
-                leaving = binding.local  # the NAT lets in what comes from where the REGISTER went
+                leaving = binding.local  # the NAT lets in packets from where the REGISTER went
                 transport = binding.transport
             if config.calls_from:
                 leaving = Endpoint(config.ip, config.calls_from)
@@ -234,7 +234,7 @@ class Proxy:
     def copy(
         self, request: Incoming, target: Target, routes: list[bytes], now: float, *, natted: bool = False
     ) -> Request:
-        """The request as it goes to one target (section 16.6, steps 1 to 8).
+        """The request as sent to one target (section 16.6, steps 1 to 8).
 
         ``natted``: NAT was seen at one of the two sides.
         """
@@ -254,7 +254,7 @@ class Proxy:
         asserted = self.asserted_lines(request)
         ours += asserted
         if request.method == b"REGISTER" and self.server.config.upstream is not None:
-            # A proxy at a private address is the customer's, and nobody outside could call by way of it.
+            # A proxy with a private address is the customer's: nobody outside can call through it.
             ours += b"" if is_private(target.local.ip) else _path(target.local, target.transport)
         if b"max-forwards" not in request.heads:
             ours += b"Max-Forwards: 70\r\n"
@@ -266,7 +266,7 @@ class Proxy:
             if name == b"via":
                 parts.append(field.raw)
                 continue
-            if ours:  # behind the Vias, and above any Record-Route that is there already
+            if ours:  # after the Vias, and above any existing Record-Route
                 parts.append(ours)
                 ours = b""
             if name == b"max-forwards":
@@ -282,7 +282,7 @@ class Proxy:
             elif name == b"proxy-authorization" and self.server.authority.realm_of(
                 field.value, self.server.realm_of(request)
             ):
-                continue  # section 22.3: credentials for our realm have done their work
+                continue  # section 22.3: credentials for our realm are not needed any more
             elif body is not None and name == b"content-length":
                 parts.append(field.raw[: field.value_offset] + b"%d\r\n" % len(body))
             else:
@@ -304,7 +304,7 @@ class Proxy:
         )
 
     def asserted_lines(self, request: Incoming) -> bytes:
-        """Who calls, as the provider knows it (RFC 3325 section 5), if it tells that at all."""
+        """The caller's identity as the provider knows it (RFC 3325 section 5); empty if it has no number."""
         if request.method != b"INVITE" or request.to_tag:
             return b""
         caller = uri_of(name_addr_of(request.value(b"from")).uri)
@@ -323,9 +323,9 @@ class Proxy:
         from_nat: bool,
         natted: bool,
     ) -> bytes:
-        """A response without our Via on top, as it goes on upstream (section 16.7, steps 3 and 8).
+        """A response without our Via on top, as it is sent on upstream (section 16.7, steps 3 and 8).
 
-        ``from_nat``: it comes from a phone behind NAT; ``natted``: NAT was seen at one of the two sides.
+        ``from_nat``: it comes from a phone behind NAT. ``natted``: NAT was seen at one of the two sides.
         """
         message = response.message
         parts = [message.start_line]
@@ -339,9 +339,9 @@ class Proxy:
                 if len(spans) > 1:
                     rest = field.value[spans[1][0] :].lstrip()
                     parts += (field.raw[: field.value_offset], rest, b"\r\n")
-            elif field.name == b"contact" and response.status < 300:  # of a 3xx it is another's
+            elif field.name == b"contact" and response.status < 300:  # in a 3xx Contact is somebody else's
                 if self.server.config.upstream is not None and response.method == b"REGISTER":
-                    parts.append(contact_alias.bare(field))  # it was for the registrar
+                    parts.append(contact_alias.bare(field))  # the note was for the registrar
                 else:
                     parts.append(self._with_alias(field, response, natted=from_nat, request=request))
             elif body is not None and field.name == b"content-length":
@@ -352,14 +352,14 @@ class Proxy:
         return b"".join(parts)
 
     def _relayed(self, message: Incoming, now: float, *, natted: bool) -> bytes | None:
-        """The body with the relay's ports in it; ``None`` without a relay, or without a description."""
+        """The body with the relay's ports; ``None`` if nothing is relayed or there is no description."""
         relay, config = self.relay, self.server.config
         if relay is None or not (natted or config.relay_when == "always" or message.call_id in relay.calls):
             return None
         return relay.rewritten(message, now, whole=config.udp_length == "ignore")
 
     def timer_lines(self, request: Incoming, *, natted: bool) -> bytes:
-        """What this server adds to a request to have a session timer (RFC 4028 section 8.1)."""
+        """The lines that this server adds to a request to get a session timer (RFC 4028 section 8.1)."""
         config = self.server.config
         asked = config.session_timer and (natted or not config.session_timer_natted)
         if not asked or request.method != b"INVITE" or b"session-expires" in request.heads:
@@ -367,7 +367,7 @@ class Proxy:
         return b"Session-Expires: %d\r\n" % config.session_timer
 
     def timer_answer_lines(self, request: Incoming, response: Incoming, *, natted: bool) -> bytes:
-        """What it adds to a 2xx where the callee knows no timer and the caller does (section 8.2)."""
+        """The lines that it adds to a 2xx if only the caller supports the timer (section 8.2)."""
         timed = b"session-expires" in response.heads or b"timer" not in request.value(b"supported")
         asked = self.timer_lines(request, natted=natted)
         if timed or not asked or not 200 <= response.status < 300:
@@ -380,15 +380,15 @@ class Proxy:
         self.release(call_id)
 
     def release(self, call_id: bytes) -> None:
-        """A call has ended, or was never set up: nothing is relayed for it any more."""
+        """A call has ended, or was never set up: stop relaying for it."""
         if self.relay is not None:
             self.relay.release(call_id)
 
     def _comes_straight(self, incoming: Incoming, request: Incoming | None) -> bool:
-        """Whether no other proxy stands between whoever wrote the message and this server.
+        """Whether the message came to this server without another proxy on the way.
 
-        What another one passed on comes from where that is, which is no place to reach the writer at.
-        ``request``: what a response answers.
+        Another proxy's source endpoint is not where the message's writer can be reached. ``request``: the
+        request that a response answers.
         """
         if request is None:
             return len(incoming.values(b"via")) == 1
@@ -401,7 +401,7 @@ class Proxy:
     def _with_alias(
         self, field: Field, incoming: Incoming, *, natted: bool, request: Incoming | None = None
     ) -> bytes:
-        """A Contact line, with a note of where it really came from when its URI does not say so."""
+        """A Contact line, with a note of the real source if its URI names another endpoint."""
         wanted = self.server.config.alias
         if wanted != "always" and not (wanted == "natted" and natted):
             return field.raw
@@ -412,7 +412,7 @@ class Proxy:
 
 
 def _loop_mark(request: Incoming) -> bytes:
-    """The part of a branch that is the same when a request comes again unchanged (section 16.6, step 8)."""
+    """The part of a branch that is the same if a request comes again unchanged (section 16.6, step 8)."""
     seen = b"|".join((request.uri, request.from_tag, request.to_tag, request.call_id))
     return b".%08x" % zlib.crc32(b"%b|%d" % (seen + request.value(b"route"), request.cseq))
 
@@ -422,7 +422,7 @@ def _record_route(endpoint: Endpoint, transport: SipTransport) -> bytes:
 
 
 def _path(endpoint: Endpoint, transport: SipTransport) -> bytes:
-    """By way of this proxy the phone wants to be called (RFC 3327)."""
+    """The phone wants to be called through this proxy (RFC 3327)."""
     return b"Path: <sip:" + hostport(endpoint) + transport_parameter(transport) + b";lr>\r\n"
 
 

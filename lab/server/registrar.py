@@ -4,13 +4,13 @@ The rules of this file:
 
 - An address-of-record is ``sip:user@domain``, as text, whichever of the server's names was used.
 - A REGISTER changes all the bindings that it lists, or none (section 10.3, step 7).
-- With ``store="source"`` a binding whose Contact is not where the REGISTER came from remembers the source,
-  as providers do for phones behind NAT (RFC 3581's idea, for requests); with ``source-if-nat`` one of a phone
-  that shows that it is behind NAT. A REGISTER with a ``Path`` (RFC 3327) is the work of an outbound proxy of
-  the provider's own, and calls go back by way of that, wherever ``store`` has them go.
-- ``binding_match`` says when a Contact is one that is known: by section 19.1.4, byte for byte, or whenever
-  the user is the same. ``old_cseq`` is the answer to a CSeq that is not above the binding's; with 400 an
-  equal one within 20 s changes nothing, as with Kamailio.
+- With ``store="source"`` a binding remembers the source of its REGISTER, if the Contact differs from it.
+  Providers do so for phones behind NAT (RFC 3581's idea, for requests). With ``source-if-nat`` the registrar
+  does so only for a phone that seems to be behind NAT. A REGISTER with a ``Path`` (RFC 3327) comes from an
+  outbound proxy of the provider's own. Calls go back through that proxy, whatever ``store`` is.
+- ``binding_match`` says when a Contact is a known one: by section 19.1.4, byte for byte, or whenever the user
+  is the same. ``old_cseq`` is the answer to a CSeq that is not above the binding's; with 400 an equal CSeq
+  within 20 s changes nothing, as with Kamailio.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from siplab.lab.sip.timers import Timer
 from siplab.lab.sip.transaction_fsm import ServerTransaction
 from siplab.lab.wire.ip import Endpoint
 
-_DEFAULT_EXPIRES = 3600  # where nothing is asked for, and there is no limit
-_SAME_REQUEST = 20.0  # seconds in which a REGISTER with the CSeq of the binding is taken for the same one
+_DEFAULT_EXPIRES = 3600  # if the REGISTER asks for none, and there is no limit
+_SAME_REQUEST = 20.0  # seconds in which a REGISTER with the binding's CSeq counts as the same one
 _OLD_CSEQ = (
     "CSeq not above that of the binding (RFC 3261 10.3)",
     b"",
@@ -80,7 +80,7 @@ Registered = Callable[[str, Binding, Incoming, float], None]
 class Registrar:
     """Registrations of one server; ``bindings`` maps an address-of-record to its bindings, oldest first.
 
-    ``overloaded``: while it is, REGISTERs are refused with 503; what is registered stays so.
+    ``overloaded``: while true, REGISTERs are refused with 503, and existing bindings stay.
     """
 
     def __init__(self, server: ServerCore) -> None:
@@ -124,7 +124,7 @@ class Registrar:
         server, config = self._server, self._server.config
         request = transaction.request
         contacts = request.values(b"contact")
-        if config.bad_port == "drop":  # a Contact that can't be read is lost, the REGISTER a query
+        if config.bad_port == "drop":  # an unreadable Contact is ignored: the REGISTER becomes a query
             contacts = [each for each in contacts if each == b"*" or _is_readable(name_addr_of(each).uri)]
         longest = config.max_expires or _DEFAULT_EXPIRES
         general = _seconds(request.value(b"expires"), longest)
@@ -182,7 +182,7 @@ class Registrar:
 
     @staticmethod
     def _is_old(bindings: list[Binding], request: Incoming) -> bool:
-        """Whether a REGISTER of the same Call-ID and this CSeq or a later one was there before."""
+        """Whether a REGISTER with the same Call-ID and this CSeq or a later one was here before."""
         return any(each.call_id == request.call_id and each.cseq >= request.cseq for each in bindings)
 
     def _stored(self, uri: bytes, request: Incoming) -> tuple[bytes, bytes | None]:
@@ -264,7 +264,7 @@ class Registrar:
 
 
 def _seconds(value: bytes, default: int) -> int:
-    """A delta-seconds value; what can't be read counts as ``default`` (section 10.3, step 6)."""
+    """A delta-seconds value; an unreadable one counts as ``default`` (section 10.3, step 6)."""
     return int(value) if value.isdigit() and len(value) <= 10 else default
 
 
@@ -274,7 +274,7 @@ def _is_readable(uri: bytes) -> bool:
 
 
 def _same_uri(one: bytes, other: bytes) -> bool:
-    """Comparison of RFC 3261 section 19.1.4, for the parts that these servers' URIs have."""
+    """Comparison by RFC 3261 section 19.1.4, for the parts that these servers' URIs have."""
     if one == other:
         return True
     left, right = uri_of(one), uri_of(other)

@@ -2,9 +2,9 @@
 
 The rules of this file:
 
-- It answers from the port that was addressed, and names that port in Via and Record-Route.
+- It answers from the port at which the request arrived, and names that port in Via and Record-Route.
 - It decides who handles a request: itself (REGISTER, OPTIONS to the server), or the proxy.
-- By default it is as strict as the phone, bodies apart: malformed requests are answered 400, malformed
+- By default it is as strict as the phone, except for bodies: malformed requests are answered 400, malformed
   responses dropped.
 """
 
@@ -50,7 +50,7 @@ class SipServer(ServerCore):
         return self.registrar.bindings
 
     def ask(self, user: str, now: float, done: Callable[[int, float], None]) -> list[Action]:
-        """Ask a registered phone whether it is there, as monitoring does; see ``NatKeepalive.ask``."""
+        """Ask a registered phone whether it answers, as monitoring does; see ``NatKeepalive.ask``."""
         self.nat_keepalive.ask(user, now, done)
         return self.layer.flush()
 

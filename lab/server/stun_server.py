@@ -1,4 +1,4 @@
-"""A STUN server on one port (RFC 8489): tells whoever asks where the question came from."""
+"""A STUN server on one port (RFC 8489): it answers a request with the endpoint that the request came from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STUN_PORT: Final = 3478
 class StunServer(Agent):
     """Answers binding requests at ``local``; anything else is ignored.
 
-    ``classic``: by MAPPED-ADDRESS, which has the address as it is (RFC 3489 section 11.2.1).
+    ``classic``: with MAPPED-ADDRESS, which has the address in plain form (RFC 3489 section 11.2.1).
     """
 
     def __init__(self, local: Endpoint, *, classic: bool = False) -> None:

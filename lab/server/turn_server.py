@@ -1,11 +1,12 @@
-"""A relay for media (RFC 8656): what a TURN server does for UDP, and a STUN server beside it.
+"""A relay for media (RFC 8656): the UDP part of a TURN server, with STUN.
 
 The rules of this file:
 
-- Who asks is one of the ``users``; each socket that asks gets a port of its own at the relay's address.
-- What a peer sends to that port goes on only where its address is permitted (section 9), as by a channel.
-- Allocations, permissions and channels end unless they are refreshed. Nothing here needs a timer: what has
-  ended is found so when it is next used.
+- Only ``users`` are served. Each of their sockets gets a port of its own at the relay's address.
+- A peer's packet to that port is passed on only if its address is permitted (section 9), for instance by a
+  channel.
+- Allocations, permissions and channels end unless they are refreshed. No timers are needed: the end is
+  noticed at the next use.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _LAST_PORT: Final = 65535
 
 @dataclass(eq=False)
 class Allocation:
-    """One client's socket: its relayed address, whom it permits until when, and its channels.
+    """One client's socket: its relayed address, its permissions with their ends, and its channels.
 
     ``latest``: the peer to which it sent last. Times in seconds.
     """
@@ -52,7 +53,7 @@ class TurnServer(Agent):
     def __init__(self, local: Endpoint, users: Mapping[str, str], realm: str, rng: random.Random) -> None:
         super().__init__()
         self.local = local
-        self.allocations: dict[Endpoint, Allocation] = {}  # by the client's socket, as it is seen here
+        self.allocations: dict[Endpoint, Allocation] = {}  # by the client's socket, as seen from the relay
         self.relayed = self.dropped = 0
         self._realm = realm.encode()
         self._keys = {

@@ -1,11 +1,12 @@
-"""What of a message a server minds, and what it refuses without a word (RFC 3261 section 16.3).
+"""Which faults of a message a server objects to, and when it gives no answer (RFC 3261 section 16.3).
 
 The rules of this file:
 
-- A proxy ignores what it does not need (16.3 (1)): no server reads the body of what it forwards.
-- ``strict`` minds every fault of the grammar in the header fields. ``forgiving`` minds those that keep
-  Kamailio 5.6 from reading a message at all, which it then drops (``_refusals.yaml`` beside the kinds).
-- Ports that UDP does not have and a Content-Length that is wrong are settings of their own.
+- A proxy ignores what it does not need (16.3 (1)): no server reads the body of a message that it forwards.
+- ``strict`` objects to every violation of the grammar in the header fields. ``forgiving`` objects only to
+  those that keep Kamailio 5.6 from reading a message at all; it drops such messages (``_refusals.yaml``
+  beside the kinds).
+- Impossible ports and a wrong Content-Length have settings of their own.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ _HARD: Final = frozenset(
     }
 )  # fmt: skip
 _BODY: Final = frozenset(rule for rule in RULES if rule.startswith(("sdp-", "content-type-")))
-# Where a port that can't be is found at once, because the header is read for routing or for who it is.
+# In these headers an impossible port is found at once, because they are read for routing or identity.
 _READ: Final = frozenset({"Request-URI", "From", "To"})
 _DIGITS: Final = re.compile(rb"\d*")
 
 
 def fatal_of(validation: Validation, bad_port: BadPort, udp_length: UdpLength) -> Fatal:
-    """The violation for which a server with these settings takes a message no further, if it has one."""
+    """A function that returns the violation for which a server with these settings refuses a message."""
     if (validation, bad_port, udp_length) == ("strict", "reject", "cut"):
         return lambda message: syntax.first(message, _strictly)
 
@@ -49,7 +50,7 @@ def fatal_of(validation: Validation, bad_port: BadPort, udp_length: UdpLength) -
         def minds(violation: Violation) -> bool:
             rule = violation.rule
             if rule in _PORTS:
-                if bad_port == "drop":  # of a Contact only the header is lost
+                if bad_port == "drop":  # an unreadable Contact costs only that header
                     return violation.header != "Contact"
                 if bad_port != "wrap":
                     return bad_port == "reject"
@@ -58,7 +59,7 @@ def fatal_of(validation: Validation, bad_port: BadPort, udp_length: UdpLength) -
                     return found is not None and len(found[0]) > 5
                 return violation.header in _READ
             if rule in _LENGTHS:
-                # Cut: what is there is enough, what is missing is not.
+                # Cut: bytes beyond the length are ignored, missing bytes are an error.
                 cut = validation == "strict" and udp_length == "cut" and rule == "content-length-too-large"
                 return udp_length == "reject" or cut
             if validation == "forgiving":
@@ -66,7 +67,7 @@ def fatal_of(validation: Validation, bad_port: BadPort, udp_length: UdpLength) -
             return _strictly(violation)
 
         if udp_length == "reject" and message.value(b"content-length") != b"%d" % len(message.body):
-            # The quick way does not notice bytes beyond the body.
+            # The quick way does not notice bytes after the body.
             return next((each for each in syntax.check(message) if minds(each)), None)
         return syntax.first(message, minds)
 
@@ -74,9 +75,9 @@ def fatal_of(validation: Validation, bad_port: BadPort, udp_length: UdpLength) -
 
 
 def unreadable_contact(message: SipMessage) -> Violation | None:
-    """What keeps a forgiving registrar from reading a Contact, after it has asked for a password.
+    """The fault that keeps a forgiving registrar from reading a Contact; it asks for a password first.
 
-    Kamailio 5.6.3 answers such a REGISTER 400, while a parameter without its semicolon passes.
+    Kamailio 5.6.3 answers such a REGISTER 400, while it accepts a parameter without its semicolon.
     """
     return syntax.first(
         message, lambda each: each.rule == "address-parameter-malformed" and each.header == "Contact"
@@ -88,7 +89,7 @@ def _strictly(violation: Violation) -> bool:
 
 
 def silent_of(validation: Validation, bad_port: BadPort) -> frozenset[str]:
-    """The rules for which a request is not even answered 400."""
+    """The rules whose violation leaves a request without an answer."""
     silent = _HARD if validation == "forgiving" else frozenset[str]()
     if bad_port == "wrap":
         silent |= {"via-port-out-of-range"}

@@ -64,7 +64,7 @@ class SendSegment:
 
 
 class PassOn(Send):
-    """The same for what came from somebody else, and goes on as it came: see ``Agent.onward``."""
+    """Send on a payload that came from somebody else, unchanged: see ``Agent.onward``."""
 
     __slots__ = ()
 
@@ -75,8 +75,8 @@ Action = Listen | Close | Send | SendSegment
 class Flow(Protocol):
     """Packets at a steady pace, from one endpoint to another: media.
 
-    The world takes each packet when it is due. While nothing happens that could change its
-    way, the world may let most packets of a stretch share the fate of those that it carries.
+    The world takes each packet when it is due. While nothing happens that could change the way of
+    packets, the world may carry only a few of a stretch; the others share the fate of those.
     ``next_due`` is in seconds of the trial, ``None`` while nothing is to be sent; ``interval`` in seconds.
     """
 
@@ -91,48 +91,48 @@ class Flow(Protocol):
 
     @property
     def steady(self) -> bool:
-        """Whether packets may be skipped: what they say follows from their number."""
+        """Whether packets may be skipped, because their content follows from their number."""
 
     @property
     def left(self) -> int | None:
-        """How many packets there will be, ``None`` for no end."""
+        """How many packets are still to come, ``None`` for no end."""
 
     def dues(self, count: int) -> list[float]:
         """When the next ``count`` packets are due, in seconds."""
 
     def take(self) -> bytes:
-        """The packet that is due; ``next_due`` becomes that of the next one."""
+        """The packet that is due; ``next_due`` becomes the time of the next one."""
 
     def skip(self, count: int) -> Train:
-        """Go on by ``count`` packets that need not be carried."""
+        """Skip ``count`` packets, which need not be carried."""
 
     def frame(self, number: int) -> bytes:
-        """What the packet of that number says."""
+        """The payload of the packet of that number."""
 
     @property
     def content(self) -> str:
-        """What its packets say, by name: a signal's, or the kind of a stream that is no sound."""
+        """The name of what its packets contain: a signal, or the kind of a stream that is not audio."""
 
 
 class Arrivals(NamedTuple):
-    """Copies of the packets of a train in the order in which they came: when (seconds), and of which.
+    """When the packets of a train arrived (``times``, in seconds), and which ones (``numbers``), in order.
 
-    Packets are numbered from 0. One that got lost is not there, one that was doubled is there twice.
+    Packets are numbered from 0. A lost packet is not there, a duplicated one is there twice.
     """
 
     times: array[float]
     numbers: array[int]
 
     def part(self, first: int, end: int) -> Arrivals:
-        """Those from ``first`` to before ``end``."""
+        """The arrivals at the places ``first`` to ``end``, without ``end``."""
         return Arrivals(self.times[first:end], self.numbers[first:end])
 
 
 class Train(NamedTuple):
     """``packets`` of a flow from number ``first`` on, due at ``begin`` and each ``interval`` later.
 
-    ``header`` is that of the first, ``content`` the flow's. ``encrypted``: neither is to be seen on the wire.
-    ``arrivals``: what came of them over an impaired network; ``None``: each came when it was due.
+    ``header`` is that of the first, ``content`` the flow's. ``encrypted``: the wire shows neither of them.
+    ``arrivals``: those that came over an impaired network; ``None``: each packet came when it was due.
     """
 
     flow: Flow
@@ -147,7 +147,7 @@ class Train(NamedTuple):
 
     @property
     def arrived(self) -> int:
-        """How many packets came, doubled ones twice."""
+        """How many packets arrived; duplicated ones count twice."""
         return self.packets if self.arrivals is None else len(self.arrivals.times)
 
 
@@ -158,9 +158,10 @@ class Agent(abc.ABC):
         self.events: list[Event] = []
 
     def untie(self) -> None:
-        """The trial is over, and nobody will ask any more: let go of everything.
+        """Drop all attributes at the end of a trial.
 
-        Parts of an agent know each other. What is untied is freed at once, without the garbage collector.
+        The parts of an agent refer to each other. Untied, they are freed at once, without the garbage
+        collector.
         """
         vars(self).clear()
 
@@ -181,7 +182,7 @@ class Agent(abc.ABC):
         return None
 
     def next_active_timer(self) -> float | None:
-        """The same without timers that make it send nothing, start no timer and change no media."""
+        """As ``next_timer``, without timers that send nothing, start no timer and change no media."""
         return self.next_timer()
 
     def on_timer(self, now: float) -> list[Action]:
@@ -194,21 +195,21 @@ class Agent(abc.ABC):
 
     @property
     def flows(self) -> Sequence[Flow]:
-        """What this agent sends at a steady pace."""
+        """The media that this agent sends at a steady pace."""
         return ()
 
     def receive_train(self, train: Train, source: Endpoint, local: Endpoint) -> None:  # noqa: B027
         """A stretch of a flow arrived at ``local`` like the packet before it."""
 
     def onward(self, source: Endpoint, local: Endpoint) -> tuple[Endpoint, Endpoint] | None:
-        """From where to where a flow's packets go on that arrive at ``local``; ``None``: they end here.
+        """From where to where packets of a flow go on after arriving at ``local``; ``None``: they end here.
 
-        An agent that says so passes each of them on at once, by one ``PassOn``, and does nothing else.
+        If not ``None``, the agent passes each of them on at once, by one ``PassOn``, and does nothing else.
         """
         return None
 
     def on_quote(self, remote: Endpoint, local: Endpoint, quote: bytes, now: float) -> list[Action]:
-        """The same with what the error quotes of the datagram's payload, which may be cut short or empty."""
+        """As ``on_unreachable``, with the payload that the error quotes, which may be cut short or empty."""
         return self.on_unreachable(remote, local, now)
 
     def note(self, now: float, kind: EventKind, detail: str = "", facts: Facts = NO_FACTS) -> None:

@@ -2,8 +2,8 @@
 
 The rules of this file:
 
-- A dialog is Call-ID, local tag and remote tag; each side's tag is the other's remote tag.
-- The route set and the remote target are taken from the messages as they arrived: whoever changed
+- Call-ID, local tag and remote tag identify a dialog; each side's local tag is the other's remote tag.
+- The route set and the remote target are taken from the messages as they arrived. So a router that changes
   a Record-Route or a Contact on the way decides where the next request goes.
 """
 
@@ -17,7 +17,7 @@ from siplab.lab.wire.ip import Endpoint
 
 
 class DialogId(NamedTuple):
-    """What a request within a dialog is matched by (RFC 3261 section 12.2.2)."""
+    """The values by which a request is matched to its dialog (RFC 3261 section 12.2.2)."""
 
     call_id: bytes
     local_tag: bytes

@@ -3,9 +3,9 @@
 The rules of this file:
 
 - ``Authority`` is the server's side, ``Answerer`` the client's; neither sends anything.
-- Nonces come from the generator and ``now`` that are passed in; each remembers its highest nonce
-  count, so that a response can't be used twice (RFC 7616 section 3.4), and what it is tied to: whoever
-  presents it with something else gets another one.
+- Nonces come from the generator and ``now`` that are passed in. The server stores the highest nonce
+  count of each, so that a response can't be used twice (RFC 7616 section 3.4), and its ``Ties``: a
+  request that has the nonce but other ties is challenged again.
 - Whether the signed ``uri`` must equal the Request-URI is the server's choice: RFC 7616
   section 3.4.6 asks for it, many servers skip it, and a router that rewrites the
   Request-URI breaks only the strict ones.
@@ -45,7 +45,7 @@ def parameters(value: bytes) -> dict[bytes, bytes] | None:
 
 @lru_cache(maxsize=1024)
 def _ha1(algorithm: bytes, user: bytes, realm: bytes, password: bytes) -> bytes:
-    """What servers store in a password's place: it is the same for every request."""
+    """What servers store instead of the password: it is the same for every request."""
     return _hash(algorithm, b":".join((user, realm, password)))
 
 
@@ -78,11 +78,11 @@ def digest_response(
 
 
 Ties = tuple[object, ...]
-"""What a nonce is good for: the same in the challenge's request and in the one that answers it."""
+"""What a nonce is bound to: equal for the request that was challenged and the one that answers."""
 
 
 class Outcome(Enum):
-    """What a server makes of a request's credentials."""
+    """How a server rates the credentials of a request."""
 
     GRANTED = "granted"
     MISSING = "no credentials for this realm"
@@ -105,7 +105,7 @@ class Verdict:
 
 
 class Authority:
-    """The server's side: challenges, and judges the answers.
+    """The server's side: makes challenges, and checks the answers.
 
     ``users`` maps user names to passwords; ``nonce_lifetime`` is in seconds; ``count_rises``: a nonce count
     that does not rise is refused. Raises ``ValueError`` for an algorithm other than MD5 and SHA-256.
@@ -142,7 +142,7 @@ class Authority:
     def challenge(self, now: float, *, stale: bool = False, realm: bytes = b"", ties: Ties = ()) -> bytes:
         """Value of a WWW-Authenticate or Proxy-Authenticate with a new nonce, tied to ``ties``.
 
-        ``realm``: another than its own.
+        ``realm``: used instead of its own.
         """
         for nonce, (issued, *_) in list(self._nonces.items()):
             if issued + self._lifetime > now:
@@ -158,7 +158,7 @@ class Authority:
         )
 
     def realm_of(self, credentials: bytes, realm: bytes = b"") -> bool:
-        """Whether an Authorization value is meant for this realm, or for another one that is asked for."""
+        """Whether an Authorization value is for ``realm`` (empty: for this server's own)."""
         found = parameters(credentials)
         return found is not None and found.get(b"realm") == (realm or self._realm)
 
@@ -172,7 +172,7 @@ class Authority:
         realm: bytes = b"",
         ties: Ties = (),
     ) -> Verdict:
-        """Judge the Authorization value of a request with that method, Request-URI and ``ties``."""
+        """Check the Authorization value of a request with that method, Request-URI and ``ties``."""
         found = parameters(credentials) if credentials else None
         realm = realm or self._realm
         if found is None or found.get(b"realm") != realm:
@@ -238,9 +238,9 @@ class Answerer:
         self._challenge = None
 
     def accept(self, challenges: list[bytes]) -> bool:
-        """Take the first challenge that can be answered; whether answering it makes sense.
+        """Take the first challenge that can be answered; returns whether answering it makes sense.
 
-        It does not when the last answer was refused: same realm, and not marked stale
+        It makes none when the last answer was refused: same realm, and not marked stale
         (RFC 3261 section 22.2).
         """
         for value in challenges:
@@ -296,7 +296,7 @@ class Answerer:
 
 
 class Credentials:
-    """A client's answers to 401 and 407, which may both be asked for on the way of one request."""
+    """A client's answers to 401 and 407; one request may meet both on its way."""
 
     __slots__ = ("_proxy", "_server")
 
@@ -310,7 +310,7 @@ class Credentials:
         self._proxy.forget()
 
     def accept(self, response: Incoming) -> bool:
-        """Take the challenge of a 401 or 407; whether another try makes sense."""
+        """Take the challenge of a 401 or 407; returns whether another try makes sense."""
         if response.status == 407:
             return self._proxy.accept(_challenges(response, b"proxy-authenticate"))
         return response.status == 401 and self._server.accept(_challenges(response, b"www-authenticate"))

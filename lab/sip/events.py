@@ -1,4 +1,4 @@
-"""What agents notice, as data: nobody has to read a sentence to decide something."""
+"""What agents notice, as data, so that no program has to read sentences."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class EventKind(StrEnum):
     UNREACHABLE = "unreachable"  # an ICMP error came back
     UNROUTABLE = "unroutable"  # no address can be read where a request has to go
     CONNECTION_LOST = "connection-lost"
-    TLS_FAILED = "tls-failed"  # a certificate that is refused, or what else ends it
+    TLS_FAILED = "tls-failed"  # a certificate was refused, or TLS ended for another reason
     FLOW_FAILED = "flow-failed"  # RFC 5626
     # Registrations
     REGISTERED = "registered"
@@ -66,10 +66,10 @@ class EventKind(StrEnum):
 class Facts(NamedTuple):
     """What an event is about; what does not apply is empty.
 
-    ``status`` and ``method``: of the message or transaction. ``part``: what of the message is at fault, by
-    the names of ``siplab.lab.wire.compare`` (``SDP`` for the whole body); ``value``: what stands there.
+    ``status`` and ``method``: of the message or transaction. ``part``: the part of the message at fault, by
+    the names of ``siplab.lab.wire.compare`` (``SDP`` for the whole body); ``value``: its value.
     ``rule``: the syntax rule that it breaks (``siplab.lab.wire.syntax.RULES``); ``reference``: the RFC and
-    section that say so. ``aor``: the address-of-record that a registrar speaks of. ``local`` and ``remote``:
+    section that say so. ``aor``: the address-of-record of a registrar's event. ``local`` and ``remote``:
     the endpoints, ours and the other one.
     """
 

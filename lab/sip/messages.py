@@ -2,7 +2,7 @@
 
 The rules of this file:
 
-- A received message is read once, in one pass; what the agents ask for is an attribute.
+- A received message is read once, in one pass; the parts that agents need are attributes.
 - Composing is joining bytes. Replies copy the header lines of the request as they stand
   (RFC 3261 section 8.2.6.2), so that every change made on the way can be seen.
 - Nothing here keeps state. The caches hold pure functions of wire bytes.
@@ -71,8 +71,8 @@ KNOWN_METHODS: Final = frozenset(
 
 
 ReplyTo = Literal["asked", "never", "always"]
-"""Whether answers go to the source port: when Via has ``rport`` (RFC 3581 section 4), never (RFC 3261 knows
-no such parameter), or always, which puts ``rport`` into every Via."""
+"""When responses go to the source port. ``asked``: when Via has ``rport`` (RFC 3581 section 4). ``never``:
+RFC 3261 itself has no such parameter. ``always``: ``rport`` is put into every Via."""
 
 
 class Names(NamedTuple):
@@ -133,9 +133,9 @@ def protocol_of(transport: SipTransport) -> bytes:
 
 
 def transport_parameter(transport: SipTransport) -> bytes:
-    """What a URI needs for others to come by that transport: nothing for UDP (RFC 3261 section 19.1.1).
+    """The URI parameter that asks others to use that transport: none for UDP (RFC 3261 section 19.1.1).
 
-    For TLS what RFC 2543 had and phones still write, in the place of ``sips:``.
+    For TLS it is the one that RFC 2543 had and phones still write, instead of ``sips:``.
     """
     return b"" if transport == "udp" else b";transport=" + transport.encode()
 
@@ -170,7 +170,7 @@ class Incoming:
     """A received message, read once.
 
     ``status`` is 0 for a request; ``method`` is the request's, for a response the one in its
-    CSeq; both are empty for what is not SIP. ``heads`` has the first field of each
+    CSeq; both are empty if the message is not SIP. ``heads`` has the first field of each
     canonical name. Absent or unreadable parts are ``b""``, -1 (``cseq``) or ``None`` (``via``).
     """
 
@@ -257,10 +257,10 @@ class Incoming:
     def stamp_via(self, rport: ReplyTo = "asked", *, wrap: bool = False) -> None:
         """Note in the topmost Via where a request came from, and set ``reply_to``.
 
-        ``received`` (RFC 3261 section 18.2.1) when sent-by is not the source address, and
-        always beside ``rport``, which is filled in as ``rport`` has it, see ``ReplyTo``. ``reply_to``
-        stays ``None`` when no Via can be read or its port can't be sent to; ``wrap``: its port is taken
-        modulo 65536.
+        ``received`` is added (RFC 3261 section 18.2.1) when sent-by is not the source address, and
+        whenever ``rport`` is filled in. The argument ``rport`` says when that is, see ``ReplyTo``.
+        ``reply_to`` stays ``None`` when no Via can be read or its port can't be sent to. ``wrap``: the
+        port in Via is taken modulo 65536.
         """
         via = self.via
         if via is None:
@@ -285,7 +285,7 @@ class Incoming:
 
 
 def _set_parameter(field: Field, via: headers.Via, name: bytes, value: bytes) -> None:
-    """Give the first Via of ``field`` a parameter, in the place of one of that name."""
+    """Give the first Via of ``field`` a parameter; it replaces one of the same name."""
     if name in via.parameters:
         for each, start, end in headers.parameter_spans(field.value, via.sent_by.end, via.end):
             if each == name:
@@ -440,7 +440,7 @@ class Request:
 
     @property
     def transport(self) -> SipTransport:
-        """What it is sent over: its Via says so (RFC 3261 section 18.1.1)."""
+        """The transport that its Via names (RFC 3261 section 18.1.1)."""
         return next((each for each, begin in _PROTOCOLS.items() if self.via.startswith(begin)), "udp")
 
     def ack(self, to: bytes) -> bytes:

@@ -2,10 +2,10 @@
 
 The rules of this file:
 
-- A reliable provisional response is repeated at T1, doubling, until its PRACK arrives; without one in
+- A reliable provisional response is repeated after T1, doubling, until its PRACK arrives; without one in
   64*T1 the INVITE is refused with 500 (section 3).
-- The caller acknowledges them in order, each once; a repetition makes it repeat nothing, its PRACK is
-  a transaction of its own (section 4).
+- The caller acknowledges them in order, each once. A repeated response causes no second PRACK: the PRACK is
+  a transaction of its own, which does its own retransmissions (section 4).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def sequence(response: Incoming) -> int | None:
 
 
 class Reliable:
-    """One provisional response on its way to the caller; ``gave_up(now)`` when nobody acknowledged it."""
+    """One provisional response on its way to the caller; calls ``gave_up(now)`` if no PRACK comes."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Reliable:
         self._deadline = self._timers.start(now + TIMEOUT, self._end)
 
     def on_prack(self, prack: Incoming) -> bool:
-        """Whether that PRACK acknowledges this response (section 7.2: RSeq, CSeq number, method)."""
+        """Whether this PRACK acknowledges this response (section 7.2: RSeq, CSeq number, method)."""
         words = prack.value(b"rack").split()
         cseq = b"%d" % self._transaction.request.cseq
         if self.acknowledged or words != [b"%d" % self.number, cseq, b"INVITE"]:
@@ -73,7 +73,7 @@ class Reliable:
         return True
 
     def stop(self) -> None:
-        """Repeat it no more."""
+        """Stop repeating it."""
         self._resend.cancel()
         self._deadline.cancel()
 

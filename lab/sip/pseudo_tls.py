@@ -1,9 +1,8 @@
-"""SIP that nobody on the way can read: a stand-in for TLS.
+"""SIP over UDP that nobody on the way can read: a stand-in for TLS (``lab.sip.tls`` is real TLS, over TCP).
 
-The lab's agents have no TLS, so SIP over it as phones have it can't be played. What matters to an ALG can:
-each datagram is enciphered and authenticated with a key that both ends have, inside a record header as
-DTLS has it (RFC 6347 section 4.1). There is no handshake, no certificate and no sequence number: this is an
-emulation for trials, and protects nothing.
+It has what matters to an ALG: each datagram is enciphered and authenticated with a key that both ends have,
+inside a record header like that of DTLS (RFC 6347 section 4.1). There is no handshake, no certificate and no
+sequence number: this is an emulation for trials, and protects nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ def seal(payload: bytes) -> bytes:
 
 
 def unseal(datagram: bytes) -> bytes | None:
-    """What was sealed; ``None`` for anything else, or what was altered on the way."""
+    """The payload of a sealed datagram; ``None`` for any other, or one that was altered on the way."""
     at = len(_HEADER) + 2
     tag = datagram[at : at + _TAG]
     payload = _mix(datagram[at + _TAG :], tag)

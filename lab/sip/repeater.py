@@ -9,7 +9,7 @@ from siplab.lab.sip.transaction_fsm import T1, T2, TIMEOUT, ServerTransaction
 
 
 class Repeater:
-    """Sends ``wire`` again at T1, doubling up to T2; ``gave_up(now)`` follows after ``patience`` seconds."""
+    """Sends ``wire`` again after T1, doubling up to T2; calls ``gave_up(now)`` after ``patience`` seconds."""
 
     def __init__(
         self,

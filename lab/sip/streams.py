@@ -4,9 +4,9 @@ The rules of this file:
 
 - A message goes over the connection between its two endpoints, which is opened if there is none. So requests
   to a phone use the connection that its REGISTER came by (RFC 5923's idea), as long as it is there.
-- Over TLS what is read and written goes by way of a session of the connection's (``lab.sip.tls``). When that
-  fails, its alert is sent and the connection closed.
-- What can't be framed within ``MAX_MESSAGE`` bytes ends its connection.
+- With TLS, all bytes of a connection go through its session (``lab.sip.tls``). When the session fails, its
+  alert is sent and the connection is closed.
+- A message whose end does not come within ``MAX_MESSAGE`` bytes ends its connection.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage, split_stream
 
 Framing = Literal["whole", "pipelined", "split"]
-"""How messages become segments: each in a segment of its own (or several, where it is longer than the MSS),
-several in one segment, or each in two, cut in the middle of a header line."""
+"""How messages become segments. ``whole``: each in a segment of its own (in several, if longer than the MSS);
+``pipelined``: several in one segment; ``split``: each in two, cut in the middle of a header line."""
 
 CORK: Final = 0.2
 """Seconds for which a pipelined message waits for others, as with TCP_CORK of Linux (tcp(7))."""
 MAX_MESSAGE: Final = 65535
 
 Lost = Callable[[Endpoint, Endpoint, str, float], None]
-"""``lost(local, remote, reason, now)``: a connection is of no use any more."""
+"""``lost(local, remote, reason, now)``: a connection can't be used any more."""
 
 
 class Secured(Protocol):
@@ -45,7 +45,7 @@ class Secured(Protocol):
 
 
 class Securing(Protocol):
-    """What an agent has of TLS: ``lab.sip.tls.Tls``, which not every Python has."""
+    """An agent's TLS: ``lab.sip.tls.Tls``, which needs ``ssl``, and not every Python has that."""
 
     def session(self, *, opens: bool) -> Secured: ...
 
@@ -57,7 +57,7 @@ class Noting(Protocol):
 
 
 class StreamUser(Protocol):
-    """The owner of ``SipStreams``: it gets the messages, its outbox the segments, ``user`` the events."""
+    """The owner of ``SipStreams``: it gets the messages, its ``outbox`` the segments, ``user`` the events."""
 
     rng: random.Random
     timers: Timers
@@ -85,25 +85,25 @@ class SipStreams:
         tls: Securing | None = None,
         tls_ports: Container[int] = (),
     ) -> None:
-        """``tls_ports``: ports of its own at which others speak TLS."""
+        """``tls_ports``: the agent's own ports at which others connect with TLS."""
         self._layer = layer
         self._lost = lost
         self._framing = framing
         cork = CORK if framing == "pipelined" else 0.0
         self.tcp = TcpStack(self, layer.timers, layer.rng, TcpConfig(mtu, cork))
-        self._begun: dict[Connection, bytes] = {}  # the begin of a message, its end to come
+        self._begun: dict[Connection, bytes] = {}  # the beginning of a message, the rest to come
         self._tls, self._tls_ports = tls, tls_ports
         self._secured: dict[Connection, Secured] = {}
 
     def listen(self, *endpoints: Endpoint) -> list[Action]:
-        """Open ports, from which connections are made too."""
+        """Open ports for connections from others; the agent's own connections use them too."""
         self.tcp.listening.update(endpoints)
         return [Listen(each, "tcp") for each in dict.fromkeys(endpoints)]
 
     def send(
         self, local: Endpoint, remote: Endpoint, wire: bytes, now: float, *, secure: bool = False
     ) -> None:
-        """Send a message, or what keeps the connection alive. ``secure``: over TLS."""
+        """Send a message or a keep-alive. ``secure``: over TLS."""
         pieces = cut(wire) if self._framing == "split" else [wire]
         connection = self.tcp.connect(local, remote, now)
         if not secure or self._tls is None:

@@ -3,7 +3,7 @@
 The rules of this file:
 
 - A stack belongs to one agent and has all its connections, each known by its two endpoints.
-- A segment that belongs to none, and opens none, is answered with an RST.
+- A segment that belongs to no connection, and opens none, is answered with an RST.
 """
 
 from __future__ import annotations

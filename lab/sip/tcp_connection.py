@@ -2,15 +2,15 @@
 
 The rules of this file:
 
-- A connection is known by its two endpoints. What is written goes out in *pieces*, each of which begins a
-  segment of its own; a piece longer than the peer's MSS goes in several. Nagle's algorithm is off.
-- What arrived is acknowledged at once, by what is sent at the same moment or else alone.
+- A connection is known by its two endpoints. Data is written in *pieces*, each of which begins a segment of
+  its own; a piece longer than the peer's MSS goes in several. Nagle's algorithm is off.
+- Arrived data is acknowledged at once, by a segment that is sent at the same moment, or else by a bare ACK.
 - MSS is the only option; the window is constant; there is no congestion control, no RTT measurement and no
-  probing of the path's MTU (DF is not set). The retransmission timer begins with RFC 6298's second and backs
-  off; what nobody acknowledges within R2 (RFC 9293 section 3.8.3) fails the connection.
+  probing of the path's MTU (DF is not set). The retransmission timer begins with 1 second (RFC 6298) and
+  backs off; if nobody acknowledges within R2 (RFC 9293 section 3.8.3), the connection fails.
 - Positions are growing integers; they become 32-bit numbers only on the wire.
-- A segment without data that can't be accepted is answered once in half a second at most: two ends that
-  disagree about their numbers would else acknowledge each other for ever (RFC 5961 sections 5.1 and 7).
+- An unacceptable segment without data is answered at most once in half a second. Else two ends that
+  disagree about their numbers would acknowledge each other for ever (RFC 5961 sections 5.1 and 7).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ R2: Final = 100.0  # seconds without an answer, after which a connection fails
 R2_SYN: Final = 180.0  # the same while it is being opened
 TIME_WAIT: Final = 240.0  # seconds: 2 MSL (RFC 9293 section 3.4.2)
 WINDOW: Final = 65535
-ANSWER_INTERVAL: Final = 0.5  # seconds between answers to what can't be accepted
+ANSWER_INTERVAL: Final = 0.5  # seconds between answers to unacceptable segments
 _MAX_WAITING: Final = 64  # segments ahead of a gap
 
 
@@ -77,7 +77,7 @@ class TcpUser(Protocol):
         """Bytes arrived, in order."""
 
     def on_end(self, connection: Connection, reason: str, now: float) -> None:
-        """The connection is of no use any more: reset, timed out, or closed by the other side."""
+        """The connection can't be used any more: reset, timed out, or closed by the other side."""
 
     def emit(self, local: Endpoint, remote: Endpoint, packet: bytes) -> None:
         """Put a segment on the wire."""
@@ -85,7 +85,7 @@ class TcpUser(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TcpConfig:
-    """``mtu``: of the host's link, in bytes. ``cork``: seconds for which what is written waits for more."""
+    """``mtu``: of the host's link, in bytes. ``cork``: seconds for which written data waits for more."""
 
     mtu: int = ip.DEFAULT_MTU
     cork: float = 0.0
@@ -119,7 +119,7 @@ class Connection:
         self._pieces: deque[bytes] = deque()  # written, not sent
         self._wants_close = False
         self._chunks: deque[_Chunk] = deque()  # sent, not acknowledged
-        self._ahead: dict[int, tuple[bytes, bool]] = {}  # position -> what came before its time, FIN
+        self._ahead: dict[int, tuple[bytes, bool]] = {}  # position -> data that came ahead of a gap, FIN
         self._owes_ack = False
         self._answered_at = float("-inf")
         self._timer: Timer | None = None
@@ -147,7 +147,7 @@ class Connection:
             self._cork = self._stack.timers.start(now + self._stack.config.cork, self._uncork)
 
     def close(self, now: float) -> None:
-        """Send a FIN behind what was written."""
+        """Send a FIN after the data that was written."""
         if not self._wants_close:
             self._wants_close = True
             self._uncork(None, now)
@@ -166,14 +166,14 @@ class Connection:
         self._push(now)
 
     def _push(self, now: float) -> None:
-        """Send of what was written as much as the peer's window takes, and then the FIN."""
+        """Send as much of the written data as the peer's window takes, and then the FIN."""
         if self.state not in SENDING or self._cork is not None:
             return
         while self._pieces:
             piece = self._pieces[0]
             room = self._unacknowledged + self._window - self._next
             data = piece[: min(self._mss, room)] if room > 0 else b""
-            # A window that takes no whole segment is waited for, if something is on its way.
+            # If the window takes no whole segment, wait for it, as long as something is unacknowledged.
             if not data or (len(data) < min(self._mss, len(piece)) and self._chunks):
                 if self._chunks:
                     return
@@ -218,7 +218,7 @@ class Connection:
         self._stack.user.emit(self.local, self.remote, packet)
 
     def settle(self) -> None:
-        """Acknowledge what has arrived, if nothing that was sent has done so."""
+        """Acknowledge data that has arrived, if no segment sent since has done so."""
         if self._owes_ack and self.state is not State.CLOSED:
             self._emit(self._next, ACK, b"")
 
@@ -300,7 +300,7 @@ class Connection:
             self._emit_chunk(self._chunks[0])
 
     def accept(self, packet: Packet, now: float) -> None:
-        """The SYN that this connection was made for."""
+        """Take the SYN that this connection was made for."""
         self._learn(packet)
         self._send_chunk(_Chunk(self._next, b"", SYN), now)
 
@@ -311,7 +311,7 @@ class Connection:
         self._expected = opening.isn + 1
 
     def _acknowledged(self, packet: Packet, now: float) -> bool:
-        """Take the segment's ACK; says whether the rest of it counts."""
+        """Take the segment's ACK; returns whether the rest of the segment counts."""
         ack = near(packet.ack, self._unacknowledged)
         if ack > self._next:
             if self.state is State.SYN_RECEIVED:
@@ -319,7 +319,7 @@ class Connection:
                 if answer is not None:
                     self._stack.user.emit(self.local, self.remote, answer)
             else:
-                self._object(packet, now)  # of what was never sent
+                self._object(packet, now)  # an ACK of data that was never sent
             return False
         if self.state is State.SYN_RECEIVED and ack > self._unacknowledged:
             self.state = State.ESTABLISHED
@@ -353,7 +353,7 @@ class Connection:
             self.forget()
 
     def _take(self, begin: int, payload: bytes, fin: bool, now: float) -> None:
-        """Put a segment's bytes where they belong, and give on what is in order."""
+        """Put a segment's bytes where they belong, and pass on those that are in order."""
         if not payload and not fin:
             return
         self._owes_ack = True
@@ -375,7 +375,7 @@ class Connection:
         self.settle()
 
     def _ended(self, now: float) -> None:
-        """The other side has said all; so have we."""
+        """The other side has sent its FIN; send ours, if that is still to do."""
         if self.state is State.ESTABLISHED:
             self.state = State.CLOSE_WAIT
             self._stack.user.on_end(self, "closed by the other side", now)
@@ -386,7 +386,7 @@ class Connection:
             self._wait(now)
 
     def _object(self, packet: Packet, now: float) -> None:
-        """Say what we expect to who sent something else."""
+        """Answer an unacceptable segment with an ACK that says what we expect."""
         if not packet.payload and now - self._answered_at < ANSWER_INTERVAL:
             return
         self._answered_at = now
@@ -406,7 +406,7 @@ class Connection:
             self._stack.user.on_end(self, reason, now)
 
     def forget(self) -> None:
-        """Stop its timers and take it out of the stack, without a word to the other side."""
+        """Stop its timers and take it out of the stack, without sending anything."""
         self.state = State.CLOSED
         self._stop_timer()
         if self._cork is not None:

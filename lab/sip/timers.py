@@ -1,7 +1,7 @@
 """Timers in virtual time.
 
-One ``Timers`` serves a whole agent, its transactions included: what falls due at the same
-moment runs in the order in which it was started, so that a run can be repeated exactly.
+One ``Timers`` serves a whole agent, its transactions included. Timers that are due at the same
+moment run in the order in which they were started, so that a run can be repeated exactly.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Timer:
         self._argument = None
 
     def fire(self, now: float) -> None:
-        """Call what was asked for, once."""
+        """Make the call that was asked for, once."""
         call, argument = self._call, self._argument
         self.cancel()
         if call is not None:
@@ -74,7 +74,7 @@ class Timers:
         return _first(self._heap)
 
     def next_active(self) -> float | None:
-        """The same without the silent ones."""
+        """As ``next``, without the silent ones."""
         return _first(self._active)
 
     def run(self, now: float) -> None:

@@ -2,13 +2,13 @@
 
 The rules of this file:
 
-- What arrives is given to ``received``, what is to be sent is asked of ``outgoing``. Nothing is read or
-  written but memory, so the same code runs in both worlds.
-- What is written before the handshake is done waits for it.
-- A client looks at the server's certificate as its context says: a chain that leads to somebody it trusts,
-  the time, and the name (RFC 5922 section 7.3). What it refuses ends the connection, with an alert.
-- OpenSSL draws its keys at random and looks at the clock of the machine for a certificate's time: the bytes
-  differ from run to run, what comes of them does not.
+- Arriving bytes are given to ``received``; bytes to send are taken from ``outgoing``. Only memory is read
+  and written, so the same code runs in both worlds.
+- Data written before the handshake is done waits for it.
+- A client checks the server's certificate as its context says: the chain to an authority that it trusts,
+  the time, and the name (RFC 5922 section 7.3). A refused certificate ends the connection, with an alert.
+- OpenSSL draws its keys at random, and checks a certificate's time by the machine's clock. So the bytes
+  differ from run to run, but the outcome does not.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _MOST: Final = 65536  # bytes that are read at a time
 
 @dataclass(frozen=True)
 class Tls:
-    """What an agent has of TLS. ``client``: for connections that it opens, to a server of the name ``name``.
+    """The TLS settings of an agent. ``client``: for connections that it opens, to a server named ``name``.
 
-    ``server``: for those that others open, ``None`` for an agent that has no certificate.
+    ``server``: for connections that others open; ``None``: the agent has no certificate.
     """
 
     client: ssl.SSLContext
@@ -32,14 +32,14 @@ class Tls:
     name: str = ""
 
     def session(self, *, opens: bool) -> TlsSession:
-        """One end of a new connection. ``opens``: whether it opened it, and so is TLS's client."""
+        """One end of a new connection. ``opens``: this end opened it, and so is TLS's client."""
         return TlsSession(self.client if opens else self.server, self.name if opens else None)
 
 
 class TlsSession:
     """One end of a connection; ``name``: the server's, where this end is the client.
 
-    ``failed``: why nothing more is said or heard, for people; empty while all is well.
+    ``failed``: why nothing more is sent or received, for people; empty while all is well.
     """
 
     def __init__(self, context: ssl.SSLContext | None, name: str | None) -> None:
@@ -54,7 +54,7 @@ class TlsSession:
             self._handshake()
 
     def received(self, data: bytes) -> bytes:
-        """Bytes arrived from the other side: what they say."""
+        """Take bytes from the other side; returns the data in them."""
         if self.failed:
             return b""
         self._incoming.write(data)
@@ -71,7 +71,7 @@ class TlsSession:
         return plain
 
     def write(self, plain: bytes) -> None:
-        """Say ``plain``, now or after the handshake."""
+        """Send ``plain``, now or after the handshake."""
         if self.failed:
             return
         if self._established:
@@ -80,7 +80,7 @@ class TlsSession:
             self._waiting.append(plain)
 
     def outgoing(self) -> bytes:
-        """What is to be sent, an alert among it."""
+        """The bytes that are to be sent, alerts included."""
         return self._outgoing.read()
 
     def _handshake(self) -> None:

@@ -62,7 +62,7 @@ class On(StrEnum):
     TRANSPORT_ERROR = "transport error"
 
 
-# At their end a transaction is forgotten, and that is all: their exits have no step.
+# When one of these timers ends, the transaction is only forgotten: their exits have no step.
 _FORGETTING: Final = frozenset({On.D, On.I, On.J, On.K, On.L, On.M})
 
 Step = Callable[[Any, "Incoming | None", float], None]
@@ -71,7 +71,7 @@ Step = Callable[[Any, "Incoming | None", float], None]
 class Row(NamedTuple):
     """One state: its timers in seconds, which start on entry and stop on leaving, and its exits.
 
-    A timer that the next state has too runs on.
+    A timer that the next state has too goes on running.
     """
 
     timers: dict[On, float]
@@ -91,7 +91,7 @@ RFC 3261 section 8.1.3.1 has a user agent treat them.
 
 
 class AckUser(Protocol):
-    """Who is told of the end of a server transaction of an INVITE."""
+    """The owner of INVITE server transactions, who learns how they end."""
 
     def on_ack(self, ack: Incoming, transaction: ServerTransaction | None, now: float) -> None:
         """An ACK that belongs to a 2xx, or to nothing known (``transaction`` is ``None``)."""
@@ -156,7 +156,7 @@ class Transaction:
         self._interval = T1
 
     def enter(self, state: State, now: float) -> None:
-        """Take a state: stop the timers that it lacks, start those that it has."""
+        """Enter a state: stop the timers that it lacks, start those that it has."""
         self.state = state
         self._row = row = self._table[state]
         timers = self._timers
@@ -177,7 +177,7 @@ class Transaction:
         self.fire(on, None, now)
 
     def fire(self, on: On, message: Incoming | None, now: float) -> None:
-        """Put one trigger to the table."""
+        """Handle one trigger as the table says."""
         way = self._row.exits.get(on)
         if way is None:
             return
@@ -271,7 +271,7 @@ class ClientTransaction(Transaction):
 
 
 def _ignore(transaction: ClientTransaction, status: int, message: Incoming | None, now: float) -> None:
-    """The answer to a CANCEL changes nothing: the INVITE's does (RFC 3261 section 9.1)."""
+    """The response to a CANCEL changes nothing; that to the INVITE does (RFC 3261 section 9.1)."""
 
 
 class ServerTransaction(Transaction):
@@ -446,7 +446,7 @@ _SERVER_NON_INVITE_UDP: Final[Table] = {
     State.TERMINATED: _END,
 }
 
-# RFC 3261 section 17: over a reliable transport nothing is repeated, and no repetition is waited for.
+# RFC 3261 section 17: over a reliable transport nothing is retransmitted, nor are retransmissions waited for.
 _UNRELIABLE: Final = frozenset({On.A, On.E, On.G})
 _ABSORBING: Final = frozenset({On.D, On.I, On.J, On.K})
 

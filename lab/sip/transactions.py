@@ -4,10 +4,10 @@ The rules of this file:
 
 - Responses are matched by branch and CSeq method (RFC 3261 section 17.1.3), requests by branch,
   sent-by and method (17.2.3). A response whose sent-by is not ours (18.1.2), or whose Call-ID, From tag
-  or CSeq number is not the request's (8.2.6.2), reaches nobody, as far as the agent compares these.
-- What breaks SIP's grammar fatally (how much of it, the agent says) reaches nobody: a request is answered
-  400 when it has a Via to answer to, a response or an ACK is dropped. Each leaves an event that says why.
-- Actions pile up in one outbox, in the order in which they came about; ``flush`` empties it.
+  or CSeq number is not the request's (8.2.6.2), is discarded, as far as the agent compares these.
+- A message that breaks SIP's grammar fatally goes no further (the agent decides what is fatal). A request is
+  answered 400 when it has a Via to answer to; a response or an ACK is dropped. An event says why.
+- Actions are collected in one outbox, in their order; ``flush`` empties it.
 """
 
 from __future__ import annotations
@@ -73,13 +73,14 @@ __all__ = [
 Matched = Literal["branch", "method", "call-id", "from-tag", "from", "cseq", "sent-by"]
 EVERYTHING: Final[tuple[Matched, ...]] = ("branch", "method", "call-id", "from-tag", "cseq", "sent-by")
 UdpLength = Literal["ignore", "stream", "reject", "cut"]
-"""A Content-Length over UDP: nobody looks at it; what is missing comes out of the next datagram; it must be
-right; or the body ends there at the latest (RFC 3261 section 18.3). ``reject`` is ``fatal``'s business.
+"""What a Content-Length means over UDP. ``ignore``: nothing. ``stream``: missing bytes come from the next
+datagram. ``reject``: it must be right (``fatal`` checks that). ``cut``: the body ends there at the latest
+(RFC 3261 section 18.3).
 """
 
 
 class TransactionUser(AckUser, Protocol):
-    """The owner of a ``TransactionLayer``, told of what is not the answer to its own request."""
+    """The owner of a ``TransactionLayer``. It gets all that is no response to a request of its own."""
 
     def on_request(self, transaction: ServerTransaction, now: float) -> None:
         """A new request, ACK excepted. ``transaction.request`` is the message."""
@@ -91,12 +92,12 @@ class TransactionUser(AckUser, Protocol):
 class TransactionLayer:
     """All transactions of one agent.
 
-    ``timers`` is the agent's own clockwork, shared so that the agent can start timers there too.
-    ``rport``: whether answers go to where requests come from. ``secure_port``: what goes to or from that port
-    of a server is sealed, 0 for none.
-    ``fatal``: the violation for which a message goes no further, if it has one; ``silent``: the rules for
-    which not even a request is answered; ``wrap_ports``: a port in Via is taken modulo 65536.
-    ``match``: what of a response must be its request's; ``any_case``: a branch may differ in case.
+    ``timers`` is shared with the agent, which starts its own timers there too.
+    ``rport``: when responses go to the source of the request, see ``ReplyTo``. ``secure_port``: datagrams to
+    or from that port of a server are sealed (``lab.sip.pseudo_tls``); 0: none.
+    ``fatal``: gives the violation for which a message goes no further, if there is one. ``silent``: the rules
+    for which even a request is dropped unanswered. ``wrap_ports``: a port in Via is taken modulo 65536.
+    ``match``: where a response must equal its request. ``any_case``: a branch may differ in case.
     ``udp_length``: what a Content-Length means over UDP, see ``UdpLength``.
     """
 
@@ -132,8 +133,8 @@ class TransactionLayer:
         self.streams: SipStreams | None = None  # of an agent that speaks TCP
         self.tunnel: TunnelEnd | None = None  # of an agent whose packets all go through one
         self.by_relay: Callable[[Endpoint, Endpoint, bytes], tuple[Endpoint, bytes] | None] | None = None
-        """The way of a datagram by a relay for media, ``None``: it goes as it is."""
-        self.style: Callable[[bytes], bytes] | None = None  # of an agent with a way of writing of its own
+        """Gives destination and bytes of a datagram that goes by a media relay; ``None``: as it is."""
+        self.style: Callable[[bytes], bytes] | None = None  # of an agent that spells messages in its own way
         self.clients: dict[Key, ClientTransaction] = {}
         self.servers: dict[Key, ServerTransaction] = {}
 
@@ -142,7 +143,7 @@ class TransactionLayer:
     def request(
         self, request: Request, local: Endpoint, remote: Endpoint, now: float, answered: Answered
     ) -> ClientTransaction:
-        """Send a request (not an ACK) from ``local`` to ``remote``; ``answered`` hears of the outcome."""
+        """Send a request (not an ACK) from ``local`` to ``remote``; ``answered`` gets the outcome."""
         key: Key = (self._named(request.branch), request.method)
         transaction = ClientTransaction(self, key, request, local, remote, answered)
         self.clients[key] = transaction
@@ -159,7 +160,7 @@ class TransactionLayer:
     def carry(
         self, transport: SipTransport, local: Endpoint, remote: Endpoint, wire: bytes, now: float
     ) -> None:
-        """Send a message, whatever it is a part of; over TCP or TLS by the connection between the two."""
+        """Send any message; over TCP or TLS, it goes by the connection between the two endpoints."""
         if self.style is not None:
             wire = self.style(wire)
         if transport == "udp":
@@ -170,7 +171,7 @@ class TransactionLayer:
             self.user.note(now, EventKind.NOT_SENT, "there is no TCP here", Facts(local=local, remote=remote))
 
     def _named(self, branch: bytes) -> bytes:
-        """A branch as transactions are known by it."""
+        """A branch as it stands in the keys of transactions."""
         return branch.lower() if self._any_case else branch
 
     def branch(self) -> bytes:
@@ -196,7 +197,7 @@ class TransactionLayer:
             return action._replace(payload=seal(action.payload))
         return action
 
-    # -- what the world tells ---------------------------------------------------------------
+    # -- what the world reports -------------------------------------------------------------
 
     def next_timer(self) -> float | None:
         return self.timers.next()
@@ -251,7 +252,7 @@ class TransactionLayer:
     ) -> None:
         """An ICMP error about ``remote``: a transport error for requests under way (section 18.4).
 
-        Over TCP, and TLS on it, it is the end of the connection that is one.
+        Over TCP and TLS, the end of the connection is such an error.
         """
         if transport == "udp":
             self.user.note(now, EventKind.UNREACHABLE, str(remote), Facts(local=local, remote=remote))
@@ -266,7 +267,7 @@ class TransactionLayer:
         known.pop(transaction.key, None)
 
     def untie(self) -> None:
-        """Let go of all transactions and timers, which know the layer and its user."""
+        """Drop all transactions and timers, which refer to the layer and its user."""
         self.clients.clear()
         self.servers.clear()
         self.timers.clear()
@@ -373,10 +374,10 @@ class TransactionLayer:
 
 
 def _cut(data: bytes) -> tuple[list[bytes], bytes]:
-    """The whole messages in ``data`` and the bytes of one that goes on, as belle-sip reads datagrams.
+    """The whole messages in ``data`` and the bytes of an unfinished one, as belle-sip reads datagrams.
 
-    A header ends at an empty line of CRLF, a body after Content-Length bytes, or without one at the end. What
-    begins as no text does is none of it.
+    The headers end at an empty line of CRLF. The body ends after Content-Length bytes; without that header
+    it ends with the data. Data that does not begin like text is not cut.
     """
     if data[:1] < b"\t":
         return [data], b""
@@ -400,7 +401,7 @@ def _server_key(incoming: Incoming, via: Via, method: bytes) -> Key:
     if via.branch.startswith(BRANCH_COOKIE):
         port = DEFAULT_PORT if via.sent_by.port is None else via.sent_by.port
         return (via.branch, via.sent_by.host.lower(), port, method)
-    # A branch without the cookie says nothing: RFC 3261 section 17.2.3 then compares as RFC 2543 did.
+    # A branch without the cookie identifies nothing. RFC 3261 section 17.2.3 then compares as RFC 2543 did.
     sent_by = via.sent_by
     return (
         incoming.uri,

@@ -1,17 +1,17 @@
 """A tunnel: all packets of a phone inside UDP, between its host and a gateway at the provider.
 
-A stand-in for WireGuard, and for IPsec in UDP (RFC 3948): as many bytes around each packet as WireGuard's
-data message has (a header of 16, a tag of 16), the same way of going on when the NAT's mapping has changed
-(the latest datagram that is genuine says where the other end is), and no handshake: both ends have the key
-from the start, and protect nothing.
+A stand-in for WireGuard, and for IPsec in UDP (RFC 3948). It adds as many bytes to each packet as WireGuard's
+data message (a header of 16, a tag of 16), and goes on in the same way when the NAT's mapping has changed:
+the latest authentic datagram says where the other end is. There is no handshake: both ends have the key from
+the start, and protect nothing.
 
 The rules of this file:
 
-- The phone has an address of the gateway's, and ports there. What it sends leaves the gateway as it was
-  written; what comes to those ports goes back through the tunnel.
-- An IP packet goes in whole. So a datagram is ``OVERHEAD`` bytes longer over IPv4, and the largest may come
-  in fragments: real tunnels tell their hosts of a smaller MTU.
-- Media of one stream each way are passed on like a relay's; of several, each packet is carried.
+- The phone uses an address of the gateway, and ports there. Its packets leave the gateway unchanged; packets
+  that come to its ports go back through the tunnel.
+- Whole IP packets go through the tunnel. So a datagram is ``OVERHEAD`` bytes longer over IPv4, and the
+  largest may come in fragments. (Real tunnels give their hosts a smaller MTU.)
+- A single media stream each way is passed on as by a relay; of several streams, each packet is carried.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _DATA: Final = 4
 _TAG: Final = 16
 _KEY: Final = b"siplab: both ends know this"
 OVERHEAD: Final = 20 + 8 + _HEADER.size + _TAG
-"""Bytes that a packet is longer by, over IPv4."""
+"""By how many bytes the tunnel makes a packet longer, over IPv4."""
 
 
 def seal(number: int, counter: int, packet: bytes) -> bytes:
@@ -43,7 +43,7 @@ def seal(number: int, counter: int, packet: bytes) -> bytes:
 
 
 def unseal(datagram: bytes) -> tuple[int, bytes] | None:
-    """Tunnel and packet; ``None`` for anything else, or what was altered on the way."""
+    """Tunnel number and packet; ``None`` for any other datagram, or one that was altered on the way."""
     if len(datagram) < _HEADER.size + _TAG or datagram[:4] != bytes((_DATA, 0, 0, 0)):
         return None
     _, number, counter = _HEADER.unpack_from(datagram)
@@ -67,7 +67,7 @@ def _packet_of(action: Send | SendSegment) -> bytes:
 
 
 def _is_media(payload: bytes) -> bool:
-    """RTP, and no report about it."""
+    """Whether it is RTP, and not RTCP."""
     return len(payload) >= 12 and payload[0] >> 6 == 2 and not 200 <= payload[1] <= 204
 
 
@@ -124,7 +124,7 @@ class TunnelFlow:
 
 
 class TunnelEnd:
-    """The phone's end. ``heard``: from where to where the media went that came last."""
+    """The phone's end. ``heard``: source and destination of the latest media packet that came in."""
 
     def __init__(self, tunnel: Tunnel) -> None:
         self.tunnel = tunnel
@@ -146,18 +146,18 @@ class TunnelEnd:
         return seal(self.tunnel.number, self._counter, _packet_of(action))
 
     def outward(self, action: Action) -> Action:
-        """What the phone would do at the gateway, as it does it at its host."""
+        """An action of the phone at the gateway's address, as the phone's host carries it out."""
         if isinstance(action, Send | SendSegment):
             return Send(self.tunnel.outer, self.tunnel.gateway, self.sealed(action))
         return action
 
     def keep_alive(self) -> Send:
-        """Nothing, to keep the NAT's mapping."""
+        """An empty packet that keeps the NAT's mapping."""
         self._counter += 1
         return Send(self.tunnel.outer, self.tunnel.gateway, seal(self.tunnel.number, self._counter, b""))
 
     def inward(self, datagram: bytes, source: Endpoint) -> ip.Packet | bytes | None:
-        """What came through the tunnel: a UDP packet, the bytes of a TCP segment's; ``None`` for neither."""
+        """What came through the tunnel: a UDP packet, or a TCP packet's bytes; ``None`` for anything else."""
         found = unseal(datagram) if source == self.tunnel.gateway else None
         if found is None or not found[1]:
             return None
@@ -191,7 +191,7 @@ class TunnelGateway(Agent):
         super().__init__()
         self.local = local
         self.passed = self.refused = 0
-        self._owners: dict[Endpoint, int] = {}  # ports that were given away, and to whom
+        self._owners: dict[Endpoint, int] = {}  # endpoints given to phones, with the tunnel's number
         self._clients: dict[int, Endpoint] = {}
         self._counter = 0
         self._streams: dict[tuple[int, bool], set[tuple[Endpoint, Endpoint]]] = {}
@@ -200,7 +200,7 @@ class TunnelGateway(Agent):
         return [Listen(self.local)]
 
     def give(self, number: int, ports: Iterable[Listen]) -> list[Action]:
-        """These ports are those of the phone with that tunnel."""
+        """Give these ports to the phone with that tunnel."""
         given = list(ports)
         self._owners.update(dict.fromkeys((each.local for each in given), number))
         return [*given]
@@ -246,7 +246,7 @@ class TunnelGateway(Agent):
         return [(PassOn if single else Send)(self.local, client, seal(number, self._counter, packet))]
 
     def _single(self, number: int, out: bool, source: Endpoint, destination: Endpoint) -> bool:
-        """Whether that is the only stream of media that way, so far."""
+        """Whether this is the only media stream in that direction so far."""
         known = self._streams.setdefault((number, out), set())
         known.add((source, destination))
         return len(known) == 1

@@ -1,6 +1,6 @@
-"""What two versions of one SIP message differ in, by the names of their parts.
+"""In which parts two versions of one SIP message differ, by the names of the parts.
 
-Names are for readers, and for baselines: header fields as people write them (``Via``), ``start line``,
+Names are for readers and for baselines: header fields as people write them (``Via``), ``start line``,
 ``SDP c=``, ``body``. Any bytes may be compared; nothing here judges which version is right.
 """
 
@@ -35,7 +35,7 @@ def differences(sent: bytes, seen: bytes) -> list[str]:
         found += _body_differences(before.body, after.body)
     if (before.prefix, before.separator) != (after.prefix, after.separator):
         found.append("empty lines")
-    # The same pieces may be cut in other places: a message without its empty line, say.
+    # The same pieces may be cut in other places, as in a message without its empty line.
     return found or ["spacing"]
 
 

@@ -25,8 +25,8 @@ def fragmented(data: bytes, mtu: int = DEFAULT_MTU, *, identification: int | Non
 def fragment_of(data: bytes, begin: int, end: int, *, more: bool, identification: int | None = None) -> bytes:
     """One fragment of an IPv4 packet: the bytes ``begin`` to ``end`` of what follows its header.
 
-    ``begin`` is a multiple of eight. ``more``: others follow it, as they do where the packet is itself a
-    fragment that others follow.
+    ``begin`` is a multiple of eight. ``more``: other fragments follow it. If the packet is itself a fragment
+    that others follow, they follow this one too.
     """
     header_length = (data[0] & 0x0F) * 4
     header, body = data[:header_length], data[header_length:][begin:end]

@@ -34,7 +34,7 @@ _DECODING: Final = tuple(_decode(code) for code in range(256))
 
 
 def encode(samples: Iterable[int]) -> bytes:
-    """One byte for each 16-bit sample; what is louder than 16 bits is clipped."""
+    """One byte for each 16-bit sample; samples beyond 16 bits are clipped."""
     table = _encoding()
     return bytes([table[max(-32768, min(32767, sample)) + 32768] for sample in samples])
 

@@ -1,11 +1,11 @@
 """Readers of structured header values: Via, name-addr, URI, CSeq, parameter lists.
 
-All are lenient: what can't be read is ``None`` or is skipped, never an exception. What a
-rewriter needs are *spans*, so each reader gives offsets into the value that it was given.
-Strictness lives in ``siplab.lab.wire.syntax``.
+All are lenient: unreadable text gives ``None`` or is skipped, never an exception. Rewriters
+need *spans*, so each reader gives offsets into the value that it was given.
+The strict reader is ``siplab.lab.wire.syntax``.
 
 No reader takes more than linear time, whatever the value: an expression that fails late is not tried again
-at every place of a long value (``make bench`` measures it, ``tools/shapes.py`` has the values).
+at every place of a long value (``make bench`` measures this, ``tools/shapes.py`` has the values).
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ def find_all(
 ) -> Iterator[re.Match[bytes]]:
     """Matches of a pattern that may contain ``QUOTED``, in linear time.
 
-    ``unquoted`` is the same pattern without the alternative of a quoted string: it reads what stands behind
-    the last quote that can close one, where every attempt would search the rest of the value in vain.
+    ``unquoted`` is the same pattern without the alternative of a quoted string. It reads the text behind
+    the last quote that can close one. There ``pattern`` would search the rest in vain at every place.
     """
-    if value.find(b'"', start, end) < 0:  # most have none, and a call costs more than this look
+    if value.find(b'"', start, end) < 0:  # most have none, and a call costs more than this test
         return unquoted.finditer(value, start, end)
     closing = _last_quote(value, start, end)
     if closing < 0:
@@ -76,7 +76,7 @@ def _last_quote(value: bytes, start: int, end: int) -> int:
 
 
 def mask_quoted(value: bytes, mask: bytes = b"x") -> bytes:
-    """The value with every quoted string overwritten by ``mask``: the same offsets, no surprises."""
+    """The value with every quoted string overwritten by ``mask``; all offsets stay the same."""
     if b'"' not in value:
         return value
     end = _last_quote(value, 0, len(value)) + 1
@@ -136,7 +136,7 @@ def hostport_of(found: re.Match[bytes]) -> HostPort:
     start, end = found.span("host")
     if port is None:
         return HostPort(host, None, start, end)
-    # A port of more digits than the wire can mean is still a number: models write such.
+    # A port with too many digits is still a number: models write such ports.
     return HostPort(host, int(port[:9]), start, found.end("port"))
 
 
@@ -175,7 +175,7 @@ def vias(value: bytes) -> list[Via]:
 
 def sent_bys(value: bytes) -> list[tuple[HostPort, int]]:
     """The sent-by of each readable Via value in a field, with the end of that value."""
-    if b"," not in value:  # one value is the rule
+    if b"," not in value:  # most fields have one value
         found = _VIA.match(value)
         return [(hostport_of(found), len(value))] if found else []
     return [(via.sent_by, via.end) for via in vias(value)]

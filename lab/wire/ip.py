@@ -52,7 +52,7 @@ _PRIVATE: Final = [
 
 @lru_cache(maxsize=4096)
 def is_private(ip: str) -> bool:
-    """Whether an address is good behind a NAT only. Raises ``ValueError`` for what is no address."""
+    """Whether an address can be used behind a NAT only. Raises ``ValueError`` if it is no address."""
     address = ipaddress.ip_address(ip)
     return any(address.version == each.version and address in each for each in _PRIVATE)
 
@@ -210,7 +210,7 @@ class Packet:
         ack: int | None = None,
         flags: int | None = None,
     ) -> Packet:
-        """A copy with some of it changed; ``bytes`` of it puts lengths and checksums right."""
+        """A copy with some parts changed; its ``bytes`` have right lengths and checksums."""
         header, transport = self.header, self.transport
         if ttl is not None:
             at = 8 if self.version == 4 else 7
@@ -295,8 +295,8 @@ def _is_echo(protocol: int, icmp_type: int) -> bool:
 def parse(data: bytes, *, quoted: bool = False) -> Packet:
     """Take one IP packet apart. Trailing bytes beyond its length are dropped.
 
-    ``quoted`` reads the truncated packet inside an ICMP error: lengths may then say more
-    than there is. Raises ``MalformedPacketError`` for bytes that are no sound packet.
+    ``quoted`` reads the truncated packet inside an ICMP error: its length fields may say more
+    than is there. Raises ``MalformedPacketError`` for bytes that are no sound packet.
     """
     version = data[0] >> 4 if data else 0
     if version == 4 and len(data) >= 20:
@@ -366,7 +366,7 @@ def _transport(protocol: int, rest: bytes, quoted: bool) -> tuple[int, int, int]
 
 
 def ip_header(src: str, protocol: int, ttl: int, dont_fragment: bool) -> tuple[int, bytes]:
-    """The version that ``src`` is of, and a header without lengths, addresses and checksum."""
+    """The IP version of ``src``, and a header without lengths, addresses and checksum."""
     if ":" in src:
         return 6, bytes((0x60, 0, 0, 0, 0, 0, protocol, ttl)) + bytes(32)
     flags = 0x40 if dont_fragment else 0
@@ -402,11 +402,11 @@ def udp(
 
 
 def _udp4(source: Endpoint, destination: Endpoint, payload: bytes, ttl: int, flags: int) -> bytes:
-    """The common case of ``udp``, in as few steps as Python allows: simulated traffic is made of it."""
+    """The common case of ``udp``, in as few steps as Python allows: most simulated packets are made here."""
     addresses = pack_ip(source.ip) + pack_ip(destination.ip)
     length = 8 + len(payload)
     ports = struct.pack("!HHH", source.port, destination.port, length)
-    # The pseudo-header's length stands beside the real one: hence "length" twice in the sum.
+    # The length is in the pseudo-header and in the UDP header, so the sum has it twice.
     pseudo = b"".join((addresses, b"\0\x11", ports[4:], ports, payload))
     udp_sum = checksum(pseudo) or 0xFFFF
     head = struct.pack("!BBHHHBB", 0x45, 0, 20 + length, 0, flags, ttl, UDP)
@@ -450,7 +450,7 @@ def tcp(
 
 
 def decrement_ttl(data: bytes, hops: int = 1) -> bytes:
-    """The packet some hops on. The caller has seen to it that TTL or hop limit is above ``hops``."""
+    """The packet after some hops. The caller ensures that its TTL or hop limit is above ``hops``."""
     if data[0] >> 4 == 6:
         return data[:7] + bytes((data[7] - hops,)) + data[8:]
     value = ((data[10] << 8 | data[11]) + (hops << 8)) % 0xFFFF  # RFC 1624
@@ -476,7 +476,7 @@ def marked(data: bytes, dscp: int) -> bytes:
 
 
 def verify(data: bytes) -> list[str]:
-    """What is wrong with lengths and checksums of a whole packet; empty when all is right."""
+    """What is wrong with the lengths and checksums of a whole packet; empty when all are right."""
     try:
         packet = parse(data)
     except MalformedPacketError as error:

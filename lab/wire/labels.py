@@ -6,7 +6,7 @@ from siplab.lab.wire.sip import SipMessage
 
 
 def label_of(message: SipMessage) -> str:
-    """The name of a SIP message; empty for what is none."""
+    """The name of a SIP message; empty if it is not SIP."""
     if message.is_response:
         status = b" ".join(message.start_line.split()[1:])
         return f"{show(status)} ({show(message.method) or 'CSeq unreadable'})"

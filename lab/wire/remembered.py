@@ -1,4 +1,4 @@
-"""Remembering what was read of a few bytes, in bounded memory, whoever sends them."""
+"""A cache of what was read from short byte strings; its memory is bounded, whoever sends them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ R = TypeVar("R")
 
 
 class Read(dict[bytes, R], Generic[R]):
-    """What was read, by what it was read of; reads what is not there. A hit costs no call of Python's."""
+    """Results by the bytes that they were read from; a missing one is read. A hit calls no Python code."""
 
     def __init__(self, read: Callable[[bytes], R], size: int, longest: int) -> None:
         super().__init__()
@@ -25,9 +25,9 @@ class Read(dict[bytes, R], Generic[R]):
 
 
 def remembered(size: int, longest: int) -> Callable[[Callable[[bytes], R]], Callable[[bytes], R]]:
-    """The decorated function's results are kept for ``size`` arguments of at most ``longest`` bytes each.
+    """Keep the decorated function's results for ``size`` arguments of at most ``longest`` bytes each.
 
-    What is read of an argument may take two hundred times its memory: of a long one it is read anew.
+    A result may take two hundred times the memory of its argument, so those of long ones are not kept.
     """
 
     def decorate(read: Callable[[bytes], R]) -> Callable[[bytes], R]:

@@ -1,6 +1,6 @@
 """RTCP packets (RFC 3550 section 6): reports, names and goodbyes, packed and unpacked.
 
-One datagram holds a *compound*: a report first, then the rest. Any bytes may be read.
+One datagram holds a *compound*: a report first, then the rest. ``unpack_rtcp`` takes any bytes.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _BLOCK: Final = struct.Struct("!IB3sIIII")
 class SenderInfo(NamedTuple):
     """What a sender says of itself (section 6.4.1).
 
-    ``ntp``: seconds in 32.32 fixed point; ``rtp`` the same moment in timestamp units; packets and octets
-    of payload since the begin.
+    ``ntp``: seconds in 32.32 fixed point. ``rtp``: the same moment in timestamp units. ``packets`` and
+    ``octets`` (of payload): sent since the start.
     """
 
     ntp: int
@@ -34,9 +34,10 @@ class SenderInfo(NamedTuple):
 class ReportBlock(NamedTuple):
     """What a receiver says of one source (section 6.4.1).
 
-    ``fraction``: packets lost since the report before, in 256ths. ``lost``: of all, negative with
-    duplicates. ``highest``: the extended sequence number. ``jitter`` in timestamp units. ``last_sr`` and
-    ``delay``: the middle of the latest sender report's NTP time, and the time since, in 65536ths of a second.
+    ``fraction``: packets lost since the previous report, in 256ths. ``lost``: packets lost since the start;
+    duplicates can make it negative. ``highest``: the extended sequence number. ``jitter``: in timestamp
+    units. ``last_sr`` and ``delay``: the middle 32 bits of the latest sender report's NTP time, and the time
+    since that report, in 65536ths of a second.
     """
 
     ssrc: int
@@ -86,7 +87,7 @@ def pack_rtcp(compound: Compound) -> bytes:
 
 
 def unpack_rtcp(data: bytes) -> Compound | None:
-    """What a datagram says; ``None`` for bytes that are no compound (section A.2)."""
+    """The contents of a datagram; ``None`` for bytes that are no compound (section A.2)."""
     if len(data) < 8 or data[1] not in (_SR, _RR) or data[0] & 0x20:
         return None
     sender, cname, bye = None, b"", False

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 PCMU: Final = 0  # static payload types (RFC 3551 section 6)
 PCMA: Final = 8
-# What they are called, all with a clock of 8000: that of G722 too (RFC 3551 section 4.5.2).
+# Their names. All have a clock of 8000 Hz, G722 too (RFC 3551 section 4.5.2).
 STATIC_AUDIO: Final = {
     PCMU: b"PCMU",
     3: b"GSM",
@@ -17,8 +17,8 @@ STATIC_AUDIO: Final = {
     15: b"G728",
     18: b"G729",
 }
-TELEPHONE_EVENT: Final = 101  # dynamic, by habit (RFC 4733)
-VIDEO: Final = 96  # dynamic, by habit
+TELEPHONE_EVENT: Final = 101  # dynamic; the usual number (RFC 4733)
+VIDEO: Final = 96  # dynamic; the usual number
 
 _RTP: Final = struct.Struct("!BBHII")
 
@@ -42,7 +42,7 @@ def pack_rtp(header: RtpHeader, payload: bytes) -> bytes:
 def unpack_rtp(data: bytes) -> RtpHeader | None:
     """The header of an RTP packet; ``None`` for bytes that are no RTP version 2.
 
-    Payload types 64 to 95 are left out: on a port shared with RTCP they are its (RFC 5761 section 4).
+    Payload types 64 to 95 give ``None`` too: on a port shared with RTCP they are RTCP (RFC 5761 section 4).
     """
     if len(data) < 12 or data[0] & 0xC0 != 0x80 or 64 <= data[1] & 0x7F <= 95:
         return None

@@ -24,7 +24,7 @@ class SdpLine:
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
         self.type = raw[:1] if raw[1:2] == b"=" else b""
-        self._end = -1  # worked out when somebody asks: most lines are only carried
+        self._end = -1  # computed on demand: most lines are only copied
 
     def _locate(self) -> int:
         raw = self.raw
@@ -91,7 +91,7 @@ class Sdp:
     def __init__(self, session: Section, media: list[Section]) -> None:
         self.session = session
         self.media = media
-        self._session_connection = (-1, -1)  # how many lines there were, and which of them it was
+        self._session_connection = (-1, -1)  # number of lines at the last search, and the index found
 
     @classmethod
     def parse(cls, data: bytes) -> Sdp:
@@ -116,7 +116,7 @@ class Sdp:
         return section.first(b"c") or self._of_session()
 
     def _of_session(self) -> SdpLine | None:
-        """The session's ``c=`` line, looked for once: there may be thousands of lines and of media."""
+        """The session's ``c=`` line, searched for once: there may be thousands of lines and of media."""
         lines = self.session.lines
         number, at = self._session_connection
         if number == len(lines):
@@ -137,7 +137,7 @@ class Sdp:
         return b"".join(parts)
 
 
-_WORDS: Final = {b"c": 3, b"o": 6}  # how many there are with an address
+_WORDS: Final = {b"c": 3, b"o": 6}  # number of words in such a line if it has an address
 
 
 def address_of(line: SdpLine | None) -> bytes:

@@ -58,7 +58,7 @@ def canonical_name(name: bytes) -> bytes:
     except KeyError:
         lowered = name.strip(b" \t").lower()
         full = COMPACT_FORMS.get(lowered, lowered)
-        if len(CANONICAL_NAMES) < 1024:  # names come from the wire: bound what is remembered
+        if len(CANONICAL_NAMES) < 1024:  # messages can have any number of names
             CANONICAL_NAMES[name] = full
         return full
 
@@ -66,7 +66,7 @@ def canonical_name(name: bytes) -> bytes:
 class _PartsOfLines(dict[bytes, tuple[bytes, int, int]]):
     """The canonical name and where the value begins and ends, by the whole line.
 
-    Most lines of a message were in the one before it, too.
+    Most lines of a message were already in the message before it.
     """
 
     def __missing__(self, line: bytes) -> tuple[bytes, int, int]:
@@ -80,7 +80,7 @@ class _PartsOfLines(dict[bytes, tuple[bytes, int, int]]):
 
 
 def _value_in(raw: bytes, begin: int) -> tuple[int, int]:
-    """Where the value is in a field, of which what is behind the colon begins at ``begin``."""
+    """Where the value begins and ends in a field; ``begin`` is the offset just behind the colon."""
     if _PLAIN_FIELD.match(raw, begin):  # "Name: value" and CRLF, as nearly all are written
         return begin + 1, len(raw) - 2
     if raw[begin : begin + 1] in _WHITESPACE:
@@ -90,8 +90,8 @@ def _value_in(raw: bytes, begin: int) -> tuple[int, int]:
     return begin, max(len(raw.rstrip(b" \t\r\n")), begin)
 
 
-# As many lines as the largest datagram has: of a message with more, each further reading finds none of its
-# lines, and costs twice the time. With the longest lines this is 8 MiB of them.
+# As many lines as the largest datagram can have. If a message had more, each further reading would find none
+# of its lines here and take twice the time. With the longest lines this is 8 MiB.
 MOST_REMEMBERED: Final = 16_384
 LONGEST_REMEMBERED: Final = 512  # bytes
 _WHITESPACE: Final = frozenset({b" ", b"\t", b"\r", b"\n"})
@@ -133,9 +133,9 @@ class Field:
         self._end += len(new) - (end - start)
 
     def replace_all(self, edits: Iterable[tuple[int, int, bytes]]) -> None:
-        """As ``replace`` for several parts of the value as it stands, none over another, in any order.
+        """``replace`` several parts at once; offsets are those before any edit. No parts overlap; any order.
 
-        A header of 60,000 bytes may have thousands: one by one each would copy it all.
+        A header of 60,000 bytes may have thousands of edits, and a ``replace`` for each would copy it all.
         """
         value, parts, at = self.value, [], 0
         for start, end, new in sorted(edits):
@@ -155,9 +155,9 @@ class SipMessage:
     """A SIP request or response that remembers its exact bytes.
 
     Attributes: ``prefix`` (empty lines before the start line, RFC 3261 section 7.5),
-    ``start_line`` (with its line ending), ``fields``, ``separator`` (the empty line) and
-    ``body`` (everything behind it, whatever Content-Length says, until ``end_body``) and
-    ``trailer`` (what follows the body). ``original_body`` stays what the body was at first.
+    ``start_line`` (with its line ending), ``fields``, ``separator`` (the empty line),
+    ``body`` (everything behind it, whatever Content-Length says, until ``end_body`` is called) and
+    ``trailer`` (what follows the body). ``original_body`` stays the body as it was parsed.
     """
 
     __slots__ = ("body", "fields", "original_body", "prefix", "separator", "start_line", "trailer")
@@ -188,7 +188,7 @@ class SipMessage:
             prefix, data = data[:begin], data[begin:]
         head_end, body_start = _end_of_head(data)
         head, separator, body = data[:head_end], data[head_end:body_start], data[body_start:]
-        # splitlines also ends lines at a lone CR, which SIP does not: only without those is it right.
+        # splitlines also ends lines at a lone CR. SIP does not, so use it only if there is none.
         sound = head.count(b"\r") == head.count(b"\r\n")
         lines = head.splitlines(keepends=True) if sound else _LINE.findall(head)
         if not lines:
@@ -303,9 +303,9 @@ class SipMessage:
         return int(value) if value.isdigit() and len(value) < 10 else None
 
     def end_body(self) -> None:
-        """Let the body end where Content-Length says; what follows is the ``trailer`` (RFC 3261 18.3).
+        """Let the body end where Content-Length says; the rest becomes the ``trailer`` (RFC 3261 18.3).
 
-        The length is that of the body as it came: what was put into it since is part of it.
+        Content-Length counts the body as it was parsed; bytes put into the body since stay in it.
         """
         length = self.content_length
         behind = b"" if length is None else self.original_body[length:]
@@ -326,7 +326,7 @@ class SipMessage:
 
 
 def _end_of_head(data: bytes, start: int = 0) -> tuple[int, int]:
-    """Where the last header line ends and where the body begins; twice the end without an empty line."""
+    """Where the header lines end and where the body begins; both are the end if no empty line is there."""
     at = data.find(b"\n\r\n", start)
     bare = data.find(b"\n\n", start, at + 1 if at >= 0 else len(data))
     if bare >= 0:
@@ -350,7 +350,7 @@ def split_stream(buffer: bytes) -> Iterator[tuple[bytes, bool]]:
 
     Yields ``(piece, complete)``; the pieces joined are ``buffer``. Only the last can be
     incomplete. White space between messages (keep-alives, RFC 5626) is a piece of its own,
-    as are bytes that can't be framed (no Content-Length counts as zero).
+    as are bytes that can't be framed. A missing Content-Length counts as zero.
     """
     at = 0
     while at < len(buffer):

@@ -3,13 +3,13 @@
 The rules of this file:
 
 - ``check`` finds every violation, ``first_fatal`` the first that a strict endpoint would not
-  forgive, ``first`` the first that another one would not. None raises, whatever the bytes; and they agree:
+  accept, ``first`` the first that a given endpoint would not. None raises, whatever the bytes. They agree:
   ``first_fatal`` is the first violation in ``check``'s list that is no warning, or ``None``.
 - ``first_fatal`` judges every message that a phone or server receives, so a well-formed one must
   cost next to nothing. The ``_PLAIN`` expressions accept the usual spelling of each header field;
-  only what they refuse is read in detail. They may refuse what is sound, and must never accept
-  what ``check`` calls fatal: a warning may pass.
-- Offsets are worked out for violations only.
+  only fields that they refuse are read in detail. They may refuse a sound field, and they may
+  accept one with a warning, but they must never accept what ``check`` calls fatal.
+- Offsets are computed for violations only.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Violation:
     """One rule broken in one place.
 
     ``header`` names the place for a reader (``Via``, ``start line``, ``SDP m=``; empty for the whole
-    message); ``offset`` counts bytes into the message. What is missing is reported where the
-    part that should have it begins.
+    message); ``offset`` counts bytes into the message. Something missing is reported at the
+    beginning of the part that should have it.
     """
 
     rule: str
@@ -51,7 +51,7 @@ class Violation:
 
 _START_LINE: Final = "start line"
 _MANDATORY: Final = (b"via", b"from", b"to", b"call-id", b"cseq")
-# 7.3.1 lets only comma-separated lists be repeated; these are the single values that decide a call.
+# 7.3.1 allows only comma-separated lists to be repeated. These are the single values that matter in a call.
 _SINGLE: Final = frozenset(
     {
         b"from", b"to", b"call-id", b"cseq", b"max-forwards", b"content-length", b"content-type", b"expires",
@@ -66,7 +66,7 @@ _SPELLED: Final = {
     b"rack": "RAck",
     b"min-se": "Min-SE",
 }
-# TLS carries its transport's framing problem; WebSocket frames messages itself (RFC 7118).
+# Transports without message boundaries. WebSocket frames messages itself (RFC 7118).
 _STREAMS: Final = frozenset({"tcp", "tls"})
 
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
@@ -97,7 +97,7 @@ class _Report:
     # -- start line -------------------------------------------------------------------
 
     def start_line(self) -> bool:
-        """Judge the start line; whether the rest is worth judging."""
+        """Judge the start line; returns whether the rest is worth judging."""
         line = self.message.start_line.removesuffix(b"\n").removesuffix(b"\r")
         if line[:4].upper() == b"SIP/":
             return self._status_line(line)
@@ -152,7 +152,7 @@ class _Report:
     # -- header fields ------------------------------------------------------------------
 
     def fields(self) -> None:
-        """Judge each field by itself, and which of them there are."""
+        """Judge each field by itself, and whether fields are missing or repeated."""
         message = self.message
         seen: dict[bytes, int] = {}
         sound: set[bytes] = set()
@@ -237,7 +237,7 @@ class _Report:
                 self._add_in("Content-Length", "content-length-missing", 0, "There is no Content-Length.")
         elif field.value.isdigit():
             digits = field.value.lstrip(b"0") or b"0"
-            length = int(digits[:12])  # no packet is longer: more digits would say the same
+            length = int(digits[:12])  # no packet is that long, so more digits change nothing
             if length != len(body):
                 large = length > len(body)
                 rule = "content-length-too-large" if large else "content-length-too-small"
@@ -260,7 +260,7 @@ class _Report:
 def check(message: SipMessage, *, transport: str = "udp") -> list[Violation]:
     """Every violation, in the order of the message. ``transport`` is ``udp``, ``tcp``, ``tls`` or ``ws``.
 
-    Behind a start line that is not SIP's nothing else is judged.
+    If the start line is not SIP's, nothing behind it is judged.
     """
     report = _Report(message, transport)
     if report.start_line():
@@ -294,7 +294,7 @@ _Accept = Callable[[bytes], re.Match[bytes] | None]
 
 
 def _plain(value: bytes) -> _Accept:
-    # The name is known already: ``Field.name`` is what led here.
+    # The name need not be checked: the field was looked up by it.
     return re.compile(rb"[^:]*:[ \t]*" + value + rb"[ \t]*\r?\n").fullmatch
 
 
@@ -335,7 +335,7 @@ _TYPE: Final = _PLAIN[b"content-type"][1]
 _CAPTURED: Final = _CSEQ | _LENGTH | _TYPE
 
 
-# Lines that are accepted, with their bits as in _PLAIN, and what of them other rules need.
+# Lines that were accepted, with their bits as in _PLAIN, and the part that other rules need.
 ACCEPTED: Final[dict[bytes, tuple[int, int, bytes | None]]] = {}
 
 
@@ -353,7 +353,7 @@ def _is_plain(message: SipMessage, transport: str) -> bool:
     length = -1
     for field in message.fields:
         raw = field.raw
-        known = ACCEPTED.get(raw)  # most lines of a message were in the one before it, too
+        known = ACCEPTED.get(raw)  # most lines of a message were already in the message before it
         if known is not None:
             bit, once, captured = known
             if seen & once:
@@ -375,7 +375,7 @@ def _is_plain(message: SipMessage, transport: str) -> bool:
             seen |= bit
             found = accept(raw)
             if found is None:
-                # What the rules between fields need to know must have been read.
+                # Values that the rules between fields need must have been read.
                 if bit & _CAPTURED or _is_broken(field) or (bit == _CONTACT and field.value == b"*"):
                     return False
                 continue
@@ -430,14 +430,14 @@ def first_fatal(message: SipMessage, *, transport: str = "udp") -> Violation | N
 
 
 def is_fatal(violation: Violation) -> bool:
-    """Whether a strict endpoint minds it."""
+    """Whether a strict endpoint answers 400 or discards the message because of it."""
     return violation.severity != "warning"
 
 
 def first(
     message: SipMessage, minds: Callable[[Violation], bool], *, transport: str = "udp"
 ) -> Violation | None:
-    """The first violation that ``minds`` says is minded, or ``None``; warnings may go unnoticed."""
+    """The first violation for which ``minds`` is true, or ``None``; warnings may go unnoticed."""
     if _is_plain(message, transport):
         return None
     return next((each for each in check(message, transport=transport) if minds(each)), None)

@@ -2,9 +2,10 @@
 
 The rules of this file:
 
-- A judge takes text and yields findings ``(rule id, offset into that text, sentence)``, in the
-  order of the text; none means sound. No judge raises, and none takes more than linear time.
-- A judge stops in the part that it can no longer read: one mistake is one finding, not ten.
+- A judge is a function that takes text and yields findings ``(rule id, offset into that text,
+  sentence)``, in the order of the text; none means sound. No judge raises, and none takes more
+  than linear time.
+- A judge stops at the part that it can't read, so that one mistake gives one finding, not ten.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _WORD: Final = rb"[A-Za-z0-9\-.!%*_+`'~()<>:\\\"/\[\]?{}]"
 MAX_PORT: Final = 0xFFFF
 
 _NOT_TOKEN: Final = re.compile(rb"[^A-Za-z0-9\-.!%*_+`'~]")
-# A pair of backslash and character is eaten whole, so that an escaped control is none.
+# A backslash matches together with the next character, so an escaped control character does not count.
 _CONTROL: Final = re.compile(rb"\\[\x00-\x09\x0b\x0c\x0e-\x7f]|([\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n))")
 _VIA_PROTOCOL: Final = re.compile(rb"\s*([^\s/]+)\s*/\s*([^\s/]+)\s*/\s*(" + TOKEN + rb"+)(?=\s|\Z)\s*")
 _PARAMETER: Final = re.compile(
@@ -140,7 +141,7 @@ def host_port_findings(text: bytes, port_rule: str, semicolon_rule: str) -> Find
 
 
 def uri_findings(uri: bytes, *, headers: bool = True, port: bool = True) -> Findings:
-    """Judge a URI without angle brackets (RFC 3261 19.1); of other schemes, the characters only.
+    """Judge a URI without angle brackets (RFC 3261 19.1); if it is no SIP URI, only its characters.
 
     ``headers`` and ``port`` say whether a URI in this place may have them (Table 1 in 19.1.2).
     """
@@ -170,7 +171,7 @@ def uri_findings(uri: bytes, *, headers: bool = True, port: bool = True) -> Find
     for rule, at, sentence in host_port_findings(
         uri[begin:end], "uri-port-out-of-range", "uri-missing-semicolon"
     ):
-        port = True  # worse is said of it already
+        port = True  # something worse is reported already
         yield rule, begin + at, sentence
     if not port and (written := _PORT_AT_END.search(uri, begin, end)):
         yield "uri-port-not-allowed", written.start(), f"`{show(written[0])}` may not stand in this URI."

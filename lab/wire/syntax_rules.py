@@ -2,12 +2,12 @@
 
 The rules of this file:
 
-- ``fatal`` means that a strict endpoint answers 400 or discards the message. ``unusable``: it does the same,
-  though the grammar allows it (a port is any number of digits): nothing can be sent there. ``warning`` means
-  that the text breaks the grammar or a MUST, and that the same RFC, or RFC 4475's advice, has a
-  strict endpoint accept it all the same.
-- ``reference`` names the section that states the rule, not the one that merely mentions it.
-- An id is for ever: baselines and reports quote it.
+- ``fatal`` means that a strict endpoint answers 400 or discards the message. ``unusable``: it does so
+  although the grammar allows the text (a port of any number of digits): nothing can be sent there.
+  ``warning``: the text breaks the grammar or a MUST, but the same RFC, or the advice of RFC 4475,
+  tells a strict endpoint to accept it.
+- ``reference`` names the section that states the rule, not one that merely mentions it.
+- An id never changes: baselines and reports quote it.
 """
 
 from __future__ import annotations
@@ -67,11 +67,11 @@ _TABLE: Final[tuple[tuple[str, str, Severity, str], ...]] = (
      "The protocol in a Via is `SIP` and its version `2.0`."),
     ("via-missing-semicolon", "RFC 3261 25.1", "fatal",
      "A `;` separates the sent-by from its first parameter."),
-    # The grammar says digits; what they name is a port of UDP or TCP, which has 16 bits.
+    # The grammar asks for digits only, but a port of UDP or TCP has 16 bits.
     ("via-port-out-of-range", "RFC 3261 18.2.2, RFC 768", "unusable",
      "A sent-by port is a number from 1 to 65535."),
     ("via-parameter-malformed", "RFC 3261 25.1", "fatal", "A Via parameter is `name` or `name=value`."),
-    # 17.2.3 tells how to match a request of an RFC 2543 client: no branch, or one without the cookie.
+    # 17.2.3 says how to match requests of RFC 2543 clients, which have no branch, or one without the cookie.
     ("via-branch-missing", "RFC 3261 8.1.1.7", "warning", "A Via has a branch parameter."),
     ("via-branch-cookie", "RFC 3261 8.1.1.7", "warning", "A branch begins with `z9hG4bK`."),
     ("via-branch-empty", "RFC 3261 8.1.1.7", "warning",
@@ -111,7 +111,7 @@ _TABLE: Final[tuple[tuple[str, str, Severity, str], ...]] = (
      "An INVITE and its 2xx response have a Contact."),
     ("contact-star-misused", "RFC 3261 10.3", "fatal",
      "`Contact: *` stands alone, in a REGISTER whose Expires is 0."),
-    # 10.2.1.1: a registrar takes what it can't read for 3600.
+    # 10.2.1.1: a registrar treats a malformed value as 3600.
     ("contact-expires-malformed", "RFC 3261 10.2", "warning",
      "The expires parameter of a Contact is a number of seconds."),
     ("route-not-name-addr", "RFC 3261 25.1", "fatal", "A Route or Record-Route value has its URI in `<>`."),
@@ -135,7 +135,7 @@ _TABLE: Final[tuple[tuple[str, str, Severity, str], ...]] = (
      "An IPv6 address in a host stands in `[]`."),
     ("ipv6-reference-unclosed", "RFC 3261 25.1", "fatal", "The `[` of an IPv6 reference has its `]`."),
     ("ipv6-address-invalid", "RFC 5954 4.1", "fatal", "What stands in `[]` is an IPv6 address."),
-    # RFC 3261's own grammar makes them; receivers must tolerate that.
+    # RFC 3261's own grammar produces them, so receivers must tolerate them.
     ("ipv6-three-colons", "RFC 5954 4.1, RFC 5118 4.10", "warning",
      "Two colons stand for the zeros before an IPv4 address, not three."),
     # -- body
@@ -143,9 +143,9 @@ _TABLE: Final[tuple[tuple[str, str, Severity, str], ...]] = (
     ("content-length-missing", "RFC 3261 18.3", "fatal", "Over a stream, a message has Content-Length."),
     ("content-length-too-large", "RFC 3261 18.3", "fatal",
      "The body is not shorter than Content-Length says."),
-    # Legal for the receiver, who drops the rest; it still is not "the size of the message-body".
+    # The receiver drops the rest, which is allowed; but the number is not "the size of the message-body".
     ("content-length-too-small", "RFC 3261 20.14", "warning", "Content-Length is the size of the body."),
-    # Over UDP it would be a body; a stream may have it between messages.
+    # Over UDP a second empty line would be a body; a stream may have empty lines between messages.
     ("empty-line-repeated", "RFC 3261 7.5", "warning", "One empty line ends the header fields."),
     ("content-type-missing", "RFC 3261 20.15", "fatal", "A message with a body has Content-Type."),
     ("content-type-malformed", "RFC 3261 25.1", "fatal", "Content-Type is `type/subtype` and parameters."),

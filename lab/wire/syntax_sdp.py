@@ -4,9 +4,9 @@ The rules of this file:
 
 - ``sdp_findings`` yields ``(rule id, line, offset into the body, sentence)``, in no particular
   order; none means sound. It never raises.
-- The caller has cut the body to Content-Length: what is not sent is not judged.
-- ``PLAIN_SDP`` matches only bodies in which ``sdp_findings`` finds nothing fatal. It leaves out
-  much that is sound, IPv6 for one: what it refuses is looked at line by line.
+- The caller has cut the body to Content-Length; bytes behind that are not judged.
+- ``PLAIN_SDP`` matches only bodies in which ``sdp_findings`` finds nothing fatal. It also refuses
+  much that is sound, such as IPv6; a body that it refuses is judged line by line.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ PLAIN_SDP: Final = re.compile(
 
 
 def descriptions(content_type: bytes, body: bytes) -> Iterator[tuple[int, bytes]]:
-    """The session descriptions in a body, each with its offset: all of it, or parts of a multipart body (RFC
-    2046 section 5.1.1). A part without a delimiter behind it was cut off, and is left out.
+    """The session descriptions in a body, each with its offset.
 
-    The line ending before a delimiter is the delimiter's; where the description has none of its own then, it
-    counts for that, since many senders write one alone.
+    A description is the whole body, or a part of a multipart body (RFC 2046 section 5.1.1). A part without
+    a delimiter behind it was cut off, and is left out. The line ending before a delimiter belongs to the
+    delimiter. But many senders write no other one: then it counts as the description's last line ending.
     """
     kind = content_type.partition(b";")[0].strip().lower()
     if kind == _SDP_TYPE:
@@ -176,7 +176,7 @@ _Findings = Iterator[tuple[str, int, str]]
 
 
 def _address(words: list[bytes], at: int, *, multicast: bool = False) -> _Findings:
-    """Judge the last three fields of an o= or c= line, of which ``at`` is the offset."""
+    """Judge the last three fields of an o= or c= line; ``at``: their offset."""
     network, kind, address = words
     if network != b"IN" or kind not in (b"IP4", b"IP6"):
         return  # other networks have addresses of their own

@@ -1,6 +1,6 @@
 """TCP segments: their numbers and options, and the RST for a segment of no known connection.
 
-Rules: an option that makes no sense ends the reading.
+Rules: reading of options stops at the first malformed one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def near(number: int, reference: int) -> int:
 
 
 def options_of(transport: bytes) -> Iterator[tuple[int, int, int]]:
-    """Kind, offset and length of each TCP option; stops at the first that makes no sense."""
+    """Kind, offset and length of each TCP option; stops at the first malformed one."""
     at = 20
     while at < len(transport) and transport[at]:
         length = 1 if transport[at] == NOP else (transport[at + 1 : at + 2] or b"\0")[0]
@@ -54,7 +54,7 @@ def window_of(packet: Packet) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What a SYN said."""
+    """What a SYN announced."""
 
     isn: int
     size: int  # of its payload

@@ -1,7 +1,7 @@
-"""Whose turn it is: the agent whose timer is due first, and the flow whose packet is.
+"""Which agent acts next: the one whose timer, or whose flow's packet, is due first.
 
-An agent is asked anew only when something has happened to it, so that a thousand idle phones cost nothing.
-What is due at the same time comes in the order in which the agents were added.
+The agenda asks an agent for its times only after something has happened to that agent, so that a thousand
+idle phones cost nothing. Agents that are due at the same time act in the order in which they were added.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ class DueFlow(NamedTuple):
 
 
 class _Times:
-    """A time for each of some numbers, and which is the first of them."""
+    """For each of some numbers a time, and the number whose time comes first."""
 
     __slots__ = ("_heap", "of")
 
     def __init__(self) -> None:
         self.of: dict[int, float] = {}
-        self._heap: list[tuple[float, int]] = []  # with entries that no longer hold among them
+        self._heap: list[tuple[float, int]] = []  # may hold outdated entries, too
 
     def set(self, number: int, time: float | None) -> None:
-        """Give a number another time than it has, or none."""
+        """Give a number another time, or with ``None`` no time."""
         if time is None:
             self.of.pop(number, None)
         else:
@@ -40,7 +40,7 @@ class _Times:
             heapq.heappush(self._heap, (time, number))
 
     def first(self) -> tuple[float, int] | None:
-        """The first time, with the least number that has it."""
+        """The earliest time, with the smallest number that has it."""
         heap, of = self._heap, self.of
         while heap:
             entry = heap[0]
@@ -58,9 +58,9 @@ class Agenda:
         self._members: dict[int, tuple[str, Agent]] = {}  # host and agent, by the order in which they came
         self._numbers: dict[Agent, int] = {}
         self.touched: set[Agent] = set()
-        """The agents to which something has happened since they were asked."""
+        """The agents to which something has happened since the agenda last asked for their times."""
         self._timers, self._active_timers, self._flows = _Times(), _Times(), _Times()
-        self._unasked: set[Agent] = set()  # for their active timers: asked only where there are media
+        self._unasked: set[Agent] = set()  # their active timers are asked for only where there are media
         self._flow_of: dict[int, Flow] = {}
 
     def add(self, host: str, agent: Agent) -> None:
@@ -71,7 +71,7 @@ class Agenda:
         self.touched.add(agent)
 
     def remove(self, agent: Agent) -> None:
-        """An agent is gone; nothing happens when it was not there."""
+        """An agent is gone. An agent that was not there is ignored."""
         number = self._numbers.pop(agent, None)
         if number is not None:
             del self._members[number]
@@ -80,7 +80,7 @@ class Agenda:
             self._flows.set(number, None)
 
     def touch_all(self) -> None:
-        """Agents may have been dealt with behind the world's back."""
+        """Agents may have changed without the world's knowledge."""
         self.touched.update(self._numbers)
 
     def next_timer(self) -> float | None:
@@ -91,7 +91,7 @@ class Agenda:
         return None if first is None else first[0]
 
     def next_active_timer(self) -> float | None:
-        """The same for timers that may make somebody send, or change media."""
+        """The same, for timers only that may make an agent send, or change its media."""
         if self.touched:
             self._ask()
         times = self._active_timers
@@ -104,7 +104,7 @@ class Agenda:
         return None if first is None else first[0]
 
     def due(self, now: float) -> list[Agent]:
-        """The agents whose timers are due at ``now`` (seconds) or before; each is to be told."""
+        """The agents whose timers are due at ``now`` (seconds) or before; the caller fires their timers."""
         self._ask()
         numbers: list[int] = []
         while (first := self._timers.first()) is not None and first[0] <= now:
@@ -125,7 +125,7 @@ class Agenda:
         return DueFlow(*self._members[number], self._flow_of[number], due)
 
     def playing(self) -> Iterator[tuple[str, Agent, Flow]]:
-        """Every flow that has a packet to send, in the order in which they send what is due at once."""
+        """Every flow that has a packet to send. Flows that are due at the same time send in this order."""
         if self.touched:
             self._ask()
         for number in sorted(self._flows.of):
@@ -135,7 +135,7 @@ class Agenda:
                     yield host, agent, flow
 
     def _ask(self) -> None:
-        """When the timers and flows are due of agents to which something has happened."""
+        """Ask the agents to which something has happened when their timers and flows are due."""
         timers, flows = self._timers, self._flows
         for agent in self.touched:
             number = self._numbers.get(agent)

@@ -1,7 +1,7 @@
-"""What every world is: agents under one clock. Scenarios and detectors play on that.
+"""What every world is: agents under one clock. Scenarios and detectors run in it.
 
-``siplab.lab.worlds.lab_world`` has the worlds whose network the lab makes, ``live_network`` the one that is
-there already.
+``siplab.lab.worlds.lab_world`` has the worlds whose network the lab makes, ``live_network`` the one whose
+network exists already.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from siplab.lab.worlds.trace import Noted, Remark, Trace, WorldEvent
 
 
 class WorldError(Exception):
-    """The world could not do what was asked: the trial is invalid, its text says why."""
+    """The world could not do what was asked, so the trial is invalid. The error's text says why."""
 
 
 def make_gateways(network: Network, models: Mapping[str, Model], seed: object) -> dict[str, Gateway]:
-    """A gateway for each NAT router of the topology that is no container.
+    """A gateway for each NAT router of the topology, except for routers that are containers.
 
-    A model draws from a generator of its own: what the NAT draws is the same whatever the model is.
-    Raises ``KeyError`` when a gateway has no model.
+    Each model has a random generator of its own, so the NAT draws the same numbers with every model. Raises
+    ``KeyError`` when a gateway has no model.
     """
     topology = network.topology
     gateways: dict[str, Gateway] = {}
     for name, router in topology.gateways.items():
         if router.image is not None:
             continue
-        # Translation is IPv4's affair; a gateway with IPv6 alone is a firewall.
+        # Only IPv4 is translated; a gateway with IPv6 alone is a firewall.
         outside, public_ip = min(router.outside.items(), key=lambda row: ":" in row[1])
         gateways[name] = Gateway(
             models[name],
@@ -54,7 +54,7 @@ def make_gateways(network: Network, models: Mapping[str, Model], seed: object) -
 
 
 class World(abc.ABC):
-    """Hosts with agents, under one clock. ``gateways``: the routers that are the lab's own, by name."""
+    """Hosts with agents, under one clock. ``gateways``: by name, the routers that the lab itself computes."""
 
     kind: str
 
@@ -63,7 +63,7 @@ class World(abc.ABC):
         self.gateways: dict[str, Gateway] = {}
         self._agents: list[tuple[str, Agent]] = []
         self._agenda = Agenda()
-        self._told: dict[Agent, int] = {}  # how many of its events the trace has
+        self._told: dict[Agent, int] = {}  # how many of an agent's events are in the trace
 
     @property
     @abc.abstractmethod
@@ -75,7 +75,7 @@ class World(abc.ABC):
     @property
     @abc.abstractmethod
     def place(self) -> str:
-        """What the network is called in messages."""
+        """The name of the network in messages."""
 
     @abc.abstractmethod
     def host_of(self, role: str) -> tuple[str, str] | None:
@@ -97,7 +97,7 @@ class World(abc.ABC):
         self.perform(agent, agent.start(self.now))
 
     def remove(self, agent: Agent) -> None:
-        """Take an agent away at once, as when somebody pulls the plug: nothing is sent any more."""
+        """Take an agent away at once, as when its power fails: it sends nothing any more."""
         self._agents = [(host, each) for host, each in self._agents if each is not agent]
         self._agenda.remove(agent)
         self._close_ports(agent)
@@ -108,23 +108,23 @@ class World(abc.ABC):
         self.gateways[gateway].reboot()
 
     def renumber(self, gateway: str) -> None:
-        """A router's line is renewed: it gets its later public address, or keeps its own if it has none."""
+        """A router's line is renewed: it gets its later public address; without one the address stays."""
         later = self.gateways[gateway].later
         detail = f"the public address is {later} now" if later else "the public address is the same"
         self.remark(gateway, WorldEvent.RENUMBERED, detail)
         self.gateways[gateway].renumber()
 
     def mark(self, host: str, dscp: int) -> None:
-        """What agents send by UDP from a host has this DSCP (RFC 2474), at ports that they open from now on.
+        """Give this DSCP (RFC 2474) to UDP datagrams that a host's agents send from ports opened from now on.
 
-        Raises ``UsageError`` where the lab has no hand in packets.
+        Raises ``UsageError`` where the lab does not make the packets itself.
         """
         raise UsageError(f"{self.place} has hosts of its own: the lab can't set the DSCP of their packets")
 
     # -- what happens --------------------------------------------------------------------------
 
     def perform(self, agent: Agent, actions: list[Action]) -> None:
-        """Carry out what an agent asked for, once the trace has what it noticed."""
+        """Put the agent's new events into the trace, then carry out the actions that it asked for."""
         self._agenda.touched.add(agent)
         told = self._told.get(agent, 0)
         if len(agent.events) > told:
@@ -134,16 +134,16 @@ class World(abc.ABC):
 
     @abc.abstractmethod
     def run_until(self, done: Callable[[], bool], timeout: float) -> bool:
-        """Let things happen until ``done`` or for ``timeout`` seconds; says whether it was done."""
+        """Run until ``done`` or for ``timeout`` seconds; returns whether it was done."""
 
     def idle(self, seconds: float) -> None:
         """Let ``seconds`` go by."""
         self.run_until(lambda: False, seconds)
 
     def untie(self) -> None:
-        """Nobody will ask any more but for the trace and the time: let go of agents and gateways.
+        """Let go of agents and gateways. Afterwards only the trace and the time may be asked for.
 
-        See ``Agent.untie``. Worlds that are shown or looked at when they are over are not untied.
+        See ``Agent.untie``. A world that is shown or examined after its end must not be untied.
         """
         for _, agent in self._agents:
             agent.untie()
@@ -163,7 +163,7 @@ class World(abc.ABC):
 
     @abc.abstractmethod
     def close(self) -> list[str]:
-        """End it; returns what the world itself found wrong (lost packets, full queues)."""
+        """End the world; returns the problems that it found in itself (lost packets, full queues)."""
 
     # -- for the worlds ------------------------------------------------------------------------
 

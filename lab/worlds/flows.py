@@ -3,11 +3,11 @@
 The rules of this file:
 
 - A packet of a flow is carried when it is due, like any other datagram.
-- When two in a row had the same fate and neither a pause nor anything else has come since, the packets
-  up to the *horizon* have it too: the next timer of an agent, the end of the waiting, and the next moment
-  at which a gateway forgets something. The last packet before the horizon is carried again, so that
-  bindings are refreshed as they would have been.
-- On networks with loss or delay each packet has a fate of its own: ``impaired_flows.py``.
+- When the same became of two packets in a row, and nothing but media has happened since and the flow did not
+  pause, the same becomes of all packets up to the *horizon*, and they are skipped. The horizon is the
+  earliest of these: the next timer of an agent, the end of the waiting, the next moment at which a gateway
+  forgets something. The last packet before the horizon is carried again, so that it refreshes bindings.
+- On networks with loss or delay, each packet has a fate of its own: ``impaired_flows.py``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from siplab.lab.sip.base import Flow, Train
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.forwarding import Arrival, Delivery
 
-# Comparing times that were added up in steps of 20 ms.
+# Tolerance in seconds, for comparing times that are sums of steps of 20 ms.
 _SLACK: Final = 1e-6
 
 Fate = tuple[Endpoint | None, tuple[tuple[type, Endpoint, Endpoint], ...]]
@@ -29,8 +29,10 @@ Fate = tuple[Endpoint | None, tuple[tuple[type, Endpoint, Endpoint], ...]]
 
 @dataclass
 class _Known:
-    """What became of the latest packet of a flow, whether of the one before too, after which event, and when
-    the next packet is due.
+    """What became of the latest packet of a flow.
+
+    ``twice``: the same became of the packet before it. ``event``: the world's event number at that time.
+    ``next_due``: when the next packet is due, in seconds.
     """
 
     fate: Fate | None = None
@@ -40,12 +42,12 @@ class _Known:
 
 
 class FlowKeeper:
-    """The flows of one world. ``event`` is raised by the world when anything but media happens."""
+    """The flows of one world. The world increments ``event`` when anything but media happens."""
 
     def __init__(self) -> None:
         self.event = 0
         self._known: dict[int, tuple[Flow, _Known]] = {}
-        self._passed: dict[tuple[Endpoint, Endpoint], _Known] = {}  # by agents that pass flows on
+        self._passed: dict[tuple[Endpoint, Endpoint], _Known] = {}  # flows that agents pass on
 
     def skip(
         self,
@@ -53,10 +55,11 @@ class FlowKeeper:
         horizon: Callable[[], float],
         onward: Callable[[Delivery], tuple[Endpoint, Endpoint] | None] = lambda delivery: None,
     ) -> tuple[Train, list[Delivery]] | None:
-        """Pass over what shares the latest packet's fate.
+        """Skip the packets of which the same becomes as of the latest one.
 
-        Returns the train and the latest packet's deliveries: where it arrives, and where those bring it who
-        pass it on (``onward`` says so). ``None`` when the next packet must be carried.
+        Returns the skipped train, and the deliveries of the latest packet: the first where it arrives, the
+        others where relaying agents send it on (``onward`` says to where). Returns ``None`` when the next
+        packet must be carried.
         """
         known = self._of(flow)
         if not known.twice or known.event != self.event or not flow.steady or flow.next_due is None:
@@ -81,7 +84,7 @@ class FlowKeeper:
     def _deliveries(
         self, fate: Fate, onward: Callable[[Delivery], tuple[Endpoint, Endpoint] | None]
     ) -> list[Delivery] | None:
-        """All deliveries of a packet with that fate; ``None`` while not all of them are known for sure."""
+        """All deliveries of a packet with that fate; ``None`` if they are not all certain."""
         found: list[Delivery] = []
         while len(fate[1]) == 1 and fate[1][0][0] is Delivery:
             delivery = Delivery(fate[1][0][1], fate[1][0][2], b"")
@@ -116,7 +119,7 @@ class FlowKeeper:
         known.fate, known.event = fate, self.event
 
     def _of(self, flow: Flow) -> _Known:
-        # The flow is kept beside what is known of it, so that its id stays its own.
+        # The flow is kept beside what is known of it, so that no other object gets the same id.
         kept = self._known.get(id(flow))
         if kept is None:
             kept = self._known[id(flow)] = flow, _Known()

@@ -1,9 +1,9 @@
-"""Carrying packets: each from the node that it leaves until it is delivered, dropped or answered.
+"""Carrying packets: each from the node that sends it until it is delivered, dropped or answered.
 
-A ``Forwarder`` follows packets through a ``Network``. What a gateway answers and what a host receives comes
-from a ``Carrier``: the simulated world computes it, the emulated world waits for the kernel to do it and
-compares. Because both go by the same forwarder, one packet at a time, both see the same things in the same
-order.
+A ``Forwarder`` follows packets through a ``Network``. It asks a ``Carrier`` what a gateway emits and what a
+host receives: the simulated world computes this, the emulated world waits for the kernel to do it and
+compares. Both use the same forwarder, which carries one packet at a time, so both see the same things in the
+same order.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Delivery(NamedTuple):
 class Unreachable(NamedTuple):
     """An ICMP error that reached a host, about a datagram from ``local`` to ``remote``.
 
-    ``quote`` is what it quotes of the datagram's payload.
+    ``quote``: the part of the datagram's payload that the error quotes.
     """
 
     local: Endpoint
@@ -59,13 +59,13 @@ class Carrier(Protocol):
     """The part of a world that a ``Forwarder`` asks."""
 
     def cross(self, gateway: str, side: Side, packet: bytes) -> list[Emission]:
-        """``packet`` enters a gateway: what comes of it."""
+        """``packet`` enters a gateway on ``side``. Returns what the gateway emits."""
 
     def held(self, gateway: str, pieces: list[bytes]) -> bool:
-        """Whether what leaves a gateway waits, or gets lost; ``Forwarder.resume`` takes it on."""
+        """Whether packets that leave a gateway wait or get lost; ``Forwarder.resume`` is for waiting ones."""
 
     def leave(self, gateway: str, emission: Emission, pieces: list[bytes]) -> None:
-        """A gateway's emission leaves, as the packets ``pieces`` that the next network can carry."""
+        """A gateway's emission leaves, cut into ``pieces`` that fit the next network's MTU."""
 
     def listening(self, endpoint: Endpoint, transport: Transport = "udp") -> bool:
         """Whether an agent of the lab has that port."""
@@ -80,7 +80,7 @@ class Carrier(Protocol):
         """An ICMP error reaches the socket that caused it."""
 
     def lost(self, node: str, packet: bytes, reason: LossReason, detail: str) -> None:
-        """A packet ends at a node without reaching anybody; ``detail`` says why to readers."""
+        """A packet ends at a node and reaches nobody; ``detail`` says to readers why."""
 
 
 class Forwarder:
@@ -115,7 +115,7 @@ class Forwarder:
         return self._follow(node, self.fit(node, packet))
 
     def resume(self, node: str, pieces: list[bytes]) -> list[Arrival]:
-        """The same for what a gateway emitted before, already in pieces."""
+        """The same for packets that a gateway emitted earlier, already cut into pieces."""
         self._doubtful = True
         return self._follow(node, pieces)
 
@@ -136,7 +136,7 @@ class Forwarder:
     def _step(
         self, here: str, packet: bytes, queue: deque[tuple[str, bytes]], arrivals: list[Arrival]
     ) -> None:
-        # As ``destination_of``: no other line of the lab is passed as often.
+        # As ``destination_of``, written out because no other line of the lab runs as often.
         destination = ip.unpack_ip(packet[16:20]) if packet[0] >> 4 == 4 else destination_of(packet)
         hop, passed, mtu = self.network.segment(here, destination)
         if passed:
@@ -145,8 +145,8 @@ class Forwarder:
             else:  # something happens at one of the routers under way: go step by step
                 hop = self.network.next_hop(here, destination)
         if hop is None:
-            # Internet routers drop what nobody has a route for (private addresses above all), and
-            # hosts find out before they send. Where nobody answers ARP, nobody waits for an error.
+            # Routers of the internet drop packets without a route (private addresses above all), and hosts do
+            # not even send them. Where nobody answers ARP, no ICMP error is expected either.
             self._carrier.lost(here, packet, LossReason.NO_ROUTE, "no route, or nobody has that address")
             return
         node = hop.node
@@ -154,7 +154,7 @@ class Forwarder:
             for emission in self._carrier.cross(node, hop.side, packet):
                 if emission.side is None:
                     continue
-                # Only an ALG gets a checksum wrong; to verify what none has touched would cost much.
+                # Only an ALG produces wrong checksums. Verifying packets that no ALG changed would cost much.
                 self._doubtful |= emission.changed
                 out = emission.packet if emission.originated else ip.decrement_ttl(emission.packet)
                 pieces = self.fit(node, out)
@@ -169,14 +169,14 @@ class Forwarder:
         elif _ttl(packet) <= 1:
             self._error(node, hop.network, TIME_EXCEEDED, packet, queue)
         else:
-            # To the front: what follows on the same path must not overtake it.
+            # To the front of the queue: later packets on the same path must not overtake this one.
             pieces = self.fit(node, ip.decrement_ttl(packet))
             queue.extendleft([(node, piece) for piece in reversed(pieces)])
 
     def _error(
         self, node: str, network: str, kind: IcmpError, packet: bytes, queue: deque[tuple[str, bytes]]
     ) -> None:
-        """``node`` answers with an ICMP error: not about another, nor a later fragment (RFC 1122 3.2.2)."""
+        """``node`` sends an ICMP error, but not about an ICMP error or a later fragment (RFC 1122 3.2.2)."""
         try:
             parsed = ip.parse(packet)
         except MalformedPacketError:
@@ -184,7 +184,7 @@ class Forwarder:
         if is_icmp_error(parsed) or parsed.fragment_offset:
             self._carrier.lost(node, packet, LossReason.NO_ICMP_ERROR, "no ICMP error is sent about it")
             return
-        # A station answers from the address that was asked, a router under way from the nearest one.
+        # A destination answers from the address that was asked, a router on the way from its nearest one.
         own = self.network.node_addresses[node][network] if kind is TIME_EXCEEDED else parsed.dst
         queue.append((node, icmp_error(own, kind, packet)))
 
@@ -238,7 +238,7 @@ class Forwarder:
     ) -> None:
         local, source = parsed.destination, parsed.source
         if self._carrier.listening(local, "tcp"):
-            # Its checksum is the agent's own affair.
+            # The agent's own TCP verifies the checksum.
             arrivals.append(self._carrier.arrive_segment(local, source, packet))
             return
         answer = None if self._doubtful and ip.verify(packet) else reset(parsed)
@@ -249,7 +249,7 @@ class Forwarder:
             queue.append((node, answer))
 
     def _whole(self, packet: bytes) -> tuple[bytes, ip.Packet] | None:
-        """A packet taken apart, or ``None`` while fragments of it are missing."""
+        """A whole packet and the same parsed; ``None`` while fragments of it are missing."""
         parsed = ip.parse(packet)
         if not parsed.is_fragment:
             return packet, parsed
@@ -269,12 +269,12 @@ class Forwarder:
 
 
 def destination_of(packet: bytes) -> str:
-    """Where an IP packet goes."""
+    """The destination address of an IP packet."""
     return ip.unpack_ip(packet[16:20] if packet[0] >> 4 == 4 else packet[24:40])
 
 
 def source_of(packet: bytes) -> str:
-    """Where an IP packet says it comes from."""
+    """The source address of an IP packet."""
     return ip.unpack_ip(packet[12:16] if packet[0] >> 4 == 4 else packet[8:24])
 
 

@@ -31,7 +31,7 @@ def open_udp(local: Endpoint) -> socket.socket:
     six = made.family == socket.AF_INET6
     with suppress(OSError):
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-    with suppress(OSError):  # Linux only; what does not fit a packet goes in fragments, as a phone's would
+    with suppress(OSError):  # Linux only; large datagrams then go in fragments, as a phone's would
         if not six:
             made.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DONT)
     if local.ip in WILDCARDS:
@@ -72,9 +72,10 @@ def _bound(made: socket.socket, local: Endpoint, protocol: str) -> socket.socket
 
 
 def receive(sock: socket.socket, local: Endpoint, size: int) -> tuple[bytes, Endpoint, Endpoint] | None:
-    """One datagram of a server's socket: payload, source, and at which address of ours it arrived.
+    """One datagram from a server's socket: payload, source, and the local endpoint at which it arrived.
 
-    ``None`` when there is none. One longer than ``size`` comes as ``size + 1`` bytes. Raises ``OSError``.
+    ``None`` when there is none. A datagram longer than ``size`` comes as ``size + 1`` bytes. Raises
+    ``OSError``.
     """
     try:
         if local.ip not in WILDCARDS:
@@ -93,7 +94,7 @@ def receive(sock: socket.socket, local: Endpoint, size: int) -> tuple[bytes, End
 
 
 def send(sock: socket.socket, bound: Endpoint, local: Endpoint, remote: Endpoint, payload: bytes) -> None:
-    """Send one datagram from that of our addresses at which its occasion arrived. Raises ``OSError``."""
+    """Send one datagram from ``local``, the address at which the request arrived. Raises ``OSError``."""
     target = (remote.ip, remote.port)
     if bound.ip not in WILDCARDS or local.ip in WILDCARDS:
         sock.sendto(payload, target)
@@ -125,13 +126,13 @@ def is_free(local: Endpoint) -> bool:
 
 
 def free_port(ip: str) -> int:
-    """A UDP port that nobody has at the moment."""
+    """A UDP port that is free at the moment."""
     with open_udp(Endpoint(ip, 0)) as sock:
         return int(sock.getsockname()[1])
 
 
 def resolve(name: str, family: int = socket.AF_UNSPEC) -> str:
-    """The address of a host. Raises ``UsageError`` with one line."""
+    """The address of a host. Raises ``UsageError`` with a message of one line."""
     try:
         found = socket.getaddrinfo(name, None, family, socket.SOCK_DGRAM)
     except (OSError, UnicodeError):

@@ -1,4 +1,4 @@
-"""A container image in the place of a host or of a gateway, as a topology file describes it."""
+"""A container image that takes the place of a host or a gateway, as a topology file describes it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 
 def _words(value: object) -> object:
-    """A command line as a list of words; no shell is asked."""
+    """A command line as a list of words, split without a shell."""
     if not isinstance(value, str):
         return value
     try:
@@ -27,7 +27,7 @@ def _in_container(value: str) -> str:
 
 
 def _texts(value: object) -> object:
-    """Numbers of YAML as the text that a program gets."""
+    """Numbers of YAML as text: a program's environment holds text only."""
     if isinstance(value, dict):
         return {
             str(name): str(each) if isinstance(each, int | float) else each for name, each in value.items()
@@ -41,12 +41,13 @@ InContainer = Annotated[str, AfterValidator(_in_container)]
 class ImageSpec(BaseModel):
     """What runs on a host that is a container.
 
-    ``name``: the image. ``command``: what runs in the place of the image's own command. ``environment``:
-    variables beside those that the lab sets. ``files``: path in the container, and the file of this machine
-    that is put there before it starts, relative to the topology's file. ``keep``: files and folders of the
-    container that are kept with a trial's output. ``ready``: the port that is bound when it is ready; without
-    it, what the image's HEALTHCHECK says, or at once. ``timeout``: seconds that it may take. ``kind``: the
-    real program that is the phone in it, ``program:NAME``, whose orders it takes; without, it takes none.
+    ``name``: the image. ``command``: replaces the image's own command. ``environment``: variables in addition
+    to those that the lab sets. ``files``: maps paths in the container to files of this machine, which are put
+    there before the container starts; a relative path counts from the topology's file. ``keep``: files and
+    folders of the container that are kept with a trial's output. ``ready``: the port that is bound once the
+    container is ready; without it, the image's HEALTHCHECK decides, and without that it is ready at once.
+    ``timeout``: how many seconds it may take to get ready. ``kind``: the real program, as ``program:NAME``,
+    that is the phone in it and takes the lab's orders; without it, the container takes no orders.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,7 +62,7 @@ class ImageSpec(BaseModel):
     kind: Annotated[str, StringConstraints(pattern=r"^(program:\S+)?$")] = ""
 
     def beside(self, folder: Path) -> ImageSpec:
-        """The same with ``files`` that are found from anywhere, if they are relative to ``folder``."""
+        """The same with absolute paths in ``files``; relative ones count from ``folder``."""
         found = {
             target: str((folder / Path(source).expanduser()).resolve())
             for target, source in self.files.items()
@@ -74,4 +75,4 @@ def _from_name(value: object) -> Any:
 
 
 Image = Annotated[ImageSpec, BeforeValidator(_from_name)]
-"""``image: NAME``, or the whole of it."""
+"""``image: NAME``, or all fields of an ``ImageSpec``."""

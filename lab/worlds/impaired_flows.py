@@ -2,15 +2,16 @@
 
 The rules of this file:
 
-- A packet of a flow that is carried leaves its *way*: who sent it where, at which node an impaired network
-  decided its fate, who passed it on, and where it arrived. Packets that get lost say nothing of it.
-- When of each flow two packets in a row came by the same way, and nothing but media has happened since the
-  first of them was sent, the flows' packets up to the *horizon* go by these ways (``flows.py`` says what ends
-  that). What an impaired network does to each is drawn in the order in which they would have left, from the
-  same generator: what comes of a trial is the same as if each had been carried.
-- The packets at the end of a stretch are carried: those that would still be under way at the horizon, and of
-  each flow one that arrives before it, so that gateways remember what they would have.
-- A flow that meets impaired networks at two places, or is copied, has each packet carried.
+- The *way* of a carried packet is noted: who sent it to whom, at which node an impaired network decided its
+  fate, who passed it on, and where it arrived. A packet that gets lost has no way.
+- A stretch begins when, for each flow, two packets in a row came by the same way, and nothing but media has
+  happened since the first of them was sent. Then the packets of all flows up to the *horizon* (defined in
+  ``flows.py``) go by these ways. What an impaired network does to each packet is drawn from the same
+  generator, in the order in which the packets would have left. So a trial's result is the same as if each
+  packet had been carried.
+- The packets at the end of a stretch are carried: those that would still be under way at the horizon, and for
+  each flow one that arrives before it, so that gateways remember what they would have remembered.
+- A flow that crosses impaired networks at two places, or is copied, has each packet carried.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ from siplab.lab.worlds.forwarding import Arrival, Delivery
 from siplab.lab.worlds.impairments import Fate, Impairments
 from siplab.lab.worlds.trace import SkippedPackets
 
-_SLACK: Final = 1e-6  # seconds: times were added up
-_WORTH: Final = 0.3  # seconds: to plan a shorter stretch costs as much as to carry it
+_SLACK: Final = 1e-6  # seconds: tolerance for times that are sums
+_WORTH: Final = 0.3  # seconds: to plan a shorter stretch costs as much as to carry its packets
 
 
 class Link(NamedTuple):
-    """An agent sends it, or passes it on."""
+    """An agent sends the packet, or passes it on."""
 
     host: str
     local: Endpoint
@@ -42,14 +43,14 @@ class Link(NamedTuple):
 
 
 class Impaired(NamedTuple):
-    """A network decides its fate where it leaves a node."""
+    """An impaired network decides the packet's fate where the packet leaves a node."""
 
     node: str
     network: str
 
 
 class Arrived(NamedTuple):
-    """It reaches an agent's port."""
+    """The packet reaches an agent's port."""
 
     local: Endpoint
     source: Endpoint
@@ -59,7 +60,7 @@ Way = tuple[Link | Impaired | Arrived, ...]
 
 
 class Course:
-    """One packet of a flow under way, or one copy of it. ``event``: the world's when it was sent."""
+    """One packet of a flow under way, or a copy of it. ``event``: the world's event number at its sending."""
 
     __slots__ = ("event", "flow", "is_over", "is_plain", "steps")
 
@@ -67,11 +68,11 @@ class Course:
         self.flow = flow
         self.event = event
         self.steps: list[Link | Impaired | Arrived] = list(steps)
-        self.is_plain = True  # it was not copied, and at most one impaired network had a say
+        self.is_plain = True  # it was not copied, and at most one impaired network decided its fate
         self.is_over = False
 
     def launched(self, node: str, fate: Fate) -> list[Course]:
-        """Impaired networks have decided; returns the course of each copy that goes on."""
+        """Impaired networks have decided the fate; returns the course of each copy that goes on."""
         plain = self.is_plain and not self.is_over and len(fate.networks) == 1
         plain = plain and not any(isinstance(each, Impaired) for each in self.steps)
         self.is_over = True
@@ -95,8 +96,8 @@ class PlayingFlow(NamedTuple):
 class Stretch(NamedTuple):
     """Packets of one flow that go by ``way`` without being carried.
 
-    ``copies``: after how many seconds each copy of each arrives, and ``arrivals`` the same in the order of
-    arriving; both ``None`` where no impaired network is on the way.
+    ``copies``: for each packet, after how many seconds each of its copies arrives. ``arrivals``: the same in
+    the order of arrival. Both are ``None`` where no impaired network is on the way.
     """
 
     playing: PlayingFlow
@@ -106,7 +107,7 @@ class Stretch(NamedTuple):
     arrivals: Arrivals | None
 
     def records(self) -> Iterator[SkippedPackets]:
-        """What a trace has of it: a record for each agent that sends or passes on."""
+        """The stretch's records in a trace: one for each agent that sends the packets or passes them on."""
         train, came = self.train, None
         until = train.begin + (train.packets - 1) * train.interval
         content = "" if train.encrypted else train.content
@@ -124,7 +125,7 @@ class Stretch(NamedTuple):
                 yield record
 
     def parts(self, singly_until: float, singly_from: float) -> Iterator[Train]:
-        """The train, cut: what arrives between two times in one piece, what before and after one by one."""
+        """The train in parts: arrivals between the two times (seconds) in one part, all others one by one."""
         came = self.arrivals
         assert came is not None
         first = bisect_left(came.times, singly_until)
@@ -135,7 +136,10 @@ class Stretch(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Stretches that begin now. Packets from ``end`` on are carried; none takes longer than ``longest``."""
+    """Stretches that begin now.
+
+    In seconds: packets due from ``end`` on are carried, and no packet takes longer than ``longest``.
+    """
 
     stretches: list[Stretch]
     end: float
@@ -143,12 +147,12 @@ class Plan(NamedTuple):
 
 
 class _Known:
-    """The way of the latest packet that came, whether that of the one before, and what comes next."""
+    """The way of the latest packet that arrived; ``twice``: the packet before it had the same way."""
 
     __slots__ = ("event", "flow", "next_due", "twice", "way")
 
     def __init__(self, flow: Flow) -> None:
-        self.flow = flow  # kept, so that its id stays its own
+        self.flow = flow  # kept, so that no other object gets the same id
         self.way: Way | None = None
         self.twice = False
         self.event = -1
@@ -160,7 +164,7 @@ class ImpairedFlows:
 
     def __init__(self, impairments: Impairments, keeper: FlowKeeper) -> None:
         self._impairments = impairments
-        self._keeper = keeper  # knows the latest event
+        self._keeper = keeper  # knows the latest event number
         self._known: dict[int, _Known] = {}
         self._under_way: dict[int, Course] = {}  # by the id of a delivery that is yet to reach its agent
 
@@ -171,11 +175,11 @@ class ImpairedFlows:
         return Course(flow, self._keeper.event)
 
     def sent(self, flow: Flow) -> None:
-        """It was sent, and the flow has gone on to the next."""
+        """The packet was sent, and the flow has gone on to the next."""
         self._of(flow).next_due = flow.next_due
 
     def came(self, course: Course, arrivals: Sequence[Arrival]) -> None:
-        """All that became of a packet on a piece of its way, at whose end no network holds it."""
+        """What became of a packet on a part of its way; no network holds it at the end of that part."""
         if course.is_over:
             course.is_plain = course.is_plain and not arrivals
             return
@@ -187,11 +191,11 @@ class ImpairedFlows:
             self._end(course)
 
     def reached(self, arrival: Arrival) -> Course | None:
-        """The course of what an agent is about to get."""
+        """The course of the packet that an agent is about to get."""
         return self._under_way.pop(id(arrival), None)
 
     def heard(self, course: Course, arrival: Delivery) -> None:
-        """The agent has got it, and has passed it on or not."""
+        """The agent has got the packet, and has passed it on or not."""
         if course.steps[-1] == Arrived(arrival.local, arrival.source):
             self._end(course)
 
@@ -211,7 +215,7 @@ class ImpairedFlows:
     # -- packets that are not ----------------------------------------------------------------------
 
     def is_known(self, flow: Flow) -> bool:
-        """Whether the flow's next packets go the way of the latest, as far as can be told."""
+        """Whether the flow's next packets will go the way of the latest, as far as is known."""
         known = self._known.get(id(flow))
         return (
             known is not None
@@ -231,10 +235,10 @@ class ImpairedFlows:
         playing: Iterable[PlayingFlow],
         onward: Callable[[Delivery], tuple[Endpoint, Endpoint] | None],
     ) -> Plan | None:
-        """What need not be carried of all flows, from ``now`` to the horizon, in seconds.
+        """Which packets of all flows need not be carried, from ``now`` to the horizon (seconds).
 
-        ``playing`` in the order in which they send what is due at the same time. ``onward`` as
-        ``Agent.onward``. ``None`` when the next packet must be carried.
+        ``playing``: the flows; those that are due at the same time send in this order. ``onward``: as
+        ``Agent.onward``. Returns ``None`` when the next packet must be carried.
         """
         if horizon - now < _WORTH:
             return None
@@ -288,7 +292,7 @@ class ImpairedFlows:
         return Stretch(playing, way, train, copies, came)
 
     def _draw(self, networks: list[str], dues: list[list[float]]) -> list[list[tuple[float, ...]] | None]:
-        """The fates of packets, by flow, drawn for each network in the order in which they leave."""
+        """The fates of packets, by flow; for each network drawn in the order in which packets leave."""
         fates: list[list[tuple[float, ...]] | None] = [[] if name else None for name in networks]
         for name in dict.fromkeys(filter(None, networks)):
             members = [at for at, each in enumerate(networks) if each == name]
@@ -305,7 +309,7 @@ class ImpairedFlows:
         fates: list[list[tuple[float, ...]] | None],
         counts: list[int],
     ) -> None:
-        """What was drawn for packets that are carried, for these to find."""
+        """Put back the fates that were drawn for packets that will be carried; they take them later."""
         for name in dict.fromkeys(filter(None, networks)):
             members = [at for at, each in enumerate(networks) if each == name]
             rest = {at: dues[at][counts[at] :] for at in members}
@@ -332,7 +336,7 @@ def _dues(flow: Flow, horizon: float) -> list[float]:
 
 
 def _last_before(horizon: float, dues: list[float], copies: list[tuple[float, ...]] | None) -> float:
-    """When the packet was due that arrives last before the horizon; minus infinity when none does."""
+    """When (seconds) the packet was due that arrives last before the horizon; minus infinity if none does."""
     if copies is None:
         return dues[-1] if dues else math.inf
     latest, found = -math.inf, -math.inf if dues else math.inf
@@ -346,7 +350,7 @@ def _last_before(horizon: float, dues: list[float], copies: list[tuple[float, ..
 
 
 def _in_order(members: list[int], dues: Sequence[list[float]] | dict[int, list[float]]) -> list[int]:
-    """Whose packet leaves, one after the other; at the same time in the order of the members."""
+    """Whose packet leaves, one after the other. At the same time they leave in the order of the members."""
     if len(members) == 1:
         return members * len(dues[members[0]])
     times = list(chain.from_iterable(dues[at] for at in members))

@@ -2,11 +2,11 @@
 
 The rules of this file:
 
-- The fate of a packet is decided where it leaves a host or a gateway, for all the networks up to the next
-  gateway or the host that it is for. It then waits there until it is due, and crosses them in no time. So
-  no kernel has to be told about impairments, and both worlds come to the same.
-- Randomness follows from the trial's seed, for each network apart.
-- The fragments of a datagram share its fate. ICMP errors of hosts and plain routers are spared.
+- The fate of a packet is decided where it leaves a host or a gateway, for all networks up to the next gateway
+  or the destination. The packet waits there until its time comes, and then crosses the networks in no time.
+  So no kernel needs to impair traffic, and both worlds give the same results.
+- The randomness follows from the trial's seed, for each network separately.
+- The fragments of a datagram share its fate. ICMP errors of hosts and plain routers are not impaired.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ Departure = Callable[[], list[Arrival]]
 
 
 class Fate(NamedTuple):
-    """What becomes of a packet: how many seconds each copy takes that arrives, and where others get lost.
+    """What becomes of a packet.
 
-    ``networks``: the impaired ones that had a say.
+    ``delays``: for each copy that arrives, how many seconds it takes. ``lost_on``: the networks on which
+    copies get lost. ``networks``: all impaired networks that had a part in it.
     """
 
     delays: tuple[float, ...]
@@ -46,7 +47,7 @@ class Impairments:
             if spec.is_impaired
         }
         self._drawn: dict[str, deque[tuple[float, ...]]] = {name: deque() for name in self._impaired}
-        self._held: list[tuple[float, int, Departure, int]] = []  # a heap: time, order, what, media since
+        self._held: list[tuple[float, int, Departure, int]] = []  # heap: time, order, departure, media since
         self._count = 0
 
     def fate(self, node: str, destination: str) -> Fate | None:
@@ -66,18 +67,18 @@ class Impairments:
         return Fate(tuple(delays), tuple(lost_on), tuple(networks))
 
     def longest(self, name: str) -> float:
-        """How long a packet takes at most over one impaired network, in seconds."""
+        """The longest time that a packet can take over one impaired network, in seconds."""
         spec = self._impaired[name][0]
         return max(0.0, spec.delay + spec.jitter)
 
     def draw(self, name: str, count: int) -> list[tuple[float, ...]]:
-        """The fates of the next packets over one network: the delays in seconds of each one's copies."""
+        """The fates of the next packets over one network: the delays (seconds) of each packet's copies."""
         drawn = self._drawn[name]
         found = [drawn.popleft() for _ in range(min(count, len(drawn)))]
         return found + _copies(*self._impaired[name], count - len(found))
 
     def put_back(self, name: str, fates: list[tuple[float, ...]]) -> None:
-        """The latest of the fates that were drawn are for packets to come."""
+        """Return the last fates that were drawn: packets to come get them."""
         self._drawn[name].extendleft(reversed(fates))
 
     def _next(self, name: str) -> tuple[float, ...]:
@@ -85,34 +86,35 @@ class Impairments:
         return drawn.popleft() if drawn else _copies(*self._impaired[name], 1)[0]
 
     def hold(self, until: float, departure: Departure, media_since: int = -1) -> None:
-        """Have something happen at a time; what has the same time happens in this order.
+        """Have something happen at ``until`` (seconds); at the same time, in the order of these calls.
 
-        ``media_since``: of a flow's packets the event after which they were sent, see ``next_but``.
+        ``media_since``: for a flow's packet, the number of the event after which it was sent; see
+        ``next_but``.
         """
         self._count += 1
         heapq.heappush(self._held, (until, self._count, departure, media_since))
 
     @property
     def next_due(self) -> float | None:
-        """When the next packet goes on."""
+        """When the next held packet goes on, in seconds."""
         return self._held[0][0] if self._held else None
 
     def next_but(self, media_since: int) -> float | None:
-        """The same, but for packets of flows that were sent since that event."""
+        """The same, without packets of flows that were sent since that event."""
         return min((each[0] for each in self._held if each[3] != media_since), default=None)
 
     def pop(self, now: float) -> Departure | None:
-        """What is due, one at a time."""
+        """The first departure that is due, removed; ``None`` when none is."""
         if not self._held or self._held[0][0] > now:
             return None
         return heapq.heappop(self._held)[2]
 
 
 def _copies(spec: NetworkSpec, rng: random.Random, count: int) -> list[tuple[float, ...]]:
-    """The delays of the copies that arrive over one network of ``count`` packets: none where one gets lost.
+    """For ``count`` packets over one network, the delays (seconds) of the copies that arrive; () if lost.
 
-    Every decision takes its number whether it is needed or not, so that one setting does not change
-    what another one decides.
+    Every decision draws its number even when it is not needed. So changing one setting does not change the
+    decisions of another.
     """
     draw, loss, duplicate, reorder = rng.random, spec.loss, spec.duplicate, spec.reorder
     usual, jitter = spec.delay, spec.jitter

@@ -1,8 +1,8 @@
-"""Worlds whose network the lab makes: what the simulated and the emulated ones share.
+"""Worlds whose network the lab makes: what the simulated and the emulated world share.
 
-One loop conducts the agents. It carries one datagram at a time to its end (delivered, dropped, or answered by
-an ICMP error) before it does anything else; only when nothing is under way does it jump the clock to the next
-timer. So idle time costs nothing, and both worlds see everything in the same order.
+One loop conducts the agents. It carries one datagram to its end (delivered, dropped, or answered by an ICMP
+error) before it does anything else. Only when nothing is under way does it set the clock to the next timer.
+So idle time costs nothing, and both worlds see everything in the same order.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ from siplab.lab.worlds.trace import (
     lost_on,
 )
 
-# An agent that sends to itself in circles must not hang a trial: so many steps while the clock stands still.
+# The most steps while the clock stands still. An agent that sends to itself endlessly must not hang a trial.
 MAX_STEPS = 50_000
 
 
 def as_packet(send: Send | SendSegment, dscp: int = 0) -> bytes:
-    """What an agent sends, as an IP packet; ``dscp`` is that of datagrams."""
+    """What an agent sends, as an IP packet. ``dscp`` marks datagrams only, no segments."""
     if isinstance(send, SendSegment):
         return send.packet
     packet = ip.udp(send.local, send.remote, send.payload, ttl=send.ttl, dont_fragment=False)
@@ -75,12 +75,12 @@ class LabWorld(World):
         self._sockets: dict[Transport, dict[Endpoint, tuple[str, Agent]]] = {"udp": {}, "tcp": {}}
         self._arrivals: deque[Arrival] = deque()
         self._flows = FlowKeeper()
-        # host -> what its agents' datagrams are marked with (RFC 2474), where not 0
+        # host -> the DSCP of its agents' datagrams (RFC 2474), where it is not 0
         self.dscp: dict[str, int] = {}
         self._impaired_flows = (
             ImpairedFlows(self.impairments, self._flows) if self.impairments is not None else None
         )
-        self._course: Course | None = None  # of the packet that is being carried, if that is noted
+        self._course: Course | None = None  # of the flow packet that is being carried, if its way is noted
 
     @property
     def place(self) -> str:
@@ -105,7 +105,7 @@ class LabWorld(World):
         self.dscp[host] = dscp
 
     def run_until(self, done: Callable[[], bool], timeout: float) -> bool:
-        """Let things happen until ``done`` or for ``timeout`` seconds; says whether it was done."""
+        """Run until ``done`` or for ``timeout`` seconds; returns whether it was done."""
         deadline = self.now + timeout
         agenda = self._agenda
         agenda.touch_all()
@@ -144,11 +144,11 @@ class LabWorld(World):
 
     @abc.abstractmethod
     def transmit(self, host: str, send: Send | SendSegment) -> list[Arrival]:
-        """Carry one packet, and all that it causes in the network, to its end."""
+        """Carry one packet, and all packets that it causes in the network, to their ends."""
 
     @abc.abstractmethod
     def depart(self, gateway: str, pieces: list[bytes]) -> list[Arrival]:
-        """Put on the wire what was held at a gateway, and carry it to its end."""
+        """Put packets on the wire that were held at a gateway, and carry them to their ends."""
 
     @abc.abstractmethod
     def open_socket(self, host: str, local: Endpoint, transport: Transport) -> None:
@@ -215,7 +215,7 @@ class LabWorld(World):
             host,
             action.remote.ip,
             as_packet(action, self.dscp.get(host, 0)),
-            # A port that was closed meanwhile takes what it held along.
+            # When a port is closed, the packets held for it are gone, too.
             lambda: self.transmit(host, action) if action.local in ports else [],
         ):
             return
@@ -257,7 +257,7 @@ class LabWorld(World):
     # -- media ---------------------------------------------------------------------------------------
 
     def _play(self, host: str, agent: Agent, flow: Flow, due: float, deadline: float) -> None:
-        """Carry a flow's next packet, or pass over a stretch that shares the fate of the latest."""
+        """Carry a flow's next packet, or skip a stretch of which the same becomes as of the latest packet."""
         timer = self._agenda.next_active_timer()
         until = deadline if timer is None else min(timer, deadline)
         self.now = max(self.now, due)
@@ -293,19 +293,19 @@ class LabWorld(World):
         return place[1].onward(delivery.source, delivery.local) if place is not None else None
 
     def _horizon(self, until: float) -> float:
-        """Until when nothing happens by itself: ``until``, or when a gateway forgets something."""
+        """Until when (seconds) nothing happens by itself: ``until``, or when a gateway forgets something."""
         return min([until, *(gateway.next_end(self.now) for gateway in self.gateways.values())])
 
     # -- impaired networks ---------------------------------------------------------------------------
 
     def held(self, gateway: str, pieces: list[bytes]) -> bool:
-        """Whether what leaves a gateway as ``pieces`` waits, or gets lost."""
+        """Whether the packets ``pieces`` that leave a gateway are delayed or lost."""
         return self.impairments is not None and self._launch(
             gateway, destination_of(pieces[0]), pieces[0], lambda: self.depart(gateway, pieces)
         )
 
     def _launch(self, node: str, destination: str, packet: bytes, departure: Departure) -> bool:
-        """Hold what leaves a node as impaired networks have it; False when there is none on its way."""
+        """Hold a packet that leaves a node until it is due; False if no impaired network is on its way."""
         assert self.impairments is not None
         fate = self.impairments.fate(node, destination)
         if fate is None:
@@ -323,7 +323,7 @@ class LabWorld(World):
         return True
 
     def _go_on(self, departure: Departure, course: Course | None = None) -> list[Arrival]:
-        """What was held goes on; ``course`` where it is a packet of a flow whose way is noted."""
+        """A held packet goes on; ``course`` if it is a flow's packet whose way is noted."""
         if course is None:
             self._flows.event += 1
             return departure()
@@ -333,13 +333,13 @@ class LabWorld(World):
         return arrivals
 
     def _noted(self, arrivals: list[Arrival]) -> list[Arrival]:
-        """What became of a packet; the same, once it is noted if it is one of a flow."""
+        """Note what became of a packet, if it is a flow's; returns the same arrivals."""
         if self._course is not None and self._impaired_flows is not None:
             self._impaired_flows.came(self._course, arrivals)
         return arrivals
 
     def _play_impaired(self, flows: ImpairedFlows, agent: Agent, flow: Flow, until: float) -> None:
-        """As ``_play`` where there are impaired networks: a stretch is one of all flows."""
+        """As ``_play``, for impaired networks: here a stretch covers all flows."""
         if self.impairments is not None and until > self.now and flows.is_known(flow):
             held = self.impairments.next_but(self._flows.event)
             horizon = self._horizon(until if held is None else min(until, held))
@@ -354,14 +354,14 @@ class LabWorld(World):
         self._send(agent, Send(flow.local, flow.remote, flow.take()))
         self._course = None
         flows.sent(flow)
-        self._agenda.touched.add(agent)  # it was asked for its flows meanwhile
+        self._agenda.touched.add(agent)  # it was asked for its flows since the line above, so ask it again
 
     def _pass_over(self, stretch: Stretch, singly_until: float, singly_from: float) -> None:
-        """Have a stretch heard. What comes while packets that are carried come too is heard one by one."""
+        """Deliver a stretch; one by one the packets that arrive in the same time as carried ones."""
         self._agenda.touched.add(stretch.playing.agent)
         for record in stretch.records():
             self.trace.add(record)
-        is_behind = False  # the impaired network
+        is_behind = False  # behind the impaired network
         for step in stretch.way:
             if isinstance(step, Impaired):
                 is_behind = True

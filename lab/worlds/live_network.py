@@ -1,7 +1,8 @@
-"""The live network: agents on this machine, with its own UDP sockets, by the wall clock.
+"""The live network: agents on this machine, with UDP sockets of their own, on the wall clock.
 
-The others are somewhere out there, and nothing between is the lab's: there are no gateways, and the trace has
-what the agents here saw. TCP and media, which need packets of the lab's own, are not for this world.
+The other side is a real host somewhere. The lab has no part in the network between: there are no gateways,
+and the trace has only what the agents here saw. TCP and media need packets that the lab makes itself, so this
+world has neither.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from siplab.lab.worlds.trace import Received, Sent, WorldEvent
 PHONE: Final = "phone"
 SERVER: Final = "server"
 _BATCH: Final = 64  # datagrams of one socket before the others have their turn
-_MOST_HEARD: Final = 10_000  # datagrams that are looked at; an examination hears some hundreds
-_COUNTS_MORE: Final = 4096  # bytes, for each of which a long datagram counts as one more
+_MOST_HEARD: Final = 10_000  # datagrams that are looked at; one examination receives some hundreds
+_COUNTS_MORE: Final = 4096  # bytes: a long datagram counts once more for each of these
 
 
 class LiveNetworkWorld(World):
     """The phone's host is this machine, at the address ``own``; the server is at ``server``.
 
-    After ``limit`` seconds nothing is waited for any more.
+    After ``limit`` seconds the world waits for nothing any more.
     """
 
     kind = "live"
@@ -55,7 +56,7 @@ class LiveNetworkWorld(World):
         return DEFAULT_MTU
 
     def add(self, host: str, agent: Agent) -> None:
-        """Start an agent here; one for the server's host runs there already. Raises ``UsageError``."""
+        """Start an agent here; one for the server's host is ignored: it runs there. Raises ``UsageError``."""
         if host == PHONE:
             super().add(host, agent)
 
@@ -73,7 +74,7 @@ class LiveNetworkWorld(World):
         return True
 
     def close(self) -> list[str]:
-        """Close every socket; returns one line for each thing that could not be sent."""
+        """Close every socket. Returns one line for each datagram that could not be sent."""
         for local in list(self._sockets):
             self._close(local)
         self._selector.close()
@@ -108,9 +109,9 @@ class LiveNetworkWorld(World):
                 payload, address = sock.recvfrom(MAX_PACKET)
             except BlockingIOError:
                 return
-            except OSError:  # some systems report an ICMP error here; silence tells the agents the same
+            except OSError:  # some systems report an ICMP error here; the agents learn the same from silence
                 continue
-            if self._heard >= _MOST_HEARD:  # somebody pours: what is kept of it would fill the memory
+            if self._heard >= _MOST_HEARD:  # a flood: storing all of it would fill the memory
                 continue
             self._heard += 1 + len(payload) // _COUNTS_MORE
             source, now = Endpoint(address[0], address[1]), self.now

@@ -1,4 +1,4 @@
-"""Addresses and routes: where each node of a topology sends a packet, worked out once."""
+"""Addresses and routes: where each node of a topology sends a packet. Each answer is computed once."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.topology import Topology
 
 MAX_HOPS = 64
-_MOST_KNOWN: Final = 65536  # answers that are kept: an ALG may write any address into a message
+_MOST_KNOWN: Final = 65536  # cached answers; a limit, as an ALG may write any address into a message
 _MAX_PAYLOAD = ip.MAX_PACKET - 28
 _MAX_PAYLOAD6 = ip.MAX_PACKET - 8
 _BROADCAST = "255.255.255.255"
 
 
 class NextHop(NamedTuple):
-    """The next station of a packet: a node, and the network over which it gets there.
+    """The next station of a packet: a node, and the network over which the packet gets there.
 
-    ``side``: of the gateway that the node is, ``None`` for other nodes. ``final``: the packet's
-    destination is one of the node's own addresses.
+    ``side``: if the node is a gateway, the side on which the packet enters it, else ``None``. ``final``: the
+    packet's destination is one of the node's own addresses.
     """
 
     node: str
@@ -35,8 +35,8 @@ class NextHop(NamedTuple):
 class PathSegment(NamedTuple):
     """The part of a path up to the next node that does more than forward.
 
-    ``next_hop``: how the last node before that one sends the packet, ``None`` without a route. ``routers``:
-    how many plain routers come before it. ``mtu``: the smallest behind these, in bytes.
+    ``next_hop``: how the last node before that one sends the packet on, ``None`` without a route.
+    ``routers``: how many plain routers come before. ``mtu``: the smallest MTU behind these routers, in bytes.
     """
 
     next_hop: NextHop | None
@@ -49,7 +49,7 @@ _V = TypeVar("_V")
 
 
 class _Known(dict[_K, _V], Generic[_K, _V]):
-    """Answers that were worked out before."""
+    """A cache: answers that were computed before."""
 
     def __init__(self, work_out: Callable[[_K], _V]) -> None:
         super().__init__()
@@ -102,9 +102,9 @@ class Network:
         return self._segments[node, destination]
 
     def straight(self, node: str, destination: str) -> int:
-        """How large a packet can be that ``node`` sends to a host by no gateway and whole; 0: none can.
+        """The largest packet (bytes) that ``node`` can send to a host whole and without a gateway.
 
-        In bytes. Only plain routers lie on its way, and not more than the usual TTL allows.
+        0 if there is none. Only plain routers are on the way, not more than the usual TTL allows.
         """
         return self._straight[node, destination]
 
@@ -113,7 +113,7 @@ class Network:
         return self._crossed[node, destination]
 
     def refusal(self, local: Endpoint, remote: Endpoint, size: int) -> str:
-        """Why a host does not even send a datagram of ``size`` bytes; empty when it does.
+        """Why a host refuses to send a datagram of ``size`` bytes; empty when it sends.
 
         Agents send where messages tell them to, and an ALG may have written anything there.
         """
@@ -187,7 +187,7 @@ class Network:
         for network in self.node_addresses[node]:
             if address in self._subnets[network]:
                 owner = self.addresses.get(destination)
-                # Two homes may have the same subnet, and then each knows its own hosts only.
+                # Two homes may have the same subnet. Each of them reaches its own hosts only.
                 here = owner is not None and network in self.node_addresses[owner]
                 return self._station(owner, network, destination) if owner and here else None
         for prefix, via in self.routes[node]:
@@ -247,14 +247,14 @@ class Network:
         return rows
 
     def _routers_on(self, network: str) -> list[tuple[str, str]]:
-        """Routers of a segment, those that have it inside first: they are the way out."""
+        """Routers on a network. Those that have it on their inside come first: they are the way out."""
         routers = [
             (name, address) for name, address in self.members[network] if name in self.topology.routers
         ]
         return sorted(routers, key=lambda row: self.sides.get((row[0], network), Side.INSIDE))
 
     def _hidden(self, router: str, network: str) -> bool:
-        """Whether the router is a gateway met from its outside: what it translates has no route."""
+        """Whether the router is a gateway met from outside: nothing has a route to what it translates."""
         met_outside = self.sides.get((router, network)) is Side.OUTSIDE
         return (
             met_outside

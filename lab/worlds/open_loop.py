@@ -1,19 +1,20 @@
 """Open-loop scripts: packets of both sides of a router, sent whatever became of the earlier ones.
 
-In a conversation between two agents the first fault hides the others: what is not answered ends it. Here
-nothing waits for an answer, so each packet shows what the router does with it.
+In a conversation between two agents the first fault hides the others, because a message that is not answered
+ends the conversation. Here nothing waits for an answer, so each packet shows what the router does with it.
 
     play(script, gateway) -> Pair        # no sockets, no clock: a fault of the catalogue, a learnt model...
 
 The rules of this file:
 
-- A script speaks of one network: a phone behind a NAT, a server, and the public address ``PUBLIC_IP``.
+- A script describes one network: a phone behind a NAT, a server, and the public address ``PUBLIC_IP``.
   ``Script.moved`` gives it other addresses.
-- Which public ports a NAT chooses is not known beforehand. A conversation names ports of its own, and says
-  which inside endpoint each of them stands for (``Conversation.ports``). What comes in is sent to the port
-  from which that endpoint was last seen outside; else to the one that the router wrote in its place; else to
-  the same port. In the text of a message the port is replaced, too.
-- All that left between two packets belongs to the first of them.
+- Which public ports a NAT will choose is not known beforehand. So a conversation uses ports of its own
+  choice, and ``Conversation.ports`` says for which inside endpoint each of them stands. An inbound packet is
+  sent to the public port from which that endpoint was last seen. If none was seen, it goes to the port that
+  the router wrote in the endpoint's place; if there is none either, to the inside port. The port is replaced
+  in the text of a message, too.
+- All packets that left between two entering packets belong to the first of the two.
 """
 
 from __future__ import annotations
@@ -42,9 +43,9 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Conversation:
-    """Packets that belong together. ``begins`` in seconds after the script began.
+    """Packets that belong together. ``begins``: seconds after the script began.
 
-    ``ports``: the public ports that its packets name, and the inside endpoint that each stands for.
+    ``ports``: the public ports that its packets name, with the inside endpoint for which each stands.
     """
 
     name: str
@@ -66,7 +67,7 @@ class Script:
 
     @property
     def seconds(self) -> float:
-        """How long it takes to play."""
+        """How many seconds it takes to play."""
         return max((each.ends for each in self.conversations), default=0.0)
 
     def steps(self) -> list[tuple[float, Conversation, Step]]:
@@ -75,7 +76,7 @@ class Script:
         return sorted(found, key=lambda row: row[0])
 
     def moved(self, addresses: Mapping[str, str]) -> Script:
-        """The same between other addresses: old to new, in headers and in the texts of messages."""
+        """The same script with other addresses (old to new), in headers and in the texts of messages."""
         moved = _Readdressing(addresses)
         return Script(
             tuple(
@@ -94,13 +95,13 @@ class Script:
 
 
 class Router(Protocol):
-    """What a script is played through: a ``Gateway``, or a real one. ``public_ip``: its address outside."""
+    """What a script is played through: a ``Gateway`` or a real router. ``public_ip``: its address outside."""
 
     @property
     def public_ip(self) -> str: ...
 
     def handle(self, packet: bytes, side: Side, now: float) -> list[Emission]:
-        """What becomes of a packet that enters at ``now`` (seconds)."""
+        """What the router emits for a packet that enters at ``now`` (seconds)."""
 
 
 def play(script: Script, router: Router) -> Pair:
@@ -122,7 +123,7 @@ def play(script: Script, router: Router) -> Pair:
 
 
 class PublicPorts:
-    """What somebody outside knows of the ports of a NAT whose address is ``public``."""
+    """What an observer outside knows of the ports of a NAT whose address is ``public``."""
 
     def __init__(self, public: str) -> None:
         self._public = public
@@ -130,7 +131,7 @@ class PublicPorts:
         self._written: dict[Endpoint, int] = {}
 
     def learn(self, packet: bytes, left: Sequence[Departure]) -> None:
-        """A packet went out, and that is what left."""
+        """Learn from a packet that went out, and from the packets that left for it."""
         sent = _parsed(packet)
         if sent is None:
             return
@@ -144,7 +145,7 @@ class PublicPorts:
                 self._seen[sent.protocol, sent.source] = arrived.sport
 
     def of(self, protocol: int, inside: Endpoint) -> int:
-        """The public port at which an inside endpoint is reached, as far as one can know."""
+        """The public port at which an inside endpoint is reached, as far as the observer can know."""
         seen = self._seen.get((protocol, inside))
         return seen if seen is not None else self._written.get(inside, inside.port)
 
@@ -172,7 +173,7 @@ class PublicPorts:
 
 
 class _Readdressing:
-    """Other addresses in packets and in what they carry."""
+    """Replaces addresses in packets and in their payloads."""
 
     def __init__(self, addresses: Mapping[str, str]) -> None:
         self._addresses = {old: new for old, new in addresses.items() if old != new}
@@ -197,7 +198,7 @@ class _Readdressing:
 
 
 def _rewritten(payload: bytes, pattern: re.Pattern[bytes], new: Mapping[bytes, bytes]) -> bytes:
-    """A payload with other texts. A Content-Length stays right, or as wrong as it was."""
+    """A payload with texts replaced. A Content-Length is changed by as much as the body grows."""
     changed = pattern.sub(lambda found: new[found[0]], payload)
     head, empty, body = changed.partition(b"\r\n\r\n")
     grown = len(body) - len(payload.partition(b"\r\n\r\n")[2])

@@ -1,11 +1,12 @@
-"""What a router was seen to do: each packet that entered it, and all that left it for that.
+"""What a router was seen to do: each packet that entered it, and all packets that left it in consequence.
 
 The rules of this file:
 
-- A ``Pair`` is what both sides of one router saw from its start on, in the order of time. It may come from
-  packets that were sent through it, from captures of both sides, or from a trace.
-- What left is compared as it arrives: without what every router changes (TTL, checksums), and without what
-  says nothing of SIP (IP options, Identification). Fragments that left for one packet are put together.
+- A ``Pair`` is what both sides of one router saw since the router started, in the order of time. It may come
+  from packets that were sent through it, from captures of both sides, or from a trace.
+- Packets that left are compared as they arrive: without what every router changes (TTL, checksums), and
+  without what says nothing of SIP (IP options, Identification). The fragments that left for one packet are
+  put together.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from siplab.lab.worlds.written_ports import Written, written_ports
 
 PUBLIC_IP: Final = "203.0.113.7"
 _NUMBERS: Final = re.compile(rb"\d{1,5}")
-_MANY: Final = 6  # conversations that speak of one port
+_MANY: Final = 6  # more conversations than this that name one port
 _UNUSED: Final = range(10001, 20000)
 
 
@@ -36,9 +37,9 @@ class Departure(NamedTuple):
 
 
 class Crossing(NamedTuple):
-    """A packet that entered the router, and all that left before the next one entered.
+    """A packet that entered the router, and all packets that left before the next one entered.
 
-    ``at``: seconds after the exchange began. ``conversation``: the name of that to which it belongs.
+    ``at``: seconds after the exchange began. ``conversation``: the name of the packet's conversation.
     """
 
     at: float
@@ -49,10 +50,10 @@ class Crossing(NamedTuple):
 
 
 class Arrival(NamedTuple):
-    """A packet that left the router, without what a hop changes.
+    """A packet that left the router, without the fields that every hop changes.
 
-    ``numbers``: TCP's, and its flags, or a fragment's. ``sound``: its checksums are right, or were wrong when
-    it entered.
+    ``numbers``: sequence numbers and flags of TCP, or identification and offset of a fragment. ``sound``: its
+    checksums are right, or were wrong already when the packet entered.
     """
 
     side: Side
@@ -68,8 +69,8 @@ class Arrival(NamedTuple):
 class Pair:
     """What both sides of one router saw of an exchange, in order.
 
-    ``public``: the router's address outside. ``whole``: packets are those of the wire; else their headers
-    were put together, and only addresses, ports and payloads mean something.
+    ``public``: the router's address outside. ``whole``: the packets are those of the wire. If not, their
+    headers were made up, and only addresses, ports and payloads mean something.
     """
 
     crossings: tuple[Crossing, ...]
@@ -88,12 +89,12 @@ class Pair:
 
     @cached_property
     def arrivals(self) -> tuple[tuple[Arrival, ...], ...]:
-        """What arrives of each crossing."""
+        """For each crossing, what arrives of it."""
         return tuple(arrivals(each, whole=self.whole) for each in self.crossings)
 
     @cached_property
     def ports_used(self) -> dict[tuple[int, Endpoint], list[tuple[float, int]]]:
-        """By protocol and inside endpoint: when something left from there, and by which public port."""
+        """By protocol and inside endpoint: when (seconds) packets left from it, and by which public port."""
         found: dict[tuple[int, Endpoint], list[tuple[float, int]]] = {}
         for each, left in zip(self.crossings, self.arrivals, strict=True):
             public = [row for row in left if row.side is Side.OUTSIDE and row.source.ip == self.public]
@@ -109,7 +110,7 @@ class Pair:
 
     @cached_property
     def written(self) -> tuple[tuple[Written, ...], ...]:
-        """Of each crossing: the public ports that the router wrote into what left for the outside."""
+        """For each crossing, the public ports that the router wrote into what left for the outside."""
         found = []
         for each, left in zip(self.crossings, self.arrivals, strict=True):
             texts = [row.payload for row in left if row.side is Side.OUTSIDE is not each.side]
@@ -122,7 +123,7 @@ class Pair:
 
     @cached_property
     def written_for(self) -> dict[Endpoint, list[tuple[float, Written]]]:
-        """What the router wrote in the place of an inside endpoint, and when."""
+        """By inside endpoint: what the router wrote in its place, and when (seconds)."""
         found: dict[Endpoint, list[tuple[float, Written]]] = {}
         for each, ports in zip(self.crossings, self.written, strict=True):
             for one in ports:
@@ -131,9 +132,9 @@ class Pair:
 
     @cached_property
     def before(self) -> dict[str, frozenset[str]]:
-        """By conversation: earlier ones that speak of the inside and public ports that it uses.
+        """By conversation: the earlier ones that name the inside or public ports that it uses.
 
-        Of a port that many speak of, the first one.
+        If many conversations name a port, only the first of them counts.
         """
         speaking: dict[int, list[str]] = {}
         found: dict[str, set[str]] = {}
@@ -154,13 +155,13 @@ class Pair:
 
     @cached_property
     def keeps_ports(self) -> bool:
-        """Whether the public port of most inside endpoints is their own, as far as packets tell."""
+        """Whether most inside endpoints keep their port outside (port preservation), as far as seen."""
         kept = [uses[0][1] == inside.port for (_, inside), uses in self.ports_used.items()]
         return 2 * sum(kept) >= len(kept)
 
     @cached_property
     def unused_ports(self) -> tuple[int, ...]:
-        """Public ports that nothing in the exchange has to do with."""
+        """Public ports that appear nowhere in the exchange."""
         named = {int(found) for each in self.crossings for found in _NUMBERS.findall(each.packet)}
         for left in self.arrivals:
             for row in left:
@@ -169,15 +170,15 @@ class Pair:
 
 
 def departures(emissions: Iterable[Emission]) -> tuple[Departure, ...]:
-    """What of a gateway's emissions leaves it."""
+    """The packets that leave a gateway, of its emissions."""
     return tuple(Departure(each.side, each.packet) for each in emissions if each.side is not None)
 
 
 def arrivals(crossing: Crossing, *, whole: bool = True) -> tuple[Arrival, ...]:
-    """What of a crossing's packets arrives.
+    """What arrives of the packets that left for a crossing.
 
-    ``whole``: TCP's and fragments' numbers count, and packets with a wrong checksum, none of which sockets
-    tell.
+    ``whole``: include the numbers of TCP and fragments, and packets with a wrong checksum. Sockets show none
+    of these.
     """
     if not crossing.left:
         return ()
@@ -198,7 +199,7 @@ def arrivals(crossing: Crossing, *, whole: bool = True) -> tuple[Arrival, ...]:
 
 
 def _put_together(left: Iterable[Departure]) -> Iterator[tuple[Side, bytes, Packet]]:
-    """Packets that can be read; fragments together, those that others are missing for last."""
+    """The packets that can be parsed. Fragments are put together; incomplete ones come last."""
     fragments = Reassembler()
     waiting: dict[tuple[str, str, int, int], list[tuple[Side, bytes, Packet]]] = {}
     for side, data in left:

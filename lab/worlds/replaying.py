@@ -2,12 +2,14 @@
 
 The rules of this file:
 
-- How a NAT chooses its ports is not what is compared: the other router takes those that the first one was
+- The comparison ignores how a NAT chooses its ports: the other router takes the ports that the first one was
   seen to choose, where they are free.
-- Which port that is for an inside endpoint, what left says: what the router wrote in its place; the source
-  of the packet, or of a later one from there; what the router wrote in its place later; its own, where a
-  description has it still and the router keeps ports; else any port that the router wrote. Of a router that
-  keeps none, what left may not say it: then it is a port that is nowhere else.
+- The packets that left show which port the first router chose for an inside endpoint. These are tried in this
+  order: for the sender of the packet, the source port with which it left; for other endpoints, the port that
+  the router wrote in the endpoint's place; the source port of a later packet from there; what the router
+  wrote in its place later; the inside port, if a session description still has it and the router preserves
+  ports; any port that the router wrote. If the router does not preserve ports, and no packet shows the port,
+  a port is taken that appears nowhere in the exchange.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ _LAST_PORT: Final = 65535
 
 
 def replayed(pair: Pair, gateway: Gateway) -> Iterator[Crossing]:
-    """What entered one router, crossing by crossing, with what leaves the other."""
+    """For each packet that entered the first router: the same packet, with what leaves the other router."""
     ports = _ObservedPorts(pair)
     gateway.nat.suggest = ports.suggested
     for number, each in enumerate(pair.crossings):
@@ -42,21 +44,21 @@ def replayed(pair: Pair, gateway: Gateway) -> Iterator[Crossing]:
 
 
 def replay(pair: Pair, gateway: Gateway) -> Pair:
-    """Send what entered one router through another."""
+    """Send the packets that entered one router through another."""
     return replace(pair, crossings=tuple(replayed(pair, gateway)))
 
 
 class _ObservedPorts:
-    """The public ports that an observed router chose. ``at``: the crossing that is replayed."""
+    """The public ports that an observed router chose. ``at``: the number of the crossing that is replayed."""
 
     def __init__(self, pair: Pair) -> None:
         self.at = 0
         self._pair = pair
         self._in_text = _endpoints_of(pair.public)
-        self._unused = {0: 0, 1: 0}  # by parity: how many of the unused ports were given out
+        self._unused = {0: 0, 1: 0}  # by parity: the index to search the unused ports from
 
     def suggested(self, protocol: int, inside: Endpoint, now: float, pair: bool) -> Iterator[int]:
-        """The ports in what left, and those that are used later. ``pair``: of media, two in a row."""
+        """The ports in packets that left, then those used later. ``pair``: for media, two in a row."""
         flows: list[int] = []
         media: list[int] = []
         texts: list[int] = []
@@ -68,10 +70,10 @@ class _ObservedPorts:
                 flows.append(each.source.port)
             described = _MEDIA_PORT.findall(each.payload) + _RTCP_PORT.findall(each.payload)
             kept = kept or (self._pair.keeps_ports and inside.port in map(int, described))
-            # A number that was there before tells nothing.
+            # A number that was in the packet before proves nothing.
             for ports, pattern in ((media, _MEDIA_PORT), (texts, self._in_text), (texts, _SOURCE_PORT)):
                 ports += [int(found) for found in pattern.findall(each.payload) if found not in own]
-            # The second one of a pair is RTCP's.
+            # The odd port of a pair is RTCP's.
             media += [
                 int(found) - 1
                 for found in _RTCP_PORT.findall(each.payload)
@@ -81,9 +83,9 @@ class _ObservedPorts:
         afterwards = self._written_later(inside, now, pair)
         others = (*media, *texts, *later, *flows) if pair else (*flows, *later, *texts, *media)
         mine, theirs = self._instead(inside, pair)
-        # A router may write what is wrong; the port that packets from there leave by is right.
+        # The router may write a wrong port. The port from which packets from there leave is right.
         first = flows if inside == self._source() else sorted(mine, key=lambda port: port not in later)
-        if not self._pair.keeps_ports:  # then its own port was written by mistake, most likely
+        if not self._pair.keeps_ports:  # then the inside port was most likely written by mistake
             others += tuple(each for each in first if each == inside.port)
             first, afterwards = (
                 [each for each in ports if each != inside.port] for ports in (first, afterwards)
@@ -102,7 +104,7 @@ class _ObservedPorts:
                     yield self._pair.unused_ports[at]
 
     def _source(self) -> Endpoint | None:
-        """Where the packet that entered came from."""
+        """The source of the packet that entered from the inside."""
         crossing = self._pair.crossings[self.at]
         try:
             return ip.parse(crossing.packet).source if crossing.side is Side.INSIDE else None
@@ -110,10 +112,10 @@ class _ObservedPorts:
             return None
 
     def _instead(self, inside: Endpoint, pair: bool) -> tuple[list[int], set[int]]:
-        """What the router wrote in the place of an endpoint, the surest first; and in that of others.
+        """What the router wrote in the place of an endpoint, the most certain first; and in that of others.
 
-        The ports beside that of a ``pair`` are its own, too: the first one may not be in the message. Port 0
-        stands for any.
+        For a ``pair``, the neighbouring ports belong to the endpoint, too: the first port may not be in the
+        message. An inside port of 0 stands for any.
         """
         written = self._pair.written[self.at]
         places, beside = _places(inside, pair)
@@ -124,8 +126,8 @@ class _ObservedPorts:
         return mine, theirs - {*mine}
 
     def _written_later(self, inside: Endpoint, now: float, pair: bool) -> list[int]:
-        """What the router wrote in its place in later messages, the next one first."""
-        known = self._pair.written_for  # of this very host: another one may have the same port
+        """What the router wrote in the endpoint's place in later messages, the next message first."""
+        known = self._pair.written_for  # of this host only: another host may have the same port
         beside = [inside._replace(port=inside.port + by) for by in (1, -1) if pair]
         mine, near = (
             [one.port for each in ends for at, one in known.get(each, ()) if at >= now and one.media is pair]
@@ -138,7 +140,7 @@ class _ObservedPorts:
 
 
 def _places(inside: Endpoint, pair: bool) -> tuple[tuple[Endpoint, ...], tuple[Endpoint, ...]]:
-    """How messages may name an endpoint, and the endpoints beside that of a pair."""
+    """How messages may name an endpoint, and the neighbouring endpoints of a pair."""
     places = (inside, Endpoint("", inside.port)) if inside.port else ()
     return places, tuple(each._replace(port=each.port + by) for each in places for by in (1, -1) if pair)
 

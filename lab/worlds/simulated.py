@@ -36,7 +36,7 @@ class SimulatedWorld(LabWorld):
             and send.ttl == ip.DEFAULT_TTL
             and send.remote in self._sockets["udp"]
         ):
-            # No gateway and nobody else sees the packet itself.
+            # No gateway is on the way, and nobody else looks at the packet.
             return [Delivery(send.remote, send.local, send.payload)]
         return self._forwarder.send(host, as_packet(send, self.dscp.get(host, 0)))
 

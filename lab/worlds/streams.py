@@ -1,4 +1,4 @@
-"""SIP messages in the TCP segments of a trace, put together at each tap as a receiver there would."""
+"""SIP messages from the TCP segments of a trace, reassembled at each tap as a receiver there would do it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class _Stream:
 
 
 class TapStreams:
-    """The streams at all taps: one for each direction of a connection, coming in and going out."""
+    """The TCP streams at all taps: one per direction of a connection, separately for entering and leaving."""
 
     def __init__(self) -> None:
         self._streams: dict[tuple[str, bool, Endpoint, Endpoint], _Stream] = {}
 
     def add(self, tap: str, leaving: bool, packet: Packet) -> Iterator[bytes]:
-        """Take a segment; gives the messages that it completes."""
+        """Take a segment; yields the messages that it completes."""
         key = (tap, leaving, packet.source, packet.destination)
         if packet.flags & SYN:
             self._streams[key] = _Stream(packet.seq + 1)

@@ -1,8 +1,8 @@
-"""A network on paper: hosts, networks and routers, as a topology file describes them.
+"""The description of a network: hosts, networks and routers, as a topology file has them.
 
-A *network* is one broadcast segment. A *host* has an address on one network, or on several. A
-*router* joins networks: a plain one forwards; one with ``inside`` and ``outside`` is a NAT gateway
-that can hold an ALG. Routes follow from that, see ``siplab.lab.worlds.network``.
+A *network* is one broadcast segment. A *host* has an address on one network, or on several. A *router* joins
+networks: a plain router forwards; one with ``inside`` and ``outside`` is a NAT gateway that can hold an ALG.
+The routes follow from that, see ``siplab.lab.worlds.network``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from siplab.lab.worlds.image_spec import Image, ImageSpec
 
 # A router's ``alg`` that stands for the model that a trial names.
 TRIAL: Final = "trial"
-# The domain of the provider, in which hosts have their names too.
+# The domain of the provider; hosts have names in it.
 DOMAIN: Final = "lab.test"
 
 
@@ -68,10 +68,11 @@ class _Strict(BaseModel):
 class NetworkSpec(_Strict):
     """One segment, and what it does to each packet that crosses it.
 
-    ``mtu`` is in bytes, ``delay`` and ``jitter`` in seconds: a packet takes ``delay``, up to ``jitter``
-    more or less. ``loss``, ``reorder`` and ``duplicate`` are the shares of packets that get lost, that
-    overtake others by crossing without delay, and that arrive twice. ``bandwidth``: what each interface sends
-    at most, in Mbit/s, 0 for no limit; in the emulated world by the wall clock only, where it takes time.
+    ``mtu`` is in bytes, ``delay`` and ``jitter`` are in seconds: a packet takes ``delay``, plus or minus up
+    to ``jitter``. ``loss``, ``reorder`` and ``duplicate`` are shares of packets (0 to 1): those that get
+    lost, those that overtake others by crossing without delay, and those that arrive twice. ``bandwidth``:
+    the most that each interface sends, in Mbit/s, 0 for no limit. It works only in the emulated world on the
+    wall clock, where sending takes time.
     """
 
     subnet: Annotated[str, AfterValidator(_subnet)]
@@ -100,7 +101,7 @@ class HostSpec(_Strict):
     """One computer or phone. ``role`` says what the lab's scenarios use it as.
 
     ``addresses`` maps further networks to the host's address there; the lab's agents use ``address``.
-    ``image``: the container that it is, for the emulated world only.
+    ``image``: the container that is this host, in the emulated world only.
     """
 
     network: Name
@@ -123,11 +124,11 @@ class HostSpec(_Strict):
 class RouterSpec(_Strict):
     """A plain router has ``interfaces``; a NAT gateway has ``inside`` and ``outside`` instead.
 
-    Each maps a network's name to the router's address there. ``alg`` is the spec of the model in a
-    gateway that has one of its own (``none`` for a carrier's); ``trial``: the one that the trial names.
-    ``firewall``: a gateway's rules, the first that matches decides. ``later``: by network, a gateway's public
-    address once its line has been renewed; what is for either of the two is delivered to it.
-    ``image``: the container that does a gateway's work, whatever that is: it has no model of the lab's.
+    Each of these maps a network's name to the router's address there. ``alg``: the spec of the model in this
+    gateway, for one that has its own model (``none`` for a carrier's); ``trial`` stands for the model that
+    the trial names. ``firewall``: a gateway's rules; the first that matches decides. ``later``: by network,
+    the public address that a gateway gets when its line is renewed; packets for either of the two addresses
+    reach it. ``image``: a container that does all of the gateway's work; it has no model of the lab's.
     """
 
     interfaces: dict[Name, Address] = {}
@@ -184,7 +185,7 @@ class RouterSpec(_Strict):
 
 
 class Topology(_Strict):
-    """A whole network. Raises pydantic's ``ValidationError`` when the parts don't fit."""
+    """A whole network. Raises pydantic's ``ValidationError`` when the parts do not fit together."""
 
     id: Identifier
     summary: str
@@ -220,7 +221,7 @@ class Topology(_Strict):
         return self
 
     def _place(self, node: str, network: str) -> tuple[str, ...]:
-        """Where in the file it says that a node is on a network."""
+        """Where in the file the network of a node is written."""
         host = self.hosts.get(node)
         if host is not None:
             return ("hosts", node) if network == host.network else ("hosts", node, "addresses", network)
@@ -258,7 +259,7 @@ class Topology(_Strict):
 
 
 class Variant(_Strict):
-    """A topology that is ``like`` another, ``ID(parameter=value)``, under a name of its own."""
+    """A topology that differs from another, ``like: ID(parameter=value)``, with an id of its own."""
 
     id: Identifier
     summary: str
@@ -273,10 +274,10 @@ LINK_PARAMETERS: Final = tuple(name for name in NetworkSpec.model_fields if name
 
 
 def varied(topology: Topology, values: Mapping[str, Any]) -> Topology:
-    """The topology with parameters changed on the routers that take the trial's model.
+    """The topology with other parameters at the routers that take the trial's model.
 
-    A field of ``NatConfig`` is changed on the routers themselves, one of ``NetworkSpec`` on the networks on
-    their outside. Raises ``KeyError`` for any other name, pydantic's ``ValidationError`` for a wrong value.
+    A field of ``NatConfig`` changes the routers themselves, a field of ``NetworkSpec`` the networks on their
+    outside. Raises ``KeyError`` for any other name, pydantic's ``ValidationError`` for a wrong value.
     """
     data = topology.model_dump()
     routers = [name for name, router in topology.gateways.items() if router.takes_trials_model]

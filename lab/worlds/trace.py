@@ -1,7 +1,7 @@
-"""Everything seen at the taps of one trial, in order.
+"""Everything that was seen at the taps of one trial, in order.
 
-Taps are the two sides of every gateway and the sockets of every agent. Times are in seconds of
-the trial's clock. Records are plain tuples: writing them must cost next to nothing.
+Taps are the two sides of every gateway and the sockets of every agent. Times are in seconds of the trial's
+clock. Records are plain tuples, because writing them must cost next to nothing.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from siplab.lab.worlds.streams import TapStreams
 
 T = TypeVar("T")
 
-_NO_DELAYS: Final = array("d")  # no tuple: a call of an hour over a bad line has 370,000
+_NO_DELAYS: Final = array("d")  # not a tuple: an hour's call over a bad line has 370,000 delays
 
 
 def lost_on(network: str) -> str:
-    """The detail of a loss on an impaired network, to readers."""
+    """The detail of a loss on an impaired network, for readers."""
     return f"lost on the network '{network}'"
 
 
@@ -39,11 +39,11 @@ class LossReason(StrEnum):
     LINK = "link"  # an impaired network lost it
     NO_ROUTE = "no-route"
     FORWARDING_LOOP = "forwarding-loop"
-    WRONG_HOST = "wrong-host"  # it reached a host that has another address
-    NO_ICMP_ERROR = "no-icmp-error"  # an error about it would break RFC 1122 section 3.2.2
+    WRONG_HOST = "wrong-host"  # it reached a host that does not have its destination address
+    NO_ICMP_ERROR = "no-icmp-error"  # no ICMP error may be sent about it, RFC 1122 section 3.2.2
     UNKNOWN_PROTOCOL = "unknown-protocol"
     WRONG_CHECKSUM = "wrong-checksum"
-    CLOSED_TCP_PORT = "closed-tcp-port"  # and nothing to be answered by RST
+    CLOSED_TCP_PORT = "closed-tcp-port"  # and no RST answers it
 
 
 class WorldEvent(StrEnum):
@@ -51,7 +51,7 @@ class WorldEvent(StrEnum):
 
     REBOOTED = "rebooted"  # a gateway
     RENUMBERED = "renumbered"  # a gateway has another public address
-    SWAPPED = "swapped"  # the model in a gateway
+    SWAPPED = "swapped"  # the model in a gateway was replaced
     NOT_SENT = "not-sent"  # a host, or the kernel, refused to send a packet
     UNREACHABLE = "unreachable"  # an ICMP error reached a socket
 
@@ -86,7 +86,7 @@ class Segment(NamedTuple):
 
 
 class Passage(NamedTuple):
-    """A packet entered a gateway on ``side``, and what the gateway did about it."""
+    """A packet entered a gateway on ``side``, and the gateway emitted ``emissions`` for it."""
 
     now: float
     gateway: str
@@ -96,7 +96,7 @@ class Passage(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """A packet ended at a node without reaching anybody; ``detail`` says why to readers."""
+    """A packet ended at a node and reached nobody; ``detail`` says to readers why."""
 
     now: float
     node: str
@@ -106,14 +106,16 @@ class Lost(NamedTuple):
 
 
 class SkippedPackets(NamedTuple):
-    """``packets`` of a flow of media that go the way of the one before; the last was due at ``until``.
+    """``packets`` of a media flow, which go the way of the packet before them; the last was due at ``until``.
 
-    They say ``content`` (``lab.sip.base.Train``) from packet number ``first`` on; empty: they are encrypted.
+    They carry the content named ``content`` (``lab.sip.base.Train``), the first of them its packet number
+    ``first``. ``content`` is empty if they are encrypted.
 
-    An impaired ``network`` on their way decided the fate of each where it left ``node``, when it was due:
-    which got ``lost`` and which arrived twice (``doubled``), by their numbers from 0 on, and in ``delays``
-    after how many seconds they arrived, packet by packet, of a doubled one both copies. ``as_arrived``: an
-    agent passed them on as they came, each copy when it came; they are those of the record before this one.
+    If an impaired ``network`` was on their way, it decided the fate of each packet at ``node``, when the
+    packet was due. ``lost`` and ``doubled``: the numbers, from 0 on, of the packets that got lost or arrived
+    twice. ``delays``: after how many seconds they arrived, packet by packet, with both copies of a doubled
+    one. ``as_arrived``: an agent passed on the packets of the record before this one, each copy when it
+    arrived.
     """
 
     now: float
@@ -133,16 +135,16 @@ class SkippedPackets(NamedTuple):
 
     @property
     def interval(self) -> float:
-        """Seconds from packet to packet, unless they were passed on as they came."""
+        """Seconds from packet to packet, unless they were passed on as they arrived."""
         return (self.until - self.now) / (self.packets - 1) if self.packets > 1 else 0.0
 
     @property
     def loss(self) -> str:
-        """Why packets got lost, to readers."""
+        """Why packets got lost, for readers."""
         return lost_on(self.network)
 
     def with_fates(self, node: str, network: str, copies: Sequence[tuple[float, ...]]) -> SkippedPackets:
-        """The same, whose packets fare on a network behind ``node`` as ``copies`` (below) says."""
+        """The same with fates on a network behind ``node``; ``copies``: as the method of that name gives."""
         return self._replace(
             node=node,
             network=network,
@@ -152,7 +154,7 @@ class SkippedPackets(NamedTuple):
         )
 
     def copies(self) -> Iterator[tuple[float, ...]]:
-        """After how many seconds the copies of each packet arrived at the far end of ``network``."""
+        """For each packet, after how many seconds its copies arrived at the far end of ``network``."""
         lost, doubled, delays = set(self.lost), set(self.doubled), iter(self.delays)
         for number in range(self.packets):
             count = 0 if number in lost else 2 if number in doubled else 1
@@ -162,7 +164,7 @@ class SkippedPackets(NamedTuple):
 class Remark(NamedTuple):
     """Something that the world noticed at a node.
 
-    ``local`` and ``remote``: of the datagram that it is about, if it is about one.
+    ``local`` and ``remote``: the endpoints of the datagram in question, if there is one.
     """
 
     now: float
@@ -174,7 +176,7 @@ class Remark(NamedTuple):
 
 
 class Noted(NamedTuple):
-    """What an agent noticed (``siplab.lab.sip.events``): if about a datagram, right behind its record."""
+    """What an agent noticed (``siplab.lab.sip.events``). If about a datagram, it follows its record."""
 
     now: float
     host: str
@@ -184,7 +186,7 @@ class Noted(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """A scenario looked at something; ``passed`` says how it found it."""
+    """A scenario made a check; ``passed`` is its outcome."""
 
     now: float
     name: str
@@ -199,7 +201,7 @@ class Sighting(NamedTuple):
 
     now: float
     tap: str  # "router/inside", "phone"
-    leaving: bool  # seen going out of the gateway or the agent, else coming in
+    leaving: bool  # seen leaving the gateway or the agent, else entering
     source: Endpoint
     destination: Endpoint
     payload: bytes
@@ -232,7 +234,7 @@ class Trace:
     def datagrams(self, streams: TapStreams | None = None) -> Iterator[Sighting]:
         """Every whole UDP datagram at every tap, in order.
 
-        With ``streams`` also every message that TCP carries, where its last byte is seen.
+        With ``streams`` also every message over TCP, where its last byte is seen.
         """
         for record in self.records:
             if isinstance(record, Sent):
@@ -246,7 +248,7 @@ class Trace:
                 yield from _completed(streams, record.now, record.host, record.leaving, packet)
 
     def sip(self) -> list[Sighting]:
-        """The SIP messages, whatever carries them."""
+        """The SIP messages, whatever the transport."""
         return [each for each in self.datagrams(TapStreams()) if looks_like_sip(each.payload)]
 
     def to_json_lines(self) -> str:
@@ -328,7 +330,7 @@ def _emission_from_json(row: dict[str, Any], entered: bytes) -> Emission:
 
 
 def _sound(record: T) -> T:
-    """The same, if its numbers and texts are that. Raises ``TypeError``."""
+    """The same record, if its numbers and texts have the right types. Raises ``TypeError`` otherwise."""
     form: Any = type(record)
     for name, kind in _plain_fields(form).items():
         value = getattr(record, name)
@@ -383,13 +385,13 @@ def _passing(record: Passage, streams: TapStreams | None) -> Iterator[Sighting]:
 
 
 def looks_like_sip(payload: bytes) -> bool:
-    """Whether a datagram is meant to be SIP, damaged or not."""
+    """Whether a datagram is meant as SIP, even if damaged."""
     first_line = payload[:2048].lstrip(b"\r\n").partition(b"\n")[0]
     return b"SIP/2.0" in first_line
 
 
 def as_json(record: Record) -> dict[str, Any]:
-    """A record as plain data; bytes as Base64, with SIP readable beside it."""
+    """A record as plain data: bytes as Base64, with SIP as readable text beside it."""
     row: dict[str, Any] = {"kind": _NAMES[type(record)]}
     unsaid = _ONLY_IMPAIRED if isinstance(record, SkippedPackets) else ()
     for name, value in zip(record._fields, record, strict=True):
@@ -413,7 +415,7 @@ def as_json(record: Record) -> dict[str, Any]:
         elif isinstance(value, list):
             row[name] = [_emission_json(each) for each in value]
         elif value is not None:
-            row["what" if name == "kind" else name] = value  # "kind" is the record's
+            row["what" if name == "kind" else name] = value  # the record has its own "kind"
     return row
 
 
@@ -423,7 +425,7 @@ def _plain(value: object) -> object:
 
 def _emission_json(emission: Emission) -> dict[str, Any]:
     row: dict[str, Any] = {"side": None if emission.side is None else emission.side.name.lower()}
-    if emission.side is not None:  # what is dropped is the packet that came in
+    if emission.side is not None:  # a dropped packet is the one that entered
         row["packet"] = base64.b64encode(emission.packet).decode()
     row["fate"] = emission.fate.value
     for name in ("detail", "originated", "changed", "error"):

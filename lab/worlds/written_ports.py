@@ -1,4 +1,4 @@
-"""The public ports that a router wrote in the place of inside endpoints, read off a message's two sides."""
+"""The public ports that a router wrote in the place of inside endpoints, from a message on both sides."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _HOST: Final = re.compile(rb"(?<![\d.])(\d{1,3}(?:\.\d{1,3}){3})(?:[: ](\d{1,5})
 class Written(NamedTuple):
     """A public ``port`` that a router wrote in the place of an inside endpoint.
 
-    An empty host: any. Port 0: the message named none, so what was written is nobody's. ``media``: it stands
-    in an m= or a=rtcp line.
+    ``inside`` with an empty host stands for any host. Its port is 0 if the message had port 0; then ``port``
+    belongs to no endpoint. ``media``: it was in an m= or a=rtcp line.
     """
 
     inside: Endpoint
@@ -26,10 +26,10 @@ class Written(NamedTuple):
 
 
 def written_ports(sent: Packet, arrived: bytes, public: str) -> Iterator[Written]:
-    """What the router wrote in a message. Where there are two for an endpoint, the later one is surer."""
+    """What the router wrote in a message. Of two for one endpoint, the later is more certain."""
     hosts, others = _named_hosts(sent.payload), _named_hosts(arrived)
     if [len(each) for each in hosts.values()] == [len(each) for each in others.values()]:
-        # Texts before a host may change; the order in which hosts stand does not.
+        # The router may change the text before a host, but not the order of the hosts.
         hosts, others = ({b"": [*chain(*each.values())]} for each in (hosts, others))
     for key, rows in hosts.items():
         found = others.get(key, [])
@@ -46,7 +46,7 @@ def written_ports(sent: Packet, arrived: bytes, public: str) -> Iterator[Written
 
 
 def _named_hosts(message: bytes) -> dict[bytes, list[tuple[bytes, bytes]]]:
-    """Hosts and ports of a message, by what stands before the first one of their lines."""
+    """The hosts and ports of a message, grouped by the text before the first host of their lines."""
     found: dict[bytes, list[tuple[bytes, bytes]]] = {}
     for line in message.splitlines():
         matches = list(_HOST.finditer(line))

@@ -36,7 +36,7 @@ class Line:
         self.now = 0.0
 
     def out(self, message: bytes, phone: Endpoint | None = None) -> bytes:
-        """What the server receives of what the phone (or another one) sends."""
+        """What the server receives when the phone (or another one) sends ``message``."""
         packet = ip.udp(phone or self.phone, SERVER, message)
         (emission,) = self.gateway.handle(packet, Side.INSIDE, self.now)
         assert (emission.side, emission.error) == (Side.OUTSIDE, ""), emission.fate
@@ -46,7 +46,7 @@ class Line:
         return left.payload
 
     def back(self, message: bytes, to: Endpoint | None = None) -> bytes:
-        """What the phone receives of what the server sends to its public endpoint."""
+        """What the phone receives when the server sends ``message`` to its public endpoint."""
         packet = ip.udp(SERVER, to or self.public, message)
         (emission,) = self.gateway.handle(packet, Side.OUTSIDE, self.now)
         assert (emission.side, emission.error) == (Side.INSIDE, ""), emission.fate
@@ -68,7 +68,7 @@ def new_line() -> LineMaker:
 
 @pytest.fixture
 def registered(line: Line) -> Line:
-    """The module's own ``line``, by which the phone has registered."""
+    """The module's own ``line``, after the phone has registered through it."""
     line.out(REGISTER)
     line.back(REGISTER_OK)
     return line

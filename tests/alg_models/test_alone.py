@@ -1,4 +1,4 @@
-"""Faults without the translation under them, and routers that lose one thing: what measures detectors."""
+"""Models that measure detectors: faults without the correct translation, and routers that lose one thing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Broadcom's ALG, statement by statement: what it writes, what it leaves, what it lets in and how long."""
+"""Broadcom's ALG, statement by statement: what it writes, leaves alone and lets in, and for how long."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def line(new_line: LineMaker) -> Line:
 
 
 def passed(line: Line, packet: bytes, side: Side) -> ip.Packet | None:
-    """What leaves on the other side, if anything does."""
+    """The packet that leaves on the other side, or ``None``."""
     (emission,) = line.gateway.handle(packet, side, line.now)
     assert not emission.error
     return None if emission.side is None else ip.parse(emission.packet)
@@ -55,7 +55,7 @@ def rtp_in(line: Line, source: Endpoint = STRANGER, port: int = RTP_PORT.port) -
 
 
 def changed(message: bytes, *pairs: tuple[bytes, bytes]) -> bytes:
-    """A message with the first of each text exchanged, which must be in it; lengths stay as they are."""
+    """A message with the first occurrence of each text replaced. Content-Length is not corrected."""
     for old, new in pairs:
         assert old in message, old
         message = message.replace(old, new, 1)
@@ -143,7 +143,7 @@ def test_via_coming_in(line: Line, status: bytes) -> None:
 
 @pytest.mark.parametrize("status", RESPONSES)
 def test_via_of_such_a_response_going_out(line: Line, status: bytes) -> None:
-    """Its own address in a Via of a response: a loop through the phone, say."""
+    """The phone's own address in a Via of a response, as in a loop through the phone."""
     line.out(REGISTER)
     sent = changed(INCOMING_OK, (b"200 OK", status), (b"198.51.100.10:5060", b"192.168.1.20:5060"))
     assert b"Via: SIP/2.0/UDP 192.168.1.20:5060;" in line.out(sent)
@@ -263,7 +263,7 @@ def test_another_via_port_opens_the_public_port_for_the_inside_port_of_its_numbe
 
 @pytest.mark.parametrize("message", [REGISTER_OK, INVITE_OK, INCOMING])
 def test_nothing_else_comes_in_changed(line: Line, message: bytes) -> None:
-    """Request-URI, Contact, From, To, Call-ID and the body stay as the far side wrote them."""
+    """Coming in, Request-URI, Contact, From, To, Call-ID and the body stay as the far side wrote them."""
     line.out(REGISTER)
     assert line.back(message) == message
 
@@ -285,7 +285,7 @@ def test_headers_that_are_never_touched(line: Line) -> None:
 
 
 def described(line: Line, body: bytes, message: bytes = INVITE) -> list[bytes]:
-    """The lines of a body that left, Content-Length being what it must be."""
+    """The lines of a body that left; its Content-Length must be right."""
     left = SipMessage.parse(line.out(media.with_body(message, body)))
     assert left.content_length == len(left.body)
     return left.body.split(b"\r\n")
@@ -541,7 +541,7 @@ PIECES = st.lists(st.sampled_from([*MARKS, *BEHIND, *OTHER, *OWN, *NUMBERS]), ma
 @given(pieces=PIECES, outbound=st.booleans())
 @settings(max_examples=200, deadline=None)
 def test_any_text_gets_through_or_is_lost(pieces: list[bytes], outbound: bool, new_line: LineMaker) -> None:
-    """And it stays as it is where it names neither end of this flow, nor a number that is to be changed."""
+    """Text that names neither end of this flow, nor a number that the ALG changes, stays as it is."""
     line = new_line(MODEL)
     line.out(REGISTER)
     message = b"INVITE sip:bob@lab.test SIP/2.0\r\n" + b"".join(pieces)

@@ -1,6 +1,6 @@
-"""What the generations of Broadcom's ALG do in different ways.
+"""Differences between the generations of Broadcom's ALG.
 
-Facts: vendor-sources 2.2. The trees that they were read in stand on the card.
+Facts: vendor-sources 2.2. The model's card names the source trees.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def test_a_via_with_another_port(generation: str, new_line: LineMaker) -> None:
     "end", [b"BYE sip:b@lab.test SIP/2.0\r\nCSeq: 2 BYE\r\n\r\n", b"SIP/2.0 400 Bad\r\n\r\n"]
 )
 def test_what_ends_media(generation: str, end: bytes, new_line: LineMaker) -> None:
-    """At once, 6 s and longer after it: whether media from anybody still comes."""
+    """Whether media from anybody still come in: at once, 6 s and longer after the end."""
     line = broadcom(new_line, generation)
     left = line.out(INVITE)
     port = int(left.partition(b"m=audio ")[2].split()[0])

@@ -15,7 +15,7 @@ from siplab.alg_models.samples import cross
 from siplab.lab.errors import UsageError
 from siplab.lab.gateway.alg import Card, Model, Recipe, Step
 
-# As a user writes one: annotations as text, and a dataclass for the parameters.
+# A model as a user writes one: annotations as text, and a dataclass for the parameters.
 PLUGIN = """
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def test_paths_without_models(tmp_path: Path) -> None:
 
 
 def distribution(folder: Path, name: str, points: str) -> None:
-    """An installed package, as far as its metadata goes."""
+    """Make the metadata of an installed package."""
     info = folder / f"{name}-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")

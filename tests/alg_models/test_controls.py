@@ -1,7 +1,7 @@
-"""The correct ALG is a mirror: what comes back through it is what went out, to the byte.
+"""The correct ALG is symmetric: when a message comes back through it, the phone gets its own bytes again.
 
-Where nothing else is said the server echoes, in the place that SIP gives them, the addresses
-that it was shown; the phone must then read its own.
+Unless a test says otherwise, the server echoes the addresses that it saw, where SIP requires it; the
+phone must then read its own addresses.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def echo(sent: bytes) -> bytes:
 
 
 def mirrored(line: Line, request: bytes) -> bytes:
-    """A request through the router, which must come back as it was sent; how the server saw it."""
+    """Send a request; its echo must come back as it was sent. Returns what the server saw."""
     seen = line.out(request)
     assert line.back(echo(seen)) == echo(request)
     body = SipMessage.parse(seen)
@@ -138,7 +138,7 @@ def server_via(seen: bytes, source: Endpoint, top: bytes = b"") -> bytes:
 def test_register_and_its_answer_are_as_without_a_nat(
     new_line: LineMaker, phone: Endpoint, port: bytes, preserve: bool
 ) -> None:
-    """RFC 3581's ``received`` and ``rport`` too: they tell the phone the endpoint that it sent from."""
+    """Also ``received`` and ``rport`` (RFC 3581): they have the endpoint from which the phone sent."""
     line = new_line(phone=phone, preserve=preserve)
     request = message(
         b"REGISTER sip:lab.test SIP/2.0",
@@ -172,7 +172,7 @@ def test_received_is_translated_beside_a_host_name(new_line: LineMaker) -> None:
 
 
 def test_a_call_with_a_phone_on_the_same_inside(new_line: LineMaker) -> None:
-    """The INVITE of a neighbour through the server: each Via value keeps its own source, there and back."""
+    """An INVITE of a neighbour, by way of the server: both ways, each Via value keeps its own source."""
     line, neighbour = new_line(), Endpoint("192.168.1.21", 5064)
     line.out(b"\r\n\r\n")
     seen = line.out(
@@ -223,7 +223,7 @@ def test_a_call_that_the_phone_makes(new_line: LineMaker, port: bytes) -> None:
         b"ACK sip:bob@192.0.2.9 SIP/2.0", via, caller, b"To: <sip:bob@lab.test>;tag=2", route, *DIALOG
     )
     assert PRIVATE not in line.out(ack).replace(DIALOG[0], b"")
-    # Bob hangs up: his requests go to what he was told, and turn the identities round.
+    # Bob hangs up: his requests go to the Contact that he got, with From and To exchanged.
     remote = (b"Via: SIP/2.0/UDP 198.51.100.10;branch=s", b"From: <sip:bob@lab.test>;tag=2", *DIALOG)
     uri = fields[b"contact"].strip(b"<>")
     bye = line.back(message(b"BYE " + uri + b" SIP/2.0", b"To: " + fields[b"from"], *remote))
@@ -249,7 +249,7 @@ def test_a_call_that_the_phone_gets(new_line: LineMaker, port: bytes) -> None:
         b"CSeq: 1 INVITE",
     )
     came = line.back(message(b"INVITE " + uri + b" SIP/2.0", b"To: <" + uri + b">", *headers))
-    # To is a name: it may gain the port that the server's form of it has.
+    # To is a name: it may get the port that it has on the server's side.
     start, to = came.split(b"\r\n")[:2]
     assert start == b"INVITE sip:alice@" + here + b" SIP/2.0"
     assert to == b"To: <sip:alice@192.168.1.20:5060>"
@@ -385,7 +385,7 @@ def test_a_multipart_body(new_line: LineMaker, order: bool) -> None:
 
 
 def test_a_neighbours_offer_names_the_neighbour(new_line: LineMaker) -> None:
-    """A call between two phones behind one router: each is told the other's inside address."""
+    """A call between two phones behind one router: each gets the other's inside address."""
     line, neighbour = new_line(), Endpoint("192.168.1.21", 5060)
     line.out(b"\r\n\r\n")
     body = sdp(SESSIONS["rtcp"]).replace(PRIVATE, b"192.168.1.21")
@@ -454,7 +454,7 @@ def test_bytes_behind_the_body_are_no_body(new_line: LineMaker, behind: bytes) -
 
 
 def test_what_a_fault_puts_into_a_body_is_body(new_line: LineMaker) -> None:
-    """Its step comes before the one that looks where the body ends."""
+    """The fault's step runs before the step that finds the end of the body."""
     line = new_line(catalogue.load(plugins=False).get("sdp-line-injected"))
     body = DESCRIPTION % (PRIVATE, PRIVATE, 16000)
     sent = message(b"INVITE sip:bob@lab.test SIP/2.0", b"Call-ID: 1", body=body)

@@ -1,6 +1,6 @@
 """The vRouter's ALG, rule by rule.
 
-Each test names the file and function of danos/vyatta-dataplane, below src/npf/alg/sip, that says so
+Each test names the file and function of danos/vyatta-dataplane, below src/npf/alg/sip, that has the rule
 (sip_request.c at 0a29f75e, the others at 132bbda8).
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MODEL = load(plugins=False).get("danos")
 FAR_MEDIA = Endpoint("198.51.100.20", 40000)
-# As the server has them: the Call-ID has the public address.
+# Messages as the server sees them: the Call-ID has the public address.
 OK = changed(INVITE_OK, (b"b95c5d87@192.168.1.20", b"b95c5d87@203.0.113.7"))
 
 
@@ -40,7 +40,7 @@ def back(line: Line, message: bytes) -> bytes | None:
 
 
 def media(line: Line, source: Endpoint, port: int) -> bool:
-    """Whether the phone gets what comes from there to that public port."""
+    """Whether the phone gets a packet from ``source`` to the public port."""
     return passed(line, ip.udp(source, Endpoint(PUBLIC.ip, port), RTP), Side.OUTSIDE) is not None
 
 

@@ -26,7 +26,7 @@ def test_it_happens_as_documented(model: Model, example: Example) -> None:
 
 @pytest.mark.parametrize("name", all_samples())
 def test_samples_arrive_unharmed_without_an_alg(name: str) -> None:
-    """What an example shows is the model's doing: plain NAT lets every sample pass as it is."""
+    """Plain NAT lets every sample pass as it is, so whatever an example shows is done by the model."""
     outcome = cross(MODELS.get("none"), name)
     assert outcome.before
     assert outcome.after in (outcome.before, b""), "only a missing binding or a fragment may stop it"

@@ -1,6 +1,6 @@
 """The kernel's first ALGs: linux-gen1 (2.6.18 to 2.6.25) and patch-o-matic, rule by rule.
 
-Facts: vendor-sources 2.0 and 2.1. The files that they were read in stand on the cards.
+Facts: vendor-sources 2.0 and 2.1. The models' cards name the source files.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def test_gen1_is_of_2_6_18_to_2_6_25(version: str) -> None:
         (b"Contact: <sip:a@192.168.1.20>", b"Contact: <sip:a@203.0.113.7:61002>"),
         (b"Contact: <sip:a@192.168.1.20:5070>", b"Contact: <sip:a@192.168.1.20:5070>"),
         (b"Contact: <sip:a@192.168.1.200>", b"Contact: <sip:a@192.168.1.200>"),
-        # Whoever is called by the server's address gets its port written, too.
+        # If the server's address stands without a port, the ALG writes its port, too.
         (b"To: <sip:b@198.51.100.10>", b"To: <sip:b@198.51.100.10:5060>"),
         (b"CONTACT: <sip:a@192.168.1.20>", b"CONTACT: <sip:a@192.168.1.20>"),
         (b"m: <sip:a@192.168.1.20>", b"m: <sip:a@203.0.113.7:61002>"),

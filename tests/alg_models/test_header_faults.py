@@ -1,4 +1,4 @@
-"""Faults in header fields: what their executed examples can't show, and that nothing else is wrong."""
+"""Faults in header fields: what their examples can't show, and that nothing else is wrong."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def variant(model: Model, **parameters: object) -> Model:
     return model.with_parameters(parameters)
 
 
-# -- only what the fault is about differs from the ALG that it starts from -------------------------------
+# -- a model differs from the ALG that it builds on only by its fault --------------------------------------
 
 TOUCHED: tuple[tuple[Model, set[str]], ...] = (
     (substring_ip_match.MODEL, {"contact", "body c", "body o", "body m", "content-length"}),
@@ -148,7 +148,7 @@ TOUCHED: tuple[tuple[Model, set[str]], ...] = (
 
 
 def parts(payload: bytes) -> Counter[tuple[str, bytes]]:
-    """What a message consists of: its lines with their kind."""
+    """The lines of a message, each with its kind."""
     parsed = SipMessage.parse(payload)
     found = Counter({("start line", parsed.start_line): 1})
     found.update((field.name.decode(), field.raw) for field in parsed.fields)
@@ -181,7 +181,7 @@ def test_each_fault_of_the_list_is_in_the_catalogue() -> None:
     catalogue = load(plugins=False)
     for model, _ in TOUCHED:
         found = catalogue.get(model.id)
-        # What it breaks is measured, and only the catalogue knows.
+        # What a model breaks is measured; only the catalogue has these results.
         assert replace(found, card=replace(found.card, breaks=(), sufferers=())) == model
 
 
@@ -700,7 +700,7 @@ def test_expires_of_responses() -> None:
 
 
 def test_the_way_in_is_kept_for_the_lifetime_that_was_granted() -> None:
-    """The phone reads an hour; the router goes by the registrar's 1000 s, and so does the registrar."""
+    """The phone reads an hour, but the router and the registrar use the registrar's 1000 s."""
     granted = headers.SHORT_LIVED_OK.replace(b"expires=120", b"expires=1000")
     for later, admitted in ((990.0, True), (1010.0, False)):
         gateway = gateway_for(variant(expires_altered.MODEL, of="response", seconds=3600))

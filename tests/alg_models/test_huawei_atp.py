@@ -30,7 +30,7 @@ def line(new_line: LineMaker) -> Line:
 
 
 def numbered(message: bytes, number: int, call: bytes = b"b95c5d87") -> bytes:
-    """An INVITE, or its answer, of another CSeq number and Call-ID, and with a branch that says so."""
+    """An INVITE, or its answer, with another CSeq number, Call-ID and branch."""
     branch = b"branch=z9hG4bK75" if b"z9hG4bK75" in message else b"branch=z9hG4bK"
     return changed(
         message,
@@ -70,7 +70,7 @@ def test_the_last_character_of_a_call_id_does_not_count(registered: Line) -> Non
 def test_without_its_record_an_answer_gets_another_via(registered: Line) -> None:
     registered.out(numbered(INVITE, 1))
     registered.out(numbered(INVITE, 2))
-    # Of the same call the latest, of an unknown one the oldest of all, which was the REGISTER's.
+    # For the same call the latest record; for an unknown call the oldest of all, the REGISTER's.
     assert b"branch=z9hG4bKn2" in vias(registered.back(numbered(INVITE_OK, 7)))[0]
     assert b"branch=z9hG4bK74" in vias(registered.back(numbered(INVITE_OK, 1, b"unknown")))[0]
 
@@ -131,7 +131,7 @@ def test_five_calls_have_media(registered: Line) -> None:
         return int(out.partition(b"m=audio ")[2].split()[0])
 
     assert [port(number) for number in range(1, 6)] == [7070, 7072, 7074, 7076, 7078]
-    assert port(6) == 50060  # as it was: nothing is relayed
+    assert port(6) == 50060  # unchanged: nothing is relayed
     bye = changed(numbered(INVITE, 2, b"call2"), (b"INVITE sip", b"BYE sip"), (b"2 INVITE", b"3 BYE"))
     registered.out(with_body(bye, b""))
     registered.now += 70.0

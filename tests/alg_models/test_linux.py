@@ -1,4 +1,4 @@
-"""The Linux kernel's ALG, rule by rule: what it writes, what it drops, what it lets in and how long."""
+"""The Linux kernel's ALG, rule by rule: what it writes, drops and lets in, and for how long."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def line(new_line: LineMaker) -> Line:
 
 
 def changed(message: bytes, *pairs: tuple[bytes, bytes]) -> bytes:
-    """A message with the first of each text exchanged, which must be in it; lengths stay as they are."""
+    """A message with the first occurrence of each text replaced. Content-Length is not corrected."""
     for old, new in pairs:
         assert old in message, old
         message = message.replace(old, new, 1)
@@ -42,7 +42,7 @@ def changed(message: bytes, *pairs: tuple[bytes, bytes]) -> bytes:
 
 
 def passed(line: Line, packet: bytes, side: Side) -> ip.Packet | None:
-    """What leaves on the other side, if anything does."""
+    """The packet that leaves on the other side, or ``None``."""
     (emission,) = line.gateway.handle(packet, side, line.now)
     assert not emission.error
     return None if emission.side is None else ip.parse(emission.packet)
@@ -163,7 +163,7 @@ def test_inbound_headers(registered: Line) -> None:
         b"Contact: <sip:a@203.0.113.7:61002>, <sip:a@203.0.113.7>",
         uri=b"sip:a@203.0.113.7:61002",
     )
-    # Written once with and once without a port that is the flow's: only the first is known again.
+    # The flow's address with its port, and without a port: only the first is translated back.
     assert registered.back(message) == message.replace(NAMED, OWN)
 
 
@@ -176,7 +176,7 @@ def test_inbound_via_parameters(registered: Line) -> None:
 
 @pytest.mark.parametrize("port", [b":80", b":1023", b":65536", b":123456", b":"])
 def test_ports_that_are_none_leave_a_header_unread(line: Line, port: bytes) -> None:
-    """The next one is read in its place, and the REGISTER passes; an old kernel drops it."""
+    """A new kernel reads the next header instead, and the REGISTER passes; an old kernel drops it."""
     wrong = b"Contact: <sip:x@192.168.1.20%b>\r\n" % port
     message = changed(REGISTER, (b"Contact:", wrong + b"Contact:"))
     left = sent(line, message)
@@ -198,7 +198,7 @@ def test_an_old_kernel_drops_a_register_with_a_low_port(new_line: LineMaker) -> 
 
 
 def test_an_old_kernel_looks_for_parameters_where_the_old_address_ended() -> None:
-    """What a shorter address moves forward is not seen any more."""
+    """A shorter address moves the parameters forward, so the kernel does not find them."""
     far = (
         b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 203.0.113.123:61002;received=203.0.113.123\r\nCSeq: 1 X\r\n\r\n"
     )
@@ -272,7 +272,7 @@ def test_a_first_packet_that_is_dropped_opens_nothing_and_a_later_one_refreshes(
 
 # -- session descriptions -----------------------------------------------------------------------------
 
-# The body that is sent, and the lines in it that change.
+# Each body that is sent, and the lines in it that change.
 BODIES: dict[str, tuple[bytes, dict[bytes, bytes]]] = {
     "plain": (
         SDP,

@@ -1,6 +1,6 @@
-"""What the kernel's ALG does in one version and not in another, and what vendors changed in it.
+"""Differences between versions of the kernel's ALG, and vendors' changes.
 
-Facts: vendor-sources, parts 2 and 3. The files that they were read in stand on the cards.
+Facts: vendor-sources, parts 2 and 3. The models' cards name the source files.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def test_before_2_6_34_fax_is_not_translated(new_line: LineMaker) -> None:
     for version, address in (("2.6.30", b"192.168.1.20"), ("2.6.36", b"203.0.113.7")):
         line = linux(new_line, f"kernel={version}")
         if version == "2.6.30":
-            # No stream was looked at: the session's address is written without one having been worked out.
+            # This kernel knows no fax: it looks at no stream, and has no address for the session.
             assert arrived_at_fax(line, offer) is None
         else:
             assert b"c=IN IP4 " + address in line.out(offer)
@@ -166,7 +166,7 @@ def test_before_2_6_34_a_compact_name_needs_a_blank(field: bytes, old_too: bool,
 
 @pytest.mark.parametrize(("version", "right"), [("3.4", False), ("3.5", True)])
 def test_parameters_of_a_via_are_found_from_3_5_on(version: str, right: bool, new_line: LineMaker) -> None:
-    """The address that comes in grows by two letters, and the search begins that much too early or late."""
+    """The translated address is two bytes longer, so the search begins two bytes too early or too late."""
     line = linux(new_line, f"kernel={version}", Endpoint("192.168.1.2", 5060))
     line.out(options())
     via = b"Via: SIP/2.0/UDP 203.0.113.7:61002;rport=61002"
@@ -194,7 +194,7 @@ def test_cseq_0_and_tabs_from_4_9_on(version: str, passes: bool, new_line: LineM
 
 @pytest.mark.parametrize(("version", "one_method"), [("4.4", False), ("4.9", True)])
 def test_a_method_is_a_whole_word_from_4_9_on(version: str, one_method: bool, new_line: LineMaker) -> None:
-    """INVITEX with a description: the old ones take it for INVITE and expect its media."""
+    """INVITEX with a description: old kernels treat it as INVITE and expect its media."""
     line = linux(new_line, f"kernel={version}")
     line.out(changed(INVITE, (b"INVITE sip", b"INVITEX sip")))
     assert (arrived(line, RTP, REGISTRAR, PUBLIC_RTP) is None) is one_method
@@ -221,7 +221,7 @@ def test_another_port_is_kept(new_line: LineMaker) -> None:
 
 
 def test_where_ports_are_kept_any_via_is_translated(new_line: LineMaker) -> None:
-    """A request of the server whose Via names the router: mainline leaves what is not the sender's."""
+    """A server's request whose Via names the router. Mainline translates a Via only if it is the sender's."""
     line = linux(new_line, "kernel=2.6.30,other_port=kept")
     line.out(options())
     ours = options(b"Via: SIP/2.0/UDP 203.0.113.7:61002;branch=z9hG4bK1")

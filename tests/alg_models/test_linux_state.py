@@ -43,7 +43,7 @@ def line(new_line: LineMaker) -> Line:
 
 
 def test_media_of_the_provider_s_host_come_in_once(line: Line) -> None:
-    """Until the pinhole ends or is used: what comes then is a flow of its own."""
+    """The pinhole serves one flow: it ends when it is used, or when its time is over."""
     line.out(INVITE)
     source = Endpoint(REGISTRAR.ip, 40000)
     assert arrived(line, RTP, RELAY, PUBLIC_RTP) is None
@@ -88,7 +88,7 @@ def test_what_ends_media_pinholes(line: Line, name: str) -> None:
 
 @pytest.mark.parametrize(("model", "port"), [(MODEL, None), (OLD, b"49172")])
 def test_two_phones_with_one_media_port(new_line: LineMaker, model: object, port: bytes | None) -> None:
-    """The same expectation of two calls: the newest kernels drop the second, old ones take the next port."""
+    """Two calls with the same expectation: the newest kernels drop the second, old ones use the next port."""
     assert model in (MODEL, OLD)
     line = new_line(MODEL if model is MODEL else OLD)
     line.out(INVITE)
@@ -101,7 +101,7 @@ def test_two_phones_with_one_media_port(new_line: LineMaker, model: object, port
 
 
 def test_media_of_another_phone_in_the_home_is_direct(new_line: LineMaker) -> None:
-    """An offer that came back to the public address is led to the phone that made it."""
+    """If an offer comes back to the router, media go directly to the phone that made it."""
     line = new_line(MODEL.with_parameters({"sip_direct_media": False}))
     line.out(INVITE)
     line.out(options(), phone=SECOND_PHONE)
@@ -121,7 +121,7 @@ def test_external_media_stay(new_line: LineMaker) -> None:
 
 @pytest.mark.parametrize("address", [b"0.0.0.0", b"127.0.0.1"])
 def test_an_address_of_no_host_is_not_external(new_line: LineMaker, address: bytes) -> None:
-    """The kernel would reach it by its loopback interface, not by the packet's: the router's is written."""
+    """The kernel's route to it is the loopback interface, so the ALG writes the router's address."""
     line = new_line(MODEL.with_parameters({"sip_direct_media": False, "sip_external_media": True}))
     left = line.out(with_body(INVITE, changed(SDP, (b"c=IN IP4 192.168.1.20", b"c=IN IP4 " + address))))
     assert b"c=IN IP4 203.0.113.7\r\n" in SipMessage.parse(left).body
@@ -261,7 +261,7 @@ def test_an_old_kernel_knows_nothing_of_that(new_line: LineMaker) -> None:
 
 
 class Stream:
-    """The phone's connection; ``send`` gives what leaves of one segment."""
+    """The phone's connection; ``send`` returns what leaves for one segment."""
 
     def __init__(self, line: Line) -> None:
         self.line, self.seq = line, 1
@@ -288,7 +288,7 @@ def test_whole_messages_of_a_segment_and_the_numbers_after(line: Line) -> None:
 def test_a_message_in_two_segments_passes(line: Line) -> None:
     stream = Stream(line)
     assert stream.send(OVER_TCP[:60]) == (1, OVER_TCP[:60])
-    # Nobody remembers the first half, so its header was never looked at.
+    # The kernel does not remember the first half, so it never reads the header.
     assert stream.send(OVER_TCP[60:]) == (61, OVER_TCP[60:])
 
 

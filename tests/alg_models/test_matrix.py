@@ -1,4 +1,4 @@
-"""What every model breaks, held by a golden file."""
+"""What every model breaks, compared with a golden file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MODELS = matrix.models()
 @pytest.mark.parametrize("share", [grid.SHARE, pytest.param(None, marks=pytest.mark.deep)])
 @pytest.mark.parametrize("model", MODELS)
 def test_a_row_is_as_it_was(model: str, share: int | None) -> None:
-    """A difference is either a mistake or news: if it is news, ``python -m tools.matrix --write``."""
+    """A difference is a mistake or intended. If it is intended: ``python -m tools.matrix --write``."""
     row = matrix.blocks(GOLDEN.get(model, ""))
     specs = grid.some(grid.specs(model), share)
     seen = matrix.seen([trials.result(spec) for spec in specs if spec.detector in matrix.DETECTORS])
@@ -30,7 +30,7 @@ def test_a_row_is_as_it_was(model: str, share: int | None) -> None:
 
 @pytest.mark.parametrize("model", grid.part(MODELS, 3))
 def test_the_strict_endpoints_fail_as_they_did(model: str) -> None:
-    """As above: the strict endpoints are what the lab had before it had others."""
+    """As above, with the strict endpoints, the lab's first ones."""
     row = matrix.blocks(GOLDEN.get(model, ""))
     assert matrix.failing([grid.outcome(spec) for spec in matrix.specs(model, STRICT)]) == row[str(STRICT)]
 
@@ -56,7 +56,7 @@ def test_a_row_is_written_as_it_is_read(model: str) -> None:
 
 
 def test_what_the_package_ships_is_made_from_that() -> None:
-    """If it is not: ``python -m tools.matrix --write``."""
+    """If it fails: ``python -m tools.matrix --write``."""
     text = matrix.GOLDEN.read_text(encoding="utf-8")
     assert catalogue.BREAKS.read_text(encoding="utf-8") == matrix.breaks(text)
     known = {item.id for item in registry.scenarios()} | {"all"}

@@ -1,4 +1,4 @@
-"""Faults of session descriptions and media: what they do over a call, and what they leave alone."""
+"""Faults in session descriptions and media: what they do during a call, and what they leave alone."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ class Home:
     def out(
         self, payload: bytes, now: float = 0.0, *, source: Endpoint = PHONE, target: Endpoint = REGISTRAR
     ) -> ip.Packet | None:
-        """The packet that leaves for the internet; ``None`` when none does."""
+        """The packet that leaves for the internet, or ``None``."""
         return self._send(ip.udp(source, target, payload), Side.INSIDE, now)
 
     def into(
         self, payload: bytes, now: float = 0.0, *, source: Endpoint = REGISTRAR, port: int = OUTSIDE_PORT
     ) -> ip.Packet | None:
-        """The packet that reaches the LAN; ``None`` when none does."""
+        """The packet that reaches the LAN, or ``None``."""
         return self._send(ip.udp(source, Endpoint(PUBLIC.ip, port), payload), Side.OUTSIDE, now)
 
     def _send(self, packet: bytes, side: Side, now: float) -> ip.Packet | None:
@@ -85,24 +85,24 @@ class Home:
         return ip.parse(left[0]) if left else None
 
     def said(self, payload: bytes, now: float = 0.0) -> bytes:
-        """What the server receives of a message."""
+        """What the server receives when the phone sends a message."""
         packet = self.out(payload, now)
         assert packet is not None
         return packet.payload
 
     def heard(self, payload: bytes, now: float = 0.0) -> bytes:
-        """What the phone receives of a message."""
+        """What the phone receives when the server sends a message."""
         packet = self.into(payload, now)
         assert packet is not None
         return packet.payload
 
     def media_in(self, port: int, now: float = 0.0, *, source: Endpoint = RELAY) -> Endpoint | None:
-        """Where in the LAN voice to a public port arrives."""
+        """The endpoint in the LAN that gets media sent to a public port."""
         packet = self.into(b"\x80voice", now, source=source, port=port)
         return packet.destination if packet else None
 
     def media_out(self, now: float = 0.0, *, source: Endpoint = RTP) -> Endpoint:
-        """From where the phone's voice leaves."""
+        """The public endpoint from which the phone's media leave."""
         packet = self.out(b"\x80voice", now, source=source, target=RELAY)
         assert packet is not None
         return packet.source
@@ -113,7 +113,7 @@ def lines(message: bytes) -> list[bytes]:
 
 
 def value(message: bytes, begins: bytes) -> list[bytes]:
-    """The lines of a message that begin so."""
+    """The lines of a message that begin with ``begins``."""
     return [line for line in lines(message) if line.startswith(begins)]
 
 
@@ -122,9 +122,9 @@ def fits(message: bytes) -> bool:
     return parsed.content_length == len(parsed.body)
 
 
-# -- the rest of the message is what the correct ALG makes of it -------------------------------------
+# -- the rest of the message is as the correct ALG writes it -----------------------------------------
 
-# Beginnings of the lines in which a fault differs from the correct ALG, by sample.
+# By sample: how the lines begin in which a fault differs from the correct ALG.
 DIFFERENCES: dict[tuple[str, str], set[bytes]] = {
     ("sdp-c-only", "media-streams"): {b"m=audio", b"m=image"},
     ("sdp-m-only", "media-streams"): {b"c=", b"o="},
@@ -175,7 +175,7 @@ def test_everything_else_is_as_the_correct_alg_has_it(spec: str, name: str) -> N
     right, wrong = lines(cross(MODELS.get("correct"), name).after), lines(cross(MODELS.get(spec), name).after)
     pairs = [(a, b) for a, b in zip(right, wrong, strict=True) if a != b]
     wanted = DIFFERENCES[spec, name]
-    length = {b"Content-Length"} if fits(b"\r\n".join(wrong)) else set()  # only follows from the others
+    length = {b"Content-Length"} if fits(b"\r\n".join(wrong)) else set()  # only a result of the others
     found = {a for a, _ in pairs}
     assert {begin for begin in wanted if any(a.startswith(begin) for a in found)} == wanted
     for a, b in pairs:
@@ -183,7 +183,7 @@ def test_everything_else_is_as_the_correct_alg_has_it(spec: str, name: str) -> N
         assert b.startswith(begin)
 
 
-# Ports below 1024 never become media ports here; the same port twice is the same mapping.
+# Ports below 1024 are never media ports here; the same port twice has the same binding.
 ports = st.one_of(st.just(0), st.integers(1024, 65534))
 streams = st.lists(
     st.tuples(st.sampled_from([b"audio", b"video", b"image", b"message"]), ports, st.booleans()),
@@ -202,7 +202,7 @@ def session(chosen: list[tuple[bytes, int, bool]]) -> bytes:
 @settings(max_examples=60, deadline=None)
 @given(streams)
 def test_any_streams(chosen: list[tuple[bytes, int, bool]]) -> None:
-    """What stays, what is exchanged: for any number of streams of any kind."""
+    """Which lines stay and which are translated, for any number of streams of any kind."""
     sent = with_body(INVITE, session(chosen))
     right = Home("correct").said(sent)
 
@@ -301,7 +301,7 @@ def test_rtcp_of_somebody_else() -> None:
     ],
 )
 def test_a_description_that_comes_back_is_undone(spec: str) -> None:
-    """A call that turned around outside names the public address of this router."""
+    """A call between two inside phones comes back from the server with this router's public address."""
     turned = SDP.replace(b"192.168.1.20", b"203.0.113.7").replace(b"49170", b"61004")
     home = Home(spec)
     home.said(INVITE)
@@ -326,7 +326,7 @@ def test_candidates_get_no_way_in() -> None:
 
 
 def test_a_longer_body_is_cut() -> None:
-    """The private address is the shorter text here, so the receiver reads too little."""
+    """The public address is longer here than the private one, so the receiver reads too little."""
     phone = Endpoint("10.0.0.5", 5060)
     home = Home("content-length-stale", networks=("10.0.0.0/24",))
     body = SDP.replace(b"192.168.1.20", b"10.0.0.5")
@@ -417,7 +417,7 @@ def test_the_revived_port_must_be_one() -> None:
 
 
 def test_hold_by_address_is_undone_with_its_port() -> None:
-    """The far side is sent to the very place where it sent before, so it goes on."""
+    """The far side is told to send to the same endpoint as before, so it goes on sending."""
     home = Home("hold-zero-address-rewritten")
     before = home.said(INVITE)
     held = home.said(with_body(REINVITE, HOLD), 5.0)
@@ -508,7 +508,7 @@ def test_voice_for_an_odd_port_arrives_beside_it() -> None:
 
 
 def test_an_even_public_port_that_is_the_rounded_one() -> None:
-    """Rounding down is then harmless: the m= line stays, and both ports of the pair go through."""
+    """Then rounding down is harmless: the m= line stays, and both ports of the pair are open."""
     down = Home("odd-rtp-port", first_port=49168)
     assert value(down.said(with_body(INVITE, ODD)), b"m=") == [b"m=audio 49171 RTP/AVP 0"]
     assert down.media_in(49171) == Endpoint(PHONE.ip, 49171)
@@ -561,7 +561,7 @@ def test_early_media_wait_for_the_answer() -> None:
         home.heard(EARLY, 0.5)
     assert correct.media_in(61004, 1.0) == RTP
     assert faulty.media_in(61004, 1.0) is None
-    faulty.said(REGISTER, 50.0)  # keeps the signalling open
+    faulty.said(REGISTER, 50.0)  # keeps the signalling binding alive
     assert faulty.said(INVITE, 100.0).count(b"m=audio 61004") == 1, "the port is held meanwhile"
     faulty.heard(INVITE_OK, 120.0)
     assert faulty.media_in(61004, 121.0) == RTP

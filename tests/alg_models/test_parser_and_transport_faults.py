@@ -1,4 +1,4 @@
-"""Weak parsers and transports: other spellings, both ways, over TCP; and what they leave as it should be."""
+"""Weak parsers and transports: other spellings, both ways, over TCP; and what they still do right."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ Get = Callable[[str], Model]
 
 
 def out(chosen: Model, message: bytes) -> bytes:
-    """What leaves of a message that the phone sends through a fresh router."""
+    """What leaves when the phone sends a message through a fresh router."""
     (emission,) = gateway_for(chosen).handle(ip.udp(PHONE, REGISTRAR, message), Side.INSIDE, 0.0)
     assert (emission.side, emission.error) == (Side.OUTSIDE, ""), emission.fate
     return ip.parse(emission.packet).payload
@@ -78,14 +78,14 @@ def test_compact_forms(model: Get) -> None:
         b"l: 110": b"l: 108",
     }
     assert differs(ignored, INVITE) == []
-    # The answer's compact Contact and Via don't come back either.
+    # The answer's compact Contact and Via are not translated back either.
     short = INVITE_OK.replace(b"Via:", b"v:").replace(b"Contact:", b"m:")
     assert answered(ignored, COMPACT, short).count(SHOWN) == 1
     assert answered(ignored, COMPACT, INVITE_OK).count(SHOWN) == 0
 
 
 def answered(chosen: Model, request: bytes, response: bytes) -> bytes:
-    """What the phone gets of an answer to its request."""
+    """What the phone receives when its request is answered."""
     router = gateway_for(chosen)
     router.handle(ip.udp(PHONE, REGISTRAR, request), Side.INSIDE, 0.0)
     (emission,) = router.handle(ip.udp(REGISTRAR, PUBLIC, response), Side.OUTSIDE, 0.1)
@@ -174,7 +174,7 @@ def test_only_the_first_of_a_list(model: Get) -> None:
     ((mine, right),) = differs(first_only, message)
     assert mine == b"Via: SIP/2.0/UDP 203.0.113.7:61002;branch=z9hG4bK1,SIP/2.0/UDP 192.168.1.20"
     assert right.count(SHOWN) == 2
-    # On lines of their own all are translated, and a comma in a name makes no list.
+    # Contacts on separate lines are all translated, and a comma in a display name makes no list.
     two = registering(CONTACT + b"\r\n" + CONTACT.replace(b"alice", b"a2") + b"\r\n")
     assert differs(first_only, two) == []
     named = registering(b'Contact: "Smith, Alice" <sip:alice@192.168.1.20:5060>\r\n')
@@ -245,7 +245,7 @@ def test_the_first_contact_found_is_the_only_one_with_stop(model: Get) -> None:
         left = out(model(spec), message)
         assert b"X-Contact: <sip:other@203.0.113.7:61002>" in left
         assert left.count(CONTACT) == kept
-    # Behind the header the other one is never found first.
+    # If the other header comes after Contact, it is never found first.
     after = registering(CONTACT + b"\r\nX-Contact: <sip:other@192.168.1.20:5060>\r\n")
     assert CONTACT + b"\r\n" not in out(model("substring-header-match(stop=true)"), after)
 
@@ -341,7 +341,7 @@ def test_too_long_can_be_answered(model: Get) -> None:
     answer, dropped = gateway_for(strict).handle(six, Side.INSIDE, 0.0)
     assert (dropped.side, answer.side) == (None, Side.INSIDE)
     assert ip.parse(answer.packet).destination == ip.parse(six).source
-    # Nobody answers an ACK or an answer.
+    # The router answers neither an ACK nor a response.
     for message in (long.replace(b"INVITE", b"ACK"), padded(INVITE_OK, 1600)):
         (only,) = gateway_for(strict).handle(ip.udp(PHONE, REGISTRAR, message), Side.INSIDE, 0.0)
         assert only.side is None
@@ -351,7 +351,7 @@ def test_too_long_can_be_answered(model: Get) -> None:
 
 
 def deliver(router: Gateway, packets: list[bytes], side: Side) -> bytes:
-    """What leaves of a datagram that comes in these packets; empty when nothing does."""
+    """What leaves when a datagram comes in these packets; empty if nothing does."""
     found = b""
     for packet in packets:
         for emission in router.handle(packet, side, 0.0):
@@ -369,7 +369,7 @@ def test_fragments(model: Get, order: int) -> None:
     assert deliver(gateway_for(model("fragment-unprocessed")), pieces, Side.INSIDE) == long
     right = deliver(gateway_for(CORRECT), pieces, Side.INSIDE)
     assert PRIVATE not in right
-    # No pinhole is opened for what was not read.
+    # No pinhole is opened for a message that was not read.
     router = gateway_for(fragment_unprocessed.MODEL)
     deliver(router, pieces, Side.INSIDE)
     assert [binding.inside for binding in router.nat.bindings] == [PHONE]
@@ -384,7 +384,7 @@ def test_only_what_crosses_the_mtu_is_lost() -> None:
     lost = [size for size in range(1480, 1520) if not passes(chosen, padded(PORTLESS, size))]
     grown = len(out(CORRECT, PORTLESS)) - len(PORTLESS)
     assert grown > 0
-    # The first packet of ``passes`` makes the flow known: what is lost depends on the size alone.
+    # The first packet of ``passes`` makes the flow known, so only the size decides what is lost.
     assert lost == list(range(1501 - grown, 1501))
 
 
@@ -429,7 +429,7 @@ def test_a_split_message_passes_and_the_next_one_does_not(model: Get) -> None:
     assert line.out(TCP_REGISTER[CUT:], CUT, 0) == [(CUT, TCP_REGISTER[CUT:])]
     ((seq, left),) = line.out(TCP_REGISTER, size, 0)
     assert (seq, left) == (size, out_over_tcp(CORRECT, TCP_REGISTER))
-    # The numbers follow: the third message begins where the second one now ends.
+    # Sequence numbers are adjusted: the third message begins where the second one now ends.
     ((seq, _),) = line.out(TCP_REGISTER, 2 * size, 0)
     assert seq == size + len(left)
 
@@ -442,7 +442,7 @@ def test_content_length_must_be_last(model: Get) -> None:
     last = model("tcp-content-length-must-be-last")
     assert out_over_tcp(last, TCP_AGENT_LAST) == TCP_AGENT_LAST
     assert out_over_tcp(last, TCP_REGISTER) == out_over_tcp(CORRECT, TCP_REGISTER) != TCP_REGISTER
-    # Each message is judged by itself, and UDP does not mind.
+    # Each message counts by itself, and over UDP the fault does nothing.
     both = out_over_tcp(last, TCP_AGENT_LAST + TCP_REGISTER)
     assert both == TCP_AGENT_LAST + out_over_tcp(CORRECT, TCP_REGISTER)
     assert differs(last, TCP_AGENT_LAST.replace(b"/TCP", b"/UDP")) == []
@@ -468,7 +468,7 @@ def test_sequence_numbers_are_forgotten(model: Get) -> None:
     assert grown > size
     second = {name: line.out(TCP_REGISTER, size, 0) for name, line in lines.items()}
     assert second["correct"][0][0] == grown
-    assert second["tcp-seq-desync"][0][0] == size  # what the server has had already
+    assert second["tcp-seq-desync"][0][0] == size  # numbers that the server has received already
     assert differs(model("tcp-seq-desync"), INVITE) == []
 
 
@@ -531,7 +531,7 @@ PARSERS = [
 
 @pytest.mark.parametrize("spec", PARSERS)
 def test_what_is_not_seen_stays_to_the_byte(model: Get, spec: str) -> None:
-    """Whatever the spelling: a line is as the correct ALG writes it or as it came."""
+    """Whatever the spelling, a line leaves as the correct ALG writes it, or as it came."""
     rng = random.Random(1)
     chosen = model(spec)
     for _ in range(300):
@@ -551,13 +551,13 @@ def test_what_is_not_seen_stays_to_the_byte(model: Get, spec: str) -> None:
         assert len(came) == len(right) == len(mine)
         for was, becomes, is_now in zip(came, right, mine, strict=True):
             halves = {was, becomes}
-            if is_now not in halves:  # a list of which a part was not seen
+            if is_now not in halves:  # a list of which the ALG did not see a part
                 assert b"," in was
                 assert is_now.replace(SHOWN, PRIVATE) == becomes.replace(SHOWN, PRIVATE)
 
 
 def test_the_first_of_any_list(new_line: LineMaker) -> None:
-    """Only the first inside address of a list is exchanged, however many follow."""
+    """Only the first inside address of a list is translated, however many follow."""
     line = new_line(comma_list_first_only.MODEL)
     for count in range(1, 6):
         contacts = b", ".join([b"<sip:a@192.168.1.20:5060>"] * count)

@@ -1,4 +1,4 @@
-"""Faults that reports, CVEs and release notes show: alone in a router without an ALG, and on two ALGs."""
+"""Faults from reports, CVEs and release notes: alone in a router without an ALG, and on top of two ALGs."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ SECOND, TURNING = "second customer registered", "two-phones(filtering=endpoint-i
 
 @dataclass(frozen=True)
 class Case:
-    """A fault, the scenario and the check that fail of it, and the routers in which it does.
+    """A fault, the scenario and check that fail because of it, and the routers in which they do.
 
-    ``on``: alone in a router without an ALG, or on such an ALG. Phone and server are empty for the default
-    ones.
+    ``on``: alone in a router without an ALG, or on top of this ALG. Phone and server are empty for the
+    default ones.
     """
 
     fault: str

@@ -32,7 +32,7 @@ each_side = pytest.mark.parametrize("side", [Side.INSIDE, Side.OUTSIDE])
 
 
 def judge(model: Model, emissions: list[Emission], name: str) -> None:
-    """What holds for any answer of the router."""
+    """Check what must hold for any output of the router."""
     assert emissions, name
     for each in emissions:
         assert each.error == "", f"{name}: {each.error}"
@@ -57,7 +57,7 @@ def passes_all(model: Model) -> bool:
 def bound(model: Model) -> tuple[Gateway, Endpoint]:
     """A router behind which the phone has registered, and the phone's public endpoint.
 
-    A model that keeps the REGISTER to itself leaves the endpoint that the phone would have had.
+    If a model does not forward the REGISTER, this is the endpoint that the phone would have had.
     """
     gateway = gateway_for(model)
     emissions = gateway.handle(ip.udp(PHONE, REGISTRAR, REGISTER), Side.INSIDE, 0.0)
@@ -94,7 +94,7 @@ def test_each_message_in_a_datagram(model: Model, side: Side) -> None:
 
 @each_side
 def test_the_correct_alg_leaves_what_names_no_address_of_its_own(side: Side) -> None:
-    """No message of the RFC names this phone or this router: what was sound stays so, byte for byte."""
+    """No message of the RFC names this phone or this router, so all messages pass byte for byte."""
     model = CATALOGUE.get("correct")
     for name, message in MESSAGES.items():
         gateway, packet = across(model, side, message)
@@ -123,7 +123,7 @@ def test_each_message_in_fragments(model: Model, side: Side) -> None:
 
 @each_model
 def test_all_messages_through_one_router(model: Model) -> None:
-    """What one message leaves in the router's memory harms none of the others, whichever way they go."""
+    """What the router remembers of one message harms no other, in either direction."""
     gateway, public = bound(model)
     for turn in range(2):
         for now, (name, message) in enumerate(MESSAGES.items(), turn * 60):
@@ -168,7 +168,7 @@ class Connection:
         return arrived
 
 
-# With the first message over TCP it forgets the connection: what comes of the rest depends on when that was.
+# At the first message over TCP it forgets the connection, so the rest depends on when that happens.
 RESTARTS = "alg-restarts(trigger=tcp)"
 
 
@@ -183,7 +183,7 @@ def cuttings(message: bytes) -> list[list[int]]:
 def test_each_message_over_tcp(model: Model, side: Side) -> None:
     for name, message in MESSAGES.items():
         if name == "baddn":
-            continue  # its header never ends: over a stream it is no message yet
+            continue  # its header never ends, so over TCP it is not a message yet
         whole, *cut = [Connection(model, name).send(side, message, places) for places in cuttings(message)]
         if model.id == "none":
             assert [whole, *cut] == [message] * 4, name

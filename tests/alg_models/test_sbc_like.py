@@ -18,7 +18,7 @@ from siplab.lab.wire.sip import SipMessage
 if TYPE_CHECKING:
     from tests.alg_models.conftest import Line, LineMaker
 
-# One header each with the local address (going out) or the ALG's (coming in).
+# One line per header, with the local address (going out) or the ALG's (coming in).
 FIELDS = wire(b"""\
 Via: SIP/2.0/UDP %(at)s;branch=z9hG4bK1
 From: <sip:a@%(name)s>;tag=1
@@ -54,7 +54,7 @@ def made(new_line: LineMaker, spec: str) -> Line:
 
 
 def changes(sent: bytes, left: bytes) -> dict[bytes, bytes]:
-    """The values that are new, by name."""
+    """The header values that changed, by name."""
     before, after = SipMessage.parse(sent), SipMessage.parse(left)
     found = {
         old.name: new.value
@@ -201,7 +201,7 @@ def media_arrives(line: Line, port: int) -> bool:
 
 
 def call(line: Line) -> int:
-    """Alice calls; the public port of her voice."""
+    """Alice calls; returns the public port of her media."""
     left = line.out(INVITE)
     line.back(INVITE_OK.replace(b"b95c5d87@192.168.1.20", b"b95c5d87@203.0.113.7"))
     return int(left.partition(b"m=audio ")[2].split(b" ")[0])
@@ -278,7 +278,7 @@ def test_media_idle(new_line: LineMaker, spec: str, seconds: float | None) -> No
      ("sbc-like(vendor=fortinet)", None)],
 )  # fmt: skip
 def test_the_longest_call(new_line: LineMaker, spec: str, limit: float | None) -> None:
-    """Found by one Call-ID on both sides, though each knows it by another."""
+    """The ALG recognises the call on both sides, although each side sees another Call-ID."""
     line = made(new_line, spec)
     call(line)
     update = ip.udp(PHONE, REGISTRAR, state.UPDATE)

@@ -1,4 +1,4 @@
-"""Faults of state and time: what happens over a call, over an hour, on TCP, and what must not happen."""
+"""Faults of state and time: what happens during a call, after an hour, over TCP, and what must not happen."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OTHER_PORT = REGISTRAR._replace(port=5070)
 
 @dataclass
 class Home:
-    """A router with a model, and what phones and servers get through it."""
+    """A router with a model; its methods return what phones and servers get through it."""
 
     model: Model
     now: float = 0.0
@@ -50,14 +50,14 @@ class Home:
         return [each for each in emissions if each.side is not None]
 
     def out(self, payload: bytes, source: Endpoint = PHONE, target: Endpoint = REGISTRAR) -> ip.Packet | None:
-        """What arrives outside of a datagram from inside."""
+        """The packet that arrives outside when a datagram is sent from inside."""
         sent = self.send(ip.udp(source, target, payload), Side.INSIDE)
         return next((ip.parse(each.packet) for each in sent if each.side is Side.OUTSIDE), None)
 
     def into(
         self, payload: bytes, source: Endpoint = REGISTRAR, target: Endpoint = PUBLIC
     ) -> ip.Packet | None:
-        """What arrives inside of a datagram from outside."""
+        """The packet that arrives inside when a datagram is sent from outside."""
         sent = self.send(ip.udp(source, target, payload), Side.OUTSIDE)
         return next((ip.parse(each.packet) for each in sent if each.side is Side.INSIDE), None)
 
@@ -146,7 +146,7 @@ def test_keepalives_keep_a_short_binding() -> None:
 
 
 def test_short_bindings_do_not_shorten_tcp() -> None:
-    """A configured time of TCP stays."""
+    """A configured TCP timeout stays."""
     nat = home("udp-binding-short").gateway.nat.config
     assert (nat.udp_timeout, nat.tcp_timeout) == (30.0, NatConfig().tcp_timeout)
 
@@ -182,7 +182,7 @@ def test_sip_passes_between_swallowed_keepalives() -> None:
 
 
 def tcp_to(router: Home, port: int, *pieces: bytes) -> list[bytes]:
-    """What a server on that port gets of the pieces that a phone sends on a new connection."""
+    """What a server on that port receives when a phone sends the pieces on a new connection."""
     local, server = Endpoint("192.168.1.20", 50000), Endpoint(REGISTRAR.ip, port)
     (opened,) = router.send(ip.tcp(local, server, seq=100, flags=ip.SYN), Side.INSIDE)
     public = ip.parse(opened.packet).source
@@ -508,7 +508,7 @@ def test_an_unanswered_challenge_leaves_only_the_nats_time() -> None:
 
 
 def deregister(router: Home, request: bytes) -> bool:
-    """Whether the way in is open after that."""
+    """Send the request; returns whether the pinhole is open after it."""
     router.register()
     router.now = 10.0
     router.out(request)
@@ -676,7 +676,7 @@ def test_only_the_way_round_is_closed() -> None:
         for phone in (first, second):
             assert model.out(state.RTP, phone, RELAY) is not None
         publics = [PUBLIC, PUBLIC._replace(port=61004)]
-        # Each sends to the other, so that each lets the other in.
+        # Each phone sends to the other, so that each binding admits the other.
         sent = [
             model.send(ip.udp(phone, public, state.RTP), Side.INSIDE)
             for phone, public in ((first, publics[1]), (second, publics[0]), (first, publics[1]))

@@ -1,4 +1,4 @@
-"""How ALGs are switched off: the file, how it is found, and what the lab found of the workarounds."""
+"""How ALGs are switched off: the file, searching it, and what the lab found about the workarounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TP-Link's variant of an old Linux ALG: where it is another than ``linux(kernel=2.6.36)``."""
+"""TP-Link's variant of an old Linux ALG: how it differs from ``linux(kernel=2.6.36)``."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_challenge_leaves_it_open_and_expires_0_closes_it(line: Line) -> None:
 
 
 def test_a_repeated_register_keeps_non_standard_port_in_contact_private(line: Line) -> None:
-    """Only the first one is rewritten: the second finds its expectation made."""
+    """Only the first REGISTER is rewritten, because its expectation exists when the second one comes."""
     register = changed(REGISTER, (b"20:5060>", b"20:5070>"))
     assert value(line.out(register), b"contact") == b"<sip:alice@203.0.113.7:5070>"
     assert value(line.out(register), b"contact") == b"<sip:alice@192.168.1.20:5070>"
@@ -126,7 +126,7 @@ def test_media_of_other_hosts_are_translated_if_at_home(line: Line, address: byt
 
 @pytest.mark.parametrize(("port", "direct"), [(5062, True), (5060, False)])
 def test_a_call_from_phone_to_phone_is_turned_round(line: Line, port: int, direct: bool) -> None:
-    """Only if the phones have different ports, which the comparison asks for besides other addresses."""
+    """Only if the phones have different addresses and different ports: the ALG compares both."""
     line.out(INVITE)
     line.out(options(), phone=SECOND_PHONE._replace(port=port))
     second = line.gateway.nat.find(17, SECOND_PHONE._replace(port=port), REGISTRAR, line.now)
@@ -138,7 +138,7 @@ def test_a_call_from_phone_to_phone_is_turned_round(line: Line, port: int, direc
 
 
 def test_two_calls_by_one_relay_port(line: Line) -> None:
-    """Expectations of the far side clash too, and the second phone is told a port that nobody listens at."""
+    """Expectations for the far side clash, too; the second phone gets a port at which nobody listens."""
     line.out(INVITE)
     line.out(INVITE.replace(b"192.168.1.20", b"192.168.1.21"), phone=SECOND_PHONE)
     assert b"m=audio 40000 " in line.back(INVITE_OK)
@@ -163,7 +163,7 @@ def generation(new_line: LineMaker, name: str) -> Line:
 
 @pytest.mark.parametrize(("name", "written"), [("t1", PHONE), ("t0", PUBLIC), ("t1b", PUBLIC)])
 def test_headers_go_by_the_table_of_registrations(new_line: LineMaker, name: str, written: Endpoint) -> None:
-    """Evidence 2.10: t1 alone. The description is translated by all."""
+    """Evidence 2.10: only t1 does this. All generations translate the description."""
     line = generation(new_line, name)
     left = line.out(INVITE)
     assert value(left, b"contact") == b"<sip:alice@%b>" % str(written).encode()
@@ -188,7 +188,7 @@ def test_a_register_that_names_no_time(new_line: LineMaker, name: str, open_: bo
 
 @pytest.mark.parametrize(("name", "port"), [("t0", 49170), ("t1", 49170), ("t1b", 4800)])
 def test_the_port_that_is_opened(new_line: LineMaker, name: str, port: int) -> None:
-    """49170 is 0xC012; with its bytes exchanged it is 4800. The offer says 49170 either way."""
+    """49170 is 0xC012; with its bytes swapped it is 4800. The offer says 49170 in both cases."""
     line = generation(new_line, name)
     assert b"m=audio 49170 " in line.out(INVITE)
     assert arrived(line, RTP, RELAY, Endpoint(PUBLIC.ip, port)) == MEDIA._replace(port=port)

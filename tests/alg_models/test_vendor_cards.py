@@ -1,4 +1,4 @@
-"""What cards say of repositories, switches and hypotheses, and what follows for what runs."""
+"""What cards say about repositories, switches and hypotheses, and which models run because of it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ README = Path(__file__).parents[2] / "README.md"
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.id)
 def test_spot_checks(card: VendorProfile) -> None:
-    """Who says so can be found, and what was read in source names the place."""
+    """Every source can be looked up, and evidence from source code names the place."""
     assert card.as_of is not None
     for entry in card.entries():
         assert len(entry.source) > 5
@@ -67,17 +67,17 @@ def test_what_is_awaited_is_in_no_catalogue(card: VendorProfile) -> None:
     assert not any("waits a model" in note["text"] for note in raw.get("notes", []))
 
 
-# Fields that have no source: names, what the model of the lab does, and what nobody knows.
+# Parts of cards that need no source: names, what the lab's model does, and unknowns.
 UNSOURCED = {
-    "Awaited": "claims",  # what is awaited is documented by claims of the card
+    "Awaited": "claims",  # claims on the card document the awaited behaviour
     "Confirmation": "hypotheses",  # what somebody can try
-    "NotShown": "",  # what the lab does, or not
+    "NotShown": "",  # about the lab itself
 }
 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.id)
 def test_no_sentence_is_without_a_source(card: VendorProfile) -> None:
-    """Whatever has a text has a source and a level beside it, or says that nobody knows."""
+    """Every part with a text has a source and an evidence level beside it, or says that it is unknown."""
     for each in _parts(card):
         text = getattr(each, "text", None) or getattr(each, "claim", None)
         if text is None or type(each).__name__ in UNSOURCED:
@@ -103,7 +103,7 @@ def test_no_sentence_is_without_a_source(card: VendorProfile) -> None:
 
 
 def _parts(value: object) -> Iterator[BaseModel]:
-    """Every part of a card that is a table of its own."""
+    """Every part of a card that is itself a model of pydantic."""
     if isinstance(value, BaseModel):
         yield value
         for name in type(value).model_fields:
@@ -271,7 +271,7 @@ def test_a_fault_stands_on_another_alg(base: str) -> None:
 
 @pytest.mark.parametrize("spec", ["nethserver", "linux-netfilter(variant=shorewall)"])
 def test_shorewall_s_setting_takes_any_host_s_media_for_the_phone_s(spec: str) -> None:
-    """``sip_direct_media=0``: media of another host of the home are expected and translated, too."""
+    """``sip_direct_media=0``: media of another inside host are expected and translated, too."""
     model = KNOWN.get(spec)
     assert isinstance(model, profiles.Profile)
     assert model.behind is not None

@@ -1,4 +1,4 @@
-"""What every card comes to, held by a golden file; the pages; the CVEs that a simulated router can have."""
+"""What every card's router breaks, compared with a golden file; the pages; CVEs that can be simulated."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CELLS = [f"{model} between {pair}" for model in GOLDEN for pair in PAIRS]
 
 
 def test_there_is_a_row_for_each_model_and_a_digest_for_each_card() -> None:
-    """If there is not: ``python -m tools.vendor_matrix --new --write``."""
+    """If it fails: ``python -m tools.vendor_matrix --new --write``."""
     assert list(GOLDEN) == vendor_matrix.models()
     assert vendor_matrix.GOLDEN.read_text(encoding="utf-8") == vendor_matrix.text_of(GOLDEN)
     assert set(vendor_matrix.digests(GOLDEN)) == set(vendors.available())
@@ -39,7 +39,7 @@ KNOWN = [
     ("card", "name", "profile"), KNOWN, ids=[f"{card}-{name}" for card, name, _ in KNOWN]
 )
 def test_what_a_card_says_shows_or_it_says_why_not(card: str, name: str, profile: Profile) -> None:
-    """Between the golden file's endpoints, or where a model says. Without an ALG there is nothing to show."""
+    """With the golden file's endpoints, or where a model's card says. Without an ALG nothing can show."""
     model = vendor_matrix.behind(profile)
     vendor = vendors.load(card)
     chosen = vendor.variant(name) or vendor
@@ -52,19 +52,19 @@ def test_what_a_card_says_shows_or_it_says_why_not(card: str, name: str, profile
 
 @pytest.mark.parametrize("cell", grid.part(CELLS, 40))
 def test_a_model_comes_to_what_it_did(cell: str) -> None:
-    """A difference is either a mistake or news: if it is news, ``python -m tools.vendor_matrix --write``."""
+    """A difference is a mistake or intended. If it is intended: ``python -m tools.vendor_matrix --write``."""
     model, _, pair = cell.partition(" between ")
     failed = vendor_matrix.failing([run(spec)[0] for spec in vendor_matrix.specs(model, PAIRS[pair])])
     assert vendor_matrix.cells(GOLDEN[model])[pair] == failed
 
 
 def test_the_pages_are_up_to_date() -> None:
-    """If they are not: ``python -m tools.vendor_pages``."""
+    """If it fails: ``python -m tools.vendor_pages``."""
     on_file = {each.name: each.read_text(encoding="utf-8") for each in vendor_pages.FOLDER.glob("*.md")}
     assert vendor_pages.pages() == on_file
 
 
-# -- CVEs, as far as harmless bytes go, with the repaired router as control ------------------------------
+# -- CVEs that harmless bytes can show; the control is the repaired router --------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The vendors' cards: complete, sourced, and refused with line and field when they are not."""
+"""The vendors' cards: complete and sourced; wrong ones are refused, with line and field."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_the_first_articles_are_cited_by_title_and_level(identifier: str) -> Non
 
 @EACH
 def test_memory_is_no_level(identifier: str) -> None:
-    """What is only remembered stands in the notes, and says so."""
+    """Something that is only remembered stands in the notes, with its kind."""
     text = (FOLDER / f"{identifier}.yaml").read_text(encoding="utf-8")
     assert not re.search(r"\b(MEM|INF|REP|SEED\d?|TODO)\b", text)
     assert not re.search(r"\d{3}_[0-9a-f]{16}|/work\b", text)
@@ -141,13 +141,13 @@ def test_models_resolve(identifier: str, known: catalogue.Catalogue) -> None:
 
 
 def test_ids_of_cards_and_models_are_apart(known: catalogue.Catalogue) -> None:
-    """``--model`` takes both."""
+    """``--model`` takes both kinds of ids."""
     assert set(vendors.available()).isdisjoint(model.id for model in known)
 
 
 @EACH
 def test_a_model_of_a_family_stands_on_a_lineage_or_a_claim(identifier: str) -> None:
-    """The kernel's ALG is in a router because somebody saw it there, or because it follows from something."""
+    """A card with the kernel's ALG has evidence for it: somebody saw it there, or it follows from a claim."""
     card = vendors.load(identifier)
     families = {"linux-gen1": "linux"} | {
         each: each for each in ("linux", "broadcom", "tplink-mt7628", "patch-o-matic")
@@ -192,7 +192,7 @@ def test_a_profile_does_what_its_model_does(identifier: str, known: catalogue.Ca
 
 
 def test_profiles_are_in_no_list(known: catalogue.Catalogue) -> None:
-    """What they stand for is in the catalogue already."""
+    """The models that they run are in the catalogue already."""
     known.get("draytek")
     assert not {model.id for model in known.runnable()} & set(vendors.available())
 
@@ -436,7 +436,7 @@ def test_cards_fit_the_json_schema(identifier: str) -> None:
     try:
         jsonschema = importlib.import_module("jsonschema")
     except ImportError:
-        # Without a validator: at least no card has a field that the schema lacks, or lacks one it needs.
+        # If there is no validator: check at least that each card has all required fields and no unknown ones.
         schema = schemas.schema("vendor")
         data = raw(identifier)
         assert set(schema["required"]) <= set(data) <= set(schema["properties"])

@@ -1,4 +1,4 @@
-"""What holds for every model and every variant, those to come included."""
+"""What holds for every model and every variant, also for future ones."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from siplab.lab.wire.ip import Endpoint
 CATALOGUE = load(plugins=False)
 MODELS = CATALOGUE.runnable()
 IDS = [model.id for model in MODELS]
-# By default few, then (deep) many packets per model.
+# Packets per model: few by default, many in the deep tests.
 FEW, MANY = 1_000, 10_000
 INSIDE, OUTSIDE = Endpoint("192.168.1.20", 5060), Endpoint("198.51.100.10", 5060)
 PUBLIC = Endpoint("203.0.113.7", 5060)
 ROOT = Path(__file__).parents[2]
-# The one writes nothing, the other only into what comes in, which few packets of the traffic do.
+# The first writes nothing; the second changes only some inbound packets, and the traffic has few of these.
 SILENT = ("pinholes-only", "one-direction-only(leaves=outbound)")
 
 
@@ -69,7 +69,7 @@ def sound(side: Side) -> list[bytes]:
 
 
 def damaged(rng: random.Random, packet: bytes) -> bytes:
-    """A packet with bytes flipped, cut out or put in; its checksums may or may not be put right."""
+    """A packet with bytes flipped, removed or inserted; its checksums may or may not be corrected."""
     data = bytearray(packet)
     for _ in range(rng.choice((1, 1, 2, 8))):
         at = rng.randrange(len(data))
@@ -90,7 +90,7 @@ def damaged(rng: random.Random, packet: bytes) -> bytes:
 
 
 def traffic(seed: int, count: int) -> list[tuple[bytes, Side, float]]:
-    """Random, damaged and sound packets on both sides, with their times in seconds."""
+    """Random, damaged and valid packets on both sides, with their times in seconds."""
     rng = random.Random(seed)
     pool = {side: sound(side) for side in Side}
     found: list[tuple[bytes, Side, float]] = []
@@ -142,7 +142,7 @@ def test_same_seed_same_bytes(model: Model, count: int) -> None:
 
 
 def digest(count: int) -> str:
-    """What all models make of some traffic."""
+    """A digest of what all models do with some traffic."""
     total = hashlib.sha256()
     for model in MODELS:
         total.update(repr(run(model, first_of_traffic(count))).encode())
@@ -215,7 +215,7 @@ SHOWINGS = [(model, showing) for model in CATALOGUE for showing in model.card.sh
 )
 def test_a_fault_shows_where_its_card_says(model: Model, showing: Showing) -> None:
     spec = cards.showing_spec(model, showing)
-    # A fault of a router without an ALG is compared with such a router.
+    # If the fault is in a router without an ALG, compare with such a router.
     fixed = trial.run(replace(spec, model="correct" if model.recipe.base else "none"))[0]
     assert fixed.outcome == "pass", fixed.first_failure
     result = trial.run(spec)[0]
@@ -225,7 +225,7 @@ def test_a_fault_shows_where_its_card_says(model: Model, showing: Showing) -> No
 
 
 def own_failures(model: Model) -> set[str]:
-    """The scenarios that it breaks with any endpoints, without those that a right translation breaks."""
+    """The scenarios that a model breaks with any endpoints, without those that the correct ALG breaks."""
     right = {(each.phone, each.server): set(each.breaks) for each in CATALOGUE.get("correct").card.sufferers}
     return {
         scenario
@@ -237,7 +237,7 @@ def own_failures(model: Model) -> set[str]:
 
 @pytest.mark.parametrize("model", list(CATALOGUE), ids=lambda each: each.id)
 def test_a_symptom_shows_or_the_card_says_why_not(model: Model) -> None:
-    """A control has none to show."""
+    """Controls have no symptoms."""
     card = model.card
     shown = bool(own_failures(model)) or any(not each.variant for each in card.shows)
     assert (card.kind == "control") + shown + (card.not_shown is not None) == 1

@@ -1,8 +1,8 @@
 """A network for tests: virtual time, agents side by side, a filter on every datagram.
 
 ``Net`` carries each ``Send`` to the agent that listens at its destination, at once and in order. A
-filter may drop a datagram, change it, or give it another source (a NAT); ``log`` has what was sent, before
-the filter, and ``delivered`` what arrived.
+filter may drop a datagram, change it, or give it another source (a NAT). ``log`` has the datagrams that were
+sent, before the filter; ``delivered`` has those that arrived.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SERVER = Endpoint("198.51.100.10", 5060)
 
 @dataclass(frozen=True)
 class Datagram:
-    """One datagram under way, at a time in seconds."""
+    """One datagram, and the time when it was sent, in seconds."""
 
     at: float
     source: Endpoint
@@ -128,7 +128,7 @@ class Net:
         raise AssertionError("timers without end")
 
     def labels(self) -> list[str]:
-        """What was sent, RTP left out."""
+        """The labels of the datagrams that were sent, without RTP."""
         return [each.label for each in self.log if each.is_sip]
 
     def sent(self, label: str) -> list[Datagram]:

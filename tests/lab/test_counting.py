@@ -1,4 +1,4 @@
-"""Numbers of things in words."""
+"""Texts that say how many things there are."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _PLURALS = re.compile(r"['\"](e?s|ies)['\"] if |\((e?s|ies)\)")
 
 
 def test_nobody_makes_plurals_of_their_own() -> None:
-    """One function knows them: ``{'s' if ...}`` and ``packet(s)`` are copies of it."""
+    """One function makes plurals; ``{'s' if ...}`` or ``packet(s)`` elsewhere would copy it."""
     found = []
     for room in ("lab", "experiments", "alg_models", "topologies", "tools"):
         for path in sorted(Path(ROOT / room).rglob("*.py")):

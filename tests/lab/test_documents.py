@@ -1,4 +1,4 @@
-"""What users' files may hold, and how what they may not is refused: soon, in one line, with its place."""
+"""What users' files may contain. Anything else is refused quickly, in one line, with its place."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_what_is_refused_in_yaml(text: str, line: int, words: list[str]) -> None
         assert word in str(raised.value)
     if line:
         assert raised.value.line == line
-    # The whole way: one line, which begins with the file's name.
+    # From the file to the user: one line, which begins with the file's name.
     with pytest.raises(UsageError) as usage:
         documents.parse(text, Anything, "file.yaml")
     assert str(usage.value).startswith("file.yaml:")
@@ -111,7 +111,7 @@ def test_sound_json_is_read_as_it_is(data: Any) -> None:
 @given(st.text(st.sampled_from("ab:-[]{}&*!|>?'\"%@#, \n\t10.e\x00\u2028\ud800")))
 def test_any_text_ends_in_data_or_in_one_error(text: str) -> None:
     for read in (from_yaml, from_json):
-        with suppress(PlainDataError):  # anything else that is raised fails the test
+        with suppress(PlainDataError):  # any other exception fails the test
             read(text)
 
 

@@ -1,4 +1,4 @@
-"""RFC 4475's torture messages for the phones and servers of the lab: none raises, none is harmed."""
+"""RFC 4475's torture messages for the lab's phones and servers: none raises an error or stops working."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing that arrives makes an agent raise; the same seed makes the same bytes."""
+"""No input makes an agent raise an error; the same seed makes the same bytes."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ LINES = (
 
 
 def spoil(rng: random.Random, payload: bytes) -> bytes:
-    """One header, or one line of the body, replaced by something odd, or added."""
+    """The message with one header, or one line of the body, replaced by something odd, or added."""
     head, end, body = payload.partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
     if body and rng.random() < 0.5:
@@ -182,7 +182,7 @@ def spoil(rng: random.Random, payload: bytes) -> bytes:
 @MANY
 @given(seed=st.integers(0, 2**32))
 def test_odd_headers_in_calls_with_everything_never_raise(new_lab: LabMaker, seed: int) -> None:
-    """Holding, session timers, transfer, digits, subscriptions, while every fifth message is spoilt."""
+    """Hold, session timers, transfer, DTMF, subscriptions, while every fifth message is damaged."""
     rng = random.Random(seed)
     settings: dict[str, object] = {
         "extensions": ("replaces", "timer", "100rel"), "lines": 3, "session_expires": 90,
@@ -219,7 +219,7 @@ def test_odd_headers_in_calls_with_everything_never_raise(new_lab: LabMaker, see
 
 
 def test_damaged_text_of_rules_stays_in_one_line(new_lab: LabMaker) -> None:
-    """The sentence of a 400 becomes a reason phrase, whatever the message had in that place."""
+    """The text of a violation becomes the reason phrase of a 400, whatever bytes the message had there."""
     lab = new_lab()
     wire = (
         b"OPTIONS sip:lab.test SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.123:1234;branch=z9hG4bK1\r\n"

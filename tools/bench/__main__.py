@@ -1,4 +1,4 @@
-"""Measure, print, write ``out/bench.json``."""
+"""Measure what the lab costs, print it, and write ``out/bench.json``."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _PATH: Final = Path("out/bench.json")
 
 
 def main() -> None:
-    """All parts that can be measured here, or those that are asked for."""
+    """Measure all parts that can be measured here, or only those that are asked for."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__)
     parser.add_argument(
         "--only", action="append", choices=list(PARTS), metavar="PART", help=f"one of {', '.join(PARTS)}"

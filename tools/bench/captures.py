@@ -17,12 +17,12 @@ from tools.bench.parts import Part, Row, show, spread
 PACKETS: Final = 100_000
 LIMIT: Final = 5.0
 """CPU seconds that it may take."""
-_EVERY: Final = 50  # one of so many is SIP
+_EVERY: Final = 50  # one packet of so many is SIP
 _ROUNDS: Final = 3
 
 
 def measure() -> dict[str, Any]:
-    """CPU seconds for all of them."""
+    """CPU seconds to read all packets."""
     message = samples.all_samples()["register"].packets[0].data
     media = ip.udp(samples.PHONE._replace(port=40000), samples.REGISTRAR, b"\x80\0" + bytes(170))
     packets = [

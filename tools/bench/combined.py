@@ -1,7 +1,7 @@
-"""What the conversation of ``combined`` costs beside what it was before it provoked what real calls contain.
+"""What the detector ``combined`` costs, with and without the part that imitates real calls.
 
-The former one is today's without ``experiments.detectors.real_calls``. The same trials, CPU and packets of
-each, and their ratios.
+The part is ``experiments.detectors.real_calls``. The same trials run both ways; the result is CPU and packets
+of each, and their ratios.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ROUNDS: Final = 3
 
 
 def measure() -> dict[str, Any]:
-    """CPU seconds and packets at the router of the conversation today and before, over some models."""
+    """CPU seconds, and packets at the router, with and without the part, over some models."""
     models = random.Random(12).sample(trial.models().runnable(), MODELS)
     specs = [TrialSpec("home", each.id, detector="combined") for each in models]
     now, before = _cost(specs), _cost_before(specs)

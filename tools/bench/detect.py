@@ -1,7 +1,7 @@
-"""What the detection server does under a flood of noise: packets taken, CPU, memory, a good client's verdict.
+"""How the detection server bears a flood of noise: packets taken, CPU, memory, a good client's verdict.
 
-Malformed and random datagrams at a steady pace from one process to ``siplab detect serve`` in another, over
-the loopback interface.
+One process sends malformed and random datagrams, at a steady pace, to ``siplab detect serve`` in another
+process, over the loopback interface.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def noise(rng: random.Random) -> bytes:
 
 
 def _flood(seconds: float) -> tuple[int, int]:
-    """Send at the pace; returns how many were sent, and how many answers came."""
+    """Send at the steady rate; returns how many datagrams were sent, and how many answers came."""
     rng = random.Random(1)
     rows = [noise(rng) for _ in range(1000)]
     sent = answers = 0
@@ -79,7 +79,7 @@ def _verdict() -> tuple[str, float]:
 
 
 def measure(seconds: float = SECONDS) -> dict[str, Any]:
-    """The flood, with a good client before, in the middle and after."""
+    """Measure the flood, with a good client before, during and after it."""
     command = [
         sys.executable,
         "-m",

@@ -1,7 +1,7 @@
-"""What the default kinds of phones and servers cost beside the strict ones: the same trials in turn.
+"""What the default kinds of phones and servers cost, compared with the strict ones: the same trials in turn.
 
-The default server relays media and keeps phones alive, so its trials have more packets: the ratio for a
-record of the trace says what the kinds themselves cost.
+The default server relays media and sends keep-alives, so its trials have more packets. The ratio of CPU time
+per record of the trace shows what the kinds themselves cost.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROUNDS: Final = 30
 
 
 def measure() -> dict[str, Any]:
-    """By scenario: the middle ratio, default to strict, of a trial's CPU time, and of that for a record."""
+    """By scenario: the median ratio, default to strict, of CPU time per trial and per record of the trace."""
     worker.prepare()
     found = {}
     for scenario in SCENARIOS:
@@ -33,7 +33,7 @@ def measure() -> dict[str, Any]:
                 spec = TrialSpec("home", model, scenario, seed=seed)
                 cost, count = _measured(spec.between(DEFAULT))
                 strict_cost, strict_count = _measured(spec.between(STRICT))
-                if seed:  # the first one reads and makes what is kept
+                if seed:  # the first trial fills caches
                     times.append(cost / strict_cost)
                     records.append(cost / strict_cost * strict_count / count)
         found[scenario] = {

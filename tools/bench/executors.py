@@ -1,9 +1,9 @@
-"""What it costs to have trials run by an executor, and written, beside a bare loop over the same trials.
+"""What it costs to run trials by an executor and store them, compared with a bare loop over the same trials.
 
-Rates are told by CPU time of all processes, their starts left out where a run's own growth shows them: an
-executor runs twice, with few and with many trials, and what the second costs more is divided by its trials.
-Two processes are held against two bare loops at the same time: cores share caches, so a trial costs more CPU
-when both are busy, whoever runs it.
+Costs are the CPU time of all processes, without their start. For that, an executor runs twice, with few and
+with many trials; the difference in cost is divided by the difference in trials. Two processes are compared
+with two bare loops at the same time, since cores share caches: when both are busy, a trial costs more CPU in
+any case.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tools.scale import plan
 
 FEW: Final = 1000
 MANY: Final = 4000
-ROUNDS: Final = 2  # the least of them counts
+ROUNDS: Final = 2  # the least result counts
 EXECUTORS: Final = (How("local", 1), How("processes", 2), How("dask", 2))
 
 
@@ -38,7 +38,7 @@ def _cpu() -> float:
 
 
 def _cost(run: Callable[[list[TrialSpec]], None], few: int, many: int) -> tuple[float, float]:
-    """Milliseconds of CPU, and by the clock, of a trial more."""
+    """Milliseconds per additional trial: CPU time, and wall-clock time."""
     spent = []
     for count in (few, many):
         specs = plan(count)
@@ -77,9 +77,9 @@ def _stored(how: How) -> Callable[[list[TrialSpec]], None]:
 
 
 def measure(few: int = FEW, many: int = MANY) -> dict[str, Any]:
-    """By executor: CPU and time of a trial, and its share of the rate that a bare loop would have."""
+    """By executor: CPU and wall-clock time per trial, and its rate as a share of the bare loop's."""
     worker.prepare()
-    _bare(plan(few))  # what is read and made once
+    _bare(plan(few))  # fill caches
     bare = {1: _cost(_bare, few, many), 2: _cost(_two_at_once, few, many)}
     found: dict[str, Any] = {
         name: {"cpu_ms": round(bare[jobs][0], 2), "ms": round(bare[jobs][1], 2)}

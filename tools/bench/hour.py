@@ -1,4 +1,4 @@
-"""What an hour of a call costs: RTP at 50 packets a second in both directions, simulated."""
+"""What an hour of a simulated call costs, with RTP at 50 packets a second in both directions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An emulated lab up and down, against the same namespaces and links made by plain ``ip``."""
+"""How long it takes to start and stop an emulated lab, compared with plain ``ip`` for the same network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def task(connection: Connection) -> None:
 
 
 def measure() -> dict[str, Any]:
-    """Milliseconds by the clock, and their ratio."""
+    """Milliseconds of wall-clock time, and their ratio."""
     with Bubble("tools.bench.lab:task") as bubble:
         found: dict[str, Any] = bubble.call()
         return found
@@ -30,7 +30,7 @@ def measure() -> dict[str, Any]:
 
 def _measured() -> dict[str, Any]:
     net = trial.network("home")
-    EmulatedLab(net).close()  # imports and caches
+    EmulatedLab(net).close()  # load modules, fill caches
     ours: list[float] = []
     plain: list[float] = []
     for index in range(ROUNDS):
@@ -48,7 +48,7 @@ def _measured() -> dict[str, Any]:
 
 
 def _plain_ip(net: Any, prefix: str) -> None:
-    """The same namespaces, links and addresses with one ``ip`` command each, as a script has them."""
+    """Make the same namespaces, links and addresses, with one ``ip`` command each, as a script would."""
 
     def command(*words: str) -> None:
         subprocess.run(["ip", *words], check=True)

@@ -1,4 +1,4 @@
-"""What a SIP message costs in every model of the catalogue, beside ``correct``."""
+"""What a SIP message costs in every model of the catalogue, compared with ``correct``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tools.bench.parts import ROUNDS, Part, Row
 
 
 def measure() -> dict[str, Any]:
-    """Microseconds of CPU per SIP message through each model's gateway, beside ``correct``."""
+    """Microseconds of CPU per SIP message through each model's gateway, and through ``correct``."""
     chosen = {
         name: samples.all_samples()[name] for name in ("register", "register-ok", "invite", "invite-ok")
     }

@@ -1,4 +1,4 @@
-"""What a call costs among 10 and among 200 that talk at once behind one router, in CPU time."""
+"""What a call costs, in CPU time, among 10 and among 200 simultaneous calls behind one router."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _DOMAIN: Final = "lab.test"
 
 
 def measure() -> dict[str, Any]:
-    """Milliseconds of CPU per call, of so many phones behind one router that talk at once for ten seconds."""
+    """Milliseconds of CPU per call, by the number of phones that talk at the same time for ten seconds."""
     worker.prepare()
-    office(CALLS[0])  # what is read and made once
+    office(CALLS[0])  # fill caches
     costs = {}
     for calls in CALLS:
         began = time.process_time()
@@ -35,9 +35,9 @@ def measure() -> dict[str, Any]:
 
 
 def office(calls: int, seconds: float = 10.0) -> None:
-    """``calls`` phones register, each calls another one outside, they talk, and hang up.
+    """``calls`` phones register, each calls another phone outside, they talk for ``seconds``, and hang up.
 
-    They begin one behind the other within a second. Raises ``RuntimeError`` when one can't.
+    The calls begin one after the other within a second. Raises ``RuntimeError`` if one fails.
     """
     net = trial.network("home")
     world = trial.simulated(net, {"router": catalogue.load().get("none")}, calls)

@@ -1,4 +1,4 @@
-"""What the parts of the bench have in common."""
+"""What the parts of the benchmark have in common."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ROUNDS: Final = 7
 
 
 class Row(NamedTuple):
-    """A line of the table: what was measured, the middle value with the spread, what it is held against."""
+    """A line of the table: what was measured, the median with its spread, and what it is compared with."""
 
     what: str
     measured: str
@@ -20,7 +20,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Part:
-    """``measure``: what it costs, as JSON has it. ``obstacle``: why it can't be measured here, if so."""
+    """``measure``: the costs, as JSON. ``obstacle``: why it can't be measured here, or ``None``."""
 
     name: str
     measure: Callable[[], dict[str, Any]]
@@ -29,7 +29,7 @@ class Part:
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median, least and greatest."""
+    """The median, the least and the greatest value."""
     return {
         "median": round(statistics.median(values), 3),
         "min": round(min(values), 3),
@@ -39,7 +39,7 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def show(values: dict[str, float], unit: str) -> str:
-    """A spread in words."""
+    """A spread as text."""
     middle, least, most = (_number(values[each]) for each in ("median", "min", "max"))
     return f"{middle} {unit} ({least} to {most})"
 

@@ -1,7 +1,7 @@
 """CPU time per packet through the netfilter queue.
 
-Beside a bare accept() and a scapy parse-and-rebuild of the same packets. The process that sends and the one
-that reads the queue are on two cores, where there are two.
+Compared with a bare accept(), and with scapy, which parses and rebuilds the same packets. If there are two
+cores, the process that sends and the one that reads the queue run on different ones.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tools.bench.parts import ROUNDS, Part, Row, show, spread
 
 PACKETS: Final = 6000
 SCAPY_PACKETS: Final = 600
-WINDOW: Final = 32  # datagrams under way at a time
+WINDOW: Final = 32  # datagrams in flight at a time
 PHONE, SERVER = Endpoint("192.168.1.102", 5060), Endpoint("198.51.100.10", 5060)
 RTP_PHONE, RTP_FAR = Endpoint("192.168.1.102", 49170), Endpoint("198.51.100.20", 40000)
 
@@ -62,7 +62,7 @@ def _scapy(packet: Any) -> None:
 
 
 class _Generator:
-    """A process of its own that keeps ``WINDOW`` datagrams under way from one host to another."""
+    """A process of its own that keeps ``WINDOW`` datagrams in flight from one host to another."""
 
     def __init__(self, lab: EmulatedLab, source: Endpoint, target: Endpoint, payload: bytes) -> None:
         nodes = lab.network.addresses
@@ -131,7 +131,7 @@ def _cpu_per_packet(lab: EmulatedLab, make: Callable[[], Any], load: _Generator,
 
 
 class _Callback:
-    """Stands in a world's place and hands packets to a plain function."""
+    """Takes the place of a world, and passes packets to a plain function."""
 
     def __init__(self, lab: EmulatedLab, function: Callable[[Any], None]) -> None:
         self._function = function
@@ -148,7 +148,7 @@ def task(connection: Connection) -> None:
 
 
 def measure() -> dict[str, Any]:
-    """By kind of packet: microseconds of CPU of each way to deal with it, and their ratios."""
+    """By kind of packet: microseconds of CPU for each way to handle it, and the ratios."""
     with Bubble("tools.bench.queue:task") as bubble:
         found: dict[str, Any] = bubble.call()
         return found
@@ -168,7 +168,7 @@ def _measured() -> dict[str, Any]:
             "scapy rebuild": (lambda: _Callback(lab, _scapy), SCAPY_PACKETS),
         }
         times: dict[str, list[float]] = {mode: [] for mode in modes}
-        for _ in range(ROUNDS):  # alternating, so that a busy moment hits all alike
+        for _ in range(ROUNDS):  # alternate, so that a busy moment affects all alike
             for mode, (make, count) in modes.items():
                 times[mode].append(_cpu_per_packet(lab, make, load, count))
         load.close()

@@ -1,4 +1,4 @@
-"""How much CPU a trial costs in the sandbox, in Chromium: the first, with all that it loads, and others."""
+"""How much CPU a trial costs in the sandbox, in Chromium: the first, with all it loads, and later ones."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from siplab.experiments.sandbox.page import page
 from tools.bench.parts import ROUNDS, Part, Row, show, spread
 
 LIMIT: Final = 0.5
-"""CPU seconds that a trial behind the first one may take."""
+"""CPU seconds that a trial after the first one may take."""
 _BROWSER: Final = Path(__file__).parents[2] / "tests" / "browser"
 
 
 def obstacle() -> str | None:
-    """What of the browser, and of what drives it, is missing."""
+    """Why it can't be measured here: the browser or its driver is missing; else ``None``."""
     missing = [each for each in ("node", "chromium") if shutil.which(each) is None]
     if not (_BROWSER / "node_modules" / "playwright-core").is_dir():
         missing.append("playwright-core")
@@ -28,7 +28,7 @@ def obstacle() -> str | None:
 
 
 def measure() -> dict[str, Any]:
-    """CPU seconds of all processes of the browser. Raises ``UsageError`` where the sandbox can't be made."""
+    """CPU seconds of all browser processes. Raises ``UsageError`` if the sandbox can't be built."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sandbox.html"
         path.write_text(page(parts.fetch()), encoding="utf-8")

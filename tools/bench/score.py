@@ -1,4 +1,4 @@
-"""What a detector's whole scoreboard costs: every model and clean control, reach measured."""
+"""What a detector's whole scoreboard costs: every model and clean control, with its reach measured."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""How the time of everything that reads messages grows with their size, for shapes made to cost time.
+"""How the time to read a message grows with its size, for every reader, and shapes made to cost time.
 
 Growth is the exponent: 1 is linear, 2 quadratic.
 
-Each reading finds empty what the readers remember of lines that they have read. Otherwise a message that fits
-into that memory costs less at its second reading, a larger one does not, and the step looks like growth.
+Each measurement starts with empty caches. Otherwise a message that fits into a reader's cache costs less at
+its second reading and a larger one does not, and this step would look like growth.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from tools.shapes import READERS, SHAPES, Reader, models
 
 SIZES: Final = (7500, 15_000, 30_000, 60_000)  # bytes
 LIMIT: Final = 1.2
-_LEAST: Final = 2e-3  # seconds at the largest size: with less, the clock and constant costs are all one sees
-# Measurements of what seems to be above the limit, at once and when all else was measured: what else the
-# machine does comes and goes. The least of each size counts.
+_LEAST: Final = 2e-3  # seconds at the largest size: below that, clock resolution and constant costs dominate
+# How often a pair that seems to be above the limit is measured, at once and again at the end: other load on
+# the machine comes and goes. The least time at each size counts.
 _AT_ONCE, _AT_THE_END = 4, 12
 _SLOWEST: Final = 5
 _REMEMBERING: Final = ("siplab.lab.wire.", "siplab.lab.sip.", "siplab.lab.probing.")
@@ -39,7 +39,7 @@ def growth(times: Sequence[float]) -> float:
 
 
 def _memories() -> list[Callable[[], None]]:
-    """What empties all that the readers of messages remember of what they have read."""
+    """Functions that empty all caches of the readers."""
     found = [sip.PARTS_OF_LINES.clear, sip.CANONICAL_NAMES.clear, syntax.ACCEPTED.clear]
     for each in gc.get_objects():
         if isinstance(each, Read):
@@ -50,7 +50,7 @@ def _memories() -> list[Callable[[], None]]:
 
 
 def _times(reader: Reader, wires: Sequence[bytes], memories: Sequence[Callable[[], None]]) -> list[float]:
-    """Seconds of CPU for each; the garbage collector, whose time hangs on all that is alive, waits."""
+    """CPU seconds for each message. The garbage collector is off, as its time depends on all live objects."""
     row = []
     for wire in wires:
         for forget in memories:
@@ -66,13 +66,13 @@ def _times(reader: Reader, wires: Sequence[bytes], memories: Sequence[Callable[[
     return row
 
 
-@functools.lru_cache(maxsize=1)  # pairs of a shape stand behind each other
+@functools.lru_cache(maxsize=1)  # pairs with the same shape are measured one after the other
 def _wires(shape: str) -> list[bytes]:
     return [SHAPES[shape](size) for size in SIZES]
 
 
 class _Pair:
-    """A reader and a shape, and the least times that were measured."""
+    """A reader and a shape, with the least time measured at each size."""
 
     def __init__(self, name: str, reader: Reader, shape: str) -> None:
         self.name, self.shape = name, shape
@@ -81,16 +81,16 @@ class _Pair:
 
     @property
     def milliseconds(self) -> float:
-        """At the largest size."""
+        """The time at the largest size."""
         return self._times[-1] * 1e3
 
     @property
     def growth(self) -> float:
-        """0 for what takes next to no time, and can't be said to grow."""
+        """The exponent; 0 if the time is too short to tell."""
         return growth(self._times) if self._times[-1] >= _LEAST else 0.0
 
     def measure(self, memories: Sequence[Callable[[], None]], most: int) -> None:
-        """Once, and again while it seems to be above the limit."""
+        """Measure once, and up to ``most`` times while the growth seems to be above the limit."""
         wires = _wires(self.shape)
         for _ in range(most):
             now = _times(self._reader, wires, memories)
@@ -99,7 +99,7 @@ class _Pair:
                 return
 
     def row(self) -> dict[str, Any]:
-        """As it is printed."""
+        """The results as they are printed."""
         return {
             "reader": self.name,
             "shape": self.shape,
@@ -109,7 +109,7 @@ class _Pair:
 
 
 def measure() -> dict[str, Any]:
-    """Growth of each pair of reader and shape: the greatest, those above the limit, and the slowest pairs."""
+    """Over all pairs of reader and shape: the greatest growth, those above the limit, and the slowest."""
     readers = {**READERS, **dict(models())}
     memories = _memories()
     pairs = [_Pair(name, reader, shape) for shape in SHAPES for name, reader in readers.items()]

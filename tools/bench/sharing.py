@@ -1,4 +1,4 @@
-"""The trials of a matrix of models that are not run, because they come out as another one did."""
+"""How many trials of a matrix of models need not run, because another trial has the same result."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _EVERY: Final = 4  # model of the catalogue
 
 
 def measure() -> dict[str, Any]:
-    """CPU seconds of the matrix, shared and not, and the share that was not run."""
+    """CPU seconds of the matrix with and without sharing, and the share of trials that were not run."""
     worker.prepare()
     models = [model.id for model in catalogue.load().runnable()][::_EVERY]
     scenarios = [each.id for each in registry.scenarios()]
     chosen = [TrialSpec("home", model, scenario) for scenario in scenarios for model in models]
     sharing = Sharing()
     spent = {"alone": 0.0, "shared": 0.0}
-    for spec in chosen:  # in turn, so that a busy moment hits both alike
+    for spec in chosen:  # alternate, so that a busy moment affects both alike
         began = time.process_time()
         trial.run(spec)
         between = time.process_time()

@@ -18,10 +18,10 @@ from tools.bench.parts import ROUNDS, Part, Row, show, spread
 
 
 def measure() -> dict[str, Any]:
-    """Trials per second of CPU time: every trial has another seed, so nothing can be remembered.
+    """Trials per second of CPU time. Every trial has another seed, so that no result can be reused.
 
-    Once signalling only, and once the whole scenario ``outgoing-call``: the far phone registers as
-    well, and both send a few RTP packets.
+    Measured twice: signalling only, and the whole scenario ``outgoing-call``, in which the far phone
+    registers as well, and both send a few RTP packets.
     """
     worker.prepare()
     net = trial.network("home")
@@ -29,7 +29,7 @@ def measure() -> dict[str, Any]:
     silent = {"media_packets": 0}
 
     def signalling(seed: int) -> None:
-        """Alice registers, calls Bob, whom the server knows, and hangs up; each request challenged."""
+        """Alice registers, calls Bob, who is registered, and hangs up. The server challenges each request."""
         world = trial.simulated(net, {"router": none}, seed)
         stage = Stage(world, Setup({"router": "none"}, phone=silent, far_phone=silent), seed)
         phone, far, server = stage.phone, stage.far_phone, stage.server

@@ -1,8 +1,8 @@
 """How much SIPp can send through the emulated router before its queue drops: registrations, calls, media.
 
-100 registrations at Kamailio and 20 simultaneous calls with sound
-(2,000 packets a second, in both directions together) through ``correct``, with the counters of the queues;
-and the highest call rate, of those in ``RATES``, at which no packet was dropped and every call came about.
+Through ``correct``: 100 registrations at Kamailio, and 20 simultaneous calls with sound (2,000 packets a
+second, both directions together), with the counters of the queues. Then the highest call rate, of those in
+``RATES``, at which no packet is dropped and every call succeeds.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def register_scenario() -> str:
             "REGISTER sip:lab.test", "sip:alice@lab.test", "2 REGISTER",
             more="[authentication username=alice password=wonderland]\nExpires: 300\n",
         ),
-        # That of the first REGISTER again, if it was slow and the REGISTER repeated.
+        # Another 401 to the first REGISTER, if the answer was slow and SIPp repeated the request.
         '<recv response="401" optional="true"/>',
         '<recv response="200"/>',
     ]  # fmt: skip
@@ -78,7 +78,7 @@ def register_scenario() -> str:
 
 
 def call_scenario(seconds: float, sound: Path | None) -> str:
-    """A call of so many seconds; with a file of PCMU it speaks."""
+    """A call of ``seconds``; with a file of PCMU, the caller sends that sound."""
     uri = "sip:service@[remote_ip]:[remote_port]"
     stream = f'<nop><action><exec rtp_stream="{sound},-1,0"/></action></nop>' if sound is not None else ""
     parts = [
@@ -125,7 +125,7 @@ def _end(world: LiveWorld, *processes: Process) -> list[str]:
 
 
 def registrations(count: int) -> dict[str, Any]:
-    """So many phones of alice's register at Kamailio, each from a port of its own, 50 a second."""
+    """``count`` phones of alice register at Kamailio, each from its own port, 50 a second."""
     world = _world()
     setup = endpoints.apply(Setup({"router": "correct"}), "", "program:kamailio")
     stage: Any = registry.program_stage()(world, setup, 1)
@@ -148,7 +148,7 @@ def registrations(count: int) -> dict[str, Any]:
 
 
 def calls(rate: float, count: int, seconds: float, sound: bool) -> dict[str, Any]:
-    """So many calls a second until there were ``count``; what the taps and the queues' counters saw."""
+    """``rate`` calls a second, ``count`` in all; returns what the taps and the queues' counters saw."""
     world = _world()
     with tempfile.TemporaryDirectory(dir=host_files.SHARED) as made:
         folder = Path(made)
@@ -198,13 +198,13 @@ def calls(rate: float, count: int, seconds: float, sound: bool) -> dict[str, Any
 
 
 def obstacle() -> str | None:
-    """Which of the programs are missing, or what the emulated world needs."""
+    """Which programs are missing, or what the emulated world needs; ``None`` if nothing."""
     missing = [each for each in ("sipp", "kamailio") if shutil.which(each) is None]
     return f"{', '.join(missing)} missing" if missing else capability.obstacle()
 
 
 def measure() -> dict[str, Any]:
-    """All of it, each part in a bubble of its own."""
+    """Measure everything, each part in its own bubble."""
     found: dict[str, Any] = {}
     with Bubble("tools.bench.sipp:task") as made:
         found["registrations"] = made.call("registrations", REGISTRATIONS)

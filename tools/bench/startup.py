@@ -1,4 +1,4 @@
-"""What ``siplab --help`` costs, beside the smallest program with typer's help."""
+"""What ``siplab --help`` costs, compared with the smallest program with typer's help."""
 
 from __future__ import annotations
 

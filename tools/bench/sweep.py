@@ -1,4 +1,4 @@
-"""What a trial costs that users run: 300 seeded ones over models, scenarios, topologies and remedies."""
+"""What a typical trial costs: a seeded sample of 300 over models, scenarios, topologies and remedies."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def specs(count: int = TRIALS) -> list[TrialSpec]:
         )
         try:
             trial.check_spec(spec)
-        except UsageError:  # a network without a router for the model, or the remedy
+        except UsageError:  # the network has no router for the model or the remedy
             continue
         found.append(spec)
     return found
 
 
 def measure() -> dict[str, Any]:
-    """Milliseconds of CPU per trial of the sweep; the first ones, which read files and make speech, not."""
+    """Milliseconds of CPU per trial of the sweep, without the first ones, which fill caches."""
     worker.prepare()
     chosen = specs()
     for spec in chosen[:20]:

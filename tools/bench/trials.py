@@ -25,7 +25,7 @@ def task(connection: Connection) -> None:
 
 
 def measure() -> dict[str, Any]:
-    """Milliseconds by the clock, by scenario."""
+    """Milliseconds of wall-clock time, by scenario."""
     with Bubble("tools.bench.trials:task") as bubble:
         found: dict[str, Any] = bubble.call()
         return found
@@ -36,7 +36,7 @@ def _measured() -> dict[str, Any]:
     times: dict[str, list[float]] = {}
     for name in ("register", "outgoing-call", "incoming-call(idle=70)"):
         rows = times.setdefault(name, [])
-        for index in range(1 + _ROUNDS):  # the first one reads and makes what is kept
+        for index in range(1 + _ROUNDS):  # the first trial fills caches
             spec = TrialSpec("home", "correct", name, seed=index)
             began = time.perf_counter()
             result, _ = trial.run(spec, labs.world)

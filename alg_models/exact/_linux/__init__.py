@@ -1,10 +1,10 @@
-"""The parts of the kernel's ALG, from nf_conntrack_sip and nf_nat_sip: shared by the models built on it.
+"""The parts of the kernel's ALG, nf_conntrack_sip with nf_nat_sip, shared by the models built on it.
 
-``scan`` finds headers, addresses and numbers as the kernel does; ``flow`` and ``expectations`` are what
-connection tracking knows; ``headers``, ``sdp`` and ``register`` are what the ALG does to a message,
-``helper`` is the order of it, ``kernel`` what differs between versions, ``tplink`` what a vendor changed.
+``scan`` finds headers, addresses and numbers as the kernel does. ``flow`` and ``expectations`` hold what
+connection tracking knows. ``headers``, ``sdp`` and ``register`` hold what the ALG does to a message, and
+``helper`` in which order. ``kernel`` has the differences between versions, ``tplink`` those of a vendor.
 
-Docstrings name the paragraphs of the specification, and these the kernel's functions:
+"Spec" in docstrings means these paragraphs of the specification; each names the kernel's functions:
 
 - 1.0 the mapping of addresses (map_addr); 1.2 parsing (ct_sip_get_header and what it calls)
 - 1.3 the order of work (process_sip_msg); 1.4 the header pass (nf_nat_sip)

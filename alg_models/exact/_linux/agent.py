@@ -1,6 +1,6 @@
-"""What ZyXEL's NBG7815 has besides: tables of calls, for two phones of one home that call by way of a proxy.
+"""What ZyXEL's NBG7815 adds: tables of calls, for two phones of one home that call through a proxy.
 
-A description whose address is not the packet's source is looked up by its Call-ID. Facts:
+If a description's address is not the packet's source, the ALG looks the call up by its Call-ID. Facts:
 kirdesde/nbg7815_gpl at e816d72c, qca/src/linux-4.4, net/netfilter/nf_conntrack_sip.c.
 """
 
@@ -17,12 +17,12 @@ from siplab.lab.wire.ip import Endpoint
 from siplab.lab.wire.sip import SipMessage
 
 _HELD: Final = 180.0  # seconds that an entry is good for
-_LIMIT: Final = 4096  # what is remembered comes from packets: bound it
+_LIMIT: Final = 4096  # entries; packets make them, so there must be a bound
 
 
 @dataclass
 class _Calls:
-    """By Call-ID, what the caller's and the callee's description was taken for, and until when."""
+    """By Call-ID: the endpoint that stood for the caller's (callee's) media, and until when it is valid."""
 
     caller: dict[bytes, tuple[Endpoint, float]] = field(default_factory=dict)
     callee: dict[bytes, tuple[Endpoint, float]] = field(default_factory=dict)
@@ -41,7 +41,7 @@ def _call_id(view: View) -> bytes:
 
 
 def _expect(view: View, kind: Kind, media: Endpoint, begin: int, end: int) -> str:
-    """Expect media; what another host announces is the sender's, and the next time what was known first."""
+    """Expect media. Media announced for another host count as the sender's; repeats get the first result."""
     data, calls = view.payload.data, _calls(view)
     response = data.startswith(b"SIP/2.0 ")
     if media.ip == view.source.ip or (response and not (b"INVITE" in data and b"Contact: <sip:" in data)):

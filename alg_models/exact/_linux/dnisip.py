@@ -1,4 +1,4 @@
-"""What Netgear's module kmod-dnisip does besides: answers to the port that a phone's Via names find it."""
+"""What Netgear's module kmod-dnisip adds: answers sent to the port in a phone's Via reach the phone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WAITING: Final = 60.0  # seconds, anew with each request
 
 
 def _expect_answers(view: View) -> None:
-    """Where the Via names another port of the sender: the Via gets a port of the router that leads there."""
+    """If the Via names another port of the sender, write a port of the router that leads there."""
     via = view.payload.uri(VIA_TCP if view.tcp else VIA_UDP)
     if via is None or via.endpoint is None or not view.nat:
         return

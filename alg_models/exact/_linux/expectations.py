@@ -1,8 +1,8 @@
 """Expectations: flows that the ALG foresees, and lets in when they come (spec 1.9).
 
-Connection tracking compares an expected flow's source address, if one is given, and its destination. The
-ways in through the router are pinholes of its NAT; expectations of flows that go out open nothing: they are
-counted and compared, until such a flow comes.
+Connection tracking compares a new flow's source address (if the expectation names one) and its destination.
+For an inbound flow the expectation opens a pinhole of the NAT. An expectation of an outbound flow opens
+nothing: it is counted and compared until such a flow comes.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class Kind(StrEnum):
 
 SIGNALLING: Final = (Kind.SIGNALLING, Kind.VIA)
 
-# How many of a class one flow may have; one more pushes the oldest out.
+# How many expectations of a class one flow may have; one more ends the oldest.
 MOST: Final = {Kind.SIGNALLING: 1, Kind.VIA: 1, Kind.AUDIO: 4, Kind.VIDEO: 4, Kind.IMAGE: 2}
 
 
 class Verdict(StrEnum):
-    """What became of a wish to expect something."""
+    """The result of an attempt to add an expectation."""
 
     DONE = "done"
     BUSY = "busy"  # another expectation stands in the way: try another port
@@ -49,10 +49,10 @@ class Verdict(StrEnum):
 
 @dataclass(eq=False)
 class Expectation:
-    """A foreseen flow: from ``source`` (an address; empty: anybody's) to ``destination``.
+    """A foreseen flow: from ``source`` (an address; empty: from anybody) to ``destination``.
 
-    ``saved``: the destination as it was written in the message, to which the flow is brought.
-    ``permanent``: stays when its flow comes. An expectation that is not ``active`` lets nobody in.
+    ``saved``: the destination as written in the message; the flow is delivered there.
+    ``permanent``: the expectation stays when its flow comes. If it is not ``active``, it admits nobody.
     """
 
     master: Flow
@@ -64,11 +64,11 @@ class Expectation:
     permanent: bool = False
     active: bool = True
     expires: float = 0.0
-    pinhole: Pinhole | None = None  # of a flow that comes in
-    foreseen: Foreseen | None = None  # of one that goes out
+    pinhole: Pinhole | None = None  # for an inbound flow
+    foreseen: Foreseen | None = None  # for an outbound flow
 
     def alive(self, now: float) -> bool:
-        """Whether it waits still: its flow may have come."""
+        """Whether it still waits: its time is not over, and its flow has not come."""
         if now >= min(self.expires, self.master.expires):
             return False
         return not ((self.pinhole and self.pinhole.used) or (self.foreseen and self.foreseen.used))
@@ -82,19 +82,19 @@ class Expectations:
     _of: dict[Flow, list[Expectation]] = field(default_factory=dict)
 
     def at(self, protocol: int, destination: Endpoint, now: float) -> list[Expectation]:
-        """Those for one destination."""
+        """The live expectations for one destination."""
         found = self._all.get((protocol, destination), [])
         return [each for each in found if each.alive(now)]
 
     def find(self, protocol: int, source: str, destination: Endpoint, now: float) -> Expectation | None:
-        """The one that a flow would meet, the latest first; also one that is not active."""
+        """The latest expectation that a flow would match, active or not."""
         for each in reversed(self.at(protocol, destination, now)):
             if not each.source or each.source == source:
                 return each
         return None
 
     def of(self, master: Flow, now: float) -> list[Expectation]:
-        """Those of one flow."""
+        """The live expectations that a flow made."""
         return [each for each in self._of.get(master, ()) if each.alive(now)]
 
     def relate(
@@ -106,10 +106,10 @@ class Expectations:
         symmetric: bool,
         seconds: float = TIMEOUT,
     ) -> Verdict:
-        """Take an expectation in for ``seconds``.
+        """Add an expectation for ``seconds``.
 
-        ``skip_master``: an equal one of another flow is found to be equal, not a mere clash.
-        ``symmetric``: what is sent from the inside endpoint leaves by the expected port.
+        ``skip_master``: an equal expectation of another flow gives ``ALREADY``, not ``BUSY``.
+        ``symmetric``: packets from the inside endpoint leave by the expected port.
         """
         now = context.now
         for each in self.at(new.protocol, new.destination, now):
@@ -134,9 +134,10 @@ class Expectations:
                 symmetric=symmetric,
             )
             if new.pinhole is None and new.kind not in SIGNALLING:
-                return Verdict.BUSY  # another flow has that port: two can't share one here
-            # A phone that listens elsewhere than it sends from shares one port with its calls. The
-            # registrar's come by the phone's own flow; those from another port find no way in here.
+                return Verdict.BUSY  # another flow has that port, and here two flows can't share one
+            # A phone that sends from another port than it listens on shares one public port with its calls.
+            # The registrar's calls come by the phone's own flow; here, those from another port are not let
+            # in.
         elif not new.permanent and not context.is_inside(new.destination.ip):
             new.foreseen = context.nat.foresee(new.protocol, new.source, new.destination)
         held = [each for each in self.of(new.master, now) if each.kind is new.kind]
@@ -148,7 +149,7 @@ class Expectations:
         return Verdict.DONE
 
     def activate(self, expectation: Expectation, seconds: float, context: Context) -> None:
-        """Open it for ``seconds`` from now."""
+        """Make an expectation active for ``seconds`` from now."""
         expectation.active = True
         expectation.expires = context.now + seconds
         if expectation.pinhole is not None:
@@ -157,7 +158,7 @@ class Expectations:
             expectation.pinhole.expires = min(expectation.expires, expectation.master.expires)
 
     def remove(self, expectation: Expectation, context: Context) -> None:
-        """End one."""
+        """End an expectation."""
         _take_out(self._all, (expectation.protocol, expectation.destination), expectation)
         _take_out(self._of, expectation.master, expectation)
         if expectation.pinhole is not None:
@@ -166,25 +167,25 @@ class Expectations:
             context.nat.overlook(expectation.protocol, expectation.destination, expectation.foreseen)
 
     def follow(self, master: Flow) -> None:
-        """No way in outlasts the flow that made it."""
+        """Let no pinhole outlast the flow that made it."""
         for each in self._of.get(master, ()):
             if each.pinhole is not None:
                 each.pinhole.expires = min(each.expires, master.expires)
 
     def flush(self, master: Flow, context: Context, *, media: bool) -> None:
-        """End a flow's expectations: all of its media, or the one of its signalling."""
+        """End a flow's expectations of media, or its expectation of signalling."""
         for each in list(self._of.get(master, ())):
             if each.kind not in SIGNALLING if media else each.kind is Kind.SIGNALLING:
                 self.remove(each, context)
 
     def shorten(self, master: Flow, context: Context, idle: float) -> None:
-        """Media flows that came end after ``idle`` seconds without a packet."""
+        """End expected media flows that have begun after ``idle`` seconds without a packet."""
         for each in self._of.get(master, ()):
             if each.kind not in SIGNALLING and each.pinhole is not None and each.pinhole.used:
                 context.limit_media(each.destination.port, idle)
 
     def forget(self, master: Flow, context: Context) -> None:
-        """A flow has ended, and all that it expected with it."""
+        """End all expectations of a flow that has ended."""
         for each in list(self._of.get(master, ())):
             self.remove(each, context)
 

@@ -1,7 +1,7 @@
 """What connection tracking knows of one flow, and the mapping of addresses that follows from it.
 
-MAP (spec 1.0): an address and port that are the packet's own source, or its own destination, as they
-were before translation, become what they are after it. The same rule serves both directions.
+MAP (spec 1.0): where a message names the packet's own source or destination as it was before translation, the
+ALG writes the translated one. The same rule serves both directions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from siplab.alg_models.exact._linux.scan import Payload
 from siplab.lab.gateway.context import Context, Dropped
 from siplab.lab.wire.ip import TCP, UDP, Endpoint
 
-_LIMIT: Final = 4096  # flows are made by packets: bound what is remembered
+_LIMIT: Final = 4096  # flows; packets make them, so there must be a bound
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Settings:
     direct_media: bool = True
     external_media: bool = False
     routes: bool = False  # Record-Route and Route are translated as From and To are
-    calls_at_once: bool = False  # a registration's way in is open before the registrar agrees
-    # What stands for an address in headers, in the place of MAP.
+    calls_at_once: bool = False  # a registration's pinhole is open before the registrar agrees
+    # Gives the replacement for an address in headers, instead of MAP.
     known: Callable[[View, Endpoint], Endpoint | None] | None = None
 
 
@@ -50,7 +50,7 @@ class Flow:
 
     def __init__(self, first_outbound: bool) -> None:
         self.first_outbound = first_outbound
-        # Nobody can come in but through an expectation.
+        # Only an expectation lets a flow in.
         self.expected = not first_outbound
         self.saved: Endpoint | None = None  # where its expectation leads, if not where the NAT does
         self.forced_dport = 0
@@ -68,9 +68,10 @@ class Memory:
 
     @contextmanager
     def flow(self, context: Context, timeout: float) -> Iterator[Flow]:
-        """The packet's flow, its timer started anew: every payload holds it for ``timeout`` seconds.
+        """The packet's flow; its timer starts anew, so that it lasts ``timeout`` seconds from this packet.
 
-        A flow whose first packet is dropped has never been. (A TCP connection began with its handshake.)
+        If the first packet of a UDP flow is dropped, the flow is forgotten. (A TCP connection began with its
+        handshake.)
         """
         key = (context.protocol, context.inside, context.remote)
         flow = self.flows.get(key)
@@ -114,7 +115,7 @@ class View:
         self.flow = flow
         self.memory = memory
         self.settings = settings
-        self.nat = context.binding is not None  # IPv6, and what is only routed, pass untranslated
+        self.nat = context.binding is not None  # IPv6 and routed packets are not translated
         if context.outbound:
             self.source, self.new_source = context.inside, context.outside
             self.destination = self.new_destination = context.remote
@@ -127,7 +128,7 @@ class View:
         return self.context.protocol == TCP
 
     def mapped(self, endpoint: Endpoint) -> Endpoint | None:
-        """MAP: what stands for an address in this packet after translation; ``None``: it stays."""
+        """MAP: the endpoint that replaces ``endpoint`` in this packet; ``None``: it stays."""
         if self.settings.known is not None:
             return self.settings.known(self, endpoint)
         rule = self.settings.kernel.other_port
@@ -144,7 +145,7 @@ class View:
         return None if new == endpoint else new
 
     def _by_address(self, endpoint: Endpoint, *, own: bool) -> Endpoint | None:
-        """An address of this packet with another port. ``own``: with the packet's, on the wrong side."""
+        """MAP for an address of this packet with another port. ``own``: with the packet's old port."""
         ends = ((self.source, self.new_source), (self.destination, self.new_destination))
         for old, new in ends:
             if endpoint.ip == old.ip != new.ip:
@@ -152,7 +153,7 @@ class View:
         return None
 
     def map(self, offset: int, end: int, endpoint: Endpoint) -> None:
-        """Write what MAP makes of an address, always with its port, whether one stood there or not."""
+        """Write what MAP makes of an address. The port is always written, even if none stood there."""
         new = self.mapped(endpoint)
         if new is not None:
             self.payload.replace(offset, end, str(new).encode())

@@ -1,4 +1,4 @@
-"""The header pass: what is translated in every message, whatever its method and direction."""
+"""The header pass: the translations in every message, whatever its method and direction."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def translate_headers(view: View) -> None:
         if uri and uri.endpoint:
             _map(view, uri, uri.endpoint)
     _via(view, request=request)
-    # A value that shrank may make the search begin behind the comma that follows it.
+    # If the value has shrunk, the next search may begin behind the comma that follows it.
     contact = payload.uri(CONTACT)
     while contact and contact.endpoint:
         _map(view, contact, contact.endpoint)
@@ -48,7 +48,7 @@ def translate_headers(view: View) -> None:
 
 
 def _map(view: View, found: Found, endpoint: Endpoint) -> None:
-    """Write what MAP makes of an address; some vendors let calls in where a header names another port."""
+    """Write what MAP makes of an address. Some vendors open a pinhole if a header names another port."""
     own_port = endpoint.port == view.source.port
     if (
         view.settings.kernel.other_port != "pinhole"
@@ -62,7 +62,7 @@ def _map(view: View, found: Found, endpoint: Endpoint) -> None:
 
 
 def _via(view: View, *, request: bool) -> None:
-    """Spec 1.4 b: only a Via that names this packet's sender, or in a response its receiver."""
+    """Spec 1.4 b: translate a Via only if it names the packet's sender, or in a response its receiver."""
     payload, settings = view.payload, view.settings
     via = payload.uri(VIA_TCP if view.tcp else VIA_UDP)
     if via is None or via.endpoint is None:
@@ -101,14 +101,14 @@ def _via(view: View, *, request: bool) -> None:
 def _exchange(
     view: View, begin: int, end: int, ip: str, old: Endpoint, new: Endpoint, *, brackets: bool = False
 ) -> None:
-    """A parameter's address, if it is that end of the packet, becomes what it is after translation."""
+    """If a parameter's address is that end of the packet, write the translated address."""
     if ip == old.ip != new.ip:
         text = f"[{new.ip}]" if brackets and ":" in new.ip else new.ip
         view.payload.replace(begin, end, text.encode())
 
 
 def _force_port(view: View, context: Context) -> None:
-    """Spec 1.5: what comes back on this flow goes to the port that the phone's Via named."""
+    """Spec 1.5: packets that come back on this flow go to the port that the phone's Via named."""
     flow = view.flow
     if not flow.forced_dport or context.outbound == flow.first_outbound:
         return

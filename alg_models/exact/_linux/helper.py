@@ -1,4 +1,4 @@
-"""The ALG's way with one payload: which message it is, and what is done to it in what order."""
+"""How the ALG handles one payload: which message it is, and what is done to it in which order."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Response = Callable[[View, int, int], None]
 
 @dataclass(frozen=True)
 class Methods:
-    """What is done to requests, given CSeq, and to responses, given CSeq and status, by method."""
+    """The handlers by method: of requests (given the CSeq number) and responses (and the status code)."""
 
     requests: Mapping[bytes, Request]
     responses: Mapping[bytes, Response]
@@ -38,9 +38,9 @@ class Methods:
 
 @dataclass(frozen=True)
 class SipHelper:
-    """The helper "sip" with its NAT part, as a step; ``settings`` are the module's parameters.
+    """The conntrack helper "sip" with its NAT part, as a step. ``settings``: the module's parameters.
 
-    ``methods``: what it does by method; ``LINUX``, or a vendor's.
+    ``methods``: the handlers by method: ``LINUX``, or a vendor's.
     """
 
     settings: Settings
@@ -68,9 +68,9 @@ class SipHelper:
         return Payload(data, self.settings.kernel, ipv6=":" in context.inside.ip)
 
     def _segment(self, data: bytes, context: Context, flow: Flow, memory: Memory) -> bytes:
-        """Spec 1.10: the messages that are whole in this segment, up to the first that is not.
+        """Spec 1.10: inspect the messages that are whole in this segment, up to the first that is not.
 
-        The kernel forgets what they grew by when it meets one that goes on in the next segment.
+        If a message goes on in the next segment, the kernel forgets the growth of the messages before it.
         """
         done = b""
         while data:
@@ -96,7 +96,7 @@ class SipHelper:
         return done + data
 
     def _message(self, view: View) -> bytes:
-        """Spec 1.3: first what its method asks for, then the header pass."""
+        """Spec 1.3: first the handler of the method, then the header pass."""
         if view.payload.starts(b"SIP/2.0 "):
             _response(view, self.methods.responses)
         else:
@@ -119,7 +119,7 @@ def _cseq(view: View) -> tuple[int, int]:
 
 
 def _request(view: View, handlers: Mapping[bytes, Request]) -> None:
-    """Spec 1.5 and 1.6: note a phone that listens elsewhere; then what the method asks for."""
+    """Spec 1.5 and 1.6: note it if the phone listens on another port; then run the method's handler."""
     payload, kernel = view.payload, view.settings.kernel
     if kernel.forced_dport:
         via = payload.uri(VIA_UDP)
@@ -143,7 +143,7 @@ def _request(view: View, handlers: Mapping[bytes, Request]) -> None:
 
 
 def _response(view: View, handlers: Mapping[bytes, Response]) -> None:
-    """Spec 1.6 and 1.8: by the method behind the number of CSeq."""
+    """Spec 1.6 and 1.8: run the handler of the method that CSeq names."""
     payload = view.payload
     code = payload.number(len(b"SIP/2.0 ")).value
     if not code:
@@ -173,7 +173,7 @@ def _bye(view: View, _: int) -> None:
 
 
 def _bye_or_cancel(view: View, cseq: int) -> None:
-    """Broadcom's: media that came already ends soon, that of other calls of the phone too."""
+    """Broadcom's change: media flows that have begun end soon, those of the phone's other calls too."""
     view.memory.expectations.shorten(view.flow, view.context, _ENDED)
     _bye(view, cseq)
 

@@ -1,7 +1,8 @@
-"""What differs between the kernels that this ALG is found in, by their versions.
+"""What differs between the kernels that have this ALG, by version.
 
-Read in the sources of each band (evidence: vendor-sources, part 3); where a band begins between two versions
-that were read, that is an inference, and the card of the model ``linux`` says so.
+A band is a range of versions with the same ALG. Its facts come from the sources of a version in the band
+(evidence: vendor-sources, part 3). Where a band begins between two versions that were read is an inference;
+the card of the model ``linux`` says so.
 """
 
 from __future__ import annotations
@@ -22,41 +23,42 @@ def _as_written(value: object) -> object:
 
 Version = Annotated[str, BeforeValidator(_as_written)]
 OtherPort = Literal["untouched", "kept", "own", "pinhole"]
-"""Vendors that go by the address alone: the port stays; it becomes the packet's own port on the other side of
-the router, which is wrong; or a pinhole is made for it."""
+"""What happens to an address of the packet with another port. Mainline leaves it ``untouched``. Some vendors
+compare the address alone: with ``kept`` the port stays, with ``own`` it becomes the packet's untranslated
+port (which is wrong), with ``pinhole`` a pinhole is opened for it."""
 
 
 @dataclass(frozen=True)
 class Kernel:
     """One version of the ALG. The defaults are the newest kernel's.
 
-    - ``hardened``: ports and numbers that make no sense leave a header unread. Older kernels call such a
-      port an error, read numbers of any length, and go astray after a header that they can't read.
+    - ``hardened``: a header with an impossible port or number is not read. Older kernels treat such a port as
+      an error, read numbers of any length, and go on at a wrong place after a header that they can't read.
     - ``tabs``: tabs are white space beside the colon, and one fold is followed there.
-    - ``whole_methods``: a method is one only if a space and a letter follow it.
+    - ``whole_methods``: a method is recognised only if a space and a letter follow it.
     - ``shifts_parameters``: the parameters of a Via are looked for behind its new address, not
       where the old one ended.
-    - ``forced_dport``: a phone's port in Via is where its answers go.
-    - ``zero_cseq``: CSeq 0 is a number like others.
-    - ``tcp``: TCP is looked at. ``length_anywhere``: there, Content-Length may be followed by other headers.
+    - ``forced_dport``: answers to a phone go to the port in its Via.
+    - ``zero_cseq``: CSeq 0 is a valid number.
+    - ``tcp``: TCP is inspected. ``length_anywhere``: over TCP, other headers may follow Content-Length.
     - ``drops_long_segments``: over TCP, a message that goes on in the next segment is dropped.
-    - ``skips_master``: the same expectation of another flow is no reason for another port, but an error.
-    - ``search_stops``: another error than a port in use ends the search for ports.
-    - ``frees_rtp``: where the port for RTCP is in use, the one for RTP is given back.
-    - ``source_port_kept``: media leaves by the port that was announced, also when that had to change.
+    - ``skips_master``: an equal expectation of another flow is an error, not a reason to try another port.
+    - ``search_stops``: an error other than a port in use ends the search for ports.
+    - ``frees_rtp``: if the port for RTCP is in use, the one for RTP is given back.
+    - ``source_port_kept``: media leave by the announced port, even if the ALG had to choose another port.
     - ``session_needs_address``: o= and the session's c= are left alone where no address is known.
     - ``angle_first``: in a Contact, ``sip:`` is looked for behind the first ``<`` of the line, so that a
       display name can't be taken for the URI.
     - ``sdp_port``: digits behind a colon count as part of an address in c= and o=.
-    - ``via_port``: a Via names one end of the packet only if its port does, too. ``via_any``: whoever a Via
-      names, it is translated.
+    - ``via_port``: a Via names one end of the packet only if the port matches, too. ``via_any``: every Via is
+      translated, whomever it names.
     - ``other_port``: what becomes of an address of the packet with a port that is not the packet's.
-    - ``streams``: how many m= lines are looked at; ``video`` and ``image`` (fax) are among the kinds.
-    - ``invite_flushes``: an INVITE ends what the calls before it expected.
-    - ``cseq_needs_media``: the CSeq of an INVITE is noted only if media of it is expected.
-    - ``checks_transport``: a Contact for another transport is left to others.
+    - ``streams``: how many m= lines are looked at. ``video``, ``image`` (fax): whether these kinds are known.
+    - ``invite_flushes``: an INVITE ends the media expectations of earlier calls.
+    - ``cseq_needs_media``: the CSeq of an INVITE is noted only if media are expected for it.
+    - ``checks_transport``: a Contact for another transport is ignored.
     - ``uri_needs_user``: a Request-URI without a user part stays as it is.
-    - ``compact_needs_blank``: a compact header name is one only if no letter stands two places behind it.
+    - ``compact_needs_blank``: a compact header name counts only if the second byte after it is no letter.
     """
 
     hardened: bool = True
@@ -88,7 +90,7 @@ class Kernel:
     compact_needs_blank: bool = False
 
 
-# Backwards from the newest: each band says what its kernels do otherwise than those after it.
+# Backwards from the newest: each band names the differences from the next newer one.
 NEWEST: Final = Kernel()
 _5_3: Final = replace(NEWEST, hardened=False, session_needs_address=False)
 _4_20: Final = replace(_5_3, skips_master=False)
@@ -130,7 +132,7 @@ _VERSION: Final = re.compile(r"\d{1,3}(\.\d{1,4}){1,3}")
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """The numbers of a kernel's version. Raises ``ValueError`` for what is none."""
+    """The numbers of a kernel's version. Raises ``ValueError`` if it is not a version."""
     if _VERSION.fullmatch(version) is None:
         raise ValueError(f"'{version}' is no version of a kernel, such as 2.6.36 or 4.9")
     return tuple(map(int, version.split(".")))

@@ -1,4 +1,4 @@
-"""REGISTER: the way in for calls, kept open as long as the registration lasts."""
+"""REGISTER: the pinhole for calls, kept open as long as the registration lasts."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def expect_calls(
     active: bool,
     kind: Kind = Kind.SIGNALLING,
 ) -> int:
-    """Expect calls for a Contact at the flow's own port, the Contact's or another; returns it, or 0.
+    """Expect calls for a Contact at the flow's own port, the Contact's or another; returns the port, or 0.
 
-    A registration's way in stays when a call comes; another ``kind`` of expectation ends with it.
+    The expectation of a registration stays when a call comes; one of another ``kind`` ends then.
     """
     context, flow, settings = view.context, view.flow, view.settings
     wanted = contact.port
@@ -79,7 +79,7 @@ def expect_calls(
 
 
 def write_contact(view: View, contact: Found, port: int) -> None:
-    """Put the port that is expected, at the router's address, into the Contact; 0: there was none."""
+    """Write the router's address and the expected port into the Contact; 0 (no port) drops the packet."""
     if not port:
         view.context.drop("all ports in use for SIP")
     new = Endpoint(view.new_source.ip, port)
@@ -88,7 +88,7 @@ def write_contact(view: View, contact: Found, port: int) -> None:
 
 
 def register_response(view: View, cseq: int, code: int) -> None:
-    """Spec 1.9: a 2xx opens what the request asked for; any other final answer ends it, a challenge too."""
+    """Spec 1.9: a 2xx activates the request's expectation; other final answers, a challenge too, end it."""
     payload, context, flow = view.payload, view.context, view.flow
     if flow.register_cseq != cseq or 100 <= code <= 199:
         return
@@ -110,7 +110,7 @@ def register_response(view: View, cseq: int, code: int) -> None:
 
 
 def _refresh(view: View, contact: Endpoint, seconds: int) -> bool:
-    """Open the expectation of a Contact for ``seconds``; whether there is one."""
+    """Activate the expectation of a Contact for ``seconds``; returns whether there is one."""
     expectations, context = view.memory.expectations, view.context
     for each in expectations.of(view.flow, context.now):
         if each.kind is Kind.SIGNALLING and each.destination == contact and each.protocol == context.protocol:
@@ -137,7 +137,7 @@ def expires_parameter(view: View, at: int, seconds: int) -> int:
 
 
 def same_transport(view: View, at: int) -> bool:
-    """Whether a Contact names no transport, or the one that the message came by."""
+    """Whether a Contact names no transport, or that of the message."""
     if not view.settings.kernel.checks_transport:
         return True
     named = view.payload.text_parameter(at, _TRANSPORT)

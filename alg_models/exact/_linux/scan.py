@@ -1,8 +1,8 @@
 """How the kernel finds headers, addresses and numbers in a payload (spec 1.2).
 
 Nothing here knows what a SIP message is: there are lines, markers within lines, and literal
-addresses behind markers. Offsets are those of the payload; an edit moves what follows, and offsets
-taken before it are not put right, since the kernel does not do that either.
+addresses behind markers. Offsets count in the payload. An edit moves the bytes behind it; offsets that were
+taken before are not corrected, since the kernel does not correct them either.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ SIP_PORT: Final = 5060
 
 # Letters as the kernel's character table has them: those of Latin-1.
 _LETTERS: Final = rb"A-Za-z\xc0-\xd6\xd8-\xf6\xf8-\xff"
-# A line may end by CR, LF or both. The first character of a line is stepped over without a look at
-# whether it ends the line, so of two LF in a row the second ends nothing.
+# A line may end by CR, LF or both. The kernel skips the first character of a line without testing
+# whether it ends the line, so of two LF in a row the second does not end a line.
 _NEWLINE: Final = rb"(?>\r\n|[\r\n])"
-# No possessive repetition of a group here: before Python 3.11.5 one that is given up midway spoils the match.
+# No possessive repetition of a group here: before Python 3.11.5, one that fails midway makes the match wrong.
 _ANY_START: Final = rb"(?<![\r\n])(?>(?:%b[\r\n])*)%b" % (_NEWLINE, _NEWLINE)
-# White space beside the colon. Old kernels go on after a fold, and lose the character behind it.
+# White space beside the colon. Old kernels continue after a fold, and lose the character behind it.
 _SPACE: Final = rb"(?>[ \t]*(?:%b[ \t]+)?)" % _NEWLINE
 _OLD_SPACE: Final = rb"(?>(?: |%b[ \t]+(?![ \t])[\s\S])*)" % _NEWLINE
 
@@ -41,7 +41,7 @@ _STRTOUL: Final = re.compile(rb"0[xX][0-9A-Fa-f]+|0[0-7]*|[1-9][0-9]*")
 
 
 class Found(NamedTuple):
-    """Where a value stands, and the address in it: ``None`` where its port is an error."""
+    """Where a value stands, and the address in it; ``None`` if its port is an error."""
 
     offset: int
     end: int
@@ -49,7 +49,7 @@ class Found(NamedTuple):
 
 
 class Number(NamedTuple):
-    """A number and where it ends; where it begins if there is none, or one that is too large."""
+    """A number and where it ends. Without a number, or if it is too large, ``end`` is where it begins."""
 
     value: int
     end: int
@@ -57,7 +57,7 @@ class Number(NamedTuple):
 
 @dataclass(frozen=True)
 class Marker:
-    """Text that is looked for without regard to case."""
+    """Text to look for, in any letter case."""
 
     text: bytes
     pattern: re.Pattern[bytes]
@@ -68,14 +68,14 @@ class Marker:
 
 
 class Header:
-    """A header that the kernel knows: its names, the marker before what matters, and what that is."""
+    """A header that the kernel knows: its names, the marker before its address, and if a user may follow."""
 
     def __init__(self, name: bytes, compact: bytes, marker: bytes = b"", *, user: bool = False) -> None:
         self.marker = Marker.of(marker) if marker else None
         self.user = user
         full = re.escape(name)
-        # A letter behind the compact form would make it another name. The first kernels look one place
-        # too far.
+        # A letter behind the compact form would make it another name. The first kernels test one byte too
+        # far.
         short = rb"|%b(?=%b[^%b])"
         self._patterns = {
             (tabs, plain, far): re.compile(
@@ -89,7 +89,7 @@ class Header:
         }
 
     def finder(self, kernel: Kernel, plain: bool) -> Callable[[bytes, int], re.Match[bytes] | None]:
-        """The search for it, the payload's lines being all ended by CRLF where ``plain``."""
+        """The function that searches for the header. ``plain``: every line of the payload ends by CRLF."""
         return self._patterns[kernel.tabs, plain, kernel.compact_needs_blank].search
 
 
@@ -110,7 +110,7 @@ _COMMA: Final = Marker.of(b",")
 
 
 class SdpLine:
-    """A line of a session description; ``before_media``: looked for up to the next m= line only."""
+    """A type of line of a session description. ``before_media``: the search stops at the next m= line."""
 
     def __init__(self, kind: bytes, *, before_media: bool = False) -> None:
         wanted = rb"(%b=)" % kind
@@ -129,7 +129,7 @@ CONNECTION: Final = SdpLine(b"c", before_media=True)
 
 @lru_cache(maxsize=1024)
 def _ipv4(text: bytes) -> str:
-    """An address as connection tracking would print it; empty when a number is above 255."""
+    """An address as connection tracking would print it; empty if a number is above 255."""
     numbers = [int(each[-8:]) if len(each.lstrip(b"0")) < 4 else 256 for each in text.split(b".")]
     return "" if max(numbers) > 255 else ".".join(map(str, numbers))
 
@@ -143,7 +143,7 @@ def _ipv6(text: bytes) -> str:
 
 
 class Payload:
-    """The bytes under the ALG's hands, and the kernel's ways to look at them."""
+    """The bytes that the ALG works on, and the kernel's ways to search them."""
 
     __slots__ = ("_plain", "data", "ipv6", "kernel")
 
@@ -151,7 +151,7 @@ class Payload:
         self.data = data
         self.kernel = kernel
         self.ipv6 = ipv6
-        # Where every line ends by CRLF, line starts are found at once. No edit changes that.
+        # If every line ends by CRLF, line starts are found faster. No edit changes line ends.
         ends = data.count(b"\r\n")
         self._plain = data.count(b"\n") == ends == data.count(b"\r")
 
@@ -166,7 +166,7 @@ class Payload:
     # -- within a line ------------------------------------------------------------------------
 
     def _fold(self, at: int, limit: int) -> int:
-        """Behind the white space of the continuation line after the line end ``at``; -1: there is none."""
+        """The offset behind the white space of the continuation line after the line end ``at``; -1: none."""
         data = self.data
         at += 1
         if at < limit and data[at - 1] == 13 and data[at] == 10:
@@ -180,8 +180,8 @@ class Payload:
     def search(self, at: int, limit: int, marker: Marker) -> int:
         """Where ``marker`` stands in the value at ``at``, continuation lines included; -1: nowhere.
 
-        Something must follow the marker, and the first character of a continuation line is not
-        looked at.
+        As in the kernel, at least one byte must follow the marker, and the first character of a continuation
+        line is skipped.
         """
         data = self.data
         last = limit - len(marker.text)
@@ -202,7 +202,7 @@ class Payload:
         return -1
 
     def _address(self, at: int, limit: int, *, delimited: bool) -> tuple[str, int] | None:
-        """A literal address and where it ends; an IPv6 one stands in brackets where ``delimited``."""
+        """A literal address and where it ends. ``delimited``: an IPv6 address must have brackets."""
         data = self.data
         if not self.ipv6:
             found = _IPV4.match(data, at, limit)
@@ -222,7 +222,7 @@ class Payload:
         return None if delimited else (ip, end)
 
     def _endpoint(self, at: int, limit: int, *, user: bool) -> Found | None:
-        """The address and port at ``at``, behind a user part if there may be one."""
+        """The address and port at ``at``. ``user``: a user part may stand before them."""
         data = self.data
         if user:
             part = _USER.match(data, at, limit)
@@ -252,7 +252,7 @@ class Payload:
         found = _DIGITS.match(self.data, at, len(self.data) if limit is None else limit)
         text = found[0] if found else b""
         if not self.kernel.hardened:
-            # Whatever does not fit is cut off, and 10**32 is a multiple of 2**32.
+            # The kernel keeps the lowest 32 bits. 10**32 is a multiple of 2**32, so the last digits decide.
             return Number(int(text[-32:] or b"0") & 0xFFFFFFFF, at + len(text))
         value = int(text) if 0 < len(text) < 12 else 1 << 32
         return Number(value, at + len(text)) if value < 1 << 32 else Number(0, at)
@@ -260,13 +260,13 @@ class Payload:
     # -- headers --------------------------------------------------------------------------------
 
     def header(self, header: Header, at: int = 0) -> Found | int:
-        """The next header of that kind from ``at`` on.
+        """The next header of that kind from ``at`` on; -1: there is none.
 
-        An offset: there is one that can't be read, to be searched on from there; -1: there is none.
+        If the header can't be read, returns the offset from which the search goes on.
         """
         found = header.finder(self.kernel, self._plain)(self.data, at)
         if found is None or found[1] is None:
-            return -1  # a line that only begins with the name ends the search
+            return -1  # a line that begins with the name, without a colon, ends the search
         limit = len(self.data)
         value = found.end()
         if value < limit and self.data[value] in b"\r\n":
@@ -285,7 +285,7 @@ class Payload:
         return self._endpoint(begin + len(header.marker.text), limit, user=header.user) or value
 
     def _next_value(self, header: Header, at: int) -> Found | int:
-        """As ``header``, for the next of several values divided by commas."""
+        """Like ``header``, but for the next of several values separated by commas."""
         limit = len(self.data)
         assert header.marker is not None
         comma = self.search(at, limit, _COMMA)
@@ -298,8 +298,7 @@ class Payload:
     def uri(self, header: Header, at: int = 0, *, in_header: bool = False) -> Found | None:
         """The next header value of that kind whose address can be read.
 
-        ``in_header``: what stands at ``at`` is a value of such a header already, so that first the
-        values behind it are looked at.
+        ``in_header``: ``at`` is inside such a header already, so its further values come first.
         """
         if in_header:
             found = self._next_value(header, at)
@@ -315,11 +314,11 @@ class Payload:
         return None if isinstance(found, int) else found
 
     def _onwards(self, at: int, found: int) -> int:
-        """Where the search goes on; old kernels add what is an offset already."""
+        """Where the search goes on. Old kernels add ``at`` by mistake: ``found`` is an offset already."""
         return found if self.kernel.hardened else at + found
 
     def request_uri(self) -> Found | None:
-        """The address in the request line; ``None``: none that can be read."""
+        """The address in the request line; ``None`` if none can be read."""
         data = self.data
         limit = len(data)
         method = _METHOD.match(data)
@@ -337,7 +336,7 @@ class Payload:
     # -- parameters -------------------------------------------------------------------------------
 
     def _parameter(self, at: int, marker: Marker) -> tuple[int, int]:
-        """Where the value of the parameter begins, or -1, and the limit of the header value."""
+        """Where the parameter's value begins (-1: no such parameter), and where the header value ends."""
         limit = self.search(at, len(self.data), _COMMA)
         if limit < 0:
             limit = len(self.data)
@@ -345,7 +344,7 @@ class Payload:
         return (begin + len(marker.text) if begin >= 0 else -1), limit
 
     def text_parameter(self, at: int, marker: Marker) -> bytes | None:
-        """The first three bytes of a parameter in upper case; ``None`` without it."""
+        """The first three bytes of a parameter's value, in upper case; ``None`` without the parameter."""
         begin, _ = self._parameter(at, marker)
         return None if begin < 0 else self.data[begin : begin + 3].upper()
 
@@ -358,10 +357,10 @@ class Payload:
     def number_parameter(
         self, at: int, marker: Marker, limit: int | None = None
     ) -> tuple[int, Number] | None:
-        """A parameter that holds a number, and where it begins; ``None`` without it.
+        """Where a parameter's number begins, and the number; ``None`` if there is no such parameter.
 
-        The number ends where it begins when it can't be read. ``limit``: where the parameters end, if
-        that is not the next comma.
+        If the number can't be read, it ends where it begins. ``limit``: where the parameters end, if not
+        at the next comma.
         """
         if limit is None:
             begin, limit = self._parameter(at, marker)
@@ -372,11 +371,11 @@ class Payload:
             return None
         if self.kernel.hardened:
             return begin, self.number(begin, limit)
-        # Old kernels read it as C source is read: 0x10 and 010 are numbers too.
+        # Old kernels read numbers as C does: 0x10 is hexadecimal, and 010 is octal.
         found = _STRTOUL.match(self.data, begin)
         if found is None:
             return begin, Number(0, begin)
-        # What does not fit is cut off: of any base, the last digits are all that is left.
+        # The kernel keeps the lowest 32 bits, so in any base the last digits decide.
         text = found[0]
         if text[1:2] in (b"x", b"X"):
             value = int(text[2:][-8:], 16)
@@ -387,12 +386,12 @@ class Payload:
     # -- session descriptions ---------------------------------------------------------------------
 
     def sdp(self, line: SdpLine, at: int) -> int:
-        """Behind the ``x=`` of the next such line from ``at`` on; -1: there is none."""
+        """The offset behind the ``x=`` of the next such line from ``at`` on; -1: there is none."""
         found = (line.plain if self._plain else line.any).search(self.data, at)
         return found.end() if found and found[1] else -1
 
     def sdp_number(self, line: SdpLine, at: int) -> Found | None:
-        """A line that begins with a number."""
+        """The number at the beginning of the next such line."""
         begin = self.sdp(line, at)
         digits = _DIGITS.match(self.data, begin) if begin >= 0 else None
         return Found(begin, digits.end()) if digits and digits[0] else None
@@ -414,13 +413,13 @@ class Payload:
             return None
         ip, end = address
         if self.kernel.sdp_port and data[end : end + 1] == b":":
-            # It is read as an address with a port is.
+            # These kernels read the colon and digits as a port.
             digits = _DIGITS.match(data, end + 1)
             end = digits.end() if digits else end
         return Found(begin, end, Endpoint(ip, 0))
 
     def sdp_media(self, at: int) -> Found | None:
-        """The kind and the port of the next m= line, as in ``audio 49170``."""
+        """Where the media type and port of the next m= line stand, as in ``audio 49170``."""
         begin = self.sdp(MEDIA, at)
         word = _WORD.match(self.data, begin) if begin >= 0 else None
         if word is None or self.data[word.end() : word.end() + 1] != b" ":

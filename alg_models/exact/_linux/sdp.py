@@ -1,4 +1,4 @@
-"""Session descriptions: what is expected, and what is written in them."""
+"""Session descriptions: which media the ALG expects, and what it writes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ ExpectMedia = Callable[[View, Kind, Endpoint, int, int], str]
 
 
 def process_sdp(view: View, expect: ExpectMedia | None = None) -> int:
-    """Spec 1.7: expect the media of up to three streams, and name the router where they are ours.
+    """Spec 1.7: expect the media of the first streams, and write the router's address for inside ones.
 
-    Returns how many streams were looked at.
+    Returns how many streams were looked at: at most the kernel's ``streams``.
     """
     payload, context = view.payload, view.context
     version = payload.sdp_number(VERSION, 0)
@@ -62,7 +62,7 @@ def process_sdp(view: View, expect: ExpectMedia | None = None) -> int:
 
 
 def expect_media(view: View, kind: Kind, media: Endpoint, begin: int, end: int) -> str:
-    """Expect RTP and RTCP for one stream, write its port; returns the address that now stands for it."""
+    """Expect RTP and RTCP for one stream, and write its port; returns the address to write for it."""
     settings, source = view.settings, ""
     if settings.direct_media:
         if media.ip != view.source.ip:
@@ -74,7 +74,7 @@ def expect_media(view: View, kind: Kind, media: Endpoint, begin: int, end: int) 
 
 
 def expect_from(view: View, kind: Kind, source: str, media: Endpoint, begin: int, end: int) -> str:
-    """As above, whosever the media are, and from that address; empty: from anybody."""
+    """Like ``expect_media``, but for media of any host, from the address ``source`` (empty: from anybody)."""
     context = view.context
     direct = False
     target = media
@@ -83,7 +83,7 @@ def expect_from(view: View, kind: Kind, source: str, media: Endpoint, begin: int
         if known is None or known.master is view.flow or known.kind is not kind:
             break
         if direct or known.saved == known.destination or not view.nat:
-            # Both ends are known: nothing new is to be expected.
+            # Another flow expects these media already: no new expectation is needed.
             if direct:
                 write_port(view, begin, end, target.port & ~1)
             return target.ip
@@ -104,9 +104,9 @@ def expect_from(view: View, kind: Kind, source: str, media: Endpoint, begin: int
 
 
 def _beyond(view: View, ip: str) -> bool:
-    """Whether an address is reached by the interface that this packet leaves through.
+    """Whether the route to an address leaves by the same interface as this packet.
 
-    The kernel asks its routing table: to 0.0.0.0 and 127.x it would speak by its own loopback interface.
+    The kernel asks its routing table, in which 0.0.0.0 and 127.x lead to the loopback interface.
     """
     context, address = view.context, ip_address(ip)
     if address.is_unspecified or address.is_loopback:
@@ -115,7 +115,7 @@ def _beyond(view: View, ip: str) -> bool:
 
 
 def reserve(view: View, kind: Kind, source: str, wanted: Endpoint, saved: Endpoint, *, search: bool) -> int:
-    """Expect a pair of ports, searching upwards from the wanted one; returns the first, or 0."""
+    """Expect a pair of ports, searching upwards from the wanted port; returns the first of the two, or 0."""
     expectations, context, kernel = view.memory.expectations, view.context, view.settings.kernel
 
     def relate(offset: int, port: int) -> tuple[Expectation, Verdict]:
@@ -130,7 +130,7 @@ def reserve(view: View, kind: Kind, source: str, wanted: Endpoint, saved: Endpoi
         symmetric = kernel.source_port_kept or port == saved.port
         return new, expectations.relate(new, context, skip_master=kernel.skips_master, symmetric=symmetric)
 
-    # An equal expectation of another flow serves as well where nothing is translated.
+    # Where nothing is translated, an equal expectation of another flow will do.
     fine = (Verdict.DONE,) if search else (Verdict.DONE, Verdict.ALREADY)
     for port in range(wanted.port, 65536, 2):
         first, rtp = relate(0, port)

@@ -1,7 +1,7 @@
-"""What TP-Link's kernels do instead: their own bookkeeping of registrations and media.
+"""What TP-Link's kernels do instead: they keep their own tables of registrations and media.
 
-A table of the home's phones, by registration and media port, lets calls from one to another be
-turned round. Everybody may use a pinhole, and nothing but time and the registrar ends one.
+A table of the home's phones, with registrations and media ports, makes calls between two of them possible
+(hairpinning). Everybody may use a pinhole, and only time and the registrar end one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from siplab.alg_models.exact._linux.scan import CONTACT, Found, Marker
 from siplab.alg_models.exact._linux.sdp import process_sdp, reserve, write_port
 from siplab.lab.wire.ip import UDP, Endpoint
 
-SIGNALLING_TIMEOUT: Final = 10.0  # seconds, to which the registrar's are added
+SIGNALLING_TIMEOUT: Final = 10.0  # seconds; the registrar's lifetime is added
 _MOST_PHONES: Final = 100
 _MOST_MEDIA: Final = 15
 _EXPIRES: Final = Marker.of(b"expires=")
@@ -33,13 +33,13 @@ _EXPIRES: Final = Marker.of(b"expires=")
 class Generation:
     """One state of the vendor's code. The defaults are those of the MT7628's.
 
-    - ``default_expires``: seconds of a REGISTER that names none; 5 is not 0, that is all.
+    - ``default_expires``: seconds for a REGISTER that names none; only whether it is 0 matters.
     - ``both_ways``: descriptions that come in are read, too.
-    - ``within_lan``: only media of the sender or of another host of the home are its own, and the table of
-      phones knows their ports; else any media are, and nobody's ports are noted.
+    - ``within_lan``: only media of the sender or another inside host are translated, and the table of
+      phones has their ports. Otherwise media of any host are, and the table has no ports.
     - ``even``: media ports are made even.
     - ``margin``: seconds by which an entry of the table of phones outlives its registration.
-    - ``swapped``: the bytes of the expected port are exchanged, while the description keeps its own.
+    - ``swapped``: the two bytes of the expected port are swapped; the port in the description stays.
     """
 
     default_expires: int = 5
@@ -52,7 +52,7 @@ class Generation:
 
 @dataclass(eq=False)
 class Phone:
-    """A phone of the home: as the registrar knows it, where it is, and its media ports by public port."""
+    """A phone of the home: its public and local endpoint, and its local media ports by public port."""
 
     public: Endpoint
     local: Endpoint
@@ -67,12 +67,12 @@ class Phones:
         self._all: list[Phone] = []
 
     def alive(self, now: float) -> list[Phone]:
-        """Those whose time is not over, the latest first."""
+        """The phones whose time is not over, the latest first."""
         self._all = [each for each in self._all if now < each.expires]
         return self._all[::-1]
 
     def add(self, phone: Phone) -> None:
-        """Note one; a table that is full takes no more."""
+        """Add a phone; a full table takes no more."""
         if len(self._all) < _MOST_PHONES:
             self._all.append(phone)
 
@@ -91,7 +91,7 @@ def _add(view: View, public: Endpoint, local: Endpoint) -> Phone:
 
 
 def _seconds(view: View, contact: Found, default: int) -> tuple[int, bool]:
-    """expires= anywhere in the rest of the line, whatever Contact it belongs to; whether it is there."""
+    """The seconds of an expires= in the rest of the line, of whichever Contact, and whether there is one."""
     end = view.payload.data.find(b"\r\n", contact.end)
     if end < 0:
         view.context.drop("Contact does not end")
@@ -102,7 +102,7 @@ def _seconds(view: View, contact: Found, default: int) -> tuple[int, bool]:
 
 
 def known(view: View, endpoint: Endpoint) -> Endpoint | None:
-    """What the table has for an address: the public one of a phone going out, its own coming in."""
+    """The table's entry for an endpoint: the phone's public one going out, its local one coming in."""
     for phone in _phones(view):
         old, new = phone.local, phone.public
         if not view.context.outbound:
@@ -113,7 +113,7 @@ def known(view: View, endpoint: Endpoint) -> Endpoint | None:
 
 
 def _register_request(generation: Generation, view: View, _: int) -> None:
-    """Let calls in at once, for a short time; the phone's next REGISTER finds what it asked for before."""
+    """Let calls in at once, for a short time. The phone's next REGISTER reuses the same expectation."""
     if view.flow.expected:
         return
     seconds = expires_header(view, generation.default_expires)
@@ -145,7 +145,7 @@ def _register_request(generation: Generation, view: View, _: int) -> None:
 
 
 def _register_response(generation: Generation, view: View, _: int, code: int) -> None:
-    """A 2xx prolongs what stands in its Contacts; any other answer changes nothing."""
+    """A 2xx prolongs the expectation of the first Contact that matches; any other answer changes nothing."""
     if not 200 <= code <= 299:
         return
     expectations, now = view.memory.expectations, view.context.now
@@ -181,7 +181,7 @@ def _register_response(generation: Generation, view: View, _: int, code: int) ->
 
 
 def _expect_any(generation: Generation, view: View, kind: Kind, media: Endpoint, begin: int, end: int) -> str:
-    """Expect a stream from anybody, whoever's it is."""
+    """Expect a stream of any host, from anybody."""
     port = media.port & ~1 if generation.even else media.port
     if generation.swapped:
         port = (port & 0xFF) << 8 | port >> 8
@@ -195,7 +195,7 @@ def _expect_any(generation: Generation, view: View, kind: Kind, media: Endpoint,
 
 
 def _expect_media(view: View, kind: Kind, media: Endpoint, begin: int, end: int) -> str:
-    """Expect a stream from anybody; one of another phone in the home is led there."""
+    """Expect a stream from anybody. A stream to another phone of the home goes there directly."""
     context = view.context
     target, direct = media, False
     inbound = view.source.ip == view.new_source.ip
@@ -247,9 +247,9 @@ def _answered(generation: Generation, view: View, _: int, code: int) -> None:
 
 
 def _expect_answer(view: View) -> None:
-    """Expect that a phone in the home writes to the Contact of an answer from outside.
+    """Expect that a phone in the home sends requests to the Contact of an answer from outside.
 
-    Of signalling a flow may expect one thing only: this takes the registration's place.
+    A flow may have one signalling expectation only, so this one replaces the registration's.
     """
     contact = view.payload.uri(CONTACT)
     if view.source.ip != view.new_source.ip or contact is None or contact.endpoint is None:
@@ -261,9 +261,9 @@ def _expect_answer(view: View) -> None:
         )
 
 
-@cache  # partial functions are equal to themselves alone
+@cache  # two partial functions are never equal, so equal models need the same object
 def methods(generation: Generation) -> Methods:
-    """What is done by method in a generation of the code."""
+    """The handlers by method in a generation of the code."""
     described = partial(_offer_or_answer, generation)
     answered = partial(_answered, generation)
     return Methods(

@@ -1,10 +1,10 @@
-"""The live page of a lab that is up: hosts, taps, messages as they pass, another model, older bindings.
+"""The live page of a running lab: hosts, taps, messages as they pass, another model, older bindings.
 
 The rules of this file:
 
-- It listens at 127.0.0.1 alone, and answers who knows the token in the address; all else is 404.
-- It asks the lab by the same line as the commands do, and can do no more than these.
-- What comes from the network becomes text by ``escape``, and the page runs no script but its own two.
+- It listens at 127.0.0.1 only, and answers only if the address has the token; everything else gives 404.
+- It asks the lab over the same connection as the commands do, and can do no more than they can.
+- Data from the network becomes text by ``escape``. The page runs only its own two scripts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from siplab.lab.errors import UsageError
 
 _FOLDER: Final = Path(__file__).parent
 _FILES: Final = {"htmx.js": ("htmx.min.js", "text/javascript"), "page.css": ("page.css", "text/css")}
-_LONGEST: Final = 4096  # bytes of what a form sends
+_LONGEST: Final = 4096  # bytes that a form may send
 _HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -39,7 +39,7 @@ _HEADERS: Final = {
 
 @contextmanager
 def served(lab: str, models: list[str]) -> Iterator[str]:
-    """Serve the page of a lab by its name; gives its address. Raises ``UsageError``."""
+    """Serve the page of a lab, and yield its address. Raises ``UsageError``."""
     try:
         import uvicorn
     except ImportError as error:
@@ -61,7 +61,7 @@ def served(lab: str, models: list[str]) -> Iterator[str]:
 
 
 def application(lab: str, token: str, models: list[str]) -> Any:
-    """The ASGI application. Raises ``UsageError`` where starlette is missing."""
+    """The ASGI application. Raises ``UsageError`` if starlette is missing."""
     try:
         from starlette.applications import Starlette
         from starlette.concurrency import run_in_threadpool
@@ -135,7 +135,7 @@ def _status(caller: Caller, values: Mapping[str, str], models: list[str]) -> str
 
 
 def _messages(caller: Caller, values: Mapping[str, str], models: list[str]) -> str:
-    """The messages since a number, and what asks for the next ones."""
+    """The messages after a number, and the element that asks for the next ones."""
     since = int(values.get("since", "0"))
     rows = caller.ask("messages", since=since)
     latest = rows[-1]["number"] if rows else since

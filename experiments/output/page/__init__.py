@@ -1,3 +1,3 @@
-"""The report page: one HTML file that opens anywhere, asks for nothing, and draws what ``output.view``
-holds.
+"""The report page: one HTML file that opens anywhere, makes no requests, and draws the data of
+``output.view``.
 """

@@ -1,4 +1,4 @@
-"""From documents to one HTML file: an index, and a page for each trial."""
+"""Makes one HTML file of documents: an index, and a page for each trial."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from siplab.experiments.output.page.html import block, filled, own
 from siplab.experiments.output.view import TrialDocument, Voice
 from siplab.lab.counting import number_of
 
-LIMIT: Final = 25_000_000  # bytes of a page with many trials
-# In this order: what one uses stands before it.
+LIMIT: Final = 25_000_000  # bytes of a page with several trials
+# Each script comes after those that it uses.
 SCRIPTS: Final = ("dom", "state", "ladder", "message", "sound", "network", "outcome", "matrix", "main")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One trial in the index of a page. ``failed``: what failed first; ``why`` there is no document."""
+    """One trial in the index of a page. ``failed``: what failed first; ``why``: why it has no document."""
 
     title: str
     outcome: str
@@ -39,8 +39,8 @@ def page(
 ) -> str:
     """The whole file. Documents that do not fit are left out, and the page says so.
 
-    ``matrix``: a table that stands in the place of the index, with what it was ``before``. Documents are
-    called ``trial-1`` and so on, in the order of ``entries``.
+    ``matrix``: a table in place of the index; ``before``: an earlier one to compare with. The documents'
+    names are ``trial-1`` and so on, in the order of ``entries``.
     """
     voices: dict[str, Voice] = {}
     rows: list[dict[str, Any]] = []

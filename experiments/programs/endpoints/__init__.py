@@ -1,1 +1,1 @@
-"""Real programs in the places of the lab's phones and server."""
+"""Real programs in place of the lab's phones and server."""

@@ -1,6 +1,7 @@
-"""How the lab gives a real phone orders, and hears from it what happens.
+"""How the lab gives orders to a real phone, and learns what happens there.
 
-Whoever the phone is, ``poll`` gives what happened since the last look, and ``order`` has it do something.
+Each control has ``poll``, which returns what happened since the last call, and ``order``, which gives an
+order.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from siplab.experiments.trial.roles import NotApplicableError
 from siplab.lab.worlds.emulated.live import LiveWorld
 
 _PIECE: Final = 65536
-_ASK_EVERY: Final = 6  # looks
+_ASK_EVERY: Final = 6  # polls between two questions
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened at a phone. ``call_id``: of the call, where the program says it.
+    """Something that happened at a phone. ``call_id``: of the call, if the program reports it.
 
-    ``outgoing``: whether the phone placed that call, where it says so. ``text``: what it says of it.
+    ``outgoing``: whether the phone placed that call, if reported. ``text``: what the program says about it.
     """
 
     kind: Happening
@@ -44,7 +45,7 @@ class Control(Protocol):
 
 
 class Printed:
-    """What happens, as a program prints it: regular expressions for a line."""
+    """Recognizes events in what a program prints: regular expressions for a line."""
 
     def __init__(self, process: Process, happenings: Mapping[Happening, str]) -> None:
         self._process = process
@@ -52,7 +53,7 @@ class Printed:
         self._patterns = {kind: re.compile(pattern) for kind, pattern in happenings.items()}
 
     def poll(self) -> list[Event]:
-        """What whole lines, new since the last look, tell."""
+        """The events in complete lines that are new since the last call."""
         self._process.drain()
         found = []
         for at, data in enumerate((self._process.stdout, self._process.stderr)):
@@ -68,7 +69,7 @@ class Printed:
 
 
 class Netstrings:
-    """JSON objects in netstrings, ``LENGTH:TEXT,``, from a stream; what follows something else is lost."""
+    """JSON objects in netstrings, ``LENGTH:TEXT,``, from a stream. After a format error the rest is lost."""
 
     def __init__(self) -> None:
         self._data = b""
@@ -89,7 +90,7 @@ class Netstrings:
 
 
 class CtrlTcpControl:
-    """baresip's module ctrl_tcp: each way netstrings of JSON, events unasked."""
+    """baresip's module ctrl_tcp: JSON in netstrings both ways; events come without being asked for."""
 
     _EVENTS: Final[Mapping[str, Happening]] = {
         "REGISTER_OK": "registered",
@@ -122,7 +123,7 @@ class CtrlTcpControl:
         found = [*([] if self._told else [Event("control")]), *self._printed.poll()]
         self._told = True
         data = b""
-        with suppress(OSError):  # nothing there, or the program has ended: its exit status tells
+        with suppress(OSError):  # no control port, or the program has ended: its exit status will show that
             while piece := self._socket.recv(_PIECE):
                 data += piece
         events = (self._event(message) for message in self._words.feed(data))
@@ -137,7 +138,7 @@ class CtrlTcpControl:
         return Event(kind, str(message.get("id", "")), outgoing, str(message.get("param", "")))
 
     def order(self, order: Order, **values: str) -> None:
-        # Its calls are ordered by number or by being current; the latest call is.
+        # baresip selects the call of an order by its number, or uses the current call, which is the latest.
         parameter = values.get("target") or values.get("digits")
         body = {"command": self._ORDERS[order], **({"params": parameter} if parameter else {})}
         text = json.dumps(body).encode()
@@ -149,7 +150,7 @@ class CtrlTcpControl:
 
 
 class LinesControl:
-    """A program with orders on standard input, that prints what happens."""
+    """A program that takes orders on standard input and prints what happens."""
 
     def __init__(self, process: Process, lines: Lines, begin: Iterable[str], *, once: bool) -> None:
         self._process = process

@@ -1,4 +1,4 @@
-"""The folder of one program in one trial: its configuration, made of templates, and what it writes."""
+"""The folder of one program in one trial: its configuration from templates, and what it writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PLACE: Final = re.compile(r"@([A-Z][A-Z0-9_]*)@")
 
 
 def rendered(text: str, values: Mapping[str, str], where: str) -> str:
-    """A template with what stands between ``@`` filled in. Raises ``UsageError`` for an unknown name."""
+    """A template with the names between ``@`` filled in. Raises ``UsageError`` for an unknown name."""
 
     def value_of(found: re.Match[str]) -> str:
         name = found[1].lower()

@@ -1,4 +1,4 @@
-"""Kamailio's module jsonrpcs, asked by datagrams in a folder."""
+"""Asks Kamailio's module jsonrpcs, by datagrams over a Unix socket."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST: Final = 65536
 
 
 class JsonRpcSocket:
-    """Kamailio's module jsonrpcs, asked by a datagram in a folder."""
+    """Kamailio's module jsonrpcs, reached by a datagram socket in a folder."""
 
     def __init__(self, world: LiveWorld, path: Path) -> None:
         self._world = world
@@ -28,7 +28,7 @@ class JsonRpcSocket:
         self._socket.bind(str(self._answers))
 
     def ask(self, method: str, *parameters: str, patience: float = _PATIENCE) -> Any:
-        """The result; ``None`` when there is none, or no answer within ``patience`` seconds."""
+        """The result; ``None`` if there is none, or no answer within ``patience`` seconds."""
         number = next(self._numbers)
         request = {"jsonrpc": "2.0", "method": method, "params": parameters, "id": number}
         answers: list[Any] = []

@@ -1,10 +1,10 @@
-"""A real program in the place of a phone: what scenarios ask of it becomes orders, what it tells calls.
+"""A real program in place of a phone: scenarios' commands become orders, its events become calls.
 
 The rules of this file:
 
-- What a program says of itself comes first: registered, ringing, established, closed. What it does not say is
-  read from the SIP at its host: the status of a response, who hung up, whether a call was held.
-- The class stands among the world's agents only for their clock: it neither sends nor receives.
+- What a program reports itself comes first: registered, ringing, established, closed. What it does not report
+  is read from the SIP at its host: the status of a response, who hung up, whether a call was put on hold.
+- The class is among the world's agents only for their clock. It neither sends nor receives.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from siplab.lab.phone.registration import RegistrationState
 from siplab.lab.sip.base import Action, Agent
 from siplab.lab.wire.ip import Endpoint
 
-_LOOK: Final = 0.05  # seconds between two looks at what nothing announces
+_LOOK: Final = 0.05  # seconds between two looks at things that no event announces
 
 
 @dataclass(frozen=True)
 class Config:
-    """What scenarios ask of a phone's configuration."""
+    """The settings of a phone that scenarios read."""
 
     user: str
     ip: str
@@ -48,7 +48,7 @@ class ProgramRegistration:
 
 
 class ProgramCall:
-    """A call of a real phone; the attributes are those of ``CallRole``."""
+    """A call of a real phone. The attributes are those of ``CallRole``."""
 
     def __init__(self, phone: ProgramPhone, direction: Direction, call_id: str, now: float) -> None:
         incoming = direction is Direction.INCOMING
@@ -79,7 +79,7 @@ class ProgramCall:
 
     @property
     def rtp_sent(self) -> int:
-        """Frames of 20 ms that the phone had time to say."""
+        """Frames of 20 ms that the phone could have sent in the call's time."""
         end = self.phone.now if self.ended_at is None else self.ended_at
         return round((end - (self.established_at or end)) / 0.02)
 
@@ -90,10 +90,10 @@ class ProgramCall:
 
 
 class ProgramPhone(Agent):
-    """A real phone. ``name``: what it is called where it can't do something; ``can``: what it can.
+    """A real phone. ``name``: its name in messages that it can't do something; ``can``: what it can do.
 
-    ``launch`` starts the program and gives its control; called when it is to register.
-    ``settled`` serves the lab until a condition holds or seconds have passed.
+    ``launch`` starts the program and returns its control; it is called to register the phone. ``settled``
+    serves the lab until a condition holds or so many seconds have passed.
     """
 
     def __init__(
@@ -123,8 +123,8 @@ class ProgramPhone(Agent):
         self._under_control = False
         self._due: list[tuple[float, Callable[[], None]]] = []
         self._held: Callable[[int, float], None] | None = None
-        self._answered: dict[str, int] = {}  # Call-ID -> CSeq of the INVITE that was answered first
-        self._change: int | None = None  # CSeq of the re-INVITE that was to be sent
+        self._answered: dict[str, int] = {}  # Call-ID -> CSeq of the first INVITE that was answered
+        self._change: int | None = None  # CSeq of the re-INVITE that should be sent
 
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):
@@ -134,7 +134,7 @@ class ProgramPhone(Agent):
     # -- orders ------------------------------------------------------------------------------------
 
     def register(self, now: float) -> list[Action]:
-        """Start the program, which registers by itself; comes back when that has succeeded or failed."""
+        """Start the program, which registers by itself. Returns once that has succeeded or failed."""
         self._able("register")
         if self._control is not None:
             raise NotApplicableError(f"{self.name} registers once, when it starts")
@@ -266,7 +266,7 @@ class ProgramPhone(Agent):
                 if not each.call_id and event.outgoing is not False:
                     each.call_id = event.call_id
                     return each
-            if event.outgoing and event.kind != "closed":  # somebody had it call: a transfer
+            if event.outgoing and event.kind != "closed":  # another party made it call: a transfer
                 self.calls.append(ProgramCall(self, Direction.OUTGOING, event.call_id, now))
                 return self.calls[-1]
             return None
@@ -284,7 +284,7 @@ class ProgramPhone(Agent):
             call.ended_by = "local" if call.hanging_up or not self._was_ended(call) else "remote"
 
     def _was_ended(self, call: ProgramCall) -> bool:
-        """Whether a BYE or CANCEL has come since the call began; one that TLS hides is taken to have."""
+        """Whether a BYE or CANCEL has come since the call began. If TLS hides the SIP, one is assumed."""
         if not self.view.seen:
             return True
         return any(
@@ -317,13 +317,13 @@ class ProgramPhone(Agent):
             self._transferred(message.body)
 
     def _is_further_answer(self, seen: Seen) -> bool:
-        """Whether a call that was answered is answered again: a re-INVITE in fragments is not seen itself."""
+        """Whether an answered call is answered again. A re-INVITE in fragments is not seen itself."""
         if not seen.leaving or not seen.is_final(b"INVITE") or (seen.message.status or 0) >= 300:
             return False
         return self._answered.setdefault(seen.call_id, seen.cseq) != seen.cseq
 
     def _transferred(self, body: bytes) -> None:
-        """A report of a call that the other side placed for us (RFC 3515): message/sipfrag."""
+        """A NOTIFY on the call that the other side placed for us (RFC 3515): message/sipfrag."""
         words = body.split(None, 2)
         live = [each for each in self.calls if each.established_at is not None]
         if live and len(words) > 1 and words[0] == b"SIP/2.0" and words[1].isdigit():
@@ -331,11 +331,11 @@ class ProgramPhone(Agent):
 
     @property
     def trouble(self) -> str:
-        """What is wrong with the program itself, in one line; empty: nothing."""
+        """What is wrong with the program itself, in one line; empty if nothing is."""
         return self._failure() if self._control is not None else ""
 
     def close(self) -> None:
-        """Let go of its control, and of what is asked about its media."""
+        """Close the program's control and what measures its media."""
         self._listener.close()
         if self._control is not None:
             self._control.close()

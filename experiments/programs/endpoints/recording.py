@@ -1,8 +1,7 @@
-"""What a real phone heard: found by tone in the files that it records, while they grow.
+"""Finds out what a real phone heard, by tones in the files that it records, while they grow.
 
-Each phone of the lab says a tone of its own. A frame of 20 ms in which somebody else's is loud counts as
-heard, at the time at which it was written. A phone that records nothing is taken to hear what arrives at its
-host.
+Each phone of the lab sends a tone of its own. A frame of 20 ms in which another phone's tone is loud counts
+as heard, at the time at which it was written. If a phone records nothing, what arrives at its host counts.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from siplab.lab.wire.rtp import PCMU, unpack_rtp
 from siplab.lab.worlds.trace import Received, Trace
 
 _HEADER: Final = 44  # bytes of a plain WAV header
-_LOUD: Final = 0.5  # of all that is heard
+_LOUD: Final = 0.5  # the tone's share of the whole sound
 _SECONDS: Final = 0.02
 # Bytes that SRTP adds: HMAC_SHA1_32, HMAC_SHA1_80 (RFC 4568 section 6.2), AEAD_AES_GCM (RFC 7714).
 _TAGS: Final = frozenset({4, 10, 16})
-# Programs share the machine with others, and stumble: a shorter gap says nothing of the router.
+# Seconds. Programs share the machine with others and pause at times. A shorter gap is not the router's fault.
 _SILENCE: Final = 1.0
 _NOWHERE: Final = Endpoint("", 0)
 
@@ -39,7 +38,7 @@ class Ear:
         self._tones = tones
 
     def frames(self, frames: Iterable[Sequence[int]], since: float, now: float) -> None:
-        """Samples that came between two times, frame by frame."""
+        """Take samples that came between two times, frame by frame."""
         row = list(frames)
         begin = max(since, now - len(row) * _SECONDS)
         for number, samples in enumerate(row, 1):
@@ -48,12 +47,12 @@ class Ear:
                 self.heard.packet(None, b"", _NOWHERE, at)
 
     def sealed(self, at: float) -> None:
-        """A frame that came encrypted: that somebody speaks is all that can be known of it."""
+        """Take an encrypted frame. All that can be known is that somebody speaks."""
         self.heard.packet(None, b"", _NOWHERE, at)
 
 
 class Files:
-    """The recordings in a folder that match ``pattern``, new ones too."""
+    """The recordings in a folder that match ``pattern``, also new ones."""
 
     def __init__(self, folder: Path, pattern: str, ear: Ear) -> None:
         self._folder, self._pattern, self._ear = folder, pattern, ear
@@ -78,9 +77,9 @@ class Files:
 
 
 def _step(header: bytes) -> int:
-    """How many numbers of a WAV file there are for each of 8000 samples a second: 1 in mono of 8000 Hz.
+    """Samples of a WAV file per sample at 8000 Hz, all channels counted: 1 for mono at 8000 Hz.
 
-    A header that is not written yet, or is none, counts as that.
+    Also 1 if the header is not written yet, or is not valid.
     """
     if len(header) < _HEADER or header[:4] != b"RIFF":
         return 1
@@ -89,15 +88,15 @@ def _step(header: bytes) -> int:
 
 
 class Arrivals:
-    """The RTP that arrives at a host's ports, where the phone itself records nothing."""
+    """The RTP that arrives at a host's ports. Used if the phone itself records nothing."""
 
     def __init__(self, trace: Trace, host: str, ports: range, ear: Ear) -> None:
         self._trace, self._host, self._ports, self._ear = trace, host, ports, ear
         self._read = 0
-        self._unread: list[float] = []  # when there came what nobody here can decode
+        self._unread: list[float] = []  # when packets came that can't be decoded here
 
     def skip(self) -> None:
-        """Begin with what comes from now on."""
+        """Ignore what has arrived so far."""
         self._read = len(self._trace.records)
 
     def poll(self, now: float) -> None:
@@ -120,7 +119,7 @@ class Arrivals:
                 self._ear.sealed(record.now)
 
     def count(self, most: int) -> int:
-        """Take so many of what can't be decoded, at most, for somebody's speech; gives how many."""
+        """Count at most so many packets that can't be decoded as speech. Returns how many were counted."""
         taken, self._unread = self._unread[:most], self._unread[most:]
         for at in taken:
             self._ear.sealed(at)
@@ -128,10 +127,10 @@ class Arrivals:
 
 
 class Listener:
-    """What a phone hears: by its recordings, if it has any, and by what arrives at its host otherwise.
+    """What a phone hears: from its recordings if it has any, else from what arrives at its host.
 
-    Of what arrives and can't be decoded here, as many packets count as ``relay`` has had from others.
-    ``until_change``: the recordings end when a call is changed; ``change`` says that one was.
+    Of arriving packets that can't be decoded here, as many count as ``relay`` received from others.
+    ``until_change``: the recordings end when a call is changed; ``change`` reports that.
     """
 
     def __init__(
@@ -154,7 +153,7 @@ class Listener:
             self._credited += self._arrivals.count(self._relay.total - self._credited)
 
     def close(self) -> None:
-        """Let go of the relay."""
+        """Close the relay's counters."""
         if self._relay is not None:
             self._relay.close()
 

@@ -1,4 +1,4 @@
-"""rtpengine's counters: how many packets the relay of a call has had from each side, by its protocol ng.
+"""rtpengine's counters, by its protocol ng: how many packets did the relay of a call get from each side?
 
 A request is a cookie, a space and a dictionary in bencode (BEP 3), in one datagram; so is the answer
 (docs/ng_control_protocol.md of rtpengine, command ``query``).
@@ -15,19 +15,19 @@ from typing import Any, Final
 from siplab.experiments.programs.endpoints.sip_view import SipView
 from siplab.lab.worlds.emulated.live import LiveWorld
 
-_EVERY: Final = 0.25  # seconds between two questions
+_EVERY: Final = 0.25  # seconds between two queries
 _LONGEST: Final = 65536
 _DEEPEST: Final = 20
 
 
 def bencoded(value: dict[str, str]) -> bytes:
-    """A dictionary of texts in bencode."""
+    """A dictionary of texts, encoded in bencode."""
     texts = (each.encode() for pair in sorted(value.items()) for each in pair)
     return b"d" + b"".join(b"%d:%s" % (len(each), each) for each in texts) + b"e"
 
 
 def debencoded(data: bytes) -> Any:
-    """What bencode says; texts are bytes. Raises ``ValueError``."""
+    """A value decoded from bencode; texts are bytes. Raises ``ValueError``."""
     value, end = _value(data, 0, _DEEPEST)
     if end != len(data):
         raise ValueError("something follows")
@@ -57,9 +57,9 @@ def _value(data: bytes, at: int, depth: int) -> tuple[Any, int]:
 
 
 def packets_from_others(answer: Any, own: Collection[bytes]) -> int:
-    """The packets that the relay has had from those whose tag is not among ``own``, by its answer to a query.
+    """The packets that the relay received from parties whose tag is not in ``own``, by its answer to a query.
 
-    0 for an answer that makes no sense, or says nothing of a call.
+    0 if the answer is not valid, or says nothing about a call.
     """
     with suppress(AttributeError, KeyError, TypeError):
         return sum(
@@ -74,9 +74,9 @@ def packets_from_others(answer: Any, own: Collection[bytes]) -> int:
 
 
 class RelayCounters:
-    """How many packets of others rtpengine has relayed in the calls of one phone. ``port``: of ng.
+    """How many packets of others rtpengine has relayed in one phone's calls. ``port``: of the protocol ng.
 
-    Nothing waits: an answer is read at a later look.
+    Nothing blocks: an answer is read at a later poll.
     """
 
     def __init__(self, world: LiveWorld, host: str, port: int, view: SipView) -> None:
@@ -91,7 +91,7 @@ class RelayCounters:
             self._socket.connect(("127.0.0.1", port))
 
     def poll(self, now: float) -> None:
-        """Read what was answered, and ask again when it is time."""
+        """Read answers, and query again when it is time."""
         for cookie, answer in self._answers():
             call_id = self._asked.pop(cookie, "")
             count = packets_from_others(answer, self._view.own_tags)

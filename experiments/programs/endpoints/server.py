@@ -1,4 +1,4 @@
-"""A real program in the place of the lab's server."""
+"""A real program in place of the lab's server."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Binding:
 
 
 class Registrar:
-    """What a program knows of where its users are."""
+    """What a program knows about the contacts of its users."""
 
     def __init__(self, name: str, rpc: JsonRpcSocket | None) -> None:
         self._name = name
         self._rpc = rpc
 
     def lookup(self, user: str) -> list[Binding]:
-        """The bindings of a user. Raises ``NotApplicableError`` for a program that can't be asked."""
+        """The bindings of a user. Raises ``NotApplicableError`` if the program can't be asked."""
         if self._rpc is None:
             raise NotApplicableError(f"{self._name} can't be asked where a user is")
         found = self._rpc.ask("ul.lookup", "location", f"{user}@{DOMAIN}")
@@ -40,7 +40,7 @@ class Registrar:
 
 @dataclass(frozen=True)
 class ServerAddress:
-    """What of a server's configuration others ask for."""
+    """The part of a server's configuration that others use."""
 
     ip: str
     domain: str = DOMAIN
@@ -57,7 +57,7 @@ class ProgramServer:
 
     @classmethod
     def of(cls, world: LiveWorld, address: str, chosen: Chosen, folder: Path) -> ProgramServer:
-        """One of a kind that runs."""
+        """A server of this kind that is running."""
         control = chosen.kind.control
         rpc = None
         if isinstance(control, JsonRpc) and "lookup" in chosen.kind.can:

@@ -1,4 +1,4 @@
-"""What the tap on a host saw of one program's SIP, message by message."""
+"""One program's SIP, message by message, as seen by the tap on its host."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TAG: Final = re.compile(rb";\s*tag=([^;\s>]+)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Seen:
-    """A message at a host; ``leaving``: the program sent it. ``cseq``: its number, -1 for none."""
+    """A message at a host; ``leaving``: the program sent it. ``cseq``: its CSeq number, -1 if it has none."""
 
     now: float
     leaving: bool
@@ -33,25 +33,25 @@ class Seen:
         return int(word[0]) if word and word[0].isdigit() and len(word[0]) < 11 else -1
 
     def is_final(self, method: bytes) -> bool:
-        """Whether it is a final response to such a request."""
+        """Whether this is a final response to a request of this method."""
         status = self.message.status
         return status is not None and status >= 200 and self.message.method == method
 
 
 class SipView:
-    """The messages of the program on ``host`` whose SIP port is ``port``. Encrypted ones are not seen."""
+    """The messages of the program on ``host`` whose SIP port is ``port``. Encrypted messages are not seen."""
 
     def __init__(self, trace: Trace, host: str, port: int) -> None:
         self.seen: list[Seen] = []
-        self.call_ids: dict[str, None] = {}  # of calls, the oldest first
-        self.own_tags: set[bytes] = set()  # of the program, in its calls
+        self.call_ids: dict[str, None] = {}  # of the program's calls, the oldest first
+        self.own_tags: set[bytes] = set()  # the program's own, in its calls
         self._trace, self._host, self._port = trace, host, port
         self._read = 0
         self._streams = TapStreams()
-        self._connected: set[int] = set()  # ports of TCP connections that are the program's
+        self._connected: set[int] = set()  # ports of the program's TCP connections
 
     def update(self) -> list[Seen]:
-        """Read on; gives what is new."""
+        """Read new packets. Returns the new messages."""
         records = self._trace.records
         before = len(self.seen)
         while self._read < len(records):
@@ -75,7 +75,7 @@ class SipView:
             self._note(self.seen[-1])
 
     def _note(self, seen: Seen) -> None:
-        """Remember the call that a message is of, and the program's tag in it (RFC 3261 section 19.3)."""
+        """Remember the message's call, and the program's own tag in it (RFC 3261 section 19.3)."""
         message = seen.message
         if message.method != b"INVITE":
             return
@@ -86,10 +86,10 @@ class SipView:
 
 
 def unconfirmed(seen: list[Seen], since: float, now: float) -> str:
-    """Why a call that was answered after ``since`` will end by itself; empty if it won't.
+    """Why a call that was answered after ``since`` will end by itself; empty if it will not.
 
-    A callee repeats its 2xx until the ACK has come, at intervals that double from 0.5 s to 4 s, and hangs up
-    after 32 s without (RFC 3261 section 13.3.1.4). So 3.5 s after the first one it shows.
+    A callee repeats its 2xx until the ACK comes, at intervals that double from 0.5 s to 4 s. Without an ACK
+    it hangs up after 32 s (RFC 3261 section 13.3.1.4). So 3.5 s after the first 2xx this can be seen.
     """
     answers = [
         each
@@ -113,4 +113,4 @@ def unconfirmed(seen: list[Seen], since: float, now: float) -> str:
 
 
 LATE = 2.9
-"""Seconds after a first 2xx: the repetition that comes next is due 3.5 s after it."""
+"""Seconds after the first 2xx. A repetition later than this is the one that is due at 3.5 s."""

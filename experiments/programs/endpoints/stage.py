@@ -1,7 +1,7 @@
-"""A stage on which real programs play phones or the server, beside the lab's own.
+"""A stage on which real programs play phones or the server, beside the lab's own agents.
 
-Time is the wall clock's: nothing waits longer than ``longest`` seconds. A scenario that wants more does not
-apply; how a call goes on is seen after a few seconds of it.
+Time is the wall clock's, and nothing waits longer than ``longest`` seconds. A scenario that waits longer does
+not apply. A few seconds of a call show how it would go on.
 """
 
 from __future__ import annotations
@@ -38,36 +38,34 @@ from siplab.lab.worlds.emulated.live import LiveWorld
 from siplab.lab.worlds.topology import DOMAIN
 
 LONGEST: Final = 8.0  # seconds that anything is waited for
-TALK: Final = (
-    4.2  # seconds after which a call that is not confirmed shows: RFC 3261's third repetition is over
-)
+TALK: Final = 4.2  # seconds that show whether a call is confirmed: RFC 3261's third repetition is over
 GIVEN_UP_AFTER: Final = 32.0  # seconds without an ACK: 64 * T1 (RFC 3261 section 13.3.1.4)
 _RING_TIME: Final = 0.6
 _SETTLING: Final = 0.15
 _INSIDE: Final = ("phone", "second-phone")
-_LONGEST_TONE: Final = 120  # seconds; the file begins anew at its end
+_LONGEST_TONE: Final = 120  # seconds; at its end the file begins again
 _PORT_STEP: Final = 200  # between the media ports of two phones on one host
 
 
 class ProgramStage(Stage):
-    """``longest``: seconds that anything is waited for; who asks for more of them sees whole calls."""
+    """``longest``: seconds that anything is waited for. With a higher value calls are played in full."""
 
     def __init__(self, world: World, setup: Setup, seed: object, folder: Path | None = None) -> None:
         if not isinstance(world, LiveWorld):
             raise UsageError(needs_emulated(f"'{next(iter(setup.programs.values()), 'an image')}'"))
         super().__init__(world, setup, seed, folder)
-        self.says = pure_tone  # what real phones hear is found by tones, whoever says them
+        self.says = pure_tone  # real phones' hearing is measured by tones, so all phones send tones
         self.longest = setup.longest or LONGEST
         self._world = world
         self._before = processes.present()
-        # The path of a Unix socket has room for 107 characters, so this one is short wherever files are kept.
+        # A Unix socket's path has at most 107 characters, so this one is short wherever files are kept.
         self._temporary = tempfile.TemporaryDirectory(dir=host_files.SHARED, ignore_cleanup_errors=True)
         self._place = Path(self._temporary.name)
         self._started: list[Started] = []
         self._real: list[ProgramPhone] = []
         self._real_server: ProgramServer | None = None
-        self._relay: tuple[str, int] | None = None  # host and port at which a relay tells what it counted
-        self._passed_over: list[tuple[float, float]] = []  # when, and how many seconds of a call
+        self._relay: tuple[str, int] | None = None  # host and port of the relay's counters
+        self._passed_over: list[tuple[float, float]] = []  # when, and how many seconds of a call were skipped
         self.hosted = Hosted(world, setup)
 
     def begin(self) -> None:
@@ -77,7 +75,7 @@ class ProgramStage(Stage):
 
     @cached_property
     def server(self) -> SipServer:
-        """The registrar and proxy; a real one has what ``ServerRole`` has."""
+        """The registrar and proxy. A real one offers what ``ServerRole`` has."""
         spec = self.setup.programs.get("server")
         host, address = self.host("server")
         if host in self.hosted.images:
@@ -108,7 +106,7 @@ class ProgramStage(Stage):
         spec = self.setup.programs.get("phone" if inside else "far-phone")
         if spec is None:
             return super()._phone(role, user, rtp_port, changes)
-        server, port = self.server.config.ip, self.setup.sip_port  # there before anybody calls it
+        server, port = self.server.config.ip, self.setup.sip_port  # it must run before anybody sends to it
         if inside and self.outbound_proxy is not None:
             server, port = self.outbound_proxy.config.ip, self.setup.edge_port or port
         if inside and self.setup.stun:
@@ -117,7 +115,7 @@ class ProgramStage(Stage):
         ring_time = asked.pop("ring_time", _RING_TIME)
         chosen = self._with_settings(kinds.get(spec, "phone"), asked)
         host, address = self.host(role)
-        number = sum(each.config.ip == address for each in self._real)  # how many are there already
+        number = sum(each.config.ip == address for each in self._real)  # number of phones there so far
         ports: dict[str, int] = {**DEFAULT_PORTS, **{str(k): v for k, v in chosen.kind.ports.items()}}
         sip_port = ports["sip"] + 10 * number
         low, high = (ports[each] + _PORT_STEP * number for each in ("rtp_low", "rtp_high"))
@@ -164,9 +162,9 @@ class ProgramStage(Stage):
         return cast(Phone, phone)
 
     def _contained_phone(self, role: str, user: str) -> Phone:
-        """The phone in the container on a host, whose orders are those of the kind that the topology names.
+        """The phone in the container on a host. It takes the orders of the kind that the topology names.
 
-        Raises ``NotApplicableError`` for what its image, which has settings of its own, is not known to have.
+        Raises ``NotApplicableError`` for a setting that its image is not known to have.
         """
         host, address = self.host(role)
         where, image = f"the image on {host}", self.hosted.images[host]
@@ -177,7 +175,7 @@ class ProgramStage(Stage):
         inside = role in _INSIDE
         if inside and (self.outbound_proxy is not None or self.setup.stun):
             raise NotApplicableError(f"{where} is not told of another server")
-        _ = self.server  # there before anybody calls it
+        _ = self.server  # it must run before anybody sends to it
         chosen = kinds.get(image.kind, "phone")
         control = chosen.kind.control
         if not isinstance(control, CtrlTcp):
@@ -266,7 +264,7 @@ class ProgramStage(Stage):
 
     def until(self, done: Callable[[], bool], timeout: float) -> bool:
         found = super().until(done, min(timeout, self.longest))
-        super().idle(_SETTLING)  # what one phone tells, the other may be about to tell
+        super().idle(_SETTLING)  # another phone may be about to report the same
         return found
 
     def idle(self, seconds: float) -> None:
@@ -306,7 +304,7 @@ class ProgramStage(Stage):
         return [f"a program ended before the trial did: {each}" for each in troubles]
 
     def _keep(self) -> None:
-        """Copy what the programs wrote to where somebody asked for it; sockets are nothing to keep."""
+        """Copy what the programs wrote to the folder that the user named. Sockets are left out."""
         if self.folder is None:
             return
         if self.folder.exists():

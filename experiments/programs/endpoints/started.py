@@ -1,4 +1,4 @@
-"""The programs of one endpoint, started on its host in their order, each when the one before is ready."""
+"""Starts the programs of one endpoint on its host, in order, each when the one before is ready."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from siplab.lab.worlds.base import WorldError
 from siplab.lab.worlds.emulated.confinement import Confinement
 from siplab.lab.worlds.emulated.live import LiveWorld
 
-# A program that tidies up says goodbye on the network, which is none of the trial's.
+# Seconds to end by themselves: none, since a program that cleans up sends packets that are not part of the
+# trial.
 _GRACE: Final = 0.0
-_ASK: Final = 0.1  # seconds between two questions whether it is ready
+_ASK: Final = 0.1  # seconds between two checks whether it is ready
 
 
 class Started:
-    """Programs that run. Raises ``WorldError`` when one does not get ready, ``UsageError`` for a bad kind."""
+    """Running programs. Raises ``WorldError`` if one does not get ready, ``UsageError`` for a bad kind."""
 
     def __init__(
         self, world: LiveWorld, host: str, name: str, chosen: Chosen, place: Path, values: Mapping[str, str]
@@ -62,7 +63,7 @@ class Started:
             run.name,
             self._host,
             command,
-            # A program in Python that is somebody's does not import what this process may.
+            # A user's program in Python must not import what this process may.
             {"PYTHONPATH": "", "HOME": str(self.folder), **environment},
             directory=str(self.folder),
             confinement=Confinement(writable=(str(self.folder),), capabilities=run.capabilities),
@@ -106,7 +107,7 @@ class Started:
 
     @property
     def failure(self) -> str:
-        """What ended before its time, in one line; empty while all run."""
+        """Which program ended too early, in one line; empty while all run."""
         short = {each.name for each in self._chosen.kind.programs if each.daemon or each.once}
         for name, process in self.processes.items():
             if process.over and name not in short:
@@ -114,7 +115,7 @@ class Started:
         return ""
 
     def end(self) -> None:
-        """End them, the latest first, and keep what they printed."""
+        """End the programs, the latest first, and keep what they printed."""
         for process in reversed(self.processes.values()):
             process.end(_GRACE)
             process.close()

@@ -1,6 +1,6 @@
-"""What would have happened with another router: the same packets through it, or the whole trial once more.
+"""Tells what would have happened with another router, by replaying packets or by running the trial again.
 
 ``packets``: the packets of a trace through gateways with other models. ``actions``: what a gateway did to
-messages. ``undoing``: a model some of whose actions are undone. ``replay``: a trial with such models.
+messages. ``undoing``: a model with some of its actions undone. ``replay``: a trial with such models.
 ``search``: the smallest set of actions whose undoing makes a failed check pass.
 """

@@ -1,4 +1,4 @@
-"""What a gateway did or left undone: one part of one message, or one setting."""
+"""One action of a gateway: it changed or left one part of one message, or has one setting."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class ActionKind(StrEnum):
     PART = "part"  # a part of a message left otherwise than the reference would have sent it
     DROP = "drop"
     ANSWER = "answer"  # the router answered in the peer's name
-    DELIVERY = "delivery"  # to another inside endpoint than the bound one
+    DELIVERY = "delivery"  # to another inside endpoint than the binding's
     MAPPING = "mapping"  # the sender got another public endpoint
-    STATE = "state"  # all that the ALG did with the message: pinholes and its memory too
+    STATE = "state"  # all that the ALG did with the message, including pinholes and its memory
     POLICY = "policy"  # a setting of the ALG: ``siplab.lab.gateway.alg.Policy``
     NAT = "nat"  # a setting of the router's NAT: ``siplab.lab.gateway.nat_config.NatConfig``
 
@@ -28,13 +28,14 @@ class ActionKind(StrEnum):
 
 @dataclass(frozen=True)
 class GatewayAction:
-    """One action, or all that are alike: an empty field (``nth`` 0) stands for any.
+    """One action, or all similar ones: an empty field (``nth`` 0) stands for any value.
 
     ``direction``: ``out`` or ``in``, as seen from the router's inside. ``label``: of the message
-    (``200 OK (INVITE)``); ``nth``: which of those with this label in this direction, from 1. ``part``: by the
-    names of ``lab.wire.compare``; of a setting, its name.
-    What it did, for readers: ``before``, the part as it came to the router; ``after``, as the router left it;
-    ``instead``, as the reference leaves it. ``now``: when, in seconds.
+    (``200 OK (INVITE)``). ``nth``: the message's number among those with this label and direction, from 1.
+    ``part``: one of the names of ``lab.wire.compare``; the name of a setting, if the action is one.
+
+    The other fields are for readers. ``before``: the part as it came to the router; ``after``: as the router
+    left it; ``instead``: as the reference leaves it. ``now``: when, in seconds.
     """
 
     gateway: str
@@ -49,7 +50,7 @@ class GatewayAction:
     now: float = 0.0
 
     def covers(self, other: GatewayAction) -> bool:
-        """Whether ``other`` is this action, or one of those that this stands for."""
+        """Whether ``other`` is this action, or one of those that this action stands for."""
         return (
             self.kind is other.kind
             and self.part in ("", other.part)
@@ -60,7 +61,7 @@ class GatewayAction:
         )
 
     def touches(self, gateway: str, direction: str, label: str, nth: int) -> bool:
-        """Whether it is about this message, or may be."""
+        """Whether the action is about this message, or may be."""
         return (
             not self.kind.is_setting
             and self.direction in ("", direction)
@@ -71,26 +72,26 @@ class GatewayAction:
 
     @property
     def is_omission(self) -> bool:
-        """Whether it left a part as it came, which the reference would have changed."""
+        """Whether the router left a part as it came, although the reference would have changed it."""
         return self.kind is ActionKind.PART and self.before == self.after
 
     @property
     def bare(self) -> GatewayAction:
-        """The same without what is there for readers."""
+        """The same action without the fields for readers."""
         return replace(self, before="", after="", instead="", now=0.0)
 
     @property
     def of_label(self) -> GatewayAction:
-        """All alike in messages with its label."""
+        """All such actions on messages with this label."""
         return replace(self.bare, nth=0)
 
     @property
     def of_class(self) -> GatewayAction:
-        """All alike in that direction; what an ALG remembers hangs on the message."""
+        """All such actions in this direction; for ``state``, only on messages with this label."""
         return self.of_label if self.kind is ActionKind.STATE else replace(self.bare, label="", nth=0)
 
     def __str__(self) -> str:
-        """As ``parse`` reads it."""
+        """The action as text that ``parse`` reads."""
         words = [self.kind.value] if self.kind is not ActionKind.PART else []
         words += [self.part] if self.part else []
         words += [f"of {self.label}"] if self.label else []
@@ -106,8 +107,9 @@ _KINDS = {each.value: each for each in ActionKind if not each.is_setting and eac
 
 
 def parse(text: str) -> GatewayAction:
-    """``Record-Route in``, ``SDP c= of 200 OK (INVITE) in``, ``drop of ACK``, ``policy fragments``.
+    """The action that a text names.
 
+    Examples: ``Record-Route in``, ``SDP c= of 200 OK (INVITE) in``, ``drop of ACK``, ``policy fragments``.
     Raises ``UsageError``.
     """
     found = _FORM.fullmatch(" ".join(text.split()))

@@ -1,4 +1,4 @@
-"""The packets of a trace once more, at the same times, through gateways with other models."""
+"""Sends the packets of a trace again, at the same times, through gateways with other models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from siplab.lab.worlds.trace import Passage, Remark, Trace, WorldEvent
 
 
 class Crossing(NamedTuple):
-    """A packet that a gateway had: ``order``, its place in the trace; ``others``: what other models emit."""
+    """A packet that passed a gateway. ``order``: its place in the trace; ``others``: what others emit."""
 
     order: int
     passage: Passage
@@ -23,9 +23,10 @@ class Crossing(NamedTuple):
 def through(
     trace: Trace, network: Network, models: Sequence[Model | Mapping[str, Model]], seed: object
 ) -> Iterator[Crossing]:
-    """Each passage of a trace with what gateways emit that have one of ``models`` each, or those of a map.
+    """Each passage of a trace, with what gateways with other models emit for the packet.
 
-    ``seed``: that of the trial's world. Where a router was rebooted or got another address, these do too.
+    ``models``: one model for all gateways, or a map from gateways' names to models. ``seed``: that of the
+    trial's world. Where a router rebooted or got another address, so do these gateways.
     """
     gateways = network.topology.gateways
     chosen = [each if isinstance(each, Mapping) else dict.fromkeys(gateways, each) for each in models]

@@ -1,4 +1,4 @@
-"""Parts of a message by the names of ``siplab.lab.wire.compare``: as text, and put into another one."""
+"""Reads parts of a message as text, and puts them into another one. Names: ``siplab.lab.wire.compare``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from siplab.lab.wire.syntax import spelled
 
 
 def text_of(message: SipMessage, part: str) -> str:
-    """The lines of a part, joined by line feeds; empty where it has none."""
+    """The lines of a part, joined by line feeds; empty if the message does not have the part."""
     if part == "start line":
         lines = [message.start_line]
     elif part.startswith("SDP "):
@@ -30,7 +30,7 @@ def _name(field: Field) -> str:
 def merged(own: SipMessage, other: SipMessage, parts: Sequence[str]) -> SipMessage:
     """``own`` with these parts as they are in ``other``.
 
-    A Content-Length that was right for its body is so afterwards.
+    If Content-Length was right for the body, it is right afterwards.
     """
     if set(differences(bytes(own), bytes(other))) <= set(parts):
         return other
@@ -48,7 +48,7 @@ def merged(own: SipMessage, other: SipMessage, parts: Sequence[str]) -> SipMessa
 
 
 def _fields(own: SipMessage, other: SipMessage, parts: Sequence[str]) -> list[Field]:
-    """Those of ``own`` but for the chosen ones, which stand behind what precedes them in ``other``."""
+    """The fields of ``own``, with the chosen ones from ``other``, each after the same predecessor."""
     fields = [field for field in own.fields if _name(field) not in parts]
     at = 0
     for field in other.fields:
@@ -62,7 +62,7 @@ def _fields(own: SipMessage, other: SipMessage, parts: Sequence[str]) -> list[Fi
 
 
 def _body(own: bytes, other: bytes, parts: Sequence[str]) -> bytes:
-    """The session description with the lines of the chosen types as in ``other``."""
+    """The SDP, with the lines of the chosen types as in ``other``."""
     kinds = {part[4:5].encode() for part in parts if part.startswith("SDP ")}
     if not kinds:
         return own

@@ -1,4 +1,4 @@
-"""The ways in that a router's NAT has at one moment, and what became of them in the next."""
+"""The pinholes of a router's NAT at one moment, and what changes from one moment to the next."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from siplab.lab.gateway.binding import NOBODY
 from siplab.lab.gateway.nat import Nat
 from siplab.lab.wire.ip import Endpoint
 
-# Inside, outside, who may come in: after how many seconds without a packet it ends, 0 for its lifetime.
+# Key: inside, outside, who may send. Value: seconds without a packet after which the pinhole ends; 0: its
+# lifetime is fixed.
 Pinholes = dict[tuple[Endpoint, Endpoint, Endpoint | None], float]
 
 
 def pinholes_of(nat: Nat, now: float) -> Pinholes:
-    """Those that are open, or kept for somebody, at ``now`` (seconds)."""
+    """The pinholes that are open, or reserved, at ``now`` (seconds)."""
     return {
         (binding.inside, binding.outside, hole.remote): binding.timeout if binding.idle else 0.0
         for binding in nat.bindings
@@ -21,7 +22,7 @@ def pinholes_of(nat: Nat, now: float) -> Pinholes:
 
 
 def changes(before: Pinholes, after: Pinholes) -> str:
-    """What was opened, closed or limited, a line for each."""
+    """What was opened, closed or given a timer, one line each."""
     lines = [f"opened the pinhole {_written(key)}" for key in after if key not in before]
     lines += [f"closed the pinhole {_written(key)}" for key in before if key not in after]
     lines += [

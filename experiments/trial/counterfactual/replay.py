@@ -1,4 +1,4 @@
-"""A trial run again, with some of what its routers did undone: does the check pass then?"""
+"""Runs a trial again with some of its routers' actions undone: does the check pass then?"""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from siplab.lab.worlds.trace import Checked, Record, Trace
 
 
 def obstacle(spec: TrialSpec) -> str:
-    """Why a trial can't be run again as it was; empty if it can."""
+    """Why a trial can't be run again as it was; empty if it can be."""
     if spec.by_wall_clock:
         return "a program from outside took part, by the wall clock"
     if spec.gateway == "kernel":
         return "the kernel did the router's work"
     try:
         trial.check_spec(spec)
-    except UsageError as error:  # a model of somebody's own, say, whose file is not named
+    except UsageError as error:  # for instance a user's own model whose file is not named
         return str(error)
     return ""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one run: which checks passed or failed; what was undone, or seen if that was asked."""
+    """The outcome of one run: which checks passed or failed, and which actions were undone or watched."""
 
     checks: Mapping[str, bool]
     done: tuple[GatewayAction, ...]
     trace: Trace
 
     def passes(self, check: str) -> bool:
-        """Whether it came to the check, and that passed."""
+        """Whether the run reached the check, and the check passed."""
         return self.checks.get(check, False)
 
 
 class _Decided(Exception):  # noqa: N818 - an outcome, not an error
-    """Every check that somebody asked for is there: the rest of the trial changes nothing."""
+    """All wanted checks are there, so the rest of the trial changes nothing."""
 
 
 class _Watched(Trace):
-    """A trace that ends the trial as soon as these checks are there."""
+    """A trace that ends the trial as soon as the wanted checks are there."""
 
     def __init__(self, wanted: Sequence[str]) -> None:
         super().__init__()
@@ -64,9 +64,9 @@ class _Watched(Trace):
 
 
 class Replayer:
-    """Runs one trial in the simulated world, as often as it is asked.
+    """Runs one trial in the simulated world, as often as asked.
 
-    ``runs``: how often it did. ``undone``: whether there was ever anything to undo.
+    ``runs``: how often it did. ``undone``: whether any run found an action to undo.
     """
 
     def __init__(self, spec: TrialSpec) -> None:
@@ -83,7 +83,7 @@ class Replayer:
         *,
         watched: Sequence[GatewayAction] = (),
     ) -> Outcome:
-        """Run it until the checks ``wanted`` are there, with ``chosen`` less ``kept`` undone.
+        """Run the trial until the checks ``wanted`` are there, with ``chosen`` but not ``kept`` undone.
 
         ``watched``: as in ``Undoing``.
         """
@@ -102,7 +102,7 @@ class Replayer:
         except _Decided:
             pass
         except Exception:
-            # A scenario that comes to grief with this router has not passed.
+            # A scenario that raises an error with this router has not passed.
             trace.checks.clear()
         self.undone = self.undone or bool(undoing.done)
         return Outcome(trace.checks, tuple(dict.fromkeys(undoing.done)), trace)

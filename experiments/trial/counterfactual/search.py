@@ -1,8 +1,8 @@
-"""The smallest set of a router's actions whose undoing makes a failed check pass.
+"""Searches for the smallest set of a router's actions whose undoing makes a failed check pass.
 
 Delta debugging (A. Zeller, R. Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", IEEE
 Transactions on Software Engineering 28(2), 2002) over the actions of the routers: first over classes of
-actions that are alike, then over the messages of what is left.
+similar actions, then over the single messages of the classes that are left.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _ENOUGH: Final = 12  # runs spent on finding single messages
 
 @dataclass(frozen=True)
 class Cure:
-    """A set of actions whose undoing makes a check pass, and of which nothing can be left out.
+    """A set of actions whose undoing makes a check pass. No action can be left out of it.
 
-    ``classes``: the same without the messages. ``also``: the classes of another set, with none in common, if
-    there is one. ``reference``: what is done in their place. ``done``: the single actions that were undone,
-    with what each of them did. ``cures``: the checks that pass with them. ``trace``: of the run in which they
-    were.
+    ``classes``: the same, without the messages. ``also``: the classes of another such set that has no class
+    in common with this one, if there is one. ``reference``: what acts in place of the undone actions.
+    ``done``: the single actions that were undone, with what each of them did. ``cures``: the checks that then
+    pass. ``trace``: of the run with these actions undone.
     """
 
     actions: tuple[GatewayAction, ...]
@@ -42,9 +42,9 @@ class Cure:
 
 
 def cure_of(replayer: Replayer, check: str, others: Sequence[str] = ()) -> Cure | None:
-    """The cure of a failed check; ``None``: whatever the routers' ALGs do, it fails.
+    """The cure of a failed check; ``None`` if it fails whatever the routers' ALGs do.
 
-    ``others``: checks of which it is said as well whether they pass then.
+    ``others``: further checks; ``cures`` says which of these pass then, too.
     """
     for reference in (CORRECT, NONE):
         if reference is NONE and not replayer.undone:
@@ -63,7 +63,7 @@ def cure_of(replayer: Replayer, check: str, others: Sequence[str] = ()) -> Cure 
 
 
 def same_class(replayer: Replayer, check: str, others: Sequence[str], known: Cure) -> Cure | None:
-    """The cure of a failed check, if it is the undoing of the same classes that cured another one."""
+    """The cure of a failed check, if undoing the same classes as for another check cures it."""
     outcome = replayer.run([check, *others], known.classes, (), known.reference)
     if not outcome.passes(check):
         return None
@@ -75,7 +75,7 @@ def same_class(replayer: Replayer, check: str, others: Sequence[str], known: Cur
 def _with_pinholes(
     done: Sequence[GatewayAction], replayer: Replayer, check: str
 ) -> tuple[GatewayAction, ...]:
-    """The actions, and of those of what an ALG remembers, what it did to the table of pinholes."""
+    """The actions; those of kind ``state`` with what the ALG did to the table of pinholes."""
     states = [each.bare for each in done if each.kind is ActionKind.STATE]
     if not states:
         return tuple(done)
@@ -84,7 +84,7 @@ def _with_pinholes(
 
 
 def _joined(classes: Sequence[GatewayAction]) -> tuple[GatewayAction, ...]:
-    """What is done in both directions is one class."""
+    """The classes; two that differ only in the direction become one."""
     both = [replace(each, direction="") for each in classes]
     return tuple(
         dict.fromkeys(
@@ -94,7 +94,7 @@ def _joined(classes: Sequence[GatewayAction]) -> tuple[GatewayAction, ...]:
 
 
 class _Search:
-    """The search with one reference, and with one way of undoing what was done to messages."""
+    """The search with one reference. ``everything``: the actions that may be undone."""
 
     def __init__(
         self, replayer: Replayer, check: str, reference: Reference, everything: Sequence[GatewayAction]
@@ -111,24 +111,22 @@ class _Search:
         return self._run(chosen).passes(self._check)
 
     def classes(self, kept: Sequence[GatewayAction] = ()) -> tuple[GatewayAction, ...] | None:
-        """The classes of actions that have to be undone, or ``None``; ``kept``: without these."""
+        """The classes of actions that have to be undone, without ``kept``; ``None`` if that does not help."""
         outcome = self._run(self._everything, kept)
         left_undone = {each.of_class for each in outcome.done if each.is_omission}
         units = list(dict.fromkeys(each.of_class for each in outcome.done))
         if not units or not outcome.passes(self._check):
             return None
-        # Rather what was done than what was left undone.
+        # Prefer actions to omissions.
         done = [each for each in units if each not in left_undone]
         if left_undone and done and self._cures(done):
             return tuple(smallest(done, self._cures))
         found = smallest([*done, *(each for each in units if each in left_undone)], self._cures)
-        # With one unit nothing has been run yet; and the reference may have done more than was undone.
+        # A single unit has not been tried alone yet. The reference may have done more than undo this unit.
         return tuple(found) if len(found) < len(units) or self._cures(found) else None
 
     def messages(self, classes: Sequence[GatewayAction]) -> tuple[GatewayAction, ...]:
-        """The single actions of these classes that have to be undone; what they have in common where
-        these are many.
-        """
+        """The single actions of these classes that have to be undone; if many, what they have in common."""
         last = self._replayer.runs + _ENOUGH
         chosen = _joined(classes)
         for of_label in (True, False):
@@ -136,25 +134,25 @@ class _Search:
             units = list(dict.fromkeys(each.of_label if of_label else each.bare for each in done))
             found = smallest(units, self._cures, lambda: self._replayer.runs < last)
             if len(found) > len(_joined(classes)) + 1:
-                break  # they are many: named together
+                break  # too many to name them one by one
             if self._replayer.runs >= last and not self._is_smallest(found):
-                break  # the search ended before it was
+                break  # the search ended before it found the smallest set
             chosen = tuple(_grouped(found, units))
         return chosen
 
     def _is_smallest(self, found: Sequence[GatewayAction]) -> bool:
-        """Whether nothing can be left out."""
+        """Whether no action can be left out."""
         return len(found) == 1 or not any(
             self._cures([each for each in found if each is not left]) for left in found
         )
 
     def another(self, classes: Sequence[GatewayAction]) -> tuple[GatewayAction, ...]:
-        """Other classes, whose undoing is a cure as well; empty if there are none."""
+        """Other classes whose undoing is a cure as well; empty if there are none."""
         return self.classes(kept=classes) or ()
 
 
 def _grouped(found: Sequence[GatewayAction], units: Sequence[GatewayAction]) -> list[GatewayAction]:
-    """Those that are all of their label, as one."""
+    """The actions; if all those of a label were found, one that stands for them."""
     whole = {
         label
         for each in found
@@ -171,9 +169,9 @@ def smallest(
     cures: Callable[[Sequence[GatewayAction]], bool],
     go_on: Callable[[], bool] = lambda: True,
 ) -> list[GatewayAction]:
-    """A part of ``items`` that ``cures``, as all of them do, and of which nothing can be left out.
+    """A part of ``items`` that still ``cures``, as all of them do, and of which nothing can be left out.
 
-    Ends with what it has when ``go_on`` says so.
+    Ends with what it has as soon as ``go_on`` returns false.
     """
     found, pieces = list(items), 2
     while len(found) > 1 and go_on():
@@ -184,7 +182,7 @@ def smallest(
         if smaller is not None:
             found, pieces = smaller, 2
             continue
-        if len(chunks) > 2:  # else the rest of one is the other
+        if len(chunks) > 2:  # with two chunks, the rest of one is the other
             smaller = next((each for each in rests if go_on() and cures(each)), None)
         if smaller is not None:
             found, pieces = smaller, max(len(chunks) - 1, 2)

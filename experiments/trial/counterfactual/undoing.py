@@ -1,11 +1,12 @@
-"""A model that does what another one does, but for some of its actions, which are undone.
+"""Makes a model that does the same as another one, except that some of its actions are undone.
 
-Undone is: as a *reference* would have it in the same state of the NAT. That is the correct ALG, or none.
+Undone means: done as a *reference* would do it in the same state of the NAT. The reference is the correct
+ALG, or none.
 
-- A part of a message is put in as the reference writes it; the ALG's other work on the message stays.
-- The undoing of ``state`` has the reference treat the message in the ALG's place, so that the ALG opens no
-  pinhole for it and remembers nothing of it.
-- A setting that is undone has the value that routers have without it.
+- A part of a message is replaced by what the reference writes. The ALG's other work on the message stays.
+- If ``state`` is undone, the reference handles the message instead of the ALG. So the ALG opens no pinhole
+  for it and remembers nothing of it.
+- A setting that is undone has its default value.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ NONE: Final[Reference] = ()
 
 @dataclass
 class Undoing:
-    """What is undone in one run of a trial, and what of it there was to undo.
+    """What is undone in one run of a trial, and which of these actions occurred.
 
-    ``chosen`` less ``kept`` are undone. ``done``: the single actions that were, with what they did.
-    ``watched``: nothing of these messages is undone, and ``done`` has what the ALG did to the table of
-    pinholes at each. A new one for every run: it counts messages.
+    ``chosen`` but not ``kept`` are undone. ``done``: the single actions that were undone, with what they did.
+    ``watched``: nothing of these messages is undone; ``done`` says what the ALG did to the table of pinholes
+    at each. Each run needs a new object, since it counts messages.
     """
 
     chosen: Sequence[GatewayAction]
@@ -48,7 +49,7 @@ class Undoing:
     counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
     def undoes(self, action: GatewayAction) -> bool:
-        """Whether an action is to be undone; then it is in ``done`` from now on."""
+        """Whether an action is to be undone. If so, it is added to ``done``."""
         if not any(each.covers(action) for each in self.chosen) or any(
             each.covers(action) for each in self.kept
         ):
@@ -57,13 +58,13 @@ class Undoing:
         return True
 
     def model(self, gateway: str, model: Model) -> Model:
-        """The model with these actions undone, in that gateway."""
+        """The model of a gateway, with these actions undone."""
         return Model(model.id, model.card, self._recipe(gateway, model))
 
     def _recipe(self, gateway: str, model: Model) -> Recipe:
         policy = self._settings(gateway, ActionKind.POLICY, model.recipe.policy, Policy())
         nat = self._settings(gateway, ActionKind.NAT, model.recipe.nat, NatConfig())
-        # A model that looks at no message goes on to look at none.
+        # A model without steps must not look at messages now either.
         steps: tuple[Step, ...] = (_Replaced(gateway, model.steps, self),) if model.steps else ()
         after = model.after_restart
         restarted = None if after is model else self._recipe(gateway, after)
@@ -91,7 +92,7 @@ def _written(value: object) -> str:
 
 
 class _FixedMapping(Context):
-    """A context by which nobody gets another public endpoint."""
+    """A context in which the ALG can't give the sender another public endpoint."""
 
     __slots__ = ("was_asked",)
 
@@ -101,7 +102,7 @@ class _FixedMapping(Context):
 
 @dataclass(frozen=True, eq=False)
 class _Replaced:
-    """The one step of such a model: the steps of the other, or of the reference."""
+    """The only step of such a model. It runs the original steps, or the reference's."""
 
     gateway: str
     steps: tuple[Step, ...]
@@ -129,7 +130,7 @@ class _Replaced:
 
 
 class _OneMessage:
-    """The work on one message of which something is undone."""
+    """The handling of one message of which something is undone."""
 
     def __init__(self, step: _Replaced, message: SipMessage, context: Context, action: GatewayAction) -> None:
         self._steps, self._undoing = step.steps, step.undoing
@@ -145,7 +146,7 @@ class _OneMessage:
         return self._undoing.undoes(action)
 
     def undo(self, here: Sequence[GatewayAction]) -> None:
-        """Do what the ALG does, without what ``here`` names."""
+        """Do what the ALG does, except for what ``here`` names."""
         context = self._context
         if any(each.kind is ActionKind.STATE for each in here) and self._undoes(ActionKind.STATE):
             before = pinholes_of(context.nat, context.now)
@@ -159,7 +160,7 @@ class _OneMessage:
         except Dropped as reason:
             dropped = reason
         if context.answers or dropped is not None:
-            # Who answers in the peer's place drops the message: one action.
+            # To answer in the peer's name and to drop the message is one action.
             kind, said = ActionKind.DROP, str(dropped)
             if context.answers:
                 kind, said = ActionKind.ANSWER, _first_line(context.answers[0])
@@ -197,8 +198,9 @@ class _OneMessage:
             context.renew_mapping()
 
     def _as_reference(self, own: SipMessage, parts: Sequence[str]) -> SipMessage:
-        """The message with these parts as the reference writes them; around a body that stays the ALG's,
-        Content-Length is that body's.
+        """The message with these parts as the reference writes them.
+
+        If the body stays the ALG's, Content-Length is right for that body.
         """
         message = SipMessage.parse(self._before)
         was_right = message.content_length == len(message.body)
@@ -224,7 +226,7 @@ def _run(steps: Sequence[Step], message: SipMessage, context: Context) -> None:
 
 
 def _as_it_leaves(message: SipMessage) -> SipMessage:
-    """The message as its receiver reads it: some ALGs misread names, or cut lines, on purpose."""
+    """The message as its receiver parses it. Some ALGs misread names, or cut lines, on purpose."""
     trailer, message.trailer = message.trailer, b""
     read = SipMessage.parse(bytes(message))
     read.trailer = trailer

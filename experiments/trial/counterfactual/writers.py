@@ -1,6 +1,6 @@
-"""Which steps of a reference write a part of a message, so that nothing else is done where that is undone.
+"""Selects the steps of a reference that write certain parts of a message, so that nothing else is done.
 
-The names of parts are those of ``siplab.lab.wire.compare``; an empty one stands for all.
+Names of parts are those of ``siplab.lab.wire.compare``; an empty name stands for all.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ _ADDRESSES: Final = frozenset({"SDP c=", "SDP o="})
 
 
 def is_description(part: str) -> bool:
-    """Whether it is a part of the session description, or may be."""
+    """Whether a part is in the SDP, or may be."""
     return part in ("", "body") or part.startswith("SDP ")
 
 
 def writers(reference: Sequence[Step], parts: Sequence[str]) -> tuple[Step, ...]:
     """The steps that write these parts, and no others.
 
-    Pinholes are opened only for media ports that are written: a port has to lead somewhere.
+    Pinholes are opened only for media ports that are written, since only these must lead somewhere.
     """
     wanted = frozenset(parts)
     return tuple(writer for step in reference if (writer := _writer(step, wanted)) is not None)
 
 
 def _writer(step: Step, wanted: frozenset[str]) -> Step | None:
-    """The step, or as much of it as writes what is wanted; ``None``: nothing."""
+    """The step, or as much of it as writes what is wanted; ``None`` if it writes nothing of that."""
     written: frozenset[str] = frozenset()
     match step:
         case EndBody() | FitContentLength():
-            return step  # they look at the message alone
+            return step  # they open no pinholes
         case TranslateUris(headers=names):
             chosen = tuple(name for name in names if "" in wanted or spelled(name.encode()) in wanted)
             return TranslateUris(chosen) if chosen else None
@@ -66,7 +66,7 @@ def _writer(step: Step, wanted: frozenset[str]) -> Step | None:
 
 @dataclass(frozen=True)
 class _AddressesAlone(TranslateSdp):
-    """Writes addresses; the ports that it writes lead nowhere."""
+    """Writes addresses without opening pinholes."""
 
     def open_media(self, endpoint: Endpoint, owner: object, context: Context) -> Endpoint | None:
         return Endpoint(context.nat.public_ip, endpoint.port)

@@ -1,15 +1,14 @@
 """The bubble: a process in namespaces of its own, in which everything emulated lives.
 
-It has its own network, mount and process namespaces, and its own user namespace unless root
-started it. Its first process is process 1 in there: when that one dies, of SIGKILL too, the
-kernel ends every process in the bubble and takes down every interface and rule with it. Both
-it and its waiter die with the process that opened the bubble. So there is nothing to clean up.
+It has its own network, mount and process namespaces, and its own user namespace unless root started it. The
+bubble's first process is process 1 of its process namespace. When process 1 dies, of SIGKILL too, the kernel
+ends every process in the bubble and removes every interface and rule. Process 1 and its waiter die with the
+process that opened the bubble. So there is nothing to clean up.
 
     parent ── waiter (unshares, forks) ── process 1 (mounts, runs the task)
 
-A task is a function ``task(connection)``, named as ``module:function``. It talks to the parent
-over a ``multiprocessing.connection.Connection``, which carries pickled objects between two
-processes of one program.
+A task is a function ``task(connection)``, named as ``module:function``. It talks to the parent over a
+``multiprocessing.connection.Connection``, which carries pickled objects between two processes of one program.
 """
 
 from __future__ import annotations
@@ -40,13 +39,13 @@ OTHERWISE: Final = "or use --world simulated"
 class Bubble:
     """A running bubble. ``connection`` talks to the task in it.
 
-    ``attached``: the task shares this process's standard streams and terminal (for ``exec`` and
-    ``shell``); otherwise it has none but standard error.
-    ``descriptors``: open ones that the task gets, by the environment variable that tells it the number.
-    Raises ``CapabilityError`` when namespaces are not permitted.
+    ``attached``: the task shares this process's standard streams and terminal (for ``exec`` and ``shell``);
+    otherwise it has only standard error. ``descriptors``: open descriptors that the task gets; each key is
+    the environment variable in which the task finds the descriptor's number. Raises ``CapabilityError`` when
+    namespaces are not permitted.
     """
 
-    greeted = True  # there is none before it is ready
+    greeted = True  # always: a bubble that can't greet is never made
 
     def __init__(
         self, task: str, *, attached: bool = False, descriptors: Mapping[str, int] | None = None
@@ -82,10 +81,10 @@ class Bubble:
 
     @property
     def worker(self) -> int:
-        """Process id of what runs the task, the bubble's process 1, seen from outside."""
+        """Process id of the process that runs the task (the bubble's process 1), seen from outside."""
         try:
             children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii")
-        except OSError:  # it is gone, or this kernel does not tell
+        except OSError:  # it is gone, or this kernel has no list of children
             return self.pid
         return int(children.split()[0]) if children.split() else self.pid
 
@@ -95,7 +94,7 @@ class Bubble:
         return self.result()
 
     def result(self) -> Any:
-        """The answer to a request sent before."""
+        """The answer to an earlier request."""
         answer = self.connection.recv()
         if isinstance(answer, BaseException):
             raise answer
@@ -106,9 +105,9 @@ class Bubble:
         return self._process.wait()
 
     def close(self, patience: float = 0.0) -> str:
-        """End the bubble and everything in it, now; says how it ended where that was not our doing.
+        """End the bubble and everything in it, now. Returns how it ended if it ended by itself, else ''.
 
-        ``patience``: seconds for one that is ending by itself.
+        ``patience``: how many seconds to wait for a bubble that is ending by itself.
         """
         self.connection.close()
         return end(self._process, patience)
@@ -125,7 +124,7 @@ class Bubble:
 def serve(connection: Connection, handle: Any, wait: Callable[[], object] = lambda: None) -> None:
     """The usual task loop: answer each request with ``handle(*request)`` until the parent hangs up.
 
-    ``wait`` is called before each request; it has something else to do until the connection is readable.
+    ``wait`` is called before each request. It may do other work until the connection is readable.
     """
     while True:
         wait()
@@ -142,14 +141,14 @@ def serve(connection: Connection, handle: Any, wait: Callable[[], object] = lamb
             connection.send(answer)
         except OSError:
             raise
-        except Exception as error:  # it can't be pickled, and nothing of it was sent
+        except Exception as error:  # it can't be pickled, and no part of it was sent
             connection.send(RuntimeError(f"an answer that can't be passed on: {type(error).__name__}"))
 
 
 def passing_on(environment: Mapping[str, str], *, attached: bool = False) -> dict[str, Any]:
-    """How this program's Python is started again: its modules, ``environment`` beside its own variables.
+    """Arguments for ``Popen`` that start this program's Python again: same modules, ``environment`` added.
 
-    Standard output is standard error's, unless ``attached``.
+    Standard output goes to standard error, unless ``attached``.
     """
     return {
         "stdin": None if attached else subprocess.DEVNULL,
@@ -164,9 +163,9 @@ def passing_on(environment: Mapping[str, str], *, attached: bool = False) -> dic
 
 
 def end(process: subprocess.Popen[bytes], patience: float) -> str:
-    """End a process, after ``patience`` seconds; says how it ended where that was not our doing."""
+    """End a process, after ``patience`` seconds. Returns how it ended if it ended by itself, else ''."""
     early = None
-    # One that somebody stopped goes on: it may be what has to say how another ended.
+    # Let a stopped process go on: it may be the one that reports how another ended.
     process.send_signal(signal.SIGCONT)
     with suppress(subprocess.TimeoutExpired):
         early = process.wait(patience)
@@ -177,7 +176,7 @@ def end(process: subprocess.Popen[bytes], patience: float) -> str:
 
 
 def how_it_ended(status: int) -> str:
-    """The end of a process, by ``Popen``'s status: ``exit status 3``, ``SIGKILL``."""
+    """How a process ended, from ``Popen``'s status: ``exit status 3``, ``SIGKILL``."""
     if status >= 0:
         return f"exit status {status}"
     try:
@@ -187,17 +186,17 @@ def how_it_ended(status: int) -> str:
 
 
 def _end_alike(status: int) -> None:
-    """End as a child did, whose status waitpid(2) gave: by the same signal, or with the same exit status."""
+    """End as a child ended, by its waitpid(2) status: with the same signal, or the same exit status."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        with suppress(OSError):  # some can't be given another handler
+        with suppress(OSError):  # some signals can't be given another handler
             signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
     os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
 
 
 def _portable(error: Exception) -> Exception:
-    """The error itself if it survives the way to the parent, else its text."""
+    """The error itself if it can be pickled for the parent, else a ``RuntimeError`` with its text."""
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - what is loaded was made right here
     except Exception:
@@ -232,8 +231,8 @@ def _enter(connection: Connection, parent: int) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _, status = os.waitpid(child, 0)
         _end_alike(status)
-    # Fork forgets the request, so here it is again. In the new process namespace the parent's
-    # number is 0, hence the other way to see whether it died in between.
+    # A forked process loses the parent-death signal, so ask for it again. In the new process namespace the
+    # parent's id is 0, so the waiter's descriptor shows whether it died in between.
     ns.die_with_parent(0)
     if select.select([waiter], [], [], 0)[0]:
         os._exit(1)

@@ -1,7 +1,7 @@
-"""What this machine can do: each thing that the emulated world needs, tried for real.
+"""What this machine can do: each ability that the emulated world needs, tried for real.
 
-A look at version numbers would not do: distributions switch namespaces off in different ways, and
-some let a process make them but do nothing in them.
+Checking version numbers would not be enough: distributions disable namespaces in different ways, and some let
+a process make namespaces but do nothing in them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from siplab.lab.worlds.emulated import fabric, tools
 class Ability(NamedTuple):
     """One thing that the machine can or can't do.
 
-    ``needed``: by the emulated world. ``fix``: how to get it.
+    ``needed``: the emulated world needs it. ``fix``: how to get it.
     """
 
     name: str
@@ -37,7 +37,7 @@ OPTIONAL_TOOLS = {"sipp": "sip-tester", "tshark": "tshark"}
 
 @cache
 def obstacle() -> str | None:
-    """Why there is no emulated world here, in one line with the fix; ``None`` when there is one."""
+    """Why this machine can't run the emulated world, in one line with the fix; ``None`` if it can."""
     for ability in abilities():
         if ability.needed and not ability.present:
             return f"{ability.name}: {ability.fix}"
@@ -46,7 +46,7 @@ def obstacle() -> str | None:
 
 @cache
 def abilities() -> tuple[Ability, ...]:
-    """Everything, tried once per process."""
+    """All abilities, tried once per process."""
     rows = [
         Ability(
             "Python 3.11 or later",
@@ -78,14 +78,14 @@ def abilities() -> tuple[Ability, ...]:
 
 @cache
 def kernel_obstacle() -> str | None:
-    """Why no router here can have the kernel's own SIP ALG, with the fix; ``None`` when one can."""
+    """Why no router here can use the kernel's own SIP ALG, with the fix; ``None`` if one can."""
     ability = kernel_ability()
     return None if ability.present else f"{ability.name}: {ability.fix}"
 
 
 @cache
 def kernel_ability() -> Ability:
-    """Whether the kernel's own SIP ALG can be a router's, tried once per process."""
+    """Whether a router can use the kernel's own SIP ALG; tried once per process."""
     name = "a router with the kernel's own SIP ALG"
     obstructed = obstacle()
     if obstructed is not None:

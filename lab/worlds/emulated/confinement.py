@@ -1,8 +1,8 @@
 """What a program on a host may do: next to nothing but use the network.
 
-A program sees this machine's file system, and can write to the places alone that it was given. Its /tmp is
-a copy that is its own; /run, /var/run and /dev/shm are empty and its own. Of root's capabilities
-(capabilities(7)) it has the few of ``GRANTED`` and those that it was given, which change no network.
+A program sees this machine's file system, but can write only to the places that it was given. Its /tmp is a
+copy of its own; /run, /var/run and /dev/shm are its own, and empty. Of root's capabilities (capabilities(7))
+it keeps those of ``GRANTED`` and those that it was given. ``GRANTED`` has none that changes the network.
 """
 
 from __future__ import annotations
@@ -35,8 +35,10 @@ _WORK: Final = "/run/work"
 
 @dataclass(frozen=True)
 class Confinement:
-    """One program's. ``writable``: existing files and folders that it may write to; ``capabilities`` beside
-    ``GRANTED``; ``visible``: folders that it must see, wherever they are.
+    """What one program may do.
+
+    ``writable``: existing files and folders that it may write to. ``capabilities``: in addition to
+    ``GRANTED``. ``visible``: folders that it must see, even those below its own /tmp or /run.
     """
 
     writable: tuple[str, ...] = ()
@@ -76,9 +78,9 @@ class Confinement:
         try:
             try:
                 ns.mount("overlay", _TMP, "overlay", flags, f"{layers},userxattr")
-            except OSError:  # that is for user namespaces
+            except OSError:  # ``userxattr`` works in user namespaces only
                 ns.mount("overlay", _TMP, "overlay", flags, layers)
-        except OSError:  # a kernel without overlays: what is there is out of sight
+        except OSError:  # a kernel without overlays: the contents of /tmp are hidden
             ns.mount("tmpfs", _TMP, "tmpfs", flags, "mode=1777")
         for path, mode in _EMPTY:
             if Path(path).is_dir() and not Path(path).is_symlink():
@@ -86,7 +88,7 @@ class Confinement:
 
 
 def _bind(descriptor: int, path: str) -> None:
-    """Show what a descriptor stands for at a path that may not be there any more."""
+    """Mount what a descriptor stands for at a path that may not exist any more."""
     source = f"/proc/self/fd/{descriptor}"
     if not Path(path).exists():
         if Path(source).is_dir():
@@ -99,7 +101,7 @@ def _bind(descriptor: int, path: str) -> None:
 
 
 def unknown(names: tuple[str, ...]) -> str:
-    """The first name that is no capability, or nothing."""
+    """The first name that is no capability; '' if all are."""
     return next((each for each in names if each != ALL and each not in CAPABILITIES), "")
 
 

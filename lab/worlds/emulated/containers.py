@@ -1,4 +1,4 @@
-"""Programs in containers on a lab's hosts: the network comes from outside, the image needs nothing for it.
+"""Programs in containers on a lab's hosts. Their network comes from outside, so any image will do.
 
 The part outside of the bubble is ``siplab.lab.worlds.emulated.keeper``.
 """
@@ -25,9 +25,9 @@ from siplab.lab.worlds.emulated.fabric import Fabric
 from siplab.lab.worlds.emulated.keeper import LARGEST
 from siplab.lab.worlds.topology import DOMAIN, Topology
 
-# How a bubble learns of its end of the socket pair.
+# The environment variable with the descriptor of the bubble's end of the socket pair.
 VARIABLE: Final = "SIPLAB_KEEPER"
-# Real seconds that an engine gets for removing the containers of a lab.
+# Real seconds that an engine gets to remove the containers of a lab.
 _PATIENCE: Final = 60.0
 
 
@@ -35,7 +35,7 @@ _PATIENCE: Final = 60.0
 def bubble(
     task: str, *, needed: bool, attached: bool = False, descriptors: Mapping[str, int] | None = None
 ) -> Iterator[Bubble]:
-    """A bubble that may run containers if they are ``needed``; they are gone when it is.
+    """A bubble that can run containers if they are ``needed``; they are removed when the bubble ends.
 
     Raises ``CapabilityError``.
     """
@@ -47,14 +47,14 @@ def bubble(
     try:
         passed = {**(descriptors or {}), VARIABLE: keeper.channel.fileno()}
         with Bubble(task, attached=attached, descriptors=passed) as made:
-            keeper.channel.close()  # the bubble's from now on: its end is to be the end of the containers
+            keeper.channel.close()  # only the bubble keeps it open: when the bubble ends, the containers end
             yield made
     finally:
         keeper.close()
 
 
 class KeeperProcess:
-    """A running keeper, seen from where bubbles are made. ``channel`` is the bubble's end.
+    """A running keeper, seen from the process that makes bubbles. ``channel``: the bubble's end.
 
     Raises ``CapabilityError`` when containers can't be run here.
     """
@@ -72,7 +72,7 @@ class KeeperProcess:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-            start_new_session=True,  # a Ctrl-C is for the lab; what it leaves is for the keeper
+            start_new_session=True,  # Ctrl-C is for the lab; the keeper cleans up after it
         )
         theirs.close()
         greeting = self.channel.recv(LARGEST).decode() or "the keeper of containers died"
@@ -81,14 +81,14 @@ class KeeperProcess:
             raise CapabilityError(f"no containers here: {greeting}")
 
     def close(self) -> None:
-        """Let go of the channel, and wait until the containers are gone."""
+        """Close the channel, and wait until the containers are gone."""
         self.channel.close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_PATIENCE)
 
 
 class ContainerProcess:
-    """A program in a container, with as much of ``subprocess.Popen`` as is needed."""
+    """A program in a container, with the methods of ``subprocess.Popen`` that are needed."""
 
     def __init__(self, channel: Channel, container: str, end: int) -> None:
         self._channel = channel
@@ -102,9 +102,9 @@ class ContainerProcess:
         return self._end
 
     def poll(self) -> int | None:
-        """The exit status, or minus the signal that ended it; ``None`` while it runs.
+        """The exit status, or minus the number of the signal that ended it; ``None`` while it runs.
 
-        An engine reports a signal as 128 and its number, as a shell does.
+        An engine reports a signal as 128 plus its number, as a shell does.
         """
         if self._status is None and self._end is not None and select.select([self._end], [], [], 0)[0]:
             status = int(os.read(self._end, 16) or b"255")
@@ -112,13 +112,13 @@ class ContainerProcess:
         return self._status
 
     def signal(self, number: signal.Signals) -> None:
-        """Send its first process a signal."""
+        """Send a signal to its first process."""
         if self.poll() is None:
             with suppress(UsageError):  # it ended meanwhile
                 self._ask("signal", signal=number.name)
 
     def health(self) -> str:
-        """What the image's HEALTHCHECK says: ``starting``, ``healthy``, ``unhealthy``; '' for none."""
+        """The status by the image's HEALTHCHECK: ``starting``, ``healthy``, ``unhealthy``; '' without one."""
         return str(self._ask("state").get("health", ""))
 
     def read(self, path: str) -> bytes:
@@ -134,7 +134,7 @@ class ContainerProcess:
             self._ask("write", [descriptor], path=folder)
 
     def remove(self) -> None:
-        """Take the container away, with its files."""
+        """Remove the container, with its files."""
         with suppress(UsageError):
             self._ask("release")
 
@@ -149,7 +149,7 @@ class ContainerProcess:
 
 
 class Channel:
-    """The bubble's end of the way to the keeper. Raises ``UsageError`` when there is none."""
+    """The bubble's end of the connection to the keeper. Raises ``UsageError`` when there is none."""
 
     def __init__(self) -> None:
         descriptor = os.environ.get(VARIABLE)
@@ -160,7 +160,7 @@ class Channel:
     def ask(
         self, request: dict[str, Any], descriptors: Sequence[int] = ()
     ) -> tuple[dict[str, Any], list[int]]:
-        """A request and its answer. Raises ``UsageError`` with what the engine complained of."""
+        """Send a request and return the answer. Raises ``UsageError`` with the engine's complaint."""
         try:
             socket.send_fds(self._socket, [json.dumps(request).encode()], list(descriptors))
             data, received, _, _ = socket.recv_fds(self._socket, LARGEST, 8)
@@ -181,7 +181,7 @@ class Containers:
         self._held: dict[str, str] = {}  # host -> the container that holds its network namespace
 
     def hold(self, host: str) -> bool:
-        """Have a container hold a host's network namespace; says whether none did. Raises ``UsageError``."""
+        """Have a container hold a host's network namespace; False if one does. Raises ``UsageError``."""
         if host in self._held:
             return False
         names = _names(self._fabric.network.topology)
@@ -202,9 +202,10 @@ class Containers:
         files: Mapping[str, Path] | None = None,
         stays: bool = False,
     ) -> ContainerProcess:
-        """Start a program on a host that is held. Raises ``UsageError`` when the engine will not.
+        """Start a program on a host that is held. Raises ``UsageError`` when the engine refuses.
 
-        ``files``: by their paths in the container. ``stays``: until ``remove``, to be read after its end.
+        ``files``: by their paths in the container. ``stays``: the container stays until ``remove``, so that
+        it can be read after its end.
         """
         end_read, end_write = os.pipe2(os.O_CLOEXEC)
         request = {
@@ -237,7 +238,7 @@ class Containers:
 
 
 def _names(topology: Topology) -> dict[str, str]:
-    """What a container finds in /etc/hosts: each host's name, alone and in the domain, and the domain."""
+    """The names in a container's /etc/hosts: each host's, alone and in the domain, and the domain itself."""
     names: dict[str, str] = {}
     for name, host in topology.hosts.items():
         names |= {name: host.address, f"{name}.{DOMAIN}": host.address}

@@ -2,9 +2,9 @@
 
 The rules of this file:
 
-- The kernel has no address on the card, so it answers nothing itself: no ICMP error, no RST. ARP (RFC 826)
-  is answered here, for the hosts' addresses.
-- There is one router at the other end. All that hosts send goes to it, whatever the destination.
+- The kernel has no address on the card, so it answers nothing itself: no ICMP error, no RST. This file
+  answers ARP (RFC 826) for the hosts' addresses.
+- There is one router at the other end. All packets of the hosts go to it, whatever their destination.
 - Every frame is kept, for a capture.
 """
 
@@ -31,7 +31,7 @@ _LARGEST: Final = 65536
 
 
 class Frame(NamedTuple):
-    """An Ethernet frame on the cable. ``now``: seconds of the day's clock (time(2))."""
+    """An Ethernet frame on the cable. ``now``: seconds since the epoch (time(2))."""
 
     now: float
     outbound: bool
@@ -39,9 +39,9 @@ class Frame(NamedTuple):
 
 
 class EthernetPort:
-    """The hosts' end of a cable. ``hosts``: by IPv4 address their hardware addresses.
+    """The hosts' end of a cable. ``hosts``: the hosts' hardware addresses, by IPv4 address.
 
-    Raises ``CapabilityError`` where the interface can't be opened. ``close()`` it.
+    Raises ``CapabilityError`` where the interface can't be opened. Call ``close()`` at the end.
     """
 
     def __init__(self, namespace: int, interface: str) -> None:
@@ -57,7 +57,7 @@ class EthernetPort:
         self._socket.setblocking(False)
         self.hardware: bytes = self._socket.getsockname()[4]
         self.hosts: dict[str, bytes] = {}
-        self.router = _EVERYBODY  # its hardware address, as soon as it is known
+        self.router = _EVERYBODY  # its hardware address, once known
         self.frames: list[Frame] = []
 
     def fileno(self) -> int:
@@ -76,7 +76,7 @@ class EthernetPort:
         self.hosts.update(hosts)
 
     def send(self, packet: bytes) -> None:
-        """Send an IPv4 packet to the router, from the host that its source says."""
+        """Send an IPv4 packet to the router, from the host that has its source address."""
         source = self.hosts.get(ip.unpack_ip(packet[12:16]), self.hardware)
         self._put(self.router + source + _IPV4 + packet)
 
@@ -85,14 +85,14 @@ class EthernetPort:
         self._put(_EVERYBODY + source + _IPV4 + packet)
 
     def ask(self, address: str, own: str) -> None:
-        """Ask who has an address. The answer is taken for the router's."""
+        """Ask who has an address. Whoever answers is taken for the router."""
         mine = self.hosts.get(own, self.hardware)
         target = b"\0" * 6 + socket.inet_aton(address)
         body = _ARP_HEAD + _REQUEST + mine + socket.inet_aton(own) + target
         self._put(_EVERYBODY + mine + _ARP + body)
 
     def read(self) -> Iterator[bytes]:
-        """The IPv4 packets that came since the last call. ARP is answered meanwhile."""
+        """The IPv4 packets that arrived since the last call. Also answers ARP requests among the frames."""
         while True:
             try:
                 data, address = self._socket.recvfrom(_LARGEST)
@@ -104,7 +104,7 @@ class EthernetPort:
             if data[12:14] == _ARP and data[14:20] == _ARP_HEAD:
                 self._arp(data[20:])
             elif data[12:14] == _IPV4 and len(data) > 34:
-                yield data[14 : 14 + int.from_bytes(data[16:18], "big")]  # short frames are filled up
+                yield data[14 : 14 + int.from_bytes(data[16:18], "big")]  # short frames are padded
 
     def _arp(self, body: bytes) -> None:
         kind, sender, target = body[:2], body[2:8], socket.inet_ntoa(body[18:22])

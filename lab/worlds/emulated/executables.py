@@ -1,4 +1,4 @@
-"""Programs of this machine that are to run on a host of the lab: whether they are there."""
+"""Programs of this machine that are to run on a host of the lab: whether they exist."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _PACKAGES: Final = {
 
 
 def require(program: str, where: str = "") -> None:
-    """Raises ``UsageError`` for a program, by name or path, that is missing or can't be run.
+    """Raises ``UsageError`` if a program, by name or path, is missing or not executable.
 
-    ``where``: who names it, for the error.
+    ``where``: the place that names the program, for the error's text.
     """
     if "\0" not in program and shutil.which(program) is not None:
         return

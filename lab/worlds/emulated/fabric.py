@@ -1,14 +1,13 @@
 """The emulated network: a topology built of Mininet nodes, veth pairs and bridges.
 
-Every node is a Mininet host in a network namespace of its own. A segment with two members is a
-veth pair; one with more is a bridge in the namespace of its router, as in a real home router. Where that
-is a container, which has its interfaces alone, the bridge is in a namespace for itself.
-Router namespaces forward, with every arriving packet of a gateway queued to this process:
-queue 0 for packets from the inside, 1 for those from the outside.
+Every node is a Mininet host in a network namespace of its own. A segment with two members is a veth pair. One
+with more is a bridge in the namespace of its router, as in a real home router. If that router is a container,
+which has only its own interfaces, the bridge gets a namespace of its own. Router namespaces forward. Every
+packet that arrives at a gateway is queued to this process: in queue 0 from the inside, in queue 1 from the
+outside.
 
-Nothing is left to chance that traces would show: addresses of interfaces follow from those of
-IP, neighbours are fixed entries (no ARP), IPv6 is off where a topology has none, and ICMP
-errors are not rate limited.
+Nothing that traces would show is left to chance: hardware addresses follow from IP addresses, neighbours are
+fixed entries (no ARP), IPv6 is off where a topology has none, and ICMP errors are not rate limited.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from siplab.lab.worlds.network import Network
 INSIDE_QUEUE: Final = 0
 OUTSIDE_QUEUE: Final = 1
 
-_BURST: Final = 15_000  # bytes that may go at once
+_BURST: Final = 15_000  # bytes that may be sent at once
 
 TOOLS: Final = {
     "mnexec": "mininet",
@@ -40,7 +39,7 @@ TOOLS: Final = {
 
 
 def missing_tools() -> list[tuple[str, str]]:
-    """``(program, Debian package)`` of what the fabric needs and this machine lacks."""
+    """``(program, Debian package)`` of each program that the fabric needs and this machine lacks."""
     return [(tool, package) for tool, package in TOOLS.items() if tools.find(tool) is None]
 
 
@@ -63,7 +62,7 @@ def require_tools() -> None:
 class Fabric:
     """A running network. Must be built inside a bubble.
 
-    ``tables`` gives the packet filter of a gateway: for each ``iptables-restore`` command its input.
+    ``tables`` gives a gateway's packet filter: for each ``iptables-restore`` command, its input.
     """
 
     def __init__(self, network: Network, tables: Tables | None = None) -> None:
@@ -100,9 +99,9 @@ class Fabric:
         return int(self.nodes[node].pid)
 
     def close(self) -> None:
-        """Take the network down (the end of the bubble would do as much)."""
+        """Take the network down. (The end of the bubble would do the same.)"""
         for node in (*self.nodes.values(), *self._switches.values()):
-            node.shell.send_signal(signal.SIGCONT)  # a stopped one does not end
+            node.shell.send_signal(signal.SIGCONT)  # a stopped process does not end
             node.terminate()
         for descriptor in self.namespaces.values():
             os.close(descriptor)
@@ -138,7 +137,7 @@ class Fabric:
             batch.append(f"link set dev {bridge} up")
 
     def _hub(self, segment: str) -> tuple[str, str]:
-        """The namespace that a segment's bridge is in, and its name there."""
+        """The node whose namespace has a segment's bridge, and the bridge's name there."""
         members = [node for node, _ in self.network.members[segment]]
         hub = next((node for node in members if node in self.network.topology.routers), members[0])
         if hub in self.network.topology.images:
@@ -163,7 +162,7 @@ class Fabric:
                 batch = self._batches[node]
                 batch += [
                     f"link set dev {device} address {_hardware_address(address)}",
-                    # Who asks for an address that nobody has would get an error seconds later.
+                    # With ARP, a sender to an address that nobody has would get an error seconds later.
                     f"link set dev {device} arp off",
                     f"link set dev {device} mtu {network.mtu[segment]}",
                     f"addr add {address}/{length} dev {device}{extra}",
@@ -178,7 +177,7 @@ class Fabric:
             self._renewable(gateway, segment, address)
         for node, routes in network.routes.items():
             if node in network.topology.routers and all(prefix for prefix, _ in routes):
-                # Without it the kernel answers with ICMP errors at a rate that nobody can set here.
+                # Without this route the kernel sends ICMP errors at a rate that can't be set here.
                 self._batches[node].append("route add blackhole default")
                 if self._has_ipv6:
                     self._batches[node].append("route add blackhole ::/0")
@@ -188,7 +187,7 @@ class Fabric:
             ]
 
     def _renewable(self, gateway: str, segment: str, address: str) -> None:
-        """The segment delivers to a gateway what is for an address that it gets later, too."""
+        """Deliver to a gateway also the packets for the address that it gets later."""
         network = self.network
         length = ipaddress.ip_network(network.topology.networks[segment].subnet).prefixlen
         device = self.interfaces[gateway, segment]
@@ -202,28 +201,28 @@ class Fabric:
                 )
 
     def bridge_of(self, segment: str) -> tuple[str, str]:
-        """Node and name of the bridge that is a network. Raises ``UsageError`` for a mere cable."""
+        """Node and name of a network's bridge. Raises ``UsageError`` for a network that is one cable."""
         members = [node for node, _ in self.network.members[segment]]
         if len(members) == 2:
             raise UsageError(f"network '{segment}' is one cable between two: there is no socket left")
         return self._hub(segment)
 
     def open_to_others(self, segment: str) -> None:
-        """Let who is on a network find those that the topology does not know: by ARP, as anywhere else."""
+        """Turn ARP on for the hosts of a network, so that they find hosts that the topology does not have."""
         for node, _ in self.network.members[segment]:
             with ns.inside(self.namespaces[node]):
                 device = self.interfaces[node, segment]
                 subprocess.run(["ip", "link", "set", "dev", device, "arp", "on"], check=True)
 
     def adopt(self, host: str, namespace: int) -> None:
-        """Give a host another network namespace, that of the descriptor, which is the fabric's from now on.
+        """Give a host another network namespace, by its descriptor, which belongs to the fabric from now on.
 
-        Its interfaces move there with all that was set up for them. Raises ``CapabilityError``.
+        Its interfaces move there with all their settings. Raises ``CapabilityError``.
         """
         for (node, segment), device in self.interfaces.items():
             if node != host:
                 continue
-            # A network of hosts and no router is a bridge in one of them: that can't move.
+            # A network of hosts without a router is a bridge in one of the hosts: a bridge can't move.
             with ns.inside(self.namespaces[host]):
                 done = subprocess.run(
                     ["ip", "link", "set", device, "netns", f"/proc/self/fd/{namespace}"],
@@ -241,7 +240,7 @@ class Fabric:
         self._limit([host])
 
     def _configure(self) -> None:
-        """Set up every node, all nodes side by side."""
+        """Set up all nodes at the same time."""
         self._run_batches(list(self._batches))
         self._limit(list(self.nodes))
         for name, router in self.network.topology.routers.items():
@@ -269,7 +268,7 @@ class Fabric:
                 raise CapabilityError(f"the network of '{name}' could not be set up: {complaint}")
 
     def _limit(self, nodes: list[str]) -> None:
-        """Let interfaces send no faster than their networks say: a token bucket (tc-tbf(8)) each."""
+        """Limit interfaces to the bandwidth of their networks, with a token bucket (tc-tbf(8)) each."""
         for (node, segment), device in self.interfaces.items():
             rate = self.network.topology.networks[segment].bandwidth
             if node not in nodes or not rate:
@@ -304,7 +303,7 @@ class Fabric:
             "net/ipv6/conf/default/router_solicitations": "0",
             "net/ipv6/auto_flowlabels": "0",
             "net/ipv6/icmp/ratelimit": "0",
-            "net/ipv6/icmp/ratemask": "2",  # of the one kind that is never limited
+            "net/ipv6/icmp/ratemask": "2",  # packet too big, which the kernel never limits
             # Bridged packets stay out of the router's rules (where the kernel has that feature).
             "net/bridge/bridge-nf-call-iptables": "0",
             "net/bridge/bridge-nf-call-ip6tables": "0",
@@ -321,7 +320,7 @@ class Fabric:
         return values
 
     def _after_links(self, router: str) -> dict[str, str]:
-        """A gateway rewrites sources before routing: its own address then arrives from the inside."""
+        """A gateway rewrites sources before routing, so packets from its own address come from the inside."""
         return {
             f"net/ipv4/conf/{self.interfaces[router, segment]}/accept_local": "1"
             for segment in self.network.topology.routers[router].all_interfaces
@@ -345,7 +344,7 @@ def queue_tables(fabric: Fabric, gateway: str) -> dict[str, str]:
     ]
     tables = {"iptables-nft-restore": rows}
     if fabric.has_ipv6:
-        # What IPv6 hosts tell their neighbours, unasked and at random times, is the kernel's affair.
+        # What IPv6 hosts send to their neighbours, at random times, is left to the kernel.
         neighbourly = [f"-A PREROUTING -d {prefix} -j ACCEPT" for prefix in ("fe80::/10", "ff00::/8")]
         tables["ip6tables-nft-restore"] = neighbourly + rows
     return {command: "\n".join(["*mangle", *lines, "COMMIT", ""]) for command, lines in tables.items()}

@@ -1,7 +1,7 @@
-"""What a network is like, to be compared with what programs make of it.
+"""The state of a network, to find out whether programs changed it.
 
-A program that may change its host's network may change all of it: addresses, routes, rules, settings. One
-that may not can still end processes, the shells of the hosts among them.
+A program that may change its host's network may change everything in it: addresses, routes, rules, settings.
+One that may not can still end processes, the hosts' shells among them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from siplab.lab.worlds.emulated import processes
 from siplab.lab.worlds.emulated.fabric import Fabric
 
 _BATCH: Final = "link show\naddr show\nrule show\nroute show table all\nneigh show nud permanent\n"
-# Dates and counters of iptables-save(8).
+# The dates and counters of iptables-save(8).
 _MOVES: Final = re.compile(r"^# (Generated|Completed).*$|\[\d+:\d+\]", re.M)
 _SETTINGS: Final = ("/proc/sys/net/ipv4", "/proc/sys/net/ipv6")
 _COUNTS: Final = re.compile(r"_count$|/flush$|_key$|route/gc_")
@@ -30,9 +30,9 @@ Fingerprint = dict[str, str]
 
 
 def of(fabric: Fabric, *, thorough: bool, hosts: Iterable[str] | None = None) -> Fingerprint:
-    """What is there, by node and kind. ``thorough``: with all that a privileged program may change.
+    """The present state, by node and kind. ``thorough``: with all that a privileged program may change.
 
-    ``hosts``: these nodes alone.
+    ``hosts``: only these nodes.
     """
     found: Fingerprint = {}
     names = list(fabric.nodes if hosts is None else hosts)
@@ -48,7 +48,7 @@ def of(fabric: Fabric, *, thorough: bool, hosts: Iterable[str] | None = None) ->
 
 
 def difference(before: Fingerprint, after: Fingerprint) -> str:
-    """The first thing that differs: ``phone: routes and addresses``; or nothing."""
+    """The first thing that differs, as ``phone: routes and addresses``; '' if nothing does."""
     return next((each for each in before if before[each] != after.get(each)), "")
 
 
@@ -62,7 +62,7 @@ def _network(namespace: int) -> Iterator[tuple[str, str]]:
                 for each in _commands()
             ]
             settings = _settings()
-    except OSError as error:  # what would tell is gone
+    except OSError as error:  # the programs to read the state with, or /proc, are gone
         yield "programs", str(error)
         return
     texts = [process.communicate(_BATCH)[0] for process in running]
@@ -87,6 +87,6 @@ def _settings() -> str:
             for file in files:
                 path = f"{folder}/{file}"
                 if not _COUNTS.search(path):
-                    with suppress(OSError):  # some can only be written
+                    with suppress(OSError):  # some settings are write-only
                         rows.append(f"{path} {Path(path).read_text()}")
     return "".join(sorted(rows))

@@ -1,7 +1,7 @@
 """Why a machine forbids namespaces, and how to allow them for this program alone.
 
-Each system says so in another place: Ubuntu's AppArmor, Debian's and hardened kernels' settings, a
-container's filter of system calls. What is found is told with the file that it was found in.
+Each system forbids them in another place: Ubuntu by AppArmor, Debian and hardened kernels by settings, a
+container by a filter of system calls. The message names the file that shows the cause.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def read(path: str) -> str | None:
 
 
 def reason(*, root: bool, reader: Reader = read, python: str = "") -> str:
-    """What forbids it here and what to do, in one line; the usual causes when none is found.
+    """What forbids namespaces here and what to do, in one line; if unknown, the usual advice.
 
-    ``python``: the path of this interpreter, links followed.
+    ``python``: the path of this interpreter, with links resolved.
     """
     python = python or os.path.realpath(sys.executable)
     if any(reader(each) is not None for each in _CONTAINERS):
@@ -69,7 +69,7 @@ def _apparmor(python: str) -> str:
         "24.04); run as root, or allow it for this program alone: "
     )
     if python.startswith("/usr/"):
-        # A profile belongs to a file, and this one is everybody's Python.
+        # A profile belongs to a file, and this file is the Python of everybody on the machine.
         return (
             f"{text}make an environment that has its own {python}, python3 -m venv --copies .venv, install "
             "siplab there, and see its 'doctor'"

@@ -1,4 +1,4 @@
-"""A program in the foreground of a lab, which is served meanwhile; Ctrl-C is the program's affair."""
+"""A program in the foreground, while the lab is served. Ctrl-C is left to the program."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from siplab.lab.worlds.emulated.mininet_shell import MininetShell
 
 _LONG: Final = 3600.0
 _LOOK: Final = 0.2
-_PATIENCE: Final = 5.0  # seconds in which a container ends that is asked to
+_PATIENCE: Final = 5.0  # seconds for a container to end after it is asked to
 
 
 def interruptible(world: LiveWorld, start: Callable[[], subprocess.Popen[bytes] | MininetShell]) -> int:
-    """Start a program in the foreground, and serve the lab while it runs; Ctrl-C is the program's affair.
+    """Start a program in the foreground, and serve the lab while it runs. Ctrl-C is left to the program.
 
-    Returns the status as a shell would: 128 + signal for a program that a signal ended.
+    Returns its status as a shell would: 128 + signal for a program that a signal ended.
     """
     with _interrupts():
         return _as_shells_say(world.wait(start()), "program")
@@ -33,7 +33,7 @@ def interruptible_container(world: LiveWorld, start: Callable[[], ContainerProce
         container = start()
         world.watch(container.fileno(), lambda: None)
         try:
-            # A signal does not end a wait for descriptors.
+            # A signal does not interrupt a wait for descriptors, hence ``every``.
             while not world.run_until(
                 lambda: bool(asked) or container.poll() is not None, _LONG, every=_LOOK
             ):
@@ -49,9 +49,9 @@ def interruptible_container(world: LiveWorld, start: Callable[[], ContainerProce
 
 @contextmanager
 def _interrupts() -> Iterator[list[int]]:
-    """Note every Ctrl-C. In force before the program starts, since it may be asked to end at once.
+    """Note every Ctrl-C. Installed before the program starts, because Ctrl-C may come at once.
 
-    A handler, not ``SIG_IGN``: that the program would inherit.
+    This is a handler and not ``SIG_IGN``, because the program would inherit ``SIG_IGN``.
     """
     asked: list[int] = []
     previous = signal.signal(signal.SIGINT, lambda number, frame: asked.append(number))

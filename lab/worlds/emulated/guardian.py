@@ -1,13 +1,14 @@
 """The guardian of a network card that a lab has borrowed: it takes the card back, however the lab ends.
 
-A card in a namespace that dies comes back bare, without its name, addresses and routes; a virtual one is
-destroyed. So a process outside of the bubble remembers what the card was, holds the namespace that it goes to
-(which keeps that alive), and takes it out as soon as the lab's end of the line is closed, of SIGKILL too.
+A card in a namespace that ends comes back without its name, addresses and routes; a virtual card is
+destroyed. So a process outside of the bubble, the guardian, remembers the card's state and holds the lab's
+namespace open. As soon as the lab's end of the line is closed, also by SIGKILL, the guardian takes the card
+out.
 
     command ── starts ── guardian (host's network) ──(JSON, and the namespace)── desk in the bubble
 
-The order of its line: it tells the description; hears ``{"take": bridge}`` with a descriptor of the
-namespace; answers; and gives the card back when the line ends.
+The messages on its line, in order: the guardian sends the card's description; it receives ``{"take":
+bridge}`` with a descriptor of the namespace; it answers; when the line is closed, it gives the card back.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _LONGEST: Final = 1 << 18
 
 @dataclass(frozen=True)
 class Card:
-    """What a card was before the lab took it.
+    """A card's state before the lab took it.
 
     ``addresses``: with their prefix lengths; ``routes``: the words of ``ip route add``, without the device.
     """
@@ -49,7 +50,7 @@ class Card:
         return any(each.startswith("default ") for each in self.routes)
 
     def told(self) -> str:
-        """What somebody is asked to lend, in one sentence."""
+        """What the user is asked to lend, in one sentence."""
         held = ", ".join(self.addresses) or "no address"
         routes = number_of(len(self.routes), "route")
         text = f"{self.name} ({held}, {routes}) leaves this machine until the lab ends"
@@ -59,7 +60,7 @@ class Card:
 
 
 def describe(name: str) -> Card:
-    """A card of this network namespace. Raises ``UsageError`` for one that can't be borrowed."""
+    """A card of this network namespace. Raises ``UsageError`` if it can't be borrowed."""
     found = _ip("-json", "-details", "link", "show", "dev", name)
     if found is None:
         raise UsageError(f"this machine has no interface '{name}': see 'ip link'")
@@ -76,7 +77,7 @@ def describe(name: str) -> Card:
 
 
 def _routes(name: str) -> list[str]:
-    """What the kernel does not make by itself of the addresses."""
+    """The routes that the kernel does not derive from the addresses itself."""
     found = []
     for version in ("-4", "-6"):
         for each in json.loads(_ip(version, "-json", "route", "show", "dev", name) or "[]"):
@@ -108,7 +109,7 @@ def take(card: Card, namespace: int, bridge: str) -> None:
 
 
 def give_back(card: Card, namespace: int) -> list[str]:
-    """Move it back to this network namespace and make it what it was; returns what could not be done."""
+    """Move the card back to this network namespace and restore its state. Returns what failed."""
     here = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     problems = []
 
@@ -154,7 +155,7 @@ def _must(words: list[str], keep: Sequence[int] = ()) -> None:
 
 
 class Guardian:
-    """A guardian that was started. ``channel`` is the desk's end of the line; ``card`` what it guards.
+    """A running guardian. ``channel``: the desk's end of the line; ``card``: the card that it guards.
 
     Raises ``UsageError`` for a card that can't be borrowed.
     """
@@ -166,7 +167,7 @@ class Guardian:
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-            start_new_session=True,  # whatever ends the command does not end it
+            start_new_session=True,  # signals to the command do not end the guardian
         )
         theirs.close()
         answer = json.loads(self.channel.recv(_LONGEST) or b'{"error": "the guardian of the card died"}')
@@ -179,13 +180,13 @@ class Guardian:
         )
 
     def close(self) -> None:
-        """Let go of the line, and wait until the card is back."""
+        """Close the line, and wait until the card is back."""
         self.channel.close()
         self._process.wait()
 
 
 def ask_to_take(descriptor: int, namespace: int, bridge: str) -> None:
-    """The desk's request, by its end of the line. Raises ``UsageError`` when the card does not come."""
+    """The desk's request, over its end of the line. Raises ``UsageError`` when the card can't be had."""
     line = socket.socket(fileno=os.dup(descriptor))
     with line:
         socket.send_fds(line, [json.dumps({"take": bridge}).encode()], [namespace])
@@ -197,7 +198,7 @@ def ask_to_take(descriptor: int, namespace: int, bridge: str) -> None:
 def main() -> None:
     """Entry of the process: ``-m siplab.lab.worlds.emulated.guardian DESCRIPTOR INTERFACE``."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # what it holds has to be given back first
+        signal.signal(number, signal.SIG_IGN)  # the guardian must give back the card first
     line = socket.socket(fileno=int(sys.argv[1]))
     try:
         card = describe(sys.argv[2])

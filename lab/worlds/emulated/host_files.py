@@ -1,8 +1,9 @@
-"""The files by which programs on a host know where they are.
+"""The files that tell programs on a host about their environment.
 
-Each host has a /run of its own, so that two daemons of one kind keep their sockets and process ids apart;
-/etc/hosts with every host of the topology; and a /etc/resolv.conf that leads to nobody, so that the look-up
-of any other name fails at once. ``SHARED`` is one folder on all hosts: what a trial writes lies there.
+Each host has a /run of its own, so that two daemons of one kind keep their sockets and process ids apart. Its
+/etc/hosts has every host of the topology. Its /etc/resolv.conf names a server that does not exist, so that a
+look-up of any other name fails at once. ``SHARED`` is one folder on all hosts: trials write their files
+there.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ from siplab.lab.worlds.emulated import namespaces as ns
 from siplab.lab.worlds.topology import DOMAIN, HostSpec, RouterSpec, Topology
 
 SHARED: Final = Path("/run/siplab")
-_OWN: Final = "/run/siplab-host"  # what is laid over /etc
-# The loopback address refuses at once where nobody listens; an empty file would mean the same address.
+_OWN: Final = "/run/siplab-host"  # holds the files that are mounted over those in /etc
+# The loopback address refuses at once if nobody listens. With an empty file it is the default, too.
 _RESOLV: Final = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
 _FAILED: Final = 1
 
 
 def names_of(topology: Topology, own: str = "") -> str:
-    """``/etc/hosts`` for a topology: each host and its name in the domain; the domain is the server's.
+    """``/etc/hosts`` for a topology: each host alone and in the domain; the domain is the server's name.
 
-    ``own``: the host or router that it is for. Programs ask for the name of the machine, too: it stands for
-    its address.
+    ``own``: the host or router that the file is for. This machine's name stands for its address, because
+    programs look that name up, too.
     """
     lines = ["127.0.0.1 localhost", "::1 localhost"]
     for name, host in topology.hosts.items():
@@ -42,13 +43,14 @@ def names_of(topology: Topology, own: str = "") -> str:
 
 
 def furnish(hosts: Mapping[int, str]) -> None:
-    """Lay the files into the mount namespaces of processes, by their ids. Raises ``CapabilityError``.
+    """Mount the files into the mount namespaces of processes, given by their ids. Raises ``CapabilityError``.
 
-    The values are the texts of ``/etc/hosts``. Must be called in a bubble, whose own files stay as they are.
+    The values are the texts of ``/etc/hosts``. Must be called in a bubble; the bubble's own files stay
+    unchanged.
     """
     SHARED.mkdir(exist_ok=True)
     read, write = os.pipe2(os.O_CLOEXEC)
-    child = os.fork()  # who enters a mount namespace does not find its own way back
+    child = os.fork()  # a process that enters a mount namespace can't come back
     if child == 0:
         try:
             for pid, text in hosts.items():
@@ -68,7 +70,7 @@ def furnish(hosts: Mapping[int, str]) -> None:
 
 
 def _furnish(pid: int, hosts: str) -> None:
-    # /proc is the bubble's, in every mount namespace of it.
+    # /proc is the bubble's in each of its mount namespaces.
     mounts = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     ns.enter(mounts, ns.NEWNS)
     os.close(mounts)
@@ -85,11 +87,11 @@ def _furnish(pid: int, hosts: str) -> None:
 
 def _lay(target: Path, text: str) -> None:
     real = Path(os.path.realpath(target))
-    if real.is_relative_to("/run"):  # where some systems keep it; that is the host's own already
+    if real.is_relative_to("/run"):  # some systems keep the file there; the host's /run is its own already
         real.parent.mkdir(parents=True, exist_ok=True)
         real.write_text(text, encoding="ascii")
         return
     source = Path(_OWN, target.name)
     source.write_text(text, encoding="ascii")
-    with suppress(FileNotFoundError):  # a machine without such a file has nobody who reads it
+    with suppress(FileNotFoundError):  # on a machine without such a file nobody reads it
         ns.mount(str(source), str(real), "none", ns.MS_BIND)

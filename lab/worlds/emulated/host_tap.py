@@ -1,7 +1,7 @@
 """A tap on a host where a program runs: the datagrams that it sends and gets, as records of the trace.
 
-The lab's own agents tell the trace what they send and receive. A program does not; the kernel does, by a
-packet socket in the host's namespace.
+The lab's own agents record in the trace what they send and receive. A program does not, so a packet socket in
+the host's namespace sees its packets.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from siplab.lab.worlds.trace import Received, Segment, Sent
 
 
 class HostTap:
-    """Sees the UDP datagrams and TCP segments of one host. ``interfaces``: the names of its devices."""
+    """Sees the UDP datagrams and TCP segments of one host. ``interfaces``: its devices, by name."""
 
     def __init__(self, host: str, namespace: int, interfaces: Mapping[str, Side]) -> None:
         self._host = host
@@ -27,9 +27,9 @@ class HostTap:
         return self._tap.fileno()
 
     def read(self, began: float) -> Iterator[Sent | Received | Segment]:
-        """What passed since the last call. ``began``: the time of day at which the trial did.
+        """What passed since the last call. ``began``: the time of day, in seconds, at which the trial began.
 
-        Fragments are not put together: they are left out.
+        Fragments are left out, and not put together.
         """
         for at, seen in self._tap.read_stamped():
             try:
@@ -47,7 +47,7 @@ class HostTap:
                 yield Received(now, self._host, packet.destination, packet.source, packet.payload)
 
     def missed(self) -> int:
-        """How many packets found no room in the socket since the last call."""
+        """How many packets did not fit in the socket's buffer since the last call."""
         return self._tap.missed()
 
     def close(self) -> None:

@@ -1,16 +1,16 @@
 """The keeper of a lab's containers: a process outside of the bubble, where the engine can be reached.
 
-A bubble sees neither the engine's socket nor the engine's process ids. So the keeper talks to the
-engine for it, over a socket pair whose other end is the bubble's alone:
+A bubble sees neither the engine's socket nor the engine's process ids. So the keeper talks to the engine for
+it, over a socket pair whose other end only the bubble has:
 
     bubble ──(JSON and descriptors)── keeper ──(Docker's API)── engine
 
-When the bubble ends, of SIGKILL too, the keeper reads the end of the stream, removes every container
-of the lab and ends. Should the keeper itself be killed, the next one removes what it left behind.
+When the bubble ends, of SIGKILL too, the keeper reads the end of the stream, removes every container of the
+lab and ends. If the keeper itself is killed, the next keeper removes the containers that it left.
 
-What a lab's host is in the engine's eyes: a container of an image that this file makes, whose only
-program waits for ever. It holds the network namespace, so the network is there before the first
-program runs, and stays from one trial to the next. Programs run in containers that join it.
+For the engine, a lab's host is a container of an image that this file makes, whose only program waits for
+ever. This container holds the network namespace, so the network exists before the first program runs, and
+stays from one trial to the next. Programs run in containers that join it.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-LABEL: Final = "siplab.lab"  # its value says which lab's
+LABEL: Final = "siplab.lab"  # its value names the lab
 _KEEPER: Final = "siplab.keeper"
 _WAITER_IMAGE: Final = "siplab-waiter:1"
 LARGEST: Final = 1 << 18  # bytes of a request
-MOST_READ: Final = 256 << 20  # bytes of what is taken out of a container at once
+MOST_READ: Final = 256 << 20  # the most bytes that are read from a container at once
 
-# pause(2) for ever, and ppoll(2) without anything to wait for, in machine code.
+# Machine code: pause(2) for ever on x86_64; ppoll(2) without descriptors on aarch64.
 _WAIT_FOR_EVER: Final = {
     "x86_64": (62, bytes.fromhex("b8220000000f05ebf7")),
     "aarch64": (
@@ -67,7 +67,7 @@ def _archive(machine: str) -> bytes:
 
 
 def _identity(pid: int) -> str:
-    """A process, told from others of its number by when it began (proc_pid_stat(5)); '' for a dead one."""
+    """A process's id and start time (proc_pid_stat(5)), since ids are reused; '' for a dead one."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -77,7 +77,7 @@ def _identity(pid: int) -> str:
 
 
 class Keeper:
-    """Answers a bubble's requests. ``client`` is the Docker SDK's."""
+    """Answers a bubble's requests. ``client``: a client of the Docker SDK."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -87,7 +87,7 @@ class Keeper:
         self._remove_orphans()
 
     def answer(self, request: dict[str, Any], descriptors: list[int]) -> tuple[dict[str, Any], list[int]]:
-        """Do what is asked; returns the reply and the descriptors that go with it."""
+        """Do what a request asks; returns the reply and the descriptors that go with it."""
         kind = request["do"]
         if kind == "hold":
             return self._hold(request["host"], request["names"])
@@ -110,11 +110,11 @@ class Keeper:
     def remove_all(self) -> None:
         """Remove every container of the lab."""
         for container in self._all(f"{LABEL}={self._lab}"):
-            with suppress(Exception):  # one that is going already
+            with suppress(Exception):  # it may be on its way out already
                 container.remove(force=True)
 
     def _all(self, label: str) -> list[Any]:
-        # Others come and go meanwhile, those of other labs too.
+        # Meanwhile containers, also those of other labs, may appear and disappear.
         found = self._client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
         return list(found)
 
@@ -141,7 +141,7 @@ class Keeper:
             network_mode="none",
             hostname=host,
             extra_hosts=names,
-            dns=["127.0.0.1"],  # which refuses at once
+            dns=["127.0.0.1"],  # this address refuses at once
             dns_opt=["timeout:1", "attempts:1"],
             labels=self._labels,
             name=f"siplab-{uuid.uuid4().hex[:12]}",
@@ -166,7 +166,7 @@ class Keeper:
         try:
             for archive in files:
                 _put(container, "/", archive)
-            # Before it starts: not a byte is missed, and the end is not either.
+            # Attach before the start, so that neither its first bytes nor its end are missed.
             stream = container.attach(stdout=True, stderr=True, stream=True, demux=True)
             container.start()
         except BaseException:
@@ -203,7 +203,7 @@ class Keeper:
                 os.write(end, b"%d" % status)
             os.close(end)
             if not stays:
-                with suppress(Exception):  # the lab may be at its end, and all is being removed
+                with suppress(Exception):  # at the lab's end all containers are removed anyway
                     container.remove(force=True)
 
 
@@ -231,7 +231,7 @@ def _read(container: Any, path: str, descriptor: int) -> None:
 
 
 def _explained(error: Exception) -> str:
-    """An error of the engine in one line, with the fix."""
+    """An error of the engine in one line, if possible with the fix."""
     text = str(getattr(error, "explanation", "") or error)
     if type(error).__name__ == "ImageNotFound":
         text += "; 'docker pull' or 'docker build' it first: the lab does not"

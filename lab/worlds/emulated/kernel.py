@@ -1,7 +1,7 @@
-"""A router whose own kernel does the work: its NAT and its SIP ALG, in the place of the lab's gateway.
+"""A router whose own kernel does the work: its NAT and its SIP ALG replace the lab's gateway.
 
-The kernel's ALG (nf_conntrack_sip, nf_nat_sip) is the model ``linux`` in the original. Its timers
-are real, so trials with it run by the wall clock, and packets are seen by a tap that only looks.
+The model ``linux`` describes the kernel's ALG (nf_conntrack_sip, nf_nat_sip); here the original runs. Its
+timers are real, so trials with it run on the wall clock, and a passive tap sees the packets.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from siplab.lab.worlds.emulated.world import EmulatedLab
 from siplab.lab.worlds.impairments import impairments_of
 from siplab.lab.worlds.network import Network
 
-# The models that stand for a kernel: with its SIP helper, and without.
+# The models that stand for a kernel: with its SIP ALG, and without.
 WITH_ALG: Final = "linux"
 WITHOUT_ALG: Final = "none"
 MODELS: Final = (WITH_ALG, WITHOUT_ALG)
@@ -47,12 +47,12 @@ def check_model(model: str) -> str:
 
 
 def with_alg(models: Mapping[str, Model]) -> list[str]:
-    """The gateways whose kernel has its ALG. Raises ``UsageError`` for a model that stands for no kernel."""
+    """The gateways whose kernel uses its ALG. Raises ``UsageError`` for a model that is not a kernel's."""
     return [gateway for gateway, model in models.items() if check_model(model.id) == WITH_ALG]
 
 
 def check_network(network: Network) -> None:
-    """Raises ``UsageError`` for a network whose gateways a kernel can't stand in for."""
+    """Raises ``UsageError`` for a network with features that a gateway of the kernel's can't provide."""
     if impairments_of(network, None) is not None:
         raise UsageError(
             f"topology '{network.topology.id}' delays or loses packets, which a gateway 'kernel' can't: "
@@ -67,7 +67,7 @@ def check_network(network: Network) -> None:
 
 
 def tables(with_alg: Iterable[str]) -> Tables:
-    """The packet filter of gateways that translate themselves; those named have the SIP ALG."""
+    """The packet filter of gateways whose kernel translates; those in ``with_alg`` have the SIP ALG."""
     chosen = frozenset(with_alg)
 
     def made(fabric: Fabric, gateway: str) -> dict[str, str]:
@@ -87,7 +87,7 @@ def _tables(fabric: Fabric, gateway: str, *, helper: bool) -> dict[str, str]:
         for transport in ("udp", "tcp")
         if helper
     ]
-    # Replies, and what the ALG expects, come in; everything else ends here without an answer.
+    # Replies, and packets that the ALG expects, come in. Everything else is dropped without an answer.
     guard = [":INPUT ACCEPT", ":FORWARD DROP"]
     guard += ["-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"]
     guard += [f"-A FORWARD -i {interface} -j ACCEPT" for interface in inside]
@@ -117,8 +117,8 @@ def _written(rows: Mapping[str, list[str]]) -> str:
 class KernelLab(EmulatedLab):
     """A running network whose gateways are the kernel's. Must be made in a bubble.
 
-    ``with_alg`` names the gateways that have the SIP ALG. Raises ``CapabilityError`` when the kernel
-    lacks something that this takes.
+    ``with_alg``: the gateways that have the SIP ALG. Raises ``CapabilityError`` when the kernel lacks a
+    needed feature.
     """
 
     def __init__(self, network: Network, with_alg: Iterable[str]) -> None:
@@ -144,12 +144,12 @@ class KernelLab(EmulatedLab):
         super().close()
 
 
-# What gateway 'kernel' needs of the kernel, by the names of its build options.
+# What gateway 'kernel' needs from the kernel, as names of build options.
 FEATURES: Final = ("NF_NAT_SIP", "NETFILTER_XT_TARGET_CT", "NF_CT_NETLINK")
 
 
 class _Conntrack:
-    """The connection table of one namespace, over netlink."""
+    """The connection tracking table of one namespace, over netlink."""
 
     def __init__(self, namespace: int) -> None:
         with ns.inside(namespace):
@@ -172,7 +172,7 @@ class _Conntrack:
 
 
 class KernelWorld(LiveWorld):
-    """A trial over gateways of the kernel's own, by the wall clock."""
+    """A trial with gateways of the kernel's own, on the wall clock."""
 
     _lab: KernelLab
 

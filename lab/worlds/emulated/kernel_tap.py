@@ -1,9 +1,9 @@
 """A tap on a router whose kernel does the work: what entered and left, and which packet became which.
 
-One packet socket sees every interface of the router's namespace, so its order is the kernel's. The
-kernel forwards a packet within one turn of its own, keeps the IPv4 identification and takes
-one from the TTL: a packet that leaves belongs to the latest one that came in with that number
-and that TTL. What leaves and belongs to none was made by the router itself (an ICMP error).
+One packet socket sees every interface of the router's namespace, so its order is the kernel's. The kernel
+forwards packets one after the other, keeps the IPv4 identification and decrements the TTL. So a packet that
+leaves belongs to the latest one that entered with the same identification and a TTL higher by one. A packet
+that leaves and belongs to none was made by the router itself (an ICMP error).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _BUFFER: Final = 16 * 1024 * 1024
 _SO_TIMESTAMPNS: Final = 35
 _STAMP: Final = struct.Struct("qq")  # struct timespec
 _ROOM: Final = socket.CMSG_SPACE(_STAMP.size)
-# How many packets back the cause of one that leaves is looked for.
+# How many of the latest packets are searched for the one that caused a leaving packet.
 _MEMORY: Final = 256
 
 
@@ -44,7 +44,7 @@ class Seen(NamedTuple):
 
 
 class Tap:
-    """Sees all IP packets of a router. ``sides`` says on which side each interface is."""
+    """Sees all IP packets of a router. ``sides``: the side of each interface."""
 
     def __init__(self, namespace: int, sides: Mapping[str, Side]) -> None:
         self._sides = sides
@@ -53,18 +53,18 @@ class Tap:
         self._socket.setblocking(False)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
-        except PermissionError:  # in a user namespace the host's limit holds
+        except PermissionError:  # in a user namespace the host's limit applies
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
     def stamp(self) -> None:
-        """Have the kernel note when each packet passed, for ``read_stamped``."""
+        """Have the kernel record when each packet passed, for ``read_stamped``."""
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
 
     def read_stamped(self) -> Iterator[tuple[float, Seen]]:
-        """The same as ``read``, each with the time of day (in seconds) at which it passed."""
+        """As ``read``, with the time of day (seconds) at which each packet passed."""
         for row in iter(self._next, None):
             seen = self._seen(row[0], row[1])
             if seen is not None:
@@ -83,7 +83,7 @@ class Tap:
         return data, address, seconds
 
     def read(self) -> Iterator[Seen]:
-        """What was seen since the last call, in the kernel's order."""
+        """The packets since the last call, in the kernel's order."""
         while True:
             try:
                 data, address = self._socket.recvfrom(ip.MAX_PACKET)
@@ -103,7 +103,7 @@ class Tap:
         return Seen(side, kind == socket.PACKET_OUTGOING, data)
 
     def missed(self) -> int:
-        """How many packets found no room in the socket since the last call."""
+        """How many packets did not fit in the socket's buffer since the last call."""
         counters = self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)
         return int(struct.unpack("II", counters)[1])
 
@@ -112,14 +112,14 @@ class Tap:
 
 
 class Pairing:
-    """Makes passages of what a tap saw at one gateway."""
+    """Makes passages from the packets that a tap saw at one gateway."""
 
     def __init__(self, gateway: str) -> None:
         self._gateway = gateway
         self._recent: list[tuple[Passage, Packet | None]] = []
 
     def add(self, seen: Seen, now: float) -> Passage | None:
-        """Take one packet in; returns the new passage when it is one that entered."""
+        """Take a packet; returns a new passage if the packet entered the gateway, else ``None``."""
         packet = _parsed(seen.packet)
         if not seen.leaving:
             passage = Passage(now, self._gateway, seen.side, seen.packet, [])
@@ -140,7 +140,7 @@ class Pairing:
 
 
 def account(passage: Passage) -> None:
-    """Give a passage whose packet never left an emission that says so."""
+    """If a passage's packet never left, add an emission that says so."""
     if not passage.emissions:
         packet = _parsed(passage.packet)
         kept = packet is not None and packet.is_fragment
@@ -156,7 +156,7 @@ def _parsed(data: bytes) -> Packet | None:
 
 
 def _same(entered: Packet, left: Packet) -> bool:
-    """Whether a packet that left is the one that entered, one hop on."""
+    """Whether a packet that left is the one that entered, one hop later."""
     return (
         entered.version == left.version
         and entered.protocol == left.protocol
@@ -167,5 +167,5 @@ def _same(entered: Packet, left: Packet) -> bool:
 
 
 def _turned(entered: Packet, left: Packet) -> bool:
-    """The same when hairpinned: both addresses may have changed, but at most one port."""
+    """The same for a hairpinned packet: both addresses may have changed, but at most one port."""
     return entered.sport == left.sport or entered.dport == left.dport

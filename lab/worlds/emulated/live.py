@@ -1,8 +1,8 @@
-"""The emulated world by the wall clock: for programs from outside the lab.
+"""The emulated world on the wall clock: for programs from outside the lab.
 
-SIPp, a detector, a shell: they have clocks of their own, so virtual time is of no use to them.
-Here packets go through the queue as they come, agents' timers run in real time, and one loop
-serves queues, sockets and the end of programs.
+SIPp, a detector or a shell have clocks of their own, so they can't follow virtual time. Here packets go
+through the queue as they come, agents' timers run in real time, and one loop serves queues, sockets and the
+end of programs.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ from siplab.lab.worlds.emulated.world import UNREACHABLE_ERRORS, EmulatedLab, Qu
 from siplab.lab.worlds.forwarding import Arrival, Delivery, SegmentDelivery, Unreachable, source_of
 from siplab.lab.worlds.trace import Passage, WorldEvent
 
-# Real seconds in which a program that does nothing is over.
+# Real seconds in which a program that does nothing must have ended.
 _PATIENCE: Final = 5.0
 
 
 class LiveWorld(QueueOwner):
-    """A running lab in real time. ``now`` is in seconds since it began."""
+    """A running lab in real time. ``now``: seconds since it began."""
 
     def __init__(self, lab: EmulatedLab, models: Mapping[str, Model], seed: object) -> None:
         for queue in lab.queues.values():
-            queue.run()  # what an earlier trial left under way does not belong to this one
+            queue.run()  # packets of an earlier trial do not belong to this one
         super().__init__(lab, models, seed)
         self._began = time.monotonic()
         self._selector = selectors.DefaultSelector()
@@ -60,7 +60,7 @@ class LiveWorld(QueueOwner):
         self._aged = 0.0
         self._seed = seed
         self._pairing = {name: Pairing(name) for name in lab.taps}
-        self._passages: list[Passage] = []  # at gateways that are not the lab's own
+        self._passages: list[Passage] = []  # at gateways that the kernel or a container provides
         for gateway_tap in lab.taps.values():
             self._selector.register(gateway_tap, selectors.EVENT_READ, self._observe)
 
@@ -79,10 +79,10 @@ class LiveWorld(QueueOwner):
         session: bool = False,
         confinement: Confinement | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Start a program on a host; with ``session`` it leads a session, and a process group, of its own.
+        """Start a program on a host; with ``session`` it leads a session and a process group of its own.
 
-        ``confinement``: what it may do; without one, what this process may.
-        Raises ``UsageError`` for an unknown host, or a program that is missing or can't be run.
+        ``confinement``: what it may do; without one, the same as this process. Raises ``UsageError`` for an
+        unknown host, or a program that is missing or can't be run.
         """
         nodes = self._lab.fabric.nodes
         if host not in nodes:
@@ -100,7 +100,7 @@ class LiveWorld(QueueOwner):
                     stderr=stderr,
                     env={**os.environ, **(environment or {})},
                     start_new_session=session,
-                    # One thread in this process: nothing can be locked in the fork.
+                    # This process has one thread, so no lock can be held during the fork.
                     preexec_fn=enter,
                 )
         except OSError as error:
@@ -129,8 +129,9 @@ class LiveWorld(QueueOwner):
     ) -> ContainerProcess:
         """Start a program in a container on a host. Raises ``UsageError`` when that can't be done.
 
-        ``capabilities``: beside those that the engine gives to every container. ``files``: by their paths in
-        the container. ``stays``: until it is removed, so that it can be read after its end.
+        ``capabilities``: in addition to those that the engine gives to every container. ``files``: by their
+        paths in the container. ``stays``: the container stays until it is removed, so that it can be read
+        after its end.
         """
         if host not in self._lab.fabric.nodes:
             known = ", ".join(self._lab.fabric.nodes)
@@ -142,7 +143,7 @@ class LiveWorld(QueueOwner):
         )
 
     def can_start(self, host: str) -> bool:
-        """Whether a host can run anything: ``true``, which every machine has."""
+        """Whether a host can run a program; tried with ``true``, which every machine has."""
         try:
             return self.start(host, ["true"]).wait(_PATIENCE) == 0
         except (UsageError, WorldError, subprocess.TimeoutExpired):
@@ -152,7 +153,7 @@ class LiveWorld(QueueOwner):
     def _entrance(
         self, host: str, directory: str | None, confinement: Confinement | None
     ) -> Iterator[Callable[[], None]]:
-        """What a new process does to get onto a host: it joins its namespaces."""
+        """A function with which a new process joins a host's namespaces."""
         fabric = self._lab.fabric
         network, place = fabric.namespaces[host], directory or os.getcwd()  # noqa: PTH109
         mounts = os.open(f"/proc/{fabric.pid(host)}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
@@ -175,7 +176,7 @@ class LiveWorld(QueueOwner):
     def swap(
         self, gateway: str, model: Model, *, flows: Literal["all", "new"] = "all", flush: bool = False
     ) -> None:
-        """Put another model into a gateway. What stays, ``Gateway.swap`` says; with ``flush`` nothing."""
+        """Put another model into a gateway. What stays: see ``Gateway.swap``; with ``flush`` nothing does."""
         router = self.gateways[gateway]
         if flush:
             router.forget()
@@ -186,15 +187,15 @@ class LiveWorld(QueueOwner):
 
     @property
     def gateway_time(self) -> float:
-        """The time by which gateways count: ``now``, and by how much they were aged."""
+        """The gateways' time in seconds: ``now`` plus the seconds by which they were aged."""
         return self.now + self._aged
 
     def age(self, seconds: float) -> None:
-        """Make everything that the gateways remember so much older, as if nothing had passed for so long."""
+        """Make all that the gateways remember older by ``seconds``, as if no packet had passed meanwhile."""
         self._aged += seconds
 
     def attach(self, segment: str, guardian: int) -> None:
-        """Take a real card onto a network of the lab, from the guardian at the end of a descriptor.
+        """Take a real card onto a network of the lab, from the guardian behind the descriptor ``guardian``.
 
         Raises ``UsageError``.
         """
@@ -213,33 +214,33 @@ class LiveWorld(QueueOwner):
         return int(self._lab.fabric.namespaces[host])
 
     def socket(self, host: str, family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
-        """A socket on a host, with which to reach what listens there. It does not block."""
+        """A non-blocking socket on a host, to reach what listens there."""
         with ns.inside(self.namespace(host)):
             made = socket.socket(family, kind)
         made.setblocking(False)
         return made
 
     def tap(self, host: str) -> None:
-        """Have the trace tell what programs on a host send and get, as it tells of the lab's agents."""
+        """Record in the trace what programs on a host send and get, as for the lab's agents."""
         if host in self._taps:
             return
         fabric = self._lab.fabric
         devices = {device: Side.INSIDE for (node, _), device in fabric.interfaces.items() if node == host}
         for device in devices:
-            # A tap sees packets before the device would have completed their checksums.
+            # A tap sees packets before the device completes their checksums.
             offload.turn_off(fabric.namespaces[host], device)
         tap = self._taps[host] = HostTap(host, fabric.namespaces[host], devices)
         self._selector.register(tap, selectors.EVENT_READ, self._read_taps)
 
     def _read_taps(self) -> None:
-        """Add what the taps saw to the trace, in the order in which it passed them."""
+        """Add the packets that the taps saw to the trace, in the order in which they passed."""
         began = time.time() - (time.monotonic() - self._began)
         records = [record for tap in self._taps.values() for record in tap.read(began)]
         for record in sorted(records, key=lambda each: each.now):
             self.trace.add(record)
 
     def _observe(self) -> None:
-        """Add to the trace what passed the gateways that are not the lab's own."""
+        """Add the packets at gateways of the kernel's or a container's to the trace."""
         for name, tap in self._lab.taps.items():
             for seen in tap.read():
                 passage = self._pairing[name].add(seen, self.now)
@@ -248,7 +249,7 @@ class LiveWorld(QueueOwner):
                     self.trace.add(passage)
 
     def _dispatch(self, arrival: Arrival) -> None:
-        self._observe()  # what an agent received has passed the router before
+        self._observe()  # a packet that an agent received passed the router earlier
         super()._dispatch(arrival)
 
     def watch(self, descriptor: int, readable: Callable[[], object]) -> None:
@@ -256,7 +257,7 @@ class LiveWorld(QueueOwner):
         self._selector.register(descriptor, selectors.EVENT_READ, readable)
 
     def unwatch(self, descriptor: int) -> None:
-        """No longer call anything for a descriptor, which must still be open."""
+        """Stop watching a descriptor, which must still be open."""
         self._selector.unregister(descriptor)
 
     def wait(
@@ -293,9 +294,10 @@ class LiveWorld(QueueOwner):
     # -- the loop ----------------------------------------------------------------------------------
 
     def run_until(self, done: Callable[[], bool], timeout: float, every: float | None = None) -> bool:
-        """The same by the wall clock.
+        """As in every world, but on the wall clock.
 
-        ``every``: seconds after which to look again, for what no packet, timer or descriptor announces.
+        ``every``: look at ``done`` again after so many seconds, for changes that no packet, timer or
+        descriptor announces.
         """
         deadline = time.monotonic() + timeout
         while not done():
@@ -306,7 +308,7 @@ class LiveWorld(QueueOwner):
         return True
 
     def _turn(self, longest: float | None) -> None:
-        """Wait for whatever comes first, ``longest`` seconds at most, and deal with it."""
+        """Wait for the next thing to happen, for ``longest`` seconds at most, and handle it."""
         self._tick()
         self._agenda.touch_all()
         flow = self._agenda.next_flow()
@@ -315,7 +317,7 @@ class LiveWorld(QueueOwner):
         waits = [each for each in (longest, until_timer) if each is not None]
         for key, _ in self._selector.select(min(waits) if waits else None):
             if self._selector.get_map().get(key.fd) is not key:
-                continue  # closed by what another one brought in this turn
+                continue  # closed by another one's handler in this turn
             self._tick()
             key.data()
             while self._arrivals:
@@ -335,11 +337,11 @@ class LiveWorld(QueueOwner):
 
     def queued(self, gateway: str, side: Side, packet: Any) -> None:
         if self._taps:
-            self._read_taps()  # it left its host before it came here
+            self._read_taps()  # the packet left its host before it came here
         self.now = time.monotonic() - self._began
         data: bytes = packet.get_payload()
         if self.impairments is not None:
-            packet.drop()  # it goes on when it is due, past the queue
+            packet.drop()  # it goes on when it is due, and not through the queue
             self._admit(gateway, side, data)
             return
         try:
@@ -365,9 +367,9 @@ class LiveWorld(QueueOwner):
     # -- impaired networks -------------------------------------------------------------------------
 
     def _admit(self, gateway: str, side: Side, data: bytes) -> None:
-        """A packet from outside programs is held here for the networks that it came over.
+        """Hold a packet of an outside program for the impaired networks that it has crossed.
 
-        What the lab's own agents sent was held where they sent it. The way is taken to be the same in
+        Packets of the lab's own agents were held where they were sent. The way is assumed to be the same in
         both directions.
         """
         source = source_of(data)
@@ -403,7 +405,7 @@ class LiveWorld(QueueOwner):
                 self._open[local], selectors.EVENT_READ, lambda: self._read_datagram(local)
             )
             return
-        # Programs have the kernel's TCP, and between namespaces that leaves out the checksums.
+        # Programs use the kernel's TCP, which computes no checksums between namespaces.
         for (node, _), device in self._lab.fabric.interfaces.items():
             offload.turn_off(self._lab.fabric.namespaces[node], device)
         self._selector.register(self._tcp[local], selectors.EVENT_READ, lambda: self._read_segment(local))
@@ -416,7 +418,7 @@ class LiveWorld(QueueOwner):
         try:
             payload, address = sock.recvfrom(ip.MAX_PACKET)
         except OSError:
-            return  # nothing there, or an ICMP error, dealt with above
+            return  # no datagram, or an ICMP error, which was handled above
         self._arrivals.append(Delivery(local, Endpoint(address[0], address[1]), payload))
 
     def _read_segment(self, local: Endpoint) -> None:

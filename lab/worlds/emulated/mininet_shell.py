@@ -1,7 +1,7 @@
 """Mininet's own command line on a running lab: ``phone ifconfig``, ``nodes``, ``py phone.cmd('ls')``.
 
-The hosts and routers of a lab are Mininet's nodes already. Its command line waits for each command, and
-somebody has to serve the router's queue meanwhile: so it runs in a process of its own.
+The hosts and routers of a lab are Mininet's nodes already. Mininet's command line blocks while a command
+runs, and the router's queue must be served meanwhile. So the command line runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from siplab.lab.worlds.emulated.fabric import Fabric
 
 
 class MininetShell:
-    """A started command line, with as much of ``subprocess.Popen`` as is needed to wait for it."""
+    """A running command line, with the parts of ``subprocess.Popen`` that are needed to wait for it."""
 
     def __init__(self, fabric: Fabric) -> None:
         self.returncode: int | None = None
@@ -38,7 +38,7 @@ class MininetShell:
 
 
 def net_of(fabric: Fabric) -> Any:
-    """Mininet's view of a running network: its nodes with their addresses. Nothing is built for it."""
+    """A Mininet object for a running network, with its nodes and addresses. Nothing new is built."""
     from mininet.net import Mininet
 
     net = Mininet.__new__(Mininet)

@@ -1,7 +1,7 @@
 """Linux namespaces from Python: unshare, setns, mount, and dying with the parent.
 
-Python has ``os.setns`` and ``os.unshare`` only from 3.12 on, and ``mount`` and ``prctl`` not at
-all, hence ctypes. All functions raise ``OSError`` with the kernel's reason.
+Python has ``os.setns`` and ``os.unshare`` only since 3.12, and has no ``mount`` and ``prctl``, hence ctypes.
+All functions raise ``OSError`` with the kernel's reason.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def mount(source: str, target: str, kind: str, flags: int = 0, options: str = ""
 
 
 def set_read_only(path: str, on: bool) -> None:
-    """Whether what is mounted at a path, and below it, can be written to (mount_setattr(2))."""
+    """Allow or forbid writing to what is mounted at a path and below (mount_setattr(2))."""
     attributes = (ctypes.c_uint64 * 4)(*((_RDONLY, 0) if on else (0, _RDONLY)))
     result = _libc.syscall(
         _MOUNT_SETATTR, -1, path.encode(), _AT_RECURSIVE, ctypes.byref(attributes), ctypes.sizeof(attributes)
@@ -69,7 +69,7 @@ def set_read_only(path: str, on: bool) -> None:
 
 
 def keep_capabilities(numbers: set[int]) -> None:
-    """Give up all capabilities but these, for good (capabilities(7))."""
+    """Give up all capabilities but these, permanently (capabilities(7))."""
     last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
     for each in range(last + 1):
         if each not in numbers:
@@ -82,9 +82,9 @@ def keep_capabilities(numbers: set[int]) -> None:
 
 
 def die_with_parent(parent: int) -> None:
-    """Ask the kernel to SIGKILL this process when its parent ends; exits now if it already has.
+    """Ask the kernel to SIGKILL this process when its parent ends; exits now if it has ended already.
 
-    Must come after ``unshare(NEWUSER)``: a change of credentials forgets the request.
+    Must come after ``unshare(NEWUSER)``: a change of credentials cancels the request.
     """
     _check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
     if parent and os.getppid() != parent:
@@ -99,12 +99,12 @@ def become_root_inside(uid: int, gid: int) -> None:
 
 
 def enter(namespace: int, kind: int) -> None:
-    """Move this process for good into the namespace of an open descriptor (setns(2))."""
+    """Move this process permanently into the namespace of an open descriptor (setns(2))."""
     _check(_libc.setns(namespace, kind), "setns")
 
 
 def new_network() -> int:
-    """A descriptor of a network namespace of its own, which lives as long as somebody holds it."""
+    """A descriptor of a new network namespace, which lives as long as somebody holds a descriptor."""
     here = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         unshare(NEWNET)

@@ -1,7 +1,7 @@
-"""Network interfaces that put packets on the wire as they are on a real one.
+"""Network interfaces that send the same packets as real ones.
 
-Between namespaces the kernel leaves checksums out and hands TCP segments over in heaps, since no wire
-needs better. A tap would then see packets that no wire carries, and an ALG segments that none delivers.
+Between namespaces the kernel leaves out checksums and passes several TCP segments as one, since no wire is
+there. A tap would then see packets that no wire carries, and an ALG segments that no network delivers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SET_GSO: Final = 0x24
 
 
 def turn_off(namespace: int, interface: str) -> None:
-    """Have an interface compute checksums and send single segments, where it can be told."""
+    """Have an interface compute checksums and send single segments, where it can be set."""
     import fcntl  # not on every system that imports this file
 
     with ns.inside(namespace):

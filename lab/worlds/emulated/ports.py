@@ -1,4 +1,4 @@
-"""What the kernel's tables say of a network namespace: bound ports, packets sent. Nothing is sent for it."""
+"""The kernel's tables of a network namespace: bound ports, packets sent. Reading them sends no packet."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def is_bound(namespace: int, protocol: str, port: int) -> bool:
 
 
 def has_connections(namespace: int) -> bool:
-    """Whether TCP has something left there; it outlives the programs: TIME-WAIT and unsent data."""
-    # The tables of sockets say as much, but the kernel takes milliseconds to go through them.
+    """Whether TCP has connections left there; TIME-WAIT and unsent data outlive the programs."""
+    # The tables of sockets show the same, but the kernel needs milliseconds to go through them.
     words = _read(namespace, "sockstat") + _read(namespace, "sockstat6")
     return any(
         int(count) > 0
@@ -35,7 +35,7 @@ def has_connections(namespace: int) -> bool:
 
 
 def packets_sent(namespace: int) -> int:
-    """How many packets have left a namespace by its interfaces, loopback left out (proc_net_dev(5))."""
+    """How many packets have left a namespace by its interfaces, without loopback (proc_net_dev(5))."""
     rows = (line.partition(":") for line in _read(namespace, "dev").splitlines()[2:])
     return sum(int(counts.split()[9]) for name, _, counts in rows if name.strip() != "lo")
 

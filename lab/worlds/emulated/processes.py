@@ -1,6 +1,6 @@
 """The processes of a bubble, and the end of those that a trial left behind.
 
-A bubble has a process namespace of its own: what is not there when a trial begins is the trial's.
+A bubble has a process namespace of its own: a process that was not there when a trial began is the trial's.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 
 from siplab.lab.worlds.base import WorldError
 
-# Real seconds that the kernel gets for ending a process; it takes less than a millisecond.
+# Real seconds that the kernel gets to end a process; it takes less than a millisecond.
 _PATIENCE: Final = 5.0
 
 
@@ -24,7 +24,7 @@ def present() -> frozenset[int]:
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether a signal stopped a process, and none let it go on (proc_pid_stat(5))."""
+    """Whether a signal has stopped a process, which has not been continued (proc_pid_stat(5))."""
     with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] in "Tt"
     return False
@@ -33,8 +33,8 @@ def is_stopped(pid: int) -> bool:
 def end_all_but(kept: frozenset[int]) -> int:
     """End every process of this bubble that is not in ``kept``; returns how many there were.
 
-    Only process 1 of a bubble may ask: elsewhere the others are none of the lab's.
-    Raises ``WorldError`` when one of them can't be ended.
+    Only process 1 of a bubble may call this: elsewhere the other processes are not the lab's. Raises
+    ``WorldError`` when one of them can't be ended.
     """
     if os.getpid() != 1:
         raise WorldError("programs can be run in a bubble only")
@@ -45,7 +45,7 @@ def end_all_but(kept: frozenset[int]) -> int:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for pid in left:
-            # Children of those that ended are process 1's own by now.
+            # Processes whose parent has ended are children of process 1.
             with suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
         ended |= left

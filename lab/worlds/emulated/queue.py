@@ -1,11 +1,11 @@
 """The netfilter queue of one side of a gateway.
 
-Facts that this file rests on, each measured on a real kernel:
+Facts that this file relies on, each measured on a real kernel:
 
 - The queue's netlink socket belongs to the network namespace in which its object is *made*.
 - Every packet needs exactly one verdict, or its slot is lost until the queue is unbound.
-- NetfilterQueue 1.1.0 receives into 4096 bytes; a copy range of 3900 keeps larger packets from
-  vanishing. Packets here are never larger than the MTU, so nothing is cut.
+- NetfilterQueue 1.1.0 receives into 4096 bytes; a copy range of 3900 keeps larger packets from vanishing.
+  Packets here are never larger than the MTU, so nothing is cut.
 - Overflow is silent; it shows only in the counters of /proc/net/netfilter/nfnetlink_queue.
 """
 
@@ -44,11 +44,11 @@ class PacketQueue:
         return int(self._queue.get_fd())
 
     def run(self) -> None:
-        """Hand every packet that waits to the callback."""
+        """Call the callback with every waiting packet."""
         self._queue.run(block=False)
 
     def drops(self) -> Drops:
-        """The counters, since the queue was bound."""
+        """The counts since the queue was bound."""
         text = os.pread(self._counters, 4096, 0).decode()
         for line in text.splitlines():
             columns = line.split()

@@ -22,7 +22,7 @@ _BUFFER: Final = 4 * 1024 * 1024
 
 
 def open_udp(namespace: int, local: Endpoint, dscp: int = 0) -> socket.socket:
-    """A non-blocking UDP socket at ``local`` that reports ICMP errors; ``dscp`` marks what it sends.
+    """A non-blocking UDP socket at ``local`` that reports ICMP errors; ``dscp`` marks its datagrams.
 
     Raises ``WorldError``.
     """
@@ -36,7 +36,7 @@ def open_udp(namespace: int, local: Endpoint, dscp: int = 0) -> socket.socket:
             created.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
         else:
             created.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
-            # What the kernel learns of a path's MTU outlives a trial, and would change the next one.
+            # The kernel remembers a path's MTU after the trial, and that would change the next one.
             created.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT)
         if dscp:
             kind = (socket.IPPROTO_IPV6, socket.IPV6_TCLASS) if six else (socket.IPPROTO_IP, socket.IP_TOS)
@@ -62,7 +62,7 @@ def send(sock: socket.socket, order: Send) -> None:
 
 
 def read_error(sock: socket.socket) -> tuple[Endpoint, bytes] | None:
-    """The destination that the oldest queued ICMP error is about, and what it quotes of the payload.
+    """The destination that the oldest queued ICMP error is about, and the payload that it quotes.
 
     ``None`` when there is no error.
     """
@@ -72,12 +72,12 @@ def read_error(sock: socket.socket) -> tuple[Endpoint, bytes] | None:
         return None
     except OSError:
         return None
-    sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # else the next send fails for it
+    sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # otherwise the next send fails with this error
     return (Endpoint(address[0], address[1]), quote) if address else None
 
 
 class RawSender:
-    """Puts whole IP packets on the wire from inside a namespace, past the queue."""
+    """Sends whole IP packets from inside a namespace, without the queue."""
 
     def __init__(self, namespace: int) -> None:
         with ns.inside(namespace):
@@ -90,7 +90,7 @@ class RawSender:
             self._v6.setsockopt(socket.IPPROTO_IPV6, IPV6_HDRINCL, struct.pack("i", 1))
 
     def send(self, packet: bytes) -> None:
-        """Send one packet to the destination that it names. Raises ``OSError``."""
+        """Send one packet to its destination address. Raises ``OSError``."""
         if packet[0] >> 4 == 4:
             self._v4.sendto(packet, (socket.inet_ntoa(packet[16:20]), 0))
         elif self._v6 is not None:

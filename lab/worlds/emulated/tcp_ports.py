@@ -1,11 +1,11 @@
-"""Ports of agents whose TCP is their own: whole segments from the wire, and a kernel that keeps silent.
+"""Ports of agents that have a TCP of their own: whole segments from the wire, and a kernel that stays silent.
 
-Facts that this file rests on, each measured on a real kernel:
+Facts that this file relies on, each measured on a real kernel:
 
-- A raw socket gets a copy of a segment before the kernel's own TCP looks at it.
-- That TCP answers RST where nobody listens. A listening socket whose filter accepts nothing makes it drop
-  what comes without an answer, and nobody else can have the port.
-- Over IPv4 a raw socket gives the IP header too, over IPv6 only what follows it.
+- A raw socket gets a copy of a segment before the kernel's own TCP handles it.
+- The kernel's TCP answers RST where nobody listens. A listening socket whose filter accepts nothing makes the
+  kernel drop segments without an answer, and keeps the port from others.
+- Over IPv4 a raw socket returns the IP header too, over IPv6 only what follows it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NOTHING: Final[list[_Instruction]] = [(0x06, 0, 0, 0)]
 
 
 def _to_port(port: int, *, six: bool) -> list[_Instruction]:
-    """A filter for segments to that port."""
+    """A filter for segments to a port."""
     load: list[_Instruction] = [(0x28, 0, 0, 2)] if six else [(0xB1, 0, 0, 0), (0x48, 0, 0, 2)]
     return [*load, (0x15, 0, 1, port), (0x06, 0, 0, _ALL), *_NOTHING]
 
@@ -44,7 +44,7 @@ def _attach(sock: socket.socket, program: list[_Instruction]) -> None:
 
 
 class TcpPort:
-    """One port in a host's network namespace. Raises ``WorldError`` when somebody has it."""
+    """One port in a host's network namespace. Raises ``WorldError`` when the port is taken."""
 
     def __init__(self, namespace: int, local: Endpoint) -> None:
         self.local = local
@@ -70,7 +70,7 @@ class TcpPort:
         return self._raw.fileno()
 
     def read(self) -> bytes:
-        """The oldest segment that waits, as an IP packet. Raises ``BlockingIOError`` when there is none."""
+        """The oldest waiting segment, as an IP packet. Raises ``BlockingIOError`` when there is none."""
         data, address = self._raw.recvfrom(ip.MAX_PACKET)
         if not self._six:
             return data

@@ -1,4 +1,4 @@
-"""The smallest emulated network, run once: what ``doctor`` does to see whether this machine can."""
+"""The smallest emulated network, run once: with it ``doctor`` finds out whether this machine can run one."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Listener(Agent):
 
 
 def run() -> None:
-    """Build it and send one datagram. Raises ``CapabilityError`` when that does not arrive translated."""
+    """Build it and send one datagram. Raises ``CapabilityError`` unless it arrives translated."""
     lab = EmulatedLab(Network(Topology.model_validate(_TOPOLOGY)))
     world = lab.trial({"router": Model("none", Card("No ALG."))}, 0)
     here, there = Endpoint("192.168.1.102", 5060), Endpoint("203.0.113.10", 5060)

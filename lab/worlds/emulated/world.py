@@ -1,10 +1,10 @@
 """The emulated world: real hosts, the real kernel, the netfilter queue, and a virtual clock.
 
-A lab's network stays up while trials come and go. Within a trial one packet at a time is put on
-the wire and followed: the forwarder (``siplab.lab.worlds.forwarding``) predicts the next station, and this
-world waits until the kernel has taken the packet there. Bytes are compared at every station.
-So every packet is accounted for before the clock jumps, and a kernel that does anything else
-than the simulated network is found out at once.
+A lab's network stays up while trials come and go. Within a trial one packet at a time is put on the wire and
+followed: the forwarder (``siplab.lab.worlds.forwarding``) predicts the next station, and this world waits
+until the kernel has taken the packet there. At every station it compares the bytes. So every packet is
+accounted for before the clock jumps, and a kernel that behaves differently from the simulated network is
+found out at once.
 """
 
 from __future__ import annotations
@@ -39,11 +39,12 @@ from siplab.lab.worlds.lab_world import LabWorld, as_packet
 from siplab.lab.worlds.network import Network
 from siplab.lab.worlds.trace import Passage, WorldEvent
 
-# Real seconds to wait for the kernel to carry a packet one station on. It takes microseconds;
+# Real seconds to wait for the kernel to carry a packet to the next station. The kernel needs microseconds, so
+# this runs out only when something is broken.
 # this long only when something is broken.
 PATIENCE: Final = 5.0
 
-# Types of ICMP errors (RFC 792): unreachable, time exceeded, parameter problem.
+# Types of ICMP errors that quote a packet (RFC 792): unreachable, time exceeded, parameter problem.
 _QUOTING: Final = frozenset({3, 11, 12})
 UNREACHABLE_ERRORS: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ECONNREFUSED})
 
@@ -51,9 +52,9 @@ UNREACHABLE_ERRORS: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, er
 class EmulatedLab:
     """A running network with its queues, for any number of trials. Must be made in a bubble.
 
-    ``tables``: what the gateways do with packets, in the place of queueing them to this process.
-    ``taps``: see the packets of gateways that are not the lab's own.
-    Raises ``UsageError``, ``CapabilityError``.
+    ``tables``: the packet filter of the gateways, instead of queueing packets to this process. ``taps``: see
+    the packets of gateways that the kernel or a container provides. Raises ``UsageError``,
+    ``CapabilityError``.
     """
 
     def __init__(self, network: Network, tables: Tables | None = None) -> None:
@@ -72,7 +73,7 @@ class EmulatedLab:
             for name in (boxes if tables is None else gateways)
         }
         if self.taps:
-            # A tap sees packets before a device would have completed their checksums.
+            # A tap sees packets before a device completes their checksums.
             for (node, _), interface in self.fabric.interfaces.items():
                 offload.turn_off(self.fabric.namespaces[node], interface)
         self.queues: dict[tuple[str, Side], PacketQueue] = {}
@@ -95,31 +96,31 @@ class EmulatedLab:
     def _callback(self, gateway: str, side: Side) -> Any:
         def callback(packet: Any) -> None:
             if self.world is None:
-                packet.drop()  # nobody is using the network: nothing may be under way
+                packet.drop()  # nobody is using the network, so no packet should be under way
             else:
                 self.world.queued(gateway, side, packet)
 
         return callback
 
     def sender(self, node: str) -> sockets.RawSender:
-        """What puts whole packets on the wire at a host."""
+        """The socket that sends whole packets at a node."""
         known = self.senders.get(node)
         if known is None:
             known = self.senders[node] = sockets.RawSender(self.fabric.namespaces[node])
         return known
 
     def remember(self, *, thorough: bool) -> None:
-        """What the network is like now is what it has to be like after trials with programs."""
+        """Remember the present state of the network: trials with programs must leave it so."""
         if thorough not in self._pristine:
             self._pristine[thorough] = fingerprint.of(self.fabric, thorough=thorough)
 
     def adopted(self, host: str) -> None:
-        """A host has another network namespace than it was remembered with."""
+        """A host has got another network namespace: remember its new state."""
         for thorough, known in self._pristine.items():
             known |= fingerprint.of(self.fabric, thorough=thorough, hosts=[host])
 
     def changed(self) -> str:
-        """What is other than it was remembered, or nothing."""
+        """The first difference from the remembered state; '' if there is none."""
         pairs = [
             (before, fingerprint.of(self.fabric, thorough=thorough))
             for thorough, before in self._pristine.items()
@@ -128,7 +129,7 @@ class EmulatedLab:
 
     @cached_property
     def containers(self) -> Containers:
-        """The containers on its hosts. Raises ``UsageError`` when the bubble was made without."""
+        """The containers on its hosts. Raises ``UsageError`` if the bubble was made without containers."""
         return Containers(self.fabric)
 
     def trial(self, models: Mapping[str, Model], seed: object) -> EmulatedWorld:
@@ -148,7 +149,7 @@ class EmulatedLab:
 
 
 def check_images(network: Network) -> None:
-    """Raises ``UsageError`` for a container as a router where networks delay or lose packets."""
+    """Raises ``UsageError`` for a container as a router, where networks delay or lose packets."""
     boxes = [name for name in network.topology.images if name in network.topology.gateways]
     if boxes and impairments_of(network, None) is not None:
         raise UsageError(
@@ -177,7 +178,7 @@ class QueueOwner(LabWorld):
 
     @abc.abstractmethod
     def queued(self, gateway: str, side: Side, packet: Any) -> None:
-        """NetfilterQueue hands over a packet, which needs one verdict."""
+        """Called by NetfilterQueue with a packet, which needs exactly one verdict."""
 
     def open_socket(self, host: str, local: Endpoint, transport: Transport) -> None:
         namespace = self._lab.fabric.namespaces[host]
@@ -202,10 +203,10 @@ class QueueOwner(LabWorld):
         return []
 
     def give_verdict(self, packet: Any, gateway: str, emissions: list[Emission]) -> Emission | None:
-        """The one verdict that a queued packet gets.
+        """Give a queued packet its one verdict.
 
-        Returns the emission that leaves as the queued packet itself, which the kernel routes on;
-        ``None`` when that packet is dropped. The other emissions are for ``inject``.
+        Returns the emission that leaves as the queued packet itself, which the kernel routes on; ``None``
+        when that packet is dropped. The other emissions are for ``inject``.
         """
         mtu = self.mtu[gateway]
         for emission in emissions:
@@ -217,7 +218,7 @@ class QueueOwner(LabWorld):
         return None
 
     def inject(self, gateway: str, pieces: list[bytes]) -> None:
-        """Put packets on the wire at a gateway, past its queue."""
+        """Put packets on the wire at a gateway, without its queue."""
         for piece in pieces:
             try:
                 self._lab.senders[gateway].send(piece)
@@ -246,7 +247,7 @@ class EmulatedWorld(QueueOwner):
         self._forwarder = Forwarder(lab.network, self)
         self._waiting: dict[tuple[str, Side], deque[Any]] = {key: deque() for key in lab.queues}
         self._accepted: Emission | None = None
-        self._drain()  # what an earlier trial left under way does not belong to this one
+        self._drain()  # packets of an earlier trial do not belong to this one
 
     def transmit(self, host: str, send: Send | SendSegment) -> list[Arrival]:
         if isinstance(send, SendSegment):
@@ -261,7 +262,7 @@ class EmulatedWorld(QueueOwner):
         except OSError as error:
             if error.errno not in UNREACHABLE_ERRORS:
                 raise WorldError(f"{host} can't send to {send.remote}: {error.strerror}") from None
-            if error.errno == errno.ECONNREFUSED:  # an earlier error, reported late: this one was not sent
+            if error.errno == errno.ECONNREFUSED:  # an earlier error, reported late: nothing was sent
                 sockets.send(self._open[send.local], send)
 
     def depart(self, gateway: str, pieces: list[bytes]) -> list[Arrival]:
@@ -280,7 +281,7 @@ class EmulatedWorld(QueueOwner):
             seen: bytes = held.get_payload()
             if not _same(seen, packet):
                 self._disagree(f"{gateway}/{side.name.lower()}", packet, seen)
-            # IP identification is the kernel's own affair; the packet as predicted has none.
+            # The kernel chooses the IP identification; the predicted packet has none.
             emissions = self.gateways[gateway].handle(packet, side, self.now)
         except BaseException:
             held.drop()
@@ -289,7 +290,7 @@ class EmulatedWorld(QueueOwner):
         if self.impairments is None:
             self._accepted = self.give_verdict(held, gateway, emissions)
         else:
-            held.drop()  # what leaves may leave later: the kernel keeps nothing for so long
+            held.drop()  # packets may leave later, and the kernel can't keep them for so long
             self._accepted = None
         return emissions
 
@@ -311,7 +312,7 @@ class EmulatedWorld(QueueOwner):
         port = self._tcp[local]
         self._await(port, select.POLLIN, f"a segment from {source} at {local}")
         seen, predicted = ip.parse(port.read()), ip.parse(packet)
-        # What reassembly makes of the IP header is the kernel's own affair.
+        # The kernel may have reassembled the packet, so IP headers are not compared.
         if (seen.source, seen.transport, seen.payload) != (source, predicted.transport, predicted.payload):
             self._disagree(f"TCP port {local}", packet, bytes(seen))
         return SegmentDelivery(local, source, packet)
@@ -334,7 +335,7 @@ class EmulatedWorld(QueueOwner):
     # -- waiting for the kernel ------------------------------------------------------------------------
 
     def _take(self, gateway: str, side: Side) -> Any:
-        """The next packet in a queue, as soon as the kernel has put it there."""
+        """The next packet in a queue; waits until the kernel has put one there."""
         waiting = self._waiting[gateway, side]
         if not waiting:
             queue = self._lab.queues[gateway, side]
@@ -353,7 +354,7 @@ class EmulatedWorld(QueueOwner):
             raise WorldError(f"the kernel did not deliver {what} within {PATIENCE:g} s")
 
     def _drain(self) -> int:
-        """Drop what waits in the queues unasked; returns how many packets that were."""
+        """Drop packets in the queues that nobody expects; returns how many there were."""
         for queue in self._lab.queues.values():
             queue.run()
         count = 0
@@ -372,7 +373,7 @@ class EmulatedWorld(QueueOwner):
 
 
 def _same(seen: bytes, predicted: bytes) -> bool:
-    """Equal but for IPv4 identification and the header checksum over it, in a quoted packet too."""
+    """Equal except for IPv4 identification and header checksum, in a quoted packet too."""
     if seen == predicted:
         return True
     if seen[:1] != b"\x45" or len(seen) != len(predicted):

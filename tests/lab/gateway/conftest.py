@@ -1,4 +1,4 @@
-"""A router for tests: every packet that it emits is checked, and what becomes of one is told in a word."""
+"""A router for tests: it checks every packet that it emits, and its methods return short results."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Router:
         self.now = 0.0
 
     def handle(self, packet: bytes, side: Side) -> list[Emission]:
-        """What comes of a packet; whatever leaves must have right lengths and checksums."""
+        """The emissions for a packet. Packets that leave must have right lengths and checksums."""
         emissions = self.gateway.handle(packet, side, self.now)
         assert emissions, "an answer is due for every packet"
         for each in emissions:
@@ -49,12 +49,12 @@ class Router:
         return emissions
 
     def one(self, packet: bytes, side: Side) -> Emission:
-        """What comes of a packet that has one answer."""
+        """The emission for a packet that must have exactly one."""
         (emission,) = self.handle(packet, side)
         return emission
 
     def crossed(self, packet: bytes, side: Side) -> Packet:
-        """A packet that leaves on the other side, as it leaves."""
+        """The packet as it leaves on the other side."""
         emission = self.one(packet, side)
         assert emission.side is side.other, emission.fate
         assert not emission.originated
@@ -62,21 +62,21 @@ class Router:
         return ip.parse(emission.packet)
 
     def end(self, packet: bytes, side: Side) -> tuple[Fate, str]:
-        """Why a packet leaves nowhere."""
+        """The fate of a packet that does not leave, with the detail."""
         emission = self.one(packet, side)
         assert emission.side is None
         return emission.fate, emission.detail
 
     def fate(self, packet: bytes, side: Side) -> Fate:
-        """The same without the detail."""
+        """The fate of a packet that does not leave."""
         return self.end(packet, side)[0]
 
     def send(self, source: Endpoint, destination: Endpoint, payload: bytes = b"out") -> Packet:
-        """A datagram of an inside host, as it leaves."""
+        """Send a datagram from an inside host; returns it as it leaves."""
         return self.crossed(ip.udp(source, destination, payload), Side.INSIDE)
 
     def receive(self, source: Endpoint, port: int, payload: bytes = b"in") -> Packet | None:
-        """A datagram to a public port, as it reaches the inside; ``None`` when it does not."""
+        """Send a datagram to a public port; returns it as it reaches the inside, or ``None``."""
         packet = ip.udp(source, Endpoint(PUBLIC_IP, port), payload)
         emission = self.one(packet, Side.OUTSIDE)
         if emission.side is None:

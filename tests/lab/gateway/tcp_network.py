@@ -16,8 +16,8 @@ MASK = 0xFFFFFFFF
 OUT, IN = True, False
 
 Change = Callable[[bytes], bytes | None]
-Stream = list[tuple[bytes, bytes | None]]  # messages with what becomes of each, None: dropped
-# What, in which direction, before the editor (or behind it), to which packet under way, how many bytes.
+Stream = list[tuple[bytes, bytes | None]]  # messages, each with its rewritten form; None: dropped
+# The action, the direction, whether before the editor, the index of the packet in flight, a number of bytes.
 Action = tuple[str, bool, bool, int, int]
 
 
@@ -112,7 +112,7 @@ class Peer:
 
 
 class Network:
-    """Two peers, the editor between them, and four links with what is under way on each."""
+    """Two peers, the editor between them, and four links, each with its packets in flight."""
 
     def __init__(
         self,
@@ -162,13 +162,13 @@ class Network:
             self.links[way if onward else not way, False].append(each)
 
     def check(self, way: bool, packet: Packet) -> None:
-        """What no packet of that way may do, whatever happened before."""
+        """Check what must hold for any packet in this direction, whatever happened before."""
         begin = near(packet.seq, self.isn[way] + 1 + self.peers[not way].expected) - self.isn[way] - 1
         end = begin + len(packet.payload)
         assert packet.payload == self.result[way][max(begin, 0) : max(end, 0)], "not the rewritten stream"
         if packet.flags & FIN:
             assert end == len(self.result[way])
-        # No whole message is acknowledged before its receiver has what became of it.
+        # No whole message is acknowledged before its receiver has the rewritten one.
         sender = self.peers[not way]
         ack = near(packet.ack, sender.isn + 1 + sender.una) - sender.isn - 1
         old_end = new_end = 0
@@ -202,7 +202,7 @@ class Network:
                     self.deliver(link, 0)
 
     def finish(self, size: int, window: int, *, retransmit: bool) -> None:
-        """From here on nothing is lost: everything must get through, soon."""
+        """From now on nothing is lost, so everything must arrive soon."""
         for _ in range(3000):
             self.drain()
             if self.editor.closed and all(peer.done for peer in self.peers.values()):
@@ -225,7 +225,7 @@ class Network:
 
 @st.composite
 def streams(draw: st.DrawFn) -> Stream:
-    """Messages and keep-alives with what becomes of each."""
+    """Messages and keep-alives, each with its rewritten form."""
     found: Stream = []
     for number in range(draw(st.integers(0, 5))):
         text = message(f"u{number}", b"b" * draw(st.integers(0, 80)), draw(st.sampled_from([0, 1, 200])))
@@ -246,7 +246,7 @@ def streams(draw: st.DrawFn) -> Stream:
 
 
 class Run(NamedTuple):
-    """What both peers say, and what happens to it. ``size``: bytes in a segment once nothing is lost."""
+    """What both peers send, and what the network does. ``size``: bytes per segment once nothing is lost."""
 
     streams: dict[bool, Stream]
     isn: tuple[int, int]

@@ -1,4 +1,4 @@
-"""What the ALG drops goes no further: the peer that it was meant for is none, and may not answer."""
+"""A packet that the ALG drops opens no way back: its destination does not become a peer of the binding."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_nobody_answers_what_never_left(new_router: Callable[..., Any], acting_m
     router = new_router(acting_model(choosy), port_allocation="sequential")
     assert router.end(BAD_OUT, Side.INSIDE) == (Fate.DROPPED_BY_MODEL, "no coffee")
     assert router.fate(BACK, Side.OUTSIDE) is Fate.FILTERED
-    # What the phone sends next does leave, by the port that it had.
+    # The phone's next packet does leave, by the same public port as before.
     assert router.crossed(OUT, Side.INSIDE).source == PUBLIC
     assert router.crossed(BACK, Side.OUTSIDE).destination == PHONE
 

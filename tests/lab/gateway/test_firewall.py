@@ -61,7 +61,7 @@ def test_answers_pass_a_rule_about_new_sessions_and_none_about_any() -> None:
         router = gateway(FirewallRule("deny", "in", "udp", "10000-65535", state))  # type: ignore[arg-type]
         (out,) = router.handle(ip.udp(PHONE, SERVER, b"x"), Side.INSIDE, 0.0)
         public = ip.parse(out.packet).source
-        for now in (1.0, 2.0):  # the second one would take the short way
+        for now in (1.0, 2.0):  # the second packet would take the short way
             assert fate(router, ip.udp(SERVER, public, b"y"), Side.OUTSIDE, now) is expected
 
 
@@ -69,7 +69,7 @@ def test_ports_are_those_of_the_inside_host() -> None:
     mapping = (StaticMapping(8060, PHONE.ip, 49170),)
     router = gateway(FirewallRule("deny", "in", "udp", "49170", "new"), static_mappings=mapping)
     packet = ip.udp(SERVER, Endpoint(PUBLIC, 8060), b"x")
-    for now in (0.0, 1.0):  # what was denied began no session
+    for now in (0.0, 1.0):  # a denied packet begins no session
         assert fate(router, packet, Side.OUTSIDE, now) is Fate.FIREWALL
     assert fate(gateway(static_mappings=mapping), packet, Side.OUTSIDE) is Fate.FORWARDED
 

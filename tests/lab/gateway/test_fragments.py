@@ -44,7 +44,7 @@ def piece(offset: int, body: bytes, *, more: bool, number: int = 7) -> bytes:
 
 
 def add(reassembler: Reassembler, pieces: list[bytes], now: float = 0.0) -> list[bytes]:
-    """What comes of these fragments."""
+    """The packets that these fragments make."""
     found = [reassembler.add(parse(each), each, now) for each in pieces]
     return [each for each in found if each is not None]
 
@@ -89,13 +89,13 @@ def test_contradictions_end_the_datagram(second: bytes) -> None:
 
 
 def test_bytes_that_are_there_come_again() -> None:
-    """They are passed over, whatever they are, also where they were two fragments that came in order."""
+    """Repeated bytes are ignored, whatever they are, even if they span two fragments that came in order."""
     known = [piece(0, b"x" * 16, more=True), piece(16, b"x" * 16, more=True)]
     rest = piece(32, b"z" * 8, more=False)
     (made,) = add(Reassembler(), [*known, rest])
     for again in (piece(8, b"y" * 8, more=True), piece(8, b"y" * 16, more=True)):
         assert add(Reassembler(), [*known, again, rest]) == [made]
-    # Across two that came in another order, Linux takes it for a contradiction.
+    # If the two fragments came in another order, Linux treats such a repetition as a contradiction.
     assert add(Reassembler(), [*known[::-1], piece(8, b"y" * 16, more=True), rest]) == []
 
 
@@ -105,7 +105,7 @@ def test_a_fragment_that_ends_anywhere_counts_to_the_last_eight_bytes() -> None:
 
 
 def test_a_transport_header_may_be_cut() -> None:
-    """A first fragment need not have all of it (RFC 791); the whole is judged (RFC 1858 is about filters)."""
+    """A first fragment need not have all of it (RFC 791); RFC 1858 is for filters without reassembly."""
     packet = ip.tcp(PHONE, SERVER, b"x" * 20, dont_fragment=False)
     parts = [
         fragment_of(packet, at, min(at + 8, 40), more=at < 32, identification=7) for at in range(0, 40, 8)
@@ -125,7 +125,7 @@ def test_an_empty_fragment_takes_nothing_away() -> None:
     body = ip.udp(PHONE, SERVER, b"x" * 16, dont_fragment=False)[20:]
     pieces = [piece(at, body[at : at + 8], more=at < 16) for at in (0, 8, 16)]
     reassembler = Reassembler()
-    # It ends the datagram that it belongs to; the parts, sent again, are whole.
+    # It ends the datagram that it belongs to; when the parts are sent again, they make a whole one.
     assert add(reassembler, [*pieces[:2], piece(8, b"", more=True)]) == []
     assert len(add(reassembler, pieces)) == 1
 
@@ -154,7 +154,7 @@ def test_no_more_than_so_many_wait() -> None:
 
 
 def test_header_options_and_ttl_of_the_first_fragment_stay() -> None:
-    """A NOP-filled option field; the reserved and DF bits are gone."""
+    """An option field filled with NOPs stays; the reserved and DF bits are cleared."""
     first, last = datagram(2000)
     longer = b"\x46" + first[1:2] + (len(first) + 4).to_bytes(2, "big") + first[4:10] + b"\0\0" + first[12:20]
     longer += b"\x01\x01\x01\x00"

@@ -1,4 +1,4 @@
-"""The router as a whole: what leaves, what ends and why; and that the short way is the long way."""
+"""The router as a whole: which packets leave, which end and why; the short way equals the long way."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_the_patched_checksum_is_the_computed_one(
 
 
 def test_a_wrong_udp_checksum_stays_wrong(new_router: RouterMaker) -> None:
-    """A NAT that computed it anew would hide the damage from the receiver."""
+    """If the NAT computed a new checksum, the receiver could not see the damage."""
     good = ip.udp(MEDIA, FAR_MEDIA, b"media")
     bad = good[:-1] + b"A"
     (emission,) = new_router().gateway.handle(bad, Side.INSIDE, 0.0)
@@ -161,7 +161,7 @@ def test_no_error_about_an_error(new_router: RouterMaker) -> None:
 
 @pytest.mark.parametrize("ttl", [1, 64])
 def test_packets_to_the_router_itself(new_router: RouterMaker, ttl: int) -> None:
-    """Those need no TTL to spare: they go no further."""
+    """Any TTL is enough, since they go no further."""
     router = new_router()
     echo = parse(icmp_echo(PHONE.ip, ROUTER, 7, 3, b"ping")).with_(ttl=ttl)
     emission = router.one(bytes(echo), Side.INSIDE)
@@ -248,7 +248,7 @@ def test_ipv6_has_timers_by_protocol(new_router: RouterMaker) -> None:
 
 
 def test_sip_over_ipv6_keeps_its_addresses(correct_router: RouterMaker) -> None:
-    """There is nothing to translate, for IPv4 literals inside as little as for IPv6 ones."""
+    """Nothing is translated in them, neither IPv6 literals nor IPv4 ones."""
     sdp = b"v=0\r\no=a 1 1 IN IP6 2001:db8:1::20\r\nc=IN IP6 2001:db8:1::20\r\nm=audio 49170 RTP/AVP 0\r\n"
     text = (
         b"INVITE sip:bob@lab.test SIP/2.0\r\nVia: SIP/2.0/UDP [2001:db8:1::20]:5060;rport\r\n"
@@ -465,7 +465,7 @@ def test_ports_beyond_65535_in_messages_open_nothing(correct_router: RouterMaker
     assert [each.inside for each in router.gateway.nat.bindings] == [PHONE]
 
 
-# -- the short way is the long way -----------------------------------------------------------------
+# -- the short way gives the same as the long way --------------------------------------------------
 
 CALL = (
     b"INVITE sip:bob@lab.test SIP/2.0\r\nVia: SIP/2.0/UDP 192.168.1.20;rport\r\nCall-ID: 1\r\n"
@@ -509,7 +509,7 @@ STEP = st.one_of(
 
 
 def act(gateway: Gateway, step: tuple[object, ...], now: float) -> object:
-    """Do one thing to a gateway; what comes of it."""
+    """Do one thing to a gateway; returns the result."""
     nat = gateway.nat
     match step:
         case ("out", Endpoint() as source, Endpoint() as remote, bytes(text)):
@@ -593,7 +593,7 @@ def test_known_flows_are_treated_as_if_they_were_unknown(
 
 
 def test_the_short_way_is_taken(new_router: RouterMaker) -> None:
-    """Or the comparison above compares nothing."""
+    """Otherwise the comparison above would compare nothing."""
     router = new_router()
     for _ in range(2):
         router.send(MEDIA, FAR_MEDIA)

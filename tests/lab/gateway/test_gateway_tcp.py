@@ -104,7 +104,7 @@ def test_a_message_in_several_segments_leaves_whole(router: Router, cuts: tuple[
     bounds = [0, *cuts, len(REGISTER)]
     *first, last = [line.raw(Side.INSIDE, REGISTER[start:end], start, 0) for start, end in pairwise(bounds)]
     for end, emissions in zip(cuts, first, strict=True):
-        # The phone may be waiting for the ACK of what is held here.
+        # The phone may be waiting for an ACK of the bytes that the router holds.
         (answer,) = emissions
         assert (answer.side, answer.originated) == (Side.INSIDE, True)
         packet = parse(answer.packet)
@@ -153,7 +153,7 @@ def test_ports_that_are_not_inspected_are_left_alone(router: Router) -> None:
 
 
 def test_connections_are_kept_apart(router: Router) -> None:
-    """One phone port, two servers: each has numbers of its own."""
+    """One phone port, two servers: each connection has its own sequence numbers."""
     lines = [Connection(router, remote) for remote in (SERVER, Endpoint("192.0.2.66", 5060))]
     lines[0].out(REGISTER, 0, 0)
     assert lines[1].out(REGISTER, 0, 0).seq == SEQ
@@ -173,7 +173,7 @@ def test_a_model_that_raises(new_router: RouterMaker, acting_model: ModelMaker) 
 
 
 def test_a_model_that_drops(new_router: RouterMaker, acting_model: ModelMaker) -> None:
-    """The message is gone from the stream, the connection lives on."""
+    """The message is removed from the stream, and the connection goes on."""
 
     def drop(message: SipMessage, context: Context) -> None:
         if message.method == b"REGISTER":

@@ -68,7 +68,7 @@ def test_an_error_comes_back_with_the_packet_as_it_was_sent(
     assert came.transport[4:8] == parse(error).transport[4:8], "the MTU stays"
     quoted = quote_of(came)
     assert (quoted.source, quoted.destination) == (parse(sent).source, parse(sent).destination)
-    # To the byte: what the phone sent, one hop on.
+    # The quote is, to the byte, what the phone sent, one hop further.
     assert came.payload == ip.decrement_ttl(sent)[: len(came.payload)]
     assert len(came.payload) == min(len(sent), 548)
 
@@ -97,7 +97,7 @@ def test_an_error_of_the_inside_goes_out_with_the_packet_as_it_came(
 
 @pytest.mark.parametrize("size", [8, 12, 18, 20])
 def test_a_quote_of_few_bytes(router: Router, size: int) -> None:
-    """RFC 792 asks for 8 bytes behind the IP header only; the TCP checksum may lie beyond."""
+    """RFC 792 requires only 8 bytes after the IP header, so the TCP checksum may be missing."""
     left = bytes(router.crossed(OUT["tcp"], Side.INSIDE))
     came = router.crossed(icmp_error(MIDDLE, TIME_EXCEEDED, left[: 20 + size]), Side.OUTSIDE)
     assert came.payload == OUT["tcp"][: 20 + size]
@@ -119,7 +119,7 @@ def with_options(packet: bytes) -> bytes:
 
 
 def test_what_the_alg_changed_is_not_undone_in_the_quote(correct_router: RouterMaker) -> None:
-    """That is what low-TTL probes look for."""
+    """Detectors that send probes with a low TTL rely on this."""
     router = correct_router()
     text = b"OPTIONS sip:x SIP/2.0\r\nContact: <sip:alice@192.168.1.20:40000>\r\n\r\n"
     left = router.one(ip.udp(PHONE, SERVER._replace(port=5060), text), Side.INSIDE)

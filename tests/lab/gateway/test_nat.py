@@ -1,4 +1,4 @@
-"""RFC 4787, behaviour by behaviour; then the whole table against a naive one."""
+"""RFC 4787, behaviour by behaviour; then the whole table compared with a simple one."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def test_a_pair_for_an_odd_port_is_even_all_the_same() -> None:
 
 
 def test_a_pair_lives_and_ends_as_one() -> None:
-    """RTP keeps the RTCP port reserved: the next call of the same phone finds both where they were."""
+    """RTP keeps the RTCP port reserved, so the next call of the same phone gets the same two ports."""
     table = nat(udp_timeout=100)
     rtp = Endpoint("192.168.1.20", 49170)
     binding = table.reserve(UDP, rtp, 0.0, pair=True)
@@ -289,7 +289,7 @@ def test_senseless_settings_are_refused(wrong: dict[str, Any]) -> None:
 def test_a_flow_is_a_stream_once_it_was_used_both_ways_for_two_seconds(
     new_router: RouterMaker, passed: list[tuple[float, str]], end: float
 ) -> None:
-    """As netfilter has it: what went out and was answered at once ends after 30 s (seen with kernel 6.18)."""
+    """As in netfilter: a flow whose packets were answered at once ends after 30 s (seen with kernel 6.18)."""
     router = new_router(udp_timeout=120, udp_new_timeout=30, refresh=Refresh.BOTH)
     if passed[0][1] == "in":
         nat = router.gateway.nat
@@ -318,7 +318,7 @@ def test_a_restart_forgets_everything() -> None:
 
 @pytest.mark.parametrize("refresh", Refresh)
 def test_what_keeps_a_udp_binding(new_router: RouterMaker, refresh: Refresh) -> None:
-    """A packet each way at 50 s; the 60 s timer restarts for those of the chosen direction."""
+    """A packet each way at 50 s; the 60 s timer restarts only for the chosen direction."""
     for direction in (Side.INSIDE, Side.OUTSIDE):
         router = new_router(refresh=refresh, udp_timeout=60)
         router.send(PHONE, HERE)
@@ -356,7 +356,7 @@ def test_after_its_end_a_binding_begins_anew_without_old_permissions(new_router:
 
 @pytest.mark.parametrize("refresh", Refresh)
 def test_a_pinhole_does_not_carry_old_sessions_over(new_router: RouterMaker, refresh: Refresh) -> None:
-    """A binding that only its pinhole kept starts a new timer with the next packet out."""
+    """If only a pinhole has kept a binding alive, the next outbound packet starts a new timer."""
     router = new_router(udp_timeout=60, refresh=refresh)
     router.send(PHONE, HERE)
     assert router.receive(HERE, PHONE.port) is not None  # a known flow from here on
@@ -387,7 +387,7 @@ def segment(router: Router, side: Side, flags: int, remote: Endpoint = HERE) -> 
 
 
 def tcp_end(router: Router) -> float:
-    """When the TCP binding ends if nothing more comes."""
+    """The time when the TCP binding ends if nothing more comes."""
     (binding,) = [each for each in router.gateway.nat.bindings if each.protocol == TCP]
     return binding.expires
 
@@ -396,7 +396,7 @@ def tcp_end(router: Router) -> float:
 @pytest.mark.parametrize("closer", Side)
 @pytest.mark.parametrize("end", [FIN | ACK, RST])
 def test_tcp_timers(new_router: RouterMaker, refresh: Refresh, closer: Side, end: int) -> None:
-    """RFC 5382 REQ-5: transitory while opening and closing, long in between."""
+    """RFC 5382 REQ-5: a short timer while the connection opens and closes, a long one in between."""
     router = new_router(tcp_timeout=8000, tcp_transitory_timeout=200, refresh=refresh)
     segment(router, Side.INSIDE, SYN)
     assert tcp_end(router) == 200
@@ -410,7 +410,7 @@ def test_tcp_timers(new_router: RouterMaker, refresh: Refresh, closer: Side, end
     segment(router, closer, end)
     assert tcp_end(router) == 1200
     router.now = 1001.0
-    segment(router, closer.other, ACK)  # the last ACK makes no new connection of it
+    segment(router, closer.other, ACK)  # the last ACK does not begin a new connection
     assert tcp_end(router) <= 1201
     segment(router, Side.INSIDE, SYN)
     segment(router, Side.OUTSIDE, SYN | ACK)
@@ -459,7 +459,7 @@ def test_an_identifier_of_zero_gets_one(new_router: RouterMaker) -> None:
 
 
 def hairpin(router: Router, source: Endpoint, port: int) -> tuple[Endpoint, Endpoint] | Fate:
-    """Source and destination of a datagram that turned round, or why it did not."""
+    """Source and destination of a hairpinned datagram, or why it was not hairpinned."""
     emission = router.one(ip.udp(source, Endpoint(PUBLIC, port), b"hairpin"), Side.INSIDE)
     if emission.side is None:
         return emission.fate
@@ -480,7 +480,7 @@ def test_a_hairpin_comes_from_the_public_endpoint_and_is_filtered(
         assert turned == (alice, OTHER_PHONE)
     else:
         assert turned is Fate.NO_BINDING
-    # Bob has now sent to Alice, which lets her in; and so on.
+    # Bob has now sent to Alice, so his binding admits her; and so on.
     hairpin(router, OTHER_PHONE, alice.port)
     assert hairpin(router, PHONE, bob.port) == (alice, OTHER_PHONE)
     assert hairpin(router, OTHER_PHONE, alice.port) == (bob, PHONE)
@@ -527,7 +527,7 @@ class Row:
 
     inside: Endpoint
     port: int
-    towards: str | None  # the part of the remote that it serves; None: reserved, all of them
+    towards: str | None  # the part of the remote endpoint that decides the mapping; None: reserved, for all
     number: int
     end: float = 0.0
     sent_to: set[Endpoint] = field(default_factory=set)
@@ -552,7 +552,7 @@ OWNERS = ["call", "registration"]
 
 
 class Table(RuleBasedStateMachine):
-    """A NAT and a list of rows that are searched from end to end, side by side."""
+    """A NAT beside a simple reference: a list of rows that is searched from end to end."""
 
     rows: list[Row]
 
@@ -592,7 +592,7 @@ class Table(RuleBasedStateMachine):
         return [row for row in self.rows if row.alive(self.now)]
 
     def serving(self, inside: Endpoint, towards: str | None) -> Row | None:
-        """The newest row of that kind, if it is still alive."""
+        """The newest matching row, if it is still alive."""
         rows = [row for row in self.rows if row.inside == inside and row.towards == towards]
         newest = max(rows, key=lambda row: row.number, default=None)
         return newest if newest and newest.alive(self.now) else None

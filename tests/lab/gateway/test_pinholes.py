@@ -112,7 +112,7 @@ def test_a_shorter_grant_counts_at_once_for_flows_already_known(correct_router: 
     assert reachable(router, PROXY)
     router.now = 60.0
     assert not reachable(router, PROXY)
-    assert reachable(router)  # by the NAT's own timer
+    assert reachable(router)  # because of the NAT's own timer
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ SDP = (
 
 
 def offer(router: Router, number: int = 1, sdp: bytes = SDP, call: bytes = b"c") -> bytes:
-    """The phone's INVITE; the SDP as it leaves."""
+    """Send the phone's INVITE; returns the SDP as it leaves."""
     text = b"INVITE sip:bob@lab.test SIP/2.0\r\nCall-ID: %s\r\nCSeq: %d INVITE\r\nContent-Length: %d\r\n\r\n"
     left = router.send(PHONE, REGISTRAR, text % (call, number, len(sdp)) + sdp)
     return left.payload.partition(b"\r\n\r\n")[2]
@@ -222,7 +222,7 @@ def reply(router: Router, status: int, cseq: bytes, call: bytes = b"c") -> None:
 
 
 def hears(router: Router, port: int = 49170, source: Endpoint = STRANGER) -> Endpoint | None:
-    """Where media from anywhere to a public port comes out."""
+    """The inside endpoint that gets media sent to a public port, or ``None``."""
     packet = router.receive(source, port, b"\x80media")
     return packet.destination if packet else None
 
@@ -240,7 +240,7 @@ def test_media_comes_in_from_anywhere_during_the_dialog(
     for source in (STRANGER, Endpoint("198.51.100.99", 30000)):
         assert hears(router, 49170, source) == RTP
         assert hears(router, 49171, source) == RTCP
-    router.now = 3000.0  # silence: the dialog still stands
+    router.now = 3000.0  # after silence the dialog still exists
     router.send(PHONE, REGISTRAR, b"BYE sip:bob@lab.test SIP/2.0\r\nCall-ID: c\r\nCSeq: 2 BYE\r\n\r\n")
     assert hears(router) == RTP
     for challenge in (401, 407):
@@ -316,7 +316,7 @@ def test_a_dialog_whose_end_is_never_seen_ends_after_a_day(correct_router: Corre
 
 
 def test_rtp_sent_before_the_offer_does_not_keep_its_port(correct_router: CorrectRouter) -> None:
-    """The offer names a pair; what the phone sends from now on comes from there, known flow or not."""
+    """The offer names a public pair. From then on the phone's media leave from it, even of a known flow."""
     router = correct_router()
     far = Endpoint("198.51.100.99", 30000)
     for _ in range(2):

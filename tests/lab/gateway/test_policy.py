@@ -1,4 +1,4 @@
-"""What a model's policy makes of packets besides its steps: fragments, growth, TCP, checksums, non-SIP."""
+"""What a model's policy does to packets, apart from its steps: fragments, growth, TCP, checksums, non-SIP."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_fragments_pass_unprocessed(new_router: RouterMaker, known: bool) -> Non
         assert router.fate(first, Side.INSIDE) is Fate.FRAGMENT_KEPT
         left = router.crossed(last, Side.INSIDE)
         assert (left.source, left.payload) == (PUBLIC, options(2000))
-        # The flow's whole datagrams are seen, whatever was learnt from the others.
+        # The ALG sees the flow's unfragmented datagrams, whatever happened with the fragments.
         assert router.send(PHONE, SERVER, options()).payload == translated(options())
     answer = translated(options(2000))
     first, last = fragments(answer, SERVER, PUBLIC)
@@ -94,7 +94,7 @@ def test_fragments_pass_unprocessed(new_router: RouterMaker, known: bool) -> Non
 
 
 def test_unprocessed_fragments_are_still_checked(new_router: RouterMaker) -> None:
-    """The ALG does not see them; the router does."""
+    """The ALG does not see the fragments, but the router does."""
     router = router_of(new_router, correct(fragments="unprocessed"))
     first, last = fragmented(
         ip.udp(PHONE, SERVER, options(2000), dont_fragment=False, ttl=1), identification=9
@@ -194,7 +194,7 @@ def test_a_stale_checksum(new_router: RouterMaker) -> None:
 
 
 def test_only_messages_that_change_get_one(new_router: RouterMaker) -> None:
-    """``Router`` checks what leaves."""
+    """``Router`` checks the checksums of all packets that leave."""
     router = router_of(new_router, correct(checksum="stale"))
     untouched = options().replace(b"192.168.1.20", b"lab.test")
     for payload in (untouched, b"\r\n\r\n", untouched):
@@ -310,7 +310,7 @@ def test_the_rest_of_one_and_a_whole_one_in_one_segment(segment_line: Line) -> N
     line.out(MESSAGE[:HALF], 0, 0)
     assert line.out(MESSAGE[HALF:] + MESSAGE, HALF, 0) == (HALF, 0, MESSAGE[HALF:] + GROWN)
     end = 2 * len(MESSAGE)
-    # Then a whole one and the begin of another, and a body that looks like a message.
+    # Then a whole message and the beginning of another, and a body that looks like a message.
     body = MESSAGE.replace(b"Content-Length: 0", b"Content-Length: %d" % len(MESSAGE))
     assert line.out(MESSAGE + body, end, 0)[2] == GROWN + body
     assert line.out(MESSAGE, end + len(MESSAGE) + len(body), 0)[2] == MESSAGE
@@ -322,7 +322,7 @@ def test_retransmissions(segment_line: Line) -> None:
     assert line.out(MESSAGE, 0, 0) == (0, 0, GROWN)
     line.out(MESSAGE[:HALF], len(MESSAGE), 0)
     line.out(MESSAGE[HALF:], len(MESSAGE) + HALF, 0)
-    # Both halves in one segment: what was passed once is passed again.
+    # A retransmission with both halves in one segment: bytes that passed unchanged once pass so again.
     assert line.out(MESSAGE, len(MESSAGE), 0) == (len(GROWN), 0, MESSAGE)
     assert line.out(2 * MESSAGE, 0, 0) == (0, 0, GROWN + MESSAGE)
     fin = line.out(b"", 2 * len(MESSAGE), 0, FIN | ACK)
@@ -332,7 +332,7 @@ def test_retransmissions(segment_line: Line) -> None:
 def test_unadjusted_numbers(new_router: RouterMaker) -> None:
     line = Line(router_of(new_router, correct(tcp="unadjusted")))
     assert line.out(MESSAGE, 0, 0) == (0, 0, GROWN)
-    # The server acknowledges what the phone never sent, and takes the next message for an old one.
+    # The server acknowledges more than the phone sent, and treats the next message as an old one.
     assert line.back(b"", 0, len(GROWN), ACK) == (0, len(GROWN), b"")
     assert line.out(MESSAGE, len(MESSAGE), 0) == (len(MESSAGE), 0, GROWN)
     assert line.out(MESSAGE[:HALF], 2 * len(MESSAGE), 0) == (2 * len(MESSAGE), 0, MESSAGE[:HALF])
@@ -369,10 +369,9 @@ def test_tcp_can_be_left_alone(new_router: RouterMaker) -> None:
 
 
 class SegmentNetwork(Network):
-    """As the stream editor's, with an editor that holds nothing back.
+    """The stream editor's network, with an editor that holds nothing back.
 
-    Which messages are whole in a segment depends on what happens on the way, so each may arrive as it
-    was or as it became.
+    The network decides which messages are whole in a segment, so each may arrive unchanged or rewritten.
     """
 
     def __init__(self, *arguments: object) -> None:
@@ -384,7 +383,7 @@ class SegmentNetwork(Network):
         self.seen: dict[bool, dict[int, int]] = {True: {}, False: {}}
 
     def check(self, way: bool, packet: ip.Packet) -> None:
-        """A byte that was once put out at a position never becomes another one."""
+        """Check that a byte sent at a position never becomes another byte later."""
         receiver = self.peers[not way]
         begin = near(packet.seq, self.isn[way] + 1 + receiver.expected) - self.isn[way] - 1
         for at, byte in enumerate(packet.payload, begin):
@@ -405,7 +404,7 @@ class SegmentNetwork(Network):
             assert self.arrived_as_some_of_them(way)
 
     def arrived_as_some_of_them(self, way: bool) -> bool:
-        """Whether what arrived is each message in order, as it was or, if it was rewritten, as it became."""
+        """Whether all messages arrived in order, each as the peer sent it or as the editor rewrote it."""
         got = bytes(self.peers[not way].got)
         ends = {0}
         for old, new in self.streams[way]:

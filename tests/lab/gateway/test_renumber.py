@@ -1,4 +1,4 @@
-"""A line that is renewed: the router has another public address, and what it knew is of no use any more."""
+"""The line gets another public address: the router's old bindings are of no use any more."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_mapping_that_outlives_the_address_is_a_trap(new_router: RouterMaker, 
         home.receive(SERVER, 5060)
     home.gateway.renumber()
     assert home.send(PHONE, SERVER).src == OLD
-    for address in (OLD, NEW):  # nobody answers to the old one, and a new one is not in use
+    for address in (OLD, NEW):  # nothing answers at the old address, and the new one has no binding yet
         packet = ip.udp(SERVER, Endpoint(address, 5060), b"in")
         fate = home.one(packet, Side.OUTSIDE).fate
         assert fate is (Fate.FOREIGN_DESTINATION if address == OLD else Fate.FORWARDED)
@@ -68,7 +68,7 @@ def test_a_line_without_another_address_keeps_its_own(new_router: RouterMaker) -
 
 
 def test_another_alg_after_a_restart(new_router: RouterMaker) -> None:
-    """It is there after a restart, not after a new address, and stays through the next restart."""
+    """The other ALG comes with a restart, not with a new address, and stays after the next restart."""
     home = new_router(Model("off", Card("off"), Recipe(restarted=CORRECT.recipe)))
     text = b"OPTIONS sip:x SIP/2.0\r\nContact: <sip:a@192.168.1.20:5060>\r\nContent-Length: 0\r\n\r\n"
     assert home.send(PHONE, SERVER, text).payload == text

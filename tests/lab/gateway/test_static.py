@@ -90,7 +90,7 @@ def test_the_dmz_host_gets_what_is_for_nobody(new_router: RouterMaker) -> None:
 
 
 def test_a_stranger_at_anothers_port_reaches_the_dmz_host(new_router: RouterMaker) -> None:
-    """A new flow is nobody's, whoever has the port: netfilter tells connections apart by their peers."""
+    """A stranger's packet is a new flow, whoever has the port: netfilter tells connections apart by peer."""
     router = new_router(**SEQUENTIAL, dmz_host=SERVER.ip, udp_timeout=30)
     bound = router.send(PHONE, HERE).source
     for _ in range(2):
@@ -98,8 +98,8 @@ def test_a_stranger_at_anothers_port_reaches_the_dmz_host(new_router: RouterMake
         assert packet is not None
         assert packet.destination == Endpoint(SERVER.ip, bound.port)
     exposed = Endpoint(SERVER.ip, bound.port)
-    assert router.send(exposed, THERE).source == bound  # it answers from where it was asked
-    assert router.send(exposed, HERE).source != bound  # and has no other way out by that port
+    assert router.send(exposed, THERE).source == bound  # it answers from the port that was asked
+    assert router.send(exposed, HERE).source != bound  # to others it can't send from that port
     answer = router.receive(HERE, bound.port)
     assert answer is not None
     assert answer.destination == PHONE
@@ -129,7 +129,7 @@ def test_who_falls_silent_holds_no_port(new_router: RouterMaker) -> None:
     router.receive(HERE, 5060)
     router.now = 31.0
     assert router.send(SERVER, HERE).source == Endpoint(PUBLIC, 61002)
-    assert router.receive(THERE, 5060) is not None  # and the next one is let in all the same
+    assert router.receive(THERE, 5060) is not None  # and the next packet is let in all the same
 
 
 def test_without_a_dmz_host_it_is_dropped(new_router: RouterMaker) -> None:

@@ -1,4 +1,4 @@
-"""Another model in a router while traffic passes: what it gets, and what stays of the old one."""
+"""Changing the model of a router while traffic passes: what the new one gets, and what stays of the old."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def message(host: str, method: str = "OPTIONS", body: bytes = b"") -> bytes:
 
 
 def changes(router: Router, source: Endpoint) -> bool:
-    """Whether the Contact of a request from there leaves translated."""
+    """Whether the Contact of a request from ``source`` is translated."""
     left = router.crossed(ip.udp(source, SERVER, message(source.ip)), Side.INSIDE)
     return b"Contact: <sip:a@203.0.113.7:" in left.payload
 

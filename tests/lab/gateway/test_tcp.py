@@ -1,4 +1,4 @@
-"""The TCP editor, packet by packet. Two whole endpoints through it: test_tcp_network.py."""
+"""The TCP editor, packet by packet. test_tcp_network.py runs two whole endpoints through it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MSS_1460, SACK_PERMITTED, WSCALE_7 = b"\x02\x04\x05\xb4", b"\x04\x02", b"\x01\x0
 
 
 class Wire:
-    """An editor and what a test needs to talk through it: relative numbers, checked packets."""
+    """An editor, with helpers for tests: relative sequence numbers, checked packets."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Wire:
     def send(
         self, way: bool, data: bytes = b"", *, seq: int, ack: int = 0, flags: int = ACK, window: int = 4000
     ) -> list[tuple[bool, int, int, int, bytes]]:
-        """What comes of a segment: (onward, seq, ack, flags, data), numbers from the first byte."""
+        """The output for a segment: (onward, seq, ack, flags, data), numbers from the first byte."""
         emitted = self.raw(self.packet(way, data, seq=seq, ack=ack, flags=flags, window=window), way)
         found = []
         for onward, each in emitted:
@@ -108,7 +108,7 @@ def test_growth_shifts_what_follows_and_its_acks(isn: tuple[int, int]) -> None:
     assert wire.send(OUT, first, seq=0, flags=ACK | PSH) == [(True, 0, 0, ACK | PSH, grow(first))]
     assert wire.send(OUT, second, seq=size) == [(True, size + 6, 0, ACK, grow(second))]
     assert wire.send(IN, seq=0, ack=size + 6) == [(True, 0, size, ACK, b"")]
-    # Inside a rewritten message only its begin is known.
+    # For a position inside a rewritten message, only the beginning of the message is known.
     assert wire.send(IN, seq=0, ack=size + 50) == [(True, 0, size, ACK, b"")]
     assert wire.send(IN, seq=0, ack=2 * size + 12) == [(True, 0, 2 * size, ACK, b"")]
     # The other direction keeps its numbers, and the ACK that it carries is mapped.
@@ -141,11 +141,11 @@ def test_a_dropped_message_is_acknowledged_by_the_editor() -> None:
     wire = Wire(lambda old: None if b"sip:b" in old else old)
     a, b, c = message("a"), message("b"), message("c")
     assert wire.send(OUT, b, seq=0) == [(False, 0, len(b), ACK, b"")]
-    # With output before it under way, the receiver's ACK of that will do.
+    # If earlier output is still in flight, the receiver's ACK of that is enough.
     assert wire.send(OUT, a + b, seq=len(b)) == [(True, 0, 0, ACK, a)]
     assert wire.send(IN, seq=0, ack=len(a)) == [(True, 0, len(a + b + b), ACK, b"")]
     assert wire.send(OUT, c, seq=len(a + b + b)) == [(True, len(a), 0, ACK, c)]
-    # Retransmitted although dropped: the ACK was lost on the way back.
+    # The dropped message is retransmitted because its ACK was lost on the way back.
     assert wire.send(IN, seq=0, ack=len(a + c)) == [(True, 0, len(a + b + b + c), ACK, b"")]
     assert wire.seen == [b, a, b, c]
 
@@ -170,7 +170,7 @@ def test_message_in_three_segments(place: str, change: Change) -> None:
     one, two = PLACES[place]
     size = len(SPLIT)
     wire.send(IN, b"\r\n", seq=0, window=777)
-    # Held, and acknowledged so that the sender goes on; with the server's numbers and window.
+    # The bytes are held, and acknowledged with the server's numbers and window, so that the sender goes on.
     assert wire.send(OUT, SPLIT[:one], seq=0) == [(False, 2, one, ACK, b"")]
     assert wire.editor.handle(wire.packet(OUT, SPLIT[:one], seq=0, ack=0), OUT)[0][1].transport[14:16] == (
         777
@@ -180,10 +180,10 @@ def test_message_in_three_segments(place: str, change: Change) -> None:
         (True, 0, 2, ACK | PSH, change(SPLIT))
     ]
     assert wire.seen == [b"\r\n", SPLIT]
-    # What was acknowledged for the receiver stays so, however little of it the receiver has.
+    # Bytes that were acknowledged for the receiver stay acknowledged, however few of them it has.
     assert wire.send(IN, seq=2, ack=0) == [(True, 2, two, ACK, b"")]
     assert wire.send(OUT, b"gap", seq=size + 9) == [(False, 2, two, ACK, b"")]
-    # The sender has only the last part to retransmit: the receiver still gets all that it lacks.
+    # The sender retransmits only the last part; the receiver still gets everything that it lacks.
     assert wire.send(OUT, SPLIT[two:], seq=two, ack=2) == [(True, 0, 2, ACK, change(SPLIT))]
     assert wire.send(IN, seq=2, ack=len(change(SPLIT) or b"")) == [(True, 2, size, ACK, b"")]
 
@@ -193,7 +193,7 @@ def test_an_ack_on_a_held_segment_still_goes_on() -> None:
     wire.send(IN, b"\r\n", seq=0)
     assert wire.send(OUT, SPLIT[:9], seq=0, ack=2) == [(True, 0, 2, ACK, b""), (False, 2, 9, ACK, b"")]
     assert wire.send(OUT, SPLIT[9:20], seq=9, ack=2) == [(False, 2, 20, ACK, b"")]
-    # News of the window goes on as well; so does every ACK without data, at the receiver's numbers.
+    # A new window is passed on, and so is every ACK without data, with the receiver's numbers.
     assert wire.send(OUT, SPLIT[20:30], seq=20, ack=2, window=9)[0] == (True, 0, 2, ACK, b"")
     assert wire.send(OUT, seq=30, ack=2, window=9) == [(True, 0, 2, ACK, b"")]
     assert wire.send(OUT, seq=20, ack=2, window=9) == [(True, 0, 2, ACK, b"")]
@@ -213,9 +213,9 @@ def test_the_end_of_one_and_the_begin_of_the_next_in_one_segment() -> None:
     wire = Wire(grow)
     a, b = message("a"), message("b")
     assert wire.send(OUT, a + b[:20], seq=0) == [(True, 0, 0, ACK, grow(a))]
-    # Held bytes behind output that the receiver has not got are not acknowledged ...
+    # Held bytes are not acknowledged while the receiver lacks earlier output ...
     assert wire.send(OUT, b[20:30], seq=len(a) + 20) == []
-    # ... before the receiver has it.
+    # ... but as soon as it has that.
     assert wire.send(IN, seq=0, ack=len(a) + 6) == [(True, 0, len(a) + 30, ACK, b"")]
     assert wire.send(OUT, b[30:], seq=len(a) + 30) == [(True, len(a) + 6, 0, ACK, grow(b))]
 
@@ -239,7 +239,7 @@ def test_output_is_cut_by_the_receivers_mss() -> None:
     assert wire.send(OUT, text[200:], seq=200, flags=ACK | PSH) == [
         (True, 100 * n, 0, ACK | (PSH if n == 2 else 0), part) for n, part in enumerate(parts)
     ]
-    # The receiver got one: only the rest again, and only the end of the original is asked for.
+    # The receiver got one piece: only the rest is sent again, and only the original's end is requested.
     assert wire.send(IN, seq=0, ack=100) == [(True, 0, 200, ACK, b"")]
     assert wire.send(OUT, text[200:], seq=200) == [
         (True, 100, 0, ACK, parts[1]),
@@ -264,7 +264,7 @@ def test_default_mss(ip: str, mss: int) -> None:
 
 
 def test_a_segment_larger_than_the_mss_stays_whole() -> None:
-    """As senders with segmentation offload hand them over."""
+    """Senders with segmentation offload make such segments."""
     wire = Wire()
     text = message("a", b"x" * 5000)
     assert wire.send(OUT, text, seq=0) == [(True, 0, 0, ACK, text)]
@@ -307,7 +307,7 @@ def test_retransmission_before_and_after_the_ack() -> None:
     wire.send(OUT, b, seq=size)
     assert wire.send(OUT, a, seq=0) == once
     assert wire.send(IN, seq=0, ack=size + 6) == [(True, 0, size, ACK, b"")]
-    # The ACK was lost between editor and sender: the receiver is made to repeat it.
+    # The ACK was lost between editor and sender, so the editor makes the receiver repeat it.
     assert wire.send(OUT, a, seq=0) == [(True, 6, 0, ACK, b"")]
     assert wire.send(OUT, b, seq=size) == [(True, size + 6, 0, ACK, grow(b))]
     assert wire.seen == [a, b]
@@ -327,13 +327,13 @@ def test_retransmission_with_other_boundaries() -> None:
     size = len(a)
     wire.send(OUT, a, seq=0)
     wire.send(OUT, b + c[:10], seq=size)
-    # All in one, with bytes that are new: one piece of output, the new bytes once.
+    # All in one segment, with new bytes: one piece of output, the new bytes once.
     assert wire.send(OUT, a + b + c, seq=0) == [(True, 0, 0, ACK, grow(a) + grow(b) + grow(c))]
-    # In parts: all output of the messages touched.
+    # A part of a message: all output of that message.
     assert wire.send(OUT, a[:10], seq=0) == [(True, 0, 0, ACK, grow(a))]
     middle = (a + b)[size - 3 : size + 3]
     assert wire.send(OUT, middle, seq=size - 3) == [(True, 0, 0, ACK, grow(a) + grow(b))]
-    # Less what the receiver has: it acknowledged half of b.
+    # Without the bytes that the receiver has: it acknowledged half of b.
     assert wire.send(IN, seq=0, ack=size + 56) == [(True, 0, size, ACK, b"")]
     got = wire.send(OUT, (a + b + c)[5 : 2 * size + 5], seq=5)
     assert got == [(True, size + 56, 0, ACK, grow(b)[50:] + grow(c))]
@@ -400,8 +400,8 @@ def test_late_and_impossible_acks() -> None:
     size = len(a)
     wire.send(OUT, a + a, seq=0)
     wire.send(IN, seq=0, ack=size + 6)
-    assert wire.send(IN, seq=0, ack=0)[0][2] < size  # late: behind, as it was
-    assert wire.send(IN, seq=0, ack=2 * size + 13)[0][2] == 2 * size + 1  # of what was never sent
+    assert wire.send(IN, seq=0, ack=0)[0][2] < size  # a late ACK stays an old one
+    assert wire.send(IN, seq=0, ack=2 * size + 13)[0][2] == 2 * size + 1  # an ACK of bytes never sent
     assert wire.send(OUT, a, seq=size) == [(True, size + 6, 0, ACK, grow(a))]
 
 
@@ -412,7 +412,7 @@ def test_stored_output_is_bounded() -> None:
     while wire.send(OUT, block, seq=at)[0][0]:
         at += len(block)
     assert 2**20 < at < 2**20 + 2 * len(block)
-    # What is stored is still served; what is new comes again when there is room.
+    # Stored output can still be repeated; new bytes come again when there is room.
     again = wire.send(OUT, block[-2000:] + block[:2000], seq=at - 2000)
     assert again[0][1] == at - len(block)
     assert b"".join(each[4] for each in again) == block
@@ -488,13 +488,13 @@ def test_fin_with_data() -> None:
     end = (True, 0, 0, ACK | PSH | FIN, grow(a))
     assert wire.send(OUT, a, seq=0, flags=ACK | PSH | FIN) == [end]
     assert wire.send(OUT, a, seq=0, flags=ACK | PSH | FIN) == [end]
-    # The sender now counts its FIN; the receiver has the message but not the FIN.
+    # The sender now counts its FIN, but the receiver has only the message, not the FIN.
     assert wire.send(IN, seq=0, ack=size + 6) == [(True, 0, size, ACK, b"")]
     assert wire.send(OUT, a, seq=0, flags=ACK | FIN) == [(True, size + 6, 0, ACK | FIN, b"")]
     assert wire.send(OUT, seq=size, flags=ACK | FIN) == [(True, size + 6, 0, ACK | FIN, b"")]
     assert wire.send(IN, seq=0, ack=size + 7) == [(True, 0, size + 1, ACK, b"")]
     assert not wire.editor.closed
-    # The other way still works, and its sender's numbers count the FIN too.
+    # The other direction still works, and its ACK numbers count the FIN, too.
     assert wire.send(IN, a, seq=0, ack=size + 7) == [(True, 0, size + 1, ACK, grow(a))]
     assert wire.send(OUT, seq=size + 1, ack=size + 6) == [(True, size + 7, size, ACK, b"")]
     assert wire.send(IN, seq=size, ack=size + 7, flags=ACK | FIN) == [
@@ -531,7 +531,7 @@ def test_rst() -> None:
     wire.send(OUT, a, seq=0)
     wire.send(OUT, a[:9], seq=size)
     assert not wire.editor.closed
-    # At the receiver's next number, though the sender counts the held bytes.
+    # The RST has the receiver's next number, although the sender's number counts the held bytes.
     assert wire.send(OUT, seq=size + 9, flags=RST | ACK) == [(True, size + 6, 0, RST | ACK, b"")]
     assert wire.editor.closed
 
@@ -594,7 +594,7 @@ def test_not_sip_after_sip_keeps_the_shift() -> None:
     assert wire.send(OUT, HTTP[2:20], seq=size + 2) == [(True, size + 6, 0, ACK, HTTP[:20])]
     assert wire.send(OUT, HTTP[20:], seq=size + 20) == [(True, size + 26, 0, ACK, HTTP[20:])]
     assert wire.send(OUT, a, seq=size + len(HTTP)) == [(True, size + 6 + len(HTTP), 0, ACK, a)]
-    # A retransmission over the seam: stored output before it, the sender's own bytes behind it.
+    # A retransmission across the point where editing ends: stored output, then the sender's own bytes.
     got = wire.send(OUT, (a + HTTP)[5:], seq=5)
     assert got == [(True, 0, 0, ACK, grow(a) + HTTP)]
     wire.send(IN, seq=0, ack=size + 6 + 20)
@@ -665,7 +665,7 @@ def test_a_connection_seen_from_its_middle_passes() -> None:
 
 @given(texts=st.lists(st.binary(max_size=60), max_size=8), way=st.booleans())
 def test_any_bytes_get_through(texts: list[bytes], way: bool) -> None:
-    """Whatever the bytes are, with an editor that changes nothing and a FIN at the end."""
+    """The editor changes nothing here, and a FIN follows at the end."""
     wire = Wire()
     at, got = 0, b""
     for number, text in enumerate(texts):

@@ -1,4 +1,4 @@
-"""TCP as Linux edits it: any order, and two offsets for each direction."""
+"""TCP as Linux edits it: segments in any order, and two offsets for each direction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def grown(data: bytes, _: bool) -> tuple[bytes | None, bool]:
 
 
 class Wire:
-    """Data grows by a byte for each ``x`` in it, uncounted where there is ``?``; with a ``!`` it is lost."""
+    """Data grows by a byte for each ``x`` in it. With a ``?`` the growth is not counted; a ``!`` drops it."""
 
     def __init__(self, first: int = 1000) -> None:
         self.first = first
@@ -59,18 +59,18 @@ def test_in_order_every_number_is_right(first: int) -> None:
 def test_what_is_ahead_of_a_gap_goes_on_rewritten() -> None:
     wire = Wire()
     assert wire.out(10, b"bx23456789") == (10, b"bxx23456789")
-    assert wire.out(0, b"ax23456789") == (0, b"axx23456789")  # its growth is not counted any more
-    assert wire.out(20, b"plain") == (21, b"plain")  # right would be 22
+    assert wire.out(0, b"ax23456789") == (0, b"axx23456789")  # this growth is no longer counted
+    assert wire.out(20, b"plain") == (21, b"plain")  # 22 would be right
 
 
 def test_an_old_segment_again_has_a_wrong_number() -> None:
-    """After two corrections the offset before the first of them is forgotten."""
+    """After two corrections, the offset before the first one is forgotten."""
     wire = Wire()
     for seq in (0, 10, 20):
         wire.out(seq, b"ax23456789")
     assert wire.out(20, b"ax23456789")[0] == 22
-    assert wire.out(10, b"ax23456789")[0] == 12  # right would be 11
-    assert wire.out(0, b"ax23456789")[0] == 2  # right would be 0
+    assert wire.out(10, b"ax23456789")[0] == 12  # 11 would be right
+    assert wire.out(0, b"ax23456789")[0] == 2  # 0 would be right
 
 
 def test_a_dropped_segment_changes_no_number() -> None:
@@ -82,7 +82,7 @@ def test_a_dropped_segment_changes_no_number() -> None:
 def test_growth_that_is_not_counted_makes_all_later_numbers_wrong() -> None:
     wire = Wire()
     assert wire.out(0, b"ax2345678?") == (0, b"axx2345678?")
-    assert wire.out(10, b"plain") == (10, b"plain")  # right would be 11
+    assert wire.out(10, b"plain") == (10, b"plain")  # 11 would be right
 
 
 def test_sack_is_translated() -> None:

@@ -1,4 +1,4 @@
-"""ICE: candidates, checks, what is selected, and what routers make of it."""
+"""ICE: candidates, checks, the selected pair, and what routers do to ICE."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def checks(lab: Lab, source: Endpoint) -> list[Datagram]:
 
 
 def nominating(lab: Lab, source: Endpoint, receiver: IceStream) -> list[bool]:
-    """Of each check from there, whether it nominates."""
+    """For each check from ``source``: whether it nominates."""
     read = [ice_messages.read_check(each.payload, receiver.password) for each in checks(lab, source)]
     return [each.use for each in read if each is not None]
 
@@ -179,14 +179,14 @@ def test_no_media_before_a_way_is_known_to_work() -> None:
     assert [each for each in lab.net.log if each.label == "RTP" and each.payload[0] == 0x80] == []
     assert stream(lab.alice).failed
     assert "ice-failed" in lab.kinds(lab.alice)
-    # One check of seven transmissions (RFC 8489 section 6.2.1), at 0.5 s and then twice as late each time.
+    # One check with seven transmissions (RFC 8489 section 6.2.1): after 0.5 s, then with doubling intervals.
     times = [each.at for each in checks(lab, ALICE)]
     gaps = [round(b - a, 3) for a, b in pairwise(times)]
     assert gaps == [0.5, 1, 2, 4, 8, 16]
 
 
 def test_checks_end_where_no_answer_is_ever_genuine() -> None:
-    """Both sides ask for more checks with each check that comes: that has to end."""
+    """Both sides start more checks with each check that comes; this must end."""
 
     def unanswered(datagram: Datagram) -> Datagram | None:
         is_answer = ice_messages.is_stun(datagram.payload) and datagram.payload[:2] == b"\1\1"
@@ -228,14 +228,14 @@ def test_a_lost_check_is_repeated() -> None:
 
 
 def test_an_unknown_source_becomes_a_candidate() -> None:
-    """A NAT whose mapping depends on the destination gives the media port an address that nobody offered."""
+    """With address-dependent mapping, the NAT gives the media port an endpoint that was not offered."""
     seen = Endpoint("203.0.113.200", 61000)
 
     def nat(datagram: Datagram) -> Datagram | None:
         if datagram.source == ALICE:
             return Datagram(datagram.at, seen, datagram.destination, datagram.payload)
         if datagram.destination == ALICE:
-            return None  # only by the mapping
+            return None  # the host can be reached only through the mapping
         if datagram.destination == seen:
             return Datagram(datagram.at, datagram.source, ALICE, datagram.payload)
         return datagram

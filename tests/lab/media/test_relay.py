@@ -1,4 +1,4 @@
-"""The hosted provider: a media relay that latches, keep-alive where NAT is seen, and SIP under seal."""
+"""The hosted provider: a media relay that latches, keep-alives for phones behind NAT, and encrypted SIP."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STRANGER = Endpoint("192.0.2.99", 4000)
 
 
 def nat(lab: Lab) -> None:
-    """Alice is behind a NAT: another address, ports 10000 above; nobody reaches the private address."""
+    """Put Alice behind a NAT: another address, ports 10000 higher; nobody reaches her private address."""
 
     def translate(each: Datagram) -> Datagram | None:
         if each.source.ip == INSIDE:
@@ -133,7 +133,7 @@ def test_only_a_phone_behind_nat_is_kept_alive(hosted: Lab) -> None:
 
 @pytest.mark.parametrize(("ping", "count"), [("", 0), ("natted", 0), ("all", 2)])
 def test_phones_that_hide_their_nat(new_lab: LabMaker, ping: str, count: int) -> None:
-    """Via and Contact are where the REGISTER comes from: so it looks behind a good ALG, too."""
+    """Via and Contact name the source of the REGISTER, just as they do behind a correct ALG."""
     lab = new_lab(server={"ping": ping, "ping_interval": 20.0})
     lab.register()
     lab.net.run(25.0)
@@ -157,7 +157,7 @@ def test_where_answers_go(new_lab: LabMaker, rport: str, asked: bool, port: int)
     assert {each.destination.port for each in lab.net.sent("401 REGISTER")} == {port}
 
 
-# -- under seal --------------------------------------------------------------------------------------
+# -- encrypted SIP -----------------------------------------------------------------------------------
 
 
 def test_sip_under_seal(new_lab: LabMaker) -> None:

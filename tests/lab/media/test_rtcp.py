@@ -1,4 +1,4 @@
-"""RTCP: what reports say, where they go, what becomes of them behind routers."""
+"""RTCP: what reports say, where they go, and what happens to them behind routers."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_sender_says_how_much_it_sent_until_then(new_lab: LabMaker) -> None:
         assert compound.sender.packets == sent
         assert compound.sender.octets == 160 * sent
         assert compound.cname == b"alice@203.0.113.7"
-        # The RTP timestamp is that of the same moment (RFC 3550 section 6.4.1).
+        # The RTP timestamp belongs to the same moment (RFC 3550 section 6.4.1).
         mine = [other for other in media if other.source.ip == ALICE.ip]
         first = int.from_bytes(mine[0].payload[4:8], "big")
         assert (compound.sender.rtp - first) % 2**32 == pytest.approx(8000 * (each.at - begin), abs=1)
@@ -234,7 +234,7 @@ def test_reports_share_the_media_port_where_both_say_so(new_lab: LabMaker, bobs:
 
 
 def test_a_phone_believes_a_description_that_its_media_agree_with(new_lab: LabMaker) -> None:
-    """Who latches the media latches the reports, and nobody else: a wrong a=rtcp shows."""
+    """A phone that latches media latches reports, too. Other phones show a wrong a=rtcp."""
     result, _ = trial.run(TrialSpec("home", "none", "rtcp").between(STRICT))
     assert result.outcome == "pass"
     for model in ("sdp-rtcp-attr-stale", "sdp-rtcp-attr-stale(part=port)", "linux"):
@@ -246,7 +246,7 @@ def test_a_phone_believes_a_description_that_its_media_agree_with(new_lab: LabMa
 
 
 def test_a_missing_pinhole_shows() -> None:
-    """This router opens one for RTP, and none for RTCP."""
+    """This router opens a pinhole for RTP, and none for RTCP."""
     for port in ("announced", "next-port"):
         result, _ = trial.run(
             TrialSpec("home", "broadcom(spare_via=false)", f"rtcp(port={port})").between(STRICT)
@@ -257,7 +257,7 @@ def test_a_missing_pinhole_shows() -> None:
 def test_the_stream_report_counts_them() -> None:
     result, _ = trial.run(TrialSpec("home", "correct", "rtcp").between(STRICT))
     alice, bob = result.media
-    # The goodbye of the side that is hung up on may come after the router has closed the way.
+    # The RTCP BYE of the called side may come after the router has closed the pinhole.
     assert alice.rtcp_sent - 1 <= bob.rtcp_received <= alice.rtcp_sent
     assert bob.rtcp_sent - 1 <= alice.rtcp_received <= bob.rtcp_sent
     assert alice.rtcp_sent > 4

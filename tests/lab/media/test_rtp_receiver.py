@@ -1,4 +1,4 @@
-"""What is heard: counting, stretches, silences, sound."""
+"""What a receiver hears: packet counts, stretches, silences, sound."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_train_counts_like_its_packets() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 29), st.floats(0.0, 1.5)), min_size=1, max_size=60))
 def test_a_train_over_a_bad_line_counts_like_its_packets(copies: list[tuple[int, float]]) -> None:
-    """Whatever is lost, doubled, delayed and overtaken."""
+    """A train of packets counts like the single packets, whatever is lost, doubled, late or reordered."""
     copies = sorted(copies, key=lambda each: each[0] * 0.02 + each[1])
     source = sender(signal=tone(440.0))
     single, together = RtpReceiver(), RtpReceiver()

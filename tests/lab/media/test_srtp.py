@@ -1,4 +1,4 @@
-"""SRTP: the RFC's numbers, calls that are encrypted, and what happens when somebody touches the keys."""
+"""SRTP: the RFC's test vectors, encrypted calls, and what happens if somebody changes the keys."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def talk(new_lab: LabMaker, *filters: object, seconds: float = 4.0, **settings: 
     return lab
 
 
-# -- the numbers of the RFC --------------------------------------------------------------------------
+# -- the RFC's test vectors --------------------------------------------------------------------------
 
 
 def test_the_keystream_is_that_of_rfc_3711() -> None:
@@ -93,7 +93,7 @@ def test_a_key_line_reads_back() -> None:
     assert read_crypto(b"1 F8_128_HMAC_SHA1_80 inline:" + b"A" * 40) is None
 
 
-# -- what follows from a number ------------------------------------------------------------------------
+# -- sequence numbers ----------------------------------------------------------------------------------
 
 
 def sender(sequence: int) -> RtpSender:

@@ -1,4 +1,4 @@
-"""TURN (RFC 8656): messages, a relay that is strict about who may speak, and calls by way of it."""
+"""TURN (RFC 8656): messages, a relay with strict permissions, and calls through it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def one(actions: list[Action]) -> Send:
 
 
 def allocated(server: TurnServer, password: bytes = b"wonderland") -> tuple[Credential, list[Action]]:
-    """What a client does: asked without proof, it is told realm and nonce."""
+    """Allocate as a client does: a first request without credentials gets realm and nonce."""
     asked = Credential(b"alice", password)
     refused = turn.read(one(server.receive(turn.allocate(ID, asked), CLIENT, SERVER, 0.0)).payload)
     assert refused is not None

@@ -1,4 +1,4 @@
-"""Calls between two phones through their server: how they succeed, end and fail."""
+"""Calls between two phones by way of their server: how they succeed, end and fail."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_without_rport_replies_go_to_the_sent_by(new_lab: LabMaker) -> None:
     assert lab.alice.calls[0].confirmed
 
 
-# -- calls that do not come about ------------------------------------------------------------------
+# -- calls that fail -------------------------------------------------------------------------------
 
 
 def test_cancel_while_ringing(lab: Lab) -> None:
@@ -178,12 +178,12 @@ def test_a_cancel_that_crosses_the_answer_becomes_a_bye(lab: Lab) -> None:
 
 
 def test_a_cancel_that_comes_after_the_answer_changes_nothing(lab: Lab) -> None:
-    """The first 200 gets lost between bob and the server, so that the server still forwards the CANCEL."""
+    """The first 200 gets lost between bob and the server, so the server still forwards the CANCEL."""
     lab.net.filters.append(lambda each: None if each.label == "200 INVITE" and each.at < 1.2 else each)
     lab.call()
     lab.net.run(1.1)
     lab.hang_up(lab.alice)
-    lab.hang_up(lab.alice)  # asking twice cancels once
+    lab.hang_up(lab.alice)  # a second request makes no second CANCEL
     lab.net.run(40.0)
     assert lab.net.labels().count("CANCEL") == 2  # one from alice, one from the server
     back = lab.bob.calls[0]
@@ -260,7 +260,7 @@ def test_icmp_fails_the_call_at_once(lab: Lab) -> None:
 
 
 def lose_acks_of_2xx(lab: Lab) -> None:
-    """Drop what the server forwards as ACK; the ACKs of the 407 are hop by hop and not touched."""
+    """Drop the ACKs that the server forwards. The ACKs of the 407 are hop by hop, and pass."""
     lab.net.filters.append(
         lambda each: None if each.label == "ACK" and each.destination == lab.bob.local else each
     )
@@ -369,7 +369,7 @@ def test_any_one_message_may_be_lost(new_lab: LabMaker, index: int) -> None:
 def test_only_a_latching_phone_finds_a_peer_with_a_private_address(
     new_lab: LabMaker, latch_after: int, received: int
 ) -> None:
-    """Alice's SDP names an address that nobody has; her packets come from another."""
+    """Alice's SDP names an address that nobody has, and her packets come from another one."""
     lab = new_lab(bob={"latch_after": latch_after})
     lab.register()
     private, public = b"c=IN IP4 203.0.113.7", b"c=IN IP4 192.168.1.20"
@@ -409,7 +409,7 @@ def test_an_unusable_offer_is_refused_with_488(lab: Lab, old: bytes, new: bytes)
 
 
 def test_a_body_ends_where_content_length_says(lab: Lab) -> None:
-    """F37: what lies behind is no part of the message (RFC 3261 section 18.3), here the whole m=."""
+    """F37: bytes after it are not part of the message (RFC 3261 section 18.3); here, the whole m= line."""
     lab.net.filters.append(
         lambda each: (
             each.with_(b"Content-Length: 216", b"Content-Length: 86")
@@ -439,7 +439,7 @@ def test_an_unusable_answer_fails_the_call(lab: Lab, old: bytes, new: bytes) -> 
 
 
 def test_an_offer_in_the_200_is_answered_in_the_ack(lab: Lab) -> None:
-    """An INVITE without SDP: here the network takes it out, and puts alice's into the ACK."""
+    """An INVITE without SDP: the network removes alice's SDP here, and puts it into the ACK."""
     offers: list[bytes] = []
 
     def move(datagram: Datagram) -> Datagram:

@@ -166,7 +166,7 @@ def test_an_answer_that_had_to_wait_for_the_prack_is_given_then(new_lab: LabMake
 
 
 def test_who_has_no_timer_need_not_refresh(new_lab: LabMaker) -> None:
-    """Session-Expires that somebody on the way put in (RFC 4028 section 8): the callee refreshes."""
+    """A proxy on the way added Session-Expires (RFC 4028 section 8), so the callee refreshes."""
     lab = registered(new_lab(bob=TIMER))
     lab.net.filters.append(
         lambda each: (
@@ -181,7 +181,7 @@ def test_who_has_no_timer_need_not_refresh(new_lab: LabMaker) -> None:
     assert answer.value(b"session-expires") == b"90;refresher=uas"
     assert answer.value(b"require") == b""
     assert lab.alice.calls[0].state is CallState.ESTABLISHED
-    # The 200 to the refresh names no time: from then on there is none (section 7.2).
+    # The 200 to the refresh has no Session-Expires, so from then on there is no timer (section 7.2).
     assert (lab.bob.calls[0].timer.refreshes, lab.bob.calls[0].timer.interval) == (1, 0)
 
 

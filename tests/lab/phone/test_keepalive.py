@@ -1,4 +1,4 @@
-"""What phones send to stay reachable: keep-alives for SIP and media, and STUN."""
+"""What phones send to stay reachable: keep-alives for SIP and for media, and STUN."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_options_that_nobody_answers_make_it_register_again(new_lab: LabMaker) -
     lab.net.filters.append(lambda each: None if each.label == "OPTIONS" else each)
     lab.net.run(75.0)
     lab.net.filters.clear()
-    lab.net.run(79.0)  # the first OPTIONS was given up at 40 + 32 s
+    lab.net.run(79.0)  # the first OPTIONS timed out at 40 + 32 s
     assert lab.alice.keepalive.failed == 1
     assert "flow-failed" in lab.kinds(lab.alice)
     assert lab.net.times("REGISTER", lab.alice.local)[-1] == 72.0
@@ -104,7 +104,7 @@ def test_media_keep_alive_ends_with_the_call(new_lab: LabMaker) -> None:
 
 
 def behind_nat(lab: Lab) -> None:
-    """Alice's datagrams have another address, and ports 10000 above hers; and back."""
+    """Translate Alice's datagrams to another address and ports 10000 higher, and those to her back."""
 
     def out(each: Datagram) -> Datagram:
         if each.source.ip == lab.alice.config.ip:
@@ -118,7 +118,7 @@ def behind_nat(lab: Lab) -> None:
 
 @pytest.fixture
 def stun_lab(new_lab: LabMaker) -> Lab:
-    """Alice, behind a NAT, with a STUN server; nothing was asked yet."""
+    """Alice, behind a NAT, with a STUN server that she has not asked yet."""
     strict = {"store": "contact", "alias": "never", "rport": "never"}
     lab = new_lab(alice={"stun": STUN, "rport": False}, server=strict)
     behind_nat(lab)
@@ -128,7 +128,7 @@ def stun_lab(new_lab: LabMaker) -> Lab:
 def test_stun_addresses_stand_in_via_contact_and_sdp(stun_lab: Lab) -> None:
     lab = stun_lab
     lab.net.add(StunServer(STUN))
-    lab.net.run(1.0)  # the first question went out before there was anybody to answer
+    lab.net.run(1.0)  # the first STUN request was sent before the server was there
     lab.register()
     lab.call()
     lab.net.run(3.0)
@@ -169,7 +169,7 @@ def test_a_new_mapping_is_registered(new_lab: LabMaker) -> None:
     lab.net.run(1.0)
     lab.register()
     lab.net.run(9.0)
-    behind_nat(lab)  # as when another router takes over
+    behind_nat(lab)  # as if another router took over
     lab.net.run(12.0)
     contacts = {each.message.value(b"contact") for each in lab.net.sent("REGISTER") if each.at >= 10.0}
     assert contacts == {b"<sip:alice@192.0.2.1:15060>"}

@@ -1,6 +1,6 @@
-"""Each setting in which kinds of phones differ, as it shows on the wire or in what comes of it.
+"""Each setting in which kinds of phones differ, as it shows on the wire or in the result.
 
-What is compared in responses and minded in messages has a case for each program in ``test_seen``.
+``test_seen`` has a case per program for what phones compare in responses and refuse in messages.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def test_options_in_dialog(status: int, outcome: str) -> None:
 
 @pytest.mark.parametrize(("patience", "repeats"), [(32.0, 10), (31.0, 9)])
 def test_lost_ack(patience: float, repeats: int) -> None:
-    """Seen: the 200 until 31.5 s, BYE at 32.0 s (pjsua, baresip); until 27.5 s, BYE at 31.0 s (linphonec)."""
+    """Seen: the last 200 at 31.5 s and BYE at 32.0 s (pjsua, baresip), or at 27.5 and 31.0 s (linphonec)."""
     lab = registered(lost_ack=patience)
     lab.net.filters.append(lambda each: None if each.label == "ACK" else each)
     called(lab)
@@ -210,7 +210,7 @@ PJSIP = {408: 300.0, 500: 300.0, "6xx": 300.0, "silence": 300.0, "else": "never"
     ],
 )
 def test_retry(retry: dict[int | str, float | str], status: int, wait: float | None) -> None:
-    """The times that were seen of linphonec and pjsua, or read."""
+    """The times that linphonec and pjsua were seen to use, or that their source has."""
     lab = make_lab(alice={"retry": retry})
     change = to(b"SIP/2.0 401 Unauthorized", b"SIP/2.0 %d No" % status)
     lab.net.filters.append(
@@ -268,7 +268,7 @@ def test_keepalive_requests(kind: str) -> None:
     assert lab.alice.registration.state is RegistrationState.REGISTERED
     lab.net.filters.append(lambda each: None if each.destination == lab.alice.local else each)
     lab.net.run(80.0)
-    # Only OPTIONS tell that the way is closed.
+    # Only OPTIONS show the phone that nothing comes back.
     assert (lab.alice.keepalive.failed > 0) == (kind == "options")
 
 
@@ -325,7 +325,7 @@ def test_learning(
     assert (b"0" in expiries) == (how == "guarded")
     removed = [each for each in lab.net.sent("REGISTER") if b";expires=0" in each.payload]
     assert bool(removed) == (how == "received")
-    # Once, whatever the answers go on to say; and it stays registered.
+    # It learns once, whatever later answers say, and stays registered.
     assert lab.alice.registration.state is RegistrationState.REGISTERED
     count = len(lab.net.sent("REGISTER"))
     lab.net.run(300.0)
@@ -334,7 +334,7 @@ def test_learning(
 
 
 def natted(lab: Lab) -> None:
-    """A NAT before alice that leaves messages as they are."""
+    """Put alice behind a NAT that leaves messages as they are."""
 
     def translate(each: Datagram) -> Datagram:
         if each.source == lab.alice.local:
@@ -346,7 +346,7 @@ def natted(lab: Lab) -> None:
 
 @pytest.mark.parametrize("how", ["guarded", "once", "received"])
 def test_learning_from_the_challenge(how: str) -> None:
-    """Nothing is registered yet, so nothing has to be removed."""
+    """Nothing is registered yet, so no registration has to be removed."""
     lab = make_lab(alice={"ip": "192.168.1.7", "learn": how, "response_match": ("branch", "method")})
     natted(lab)
     lab.net.do(lab.alice, lab.alice.register(0.0))
@@ -460,7 +460,7 @@ def test_udp_length(how: str, long: str, short: str) -> None:
 
 
 def test_a_stream_of_datagrams_is_deaf_until_the_next_one() -> None:
-    """belle-sip: what is missing comes out of the next datagram, which is lost with it."""
+    """belle-sip: it takes missing bytes from the next datagram, so that both are lost."""
     lab = make_lab(alice={"udp_length": "stream", "on_syntax": "tolerate"})
     wire = length(20)(template(lab.alice))
     inject(lab, wire)

@@ -1,4 +1,4 @@
-"""Quirky phones write otherwise, and nothing wrong."""
+"""Quirky phones write messages in other ways, but nothing wrong."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ def test_a_response_that_lists_another_contact_is_noted(new_lab: LabMaker) -> No
     assert "contact-mismatch" in lab.kinds(lab.alice)
 
 
-# -- what the registrar refuses: the phone's own REGISTER, changed before it is signed or beside it ----
+# -- what the registrar refuses: REGISTERs of the phone, changed, or written by hand -------------------
 
 
 class Hand:

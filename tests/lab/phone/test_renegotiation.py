@@ -12,7 +12,7 @@ from tests.lab.conftest import Datagram, Lab, LabMaker
 
 
 def talk(lab: Lab) -> tuple[Call, Call]:
-    """Alice's and bob's ends of a call that is up; the log is empty."""
+    """Alice's and bob's ends of an established call; the log is empty."""
     lab.call()
     lab.net.run(lab.net.now + 3)
     out, back = lab.alice.calls[-1], lab.bob.calls[-1]
@@ -69,7 +69,7 @@ def test_the_called_side_may_hold_too(lab: Lab) -> None:
 
 def test_changes_that_cross_are_both_made_in_the_end(lab: Lab) -> None:
     out, back = talk(lab)
-    # Both ask at the same moment: neither has seen the other's request.
+    # Both send at the same moment: neither has seen the other's request.
     for call in (out, back):
         call.modify(lab.net.now, hold="sendonly")
     for phone in (lab.alice, lab.bob):
@@ -142,7 +142,7 @@ def test_a_stream_that_is_taken_off_keeps_its_place() -> None:
 
 
 def test_descriptions_count_up_also_after_a_change_that_crossed_another(lab: Lab) -> None:
-    """RFC 3264 section 8: what is offered after the pause is newer than what was answered meanwhile."""
+    """RFC 3264 section 8: the offer after the pause has a higher version than the answer meanwhile."""
     out, back = talk(lab)
     for call in (out, back):
         call.modify(lab.net.now, hold="sendonly")

@@ -1,4 +1,4 @@
-"""What pjsua, baresip and linphonec made of altered messages, and what the lab's phones of these kinds do.
+"""What pjsua, baresip and linphonec did with altered messages, and what the lab's phones of these kinds do.
 
 Each row of ``experiments/phones/_refusals.yaml`` is a case. Its evidence is *seen*: the programs were run, in
 the versions that the file names. ``DIFFERENT`` has the rows in which the lab's phone does something else.
@@ -26,7 +26,7 @@ KINDS: Final = {"pjsua": "pjsip", "baresip": "libre", "linphonec": "linphone"}
 PEER: Final = Endpoint("198.51.100.77", 5090)
 Change = Callable[[bytes], bytes]
 
-# (program, change): why the lab's phone does otherwise.
+# (program, change): why the lab's phone does something else.
 DIFFERENT: Final[dict[tuple[str, str], str]] = {
     (
         "linphonec",
@@ -58,7 +58,7 @@ def to(old: bytes, new: bytes) -> Change:
 
 
 def header(name: bytes, edit: Change | None) -> Change:
-    """Edit the value of a header, or leave it out."""
+    """A change that edits the value of a header, or removes the header."""
 
     def change(wire: bytes) -> bytes:
         message = SipMessage.parse(wire)
@@ -74,7 +74,7 @@ def header(name: bytes, edit: Change | None) -> Change:
 
 
 def names(spell: Change) -> Change:
-    """Every header name spelled otherwise."""
+    """A change that spells every header name in another way."""
 
     def change(wire: bytes) -> bytes:
         head, _, body = wire.partition(b"\r\n\r\n")
@@ -100,7 +100,7 @@ def length(by: int) -> Change:
 
 
 def line(letter: bytes, edit: Change) -> Change:
-    """The first line of a description that begins so."""
+    """A change of the first line of a description with this letter."""
 
     def change(body: bytes) -> bytes:
         lines = body.split(b"\r\n")
@@ -254,7 +254,7 @@ def new_lab(kind: str) -> Lab:
 
 
 def altered(lab: Lab, label: str, change: Change) -> None:
-    """Alter what goes to alice under that label."""
+    """Alter the datagrams with this label that go to alice."""
 
     def change_each(each: Datagram) -> Datagram:
         mine = each.destination == lab.alice.local and each.label == label
@@ -295,7 +295,7 @@ def template(phone: Phone) -> bytes:
 
 
 def answer(lab: Lab, since: int, method: str) -> str:
-    """What alice has said to a request; 1xx and 2xx are one."""
+    """Alice's answer to a request; 1xx and 2xx count as the same."""
     for each in lab.net.log[since:]:
         status = each.message.status if each.source == lab.alice.local else None
         if status is not None and status > 100 and each.message.method.decode() == method:

@@ -1,4 +1,4 @@
-"""Transfer, messages, subscriptions, digits, two lines, deregistration of everything."""
+"""Transfer, messages, subscriptions, DTMF, two lines, removal of all registrations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REPLACES: dict[str, object] = {"extensions": ("replaces",), "lines": 2}
 
 @pytest.fixture
 def three(new_lab: LabMaker) -> tuple[Lab, Phone]:
-    """Alice, bob and, beside the lab, carol: all with two lines, all registered."""
+    """Alice, bob and an additional phone, carol: all with two lines, all registered."""
     lab = new_lab(alice=REPLACES, bob=REPLACES, server={"users": USERS})
     carol = Phone(phone_config("carol", "192.0.2.77", REPLACES), random.Random(9))
     lab.net.add(carol)
@@ -197,7 +197,7 @@ def test_a_subscription_that_has_ended_can_not_be_refreshed(lab: Lab) -> None:
     wait(lab)
     subscription = lab.alice.subscriptions[0]
     assert subscription._timer is not None
-    subscription._timer.cancel()  # a phone that comes too late
+    subscription._timer.cancel()  # a phone that does not refresh in time
     wait(lab, 120)
     subscription.send(lab.net.now)
     lab.net.do(lab.alice, lab.alice.layer.flush())

@@ -1,4 +1,4 @@
-"""What endpoints refuse: altered responses, malformed messages, requests that fit nothing."""
+"""What endpoints refuse: altered responses, malformed messages, requests that belong to nothing."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_a_malformed_invite_reaches_no_phone(lab: Lab) -> None:
     )
     lab.call()
     assert lab.bob.calls == []
-    # The 400 repeats the broken CSeq, so that the server in turn drops it.
+    # The 400 repeats the broken CSeq, so the server drops the 400.
     assert lab.kinds(lab.server)[-1] == "discarded"
 
 
@@ -132,7 +132,7 @@ def test_a_malformed_ack_is_never_answered(lab: Lab) -> None:
     lab.net.run(0.5)
     assert not [label for label in lab.net.labels() if label.startswith("400")]
     assert lab.facts(lab.server, "discarded")[0][:3] == (0, "ACK", "Max-Forwards")
-    assert lab.net.times("407 INVITE") == [0.0, 0.5]  # to the server, that ACK never came
+    assert lab.net.times("407 INVITE") == [0.0, 0.5]  # for the server, the ACK never came
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def ask(
     body: bytes = b"",
     cseq: int = 1,
 ) -> SipMessage | None:
-    """A request to alice's phone, not by way of the server; its first response."""
+    """Send a request directly to alice's phone; returns its first response."""
     before = len(lab.net.log)
     lab.net.inject(
         b"%b %b SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.10;branch=%b\r\nMax-Forwards: 70\r\n"
@@ -238,7 +238,7 @@ def test_requests_within_a_dialog(lab: Lab) -> None:
     assert not call.confirmed
     ask(lab, b"ACK", tag=tag, branch=b"z9hG4bKack7", cseq=7)
     assert call.confirmed
-    useless = NO_AUDIO + b"m=audio 4000 RTP/AVP 8\r\n"  # a re-INVITE for a codec that it lacks
+    useless = NO_AUDIO + b"m=audio 4000 RTP/AVP 8\r\n"  # a re-INVITE with a codec that the phone lacks
     refused = ask(
         lab, tag=tag, branch=b"z9hG4bKre", cseq=8, headers=b"Content-Type: application/sdp\r\n", body=useless
     )

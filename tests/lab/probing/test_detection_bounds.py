@@ -1,4 +1,4 @@
-"""What strangers can make the detection server remember, and what a hostile server can make its client do."""
+"""Bounds: on what strangers can make the detection server store, and a hostile server its client do."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def sent(actions: list[Action]) -> list[Send]:
 
 
 def admitted(server: DetectionServer, source: Endpoint, content: dict[str, object], now: float) -> list[Send]:
-    """A question with the source's own cookie."""
+    """Send a request with the source's own cookie."""
     (answer,) = sent(server.receive(HELLO.ljust(32, b"\0"), source, CONTROL, now))
     return sent(server.receive(ADMIT + answer.payload[len(COOKIE) :] + pack(content), source, CONTROL, now))
 
 
 def source(number: int, host: int = 1) -> Endpoint:
-    """A source of the network with that number."""
+    """An endpoint in the network with this number."""
     return Endpoint(f"2001:db8:{number >> 16:x}:{number & 0xFFFF:x}::{host:x}", 5060)
 
 
@@ -69,7 +69,7 @@ def test_names_and_keys_are_bounded_in_size() -> None:
 
 @pytest.mark.parametrize("sessions", [4, pytest.param(PUBLIC.sessions, marks=pytest.mark.deep)])
 def test_all_that_can_be_remembered_fits_the_ceiling(sessions: int) -> None:
-    """Sessions are filled to their end with what takes most memory for its bytes."""
+    """Fill sessions with the content that takes most memory per byte."""
     server, rng = desk(), random.Random(1)
     tracemalloc.start()
     try:
@@ -85,7 +85,7 @@ def test_all_that_can_be_remembered_fits_the_ceiling(sessions: int) -> None:
                 now += 0.05
                 admitted(server, source(number), {"s": session, "t": "order", "n": 0, "do": orders}, now)
             for at in range(PUBLIC.records + 10):
-                # Parameters and marks are what takes most room when they are read.
+                # Parameters and marks take most memory once they are parsed.
                 odd = b"v: SIP/2.0/UDP a" + b";a" * 60 + b";b%d\r\n" % (number * 1000 + at)
                 wire = b"A sip:%b SIP/2.0\r\n" % marks[at % len(marks)] + odd
                 if at % 50 == 0:
@@ -204,7 +204,7 @@ def test_a_report_without_end_is_not_read_to_its_end() -> None:
         told = {"t": "ok", "s": asked["s"], "n": number, "you": ["192.0.2.1", 5060]}
         made.receive(pack(told), control.remote, control.local, 0.0)
     now = 0.0
-    for _ in range(3000):  # its timers, and what a server says that goes on for ever
+    for _ in range(3000):  # its timers, and a server that never stops sending
         now = max(now, made.next_timer() or now)
         for each in sent(made.on_timer(now)):
             question = unpack(each.payload)
@@ -227,7 +227,7 @@ def datagrams(count: int, marks: int) -> Iterator[SeenDatagram]:
 
 @pytest.mark.parametrize(("count", "marks"), [(4000, 1), (300, 300)])
 def test_comparing_what_a_server_says_takes_linear_time(count: int, marks: int) -> None:
-    """All have the same marks, and none the same bytes."""
+    """All messages have the same marks, and no two the same bytes."""
     with watchdog("compare"):
         found = compare(datagrams(count, marks), list(datagrams(2 * count, marks))[count:], outbound=False)
     assert len(found) >= count

@@ -1,4 +1,4 @@
-"""The detection server's desk: who gets answers, how many bytes, and how much it remembers."""
+"""The detection server's request handling: who gets answers, how many bytes, and how much it stores."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def order(cookie: bytes, mark: bytes, *orders: str, session: str = "s") -> bytes
 
 
 def hidden_source_request(via: bytes, own: Endpoint = PHONE, delay: bytes = b"") -> bytes:
-    """As the client of the hidden source sends it, as it arrives with ``via`` in its Via and Contact."""
+    """A request as the client of the hidden source sends it; it arrives with ``via`` in Via and Contact."""
     return b"".join(
         (
             b"REGISTER sip:server@198.51.100.10:5060 SIP/2.0\r\n",
@@ -72,7 +72,7 @@ def hidden_source_request(via: bytes, own: Endpoint = PHONE, delay: bytes = b"")
 
 
 def mirror_request() -> bytes:
-    """As the client of the Base64 mirror sends it."""
+    """A request as the client of the Base64 mirror sends it."""
     body = description(PHONE)
     return (
         b"INVITE sip:sip-alg-detector-daemon@198.51.100.10:5060 SIP/2.0\r\n"
@@ -154,7 +154,7 @@ _WIRES = [
 def test_no_address_gets_more_than_its_due(datagrams: list[tuple[Endpoint, bytes]], public: bool) -> None:
     desk = server(public=public)
     orders = ["100", "180", "183+sdp", "200+big", "INVITE+sdp", "in:BYE", "echo", "200+sdp"]
-    # The first source proved itself, and may have told everybody its marks.
+    # The first source has proved its address, and may have given its marks to everybody.
     proven = _SOURCES[0]
     heard: Counter[str] = Counter()
     answered: Counter[str] = Counter()
@@ -186,7 +186,7 @@ def test_nobody_draws_on_the_account_of_another() -> None:
     spoofed = request(b"OPTIONS", b"q00000000002", PHONE, headers=b"X-Fill: " + b"x" * 2500 + b"\r\n")
     answers = sent(desk.receive(spoofed, victim, SIP, 1.0))
     assert 0 < sum(len(each.payload) for each in answers) <= len(spoofed)
-    # What the victim sends without a mark is still a matter of its own session.
+    # Datagrams of the victim without a mark still belong to its own session.
     desk.receive(b"unmarked", victim, SIP, 2.0)
     cookie = cookie_for(desk, CLIENT)
     question = ADMIT + cookie + pack({"s": CLIENT.ip, "t": "report", "n": 0, "from": 0})
@@ -205,7 +205,7 @@ def test_the_whole_conversation_fits_what_a_client_may_have() -> None:
 
 
 def examine() -> tuple[Observations, DetectionServer]:
-    """The conversation with the detection server, over a wire that only translates addresses."""
+    """Run the conversation with the detection server over a wire that only translates addresses."""
     desk, seed = server(), random.Random(3)
     client = ProbeClient(PHONE, ReflectorAddress(SERVER), conversation(PHONE), seed)
     visitor = Visitor(client, CONTROL)

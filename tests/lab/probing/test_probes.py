@@ -1,4 +1,4 @@
-"""Probe client and reflector, without a network: what they say to each other, and what they make of it."""
+"""Probe client and reflector, without a network: the messages between them, and their conclusions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PHONE = Endpoint("192.168.1.102", 5060)
 SERVER = "198.51.100.10"
 PROXY = Endpoint("198.51.100.5", 5060)
 Wire = Callable[[Send, bool], Sequence[Send]]
-"""What becomes of a datagram on its way; the flag says that it goes to the reflector."""
+"""What the network does to a datagram. The flag says whether it goes to the reflector."""
 
 
 def straight(send: Send, up: bool) -> Sequence[Send]:
@@ -36,7 +36,7 @@ def straight(send: Send, up: bool) -> Sequence[Send]:
 
 
 def examine(probes: Sequence[Probe], wire: Wire = straight, seed: int = 1) -> tuple[Observations, float]:
-    """An examination over a wire of one's own, under a virtual clock; also how long it took."""
+    """Run an examination over ``wire`` with a virtual clock; also returns how long it took."""
     client = ProbeClient(PHONE, ReflectorAddress(SERVER), probes, random.Random(seed))
     reflector = Reflector(SERVER, [5060, 6060])
     queue: deque[tuple[Agent, Send]] = deque()
@@ -91,7 +91,7 @@ def test_on_a_plain_wire_everything_arrives_as_it_was_sent() -> None:
         "NOTIFY",
         "STUN response",
     } <= kinds
-    assert took == 0  # nothing was waited for
+    assert took == 0  # it did not wait for anything
 
 
 def test_what_a_wire_changes_is_named_with_its_direction() -> None:

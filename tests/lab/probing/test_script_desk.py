@@ -1,4 +1,4 @@
-"""What a client's script can have the detection server send: to the client alone, once, and within bounds."""
+"""A client's script can make the detection server send only to the client itself, once, and within bounds."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def test_idle_scripts_are_forgotten() -> None:
 
 
 class _Talker(Agent):
-    """Says a word on the control channel whenever it is told to."""
+    """An agent that sends a word on the control channel on request."""
 
     def __init__(self, local: Endpoint) -> None:
         super().__init__()

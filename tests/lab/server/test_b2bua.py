@@ -1,4 +1,4 @@
-"""The back-to-back user agent: two dialogs for a call, and what goes between them (RFC 7092)."""
+"""The back-to-back user agent: two dialogs for a call, and what it passes between them (RFC 7092)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def lab(new_lab: LabMaker) -> Lab:
 
 
 def towards(lab: Lab, label: str, ip: str) -> list[SipMessage]:
-    """What the server sent there."""
+    """The messages with this label that the server sent to ``ip``."""
     return [
         each.message for each in lab.net.sent(label) if each.destination.ip == ip and each.source == SERVER
     ]
@@ -105,7 +105,7 @@ def test_a_message(lab: Lab) -> None:
     assert came != went
 
 
-# -- calls that do not come about --------------------------------------------------------------------------
+# -- calls that fail ---------------------------------------------------------------------------------------
 
 
 def test_a_caller_who_gives_up(new_lab: LabMaker) -> None:
@@ -135,7 +135,7 @@ def test_the_call_ends_where_the_callers_ack_is_lost(lab: Lab) -> None:
         return None if datagram.label == "ACK" and datagram.source == ALICE else datagram
 
     talk_begins = lab.net.now
-    lab.call()  # the ACKs to 401 and 407 are not among what is lost
+    lab.call()  # the ACKs to 401 and 407 do not get lost
     lab.net.filters.append(without_acks)
     lab.net.run(talk_begins + 60.0)
     assert ended(lab)
@@ -154,7 +154,7 @@ def test_a_request_of_no_call_is_answered_481(lab: Lab) -> None:
 
 
 def test_a_contact_that_is_the_server_itself(lab: Lab) -> None:
-    """Two of them would double with each turn (RFC 5393)."""
+    """Two such Contacts would double the number of requests with each round (RFC 5393)."""
     (binding,) = lab.server.bindings["sip:bob@lab.test"]
     binding.contact, binding.received = b"sip:bob@198.51.100.10:5080", None
     lab.server.bindings["sip:bob@lab.test"].append(binding)
@@ -219,7 +219,7 @@ def test_private_addresses_are_reached_by_way_of_the_public_one(new_lab: LabMake
 
 @pytest.mark.parametrize(("store", "arrives"), [("contact", False), ("source", True)])
 def test_where_requests_within_a_call_go(new_lab: LabMaker, store: str, arrives: bool) -> None:
-    """Alice's Contact is not where she is: only who looks at the source reaches her."""
+    """Alice's Contact is wrong, so only a server that uses the source of her messages reaches her."""
 
     def lying(datagram: Datagram) -> Datagram:
         if datagram.source == ALICE and b"Contact: <sip:alice@203.0.113.7:5060>" in datagram.payload:

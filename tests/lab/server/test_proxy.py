@@ -39,7 +39,7 @@ def invite(
     contact: bytes = b"<sip:carol@192.0.2.5:5060>",
     local: Endpoint = SERVER,
 ) -> list[SipMessage]:
-    """A request from a caller's hand to the server; what the server sent because of it."""
+    """Send the server a request written by hand; returns what the server sent because of it."""
     before = len(lab.net.log)
     lab.net.inject(
         b"%b %b SIP/2.0\r\nVia: %b\r\n%bFrom: <sip:carol@lab.test>;tag=c\r\nTo: %b\r\n"
@@ -95,7 +95,7 @@ def test_what_the_server_answers_itself(open_lab: Lab, changes: dict[str, bytes]
 
 
 def test_a_request_in_circles_is_found(open_lab: Lab) -> None:
-    """Bob's binding leads back to the server itself."""
+    """Bob's registration leads back to the server itself."""
     (binding,) = open_lab.server.bindings["sip:bob@lab.test"]
     binding.contact = b"sip:bob@198.51.100.10:5080"
     messages = invite(open_lab)
@@ -189,12 +189,12 @@ def test_a_6xx_ends_the_other_branches_and_outranks_what_came_before(open_lab: L
         )
     open_lab.hang_up(open_lab.bob)
     assert [each.label for each in open_lab.net.log if each.destination == third] == ["INVITE", "CANCEL"]
-    open_lab.net.run(40.0)  # the third says nothing more: 408
+    open_lab.net.run(40.0)  # the third phone never answers finally: 408
     assert [each.label for each in open_lab.net.log if each.destination == CALLER][3] == "603 INVITE"
 
 
 def answered_by_bob(lab: Lab, instead: bytes) -> SipMessage:
-    """What the caller gets when bob, who is busy, says something else instead."""
+    """What the caller gets when bob, who is busy, answers something else instead."""
     lab.net.do(lab.bob, lab.bob.call("alice@lab.test", 0.0))
     lab.net.filters.append(
         lambda each: (
@@ -269,9 +269,9 @@ INSIDE, OUTSIDE = "192.168.1.20", "203.0.113.200"
 
 
 class Nat:
-    """A router without an ALG: translates alice's address, lets in what answers a mapping of hers.
+    """A router without an ALG: translates alice's address, and admits answers.
 
-    Mapping is endpoint-independent, filtering address and port dependent (RFC 4787).
+    Mapping is endpoint-independent, filtering address- and port-dependent (RFC 4787).
     """
 
     def __init__(self) -> None:
@@ -336,7 +336,7 @@ def test_calls_through_nat_by_way_of_aliases(new_lab: LabMaker, outgoing: bool, 
     inward = [each.message for each in lab.net.log if each.destination.ip == OUTSIDE and each.is_sip]
     assert not any(b"alias" in message.request_uri for message in inward)
     assert bob.rtp_received == 5
-    assert alice.rtp_received >= 4  # bob latched; what he sent before that went to a private address
+    assert alice.rtp_received >= 4  # bob latched; before that he sent to a private address
 
 
 def test_a_naive_server_does_not_reach_a_phone_behind_nat(new_lab: LabMaker) -> None:

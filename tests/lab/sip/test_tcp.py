@@ -1,4 +1,4 @@
-"""TCP of the agents: two stacks over a wire that loses, repeats, delays and cuts; and SIP on top of it."""
+"""The agents' TCP: two stacks over a wire that loses, repeats, delays and cuts segments, and SIP on top."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Filter = Callable[[Packet], list[Packet]]
 
 @dataclass(eq=False)
 class End:
-    """One stack and what it told its user."""
+    """One stack, and the events that it reported to its user."""
 
     wire: Wire
     stack: TcpStack = field(init=False)
@@ -51,7 +51,7 @@ class End:
 
 @dataclass
 class Wire:
-    """Two ends, one clock; ``filter`` says what becomes of each segment."""
+    """Two ends and one clock. ``filter`` returns what arrives for each segment."""
 
     filter: Filter = lambda packet: [packet]
     mtu: int = 1500
@@ -142,7 +142,7 @@ def test_both_open_at_the_same_time() -> None:
 
 
 def test_a_connection_to_oneself() -> None:
-    """Odd, but TCP allows it, and a proxy may be told to."""
+    """Odd, but TCP allows it, and a request may lead a proxy to do so."""
     wire = Wire()
     wire.server.stack.connect(SERVER, SERVER, wire.now).write([b"hello"], wire.now)
     wire.settle()
@@ -180,7 +180,7 @@ def test_the_other_side_vanishes() -> None:
 
 
 def test_one_side_starts_again() -> None:
-    """A phone that lost its power opens the same connection anew, which the server still has."""
+    """After a power loss a phone opens the same connection again, which still exists in the server."""
     wire = Wire()
     wire.connect()
     wire.settle()
@@ -192,7 +192,7 @@ def test_one_side_starts_again() -> None:
 
 
 def test_a_reset_must_be_exact() -> None:
-    """RFC 5961 section 3.2: within the window but not next, it is questioned."""
+    """RFC 5961 section 3.2: a reset in the window, but not at the next number, gets a challenge ACK."""
     wire = Wire()
     connection = wire.connect()
     wire.settle()
@@ -263,7 +263,7 @@ def test_no_more_than_the_window_is_under_way() -> None:
 
 
 def test_two_ends_that_disagree_do_not_talk_for_ever() -> None:
-    """As behind a router that makes a message longer and does not count."""
+    """As behind a router that makes a message longer and does not adjust sequence numbers."""
 
     def lengthen(packet: Packet) -> list[Packet]:
         return [packet.with_(payload=packet.payload + b"more")] if packet.payload else [packet]
@@ -322,7 +322,7 @@ def test_every_byte_arrives_once_and_in_order(
     connection = wire.connect()
     wire.run(400.0 if connection.state is State.SYN_SENT else 1.0)
     if connection.state is not State.ESTABLISHED or not wire.server.stack.connections:
-        return  # it has never come to a connection
+        return  # no connection was established
     for outbound, data in writes:
         (connection if outbound else wire.accepted).write([data], wire.now)
         wire.run(0.05)
@@ -332,7 +332,7 @@ def test_every_byte_arrives_once_and_in_order(
     connection.close(wire.now)
     wire.run(TIME_WAIT + 200.0)
     assert not wire.client.stack.connections
-    # An end that no FIN reached is half-open: its next segment is answered with an RST (RFC 9293 3.5.1).
+    # An end that got no FIN is half-open: its next segment gets an RST (RFC 9293 3.5.1).
     for half_open in list(wire.server.stack.connections.values()):
         half_open.write([b"anybody there?"], wire.now)
         wire.run(1.0)

@@ -1,4 +1,4 @@
-"""The four machines of RFC 3261 section 17 against a scripted peer, with exact times."""
+"""The four state machines of RFC 3261 section 17 against a scripted peer, with exact times."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CAPPED = [0.0, 0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
 
 
 class User:
-    """An owner that writes down what it is told."""
+    """A transaction user that records its events."""
 
     def __init__(self) -> None:
         self.requests: list[ServerTransaction] = []
@@ -49,7 +49,7 @@ class User:
 
 
 class Bench:
-    """One transaction layer, its user and a clock; ``sent`` has the time and start line of all it sent."""
+    """One transaction layer, its user and a clock. ``sent``: time and start line of each message sent."""
 
     def __init__(self) -> None:
         self.user = User()
@@ -70,7 +70,7 @@ class Bench:
             before = len(self.sent), list(self.user.answers), list(self.user.unacknowledged)
             self.layer.on_timer(when)
             self._collect()
-            if active != when:  # the world relies on it
+            if active != when:  # the world relies on this
                 assert before == (len(self.sent), self.user.answers, self.user.unacknowledged)
                 assert self.layer.next_active_timer() == active
         self.now = until
@@ -166,7 +166,7 @@ def test_a_provisional_response_slows_timer_e_to_t2_and_leaves_timer_f(bench: Be
     bench.run(0.75)
     bench.answer(transaction, 100)
     bench.run(100)
-    # The interval that runs (until 1.5) is not cut short; those that follow are T2.
+    # The running interval (until 1.5) is not shortened; the following ones are T2.
     assert bench.times("OPTIONS") == [0.0, 0.5, 1.5, 5.5, 9.5, 13.5, 17.5, 21.5, 25.5, 29.5]
     assert bench.user.answers == [(0.75, 100), (32.0, 408)]
 

@@ -1,4 +1,4 @@
-"""The tunnel to the provider: what is sealed, what a gateway lets pass, and calls through it."""
+"""The tunnel to the provider: what is encrypted, what a gateway lets pass, and calls through it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Header readers: right spans on what they can read, and no exception on anything."""
+"""Header readers: right spans for valid values, and no exception for any bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packets are built right (scapy agrees), read back whole, and rejected with one exception."""
+"""Packets are built correctly (scapy agrees) and read back whole; bad ones raise one kind of exception."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def packets(draw: st.DrawFn) -> bytes:
 
 
 def assert_scapy_agrees(data: bytes) -> None:
-    """Let scapy compute every length and checksum anew: nothing may change."""
+    """Let scapy compute every length and checksum again: nothing may change."""
     packet = IP(data) if data[0] >> 4 == 4 else IPv6(data)
     assert bytes(packet) == data
     layer: Any = packet
@@ -91,7 +91,7 @@ def assert_scapy_agrees(data: bytes) -> None:
             if name in layer.fields:
                 delattr(layer, name)
         if layer.name.startswith("ICMP") and layer.payload and layer.payload.name != "Raw":
-            break  # what an error quotes is quoted as it was
+            break  # the packet quoted in an error must stay as it was
         layer = layer.payload
     assert bytes(packet) == data
 
@@ -207,7 +207,7 @@ def test_udp_without_checksum_stays_without() -> None:
 
 
 def test_udp_checksum_is_never_zero() -> None:
-    # The payload is the checksum of the rest: the sum comes to 0, which UDP sends as 0xFFFF.
+    # The payload is the checksum of the rest, so the checksum is 0, which UDP sends as 0xFFFF.
     filler = ip.udp(*V4, b"\0\0")[26:28]
     data = ip.udp(*V4, filler)
     assert data[26:28] == b"\xff\xff"
@@ -346,7 +346,7 @@ def test_an_updated_checksum_is_the_one_computed_anew(
 ) -> None:
     new = draw.draw(st.binary(min_size=len(old), max_size=len(old)))
     before, after = head + old + tail, head + new + tail
-    assume(any(after))  # all zeros: the one sum that one's complement writes in two ways
+    assume(any(after))  # not all zeros: in one's complement, zero has two forms
     delta = ip.checksum_delta(old, new)
     assert ip.update_checksum(ip.checksum(before), delta) == ip.checksum(after)
     assert ip.update_checksum(ip.update_checksum(ip.checksum(after), -delta), delta) == ip.checksum(after)
@@ -418,7 +418,7 @@ def test_other_packets_are_no_errors(ends: tuple[Endpoint, Endpoint]) -> None:
 
 
 def reassemble(pieces: list[bytes]) -> bytes:
-    """The packet that the fragments came from, put together by offset."""
+    """The packet that these fragments make, joined by offset."""
     ordered = sorted(pieces, key=lambda piece: ip.parse(piece).fragment_offset)
     body = b""
     for piece in ordered:

@@ -1,4 +1,4 @@
-"""RFC 4475's torture messages: none is too odd to be read; what the RFC accepts has no fatal violation."""
+"""RFC 4475's torture messages: all can be read; those that the RFC accepts have no fatal violation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MESSAGES = {path.stem: path.read_bytes() for path in sorted(DATA.glob("*.dat"))}
 
 
 class Expected(NamedTuple):
-    """What the RFC says of a message, and which fatal rule we report; ``why`` explains a difference."""
+    """What the RFC says about a message, and the fatal rule we report; ``why`` explains a difference."""
 
     section: str
     rfc: Literal["valid", "invalid", "RFC 2543"]
@@ -66,7 +66,7 @@ EXPECTED = {
     "bigcode": Expected("3.1.2.19", "invalid", "status-code-out-of-range"),
     # Transaction layer.
     "badbranch": Expected("3.2.1", "invalid", None, "a warning: the branch is a token that names nothing"),
-    # Application layer: what is asked may be refused, but the text is sound unless it says otherwise.
+    # Application layer: a request may be refused, but its text is valid unless noted.
     "insuf": Expected("3.3.1", "invalid", "from-missing"),
     "unkscm": Expected("3.3.2", "valid"),
     "novelsc": Expected("3.3.3", "valid"),
@@ -88,7 +88,7 @@ EXPECTED = {
     ),
 }
 NAMES = pytest.mark.parametrize("name", EXPECTED)
-# Over a stream these end elsewhere than in a datagram, or nobody can tell where.
+# Over TCP, these end at another place than in a datagram, or their end is unclear.
 UNFRAMED = {"clerr", "ncl", "mcl01", "inv2543", "dblreq"}
 
 
@@ -101,7 +101,7 @@ def test_every_message_is_there() -> None:
 def test_the_bytes_are_the_rfcs(name: str) -> None:
     """No tool translated line ends, and Content-Length is right where the RFC does not make it wrong."""
     head, blank, body = MESSAGES[name].partition(b"\r\n\r\n")
-    assert bool(blank) == (name != "baddn")  # which ends behind its last header field in the RFC's archive
+    assert bool(blank) == (name != "baddn")  # in the RFC's archive, this one ends after its last header field
     assert b"\n" not in head.replace(b"\r\n", b"")
     found = re.search(rb"\r\n(?:Content-Length|l) *: ?(-?\d+)", head, re.IGNORECASE)
     says = None if found is None else int(found[1])
@@ -175,7 +175,7 @@ def test_what_else_the_rfc_points_out_is_found(name: str, rule: str) -> None:
 
 
 def test_a_stream_of_two_requests_is_two_messages() -> None:
-    """3.1.1.8: over TCP, what a datagram would only have behind its message is the next one."""
+    """3.1.1.8: over TCP, bytes after the message are the next message; in a datagram they are ignored."""
     messages = [SipMessage.parse(piece) for piece, complete in split_stream(MESSAGES["dblreq"]) if complete]
     assert [each.method for each in messages if each.is_request] == [b"REGISTER", b"INVITE"]
 

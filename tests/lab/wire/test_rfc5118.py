@@ -1,4 +1,4 @@
-"""RFC 5118's torture messages for IPv6: each is read, and judged as the RFC says.
+"""RFC 5118's torture messages for IPv6: each can be read, and breaks the rules that the RFC says.
 
 Content-Length is the length of the body here; in the RFC's text it is wrong in two messages.
 """

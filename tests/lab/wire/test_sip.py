@@ -38,7 +38,7 @@ VALUES = st.one_of(
 
 @st.composite
 def messages(draw: st.DrawFn) -> bytes:
-    """What looks like SIP: folded, compact, repeated, LF-only, junk, and sometimes cut short."""
+    """Bytes that look like SIP: folded, compact, repeated, LF-only, junk, and sometimes cut short."""
     starts = [b"INVITE sip:a@b SIP/2.0", b"SIP/2.0 200 OK", b"sip/2.0 99999", b" junk", b"", b"\x00\x01"]
     parts = [
         draw(st.sampled_from([b"", b"", b"\r\n\r\n", b"\n"])),

@@ -1,4 +1,4 @@
-"""Each rule has a message that breaks it and nothing else; what is well-formed breaks none."""
+"""Each rule has a message that breaks only this rule; well-formed messages break none."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def swap_sdp(old: bytes, new: bytes, sdp: bytes = SDP) -> bytes:
 
 
 class Case(NamedTuple):
-    """``culprit`` is what stands at the offset that the violation must give."""
+    """``culprit``: the text at the offset that the violation must give."""
 
     rule: str
     message: bytes
@@ -586,7 +586,7 @@ PIECES = st.sampled_from(
 
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
-    """A sound message with a few edits: near enough to sound for every judge to be reached."""
+    """A valid message with a few edits: close enough to valid that every rule is reached."""
     data = bytearray(draw(st.sampled_from([*WELL_FORMED.values(), *(case.message for case in CASES)])))
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(data)))

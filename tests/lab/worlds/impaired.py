@@ -1,6 +1,6 @@
-"""Exchanges over impaired networks, in either world, and what is asked of a running lab about them.
+"""Exchanges over impaired networks, in either world, for tests.
 
-Functions give plain data back; ``bubble.call(impaired.function, ...)`` runs them in a bubble.
+Functions return plain data; ``bubble.call(impaired.function, ...)`` runs them in a bubble.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from siplab.lab.worlds.trace import Lost, Passage, Received, Sent
 from tests.lab.worlds.players import NONE, PHONE, REGISTRAR, Talker
 
 _LABS: Final[dict[str, EmulatedLab]] = {}
-# Sends one datagram from a socket of its own, which the lab knows nothing of.
+# Sends one datagram from its own socket, which the lab does not know.
 _PROGRAM: Final = "import socket; socket.socket(2, 2).sendto(b'from outside', ('198.51.100.10', 5060))"
 
 
 class Heard(NamedTuple):
-    """Who heard what when, what got lost where, and everything."""
+    """What each side received and when, what got lost where, and the whole trace."""
 
     registrar: list[tuple[float, bytes]]
     phone: list[tuple[float, bytes]]
@@ -56,7 +56,7 @@ def emulated(spec: str, count: int = 20, size: int = 10, seed: int = 1) -> Heard
 
 
 def _play(world: World, count: int, size: int) -> Heard:
-    """The phone says ``count`` things, half a second apart; the registrar repeats what it has heard."""
+    """The phone sends ``count`` datagrams, half a second apart; the registrar sends each one back."""
     phone, registrar = Talker(PHONE), Talker(REGISTRAR)
     world.add("phone", phone)
     world.add("registrar", registrar)
@@ -81,7 +81,7 @@ def _play(world: World, count: int, size: int) -> Heard:
 
 
 class Live(NamedTuple):
-    """One datagram by the wall clock: how long each part of its way took, and what got lost."""
+    """One datagram in real time: how long each part of its way took, and what got lost."""
 
     heard: list[bytes]
     before_router: float | None

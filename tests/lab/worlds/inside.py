@@ -1,6 +1,6 @@
-"""What tests have done inside a bubble: ``bubble.call(inside.function, ...)`` runs one of these there.
+"""Functions that tests run inside a bubble, with ``bubble.call(inside.function, ...)``.
 
-Functions give plain data back, and the tests judge it. Each network is built once in a bubble.
+They return plain data, and the tests check it. Each network is built only once in a bubble.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from tests.lab.worlds.players import (
 )
 
 FAR: Final = Endpoint("198.51.100.20", 40000)
-# Bounds what would otherwise hang; nothing takes anywhere near as long.
+# Seconds after which a wait fails instead of hanging; normally nothing takes nearly as long.
 PATIENCE: Final = 30.0
 _LABS: Final[dict[str, EmulatedLab]] = {}
 
@@ -78,7 +78,7 @@ def exchange(name: str) -> Outcome:
 
 
 class Answered(NamedTuple):
-    """Who heard or was told what about a datagram with a short life."""
+    """Who received a datagram with a low TTL, or an error about it."""
 
     heard: list[tuple[Endpoint, bytes]]
     unreachable: list[Endpoint]
@@ -88,7 +88,7 @@ class Answered(NamedTuple):
 
 
 def with_ttl(ttl: int, payload: bytes, world: World | None = None) -> Answered:
-    """The phone sends the registrar one datagram with ``ttl``; over the kernel unless ``world`` is given."""
+    """The phone sends the registrar a datagram with ``ttl``; by default in an emulated world."""
     running = lab() if world is None else None
     world = running.trial(plain(running.network), 0) if running else world
     assert world is not None
@@ -108,7 +108,7 @@ def with_ttl(ttl: int, payload: bytes, world: World | None = None) -> Answered:
 
 
 def pending_neighbours() -> list[str]:
-    """What hosts and routers of the home network are still asking for on their links."""
+    """The addresses that hosts and routers of the home network are still resolving on their links."""
     rows: list[str] = []
     running = lab()
     for name, namespace in running.fabric.namespaces.items():
@@ -191,7 +191,7 @@ def _until(done: Callable[[], bool]) -> None:
 
 
 def serve(world: LiveWorld, condition: Callable[[], bool]) -> None:
-    """Serve a live world until something outside of it is so; the world itself wakes up for packets only."""
+    """Serve a live world until ``condition`` holds; the world itself wakes up for packets only."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > deadline:
@@ -201,8 +201,8 @@ def serve(world: LiveWorld, condition: Callable[[], bool]) -> None:
 
 class Flooded(NamedTuple):
     problems: list[str]
-    passed_on: int  # by the world that was flooded
-    heard: list[tuple[Endpoint, bytes]]  # by the world after it
+    passed_on: int  # packets that the flooded world passed on
+    heard: list[tuple[Endpoint, bytes]]  # datagrams received in the next world
     problems_after: list[str]
 
 
@@ -225,7 +225,7 @@ def overflow(count: int) -> Flooded:
 
 
 class Shutter(Agent):
-    """Listens at two ports, and closes the other one as soon as anything comes to one."""
+    """Listens at two ports; as soon as a datagram comes to one, it closes the other."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -243,7 +243,7 @@ class Shutter(Agent):
 
 
 def closed_in_between() -> tuple[list[bytes], list[str]]:
-    """Two datagrams arrive at once in a live world; the first one has the other port closed."""
+    """Two datagrams arrive at once in a live world; the first one makes the agent close the second's port."""
     running = lab()
     world = LiveWorld(running, plain(running.network), 0)
     shutter, sender = Shutter(), Talker(FAR)
@@ -256,14 +256,14 @@ def closed_in_between() -> tuple[list[bytes], list[str]]:
 
 
 def flooded_trial(spec: TrialSpec, count: int) -> TrialAnswer:
-    """A trial in whose queue more packets arrive than it holds."""
+    """A trial in which more packets arrive in the queue than it can hold."""
     labs = worker.EmulatedLabs()
 
     def flooded(network: Network, models: Mapping[str, Model], seed: object) -> World:
         world = labs.world(network, models, seed)
         assert isinstance(world, world_module.EmulatedWorld)
         _flood(world._lab, count)
-        world._drain()  # the trial itself goes well: only the counters tell
+        world._drain()  # the trial itself succeeds; only the counters show the loss
         return world
 
     result, _ = trial.run(spec, flooded)
@@ -295,7 +295,7 @@ def stray_packet(spec: TrialSpec) -> TrialAnswer:
 class Noise(NamedTuple):
     sent: int
     queued: int  # packets that the kernel gave to the queues
-    judged: int  # packets that the gateway dealt with
+    judged: int  # packets that the gateway handled
     waiting: int
     errors: list[str]
     problems: list[str]
@@ -328,7 +328,7 @@ def noise(spec: str, count: int, seed: int) -> Noise:
                 pass  # the kernel would not even send it
         if number % 50 == 49:
             serve(world, lambda: waiting(running) == 0)
-    # A sign of life, on ports that no ALG looks at: what a model does to SIP is not the point here.
+    # Check that the router still works, on ports that no ALG inspects: this is not about SIP.
     asking, asked = Talker(Endpoint(PHONE.ip, 6000)), Talker(Endpoint(REGISTRAR.ip, 6000))
     world.add("phone", asking)
     world.add("registrar", asked)
@@ -352,7 +352,7 @@ def noise(spec: str, count: int, seed: int) -> Noise:
 
 
 def _payload(rng: random.Random) -> bytes:
-    """Random bytes, or a SIP message in which a few bits, bytes or lines are others."""
+    """Random bytes, or a SIP message with a few changed bits, bytes or lines."""
     if rng.random() < 0.3:
         return rng.randbytes(rng.choice((0, 1, 4, 100, 1400, 3000)))
     data = bytearray(
@@ -437,7 +437,7 @@ def run(spec: TrialSpec, *, emulated: bool = True) -> Run:
 
 
 def digest(spec: TrialSpec, *, emulated: bool = True) -> str:
-    """Of the trial's result and its whole trace."""
+    """The digest of the trial's result and whole trace."""
     return grid.digest(*trial.run(spec, _TRIAL_LABS.world if emulated else trial.simulated))
 
 

@@ -1,7 +1,7 @@
 """A program that keeps labs: ``python -m tests.lab.worlds.keeper NUMBER``, for tests that kill it.
 
-For each lab it prints the process id of the lab's waiter; once all of them run, ``running``. When labs
-end under it, it prints ``ended`` for each and ends itself.
+For each lab it prints the process id of the lab's waiter, and ``running`` once all labs run. When its
+labs end, it prints ``ended`` for each, and then ends, too.
 """
 
 from __future__ import annotations

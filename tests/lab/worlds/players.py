@@ -1,7 +1,7 @@
 """Networks, endpoints and exchanges of datagrams, for the tests of both worlds.
 
-An ``Exchange`` says what is sent where, and what must come of it. The simulated world is checked against
-that, the emulated one against the simulated.
+An ``Exchange`` says what is sent where, and the expected result. The simulated world is compared with
+that, and the emulated world with the simulated one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NONE: Final = Model("none", Card("No ALG."))
 
 
 class Talker(Agent):
-    """Listens at one port, remembers what it heard, and has timers at given times."""
+    """Listens at one port, remembers what it received, and has timers at given times."""
 
     def __init__(self, local: Endpoint, timers: tuple[float, ...] = ()) -> None:
         super().__init__()
@@ -59,10 +59,10 @@ class Message(NamedTuple):
 
 
 class Exchange(NamedTuple):
-    """Datagrams sent one after the other, and what comes of them, in order.
+    """Datagrams sent one after the other, and the expected results, in order.
 
-    ``heard``: who hears whom say what; ``unreachable``: who is told that whom can't be reached; ``lost``: the
-    nodes at which packets end; ``refused``: how many are not even sent.
+    ``heard``: receiver, source and payload. ``unreachable``: sender, and the endpoint that it can't reach.
+    ``lost``: the nodes at which packets end. ``refused``: how many datagrams a host does not even send.
     """
 
     network: str
@@ -74,7 +74,7 @@ class Exchange(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of an exchange, as plain data."""
+    """The results of an exchange, as plain data."""
 
     heard: list[tuple[Endpoint, Endpoint, bytes]]
     unreachable: list[tuple[Endpoint, Endpoint]]
@@ -85,7 +85,7 @@ class Outcome(NamedTuple):
 
 
 def play(world: LabWorld, exchange: Exchange) -> Outcome:
-    """Everybody who has an address listens at port 5060 and, one after the other, sends."""
+    """Every host with an address listens at port 5060; then the messages are sent one after the other."""
     talkers: dict[Endpoint, Talker] = {}
     for name, host in world.network.topology.hosts.items():
         talker = Talker(Endpoint(host.address, 5060))
@@ -203,9 +203,9 @@ PHONE: Final = Endpoint("192.168.1.102", 5060)
 LAPTOP: Final = Endpoint("192.168.1.103", 5060)
 THIRD: Final = Endpoint("192.168.1.104", 5060)
 REGISTRAR: Final = Endpoint("198.51.100.10", 5060)
-PUBLIC: Final = Endpoint("203.0.113.7", 61002)  # of the phone, in the home network
+PUBLIC: Final = Endpoint("203.0.113.7", 61002)  # the phone's public endpoint in the home network
 NEXT_PUBLIC: Final = Endpoint("203.0.113.7", 61004)
-PRESERVED: Final = Endpoint("203.0.113.7", 5060)  # of the phone, where the NAT preserves ports
+PRESERVED: Final = Endpoint("203.0.113.7", 5060)  # the same if the NAT preserves ports
 BLUE: Final = Endpoint("192.168.2.102", 5060)
 BLUE_PUBLIC: Final = Endpoint("203.0.113.8", 5060)
 ON_WAN: Final = Endpoint("203.0.113.20", 5060)

@@ -8,12 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-# Bounds what would otherwise hang.
+# Seconds after which a wait fails instead of hanging.
 PATIENCE: Final = 30.0
 
 
 class Process(NamedTuple):
-    """One process of this machine; its start time tells it from a later one of the same number."""
+    """One process of this machine. Its start time distinguishes it from a later one with the same number."""
 
     pid: int
     started: int
@@ -25,12 +25,12 @@ def _stat(pid: int) -> list[str]:
 
 
 def find(pid: int) -> Process:
-    """Raises ``OSError`` when there is none."""
+    """The process with this number. Raises ``OSError`` if there is none."""
     return Process(pid, int(_stat(pid)[19]))
 
 
 def alive(process: Process) -> bool:
-    """Whether it is there and no zombie."""
+    """Whether the process exists and is no zombie."""
     try:
         columns = _stat(process.pid)
     except OSError:
@@ -49,7 +49,7 @@ def children(pid: int) -> list[Process]:
             if int(_stat(each)[1]) == pid:
                 found.append(find(each))
         except OSError:
-            pass  # it ended meanwhile
+            pass  # the process ended meanwhile
     return found
 
 
@@ -84,7 +84,7 @@ def namespaces(processes: list[Process]) -> set[str]:
     """The network namespaces of processes, as ``net:[4026531840]``."""
     found: set[str] = set()
     for each in processes:
-        with suppress(OSError):  # it ended, or is another user's
+        with suppress(OSError):  # the process ended, or belongs to another user
             found.add(str(Path(f"/proc/{each.pid}/ns/net").readlink()))
     return found
 
@@ -102,7 +102,7 @@ def all_namespaces() -> set[str]:
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for a condition. Raises ``AssertionError`` when it does not come true in a long time."""
+    """Wait for a condition. Raises ``AssertionError`` if it is not true after a long time."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, f"not within {PATIENCE:g} s: {what}"

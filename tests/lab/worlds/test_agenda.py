@@ -1,4 +1,4 @@
-"""Whose turn it is: as if every agent were asked each time."""
+"""The agenda gives the same next agent as asking every agent each time would."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Paced:
 
 
 class _Idle(Agent):
-    """An agent of which nothing but its times matters."""
+    """An agent for which only its times matter."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The bubble: whatever dies first, nothing stays behind, and the machine's own network is left alone."""
+"""The bubble: whichever process dies first, nothing is left, and the machine's network is not touched."""
 
 from __future__ import annotations
 
@@ -77,10 +77,10 @@ class Kept(NamedTuple):
 Keep = Callable[..., Iterator[Kept]]
 
 
-# Root, as a rule, and an ordinary user; where the tests run as one there is nobody else to be.
+# Root, as a rule, and an ordinary user. If the tests run as an ordinary user, only that one is possible.
 @pytest.fixture(params=["as it is", *(["ordinary user"] if os.getuid() == 0 else [])])
 def user(request: pytest.FixtureRequest) -> OrdinaryUser:
-    """Who runs the lab: the one who runs the tests (root, often), or an ordinary user."""
+    """The user who runs the lab: the one who runs the tests (often root), or an ordinary user."""
     if request.param == "as it is":
         return OrdinaryUser((), sys.executable, str(ROOT), sysconfig.get_path("purelib"))
     chosen: OrdinaryUser = request.getfixturevalue("ordinary_user")
@@ -89,7 +89,7 @@ def user(request: pytest.FixtureRequest) -> OrdinaryUser:
 
 @contextmanager
 def keeping(user: OrdinaryUser, number: int = 1) -> Iterator[Kept]:
-    """Labs with programs on every host, in a program of their own."""
+    """Start a program that keeps labs, with programs on every host."""
     marker = f"siplab-test-{uuid.uuid4().hex}"
     program = subprocess.Popen(
         user.command(["-m", "tests.lab.worlds.keeper", str(number)]),
@@ -124,8 +124,8 @@ def test_sigkill_leaves_nothing_behind(victim: str, user: OrdinaryUser) -> None:
         # Process 1, and on each of 6 nodes a shell of Mininet's, a shell of ours and two programs.
         assert len(below) >= 1 + 6 * 4
         inner = processes.namespaces(below) - processes.namespaces([kept.keeper])
-        if processes.namespaces([first]):  # else this user may not look
-            assert len(inner) == 7  # the bubble's own and one for each node
+        if processes.namespaces([first]):  # empty if this user may not look
+            assert len(inner) == 7  # the bubble's own, and one for each node
             assert inner <= processes.all_namespaces()
         marked = processes.marked(kept.marker)
         assert kept.keeper in marked
@@ -138,7 +138,7 @@ def test_sigkill_leaves_nothing_behind(victim: str, user: OrdinaryUser) -> None:
         processes.until(lambda: not inner & processes.all_namespaces(), "its namespaces are gone")
         if victim != "keeper":
             assert kept.program.stdout is not None
-            assert kept.program.stdout.readline() == "ended\n"  # its parent hears of it
+            assert kept.program.stdout.readline() == "ended\n"  # its parent notices
             assert kept.program.wait(processes.PATIENCE) == 0
         processes.until(lambda: not processes.marked(kept.marker), "nothing carries the marker any more")
     assert _host_network() == before
@@ -176,7 +176,7 @@ def test_a_bubble_that_is_closed_leaves_nothing_behind() -> None:
 
 
 def test_two_labs_on_the_same_network_do_not_meet() -> None:
-    """Same addresses, same ports, other models, and their trials take turns and overlap."""
+    """Same addresses, same ports, different models; their trials alternate and overlap."""
     specs = [TrialSpec("home", model, "outgoing-call") for model in ("none", "correct", "semicolon-loss")]
     expected = {spec: grid.played(spec).digest for spec in specs}
     assert len(set(expected.values())) == len(specs)
@@ -261,14 +261,14 @@ def test_a_stopped_waiter_still_says_how_the_bubble_ended() -> None:
 
 
 def test_the_end_of_a_lab_by_a_signal_is_one_line() -> None:
-    """Of process 1, by whomever: the command says so, and its exit status is that of a shell."""
+    """If a signal ends process 1, the command says so, with the exit status that a shell would have."""
     command = [sys.executable, "-m", "siplab", "exec", "phone", "--", "sh", "-c", "echo up; exec sleep 600"]
     program = subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert program.stdout is not None
     assert program.stdout.readline() == "up\n"
-    # One that looked what this machine can do may not have been waited for yet.
+    # A process that examined the machine's capabilities may not have been waited for yet.
     (first,) = (each for child in processes.children(program.pid) for each in processes.children(child.pid))
     os.kill(first.pid, signal.SIGKILL)
     _, err = program.communicate(timeout=processes.PATIENCE)
@@ -341,7 +341,7 @@ def _without_privilege(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-# Only root can be root without privileges.
+# Only root can run a program as root without privileges.
 @pytest.mark.parametrize("run", [_without_namespaces, *([_without_privilege] if os.getuid() == 0 else [])])
 def test_namespaces_that_are_not_permitted(run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     """The command says so in one line, with the fix."""
@@ -355,7 +355,7 @@ def test_namespaces_that_are_not_permitted(run: Callable[..., subprocess.Complet
     done = run("-m", "siplab", "exec", "phone", "--", "true")
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1
-    # Where nothing is asked for, the other world does it.
+    # If the world is ``auto``, the simulated one is used.
     done = run("-m", "siplab", *trial, "auto")
     assert done.returncode == 0, done.stderr
 

@@ -1,4 +1,4 @@
-"""What a machine lacks is said in one line with the fix, and what these tests do about it."""
+"""If a machine lacks something, one line says so, with the fix; and how these tests handle it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def without_system_folders(*arguments: str, path: str) -> subprocess.CompletedPr
 
 @pytest.mark.needs("emulated")
 def test_programs_of_administrators_are_found_with_an_ordinary_users_path(tmp_path: Path) -> None:
-    """Debian's PATH of an ordinary user has no ``sbin``; what lies there can be run all the same."""
+    """An ordinary user's PATH in Debian has no ``sbin``, but the programs there can be run all the same."""
     for name in ("mnexec", "ifconfig", "python3"):
         found = tools.find(name)
         assert found is not None
@@ -89,7 +89,7 @@ def test_a_program_that_nobody_has_is_lacking() -> None:
 
 @pytest.mark.needs("emulated")
 def test_every_way_to_be_an_ordinary_user_is_one() -> None:
-    """Wherever the project and its Python lie, one of these reaches them."""
+    """Wherever the project and its Python are, one of these ways can read them."""
     found = []
     for user in conftest.ways_to_be_ordinary():
         done = user.run(["-c", "import os, lab; print(os.getuid(), lab.__file__)"])

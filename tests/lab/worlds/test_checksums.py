@@ -1,4 +1,4 @@
-"""A wrong UDP checksum: whoever receives such a packet drops it silently, in both worlds."""
+"""A packet with a wrong UDP checksum: its receiver drops it silently, in both worlds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCENARIOS = ("register", "outgoing-call", "incoming-call")
 
 
 def lost(trace: Trace) -> list[Lost]:
-    """What was dropped for its checksum."""
+    """The packets that were dropped because of their checksum."""
     return [each for each in trace if isinstance(each, Lost) and each.reason is LossReason.WRONG_CHECKSUM]
 
 
@@ -63,7 +63,7 @@ def test_the_kernel_drops_the_same_packets(scenario: str) -> None:
 
 
 class Told(NamedTuple):
-    """What came of one message, as plain data."""
+    """The results of one message, as plain data."""
 
     heard: int
     unreachable: int
@@ -103,7 +103,7 @@ CASES = [(size, listening) for size in (300, 3000) for listening in (True, False
 
 @pytest.mark.parametrize(("size", "listening"), CASES)
 def test_nobody_is_told(size: int, listening: bool) -> None:
-    """Not even when the port is closed: the checksum is looked at first."""
+    """Not even if the port is closed, since the checksum is tested first."""
     assert told(size, listening, False)[:4] == (0, 0, 1, [])
     assert told(size, listening, False, "correct")[:4] == (int(listening), int(not listening), 0, [])
 

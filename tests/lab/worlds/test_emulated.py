@@ -1,4 +1,4 @@
-"""The emulated world: the kernel does what the walk says, and what it does when things go wrong."""
+"""The emulated world: the kernel carries packets as computed (the walk); and how errors are handled."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HOME = NETWORKS["home"]
 
 @pytest.mark.parametrize("name", EXCHANGES)
 def test_the_kernel_does_what_the_walk_says(name: str, bubble: Bubble) -> None:
-    """``test_simulated`` checks that what the walk says is right."""
+    """``test_simulated`` checks that the walk itself is right."""
     exchange = EXCHANGES[name]
     network = NETWORKS[exchange.network]
     simulated = play(SimulatedWorld(network, inside.plain(network), 0), exchange)
@@ -51,7 +51,7 @@ def test_ttl(ttl: int, arrives: bool, size: int, bubble: Bubble) -> None:
 
 
 def test_every_exchange_again_on_the_networks_that_are_up(bubble: Bubble) -> None:
-    """A lab is used for many trials: nothing of the former one is left."""
+    """A lab is used for many trials: nothing of one is left in the next."""
     first = {name: bubble.call(inside.exchange, name).trace for name in EXCHANGES}
     assert {name: bubble.call(inside.exchange, name).trace for name in reversed(EXCHANGES)} == first
 
@@ -140,7 +140,7 @@ def test_a_queue_that_overflows_is_a_problem(bubble: Bubble) -> None:
     assert len(flooded.problems) == 1
     assert flooded.problems[0].startswith("the kernel dropped packets at router/inside: ")
     assert flooded.passed_on == 0
-    # What lay in the queue is not the next trial's affair.
+    # Packets left in the queue do not affect the next trial.
     assert flooded.heard == [(PUBLIC, b"after the flood")]
     assert flooded.problems_after == []
 

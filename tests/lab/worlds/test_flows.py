@@ -1,4 +1,4 @@
-"""Media that need not be carried packet by packet: what comes of a trial is the same as if they were."""
+"""Media that are not carried packet by packet: the result of a trial is the same as if they were."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def outcome(spec: TrialSpec) -> tuple[list[tuple[str, bool, str]], float]:
     return [(check.name, check.passed, check.detail) for check in result.checks], result.duration
 
 
-# With a hosted provider each packet of media is passed on by a relay.
+# With a hosted provider a relay passes on each packet of media.
 @pytest.mark.parametrize("server", ["", "hosted"])
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("model", MODELS)
@@ -55,7 +55,7 @@ def test_stretches_change_nothing(
 
 
 def test_a_pause_ends_what_is_known_of_a_flow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After it the NAT gives the phone another port, and only a packet that is carried can tell."""
+    """After the pause the NAT gives the phone another port; only a packet that is carried shows that."""
 
     def sources() -> dict[Endpoint, int]:
         net = trial.network("home")
@@ -64,7 +64,7 @@ def test_a_pause_ends_what_is_known_of_a_flow(monkeypatch: pytest.MonkeyPatch) -
         phone, far = sign_in(stage)
         talk = connect(stage, caller=phone, callee=far, target="bob@lab.test")
         assert talk is not None
-        stage.idle(100.0)  # by then all transactions are over, and no timer of theirs comes in between
+        stage.idle(100.0)  # by then all transactions are over, so none of their timers interferes
         for call in (talk.outgoing, talk.incoming):
             call.mute(stage.now)
         stage.idle(300.0)
@@ -83,7 +83,7 @@ def test_an_hour_is_heard_though_few_packets_are_carried() -> None:
     result, trace = trial.run(TrialSpec("home", "none", "outgoing-call(duration=3600)").between(STRICT))
     details = {check.name: check.detail for check in result.checks}
     assert details["caller hears"] == details["callee hears"] == "180001 of 180001 RTP packets"
-    # A binding of 60 s wants refreshing: some 60 stretches, with a packet or two each way.
+    # A binding of 60 s must be refreshed: about 60 stretches, with one or two packets each way.
     assert 60 < rtp(trace) < 1000
 
 
@@ -99,7 +99,7 @@ def test_what_a_relay_passes_on_need_not_be_carried_either() -> None:
 _BAD: Final = "home(loss=0.3,delay=0.1,jitter=0.1,duplicate=0.2,reorder=0.1)"
 IMPAIRED: Final = [
     TrialSpec("lossy", "none", "outgoing-call(duration=8)"),  # relayed
-    TrialSpec("lossy", "none", "outgoing-call(duration=8)").between(STRICT),  # nothing comes in
+    TrialSpec("lossy", "none", "outgoing-call(duration=8)").between(STRICT),  # no inbound media
     TrialSpec("lossy", "correct", "video").between(STRICT),
     pytest.param(TrialSpec("lossy", "media-idle-blocked", "incoming-call(idle=70)"), marks=pytest.mark.deep),
     TrialSpec("lossy", "hold-releases-media", "hold(pause=5)"),

@@ -1,4 +1,4 @@
-"""What ``doctor`` says where a machine forbids namespaces: the file that says so, and the exact way out."""
+"""What ``doctor`` says if a machine forbids namespaces: the file that forbids it, and the exact fix."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from tests.lab.worlds.players import PHONE, PUBLIC, REGISTRAR, Talker
 
 HOME = (Path(topologies.__file__).parent / "home.yaml").read_text()
 SHARES = st.floats(0, 1)
-# The wan lies between the router and the registrar; the lan between the phone and the router.
+# The wan is between the router and the registrar, the lan between the phone and the router.
 BAD_LINES = (
     "home(loss=0.3)",
     "home(delay=0.2)",
@@ -53,7 +53,7 @@ def test_without_impairments_there_is_nothing_to_hold() -> None:
 def test_delay_is_there_in_both_directions() -> None:
     heard = simulated("home(delay=0.2)", count=4)
     assert [now for now, _ in heard.registrar] == pytest.approx([0.2, 0.7, 1.2, 1.7])
-    # It answers half a second after it was asked, at the latest.
+    # The registrar answers at most half a second later.
     assert [now for now, _ in heard.phone] == pytest.approx([0.7, 1.2, 1.7, 2.2])
 
 
@@ -81,7 +81,7 @@ def test_the_share_that_gets_lost() -> None:
 def test_duplicates_arrive_twice() -> None:
     heard = simulated("home(duplicate=1)", count=5)
     assert numbers(heard.registrar) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
-    assert len(heard.phone) == 4 * 5  # each of the two is answered, and each answer comes twice
+    assert len(heard.phone) == 4 * 5  # both copies are answered, and each answer comes twice
 
 
 def test_some_overtake_others() -> None:
@@ -98,7 +98,7 @@ def test_a_datagram_in_fragments_shares_one_fate() -> None:
 
 
 def test_each_network_on_the_way_adds_its_part() -> None:
-    """Two routers in a row, the delay between them: the way goes over it once in each direction."""
+    """Two routers in a row with the delay between them: it counts once in each direction."""
     heard = simulated("double-nat(delay=0.2)", count=2)
     assert [now for now, _ in heard.registrar] == pytest.approx([0.2, 0.7])
     crossed = network("double-nat(delay=0.2)").crossed
@@ -151,7 +151,7 @@ def test_no_copy_comes_from_nowhere_early_or_late(
 
 
 def test_one_setting_does_not_change_what_another_decides() -> None:
-    """The same packets get lost whether others are doubled, delayed or not."""
+    """The same packets get lost, whether or not others are doubled or delayed."""
     lost = {
         spec: [not fate.delays for fate in fates(spec, 200)]
         for spec in ("home(loss=0.3)", "home(loss=0.3,duplicate=0.5)", "home(loss=0.3,delay=1,jitter=1)")
@@ -177,7 +177,7 @@ def test_an_impaired_network_says_so() -> None:
         assert NetworkSpec.model_validate({"subnet": "192.168.1.0/24", name: 0.1}).is_impaired
 
 
-# -- the same again ----------------------------------------------------------------------------------
+# -- the same seed gives the same again --------------------------------------------------------------
 
 
 @pytest.mark.parametrize("spec", BAD_LINES)
@@ -211,7 +211,7 @@ def test_the_worlds_see_the_same_trials(model: str, bubble: Bubble) -> None:
             assert run.trace == trial.run(spec)[1].to_json_lines()
 
 
-# -- by the wall clock -------------------------------------------------------------------------------
+# -- in real time ------------------------------------------------------------------------------------
 
 
 @pytest.mark.needs("emulated")
@@ -237,7 +237,7 @@ def test_losses_are_real_when_programs_run(bubble: Bubble, sender: str) -> None:
 def test_what_comes_to_the_router_over_a_bad_line_is_impaired_too(
     bubble: Bubble, sender: str, tmp_path: Path
 ) -> None:
-    """The lan is the bad one here: agents hold what they send, programs' packets wait at the router."""
+    """The lan is impaired here: agents delay what they send, and programs' packets wait at the router."""
     for what in ("delay: 0.2", "loss: 1"):
         file = tmp_path / f"{what.replace(': ', '-')}.yaml"
         file.write_text(HOME.replace("192.168.1.0/24}", f"192.168.1.0/24, {what}}}"))

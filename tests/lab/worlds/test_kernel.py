@@ -1,4 +1,4 @@
-"""Gateways of the kernel's own: the same calls over its NAT and its SIP ALG as over the models of them."""
+"""The kernel's own NAT and SIP ALG as gateway: the same calls through them as through their models."""
 
 from __future__ import annotations
 
@@ -82,13 +82,13 @@ connection.close()
 
 
 def left(emissions: Iterable[Emission]) -> list[tuple[Side, Endpoint, Endpoint, bytes]]:
-    """The datagrams that went on."""
+    """The datagrams that were forwarded."""
     parsed = [(each.side, ip.parse(each.packet)) for each in emissions if each.side is not None]
     return [(side, each.source, each.destination, each.payload) for side, each in parsed if side is not None]
 
 
 def segment(packet: bytes) -> tuple[Endpoint, Endpoint, int, int, int, bytes]:
-    """What two sides of a connection see of a packet."""
+    """The parts of a TCP packet that matter to the two sides."""
     parsed = ip.parse(packet)
     return parsed.source, parsed.destination, parsed.flags, parsed.seq, parsed.ack, parsed.payload
 
@@ -115,7 +115,7 @@ def test_a_kernel_does_what_its_model_does(model: str, scenario: str) -> None:
         (each.name, each.passed) for each in modelled.checks
     ]
 
-    # What entered the kernel enters a gateway with the model.
+    # Play the packets that entered the kernel into a gateway with the model.
     gateway = kernel_like(model)
     messages = 0
     for passage in trace.passages:
@@ -143,14 +143,14 @@ def test_every_packet_is_accounted_for_with_its_checksums() -> None:
 
 @pytest.mark.needs("kernel-alg")
 def test_one_trial_leaves_nothing_to_the_next() -> None:
-    """Without clearing, the second phone's registration would meet the first one's connection."""
+    """Otherwise the second phone's registration would meet the first one's connection in the kernel."""
     specs = [TrialSpec("home", "linux", "register", seed=seed, gateway="kernel") for seed in (1, 2)]
     specs.append(TrialSpec("home", "linux", "register", mitigations=("alg-off",), gateway="kernel"))
     results = runner.run_all(specs, world="emulated")
     assert [each.outcome for each in results] == ["pass"] * 3
     changed = [each.packets_changed for each in results]
     assert changed[0] == changed[1] > 0
-    assert changed[2] == 0  # the ALG switched off is a kernel without it
+    assert changed[2] == 0  # the ALG switched off: like a kernel without it
 
 
 @pytest.mark.needs("kernel-alg")
@@ -180,7 +180,7 @@ def test_a_ladder_shows_what_the_kernel_changed() -> None:
 @pytest.mark.needs("kernel-alg")
 @pytest.mark.parametrize(("options", "seen"), [((), "203.0.113.7"), (("--model", "none"), "192.168.1.102")])
 def test_a_program_behind_a_kernel(options: tuple[str, ...], seen: str, tmp_path: Path) -> None:
-    """A program from outside; the server's address in its answer is the far end's view of it."""
+    """A program that is not one of the lab's agents; the answer shows how the server sees its address."""
     trace = tmp_path / "trace.jsonl"
     done = siplab(
         "exec", "--gateway", "kernel", *options, "--with", "server", "--trace", str(trace), "phone", "--",
@@ -196,7 +196,7 @@ def test_a_program_behind_a_kernel(options: tuple[str, ...], seen: str, tmp_path
 
 @pytest.mark.needs("kernel-alg")
 def test_a_connection_through_a_kernel_is_one_through_its_model(tmp_path: Path) -> None:
-    """TCP: what is rewritten, and how sequence numbers are adjusted afterwards."""
+    """TCP: the rewriting, and the adjustment of sequence numbers after it."""
     trace, server = tmp_path / "trace.jsonl", tmp_path / "server.py"
     server.write_text(ECHOES)
     done = siplab(
@@ -269,7 +269,7 @@ def on(packet: bytes, identification: int) -> bytes:
 
 
 def test_a_packet_belongs_to_the_one_that_entered_with_its_number() -> None:
-    """Two processors at work: the packets cross each other on the way."""
+    """With two processors, packets may overtake each other on the way."""
     first, second = (on(ip.udp(PHONE, SERVER, b"x" * size), size) for size in (1, 2))
     out = [ip.decrement_ttl(on(ip.udp(PUBLIC, SERVER, b"x" * size), size)) for size in (1, 2)]
     one, two = paired(

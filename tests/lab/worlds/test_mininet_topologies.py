@@ -1,4 +1,4 @@
-"""Mininet's own ``Topo``s as topologies: networks, routers, roles, bad lines; and strange ones."""
+"""Mininet's own ``Topo`` classes as topologies: networks, routers, roles, bad lines; and odd ones."""
 
 from __future__ import annotations
 

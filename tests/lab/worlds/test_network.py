@@ -54,13 +54,13 @@ HOME = NETWORKS["home"]
         ("alone", "one", "192.168.1.103", NextHop("two", "lan", None, True)),
         ("alone", "one", "8.8.8.8", None),
         ("six", "router", "2001:db8:3::2", NextHop("internet", "wan", None, False)),
-        # IPv6 is not translated: the internet knows a way to what is behind the gateway.
+        # IPv6 is not translated, so the internet has a route to the hosts behind the gateway.
         ("six", "internet", "2001:db8:1::2", NextHop("router", "wan", Side.OUTSIDE, False)),
         ("six", "internet", "2001:db8:9::1", None),
     ],
 )
 def test_hop(network: str, node: str, destination: str, hop: NextHop | None) -> None:
-    for _ in range(2):  # the second answer is remembered
+    for _ in range(2):  # the second answer comes from the cache
         assert NETWORKS[network].next_hop(node, destination) == hop
 
 
@@ -141,7 +141,7 @@ def test_sides() -> None:
         (at("127.0.0.1"), "127.0.0.1 is no address of another host"),
         (at("239.1.2.3"), "239.1.2.3 is no address of another host"),
         (at("192.168.1.255"), "192.168.1.255 is a broadcast address"),
-        (at("198.51.100.255"), ""),  # not of its own network: it can't know
+        (at("198.51.100.255"), ""),  # another network's broadcast address: the host can't know that
         (REGISTRAR, ""),
         (PHONE, ""),
     ],
@@ -217,7 +217,7 @@ def test_a_lost_fragment_loses_the_datagram() -> None:
 
 
 class _Mirror:
-    """A carrier whose gateways send every packet back with the TTL that it has."""
+    """A carrier whose gateways send every packet back with an unchanged TTL."""
 
     def __init__(self) -> None:
         self.reasons: list[LossReason] = []
@@ -250,7 +250,7 @@ class _Mirror:
 
 
 def _ring() -> Network:
-    """Two gateways, each on the other's outside: packets for elsewhere go round."""
+    """Two gateways, each on the other's outside: packets for other networks go in circles."""
     return Network(
         Topology.model_validate(
             {

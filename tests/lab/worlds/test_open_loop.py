@@ -1,4 +1,4 @@
-"""Open-loop scripts through a gateway: ports, addresses, and what is kept of them."""
+"""Open-loop scripts through a gateway: their ports and addresses, and the replay of a recorded pair."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulated world: what becomes of datagrams, and the virtual clock."""
+"""The simulated world: what happens to datagrams, and the virtual clock."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_run_until_delivers_what_is_under_way_first(world: SimulatedWorld) -> No
     world.add("registrar", two)
     world.add("phone", one)
     world.perform(one, [Send(PHONE, REGISTRAR, b"x")])
-    assert two.heard == []  # carried, but nobody has looked yet
+    assert two.heard == []  # carried, but not processed yet
     assert world.run_until(lambda: True, 0.0)
     assert two.heard == [(PUBLIC, b"x")]
 
@@ -142,7 +142,7 @@ def test_a_timer_missed_while_nobody_looked_fires_late_but_once(world: Simulated
     assert world.now == 10.0  # time does not run backwards
 
 
-# -- what goes in circles ------------------------------------------------------------------------
+# -- packets that go in circles ------------------------------------------------------------------
 
 
 class _Echo(Talker):
@@ -239,7 +239,7 @@ def test_a_port_closed_while_a_datagram_is_under_way(world: SimulatedWorld) -> N
 
 
 def _answer_after(*gaps: float) -> tuple[list[bytes], list[tuple[Fate, str]]]:
-    """The phone sends, then the registrar does after each gap: what the phone hears, and why not."""
+    """The phone sends once, the registrar after each gap; returns what arrived, and why the rest did not."""
     world = simulated()
     phone, registrar = Talker(PHONE), Talker(REGISTRAR)
     world.add("phone", phone)
@@ -289,7 +289,7 @@ def test_traffic_from_the_inside_does() -> None:
     [("none", 50, "pass"), ("none", 70, "fail"), ("correct", 70, "pass"), ("correct", 3000, "pass")],
 )
 def test_a_call_comes_in_after_an_idle_time(model: str, idle: int, outcome: str) -> None:
-    """A correct ALG holds the way in open for the registration's lifetime, a plain NAT for 60 s."""
+    """A correct ALG keeps a pinhole for the registration's lifetime, a plain NAT its binding for 60 s."""
     result, _ = trial.run(TrialSpec("home", model, f"incoming-call(idle={idle})"))
     assert result.outcome == outcome
     assert result.duration > idle

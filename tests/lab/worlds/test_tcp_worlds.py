@@ -1,4 +1,4 @@
-"""SIP over TCP in both worlds: the same bytes, and what routers that look into streams make of them."""
+"""SIP over TCP in both worlds: the same bytes, and what routers that inspect streams do to them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FRAMINGS = (
     "tcp-call(padding=1500)",
     "tcp-call(framing=split,padding=3000)",
 )
-# Controls, ALGs that make messages longer or shorter, and each manner of looking at TCP.
+# Controls, ALGs that make messages longer or shorter, and each way to inspect TCP.
 MODELS = (
     "none",
     "correct",
@@ -62,7 +62,7 @@ def traced(model: str, scenario: str, topology: str = "home") -> tuple[TrialResu
 
 
 def payloads(trace: Trace, tap: str, *, leaving: bool) -> list[bytes]:
-    """What the segments carry at a tap, repetitions left out."""
+    """The payloads of the segments at a tap, without repetitions."""
     found: dict[tuple[Endpoint, int], bytes] = {}
     for record in trace:
         if isinstance(record, Segment) and (record.host, record.leaving) == (tap, leaving):
@@ -108,7 +108,7 @@ def test_udp_leaves_no_trace_of_tcp(bubble: Bubble) -> None:
 @pytest.mark.needs("kernel-alg")
 @pytest.mark.parametrize("framing", ["pipelined", pytest.param("split", marks=pytest.mark.deep)])
 def test_the_kernels_own_alg_does_what_its_model_does(framing: str) -> None:
-    """Segment for segment, with sequence numbers: what entered the kernel enters a gateway with the model."""
+    """The segments that entered the kernel go into a gateway with the model; all output must be equal."""
     spec = TrialSpec("home", "linux", f"tcp-call(duration=1,framing={framing})", gateway="kernel")
     result, trace = runner.run_traced(spec, "emulated")
     assert result.outcome == "pass"
@@ -127,7 +127,7 @@ def test_the_kernels_own_alg_does_what_its_model_does(framing: str) -> None:
 
 
 class Caller(Agent):
-    """Sends one segment and notes what comes back."""
+    """Sends one segment, and records what comes back."""
 
     def __init__(self, local: Endpoint, packet: bytes) -> None:
         super().__init__()
@@ -204,7 +204,7 @@ def ask(host: str) -> tuple[str, list[str]]:
         return output.read().decode(), world.close()
 
 
-# -- how messages and segments go together -------------------------------------------------------------
+# -- how messages are divided into segments ------------------------------------------------------------
 
 
 def test_whole_messages_have_segments_of_their_own() -> None:
@@ -244,7 +244,7 @@ def test_large_messages_fill_several_segments() -> None:
 
 @pytest.mark.parametrize("scenario", FRAMINGS)
 def test_a_correct_alg_translates_every_message(scenario: str) -> None:
-    """Whatever the segments are: no message that the server gets names the phone's private address."""
+    """However messages are segmented, none that the server gets names the phone's private address."""
     result, trace = traced("correct", scenario)
     assert result.outcome == "pass"
     assert result.packets_changed
@@ -309,7 +309,7 @@ def test_one_phone_over_tcp_and_one_over_udp() -> None:
 
 
 def test_no_request_or_response_is_repeated_over_tcp() -> None:
-    """RFC 3261 section 17: timers A, E and G belong to datagrams."""
+    """RFC 3261 section 17: timers A, E and G are for unreliable transports only."""
     stage = _stage(transport="tcp", ring_time=None)
     far = stage.far_phone
     stage.do(far, far.register)
@@ -326,7 +326,7 @@ def test_no_request_or_response_is_repeated_over_tcp() -> None:
 
 
 def test_requests_come_by_the_connection_of_the_registration() -> None:
-    """RFC 5923's idea: only so they get through the NAT."""
+    """The idea of RFC 5923: only this connection gets through the NAT."""
     stage = _stage(transport="tcp")
     stage.do(stage.phone, stage.phone.register)
     stage.do(stage.far_phone, stage.far_phone.register)

@@ -1,4 +1,4 @@
-"""The networks that come along, topology files in general, and what is said about wrong ones."""
+"""The project's own networks, topology files in general, and the errors about wrong ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FOLDER = Path(topologies.__file__).parent
 EI, AD, APD = Dependence
 
 
-# -- those that come along ---------------------------------------------------------------------------
+# -- the project's own networks ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", topologies.available())
@@ -38,7 +38,7 @@ def test_a_topology_that_comes_along(name: str) -> None:
 
 @pytest.mark.parametrize("name", topologies.available())
 def test_addresses_change_their_length_when_they_are_translated(name: str) -> None:
-    """Else faults of Content-Length hide."""
+    """Otherwise Content-Length faults would not show."""
     topology = topologies.load(name)
     for router in topology.gateways.values():
         ever = (*router.outside.values(), *router.later.values())
@@ -163,7 +163,7 @@ def test_a_pbx_is_on_both_of_its_networks() -> None:
 
 
 def test_two_homes_may_have_the_same_subnet(tmp_path: Path) -> None:
-    """Most have; each knows its own hosts only."""
+    """Most real ones have; each router knows its own hosts only."""
     text = (FOLDER / "two-sites.yaml").read_text()
     for old, new in (("172.16.20.0/24", "192.168.1.0/24"), ("172.16.20.20", "192.168.1.77")):
         text = text.replace(old, new)
