@@ -37,8 +37,8 @@ class ServerConfig:
       ``nonce_tied``: what must be the same as when the nonce was issued.
     - ``store`` says where requests to a registered phone go. ``contact``: to its Contact URI. ``source``: to
       where its REGISTER came from, and from the port at which it arrived. ``source-if-nat``: the same, but
-      only if one of the ``nat_tests`` shows a NAT; else as ``contact``. ``rewrite-contact``: to a Contact whose address was replaced by the
-      source.
+      only if one of the ``nat_tests`` shows a NAT; else as ``contact``. ``rewrite-contact``: to a Contact
+      whose address was replaced by the source.
     - ``binding_match`` to ``max_expires``: see ``lab.server.registrar``; 0 is no limit. ``domains``: which
       domains From and To may have; ``foreign_request_uri``: what becomes of a foreign domain in a Request-URI
       (``save``: a call to one of the users is one for this server all the same).
