@@ -95,8 +95,7 @@ MODEL = Model(
             ),
             Source(
                 "That generation sercomm gives a phone which names the public address its own port back, "
-                "and others "
-                "their own endpoint, by what the flow's phone wrote before",
+                "and others their own endpoint, by what the flow's phone wrote before",
                 Evidence.INFERENCE,
             ),
             Source(

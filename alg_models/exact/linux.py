@@ -154,8 +154,7 @@ MODEL = Model(
             ),
             Source(
                 "rtlsdk32-linux-2.6.30 net/netfilter/nf_conntrack_sip.c at 92b64054: kernels 2.6.26 to "
-                "2.6.33; "
-                "2.6.32 and 2.6.33 by inference from TP-Link's 2.6.32",
+                "2.6.33; 2.6.32 and 2.6.33 by inference from TP-Link's 2.6.32",
                 Evidence.SOURCE_CODE,
                 "https://github.com/coolshou/DIR-850L_A1",
             ),
@@ -187,15 +186,13 @@ MODEL = Model(
             ),
             Source(
                 "The patch 'netfilter: nf_conntrack_sip: fix expectation clash' of July 2019: 5.3. That the "
-                "repairs of 2026 are in no kernel before is inferred; not modelled is what older kernels "
-                "do with "
-                "IPv6 without brackets, and with several Contact lines of which the first names a host",
+                "repairs of 2026 are in no kernel before is inferred; not modelled is what older kernels do "
+                "with IPv6 without brackets, and with several Contact lines of which the first names a host",
                 Evidence.INFERENCE,
             ),
             Source(
-                "other_port=kept: D-Link's kernel 2.6.30 (rtlsdk32-linux-2.6.30 at 92b64054). Not "
-                "modelled: its "
-                "search for media ports goes on 1000 ports higher",
+                "other_port=kept: D-Link's kernel 2.6.30 (rtlsdk32-linux-2.6.30 at 92b64054). Not modelled: "
+                "its search for media ports goes on 1000 ports higher",
                 Evidence.SOURCE_CODE,
                 "https://github.com/coolshou/DIR-850L_A1",
             ),

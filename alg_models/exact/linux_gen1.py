@@ -115,9 +115,8 @@ MODEL = Model(
     id="linux-gen1",
     card=Card(
         summary=(
-            "The Linux kernel's ALG of 2.6.18 to 2.6.25: compares addresses as text, and has no way in "
-            "for calls "
-            "and no place for RTCP."
+            "The Linux kernel's ALG of 2.6.18 to 2.6.25: compares addresses as text, and has no way in for "
+            "calls and no place for RTCP."
         ),
         kind="reference-implementation",
         examples=(
@@ -143,8 +142,8 @@ MODEL = Model(
         rules=("RFC 3261 18.1.2", "RFC 3264 5.1", "RFC 3264 6", "RFC 3261 20.14", "RFC 3550 11"),
         symptom=(
             "Calls come in only while the phone's own flow is alive, and from the registrar's port alone. "
-            "Media "
-            "of a provider that has it on another host is lost; a refused stream makes the message vanish."
+            "Media of a provider that has it on another host is lost; a refused stream makes the message "
+            "vanish."
         ),
         sources=(
             Source(
@@ -159,8 +158,7 @@ MODEL = Model(
             ),
             Source(
                 "That a description is left alone where it has no c= with an address or no m=audio; that "
-                "nothing "
-                "comes back to a foreign media address",
+                "nothing comes back to a foreign media address",
                 Evidence.INFERENCE,
             ),
         ),

@@ -28,9 +28,8 @@ MODEL = Model(
     id="netgear-dnisip",
     card=Card(
         summary=(
-            "Netgear's variant of an old Linux ALG: Route and Record-Route are translated, too, and "
-            "answers to the "
-            "port of a Via get through for 60 s."
+            "Netgear's variant of an old Linux ALG: Route and Record-Route are translated, too, and answers "
+            "to the port of a Via get through for 60 s."
         ),
         kind="reference-implementation",
         examples=(
@@ -49,9 +48,8 @@ MODEL = Model(
         ),
         rules=("RFC 3261 16.12", "RFC 3261 18.2.2", "RFC 3261 18.3", "RFC 3261 20.14", "RFC 8866 5.2"),
         symptom=(
-            "As behind an old Linux kernel; a phone that listens elsewhere than it sends from is reached "
-            "for a "
-            "minute after each of its requests."
+            "As behind an old Linux kernel; a phone that listens elsewhere than it sends from is reached for "
+            "a minute after each of its requests."
         ),
         sources=(
             Source(
@@ -67,8 +65,7 @@ MODEL = Model(
             ),
             Source(
                 "That the search for media ports, when all above are taken, finds none below either: its "
-                "loop steps "
-                "a pointer",
+                "loop steps a pointer",
                 Evidence.INFERENCE,
             ),
         ),

@@ -141,10 +141,8 @@ MODEL = Model(
         rules=("RFC 3261 16.6", "RFC 3261 18.2.2", "RFC 3261 20.14", "RFC 3264 6", "RFC 5626 4.4.1"),
         symptom=(
             "The phone sees a Contact in its registration that is not its own. Requests without a user in "
-            "the "
-            "Request-URI, keep-alives and refused streams vanish. With `crippled` nothing is translated, "
-            "and all "
-            "that vanishes as well."
+            "the Request-URI, keep-alives and refused streams vanish. With `crippled` nothing is translated, "
+            "and all that vanishes as well."
         ),
         sources=(
             Source(

@@ -36,16 +36,14 @@ MODEL = Model(
         ),
         sources=(
             Source(
-                "Realtek's SDK, RTL8197_3411D_2 net/netfilter/nf_conntrack_core.c at 7ac83df0: with 'sip "
-                "0' in "
-                "/proc/alg the helper returns NF_DROP",
+                "Realtek's SDK, RTL8197_3411D_2 net/netfilter/nf_conntrack_core.c at 7ac83df0: with 'sip 0' "
+                "in /proc/alg the helper returns NF_DROP",
                 Evidence.SOURCE_CODE,
                 "https://github.com/AskeyDB40/RTL8197_3411D_2",
             ),
             Source(
-                "D-Link DIR-850L A1, templates/aries/dlob.hans/services/IPTDEFCHAIN.php lines 368 to 388 "
-                "at 92b64054: "
-                "FORWARD drops UDP port 5060 while the ALG is off",
+                "D-Link DIR-850L A1, templates/aries/dlob.hans/services/IPTDEFCHAIN.php lines 368 to 388 at "
+                "92b64054: FORWARD drops UDP port 5060 while the ALG is off",
                 Evidence.SOURCE_CODE,
                 "https://github.com/coolshou/DIR-850L_A1",
             ),
