@@ -55,8 +55,8 @@ def specs(model: str, topology: str = "home", mitigations: tuple[str, ...] = ())
 
 
 # So many scenarios and detectors per model are played by the tests that always run. Over all models, each
-# scenario and detector is then played about seventy times.
-SHARE: Final = 20
+# scenario and detector is then played about fifty times.
+SHARE: Final = 15
 
 
 def part(of: Sequence[str], share: int) -> list[Any]:

@@ -79,7 +79,7 @@ class Default(_Strict):
     """Whether the ALG is on in a new device."""
 
     state: Annotated[Literal["on", "off", "varies", "absent", "unknown"], _word("on", "off")]
-    """``absent``: a new device has no ALG, though one may be installable."""
+    """``absent``: as shipped, the device has no ALG, though one may be installable."""
     text: Text | None = None
     """Which devices or versions the state holds for, if not for all on this card."""
     source: Text | None = None
