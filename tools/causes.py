@@ -119,7 +119,10 @@ class Figures:
 
 
 def figures(found: Sequence[Row]) -> Figures:
-    """The figures over at least one row that is proven. A router without an ALG or special settings has nothing to undo."""
+    """The figures over rows of which at least one is proven.
+
+    A router without an ALG or special settings has nothing to undo.
+    """
     one_class = [each.classes == 1 for each in found if each.proven]
     return Figures(
         len(found),
