@@ -236,6 +236,15 @@ def test_commands_in_pages_exist(page: Path) -> None:
         assert word in groups | commands, f"{page.name}: siplab {word}"
 
 
+def test_the_page_of_commands_has_all_of_them() -> None:
+    from siplab.experiments.commands.cli import app
+
+    names = {group.name for group in app.registered_groups}
+    names |= {each.name or each.callback.__name__ for each in app.registered_commands if each.callback}
+    page = (ROOT / "docs" / "commands.md").read_text()
+    assert {name for name in names if not re.search(rf"`(siplab )?{name}\b", page)} == set()
+
+
 def test_every_item_is_documented() -> None:
     for known in (registry.scenarios(), registry.detectors(), registry.mitigations()):
         for item in known:

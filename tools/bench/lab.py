@@ -6,29 +6,21 @@ import statistics
 import subprocess
 import time
 from collections.abc import Iterator
-from multiprocessing.connection import Connection
 from typing import Any, Final
 
 from siplab.experiments.trial import run as trial
 from siplab.lab.worlds.emulated import capability
-from siplab.lab.worlds.emulated.bubble import Bubble, serve
 from siplab.lab.worlds.emulated.world import EmulatedLab
-from tools.bench.parts import ROUNDS, Part, Row, show, spread
-
-
-def task(connection: Connection) -> None:
-    """Task of the bubble."""
-    serve(connection, _measured)
+from tools.bench.parts import ROUNDS, Part, Row, in_bubble, show, spread
 
 
 def measure() -> dict[str, Any]:
     """Milliseconds of wall-clock time, and their ratio."""
-    with Bubble("tools.bench.lab:task") as bubble:
-        found: dict[str, Any] = bubble.call()
-        return found
+    return in_bubble(__name__)
 
 
-def _measured() -> dict[str, Any]:
+def measured() -> dict[str, Any]:
+    """The same, measured here."""
     net = trial.network("home")
     EmulatedLab(net).close()  # load modules, fill caches
     ours: list[float] = []

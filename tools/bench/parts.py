@@ -5,7 +5,12 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from multiprocessing.connection import Connection
 from typing import Any, Final, NamedTuple
+
+from siplab.experiments.trial import worker
+from siplab.lab.worlds.emulated.bubble import Bubble, serve
 
 ROUNDS: Final = 7
 
@@ -26,6 +31,19 @@ class Part:
     measure: Callable[[], dict[str, Any]]
     rows: Callable[[dict[str, Any]], Iterator[Row]]
     obstacle: Callable[[], str | None] = lambda: None
+
+
+def in_bubble(module: str) -> dict[str, Any]:
+    """What a module's ``measured()`` returns in a bubble, where the emulated world is possible."""
+    with Bubble("tools.bench.parts:task") as bubble:
+        found: dict[str, Any] = bubble.call(module)
+        return found
+
+
+def task(connection: Connection) -> None:
+    """Task of the bubble."""
+    worker.prepare()
+    serve(connection, lambda module: import_module(module).measured())
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:

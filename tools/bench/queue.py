@@ -13,22 +13,20 @@ import select
 import socket
 import statistics
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection
 from typing import Any, Final
 
 from siplab.alg_models import catalogue, samples
 from siplab.experiments.trial import run as trial
-from siplab.experiments.trial import worker
 from siplab.lab.wire.ip import Endpoint
 from siplab.lab.worlds.emulated import capability
 from siplab.lab.worlds.emulated import namespaces as ns
-from siplab.lab.worlds.emulated.bubble import Bubble, serve
 from siplab.lab.worlds.emulated.live import LiveWorld
 from siplab.lab.worlds.emulated.world import EmulatedLab
-from tools.bench.parts import ROUNDS, Part, Row, show, spread
+from tools.bench.parts import ROUNDS, Part, Row, in_bubble, show, spread
 
 PACKETS: Final = 6000
 SCAPY_PACKETS: Final = 600
+_OURS: Final = "siplab, correct"
 WINDOW: Final = 32  # datagrams in flight at a time
 PHONE, SERVER = Endpoint("192.168.1.102", 5060), Endpoint("198.51.100.10", 5060)
 RTP_PHONE, RTP_FAR = Endpoint("192.168.1.102", 49170), Endpoint("198.51.100.20", 40000)
@@ -141,30 +139,23 @@ class _Callback:
         self._function(packet)
 
 
-def task(connection: Connection) -> None:
-    """Task of the bubble."""
-    worker.prepare()
-    serve(connection, _measured)
-
-
 def measure() -> dict[str, Any]:
     """By kind of packet: microseconds of CPU for each way to handle it, and the ratios."""
-    with Bubble("tools.bench.queue:task") as bubble:
-        found: dict[str, Any] = bubble.call()
-        return found
+    return in_bubble(__name__)
 
 
-def _measured() -> dict[str, Any]:
+def measured() -> dict[str, Any]:
+    """The same, measured here."""
     if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
         os.sched_setaffinity(0, {0})
     lab = EmulatedLab(trial.network("home"))
     correct = catalogue.load().get("correct")
-    rows: dict[str, Any] = {}
+    kinds: dict[str, Any] = {}
     for name, (source, target, payload) in _payloads().items():
         load = _Generator(lab, source, target, payload)
         modes: dict[str, tuple[Callable[[], Any], int]] = {
             "bare accept()": (lambda: _Callback(lab, _bare), PACKETS),
-            "siplab, correct": (lambda: LiveWorld(lab, {"router": correct}, 0), PACKETS),
+            _OURS: (lambda: LiveWorld(lab, {"router": correct}, 0), PACKETS),
             "scapy rebuild": (lambda: _Callback(lab, _scapy), SCAPY_PACKETS),
         }
         times: dict[str, list[float]] = {mode: [] for mode in modes}
@@ -173,20 +164,20 @@ def _measured() -> dict[str, Any]:
                 times[mode].append(_cpu_per_packet(lab, make, load, count))
         load.close()
         row = {mode: spread(values) for mode, values in times.items()}
-        ours = statistics.median(times["siplab, correct"])
-        rows[name] = {
+        ours = statistics.median(times[_OURS])
+        kinds[name] = {
             "cpu_us_per_packet": row,
             "times_bare": round(ours / statistics.median(times["bare accept()"]), 2),
             "cheaper_than_scapy": round(statistics.median(times["scapy rebuild"]) / ours, 1),
         }
     lab.close()
-    return rows
+    return kinds
 
 
 def rows(found: dict[str, Any]) -> Iterator[Row]:
     for name, row in found.items():
         for mode, values in row["cpu_us_per_packet"].items():
-            ours = mode.startswith("siplab")
+            ours = mode == _OURS
             times = f"{row['times_bare']} x bare accept(), {row['cheaper_than_scapy']} x cheaper than scapy"
             yield Row(f"queue, {name}: {mode}", show(values, "us CPU"), times if ours else "")
 

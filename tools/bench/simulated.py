@@ -60,13 +60,13 @@ def measure() -> dict[str, Any]:
 
     rates: dict[str, Any] = {}
     for name, play in (("signalling", signalling), ("with_media", with_media)):
-        rows = []
+        per_second = []
         for index in range(ROUNDS):
             began = time.process_time()
             for seed in range(index * 200, index * 200 + 200):
                 play(seed)
-            rows.append(200 / (time.process_time() - began))
-        rates[name] = spread(rows)
+            per_second.append(200 / (time.process_time() - began))
+        rates[name] = spread(per_second)
     return rates
 
 

@@ -111,16 +111,23 @@ class Peer:
         return [self.segment(self.next, self.next)] if answer else []
 
 
+class Run(NamedTuple):
+    """What both peers send, and what the network does. ``size``: bytes per segment once nothing is lost."""
+
+    streams: dict[bool, Stream]
+    isn: tuple[int, int]
+    mss: int
+    nagle: bool
+    window: int
+    size: int
+    actions: list[Action]
+
+
 class Network:
     """Two peers, the editor between them, and four links, each with its packets in flight."""
 
-    def __init__(
-        self,
-        streams: dict[bool, Stream],
-        isn: tuple[int, int],
-        mss: int,
-        nagle: bool,
-    ) -> None:
+    def __init__(self, run: Run) -> None:
+        streams, isn, mss, nagle = run.streams, run.isn, run.mss, run.nagle
         self.streams = streams
         self.isn = {OUT: isn[0], IN: isn[1]}
         self.rewritten: dict[bool, list[bytes]] = {OUT: [], IN: []}
@@ -243,18 +250,6 @@ def streams(draw: st.DrawFn) -> Stream:
         if draw(st.booleans()):
             found.append((b"\r\n\r\n", b"\r\n\r\n"))
     return found
-
-
-class Run(NamedTuple):
-    """What both peers send, and what the network does. ``size``: bytes per segment once nothing is lost."""
-
-    streams: dict[bool, Stream]
-    isn: tuple[int, int]
-    mss: int
-    nagle: bool
-    window: int
-    size: int
-    actions: list[Action]
 
 
 _ISNS = st.integers(0, MASK) | st.integers(MASK - 400, MASK)

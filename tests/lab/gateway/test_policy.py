@@ -374,8 +374,8 @@ class SegmentNetwork(Network):
     The network decides which messages are whole in a segment, so each may arrive unchanged or rewritten.
     """
 
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)  # type: ignore[arg-type]
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
         openings = self.editor._openings
         streams = self.editor._streams
         self.editor = TcpEditor(self.rewrite, hold=False)
@@ -416,7 +416,7 @@ class SegmentNetwork(Network):
 @given(run=RUNS)
 @settings(max_examples=150, deadline=None)
 def test_an_editor_without_reassembly_keeps_the_streams_whole(run: Run) -> None:
-    network = SegmentNetwork(run.streams, run.isn, run.mss, run.nagle)
+    network = SegmentNetwork(run)
     network.play(run.actions, run.window)
     network.finish(max(run.size, 20), run.window, retransmit=True)
 
