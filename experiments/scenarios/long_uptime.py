@@ -39,8 +39,7 @@ class LongUptime:
         while (day := uses * self.every) <= self.days:
             stage.idle(max(0.0, day * _DAY - stage.now))
             if uses:
-                phone = Phone(phone.config, stage.rng(f"alice on day {day:g}"))
-                stage.world.add(stage.host("phone")[0], phone)
+                phone = stage.place(stage.host("phone")[0], phone.config, f"alice on day {day:g}")
             worked = {
                 "registers": _register(stage, far) & _register(stage, phone),
                 "calls": _call(stage, phone, far, "bob@lab.test"),

@@ -14,7 +14,6 @@ from siplab.experiments.scenarios.call_checks import both_hear, connect, hang_up
 from siplab.experiments.scenarios.register import register
 from siplab.experiments.trial.registry import Item
 from siplab.experiments.trial.stage import Stage
-from siplab.lab.phone.phone import Phone
 
 _PATIENCE: Final = 35.0  # timer F (RFC 3261 section 17.1.2.2) and a little
 
@@ -39,8 +38,8 @@ class PhoneRestart:
         if self.monitored:
             self._missed(stage)
         stage.idle(5.0)
-        new = Phone(replace(old.config, sip_port=self.port), stage.rng("alice after the restart"))
-        stage.world.add(stage.host("phone")[0], new)
+        config = replace(old.config, sip_port=self.port)
+        new = stage.place(stage.host("phone")[0], config, "alice after the restart")
         register(stage, new, "after the restart ")
         talk = connect(stage, caller=far, callee=new, target="alice@lab.test")
         if talk is not None:

@@ -6,7 +6,7 @@ called meanwhile. Each has a far phone of his own, so that nothing but the box b
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 from annotated_types import Ge, Le
@@ -71,9 +71,7 @@ class TwoCustomers:
         stage.world.remove(pattern)
         host, _ = stage.host("second-phone" if stage.has("second-phone") else "phone")
         # What it draws at random is what the first one draws: its calls have the same Call-IDs.
-        twin = Phone(replace(pattern.config), stage.rng("alice"))
-        stage.world.add(host, twin)
-        return twin
+        return stage.place(host, pattern.config, "alice")
 
 
 ITEM = Item("two-customers", "Two customers behind one box, and what one does to the other.", TwoCustomers())

@@ -200,10 +200,10 @@ class TunnelGateway(Agent):
         return [Listen(self.local)]
 
     def give(self, number: int, ports: Iterable[Listen]) -> list[Action]:
-        """Give these ports to the phone with that tunnel."""
-        given = list(ports)
-        self._owners.update(dict.fromkeys((each.local for each in given), number))
-        return [*given]
+        """Give these ports to the phone with that tunnel. After a restart it has some of them already."""
+        fresh = [each for each in ports if each.local not in self._owners]
+        self._owners.update(dict.fromkeys((each.local for each in fresh), number))
+        return [*fresh]
 
     def receive(self, payload: bytes, source: Endpoint, local: Endpoint, now: float) -> list[Action]:
         if local != self.local:

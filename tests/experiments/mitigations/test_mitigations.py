@@ -76,6 +76,11 @@ def _can_be(spec: TrialSpec) -> bool:
     return True
 
 
+@pytest.mark.parametrize("scenario", ["fork", "long-uptime", "phone-restart"])
+def test_a_phone_that_comes_later_has_a_tunnel_too(scenario: str) -> None:
+    assert outcome("home", "none", scenario, "tunnel") == "pass"
+
+
 def test_outbound_over_tcp_pings_with_crlf() -> None:
     """RFC 5626 section 3.5: STUN is for datagrams."""
     ending, trace = play("home", "none", "tcp-call", "outbound")
