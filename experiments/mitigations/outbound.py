@@ -1,8 +1,9 @@
 """The provider reaches the phone by the flow that it registered over: RFC 5626 ("outbound").
 
 The phone says who it is beside where it is (``+sip.instance``, ``reg-id``), keeps its flow alive with
-STUN at the server's SIP port, and registers anew as soon as that goes unanswered or shows another
-mapping. The server sends what is for the phone along the flow, whatever address stands in Contact.
+STUN at the server's SIP port (over TCP or TLS with CRLF), and registers anew as soon as STUN goes
+unanswered or shows another mapping. The server sends what is for the phone along the flow, whatever
+address stands in Contact.
 
 Helps where a Contact is private, a binding ends, or a router was restarted. It does nothing for media,
 and nothing against altered messages; a router that eats STUN at port 5060 has the phone register again
